@@ -1,0 +1,50 @@
+//! Shell completions and man pages, generated from the same definitions that parse the command line.
+
+use std::{io, process::ExitCode};
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+/// Prints completions for a shell.
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// Which shell
+    shell: Shell,
+}
+
+/// Prints a man page.
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// The verb to print the page of; without one, the page of the tool
+    verb: Option<String>,
+}
+
+impl Completions {
+    pub(super) fn run(&self, mut command: Command) -> ExitCode {
+        let name = command.get_name().to_owned();
+        clap_complete::generate(self.shell, &mut command, name, &mut io::stdout());
+        ExitCode::SUCCESS
+    }
+}
+
+impl Man {
+    pub(super) fn run(&self, mut command: Command) -> ExitCode {
+        command.build();
+        let page = match &self.verb {
+            None => command,
+            Some(verb) => match command.find_subcommand(verb) {
+                Some(found) => found.clone(),
+                None => {
+                    let message = format!("there is no verb `{verb}`");
+                    let error = command.error(clap::error::ErrorKind::InvalidSubcommand, message);
+                    let _ = error.print();
+                    return ExitCode::from(2);
+                }
+            },
+        };
+        match clap_mangen::Man::new(page).render(&mut io::stdout()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}

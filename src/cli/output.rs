@@ -1,0 +1,89 @@
+//! Reports on standard output, everything else on standard error.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use super::{Color, progress::Terminal};
+use crate::{
+    commands::{CommandError, Report},
+    failure::FailureKind,
+    progress::{Progress, Silent},
+};
+
+/// Writes what a command found or why it failed, and decides the exit code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printer {
+    json: bool,
+    quiet: bool,
+    colored: bool,
+}
+
+impl Printer {
+    pub(super) fn new(json: bool, quiet: bool, verbose: bool, color: Color) -> Self {
+        let colored = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        if verbose {
+            let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colored).with_target(false).without_time();
+            let _ = subscriber.with_env_filter("rune_bundle=debug").try_init();
+        }
+        Self { json, quiet, colored }
+    }
+
+    /// Where long work reports how far it is.
+    pub(super) fn progress(self) -> Arc<dyn Progress> {
+        if self.quiet { Arc::new(Silent) } else { Arc::new(Terminal::new(io::stderr().is_terminal())) }
+    }
+
+    /// Prints the outcome of a verb.
+    pub(super) fn finish<R: Report>(self, outcome: Result<R, CommandError>) -> ExitCode {
+        match outcome {
+            Ok(report) => {
+                let text = if self.json { Self::json_text(R::VERB, &report) } else { report.text() };
+                let code = report.verdict().map_or(0, FailureKind::exit_code);
+                match io::stdout().lock().write_all(text.as_bytes()) {
+                    // A reader that has seen enough is not a failure.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+                    _ => ExitCode::from(code),
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn json_text<R: Report>(verb: &str, report: &R) -> String {
+        let mut value = serde_json::to_value(report).unwrap_or(Value::Null);
+        if let Some(members) = value.as_object_mut() {
+            members.insert("schema".to_owned(), json!(format!("rune-bundle/report/{verb}/v1")));
+        }
+        format!("{value:#}\n")
+    }
+
+    /// Prints why a command failed.
+    pub(super) fn fail(self, error: &CommandError) -> ExitCode {
+        if self.json {
+            let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
+            let _ = io::stdout().lock().write_all(format!("{report:#}\n").as_bytes());
+        }
+        let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+        let mut messages = error.messages().into_iter();
+        let mut text = format!("{}: {}\n", paint("1;31", "error"), messages.next().unwrap_or_default());
+        for cause in messages {
+            text.push_str(&format!("  {}: {cause}\n", paint("1", "because")));
+        }
+        if let Some(help) = error.help() {
+            text.push_str(&format!("{}: {help}\n", paint("1;36", "help")));
+        }
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        ExitCode::from(error.kind().exit_code())
+    }
+}

@@ -1,0 +1,77 @@
+//! How a command fails: the kind that decides the exit code, the chain of causes, what to do next.
+
+use std::error::Error;
+
+use serde::Serialize;
+
+use crate::failure::{Failure, FailureKind};
+
+/// A failure on its way to a person or a program.
+#[derive(Debug)]
+pub struct CommandError {
+    kind: FailureKind,
+    error: Box<dyn Error + Send + Sync>,
+    help: Option<String>,
+}
+
+/// The `error` object of a JSON report.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorReport {
+    kind: FailureKind,
+    exit_code: u8,
+    message: String,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
+impl CommandError {
+    /// Wraps a failure and says with `help` what to do next, instead of what the failure itself says.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The kind of failure.
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What to do next.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The message and its causes, outermost first, without repetition: several errors print their source
+    /// as part of themselves.
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages = vec![self.error.to_string()];
+        let mut source = self.error.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            if messages.last().is_none_or(|last| !last.ends_with(&text)) {
+                messages.push(text);
+            }
+            source = error.source();
+        }
+        messages
+    }
+
+    pub(crate) fn to_report(&self) -> ErrorReport {
+        let mut messages = self.messages().into_iter();
+        ErrorReport {
+            kind: self.kind,
+            exit_code: self.kind.exit_code(),
+            message: messages.next().unwrap_or_default(),
+            causes: messages.collect(),
+            help: self.help.clone(),
+        }
+    }
+}
+
+impl<E: Failure> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self { kind: error.kind(), help: error.help(), error: Box::new(error) }
+    }
+}

@@ -1,0 +1,15 @@
+//! One verb per file: options in, domain calls, a report or an error out.
+//!
+//! Nothing here prints or reads the environment; `cli` turns command lines into options and reports into
+//! text or JSON.
+
+mod error;
+mod report;
+mod runtime;
+
+pub mod bundle;
+pub mod db;
+
+pub use error::CommandError;
+pub use report::Report;
+pub(crate) use runtime::block_on;

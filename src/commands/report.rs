@@ -1,0 +1,19 @@
+//! What a command found or did, for people and for programs.
+
+use serde::Serialize;
+
+use crate::failure::FailureKind;
+
+/// The outcome of a verb: one object as JSON, a few lines as text.
+pub trait Report: Serialize {
+    /// The verb, as it stands in the name of the JSON schema, `rune-bundle/report/<verb>/v1`.
+    const VERB: &'static str;
+
+    /// What people read on standard output, ending with a newline; empty when there is nothing to say.
+    fn text(&self) -> String;
+
+    /// The kind of failure when the command ran well but found something that must fail a job, such as drift.
+    fn verdict(&self) -> Option<FailureKind> {
+        None
+    }
+}

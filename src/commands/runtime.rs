@@ -1,0 +1,41 @@
+//! The asynchronous runtime of one command, and Ctrl-C.
+
+use std::future::Future;
+
+use super::CommandError;
+use crate::failure::{Failure, FailureKind};
+
+/// Why a command could not run to its end.
+#[derive(Debug, thiserror::Error)]
+enum RuntimeError {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("cannot start the runtime")]
+    Start(#[source] std::io::Error),
+}
+
+impl Failure for RuntimeError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Interrupted => FailureKind::Interrupted,
+            Self::Start(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        matches!(self, Self::Interrupted).then(|| "run the same command again; what was finished is kept".to_owned())
+    }
+}
+
+/// Runs a future to its end, or drops it when Ctrl-C is pressed.
+pub(crate) fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = future => result.map_err(Into::into),
+            _ = tokio::signal::ctrl_c() => Err(RuntimeError::Interrupted.into()),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}

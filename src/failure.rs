@@ -1,0 +1,60 @@
+//! What kind of failure an error is.
+//!
+//! Every error that can reach a person implements [`Failure`]: the kind decides the exit code, the help
+//! line says what to do next. The trait lives at the bottom so that each module classifies its own errors
+//! next to where they are defined, and adding a variant forces the decision.
+
+use serde::Serialize;
+
+/// The kinds of failure a command can end with, each with its documented, never renumbered exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum FailureKind {
+    /// A bug, or something nobody classified.
+    Internal = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A file that a person wrote, or the head of a bundle, cannot be read as what it should be.
+    Input = 3,
+    /// Something named does not exist.
+    NotFound = 4,
+    /// Two things that should agree have drifted apart: a digest moved, a rendered file is out of step.
+    Drift = 5,
+    /// Content does not match its digest or the signed index.
+    Content = 6,
+    /// A signature is missing, made by an unknown key, or bad.
+    Signature = 7,
+    /// The policy, or the completeness of the bundle, is violated.
+    Policy = 8,
+    /// Authentication failed or permission is missing.
+    Access = 9,
+    /// The network or a server failed, after retries.
+    Network = 10,
+    /// There is not enough space, or a limit was reached.
+    Space = 11,
+    /// Something exists already, is held by another process, or would be downgraded.
+    Conflict = 12,
+    /// A rollout failed.
+    Rollout = 13,
+    /// A person pressed Ctrl-C.
+    Interrupted = 130,
+}
+
+impl FailureKind {
+    /// The exit code of the process.
+    pub const fn exit_code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An error that knows its kind and what a person should do next.
+pub trait Failure: std::error::Error + Send + Sync + 'static {
+    /// Which kind this is; decides the exit code.
+    fn kind(&self) -> FailureKind;
+
+    /// What to do next, as one sentence without a trailing period, when there is something useful to say.
+    fn help(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,83 @@
+//! An `io::Error` with the path and the action it belongs to.
+
+use std::{fmt, io};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Failure, FailureKind};
+
+/// What was being done when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Opening or reading.
+    Read,
+    /// Writing, creating or allocating.
+    Write,
+    /// Renaming or linking to the final name.
+    Rename,
+    /// Removing.
+    Remove,
+    /// Waiting for it to be durable.
+    Sync,
+    /// Asking about it: size, kind, free space.
+    Inspect,
+    /// Taking the lock on it.
+    Lock,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Sync => "make durable",
+            Self::Inspect => "look at",
+            Self::Lock => "lock",
+        })
+    }
+}
+
+/// A file operation that failed: what was tried, where, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{path}`")]
+pub struct PathError {
+    /// What was tried.
+    pub action: Action,
+    /// On which path.
+    pub path: Utf8PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl PathError {
+    /// Makes a closure for `map_err`.
+    pub(crate) fn of(action: Action, path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { action, path, source }
+    }
+}
+
+impl Failure for PathError {
+    fn kind(&self) -> FailureKind {
+        match self.source.kind() {
+            io::ErrorKind::NotFound => FailureKind::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureKind::Access,
+            io::ErrorKind::AlreadyExists | io::ErrorKind::WouldBlock => FailureKind::Conflict,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FailureKind::Space,
+            io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => FailureKind::Input,
+            _ => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self.kind() {
+            FailureKind::NotFound => format!("check the path; `{}` does not exist", self.path),
+            FailureKind::Access => format!("check who owns `{}` and whether its file system is writable", self.path),
+            FailureKind::Conflict => format!("`{}` is left as it was; choose another name or remove it yourself", self.path),
+            FailureKind::Space => "make room and run the same command again".to_owned(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! Whole files: read with a limit, written so that they appear complete or not at all.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Action, PathError};
+
+/// Reads a file of at most `max_bytes` bytes.
+///
+/// # Errors
+/// When it cannot be read, or is larger.
+pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
+    let mut bytes = Vec::new();
+    open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(PathError::of(Action::Read, path))?;
+    if bytes.len() as u64 > max_bytes {
+        let error = io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max_bytes} bytes"));
+        return Err(PathError::of(Action::Read, path)(error));
+    }
+    Ok(bytes)
+}
+
+/// Reads a UTF-8 text of at most `max_bytes` bytes.
+///
+/// # Errors
+/// When it cannot be read, is larger, or is not UTF-8.
+pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathError> {
+    String::from_utf8(read(path, max_bytes)?)
+        .map_err(|_| PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// When it does not exist or may not be read.
+pub fn open(path: &Utf8Path) -> Result<File, PathError> {
+    let file = File::open(path).map_err(PathError::of(Action::Read, path))?;
+    let metadata = file.metadata().map_err(PathError::of(Action::Inspect, path))?;
+    if metadata.is_dir() {
+        return Err(PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
+    }
+    Ok(file)
+}
+
+/// The size of a file in bytes.
+///
+/// # Errors
+/// When it does not exist or may not be looked at.
+pub fn file_size(path: &Utf8Path) -> Result<u64, PathError> {
+    fs::metadata(path).map(|metadata| metadata.len()).map_err(PathError::of(Action::Inspect, path))
+}
+
+/// Whether there is anything under this name, a dangling link included.
+pub fn exists(path: &Utf8Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Replaces or creates a file: written beside its name, made durable, renamed into place.
+///
+/// # Errors
+/// When any step fails; the old content is then untouched.
+pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
+    let mut file = staged(path, bytes, 0o644)?;
+    file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
+    file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
+    sync_parent(path)
+}
+
+/// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
+///
+/// # Errors
+/// When the name is taken, or any step fails.
+pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
+    let mut file = staged(path, bytes, mode)?;
+    file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
+    file.persist_noclobber(path).map_err(|error| PathError::of(Action::Write, path)(error.error))?;
+    sync_parent(path)
+}
+
+fn staged(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, PathError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(path))?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        Ok(file)
+    };
+    write().map_err(PathError::of(Action::Write, path))
+}
+
+/// Creates a directory and its parents; an existing directory is fine.
+///
+/// # Errors
+/// When a component is not a directory or may not be created.
+pub fn create_dir_all(path: &Utf8Path) -> Result<(), PathError> {
+    fs::create_dir_all(path).map_err(PathError::of(Action::Write, path))
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// When it does not exist or may not be removed.
+pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
+    fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
+}
+
+/// Renames to a name that must not exist (`RENAME_NOREPLACE`), then makes the new name durable.
+///
+/// # Errors
+/// When the name is taken, or the rename fails.
+pub fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
+    use rustix::fs::{CWD, RenameFlags};
+    rustix::fs::renameat_with(CWD, from.as_std_path(), CWD, to.as_std_path(), RenameFlags::NOREPLACE)
+        .map_err(|error| PathError::of(Action::Rename, to)(error.into()))?;
+    sync_parent(to)
+}
+
+/// Makes the entries of a directory durable.
+///
+/// # Errors
+/// When it cannot be opened or synced.
+pub fn sync_dir(path: &Utf8Path) -> Result<(), PathError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(PathError::of(Action::Sync, path))
+}
+
+/// Makes the name of a file durable.
+///
+/// # Errors
+/// When its directory cannot be opened or synced.
+pub fn sync_parent(path: &Utf8Path) -> Result<(), PathError> {
+    sync_dir(parent(path))
+}
+
+/// Every regular file below a directory, as paths relative to it with `/` separators, in byte order.
+/// Symbolic links are an error: what they point at is not the project's.
+///
+/// # Errors
+/// When a directory cannot be read, a name is not UTF-8, or there is a link or special file.
+pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
+    let mut files = Vec::new();
+    let mut pending = vec![Utf8PathBuf::new()];
+    while let Some(relative) = pending.pop() {
+        let directory = root.join(&relative);
+        let at = |error| PathError::of(Action::Read, &directory)(error);
+        for entry in directory.read_dir_utf8().map_err(at)? {
+            let entry = entry.map_err(at)?;
+            let kind = entry.file_type().map_err(at)?;
+            let path = relative.join(entry.file_name());
+            if kind.is_dir() {
+                pending.push(path);
+            } else if kind.is_file() {
+                files.push(path);
+            } else {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "it is a link or special file, not a regular file");
+                return Err(PathError::of(Action::Read, &root.join(path))(error));
+            }
+        }
+    }
+    files.sort_unstable_by(|a, b| a.as_str().as_bytes().cmp(b.as_str().as_bytes()));
+    Ok(files)
+}
+
+/// Free space, in bytes, for an unprivileged writer on the file system of an existing directory.
+///
+/// # Errors
+/// When the directory cannot be asked about.
+pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
+    let status = rustix::fs::statvfs(directory.as_std_path()).map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+}
+
+fn parent(path: &Utf8Path) -> &Utf8Path {
+    path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or_else(|| Utf8Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8PathBuf;
+
+    use super::{list_files, read, rename_new, write_atomic, write_new};
+    use crate::failure::{Failure as _, FailureKind};
+
+    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn reads_at_most_the_limit() {
+        let (_guard, dir) = scratch();
+        let path = dir.join("a");
+        write_atomic(&path, b"12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, 4).unwrap_err().kind(), FailureKind::Input);
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_an_old_one() {
+        let (_guard, dir) = scratch();
+        let path = dir.join("a");
+        write_new(&path, b"1", 0o600).unwrap();
+        assert_eq!(write_new(&path, b"2", 0o600).unwrap_err().kind(), FailureKind::Conflict);
+        write_new(&dir.join("b"), b"3", 0o600).unwrap();
+        assert_eq!(rename_new(&dir.join("b"), &path).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(read(&path, 9).unwrap(), b"1");
+    }
+
+    #[test]
+    fn lists_files_in_byte_order_and_refuses_links() {
+        let (_guard, dir) = scratch();
+        for name in ["b/x", "a.b", "a/c", "B"] {
+            let path = dir.join(name);
+            super::create_dir_all(path.parent().unwrap()).unwrap();
+            write_atomic(&path, b"").unwrap();
+        }
+        assert_eq!(list_files(&dir).unwrap(), ["B", "a.b", "a/c", "b/x"]);
+        std::os::unix::fs::symlink("B", dir.join("link")).unwrap();
+        assert_eq!(list_files(&dir).unwrap_err().kind(), FailureKind::Input);
+    }
+}

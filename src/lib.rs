@@ -1,0 +1,18 @@
+//! The library behind `rune-bundle` and `rune-db`.
+//!
+//! Modules depend on each other in one direction only:
+//! `bin -> cli -> commands -> domain -> {archive, oci, sign, registry} -> {net, fsx, yaml, canonical_json, secret}`,
+//! and the two domains (the bundle's and the database's) do not know each other.
+//! `docs/ARCHITECTURE.md` says why; `tests/it/architecture.rs` fails on an arrow that points up.
+//!
+//! Nothing here but `cli` prints, reads the environment, or knows what a terminal is.
+
+pub mod canonical_json;
+pub mod cli;
+pub mod commands;
+pub mod failure;
+pub mod fsx;
+pub mod oci;
+pub mod progress;
+pub mod secret;
+pub mod yaml;

@@ -1,0 +1,57 @@
+//! Content descriptors: what a blob is, how large, and which digest it must have.
+//!
+//! Follows the OCI image specification, `descriptor.md`. Fields this project has no use for are not modelled;
+//! the raw bytes of the manifest around a descriptor are what is stored and pushed, so nothing is lost.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Platform};
+
+/// A pointer to content: media type, digest and size in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the content is.
+    pub media_type: String,
+    /// Which digest the content must have.
+    pub digest: Digest,
+    /// How many bytes the content has.
+    pub size: u64,
+    /// Which platform an entry of an image index is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// What kind of artifact the manifest behind this descriptor describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Annotations, sorted by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// Describes bytes in memory.
+    pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
+        Self {
+            media_type: media_type.into(),
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            platform: None,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this entry of an index is a BuildKit attestation manifest (`SBOM`, provenance), not an image to run.
+    ///
+    /// Source: BuildKit, `docs/attestations/attestation-storage.md`.
+    pub fn is_attestation(&self) -> bool {
+        self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+    }
+
+    /// Which image manifest an attestation manifest speaks about, when it is one and says so.
+    pub fn attested_digest(&self) -> Option<Digest> {
+        self.annotations.get("vnd.docker.reference.digest")?.parse().ok()
+    }
+}

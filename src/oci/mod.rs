@@ -1,0 +1,16 @@
+//! The data types of the OCI image and distribution specifications.
+//!
+//! Digests, descriptors, platforms, references and manifests. No network and no files: bytes in, values out.
+//! Manifests are kept as the bytes that came; what was parsed from them is a view beside them.
+
+mod descriptor;
+mod digest;
+mod manifest;
+mod platform;
+mod reference;
+
+pub use descriptor::Descriptor;
+pub use digest::{Digest, DigestError, Sha256};
+pub use manifest::{Manifest, ManifestError, ManifestKind, media_type};
+pub use platform::{Platform, PlatformError};
+pub use reference::{Reference, ReferenceError};

@@ -1,0 +1,175 @@
+//! Image references that name exactly what they mean.
+//!
+//! Parsed by the grammar of distribution's `reference` package, with two of its conveniences switched off:
+//! no registry is assumed, and no tag. A reference in a file that crosses an air gap has to say both.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+use crate::failure::{Failure, FailureKind};
+
+/// An image reference: registry, repository, and a tag or a digest or both.
+///
+/// ```
+/// use rune_bundle::oci::Reference;
+/// let reference: Reference = "docker.io/library/postgres:17-alpine".parse().unwrap();
+/// assert_eq!((reference.registry(), reference.repository(), reference.tag()), ("docker.io", "library/postgres", Some("17-alpine")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+/// Why a text is not a complete reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// The grammar does not allow it.
+    #[error("`{0}` is not an image reference")]
+    Form(String),
+    /// The first component is not a registry host.
+    #[error("`{0}` does not start with a registry host")]
+    NoRegistry(String),
+    /// There is neither a tag nor a digest.
+    #[error("`{0}` has neither a tag nor a digest")]
+    NoTagOrDigest(String),
+    /// The digest is of an algorithm other than SHA-256.
+    #[error("`{0}` has a digest that is not sha256")]
+    Digest(String),
+}
+
+impl Failure for ReferenceError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Form(_) => "write registry/repository:tag, for example docker.io/library/postgres:17-alpine".to_owned(),
+            Self::NoRegistry(text) => match text.split_once('/') {
+                None => format!("write docker.io/library/{text} if Docker Hub is meant"),
+                Some(_) => format!("write docker.io/{text} if Docker Hub is meant"),
+            },
+            Self::NoTagOrDigest(text) => format!("write {text}:<tag>; the lock pins what the tag means"),
+            Self::Digest(_) => "only sha256 digests are supported".to_owned(),
+        })
+    }
+}
+
+impl Reference {
+    /// The registry host, with port if any: `docker.io`, `registry.local:5000`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository path: `library/postgres`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest.
+    pub const fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// The reference without tag and digest: `docker.io/library/postgres`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
+    /// The same image pinned: tag kept, digest set.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self.clone() }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()))?;
+        let host = text.split_once('/').map(|(first, _)| first).unwrap_or_default();
+        if !(host.contains('.') || host.contains(':') || host == "localhost") {
+            return Err(ReferenceError::NoRegistry(text.to_owned()));
+        }
+        let digest = parsed.digest().map(|digest| digest.parse().map_err(|_| ReferenceError::Digest(text.to_owned()))).transpose()?;
+        // The library fills in `latest`; a text that ends with it explicitly is left to the policy.
+        let has_tag = digest.is_some() || text.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        if !has_tag {
+            return Err(ReferenceError::NoTagOrDigest(text.to_owned()));
+        }
+        Ok(Self {
+            registry: parsed.registry().to_owned(),
+            repository: parsed.repository().to_owned(),
+            tag: parsed.tag().map(str::to_owned),
+            digest,
+        })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(formatter, ":{tag}")?;
+        }
+        self.digest.map_or(Ok(()), |digest| write!(formatter, "@{digest}"))
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reference, ReferenceError};
+
+    #[test]
+    fn round_trips_what_it_accepts() {
+        let hex = "a".repeat(64);
+        for text in [
+            "docker.io/library/postgres:17-alpine".to_owned(),
+            "localhost:5000/a/b:c".to_owned(),
+            format!("ghcr.io/x/y:1.0@sha256:{hex}"),
+            format!("ghcr.io/x/y@sha256:{hex}"),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn assumes_neither_registry_nor_tag() {
+        assert_eq!("postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("postgres:17".into())));
+        assert_eq!("library/postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("library/postgres:17".into())));
+        let untagged = "localhost:5000/postgres";
+        assert_eq!(untagged.parse::<Reference>(), Err(ReferenceError::NoTagOrDigest(untagged.into())));
+    }
+
+    #[test]
+    fn refuses_what_the_grammar_refuses() {
+        for bad in ["", "docker.io/", "docker.io/UPPER:1", "docker.io/a:b c", "docker.io/a:1@sha256:abc", "http://docker.io/a:1"] {
+            assert!(bad.parse::<Reference>().is_err(), "{bad}");
+        }
+        let sha512 = format!("docker.io/a/b@sha512:{}", "a".repeat(128));
+        assert_eq!(sha512.parse::<Reference>(), Err(ReferenceError::Digest(sha512.clone())));
+    }
+}

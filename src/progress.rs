@@ -1,0 +1,30 @@
+//! How long work tells how far it is.
+//!
+//! The library reports through [`Progress`]; only `cli` knows whether that becomes a bar, lines in a log,
+//! or nothing.
+
+/// Receives the progress of one piece of work. Implementations are cheap and never block for long.
+pub trait Progress: Send + Sync {
+    /// Starts a phase: what is being done, and how many bytes it will take in all.
+    fn begin(&self, phase: &str, total_bytes: u64);
+
+    /// Says that `bytes` more bytes of the current phase are done.
+    fn advance(&self, bytes: u64);
+
+    /// Says what is being waited for or worked on right now.
+    fn note(&self, text: &str);
+
+    /// Ends the current phase.
+    fn end(&self);
+}
+
+/// A [`Progress`] that says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _phase: &str, _total_bytes: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn note(&self, _text: &str) {}
+    fn end(&self) {}
+}

@@ -1,0 +1,44 @@
+//! Text that must never be shown.
+//!
+//! [`Secret`] holds a password, token or passphrase. It has no `Display`, its `Debug` is a fixed word, it
+//! is not serialisable, and its memory is wiped when it is dropped. The only way to the text is
+//! [`Secret::expose`], which is easy to search for.
+
+use zeroize::Zeroizing;
+
+/// A password, token or passphrase.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// Gives the text out; call it only where the text leaves for its one destination.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn debug_output_does_not_contain_the_text() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+}

@@ -1,0 +1,106 @@
+//! YAML in and out, with the place of every mistake.
+//!
+//! The only module that names the YAML library. Reading is strict (duplicate keys are errors of the library,
+//! unknown keys errors of the typed model); writing quotes whatever a YAML 1.1 reader such as Helm would take
+//! for something else.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use serde_yaml::Spanned;
+
+use crate::failure::{Failure, FailureKind};
+
+/// Why YAML could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum YamlError {
+    /// The text is not YAML of the expected shape.
+    #[error("{path}:{line}:{column}: {message}")]
+    Read {
+        /// The file the text came from.
+        path: Utf8PathBuf,
+        /// Line, from 1; 0 when unknown.
+        line: u64,
+        /// Column, from 1; 0 when unknown.
+        column: u64,
+        /// What is wrong, one line.
+        message: String,
+    },
+    /// The value has no YAML form.
+    #[error("the value cannot be written as YAML")]
+    Write(#[source] serde_yaml::SerializeError),
+}
+
+impl Failure for YamlError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read { .. } => FailureKind::Input,
+            Self::Write(_) => FailureKind::Internal,
+        }
+    }
+}
+
+/// Reads one YAML document. `path` is only used to say where a mistake is.
+///
+/// # Errors
+/// When the text is not YAML, has a duplicate key, holds several documents, or does not fit `T`.
+pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let place = error.location();
+        let message = error.without_snippet().to_string();
+        YamlError::Read {
+            path: path.to_owned(),
+            line: place.map_or(0, |place| place.line()),
+            column: place.map_or(0, |place| place.column()),
+            message: message.lines().next().unwrap_or_default().to_owned(),
+        }
+    })
+}
+
+/// Writes a value as one YAML document that ends with a newline.
+///
+/// # Errors
+/// When the value has no YAML form, such as a map with a sequence as key.
+pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
+    let mut text = serde_yaml::to_string(value).map_err(YamlError::Write)?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+    use serde::Deserialize;
+
+    use super::{YamlError, from_str, to_string};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[expect(dead_code, reason = "only the error matters")]
+        name: String,
+    }
+
+    #[test]
+    fn says_where_an_unknown_key_is() {
+        let error = from_str::<Sample>(Utf8Path::new("a.yaml"), "name: x\nnmae: y\n").unwrap_err();
+        let YamlError::Read { line, message, .. } = &error else { panic!("{error}") };
+        assert_eq!(*line, 2, "{error}");
+        assert!(message.contains("nmae"), "{message}");
+    }
+
+    #[test]
+    fn refuses_duplicate_keys() {
+        assert!(from_str::<Sample>(Utf8Path::new("a.yaml"), "name: x\nname: y\n").is_err());
+    }
+
+    #[test]
+    fn quotes_what_yaml_1_1_takes_for_something_else() {
+        for word in ["yes", "on", "y", "no", "off", "12:30", "1e3", "0x10", "null", "~", ""] {
+            let text = to_string(&word).unwrap();
+            assert!(text.starts_with('"') || text.starts_with('\''), "{text}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Integration tests: one binary, one module per behaviour.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and look at the world directly"
+)]
+
+mod architecture;
