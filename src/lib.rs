@@ -7,6 +7,7 @@
 //!
 //! Nothing here but `cli` prints, reads the environment, or knows what a terminal is.
 
+pub mod archive;
 pub mod canonical_json;
 pub mod cli;
 pub mod commands;

@@ -31,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("manifest", &["failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
     ("policy", &["failure", "oci", "yaml"]),
     ("chart", &["canonical_json", "failure", "fsx", "oci", "yaml"]),
-    ("archive", &["failure", "fsx"]),
+    ("archive", &["failure", "oci"]),
     ("oci", &["canonical_json", "failure"]),
     ("registry", &["failure", "fsx", "net", "oci", "secret", "yaml"]),
     ("sign", &["canonical_json", "failure", "fsx", "oci", "secret"]),

@@ -1,0 +1,208 @@
+//! Where everything stands: computed from names, sizes and modes alone.
+
+use std::collections::BTreeSet;
+
+use super::{
+    EntryName, Mode,
+    header::{BLOCK_BYTES, encode, header_bytes},
+};
+use crate::failure::{Failure, FailureKind};
+
+/// The two zero blocks that end a tar.
+const END_BYTES: u64 = 2 * BLOCK_BYTES;
+
+/// One entry before it has a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: EntryName,
+    /// The size of its content in bytes.
+    pub size: u64,
+    /// Its permission bits.
+    pub mode: Mode,
+}
+
+/// One entry with its place. All offsets are from the beginning of the archive, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    entry: Entry,
+    header_offset: u64,
+    content_offset: u64,
+    end_offset: u64,
+}
+
+/// A list of entries, each with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    placed: Vec<Placed>,
+    end_offset: u64,
+}
+
+/// Why entries cannot form an archive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// Two names are equal, or differ in case only.
+    #[error("the entry name `{0}` occurs twice (upper and lower case count as the same)")]
+    Duplicate(EntryName),
+    /// A name is also a directory of another name.
+    #[error("the entry name `{0}` is also a directory of another entry")]
+    FileAndDirectory(EntryName),
+    /// The sizes add up to more than 2^63-1 bytes.
+    #[error("the entries are too large for one archive")]
+    TooLarge,
+}
+
+impl Failure for LayoutError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+}
+
+impl Layout {
+    /// Gives every entry its place, in the given order.
+    ///
+    /// # Errors
+    /// When two names collide, or the archive would be too large.
+    pub fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self, LayoutError> {
+        let mut placed = Vec::new();
+        let mut offset = 0_u64;
+        for entry in entries {
+            let place = Placed::at(offset, entry).ok_or(LayoutError::TooLarge)?;
+            offset = place.end_offset;
+            placed.push(place);
+        }
+        let end_offset = offset.checked_add(END_BYTES).filter(|end| i64::try_from(*end).is_ok()).ok_or(LayoutError::TooLarge)?;
+        refuse_collisions(&placed)?;
+        Ok(Self { placed, end_offset })
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self) -> &[Placed] {
+        &self.placed
+    }
+
+    /// The size of the whole archive in bytes.
+    pub const fn total_bytes(&self) -> u64 {
+        self.end_offset
+    }
+
+    /// Where the two zero blocks at the end begin.
+    pub const fn trailer_offset(&self) -> u64 {
+        self.end_offset.saturating_sub(END_BYTES)
+    }
+}
+
+fn refuse_collisions(placed: &[Placed]) -> Result<(), LayoutError> {
+    let folded = |placed: &Placed| placed.entry.name.as_str().to_ascii_lowercase();
+    let mut names = BTreeSet::new();
+    for place in placed {
+        if !names.insert(folded(place)) {
+            return Err(LayoutError::Duplicate(place.entry.name.clone()));
+        }
+    }
+    let mut directories = BTreeSet::new();
+    for name in &names {
+        directories.extend(name.match_indices('/').filter_map(|(position, _)| name.get(..position)));
+    }
+    match placed.iter().find(|place| directories.contains(folded(place).as_str())) {
+        Some(place) => Err(LayoutError::FileAndDirectory(place.entry.name.clone())),
+        None => Ok(()),
+    }
+}
+
+impl Placed {
+    fn at(header_offset: u64, entry: Entry) -> Option<Self> {
+        let content_offset = header_offset.checked_add(header_bytes(entry.size))?;
+        let end_offset = content_offset.checked_add(entry.size)?.checked_next_multiple_of(BLOCK_BYTES)?;
+        Some(Self { entry, header_offset, content_offset, end_offset })
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &EntryName {
+        &self.entry.name
+    }
+
+    /// The size of its content in bytes.
+    pub const fn size(&self) -> u64 {
+        self.entry.size
+    }
+
+    /// Its permission bits.
+    pub const fn mode(&self) -> Mode {
+        self.entry.mode
+    }
+
+    /// Where its header begins.
+    pub const fn header_offset(&self) -> u64 {
+        self.header_offset
+    }
+
+    /// Where its content begins.
+    pub const fn content_offset(&self) -> u64 {
+        self.content_offset
+    }
+
+    /// Where its padding ends and the next header begins.
+    pub const fn end_offset(&self) -> u64 {
+        self.end_offset
+    }
+
+    /// How many zero bytes follow the content.
+    pub const fn padding_bytes(&self) -> u64 {
+        self.end_offset.saturating_sub(self.content_offset).saturating_sub(self.entry.size)
+    }
+
+    /// The bytes of its header.
+    pub fn header(&self) -> Vec<u8> {
+        encode(&self.entry.name, self.entry.size, self.entry.mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Entry, Layout, LayoutError};
+    use crate::archive::{EntryName, Mode};
+
+    fn entry(name: &str, size: u64) -> Entry {
+        Entry { name: EntryName::new(name).unwrap(), size, mode: Mode::Regular }
+    }
+
+    #[test]
+    fn places_headers_contents_and_padding() {
+        let layout = Layout::new([entry("a", 0), entry("b", 1), entry("c", 512)]).unwrap();
+        let offsets: Vec<_> = layout.entries().iter().map(|e| (e.header_offset(), e.content_offset(), e.padding_bytes())).collect();
+        assert_eq!(offsets, [(0, 512, 0), (512, 1024, 511), (1536, 2048, 0)]);
+        assert_eq!((layout.trailer_offset(), layout.total_bytes()), (2560, 3584));
+    }
+
+    #[test]
+    fn refuses_names_that_collide_on_some_file_system() {
+        assert!(matches!(Layout::new([entry("a", 1), entry("a", 1)]), Err(LayoutError::Duplicate(_))));
+        assert!(matches!(Layout::new([entry("Files/x", 1), entry("files/X", 1)]), Err(LayoutError::Duplicate(_))));
+        assert!(matches!(Layout::new([entry("a/b", 1), entry("A", 1)]), Err(LayoutError::FileAndDirectory(_))));
+    }
+
+    #[test]
+    fn refuses_sizes_that_overflow() {
+        assert_eq!(Layout::new([entry("a", u64::MAX)]), Err(LayoutError::TooLarge));
+        assert_eq!(Layout::new([entry("a", u64::MAX / 2), entry("b", u64::MAX / 2)]), Err(LayoutError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn the_tar_crate_finds_every_entry_where_the_layout_says(sizes in proptest::collection::vec(0_u64..5000, 1..12)) {
+            let layout = Layout::new(sizes.iter().enumerate().map(|(n, size)| entry(&format!("f{n}"), *size))).unwrap();
+            let mut bytes = vec![0; usize::try_from(layout.total_bytes()).unwrap()];
+            for placed in layout.entries() {
+                let at = usize::try_from(placed.header_offset()).unwrap();
+                bytes[at..at + 512].copy_from_slice(&placed.header());
+            }
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            let found: Vec<_> = archive.entries().unwrap().map(|entry| entry.map(|entry| (entry.raw_file_position(), entry.size())).unwrap()).collect();
+            let expected: Vec<_> = layout.entries().iter().map(|placed| (placed.content_offset(), placed.size())).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
