@@ -51,13 +51,13 @@ pub(super) const fn header_bytes(size: u64) -> u64 {
 /// Encodes the header of an entry. Device numbers and owner names, which mean nothing for a regular file, stay zero.
 pub(super) fn encode(name: &EntryName, size: u64, mode: Mode) -> Vec<u8> {
     if size < USTAR_SIZE_LIMIT {
-        return block(name.as_str(), size, mode, b'0').to_vec();
+        return block(name.as_str(), size, mode.bits(), b'0').to_vec();
     }
     let record = pax_size_record(size);
-    let mut bytes = block(PAX_NAME, record.len() as u64, Mode::Regular, b'x').to_vec();
+    let mut bytes = block(PAX_NAME, record.len() as u64, 0, b'x').to_vec();
     bytes.extend_from_slice(record.as_bytes());
     bytes.resize(2 * BLOCK_BYTES as usize, 0);
-    bytes.extend_from_slice(&block(name.as_str(), 0, mode, b'0'));
+    bytes.extend_from_slice(&block(name.as_str(), 0, mode.bits(), b'0'));
     bytes
 }
 
@@ -70,7 +70,7 @@ fn pax_size_record(size: u64) -> String {
 }
 
 /// One ustar header block.
-fn block(name: &str, size: u64, mode: Mode, kind: u8) -> [u8; BLOCK_BYTES as usize] {
+fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK_BYTES as usize] {
     let mut block = [0_u8; BLOCK_BYTES as usize];
     let mut put = |offset: usize, bytes: &[u8]| {
         for (target, byte) in block.iter_mut().skip(offset).zip(bytes) {
@@ -78,7 +78,7 @@ fn block(name: &str, size: u64, mode: Mode, kind: u8) -> [u8; BLOCK_BYTES as usi
         }
     };
     put(0, name.as_bytes());
-    put(100, format!("{:07o}", mode.bits()).as_bytes());
+    put(100, format!("{mode:07o}").as_bytes());
     put(108, b"0000000"); // uid
     put(116, b"0000000"); // gid
     put(124, format!("{size:011o}").as_bytes());
