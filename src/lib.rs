@@ -13,6 +13,7 @@ pub mod cli;
 pub mod commands;
 pub mod failure;
 pub mod fsx;
+pub mod manifest;
 pub mod oci;
 pub mod progress;
 pub mod secret;

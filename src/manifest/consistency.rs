@@ -1,0 +1,82 @@
+//! Whether a lock agrees with itself.
+//!
+//! Says nothing about whether it fits a manifest or a registry; a lock that passes can be laid out as an archive.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use super::{Lock, LockedContent};
+use crate::oci::Digest;
+
+/// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
+const MAX_SIZE: u64 = (1 << 53) - 1;
+
+/// What does not fit within one lock.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// Two images have one name.
+    #[error("there are two images `{0}`")]
+    DuplicateImage(String),
+    /// One digest has two sizes.
+    #[error("{digest} has {one} bytes in one place and {other} in another")]
+    Sizes {
+        /// The digest.
+        digest: Digest,
+        /// The one size.
+        one: u64,
+        /// The other size.
+        other: u64,
+    },
+    /// A size is larger than any file can be.
+    #[error("{digest} is said to have {size} bytes")]
+    Size {
+        /// The digest.
+        digest: Digest,
+        /// Its size.
+        size: u64,
+    },
+    /// What is carried is not what the platforms say.
+    #[error("image `{image}`: whether {manifest} is carried does not follow from `platforms`")]
+    Carried {
+        /// The image.
+        image: String,
+        /// The manifest.
+        manifest: Digest,
+    },
+    /// A single image whose manifest is not its root.
+    #[error("image `{0}` is no index, but its only manifest is not its root")]
+    Root(String),
+}
+
+impl Lock {
+    /// Finds the first thing that cannot be true.
+    pub(super) fn check(&self) -> Result<(), Contradiction> {
+        let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
+        let mut names = BTreeSet::new();
+        for image in &self.images {
+            if !names.insert(&image.name) {
+                return Err(Contradiction::DuplicateImage(image.name.clone()));
+            }
+            let LockedContent::Registry(pulled) = &image.content else { continue };
+            for blob in pulled.blobs() {
+                if blob.size > MAX_SIZE {
+                    return Err(Contradiction::Size { digest: blob.digest, size: blob.size });
+                }
+                match sizes.entry(blob.digest) {
+                    Entry::Occupied(known) if *known.get() != blob.size => {
+                        return Err(Contradiction::Sizes { digest: blob.digest, one: *known.get(), other: blob.size });
+                    }
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(place) => _ = place.insert(blob.size),
+                }
+            }
+            if !pulled.is_index() && !matches!(pulled.manifests.as_slice(), [only] if only.manifest == pulled.root) {
+                return Err(Contradiction::Root(image.name.clone()));
+            }
+            let wrong = pulled.first_wrongly_carried(&self.platforms);
+            if let Some(manifest) = wrong {
+                return Err(Contradiction::Carried { image: image.name.clone(), manifest });
+            }
+        }
+        Ok(())
+    }
+}

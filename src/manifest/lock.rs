@@ -1,0 +1,292 @@
+//! The lock file: what every reference, file and chart of a manifest was when a person decided on it.
+//!
+//! Written by the verb `lock` alone and read by everything else. It holds every digest with its size, so that a
+//! build can lay out the whole archive before the first byte arrives, and so that nothing but `lock` resolves a
+//! tag. It holds no manifest bytes: those are fetched by digest.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{Contradiction, LockedImage, Platforms, platform_text};
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx::{self, PathError},
+    oci::{Digest, Platform},
+    yaml::{self, YamlError},
+};
+
+/// The format this version of the tool writes and reads.
+pub const LOCK_FORMAT_VERSION: u32 = 1;
+
+/// A lock of a few hundred images has well below a megabyte.
+const MAX_LOCK_BYTES: u64 = 16 << 20;
+
+const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
+
+/// Everything a bundle consists of, pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lock {
+    /// Always [`LOCK_FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The manifest that was locked.
+    pub bundle: BundleIdentity,
+    /// The platforms that the manifest chose.
+    pub platforms: Platforms,
+    /// Images, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<LockedImage>,
+    /// Charts, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<LockedChart>,
+    /// The SQL migrations, if the manifest has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<LockedMigrations>,
+    /// Programs, sorted by platform and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub binaries: Vec<LockedBinary>,
+}
+
+/// Which manifest a lock belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BundleIdentity {
+    /// Name of the bundle.
+    pub name: String,
+    /// Version of the bundle.
+    pub version: Version,
+}
+
+/// A Helm chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedChart {
+    /// Name in `Chart.yaml`.
+    pub name: String,
+    /// Version in `Chart.yaml`.
+    pub version: Version,
+    /// Where it comes from.
+    pub source: LockedChartSource,
+}
+
+/// Where a chart comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum LockedChartSource {
+    /// A directory of the project. Its files are the project's own and versioned with it.
+    Directory {
+        /// Path relative to the project directory.
+        path: Utf8PathBuf,
+    },
+    /// A packed chart, pinned byte by byte.
+    Archive {
+        /// Path relative to the project directory.
+        path: Utf8PathBuf,
+        /// Digest of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+/// The SQL migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedMigrations {
+    /// Directory relative to the project directory.
+    pub path: Utf8PathBuf,
+    /// The version of the schema after the last of them.
+    pub schema_version: u32,
+    /// The files in the order in which they are applied.
+    pub files: Vec<LockedMigration>,
+}
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedMigration {
+    /// The number at the start of its name.
+    pub version: u32,
+    /// File name.
+    pub file: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedBinary {
+    /// File name in the bundle.
+    pub name: String,
+    /// What it runs on.
+    #[serde(with = "platform_text")]
+    pub platform: Platform,
+    /// Path relative to the project directory.
+    pub path: Utf8PathBuf,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Why there is no usable lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file cannot be read or written.
+    #[error("cannot use the lock file")]
+    File(#[source] PathError),
+    /// It is not a lock file of this format.
+    #[error("the lock file is malformed")]
+    Syntax(#[source] YamlError),
+    /// It was written by another version of the tool.
+    #[error("`{path}` has lock format {found}, this tool reads format {LOCK_FORMAT_VERSION}")]
+    FormatVersion {
+        /// The lock file.
+        path: Utf8PathBuf,
+        /// The format it says it has.
+        found: u32,
+    },
+    /// It contradicts itself.
+    #[error("`{path}` contradicts itself: {what}")]
+    Contradiction {
+        /// The lock file.
+        path: Utf8PathBuf,
+        /// What does not fit.
+        what: Contradiction,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FormatProbe {
+    format_version: u32,
+}
+
+impl Failure for LockError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Syntax(error) => error.kind(),
+            Self::FormatVersion { .. } | Self::Contradiction { .. } => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::File(error) if error.kind() != FailureKind::NotFound => error.help(),
+            Self::File(_) => Some("run `rune-bundle lock` first".to_owned()),
+            _ => Some("lock files are not edited by hand; run `rune-bundle lock` again".to_owned()),
+        }
+    }
+}
+
+impl Lock {
+    /// Reads a lock file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is malformed, has another format, or contradicts itself.
+    pub fn read(path: &Utf8Path) -> Result<Self, LockError> {
+        let text = fsx::read_to_string(path, MAX_LOCK_BYTES).map_err(LockError::File)?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a lock file. `path` only says where a mistake is.
+    ///
+    /// # Errors
+    /// When it is malformed, has another format, or contradicts itself.
+    pub fn parse(path: &Utf8Path, text: &str) -> Result<Self, LockError> {
+        // The version first: a later format may have keys that this one does not know.
+        let probe: FormatProbe = yaml::from_str(path, text).map_err(LockError::Syntax)?;
+        if probe.format_version != LOCK_FORMAT_VERSION {
+            return Err(LockError::FormatVersion { path: path.to_owned(), found: probe.format_version });
+        }
+        let lock: Self = yaml::from_str(path, text).map_err(LockError::Syntax)?;
+        lock.check().map_err(|what| LockError::Contradiction { path: path.to_owned(), what })?;
+        Ok(lock)
+    }
+
+    /// The text of the lock file: the same lock gives the same bytes.
+    ///
+    /// # Errors
+    /// When it has no YAML form, which is a bug.
+    pub fn to_text(&self) -> Result<String, LockError> {
+        Ok(format!("{HEADER}{}", yaml::to_string(self).map_err(LockError::Syntax)?))
+    }
+
+    /// Replaces or creates the lock file.
+    ///
+    /// # Errors
+    /// When it cannot be written; an old file is then untouched.
+    pub fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
+        fsx::write_atomic(path, self.to_text()?.as_bytes()).map_err(LockError::File)
+    }
+
+    /// The image of that name.
+    pub fn image(&self, name: &str) -> Option<&LockedImage> {
+        self.images.iter().find(|image| image.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::{Contradiction, Lock, LockError};
+    use crate::{
+        failure::{Failure as _, FailureKind},
+        manifest::LockedContent,
+    };
+
+    const SAMPLE: &str = include_str!("sample.lock");
+
+    fn parse(text: &str) -> Result<Lock, LockError> {
+        Lock::parse(Utf8Path::new("rune.lock"), text)
+    }
+
+    fn contradiction(text: &str) -> Contradiction {
+        match parse(text) {
+            Err(LockError::Contradiction { what, .. }) => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reading_and_writing_gives_the_same_bytes() {
+        assert_eq!(parse(SAMPLE).unwrap().to_text().unwrap(), SAMPLE);
+    }
+
+    #[test]
+    fn carried_blobs_leave_out_the_platforms_that_were_not_chosen() {
+        let lock = parse(SAMPLE).unwrap();
+        let LockedContent::Registry(postgres) = &lock.image("postgres").unwrap().content else { panic!() };
+        assert!(postgres.is_index() && !postgres.is_complete());
+        assert_eq!(postgres.carried_blobs().count(), 7);
+        assert_eq!(postgres.blobs().count(), 13);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let error = parse(&SAMPLE.replace("schemaVersion: 6", "schemaVersion: 6\n  colour: red")).unwrap_err();
+        assert!(matches!(error, LockError::Syntax(_)) && error.kind() == FailureKind::Input, "{error:?}");
+    }
+
+    #[test]
+    fn another_format_is_named_before_its_keys_are_looked_at() {
+        let error = parse("formatVersion: 2\nsomethingNew: {}\n").unwrap_err();
+        assert!(matches!(error, LockError::FormatVersion { found: 2, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_lock_that_contradicts_itself_is_refused() {
+        let first_layer = "size: 5000";
+        assert!(matches!(contradiction(&SAMPLE.replacen(first_layer, "size: 9007199254740992", 1)), Contradiction::Size { .. }));
+        // Both attestations have the same configuration.
+        assert!(matches!(contradiction(&SAMPLE.replacen("size: 167", "size: 168", 1)), Contradiction::Sizes { .. }));
+        assert!(matches!(contradiction(&SAMPLE.replacen("carried: true", "carried: false", 1)), Contradiction::Carried { .. }));
+        assert!(matches!(contradiction(&SAMPLE.replacen("name: rune-db", "name: postgres", 1)), Contradiction::DuplicateImage(_)));
+    }
+}

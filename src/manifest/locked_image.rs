@@ -1,0 +1,219 @@
+//! The lock's entry of an image: every descriptor that a build has to lay out, with its size.
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::{Platforms, platform_text};
+use crate::oci::{Descriptor, Digest, Platform, Reference, media_type};
+
+/// An image of the bundle, pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedImage {
+    /// Name in the manifest.
+    pub name: String,
+    /// Reference in the manifest.
+    pub reference: Reference,
+    /// Component in the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Licence as an SPDX expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Whether it is carried although no chart refers to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extra: bool,
+    /// What the image consists of.
+    pub content: LockedContent,
+}
+
+/// What an image consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LockedContent {
+    /// It comes from a registry.
+    Registry(PulledImage),
+    /// The packager makes it.
+    Build(BuiltImage),
+}
+
+/// What a registry has under a reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PulledImage {
+    /// What the reference resolves to: an image index, or a single image manifest.
+    pub root: Blob,
+    /// The image manifests, in the order of the index; exactly the root for a single image.
+    pub manifests: Vec<LockedManifest>,
+    /// The attestation manifests of the index, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<LockedAttestation>,
+}
+
+/// An image manifest: one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedManifest {
+    /// What it is for; absent when neither index nor configuration say so.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "platform_text::option")]
+    pub platform: Option<Platform>,
+    /// Whether the bundle carries it; the manifest's `platforms` decide.
+    pub carried: bool,
+    /// The manifest itself.
+    pub manifest: Blob,
+    /// Its configuration.
+    pub config: Blob,
+    /// Its layers, in order.
+    pub layers: Vec<Blob>,
+}
+
+/// An attestation manifest: what somebody says about one image manifest of the same index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedAttestation {
+    /// The image manifest it speaks about.
+    pub attests: Digest,
+    /// Whether the bundle carries it; so it does when it carries the manifest.
+    pub carried: bool,
+    /// The in-toto predicate types of its layers, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predicates: Vec<String>,
+    /// The manifest itself.
+    pub manifest: Blob,
+    /// Its configuration.
+    pub config: Blob,
+    /// Its layers, in order.
+    pub layers: Vec<Blob>,
+}
+
+/// An image that the packager makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BuiltImage {
+    /// The program for each platform, sorted by platform.
+    pub binaries: Vec<BuiltBinary>,
+}
+
+/// The program of one platform in an image that the packager makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BuiltBinary {
+    /// What it runs on.
+    #[serde(with = "platform_text")]
+    pub platform: Platform,
+    /// Path relative to the project directory.
+    pub path: Utf8PathBuf,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A blob in a registry: what it is, which digest it has, how large it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Blob {
+    /// What it is.
+    pub media_type: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// One manifest of an image with everything that belongs to it, whatever its role.
+#[derive(Debug, Clone, Copy)]
+pub struct ManifestContent<'a> {
+    /// Whether the bundle carries it.
+    pub carried: bool,
+    /// The manifest itself.
+    pub manifest: &'a Blob,
+    /// Its configuration.
+    pub config: &'a Blob,
+    /// Its layers, in order.
+    pub layers: &'a [Blob],
+}
+
+/// What says nothing about its platform is carried always: nobody could tell that it is not needed.
+pub(super) fn is_carried(platforms: &Platforms, platform: Option<&Platform>) -> bool {
+    platform.is_none_or(|platform| platform.is_unknown() || platforms.choose(platform))
+}
+
+impl PulledImage {
+    /// Whether the reference resolves to an image index, not to a single image.
+    pub fn is_index(&self) -> bool {
+        matches!(self.root.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST)
+    }
+
+    /// Whether every manifest of the index is carried.
+    pub fn is_complete(&self) -> bool {
+        self.contents().all(|content| content.carried)
+    }
+
+    /// Image manifests, then attestation manifests.
+    pub fn contents(&self) -> impl Iterator<Item = ManifestContent<'_>> {
+        let images = self.manifests.iter().map(|entry| ManifestContent {
+            carried: entry.carried,
+            manifest: &entry.manifest,
+            config: &entry.config,
+            layers: &entry.layers,
+        });
+        images.chain(self.attestations.iter().map(|entry| ManifestContent {
+            carried: entry.carried,
+            manifest: &entry.manifest,
+            config: &entry.config,
+            layers: &entry.layers,
+        }))
+    }
+
+    /// Every blob that the bundle carries: the root, then each carried manifest, its configuration and layers.
+    /// A blob that several manifests share comes several times.
+    pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
+        let root = std::iter::once(&self.root);
+        root.chain(
+            self.contents()
+                .filter(|content| content.carried)
+                .flat_map(|content| [content.manifest, content.config].into_iter().chain(content.layers)),
+        )
+    }
+
+    /// The first manifest whose `carried` does not follow from the chosen platforms.
+    pub(super) fn first_wrongly_carried(&self, platforms: &Platforms) -> Option<Digest> {
+        let wrong = self.manifests.iter().find(|entry| entry.carried != is_carried(platforms, entry.platform.as_ref()));
+        wrong.map(|entry| entry.manifest.digest).or_else(|| {
+            let is_wrong = |entry: &&LockedAttestation| entry.carried != self.carries(entry.attests);
+            self.attestations.iter().find(is_wrong).map(|entry| entry.manifest.digest)
+        })
+    }
+
+    /// Whether an image manifest of this digest is carried.
+    pub fn carries(&self, manifest: Digest) -> bool {
+        self.manifests.iter().any(|entry| entry.carried && entry.manifest.digest == manifest)
+    }
+
+    /// Every blob of the image, carried or not, in the order of [`Self::carried_blobs`].
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        std::iter::once(&self.root)
+            .chain(self.contents().flat_map(|content| [content.manifest, content.config].into_iter().chain(content.layers)))
+    }
+}
+
+impl Blob {
+    /// The descriptor that OCI documents use for it.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.media_type.clone(),
+            digest: self.digest,
+            size: self.size,
+            platform: None,
+            artifact_type: None,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+impl From<&Descriptor> for Blob {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self { media_type: descriptor.media_type.clone(), digest: descriptor.digest, size: descriptor.size }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a bundle is made of: the manifest that a person writes and the lock that pins it.
+//!
+//! Reading a manifest reports every mistake at once, each with its place and a hint. The lock is written by
+//! this tool only and read strictly. Nothing here builds, renders or uploads.
+//!
+//! Invariant: a [`BundleManifest`] that exists is well formed, and a [`Lock`] that exists agrees with itself.
+
+mod consistency;
+mod lock;
+mod locked_image;
+mod model;
+mod platform_text;
+
+pub use consistency::Contradiction;
+pub use lock::{
+    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
+};
+pub use locked_image::{
+    Blob, BuiltBinary, BuiltImage, LockedAttestation, LockedContent, LockedImage, LockedManifest, ManifestContent, PulledImage,
+};
+pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};

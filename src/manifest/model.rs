@@ -1,0 +1,210 @@
+//! The bundle manifest as typed values.
+//!
+//! These types hold what was written, already checked; `read` makes them from YAML. All paths are relative to
+//! the project directory, in the spelling of the manifest.
+
+use std::{collections::BTreeMap, fmt};
+
+use camino::Utf8PathBuf;
+use semver::Version;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::oci::{Digest, Platform, Reference};
+
+/// Everything a person says about one bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleManifest {
+    /// Name of the bundle.
+    pub name: String,
+    /// Version of the bundle.
+    pub version: Version,
+    /// Which platforms of each image are carried.
+    pub platforms: Platforms,
+    /// Parts that a site may leave out, by name.
+    pub components: BTreeMap<String, Component>,
+    /// Images, in the order of the manifest.
+    pub images: Vec<Image>,
+    /// Helm charts; subcharts are found inside them.
+    pub charts: Vec<Chart>,
+    /// Every way the charts are meant to be installed.
+    pub profiles: Vec<Profile>,
+    /// Directory of the SQL migrations.
+    pub migrations: Option<Utf8PathBuf>,
+    /// Programs carried beside the images.
+    pub binaries: Vec<Binary>,
+    /// Other files.
+    pub files: Vec<ExtraFile>,
+    /// Policy file; without one the built-in policy holds.
+    pub policy: Option<Utf8PathBuf>,
+    /// Digest of the bundle that this one follows.
+    pub predecessor: Option<Digest>,
+}
+
+/// Which platforms are carried, written `all` or as a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Platforms {
+    /// Every platform of every image.
+    All,
+    /// Only these.
+    Only(Vec<Platform>),
+}
+
+/// A part of the bundle that a site may leave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Whether it is in the bundle unless it is left out by name.
+    pub default: bool,
+    /// What it is, for people.
+    pub description: String,
+}
+
+/// An image to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Name within the manifest, the lock and the templates.
+    pub name: String,
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The component it belongs to; without one it is always carried.
+    pub component: Option<String>,
+    /// Its licence as an SPDX expression; an image that the packager builds carries the packager's own unless
+    /// the manifest says otherwise.
+    pub license: Option<String>,
+    /// Whether it is carried although no chart refers to it.
+    pub extra: bool,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A registry.
+    Registry(Reference),
+    /// The packager makes it.
+    Build(BuildImage),
+}
+
+/// An image that the packager makes: a static program, CA roots and the migrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildImage {
+    /// What it is called; nothing is fetched from there.
+    pub reference: Reference,
+    /// The program for each platform.
+    pub binaries: BTreeMap<Platform, Utf8PathBuf>,
+}
+
+/// A Helm chart to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chart {
+    /// A directory that holds `Chart.yaml`.
+    Directory(Utf8PathBuf),
+    /// A packed chart, `.tgz`.
+    Archive(Utf8PathBuf),
+}
+
+/// A way to install the charts: value templates that are applied in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Name of the profile.
+    pub name: String,
+    /// Value files or templates (`.j2`), later ones win.
+    pub values: Vec<Utf8PathBuf>,
+}
+
+/// A program to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// File name in the bundle, below `bin/<os>-<arch>/`.
+    pub name: String,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Where it comes from.
+    pub source: BinarySource,
+}
+
+/// Where a program comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BinarySource {
+    /// A file of the project.
+    Path(Utf8PathBuf),
+}
+
+/// A file to carry as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraFile {
+    /// The file in the project.
+    pub source: Utf8PathBuf,
+    /// Its path in the bundle, below `files/`.
+    pub path: Utf8PathBuf,
+}
+
+impl Platforms {
+    /// Whether an image manifest for `platform` is carried.
+    pub fn choose(&self, platform: &Platform) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(wanted) => wanted.iter().any(|wanted| platform.matches(wanted)),
+        }
+    }
+}
+
+impl BundleManifest {
+    /// The image of that name.
+    pub fn image(&self, name: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.name == name)
+    }
+}
+
+impl Image {
+    /// The reference it has in the manifest, wherever it comes from.
+    pub const fn reference(&self) -> &Reference {
+        match &self.source {
+            ImageSource::Registry(reference) | ImageSource::Build(BuildImage { reference, .. }) => reference,
+        }
+    }
+}
+
+impl Chart {
+    /// Its path in the project.
+    pub const fn path(&self) -> &Utf8PathBuf {
+        match self {
+            Self::Directory(path) | Self::Archive(path) => path,
+        }
+    }
+}
+
+impl Serialize for Platforms {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Only(platforms) => serializer.collect_seq(platforms.iter().map(Platform::to_string)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Platforms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Platforms;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("`all` or a list of platforms")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                if text == "all" { Ok(Platforms::All) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut platforms = Vec::new();
+                while let Some(text) = items.next_element::<String>()? {
+                    platforms.push(text.parse().map_err(de::Error::custom)?);
+                }
+                Ok(Platforms::Only(platforms))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
