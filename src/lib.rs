@@ -16,5 +16,6 @@ pub mod fsx;
 pub mod manifest;
 pub mod oci;
 pub mod progress;
+pub mod registry;
 pub mod secret;
 pub mod yaml;

@@ -1,0 +1,89 @@
+//! What a client is told from outside. Plain values: nothing here reads the environment.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use camino::Utf8PathBuf;
+
+use crate::secret::Secret;
+
+/// How registries are reached, and as whom.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Files with certificates of authorities to trust besides the built-in ones (`--ca-file`).
+    pub ca_files: Vec<Utf8PathBuf>,
+    /// Certificate (chain) and private key to show to registries that ask for one (`--client-cert`, `--client-key`).
+    pub client_identity: Option<(Utf8PathBuf, Utf8PathBuf)>,
+    /// Hosts, with port if any, that may be spoken to without TLS (`--plain-http`). Loopback always may.
+    pub plain_http: BTreeSet<String>,
+    /// A file in the format of k3s and RKE2 `registries.yaml` (`--registry-config`).
+    pub registries_file: Option<Utf8PathBuf>,
+    /// Where credentials are found.
+    pub auth_file: Option<AuthFile>,
+    /// Whether the credential helpers that the file names may be run.
+    pub run_credential_helpers: bool,
+    /// Proxies.
+    pub proxy: ProxySettings,
+    /// How many requests one host may be busy with at a time.
+    pub max_connections_per_host: usize,
+    /// When and how often a request is repeated.
+    pub retry: RetryPolicy,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long a server may be silent.
+    pub idle_timeout: Duration,
+}
+
+/// A docker `config.json` (or podman `auth.json`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthFile {
+    /// Somebody named it: it has to exist (`--authfile`).
+    Named(Utf8PathBuf),
+    /// The usual place: fine if it is not there.
+    Usual(Utf8PathBuf),
+}
+
+/// Proxies, as the variables of the same names say it.
+#[derive(Debug, Clone, Default)]
+pub struct ProxySettings {
+    /// For `https` URLs, `HTTPS_PROXY`. May contain a password.
+    pub https: Option<Secret>,
+    /// For `http` URLs, `HTTP_PROXY`. May contain a password.
+    pub http: Option<Secret>,
+    /// Hosts that are reached directly, `NO_PROXY`.
+    pub none_for: Option<String>,
+}
+
+/// When and how often a request is repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often a request is made at most.
+    pub max_attempts: u32,
+    /// The longest pause before the second attempt; doubled for each further one.
+    pub base_delay: Duration,
+    /// The longest pause ever, whatever a server asks for.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: 5, base_delay: Duration::from_millis(500), max_delay: Duration::from_mins(1) }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            ca_files: Vec::new(),
+            client_identity: None,
+            plain_http: BTreeSet::new(),
+            registries_file: None,
+            auth_file: None,
+            run_credential_helpers: false,
+            proxy: ProxySettings::default(),
+            max_connections_per_host: 4,
+            retry: RetryPolicy::default(),
+            connect_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_mins(1),
+        }
+    }
+}
