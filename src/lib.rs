@@ -18,4 +18,5 @@ pub mod oci;
 pub mod progress;
 pub mod registry;
 pub mod secret;
+pub mod sign;
 pub mod yaml;
