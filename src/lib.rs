@@ -8,6 +8,7 @@
 //! Nothing here but `cli` prints, reads the environment, or knows what a terminal is.
 
 pub mod archive;
+pub mod bundle;
 pub mod canonical_json;
 pub mod cli;
 pub mod commands;

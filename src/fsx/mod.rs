@@ -1,16 +1,20 @@
 //! The only door to the file system.
 //!
 //! Every error says what was tried and on which path; every read has a size limit. A file that is written
-//! appears under its name whole or not at all. Access beneath a directory that must not be left (unpacking)
-//! goes through `cap-std`, not through here.
+//! appears under its name whole or not at all. A directory that must not be left (unpacking) is reached
+//! through one `cap-std` handle.
 
+mod line_log;
 mod partial;
 mod path_error;
+mod staging;
 mod whole;
 
-pub use partial::{PartialFile, allocate};
+pub use line_log::LineLog;
+pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
+pub use staging::StagingDirectory;
 pub use whole::{
-    available_space, create_dir_all, exists, file_size, list_files, open, read, read_to_string, remove_file, rename_new, sync_dir,
-    sync_parent, write_atomic, write_new,
+    available_space, check_writable, create_dir_all, exists, file_size, file_size_limit, for_each_chunk, list_files, open, parent, read,
+    read_to_string, remove_file, rename_new, sync_dir, sync_parent, write_atomic, write_new,
 };

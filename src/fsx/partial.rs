@@ -10,6 +10,10 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 
 use super::{Action, PathError, whole};
 
@@ -29,7 +33,7 @@ impl PartialFile {
     /// # Errors
     /// When it cannot be created, or another process holds it (`Conflict`).
     pub fn open(destination: &Utf8Path) -> Result<Self, PathError> {
-        let path = Utf8PathBuf::from(format!("{destination}.partial"));
+        let path = Self::path_for(destination);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -47,9 +51,14 @@ impl PartialFile {
         }
     }
 
-    /// Where it is until it is finished.
-    pub fn path(&self) -> &Utf8Path {
-        &self.path
+    fn path_for(destination: &Utf8Path) -> Utf8PathBuf {
+        Utf8PathBuf::from(format!("{destination}.partial"))
+    }
+
+    /// How many bytes of the disk an earlier partial file of `destination` holds already.
+    pub fn reserved_bytes(destination: &Utf8Path) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(Self::path_for(destination)).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
     }
 
     /// The size it has now, in bytes.
@@ -65,7 +74,16 @@ impl PartialFile {
     /// # Errors
     /// When there is not enough space (`Space`), or the size is beyond a limit.
     pub fn allocate(&self, size: u64) -> Result<(), PathError> {
-        allocate(&self.file, &self.path, size)
+        let failed = |error: io::Error| PathError::of(Action::Write, &self.path)(error);
+        self.file.set_len(size).map_err(failed)?;
+        if size == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
+            // Where space cannot be reserved, the file is sparse.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(failed(error.into())),
+        }
     }
 
     /// Writes all bytes at a position.
@@ -99,22 +117,5 @@ impl PartialFile {
     pub fn finish(self) -> Result<(), PathError> {
         self.file.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
         whole::rename_new(&self.path, &self.destination)
-    }
-}
-
-/// Gives a file exactly `size` bytes, reserved on the disk where the file system can do that, sparse elsewhere.
-///
-/// # Errors
-/// When there is not enough space, or the size is beyond a limit.
-pub fn allocate(file: &File, path: &Utf8Path, size: u64) -> Result<(), PathError> {
-    use rustix::fs::FallocateFlags;
-    let failed = |error: io::Error| PathError::of(Action::Write, path)(error);
-    file.set_len(size).map_err(failed)?;
-    if size == 0 {
-        return Ok(());
-    }
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
-        Err(error) => Err(failed(error.into())),
     }
 }

@@ -174,7 +174,48 @@ pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
-fn parent(path: &Utf8Path) -> &Utf8Path {
+/// Checks that files can be created in a directory, by creating one without a name.
+///
+/// # Errors
+/// When the directory does not exist, or nothing can be created in it.
+pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
+    tempfile::tempfile_in(directory).map(drop).map_err(PathError::of(Action::Write, directory))
+}
+
+/// The largest file that this process may write, in bytes, when there is a limit.
+pub fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// Hands the content of a file on in chunks; the file must have exactly `size` bytes.
+///
+/// # Errors
+/// When it cannot be read, has another size, or `each` fails.
+pub fn for_each_chunk(
+    path: &Utf8Path,
+    size: u64,
+    chunk_bytes: usize,
+    mut each: impl FnMut(&[u8]) -> Result<(), PathError>,
+) -> Result<(), PathError> {
+    let mut file = open(path)?;
+    let failed = |error| PathError::of(Action::Read, path)(error);
+    let mut buffer = vec![0; chunk_bytes];
+    let mut left = size;
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(chunk_bytes);
+        let chunk = buffer.get_mut(..length).unwrap_or_default();
+        file.read_exact(chunk).map_err(failed)?;
+        each(chunk)?;
+        left = left.saturating_sub(length as u64);
+    }
+    match file.read(&mut [0]).map_err(failed)? {
+        0 => Ok(()),
+        _ => Err(failed(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than the expected {size} bytes")))),
+    }
+}
+
+/// The directory that a path lies in; `.` for a bare name.
+pub fn parent(path: &Utf8Path) -> &Utf8Path {
     path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or_else(|| Utf8Path::new("."))
 }
 

@@ -1,0 +1,254 @@
+//! The reading engine: every content of a bundle, read once, checked against the authenticated index.
+//!
+//! A file is read by several threads, an entry each, largest first; a stream in its own order. What a caller
+//! wants with the contents (nothing, or files on a disk) it says with a sink per entry. Documents, the small
+//! JSON contents that say how blobs hang together, are kept as they pass by, so that what is interpreted later
+//! are the very bytes that were verified.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::fs::FileExt as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use super::{AuthenticatedHead, EntryRecord, index::blob_path};
+use crate::{
+    archive::{CheckError, EntryName, EntryReader, Placed, check_end},
+    failure::{Failure, FailureKind},
+    oci::{Digest, Sha256},
+    progress::Progress,
+};
+
+/// The largest document that is kept, in bytes.
+pub(super) const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+
+/// All documents of a bundle together may not be larger, in bytes.
+const MAX_DOCUMENTS_BYTES: u64 = 32 << 20;
+
+/// How many problems an error message lists.
+const MAX_LISTED: usize = 10;
+
+/// The documents of a bundle: name of the entry, verified content.
+pub(super) type Documents = BTreeMap<EntryName, Vec<u8>>;
+
+/// Where the bytes of a bundle come from.
+#[derive(Debug)]
+pub enum BundleSource {
+    /// A file; read in parallel and by position.
+    File(File),
+    /// A stream; read once from beginning to end.
+    Stream(io::Stdin),
+}
+
+/// Where the content of one entry goes.
+pub(super) type Sink<'a> = Box<dyn Write + 'a>;
+
+/// The content does not match the authenticated index.
+#[derive(Debug, thiserror::Error)]
+#[error("the content does not match the signed index:{}", list(.0))]
+pub struct ContentError(Vec<Problem>);
+
+/// One thing that does not match.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error(transparent)]
+    Frame(#[from] CheckError),
+    #[error("entry `{path}`: expected {expected}, found {actual}")]
+    Digest { path: EntryName, expected: Digest, actual: Digest },
+    #[error("entry `{path}`: cannot be written")]
+    Write {
+        path: EntryName,
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    let mut text: String = problems.iter().take(MAX_LISTED).map(|problem| format!("\n  {problem}")).collect();
+    if let Some(more) = problems.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+        text.push_str(&format!("\n  and {more} more"));
+    }
+    text
+}
+
+impl Failure for ContentError {
+    fn kind(&self) -> FailureKind {
+        match self.0.first() {
+            Some(Problem::Write { source, .. }) if source.kind() == io::ErrorKind::StorageFull => FailureKind::Space,
+            Some(Problem::Write { .. } | Problem::Frame(CheckError::Read(_))) => FailureKind::Internal,
+            _ => FailureKind::Content,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        (self.kind() == FailureKind::Content).then(|| "do not use this file; copy it again from its source".to_owned())
+    }
+}
+
+/// Reads from a position in a file, without moving a shared one.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset = self.offset.saturating_add(count as u64);
+        Ok(count)
+    }
+}
+
+impl BundleSource {
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// When the source does not begin as a bundle does.
+    pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
+        match self {
+            Self::File(file) => super::UnverifiedHead::read(&mut io::BufReader::new(At { file, offset: 0 })),
+            Self::Stream(stream) => super::UnverifiedHead::read(stream),
+        }
+    }
+}
+
+/// Reads all contents of a bundle, checks each against the index and hands it to the sink that `open` gives.
+///
+/// # Errors
+/// When anything at all does not match, or a sink fails. All problems of a file are reported together.
+pub(super) fn read_contents<'a>(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    threads: usize,
+    progress: &dyn Progress,
+    open: &(dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
+) -> Result<Documents, ContentError> {
+    let total = head.index().entries.iter().map(|entry| entry.size).sum();
+    progress.begin("checking", total);
+    let pass = Pass { head, documents: documents_of(head), progress, open, kept: Mutex::default(), problems: Mutex::default() };
+    match source {
+        BundleSource::File(file) => pass.read_file(&file, threads),
+        BundleSource::Stream(mut stream) => pass.read_stream(&mut stream),
+    }
+    progress.end();
+    let mut problems = pass.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if problems.is_empty() {
+        return Ok(pass.kept.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+    problems.sort_by_key(|(position, _)| *position);
+    Err(ContentError(problems.into_iter().map(|(_, problem)| problem).collect()))
+}
+
+/// The entries that are documents: the two OCI indexes and every manifest that the index names, as long as
+/// their sizes stay within the limits. What is left out here is missed by the closure check, which fails.
+fn documents_of(head: &AuthenticatedHead) -> BTreeSet<EntryName> {
+    let index = head.index();
+    let targets = index.images.iter().flat_map(|image| {
+        let targets = [Some(&image.target), image.reduced_index.as_ref()].into_iter().flatten().map(|target| target.digest);
+        targets.chain(image.manifests.iter().map(|manifest| manifest.digest))
+    });
+    let digests = targets.chain(index.charts.iter().map(|chart| chart.artifact.digest));
+    let mut names: BTreeSet<String> = digests.map(blob_path).collect();
+    names.extend(["index.json".to_owned(), "artifacts/index.json".to_owned()]);
+    let mut left = MAX_DOCUMENTS_BYTES;
+    let mut is_kept = |entry: &&EntryRecord| {
+        let is_document = entry.size <= MAX_DOCUMENT_BYTES.min(left) && names.contains(entry.path.as_str());
+        left = left.saturating_sub(if is_document { entry.size } else { 0 });
+        is_document
+    };
+    index.entries.iter().filter(|entry| is_kept(entry)).map(|entry| entry.path.clone()).collect()
+}
+
+struct Pass<'a, 'b> {
+    head: &'b AuthenticatedHead,
+    documents: BTreeSet<EntryName>,
+    progress: &'b dyn Progress,
+    open: &'b (dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
+    kept: Mutex<Documents>,
+    problems: Mutex<Vec<(usize, Problem)>>,
+}
+
+impl Pass<'_, '_> {
+    /// The entries behind the head with their places, in archive order.
+    fn entries(&self) -> impl Iterator<Item = (usize, (&EntryRecord, &Placed))> {
+        let records = &self.head.index().entries;
+        let skipped = self.head.layout().entries().len().saturating_sub(records.len());
+        records.iter().zip(self.head.layout().entries().iter().skip(skipped)).enumerate()
+    }
+
+    fn read_file(&self, file: &File, threads: usize) {
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_by_key(|(_, (record, _))| std::cmp::Reverse(record.size));
+        let next = AtomicUsize::new(0);
+        let is_stopped = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| {
+                    let mut reader = EntryReader::default();
+                    while let Some((position, (record, placed))) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if is_stopped.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let mut source = At { file, offset: placed.header_offset() };
+                        if let Err(problem) = self.read_entry(&mut reader, &mut source, record, placed) {
+                            is_stopped.store(matches!(problem, Problem::Write { .. }), Ordering::Relaxed);
+                            self.report(*position, problem);
+                        }
+                    }
+                });
+            }
+        });
+        let mut rest = At { file, offset: self.head.layout().trailer_offset() };
+        if let Err(error) = check_end(&mut rest) {
+            self.report(usize::MAX, error.into());
+        }
+    }
+
+    fn read_stream(&self, stream: &mut impl Read) {
+        let mut reader = EntryReader::default();
+        for (position, (record, placed)) in self.entries() {
+            match self.read_entry(&mut reader, stream, record, placed) {
+                Ok(()) => {}
+                Err(problem @ Problem::Digest { .. }) => self.report(position, problem),
+                // After any other problem it is unknown where in the stream the next entry begins.
+                Err(problem) => return self.report(position, problem),
+            }
+        }
+        if let Err(error) = check_end(stream) {
+            self.report(usize::MAX, error.into());
+        }
+    }
+
+    fn read_entry(&self, reader: &mut EntryReader, source: &mut impl Read, record: &EntryRecord, placed: &Placed) -> Result<(), Problem> {
+        let unwritable = |source| Problem::Write { path: record.path.clone(), source };
+        let mut sink = (self.open)(record).map_err(unwritable)?;
+        let mut kept = self.documents.contains(&record.path).then(Vec::new);
+        let mut hasher = Sha256::new();
+        reader.read(source, placed, |piece| {
+            hasher.update(piece);
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(piece);
+            }
+            self.progress.advance(piece.len() as u64);
+            sink.write_all(piece).map_err(unwritable)
+        })?;
+        sink.flush().map_err(unwritable)?;
+        let actual = hasher.finish();
+        if actual != record.sha256 {
+            return Err(Problem::Digest { path: record.path.clone(), expected: record.sha256, actual });
+        }
+        if let Some(kept) = kept {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(record.path.clone(), kept);
+        }
+        Ok(())
+    }
+
+    fn report(&self, position: usize, problem: Problem) {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push((position, problem));
+    }
+}

@@ -1,0 +1,135 @@
+//! Nothing is missing and nothing is left over: the blobs of a bundle are exactly what its roots lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BundleIndex, archive::Documents, index::blob_path};
+use crate::{
+    archive::EntryName,
+    failure::{Failure, FailureKind},
+    oci::{Descriptor, Digest, Manifest, ManifestError, ManifestKind, media_type},
+};
+
+/// The annotation under which an OCI layout names an image.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The contents of a bundle do not hang together.
+#[derive(Debug, thiserror::Error)]
+#[error("the contents do not hang together:{}", .0.iter().map(|gap| format!("\n  {gap}")).collect::<String>())]
+pub struct ClosureError(Vec<Gap>);
+
+/// One thing that does not hang together.
+#[derive(Debug, thiserror::Error)]
+enum Gap {
+    #[error("`{0}` is missing")]
+    NoRoot(&'static str),
+    #[error("`{name}`: {source}")]
+    Document { name: String, source: ManifestError },
+    #[error("`{parent}` refers to {digest}, which is not in the bundle")]
+    Missing { parent: String, digest: Digest },
+    #[error("`{parent}` says that {digest} has {stated} bytes, but it has {actual}")]
+    Size { parent: String, digest: Digest, stated: u64, actual: u64 },
+    #[error("`{0}` belongs to nothing")]
+    Unreachable(String),
+    #[error("`index.json` does not list the images that `bundle.json` lists")]
+    Images,
+}
+
+impl Failure for ClosureError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Policy
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("the bundle was built wrongly; ask whoever made it to build it again".to_owned())
+    }
+}
+
+/// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry of that exact
+/// size, manifests of platforms that the index lists as left out excepted, and that no blob is unreachable.
+///
+/// # Errors
+/// When it is not so; everything that was found is in the error.
+pub(super) fn check(index: &BundleIndex, documents: &Documents) -> Result<(), ClosureError> {
+    let mut walk = Walk::new(index, documents);
+    for name in ["index.json", "artifacts/index.json"] {
+        walk.visit_root(name, index);
+    }
+    let unreachable: Vec<Gap> =
+        walk.sizes.keys().filter(|digest| !walk.reached.contains(digest)).map(|digest| Gap::Unreachable(blob_path(*digest))).collect();
+    walk.gaps.extend(unreachable);
+    if walk.gaps.is_empty() { Ok(()) } else { Err(ClosureError(walk.gaps)) }
+}
+
+struct Walk<'a> {
+    sizes: BTreeMap<Digest, u64>,
+    absent: BTreeSet<Digest>,
+    documents: &'a Documents,
+    reached: BTreeSet<Digest>,
+    gaps: Vec<Gap>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(index: &BundleIndex, documents: &'a Documents) -> Self {
+        let blob = |path: &EntryName| path.as_str().strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok());
+        let sizes = index.entries.iter().filter_map(|entry| Some((blob(&entry.path)?, entry.size))).collect();
+        let manifests = index.images.iter().flat_map(|image| &image.manifests);
+        let absent = manifests.filter(|manifest| !manifest.carried).map(|manifest| manifest.digest).collect();
+        Self { sizes, absent, documents, reached: BTreeSet::new(), gaps: Vec::new() }
+    }
+
+    fn visit_root(&mut self, name: &'static str, index: &BundleIndex) {
+        let Some(bytes) = self.documents.iter().find(|(path, _)| path.as_str() == name).map(|(_, bytes)| bytes) else {
+            return self.gaps.push(Gap::NoRoot(name));
+        };
+        match Manifest::parse(bytes.clone(), Some(media_type::INDEX)) {
+            Ok(root) => {
+                if name == "index.json" && !lists_images(&root, index) {
+                    self.gaps.push(Gap::Images);
+                }
+                self.visit_children(name, &root);
+            }
+            Err(source) => self.gaps.push(Gap::Document { name: name.to_owned(), source }),
+        }
+    }
+
+    fn visit_children(&mut self, parent: &str, document: &Manifest) {
+        let is_index = matches!(document.kind(), ManifestKind::Index { .. });
+        for child in document.children() {
+            if !(is_index && self.absent.contains(&child.digest)) {
+                self.visit(parent, child);
+            }
+        }
+    }
+
+    fn visit(&mut self, parent: &str, descriptor: &Descriptor) {
+        let digest = descriptor.digest;
+        let Some(actual) = self.sizes.get(&digest).copied() else {
+            return self.gaps.push(Gap::Missing { parent: parent.to_owned(), digest });
+        };
+        if actual != descriptor.size {
+            self.gaps.push(Gap::Size { parent: parent.to_owned(), digest, stated: descriptor.size, actual });
+        }
+        if !self.reached.insert(digest) || !is_manifest(&descriptor.media_type) {
+            return;
+        }
+        let name = blob_path(digest);
+        let Some(bytes) = self.documents.iter().find(|(path, _)| path.as_str() == name).map(|(_, bytes)| bytes) else {
+            return self.gaps.push(Gap::Missing { parent: "bundle.json".to_owned(), digest });
+        };
+        match Manifest::parse(bytes.clone(), Some(&descriptor.media_type)) {
+            Ok(document) => self.visit_children(&name, &document),
+            Err(source) => self.gaps.push(Gap::Document { name, source }),
+        }
+    }
+}
+
+/// Whether a media type is that of a manifest or index.
+pub(super) fn is_manifest(media_type: &str) -> bool {
+    [media_type::INDEX, media_type::MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST].contains(&media_type)
+}
+
+fn lists_images(root: &Manifest, index: &BundleIndex) -> bool {
+    let listed = root.children().map(|child| (child.annotations.get(REF_NAME).cloned(), child.digest));
+    let stated = index.images.iter().map(|image| (Some(image.reference.to_string()), image.target.digest));
+    listed.eq(stated)
+}

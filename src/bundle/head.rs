@@ -1,0 +1,162 @@
+//! The head of a bundle: the index and the signature slots, before and after they are authenticated.
+//!
+//! [`UnverifiedHead`] holds bytes. The only thing read from them is the size of the first entry.
+//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the index; every
+//! reader of contents asks for one.
+
+use std::io::Read;
+
+use super::{
+    BundleIndex, IndexError,
+    index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
+    trust::{SlotState, Trust, TrustError},
+};
+use crate::{
+    archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, first_entry_size},
+    failure::{Failure, FailureKind},
+    oci::Digest,
+};
+
+/// The head as it stands in the file; nothing in it is trusted.
+#[derive(Debug)]
+pub struct UnverifiedHead {
+    index_bytes: Vec<u8>,
+    slots: Vec<Vec<u8>>,
+}
+
+/// The head of a bundle whose index somebody trusted has vouched for.
+#[derive(Debug)]
+pub struct AuthenticatedHead {
+    index: BundleIndex,
+    digest: Digest,
+    layout: Layout,
+    slots: Vec<SlotState>,
+}
+
+/// Why a file does not begin as a bundle does.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// The first header is not that of a bundle's index.
+    #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
+    NotABundle,
+    /// The frame of the index or of a slot is damaged or cut off.
+    #[error("the head of the bundle is damaged")]
+    Damaged(#[source] CheckError),
+    /// The fixed part of the archive has no layout; does not happen.
+    #[error("the fixed part of the archive is malformed")]
+    Layout(#[from] LayoutError),
+    /// A name of the fixed part is malformed; does not happen.
+    #[error("the fixed part of the archive is malformed")]
+    Name(#[from] EntryNameError),
+}
+
+impl Failure for HeadError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("check that the path is right and that the file was copied completely".to_owned())
+    }
+}
+
+/// Why an authenticated head could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticationError {
+    /// Nobody trusted vouches for it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// It is signed, but not an index that this program can act on.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Failure for AuthenticationError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Trust(error) => error.kind(),
+            Self::Index(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Trust(error) => error.help(),
+            Self::Index(error) => error.help(),
+        }
+    }
+}
+
+impl UnverifiedHead {
+    /// Reads the head from a source that stands at the beginning, and leaves it after the last slot.
+    ///
+    /// # Errors
+    /// When the source does not begin as a bundle does, or ends too early.
+    pub fn read(source: &mut impl Read) -> Result<Self, HeadError> {
+        let mut first = Vec::new();
+        source.take(BLOCK_BYTES).read_to_end(&mut first).map_err(|error| HeadError::Damaged(CheckError::Read(error)))?;
+        let name = EntryName::new(INDEX_NAME)?;
+        let size = first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| HeadError::NotABundle)?;
+        let layout = Layout::new(head_entries(size)?)?;
+        let mut reader = EntryReader::default();
+        let mut whole = first.as_slice().chain(source);
+        let mut contents = Vec::new();
+        for placed in layout.entries() {
+            let mut content = Vec::new();
+            let keep = |piece: &[u8]| -> Result<(), CheckError> {
+                content.extend_from_slice(piece);
+                Ok(())
+            };
+            reader.read(&mut whole, placed, keep).map_err(HeadError::Damaged)?;
+            contents.push(content);
+        }
+        let mut contents = contents.into_iter();
+        Ok(Self { index_bytes: contents.next().unwrap_or_default(), slots: contents.collect() })
+    }
+
+    /// The bundle digest: the SHA-256 of the index as it stands in the file.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.index_bytes)
+    }
+
+    /// Decides whether anybody trusted vouches for the index, and only then reads it.
+    ///
+    /// # Errors
+    /// When nobody does, or the index is none that this program can act on.
+    pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
+        let slots = trust.judge(&self.index_bytes, &self.slots)?;
+        let index = BundleIndex::from_bytes(&self.index_bytes)?;
+        let layout = index.layout(self.index_bytes.len() as u64)?;
+        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots })
+    }
+
+    /// Reads the index although nobody vouches for it; for showing only, never for acting.
+    ///
+    /// # Errors
+    /// When it is not an index of this format.
+    pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
+        Ok((BundleIndex::from_bytes(&self.index_bytes)?, self.slots.iter().map(|slot| SlotState::peek(slot)).collect()))
+    }
+}
+
+impl AuthenticatedHead {
+    /// The index.
+    pub const fn index(&self) -> &BundleIndex {
+        &self.index
+    }
+
+    /// The bundle digest.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What each signature slot holds.
+    pub fn slots(&self) -> &[SlotState] {
+        &self.slots
+    }
+
+    /// The layout of the whole archive.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}

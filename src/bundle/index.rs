@@ -1,0 +1,375 @@
+//! `bundle.json`: the index that determines every later byte of the bundle.
+//!
+//! Canonical JSON, signed, at the head of the tar. Its SHA-256 is the *bundle digest*. Unknown fields are
+//! refused: a reader that does not understand a part of a signed statement must not act on the rest.
+//! `docs/bundle-format.md` documents the format and its compatibility rules.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
+    canonical_json::{self, CanonicalJsonError},
+    failure::{Failure, FailureKind},
+    oci::{Descriptor, Digest, Platform, Reference},
+};
+
+/// The version of the format that this program writes and reads.
+pub const FORMAT: u64 = 1;
+
+/// The largest index that is read, in bytes.
+pub const MAX_INDEX_BYTES: u64 = 16 << 20;
+
+/// How many signature slots follow the index.
+pub const SLOTS: usize = 8;
+
+/// The index of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BundleIndex {
+    /// The format version, [`FORMAT`].
+    pub format: u64,
+    /// Abilities that a reader must have beyond the format version; a reader refuses words it does not know.
+    pub requires: Vec<String>,
+    /// The name of the bundle.
+    pub name: String,
+    /// The version of the bundle.
+    pub version: semver::Version,
+    /// Name and version of the program that wrote it.
+    pub tool: String,
+    /// The digest of the bundle that this one succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<Digest>,
+    /// Every entry after the index and the slots, in the order of the archive.
+    pub entries: Vec<EntryRecord>,
+    /// The images.
+    pub images: Vec<ImageRecord>,
+    /// The charts.
+    pub charts: Vec<ChartRecord>,
+    /// The ways in which the charts are meant to be installed.
+    pub profiles: Vec<ProfileRecord>,
+    /// The database migrations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<Migrations>,
+    /// Programs.
+    pub binaries: Vec<BinaryRecord>,
+    /// What the policy decided.
+    pub policy: PolicyRecord,
+    /// Whether the charts were rendered to prove that no image is missing.
+    pub completeness: Completeness,
+}
+
+/// One archive entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryRecord {
+    /// Its name in the archive.
+    pub path: EntryName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content, 64 hex digits.
+    #[serde(with = "hex_digest")]
+    pub sha256: Digest,
+    /// Its permission bits, `0644` or `0755`.
+    #[serde(with = "octal_mode")]
+    pub mode: Mode,
+}
+
+/// One image: what it is called, what its reference resolved to, and what of it is carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageRecord {
+    /// Its name in the bundle manifest.
+    pub name: String,
+    /// The reference it is known by.
+    pub reference: Reference,
+    /// The index or manifest that the reference resolved to when it was locked.
+    pub target: Descriptor,
+    /// The optional component it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Its licence as an SPDX expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The manifests that `target` leads to, itself included when it is no index.
+    pub manifests: Vec<ManifestRecord>,
+    /// The index of the carried manifests alone, when others were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduced_index: Option<Descriptor>,
+}
+
+/// One manifest of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManifestRecord {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it is for.
+    pub role: Role,
+    /// The platform it runs on; for an attestation, the platform it speaks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Whether it, with everything it refers to, is in the bundle.
+    pub carried: bool,
+}
+
+/// What a manifest of an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// An image that runs.
+    Image,
+    /// A statement about an image, such as an SBOM or provenance.
+    Attestation,
+}
+
+/// One Helm chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChartRecord {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The entry that holds the chart archive.
+    pub path: EntryName,
+    /// The manifest of the same chart as an OCI artifact.
+    pub artifact: Descriptor,
+}
+
+/// One way to install the charts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileRecord {
+    /// Its name.
+    pub name: String,
+    /// The entries with its values, in the order in which Helm is to take them.
+    pub values: Vec<EntryName>,
+}
+
+/// The database migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Migrations {
+    /// The schema version that they reach.
+    pub schema_version: u32,
+    /// The files.
+    pub files: Vec<MigrationRecord>,
+}
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationRecord {
+    /// The schema version after it.
+    pub version: u32,
+    /// The entry that holds it.
+    pub path: EntryName,
+}
+
+/// One program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BinaryRecord {
+    /// Its name.
+    pub name: String,
+    /// The platform it runs on.
+    pub platform: Platform,
+    /// The entry that holds it.
+    pub path: EntryName,
+}
+
+/// What the policy decided when the bundle was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRecord {
+    /// The SHA-256 of the policy file, 64 hex digits.
+    #[serde(with = "hex_digest")]
+    pub sha256: Digest,
+    /// The violations that a waiver allowed, each as one sentence.
+    pub waived: Vec<String>,
+}
+
+/// Whether the bundle was shown to contain every image that its charts can refer to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Completeness {
+    /// Whether the check was made.
+    pub checked: bool,
+}
+
+/// Why bytes are not an index that this program can act on.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Not canonical JSON of the expected shape.
+    #[error("`bundle.json` is not an index of this format")]
+    Form(#[source] CanonicalJsonError),
+    /// The format version is unknown.
+    #[error("the bundle has format {0}, this program reads format {FORMAT}")]
+    Format(u64),
+    /// The bundle requires something that this program does not know.
+    #[error("the bundle requires `{0}`, which this program does not know")]
+    Requires(String),
+    /// The entries cannot form an archive.
+    #[error("the entries of the index cannot form an archive")]
+    Layout(#[from] LayoutError),
+    /// A name of the fixed part is malformed; does not happen.
+    #[error("the fixed part of the archive is malformed")]
+    Name(#[from] EntryNameError),
+}
+
+impl Failure for IndexError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn help(&self) -> Option<String> {
+        matches!(self, Self::Format(_) | Self::Requires(_))
+            .then(|| "use the version of rune-bundle that came with the bundle, or a newer one".to_owned())
+    }
+}
+
+/// Only the two fields that decide whether the rest can be understood.
+#[derive(Deserialize)]
+struct Preamble {
+    format: u64,
+    requires: Vec<String>,
+}
+
+impl BundleIndex {
+    /// Reads an index from bytes that must be its canonical form.
+    ///
+    /// # Errors
+    /// When the format or a required ability is unknown, or the bytes are not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
+        let preamble: Preamble = serde_json::from_slice(bytes).map_err(|error| IndexError::Form(CanonicalJsonError::Syntax(error)))?;
+        if preamble.format != FORMAT {
+            return Err(IndexError::Format(preamble.format));
+        }
+        if let Some(word) = preamble.requires.into_iter().next() {
+            return Err(IndexError::Requires(word));
+        }
+        canonical_json::from_bytes(bytes).map_err(IndexError::Form)
+    }
+
+    /// The canonical bytes; their SHA-256 is the bundle digest.
+    ///
+    /// # Errors
+    /// When a value has no canonical form.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, IndexError> {
+        canonical_json::to_bytes(self).map_err(IndexError::Form)
+    }
+
+    /// The layout of the archive whose index has `index_bytes` bytes: index, slots, entries.
+    ///
+    /// # Errors
+    /// When the entries collide or are too large.
+    pub fn layout(&self, index_bytes: u64) -> Result<Layout, IndexError> {
+        let fixed = head_entries(index_bytes)?;
+        let entries = self.entries.iter().map(|entry| Entry { name: entry.path.clone(), size: entry.size, mode: entry.mode });
+        Ok(Layout::new(fixed.into_iter().chain(entries))?)
+    }
+
+    /// Which entry holds a blob, if it is carried.
+    pub fn blob(&self, digest: Digest) -> Option<&EntryRecord> {
+        let path = blob_path(digest);
+        self.entries.iter().find(|entry| entry.path.as_str() == path)
+    }
+}
+
+/// The entries that every bundle begins with: the index and the signature slots.
+pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameError> {
+    let entry = |name: String, size| EntryName::new(name).map(|name| Entry { name, size, mode: Mode::Regular });
+    let index = entry(INDEX_NAME.to_owned(), index_bytes);
+    let slots = (0..SLOTS).map(|slot| entry(format!("signatures/{slot}.sigstore.json"), crate::sign::SLOT_BYTES as u64));
+    std::iter::once(index).chain(slots).collect()
+}
+
+/// The name of the first entry.
+pub(super) const INDEX_NAME: &str = "bundle.json";
+
+/// The path of a blob in the OCI layout.
+pub(super) fn blob_path(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+mod hex_digest {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::oci::Digest;
+
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&digest.hex())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        Digest::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+mod octal_mode {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::archive::Mode;
+
+    pub(super) fn serialize<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match mode {
+            Mode::Regular => "0644",
+            Mode::Executable => "0755",
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "0644" => Ok(Mode::Regular),
+            "0755" => Ok(Mode::Executable),
+            other => Err(D::Error::custom(format!("`{other}` is not 0644 or 0755"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
+    use crate::oci::Digest;
+
+    fn empty() -> BundleIndex {
+        BundleIndex {
+            format: 1,
+            requires: Vec::new(),
+            name: "x".into(),
+            version: semver::Version::new(1, 2, 3),
+            tool: "rune-bundle 0.1.0".into(),
+            predecessor: None,
+            entries: Vec::new(),
+            images: Vec::new(),
+            charts: Vec::new(),
+            profiles: Vec::new(),
+            migrations: None,
+            binaries: Vec::new(),
+            policy: PolicyRecord { sha256: Digest::of(b""), waived: Vec::new() },
+            completeness: Completeness { checked: false },
+        }
+    }
+
+    fn changed(from: &str, to: &str) -> Result<BundleIndex, IndexError> {
+        let text = String::from_utf8(empty().to_bytes().unwrap()).unwrap();
+        assert!(text.contains(from), "{text}");
+        BundleIndex::from_bytes(text.replace(from, to).as_bytes())
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        assert_eq!(BundleIndex::from_bytes(&empty().to_bytes().unwrap()).unwrap(), empty());
+    }
+
+    #[test]
+    fn refuses_a_format_or_a_requirement_it_does_not_know() {
+        assert!(matches!(changed("\"format\":1", "\"format\":2,\"novelty\":true"), Err(IndexError::Format(2))));
+        assert!(matches!(changed("\"requires\":[]", "\"requires\":[\"zstd\"]"), Err(IndexError::Requires(word)) if word == "zstd"));
+    }
+
+    #[test]
+    fn refuses_fields_it_does_not_know() {
+        assert!(matches!(changed("\"images\":[]", "\"images\":[],\"imagez\":[]"), Err(IndexError::Form(_))));
+    }
+}

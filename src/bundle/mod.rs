@@ -1,0 +1,27 @@
+//! The bundle: one signed tar whose every byte follows from its index.
+//!
+//! Two engines do all the work. `materialise` writes the tar of an index from wherever the contents are;
+//! `archive` reads a tar against its authenticated index. Building, verifying, unpacking and inspecting are
+//! calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding its head.
+
+mod archive;
+mod closure;
+mod head;
+mod index;
+mod journal;
+mod materialise;
+mod trust;
+mod unpack;
+mod verify;
+
+pub use archive::{BundleSource, ContentError};
+pub use closure::ClosureError;
+pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
+pub use index::{
+    BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,
+    Migrations, PolicyRecord, ProfileRecord, Role,
+};
+pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use trust::{SlotState, Trust, TrustError};
+pub use unpack::{UnpackError, check_destination, unpack};
+pub use verify::{VerifyError, verify};

@@ -1,0 +1,130 @@
+//! Unpacking: all of it, verified, or nothing.
+//!
+//! The entries go into `<destination>.partial`, beneath one directory handle that nothing can leave, and are
+//! checked while they are written. Only when the last byte was right does the directory get its name. What a
+//! killed run left behind is cleared away by the next one.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+
+use super::{
+    AuthenticatedHead, BundleSource, ContentError, EntryRecord,
+    archive::{Sink, read_contents},
+    closure::{self, ClosureError},
+};
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx::{self, PathError},
+    progress::Progress,
+};
+
+/// Why a bundle was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The destination exists.
+    #[error("`{0}` exists already")]
+    Exists(Utf8PathBuf),
+    /// The disk has too little room.
+    #[error("unpacking into `{directory}` needs {needed_bytes} bytes, {available_bytes} are free")]
+    Space {
+        /// The directory that receives the destination.
+        directory: Utf8PathBuf,
+        /// How many bytes are needed.
+        needed_bytes: u64,
+        /// How many bytes are free.
+        available_bytes: u64,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Bytes differ from the index, or could not be written.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The contents do not hang together.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+}
+
+impl Failure for UnpackError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Exists(_) => FailureKind::Conflict,
+            Self::Space { .. } => FailureKind::Space,
+            Self::Path(error) => error.kind(),
+            Self::Content(error) => error.kind(),
+            Self::Closure(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Exists(path) => Some(format!("choose another directory; `{path}` is left as it was")),
+            Self::Space { .. } => Some("make room, or name a directory on another disk".to_owned()),
+            Self::Path(error) => error.help(),
+            Self::Content(error) => error.help(),
+            Self::Closure(error) => error.help(),
+        }
+    }
+}
+
+/// Unpacks a bundle into a directory that must not exist yet; its parent must.
+///
+/// # Errors
+/// When the destination exists, there is too little room, a byte differs from the index, or a write fails. The
+/// destination then does not exist.
+pub fn unpack(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    destination: &Utf8Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(), UnpackError> {
+    check_destination(head, destination)?;
+    let staging = fsx::StagingDirectory::create(destination)?;
+    let written = write_entries(source, head, staging.handle(), threads, progress);
+    match written {
+        Ok(()) => Ok(staging.finish()?),
+        Err(error) => {
+            staging.discard()?;
+            Err(error)
+        }
+    }
+}
+
+/// Checks what can be checked before the first byte is written.
+///
+/// # Errors
+/// When the destination exists or there is too little room.
+pub fn check_destination(head: &AuthenticatedHead, destination: &Utf8Path) -> Result<(), UnpackError> {
+    if fsx::exists(destination) {
+        return Err(UnpackError::Exists(destination.to_owned()));
+    }
+    let directory = fsx::parent(destination);
+    let (needed_bytes, available_bytes) = (head.layout().total_bytes(), fsx::available_space(directory)?);
+    if needed_bytes > available_bytes {
+        return Err(UnpackError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
+    }
+    Ok(())
+}
+
+fn write_entries(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    directory: &Dir,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(), UnpackError> {
+    let documents = read_contents(source, head, threads, progress, &|entry| Ok(Box::new(create(directory, entry)?) as Sink<'_>))?;
+    closure::check(head.index(), &documents)?;
+    Ok(())
+}
+
+/// Creates the file of an entry beneath the directory; an existing one is an error.
+fn create(directory: &Dir, entry: &EntryRecord) -> io::Result<cap_std::fs::File> {
+    if let Some((parents, _)) = entry.path.as_str().rsplit_once('/') {
+        directory.create_dir_all(parents)?;
+    }
+    directory.open_with(entry.path.as_str(), OpenOptions::new().write(true).create_new(true).mode(entry.mode.bits()))
+}

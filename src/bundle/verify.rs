@@ -1,0 +1,48 @@
+//! Verifying a bundle from its head to its last byte.
+
+use super::{
+    AuthenticatedHead, BundleSource, ContentError,
+    archive::{Sink, read_contents},
+    closure::{self, ClosureError},
+};
+use crate::{
+    failure::{Failure, FailureKind},
+    progress::Progress,
+};
+
+/// Why the contents of a bundle are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Bytes differ from the index.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The contents do not hang together.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+}
+
+impl Failure for VerifyError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Content(error) => error.kind(),
+            Self::Closure(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Content(error) => error.help(),
+            Self::Closure(error) => error.help(),
+        }
+    }
+}
+
+/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents hang together.
+///
+/// # Errors
+/// When anything differs; a file is read to its end, and all differences are in the error.
+pub fn verify(source: BundleSource, head: &AuthenticatedHead, threads: usize, progress: &dyn Progress) -> Result<(), VerifyError> {
+    let documents = read_contents(source, head, threads, progress, &|_| Ok(Box::new(std::io::sink()) as Sink<'_>))?;
+    closure::check(head.index(), &documents)?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The directory that a tree is written into before it gets its final name.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use cap_std::{ambient_authority, fs::Dir};
+use rustix::fs::{FlockOperation, flock, syncfs};
+
+use super::{Action, PathError, whole};
+
+/// A locked directory beside its destination, `<destination>.partial`, reached only through one handle, so that
+/// nothing written into it can land elsewhere.
+#[derive(Debug)]
+pub struct StagingDirectory {
+    parent: Dir,
+    handle: Dir,
+    path: Utf8PathBuf,
+    destination: Utf8PathBuf,
+}
+
+impl StagingDirectory {
+    /// Creates an empty staging directory; what an earlier, killed run left in it is removed.
+    ///
+    /// # Errors
+    /// When it cannot be created, or another process is using it (`Conflict`).
+    pub fn create(destination: &Utf8Path) -> Result<Self, PathError> {
+        let path = Utf8PathBuf::from(format!("{destination}.partial"));
+        let name = path.file_name().unwrap_or_default().to_owned();
+        let at = |error: io::Error| PathError::of(Action::Write, &path)(error);
+        let parent = Dir::open_ambient_dir(whole::parent(destination), ambient_authority()).map_err(at)?;
+        match parent.create_dir(&name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
+            _ => {}
+        }
+        if !parent.symlink_metadata(&name).map_err(at)?.is_dir() {
+            return Err(at(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory")));
+        }
+        let handle = parent.open_dir(&name).map_err(at)?;
+        flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(|error| PathError::of(Action::Lock, &path)(error.into()))?;
+        for entry in handle.entries().map_err(at)? {
+            let entry = entry.map_err(at)?;
+            if entry.file_type().map_err(at)?.is_dir() {
+                handle.remove_dir_all(entry.file_name()).map_err(at)?;
+            } else {
+                entry.remove_file().map_err(at)?;
+            }
+        }
+        Ok(Self { parent, handle, path, destination: destination.to_owned() })
+    }
+
+    /// The handle beneath which files are created.
+    pub const fn handle(&self) -> &Dir {
+        &self.handle
+    }
+
+    /// Makes everything durable and gives the directory its final name, which must be free.
+    ///
+    /// # Errors
+    /// When the name was taken meanwhile, or the disk refuses.
+    pub fn finish(self) -> Result<(), PathError> {
+        syncfs(&self.handle).map_err(|error| PathError::of(Action::Sync, &self.path)(error.into()))?;
+        whole::rename_new(&self.path, &self.destination)
+    }
+
+    /// Removes the directory with all that is in it.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn discard(self) -> Result<(), PathError> {
+        let name = self.path.file_name().unwrap_or_default();
+        self.parent.remove_dir_all(name).map_err(PathError::of(Action::Remove, &self.path))
+    }
+}
