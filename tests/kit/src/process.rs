@@ -1,0 +1,72 @@
+//! Real programs, started for one test and ended with it.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A running program. Dropping it closes its standard input, then ends it by its process id.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program; standard input stays open until the value is dropped.
+    pub fn start(command: &mut Command) -> Self {
+        let program = command.get_program().to_owned();
+        let child = command.stdin(Stdio::piped()).spawn();
+        Self { child: child.unwrap_or_else(|error| panic!("cannot start `{}`: {error}", program.display())) }
+    }
+
+    /// Starts a program that announces itself with one JSON line on standard output, and waits for the line.
+    pub fn start_announced(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> (Self, Value) {
+        let mut command = Command::new(&program);
+        let mut process = Self::start(command.args(arguments).stdout(Stdio::piped()));
+        let mut line = String::new();
+        let stdout = process.child.stdout.take().expect("standard output is a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("standard output is readable");
+        let announced = serde_json::from_str(&line);
+        (process, announced.unwrap_or_else(|error| panic!("`{}` announced {line:?}: {error}", program.as_ref().display())))
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `is_ready` says so.
+    ///
+    /// # Panics
+    /// When the program ends or `patience` runs out before that.
+    pub fn wait_until(&mut self, patience: Duration, mut is_ready: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !is_ready() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("process {} ended before it was ready: {status}", self.child.id());
+            }
+            assert!(started.elapsed() < patience, "process {} was not ready after {patience:?}", self.child.id());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // A program that ends by itself when its input closes gets a moment to end its own children.
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(2) {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

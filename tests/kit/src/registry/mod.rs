@@ -1,0 +1,150 @@
+//! An OCI distribution registry in memory, on a loopback port, that fails on request.
+//!
+//! Pull and push as the distribution specification has them, optional basic or token authentication, and a
+//! list of [`Fault`]s to play. Every request is recorded, so that a test can tell what was asked, how often,
+//! and with which credentials. It runs on its own thread and ends when it is dropped.
+
+mod auth;
+mod fault;
+mod server;
+mod store;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, MutexGuard},
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+pub use auth::Auth;
+pub use fault::Fault;
+pub use store::Request;
+
+use crate::sample::Image;
+use store::Store;
+
+/// A running registry.
+#[derive(Debug)]
+pub struct Registry {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    auth: Auth,
+    address: SocketAddr,
+    store: Mutex<Store>,
+    faults: Mutex<Vec<Fault>>,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// The lock, also after a panic elsewhere: the test that panicked has failed already.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Registry {
+    /// Starts an empty registry that asks for no credentials.
+    pub fn start() -> Self {
+        Self::start_with(Auth::None)
+    }
+
+    /// Starts an empty registry.
+    pub fn start_with(auth: Auth) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
+        listener.set_nonblocking(true).expect("the socket is ours");
+        let address = listener.local_addr().expect("the socket is bound");
+        let state = Arc::new(State { auth, address, store: Mutex::default(), faults: Mutex::default(), requests: Mutex::default() });
+        let (stop, stopped) = oneshot::channel();
+        let server = Arc::clone(&state);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+            runtime.block_on(async {
+                tokio::select! {
+                    () = server::serve(listener, server) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { address, state, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Host and port, as they stand in a reference.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL, `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stores a blob in a repository and gives its digest.
+    pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        locked(&self.state.store).put_blob(repository, bytes.to_vec().into())
+    }
+
+    /// Stores a manifest under its digest and, if given, a tag. Nothing is checked. Gives its digest.
+    pub fn put_manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, bytes: &[u8]) -> String {
+        locked(&self.state.store).put_manifest(repository, tag, media_type, bytes.to_vec().into())
+    }
+
+    /// Stores a whole image under a tag and gives the digest of its index.
+    pub fn put_image(&self, repository: &str, tag: &str, image: &Image) -> String {
+        for blob in &image.blobs {
+            self.put_blob(repository, blob);
+        }
+        for manifest in &image.manifests {
+            self.put_manifest(repository, None, manifest.media_type, &manifest.bytes);
+        }
+        self.put_manifest(repository, Some(tag), image.index.media_type, &image.index.bytes)
+    }
+
+    /// The media type and bytes of a manifest, by tag or digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Vec<u8>)> {
+        locked(&self.state.store).manifest(repository, reference).map(|(media_type, bytes, _)| (media_type, bytes.to_vec()))
+    }
+
+    /// The bytes of a blob.
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        locked(&self.state.store).blob(repository, digest).map(|bytes| bytes.to_vec())
+    }
+
+    /// Adds a fault. The oldest that fits a request and has not been played often enough is played.
+    pub fn fault(&self, fault: Fault) {
+        locked(&self.state.faults).push(fault);
+    }
+
+    /// Every request so far, oldest first.
+    pub fn requests(&self) -> Vec<Request> {
+        locked(&self.state.requests).clone()
+    }
+
+    /// The requests whose path fits a pattern in which `*` stands for anything.
+    pub fn requests_to(&self, pattern: &str) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| fault::fits(pattern, &request.path)).collect()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        locked(&self.state.requests).clear();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

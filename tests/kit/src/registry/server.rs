@@ -1,0 +1,234 @@
+//! The distribution protocol over the store.
+
+use std::{net::TcpListener, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::State as Shared,
+    http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header},
+    serve::ListenerExt as _,
+};
+use serde_json::{Value, json};
+
+use super::{Fault, Request, State, auth::parameters, locked};
+
+/// An answer before a fault changes it.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Serves until the future is dropped.
+pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let router = Router::new().fallback(answer).with_state(state);
+    axum::serve(listener, router).await.expect("the socket stays open");
+}
+
+async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+    let mut headers = parts.headers;
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    locked(&state.requests).push(Request {
+        method: parts.method.to_string(),
+        path: path.clone(),
+        query: query.clone(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+    });
+    let fault = Fault::take(&mut locked(&state.faults), parts.method.as_str(), &path);
+    let Ok(body) = to_bytes(body, usize::MAX).await else { return Response::new(Body::empty()) };
+    if let Some(fault) = &fault {
+        fault.change_request(&mut headers);
+    }
+    let skips = fault.as_ref().is_some_and(Fault::replaces_answer);
+    let answer = if skips { Answer::empty(StatusCode::OK) } else { state.answer(&parts.method, &path, &query, &headers, body) };
+    match fault {
+        Some(fault) => fault.change_answer(answer.status, answer.headers, &answer.body),
+        None => answer.into_response(),
+    }
+}
+
+impl Answer {
+    fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    fn json(status: StatusCode, value: &Value) -> Self {
+        Self { body: value.to_string().into(), ..Self::empty(status) }.with("content-type", "application/json")
+    }
+
+    fn error(status: StatusCode, code: &str) -> Self {
+        Self::json(status, &json!({"errors": [{"code": code, "message": code.to_lowercase().replace('_', " ")}]}))
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().expect("a header value of ours is valid"));
+        self
+    }
+
+    fn into_response(mut self) -> Response<Body> {
+        self.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+impl State {
+    fn answer(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap, body: Bytes) -> Answer {
+        let form = String::from_utf8_lossy(&body).into_owned();
+        if path == "/token" {
+            return match self.auth.token(headers, query, if *method == Method::POST { &form } else { "" }) {
+                Some(token) => Answer::json(StatusCode::OK, &json!({"token": token, "access_token": token, "expires_in": 300})),
+                None => Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            };
+        }
+        let Some(rest) = path.strip_prefix("/v2/") else { return Answer::error(StatusCode::NOT_FOUND, "NOT_FOUND") };
+        let is_read = *method == Method::GET || *method == Method::HEAD;
+        let repository = ["/manifests/", "/blobs/", "/tags/list"].iter().find_map(|part| rest.split_once(part)).map(|(name, _)| name);
+        let scope = repository.map(|name| format!("repository:{name}:{}", if is_read { "pull" } else { "pull,push" })).unwrap_or_default();
+        if let Err(challenge) = self.auth.check(headers, &scope, &format!("http://{}", self.address)) {
+            return Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED").with("www-authenticate", &challenge);
+        }
+        if rest.is_empty() {
+            return Answer::json(StatusCode::OK, &json!({}));
+        }
+        if rest == "_catalog" {
+            return Answer::json(StatusCode::OK, &json!({"repositories": locked(&self.store).repositories()}));
+        }
+        if let Some((repository, "")) = rest.split_once("/tags/list") {
+            let tags = locked(&self.store).tags(repository);
+            return Answer::json(StatusCode::OK, &json!({"name": repository, "tags": tags}));
+        }
+        if let Some((repository, reference)) = rest.split_once("/manifests/") {
+            return if is_read {
+                self.get_manifest(repository, reference)
+            } else {
+                self.put_manifest(repository, reference, headers, body)
+            };
+        }
+        match rest.split_once("/blobs/") {
+            Some((repository, upload)) if upload.starts_with("uploads/") => {
+                self.upload(method, repository, upload.trim_start_matches("uploads/"), query, &body)
+            }
+            Some((repository, digest)) if is_read => self.get_blob(repository, digest, headers),
+            _ => Answer::error(StatusCode::NOT_FOUND, "NOT_FOUND"),
+        }
+    }
+
+    fn get_manifest(&self, repository: &str, reference: &str) -> Answer {
+        match locked(&self.store).manifest(repository, reference) {
+            None => Answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+            Some((media_type, body, digest)) => {
+                Answer { body, ..Answer::empty(StatusCode::OK) }.with("content-type", &media_type).with("docker-content-digest", &digest)
+            }
+        }
+    }
+
+    /// Takes a manifest whose children are all there, as distribution does.
+    fn put_manifest(&self, repository: &str, reference: &str, headers: &HeaderMap, body: Bytes) -> Answer {
+        let Ok(document) = serde_json::from_slice::<Value>(&body) else {
+            return Answer::error(StatusCode::BAD_REQUEST, "MANIFEST_INVALID");
+        };
+        let mut store = locked(&self.store);
+        let digests = |field: &str| -> Vec<String> {
+            let value = document.get(field).cloned().unwrap_or_default();
+            let list = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+            list.iter().filter_map(|one| one.get("digest")?.as_str().map(str::to_owned)).collect()
+        };
+        let is_missing = |child: &String| store.manifest(repository, child).is_none();
+        let is_unknown = |child: &String| store.blob(repository, child).is_none();
+        if digests("manifests").iter().any(is_missing) || digests("config").iter().chain(&digests("layers")).any(is_unknown) {
+            return Answer::error(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN");
+        }
+        if reference.starts_with("sha256:") && reference != crate::sha256(&body) {
+            return Answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID");
+        }
+        let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let tag = (!reference.starts_with("sha256:")).then_some(reference);
+        let digest = store.put_manifest(repository, tag, media_type, body);
+        Answer::empty(StatusCode::CREATED)
+            .with("docker-content-digest", &digest)
+            .with("location", &format!("/v2/{repository}/manifests/{digest}"))
+    }
+
+    fn get_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Answer {
+        let Some(blob) = locked(&self.store).blob(repository, digest) else {
+            return Answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN");
+        };
+        let total = blob.len();
+        let whole = Answer { body: blob.clone(), ..Answer::empty(StatusCode::OK) }
+            .with("content-type", "application/octet-stream")
+            .with("docker-content-digest", digest)
+            .with("accept-ranges", "bytes");
+        let Some(range) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return whole };
+        let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else { return whole };
+        let last = last.parse::<usize>().unwrap_or(usize::MAX).min(total.saturating_sub(1));
+        match first.parse::<usize>() {
+            Ok(first) if first <= last && first < total => {
+                Answer { status: StatusCode::PARTIAL_CONTENT, body: blob.slice(first..=last), ..whole }
+                    .with("content-range", &format!("bytes {first}-{last}/{total}"))
+            }
+            _ => Answer::empty(StatusCode::RANGE_NOT_SATISFIABLE).with("content-range", &format!("bytes */{total}")),
+        }
+    }
+
+    fn upload(&self, method: &Method, repository: &str, id: &str, query: &str, body: &Bytes) -> Answer {
+        let parameter = |name: &str| parameters(query).find(|(own, _)| own == name).map(|(_, value)| value);
+        let created = |digest: &str| {
+            Answer::empty(StatusCode::CREATED)
+                .with("location", &format!("/v2/{repository}/blobs/{digest}"))
+                .with("docker-content-digest", digest)
+        };
+        let mut store = locked(&self.store);
+        if *method == Method::POST {
+            if let (Some(digest), Some(from)) = (parameter("mount"), parameter("from"))
+                && store.mount(repository, &from, &digest)
+            {
+                return created(&digest);
+            }
+            let id = store.begin_upload();
+            if parameter("digest").is_none() {
+                return Answer::empty(StatusCode::ACCEPTED)
+                    .with("location", &format!("/v2/{repository}/blobs/uploads/{id}"))
+                    .with("range", "0-0");
+            }
+            return finish_upload(&mut store, repository, &id, parameter("digest").as_deref(), body, created);
+        }
+        let Some(received) = store.uploads.get_mut(id) else {
+            return Answer::error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN");
+        };
+        if *method == Method::PUT {
+            return finish_upload(&mut store, repository, id, parameter("digest").as_deref(), body, created);
+        }
+        if *method == Method::PATCH {
+            received.extend_from_slice(body);
+        }
+        let last = received.len().saturating_sub(1);
+        let status = if *method == Method::GET { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED };
+        Answer::empty(status).with("location", &format!("/v2/{repository}/blobs/uploads/{id}")).with("range", &format!("0-{last}"))
+    }
+}
+
+fn finish_upload(
+    store: &mut super::Store,
+    repository: &str,
+    id: &str,
+    digest: Option<&str>,
+    body: &Bytes,
+    created: impl FnOnce(&str) -> Answer,
+) -> Answer {
+    let mut bytes = store.uploads.remove(id).unwrap_or_default();
+    bytes.extend_from_slice(body);
+    if digest != Some(crate::sha256(&bytes).as_str()) {
+        return Answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID");
+    }
+    created(&store.put_blob(repository, bytes.into()))
+}
