@@ -8,6 +8,7 @@ mod db;
 mod documents;
 mod output;
 mod progress;
+mod registry_args;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ mod runtime;
 
 pub mod bundle;
 pub mod db;
+pub mod registry_access;
 
 pub use error::CommandError;
 pub use report::Report;

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use auth::Auth;
+pub use auth::{Auth, IDENTITY_TOKEN};
 pub use fault::Fault;
 pub use store::Request;
 

@@ -1,0 +1,65 @@
+//! Options of every verb that talks to registries.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::{
+    commands::registry_access::{AuthFile, ClientConfig, ProxySettings},
+    secret::Secret,
+};
+
+/// How registries are reached, and as whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Registry access")]
+pub(super) struct RegistryArgs {
+    /// File with certificates of authorities to trust besides the built-in ones; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca_file: Vec<Utf8PathBuf>,
+    /// Certificate to show to registries that ask for one
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<Utf8PathBuf>,
+    /// Private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<Utf8PathBuf>,
+    /// Host (with port, if any) to speak to without TLS; loopback needs no mention; may be repeated
+    #[arg(long, value_name = "HOST")]
+    plain_http: Vec<String>,
+    /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
+    #[arg(long, value_name = "FILE")]
+    registry_config: Option<Utf8PathBuf>,
+    /// Credentials in the format of the docker `config.json` [default: the one of docker]
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<Utf8PathBuf>,
+}
+
+impl RegistryArgs {
+    /// What the options mean for a verb that may use the network freely: proxies and docker's credentials
+    /// come from the environment when the options do not say otherwise.
+    pub(super) fn into_online_config(self) -> ClientConfig {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let either = |upper: &str, lower: &str| text(lower).or_else(|| text(upper));
+        ClientConfig {
+            ca_files: self.ca_file,
+            client_identity: self.client_cert.zip(self.client_key),
+            plain_http: self.plain_http.into_iter().collect(),
+            registries_file: self.registry_config,
+            auth_file: self.authfile.map(AuthFile::Named).or_else(docker_config),
+            run_credential_helpers: true,
+            proxy: ProxySettings {
+                https: either("HTTPS_PROXY", "https_proxy").map(Secret::new),
+                http: either("HTTP_PROXY", "http_proxy").map(Secret::new),
+                none_for: either("NO_PROXY", "no_proxy"),
+            },
+            ..ClientConfig::default()
+        }
+    }
+}
+
+/// Where docker keeps its `config.json`.
+fn docker_config() -> Option<AuthFile> {
+    let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
+    let directory = path("DOCKER_CONFIG").or_else(|| path("HOME").map(|home| home.join(".docker")))?;
+    Some(AuthFile::Usual(directory.join("config.json")))
+}
