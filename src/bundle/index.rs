@@ -17,10 +17,10 @@ use crate::{
 pub const FORMAT: u64 = 1;
 
 /// The largest index that is read, in bytes.
-pub const MAX_INDEX_BYTES: u64 = 16 << 20;
+pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 /// How many signature slots follow the index.
-pub const SLOTS: usize = 8;
+pub(super) const SLOTS: usize = 8;
 
 /// The index of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

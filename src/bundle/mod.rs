@@ -23,5 +23,5 @@ pub use index::{
 };
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
 pub use trust::{SlotState, Trust, TrustError};
-pub use unpack::{UnpackError, check_destination, unpack};
+pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};

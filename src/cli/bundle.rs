@@ -1,10 +1,14 @@
 //! The command line of `rune-bundle`.
 
+mod reading;
+mod trust;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::{GlobalArgs, documents};
+use crate::commands::bundle::{inspect, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -18,6 +22,12 @@ pub struct RuneBundle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Check a bundle to its last byte
+    Verify(reading::Verify),
+    /// Show what a bundle says it contains
+    Inspect(reading::Inspect),
+    /// Unpack a bundle into a new directory, all of it or nothing
+    Unpack(reading::Unpack),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -26,7 +36,12 @@ enum Verb {
 
 pub(super) fn main() -> ExitCode {
     let arguments = RuneBundle::parse();
+    let printer = arguments.global.printer();
+    let progress = printer.progress();
     match arguments.verb {
+        Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
+        Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
+        Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Completions(verb) => verb.run(RuneBundle::command()),
         Verb::Man(verb) => verb.run(RuneBundle::command()),
     }

@@ -25,12 +25,27 @@ pub(crate) struct ErrorReport {
     help: Option<String>,
 }
 
+/// A failure with what was being done when it happened.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+struct Context {
+    doing: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
 impl CommandError {
     /// Wraps a failure and says with `help` what to do next, instead of what the failure itself says.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says what was being done; the failure itself becomes the cause.
+    #[must_use]
+    pub fn context(self, doing: impl Into<String>) -> Self {
+        let error = Box::new(Context { doing: doing.into(), source: self.error });
+        Self { error, ..self }
     }
 
     /// The kind of failure.

@@ -1,0 +1,28 @@
+//! The options that say which bundle is meant and what it is checked with.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::{commands::bundle::BundleOptions, oci::Digest};
+
+/// A bundle, and keys or a digest from outside it.
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// The bundle; - reads standard input
+    bundle: Utf8PathBuf,
+    /// Public key of a signer, got from them and not from the bundle; may be repeated
+    #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
+    keys: Vec<Utf8PathBuf>,
+    /// How many of the given keys must have signed
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust")]
+    threshold: usize,
+    /// The bundle digest (sha256:…), known from elsewhere
+    #[arg(long, value_name = "DIGEST", help_heading = "Trust")]
+    bundle_digest: Option<Digest>,
+}
+
+impl From<BundleArgs> for BundleOptions {
+    fn from(args: BundleArgs) -> Self {
+        Self { bundle: args.bundle, keys: args.keys, threshold: args.threshold, digest: args.bundle_digest }
+    }
+}

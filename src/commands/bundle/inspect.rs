@@ -1,0 +1,121 @@
+//! `inspect`: what a bundle says it contains. Reads the head only.
+
+use serde::Serialize;
+
+use super::open::BundleOptions;
+use crate::{
+    bundle::{BundleIndex, Role, SlotState},
+    commands::{CommandError, Report},
+    oci::Digest,
+};
+
+/// Which bundle to look into.
+#[derive(Debug, Clone)]
+pub struct InspectOptions {
+    /// Which bundle; keys are optional here.
+    pub bundle: BundleOptions,
+    /// Whether to list every entry.
+    pub with_entries: bool,
+}
+
+/// What a bundle says it contains.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InspectReport {
+    /// Whether somebody trusted vouches for the index.
+    verified: bool,
+    digest: Digest,
+    signatures: Vec<SlotState>,
+    index: BundleIndex,
+    #[serde(skip)]
+    with_entries: bool,
+}
+
+impl Report for InspectReport {
+    const VERB: &'static str = "inspect";
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let index = &self.index;
+        let bytes: u64 = index.entries.iter().map(|entry| entry.size).sum();
+        let mut text = String::new();
+        if !self.verified {
+            text.push_str("UNVERIFIED: no --key was given; everything below is only what the file claims\n");
+        }
+        let _ = writeln!(text, "{} {}, format {}, made by {}", shown(&index.name), index.version, index.format, shown(&index.tool));
+        let _ = writeln!(text, "bundle digest  {}", self.digest);
+        for state in &self.signatures {
+            let _ = match state {
+                SlotState::Blank => Ok(()),
+                SlotState::Verified { key } => writeln!(text, "signature      good, by {key}"),
+                SlotState::Unknown { key } => writeln!(text, "signature      not checked, claims to be by {}", shown(key)),
+                SlotState::Malformed => writeln!(text, "signature      malformed"),
+            };
+        }
+        let _ = writeln!(text, "contents       {} entries, {bytes} bytes", index.entries.len());
+        for image in &index.images {
+            let _ = writeln!(text, "image          {}@{}", shown(&image.reference.to_string()), image.target.digest);
+            for manifest in image.manifests.iter().filter(|manifest| manifest.role == Role::Image) {
+                let platform =
+                    manifest.platform.as_ref().map_or_else(|| "any platform".to_owned(), |platform| shown(&platform.to_string()));
+                let _ = writeln!(text, "               {platform}{}", if manifest.carried { "" } else { " (left out)" });
+            }
+        }
+        for chart in &index.charts {
+            let _ = writeln!(text, "chart          {} {} in {}", shown(&chart.name), shown(&chart.version), chart.path);
+        }
+        for profile in &index.profiles {
+            let values: Vec<&str> = profile.values.iter().map(|path| path.as_str()).collect();
+            let _ = writeln!(text, "profile        {}: {}", shown(&profile.name), values.join(", "));
+        }
+        if let Some(migrations) = &index.migrations {
+            let _ = writeln!(text, "migrations     {}, schema version {}", migrations.files.len(), migrations.schema_version);
+        }
+        for binary in &index.binaries {
+            let _ = writeln!(text, "binary         {} for {} in {}", shown(&binary.name), shown(&binary.platform.to_string()), binary.path);
+        }
+        if !index.completeness.checked {
+            text.push_str("completeness   not checked when it was built\n");
+        }
+        if self.with_entries {
+            for entry in &index.entries {
+                let _ = writeln!(text, "{} {:>12} {}", entry.sha256.hex(), entry.size, entry.path);
+            }
+        }
+        text
+    }
+}
+
+/// Text from a bundle as it may be shown: control and bidirectional characters are escaped, so that an
+/// unverified file cannot paint over what this program says.
+fn shown(text: &str) -> String {
+    let is_harmless =
+        |c: char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
+    text.chars().flat_map(|c| if is_harmless(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
+}
+
+/// Reads what a bundle says it contains; with a key or digest, only after its head was authenticated.
+///
+/// # Errors
+/// When the head cannot be read, or a key was given and does not vouch for it.
+pub fn run(options: &InspectOptions) -> Result<InspectReport, CommandError> {
+    let with_entries = options.with_entries;
+    if options.bundle.has_trust() {
+        let (_, head) = options.bundle.authenticate()?;
+        let (digest, signatures, index) = (head.digest(), head.slots().to_vec(), head.index().clone());
+        return Ok(InspectReport { verified: true, digest, signatures, index, with_entries });
+    }
+    let (_, head) = options.bundle.open()?;
+    let (index, signatures) = head.peek()?;
+    Ok(InspectReport { verified: false, digest: head.digest(), signatures, index, with_entries })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn control_and_bidirectional_characters_are_escaped() {
+        assert_eq!(shown("a\u{1b}[2Jb\u{202e}c\nü"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}ü");
+    }
+}

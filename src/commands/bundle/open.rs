@@ -1,0 +1,65 @@
+//! Opening a bundle: where it is, and who must vouch for it.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    bundle::{AuthenticatedHead, BundleSource, Trust, UnverifiedHead},
+    commands::CommandError,
+    fsx,
+    oci::Digest,
+    sign::PublicKey,
+};
+
+/// The largest public key file that is read, in bytes.
+const MAX_KEY_BYTES: u64 = 64 << 10;
+
+/// Which bundle, and what it is checked with.
+#[derive(Debug, Clone)]
+pub struct BundleOptions {
+    /// The file, or `-` for standard input.
+    pub bundle: Utf8PathBuf,
+    /// Files with public keys.
+    pub keys: Vec<Utf8PathBuf>,
+    /// How many distinct keys must have signed.
+    pub threshold: usize,
+    /// The digest that the bundle must have.
+    pub digest: Option<Digest>,
+}
+
+impl BundleOptions {
+    /// Whether anything was given to check the bundle with.
+    pub(super) fn has_trust(&self) -> bool {
+        !self.keys.is_empty() || self.digest.is_some()
+    }
+
+    /// Opens the bundle and reads its head, trusting nothing.
+    pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
+        let mut source =
+            if self.bundle == "-" { BundleSource::Stream(std::io::stdin()) } else { BundleSource::File(fsx::open(&self.bundle)?) };
+        let head = source.read_head().map_err(|error| CommandError::from(error).context(format!("cannot read `{}`", self.bundle)))?;
+        Ok((source, head))
+    }
+
+    /// Opens the bundle and authenticates its head.
+    pub(super) fn authenticate(&self) -> Result<(BundleSource, AuthenticatedHead), CommandError> {
+        let trust = self.trust()?;
+        let (source, head) = self.open()?;
+        Ok((source, head.authenticate(&trust).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))?))
+    }
+
+    /// What the head is authenticated with.
+    pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        let keys = self.keys.iter().map(|path| read_key(path)).collect::<Result<_, _>>()?;
+        Ok(Trust::new(keys, self.threshold, self.digest)?)
+    }
+}
+
+fn read_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
+    let text = fsx::read_to_string(path, MAX_KEY_BYTES)?;
+    PublicKey::from_pem(&text).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))
+}
+
+/// How many threads hash at the same time.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,126 @@
+//! `verify`: is this bundle, to its last byte, what somebody trusted signed?
+
+use serde::Serialize;
+
+use super::open::{BundleOptions, threads};
+use crate::{
+    bundle::{self, SlotState},
+    commands::{CommandError, Report},
+    failure::{Failure, FailureKind},
+    oci::Digest,
+    progress::Progress,
+};
+
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// The name and version that the bundle must have.
+    pub expect: Option<Expectation>,
+}
+
+/// The name and version that a bundle must have, written `NAME@VERSION`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    name: String,
+    version: semver::Version,
+}
+
+/// A text is not `NAME@VERSION`.
+#[derive(Debug, thiserror::Error)]
+#[error("write NAME@VERSION with a semantic version, for example rune@0.1.0")]
+pub struct ExpectationError;
+
+impl std::str::FromStr for Expectation {
+    type Err = ExpectationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, version) = text.split_once('@').ok_or(ExpectationError)?;
+        let version = version.parse().map_err(|_| ExpectationError)?;
+        if name.is_empty() { Err(ExpectationError) } else { Ok(Self { name: name.to_owned(), version }) }
+    }
+}
+
+/// The bundle is good, but not the one that was meant.
+#[derive(Debug, thiserror::Error)]
+#[error("the bundle is {found}, not {expected}")]
+struct Unexpected {
+    found: String,
+    expected: String,
+}
+
+impl Failure for Unexpected {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Policy
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("it is intact and signed, but another release; check which file was copied".to_owned())
+    }
+}
+
+/// A bundle that is what it should be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    bytes: u64,
+    entries: usize,
+    signatures: Vec<SlotState>,
+    completeness_checked: bool,
+    waived: Vec<String>,
+}
+
+impl Report for VerifyReport {
+    const VERB: &'static str = "verify";
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("{} {} is intact: {} entries, {} bytes\n", self.name, self.version, self.entries, self.bytes);
+        let _ = writeln!(text, "bundle digest  {}", self.digest);
+        for state in &self.signatures {
+            let _ = match state {
+                SlotState::Verified { key } => writeln!(text, "signed by      {key}"),
+                SlotState::Unknown { key } => writeln!(text, "also signed by {key} (a key that was not given; not checked)"),
+                SlotState::Blank | SlotState::Malformed => Ok(()),
+            };
+        }
+        if !self.completeness_checked {
+            text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
+        }
+        for waived in &self.waived {
+            let _ = writeln!(text, "note: built with a waiver: {waived}");
+        }
+        text
+    }
+}
+
+/// Verifies a bundle: its head, every header and content, and that the contents hang together.
+///
+/// # Errors
+/// When anything is not as signed, or it is another bundle than expected.
+pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
+    let (source, head) = options.bundle.authenticate()?;
+    let index = head.index();
+    if let Some(expected) = &options.expect
+        && (index.name != expected.name || index.version != expected.version)
+    {
+        let found = format!("{} {}", index.name, index.version);
+        return Err(Unexpected { found, expected: format!("{} {}", expected.name, expected.version) }.into());
+    }
+    bundle::verify(source, &head, threads(), progress)
+        .map_err(|error| CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle)))?;
+    Ok(VerifyReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        bytes: head.layout().total_bytes(),
+        entries: head.layout().entries().len(),
+        signatures: head.slots().to_vec(),
+        completeness_checked: index.completeness.checked,
+        waived: index.policy.waived.clone(),
+    })
+}
