@@ -1,0 +1,89 @@
+#!/bin/sh
+# Makes the data directory ready before the server starts. Runs at every start, in an init container with the server's own image.
+#
+#   bootstrap.sh [initdb option ...]
+#
+# The image's entrypoint is not safe against being killed during its first start: PG_VERSION exists by then, so every later start
+# takes the half-made cluster for a whole one. Here a cluster is made under another name and renamed when it is complete.
+# The role, its password and the database are brought into line at every start over a private socket, so a changed Secret is
+# a changed password after a restart, and the server's container never sees a password.
+#
+# Reads: VOLUME (mount point of the data volume), PGDATA (below it), MAJOR (expected major version), SOCKET_DIR, CONFIG_FILE,
+#        PASSWORD_FILE, DB_USER, DB_NAME.
+# Ends with 64 when the volume or the settings need a person's decision; anything else is worth another try.
+set -eu
+umask 077
+
+say() { printf 'bootstrap: %s\n' "$*" >&2; }
+refuse() { say "$*"; exit 64; }
+
+staging=$VOLUME/.init
+hba=$SOCKET_DIR/bootstrap-hba.conf
+
+# --- Refuse what must not be guessed -------------------------------------------------------------------------------------
+image_major=$(postgres --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+[ "$image_major" = "$MAJOR" ] ||
+  refuse "the image is PostgreSQL $image_major, the values say majorVersion $MAJOR; a new major version needs a dump and a restore"
+[ ! -e "$VOLUME/PG_VERSION" ] ||
+  refuse "the volume holds a data directory at its root, as other charts make it; dump it there and restore it here"
+if [ -e "$PGDATA/PG_VERSION" ]; then
+  found=$(cat "$PGDATA/PG_VERSION")
+  [ "$found" = "$MAJOR" ] || refuse "the data directory is of PostgreSQL $found, the server of PostgreSQL $MAJOR"
+else
+  for other in "$VOLUME"/*/docker/PG_VERSION; do
+    [ ! -e "$other" ] ||
+      refuse "the volume holds data of PostgreSQL $(cat "$other") and none of $MAJOR; starting now would look like an empty database"
+  done
+fi
+[ -s "$PASSWORD_FILE" ] || refuse "the Secret has no password"
+[ "$(wc -c <"$PASSWORD_FILE")" -ge 16 ] || say "warning: the password has fewer than 16 characters"
+
+# --- Make the cluster, whole or not at all -------------------------------------------------------------------------------
+if [ ! -e "$PGDATA/PG_VERSION" ]; then
+  say "making a new cluster for PostgreSQL $MAJOR"
+  rm -rf "$staging"
+  if ! id -un >/dev/null 2>&1; then
+    # initdb looks its own user up; a random uid has no entry, so one is made up with the library that the image ships for this.
+    for library in /usr/lib/libnss_wrapper.so /usr/lib/*/libnss_wrapper.so /lib/*/libnss_wrapper.so; do
+      [ -e "$library" ] || continue
+      printf 'postgres:x:%s:%s:PostgreSQL:%s:/bin/false\n' "$(id -u)" "$(id -g)" "$VOLUME" >"$SOCKET_DIR/passwd"
+      printf 'postgres:x:%s:\n' "$(id -g)" >"$SOCKET_DIR/group"
+      export LD_PRELOAD="$library" NSS_WRAPPER_PASSWD="$SOCKET_DIR/passwd" NSS_WRAPPER_GROUP="$SOCKET_DIR/group"
+      break
+    done
+  fi
+  initdb --pgdata="$staging" --username=postgres "$@" >&2
+  unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
+  mkdir -p "$(dirname "$PGDATA")"
+  sync
+  # -T: the target is the directory itself; a directory with content is never replaced.
+  mv -T "$staging" "$PGDATA" || refuse "$PGDATA has content but no PG_VERSION; look at it before anything overwrites it"
+  sync
+fi
+# A volume's group permission setting may have opened the directory, which the server refuses.
+chmod 0700 "$PGDATA"
+
+# --- Start for ourselves alone; crash recovery happens here, where no probe can kill it -------------------------------------
+printf 'local all all trust\n' >"$hba"
+stop() { pg_ctl --pgdata="$PGDATA" --mode=fast --wait --timeout=600 stop >&2; }
+trap 'stop || :; exit 143' TERM INT
+# pg_ctl must be a child of this very shell: the server learns the shell's process id from it, and so does not take a stale
+# postmaster.pid of a former container (whose server also was process 1) for a running server.
+pg_ctl --pgdata="$PGDATA" --wait --timeout=86400 start -o "\
+ -c config_file='$CONFIG_FILE' -c hba_file='$hba' -c listen_addresses='' -c unix_socket_directories='$SOCKET_DIR' -c ssl=off \
+ -c shared_preload_libraries='' -c session_preload_libraries='' -c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1" >&2
+
+# --- Role, password, database ----------------------------------------------------------------------------------------------
+# The password is read by psql itself: it is in no argument list, no environment and, with the settings above, in no log.
+export PASSWORD_FILE
+psql --no-psqlrc --quiet --host="$SOCKET_DIR" --username=postgres --dbname=postgres --set=ON_ERROR_STOP=1 --set=VERBOSITY=terse \
+  --set=user="$DB_USER" --set=name="$DB_NAME" >/dev/null <<'SQL' || { stop; exit 1; }
+\set password `cat "$PASSWORD_FILE"`
+SELECT format('CREATE ROLE %I', :'user') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'user') \gexec
+ALTER ROLE :"user" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'password';
+ALTER ROLE postgres PASSWORD NULL;
+SELECT format('CREATE DATABASE %I OWNER %I', :'name', :'user') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
+REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+SQL
+stop
+say "ready"

@@ -1,0 +1,152 @@
+{{/* Names are global across all charts of a release: everything here starts with "rune-postgres.". */}}
+
+{{/* Name of every object. At most 44 characters: a CronJob may have 52, and a suffix must still fit. */}}
+{{- define "rune-postgres.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 44 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 44 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The labels that select. Never changed, because selectors are immutable. */}}
+{{- define "rune-postgres.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: database
+{{- end -}}
+
+{{- define "rune-postgres.labels" -}}
+{{ include "rune-postgres.selectorLabels" . }}
+app.kubernetes.io/part-of: rune
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rune-postgres.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "rune-postgres.fullname" .) -}}
+{{- else -}}
+{{- required "postgres: serviceAccount.create is false, so serviceAccount.name must name an existing ServiceAccount" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* [registry/]repository[:tag][@digest]. Every image of this chart goes through here, so a mirror is one setting. */}}
+{{- define "rune-postgres.image" -}}
+{{- $registry := (.Values.global | default dict).imageRegistry | default .Values.image.registry -}}
+{{- if not (or .Values.image.tag .Values.image.digest) -}}
+{{- fail "postgres: image.tag and image.digest are both empty; set at least one" -}}
+{{- end -}}
+{{- with $registry }}{{ . }}/{{ end -}}
+{{- .Values.image.repository -}}
+{{- with .Values.image.tag }}:{{ . }}{{ end -}}
+{{- with .Values.image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{- define "rune-postgres.imagePullSecrets" -}}
+{{- with concat ((.Values.global | default dict).imagePullSecrets | default list) .Values.imagePullSecrets | uniq -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the password and the URL; the parent chart reads the URL from it. */}}
+{{- define "rune-postgres.secretName" -}}
+{{- .Values.auth.existingSecret | default (printf "%s-app" (include "rune-postgres.fullname" .)) -}}
+{{- end -}}
+
+{{- define "rune-postgres.claimName" -}}
+{{- .Values.persistence.existingClaim | default (printf "%s-data" (include "rune-postgres.fullname" .)) -}}
+{{- end -}}
+
+{{- define "rune-postgres.host" -}}
+{{- printf "%s.%s.svc" (include "rune-postgres.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* Pod Security "restricted", without root. OpenShift gives each namespace its own ids, so none are named there. */}}
+{{- define "rune-postgres.podSecurityContext" -}}
+runAsNonRoot: true
+{{- if not .Values.openshift }}
+runAsUser: {{ .Values.podSecurity.runAsUser | int64 }}
+runAsGroup: {{ .Values.podSecurity.runAsGroup | int64 }}
+fsGroup: {{ .Values.podSecurity.fsGroup | int64 }}
+{{- end }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "rune-postgres.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The mount point is the image's VOLUME itself (a mount above it would be hidden by an anonymous volume); the data lie two levels below,
+     where no lost+found disturbs and the next major version has its own place. */}}
+{{- define "rune-postgres.volume" -}}/var/lib/postgresql/data{{- end -}}
+{{- define "rune-postgres.pgdata" -}}{{ include "rune-postgres.volume" . }}/{{ .Values.majorVersion }}/docker{{- end -}}
+
+{{/* What the bootstrap and the server mount alike. */}}
+{{- define "rune-postgres.serverMounts" -}}
+- name: data
+  mountPath: {{ include "rune-postgres.volume" . }}
+- name: config
+  mountPath: /etc/postgresql
+  readOnly: true
+- name: run
+  mountPath: /var/run/postgresql
+- name: shm
+  mountPath: /dev/shm
+- name: tmp
+  mountPath: /tmp
+{{- end -}}
+
+{{/* One setting of postgresql.conf. Numbers through JSON, because Helm holds them as floats and would print 1e+06. */}}
+{{- define "rune-postgres.setting" -}}
+{{- if kindIs "string" . -}}
+'{{ . | replace "\\" "\\\\" | replace "'" "''" }}'
+{{- else -}}
+{{- toJson . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The files of the server. Kept here so that the pod can carry a checksum of them and of nothing else. */}}
+{{- define "rune-postgres.config" -}}
+postgresql.conf: |
+  # From the chart's values; ALTER SYSTEM is off, so this is the only truth.
+  {{- range $name, $value := .Values.config }}
+  {{ $name }} = {{ include "rune-postgres.setting" $value }}
+  {{- end }}
+  listen_addresses = '*'
+  port = 5432
+  hba_file = '/etc/postgresql/pg_hba.conf'
+  unix_socket_directories = '/var/run/postgresql'
+  password_encryption = 'scram-sha-256'
+  allow_alter_system = off
+  logging_collector = off
+  log_destination = 'stderr'
+pg_hba.conf: |
+  # The socket lies in a volume that only this pod's PostgreSQL containers mount.
+  local   all   all                trust
+  # The superuser has no password and no way in over the network, port-forward included.
+  host    all   postgres   all     reject
+  {{- range .Values.extraHba }}
+  {{ . }}
+  {{- end }}
+  host    {{ .Values.auth.database }}   {{ .Values.auth.username }}   all   scram-sha-256
+  host    all   all        all     reject
+bootstrap.sh: |
+  {{- .Files.Get "files/bootstrap.sh" | trimSuffix "\n" | nindent 2 }}
+{{- end -}}
