@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod bundle;
 pub mod canonical_json;
+pub mod chart;
 pub mod cli;
 pub mod commands;
 pub mod failure;

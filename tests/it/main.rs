@@ -11,4 +11,6 @@
 )]
 
 mod architecture;
+mod chart_render;
+mod chart_support;
 mod registry_fetch;

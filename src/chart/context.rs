@@ -1,0 +1,172 @@
+//! What templates may name: plain data, made by whoever has a manifest and perhaps a lock.
+//!
+//! Without a lock the digests are empty, which is the development form; with one, every image is pinned. There is no clock, no path
+//! of the building machine and no environment in here, and so none in the output.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::oci::{Digest, Platform, Reference};
+
+/// Everything a template may name.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Context {
+    /// The bundle itself.
+    pub bundle: BundleContext,
+    /// The schema version that the packed migrations reach; 0 without migrations.
+    pub schema_version: u32,
+    /// Images by the name that the manifest gives them.
+    pub images: BTreeMap<String, ImageContext>,
+    /// Packed charts. Empty while the charts themselves are rendered.
+    pub charts: Vec<ChartContext>,
+    /// Ways in which the charts are meant to be installed.
+    pub profiles: Vec<ProfileContext>,
+    /// Programs inside the bundle.
+    pub binaries: Vec<BinaryContext>,
+}
+
+/// The bundle itself.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BundleContext {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// An image: the parts of its reference, and what is known of it from the lock.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageContext {
+    /// `docker.io`.
+    pub registry: String,
+    /// `library/postgres`.
+    pub repository: String,
+    /// `17-alpine`; empty for a reference that has only a digest.
+    pub tag: String,
+    /// Digest of the index, or of the manifest where there is no index; empty without a lock.
+    pub digest: String,
+    /// The reference as the manifest writes it, which is the image's name in the bundle.
+    pub reference: String,
+    /// The reference with the digest, when it is known.
+    pub pinned: String,
+    /// The platforms that the bundle carries; empty without a lock.
+    pub platforms: Vec<PlatformContext>,
+    /// Whether the bundle carries every platform of the index, so that any tool can copy it as a whole.
+    pub complete: bool,
+    /// Its licence; empty when not stated.
+    pub license: String,
+}
+
+/// One platform of an image.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlatformContext {
+    /// `linux/arm64/v8`.
+    pub platform: String,
+    /// `linux`.
+    pub os: String,
+    /// `arm64`.
+    pub architecture: String,
+    /// `v8`; empty when there is none.
+    pub variant: String,
+    /// Digest of this platform's manifest.
+    pub digest: String,
+}
+
+/// A packed chart.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChartContext {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its path in the bundle, `charts/rune-0.2.0.tgz`.
+    pub file: String,
+}
+
+/// One way in which the charts are meant to be installed.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileContext {
+    /// Its name.
+    pub name: String,
+    /// Path of its values in the bundle, `values/airgap.yaml`.
+    pub file: String,
+}
+
+/// A program inside the bundle.
+#[derive(Debug, Clone, Serialize)]
+pub struct BinaryContext {
+    /// Its name.
+    pub name: String,
+    /// What it runs on, `linux/amd64`.
+    pub platform: String,
+    /// Its path in the bundle.
+    pub path: String,
+}
+
+impl ImageContext {
+    /// Describes an image by its reference; `digest` is what the lock says, if there is one.
+    pub fn new(reference: &Reference, digest: Option<Digest>) -> Self {
+        let digest = digest.or_else(|| reference.digest());
+        let pinned = digest.map_or_else(|| reference.clone(), |digest| reference.with_digest(digest));
+        Self {
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+            tag: reference.tag().unwrap_or_default().to_owned(),
+            digest: digest.map(|digest| digest.to_string()).unwrap_or_default(),
+            reference: reference.to_string(),
+            pinned: pinned.to_string(),
+            platforms: Vec::new(),
+            complete: true,
+            license: String::new(),
+        }
+    }
+
+    /// Says which platforms the bundle carries, and whether these are all that the index has.
+    #[must_use]
+    pub fn with_platforms(mut self, platforms: impl IntoIterator<Item = (Platform, Digest)>, complete: bool) -> Self {
+        self.platforms = platforms.into_iter().map(|(platform, digest)| PlatformContext::new(&platform, digest)).collect();
+        self.complete = complete;
+        self
+    }
+
+    /// Says under which licence the image is.
+    #[must_use]
+    pub fn with_license(mut self, license: impl Into<String>) -> Self {
+        self.license = license.into();
+        self
+    }
+}
+
+impl PlatformContext {
+    fn new(platform: &Platform, digest: Digest) -> Self {
+        Self {
+            platform: platform.to_string(),
+            os: platform.os.clone(),
+            architecture: platform.architecture.clone(),
+            variant: platform.variant.clone().unwrap_or_default(),
+            digest: digest.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ImageContext;
+    use crate::oci::Digest;
+
+    #[test]
+    fn an_image_without_a_lock_has_empty_digests_and_with_one_is_pinned() {
+        let reference = "docker.io/library/postgres:17-alpine".parse().unwrap();
+        let loose = ImageContext::new(&reference, None);
+        assert_eq!((loose.digest.as_str(), loose.pinned.as_str()), ("", "docker.io/library/postgres:17-alpine"));
+        let digest = Digest::of(b"index");
+        let pinned = ImageContext::new(&reference, Some(digest));
+        assert_eq!(pinned.pinned, format!("docker.io/library/postgres:17-alpine@{digest}"));
+        assert_eq!(pinned.reference, "docker.io/library/postgres:17-alpine");
+        assert_eq!(
+            (pinned.registry.as_str(), pinned.repository.as_str(), pinned.tag.as_str()),
+            ("docker.io", "library/postgres", "17-alpine")
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a chart cannot be rendered, read or packaged.
+
+use camino::Utf8PathBuf;
+
+use super::TemplateError;
+use crate::{
+    canonical_json::CanonicalJsonError,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    yaml::YamlError,
+};
+
+/// Why a chart cannot be rendered, read or packaged.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    /// A template is wrong, or asks for what it was not given.
+    #[error(transparent)]
+    Template(Box<TemplateError>),
+    /// There is no template of this name.
+    #[error("there is no template `{0}`")]
+    NoTemplate(String),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A YAML file does not say what it should.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A chart directory lacks a file that every chart has.
+    #[error("the chart `{chart}` has no `{file}`")]
+    Missing {
+        /// The chart's directory or name.
+        chart: String,
+        /// The file, relative to the chart.
+        file: &'static str,
+    },
+    /// A file that should be text is not UTF-8.
+    #[error("`{0}` is not UTF-8 text")]
+    NotText(Utf8PathBuf),
+    /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
+    #[error("{path}: `{field}` is `{value}`, which {reason}")]
+    Field {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+        /// What is wrong with it, completing "which …".
+        reason: &'static str,
+    },
+    /// A subchart's directory has no matching entry under `dependencies`, or the other way round.
+    #[error("{path}: the dependency `{name}` {version} {problem}")]
+    Dependency {
+        /// The parent's `Chart.yaml`.
+        path: Utf8PathBuf,
+        /// The subchart.
+        name: String,
+        /// The version asked for.
+        version: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file, or the whole chart, is larger than Helm loads.
+    #[error("`{what}` has {bytes} bytes, and Helm loads at most {max_bytes}")]
+    TooLarge {
+        /// The file or chart.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// Helm's limit.
+        max_bytes: u64,
+    },
+    /// A path cannot stand in a chart archive.
+    #[error("`{0}` cannot be packed: {1}")]
+    PackPath(Utf8PathBuf, &'static str),
+    /// A pattern of `.helmignore` that this implementation does not know.
+    #[error(".helmignore:{line}: `{pattern}` is not supported")]
+    IgnorePattern {
+        /// The line, from 1.
+        line: usize,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The archive could not be written.
+    #[error("cannot write the chart archive")]
+    Archive(#[source] std::io::Error),
+    /// The metadata has no canonical JSON form.
+    #[error("the chart's metadata cannot be written as JSON")]
+    Json(#[from] CanonicalJsonError),
+}
+
+impl From<TemplateError> for ChartError {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(Box::new(error))
+    }
+}
+
+impl Failure for ChartError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoTemplate(_) | Self::Missing { .. } => FailureKind::NotFound,
+            Self::Path(error) => error.kind(),
+            Self::Yaml(error) => error.kind(),
+            Self::TooLarge { .. } => FailureKind::Space,
+            Self::Archive(_) => FailureKind::Internal,
+            Self::Json(error) => error.kind(),
+            Self::Template(_)
+            | Self::NotText(_)
+            | Self::Field { .. }
+            | Self::Dependency { .. }
+            | Self::PackPath(..)
+            | Self::IgnorePattern { .. } => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Template(error) => return error.help().map(str::to_owned),
+            Self::Path(error) => return error.help(),
+            Self::Yaml(error) => return error.help(),
+            Self::Json(error) => return error.help(),
+            Self::NoTemplate(name) => format!("make `{name}`, or correct the path in the manifest"),
+            Self::Missing { file, .. } => format!("make `{file}`, or run `rune-bundle render` if it comes from a template"),
+            Self::Dependency { .. } => "make `dependencies` say what lies in `charts/`".to_owned(),
+            Self::TooLarge { .. } => "list what does not belong into the chart in .helmignore".to_owned(),
+            Self::IgnorePattern { .. } => "use plain names, `*`, `?` and a trailing `/`".to_owned(),
+            Self::NotText(_) | Self::Field { .. } | Self::PackPath(..) | Self::Archive(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! Charts: rendering what carries a pin, packaging, and the form that a registry stores.
+//!
+//! Templates under `templates/` become `Chart.yaml`, `values.yaml` and the texts beside them; a chart directory becomes a `.tgz`
+//! whose bytes depend on its content alone; a `.tgz` becomes an OCI artifact as Helm pushes it. Helm's own templates inside a
+//! chart are opaque here, and nothing here runs Helm. Everything is a pure function of what is passed in, [`ChartTree::read`] and
+//! [`load_templates`] aside.
+
+mod artifact;
+mod context;
+mod error;
+mod files;
+mod ignore;
+mod metadata;
+mod package;
+mod render;
+mod template_error;
+mod tree;
+
+pub use artifact::{Blob, ChartArtifact};
+pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
+pub use error::ChartError;
+pub use files::{OutOfStep, compare, load_templates, output_path, render_below};
+pub use metadata::{ChartMetadata, Dependency, Maintainer};
+pub use package::{Package, package};
+pub use render::Renderer;
+pub use template_error::TemplateError;
+pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};

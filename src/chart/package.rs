@@ -1,0 +1,133 @@
+//! A chart as a `.tgz` whose bytes depend on its files alone.
+//!
+//! `<name>/Chart.yaml` first, as Helm writes it, then the other files in byte order; plain ustar headers with fixed owner, mode and
+//! time; a gzip header without time, name or operating system.
+
+use std::io::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use flate2::{Compression, GzBuilder};
+
+use super::{ChartError, ChartMetadata, ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};
+
+/// "Unknown" in the operating system byte of a gzip header.
+const GZIP_UNKNOWN_SYSTEM: u8 = 255;
+
+/// A packaged chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// What its `Chart.yaml` says.
+    pub metadata: ChartMetadata,
+    /// The bytes of the `.tgz`.
+    pub bytes: Vec<u8>,
+}
+
+/// Packs a chart, its unpacked subcharts included. `name` is what errors call it.
+///
+/// # Errors
+/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or a path does not fit into a ustar header.
+pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
+    let metadata = tree.metadata(name)?;
+    let total: u64 = tree.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    if total > MAX_CHART_BYTES {
+        return Err(ChartError::TooLarge { what: name.to_owned(), bytes: total, max_bytes: MAX_CHART_BYTES });
+    }
+    let gzip = GzBuilder::new().mtime(0).operating_system(GZIP_UNKNOWN_SYSTEM).write(Vec::new(), Compression::best());
+    let mut archive = tar::Builder::new(gzip);
+    let is_head = |path: &Utf8Path| path == "Chart.yaml";
+    for (path, bytes) in tree.iter().filter(|(path, _)| is_head(path)).chain(tree.iter().filter(|(path, _)| !is_head(path))) {
+        append(&mut archive, &metadata.name, path, bytes)?;
+    }
+    let gzip = archive.into_inner().map_err(ChartError::Archive)?;
+    let mut bytes = gzip.finish().map_err(ChartError::Archive)?;
+    bytes.flush().map_err(ChartError::Archive)?;
+    Ok(Package { metadata, bytes })
+}
+
+fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, chart: &str, path: &Utf8Path, bytes: &[u8]) -> Result<(), ChartError> {
+    let size = bytes.len() as u64;
+    if size > MAX_FILE_BYTES {
+        return Err(ChartError::TooLarge { what: path.to_string(), bytes: size, max_bytes: MAX_FILE_BYTES });
+    }
+    let name = Utf8PathBuf::from(chart).join(path);
+    let refuse = |reason| ChartError::PackPath(path.to_owned(), reason);
+    if !path.as_str().is_ascii() || path.as_str().contains(['\\', ':']) || path.as_str().chars().any(char::is_control) {
+        return Err(refuse("it is not plain ASCII"));
+    }
+    if path.as_str().split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return Err(refuse("it does not stay below the chart"));
+    }
+    let mut header = tar::Header::new_ustar();
+    header.set_path(&name).map_err(|_| refuse("it is too long for a ustar header"))?;
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    archive.append(&header, bytes).map_err(ChartError::Archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, io::Read as _};
+
+    use super::package;
+    use crate::{
+        chart::{ChartError, ChartTree, MAX_FILE_BYTES},
+        failure::{Failure as _, FailureKind},
+    };
+
+    const CHART: &str = "apiVersion: v2\nname: demo\nversion: 1.2.3\n";
+
+    fn tree(files: &[(&str, &str)]) -> ChartTree {
+        ChartTree::new(files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect())
+    }
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        let mut tar = Vec::new();
+        flate2::read::GzDecoder::new(bytes).read_to_end(&mut tar).unwrap();
+        tar::Archive::new(tar.as_slice()).entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn the_same_files_give_the_same_bytes_with_chart_yaml_first() {
+        let files = [("templates/a.yaml", "a"), ("Chart.yaml", CHART), (".helmignore", ""), ("templates-x", "b"), ("values.yaml", "c: 1")];
+        let one = package("demo", &tree(&files)).unwrap();
+        let mut reversed = files;
+        reversed.reverse();
+        assert_eq!(one, package("demo", &tree(&reversed)).unwrap());
+        assert_eq!(
+            names(&one.bytes),
+            ["demo/Chart.yaml", "demo/.helmignore", "demo/templates-x", "demo/templates/a.yaml", "demo/values.yaml"]
+        );
+        // Magic, deflate, no flags, no time, best compression, unknown system.
+        assert_eq!(one.bytes[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
+    }
+
+    #[test]
+    fn a_subchart_must_be_the_one_that_is_asked_for() {
+        let parent = format!("{CHART}dependencies:\n  - name: sub\n    version: 0.1.0\n    repository: ''\n");
+        let sub = |version: &str| format!("apiVersion: v2\nname: sub\nversion: {version}\n");
+        package("demo", &tree(&[("Chart.yaml", &parent), ("charts/sub/Chart.yaml", &sub("0.1.0"))])).unwrap();
+        let error = package("demo", &tree(&[("Chart.yaml", &parent), ("charts/sub/Chart.yaml", &sub("0.2.0"))])).unwrap_err();
+        assert!(error.to_string().contains("meets version 0.2.0"), "{error}");
+        assert!(matches!(package("demo", &tree(&[("Chart.yaml", &parent)])), Err(ChartError::Dependency { .. })));
+    }
+
+    #[test]
+    fn helms_limits_and_bad_paths_are_refused() {
+        let mut large = tree(&[("Chart.yaml", CHART)]);
+        large.insert("big", vec![0; usize::try_from(MAX_FILE_BYTES).unwrap() + 1]);
+        assert_eq!(package("demo", &large).unwrap_err().kind(), FailureKind::Space);
+        for path in ["../x", "a//b", "a\\b", "é", "a\nb"] {
+            let mut bad = tree(&[("Chart.yaml", CHART)]);
+            bad.insert(path, "x");
+            // A path type may clean some of these; what remains must be refused.
+            assert!(package("demo", &bad).is_err(), "{path:?}");
+        }
+        let missing = package("demo", &ChartTree::new(BTreeMap::new())).unwrap_err();
+        assert_eq!(missing.kind(), FailureKind::NotFound);
+    }
+}
