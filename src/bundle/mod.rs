@@ -6,6 +6,7 @@
 
 mod archive;
 mod closure;
+mod compose;
 mod head;
 mod index;
 mod journal;
@@ -16,6 +17,10 @@ mod verify;
 
 pub use archive::{BundleSource, ContentError};
 pub use closure::ClosureError;
+pub use compose::{
+    BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
+    ProfileIngredient,
+};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,

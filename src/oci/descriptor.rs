@@ -50,6 +50,13 @@ impl Descriptor {
         self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
     }
 
+    /// The annotations that mark an attestation manifest about an image manifest.
+    pub fn attestation_annotations(attested: Digest) -> BTreeMap<String, String> {
+        let pairs =
+            [("vnd.docker.reference.digest", attested.to_string()), ("vnd.docker.reference.type", "attestation-manifest".to_owned())];
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
     /// Which image manifest an attestation manifest speaks about, when it is one and says so.
     pub fn attested_digest(&self) -> Option<Digest> {
         self.annotations.get("vnd.docker.reference.digest")?.parse().ok()

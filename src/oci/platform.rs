@@ -41,6 +41,11 @@ impl Platform {
         self.os == wanted.os && self.architecture == wanted.architecture && self.normal_variant() == wanted.normal_variant()
     }
 
+    /// The placeholder `unknown/unknown` that attestation manifests carry.
+    pub fn unknown() -> Self {
+        Self { os: "unknown".to_owned(), architecture: "unknown".to_owned(), variant: None, os_version: None }
+    }
+
     /// Whether this is the placeholder `unknown/unknown` that attestation manifests carry.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"

@@ -1,0 +1,168 @@
+//! Images in a bundle: their blobs, their records, and the OCI indexes that root them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ComposeError, Entries};
+use crate::{
+    bundle::{
+        ImageRecord, ManifestRecord, Role,
+        archive::MAX_DOCUMENT_BYTES,
+        closure::{REF_NAME, is_manifest},
+        materialise::Content,
+    },
+    canonical_json,
+    manifest::{Blob, PulledImage},
+    oci::{Descriptor, Digest, Platform, Reference, media_type},
+    registry::RepositoryName,
+};
+
+/// The annotation by which containerd names an imported image.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// The annotation that says what a root in `artifacts/index.json` is.
+const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
+
+/// One image to carry.
+#[derive(Debug)]
+pub struct ImageIngredient {
+    /// Its name in the bundle manifest.
+    pub name: String,
+    /// The reference it is known by.
+    pub reference: Reference,
+    /// The optional component it belongs to.
+    pub component: Option<String>,
+    /// Its licence as an SPDX expression.
+    pub license: Option<String>,
+    /// Where its blobs come from.
+    pub source: ImageSource,
+}
+
+/// Where the blobs of an image come from.
+#[derive(Debug)]
+pub enum ImageSource {
+    /// A registry, as locked.
+    Registry(PulledImage),
+    /// It was made by this program and is in memory.
+    Built {
+        /// The image index.
+        target: Descriptor,
+        /// The manifest of each platform.
+        manifests: Vec<(Platform, Digest)>,
+        /// Every blob, the index included.
+        blobs: Vec<(Descriptor, Vec<u8>)>,
+    },
+}
+
+/// An OCI image index as this program writes it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexDocument<'a> {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: &'a [Descriptor],
+}
+
+fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, ComposeError> {
+    Ok(canonical_json::to_bytes(&IndexDocument { schema_version: 2, media_type: media_type::INDEX, manifests })?)
+}
+
+/// What `index.json` and `artifacts/index.json` list.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    images: Vec<Descriptor>,
+    artifacts: Vec<Descriptor>,
+}
+
+impl Roots {
+    /// Lists a chart.
+    pub(super) fn add_chart(&mut self, manifest: &Descriptor, name: &str) {
+        self.add_artifact(manifest, name, "chart");
+    }
+
+    fn add_artifact(&mut self, descriptor: &Descriptor, name: &str, kind: &str) {
+        let annotations = [(REF_NAME, name), (ARTIFACT_KIND, kind)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        self.artifacts.push(Descriptor { annotations: BTreeMap::from(annotations), ..descriptor.clone() });
+    }
+
+    fn add_image(&mut self, target: &Descriptor, reference: &Reference) {
+        let annotations = [REF_NAME, CONTAINERD_NAME].map(|key| (key.to_owned(), reference.to_string()));
+        self.images.push(Descriptor { annotations: BTreeMap::from(annotations), ..target.clone() });
+    }
+
+    /// Writes the three files of the OCI layout that are no blobs.
+    pub(super) fn add_to(self, entries: &mut Entries) -> Result<(), ComposeError> {
+        entries.add_bytes("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())?;
+        for (path, roots) in [("index.json", &self.images), ("artifacts/index.json", &self.artifacts)] {
+            entries.add_bytes(path, index_document(roots)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds an image's blobs to the entries and its index to the roots.
+pub(super) fn add_image(image: ImageIngredient, entries: &mut Entries, roots: &mut Roots) -> Result<ImageRecord, ComposeError> {
+    let ImageIngredient { name, reference, component, license, source } = image;
+    let (target, manifests, reduced_index) = match source {
+        ImageSource::Registry(pulled) => add_pulled(&pulled, &reference, entries, roots)?,
+        ImageSource::Built { target, manifests, blobs } => {
+            for (descriptor, bytes) in blobs {
+                entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
+            }
+            let record = |(platform, digest)| ManifestRecord { digest, role: Role::Image, platform: Some(platform), carried: true };
+            (target, manifests.into_iter().map(record).collect(), None)
+        }
+    };
+    roots.add_image(&target, &reference);
+    Ok(ImageRecord { name, reference, target, component, license, manifests, reduced_index })
+}
+
+type Pulled = (Descriptor, Vec<ManifestRecord>, Option<Descriptor>);
+
+fn add_pulled(image: &PulledImage, reference: &Reference, entries: &mut Entries, roots: &mut Roots) -> Result<Pulled, ComposeError> {
+    let repository = RepositoryName::from(reference);
+    for blob in image.carried_blobs() {
+        if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
+            return Err(ComposeError::DocumentTooLarge { digest: blob.digest, size: blob.size });
+        }
+        entries.add_blob(&blob.descriptor(), Content::Blob { name: repository.clone(), descriptor: blob.descriptor() });
+    }
+    let reduced = if image.is_complete() { None } else { Some(reduced_index(image)?) };
+    let reduced = reduced.map(|bytes| {
+        let descriptor = Descriptor::of(media_type::INDEX, &bytes);
+        entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
+        roots.add_artifact(&descriptor, &reference.to_string(), "reduced-index");
+        descriptor
+    });
+    Ok((image.root.descriptor(), records(image), reduced))
+}
+
+fn records(image: &PulledImage) -> Vec<ManifestRecord> {
+    let images = image.manifests.iter().map(|entry| ManifestRecord {
+        digest: entry.manifest.digest,
+        role: Role::Image,
+        platform: entry.platform.clone(),
+        carried: entry.carried,
+    });
+    let attestations = image.attestations.iter().map(|entry| ManifestRecord {
+        digest: entry.manifest.digest,
+        role: Role::Attestation,
+        platform: image.manifests.iter().find(|image| image.manifest.digest == entry.attests).and_then(|image| image.platform.clone()),
+        carried: entry.carried,
+    });
+    images.chain(attestations).collect()
+}
+
+/// The index of the carried manifests alone. Strict registries and most tools refuse an index with a missing
+/// child; this one they take.
+fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
+    let describe = |blob: &Blob, platform: Option<Platform>| Descriptor { platform, ..blob.descriptor() };
+    let images = image.manifests.iter().filter(|entry| entry.carried).map(|entry| describe(&entry.manifest, entry.platform.clone()));
+    let attestations = image.attestations.iter().filter(|entry| entry.carried).map(|entry| {
+        let mut descriptor = describe(&entry.manifest, Some(Platform::unknown()));
+        descriptor.annotations = Descriptor::attestation_annotations(entry.attests);
+        descriptor
+    });
+    index_document(&images.chain(attestations).collect::<Vec<_>>())
+}

@@ -1,0 +1,256 @@
+//! From ingredients to a plan: which entries a bundle has, in which order, and the index over them.
+//!
+//! Pure: sizes and digests of everything are known before anything is fetched, so the same ingredients give the
+//! same index, and the index determines every byte.
+
+mod entries;
+mod images;
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+use self::{
+    entries::Entries,
+    images::{Roots, add_image},
+};
+use super::{
+    BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
+    index::SLOTS,
+    materialise::{Content, Plan},
+};
+use crate::{
+    archive::{EntryName, EntryNameError, Mode},
+    canonical_json::CanonicalJsonError,
+    chart::{ChartArtifact, Package},
+    failure::{Failure, FailureKind},
+    oci::{Digest, Platform},
+    sign::{PrivateKey, Slot, SlotSignature},
+};
+
+pub use images::{ImageIngredient, ImageSource};
+
+/// Everything that goes into a bundle.
+#[derive(Debug)]
+pub struct Ingredients {
+    /// The name of the bundle.
+    pub name: String,
+    /// Its version.
+    pub version: semver::Version,
+    /// The digest of the bundle it succeeds.
+    pub predecessor: Option<Digest>,
+    /// The images, in the order in which they are listed.
+    pub images: Vec<ImageIngredient>,
+    /// The charts.
+    pub charts: Vec<Package>,
+    /// The profiles.
+    pub profiles: Vec<ProfileIngredient>,
+    /// The database migrations.
+    pub migrations: Option<MigrationsIngredient>,
+    /// Programs.
+    pub binaries: Vec<BinaryIngredient>,
+    /// Other files.
+    pub files: Vec<FileIngredient>,
+    /// What the admin on the far side reads first.
+    pub install: String,
+    /// What the policy decided.
+    pub policy: PolicyRecord,
+}
+
+/// One way to install the charts: rendered values.
+#[derive(Debug)]
+pub struct ProfileIngredient {
+    /// Its name.
+    pub name: String,
+    /// Path in the bundle and content of each values file, in the order in which Helm is to take them.
+    pub values: Vec<(String, String)>,
+}
+
+/// The database migrations.
+#[derive(Debug)]
+pub struct MigrationsIngredient {
+    /// The schema version that they reach.
+    pub schema_version: u32,
+    /// Version, file name and content of each.
+    pub files: Vec<(u32, String, Vec<u8>)>,
+}
+
+/// One program.
+#[derive(Debug)]
+pub struct BinaryIngredient {
+    /// Its name.
+    pub name: String,
+    /// The platform it runs on.
+    pub platform: Platform,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A file that is carried as it is.
+#[derive(Debug)]
+pub struct FileIngredient {
+    /// Its path in the bundle, below `files/`.
+    pub path: String,
+    /// Where it lies now.
+    pub source: Utf8PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Why ingredients do not make a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A name does not fit the archive.
+    #[error(transparent)]
+    Name(#[from] EntryNameError),
+    /// Two ingredients want the same entry.
+    #[error("two parts of the bundle want to be the entry `{0}`")]
+    Collision(EntryName),
+    /// A document has no canonical form.
+    #[error(transparent)]
+    Json(#[from] CanonicalJsonError),
+    /// The entries cannot form an archive.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A chart cannot be made an OCI artifact.
+    #[error(transparent)]
+    Chart(#[from] crate::chart::ChartError),
+    /// A document is too large for a reader to keep.
+    #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
+    DocumentTooLarge {
+        /// Which one.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// More keys than slots.
+    #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
+    TooManyKeys(usize),
+}
+
+impl Failure for ComposeError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Index(error) => error.kind(),
+            Self::Chart(error) => error.kind(),
+            Self::TooManyKeys(_) => FailureKind::Usage,
+            _ => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Name(_) => Some("entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the file or chart".to_owned()),
+            Self::Index(error) => error.help(),
+            Self::Chart(error) => error.help(),
+            _ => None,
+        }
+    }
+}
+
+/// A composed bundle that nobody has signed yet.
+#[derive(Debug)]
+pub struct Draft {
+    index: BundleIndex,
+    contents: Vec<Content>,
+}
+
+impl Ingredients {
+    /// Lays the ingredients out.
+    ///
+    /// # Errors
+    /// When names collide or do not fit, or a document has no canonical form.
+    pub fn compose(self) -> Result<Draft, ComposeError> {
+        let mut entries = Entries::default();
+        let mut roots = Roots::default();
+        let images = self.images.into_iter().map(|image| add_image(image, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
+        let charts = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
+        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<_, _>>()?;
+        let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
+        let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
+        for file in self.files {
+            let content = Content::File { path: file.source, digest: file.digest };
+            entries.add(&format!("files/{}", file.path), content, file.size, file.digest, Mode::Regular)?;
+        }
+        entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
+        roots.add_to(&mut entries)?;
+        let (records, contents) = entries.in_order()?;
+        let index = BundleIndex {
+            format: FORMAT,
+            requires: Vec::new(),
+            name: self.name,
+            version: self.version,
+            tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),
+            predecessor: self.predecessor,
+            entries: records,
+            images,
+            charts,
+            profiles,
+            migrations,
+            binaries,
+            policy: self.policy,
+            completeness: Completeness { checked: false },
+        };
+        Ok(Draft { index, contents })
+    }
+}
+
+impl Draft {
+    /// The index.
+    pub const fn index(&self) -> &BundleIndex {
+        &self.index
+    }
+
+    /// Signs the index with each key, in order, and fixes every byte of the bundle.
+    ///
+    /// # Errors
+    /// When there are more keys than slots, or the archive would be too large.
+    pub fn sign(self, keys: &[PrivateKey]) -> Result<Plan, ComposeError> {
+        if keys.len() > SLOTS {
+            return Err(ComposeError::TooManyKeys(keys.len()));
+        }
+        let index_bytes = self.index.to_bytes()?;
+        let layout = self.index.layout(index_bytes.len() as u64)?;
+        let signed: Vec<Slot> = keys.iter().map(|key| Slot::Signed(SlotSignature::sign(key, &index_bytes))).collect();
+        let slots = signed.into_iter().chain(std::iter::repeat_with(|| Slot::Blank)).take(SLOTS);
+        let slots = slots.map(|slot| Content::Bytes(slot.to_bytes().into()));
+        let digest = Digest::of(&index_bytes);
+        let contents = std::iter::once(Content::Bytes(index_bytes.into())).chain(slots).chain(self.contents).collect();
+        Ok(Plan { digest, layout, contents })
+    }
+}
+
+fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Result<ChartRecord, ComposeError> {
+    let artifact = ChartArtifact::new(chart)?;
+    let (name, version) = (chart.metadata.name.clone(), chart.metadata.version.to_string());
+    let path = entries.add_bytes(&format!("charts/{name}-{version}.tgz"), chart.bytes.clone())?;
+    for blob in [&artifact.config, &artifact.layer, &artifact.manifest] {
+        entries.add_blob(&blob.descriptor, Content::Bytes(blob.bytes.clone().into()));
+    }
+    let manifest = artifact.manifest.descriptor;
+    roots.add_chart(&manifest, &format!("{name}:{}", ChartArtifact::tag(&chart.metadata)));
+    Ok(ChartRecord { name, version, path, artifact: manifest })
+}
+
+fn add_profile(profile: ProfileIngredient, entries: &mut Entries) -> Result<ProfileRecord, ComposeError> {
+    let values = profile.values.into_iter().map(|(path, text)| entries.add_bytes(&path, text.into_bytes())).collect::<Result<_, _>>()?;
+    Ok(ProfileRecord { name: profile.name, values })
+}
+
+fn add_migrations(migrations: MigrationsIngredient, entries: &mut Entries) -> Result<Migrations, ComposeError> {
+    let mut add = |(version, file, bytes): (u32, String, Vec<u8>)| {
+        entries.add_bytes(&format!("migrations/{file}"), bytes).map(|path| MigrationRecord { version, path })
+    };
+    let files = migrations.files.into_iter().map(&mut add).collect::<Result<_, _>>()?;
+    Ok(Migrations { schema_version: migrations.schema_version, files })
+}
+
+fn add_binary(binary: BinaryIngredient, entries: &mut Entries) -> Result<BinaryRecord, ComposeError> {
+    let BinaryIngredient { name, platform, bytes } = binary;
+    let path = format!("bin/{}-{}/{name}", platform.os, platform.architecture);
+    let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
+    let path = entries.add(&path, Content::Bytes(bytes), size, digest, Mode::Executable)?;
+    Ok(BinaryRecord { name, platform, path })
+}
