@@ -1,0 +1,31 @@
+# What a person types; each line is short because the work is in tools/.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Makes an almost empty environment usable and finds the test tools.
+ENV := . ./tools/env &&
+
+.PHONY: help demo test check bench release setup
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
+	@$(ENV) cargo build --locked --quiet --workspace --bins
+	@$(ENV) "$${CARGO_TARGET_DIR:-target}/debug/demo"
+
+test: ## Install what the tests need, then run every check and test
+	@tools/test
+
+check: ## The quick part: format, lints, licences and sources of dependencies
+	@tools/test format scripts lints deny
+
+bench: ## Measure build and verify against the machine's own limits and other tools
+	@tools/setup
+	@$(ENV) cargo bench --locked --workspace
+
+release: ## Build static dist/rune-bundle and dist/rune-db
+	@tools/release
+
+setup: ## Install what the tests need, into a cache outside this clone
+	@tools/setup

@@ -1,0 +1,122 @@
+"""Starts and stops one docker-registry process.
+
+It cannot choose a free port itself, so we choose one and see whether it got it: the proof is that its process holds the
+listening socket, because on a port that was lost to another process something else would answer.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ATTEMPTS = 20
+READY_SECONDS = 30
+LISTEN = "0A"
+PR_SET_PDEATHSIG = 1
+
+
+class Registry:
+    """A running docker-registry."""
+
+    def __init__(self, process, port, log):
+        self._process, self.port, self.log = process, port, log
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def poll(self):
+        return self._process.poll()
+
+    def stop(self):
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def listens(self):
+        """Whether this process, and no other, holds the listening socket of the port."""
+        wanted = f"{_hex_address('127.0.0.1')}:{self.port:04X}"
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            rows = [line.split() for line in table]
+        inodes = {f"socket:[{row[9]}]" for row in rows if row[1] == wanted and row[3] == LISTEN}
+        return bool(inodes & _open_files(self.pid))
+
+
+def _hex_address(address):
+    return f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}"
+
+
+def _open_files(pid):
+    folder, found = f"/proc/{pid}/fd", set()
+    try:
+        for name in os.listdir(folder):
+            found.add(os.readlink(f"{folder}/{name}"))
+    except OSError:  # It ended, or closed a file while we looked.
+        pass
+    return found
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _write_config(folder, port, auth, certificate):
+    http = {"addr": f"127.0.0.1:{port}", "secret": "not a secret: test equipment"}
+    if certificate:
+        http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
+    config = {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+        "http": http,
+        **({"auth": auth} if auth else {}),
+    }
+    path = folder / "config.yml"
+    path.write_text(json.dumps(config, indent=2))  # JSON is YAML.
+    return path
+
+
+def _launch(folder, port, auth, certificate):
+    path = _write_config(folder, port, auth, certificate)
+    log = folder / "registry.log"
+    # REGISTRY_… variables would override the configuration, and OTEL_… ones make it call home.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
+    with open(log, "ab") as output:
+        process = subprocess.Popen(["docker-registry", "serve", str(path)], stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=output, env=environment, preexec_fn=_die_with_parent)
+    return Registry(process, port, log)
+
+
+def start(folder, auth, certificate):
+    """Starts a registry on a free loopback port and returns it once it listens."""
+    for _ in range(ATTEMPTS):
+        registry = _launch(folder, _free_port(), auth, certificate)
+        try:
+            deadline = time.monotonic() + READY_SECONDS
+            while registry.poll() is None and time.monotonic() < deadline:
+                if registry.listens():
+                    return registry
+                time.sleep(0.01)
+        except BaseException:
+            registry.stop()
+            raise
+        if registry.poll() is None:
+            registry.stop()
+            break
+        if "address already in use" not in registry.log.read_text(errors="replace"):
+            break
+        registry.log.unlink()
+    sys.exit(f"registry: it did not start:\n{registry.log.read_text(errors='replace')}")
