@@ -4,7 +4,7 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cap_std::{ambient_authority, fs::Dir};
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat, syncfs};
 
 use super::{Action, PathError, whole};
 
@@ -32,10 +32,10 @@ impl StagingDirectory {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
             _ => {}
         }
-        if !parent.symlink_metadata(&name).map_err(at)?.is_dir() {
-            return Err(at(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory")));
-        }
-        let handle = parent.open_dir(&name).map_err(at)?;
+        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the lock.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(&parent, name.as_str(), flags, Mode::empty()).map_err(|error| at(error.into()))?;
+        let handle = Dir::from_std_file(opened.into());
         flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(|error| PathError::of(Action::Lock, &path)(error.into()))?;
         for entry in handle.entries().map_err(at)? {
             let entry = entry.map_err(at)?;

@@ -13,4 +13,6 @@
 mod architecture;
 mod chart_render;
 mod chart_support;
+mod hostile_bundle;
 mod registry_fetch;
+mod small_bundle;
