@@ -57,4 +57,9 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     fn help(&self) -> Option<String> {
         None
     }
+
+    /// The same for programs, for errors that are a list: the `details` of the JSON report.
+    fn details(&self) -> Option<serde_json::Value> {
+        None
+    }
 }

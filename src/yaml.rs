@@ -4,10 +4,17 @@
 //! unknown keys errors of the typed model); writing quotes whatever a YAML 1.1 reader such as Helm would take
 //! for something else.
 
+mod findings;
+mod mapping;
+mod tree;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use findings::{Finding, Findings, Mistakes, Problem};
+pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
 pub use serde_yaml::Spanned;
+pub use tree::{Key, Node, Place, Value, parse};
 
 use crate::failure::{Failure, FailureKind};
 

@@ -12,6 +12,7 @@ pub struct CommandError {
     kind: FailureKind,
     error: Box<dyn Error + Send + Sync>,
     help: Option<String>,
+    details: Option<serde_json::Value>,
 }
 
 /// The `error` object of a JSON report.
@@ -23,6 +24,8 @@ pub(crate) struct ErrorReport {
     causes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<serde_json::Value>,
 }
 
 /// A failure with what was being done when it happened.
@@ -81,12 +84,13 @@ impl CommandError {
             message: messages.next().unwrap_or_default(),
             causes: messages.collect(),
             help: self.help.clone(),
+            details: self.details.clone(),
         }
     }
 }
 
 impl<E: Failure> From<E> for CommandError {
     fn from(error: E) -> Self {
-        Self { kind: error.kind(), help: error.help(), error: Box::new(error) }
+        Self { kind: error.kind(), help: error.help(), details: error.details(), error: Box::new(error) }
     }
 }

@@ -1,0 +1,130 @@
+//! The mistakes of a file that a person wrote, all of them at once.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{Place, YamlError};
+use crate::failure::{Failure, FailureKind};
+
+/// Something that is wrong at one place of a file.
+///
+/// The text it displays as is a lower-case fragment; the hint says what to write instead.
+pub trait Problem: fmt::Display {
+    /// What to write instead.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// One mistake, its place and a hint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Collects the mistakes of one file.
+#[derive(Debug)]
+pub struct Findings {
+    path: Utf8PathBuf,
+    list: Vec<Finding>,
+}
+
+/// Every mistake that was found, in one error.
+#[derive(Debug, thiserror::Error)]
+pub struct Mistakes {
+    findings: Vec<Finding>,
+}
+
+impl Findings {
+    /// Starts with none.
+    pub fn new(path: &Utf8Path) -> Self {
+        Self { path: path.to_owned(), list: Vec::new() }
+    }
+
+    /// Adds a mistake.
+    pub fn add(&mut self, place: Place, problem: &impl Problem) {
+        self.list.push(Finding {
+            path: self.path.clone(),
+            line: place.line,
+            column: place.column,
+            message: problem.to_string(),
+            hint: problem.hint(),
+        });
+    }
+
+    /// Adds a text that is not even YAML. An error that is none of the text itself is kept without a place.
+    pub fn add_syntax(&mut self, error: &YamlError) {
+        let (line, column, message) = match error {
+            YamlError::Read { line, column, message, .. } => (*line, *column, message.clone()),
+            YamlError::Write(_) => (0, 0, error.to_string()),
+        };
+        let number = |value: u64| usize::try_from(value).unwrap_or(0);
+        self.list.push(Finding { path: self.path.clone(), line: number(line), column: number(column), message, hint: None });
+    }
+
+    /// Whether there are none so far.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl Mistakes {
+    /// Puts the findings of several files together, in the order of files and then of places; nothing when
+    /// there are none.
+    ///
+    /// # Errors
+    /// When there is at least one.
+    pub fn check(files: impl IntoIterator<Item = Findings>) -> Result<(), Self> {
+        let mut findings = Vec::new();
+        for file in files {
+            let mut list = file.list;
+            list.sort();
+            list.dedup();
+            findings.extend(list);
+        }
+        if findings.is_empty() { Ok(()) } else { Err(Self { findings }) }
+    }
+
+    /// The mistakes.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.findings.len() {
+            1 => write!(formatter, "there is a mistake in what was written")?,
+            count => write!(formatter, "there are {count} mistakes in what was written")?,
+        }
+        for Finding { path, line, column, message, hint } in &self.findings {
+            write!(formatter, "\n  {path}:{line}:{column}: {message}")?;
+            if let Some(hint) = hint {
+                write!(formatter, "\n    hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Failure for Mistakes {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.findings).ok()
+    }
+}
