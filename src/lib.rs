@@ -17,6 +17,7 @@ pub mod failure;
 pub mod fsx;
 pub mod manifest;
 pub mod oci;
+pub mod policy;
 pub mod progress;
 pub mod registry;
 pub mod secret;

@@ -60,6 +60,11 @@ pub fn exists(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// Whether this is a directory.
+pub fn is_dir(path: &Utf8Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// Replaces or creates a file: written beside its name, made durable, renamed into place.
 ///
 /// # Errors

@@ -10,6 +10,10 @@ mod lock;
 mod locked_image;
 mod model;
 mod platform_text;
+mod problem;
+mod project;
+mod read;
+mod words;
 
 pub use consistency::Contradiction;
 pub use lock::{
@@ -19,3 +23,4 @@ pub use locked_image::{
     Blob, BuiltBinary, BuiltImage, LockedAttestation, LockedContent, LockedImage, LockedManifest, ManifestContent, PulledImage,
 };
 pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
+pub use project::{ManifestError, Programs, Project};

@@ -97,6 +97,12 @@ impl Mistakes {
         if findings.is_empty() { Ok(()) } else { Err(Self { findings }) }
     }
 
+    /// For a file that could not be used although nothing was found to be wrong with it, which is a bug.
+    pub fn unexplained(path: &Utf8Path) -> Self {
+        let message = "it cannot be used, and no reason was found".to_owned();
+        Self { findings: vec![Finding { path: path.to_owned(), line: 0, column: 0, message, hint: None }] }
+    }
+
     /// The mistakes.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    fn entry<'a>(node: &'a Node, position: usize) -> (&'a str, (usize, usize), &'a Node) {
+    fn entry(node: &Node, position: usize) -> (&str, (usize, usize), &Node) {
         let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
         let (key, value) = &entries[position];
         (&key.text, (key.place.line, key.place.column), value)

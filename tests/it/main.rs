@@ -14,5 +14,7 @@ mod architecture;
 mod chart_render;
 mod chart_support;
 mod hostile_bundle;
+mod manifest_mistakes;
+mod policy_decisions;
 mod registry_fetch;
 mod small_bundle;

@@ -1,0 +1,119 @@
+//! What can be wrong in a bundle manifest beside the shape of its YAML.
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    failure::Failure as _,
+    oci::ReferenceError,
+    policy::LicenseError,
+    yaml::{Problem, suggestion},
+};
+
+/// A mistake in a manifest. Displays what is wrong; the hint says what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ManifestProblem {
+    #[error("`{key}` is `{found}`")]
+    Fixed { key: &'static str, found: String, expected: &'static str },
+    #[error("`{0}` is not a SemVer version")]
+    Version(String),
+    #[error("`{name}` is not a good name for {what}")]
+    Name { what: &'static str, name: String },
+    #[error("`{0}` is not a good file name for a program")]
+    BinaryName(String),
+    #[error("there are two {what} `{name}`, the first in line {first}")]
+    Duplicate { what: &'static str, name: String, first: usize },
+    #[error("there is no component `{name}`")]
+    UnknownComponent { name: String, known: Vec<String> },
+    #[error("unknown platform `{0}`")]
+    UnknownPlatform(String),
+    #[error("the list of platforms is empty")]
+    NoPlatforms,
+    #[error("platform `{0}` is not among those that the bundle carries")]
+    PlatformNotCarried(String),
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error("tag `{tag}` is denied by the policy: {reason}")]
+    DeniedTag { tag: String, reason: String },
+    #[error("`{reference}` and `{other}` (line {first}) are both named `{destination}` at the destination")]
+    Collision { reference: String, other: String, destination: String, first: usize },
+    #[error("{what} gives both `{one}` and `{other}`")]
+    Both { what: &'static str, one: &'static str, other: &'static str },
+    #[error("{what} gives neither `{one}` nor `{other}`")]
+    Neither { what: &'static str, one: &'static str, other: &'static str },
+    #[error("an image that the packager makes has no digest yet")]
+    BuiltWithDigest,
+    #[error("an image that the packager makes needs at least one program")]
+    BuiltFromNothing,
+    #[error(transparent)]
+    License(#[from] LicenseError),
+    #[error("`{0}` is not a path within the project")]
+    Path(String),
+    #[error("`{0}` is not a path that a bundle can have")]
+    BundlePath(String),
+    #[error("{what} `{path}` does not exist")]
+    Missing { what: &'static str, path: Utf8PathBuf, hint: String },
+    #[error("{what} `{path}` is {found}")]
+    Kind { what: &'static str, path: Utf8PathBuf, found: &'static str },
+    #[error("`{0}` is not a digest of the form sha256:<64 lower-case hex digits>")]
+    Digest(String),
+    #[error("{what} {is} not supported yet")]
+    Unsupported { what: &'static str, is: &'static str, hint: &'static str },
+}
+
+/// What images are commonly made for.
+const KNOWN_PLATFORMS: &[(&str, &[&str])] = &[
+    ("linux", &["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64"]),
+    ("windows", &["amd64", "arm64"]),
+    ("darwin", &["amd64", "arm64"]),
+];
+
+/// Whether a platform is one of those that images and programs are commonly made for.
+pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
+    KNOWN_PLATFORMS.iter().any(|(known, architectures)| *known == os && architectures.contains(&architecture))
+}
+
+impl Problem for ManifestProblem {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Fixed { expected, .. } => format!("write `{expected}`"),
+            Self::Version(text) => match text.strip_prefix('v').filter(|rest| semver::Version::parse(rest).is_ok()) {
+                Some(rest) => format!("write `{rest}`, without the v"),
+                None => "write major.minor.patch, such as 0.1.0".to_owned(),
+            },
+            Self::Name { .. } => "use 1 to 63 of a-z, 0-9 and -, and no - at either end".to_owned(),
+            Self::BinaryName(_) => "use 1 to 64 of A-Z, a-z, 0-9, ., _, + and -".to_owned(),
+            Self::Duplicate { .. } => "give each its own name".to_owned(),
+            Self::UnknownComponent { name, known } if !known.is_empty() => suggestion(name, known),
+            Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
+            Self::UnknownPlatform(name) => suggestion(name, &known_platforms()),
+            Self::NoPlatforms => "write `all`, or at least one platform such as linux/amd64".to_owned(),
+            Self::PlatformNotCarried(_) => "add it to `platforms`, or remove it here".to_owned(),
+            Self::Reference(error) => return error.help(),
+            Self::DeniedTag { .. } => "write the tag of a version; the lock pins what it means".to_owned(),
+            Self::Collision { .. } => {
+                "images are named there by repository and tag, without the registry they come from; keep one of them".to_owned()
+            }
+            Self::Both { .. } => "keep one of them".to_owned(),
+            Self::Neither { .. } => "give one of them".to_owned(),
+            Self::BuiltWithDigest => "write a tag only".to_owned(),
+            Self::BuiltFromNothing => "write binaries: { linux/amd64: path/to/program }".to_owned(),
+            Self::License(_) => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),
+            Self::Path(_) => "write it relative to the project directory, with / and without . or .. in it".to_owned(),
+            Self::BundlePath(_) => {
+                "write files/<name>; each part of A-Z, a-z, 0-9, ., _, + and -, at most 100 in all, unique without regard to case"
+                    .to_owned()
+            }
+            Self::Missing { hint, .. } => hint.clone(),
+            Self::Unsupported { hint, .. } => (*hint).to_owned(),
+            Self::Kind { .. } => return None,
+            Self::Digest(_) => "write the bundle digest that `rune-bundle inspect` shows".to_owned(),
+        })
+    }
+}
+
+fn known_platforms() -> Vec<String> {
+    let of = |(os, architectures): &(&str, &[&str])| -> Vec<String> {
+        architectures.iter().map(|architecture| format!("{os}/{architecture}")).collect()
+    };
+    KNOWN_PLATFORMS.iter().flat_map(of).collect()
+}

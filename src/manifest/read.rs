@@ -1,0 +1,301 @@
+//! From YAML to a [`BundleManifest`], mistake by mistake.
+//!
+//! Looks at the text only; whether files exist and what the policy says is for the project to check, with the
+//! places that are handed on here.
+
+mod images;
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use semver::Version;
+
+use super::{
+    Binary, BinarySource, BundleManifest, Chart, Component, ExtraFile, Platforms, Profile,
+    problem::{ManifestProblem, is_known_platform},
+    words,
+};
+use crate::{
+    oci::{Platform, Reference},
+    yaml::{self, Findings, Mapping, Node, Place, Value},
+};
+
+const API_VERSION: &str = "rune-bundle/v1";
+const KIND: &str = "BundleManifest";
+const KEYS: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "name",
+    "version",
+    "platforms",
+    "components",
+    "images",
+    "charts",
+    "profiles",
+    "migrations",
+    "binaries",
+    "files",
+    "policy",
+    "predecessor",
+];
+
+/// What was read, and where what needs more checks stands.
+pub(super) struct Draft {
+    /// The manifest; nothing when a key that it cannot do without is missing or wrong.
+    pub(super) manifest: Option<BundleManifest>,
+    /// The mistakes so far.
+    pub(super) findings: Findings,
+    /// The paths that the manifest names.
+    pub(super) files: Vec<NamedFile>,
+    /// The references of images, by image name.
+    pub(super) references: Vec<(Place, String, Reference)>,
+    /// The policy file, known even when the rest is wrong.
+    pub(super) policy: Option<(Place, Utf8PathBuf)>,
+}
+
+/// A path of the project that a manifest names.
+pub(super) struct NamedFile {
+    pub(super) place: Place,
+    pub(super) path: Utf8PathBuf,
+    pub(super) role: Role,
+}
+
+/// What a path of the project is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    ChartDirectory,
+    ChartArchive,
+    Values,
+    Migrations,
+    Binary,
+    Extra,
+}
+
+/// Reads the text of a manifest. `path` only says where mistakes are.
+pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
+    let mut reader = Reader { findings: Findings::new(path), files: Vec::new(), references: Vec::new(), policy: None };
+    let manifest = match yaml::parse(path, text) {
+        Ok(root) => reader.manifest(&root),
+        Err(error) => {
+            reader.findings.add_syntax(&error);
+            None
+        }
+    };
+    Draft { manifest, findings: reader.findings, files: reader.files, references: reader.references, policy: reader.policy }
+}
+
+struct Reader {
+    findings: Findings,
+    files: Vec<NamedFile>,
+    references: Vec<(Place, String, Reference)>,
+    policy: Option<(Place, Utf8PathBuf)>,
+}
+
+impl Reader {
+    fn manifest(&mut self, root: &Node) -> Option<BundleManifest> {
+        let map = Mapping::open(root, "a bundle manifest", KEYS, &mut self.findings)?;
+        self.fixed(&map, "apiVersion", API_VERSION);
+        self.fixed(&map, "kind", KIND);
+        let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a bundle"));
+        let version = map.required("version", &mut self.findings).and_then(|node| self.version(node));
+        let platforms = map.optional("platforms").map_or(Some(Platforms::All), |node| self.platforms(node));
+        let components = map.optional("components").map(|node| self.components(node)).unwrap_or_default();
+        let images = map.optional("images").map(|node| self.images(node, &components, platforms.as_ref())).unwrap_or_default();
+        let charts = self.list(&map, "charts", Self::chart);
+        let profiles = self.named_list(&map, "profiles", "profiles", Self::profile, |profile| profile.name.clone());
+        let migrations = map.optional("migrations").and_then(|node| self.file(node, "`migrations`", Role::Migrations));
+        let binaries = self.named_list(&map, "binaries", "programs", Self::binary, |binary| {
+            // Variants of one architecture share a directory in the bundle.
+            format!("{}-{}/{}", binary.platform.os, binary.platform.architecture, binary.name)
+        });
+        let files = self.named_list(&map, "files", "files", Self::extra_file, |file| file.path.as_str().to_ascii_lowercase());
+        let policy = map.optional("policy").and_then(|node| self.path(node, "`policy`").map(|path| (node.place, path)));
+        self.policy.clone_from(&policy);
+        let predecessor = map.optional("predecessor").and_then(|node| {
+            let text = yaml::text(node, "`predecessor`", &mut self.findings)?;
+            self.parsed(node.place, text.parse().map_err(|_| ManifestProblem::Digest(text.to_owned())))
+        });
+        Some(BundleManifest {
+            name: name?,
+            version: version?,
+            platforms: platforms?,
+            components,
+            images,
+            charts,
+            profiles,
+            migrations,
+            binaries,
+            files,
+            policy: policy.map(|(_, path)| path),
+            predecessor,
+        })
+    }
+
+    fn fixed(&mut self, map: &Mapping<'_>, key: &'static str, expected: &'static str) {
+        let Some(node) = map.required(key, &mut self.findings) else { return };
+        let Some(found) = yaml::text(node, key, &mut self.findings) else { return };
+        if found != expected {
+            self.add(node.place, &ManifestProblem::Fixed { key, found: found.to_owned(), expected });
+        }
+    }
+
+    fn version(&mut self, node: &Node) -> Option<Version> {
+        let text = yaml::text(node, "`version`", &mut self.findings)?;
+        self.parsed(node.place, Version::parse(text).map_err(|_| ManifestProblem::Version(text.to_owned())))
+    }
+
+    fn platforms(&mut self, node: &Node) -> Option<Platforms> {
+        if matches!(&node.value, Value::Scalar { text, .. } if text == "all") {
+            return Some(Platforms::All);
+        }
+        let items = yaml::items(node, "`platforms`, or the word all", &mut self.findings);
+        if items.is_empty() && matches!(node.value, Value::Sequence(_)) {
+            self.add(node.place, &ManifestProblem::NoPlatforms);
+        }
+        let platforms: Vec<Platform> = items
+            .iter()
+            .filter_map(|item| {
+                let text = yaml::text(item, "a platform", &mut self.findings)?;
+                self.platform(item.place, text)
+            })
+            .collect();
+        (!platforms.is_empty()).then_some(Platforms::Only(platforms))
+    }
+
+    fn platform(&mut self, place: Place, text: &str) -> Option<Platform> {
+        let known = text.parse::<Platform>().ok().filter(|platform| is_known_platform(&platform.os, &platform.architecture));
+        self.parsed(place, known.ok_or_else(|| ManifestProblem::UnknownPlatform(text.to_owned())))
+    }
+
+    fn components(&mut self, node: &Node) -> BTreeMap<String, Component> {
+        let entries = yaml::named_items(node, "`components`", &mut self.findings).unwrap_or_default();
+        let mut components = BTreeMap::new();
+        for (name, place, value) in entries {
+            if !words::is_name(name) {
+                self.add(place, &ManifestProblem::Name { what: "a component", name: name.to_owned() });
+            }
+            let mut component = Component { default: true, description: String::new() };
+            if let Some(map) = Mapping::open(value, "a component", &["default", "description"], &mut self.findings) {
+                if let Some(node) = map.optional("default") {
+                    component.default = yaml::boolean(node, "`default`", &mut self.findings).unwrap_or(true);
+                }
+                if let Some(text) = map.optional("description").and_then(|node| yaml::text(node, "`description`", &mut self.findings)) {
+                    text.clone_into(&mut component.description);
+                }
+            }
+            // Kept when it is wrong, too: images that refer to it make no second mistake.
+            components.insert(name.to_owned(), component);
+        }
+        components
+    }
+
+    fn chart(&mut self, node: &Node) -> Option<Chart> {
+        let map = Mapping::open(node, "a chart", &["path", "reference"], &mut self.findings)?;
+        if let Some(reference) = map.optional("reference") {
+            let hint = "fetch it with `helm pull` and give its .tgz as `path`";
+            self.add(reference.place, &ManifestProblem::Unsupported { what: "a chart from a registry", is: "is", hint });
+            return None;
+        }
+        let node = map.required("path", &mut self.findings)?;
+        let path = self.path(node, "`path`")?;
+        let is_archive = path.extension() == Some("tgz");
+        let role = if is_archive { Role::ChartArchive } else { Role::ChartDirectory };
+        self.files.push(NamedFile { place: node.place, path: path.clone(), role });
+        Some(if is_archive { Chart::Archive(path) } else { Chart::Directory(path) })
+    }
+
+    fn profile(&mut self, node: &Node) -> Option<Profile> {
+        let map = Mapping::open(node, "a profile", &["name", "values"], &mut self.findings)?;
+        let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a profile"));
+        let values = self.list(&map, "values", |reader, node| reader.file(node, "a values file", Role::Values));
+        Some(Profile { name: name?, values })
+    }
+
+    fn binary(&mut self, node: &Node) -> Option<Binary> {
+        let map = Mapping::open(node, "a program", &["name", "platform", "path", "url", "sha256"], &mut self.findings)?;
+        let name = map.required("name", &mut self.findings).and_then(|node| {
+            let name = yaml::text(node, "`name`", &mut self.findings)?;
+            let good = if words::is_binary_name(name) { Ok(name.to_owned()) } else { Err(ManifestProblem::BinaryName(name.to_owned())) };
+            self.parsed(node.place, good)
+        });
+        let platform = map.required("platform", &mut self.findings).and_then(|node| {
+            let text = yaml::text(node, "`platform`", &mut self.findings)?;
+            self.platform(node.place, text)
+        });
+        if let Some(url) = map.optional("url").or_else(|| map.optional("sha256")) {
+            let hint = "download it into the project and give its `path`";
+            self.add(url.place, &ManifestProblem::Unsupported { what: "a program by URL", is: "is", hint });
+            return None;
+        }
+        let path = map.required("path", &mut self.findings).and_then(|node| self.file(node, "`path`", Role::Binary));
+        Some(Binary { name: name?, platform: platform?, source: BinarySource::Path(path?) })
+    }
+
+    fn extra_file(&mut self, node: &Node) -> Option<ExtraFile> {
+        let map = Mapping::open(node, "a file", &["source", "path"], &mut self.findings)?;
+        let source = map.required("source", &mut self.findings).and_then(|node| self.file(node, "`source`", Role::Extra));
+        let path = map.required("path", &mut self.findings).and_then(|node| {
+            let text = yaml::text(node, "`path`", &mut self.findings)?;
+            let good = if words::is_extra_path(text) { Ok(text.into()) } else { Err(ManifestProblem::BundlePath(text.to_owned())) };
+            self.parsed(node.place, good)
+        });
+        Some(ExtraFile { source: source?, path: path? })
+    }
+
+    /// A name that is a DNS label.
+    fn name(&mut self, node: &Node, what: &'static str) -> Option<String> {
+        let name = yaml::text(node, "`name`", &mut self.findings)?.to_owned();
+        let good = if words::is_name(&name) { Ok(name) } else { Err(ManifestProblem::Name { what, name }) };
+        self.parsed(node.place, good)
+    }
+
+    /// A path that will be looked for.
+    fn file(&mut self, node: &Node, what: &str, role: Role) -> Option<Utf8PathBuf> {
+        let path = self.path(node, what)?;
+        self.files.push(NamedFile { place: node.place, path: path.clone(), role });
+        Some(path)
+    }
+
+    fn path(&mut self, node: &Node, what: &str) -> Option<Utf8PathBuf> {
+        let text = yaml::text(node, what, &mut self.findings)?;
+        let good = if words::is_project_path(text) { Ok(text.into()) } else { Err(ManifestProblem::Path(text.to_owned())) };
+        self.parsed(node.place, good)
+    }
+
+    fn list<T>(&mut self, map: &Mapping<'_>, key: &'static str, mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Vec<T> {
+        let Some(node) = map.optional(key) else { return Vec::new() };
+        yaml::items(node, &format!("`{key}`"), &mut self.findings).iter().filter_map(|item| read(self, item)).collect()
+    }
+
+    /// A list whose items must differ in `name`.
+    fn named_list<T>(
+        &mut self,
+        map: &Mapping<'_>,
+        key: &'static str,
+        what: &'static str,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Vec<T> {
+        let mut first_lines = BTreeMap::new();
+        self.list(map, key, |reader, node| {
+            let item = read(reader, node)?;
+            reader.unique(&mut first_lines, node.place, what, name(&item));
+            Some(item)
+        })
+    }
+
+    fn unique(&mut self, first_lines: &mut BTreeMap<String, usize>, place: Place, what: &'static str, name: String) {
+        match first_lines.get(&name) {
+            Some(&first) => self.add(place, &ManifestProblem::Duplicate { what, name, first }),
+            None => _ = first_lines.insert(name, place.line),
+        }
+    }
+
+    fn parsed<T>(&mut self, place: Place, result: Result<T, ManifestProblem>) -> Option<T> {
+        result.map_err(|problem| self.add(place, &problem)).ok()
+    }
+
+    fn add(&mut self, place: Place, problem: &ManifestProblem) {
+        self.findings.add(place, problem);
+    }
+}

@@ -1,0 +1,217 @@
+//! Judging what a bundle would carry.
+
+use semver::Version;
+
+use super::{AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, Verdict, glob::component_matches};
+use crate::oci::Reference;
+
+/// Something that a policy has to judge.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// An image.
+    Image(ImageSubject),
+    /// A chart that a chart of the bundle gets from somewhere else.
+    ChartDependency {
+        /// The chart that needs it.
+        chart: String,
+        /// Its name.
+        name: String,
+        /// Where it comes from, `host/path`.
+        repository: String,
+    },
+}
+
+/// What a policy has to know of an image.
+#[derive(Debug, Clone)]
+pub struct ImageSubject {
+    /// Name in the manifest.
+    pub name: String,
+    /// Reference in the manifest.
+    pub reference: Reference,
+    /// Licence in the manifest.
+    pub license: Option<String>,
+    /// What is known of its content.
+    pub content: ImageContent,
+}
+
+/// What is known of an image's content.
+#[derive(Debug, Clone)]
+pub enum ImageContent {
+    /// It is about to be locked: pins and attestations are not judged.
+    Unresolved,
+    /// The lock does not have it.
+    Unpinned,
+    /// The lock has it.
+    Pinned {
+        /// Every platform that is carried, with the predicate types of what is attested about it.
+        attested: Vec<(String, Vec<String>)>,
+    },
+    /// The packager makes it of pinned files.
+    Built,
+}
+
+/// Judges all subjects by all rules. `version` is the bundle's; waivers end with it.
+pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Evaluation {
+    let judge = Judge { policy, version };
+    let decisions = subjects.iter().flat_map(|subject| match subject {
+        Subject::Image(image) => judge.image(image),
+        Subject::ChartDependency { chart, name, repository } => {
+            let subject = format!("dependency `{name}` of chart `{chart}`");
+            vec![judge.source(&subject, &format!("{repository}/{name}"))]
+        }
+    });
+    Evaluation { decisions: decisions.collect() }
+}
+
+/// Judges only the tag of a reference; the reader of manifests asks, because it knows the place in the file.
+pub fn evaluate_tag(policy: &Policy, version: &Version, name: &str, reference: &Reference) -> Option<Decision> {
+    Judge { policy, version }.tag(&subject_of(name), reference)
+}
+
+fn subject_of(image: &str) -> String {
+    format!("image `{image}`")
+}
+
+struct Judge<'a> {
+    policy: &'a Policy,
+    version: &'a Version,
+}
+
+/// What a licence is to the policy, best first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum LicenseStanding {
+    Allowed(String),
+    Unlisted(String),
+    Denied { license: String, reason: String },
+}
+
+impl Judge<'_> {
+    fn image(&self, image: &ImageSubject) -> Vec<Decision> {
+        let subject = subject_of(&image.name);
+        let source = image.reference.name();
+        let mut decisions = vec![self.license(&subject, &source, image.license.as_deref()), self.source(&subject, &source)];
+        decisions.extend(self.tag(&subject, &image.reference));
+        decisions.extend(self.pin(&subject, &source, image));
+        decisions.extend(self.attestations(&subject, &source, &image.content));
+        decisions
+    }
+
+    fn license(&self, subject: &str, source: &str, stated: Option<&str>) -> Decision {
+        let rule = Rule::Licenses;
+        let Some(stated) = stated else {
+            return self.deny(subject, source, rule, "no licence is stated".to_owned(), "a licence nobody stated cannot be allowed");
+        };
+        let Ok(expression) = LicenseExpression::parse(stated) else {
+            return self.deny(subject, source, rule, format!("licence `{stated}`"), "it is no SPDX licence expression");
+        };
+        match expression.judge(&|id, exception| self.license_standing(id, exception)) {
+            Some(LicenseStanding::Allowed(id)) => allow(subject, source, rule, format!("licence `{stated}`"), format!("`{id}` is allowed")),
+            Some(LicenseStanding::Denied { license, reason }) => self.deny(subject, source, rule, format!("licence `{license}`"), &reason),
+            Some(LicenseStanding::Unlisted(id)) => {
+                self.deny(subject, source, rule, format!("licence `{id}`"), "the policy does not allow it")
+            }
+            None => self.deny(subject, source, rule, format!("licence `{stated}`"), "it names no licence"),
+        }
+    }
+
+    fn license_standing(&self, id: &str, exception: Option<&str>) -> LicenseStanding {
+        let full = exception.map_or_else(|| id.to_owned(), |exception| format!("{id} WITH {exception}"));
+        // An exception only adds permissions, so what is allowed without it is allowed with it.
+        let is_allowed =
+            self.policy.allowed_licenses.iter().any(|allowed| allowed.eq_ignore_ascii_case(&full) || allowed.eq_ignore_ascii_case(id));
+        let denial = || {
+            let id = id.to_ascii_lowercase();
+            self.policy.denied_licenses.iter().find(|denied| component_matches(&denied.license.to_ascii_lowercase(), &id))
+        };
+        match (is_allowed, denial()) {
+            // Only a pair that is allowed as such stands against a denial of its licence.
+            (true, Some(_)) if exception.is_some() && self.allows_exactly(&full) => LicenseStanding::Allowed(full),
+            (_, Some(denied)) => LicenseStanding::Denied { license: full, reason: denied.reason.clone() },
+            (true, None) => LicenseStanding::Allowed(full),
+            (false, None) => LicenseStanding::Unlisted(full),
+        }
+    }
+
+    fn allows_exactly(&self, license: &str) -> bool {
+        self.policy.allowed_licenses.iter().any(|allowed| allowed.eq_ignore_ascii_case(license))
+    }
+
+    fn source(&self, subject: &str, source: &str) -> Decision {
+        let rule = Rule::Sources;
+        if let Some(denied) = self.policy.denied_sources.iter().find(|denied| denied.pattern.matches(source)) {
+            return self.deny(subject, source, rule, format!("source `{source}` matches `{}`", denied.pattern), &denied.reason);
+        }
+        match self.policy.allowed_sources.iter().find(|allowed| allowed.matches(source)) {
+            Some(allowed) => allow(subject, source, rule, format!("source `{source}` matches `{allowed}`"), "it is allowed".to_owned()),
+            None => self.deny(subject, source, rule, format!("source `{source}`"), "the policy allows no such source"),
+        }
+    }
+
+    fn tag(&self, subject: &str, reference: &Reference) -> Option<Decision> {
+        let (rule, source) = (Rule::Tags, reference.name());
+        let tag = reference.tag()?;
+        Some(match self.policy.denies_tag(tag) {
+            Some(pattern) => {
+                let matched = if pattern == tag { format!("tag `{tag}`") } else { format!("tag `{tag}` matches `{pattern}`") };
+                self.deny(subject, &source, rule, matched, "such a tag is moved by design, so it names no version")
+            }
+            None => allow(subject, &source, rule, format!("tag `{tag}`"), "it names a version; the lock pins it".to_owned()),
+        })
+    }
+
+    fn pin(&self, subject: &str, source: &str, image: &ImageSubject) -> Option<Decision> {
+        let rule = Rule::Pins;
+        let matched = format!("reference `{}`", image.reference);
+        Some(match &image.content {
+            ImageContent::Unresolved => return None,
+            ImageContent::Unpinned => self.deny(subject, source, rule, matched, "the lock holds no digest for it"),
+            ImageContent::Pinned { .. } => allow(subject, source, rule, matched, "the lock holds its digest".to_owned()),
+            ImageContent::Built => allow(subject, source, rule, matched, "it is made of files whose digests the lock holds".to_owned()),
+        })
+    }
+
+    fn attestations(&self, subject: &str, source: &str, content: &ImageContent) -> Vec<Decision> {
+        let ImageContent::Pinned { attested } = content else { return Vec::new() };
+        let rule = Rule::Attestations;
+        let mut decisions = Vec::new();
+        for required in self.policy.attestations.iter().filter(|required| required.pattern.matches(source)) {
+            for kind in &required.require {
+                let lacks = |predicates: &[String]| !predicates.iter().any(|predicate| kind.is_met_by(predicate));
+                let missing: Vec<&str> = attested.iter().filter(|(_, found)| lacks(found)).map(|(platform, _)| platform.as_str()).collect();
+                let matched = format!("source `{source}` matches `{}`", required.pattern);
+                decisions.push(if missing.is_empty() {
+                    allow(subject, source, rule, matched, format!("{} comes with it", describe(kind)))
+                } else {
+                    let reason = format!("{} is required and missing for {}", describe(kind), missing.join(", "));
+                    self.deny(subject, source, rule, matched, &reason)
+                });
+            }
+        }
+        decisions
+    }
+
+    /// Denies, unless a waiver holds.
+    fn deny(&self, subject: &str, source: &str, rule: Rule, matched: String, reason: &str) -> Decision {
+        let waiver = self.policy.waivers.iter().filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source));
+        let waiver = waiver.max_by(|one, other| one.until.cmp(&other.until));
+        let (verdict, reason) = match waiver {
+            Some(waiver) if *self.version < waiver.until => {
+                (Verdict::Waived, format!("waived until {}: {} (otherwise: {reason})", waiver.until, waiver.reason))
+            }
+            Some(waiver) => (Verdict::Denied, format!("{reason} (its waiver ended with {})", waiver.until)),
+            None => (Verdict::Denied, reason.to_owned()),
+        };
+        Decision { subject: subject.to_owned(), source: source.to_owned(), rule, verdict, matched, reason }
+    }
+}
+
+fn allow(subject: &str, source: &str, rule: Rule, matched: String, reason: String) -> Decision {
+    Decision { subject: subject.to_owned(), source: source.to_owned(), rule, verdict: Verdict::Allowed, matched, reason }
+}
+
+const fn describe(kind: &AttestationKind) -> &'static str {
+    match kind {
+        AttestationKind::Sbom => "an SBOM",
+        AttestationKind::Provenance => "provenance",
+    }
+}

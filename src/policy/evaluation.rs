@@ -1,0 +1,113 @@
+//! What a policy says about a bundle: every decision with its reason.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Rule;
+use crate::failure::{Failure, FailureKind};
+
+/// Every decision about one bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evaluation {
+    /// The decisions, in the order of the subjects and then of the rules.
+    pub decisions: Vec<Decision>,
+}
+
+/// What one rule says about one subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Decision {
+    /// What it is about: the name of an image, or of a chart and its dependency.
+    pub subject: String,
+    /// Its source: `registry/repository`.
+    pub source: String,
+    /// Which rule decided.
+    pub rule: Rule,
+    /// What it decided.
+    pub verdict: Verdict,
+    /// What of the subject was looked at, and which entry of the policy it met.
+    pub matched: String,
+    /// Why, in the words of the policy.
+    pub reason: String,
+}
+
+/// What a rule decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is fine.
+    Allowed,
+    /// It is not fine, but a waiver holds.
+    Waived,
+    /// It is not fine.
+    Denied,
+}
+
+/// The policy denies something.
+#[derive(Debug, thiserror::Error)]
+pub struct PolicyViolation {
+    denied: Vec<Decision>,
+}
+
+impl Evaluation {
+    /// The decisions that deny.
+    pub fn denied(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Denied)
+    }
+
+    /// Whether nothing is denied.
+    pub fn is_clean(&self) -> bool {
+        self.denied().next().is_none()
+    }
+
+    /// Gives the evaluation back when nothing is denied.
+    ///
+    /// # Errors
+    /// When something is, with all that is.
+    pub fn into_result(self) -> Result<Self, PolicyViolation> {
+        let denied: Vec<Decision> = self.denied().cloned().collect();
+        if denied.is_empty() { Ok(self) } else { Err(PolicyViolation { denied }) }
+    }
+}
+
+impl Decision {
+    /// What to write to the policy so that this is let through, for people.
+    pub fn waiver_hint(&self) -> String {
+        format!("{{ rule: {}, match: \"{}\", reason: \"…\", until: \"<version>\" }}", self.rule, self.source)
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: rule `{}`: {}: {}", self.subject, self.rule, self.matched, self.reason)
+    }
+}
+
+impl fmt::Display for PolicyViolation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.denied.len() {
+            1 => write!(formatter, "the policy denies what this bundle would carry")?,
+            count => write!(formatter, "the policy denies {count} things that this bundle would carry")?,
+        }
+        for decision in &self.denied {
+            write!(formatter, "\n  {decision}\n    waiver: {}", decision.waiver_hint())?;
+        }
+        Ok(())
+    }
+}
+
+impl Failure for PolicyViolation {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Policy
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("use something else, or add a waiver with a reason to `waivers` in the policy file".to_owned())
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.denied).ok()
+    }
+}

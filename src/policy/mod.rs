@@ -1,0 +1,20 @@
+//! What may be in a bundle: licences, sources, tags, pins and attestations, as typed rules.
+//!
+//! A policy is a file; the built-in one is `bundle-manifests/policy.yaml` of this project. Evaluating gives a
+//! decision per image and rule with what matched and why, the allowed ones included. Nothing is allowed by
+//! default, and a denial wins over a permission.
+//!
+//! Reads no registry and no lock: what it judges comes in as [`Subject`]s.
+
+mod evaluate;
+mod evaluation;
+mod glob;
+mod license;
+mod model;
+mod read;
+
+pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
+pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
+pub use glob::Glob;
+pub use license::{LicenseError, LicenseExpression};
+pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver};

@@ -1,0 +1,150 @@
+//! A policy as typed rules.
+
+use std::fmt;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{Glob, glob::component_matches};
+
+/// What may be in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Licences that are fine, as SPDX identifiers, with or without an exception.
+    pub allowed_licenses: Vec<String>,
+    /// Licences that are refused with a reason; others that are not allowed are refused without one.
+    pub denied_licenses: Vec<DeniedLicense>,
+    /// Where content may come from.
+    pub allowed_sources: Vec<Glob>,
+    /// Where content may not come from, whatever is allowed.
+    pub denied_sources: Vec<DeniedSource>,
+    /// Tags that mean something else every day; `*` stands for any characters.
+    pub denied_tags: Vec<String>,
+    /// Which attestations must come with an image.
+    pub attestations: Vec<AttestationRule>,
+    /// Exceptions.
+    pub waivers: Vec<Waiver>,
+}
+
+/// A licence that is refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedLicense {
+    /// SPDX identifier; `*` stands for any characters.
+    pub license: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A source that is refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedSource {
+    /// Which sources.
+    pub pattern: Glob,
+    /// Why.
+    pub reason: String,
+}
+
+/// Which attestations must come with the images of some sources, for every platform that is carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttestationRule {
+    /// Which sources.
+    pub pattern: Glob,
+    /// What is required.
+    pub require: Vec<AttestationKind>,
+}
+
+/// What an attestation is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttestationKind {
+    /// A list of what is inside, as SPDX or `CycloneDX`.
+    Sbom,
+    /// How it was built, as SLSA provenance.
+    Provenance,
+}
+
+/// An exception that ends with a version of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiver {
+    /// Of which rule.
+    pub rule: Rule,
+    /// For which sources.
+    pub pattern: Glob,
+    /// Why.
+    pub reason: String,
+    /// The first bundle version for which it no longer holds.
+    pub until: Version,
+}
+
+/// The rules of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// The licence must be allowed.
+    Licenses,
+    /// The source must be allowed.
+    Sources,
+    /// The tag must not be one that floats by design.
+    Tags,
+    /// The lock must hold a digest.
+    Pins,
+    /// Attestations must come with it.
+    Attestations,
+}
+
+impl Policy {
+    /// The pattern that denies a tag.
+    pub fn denies_tag(&self, tag: &str) -> Option<&str> {
+        let tag = tag.to_ascii_lowercase();
+        self.denied_tags.iter().find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag)).map(String::as_str)
+    }
+}
+
+impl Rule {
+    /// Every rule, in the order in which they are judged.
+    pub const ALL: [Self; 5] = [Self::Licenses, Self::Sources, Self::Tags, Self::Pins, Self::Attestations];
+
+    /// Its name in a policy file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Licenses => "licenses",
+            Self::Sources => "sources",
+            Self::Tags => "tags",
+            Self::Pins => "pins",
+            Self::Attestations => "attestations",
+        }
+    }
+}
+
+impl AttestationKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
+
+    /// Its name in a policy file.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sbom => "sbom",
+            Self::Provenance => "provenance",
+        }
+    }
+
+    /// Whether an in-toto predicate type is of this kind, in whatever version.
+    pub fn is_met_by(&self, predicate: &str) -> bool {
+        let families: &[&str] = match self {
+            Self::Sbom => &["https://spdx.dev/Document", "https://cyclonedx.org/bom"],
+            Self::Provenance => &["https://slsa.dev/provenance"],
+        };
+        families.iter().any(|family| predicate.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl fmt::Display for AttestationKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
