@@ -5,14 +5,18 @@ SHELL := /bin/sh
 # Makes an almost empty environment usable and finds the test tools.
 ENV := . ./tools/env &&
 
+# The programs are linked statically in the demo too: the rune-db image is made from scratch and has no libraries.
+TARGET := x86_64-unknown-linux-gnu
+STATIC := -C target-feature=+crt-static
+
 .PHONY: help demo test check bench release setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
-	@$(ENV) cargo build --locked --quiet --workspace --bins
-	@$(ENV) "$${CARGO_TARGET_DIR:-target}/debug/demo"
+	@$(ENV) RUSTFLAGS='$(STATIC)' cargo build --locked --workspace --bins --target $(TARGET)
+	@$(ENV) "$${CARGO_TARGET_DIR:-target}/$(TARGET)/debug/demo"
 
 test: ## Install what the tests need, then run every check and test
 	@tools/test

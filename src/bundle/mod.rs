@@ -11,6 +11,7 @@ mod head;
 mod index;
 mod journal;
 mod materialise;
+mod static_program;
 mod trust;
 mod unpack;
 mod verify;
@@ -27,6 +28,7 @@ pub use index::{
     Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust, TrustError};
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
