@@ -7,6 +7,7 @@
 mod archive;
 mod closure;
 mod compose;
+mod context;
 mod head;
 mod index;
 mod journal;
@@ -22,6 +23,7 @@ pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
     ProfileIngredient,
 };
+pub use context::{BuiltDigests, context, values_path};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,

@@ -89,8 +89,8 @@ pub struct ChartContext {
 pub struct ProfileContext {
     /// Its name.
     pub name: String,
-    /// Path of its values in the bundle, `values/airgap.yaml`.
-    pub file: String,
+    /// Paths of its values in the bundle, `values/airgap.yaml`, in the order in which Helm takes them.
+    pub files: Vec<String>,
 }
 
 /// A program inside the bundle.

@@ -1,0 +1,84 @@
+//! What templates may name, made from a manifest and, where there is one, its lock.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
+use crate::{
+    chart::{BinaryContext, BundleContext, Context, ImageContext, ProfileContext, output_path},
+    manifest::{Binary, BundleManifest, Image, Lock, LockedContent, PulledImage},
+    oci::{Digest, Platform},
+};
+
+/// Images that the packager makes, by their name in the manifest: the digest of the index, and of the manifest
+/// of each platform.
+pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
+
+/// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
+pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
+    let profiles = manifest
+        .profiles
+        .iter()
+        .map(|profile| ProfileContext { name: profile.name.clone(), files: profile.values.iter().map(|path| values_path(path)).collect() });
+    let binaries = manifest.binaries.iter().map(|binary| BinaryContext {
+        name: binary.name.clone(),
+        platform: binary.platform.to_string(),
+        path: binary_path(binary),
+    });
+    Context {
+        bundle: BundleContext { name: manifest.name.clone(), version: manifest.version.to_string() },
+        schema_version: lock.and_then(|lock| lock.migrations.as_ref()).map_or(0, |migrations| migrations.schema_version),
+        images: manifest.images.iter().map(|image| (image.name.clone(), image_context(image, lock, built))).collect(),
+        charts: Vec::new(),
+        profiles: profiles.collect(),
+        binaries: binaries.collect(),
+    }
+}
+
+/// Where a values file or template of the manifest stands in the bundle.
+pub fn values_path(path: &Utf8Path) -> String {
+    match output_path(path.as_str()) {
+        Some(path) if path.starts_with("values") => path.into_string(),
+        _ => format!("values/{}", path.file_name().unwrap_or_default().trim_end_matches(".j2")),
+    }
+}
+
+/// Where a program stands in the bundle.
+pub(super) fn binary_path(binary: &Binary) -> String {
+    format!("bin/{}-{}/{}", binary.platform.os, binary.platform.architecture, binary.name)
+}
+
+fn image_context(image: &Image, lock: Option<&Lock>, built: &BuiltDigests) -> ImageContext {
+    let pinned = match lock.and_then(|lock| lock.image(&image.name)).map(|locked| &locked.content) {
+        Some(LockedContent::Registry(pulled)) => Some((pulled.root.digest, carried(pulled), pulled.is_complete())),
+        Some(LockedContent::Build(_)) => built.get(&image.name).map(|(digest, platforms)| (*digest, platforms.clone(), true)),
+        None => None,
+    };
+    let context = match pinned {
+        Some((digest, platforms, complete)) => ImageContext::new(image.reference(), Some(digest)).with_platforms(platforms, complete),
+        None => ImageContext::new(image.reference(), None),
+    };
+    context.with_license(image.license.as_deref().unwrap_or_default())
+}
+
+fn carried(image: &PulledImage) -> Vec<(Platform, Digest)> {
+    let carried = image.manifests.iter().filter(|entry| entry.carried);
+    carried.filter_map(|entry| Some((entry.platform.clone()?, entry.manifest.digest))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::values_path;
+
+    #[test]
+    fn values_land_below_values_whatever_the_project_calls_them() {
+        let cases = [
+            ("templates/values/airgap.yaml.j2", "values/airgap.yaml"),
+            ("templates/sites/lab.yaml.j2", "values/lab.yaml"),
+            ("sites/lab.yaml", "values/lab.yaml"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(values_path(path.into()), expected, "{path}");
+        }
+    }
+}
