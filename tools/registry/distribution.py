@@ -1,44 +1,32 @@
-"""Starts and stops one docker-registry process.
+"""Starts one docker-registry process on a free port.
 
 It cannot choose a free port itself, so we choose one and see whether it got it: the proof is that its process holds the
 listening socket, because on a port that was lost to another process something else would answer.
 """
 
-import ctypes
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import attended
 
 ATTEMPTS = 20
 READY_SECONDS = 30
 LISTEN = "0A"
-PR_SET_PDEATHSIG = 1
 
 
+@dataclass
 class Registry:
-    """A running docker-registry."""
+    """A docker-registry that was started."""
 
-    def __init__(self, process, port, log):
-        self._process, self.port, self.log = process, port, log
-
-    @property
-    def pid(self):
-        return self._process.pid
-
-    def poll(self):
-        return self._process.poll()
-
-    def stop(self):
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    process: subprocess.Popen
+    port: int
+    log: Path
 
     def listens(self):
         """Whether this process, and no other, holds the listening socket of the port."""
@@ -46,7 +34,10 @@ class Registry:
         with open("/proc/net/tcp", encoding="ascii") as table:
             rows = [line.split() for line in table]
         inodes = {f"socket:[{row[9]}]" for row in rows if row[1] == wanted and row[3] == LISTEN}
-        return bool(inodes & _open_files(self.pid))
+        return bool(inodes & _open_files(self.process.pid))
+
+    def words(self):
+        return self.log.read_text(errors="replace")
 
 
 def _hex_address(address):
@@ -61,10 +52,6 @@ def _open_files(pid):
     except OSError:  # It ended, or closed a file while we looked.
         pass
     return found
-
-
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_port():
@@ -90,33 +77,36 @@ def _write_config(folder, port, auth, certificate):
 
 
 def _launch(folder, port, auth, certificate):
-    path = _write_config(folder, port, auth, certificate)
+    config = _write_config(folder, port, auth, certificate)
     log = folder / "registry.log"
     # REGISTRY_… variables would override the configuration, and OTEL_… ones make it call home.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
-    with open(log, "ab") as output:
-        process = subprocess.Popen(["docker-registry", "serve", str(path)], stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=output, env=environment, preexec_fn=_die_with_parent)
+    process = attended.spawn(["docker-registry", "serve", str(config)], log, environment)
     return Registry(process, port, log)
+
+
+def _wait_until_it_listens(registry):
+    deadline = time.monotonic() + READY_SECONDS
+    while registry.process.poll() is None and time.monotonic() < deadline:
+        if registry.listens():
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def start(folder, auth, certificate):
     """Starts a registry on a free loopback port and returns it once it listens."""
     for _ in range(ATTEMPTS):
         registry = _launch(folder, _free_port(), auth, certificate)
+        listens = False
         try:
-            deadline = time.monotonic() + READY_SECONDS
-            while registry.poll() is None and time.monotonic() < deadline:
-                if registry.listens():
-                    return registry
-                time.sleep(0.01)
-        except BaseException:
-            registry.stop()
-            raise
-        if registry.poll() is None:
-            registry.stop()
-            break
-        if "address already in use" not in registry.log.read_text(errors="replace"):
+            listens = _wait_until_it_listens(registry)
+        finally:
+            if not listens:
+                attended.end(registry.process)
+        if listens:
+            return registry
+        if "address already in use" not in registry.words():
             break
         registry.log.unlink()
-    sys.exit(f"registry: it did not start:\n{registry.log.read_text(errors='replace')}")
+    sys.exit(f"registry: it did not start:\n{registry.words()}")
