@@ -20,6 +20,8 @@ pub mod oci;
 pub mod policy;
 pub mod progress;
 pub mod registry;
+pub mod schema;
 pub mod secret;
 pub mod sign;
+pub mod storage;
 pub mod yaml;

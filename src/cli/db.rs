@@ -1,10 +1,18 @@
 //! The command line of `rune-db`.
 
-use std::process::ExitCode;
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use std::{convert::Infallible, process::ExitCode};
+
+use camino::Utf8PathBuf;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::{GlobalArgs, documents};
+use crate::{
+    commands::db::{DatabaseOptions, Environment, migrate, status},
+    secret::Secret,
+};
 
 /// Owns RUNE's database schema on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
@@ -18,15 +26,97 @@ pub struct RuneDb {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Bring the database up to date; safe to run from any number of places at once
+    Migrate(Migrate),
+    /// Say what the database is and what it lacks; changes nothing
+    Status(Status),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
     Man(documents::Man),
 }
 
+/// Which database.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+struct DatabaseArgs {
+    /// The database: sqlite:////absolute/path.db, postgresql://user:password@host:5432/database, or env:NAME or
+    /// file:PATH that hold such a URL, because other users of the machine can read command lines. Without it:
+    /// RUNE_DB_URL, RUNE_DATABASE_URL, RUNE_API_DB_PATH (a path), ~/.rune-api/jobs.db
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    db_url: Option<Secret>,
+    /// Read the password of the PostgreSQL role from this file. Without it: the URL, then PGPASSFILE
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<Utf8PathBuf>,
+    /// Use the migrations of this directory instead of those built in
+    #[arg(long, value_name = "DIR")]
+    migrations: Option<Utf8PathBuf>,
+    /// Fail with exit code 12 on what is otherwise a warning: versions that are not known here, column types that lose digits
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Brings the database up to date.
+#[derive(Debug, Args)]
+struct Migrate {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that connects
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<String>,
+}
+
+/// Says what the database is and what it lacks.
+#[derive(Debug, Args)]
+struct Status {
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl DatabaseArgs {
+    fn options(self) -> DatabaseOptions {
+        let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
+        let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+        DatabaseOptions {
+            url: self.db_url,
+            password_file: self.password_file,
+            environment: Environment { variable: Box::new(variable), working_directory },
+        }
+    }
+}
+
+impl From<Migrate> for migrate::MigrateOptions {
+    fn from(verb: Migrate) -> Self {
+        Self {
+            migrations: verb.database.migrations.clone(),
+            is_strict: verb.database.strict,
+            is_dry_run: verb.dry_run,
+            owner: verb.owner,
+            database: verb.database.options(),
+        }
+    }
+}
+
+impl From<Status> for status::StatusOptions {
+    fn from(verb: Status) -> Self {
+        Self { migrations: verb.database.migrations.clone(), is_strict: verb.database.strict, database: verb.database.options() }
+    }
+}
+
 pub(super) fn main() -> ExitCode {
     let arguments = RuneDb::parse();
+    let printer = arguments.global.printer();
     match arguments.verb {
+        Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into())),
+        Verb::Status(verb) => printer.finish(status::run(&verb.into())),
         Verb::Completions(verb) => verb.run(RuneDb::command()),
         Verb::Man(verb) => verb.run(RuneDb::command()),
     }

@@ -1,0 +1,144 @@
+//! `rune-db migrate`: brings a database up to date, whoever else tries at the same time.
+
+use std::fmt::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{
+    DatabaseOptions, Overview,
+    overview::{Look, Pending},
+    target::Place,
+};
+use crate::{
+    commands::{CommandError, Report, block_on},
+    fsx,
+    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, on_postgres, on_sqlite},
+    storage::{self, PostgresUrl},
+};
+
+/// What to migrate, and how.
+#[derive(Debug)]
+pub struct MigrateOptions {
+    /// Which database.
+    pub database: DatabaseOptions,
+    /// A directory of migrations instead of those that this program brings along.
+    pub migrations: Option<Utf8PathBuf>,
+    /// The role that owns RUNE's tables on PostgreSQL.
+    pub owner: Option<String>,
+    /// Whether to say what would be done and do nothing.
+    pub is_dry_run: bool,
+    /// Whether what is only worth a warning stops the work before it begins.
+    pub is_strict: bool,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MigrateReport {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// Whether the SQLite file did not exist.
+    pub created: bool,
+    /// What was applied, or would be, in this order.
+    pub applied: Vec<Pending>,
+    /// Versions whose tables were there without a record and were put on record, or would be.
+    pub adopted: Vec<u32>,
+    /// The database as it is now.
+    pub database: Overview,
+}
+
+/// Migrates.
+///
+/// # Errors
+/// When the database cannot be reached, must not be touched, or a migration fails.
+pub fn run(options: &MigrateOptions) -> Result<MigrateReport, CommandError> {
+    let migrations = super::migrations(options.migrations.as_deref())?;
+    let target = options.database.resolve()?;
+    let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
+    let outcome = match &target.place {
+        Place::File(path) => on_file(path, &migrations, &settings, options.is_dry_run),
+        Place::Server(url) => block_on(on_server(url, &migrations, &settings, options.is_dry_run)),
+    };
+    let outcome = outcome.map_err(|error| target.explain(error))?;
+    let pending = |version: &u32| migrations.get(*version).map(Pending::from);
+    Ok(MigrateReport {
+        dry_run: options.is_dry_run,
+        created: outcome.is_new,
+        applied: outcome.done.applied.iter().filter_map(pending).collect(),
+        adopted: outcome.done.adopted,
+        database: Overview::describe(&target, outcome.look, &migrations),
+    })
+}
+
+struct Outcome {
+    is_new: bool,
+    done: Migrated,
+    look: Look,
+}
+
+fn on_file(path: &Utf8Path, migrations: &Migrations, settings: &MigrateSettings, is_dry_run: bool) -> Result<Outcome, CommandError> {
+    if settings.owner.is_some() {
+        return Err(super::OwnerError.into());
+    }
+    let is_new = !fsx::exists(path);
+    if is_dry_run {
+        let look = Look::at_file(path)?;
+        let done = plan(&look, migrations, Dialect::Sqlite, settings)?;
+        return Ok(Outcome { is_new, done, look });
+    }
+    let connection = storage::open_for_writing(path)?;
+    let done = on_sqlite::migrate(&connection, path, migrations, settings)?;
+    drop(connection);
+    Ok(Outcome { is_new, done, look: Look::at_file(path)? })
+}
+
+async fn on_server(
+    url: &PostgresUrl,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+    is_dry_run: bool,
+) -> Result<Outcome, CommandError> {
+    let client = storage::connect(url).await?;
+    let owner = settings.owner.as_deref();
+    if is_dry_run {
+        let look = Look::at_server(&client, owner).await?;
+        let done = plan(&look, migrations, Dialect::Postgres, settings)?;
+        return Ok(Outcome { is_new: false, done, look });
+    }
+    let done = on_postgres::migrate(&client, migrations, settings).await?;
+    Ok(Outcome { is_new: false, done, look: Look::at_server(&client, owner).await? })
+}
+
+/// What migrating would do.
+fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+    let assessment = Assessment::of(look.found(), migrations, dialect);
+    assessment.check(dialect, settings.is_strict)?;
+    Ok(Migrated {
+        applied: assessment.pending.iter().map(|migration| migration.version()).collect(),
+        adopted: assessment.unrecorded.iter().map(|table| table.version).collect(),
+    })
+}
+
+impl Report for MigrateReport {
+    const VERB: &'static str = "db-migrate";
+
+    fn text(&self) -> String {
+        let (made, took, applied) =
+            if self.dry_run { ("would make", "would take over", "would apply") } else { ("made", "took over", "applied") };
+        let mut text = String::new();
+        if self.created {
+            let _ = writeln!(text, "{made} {}", self.database.location);
+        }
+        for version in &self.adopted {
+            let _ = writeln!(text, "{took} {version}, whose table was there without a record");
+        }
+        for migration in &self.applied {
+            let _ = writeln!(text, "{applied} {} ({})", migration.version, migration.file);
+        }
+        text.push_str(&self.database.warning_lines());
+        let version = self.database.schema_version.unwrap_or(0);
+        let note = if self.dry_run { "; nothing was changed" } else { "" };
+        let _ = write!(text, "schema version {version}{note}: {}", self.database.heading());
+        text
+    }
+}

@@ -1,0 +1,51 @@
+//! What a database has, as it was read: no judgement yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands under the names that matter here.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// Tables by name, each with its columns in order: name and type. Whatever is no table has none.
+    pub tables: BTreeMap<String, Vec<(String, String)>>,
+    /// The names of all indexes.
+    pub indexes: BTreeSet<String>,
+    /// The rows of `schema_version`: version and when it was applied, in seconds since 1970.
+    pub versions: BTreeMap<i64, f64>,
+    /// The rows of the ledger, by version.
+    pub ledger: BTreeMap<i64, LedgerRow>,
+}
+
+/// What the ledger says about a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The file that was applied.
+    pub file: String,
+    /// The hash of its bytes, 64 hex digits; unknown for what others applied.
+    pub sha256: Option<String>,
+    /// Who applied it.
+    pub origin: String,
+    /// The program that wrote the row.
+    pub tool: String,
+}
+
+/// Who made what a version stands for, as the ledger says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This program applied the file.
+    Applied,
+    /// RUNE had applied and recorded it before.
+    Recorded,
+    /// RUNE had made the tables before there were records.
+    Legacy,
+}
+
+impl Origin {
+    /// The word in the ledger.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "rune-db",
+            Self::Recorded => "rune",
+            Self::Legacy => "rune-legacy",
+        }
+    }
+}

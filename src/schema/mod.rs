@@ -1,0 +1,57 @@
+//! RUNE's schema: which migrations there are, what a database has of them, and bringing it up to date.
+//!
+//! Whatever starts at the same time, each migration is applied once and whole: every step is one transaction
+//! that takes the engine's lock first and reads what is there after that. What RUNE itself made is recognised and
+//! left as it is. How a database is opened belongs to `storage`, what stands in the rows to nobody here.
+
+mod assessment;
+mod dialect;
+mod embedded;
+mod error;
+mod found;
+mod migrations;
+mod postgres;
+mod roles;
+mod shape;
+mod splitter;
+mod sqlite;
+
+pub use assessment::{Applied, Assessment, Drift, Edited, Era};
+pub use dialect::Dialect;
+pub use error::SchemaError;
+pub use found::{Found, LedgerRow, Origin};
+pub use migrations::{Migration, MigrationFileError, Migrations};
+pub use roles::RoleError;
+pub use shape::{Column, ColumnKind, TABLES, Table};
+pub use splitter::{SplitError, Statement, split};
+
+/// Looking at and migrating PostgreSQL databases.
+pub mod on_postgres {
+    pub use super::postgres::{inspect, migrate};
+}
+
+/// Looking at and migrating SQLite databases.
+pub mod on_sqlite {
+    pub use super::sqlite::{inspect, migrate};
+}
+
+/// How this program signs the ledger.
+const TOOL: &str = concat!("rune-db ", env!("CARGO_PKG_VERSION"));
+
+/// How a database is to be migrated.
+#[derive(Debug, Clone, Default)]
+pub struct MigrateSettings {
+    /// The PostgreSQL role that owns RUNE's tables, or is to own them.
+    pub owner: Option<String>,
+    /// Whether what is only worth a warning stops the work before it begins.
+    pub is_strict: bool,
+}
+
+/// What migrating did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// Versions whose files were applied, in this order.
+    pub applied: Vec<u32>,
+    /// Versions whose tables were there without a record, and are on record now.
+    pub adopted: Vec<u32>,
+}

@@ -1,0 +1,267 @@
+//! The schema of a PostgreSQL database: reading it, and bringing it up to date.
+//!
+//! All statements are unnamed, so that a pooler which hands the session to others between transactions does no harm.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, types::Type};
+
+use super::{
+    MigrateSettings, Migrated,
+    assessment::Assessment,
+    dialect::Dialect,
+    error::SchemaError,
+    found::{Found, LedgerRow, Origin},
+    migrations::{Migration, Migrations},
+    roles::{RoleError, Standing, quoted, with_temporary_last},
+    shape,
+};
+use crate::storage::ServerError;
+
+/// What all who migrate RUNE's database lock: "rune-db" as a number.
+const LOCK: i64 = 0x0072_756e_652d_6462;
+/// How often others who take no lock may be quicker than we before it is an error.
+const ATTEMPTS: u32 = 20;
+/// How long is waited for others who migrate, and for those who use a table.
+const LOCK_TIMEOUT: &str = "10min";
+const TABLE_LOCK_TIMEOUT: &str = "1min";
+/// Sets a parameter until the transaction ends.
+const SET: &str = "SELECT set_config($1, $2, true)";
+
+/// Reads what a database has, and in which schema, without changing anything.
+///
+/// # Errors
+/// When the server cannot be asked, the role cannot be taken on, or no schema is there to look into.
+pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
+    let outcome = async {
+        take_role(client, owner).await?;
+        let standing = Standing::read(client).await??;
+        let found = read(client, &standing.schema).await?;
+        Ok((standing.schema, found))
+    };
+    let outcome = outcome.await;
+    let _ = client.batch_execute("ROLLBACK").await;
+    outcome
+}
+
+/// Brings a database up to date, one transaction per migration.
+///
+/// # Errors
+/// When it must not be touched, or a migration fails; what was applied before that stays.
+pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+    // A look without any lock, for the many starts that find nothing to do; also on servers that only read.
+    let (_, found) = inspect(client, settings.owner.as_deref()).await?;
+    let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
+    assessment.check(Dialect::Postgres, settings.is_strict)?;
+    if assessment.is_up_to_date() {
+        return Ok(done);
+    }
+    let mut attempt = 0;
+    loop {
+        match transaction(client, migrations, settings).await {
+            Ok(step) => {
+                attempt = 0;
+                done.applied.extend(step.applied);
+                if step.is_last {
+                    return Ok(done);
+                }
+            }
+            // RUNE's own starters take no lock. What they made meanwhile is seen at the next attempt.
+            Err(error) if error.is_race() && attempt < ATTEMPTS => {
+                attempt += 1;
+                tracing::debug!(%error, attempt, "somebody else was quicker");
+                tokio::time::sleep(Duration::from_millis(25) * attempt).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What one transaction did.
+struct Step {
+    applied: Option<u32>,
+    is_last: bool,
+}
+
+async fn transaction(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
+    let run = async |sql: &str| client.batch_execute(sql).await.map_err(ServerError::from);
+    run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let outcome = async {
+        let step = step(client, migrations, settings).await?;
+        run("COMMIT").await?;
+        Ok(step)
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() {
+        let _ = run("ROLLBACK").await;
+    }
+    outcome
+}
+
+/// One transaction's work: the lock, taking over what RUNE made, then the lowest pending migration.
+async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
+    lock(client, settings).await?;
+    let standing = Standing::read(client).await??;
+    standing.check(client, settings.owner.is_some()).await??;
+    let found = read(client, &standing.schema).await?;
+    let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
+    assessment.check(Dialect::Postgres, settings.is_strict)?;
+    if assessment.is_up_to_date() {
+        return Ok(Step { applied: None, is_last: true });
+    }
+    let books = Books::new(client, &standing.schema);
+    books.make().await?;
+    for (table, index, column) in assessment.untended_indexes() {
+        let schema = quoted(&standing.schema);
+        let sql = format!("CREATE INDEX IF NOT EXISTS {index} ON {schema}.{table} ({column})");
+        client.batch_execute(&sql).await.map_err(ServerError::from)?;
+    }
+    for migration in &assessment.unledgered {
+        books.note(migration, Origin::Recorded).await?;
+    }
+    let next = assessment.pending.first();
+    if let Some(migration) = next {
+        apply(client, migration).await?;
+        books.record(migration).await?;
+    }
+    Ok(Step { applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
+}
+
+/// Makes the transaction ours: no time limit on work, a safe search path, the right role, the lock.
+async fn lock(client: &Client, settings: &MigrateSettings) -> Result<(), SchemaError> {
+    const UNLIMITED: &str = "SELECT set_config(name, '0', true) FROM pg_settings
+        WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')";
+    client.query_typed(UNLIMITED, &[]).await.map_err(ServerError::from)?;
+    take_role(client, settings.owner.as_deref()).await?;
+    let path: String = client
+        .query_typed_one("SELECT current_setting('search_path')", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(ServerError::from)?;
+    let path = with_temporary_last(&path);
+    for (name, value) in [("search_path", path.as_str()), ("lock_timeout", LOCK_TIMEOUT)] {
+        client.query_typed(SET, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await.map_err(ServerError::from)?;
+    }
+    client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(ServerError::from)?;
+    client.query_typed(SET, &[(&"lock_timeout", Type::TEXT), (&TABLE_LOCK_TIMEOUT, Type::TEXT)]).await.map_err(ServerError::from)?;
+    Ok(())
+}
+
+/// Acts as the owner until the transaction ends.
+async fn take_role(client: &Client, owner: Option<&str>) -> Result<(), RoleError> {
+    let Some(owner) = owner else { return Ok(()) };
+    let outcome = client.query_typed(SET, &[(&"role", Type::TEXT), (&owner, Type::TEXT)]).await;
+    outcome.map(drop).map_err(|error| RoleError::owner(owner, &error))
+}
+
+async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError> {
+    for statement in migration.statements(Dialect::Postgres)? {
+        client.batch_execute(&statement.sql).await.map_err(|source| SchemaError::Failed {
+            version: migration.version(),
+            file: migration.file().to_owned(),
+            line: statement.line,
+            source: Box::new(ServerError::from(source).into()),
+        })?;
+    }
+    tracing::debug!(version = migration.version(), file = migration.file(), "applied");
+    Ok(())
+}
+
+/// The two bookkeeping tables of a schema.
+struct Books<'a> {
+    client: &'a Client,
+    schema: String,
+}
+
+impl<'a> Books<'a> {
+    fn new(client: &'a Client, schema: &str) -> Self {
+        Self { client, schema: quoted(schema) }
+    }
+
+    async fn make(&self) -> Result<(), ServerError> {
+        let schema = &self.schema;
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {schema}.schema_version (version integer PRIMARY KEY, applied_at double precision NOT NULL);
+            CREATE TABLE IF NOT EXISTS {schema}.rune_db_ledger (
+                version integer PRIMARY KEY,
+                file text NOT NULL,
+                sha256 text,
+                origin text NOT NULL,
+                tool text NOT NULL,
+                applied_at double precision NOT NULL
+            )"
+        );
+        Ok(self.client.batch_execute(&sql).await?)
+    }
+
+    async fn record(&self, migration: &Migration) -> Result<(), ServerError> {
+        let sql = format!(
+            "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM clock_timestamp())::float8)",
+            self.schema
+        );
+        self.client.execute_typed(&sql, &[(&i64::from(migration.version()), Type::INT8)]).await?;
+        self.note(migration, Origin::Applied).await
+    }
+
+    async fn note(&self, migration: &Migration, origin: Origin) -> Result<(), ServerError> {
+        let sql = format!(
+            "INSERT INTO {0}.rune_db_ledger (version, file, sha256, origin, tool, applied_at)
+            SELECT version, $2, $3, $4, $5, applied_at FROM {0}.schema_version WHERE version = $1
+            ON CONFLICT (version) DO UPDATE SET file = excluded.file, sha256 = excluded.sha256, origin = excluded.origin,
+                tool = excluded.tool, applied_at = excluded.applied_at",
+            self.schema
+        );
+        let sha256 = (origin == Origin::Applied).then(|| migration.sha256().hex());
+        let version = i64::from(migration.version());
+        self.client
+            .execute_typed(
+                &sql,
+                &[
+                    (&version, Type::INT8),
+                    (&migration.file(), Type::TEXT),
+                    (&sha256, Type::TEXT),
+                    (&origin.word(), Type::TEXT),
+                    (&super::TOOL, Type::TEXT),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
+    const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = $1 AND c.relname = ANY($2) ORDER BY c.relname, a.attnum";
+    const INDEXES: &str = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind IN ('i', 'I')";
+    let names: Vec<&str> = shape::names().collect();
+    let mut found = Found::default();
+    for row in client.query_typed(COLUMNS, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
+        let columns = found.tables.entry(row.try_get(0)?).or_default();
+        if let (true, Some(name), Some(kind)) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
+            columns.push((name, kind));
+        }
+    }
+    for row in client.query_typed(INDEXES, &[(&schema, Type::TEXT)]).await? {
+        found.indexes.insert(row.try_get(0)?);
+    }
+    let schema = quoted(schema);
+    if found.tables.contains_key(shape::VERSIONS) {
+        let sql = format!("SELECT version::int8, applied_at::float8 FROM {schema}.schema_version");
+        for row in client.query_typed(&sql, &[]).await? {
+            found.versions.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+    }
+    if found.tables.contains_key(shape::LEDGER) {
+        let sql = format!("SELECT version::int8, file, sha256, origin, tool FROM {schema}.rune_db_ledger");
+        for row in client.query_typed(&sql, &[]).await? {
+            let ledger = LedgerRow { file: row.try_get(1)?, sha256: row.try_get(2)?, origin: row.try_get(3)?, tool: row.try_get(4)? };
+            found.ledger.insert(row.try_get(0)?, ledger);
+        }
+    }
+    Ok(found)
+}

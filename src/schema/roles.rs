@@ -1,0 +1,234 @@
+//! Who may make RUNE's tables on a PostgreSQL server, and in which schema.
+//!
+//! RUNE runs `CREATE TABLE IF NOT EXISTS` at every start, which needs CREATE on the schema even when the tables are
+//! there. So its own role must own them; tables that an administrator made for itself would lock RUNE out.
+
+use tokio_postgres::{Client, types::Type};
+
+use super::shape::{self, TABLES};
+use crate::{
+    failure::{Failure, FailureKind},
+    storage::ServerError,
+};
+
+/// Why tables must not be made or changed by this role in this place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleError {
+    /// The role of `--owner` cannot be taken on.
+    #[error("cannot act as role `{role}`: {reason}")]
+    Owner {
+        /// The role.
+        role: String,
+        /// What the server says.
+        reason: String,
+        /// Whether it is the right that is missing, not the role.
+        is_denied: bool,
+    },
+    /// The search path leads nowhere.
+    #[error("the search path of role `{0}` names no schema that exists and may be used")]
+    NoSchema(String),
+    /// Tables of another role.
+    #[error("table `{table}` belongs to role `{owner}`, not to `{role}`")]
+    OtherOwner {
+        /// A table.
+        table: String,
+        /// Whose it is.
+        owner: String,
+        /// Who is acting.
+        role: String,
+    },
+    /// A superuser in somebody else's database.
+    #[error("role `{role}` is a superuser and does not own database `{database}`; tables that it makes would not be RUNE's")]
+    Superuser {
+        /// Who is acting.
+        role: String,
+        /// The database.
+        database: String,
+        /// Who owns it.
+        owner: String,
+    },
+    /// RUNE's tables stand elsewhere, or twice.
+    #[error("RUNE's tables stand in schema `{elsewhere}`, but the search path leads to `{schema}`")]
+    TwoSchemas {
+        /// Where tables would be made.
+        schema: String,
+        /// Where there are some.
+        elsewhere: String,
+    },
+    /// No right to make tables.
+    #[error("role `{role}` may not create tables in schema `{schema}`")]
+    NoCreate {
+        /// Who is acting.
+        role: String,
+        /// The schema.
+        schema: String,
+    },
+}
+
+impl Failure for RoleError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Owner { is_denied: false, .. } | Self::NoSchema(_) => FailureKind::NotFound,
+            Self::Owner { .. } | Self::OtherOwner { .. } | Self::Superuser { .. } | Self::NoCreate { .. } => FailureKind::Access,
+            Self::TwoSchemas { .. } => FailureKind::Conflict,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Owner { role, is_denied: false, .. } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
+            Self::Owner { role, .. } => format!("connect as `{role}` itself, or as a role that is a member of it"),
+            Self::NoSchema(role) => format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(role)),
+            Self::OtherOwner { owner, .. } => format!("connect as `{owner}`, or add `--owner {owner}`"),
+            Self::Superuser { owner, .. } => format!("connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"),
+            Self::TwoSchemas { elsewhere, .. } => {
+                format!("put schema `{elsewhere}` first in the role's search_path, or remove the tables that are not used")
+            }
+            Self::NoCreate { role, schema } => {
+                format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(schema), quoted(role))
+            }
+        })
+    }
+}
+
+impl RoleError {
+    /// The server does not let us act as the role of `--owner`.
+    pub(super) fn owner(role: &str, error: &tokio_postgres::Error) -> Self {
+        let reason = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let is_denied = error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);
+        Self::Owner { role: role.to_owned(), reason, is_denied }
+    }
+}
+
+/// Where and as whom a session acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) role: String,
+    pub(super) schema: String,
+    database: String,
+    database_owner: String,
+    is_superuser: bool,
+    can_create: bool,
+}
+
+impl Standing {
+    /// Reads it from the session.
+    pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
+        const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
+                r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+            FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
+        let row = client.query_typed_one(SQL, &[]).await?;
+        let role: String = row.try_get(0)?;
+        let Some(schema) = row.try_get(1)? else { return Ok(Err(RoleError::NoSchema(role))) };
+        Ok(Ok(Self {
+            role,
+            schema,
+            database: row.try_get(2)?,
+            database_owner: row.try_get(3)?,
+            is_superuser: row.try_get(4)?,
+            can_create: row.try_get(5)?,
+        }))
+    }
+
+    /// Refuses to make or change tables that RUNE could then not use.
+    pub(super) async fn check(&self, client: &Client, is_owner_named: bool) -> Result<Result<(), RoleError>, ServerError> {
+        if let Some(elsewhere) = self.other_schema(client).await? {
+            return Ok(Err(RoleError::TwoSchemas { schema: self.schema.clone(), elsewhere }));
+        }
+        let owners = self.owners(client).await?;
+        if let Some((table, owner)) = owners.iter().find(|(_, owner)| *owner != self.role) {
+            let (table, owner) = (table.clone(), owner.clone());
+            return Ok(Err(RoleError::OtherOwner { table, owner, role: self.role.clone() }));
+        }
+        if owners.is_empty() && self.is_superuser && self.database_owner != self.role && !is_owner_named {
+            return Ok(Err(RoleError::Superuser {
+                role: self.role.clone(),
+                database: self.database.clone(),
+                owner: self.database_owner.clone(),
+            }));
+        }
+        if !self.can_create {
+            return Ok(Err(RoleError::NoCreate { role: self.role.clone(), schema: self.schema.clone() }));
+        }
+        Ok(Ok(()))
+    }
+
+    /// RUNE's tables in the schema, and whose they are.
+    async fn owners(&self, client: &Client) -> Result<Vec<(String, String)>, ServerError> {
+        const SQL: &str = "SELECT c.relname::text, pg_get_userbyid(c.relowner)::text FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p') ORDER BY 1";
+        let names: Vec<&str> = shape::names().collect();
+        let rows = client.query_typed(SQL, &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Another schema with a table that has a name and the columns of RUNE's: `jobs` alone may be anybody's.
+    async fn other_schema(&self, client: &Client) -> Result<Option<String>, ServerError> {
+        const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text) FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE n.nspname <> $1 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                AND c.relname = ANY($2) AND c.relkind IN ('r', 'p')
+            GROUP BY 1, 2 ORDER BY 1, 2";
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let rows = client.query_typed(SQL, &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await?;
+        for row in rows {
+            let (schema, name, columns): (String, String, Vec<String>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let table = TABLES.iter().find(|table| table.name == name);
+            if table.is_some_and(|table| table.columns.iter().all(|column| columns.iter().any(|found| found == column.name))) {
+                return Ok(Some(schema));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A name in SQL.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A search path that looks into the session's temporary schema last, where nothing there can pass for a table of RUNE.
+pub(super) fn with_temporary_last(path: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let (mut current, mut is_quoted) = (String::new(), false);
+    for character in path.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => {
+                parts.push(std::mem::take(&mut current));
+                continue;
+            }
+            _ => {}
+        }
+        current.push(character);
+    }
+    parts.push(current);
+    let is_kept = |part: &&str| !part.is_empty() && !matches!(part.trim_matches('"').to_ascii_lowercase().as_str(), "pg_temp");
+    let mut kept: Vec<&str> = parts.iter().map(|part| part.trim()).filter(is_kept).collect();
+    kept.push("pg_temp");
+    kept.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{quoted, with_temporary_last};
+
+    #[test]
+    fn the_temporary_schema_comes_last() {
+        for (path, expected) in [
+            ("\"$user\", public", "\"$user\", public, pg_temp"),
+            ("pg_temp, public", "public, pg_temp"),
+            ("\"a,b\",  \"c\"\"d\" , PG_TEMP", "\"a,b\", \"c\"\"d\", pg_temp"),
+            ("", "pg_temp"),
+            ("\"\"", "\"\", pg_temp"),
+        ] {
+            assert_eq!(with_temporary_last(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_quoted_whatever_it_holds() {
+        assert_eq!(quoted("a\"b; DROP"), "\"a\"\"b; DROP\"");
+    }
+}

@@ -1,0 +1,143 @@
+//! The tables that every version of RUNE reads and writes: names, columns, types, indexes.
+//!
+//! This is what a database is recognised by. It is not how tables are made; the migrations do that, and a test
+//! holds the two together.
+
+use super::dialect::Dialect;
+
+/// A table of RUNE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The schema version that made it.
+    pub version: u32,
+    /// Its columns, in order.
+    pub columns: &'static [Column],
+    /// Its indexes beside the primary key: name and column.
+    pub indexes: &'static [(&'static str, &'static str)],
+}
+
+/// A column of such a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+}
+
+/// What a column holds, and so its type in both dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Text.
+    Text,
+    /// A 64-bit float: seconds or milliseconds.
+    Float,
+    /// A number that the database gives out.
+    Id,
+    /// A size.
+    Integer,
+    /// Bytes.
+    Bytes,
+}
+
+impl ColumnKind {
+    /// The type, as the dialect's own catalogue spells it.
+    pub const fn type_name(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (Self::Text, Dialect::Sqlite) => "TEXT",
+            (Self::Text, Dialect::Postgres) => "text",
+            (Self::Float, Dialect::Sqlite) => "REAL",
+            (Self::Float, Dialect::Postgres) => "double precision",
+            (Self::Id | Self::Integer, Dialect::Sqlite) => "INTEGER",
+            (Self::Id, Dialect::Postgres) => "bigint",
+            (Self::Integer, Dialect::Postgres) => "integer",
+            (Self::Bytes, Dialect::Sqlite) => "BLOB",
+            (Self::Bytes, Dialect::Postgres) => "bytea",
+        }
+    }
+}
+
+const fn text(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Text }
+}
+
+const fn float(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Float }
+}
+
+/// RUNE's tables, in the order of their versions. Bookkeeping tables are none of them.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "jobs",
+        version: 1,
+        columns: &[
+            text("job_id"),
+            text("tenant_id"),
+            text("kind"),
+            text("status"),
+            text("request_json"),
+            text("result_json"),
+            text("error"),
+            text("message"),
+            float("created_at"),
+            float("updated_at"),
+        ],
+        indexes: &[],
+    },
+    Table {
+        name: "idempotency_keys",
+        version: 2,
+        columns: &[text("tenant_id"), text("operation"), text("idempotency_key"), text("job_id"), float("created_at")],
+        indexes: &[],
+    },
+    Table {
+        name: "workflow_events",
+        version: 3,
+        columns: &[
+            Column { name: "id", kind: ColumnKind::Id },
+            text("job_id"),
+            text("event"),
+            text("status"),
+            float("duration_ms"),
+            text("error_type"),
+            text("labels_json"),
+            float("recorded_at"),
+        ],
+        indexes: &[("idx_workflow_events_job_id", "job_id"), ("idx_workflow_events_event", "event")],
+    },
+    Table {
+        name: "chain_state",
+        version: 4,
+        columns: &[text("job_id"), text("state_json"), text("overall_status"), float("updated_at")],
+        indexes: &[],
+    },
+    Table {
+        name: "audit_artifact",
+        version: 5,
+        columns: &[
+            text("artifact_id"),
+            text("job_id"),
+            text("kind"),
+            text("name"),
+            Column { name: "size_bytes", kind: ColumnKind::Integer },
+            text("sha256"),
+            Column { name: "content", kind: ColumnKind::Bytes },
+            float("created_at"),
+        ],
+        indexes: &[("idx_audit_artifact_job_id", "job_id")],
+    },
+    Table { name: "settings", version: 6, columns: &[text("key"), text("value_json"), float("updated_at")], indexes: &[] },
+];
+
+/// RUNE's own bookkeeping table.
+pub(super) const VERSIONS: &str = "schema_version";
+
+/// This program's bookkeeping table.
+pub(super) const LEDGER: &str = "rune_db_ledger";
+
+/// The names of all tables that are looked at.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER])
+}

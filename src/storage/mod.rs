@@ -1,0 +1,26 @@
+//! Where RUNE's database is and how to get to it.
+//!
+//! URLs in every spelling that has one safe meaning, the choice between several of them, opening SQLite files,
+//! connecting to PostgreSQL with TLS. What stands in the database is none of this module's business.
+//! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
+//! could be one.
+
+mod passwords;
+mod postgres;
+mod postgres_url;
+mod selection;
+mod server_error;
+mod sqlite;
+mod sqlite_error;
+mod tls;
+mod url;
+
+pub use passwords::PasswordError;
+pub use postgres::{ConnectError, connect};
+pub use postgres_url::{PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SslMode};
+pub use selection::{Candidate, CandidateForm, Selection, select};
+pub use server_error::ServerError;
+pub use sqlite::{OpenError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
+pub use sqlite_error::SqliteError;
+pub use tls::TlsError;
+pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

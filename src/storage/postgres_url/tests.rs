@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use super::{PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SslMode};
+use crate::storage::{DatabaseUrl, Places};
+
+fn parse(text: &str) -> Result<PostgresUrl, crate::storage::UrlError> {
+    let places = Places { working_directory: None, home: None };
+    DatabaseUrl::parse(text, &places).map(|url| match url {
+        DatabaseUrl::Postgres(url) => *url,
+        DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
+    })
+}
+
+#[test]
+fn every_spelling_with_one_meaning_gets_the_canonical_one() {
+    for (given, expected) in [
+        ("postgresql://rune:hunter2@db:5433/rune?sslmode=require", "postgresql://rune@db:5433/rune"),
+        ("postgres://rune@db/rune", "postgresql://rune@db:5432/rune"),
+        ("POSTGRESQL+psycopg://rune@db", "postgresql://rune@db:5432/rune"),
+        ("postgresql://rune@[::1]:5/x", "postgresql://rune@[::1]:5/x"),
+        ("postgresql://rune@a:1,b:2/x", "postgresql://rune@a:1,b:2/x"),
+        ("postgresql:///x?host=/run/postgresql&user=rune", "postgresql://rune@/x?host=/run/postgresql&port=5432"),
+        ("postgresql://rune@%2Frun%2Fpg:5433/x", "postgresql://rune@/x?host=/run/pg&port=5433"),
+        ("postgresql://r%40une@db/my%20db", "postgresql://r%40une@db:5432/my%20db"),
+    ] {
+        assert_eq!(parse(given).unwrap().to_string(), expected, "{given}");
+        assert_eq!(parse(expected).unwrap().to_string(), expected);
+    }
+}
+
+#[test]
+fn the_password_is_percent_decoded_and_never_shown() {
+    let url = parse("postgresql://rune:p%40ss%2Fw%23rd:%25@db/rune").unwrap();
+    assert_eq!(url.password.as_ref().unwrap().expose(), "p@ss/w#rd:%");
+    assert!(!format!("{url} {url:?}").contains("p@ss"), "{url:?}");
+    assert_eq!(parse("postgresql://db/rune?user=rune&password=hunter2").unwrap().password.unwrap().expose(), "hunter2");
+}
+
+#[test]
+fn a_password_with_unescaped_characters_is_refused_without_repeating_it() {
+    for text in [
+        "postgresql://rune:hunter@2@db/rune",
+        "postgresql://rune:hunter/2@db/rune",
+        "postgresql://rune:1234/hunter@db/rune",
+        "postgresql://rune:1234/hunter/db/rune",
+        "postgresql://rune:hunter?2@db/rune",
+        "postgresql://rune:1?hunter=2@db/rune",
+        "postgresql://rune:1?hunter2",
+        "postgresql://rune:hunter#2@db/rune",
+        "postgresql://rune:hunter 2@db/rune",
+        "postgresql://rune:hunter%2@db/rune",
+        "postgresql://rune:hunter%zz@db/rune",
+        "postgresql://rune:hunter%+2@db/rune",
+        "postgresql://rune@db:hunter/rune",
+        "postgresql://rune@hunter!/rune",
+        "postgresql://rune@db/rune?HUNTER2=x",
+        "postgresql://rune@db/rune?sslmode=hunter2",
+        "postgresql://rune@db/rune?connect_timeout=hunter2",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(!format!("{error} {error:?}").to_lowercase().contains("hunter"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_missing_unknown_or_said_twice_is_refused() {
+    for (text, words) in [
+        ("postgresql://db/rune", "names no user"),
+        ("postgresql://rune@/rune", "names no host"),
+        ("postgresql://rune@db:0/rune", "port"),
+        ("postgresql://rune@db/rune?sslcert=x", "`sslcert`"),
+        ("postgresql://rune@db/rune?gssencmode=disable", "`gssencmode`"),
+        ("postgresql://rune@db/rune?sslmode=allow", "verify-full"),
+        ("postgresql://rune@db/rune?sslmode=require&sslmode=disable", "twice"),
+        ("postgresql://rune@db/rune?host=other", "before and after"),
+        ("postgresql://rune@db/rune?user=other", "before and after"),
+        ("postgresql://rune@db/rune?sslmode=", "`sslmode`"),
+        ("postgresql://rune@db/rune?target_session_attrs=standby", "read-write"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn parameters_become_settings() {
+    let url = parse(
+        "postgresql://rune@a,b:6000/rune?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=7&application_name=x%20y\
+         &options=-c%20search_path%3Drune&target_session_attrs=read-write",
+    )
+    .unwrap();
+    assert_eq!(url.hosts, [PostgresHost::Tcp("a".into(), 5432), PostgresHost::Tcp("b".into(), 6000)]);
+    assert_eq!(url.ssl_mode, Some(SslMode::VerifyFull));
+    assert_eq!(url.ssl_root_certificate, Some(RootCertificates::File("/ca.pem".into())));
+    assert_eq!(url.connect_timeout, Some(Duration::from_secs(7)));
+    assert_eq!(url.options.as_deref(), Some("-c search_path=rune"));
+    assert_eq!(url.application_name.as_deref(), Some("x y"));
+    assert!(url.needs_writable);
+    assert_eq!(parse("postgresql://rune@a/b?connect_timeout=0").unwrap().connect_timeout, None);
+}
+
+#[test]
+fn the_environment_fills_in_only_what_the_url_leaves_open() {
+    let defaults = PostgresDefaults { ssl_mode: Some("require".into()), ssl_root_certificate: Some("system".into()) };
+    let mut open = parse("postgresql://rune@a/b").unwrap();
+    open.set_defaults(&defaults).unwrap();
+    assert_eq!((open.ssl_mode, open.ssl_root_certificate), (Some(SslMode::Require), Some(RootCertificates::System)));
+    let mut said = parse("postgresql://rune@a/b?sslmode=disable&sslrootcert=x").unwrap();
+    said.set_defaults(&defaults).unwrap();
+    assert_eq!((said.ssl_mode, said.ssl_root_certificate), (Some(SslMode::Disable), Some(RootCertificates::File("x".into()))));
+    let bad = PostgresDefaults { ssl_mode: Some("hunter2".into()), ssl_root_certificate: None };
+    let error = parse("postgresql://rune@a/b").unwrap().set_defaults(&bad).unwrap_err().to_string();
+    assert!(error.contains("PGSSLMODE") && !error.contains("hunter2"), "{error}");
+}

@@ -1,0 +1,129 @@
+//! What a PostgreSQL server, or the way to it, said when something failed.
+
+use std::{error::Error as _, fmt};
+
+use tokio_postgres::error::SqlState;
+
+use crate::failure::{Failure, FailureKind};
+
+/// A failure of a PostgreSQL server or of the connection to it, told in one line.
+#[derive(Debug, thiserror::Error)]
+pub struct ServerError(tokio_postgres::Error);
+
+impl From<tokio_postgres::Error> for ServerError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl ServerError {
+    /// The SQLSTATE, when the server itself answered.
+    pub fn code(&self) -> Option<&SqlState> {
+        self.0.code()
+    }
+
+    /// Whether somebody else was quicker at making the same thing, or the server asks for another attempt.
+    pub fn is_race(&self) -> bool {
+        const RACES: [SqlState; 6] = [
+            SqlState::DUPLICATE_TABLE,
+            SqlState::DUPLICATE_OBJECT,
+            SqlState::UNIQUE_VIOLATION,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::DUPLICATE_SCHEMA,
+        ];
+        self.code().is_some_and(|code| RACES.contains(code))
+    }
+
+    fn rustls(&self) -> Option<&rustls::Error> {
+        let source = self.0.source()?;
+        source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.to_string().contains("TLS")
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = self.0.as_db_error() {
+            write!(formatter, "the server says: {}", error.message())?;
+            if let Some(detail) = error.detail() {
+                write!(formatter, " ({detail})")?;
+            }
+            return write!(formatter, " [{}]", error.code().code());
+        }
+        let mut text = self.0.to_string();
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            let cause = error.to_string();
+            if !text.ends_with(&cause) {
+                text = format!("{text}: {cause}");
+            }
+            source = error.source();
+        }
+        formatter.write_str(&text)
+    }
+}
+
+impl Failure for ServerError {
+    fn kind(&self) -> FailureKind {
+        let Some(code) = self.code() else {
+            return if self.is_tls() { FailureKind::Access } else { FailureKind::Network };
+        };
+        match code.code() {
+            "3D000" | "3F000" | "42704" => FailureKind::NotFound,
+            "42501" | "25006" => FailureKind::Access,
+            "55P03" | "40001" | "40P01" | "42P07" | "23505" => FailureKind::Conflict,
+            // Cancelled by an administrator, shut down, starting up: of the connection's kind, not the statement's.
+            "57P01" | "57P02" | "57P03" | "57014" => FailureKind::Network,
+            other => match other.get(..2) {
+                Some("28") => FailureKind::Access,
+                Some("53") => FailureKind::Space,
+                Some("08") => FailureKind::Network,
+                _ => FailureKind::Internal,
+            },
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        if let Some(error) = self.rustls() {
+            return Some(certificate_help(error).to_owned());
+        }
+        let Some(code) = self.code() else {
+            return Some(if self.is_tls() {
+                "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
+            } else {
+                "check that the server runs and can be reached under this host and port".to_owned()
+            });
+        };
+        Some(match code.code() {
+            "28P01" => "check the user and the password; in a URL, special characters must be percent-encoded".to_owned(),
+            "28000" => "check that the role exists and that the server's pg_hba.conf lets it in from here".to_owned(),
+            "3D000" => "create the database first, owned by RUNE's role".to_owned(),
+            "42501" => "give the role the right it lacks, or connect as another role".to_owned(),
+            "25006" => "this server only reads; connect to the primary".to_owned(),
+            "55P03" => "another session holds a lock; wait for it to end and run the same command again".to_owned(),
+            "53300" => "free a connection or raise `max_connections`".to_owned(),
+            "57P01" | "57P02" | "57P03" => "wait for the server to be up and run the same command again".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+fn certificate_help(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => "name the authority that issued the server's certificate in `sslrootcert`",
+        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "use the host name that stands in the server's certificate, or `sslmode=verify-ca` if any host of this authority will do"
+        }
+        rustls::Error::InvalidCertificate(
+            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
+        ) => "renew the server's certificate, or set this machine's clock right",
+        _ => {
+            "check the server's certificate and `sslrootcert`; a self-signed certificate must be an end-entity certificate of its own authority"
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Opening SQLite files.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use camino::Utf8Path;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::sqlite_error::SqliteError;
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx::{self, PathError},
+};
+
+/// How long is waited for another program to let go of the database; RUNE waits as long.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not there, is a directory, or may not be touched.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// SQLite refuses it.
+    #[error(transparent)]
+    Sqlite(#[from] SqliteError),
+}
+
+impl Failure for OpenError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Sqlite(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.help(),
+            Self::Sqlite(error) => error.help(),
+        }
+    }
+}
+
+/// Opens a file for reading and writing; makes it, and its directory, when they are missing.
+///
+/// # Errors
+/// When it cannot be made or opened, or is no SQLite database.
+pub fn open_for_writing(path: &Utf8Path) -> Result<Connection, OpenError> {
+    if fsx::exists(path) {
+        fsx::open(path)?;
+    } else if let Some(directory) = path.parent() {
+        fsx::create_dir_all(directory)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    Ok(open(path, flags)?)
+}
+
+/// Opens an existing file for looking at it; nothing is made, and no statement can change anything.
+///
+/// # Errors
+/// When it is missing, cannot be read, or is no SQLite database.
+pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
+    fsx::open(path)?;
+    // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
+    // could write cleans up after itself; the pragma keeps it from writing anything else.
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|error| match error.kind() {
+        FailureKind::Access | FailureKind::NotFound => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+        _ => Err(error),
+    })?;
+    connection.pragma_update(None, "query_only", true).map_err(SqliteError::on(path))?;
+    Ok(connection)
+}
+
+fn open(path: &Utf8Path, flags: OpenFlags) -> Result<Connection, SqliteError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(SqliteError::on(path))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(SqliteError::on(path))?;
+    // SQLite looks at the file only when it must. This makes it look.
+    retry_while_busy(|| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))).map_err(SqliteError::on(path))?;
+    Ok(connection)
+}
+
+/// Switches a database to write-ahead logging; says whether it is in that mode now.
+///
+/// # Errors
+/// When it stays locked, or SQLite fails otherwise.
+pub fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
+    // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
+    let mode: String =
+        retry_while_busy(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))).map_err(SqliteError::on(path))?;
+    Ok(mode.eq_ignore_ascii_case("wal"))
+}
+
+/// Runs something again while SQLite says that the database is busy, for as long as one waits for a lock.
+///
+/// # Errors
+/// The last error.
+pub fn retry_while_busy<T>(mut act: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match act() {
+            Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(100));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
+}
