@@ -16,6 +16,7 @@ pub mod commands;
 pub mod failure;
 pub mod fsx;
 pub mod manifest;
+pub mod net;
 pub mod oci;
 pub mod policy;
 pub mod progress;

@@ -1,45 +1,197 @@
 //! A blob on its way: exactly the bytes that its descriptor announces, or an error.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use super::{Cause, RegistryError};
+use bytes::Bytes;
+use http::{StatusCode, header};
+
+use super::{
+    Cause, EndpointFailure, RegistryError, RepositoryName,
+    exchange::{Answer, Exchange, Question},
+    hosts::Endpoint,
+    retry::Attempts,
+};
+use crate::oci::Descriptor;
+
+/// After this many good bytes, earlier failures are forgotten.
+const FORGIVING_BYTES: u64 = 1 << 20;
 
 /// The bytes of a blob, from the offset that was asked for to its end.
 ///
-/// Whoever consumes them hashes them; the stream only promises their number.
+/// A connection that breaks is made again and continued where it broke. Whoever consumes the bytes hashes them;
+/// the stream only promises their number.
 #[derive(Debug)]
 pub struct BlobStream {
-    pub(super) response: reqwest::Response,
-    pub(super) what: String,
-    pub(super) endpoint: String,
-    pub(super) size: u64,
-    pub(super) position: u64,
+    exchange: Arc<Exchange>,
+    what: String,
+    path: String,
+    size: u64,
+    position: u64,
+    source: Option<Source>,
+    endpoint: Endpoint,
+    /// Endpoints not tried yet, the next one last.
+    others: Vec<Endpoint>,
+    failures: Vec<EndpointFailure>,
+    failed_attempts: u32,
+    failed_at: u64,
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+struct Source {
+    answer: Answer,
+    /// Bytes to drop first: the server sent everything although a range was asked for.
+    skip: u64,
 }
 
 impl BlobStream {
+    pub(super) async fn open(
+        exchange: Arc<Exchange>,
+        name: &RepositoryName,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<Self, RegistryError> {
+        let what = format!("blob `{}` of `{name}`", descriptor.digest);
+        let mut others = exchange.hosts.endpoints(name);
+        others.reverse();
+        let Some(endpoint) = others.pop() else { return Err(RegistryError::Fetch { what, failures: Vec::new() }) };
+        let mut stream = Self {
+            exchange,
+            what,
+            path: format!("blobs/{}", descriptor.digest),
+            size: descriptor.size,
+            position: offset.min(descriptor.size),
+            source: None,
+            endpoint,
+            others,
+            failures: Vec::new(),
+            failed_attempts: 0,
+            failed_at: 0,
+        };
+        if stream.position < stream.size {
+            stream.reopen().await?;
+        }
+        Ok(stream)
+    }
+
     /// The next bytes, or `None` after the last.
     ///
     /// # Errors
-    /// When the connection fails for good, or the number of bytes is not the one declared.
+    /// When no endpoint gives the rest, or the number of bytes is not the one declared.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        let chunk = match self.response.chunk().await {
-            Ok(chunk) => chunk,
-            Err(error) => return Err(self.fail(Cause::Transport { problem: error.without_url().to_string(), attempts: 1 })),
-        };
-        match chunk {
-            None if self.position == self.size => Ok(None),
-            None => Err(self.fail(Cause::WrongSize { expected: self.size, actual: self.position })),
-            Some(bytes) => {
-                self.position = self.position.saturating_add(bytes.len() as u64);
-                if self.position > self.size {
-                    return Err(self.fail(Cause::WrongSize { expected: self.size, actual: self.position }));
+        loop {
+            let Some(source) = self.source.as_mut() else {
+                if self.position == self.size {
+                    return Ok(None);
                 }
-                Ok(Some(bytes))
+                self.reopen().await?;
+                continue;
+            };
+            match source.answer.response.chunk().await {
+                Ok(Some(bytes)) => {
+                    let bytes = source.skipped(bytes);
+                    let position = self.position.saturating_add(bytes.len() as u64);
+                    if position > self.size {
+                        return Err(self.give_up(Cause::WrongSize { expected: self.size, actual: position }));
+                    }
+                    self.position = position;
+                    if !bytes.is_empty() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Ok(None) => {
+                    self.source = None;
+                    if self.position < self.size {
+                        // A proper end, but too early: the server has something else than the descriptor says.
+                        return Err(self.give_up(Cause::WrongSize { expected: self.size, actual: self.position }));
+                    }
+                }
+                Err(error) => {
+                    self.source = None;
+                    self.failed(Cause::transport(error)).await?;
+                }
             }
         }
     }
 
-    fn fail(&self, cause: Cause) -> RegistryError {
-        super::client::fetch_error(&self.what, &self.endpoint, cause)
+    /// Asks for what is still missing until somebody gives it.
+    async fn reopen(&mut self) -> Result<(), RegistryError> {
+        loop {
+            let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));
+            let question = Question { path: self.path.clone(), accept: "*/*", range };
+            let opened = match self.exchange.ask_once(&self.endpoint, &question).await {
+                Ok(answer) => self.source_of(answer, range),
+                Err(cause) => Err(cause),
+            };
+            match opened {
+                Ok(source) => {
+                    self.source = Some(source);
+                    return Ok(());
+                }
+                Err(cause) => self.failed(cause).await?,
+            }
+        }
+    }
+
+    /// Checks what the head of an answer promises.
+    fn source_of(&self, answer: Answer, range: Option<(u64, u64)>) -> Result<Source, Cause> {
+        let headers = answer.response.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let (skip, expected) = match (answer.response.status(), range) {
+            (StatusCode::PARTIAL_CONTENT, Some((first, last))) => {
+                let sent = text(header::CONTENT_RANGE).unwrap_or_default();
+                let asked = format!("bytes {first}-{last}/{}", self.size);
+                let is_asked = sent == asked || sent == format!("bytes {first}-{last}/*");
+                if !is_asked {
+                    return Err(Cause::WrongRange { asked, sent: sent.escape_debug().to_string() });
+                }
+                (0, self.size.saturating_sub(first))
+            }
+            (StatusCode::OK, range) => (range.map_or(0, |(first, _)| first), self.size),
+            (status, _) => return Err(Cause::Status { status, detail: None, redirected_to: None, retry_after: None }),
+        };
+        let announced = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+        match announced.filter(|announced| *announced != expected) {
+            Some(actual) => Err(Cause::WrongSize { expected, actual }),
+            None => Ok(Source { answer, skip }),
+        }
+    }
+
+    /// Counts a failure; waits, moves on to the next endpoint, or gives up.
+    async fn failed(&mut self, cause: Cause) -> Result<(), RegistryError> {
+        if self.position.saturating_sub(self.failed_at) >= FORGIVING_BYTES {
+            self.failed_attempts = 0;
+        }
+        self.failed_at = self.position;
+        let mut attempts = Attempts::new(&self.exchange.retry, self.failed_attempts);
+        let paused = self.exchange.pause(&self.endpoint, &mut attempts, cause).await;
+        self.failed_attempts = attempts.made();
+        if let Err(failure) = paused {
+            self.failures.push(failure);
+            self.failed_attempts = 0;
+            let Some(next) = self.others.pop() else { return Err(self.error()) };
+            self.endpoint = next;
+        }
+        Ok(())
+    }
+
+    /// Gives up at once: what came cannot be taken back, so another endpoint does not help.
+    fn give_up(&mut self, cause: Cause) -> RegistryError {
+        self.source = None;
+        self.failures.push(EndpointFailure { endpoint: self.endpoint.label(), attempts: 1, cause });
+        self.error()
+    }
+
+    fn error(&mut self) -> RegistryError {
+        RegistryError::Fetch { what: self.what.clone(), failures: std::mem::take(&mut self.failures) }
+    }
+}
+
+impl Source {
+    /// What is left of a chunk after the bytes to drop.
+    fn skipped(&mut self, mut bytes: Bytes) -> Bytes {
+        let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+        self.skip = self.skip.saturating_sub(skip as u64);
+        bytes.split_off(skip)
     }
 }

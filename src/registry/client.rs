@@ -2,24 +2,35 @@
 
 use std::sync::Arc;
 
-use http::{StatusCode, header};
+use http::{HeaderMap, header};
 
-use super::{BlobStream, Cause, ClientConfig, EndpointFailure, RegistryError, RepositoryName};
-use crate::oci::{Descriptor, Digest, Manifest, Reference, media_type};
+use super::{
+    BlobStream, Cause, ClientConfig, RegistryError, RepositoryName,
+    exchange::{Exchange, Question},
+};
+use crate::oci::{Descriptor, Digest, Manifest, Reference};
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
 const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// The manifests this project carries, all of them in every request: a registry that is not offered the type it
+/// has converts it, and the digest is then another.
+const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// A client for any number of registries. Cheap to clone: clones share connections, tokens and limits.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), rune_bundle::registry::RegistryError> {
+/// use rune_bundle::registry::{Client, ClientConfig};
+/// let client = Client::new(ClientConfig::default())?;
+/// let index = client.resolve(&"docker.io/library/postgres:17-alpine".parse().unwrap()).await?;
+/// println!("{} is {}", index.media_type(), index.digest());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    config: ClientConfig,
-    http: reqwest::Client,
+    exchange: Arc<Exchange>,
 }
 
 impl Client {
@@ -28,16 +39,7 @@ impl Client {
     /// # Errors
     /// When a file that the configuration names cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("rune-bundle/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::limited(5))
-            .connect_timeout(config.connect_timeout)
-            .read_timeout(config.idle_timeout)
-            .build()
-            .map_err(RegistryError::Setup)?;
-        Ok(Self { inner: Arc::new(Inner { config, http }) })
+        Ok(Self { exchange: Arc::new(Exchange::new(&config)?) })
     }
 
     /// Fetches the manifest that a reference means: by its digest if it has one, else by its tag.
@@ -46,10 +48,9 @@ impl Client {
     /// When no endpoint has it, it is not a manifest, or does not have the digest.
     pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, RegistryError> {
         let name = RepositoryName::from(reference);
-        match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => self.manifest(&name, digest, None).await,
-            (None, tag) => self.any_manifest(&name, tag.unwrap_or_default(), &format!("manifest of `{reference}`"), None, None).await,
-        }
+        let what = format!("the manifest of `{reference}`");
+        let wanted = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
+        self.any_manifest(&name, &wanted, what, reference.digest(), None).await
     }
 
     /// Fetches a manifest by digest. `media_type` is what a descriptor says about it.
@@ -57,31 +58,28 @@ impl Client {
     /// # Errors
     /// When no endpoint has it, it is not a manifest, or does not have the digest.
     pub async fn manifest(&self, name: &RepositoryName, digest: Digest, media_type: Option<&str>) -> Result<Manifest, RegistryError> {
-        let what = format!("manifest `{digest}` of `{name}`");
-        self.any_manifest(name, &digest.to_string(), &what, Some(digest), media_type).await
+        let what = format!("the manifest `{name}@{digest}`");
+        self.any_manifest(name, &digest.to_string(), what, Some(digest), media_type).await
     }
 
     async fn any_manifest(
         &self,
         name: &RepositoryName,
         tag_or_digest: &str,
-        what: &str,
+        what: String,
         expected: Option<Digest>,
         expected_type: Option<&str>,
     ) -> Result<Manifest, RegistryError> {
-        const ACCEPT: [&str; 4] = [media_type::INDEX, media_type::MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
-        let endpoint = self.endpoint(name);
-        let fail = |cause| fetch_error(what, &endpoint, cause);
-        let url = format!("{endpoint}/v2/{}/manifests/{tag_or_digest}", name.repository());
-        let response = self.get(&url, &ACCEPT.join(", "), None).await.map_err(fail)?;
-        let stated = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let bytes = whole_body(response, MAX_MANIFEST_BYTES).await.map_err(fail)?;
-        let actual = Digest::of(&bytes);
-        if let Some(expected) = expected.filter(|expected| *expected != actual) {
-            return Err(fail(Cause::WrongDigest { expected, actual }));
-        }
-        let stated = expected_type.or(stated.as_deref());
-        Manifest::parse(bytes, stated).map_err(|error| fail(Cause::Manifest(error)))
+        let question = Question { path: format!("manifests/{tag_or_digest}"), accept: MANIFEST_TYPES, range: None };
+        let accept = |headers: &HeaderMap, body: Option<Vec<u8>>| {
+            let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            // Parameters such as a character set say nothing about JSON.
+            let stated = stated.and_then(|value| value.split(';').next()).map(str::trim);
+            let bytes = body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES })?;
+            check_digest(&bytes, expected)?;
+            Manifest::parse(bytes, expected_type.or(stated)).map_err(Cause::Manifest)
+        };
+        self.exchange.ask(name, what, &question, MAX_MANIFEST_BYTES, accept).await
     }
 
     /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the descriptor;
@@ -90,65 +88,35 @@ impl Client {
     /// # Errors
     /// When no endpoint has it, or announces another size.
     pub async fn blob(&self, name: &RepositoryName, descriptor: &Descriptor, offset: u64) -> Result<BlobStream, RegistryError> {
-        let endpoint = self.endpoint(name);
-        let what = format!("blob `{}` of `{name}`", descriptor.digest);
-        let url = format!("{endpoint}/v2/{}/blobs/{}", name.repository(), descriptor.digest);
-        let range = (offset > 0).then(|| format!("bytes={offset}-{}", descriptor.size.saturating_sub(1)));
-        let response = self.get(&url, "*/*", range.as_deref()).await.map_err(|cause| fetch_error(&what, &endpoint, cause))?;
-        Ok(BlobStream { response, what, endpoint, size: descriptor.size, position: offset })
+        BlobStream::open(Arc::clone(&self.exchange), name, descriptor, offset).await
     }
 
-    /// Fetches a blob of at most `max_bytes` into memory and checks its digest.
+    /// Fetches a blob of at most `max_bytes` into memory and checks its size and digest.
     ///
     /// # Errors
     /// When no endpoint has it, it is too large, or does not have the digest.
     pub async fn blob_bytes(&self, name: &RepositoryName, descriptor: &Descriptor, max_bytes: u64) -> Result<Vec<u8>, RegistryError> {
-        let mut stream = self.blob(name, descriptor, 0).await?;
-        let fail = |cause| fetch_error(&format!("blob `{}` of `{name}`", descriptor.digest), &self.endpoint(name), cause);
+        let what = format!("blob `{}` of `{name}`", descriptor.digest);
         if descriptor.size > max_bytes {
-            return Err(fail(Cause::TooLarge { max: max_bytes }));
+            return Err(RegistryError::TooLarge { what, bytes: descriptor.size, max_bytes });
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        let actual = Digest::of(&bytes);
-        if actual != descriptor.digest {
-            return Err(fail(Cause::WrongDigest { expected: descriptor.digest, actual }));
-        }
-        Ok(bytes)
-    }
-
-    fn endpoint(&self, name: &RepositoryName) -> String {
-        let host = if name.registry() == "docker.io" { "registry-1.docker.io" } else { name.registry() };
-        let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let is_plain = matches!(without_port, "localhost" | "127.0.0.1" | "[::1]") || self.inner.config.plain_http.contains(host);
-        format!("{}://{host}", if is_plain { "http" } else { "https" })
-    }
-
-    async fn get(&self, url: &str, accept: &str, range: Option<&str>) -> Result<reqwest::Response, Cause> {
-        let mut request = self.inner.http.get(url).header(header::ACCEPT, accept);
-        if let Some(range) = range {
-            request = request.header(header::RANGE, range);
-        }
-        let response = request.send().await.map_err(|error| Cause::Transport { problem: error.without_url().to_string(), attempts: 1 })?;
-        let wanted = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-        if response.status() == wanted { Ok(response) } else { Err(Cause::Status { status: response.status(), attempts: 1 }) }
+        let question = Question { path: format!("blobs/{}", descriptor.digest), accept: "*/*", range: None };
+        let accept = |_: &HeaderMap, body: Option<Vec<u8>>| {
+            let bytes = body.ok_or(Cause::TooLarge { max: descriptor.size })?;
+            if bytes.len() as u64 != descriptor.size {
+                return Err(Cause::WrongSize { expected: descriptor.size, actual: bytes.len() as u64 });
+            }
+            check_digest(&bytes, Some(descriptor.digest))?;
+            Ok(bytes)
+        };
+        self.exchange.ask(name, what, &question, descriptor.size, accept).await
     }
 }
 
-async fn whole_body(mut response: reqwest::Response, max_bytes: u64) -> Result<Vec<u8>, Cause> {
-    let mut bytes = Vec::new();
-    let failed = |error: reqwest::Error| Cause::Transport { problem: error.without_url().to_string(), attempts: 1 };
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > max_bytes {
-            return Err(Cause::TooLarge { max: max_bytes });
-        }
+fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), Cause> {
+    let actual = Digest::of(bytes);
+    match expected.filter(|expected| *expected != actual) {
+        Some(expected) => Err(Cause::WrongDigest { expected, actual }),
+        None => Ok(()),
     }
-    Ok(bytes)
-}
-
-pub(super) fn fetch_error(what: &str, endpoint: &str, cause: Cause) -> RegistryError {
-    RegistryError::Fetch { what: what.to_owned(), failures: vec![EndpointFailure { endpoint: endpoint.to_owned(), cause }] }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use crate::secret::Secret;
+use super::RetryPolicy;
+use crate::net::ProxySettings;
 
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone)]
@@ -40,34 +41,6 @@ pub enum AuthFile {
     Named(Utf8PathBuf),
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
-}
-
-/// Proxies, as the variables of the same names say it.
-#[derive(Debug, Clone, Default)]
-pub struct ProxySettings {
-    /// For `https` URLs, `HTTPS_PROXY`. May contain a password.
-    pub https: Option<Secret>,
-    /// For `http` URLs, `HTTP_PROXY`. May contain a password.
-    pub http: Option<Secret>,
-    /// Hosts that are reached directly, `NO_PROXY`.
-    pub none_for: Option<String>,
-}
-
-/// When and how often a request is repeated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// How often a request is made at most.
-    pub max_attempts: u32,
-    /// The longest pause before the second attempt; doubled for each further one.
-    pub base_delay: Duration,
-    /// The longest pause ever, whatever a server asks for.
-    pub max_delay: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self { max_attempts: 5, base_delay: Duration::from_millis(500), max_delay: Duration::from_mins(1) }
-    }
 }
 
 impl Default for ClientConfig {

@@ -1,11 +1,16 @@
 //! How talking to a registry fails.
+//!
+//! A [`Cause`] is what one endpoint did; a [`RegistryError`] is what was wanted and what every endpoint that was
+//! tried did. No message holds a query (it may be a signature), a password or a token.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::StatusCode;
 
+use super::{HelperError, credentials::AuthFileError, registries_file::RegistriesFileError};
 use crate::{
     failure::{Failure, FailureKind},
+    net::{NetError, TransportError, TransportFault},
     oci::{Digest, ManifestError},
 };
 
@@ -17,44 +22,112 @@ pub enum RegistryError {
     Fetch {
         /// What was asked for, in words.
         what: String,
-        /// What each endpoint that was tried said, in the order they were tried.
+        /// What each endpoint that was tried did, in the order they were tried.
         failures: Vec<EndpointFailure>,
     },
+    /// A descriptor announces more than is accepted in memory.
+    #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
+    TooLarge {
+        /// What was asked for, in words.
+        what: String,
+        /// What the descriptor says.
+        bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
     /// The HTTP client cannot be set up.
-    #[error("cannot set up the HTTP client")]
-    Setup(#[source] reqwest::Error),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The `registries.yaml` cannot be used.
+    #[error(transparent)]
+    RegistriesFile(#[from] RegistriesFileError),
+    /// The file with credentials cannot be used.
+    #[error(transparent)]
+    AuthFile(#[from] AuthFileError),
+    /// A mirror is to be spoken to without TLS and nobody allowed it.
+    #[error("the mirror `{endpoint}` is neither on loopback nor named by --plain-http")]
+    PlainMirror {
+        /// The endpoint.
+        endpoint: String,
+        /// What to name.
+        host: String,
+    },
 }
 
 /// Why one endpoint did not give what was asked for.
 #[derive(Debug)]
 pub struct EndpointFailure {
-    /// The endpoint, as a URL without path.
+    /// The endpoint, as a URL.
     pub endpoint: String,
-    /// Why.
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What happened the last time.
     pub cause: Cause,
 }
 
-/// Why a request failed.
+/// What an endpoint did instead of giving what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// The server answered with an error.
-    #[error("it answered {status}{}", after(*.attempts))]
+    /// It, or the server it redirected to, answered with an error.
+    #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
     Status {
         /// The status code.
         status: StatusCode,
-        /// How often it was tried.
-        attempts: u32,
+        /// What the server says about it.
+        detail: Option<String>,
+        /// The server it redirected to, when that one answered.
+        redirected_to: Option<String>,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
     },
-    /// There was no usable answer at all.
-    #[error("{problem}{}", after(*.attempts))]
+    /// There was no whole answer.
+    #[error("{}failed: {error}", via(.redirected_to.as_deref()))]
     Transport {
-        /// What happened, in words.
-        problem: String,
-        /// How often it was tried.
-        attempts: u32,
+        /// What happened.
+        error: TransportError,
+        /// The server it redirected to, when that one failed.
+        redirected_to: Option<String>,
+    },
+    /// It wants credentials, and there are none.
+    #[error("asks for credentials, and there are none for `{host}`")]
+    NoCredentials {
+        /// The host.
+        host: String,
+    },
+    /// It refused the credentials that there are, or nobody may do this.
+    #[error("refused {}{}", whose(.user.as_deref()), in_parentheses(.detail.as_deref()))]
+    CredentialsRefused {
+        /// The host.
+        host: String,
+        /// Whose credentials they were.
+        user: Option<String>,
+        /// What the server says about it.
+        detail: Option<String>,
+    },
+    /// It wants to be convinced in a way that this client does not know.
+    #[error("asks for authentication of a kind that is not supported")]
+    UnknownChallenge,
+    /// Getting a token from its token server failed.
+    #[error("wants a token from `{server}`, {problem}")]
+    TokenServer {
+        /// The token server: scheme, host and port.
+        server: String,
+        /// Why there is no token.
+        problem: TokenProblem,
+    },
+    /// A credential helper failed.
+    #[error("asks for credentials: {0}")]
+    Helper(#[source] HelperError),
+    /// It sent us somewhere where we do not go.
+    #[error("redirects to `{to}`, {problem}")]
+    Redirect {
+        /// Where to: scheme, host and port.
+        to: String,
+        /// Why not.
+        problem: &'static str,
     },
     /// The content is not what its digest says.
-    #[error("it sent content with the digest {actual} instead of {expected}")]
+    #[error("sent content with the digest {actual} instead of {expected}")]
     WrongDigest {
         /// What was asked for.
         expected: Digest,
@@ -62,47 +135,205 @@ pub enum Cause {
         actual: Digest,
     },
     /// The content does not have the size that its descriptor says.
-    #[error("it sent {actual} bytes instead of {expected}")]
+    #[error("sent, or announced, {actual} bytes instead of {expected}")]
     WrongSize {
         /// What the descriptor says.
         expected: u64,
         /// What came, or was announced.
         actual: u64,
     },
+    /// Another part of the content came than the one asked for.
+    #[error("was asked for `{asked}` and sent `{sent}`")]
+    WrongRange {
+        /// The range that was asked for.
+        asked: String,
+        /// The `Content-Range` of the answer.
+        sent: String,
+    },
     /// The content is larger than what is accepted.
-    #[error("it sent more than the {max} bytes that are accepted")]
+    #[error("offers more than the {max} bytes that are accepted")]
     TooLarge {
         /// The limit.
         max: u64,
     },
     /// The document is not a manifest.
-    #[error("it sent something that is not a manifest: {0}")]
+    #[error("sent something else than a manifest: {0}")]
     Manifest(#[source] ManifestError),
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenProblem {
+    /// Credentials are not taken there.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// No whole answer.
+    #[error("which failed: {0}")]
+    Transport(#[source] TransportError),
+    /// An error as answer.
+    #[error("which answered {status} to {}", whose(.user.as_deref()))]
+    Status {
+        /// The status code.
+        status: StatusCode,
+        /// Whose credentials were shown.
+        user: Option<String>,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// An answer without a token.
+    #[error("whose answer holds no usable token")]
+    NoToken,
+}
+
+impl Cause {
+    pub(super) fn transport(error: TransportError) -> Self {
+        Self::Transport { error, redirected_to: None }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Status { status, .. } => status_kind(*status),
+            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => match error.fault {
+                TransportFault::Forbidden(_) => FailureKind::Access,
+                _ => FailureKind::Network,
+            },
+            Self::TokenServer { problem, .. } => match problem {
+                TokenProblem::Status { status, .. } if is_transient(*status) => FailureKind::Network,
+                TokenProblem::NoToken => FailureKind::Network,
+                _ => FailureKind::Access,
+            },
+            Self::NoCredentials { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::UnknownChallenge
+            | Self::Helper(_)
+            | Self::Redirect { .. } => FailureKind::Access,
+            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::WrongRange { .. } | Self::TooLarge { .. } | Self::Manifest(_) => {
+                FailureKind::Content
+            }
+        }
+    }
+
+    /// Whether asking again may help.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => error.fault.is_transient(),
+            Self::Status { status, .. } | Self::TokenServer { problem: TokenProblem::Status { status, .. }, .. } => is_transient(*status),
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } | Self::TokenServer { problem: TokenProblem::Status { retry_after, .. }, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn help(&self, endpoint: &str) -> Option<String> {
+        let host = endpoint.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(endpoint);
+        Some(match self {
+            Self::NoCredentials { host } => format!("run `docker login {host}`, or name a file that has them with --authfile"),
+            Self::CredentialsRefused { host, user: Some(_), .. } => {
+                format!("check the entry for `{host}` in the docker config.json (--authfile) and what its user may read")
+            }
+            Self::CredentialsRefused { host, .. } => {
+                format!("check the name; if it is not public, run `docker login {host}` or name a file with credentials with --authfile")
+            }
+            Self::Helper(error) => error.help(),
+            Self::TokenServer { problem: TokenProblem::Status { user: Some(_), .. }, .. } => {
+                format!("check the entry for `{host}` in the docker config.json (--authfile)")
+            }
+            Self::TokenServer { problem: TokenProblem::Status { .. }, .. } => {
+                format!("run `docker login {host}`, or name a file with credentials with --authfile")
+            }
+            Self::TokenServer { problem: TokenProblem::NotAllowed(_), .. } | Self::Redirect { .. } => {
+                format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile")
+            }
+            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => {
+                fault_help(error.fault, host)
+            }
+            Self::Status { status: StatusCode::NOT_FOUND, .. } => {
+                format!(
+                    "check the spelling of repository and tag; some registries also say this to those who may not read it (`docker login {host}`)"
+                )
+            }
+            Self::Status { status: StatusCode::FORBIDDEN, .. } => format!("check what the credentials for `{host}` may read"),
+            Self::Status { status, .. } if is_transient(*status) => {
+                "run the same command again later; what was finished is kept".to_owned()
+            }
+            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::WrongRange { .. } => {
+                format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn fault_help(fault: TransportFault, host: &str) -> String {
+    match fault {
+        TransportFault::Certificate => {
+            format!("if `{host}` has a certificate of a private authority, name the file with the authority's certificate with --ca-file")
+        }
+        TransportFault::Tls => format!("if `{host}` does not speak TLS, say so with --plain-http {host}"),
+        TransportFault::Forbidden(_) => format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile"),
+        TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
+        TransportFault::Resolve | TransportFault::Connect | TransportFault::Timeout | TransportFault::Interrupted => {
+            format!("check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config")
+        }
+    }
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+fn status_kind(status: StatusCode) -> FailureKind {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Access,
+        StatusCode::NOT_FOUND | StatusCode::GONE => FailureKind::NotFound,
+        StatusCode::RANGE_NOT_SATISFIABLE => FailureKind::Content,
+        _ => FailureKind::Network,
+    }
+}
+
+impl RegistryError {
+    /// The failure that a person should look at: of several endpoints, one that refused us before one that sent
+    /// wrong content, that before one that is not there, and that before one that merely does not have it.
+    fn decisive(failures: &[EndpointFailure]) -> Option<&EndpointFailure> {
+        let order = [FailureKind::Access, FailureKind::Content, FailureKind::Network, FailureKind::NotFound];
+        order.iter().find_map(|kind| failures.iter().rev().find(|failure| failure.cause.kind() == *kind))
+    }
 }
 
 impl Failure for RegistryError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Setup(_) => FailureKind::Internal,
-            Self::Fetch { failures, .. } => failures.last().map_or(FailureKind::Internal, |failure| failure.cause.kind()),
+            Self::Fetch { failures, .. } => Self::decisive(failures).map_or(FailureKind::Internal, |failure| failure.cause.kind()),
+            Self::TooLarge { .. } => FailureKind::Content,
+            Self::Net(error) => error.kind(),
+            Self::RegistriesFile(error) => error.kind(),
+            Self::AuthFile(error) => error.kind(),
+            Self::PlainMirror { .. } => FailureKind::Input,
         }
     }
-}
 
-impl Cause {
-    fn kind(&self) -> FailureKind {
+    fn help(&self) -> Option<String> {
         match self {
-            Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => FailureKind::Access,
-            Self::Status { status: StatusCode::NOT_FOUND, .. } => FailureKind::NotFound,
-            Self::Status { .. } | Self::Transport { .. } => FailureKind::Network,
-            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLarge { .. } | Self::Manifest(_) => FailureKind::Content,
+            Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| failure.cause.help(&failure.endpoint)),
+            Self::TooLarge { .. } => None,
+            Self::Net(error) => error.help(),
+            Self::RegistriesFile(error) => error.help(),
+            Self::AuthFile(_) => Some("name another file with --authfile, or write it anew with `docker login`".to_owned()),
+            Self::PlainMirror { host, .. } => Some(format!("write https:// in the file, or allow it with --plain-http {host}")),
         }
     }
 }
 
 impl fmt::Display for EndpointFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "asked `{}`, {}", self.endpoint, self.cause)
+        write!(formatter, "`{}` {}", self.endpoint, self.cause)?;
+        if self.attempts > 1 { write!(formatter, " after {} attempts", self.attempts) } else { Ok(()) }
     }
 }
 
@@ -110,6 +341,14 @@ fn listed(failures: &[EndpointFailure]) -> String {
     failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn after(attempts: u32) -> String {
-    if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() }
+fn via(redirected_to: Option<&str>) -> String {
+    redirected_to.map(|to| format!("redirected to `{to}`, which ")).unwrap_or_default()
+}
+
+fn in_parentheses(detail: Option<&str>) -> String {
+    detail.map(|detail| format!(" ({detail})")).unwrap_or_default()
+}
+
+fn whose(user: Option<&str>) -> String {
+    user.map_or_else(|| "a request without credentials".to_owned(), |user| format!("the credentials of `{user}`"))
 }

@@ -4,15 +4,32 @@
 //! makes sense. It does not decide what to fetch and writes no file. The invariants: every body has a size
 //! limit, every digest is computed here or by whoever consumes the stream, and credentials of a registry go
 //! to that registry and to nobody else.
+#![deny(clippy::arithmetic_side_effects)]
 
+mod auth;
 mod blob;
+mod challenge;
 mod client;
 mod config;
+mod credentials;
 mod error;
+mod exchange;
+mod gate;
+mod helper;
+mod hosts;
 mod name;
+mod registries_file;
+mod retry;
 
+pub use crate::net::ProxySettings;
 pub use blob::BlobStream;
 pub use client::Client;
-pub use config::{AuthFile, ClientConfig, ProxySettings, RetryPolicy};
-pub use error::{Cause, EndpointFailure, RegistryError};
+pub use config::{AuthFile, ClientConfig};
+pub use credentials::AuthFileError;
+pub use error::{Cause, EndpointFailure, RegistryError, TokenProblem};
+pub use helper::HelperError;
 pub use name::RepositoryName;
+pub use registries_file::RegistriesFileError;
+pub use retry::RetryPolicy;
+
+use credentials::{CredentialStore, Credentials};

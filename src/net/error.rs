@@ -1,0 +1,218 @@
+//! How setting up and using HTTP fails.
+
+use std::{fmt, net::IpAddr};
+
+use camino::Utf8PathBuf;
+
+use super::{AddressClass, ProxyError};
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+};
+
+/// Why the HTTP client cannot be set up. `option` is what a person gave the file with.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// A file cannot be read.
+    #[error("cannot use the file given with `{option}`")]
+    File {
+        /// The option, or the place in a configuration file.
+        option: String,
+        /// Why.
+        source: PathError,
+    },
+    /// A file that should hold certificates or a key holds none.
+    #[error("`{path}`, given with `{option}`, holds no {wanted} in PEM form")]
+    Empty {
+        /// The option, or the place in a configuration file.
+        option: String,
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is missing.
+        wanted: &'static str,
+        /// What it holds instead, as far as can be told.
+        hint: &'static str,
+    },
+    /// A certificate is damaged.
+    #[error("certificate {number} in `{path}`, given with `{option}`, is damaged")]
+    Certificate {
+        /// The option, or the place in a configuration file.
+        option: String,
+        /// The file.
+        path: Utf8PathBuf,
+        /// Which certificate of the file, from 1.
+        number: usize,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The PEM of a file is malformed.
+    #[error("`{path}`, given with `{option}`, is malformed")]
+    Pem {
+        /// The option, or the place in a configuration file.
+        option: String,
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// Certificate and key do not belong together, or the key is of a kind that TLS does not use.
+    #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
+    Identity {
+        /// The certificate file.
+        certificate: Utf8PathBuf,
+        /// The key file.
+        key: Utf8PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// A proxy setting is no URL.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The HTTP library refuses its configuration.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The TLS library refuses its configuration.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+impl Failure for NetError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::File { source, .. } => source.kind(),
+            Self::Empty { .. } | Self::Certificate { .. } | Self::Pem { .. } | Self::Identity { .. } => FailureKind::Input,
+            Self::Proxy(error) => error.kind(),
+            Self::Client(_) | Self::Tls(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::File { source, .. } => source.help(),
+            Self::Empty { hint, .. } => Some((*hint).to_owned()),
+            Self::Certificate { path, .. } | Self::Pem { path, .. } => {
+                Some(format!("look at it with `openssl x509 -in {path} -noout -text`"))
+            }
+            Self::Identity { key, .. } => Some(format!("check that `{key}` is the unencrypted private key of that certificate")),
+            Self::Proxy(error) => error.help(),
+            Self::Client(_) | Self::Tls(_) => None,
+        }
+    }
+}
+
+/// Why a request got no response, or a response no end.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}{}{detail}", if .detail.is_empty() { "" } else { ": " })]
+pub struct TransportError {
+    /// What happened.
+    pub fault: TransportFault,
+    /// What the layers below say, without URLs.
+    detail: String,
+}
+
+/// What happened to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportFault {
+    /// The name does not exist.
+    UnknownHost,
+    /// The name cannot be resolved now.
+    Resolve,
+    /// No connection.
+    Connect,
+    /// The certificate of the server is not trusted.
+    Certificate,
+    /// TLS failed otherwise; for example, the server does not speak it.
+    Tls,
+    /// Silence.
+    Timeout,
+    /// The connection ended too early.
+    Interrupted,
+    /// The name resolves to an address that the request may not go to.
+    Forbidden(AddressClass),
+}
+
+impl fmt::Display for TransportFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownHost => formatter.write_str("the host name does not exist"),
+            Self::Resolve => formatter.write_str("the host name cannot be resolved"),
+            Self::Connect => formatter.write_str("no connection"),
+            Self::Certificate => formatter.write_str("its TLS certificate is not trusted"),
+            Self::Tls => formatter.write_str("TLS failed"),
+            Self::Timeout => formatter.write_str("no answer in time"),
+            Self::Interrupted => formatter.write_str("the connection broke"),
+            Self::Forbidden(class) => write!(formatter, "its address is {class}, and from where we were sent there we may not go"),
+        }
+    }
+}
+
+impl TransportFault {
+    /// Whether trying again may help.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Resolve | Self::Connect | Self::Timeout | Self::Interrupted)
+    }
+}
+
+/// What the resolver says when no address of a name is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} is not allowed")]
+pub(super) struct ForbiddenAddress {
+    pub(super) address: IpAddr,
+}
+
+impl TransportError {
+    pub(super) fn forbidden(address: IpAddr) -> Self {
+        Self { fault: TransportFault::Forbidden(AddressClass::of(address)), detail: address.to_string() }
+    }
+
+    /// Makes sense of what the HTTP library says: its chain of causes, without the URL, which may hold a signature.
+    pub(super) fn from_reqwest(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let (is_timeout, is_connect) = (error.is_timeout(), error.is_connect());
+        let mut fault = if is_timeout {
+            TransportFault::Timeout
+        } else if is_connect {
+            TransportFault::Connect
+        } else {
+            TransportFault::Interrupted
+        };
+        let mut detail = String::new();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = source {
+            detail = cause.to_string();
+            if let Some(forbidden) = cause.downcast_ref::<ForbiddenAddress>() {
+                return Self::forbidden(forbidden.address);
+            }
+            if detail == "dns error" {
+                fault = TransportFault::Resolve;
+            }
+            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+                fault = Self::tls_fault(tls);
+            }
+            // What an `io::Error` wraps is not its source, but stands in its place.
+            source = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => cause.source(),
+            };
+        }
+        if fault == TransportFault::Resolve && names_nothing(&detail) {
+            fault = TransportFault::UnknownHost;
+        }
+        Self { fault, detail }
+    }
+
+    const fn tls_fault(error: &rustls::Error) -> TransportFault {
+        match error {
+            rustls::Error::InvalidCertificate(_) => TransportFault::Certificate,
+            _ => TransportFault::Tls,
+        }
+    }
+}
+
+/// Whether the resolver says that a name does not exist, as opposed to that it could not find out. The standard
+/// library keeps only the text; these are those of glibc and musl.
+fn names_nothing(detail: &str) -> bool {
+    ["Name or service not known", "No address associated", "Name does not resolve", "Name has no usable address"]
+        .iter()
+        .any(|text| detail.contains(text))
+}

@@ -1,0 +1,169 @@
+//! One request, one response.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use url::{Host, Url};
+
+use super::{AddressClass, NetError, ProxySettings, Reach, Tls, TransportError, proxy::Proxies, resolver::GuardedResolver};
+
+/// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server, not the
+/// line, would decide how fast a blob arrives.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes.
+    pub idle: Duration,
+}
+
+/// A request without credentials of its own making: what is in the headers is what is sent.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Option<Bytes>,
+}
+
+/// A response whose body is still to be read.
+#[derive(Debug)]
+pub struct Response {
+    inner: reqwest::Response,
+    origin: AddressClass,
+}
+
+/// Connections of one set of TLS settings, kept apart by how far they may reach.
+#[derive(Debug)]
+pub struct Transport {
+    tls: Tls,
+    proxies: Arc<Proxies>,
+    timeouts: Timeouts,
+    clients: Mutex<HashMap<Reach, reqwest::Client>>,
+}
+
+impl Transport {
+    /// Makes a transport.
+    ///
+    /// # Errors
+    /// When a proxy setting is no URL, or the libraries below refuse the settings.
+    pub fn new(tls: Tls, proxy: &ProxySettings, timeouts: Timeouts) -> Result<Self, NetError> {
+        let proxies = Arc::new(Proxies::new(proxy)?);
+        let transport = Self { tls, proxies, timeouts, clients: Mutex::default() };
+        // Made now, so that settings which the libraries refuse are found before the first request.
+        transport.client(Reach::Anywhere).map_err(NetError::Client)?;
+        Ok(transport)
+    }
+
+    fn client(&self, reach: Reach) -> Result<reqwest::Client, reqwest::Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&reach) {
+            return Ok(client.clone());
+        }
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("rune-bundle/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(self.tls.config())
+            .dns_resolver(Arc::new(GuardedResolver { reach, proxies: Arc::clone(&self.proxies) }))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.timeouts.connect)
+            .read_timeout(self.timeouts.idle)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        let client = self.proxies.add_to(builder).build()?;
+        clients.insert(reach, client.clone());
+        Ok(client)
+    }
+
+    /// Sends a request within `reach` and waits for the head of the response.
+    ///
+    /// # Errors
+    /// When there is no response, or the address is out of reach.
+    pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
+        let is_proxied = self.proxies.intercept(&request.url);
+        self.check_literal(&request.url, reach, is_proxied)?;
+        let client = self.client(reach).map_err(TransportError::from_reqwest)?;
+        let mut builder = client.request(request.method, request.url).headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let inner = builder.send().await.map_err(TransportError::from_reqwest)?;
+        // Behind a proxy nobody here knows the address; the strictest assumption is that it is public.
+        let origin = inner.remote_addr().filter(|_| !is_proxied).map_or(AddressClass::Public, |peer| AddressClass::of(peer.ip()));
+        Ok(Response { inner, origin })
+    }
+
+    /// Checks what the resolver never sees: addresses in the URL itself, and, behind a proxy, names that can
+    /// only mean this machine or the proxy.
+    fn check_literal(&self, url: &Url, reach: Reach, is_proxied: bool) -> Result<(), TransportError> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(name)) if is_loopback_name(name) || (is_proxied && self.proxies.is_proxy(name)) => {
+                IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+            }
+            _ => return Ok(()),
+        };
+        if reach.allows(AddressClass::of(address)) { Ok(()) } else { Err(TransportError::forbidden(address)) }
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+impl Response {
+    /// The status code.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// How far away the server is that answered.
+    pub fn origin(&self) -> AddressClass {
+        self.origin
+    }
+
+    /// The next bytes of the body, or `None` at its end.
+    ///
+    /// # Errors
+    /// When the connection breaks or is silent for too long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
+        self.inner.chunk().await.map_err(TransportError::from_reqwest)
+    }
+
+    /// The rest of the body, if it has at most `max_bytes` bytes; `None` if it has more.
+    ///
+    /// # Errors
+    /// When the connection breaks or is silent for too long.
+    pub async fn whole(&mut self, max_bytes: u64) -> Result<Option<Vec<u8>>, TransportError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if (bytes.len() as u64).saturating_add(chunk.len() as u64) > max_bytes {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes))
+    }
+}

@@ -1,0 +1,181 @@
+//! Proving who we are, once per refusal.
+//!
+//! Where credentials may go is decided here and nowhere else: to the host they belong to, and to the token
+//! server that this very host names in a 401: over https when the host itself is spoken to with TLS; when it is
+//! not (loopback, or allowed by name), to a server whose address is of the same class as the host's. The token
+//! goes to the host alone.
+
+use std::collections::BTreeSet;
+
+use base64ct::{Base64, Encoding as _};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use super::{
+    Cause, CredentialStore, Credentials, TokenProblem,
+    challenge::{Challenge, challenges},
+    hosts::{Endpoint, Hosts, authority_of},
+    retry::retry_after,
+};
+use crate::{
+    net::{Reach, Request, Response},
+    secret::Secret,
+};
+
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+/// What a token server answers.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// Whom a 401 came from, and how it was reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) is_tls: bool,
+    pub(super) response: &'a Response,
+    /// What was sent in `Authorization`.
+    pub(super) used: Option<&'a HeaderValue>,
+}
+
+/// What to send, and whose it is.
+#[derive(Debug)]
+pub(super) struct Authorization {
+    pub(super) value: HeaderValue,
+    pub(super) user: Option<String>,
+}
+
+/// Answers a 401: what to put into `Authorization`.
+pub(super) async fn answer(
+    hosts: &Hosts,
+    store: &CredentialStore,
+    refusal: Refusal<'_>,
+    scopes: &BTreeSet<String>,
+) -> Result<Authorization, Cause> {
+    let host = &refusal.endpoint.host;
+    // Held until there is an answer: whoever was refused at the same time waits for it instead of asking too.
+    let mut authorizations = host.authorizations.lock().await;
+    if let Some(value) = authorizations.get(scopes).filter(|value| Some(*value) != refusal.used) {
+        return Ok(Authorization { value: value.clone(), user: None });
+    }
+    let credentials = match &host.credentials {
+        Some(credentials) => Some(credentials.clone()),
+        None => store.find(&host.authority, &refusal.endpoint.repository).await.map_err(Cause::Helper)?,
+    };
+    let user = credentials.as_ref().map(|credentials| match credentials {
+        Credentials::Basic { user, .. } => user.clone(),
+        Credentials::IdentityToken(_) | Credentials::RegistryToken(_) => "<token>".to_owned(),
+    });
+    let offered = challenges(refusal.response.headers());
+    let bearer = offered.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
+    let value = match (bearer, &credentials) {
+        (Some(_), Some(Credentials::RegistryToken(token))) => bearer_value(token.expose()),
+        (Some(challenge), _) => Some(token(hosts, refusal, challenge, credentials.as_ref(), scopes).await?),
+        (None, Some(Credentials::Basic { user, password })) if offered.contains(&Challenge::Basic) => Some(basic_value(user, password)),
+        (None, None) if offered.contains(&Challenge::Basic) => {
+            return Err(Cause::NoCredentials { host: host.authority.clone() });
+        }
+        _ => return Err(Cause::UnknownChallenge),
+    };
+    let value = value.ok_or(Cause::UnknownChallenge)?;
+    authorizations.insert(scopes.clone(), value.clone());
+    Ok(Authorization { value, user })
+}
+
+/// Gets a token from the server that a challenge names.
+async fn token(
+    hosts: &Hosts,
+    refusal: Refusal<'_>,
+    challenge: &Challenge,
+    credentials: Option<&Credentials>,
+    scopes: &BTreeSet<String>,
+) -> Result<HeaderValue, Cause> {
+    let Challenge::Bearer { realm, service, scopes: asked } = challenge else { return Err(Cause::UnknownChallenge) };
+    let (url, reach) = token_server(realm, refusal)?;
+    let server = url.origin().ascii_serialization();
+    let failed = |problem| Cause::TokenServer { server: server.clone(), problem };
+    let scopes: BTreeSet<&str> = asked.iter().map(String::as_str).chain(scopes.iter().map(String::as_str)).collect();
+    let request = match credentials {
+        Some(Credentials::IdentityToken(identity)) => exchange_request(url, service.as_deref(), &scopes, identity),
+        Some(Credentials::Basic { user, password }) => {
+            let mut request = token_request(url, service.as_deref(), &scopes);
+            request.headers.insert(header::AUTHORIZATION, basic_value(user, password));
+            request
+        }
+        _ => token_request(url, service.as_deref(), &scopes),
+    };
+    let own = authority_of(&request.url) == refusal.endpoint.host.authority;
+    let transport = if own { &*refusal.endpoint.host.transport } else { hosts.foreign(&request.url) };
+    let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
+    if response.status() != StatusCode::OK {
+        let user = credentials.map(|credentials| match credentials {
+            Credentials::Basic { user, .. } => user.clone(),
+            _ => "<token>".to_owned(),
+        });
+        let problem = TokenProblem::Status { status: response.status(), user, retry_after: retry_after(response.headers()) };
+        return Err(failed(problem));
+    }
+    let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
+    let answer: Option<TokenAnswer> = body.and_then(|body| serde_json::from_slice(&body).ok());
+    let token = answer.and_then(|answer| answer.token.or(answer.access_token)).filter(|token| !token.is_empty());
+    token.and_then(|token| bearer_value(&token)).ok_or_else(|| failed(TokenProblem::NoToken))
+}
+
+/// The URL of the token server, if credentials may go there at all, and how far away it may be.
+fn token_server(realm: &str, refusal: Refusal<'_>) -> Result<(Url, Reach), Cause> {
+    let refused = |server: String, reason| Cause::TokenServer { server, problem: TokenProblem::NotAllowed(reason) };
+    let url = Url::parse(realm).map_err(|_| refused("(not a URL)".to_owned(), "which is no place to ask"))?;
+    let server = url.origin().ascii_serialization();
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused(server, "with credentials in its URL"));
+    }
+    match (url.scheme(), refusal.is_tls) {
+        ("https", true) => Ok((url, Reach::From(refusal.response.origin()))),
+        ("https" | "http", false) => Ok((url, Reach::Only(refusal.response.origin()))),
+        _ => Err(refused(server, "and credentials are sent over https only")),
+    }
+}
+
+/// Asks as the distribution token specification has it.
+fn token_request(mut url: Url, service: Option<&str>, scopes: &BTreeSet<&str>) -> Request {
+    {
+        let mut query = url.query_pairs_mut();
+        query.extend_pairs(service.map(|service| ("service", service)));
+        query.extend_pairs(scopes.iter().map(|scope| ("scope", *scope)));
+    }
+    Request { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+}
+
+/// Asks as the OAuth 2 form of the same specification has it, which is the one that takes identity tokens.
+fn exchange_request(url: Url, service: Option<&str>, scopes: &BTreeSet<&str>, identity: &Secret) -> Request {
+    let scopes = scopes.iter().copied().collect::<Vec<_>>().join(" ");
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", "rune-bundle")
+        .append_pair("service", service.unwrap_or_default())
+        .append_pair("scope", &scopes)
+        .append_pair("refresh_token", identity.expose())
+        .finish();
+    let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form_type)]);
+    Request { method: Method::POST, url, headers, body: Some(Bytes::from(form)) }
+}
+
+fn basic_value(user: &str, password: &Secret) -> HeaderValue {
+    let encoded = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
+    // Base64 is always a valid header value.
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+fn bearer_value(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

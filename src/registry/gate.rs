@@ -1,0 +1,130 @@
+//! How many requests one host is busy with at a time.
+//!
+//! Starts at the limit; a host that says it is overloaded (429, 503) gets half as many, and nothing at all until
+//! the pause it asked for is over. Each run of successes gives one back.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// The gate in front of a host.
+#[derive(Debug)]
+pub(super) struct Gate {
+    permits: Arc<Semaphore>,
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    /// Permits still to be taken away when they come back.
+    excess: usize,
+    successes: usize,
+    quiet_until: Option<Instant>,
+}
+
+/// The right to be busy with the host. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Pass {
+    gate: Arc<Gate>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        let max = max.max(1);
+        let state = Mutex::new(State { limit: max, excess: 0, successes: 0, quiet_until: None });
+        Arc::new(Self { permits: Arc::new(Semaphore::new(max)), max, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the host may be asked.
+    pub(super) async fn enter(self: &Arc<Self>) -> Pass {
+        // The semaphore is never closed; without a permit the pass is merely not counted.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let pass = Pass { gate: Arc::clone(self), permit };
+        loop {
+            let quiet_until = self.state().quiet_until;
+            match quiet_until {
+                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                _ => return pass,
+            }
+        }
+    }
+
+    /// The host is overloaded: half as many requests, and none before the pause is over.
+    pub(super) fn slow_down(&self, pause: Duration) {
+        let mut state = self.state();
+        let less = (state.limit / 2).max(1);
+        state.excess = state.excess.saturating_add(state.limit.saturating_sub(less));
+        state.limit = less;
+        state.successes = 0;
+        let until = Instant::now().checked_add(pause);
+        state.quiet_until = state.quiet_until.max(until);
+    }
+
+    /// The host answered well. As many good answers as requests at a time allow one more.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.state();
+        state.successes = state.successes.saturating_add(1);
+        if state.limit < self.max && state.successes >= state.limit {
+            state.successes = 0;
+            state.limit = state.limit.saturating_add(1);
+            if state.excess > 0 {
+                state.excess = state.excess.saturating_sub(1);
+            } else {
+                self.permits.add_permits(1);
+            }
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        if state.excess > 0
+            && let Some(permit) = self.permit.take()
+        {
+            state.excess = state.excess.saturating_sub(1);
+            permit.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::Gate;
+
+    fn free(gate: &Arc<Gate>) -> usize {
+        gate.permits.available_permits()
+    }
+
+    #[tokio::test]
+    async fn an_overloaded_host_gets_half_and_earns_it_back() {
+        let gate = Gate::new(4);
+        let passes = [gate.enter().await, gate.enter().await, gate.enter().await, gate.enter().await];
+        gate.slow_down(Duration::ZERO);
+        drop(passes);
+        assert_eq!(free(&gate), 2);
+        gate.slow_down(Duration::ZERO);
+        gate.slow_down(Duration::ZERO);
+        drop(gate.enter().await);
+        assert_eq!(free(&gate), 1);
+        for _ in 0..20 {
+            gate.succeeded();
+        }
+        assert_eq!(free(&gate), 4);
+    }
+}

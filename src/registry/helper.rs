@@ -1,0 +1,114 @@
+//! Credential helpers: programs that know a password and tell it to whoever runs them.
+//!
+//! The protocol is docker's: `docker-credential-NAME get`, the server on standard input, JSON on standard
+//! output. What a helper prints is never shown, not even when it fails: it may be a secret.
+
+use std::process::Stdio;
+
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+};
+
+use super::credentials::Credentials;
+use crate::secret::Secret;
+
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// What helpers say, with exit code 1, when they have nothing.
+const NOT_FOUND: &str = "credentials not found";
+
+/// Why a credential helper gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum HelperError {
+    /// The name is not one.
+    #[error("`{0}` is not the name of a credential helper")]
+    Name(String),
+    /// It does not run.
+    #[error("cannot run the credential helper `{program}`")]
+    Run {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It failed.
+    #[error("the credential helper `{program}` failed for `{server}` ({status})")]
+    Failed {
+        /// The program.
+        program: String,
+        /// What it was asked for.
+        server: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
+    /// It said something that is not of the protocol.
+    #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
+    Answer {
+        /// The program.
+        program: String,
+        /// What it was asked for.
+        server: String,
+    },
+}
+
+impl HelperError {
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::Name(_) => "correct credHelpers or credsStore in the docker config.json".to_owned(),
+            Self::Run { program, .. } => format!("install `{program}`, or remove it from the docker config.json"),
+            Self::Failed { program, server, .. } | Self::Answer { program, server } => {
+                format!("see what `echo {server} | {program} get` says")
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    username: String,
+    secret: String,
+}
+
+/// Asks a helper for the credentials of a server.
+pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
+    let is_name = !helper.is_empty() && helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if !is_name {
+        return Err(HelperError::Name(helper.to_owned()));
+    }
+    let program = format!("docker-credential-{helper}");
+    let (status, output) = run(&program, server).await.map_err(|source| HelperError::Run { program: program.clone(), source })?;
+    if !status.success() {
+        let is_nothing = String::from_utf8_lossy(&output).contains(NOT_FOUND);
+        return if is_nothing { Ok(None) } else { Err(HelperError::Failed { program, server: server.to_owned(), status }) };
+    }
+    let answer: Result<Answer, _> = serde_json::from_slice(&output);
+    let Ok(Answer { username, secret }) = answer else { return Err(HelperError::Answer { program, server: server.to_owned() }) };
+    let secret = Secret::new(secret);
+    // This user name means that the secret is an identity token.
+    Ok(Some(if username == "<token>" {
+        Credentials::IdentityToken(secret)
+    } else {
+        Credentials::Basic { user: username, password: secret }
+    }))
+}
+
+async fn run(program: &str, server: &str) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
+    let mut command = Command::new(program);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(server.as_bytes()).await {
+            // A helper may answer without reading.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut output).await?;
+    }
+    Ok((child.wait().await?, output))
+}

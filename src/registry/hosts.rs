@@ -1,0 +1,245 @@
+//! Which hosts are asked for a repository, in which order, and how each is spoken to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::HeaderValue;
+use url::{Host as UrlHost, Url};
+
+use super::{ClientConfig, Credentials, RegistryError, RepositoryName, gate::Gate, registries_file::Registries};
+use crate::net::{AddressClass, NetError, Timeouts, Tls, TlsFiles, Transport};
+
+/// Whether a host is spoken to with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Speech {
+    /// Always.
+    Tls,
+    /// Never.
+    Plain,
+    /// It is on loopback and nobody said: TLS if it answers to that.
+    TlsIfSpoken,
+}
+
+/// A host and everything that its repositories share.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// Host and port.
+    pub(super) authority: String,
+    pub(super) speech: Speech,
+    pub(super) transport: Arc<Transport>,
+    /// What the registries file says; goes before everything else.
+    pub(super) credentials: Option<Credentials>,
+    pub(super) gate: Arc<Gate>,
+    /// What to put into `Authorization`, by what it is good for.
+    pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, HeaderValue>>,
+    /// Found out once when it has to be found out.
+    pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
+}
+
+/// One place where a repository may be found.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) host: Arc<Host>,
+    /// The path of the API, `/v2`.
+    api: String,
+    /// What the repository is called there.
+    pub(super) repository: String,
+    /// For a mirror, the registry that it stands in for, as containerd tells mirrors.
+    namespace: Option<String>,
+}
+
+/// All hosts.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    registries: Registries,
+    plain_http: BTreeSet<String>,
+    max_per_host: usize,
+    transports: Transports,
+    known: Mutex<HashMap<(String, Speech), Arc<Host>>>,
+}
+
+/// Connections by what they trust and show.
+#[derive(Debug)]
+struct Transports {
+    /// For registries that a person named.
+    named: Arc<Transport>,
+    /// For hosts that a registry named: nothing of ours is shown to them.
+    foreign: Arc<Transport>,
+    /// For hosts with TLS settings of their own; `*` is one of them.
+    particular: BTreeMap<String, Arc<Transport>>,
+}
+
+impl Hosts {
+    pub(super) fn new(config: &ClientConfig) -> Result<Self, RegistryError> {
+        let registries = config.registries_file.as_deref().map(Registries::load).transpose()?.unwrap_or_default();
+        let transports = Transports::new(config, &registries)?;
+        let (plain_http, max_per_host) = (config.plain_http.clone(), config.max_connections_per_host);
+        let hosts = Self { registries, plain_http, max_per_host, transports, known: Mutex::default() };
+        for url in hosts.registries.endpoints() {
+            let authority = authority_of(url);
+            if url.scheme() == "http" && !is_loopback(&authority) && !hosts.may_be_plain(&authority) {
+                return Err(RegistryError::PlainMirror { endpoint: url.to_string(), host: authority });
+            }
+        }
+        Ok(hosts)
+    }
+
+    /// Where to ask for a repository: mirrors in their order, then the registry itself.
+    pub(super) fn endpoints(&self, name: &RepositoryName) -> Vec<Endpoint> {
+        let mut endpoints = Vec::new();
+        let own = wire_authority(name.registry());
+        if let Some(mirrors) = self.registries.mirrors(name.registry()) {
+            for url in &mirrors.endpoints {
+                let speech = if url.scheme() == "http" { Speech::Plain } else { Speech::Tls };
+                let authority = authority_of(url);
+                let namespace = (authority != own).then(|| name.registry().to_owned());
+                let repository = mirrors.rewritten(name.repository());
+                endpoints.push(Endpoint { host: self.host(&authority, speech), api: url.path().to_owned(), repository, namespace });
+            }
+        }
+        let speech = if self.may_be_plain(own) {
+            Speech::Plain
+        } else if is_loopback(own) {
+            Speech::TlsIfSpoken
+        } else {
+            Speech::Tls
+        };
+        let repository = name.repository().to_owned();
+        endpoints.push(Endpoint { host: self.host(own, speech), api: "/v2".to_owned(), repository, namespace: None });
+        endpoints
+    }
+
+    /// How to reach a host that a registry sent us to.
+    pub(super) fn foreign(&self, url: &Url) -> &Transport {
+        let authority = authority_of(url);
+        self.transports.particular.get(&authority).unwrap_or(&self.transports.foreign)
+    }
+
+    fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = known.entry((authority.to_owned(), speech)).or_insert_with(|| {
+            Arc::new(Host {
+                authority: authority.to_owned(),
+                speech,
+                transport: Arc::clone(self.transports.named(authority)),
+                credentials: self.registries.host(authority).and_then(|settings| settings.credentials.clone()),
+                gate: Gate::new(self.max_per_host),
+                authorizations: tokio::sync::Mutex::default(),
+                speaks_tls: tokio::sync::OnceCell::new(),
+            })
+        });
+        Arc::clone(host)
+    }
+
+    fn may_be_plain(&self, authority: &str) -> bool {
+        let without_port = host_of(authority).map(|host| host.to_string());
+        self.plain_http.contains(authority) || without_port.is_some_and(|host| self.plain_http.contains(&host))
+    }
+}
+
+impl Transports {
+    fn new(config: &ClientConfig, registries: &Registries) -> Result<Self, NetError> {
+        let timeouts = Timeouts { connect: config.connect_timeout, idle: config.idle_timeout };
+        let make = |files: &TlsFiles| Ok::<_, NetError>(Arc::new(Transport::new(Tls::load(files)?, &config.proxy, timeouts)?));
+        let authorities: Vec<_> = config.ca_files.iter().map(|path| ("--ca-file".to_owned(), path.clone())).collect();
+        let identity = config
+            .client_identity
+            .clone()
+            .map(|(certificate, key)| [("--client-cert".to_owned(), certificate), ("--client-key".to_owned(), key)]);
+        let foreign = make(&TlsFiles { authorities: authorities.clone(), identity: None })?;
+        let named = match &identity {
+            None => Arc::clone(&foreign),
+            Some(_) => make(&TlsFiles { authorities: authorities.clone(), identity: identity.clone() })?,
+        };
+        let mut particular = BTreeMap::new();
+        for (host, settings) in registries.hosts().filter(|(_, settings)| settings.ca_file.is_some() || settings.identity.is_some()) {
+            let option = |key: &str| format!("configs.{host}.tls.{key}");
+            let mut files = TlsFiles { authorities: authorities.clone(), identity: identity.clone() };
+            files.authorities.extend(settings.ca_file.clone().map(|path| (option("ca_file"), path)));
+            if let Some((certificate, key)) = settings.identity.clone() {
+                files.identity = Some([(option("cert_file"), certificate), (option("key_file"), key)]);
+            }
+            particular.insert(host.to_owned(), make(&files)?);
+        }
+        Ok(Self { named, foreign, particular })
+    }
+
+    fn named(&self, authority: &str) -> &Arc<Transport> {
+        self.particular.get(authority).or_else(|| self.particular.get("*")).unwrap_or(&self.named)
+    }
+}
+
+impl Endpoint {
+    /// A URL below the repository: `manifests/<tag>`, `blobs/<digest>`.
+    pub(super) fn url(&self, scheme: &str, path: &str) -> Option<Url> {
+        let mut url = Url::parse(&format!("{scheme}://{}", self.host.authority)).ok()?;
+        url.set_path(&format!("{}/{}/{path}", self.api, self.repository));
+        if let Some(namespace) = &self.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Some(url)
+    }
+
+    /// What people read: scheme and host.
+    pub(super) fn label(&self) -> String {
+        let is_plain = match self.host.speech {
+            Speech::Plain => true,
+            Speech::Tls => false,
+            Speech::TlsIfSpoken => self.host.speaks_tls.get() == Some(&false),
+        };
+        format!("{}://{}", if is_plain { "http" } else { "https" }, self.host.authority)
+    }
+}
+
+/// The name on the wire; Docker Hub's differs from the one in references.
+fn wire_authority(registry: &str) -> &str {
+    if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry }
+}
+
+/// Host and port of a URL, as it stands in a reference.
+pub(super) fn authority_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn host_of(authority: &str) -> Option<UrlHost> {
+    Url::parse(&format!("http://{authority}")).ok()?.host().map(|host| host.to_owned())
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let class = |address| AddressClass::of(address) == AddressClass::Loopback;
+    match host_of(authority) {
+        Some(UrlHost::Ipv4(address)) => class(address.into()),
+        Some(UrlHost::Ipv6(address)) => class(address.into()),
+        Some(UrlHost::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientConfig, Hosts, Speech, is_loopback};
+    use crate::{oci::Reference, registry::RepositoryName};
+
+    fn endpoint(registry: &str, plain: &[&str]) -> (String, Speech, String) {
+        let config = ClientConfig { plain_http: plain.iter().map(|host| (*host).to_owned()).collect(), ..ClientConfig::default() };
+        let reference: Reference = format!("{registry}/library/postgres:17").parse().unwrap();
+        let endpoints = Hosts::new(&config).unwrap().endpoints(&RepositoryName::from(&reference));
+        let [endpoint] = endpoints.as_slice() else { panic!("{endpoints:?}") };
+        (endpoint.label(), endpoint.host.speech, endpoint.url("https", "tags/list").unwrap().path().to_owned())
+    }
+
+    #[test]
+    fn plain_http_only_for_loopback_and_named_hosts() {
+        let path = "/v2/library/postgres/tags/list".to_owned();
+        assert_eq!(endpoint("docker.io", &[]), ("https://registry-1.docker.io".to_owned(), Speech::Tls, path));
+        assert_eq!(endpoint("localhost:5000", &[]).1, Speech::TlsIfSpoken);
+        assert_eq!(endpoint("registry.lan:5000", &[]).1, Speech::Tls);
+        assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5000"]).1, Speech::Plain);
+        assert_eq!(endpoint("registry.lan:5000", &["registry.lan"]).1, Speech::Plain);
+        assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5001"]).1, Speech::Tls);
+        assert!(is_loopback("127.0.0.1:1") && is_loopback("[::1]:1") && !is_loopback("127.0.0.1.example:1"));
+    }
+}
