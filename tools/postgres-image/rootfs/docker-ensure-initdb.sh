@@ -9,8 +9,8 @@ if [ $# -eq 0 ] || [ "$1" != postgres ]; then
     set -- postgres "$@"
 fi
 
-setup_env
-create_folders
+docker_setup_env
+docker_create_db_directories
 if [ "$(id -u)" = 0 ]; then
     exec gosu postgres "$0" "$@"
 fi

@@ -2,7 +2,8 @@
 # Entry point of the test image: what docker-library/postgres promises to whoever runs it, written anew.
 # Environment: POSTGRES_PASSWORD, POSTGRES_USER, POSTGRES_DB, POSTGRES_INITDB_ARGS and each with _FILE;
 # POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_WALDIR, PGDATA, PGPORT. Scripts in /docker-entrypoint-initdb.d run once.
-# It may be sourced by other scripts, for its functions; then it does nothing by itself.
+# It may be sourced by other scripts, for its functions; then it does nothing by itself. Those called docker_… and pg_… have
+# the names that init scripts know from the official image.
 set -Eeo pipefail
 
 is_sourced() { [ "${#FUNCNAME[@]}" -ge 2 ] && [ "${FUNCNAME[1]}" = main_unless_sourced ] && [ "${FUNCNAME[2]}" = source ]; }
@@ -27,7 +28,7 @@ file_env() {
     unset "$from_file"
 }
 
-setup_env() {
+docker_setup_env() {
     file_env POSTGRES_PASSWORD
     file_env POSTGRES_USER postgres
     file_env POSTGRES_DB "$POSTGRES_USER"
@@ -40,7 +41,7 @@ setup_env() {
 }
 
 # Folders must exist and, when we still are root, belong to postgres. Where a volume forbids it, the server will say so.
-create_folders() {
+docker_create_db_directories() {
     mkdir -p "$PGDATA"
     chmod 700 "$PGDATA" || true
     mkdir -p /var/run/postgresql || true
@@ -56,11 +57,11 @@ create_folders() {
 
 become_postgres() {
     if [ "$(id -u)" = 0 ]; then
-        exec gosu postgres "$BASH_SOURCE" "$@"
+        exec gosu postgres "${BASH_SOURCE[0]}" "$@"
     fi
 }
 
-verify_minimum_env() {
+docker_verify_minimum_env() {
     if [ -z "$POSTGRES_PASSWORD" ] && [ "$POSTGRES_HOST_AUTH_METHOD" != trust ]; then
         cat >&2 <<'EOE'
 Error: Database is uninitialized and superuser password is not specified.
@@ -95,7 +96,7 @@ return_the_user_name() {
     unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
 }
 
-init_database_dir() {
+docker_init_database_dir() {
     lend_a_user_name
     local arguments=(--username="$POSTGRES_USER")
     if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then
@@ -106,8 +107,8 @@ init_database_dir() {
     return_the_user_name
 }
 
-# setup_hba POSTGRES_ARGUMENT...
-setup_hba() {
+# pg_setup_hba_conf POSTGRES_ARGUMENT...
+pg_setup_hba_conf() {
     if [ "$1" = postgres ]; then
         shift
     fi
@@ -122,33 +123,33 @@ setup_hba() {
 }
 
 # A server for the setup only: no network, and the init system is not told that it is ready.
-temp_server_start() {
+docker_temp_server_start() {
     if [ "$1" = postgres ]; then
         shift
     fi
     set -- "$@" -c listen_addresses='' -p "${PGPORT:-5432}"
-    NOTIFY_SOCKET= PGUSER="${PGUSER:-$POSTGRES_USER}" pg_ctl -D "$PGDATA" -o "$(printf '%q ' "$@")" -w start
+    NOTIFY_SOCKET='' PGUSER="${PGUSER:-$POSTGRES_USER}" pg_ctl -D "$PGDATA" -o "$(printf '%q ' "$@")" -w start
 }
 
-temp_server_stop() { PGUSER="${PGUSER:-postgres}" pg_ctl -D "$PGDATA" -m fast -w stop; }
+docker_temp_server_stop() { PGUSER="${PGUSER:-postgres}" pg_ctl -D "$PGDATA" -m fast -w stop; }
 
-process_sql() {
+docker_process_sql() {
     local query=(psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --no-password --no-psqlrc)
     if [ -n "$POSTGRES_DB" ]; then
         query+=(--dbname "$POSTGRES_DB")
     fi
-    PGHOST= PGHOSTADDR= "${query[@]}" "$@"
+    PGHOST='' PGHOSTADDR='' "${query[@]}" "$@"
 }
 
-setup_db() {
-    local exists
-    exists=$(POSTGRES_DB= process_sql --dbname postgres --set db="$POSTGRES_DB" --tuples-only <<<"SELECT 1 FROM pg_database WHERE datname = :'db';")
+docker_setup_db() {
+    local name=$POSTGRES_DB exists
+    exists=$(POSTGRES_DB='' docker_process_sql --dbname postgres --set db="$name" --tuples-only <<<"SELECT 1 FROM pg_database WHERE datname = :'db';")
     if [ -z "$exists" ]; then
-        POSTGRES_DB= process_sql --dbname postgres --set db="$POSTGRES_DB" <<<'CREATE DATABASE :"db";'
+        POSTGRES_DB='' docker_process_sql --dbname postgres --set db="$name" <<<'CREATE DATABASE :"db";'
     fi
 }
 
-process_init_files() {
+docker_process_init_files() {
     local file
     for file; do
         case $file in
@@ -161,10 +162,10 @@ process_init_files() {
                     . "$file"
                 fi
                 ;;
-            *.sql) printf '%s: running %s\n' "$0" "$file" && process_sql -f "$file" ;;
-            *.sql.gz) printf '%s: running %s\n' "$0" "$file" && gunzip -c "$file" | process_sql ;;
-            *.sql.xz) printf '%s: running %s\n' "$0" "$file" && xzcat "$file" | process_sql ;;
-            *.sql.zst) printf '%s: running %s\n' "$0" "$file" && zstd -dc "$file" | process_sql ;;
+            *.sql) printf '%s: running %s\n' "$0" "$file" && docker_process_sql -f "$file" ;;
+            *.sql.gz) printf '%s: running %s\n' "$0" "$file" && gunzip -c "$file" | docker_process_sql ;;
+            *.sql.xz) printf '%s: running %s\n' "$0" "$file" && xzcat "$file" | docker_process_sql ;;
+            *.sql.zst) printf '%s: running %s\n' "$0" "$file" && zstd -dc "$file" | docker_process_sql ;;
             *) [ ! -e "$file" ] || printf '%s: ignoring %s\n' "$0" "$file" ;;
         esac
         printf '\n'
@@ -173,14 +174,14 @@ process_init_files() {
 
 # initialise POSTGRES_ARGUMENT...: from an empty folder to a database that is set up, with no server left running.
 initialise() {
-    verify_minimum_env
-    init_database_dir
-    setup_hba "$@"
+    docker_verify_minimum_env
+    docker_init_database_dir
+    pg_setup_hba_conf "$@"
     export PGPASSWORD=${PGPASSWORD:-$POSTGRES_PASSWORD}
-    temp_server_start "$@"
-    setup_db
-    process_init_files /docker-entrypoint-initdb.d/*
-    temp_server_stop
+    docker_temp_server_start "$@"
+    docker_setup_db
+    docker_process_init_files /docker-entrypoint-initdb.d/*
+    docker_temp_server_stop
     unset PGPASSWORD
     printf '\nPostgreSQL init process complete; ready for start up.\n\n'
 }
@@ -198,8 +199,8 @@ main() {
         set -- postgres "$@"
     fi
     if [ "$1" = postgres ] && ! wants_help "$@"; then
-        setup_env
-        create_folders
+        docker_setup_env
+        docker_create_db_directories
         become_postgres "$@"
         if [ -n "$database_already_exists" ]; then
             printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
