@@ -13,6 +13,7 @@ mod platform_text;
 mod problem;
 mod project;
 mod read;
+mod subjects;
 mod words;
 
 pub use consistency::Contradiction;
@@ -24,3 +25,4 @@ pub use locked_image::{
 };
 pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
 pub use project::{ManifestError, Programs, Project};
+pub use subjects::subjects;

@@ -57,6 +57,11 @@ impl Evaluation {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Denied)
     }
 
+    /// The decisions that would deny, but that a waiver lets through.
+    pub fn waived(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Waived)
+    }
+
     /// Whether nothing is denied.
     pub fn is_clean(&self) -> bool {
         self.denied().next().is_none()

@@ -6,10 +6,13 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Glob, glob::component_matches};
+use crate::oci::Digest;
 
 /// What may be in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// The SHA-256 of the text it was read from.
+    pub digest: Digest,
     /// Licences that are fine, as SPDX identifiers, with or without an exception.
     pub allowed_licenses: Vec<String>,
     /// Licences that are refused with a reason; others that are not allowed are refused without one.

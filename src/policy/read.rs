@@ -4,7 +4,10 @@ use camino::Utf8Path;
 use semver::Version;
 
 use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, Policy, Rule, Waiver};
-use crate::yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion};
+use crate::{
+    oci::Digest,
+    yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
+};
 
 const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Policy";
@@ -56,7 +59,7 @@ impl Policy {
     /// read is of no use but to look for more mistakes elsewhere.
     pub fn read(path: &Utf8Path, text: &str) -> (Self, Findings) {
         let mut findings = Findings::new(path);
-        let mut policy = Self::empty();
+        let mut policy = Self::empty(Digest::of(text.as_bytes()));
         match yaml::parse(path, text) {
             Ok(root) => Reader { findings: &mut findings }.policy(&root, &mut policy),
             Err(error) => findings.add_syntax(&error),
@@ -64,8 +67,9 @@ impl Policy {
         (policy, findings)
     }
 
-    const fn empty() -> Self {
+    const fn empty(digest: Digest) -> Self {
         Self {
+            digest,
             allowed_licenses: Vec::new(),
             denied_licenses: Vec::new(),
             allowed_sources: Vec::new(),

@@ -1,0 +1,33 @@
+//! What the policy has to judge of a manifest, with what its lock knows.
+
+use super::{BundleManifest, ImageSource, Lock, LockedContent, PulledImage};
+use crate::policy::{ImageContent, ImageSubject, Subject};
+
+/// Every image of a manifest as the policy sees it. Without a lock, pins and attestations are not judged; with
+/// one, an image that it does not have counts as unpinned.
+pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> {
+    let subject = |image: &super::Image| {
+        let content = match (&image.source, lock) {
+            (ImageSource::Build(_), _) => ImageContent::Built,
+            (ImageSource::Registry(_), None) => ImageContent::Unresolved,
+            (ImageSource::Registry(_), Some(lock)) => match lock.image(&image.name).map(|locked| &locked.content) {
+                Some(LockedContent::Registry(pulled)) => ImageContent::Pinned { attested: attested(pulled) },
+                _ => ImageContent::Unpinned,
+            },
+        };
+        let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.license.clone());
+        Subject::Image(ImageSubject { name, reference, license, content })
+    };
+    manifest.images.iter().map(subject).collect()
+}
+
+/// Each carried platform with the predicate types of what is attested about it.
+fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
+    let carried = image.manifests.iter().filter(|entry| entry.carried);
+    let described = carried.map(|entry| {
+        let platform = entry.platform.as_ref().map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string);
+        let about = image.attestations.iter().filter(|attestation| attestation.attests == entry.manifest.digest);
+        (platform, about.flat_map(|attestation| attestation.predicates.iter().cloned()).collect())
+    });
+    described.collect()
+}
