@@ -12,6 +12,7 @@ mod head;
 mod index;
 mod journal;
 mod materialise;
+mod rune_db_image;
 mod static_program;
 mod trust;
 mod unpack;
@@ -30,6 +31,7 @@ pub use index::{
     Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust, TrustError};
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};

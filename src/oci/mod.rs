@@ -5,12 +5,14 @@
 
 mod descriptor;
 mod digest;
+mod image_builder;
 mod manifest;
 mod platform;
 mod reference;
 
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Sha256};
+pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, build_image};
 pub use manifest::{Manifest, ManifestError, ManifestKind, media_type};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
