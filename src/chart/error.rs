@@ -84,6 +84,9 @@ pub enum ChartError {
     /// The archive could not be written.
     #[error("cannot write the chart archive")]
     Archive(#[source] std::io::Error),
+    /// A file is not the archive of a chart.
+    #[error("`{0}` is not a packed chart")]
+    Unpack(Utf8PathBuf, #[source] std::io::Error),
     /// The metadata has no canonical JSON form.
     #[error("the chart's metadata cannot be written as JSON")]
     Json(#[from] CanonicalJsonError),
@@ -106,6 +109,7 @@ impl Failure for ChartError {
             Self::Json(error) => error.kind(),
             Self::Template(_)
             | Self::NotText(_)
+            | Self::Unpack(..)
             | Self::Field { .. }
             | Self::Dependency { .. }
             | Self::PackPath(..)
@@ -124,6 +128,7 @@ impl Failure for ChartError {
             Self::Dependency { .. } => "make `dependencies` say what lies in `charts/`".to_owned(),
             Self::TooLarge { .. } => "list what does not belong into the chart in .helmignore".to_owned(),
             Self::IgnorePattern { .. } => "use plain names, `*`, `?` and a trailing `/`".to_owned(),
+            Self::Unpack(..) => "make it with `helm package`".to_owned(),
             Self::NotText(_) | Self::Field { .. } | Self::PackPath(..) | Self::Archive(_) => return None,
         })
     }

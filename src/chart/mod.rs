@@ -5,6 +5,7 @@
 //! chart are opaque here, and nothing here runs Helm. Everything is a pure function of what is passed in, [`ChartTree::read`] and
 //! [`load_templates`] aside.
 
+mod archive;
 mod artifact;
 mod context;
 mod error;
@@ -16,6 +17,7 @@ mod render;
 mod template_error;
 mod tree;
 
+pub use archive::read_package;
 pub use artifact::{Blob, ChartArtifact};
 pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
 pub use error::ChartError;

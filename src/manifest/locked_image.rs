@@ -177,13 +177,31 @@ impl PulledImage {
         )
     }
 
+    /// Decides anew what is carried.
+    pub(super) fn choose(&mut self, platforms: &Platforms) {
+        for entry in &mut self.manifests {
+            entry.carried = is_carried(platforms, entry.platform.as_ref());
+        }
+        let mut attestations = std::mem::take(&mut self.attestations);
+        for entry in &mut attestations {
+            entry.carried = self.carries_attestation_of(entry.attests, platforms);
+        }
+        self.attestations = attestations;
+    }
+
     /// The first manifest whose `carried` does not follow from the chosen platforms.
     pub(super) fn first_wrongly_carried(&self, platforms: &Platforms) -> Option<Digest> {
         let wrong = self.manifests.iter().find(|entry| entry.carried != is_carried(platforms, entry.platform.as_ref()));
         wrong.map(|entry| entry.manifest.digest).or_else(|| {
-            let is_wrong = |entry: &&LockedAttestation| entry.carried != self.carries(entry.attests);
+            let is_wrong = |entry: &&LockedAttestation| entry.carried != self.carries_attestation_of(entry.attests, platforms);
             self.attestations.iter().find(is_wrong).map(|entry| entry.manifest.digest)
         })
+    }
+
+    /// Whether what is attested about an image manifest is carried: with the manifest, and in any case when
+    /// everything is.
+    pub(super) fn carries_attestation_of(&self, manifest: Digest, platforms: &Platforms) -> bool {
+        *platforms == Platforms::All || self.carries(manifest)
     }
 
     /// Whether an image manifest of this digest is carried.

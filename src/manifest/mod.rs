@@ -5,7 +5,9 @@
 //!
 //! Invariant: a [`BundleManifest`] that exists is well formed, and a [`Lock`] that exists agrees with itself.
 
+mod change;
 mod consistency;
+mod judge;
 mod lock;
 mod locked_image;
 mod model;
@@ -14,9 +16,12 @@ mod problem;
 mod project;
 mod read;
 mod subjects;
+mod resolve;
 mod words;
 
+pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
+pub use judge::{judge_lock, judge_manifest};
 pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
 };
@@ -26,3 +31,6 @@ pub use locked_image::{
 pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
 pub use project::{ManifestError, Programs, Project};
 pub use subjects::subjects;
+pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
+
+use locked_image::is_carried;

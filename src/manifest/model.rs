@@ -163,6 +163,14 @@ impl Image {
     }
 }
 
+impl Image {
+    /// Its licence; an image that the packager makes carries the packager's own unless the manifest says otherwise.
+    pub fn effective_license(&self) -> Option<&str> {
+        let own = matches!(self.source, ImageSource::Build(_)).then_some(env!("CARGO_PKG_LICENSE"));
+        self.license.as_deref().or(own)
+    }
+}
+
 impl Chart {
     /// Its path in the project.
     pub const fn path(&self) -> &Utf8PathBuf {

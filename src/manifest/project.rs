@@ -28,6 +28,7 @@ pub struct Project {
     manifest_path: Utf8PathBuf,
     manifest: BundleManifest,
     policy: Policy,
+    programs: Programs,
 }
 
 /// Whether the programs that a manifest names must exist.
@@ -102,7 +103,7 @@ impl Project {
         let is_clean = findings.is_empty();
         Mistakes::check([findings, policy_findings])?;
         match manifest {
-            Some(manifest) if is_clean => Ok(Self { directory, manifest_path: manifest_path.to_owned(), manifest, policy }),
+            Some(manifest) if is_clean => Ok(Self { directory, manifest_path: manifest_path.to_owned(), manifest, policy, programs }),
             // A manifest that could not be made has a finding that says why.
             _ => Err(ManifestError::Mistakes(Mistakes::unexplained(manifest_path))),
         }
@@ -121,6 +122,11 @@ impl Project {
     /// The policy that holds.
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether the programs were looked for when it was loaded.
+    pub const fn programs(&self) -> Programs {
+        self.programs
     }
 
     /// The manifest file.

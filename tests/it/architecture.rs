@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("bundle", &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "sign"]),
-    ("manifest", &["failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
+    ("manifest", &["chart", "failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
     ("policy", &["failure", "oci", "yaml"]),
     ("chart", &["canonical_json", "failure", "fsx", "oci", "yaml"]),
     ("archive", &["failure", "oci"]),

@@ -1,0 +1,167 @@
+//! What differs between two locks, in the words of whoever has to decide about it.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::{Lock, LockedChartSource, LockedContent, LockedImage};
+use crate::{
+    failure::{Failure, FailureKind},
+    oci::Platform,
+};
+
+/// One difference: what it is about, and what it was and is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// What it is about: an image, a program, a migration.
+    pub subject: String,
+    /// Which of its properties: `digest`, `version`.
+    pub property: &'static str,
+    /// What the lock says; nothing when the lock does not have it.
+    pub old: Option<String>,
+    /// What is the case; nothing when it is gone.
+    pub new: Option<String>,
+}
+
+/// A lock says something else than the manifest or the files of the project.
+#[derive(Debug, thiserror::Error)]
+pub struct StaleLock {
+    pub(super) changes: Vec<Change>,
+}
+
+impl Lock {
+    /// What is different in `new`, sorted by subject.
+    pub fn changes(&self, new: &Self) -> Vec<Change> {
+        let (old, new) = (self.facts(), new.facts());
+        let mut changes = Vec::new();
+        for ((subject, property), value) in &old {
+            let now = new.get(&(subject.clone(), *property));
+            if now != Some(value) {
+                changes.push(Change { subject: subject.clone(), property, old: Some(value.clone()), new: now.cloned() });
+            }
+        }
+        for ((subject, property), value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+            changes.push(Change { subject: subject.clone(), property, old: None, new: Some(value.clone()) });
+        }
+        changes.sort();
+        changes
+    }
+
+    /// Everything that can differ, as subject, property and value.
+    fn facts(&self) -> BTreeMap<(String, &'static str), String> {
+        let mut facts = Facts::default();
+        facts.add("the bundle", "name", &self.bundle.name);
+        facts.add("the bundle", "version", &self.bundle.version);
+        facts.add("the bundle", "platforms", &platforms(self));
+        for image in &self.images {
+            facts.image(image);
+        }
+        for chart in &self.charts {
+            let subject = format!("chart `{}`", chart.name);
+            facts.add(&subject, "version", &chart.version);
+            match &chart.source {
+                LockedChartSource::Directory { path } => facts.add(&subject, "path", path),
+                LockedChartSource::Archive { path, digest, .. } => {
+                    facts.add(&subject, "path", path);
+                    facts.add(&subject, "digest", digest);
+                }
+            }
+        }
+        for binary in &self.binaries {
+            let subject = format!("program `{}` for {}", binary.name, binary.platform);
+            facts.add(&subject, "path", &binary.path);
+            facts.add(&subject, "digest", &binary.digest);
+        }
+        if let Some(migrations) = &self.migrations {
+            facts.add("the migrations", "path", &migrations.path);
+            facts.add("the migrations", "schema version", &migrations.schema_version);
+            for file in &migrations.files {
+                facts.add(&format!("migration `{}`", file.file), "digest", &file.digest);
+            }
+        }
+        facts.0
+    }
+}
+
+#[derive(Default)]
+struct Facts(BTreeMap<(String, &'static str), String>);
+
+impl Facts {
+    fn add(&mut self, subject: &str, property: &'static str, value: &impl ToString) {
+        self.0.insert((subject.to_owned(), property), value.to_string());
+    }
+
+    fn image(&mut self, image: &LockedImage) {
+        let subject = format!("image `{}`", image.name);
+        self.add(&subject, "reference", &image.reference);
+        for (property, value) in [("component", &image.component), ("license", &image.license)] {
+            if let Some(value) = value {
+                self.add(&subject, property, value);
+            }
+        }
+        if image.extra {
+            self.add(&subject, "extra", &true);
+        }
+        match &image.content {
+            LockedContent::Registry(pulled) => {
+                self.add(&subject, "digest", &pulled.root.digest);
+                let left_out: Vec<String> =
+                    pulled.manifests.iter().filter(|entry| !entry.carried).map(|entry| text(entry.platform.as_ref())).collect();
+                if !left_out.is_empty() {
+                    self.add(&subject, "platforms left out", &left_out.join(", "));
+                }
+            }
+            LockedContent::Build(built) => {
+                for binary in &built.binaries {
+                    let subject = format!("{subject}, program for {}", binary.platform);
+                    self.add(&subject, "path", &binary.path);
+                    self.add(&subject, "digest", &binary.digest);
+                }
+            }
+        }
+    }
+}
+
+fn platforms(lock: &Lock) -> String {
+    match &lock.platforms {
+        super::Platforms::All => "all".to_owned(),
+        super::Platforms::Only(platforms) => platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn text(platform: Option<&Platform>) -> String {
+    platform.map_or_else(|| "unknown".to_owned(), Platform::to_string)
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, property, old, new } = self;
+        match (old, new) {
+            (Some(old), Some(new)) => write!(formatter, "{subject}: {property} was {old}, is {new}"),
+            (Some(old), None) => write!(formatter, "{subject}: {property} was {old}, is gone"),
+            (None, Some(new)) => write!(formatter, "{subject}: {property} is {new}, not in the lock"),
+            (None, None) => write!(formatter, "{subject}: {property}"),
+        }
+    }
+}
+
+impl fmt::Display for StaleLock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the lock is not up to date with the manifest")?;
+        self.changes.iter().try_for_each(|change| write!(formatter, "\n  {change}"))
+    }
+}
+
+impl Failure for StaleLock {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Drift
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("look at what changed, then run `rune-bundle lock`".to_owned())
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.changes).ok()
+    }
+}

@@ -1,0 +1,241 @@
+//! Why something that a manifest names cannot be locked.
+
+use std::{error::Error as _, fmt};
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    chart::ChartError,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    manifest::Contradiction,
+    oci::Digest,
+    registry::RegistryError,
+};
+
+/// Why one thing cannot be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The registry did not give what was asked for.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A file of the project cannot be read.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// A chart of the project cannot be used.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// A chart and another one have the same name.
+    #[error("another chart is named `{0}` too")]
+    DuplicateChart(String),
+    /// An index lists another index.
+    #[error("the index lists another index, {0}; that is not supported")]
+    NestedIndex(Digest),
+    /// An index lists nothing that could run.
+    #[error("the index lists no image")]
+    EmptyIndex,
+    /// What is under the reference is not a container image.
+    #[error("{digest} is no container image: its configuration is `{config_type}`")]
+    NotAnImage {
+        /// The manifest.
+        digest: Digest,
+        /// The media type of its configuration.
+        config_type: String,
+    },
+    /// A layer may not be redistributed, or lies outside the registry.
+    #[error("layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image")]
+    ForeignLayer {
+        /// The manifest.
+        manifest: Digest,
+        /// The layer.
+        layer: Digest,
+        /// Its media type.
+        media_type: String,
+    },
+    /// The platform of a manifest is not written as platforms are.
+    #[error("the index says that {manifest} is for `{platform}`, which is no platform")]
+    Platform {
+        /// The manifest.
+        manifest: Digest,
+        /// What the index says.
+        platform: String,
+    },
+    /// A manifest has another size than the index says.
+    #[error("manifest {manifest} has {actual} bytes, the index says {expected}")]
+    ManifestSize {
+        /// The manifest.
+        manifest: Digest,
+        /// What the index says.
+        expected: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The configuration of an image is not JSON with an operating system and an architecture.
+    #[error("the configuration {0} is not that of a container image")]
+    Config(Digest, #[source] serde_json::Error),
+    /// None of the chosen platforms is there.
+    #[error("it has none of the chosen platforms ({wanted}), only {available}")]
+    NoChosenPlatform {
+        /// What the manifest chooses.
+        wanted: String,
+        /// What the index has.
+        available: String,
+    },
+    /// A file in the directory of migrations is named in a way that has no order.
+    #[error("`{0}` is not named as a migration")]
+    MigrationName(Utf8PathBuf),
+    /// Two migrations have the same number.
+    #[error("`{one}` and `{other}` have the same number")]
+    MigrationNumber {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// There are none.
+    #[error("there are no migrations")]
+    NoMigrations,
+    /// What was resolved does not fit together.
+    #[error("what was found contradicts itself: {0}")]
+    Contradiction(#[source] Contradiction),
+    /// A task died, which is a bug.
+    #[error("a task of this tool failed")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl Failure for ResolveError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::File(error) => error.kind(),
+            Self::Chart(error) => error.kind(),
+            Self::NotAnImage { .. }
+            | Self::DuplicateChart(_)
+            | Self::ForeignLayer { .. }
+            | Self::NestedIndex(_)
+            | Self::NoChosenPlatform { .. }
+            | Self::MigrationName(_)
+            | Self::MigrationNumber { .. }
+            | Self::NoMigrations => FailureKind::Input,
+            Self::EmptyIndex | Self::Platform { .. } | Self::ManifestSize { .. } | Self::Config(..) | Self::Contradiction(_) => {
+                FailureKind::Content
+            }
+            Self::Task(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.help(),
+            Self::File(error) => error.help(),
+            Self::Chart(error) => error.help(),
+            Self::NotAnImage { .. } => Some("name container images under `images` only".to_owned()),
+            Self::ForeignLayer { .. } => {
+                Some("choose `platforms` without that image, or ask its publisher for one that is whole".to_owned())
+            }
+            Self::NoChosenPlatform { .. } => Some("add one of its platforms to `platforms`, or remove the image".to_owned()),
+            Self::MigrationName(_) => Some("name migrations NNNN_name.sql, such as 0007_add_tags.sql".to_owned()),
+            Self::MigrationNumber { .. } => Some("give one of them the next free number".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that cannot be locked, and why.
+#[derive(Debug)]
+pub struct ResolveProblem {
+    /// What it is: an image, a chart, a program.
+    pub subject: String,
+    /// Why.
+    pub error: ResolveError,
+}
+
+/// Everything that cannot be locked.
+#[derive(Debug, thiserror::Error)]
+pub struct ResolveFailures {
+    problems: Vec<ResolveProblem>,
+}
+
+impl ResolveFailures {
+    /// What cannot be locked, sorted by subject.
+    pub fn problems(&self) -> &[ResolveProblem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ResolveProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("{}: {}", self.subject, self.error);
+        let mut source = self.error.source();
+        while let Some(error) = source {
+            let cause = error.to_string();
+            // Several errors print their source as part of themselves.
+            if !text.ends_with(&cause) {
+                text = format!("{text}: {cause}");
+            }
+            source = error.source();
+        }
+        formatter.write_str(&text)
+    }
+}
+
+impl fmt::Display for ResolveFailures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [only] => write!(formatter, "cannot lock {only}"),
+            problems => {
+                write!(formatter, "cannot lock {} things", problems.len())?;
+                problems.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl Failure for ResolveFailures {
+    /// The kind of the first: they are shown in the same order.
+    fn kind(&self) -> FailureKind {
+        self.problems.first().map_or(FailureKind::Internal, |problem| problem.error.kind())
+    }
+
+    fn help(&self) -> Option<String> {
+        self.problems.iter().find_map(|problem| problem.error.help())
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        let list = self.problems.iter().map(|problem| {
+            serde_json::json!({
+                "subject": problem.subject,
+                "kind": problem.error.kind(),
+                "message": problem.to_string(),
+                "help": problem.error.help(),
+            })
+        });
+        Some(list.collect())
+    }
+}
+
+/// Collects problems while work goes on.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: Vec<ResolveProblem>,
+}
+
+impl Problems {
+    /// Keeps the problem, if there is one, and gives the value back otherwise.
+    pub(super) fn keep<T>(&mut self, subject: String, result: Result<T, ResolveError>) -> Option<T> {
+        result.map_err(|error| self.list.push(ResolveProblem { subject, error })).ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn into_result<T>(mut self, value: T) -> Result<T, ResolveFailures> {
+        if self.list.is_empty() {
+            return Ok(value);
+        }
+        // Answers of registries come in any order; what is reported does not.
+        self.list.sort_by(|one, other| one.subject.cmp(&other.subject));
+        Err(ResolveFailures { problems: self.list })
+    }
+}

@@ -1,0 +1,105 @@
+//! What the files of the project are: digests and sizes.
+
+use camino::Utf8Path;
+
+use super::error::ResolveError;
+use crate::{
+    chart::ChartTree,
+    fsx,
+    manifest::{
+        Binary, BinarySource, BuildImage, BuiltBinary, BuiltImage, Chart, LockedBinary, LockedChart, LockedChartSource, LockedMigration,
+        LockedMigrations, Project,
+    },
+    oci::{Digest, Sha256},
+};
+
+/// Migrations are small texts.
+const MAX_MIGRATION_BYTES: u64 = 16 << 20;
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The programs of an image that the packager makes.
+pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage, ResolveError> {
+    let mut binaries = Vec::new();
+    for (platform, path) in &build.binaries {
+        let (digest, size) = identify(&project.path(path))?;
+        binaries.push(BuiltBinary { platform: platform.clone(), path: path.clone(), digest, size });
+    }
+    Ok(BuiltImage { binaries })
+}
+
+/// A program.
+pub(super) fn binary(project: &Project, binary: &Binary) -> Result<LockedBinary, ResolveError> {
+    let BinarySource::Path(path) = &binary.source;
+    let (digest, size) = identify(&project.path(path))?;
+    Ok(LockedBinary { name: binary.name.clone(), platform: binary.platform.clone(), path: path.clone(), digest, size })
+}
+
+/// A chart: its name and version, and the bytes of one that comes packed.
+pub(super) fn chart(project: &Project, chart: &Chart) -> Result<LockedChart, ResolveError> {
+    match chart {
+        Chart::Directory(path) => {
+            let metadata = ChartTree::read(&project.path(path))?.metadata(path.as_str())?;
+            Ok(LockedChart { name: metadata.name, version: metadata.version, source: LockedChartSource::Directory { path: path.clone() } })
+        }
+        Chart::Archive(path) => {
+            let (digest, size) = identify(&project.path(path))?;
+            let metadata = crate::chart::read_package(&project.path(path))?.metadata;
+            let source = LockedChartSource::Archive { path: path.clone(), digest, size };
+            Ok(LockedChart { name: metadata.name, version: metadata.version, source })
+        }
+    }
+}
+
+/// The SQL migrations: every `.sql` file of the directory, ordered by number.
+pub(super) fn migrations(project: &Project, path: &Utf8Path) -> Result<LockedMigrations, ResolveError> {
+    let directory = project.path(path);
+    let mut files: Vec<LockedMigration> = Vec::new();
+    for file in fsx::list_files(&directory)?.into_iter().filter(|file| file.extension() == Some("sql")) {
+        let version = migration_version(file.as_str()).ok_or_else(|| ResolveError::MigrationName(path.join(&file)))?;
+        let bytes = fsx::read(&directory.join(&file), MAX_MIGRATION_BYTES)?;
+        files.push(LockedMigration { version, file: file.into_string(), digest: Digest::of(&bytes), size: bytes.len() as u64 });
+    }
+    files.sort_by_key(|file| file.version);
+    let twice = files.iter().zip(files.iter().skip(1)).find(|(one, other)| one.version == other.version);
+    if let Some((one, other)) = twice {
+        return Err(ResolveError::MigrationNumber { one: one.file.clone(), other: other.file.clone() });
+    }
+    let schema_version = files.last().ok_or(ResolveError::NoMigrations)?.version;
+    Ok(LockedMigrations { path: path.to_owned(), schema_version, files })
+}
+
+/// The number of `NNNN_name.sql`.
+fn migration_version(file: &str) -> Option<u32> {
+    let (number, name) = file.strip_suffix(".sql")?.split_once('_')?;
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_good = number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() && name.bytes().all(is_name);
+    number.parse().ok().filter(|version| is_good && *version > 0)
+}
+
+/// Digest and size of a file of any size, read once.
+fn identify(path: &Utf8Path) -> Result<(Digest, u64), ResolveError> {
+    let size = fsx::file_size(path)?;
+    let mut hasher = Sha256::new();
+    fsx::for_each_chunk(path, size, CHUNK_BYTES, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    Ok((hasher.finish(), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::migration_version;
+
+    #[test]
+    fn migrations_are_numbered_with_four_digits() {
+        assert_eq!(migration_version("0001_create_jobs.sql"), Some(1));
+        assert_eq!(migration_version("0123_x9.sql"), Some(123));
+        for bad in
+            ["1_x.sql", "00001_x.sql", "0000_x.sql", "0001.sql", "0001_.sql", "0001-x.sql", "0001_X.sql", "x/0001_x.sql", "+001_x.sql"]
+        {
+            assert_eq!(migration_version(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! From a manifest to a lock: asks registries what references mean and reads what the files of the project are.
+//!
+//! The only place that resolves a tag. Everything that goes wrong is collected, so that one run names it all.
+
+mod error;
+mod files;
+mod image;
+mod local;
+
+use tokio::task::JoinSet;
+
+pub use error::{ResolveError, ResolveFailures, ResolveProblem};
+pub use local::{LockCheckError, check_current};
+
+use self::{
+    error::Problems,
+    local::{local, locked},
+};
+use super::{BundleManifest, Image, ImageSource, Lock, LockedContent, LockedImage, Project};
+use crate::{progress::Progress, registry::Client};
+
+/// How many images are asked for at a time. The client limits how busy each host gets.
+const MAX_CONCURRENT_IMAGES: usize = 8;
+
+/// Resolves everything that a manifest names.
+///
+/// # Errors
+/// When anything cannot be resolved: all of it at once.
+pub async fn resolve(project: &Project, client: &Client, progress: &dyn Progress) -> Result<Lock, ResolveFailures> {
+    let mut problems = Problems::default();
+    let mut lock = local(project, None, &mut problems);
+    let registry_images = images(project.manifest(), client, progress, &mut problems).await;
+    lock.images.extend(registry_images);
+    finish(lock, problems)
+}
+
+/// Takes an existing lock, resolves one image anew, and leaves everything else as it is.
+///
+/// # Errors
+/// When the image cannot be resolved, or the result contradicts itself.
+pub async fn resolve_one(project: &Project, image: &Image, old: &Lock, client: &Client) -> Result<Lock, ResolveFailures> {
+    let mut problems = Problems::default();
+    let mut lock = old.clone();
+    let resolved = match &image.source {
+        ImageSource::Registry(reference) => image::resolve(client, reference, &project.manifest().platforms)
+            .await
+            .map(|pulled| locked(image, LockedContent::Registry(pulled))),
+        ImageSource::Build(build) => files::built(project, build).map(|built| locked(image, LockedContent::Build(built))),
+    };
+    if let Some(resolved) = problems.keep(format!("image `{}`", image.name), resolved) {
+        lock.images.retain(|known| known.name != image.name);
+        lock.images.push(resolved);
+    }
+    finish(lock, problems)
+}
+
+/// Asks for all images that come from registries, several at a time.
+async fn images(manifest: &BundleManifest, client: &Client, progress: &dyn Progress, problems: &mut Problems) -> Vec<LockedImage> {
+    let mut waiting = manifest.images.iter().filter_map(|image| match &image.source {
+        ImageSource::Registry(reference) => Some((image.clone(), reference.clone())),
+        ImageSource::Build(_) => None,
+    });
+    let mut running = JoinSet::new();
+    let mut resolved = Vec::new();
+    loop {
+        while running.len() < MAX_CONCURRENT_IMAGES {
+            let Some((image, reference)) = waiting.next() else { break };
+            progress.note(&format!("asking for {reference}"));
+            let (client, platforms) = (client.clone(), manifest.platforms.clone());
+            running.spawn(async move {
+                let pulled = image::resolve(&client, &reference, &platforms).await;
+                (image, pulled)
+            });
+        }
+        match running.join_next().await {
+            None => return resolved,
+            Some(Ok((image, pulled))) => {
+                let pulled = problems.keep(format!("image `{}`", image.name), pulled);
+                resolved.extend(pulled.map(|pulled| locked(&image, LockedContent::Registry(pulled))));
+            }
+            Some(Err(error)) => {
+                problems.keep::<()>("an image".to_owned(), Err(ResolveError::Task(error)));
+            }
+        }
+    }
+}
+
+/// Brings a lock into its canonical order and makes sure that it could be read again.
+fn finish(mut lock: Lock, mut problems: Problems) -> Result<Lock, ResolveFailures> {
+    lock.images.sort_by(|one, other| one.name.cmp(&other.name));
+    lock.charts.sort_by(|one, other| one.name.cmp(&other.name));
+    lock.binaries.sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));
+    if problems.is_empty() {
+        problems.keep("the lock".to_owned(), lock.check().map_err(ResolveError::Contradiction));
+    }
+    problems.into_result(lock)
+}
