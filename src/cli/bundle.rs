@@ -1,5 +1,6 @@
 //! The command line of `rune-bundle`.
 
+mod planning;
 mod reading;
 mod trust;
 
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::{GlobalArgs, documents};
-use crate::commands::bundle::{inspect, unpack, verify};
+use crate::commands::bundle::{inspect, lock, policy, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -22,6 +23,10 @@ pub struct RuneBundle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Pin what a manifest names: references become digests, files become checksums
+    Lock(planning::Lock),
+    /// Explain what the policy decides about a manifest and its lock
+    Policy(planning::Policy),
     /// Check a bundle to its last byte
     Verify(reading::Verify),
     /// Show what a bundle says it contains
@@ -39,6 +44,8 @@ pub(super) fn main() -> ExitCode {
     let printer = arguments.global.printer();
     let progress = printer.progress();
     match arguments.verb {
+        Verb::Lock(verb) => printer.finish(lock::run(&verb.into(), progress.as_ref())),
+        Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),

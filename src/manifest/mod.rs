@@ -15,13 +15,13 @@ mod platform_text;
 mod problem;
 mod project;
 mod read;
-mod subjects;
 mod resolve;
+mod subjects;
 mod words;
 
 pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
-pub use judge::{judge_lock, judge_manifest};
+pub use judge::judge;
 pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
 };
@@ -30,7 +30,7 @@ pub use locked_image::{
 };
 pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
 pub use project::{ManifestError, Programs, Project};
-pub use subjects::subjects;
 pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
+pub use subjects::subjects;
 
 use locked_image::is_carried;

@@ -15,7 +15,7 @@ pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> 
                 _ => ImageContent::Unpinned,
             },
         };
-        let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.license.clone());
+        let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.effective_license().map(str::to_owned));
         Subject::Image(ImageSubject { name, reference, license, content })
     };
     manifest.images.iter().map(subject).collect()

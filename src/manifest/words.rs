@@ -1,7 +1,5 @@
 //! Which names and paths a manifest may use.
 
-use camino::{Utf8Component, Utf8Path};
-
 /// The longest path of an entry in a bundle.
 const MAX_BUNDLE_PATH_BYTES: usize = 100;
 
@@ -18,10 +16,8 @@ pub(super) fn is_binary_name(name: &str) -> bool {
 
 /// A path below the project directory that says plainly where it leads.
 pub(super) fn is_project_path(text: &str) -> bool {
-    let path = Utf8Path::new(text);
-    let is_plain =
-        !text.is_empty() && !text.contains(|c: char| c == '\\' || c.is_control()) && path.components().as_path().as_str() == text;
-    is_plain && path.components().all(|component| matches!(component, Utf8Component::Normal(_)))
+    let is_readable = !text.contains(|c: char| c == '\\' || c.is_control());
+    is_readable && text.split('/').all(|component| !matches!(component, "" | "." | ".."))
 }
 
 /// A path of an extra file in the bundle.

@@ -62,6 +62,13 @@ impl Evaluation {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Waived)
     }
 
+    /// The same without what is denied for want of a lock entry.
+    #[must_use]
+    pub fn without_unpinned(mut self) -> Self {
+        self.decisions.retain(|decision| decision.rule != Rule::Pins || decision.verdict != Verdict::Denied);
+        self
+    }
+
     /// Whether nothing is denied.
     pub fn is_clean(&self) -> bool {
         self.denied().next().is_none()

@@ -1,0 +1,275 @@
+//! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::project::ProjectOptions;
+use crate::{
+    commands::{CommandError, Report, block_on},
+    failure::{Failure, FailureKind},
+    fsx,
+    manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
+    oci::{Digest, Platform, Reference},
+    policy::Evaluation,
+    progress::Progress,
+    registry::{Client, ClientConfig},
+    yaml,
+};
+
+/// What to lock, and how.
+#[derive(Debug, Clone)]
+pub struct LockOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// What to do with the result.
+    pub mode: LockMode,
+    /// Whether to write nothing.
+    pub dry_run: bool,
+    /// How registries are reached.
+    pub registry: ClientConfig,
+}
+
+/// What to do with the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockMode {
+    /// Write it.
+    Write,
+    /// Compare it with the lock that is there; write nothing.
+    Check,
+    /// Resolve this image only, keep everything else.
+    Update(String),
+}
+
+/// Why a lock cannot be made, beside what the parts of it say.
+#[derive(Debug, thiserror::Error)]
+enum LockVerbError {
+    #[error("the manifest has no image `{name}`")]
+    NoSuchImage { name: String, known: Vec<String> },
+}
+
+impl Failure for LockVerbError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::NotFound
+    }
+
+    fn help(&self) -> Option<String> {
+        let Self::NoSuchImage { name, known } = self;
+        Some(yaml::suggestion(name, known))
+    }
+}
+
+/// What was locked, or what moved.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LockReport {
+    manifest: Utf8PathBuf,
+    lock: Utf8PathBuf,
+    name: String,
+    version: semver::Version,
+    outcome: LockOutcome,
+    images: Vec<ImageSummary>,
+    charts: usize,
+    migrations: usize,
+    binaries: usize,
+    /// Bytes of all distinct blobs that a build will fetch.
+    fetch_bytes: u64,
+    changes: Vec<Change>,
+    policy: Evaluation,
+}
+
+/// What became of the lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum LockOutcome {
+    /// It was written.
+    Written,
+    /// It says already what is the case.
+    Unchanged,
+    /// It would be written, were this no dry run.
+    WouldBeWritten,
+    /// Nothing was written: what is the case differs from what it says.
+    Drifted,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageSummary {
+    name: String,
+    reference: Reference,
+    /// Digest of the index or manifest; absent for an image that the packager makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    /// What the bundle carries.
+    platforms: Vec<Platform>,
+    /// What it leaves out.
+    platforms_left_out: Vec<Platform>,
+    /// What was chosen and the image does not have.
+    platforms_missing: Vec<Platform>,
+    attestations: usize,
+    /// Bytes of the distinct blobs that the bundle carries.
+    bytes: u64,
+}
+
+impl Report for LockReport {
+    const VERB: &'static str = "lock";
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (self.outcome == LockOutcome::Drifted).then_some(FailureKind::Drift)
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let lock = &self.lock;
+        let _ = match self.outcome {
+            LockOutcome::Written => writeln!(text, "locked {} {} in {lock}", self.name, self.version),
+            LockOutcome::Unchanged => writeln!(text, "{lock} is up to date"),
+            LockOutcome::WouldBeWritten => writeln!(text, "{lock} would be written"),
+            LockOutcome::Drifted => writeln!(text, "{lock} is out of date; nothing was written"),
+        };
+        for image in &self.images {
+            let digest = image.digest.map_or_else(|| "made by the packager".to_owned(), |digest| digest.to_string());
+            let _ = writeln!(text, "image       {}  {digest}", image.reference);
+            let _ = writeln!(text, "            {}, {} attestations, {} bytes", listed(&image.platforms), image.attestations, image.bytes);
+            if !image.platforms_left_out.is_empty() {
+                let _ = writeln!(text, "            left out: {}", listed(&image.platforms_left_out));
+            }
+            if !image.platforms_missing.is_empty() {
+                let _ = writeln!(text, "            it has no {}", listed(&image.platforms_missing));
+            }
+        }
+        let Self { charts, migrations, binaries, fetch_bytes, .. } = self;
+        let _ = writeln!(text, "also        {charts} charts, {migrations} migrations, {binaries} programs; {fetch_bytes} bytes to fetch");
+        for change in &self.changes {
+            let _ = writeln!(text, "changed     {change}");
+        }
+        for waived in self.policy.waived() {
+            let _ = writeln!(text, "waived      {waived}");
+        }
+        text
+    }
+}
+
+fn listed(platforms: &[Platform]) -> String {
+    if platforms.is_empty() {
+        return "no platform".to_owned();
+    }
+    platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Resolves a manifest and writes or checks its lock.
+///
+/// # Errors
+/// When the manifest has mistakes, the policy denies something, anything cannot be resolved, or the lock cannot be
+/// written. Drift is no error but the verdict of the report.
+pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
+    let project = options.project.load(Programs::Required)?;
+    let path = project.lock_path();
+    // What the policy denies is not even asked for.
+    manifest::judge(&project, None)?.into_result()?;
+    let old = match options.mode {
+        // A lock that cannot be read is about to be replaced.
+        LockMode::Write => Lock::read(&path).ok(),
+        LockMode::Check | LockMode::Update(_) => Some(Lock::read(&path)?),
+    };
+    let client = Client::new(options.registry.clone())?;
+    progress.begin("Locking", 0);
+    let new = match (&options.mode, &old) {
+        (LockMode::Update(name), Some(old)) => {
+            let image = project.manifest().image(name).ok_or_else(|| no_such_image(name, &project))?;
+            block_on(manifest::resolve_one(&project, image, old, &client))
+        }
+        _ => block_on(manifest::resolve(&project, &client, progress)),
+    };
+    progress.end();
+    let new = new?;
+    let evaluation = manifest::judge(&project, Some(&new))?;
+    // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
+    let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
+    let changes = old.as_ref().map(|old| old.changes(&new)).unwrap_or_default();
+    let outcome = if options.mode == LockMode::Check && !changes.is_empty() { LockOutcome::Drifted } else { write(&new, &path, options)? };
+    Ok(report(&project, path, &new, outcome, changes, policy))
+}
+
+fn no_such_image(name: &str, project: &Project) -> LockVerbError {
+    let known = project.manifest().images.iter().map(|image| image.name.clone()).collect();
+    LockVerbError::NoSuchImage { name: name.to_owned(), known }
+}
+
+/// Writes the lock unless its text is there already, byte for byte.
+fn write(lock: &Lock, path: &camino::Utf8Path, options: &LockOptions) -> Result<LockOutcome, CommandError> {
+    let text = lock.to_text()?;
+    if fsx::read(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes()) || options.mode == LockMode::Check {
+        return Ok(LockOutcome::Unchanged);
+    }
+    if options.dry_run {
+        return Ok(LockOutcome::WouldBeWritten);
+    }
+    lock.write(path)?;
+    Ok(LockOutcome::Written)
+}
+
+fn report(project: &Project, path: Utf8PathBuf, lock: &Lock, outcome: LockOutcome, changes: Vec<Change>, policy: Evaluation) -> LockReport {
+    let pulled = lock.images.iter().filter_map(|image| match &image.content {
+        LockedContent::Registry(pulled) => Some(pulled),
+        LockedContent::Build(_) => None,
+    });
+    LockReport {
+        manifest: project.manifest_path().to_owned(),
+        lock: path,
+        name: lock.bundle.name.clone(),
+        version: lock.bundle.version.clone(),
+        outcome,
+        images: lock.images.iter().map(|image| summary(image, &lock.platforms)).collect(),
+        charts: lock.charts.len(),
+        migrations: lock.migrations.as_ref().map_or(0, |migrations| migrations.files.len()),
+        binaries: lock.binaries.len(),
+        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)),
+        changes,
+        policy,
+    }
+}
+
+fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
+    let (name, reference) = (image.name.clone(), image.reference.clone());
+    let missing = |has: &dyn Fn(&Platform) -> bool| match chosen {
+        Platforms::All => Vec::new(),
+        Platforms::Only(wanted) => wanted.iter().filter(|wanted| !has(wanted)).cloned().collect(),
+    };
+    match &image.content {
+        LockedContent::Registry(pulled) => {
+            let platforms = |carried: bool| {
+                let entries = pulled.manifests.iter().filter(move |entry| entry.carried == carried);
+                entries.filter_map(|entry| entry.platform.clone()).collect::<Vec<_>>()
+            };
+            let carried = platforms(true);
+            ImageSummary {
+                name,
+                reference,
+                digest: Some(pulled.root.digest),
+                platforms_left_out: platforms(false),
+                platforms_missing: missing(&|wanted| carried.iter().any(|platform| platform.matches(wanted))),
+                platforms: carried,
+                attestations: pulled.attestations.iter().filter(|attestation| attestation.carried).count(),
+                bytes: distinct_bytes(pulled.carried_blobs()),
+            }
+        }
+        LockedContent::Build(built) => ImageSummary {
+            name,
+            reference,
+            digest: None,
+            platforms: built.binaries.iter().map(|binary| binary.platform.clone()).collect(),
+            platforms_left_out: Vec::new(),
+            platforms_missing: missing(&|wanted| built.binaries.iter().any(|binary| binary.platform.matches(wanted))),
+            attestations: 0,
+            bytes: built.binaries.iter().map(|binary| binary.size).sum(),
+        },
+    }
+}
+
+fn distinct_bytes<'a>(blobs: impl Iterator<Item = &'a Blob>) -> u64 {
+    let mut seen = BTreeSet::new();
+    blobs.filter(|blob| seen.insert(blob.digest)).map(|blob| blob.size).sum()
+}

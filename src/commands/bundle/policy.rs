@@ -1,0 +1,91 @@
+//! `policy`: what the policy decides about a manifest and its lock, and why.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::project::ProjectOptions;
+use crate::{
+    commands::{CommandError, Report},
+    failure::{Failure as _, FailureKind},
+    manifest::{self, Lock, LockError, Programs},
+    oci::Digest,
+    policy::{Evaluation, Verdict},
+};
+
+/// What to judge.
+#[derive(Debug, Clone)]
+pub struct PolicyOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// Whether to say too what is allowed, and why.
+    pub with_allowed: bool,
+}
+
+/// Every decision.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyReport {
+    manifest: Utf8PathBuf,
+    /// The lock that was judged; absent when there is none yet.
+    lock: Option<Utf8PathBuf>,
+    /// Digest of the policy file.
+    policy: Digest,
+    allowed: usize,
+    waived: usize,
+    denied: usize,
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    #[serde(skip)]
+    with_allowed: bool,
+}
+
+impl Report for PolicyReport {
+    const VERB: &'static str = "policy";
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (self.denied > 0).then_some(FailureKind::Policy)
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for decision in &self.evaluation.decisions {
+            let _ = match decision.verdict {
+                Verdict::Allowed if self.with_allowed => writeln!(text, "allowed  {decision}"),
+                Verdict::Allowed => Ok(()),
+                Verdict::Waived => writeln!(text, "waived   {decision}"),
+                Verdict::Denied => writeln!(text, "denied   {decision}\n         waiver: {}", decision.waiver_hint()),
+            };
+        }
+        let Self { allowed, waived, denied, .. } = self;
+        let _ = writeln!(text, "{allowed} allowed, {waived} waived, {denied} denied");
+        text
+    }
+}
+
+/// Judges a manifest, and its lock if there is one.
+///
+/// # Errors
+/// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the verdict of the
+/// report.
+pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
+    let project = options.project.load(Programs::NotNeeded)?;
+    let lock_path = project.lock_path();
+    let lock = match Lock::read(&lock_path) {
+        Ok(lock) => Some(lock),
+        Err(LockError::File(error)) if error.kind() == FailureKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let evaluation = manifest::judge(&project, lock.as_ref())?;
+    let count = |verdict| evaluation.decisions.iter().filter(|decision| decision.verdict == verdict).count();
+    Ok(PolicyReport {
+        manifest: project.manifest_path().to_owned(),
+        lock: lock.map(|_| lock_path),
+        policy: project.policy().digest,
+        allowed: count(Verdict::Allowed),
+        waived: count(Verdict::Waived),
+        denied: count(Verdict::Denied),
+        evaluation,
+        with_allowed: options.with_allowed,
+    })
+}
