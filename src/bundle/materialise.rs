@@ -167,6 +167,11 @@ impl Plan {
         self.layout.total_bytes()
     }
 
+    /// How many entries the archive has.
+    pub fn entries(&self) -> usize {
+        self.contents.len()
+    }
+
     /// The bundle digest.
     pub const fn digest(&self) -> Digest {
         self.digest

@@ -8,6 +8,7 @@ mod archive;
 mod closure;
 mod compose;
 mod context;
+mod gather;
 mod head;
 mod index;
 mod journal;
@@ -25,6 +26,7 @@ pub use compose::{
     ProfileIngredient,
 };
 pub use context::{BuiltDigests, context, values_path};
+pub use gather::{ComponentChoice, GatherError, StaleLock, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,

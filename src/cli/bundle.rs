@@ -1,5 +1,6 @@
 //! The command line of `rune-bundle`.
 
+mod building;
 mod planning;
 mod reading;
 mod trust;
@@ -8,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use super::{GlobalArgs, documents};
-use crate::commands::bundle::{inspect, lock, policy, unpack, verify};
+use super::{GlobalArgs, documents, passphrase};
+use crate::commands::bundle::{build, inspect, lock, policy, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ pub struct RuneBundle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Make one signed file of everything that the manifest names
+    Build(building::Build),
     /// Pin what a manifest names: references become digests, files become checksums
     Lock(planning::Lock),
     /// Explain what the policy decides about a manifest and its lock
@@ -46,6 +49,7 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Lock(verb) => printer.finish(lock::run(&verb.into(), progress.as_ref())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
+        Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),

@@ -7,6 +7,7 @@ mod bundle;
 mod db;
 mod documents;
 mod output;
+mod passphrase;
 mod progress;
 mod registry_args;
 

@@ -68,7 +68,9 @@ fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
 pub(crate) fn packed() -> Context {
     Context {
         charts: vec![ChartContext { name: "rune".to_owned(), version: "0.2.0".to_owned(), file: "charts/rune-0.2.0.tgz".to_owned() }],
-        profiles: ["airgap", "cnpg"].map(|name| ProfileContext { name: name.to_owned(), files: vec![format!("values/{name}.yaml")] }).to_vec(),
+        profiles: ["airgap", "cnpg"]
+            .map(|name| ProfileContext { name: name.to_owned(), files: vec![format!("values/{name}.yaml")] })
+            .to_vec(),
         binaries: vec![BinaryContext {
             name: "rune-db".to_owned(),
             platform: "linux/amd64".to_owned(),

@@ -11,10 +11,13 @@
 )]
 
 mod architecture;
+mod build_resume;
+mod build_verb;
 mod chart_render;
 mod chart_support;
 mod hostile_bundle;
 mod manifest_mistakes;
 mod policy_decisions;
+mod project;
 mod registry_fetch;
 mod small_bundle;

@@ -1,6 +1,8 @@
 //! The verbs of `rune-bundle`.
 
+pub mod build;
 pub mod inspect;
+mod keys;
 pub mod lock;
 mod open;
 pub mod policy;
@@ -8,6 +10,8 @@ mod project;
 pub mod unpack;
 pub mod verify;
 
+pub use crate::bundle::ComponentChoice;
+pub use build::BuildOptions;
 pub use inspect::InspectOptions;
 pub use lock::{LockMode, LockOptions};
 pub use open::BundleOptions;

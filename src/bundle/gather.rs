@@ -1,0 +1,311 @@
+//! From a project and its lock to the ingredients of a bundle: reads the project's files, renders the charts and
+//! values with the locked digests, makes the images that the packager makes.
+//!
+//! Everything read here is held against the lock: a program or migration that is not the locked one is drift.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    BinaryIngredient, BuiltDigests, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, NotStatic,
+    PolicyRecord, ProfileIngredient, check_static_program, context,
+    context::{binary_path, values_path},
+    rune_db_image,
+};
+use crate::{
+    chart::{self, ChartContext, ChartError, ChartTree, Package, Renderer},
+    failure::{Failure, FailureKind},
+    fsx::{self, PathError},
+    manifest::{self, BundleManifest, Chart, Lock, LockedContent, Project},
+    oci::{Digest, Platform, Sha256},
+};
+
+/// The largest program or packed chart that is read, in bytes.
+const MAX_PROGRAM_BYTES: u64 = 256 << 20;
+
+/// The largest migration or values file that is read, in bytes.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
+
+/// How much of a carried file is hashed at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The template of what the admin on the far side reads first.
+const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
+
+/// Why a project and its lock do not make a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The lock was made for another manifest.
+    #[error("the lock does not fit the manifest: {0}")]
+    StaleLock(StaleLock),
+    /// A file is not the one that was locked.
+    #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
+    Drift {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The digest in the lock.
+        expected: Digest,
+        /// The digest of the file.
+        actual: Digest,
+    },
+    /// A program cannot run in an image made from scratch.
+    #[error("`{path}` cannot run in the image of {platform}")]
+    NotStatic {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The platform of the image.
+        platform: Platform,
+        /// Why not.
+        source: NotStatic,
+    },
+    /// A component was named that the manifest does not have.
+    #[error("the manifest has no component `{name}`; it has {known}")]
+    UnknownComponent {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A chart or template is wrong.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// The image of the packager cannot be made.
+    #[error(transparent)]
+    Image(#[from] crate::oci::ImageBuilderError),
+}
+
+/// In what a lock does not fit its manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum StaleLock {
+    /// Name or version.
+    #[error("it is for {0}")]
+    Identity(String),
+    /// An image is new, or its reference changed.
+    #[error("the image `{0}` is not locked as the manifest has it")]
+    Image(String),
+    /// An image is locked that the manifest does not have.
+    #[error("the image `{0}` is locked, and not in the manifest")]
+    LeftOver(String),
+    /// The chosen platforms changed.
+    #[error("the manifest chooses other platforms")]
+    Platforms,
+    /// A program is new or gone.
+    #[error("the program `{0}` is not locked as the manifest has it")]
+    Binary(String),
+    /// The migrations are new or gone.
+    #[error("the migrations are not locked as the manifest has them")]
+    Migrations,
+}
+
+impl Failure for GatherError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::StaleLock(_) | Self::NotStatic { .. } => FailureKind::Input,
+            Self::Drift { .. } => FailureKind::Drift,
+            Self::UnknownComponent { .. } => FailureKind::Usage,
+            Self::Path(error) => error.kind(),
+            Self::Chart(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::StaleLock(_) => Some("run `rune-bundle lock` again and look at what it changed".to_owned()),
+            Self::Drift { .. } => Some("restore the file, or run `rune-bundle lock` again if the change is meant".to_owned()),
+            Self::NotStatic { .. } => Some("build it with `make release`, which links statically".to_owned()),
+            Self::UnknownComponent { .. } => None,
+            Self::Path(error) => error.help(),
+            Self::Chart(error) => error.help(),
+            Self::Image(error) => error.help(),
+        }
+    }
+}
+
+/// Which components a bundle has beyond or without what the manifest says.
+#[derive(Debug, Clone, Default)]
+pub struct ComponentChoice {
+    /// Components to carry although they are off by default.
+    pub with: Vec<String>,
+    /// Components to leave out.
+    pub without: Vec<String>,
+}
+
+/// Gathers the ingredients of a bundle.
+///
+/// # Errors
+/// When the lock does not fit, a file changed since it was locked, or a template, chart or program is wrong.
+pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: PolicyRecord) -> Result<Ingredients, GatherError> {
+    let manifest = project.manifest();
+    check_fit(manifest, lock).map_err(GatherError::StaleLock)?;
+    let left_out = left_out(manifest, choice)?;
+    let migrations = migrations(project, lock)?;
+    let (images, built) = images(project, lock, &left_out, migrations.as_ref())?;
+    let mut context = context(manifest, Some(lock), &built);
+    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let charts = manifest.charts.iter().map(|chart| pack(project, chart, &renderer, &context)).collect::<Result<Vec<_>, _>>()?;
+    context.charts = charts.iter().map(chart_context).collect();
+    let profiles = manifest.profiles.iter().map(|profile| {
+        let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, &renderer, &context)?)));
+        Ok(ProfileIngredient { name: profile.name.clone(), values: values.collect::<Result<_, GatherError>>()? })
+    });
+    let profiles = profiles.collect::<Result<_, GatherError>>()?;
+    let binaries = manifest.binaries.iter().map(|binary| {
+        let manifest::BinarySource::Path(path) = &binary.source;
+        let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
+        let expected = locked.ok_or_else(|| GatherError::StaleLock(StaleLock::Binary(binary_path(binary))))?.digest;
+        let bytes = locked_file(project, path, expected, MAX_PROGRAM_BYTES)?.into();
+        Ok(BinaryIngredient { name: binary.name.clone(), platform: binary.platform.clone(), bytes })
+    });
+    let binaries = binaries.collect::<Result<_, GatherError>>()?;
+    let files = manifest.files.iter().map(|file| extra_file(project, file)).collect::<Result<_, _>>()?;
+    Ok(Ingredients {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        predecessor: manifest.predecessor,
+        images,
+        charts,
+        profiles,
+        migrations,
+        binaries,
+        files,
+        install: renderer.render(INSTALL_TEMPLATE, &context)?,
+        policy,
+    })
+}
+
+/// Whether a lock was made for a manifest as it stands now.
+fn check_fit(manifest: &BundleManifest, lock: &Lock) -> Result<(), StaleLock> {
+    if (&lock.bundle.name, &lock.bundle.version) != (&manifest.name, &manifest.version) {
+        return Err(StaleLock::Identity(format!("{} {}", lock.bundle.name, lock.bundle.version)));
+    }
+    if lock.platforms != manifest.platforms {
+        return Err(StaleLock::Platforms);
+    }
+    for image in &manifest.images {
+        let is_same = |locked: &manifest::LockedImage| {
+            let is_built = matches!(locked.content, LockedContent::Build(_));
+            locked.reference == *image.reference()
+                && locked.component == image.component
+                && locked.license == image.license
+                && is_built == matches!(image.source, manifest::ImageSource::Build(_))
+        };
+        if !lock.image(&image.name).is_some_and(is_same) {
+            return Err(StaleLock::Image(image.name.clone()));
+        }
+    }
+    if let Some(left_over) = lock.images.iter().find(|image| manifest.image(&image.name).is_none()) {
+        return Err(StaleLock::LeftOver(left_over.name.clone()));
+    }
+    if lock.migrations.as_ref().map(|migrations| &migrations.path) != manifest.migrations.as_ref() {
+        return Err(StaleLock::Migrations);
+    }
+    Ok(())
+}
+
+fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
+    for name in choice.with.iter().chain(&choice.without) {
+        if !manifest.components.contains_key(name) {
+            let known = manifest.components.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(GatherError::UnknownComponent {
+                name: name.clone(),
+                known: if known.is_empty() { "none".to_owned() } else { known },
+            });
+        }
+    }
+    let is_left_out = |name: &String, default: bool| choice.without.contains(name) || (!default && !choice.with.contains(name));
+    let components = manifest.components.iter().filter(|(name, component)| is_left_out(name, component.default));
+    Ok(components.map(|(name, _)| name.clone()).collect())
+}
+
+fn migrations(project: &Project, lock: &Lock) -> Result<Option<MigrationsIngredient>, GatherError> {
+    let Some(locked) = &lock.migrations else { return Ok(None) };
+    let files = locked.files.iter().map(|file| {
+        let bytes = locked_file(project, &locked.path.join(&file.file), file.digest, MAX_TEXT_BYTES)?;
+        Ok((file.version, file.file.clone(), bytes))
+    });
+    let files: Vec<_> = files.collect::<Result<_, GatherError>>()?;
+    Ok(Some(MigrationsIngredient { schema_version: locked.schema_version, files }))
+}
+
+fn images(
+    project: &Project,
+    lock: &Lock,
+    left_out: &BTreeSet<String>,
+    migrations: Option<&MigrationsIngredient>,
+) -> Result<(Vec<ImageIngredient>, BuiltDigests), GatherError> {
+    let mut built = BuiltDigests::new();
+    let mut images = Vec::new();
+    for image in &lock.images {
+        let source = match &image.content {
+            LockedContent::Registry(pulled) => ImageSource::Registry(pulled.clone()),
+            LockedContent::Build(recipe) => {
+                let programs = recipe.binaries.iter().map(|binary| {
+                    let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
+                    let refused = |source| GatherError::NotStatic { path: binary.path.clone(), platform: binary.platform.clone(), source };
+                    check_static_program(&bytes, &binary.platform).map_err(refused)?;
+                    Ok((binary.platform.clone(), bytes))
+                });
+                let programs = programs.collect::<Result<Vec<_>, GatherError>>()?;
+                let files = migrations.map_or(&[][..], |migrations| &migrations.files);
+                let made = rune_db_image(programs, files.iter().map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())))?;
+                built.insert(image.name.clone(), (made.target.digest, made.manifests.clone()));
+                ImageSource::Built { target: made.target, manifests: made.manifests, blobs: made.blobs }
+            }
+        };
+        if !image.component.as_ref().is_some_and(|component| left_out.contains(component)) {
+            let (name, reference) = (image.name.clone(), image.reference.clone());
+            let (component, license) = (image.component.clone(), image.license.clone());
+            images.push(ImageIngredient { name, reference, component, license, source });
+        }
+    }
+    Ok((images, built))
+}
+
+fn pack(project: &Project, source: &Chart, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {
+    match source {
+        Chart::Directory(path) => {
+            let mut tree = ChartTree::read(&project.path(path))?;
+            for (file, text) in chart::render_below(renderer, path, context)? {
+                let inside = file.strip_prefix(path).map(Utf8Path::to_owned).unwrap_or(file);
+                tree.insert(inside, text);
+            }
+            Ok(chart::package(path.as_str(), &tree)?)
+        }
+        Chart::Archive(path) => Ok(chart::read_package(&project.path(path))?),
+    }
+}
+
+fn chart_context(package: &Package) -> ChartContext {
+    let (name, version) = (package.metadata.name.clone(), package.metadata.version.to_string());
+    let file = format!("charts/{name}-{version}.tgz");
+    ChartContext { name, version, file }
+}
+
+fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {
+    if path.as_str().ends_with(".j2") {
+        return Ok(renderer.render(path.as_str(), context)?);
+    }
+    Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)
+}
+
+fn extra_file(project: &Project, file: &manifest::ExtraFile) -> Result<FileIngredient, GatherError> {
+    let source = project.path(&file.source);
+    let size = fsx::file_size(&source)?;
+    let mut hasher = Sha256::new();
+    fsx::for_each_chunk(&source, size, CHUNK_BYTES, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    Ok(FileIngredient { path: file.path.to_string(), source, size, digest: hasher.finish() })
+}
+
+fn locked_file(project: &Project, path: &Utf8Path, expected: Digest, max_bytes: u64) -> Result<Vec<u8>, GatherError> {
+    let bytes = fsx::read(&project.path(path), max_bytes)?;
+    let actual = Digest::of(&bytes);
+    if actual == expected { Ok(bytes) } else { Err(GatherError::Drift { path: path.to_owned(), expected, actual }) }
+}

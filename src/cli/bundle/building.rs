@@ -1,0 +1,51 @@
+//! The verb that makes a bundle: `build`.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use super::planning::ProjectArgs;
+use crate::{
+    cli::registry_args::RegistryArgs,
+    commands::bundle::{BuildOptions, ComponentChoice},
+};
+
+/// Makes one signed file of everything that the manifest names.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// The file to write; NAME-VERSION.bundle.tar unless given
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<Utf8PathBuf>,
+    /// Private key to sign with; may be repeated. The passphrase comes from COSIGN_PASSWORD or is asked for
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<Utf8PathBuf>,
+    /// Component to leave out; may be repeated
+    #[arg(long, value_name = "COMPONENT")]
+    without: Vec<String>,
+    /// Component to carry although it is off by default; may be repeated
+    #[arg(long, value_name = "COMPONENT")]
+    with: Vec<String>,
+    /// How many downloads at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    downloads: u16,
+    /// Check everything, say what would be fetched and written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl From<Build> for BuildOptions {
+    fn from(args: Build) -> Self {
+        Self {
+            project: args.project.into(),
+            output: args.output,
+            keys: args.keys,
+            components: ComponentChoice { with: args.with, without: args.without },
+            downloads: usize::from(args.downloads),
+            is_dry_run: args.dry_run,
+            registry: args.registry.into_online_config(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `build`: from a manifest and its lock to one signed file.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{keys::load_private_key, project::ProjectOptions};
+use crate::{
+    bundle::{self, ComponentChoice, PolicyRecord, Transferred},
+    commands::{CommandError, Report, block_on},
+    manifest::{self, Lock, Programs},
+    oci::Digest,
+    progress::Progress,
+    registry::{Client, ClientConfig},
+    secret::Secret,
+};
+
+/// What to build, and how.
+#[derive(Debug)]
+pub struct BuildOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
+    pub output: Option<Utf8PathBuf>,
+    /// Files with private keys; the first signs slot 0, and so on.
+    pub keys: Vec<Utf8PathBuf>,
+    /// Components to carry or leave out.
+    pub components: ComponentChoice,
+    /// How many downloads at once.
+    pub downloads: usize,
+    /// Only check and say what would be done.
+    pub is_dry_run: bool,
+    /// How registries are reached.
+    pub registry: ClientConfig,
+}
+
+/// What was built.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildReport {
+    output: Utf8PathBuf,
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    bytes: u64,
+    entries: usize,
+    images: Vec<BuiltImage>,
+    signatures: Vec<String>,
+    waived: Vec<String>,
+    /// What is to be fetched, or was.
+    remote_blobs: u64,
+    remote_bytes: u64,
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transferred: Option<Transferred>,
+}
+
+/// An image in the bundle.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuiltImage {
+    reference: String,
+    digest: Digest,
+    platforms: usize,
+    platforms_left_out: usize,
+}
+
+impl Report for BuildReport {
+    const VERB: &'static str = "build";
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let Self { output, name, version, bytes, entries, .. } = self;
+        let mut text = match &self.transferred {
+            None => {
+                let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
+                format!(
+                    "would write {name} {version} to `{output}`: {entries} entries, {bytes} bytes, {fetched} of them in {blobs} blobs from registries\n"
+                )
+            }
+            Some(transferred) => {
+                let mut text = format!("wrote {name} {version} to `{output}`: {entries} entries, {bytes} bytes\n");
+                let Transferred { fetched_blobs, fetched_bytes, kept_blobs } = transferred;
+                let _ = writeln!(
+                    text,
+                    "fetched        {fetched_blobs} blobs, {fetched_bytes} bytes; {kept_blobs} blobs were there from an earlier run"
+                );
+                text
+            }
+        };
+        let _ = writeln!(text, "bundle digest  {}", self.digest);
+        for image in &self.images {
+            let _ = writeln!(text, "image          {}@{}", image.reference, image.digest);
+            if image.platforms_left_out > 0 {
+                let _ = writeln!(text, "               {} platforms carried, {} left out", image.platforms, image.platforms_left_out);
+            }
+        }
+        for key in &self.signatures {
+            let _ = writeln!(text, "signed by      {key}");
+        }
+        if self.signatures.is_empty() {
+            text.push_str("NOT SIGNED: give --key to sign; the far side refuses an unsigned bundle unless it knows its digest\n");
+        }
+        for waived in &self.waived {
+            let _ = writeln!(text, "waived         {waived}");
+        }
+        text.push_str("note: that no chart needs an image that is not inside was not checked\n");
+        text
+    }
+}
+
+/// Builds a bundle. Everything that can be wrong without the network is found before the first byte is fetched.
+///
+/// # Errors
+/// When the manifest, lock, policy, a key or a file is not right, the destination cannot receive the bundle, or a
+/// registry does not deliver what was locked. Nothing stands under the final name then.
+pub fn run(
+    options: BuildOptions,
+    passphrase: impl Fn() -> Result<Secret, CommandError>,
+    progress: &Arc<dyn Progress>,
+) -> Result<BuildReport, CommandError> {
+    let project = options.project.load(Programs::Required)?;
+    let lock = Lock::read(&project.lock_path())?;
+    let evaluation = manifest::judge(&project, Some(&lock))?.into_result()?;
+    let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
+    let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
+    let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
+    let draft = bundle::gather(&project, &lock, &options.components, policy)?.compose()?;
+    let images = draft.index().images.iter().map(|image| {
+        let runnable = image.manifests.iter().filter(|manifest| manifest.role == bundle::Role::Image);
+        let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
+        let (reference, digest) = (image.reference.to_string(), image.target.digest);
+        BuiltImage { reference, digest, platforms: carried.len(), platforms_left_out: left_out.len() }
+    });
+    let images = images.collect();
+    let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
+    let plan = draft.sign(&keys)?;
+    let output = options.output.unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
+    bundle::check_output(&plan, &output)?;
+    let transferred = if options.is_dry_run {
+        None
+    } else {
+        let client = Client::new(options.registry)?;
+        Some(block_on(bundle::materialise(&plan, &client, &output, options.downloads, progress))?)
+    };
+    let (remote_blobs, remote_bytes) = plan.remote();
+    Ok(BuildReport {
+        output,
+        name,
+        version,
+        digest: plan.digest(),
+        bytes: plan.total_bytes(),
+        entries: plan.entries(),
+        images,
+        signatures: keys.iter().map(|key| key.public_key().key_id()).collect(),
+        waived,
+        remote_blobs,
+        remote_bytes,
+        dry_run: options.is_dry_run,
+        transferred,
+    })
+}
