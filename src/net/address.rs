@@ -94,10 +94,13 @@ impl Reach {
     pub fn allows(self, target: AddressClass) -> bool {
         match (self, target) {
             (Self::Anywhere, _) => true,
-            (_, AddressClass::Reserved) => false,
-            (Self::Only(class), target) => class == target,
-            (Self::From(_), AddressClass::Public) | (Self::From(AddressClass::Loopback), AddressClass::Private) => true,
-            (Self::From(class), target) => class == target,
+            (Self::From(_) | Self::Only(_), AddressClass::Reserved) => false,
+            (Self::From(class), target)
+                if target == AddressClass::Public || (class, target) == (AddressClass::Loopback, AddressClass::Private) =>
+            {
+                true
+            }
+            (Self::From(class) | Self::Only(class), target) => class == target,
         }
     }
 }

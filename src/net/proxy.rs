@@ -41,7 +41,7 @@ impl Failure for ProxyError {
 /// The settings in use.
 #[derive(Debug)]
 pub(super) struct Proxies {
-    proxies: Vec<reqwest::Proxy>,
+    rules: Vec<reqwest::Proxy>,
     matcher: Matcher,
     hosts: Vec<String>,
 }
@@ -50,7 +50,7 @@ impl Proxies {
     pub(super) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
         let none_for = format!("localhost,127.0.0.0/8,::1,{}", settings.none_for.as_deref().unwrap_or_default());
         let mut matcher = Matcher::builder().no(none_for.clone());
-        let mut proxies = Vec::new();
+        let mut rules = Vec::new();
         let mut hosts = Vec::new();
         for (scheme, url) in [("https", &settings.https), ("http", &settings.http)] {
             let Some(url) = url else { continue };
@@ -58,13 +58,13 @@ impl Proxies {
             let wrong = |_| ProxyError { scheme };
             let make = if is_https { reqwest::Proxy::https } else { reqwest::Proxy::http };
             let proxy = make(url.expose()).map_err(wrong)?;
-            proxies.push(proxy.no_proxy(reqwest::NoProxy::from_string(&none_for)));
+            rules.push(proxy.no_proxy(reqwest::NoProxy::from_string(&none_for)));
             let text = url.expose().to_owned();
             matcher = if is_https { matcher.https(text) } else { matcher.http(text) };
             let with_scheme = if url.expose().contains("://") { url.expose().to_owned() } else { format!("http://{}", url.expose()) };
             hosts.extend(url::Url::parse(&with_scheme).ok().and_then(|url| url.host_str().map(str::to_owned)));
         }
-        Ok(Self { proxies, matcher: matcher.build(), hosts })
+        Ok(Self { rules, matcher: matcher.build(), hosts })
     }
 
     /// Whether a request for this URL goes through a proxy.
@@ -80,7 +80,7 @@ impl Proxies {
     pub(super) fn add_to(&self, mut builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         // Without this the library would look at the environment by itself.
         builder = builder.no_proxy();
-        self.proxies.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
+        self.rules.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
     }
 }
 

@@ -39,7 +39,7 @@ impl Client {
     /// # Errors
     /// When a file that the configuration names cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        Ok(Self { exchange: Arc::new(Exchange::new(&config)?) })
+        Ok(Self { exchange: Arc::new(Exchange::new(config)?) })
     }
 
     /// Fetches the manifest that a reference means: by its digest if it has one, else by its tag.

@@ -45,9 +45,9 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(config: &ClientConfig) -> Result<Self, RegistryError> {
+    pub(super) fn new(config: ClientConfig) -> Result<Self, RegistryError> {
         let credentials = CredentialStore::load(config.auth_file.as_ref(), config.run_credential_helpers)?;
-        Ok(Self { hosts: Hosts::new(config)?, retry: config.retry.clone(), credentials })
+        Ok(Self { hosts: Hosts::new(&config)?, retry: config.retry, credentials })
     }
 
     /// Asks one endpoint after the other, each as often as the policy has it, and reads an answer of at most

@@ -30,7 +30,7 @@ impl RetryPolicy {
     fn pause(&self, attempts: u32, asked: Option<Duration>, jitter: u8) -> Duration {
         let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
         let longest = self.base_delay.saturating_mul(doubled).min(self.max_delay);
-        let shortened = longest.saturating_sub(longest.saturating_mul(u32::from(jitter)) / 512);
+        let shortened = longest.saturating_sub(longest.mul_f64(f64::from(jitter) / 512.0));
         asked.map_or(shortened, |asked| asked.max(shortened).min(self.max_delay))
     }
 }
