@@ -3,6 +3,8 @@
 //! Three platforms, each with an attestation manifest under the platform `unknown/unknown`. The bytes
 //! depend on the [`Sample`] alone. It is not the software it may be named after, and says so in its labels and annotations.
 
+use std::{fs, path::Path};
+
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
@@ -131,6 +133,21 @@ impl Sample {
 }
 
 impl Image {
+    /// Writes the image as an OCI layout that foreign tools read, under the name `name`.
+    pub fn write_layout(&self, directory: &Path, name: &str) {
+        let blobs = directory.join("blobs/sha256");
+        fs::create_dir_all(&blobs).unwrap();
+        let documents = std::iter::once(&self.index).chain(&self.manifests).map(|document| &document.bytes);
+        for bytes in documents.chain(&self.blobs) {
+            fs::write(blobs.join(sha256(bytes).trim_start_matches("sha256:")), bytes).unwrap();
+        }
+        let mut root = self.index.descriptor();
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [root]});
+        fs::write(directory.join("index.json"), index.to_string()).unwrap();
+        fs::write(directory.join("oci-layout"), json!({"imageLayoutVersion": "1.0.0"}).to_string()).unwrap();
+    }
+
     /// The number of bytes of all distinct manifests and blobs.
     pub fn total_bytes(&self) -> u64 {
         let documents = std::iter::once(&self.index).chain(&self.manifests).map(|document| &document.bytes);

@@ -8,6 +8,7 @@ mod auth;
 mod fault;
 mod server;
 mod store;
+mod tls;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -23,12 +24,14 @@ pub use store::Request;
 
 use crate::sample::Image;
 use store::Store;
+use tls::Identity;
 
 /// A running registry.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
     state: Arc<State>,
+    ca_pem: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,7 +39,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct State {
     auth: Auth,
-    address: SocketAddr,
+    url: String,
     store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
     requests: Mutex<Vec<Request>>,
@@ -55,22 +58,41 @@ impl Registry {
 
     /// Starts an empty registry.
     pub fn start_with(auth: Auth) -> Self {
+        Self::start_server(auth, None)
+    }
+
+    /// Starts an empty registry that speaks TLS; [`Self::ca_pem`] is the authority that vouches for it.
+    pub fn start_tls(auth: Auth) -> Self {
+        Self::start_server(auth, Some(Identity::new()))
+    }
+
+    fn start_server(auth: Auth, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("the socket is ours");
         let address = listener.local_addr().expect("the socket is bound");
-        let state = Arc::new(State { auth, address, store: Mutex::default(), faults: Mutex::default(), requests: Mutex::default() });
+        let url = format!("{}://{address}", if identity.is_some() { "https" } else { "http" });
+        let state = Arc::new(State { auth, url, store: Mutex::default(), faults: Mutex::default(), requests: Mutex::default() });
+        let ca_pem = identity.as_ref().map(|identity| identity.ca_pem.clone());
         let (stop, stopped) = oneshot::channel();
         let server = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
             runtime.block_on(async {
                 tokio::select! {
-                    () = server::serve(listener, server) => {}
+                    () = server::serve(listener, identity, server) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, state, stop: Some(stop), thread: Some(thread) }
+        Self { address, state, ca_pem, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The certificate of the authority that vouches for the server, in PEM form.
+    ///
+    /// # Panics
+    /// When the registry does not speak TLS.
+    pub fn ca_pem(&self) -> &str {
+        self.ca_pem.as_deref().expect("the registry was started with TLS")
     }
 
     /// Host and port, as they stand in a reference.
@@ -84,8 +106,8 @@ impl Registry {
     }
 
     /// The base URL, `http://127.0.0.1:<port>`.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub fn url(&self) -> &str {
+        &self.state.url
     }
 
     /// Stores a blob in a repository and gives its digest.

@@ -10,8 +10,9 @@ use axum::{
     serve::ListenerExt as _,
 };
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
-use super::{Fault, Request, State, auth::parameters, locked};
+use super::{Fault, Identity, Request, State, auth::parameters, locked};
 
 /// An answer before a fault changes it.
 struct Answer {
@@ -21,13 +22,16 @@ struct Answer {
 }
 
 /// Serves until the future is dropped.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
+pub(super) async fn serve(listener: TcpListener, identity: Option<Identity>, state: Arc<State>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
     let router = Router::new().fallback(answer).with_state(state);
-    axum::serve(listener, router).await.expect("the socket stays open");
+    let served = if let Some(identity) = identity {
+        axum::serve(identity.listen(listener), router).await
+    } else {
+        let without_delay = |stream: &mut TcpStream| drop(stream.set_nodelay(true));
+        axum::serve(listener.tap_io(without_delay), router).await
+    };
+    served.expect("the socket stays open");
 }
 
 async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -> Response<Body> {
@@ -94,7 +98,7 @@ impl State {
         let is_read = *method == Method::GET || *method == Method::HEAD;
         let repository = ["/manifests/", "/blobs/", "/tags/list"].iter().find_map(|part| rest.split_once(part)).map(|(name, _)| name);
         let scope = repository.map(|name| format!("repository:{name}:{}", if is_read { "pull" } else { "pull,push" })).unwrap_or_default();
-        if let Err(challenge) = self.auth.check(headers, &scope, &format!("http://{}", self.address)) {
+        if let Err(challenge) = self.auth.check(headers, &scope, &self.url) {
             return Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED").with("www-authenticate", &challenge);
         }
         if rest.is_empty() {
