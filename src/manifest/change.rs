@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Lock, LockedChartSource, LockedContent, LockedImage};
 use crate::{
     failure::{Failure, FailureKind},
-    oci::Platform,
+    oci::{Platform, Reference},
 };
 
 /// One difference: what it is about, and what it was and is.
@@ -15,6 +15,9 @@ use crate::{
 pub struct Change {
     /// What it is about: an image, a program, a migration.
     pub subject: String,
+    /// Its reference, when it is an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
     /// Which of its properties: `digest`, `version`.
     pub property: &'static str,
     /// What the lock says; nothing when the lock does not have it.
@@ -32,16 +35,25 @@ pub struct StaleLock {
 impl Lock {
     /// What is different in `new`, sorted by subject.
     pub fn changes(&self, new: &Self) -> Vec<Change> {
+        let images = self.images.iter().chain(&new.images);
+        let references: BTreeMap<String, &Reference> = images.map(|image| (subject_of(image), &image.reference)).collect();
         let (old, new) = (self.facts(), new.facts());
+        let change = |subject: &str, property, old: Option<&String>, new: Option<&String>| Change {
+            subject: subject.to_owned(),
+            reference: references.get(subject).map(|reference| Reference::clone(reference)),
+            property,
+            old: old.cloned(),
+            new: new.cloned(),
+        };
         let mut changes = Vec::new();
         for ((subject, property), value) in &old {
             let now = new.get(&(subject.clone(), *property));
             if now != Some(value) {
-                changes.push(Change { subject: subject.clone(), property, old: Some(value.clone()), new: now.cloned() });
+                changes.push(change(subject, property, Some(value), now));
             }
         }
         for ((subject, property), value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
-            changes.push(Change { subject: subject.clone(), property, old: None, new: Some(value.clone()) });
+            changes.push(change(subject, property, None, Some(value)));
         }
         changes.sort();
         changes
@@ -92,7 +104,7 @@ impl Facts {
     }
 
     fn image(&mut self, image: &LockedImage) {
-        let subject = format!("image `{}`", image.name);
+        let subject = subject_of(image);
         self.add(&subject, "reference", &image.reference);
         for (property, value) in [("component", &image.component), ("license", &image.license)] {
             if let Some(value) = value {
@@ -122,6 +134,10 @@ impl Facts {
     }
 }
 
+fn subject_of(image: &LockedImage) -> String {
+    format!("image `{}`", image.name)
+}
+
 fn platforms(lock: &Lock) -> String {
     match &lock.platforms {
         super::Platforms::All => "all".to_owned(),
@@ -135,7 +151,8 @@ fn text(platform: Option<&Platform>) -> String {
 
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, property, old, new } = self;
+        let Self { subject, reference, property, old, new } = self;
+        let subject = reference.as_ref().map_or_else(|| subject.clone(), |reference| format!("{subject} ({reference})"));
         match (old, new) {
             (Some(old), Some(new)) => write!(formatter, "{subject}: {property} was {old}, is {new}"),
             (Some(old), None) => write!(formatter, "{subject}: {property} was {old}, is gone"),

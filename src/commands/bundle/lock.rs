@@ -12,7 +12,7 @@ use crate::{
     fsx,
     manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
     oci::{Digest, Platform, Reference},
-    policy::Evaluation,
+    policy::{self, Evaluation},
     progress::Progress,
     registry::{Client, ClientConfig},
     yaml,
@@ -129,6 +129,13 @@ impl Report for LockReport {
             LockOutcome::WouldBeWritten => writeln!(text, "{lock} would be written"),
             LockOutcome::Drifted => writeln!(text, "{lock} is out of date; nothing was written"),
         };
+        for change in &self.changes {
+            let _ = writeln!(text, "changed     {change}");
+        }
+        if self.outcome == LockOutcome::Drifted {
+            text.push_str("look at what changed, then run `rune-bundle lock`\n");
+            return text;
+        }
         for image in &self.images {
             let digest = image.digest.map_or_else(|| "made by the packager".to_owned(), |digest| digest.to_string());
             let _ = writeln!(text, "image       {}  {digest}", image.reference);
@@ -142,9 +149,6 @@ impl Report for LockReport {
         }
         let Self { charts, migrations, binaries, fetch_bytes, .. } = self;
         let _ = writeln!(text, "also        {charts} charts, {migrations} migrations, {binaries} programs; {fetch_bytes} bytes to fetch");
-        for change in &self.changes {
-            let _ = writeln!(text, "changed     {change}");
-        }
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
@@ -168,7 +172,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();
     // What the policy denies is not even asked for.
-    manifest::judge(&project, None)?.into_result()?;
+    let subjects = manifest::subjects(project.manifest(), None);
+    policy::evaluate(project.policy(), &project.manifest().version, &subjects).into_result()?;
     let old = match options.mode {
         // A lock that cannot be read is about to be replaced.
         LockMode::Write => Lock::read(&path).ok(),

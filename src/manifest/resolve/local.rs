@@ -62,8 +62,9 @@ pub fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckErro
             }
             (ImageSource::Build(_), Some(LockedContent::Build(_))) => {}
             _ => {
-                let (subject, new) = (format!("image `{}`", image.name), Some(image.reference().to_string()));
-                changes.push(Change { subject, property: "reference", old: None, new });
+                let (subject, reference) = (format!("image `{}`", image.name), image.reference().clone());
+                let new = Some(reference.to_string());
+                changes.push(Change { subject, reference: Some(reference), property: "reference", old: None, new });
             }
         }
     }
