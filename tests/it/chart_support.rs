@@ -1,12 +1,23 @@
 //! What the chart tests share: the project's templates, a context as a manifest and a lock would give it, and the real Helm.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
-    chart::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, ProfileContext, Renderer, load_templates},
+    chart::{
+        BinaryContext, BundleContext, ChartContext, ChartTree, Context, ImageContext, Package, ProfileContext, Renderer, load_templates,
+        package, render_below,
+    },
     oci::{Digest, Reference},
+    yaml,
 };
+use serde_json::Value;
+use tempfile::TempDir;
 
 /// The images of the example manifest.
 const IMAGES: [(&str, &str, &str); 3] = [
@@ -87,4 +98,118 @@ pub(crate) fn write_all(root: &Path, files: &BTreeMap<Utf8PathBuf, String>) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
+}
+
+/// A program of the test equipment; `tools/env` knows where `tools/setup` put it.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    PathBuf::from(in_tools_env(&format!("command -v {name}")))
+}
+
+/// What a shell prints that knows where the test equipment is.
+pub(crate) fn in_tools_env(script: &str) -> String {
+    let output = Command::new("sh").arg("-c").arg(format!(". ./tools/env && {script}")).current_dir(project()).output().unwrap();
+    assert!(output.status.success(), "`{script}` found nothing: run tools/setup");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// One of the Helm versions that the charts must work with.
+#[derive(Debug)]
+pub(crate) struct Helm {
+    program: PathBuf,
+    home: TempDir,
+}
+
+impl Helm {
+    /// Helm 3 and Helm 4.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::new("helm3"), Self::new("helm4")]
+    }
+
+    /// One of them, by the name of its program.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { program: tool(name), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// Runs it with nothing of this machine's configuration.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env_clear().env("HOME", self.home.path()).env("KUBECONFIG", "/dev/null").current_dir(project());
+        command.output().unwrap()
+    }
+
+    /// Runs it, and returns what it prints, or its complaint.
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.run(arguments);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Renders a chart with values in YAML, as release `rune` in namespace `rune`.
+    pub(crate) fn template(&self, chart: &str, kubernetes: &str, values: &str) -> Result<Objects, String> {
+        let file = self.home.path().join("values.yaml");
+        fs::write(&file, values).unwrap();
+        let file = file.to_str().unwrap();
+        let arguments = ["template", "rune", chart, "--namespace", "rune", "--kube-version", kubernetes, "--values", file];
+        self.try_run(&arguments).map(|text| Objects::parse(&text))
+    }
+}
+
+/// The objects of a rendered chart.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Objects(pub(crate) Vec<Value>);
+
+impl Objects {
+    fn parse(text: &str) -> Self {
+        let documents = text.split("\n---\n").map(|document| document.trim_start_matches("---\n"));
+        Self(
+            documents
+                .map(|document| yaml::from_str::<Value>(Utf8Path::new("rendered"), &format!("{document}\n")).unwrap())
+                .filter(|object| !object.is_null())
+                .collect(),
+        )
+    }
+
+    /// The kinds and names, in byte order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.0.iter().map(|object| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The object of a kind and name.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> &Value {
+        let found = self.0.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no {kind} {name} in {:?}", self.names()))
+    }
+
+    /// The pod specifications of all workloads.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|object| &object["spec"]["template"]["spec"]).filter(|pod| !pod.is_null())
+    }
+
+    /// All containers of all workloads, init containers included.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &Value> {
+        self.pods().flat_map(|pod| ["initContainers", "containers"].map(|key| &pod[key])).filter_map(Value::as_array).flatten()
+    }
+}
+
+/// A value that must be a string.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
+}
+
+/// Decodes an entry of a Secret.
+pub(crate) fn decoded(secret: &Value, key: &str) -> String {
+    use base64ct::{Base64, Encoding as _};
+    String::from_utf8(Base64::decode_vec(text(&secret["data"][key])).unwrap()).unwrap()
+}
+
+/// The pinned charts, packed as a bundle carries them.
+pub(crate) fn pinned_package(context: &Context) -> Package {
+    let mut tree = ChartTree::read(&project().join("charts/rune")).unwrap();
+    for (path, text) in render_below(&renderer(), Utf8Path::new("charts/rune"), context).unwrap() {
+        tree.insert(path.strip_prefix("charts/rune").unwrap(), text);
+    }
+    package("charts/rune", &tree).unwrap()
 }

@@ -13,6 +13,9 @@
 mod architecture;
 mod build_resume;
 mod build_verb;
+mod chart_bootstrap;
+mod chart_matrix;
+mod chart_package;
 mod chart_render;
 mod chart_support;
 mod hostile_bundle;

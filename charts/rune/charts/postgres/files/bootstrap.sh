@@ -36,7 +36,7 @@ else
   done
 fi
 [ -s "$PASSWORD_FILE" ] || refuse "the Secret has no password"
-[ "$(wc -c <"$PASSWORD_FILE")" -ge 16 ] || say "warning: the password has fewer than 16 characters"
+[ $(($(wc -c <"$PASSWORD_FILE"))) -ge 16 ] || say "warning: the password has fewer than 16 characters"
 
 # --- Make the cluster, whole or not at all -------------------------------------------------------------------------------
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
@@ -52,13 +52,13 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
       break
     done
   fi
-  initdb --pgdata="$staging" --username=postgres "$@" >&2
+  initdb --no-instructions --pgdata="$staging" --username=postgres "$@" >&2
   unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
   mkdir -p "$(dirname "$PGDATA")"
-  sync
+  sync -f "$VOLUME"
   # -T: the target is the directory itself; a directory with content is never replaced.
   mv -T "$staging" "$PGDATA" || refuse "$PGDATA has content but no PG_VERSION; look at it before anything overwrites it"
-  sync
+  sync -f "$VOLUME"
 fi
 # A volume's group permission setting may have opened the directory, which the server refuses.
 chmod 0700 "$PGDATA"
