@@ -26,7 +26,8 @@ check: ## The quick part: format, lints, licences and sources of dependencies
 
 bench: ## Measure build and verify against the machine's own limits and other tools
 	@tools/setup
-	@$(ENV) cargo bench --locked --workspace
+	@tools/release
+	@$(ENV) cargo bench --profile dev --locked --bench bundle
 
 release: ## Build static dist/rune-bundle and dist/rune-db
 	@tools/release

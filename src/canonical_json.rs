@@ -101,7 +101,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalJsonErro
 }
 
 /// RFC 8785 section 3.2.2.2: the short escapes and `\u00xx` for other control characters, all else as is;
-/// serde_json escapes in exactly that way.
+/// `serde_json` escapes in exactly that way.
 fn write_string(text: &str, out: &mut Vec<u8>) -> Result<(), CanonicalJsonError> {
     serde_json::to_writer(out, text).map_err(CanonicalJsonError::Syntax)
 }

@@ -7,6 +7,9 @@ use super::EntryName;
 /// The size of a tar block in bytes.
 pub const BLOCK_BYTES: u64 = 512;
 
+/// The same for arrays in memory.
+const BLOCK: usize = 512;
+
 /// The first size that the eleven octal digits of a ustar header cannot express: 8 GiB.
 const USTAR_SIZE_LIMIT: u64 = 1 << 33;
 
@@ -56,7 +59,7 @@ pub(super) fn encode(name: &EntryName, size: u64, mode: Mode) -> Vec<u8> {
     let record = pax_size_record(size);
     let mut bytes = block(PAX_NAME, record.len() as u64, 0, b'x').to_vec();
     bytes.extend_from_slice(record.as_bytes());
-    bytes.resize(2 * BLOCK_BYTES as usize, 0);
+    bytes.resize(const { 2 * BLOCK }, 0);
     bytes.extend_from_slice(&block(name.as_str(), 0, mode.bits(), b'0'));
     bytes
 }
@@ -70,8 +73,8 @@ fn pax_size_record(size: u64) -> String {
 }
 
 /// One ustar header block.
-fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK_BYTES as usize] {
-    let mut block = [0_u8; BLOCK_BYTES as usize];
+fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
+    let mut block = [0_u8; BLOCK];
     let mut put = |offset: usize, bytes: &[u8]| {
         for (target, byte) in block.iter_mut().skip(offset).zip(bytes) {
             *target = *byte;

@@ -7,7 +7,7 @@
 //!
 //! The format is POSIX ustar (IEEE Std 1003.1-1988): regular files only, owner 0, time 0, no links; from 8 GiB
 //! on an entry is preceded by one pax `size` record (IEEE Std 1003.1-2001).
-#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod check;
 mod header;

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs::File,
     io::{self, Read, Write},
     os::unix::fs::FileExt as _,
@@ -69,9 +70,12 @@ pub(super) enum Problem {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let mut text: String = problems.iter().take(MAX_LISTED).map(|problem| format!("\n  {problem}")).collect();
+    let mut text = String::new();
+    for problem in problems.iter().take(MAX_LISTED) {
+        let _ = write!(text, "\n  {problem}");
+    }
     if let Some(more) = problems.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
-        text.push_str(&format!("\n  and {more} more"));
+        let _ = write!(text, "\n  and {more} more");
     }
     text
 }

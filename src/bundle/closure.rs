@@ -1,6 +1,9 @@
 //! Nothing is missing and nothing is left over: the blobs of a bundle are exactly what its roots lead to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::{BundleIndex, archive::Documents, index::blob_path};
 use crate::{
@@ -14,7 +17,7 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The contents of a bundle do not hang together.
 #[derive(Debug, thiserror::Error)]
-#[error("the contents do not hang together:{}", .0.iter().map(|gap| format!("\n  {gap}")).collect::<String>())]
+#[error("the contents do not hang together:{}", list(.0))]
 pub struct ClosureError(Vec<Gap>);
 
 /// One thing that does not hang together.
@@ -32,6 +35,13 @@ enum Gap {
     Unreachable(String),
     #[error("`index.json` does not list the images that `bundle.json` lists")]
     Images,
+}
+
+fn list(gaps: &[Gap]) -> String {
+    gaps.iter().fold(String::new(), |mut text, gap| {
+        let _ = write!(text, "\n  {gap}");
+        text
+    })
 }
 
 impl Failure for ClosureError {

@@ -287,7 +287,7 @@ fn chart_context(package: &Package) -> ChartContext {
 }
 
 fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {
-    if path.as_str().ends_with(".j2") {
+    if path.extension() == Some("j2") {
         return Ok(renderer.render(path.as_str(), context)?);
     }
     Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)

@@ -307,6 +307,8 @@ mod hex_digest {
 }
 
 mod octal_mode {
+    #![expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use crate::archive::Mode;

@@ -242,12 +242,11 @@ pub async fn materialise(
     partial.allocate(plan.total_bytes())?;
     write_frame(plan, &partial)?;
 
-    let recorder = journal.record(partial.clone());
-    let download =
-        Download { client: client.clone(), partial: partial.clone(), records: recorder.sender(), progress: Arc::clone(progress) };
+    let syncing = journal.record(partial.clone());
+    let download = Download { client: client.clone(), partial: partial.clone(), records: syncing.sender(), progress: Arc::clone(progress) };
     progress.begin("fetching", plan.remote().1);
     let transferred = fetch_all(plan, download, &recorded, downloads).await;
-    let journal = recorder.finish()?;
+    let journal = syncing.finish()?;
     let transferred = transferred?;
     progress.end();
     partial.finish()?;
@@ -370,11 +369,11 @@ impl Download {
             offset: job.offset,
         };
         let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
-        let received = self.receive(job, present_bytes, &sender, fetched_bytes).await;
+        let outcome = self.receive(job, present_bytes, &sender, fetched_bytes).await;
         drop(sender);
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows why.
         let digest = writing.await??;
-        received?;
+        outcome?;
         Ok(digest)
     }
 

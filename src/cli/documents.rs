@@ -32,15 +32,15 @@ impl Man {
         command.build();
         let page = match &self.verb {
             None => command,
-            Some(verb) => match command.find_subcommand(verb) {
-                Some(found) => found.clone(),
-                None => {
+            Some(verb) => {
+                if let Some(found) = command.find_subcommand(verb) {
+                    found.clone()
+                } else {
                     let message = format!("there is no verb `{verb}`");
-                    let error = command.error(clap::error::ErrorKind::InvalidSubcommand, message);
-                    let _ = error.print();
+                    let _ = command.error(clap::error::ErrorKind::InvalidSubcommand, message).print();
                     return ExitCode::from(2);
                 }
-            },
+            }
         };
         match clap_mangen::Man::new(page).render(&mut io::stdout()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,

@@ -42,7 +42,7 @@ pub struct GlobalArgs {
     /// Say more on standard error
     #[arg(long, short, global = true)]
     verbose: bool,
-    /// When to use colour; NO_COLOR is honoured
+    /// When to use colour; `NO_COLOR` is honoured
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
 }

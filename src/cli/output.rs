@@ -3,7 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write},
     process::ExitCode,
     sync::Arc,
 };
@@ -50,7 +51,7 @@ impl Printer {
             Ok(report) => {
                 let text = if self.json { Self::json_text(R::VERB, &report) } else { report.text() };
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
-                match io::stdout().lock().write_all(text.as_bytes()) {
+                match Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
                     // A reader that has seen enough is not a failure.
                     Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
                     _ => ExitCode::from(code),
@@ -72,18 +73,18 @@ impl Printer {
     pub(super) fn fail(self, error: &CommandError) -> ExitCode {
         if self.json {
             let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
-            let _ = io::stdout().lock().write_all(format!("{report:#}\n").as_bytes());
+            let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());
         }
         let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
         let mut messages = error.messages().into_iter();
         let mut text = format!("{}: {}\n", paint("1;31", "error"), messages.next().unwrap_or_default());
         for cause in messages {
-            text.push_str(&format!("  {}: {cause}\n", paint("1", "because")));
+            let _ = writeln!(text, "  {}: {cause}", paint("1", "because"));
         }
         if let Some(help) = error.help() {
-            text.push_str(&format!("{}: {help}\n", paint("1;36", "help")));
+            let _ = writeln!(text, "{}: {help}", paint("1;36", "help"));
         }
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         ExitCode::from(error.kind().exit_code())
     }
 }

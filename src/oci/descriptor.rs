@@ -43,9 +43,9 @@ impl Descriptor {
         }
     }
 
-    /// Whether this entry of an index is a BuildKit attestation manifest (`SBOM`, provenance), not an image to run.
+    /// Whether this entry of an index is a `BuildKit` attestation manifest (`SBOM`, provenance), not an image to run.
     ///
-    /// Source: BuildKit, `docs/attestations/attestation-storage.md`.
+    /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
     pub fn is_attestation(&self) -> bool {
         self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
     }

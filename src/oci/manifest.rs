@@ -35,6 +35,7 @@ pub struct Manifest {
 }
 
 /// What a manifest document is.
+#[expect(clippy::large_enum_variant, reason = "there are few of them, and each is used at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
     /// An image index: manifests of several platforms.

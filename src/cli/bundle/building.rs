@@ -17,7 +17,7 @@ pub(super) struct Build {
     /// The file to write; NAME-VERSION.bundle.tar unless given
     #[arg(long, short, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
-    /// Private key to sign with; may be repeated. The passphrase comes from COSIGN_PASSWORD or is asked for
+    /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is asked for
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
     /// Component to leave out; may be repeated

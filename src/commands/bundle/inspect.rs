@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::open::BundleOptions;
 use crate::{
+    archive::EntryName,
     bundle::{BundleIndex, Role, SlotState},
     commands::{CommandError, Report},
     oci::Digest,
@@ -65,7 +66,7 @@ impl Report for InspectReport {
             let _ = writeln!(text, "chart          {} {} in {}", shown(&chart.name), shown(&chart.version), chart.path);
         }
         for profile in &index.profiles {
-            let values: Vec<&str> = profile.values.iter().map(|path| path.as_str()).collect();
+            let values: Vec<&str> = profile.values.iter().map(EntryName::as_str).collect();
             let _ = writeln!(text, "profile        {}: {}", shown(&profile.name), values.join(", "));
         }
         if let Some(migrations) = &index.migrations {

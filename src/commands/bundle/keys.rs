@@ -17,7 +17,7 @@ const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the key `{path}`")]
-pub struct KeyFileError {
+pub(super) struct KeyFileError {
     path: Utf8PathBuf,
     source: SignError,
 }
@@ -43,7 +43,10 @@ impl Failure for KeyFileError {
 ///
 /// # Errors
 /// When the file cannot be read, is no supported private key, or the passphrase is missing or wrong.
-pub fn load_private_key(path: &Utf8Path, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<PrivateKey, CommandError> {
+pub(super) fn load_private_key(
+    path: &Utf8Path,
+    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
+) -> Result<PrivateKey, CommandError> {
     enum Refusal {
         Key(SignError),
         Passphrase(CommandError),
@@ -64,7 +67,7 @@ pub fn load_private_key(path: &Utf8Path, passphrase: impl FnOnce() -> Result<Sec
 ///
 /// # Errors
 /// When the file cannot be read, or is no supported public key.
-pub fn load_public_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
+pub(super) fn load_public_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
     Ok(PublicKey::from_pem(&pem).map_err(KeyFileError::of(path))?)
 }

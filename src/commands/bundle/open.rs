@@ -1,17 +1,14 @@
 //! Opening a bundle: where it is, and who must vouch for it.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
+use super::keys::load_public_key;
 use crate::{
     bundle::{AuthenticatedHead, BundleSource, Trust, UnverifiedHead},
     commands::CommandError,
     fsx,
     oci::Digest,
-    sign::PublicKey,
 };
-
-/// The largest public key file that is read, in bytes.
-const MAX_KEY_BYTES: u64 = 64 << 10;
 
 /// Which bundle, and what it is checked with.
 #[derive(Debug, Clone)]
@@ -49,14 +46,9 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
-        let keys = self.keys.iter().map(|path| read_key(path)).collect::<Result<_, _>>()?;
+        let keys = self.keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
         Ok(Trust::new(keys, self.threshold, self.digest)?)
     }
-}
-
-fn read_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
-    let text = fsx::read_to_string(path, MAX_KEY_BYTES)?;
-    PublicKey::from_pem(&text).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))
 }
 
 /// How many threads hash at the same time.

@@ -4,7 +4,13 @@
 //! is real: the two programs are run as a person would run them, on a copy of this repository's manifest, charts,
 //! templates and migrations. The result stays in `target/demo`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a demo talks, and fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a demo talks, and fails by panicking"
+)]
 
 use std::{
     fs,
