@@ -58,7 +58,7 @@ fn image_context(image: &Image, lock: Option<&Lock>, built: &BuiltDigests) -> Im
         Some((digest, platforms, complete)) => ImageContext::new(image.reference(), Some(digest)).with_platforms(platforms, complete),
         None => ImageContext::new(image.reference(), None),
     };
-    context.with_license(image.license.as_deref().unwrap_or_default())
+    context.with_license(image.effective_license().unwrap_or_default())
 }
 
 fn carried(image: &PulledImage) -> Vec<(Platform, Digest)> {

@@ -36,9 +36,12 @@ const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 /// Why a project and its lock do not make a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum GatherError {
-    /// The lock was made for another manifest.
-    #[error("the lock does not fit the manifest: {0}")]
-    StaleLock(StaleLock),
+    /// The lock does not say what the project says.
+    #[error(transparent)]
+    Lock(#[from] manifest::LockCheckError),
+    /// The lock lacks a program, although it was found to be current: a bug.
+    #[error("the lock lacks the program `{0}`")]
+    NotLocked(String),
     /// A file is not the one that was locked.
     #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
     Drift {
@@ -78,33 +81,12 @@ pub enum GatherError {
     Image(#[from] crate::oci::ImageBuilderError),
 }
 
-/// In what a lock does not fit its manifest.
-#[derive(Debug, thiserror::Error)]
-pub enum StaleLock {
-    /// Name or version.
-    #[error("it is for {0}")]
-    Identity(String),
-    /// An image is new, or its reference changed.
-    #[error("the image `{0}` is not locked as the manifest has it")]
-    Image(String),
-    /// An image is locked that the manifest does not have.
-    #[error("the image `{0}` is locked, and not in the manifest")]
-    LeftOver(String),
-    /// The chosen platforms changed.
-    #[error("the manifest chooses other platforms")]
-    Platforms,
-    /// A program is new or gone.
-    #[error("the program `{0}` is not locked as the manifest has it")]
-    Binary(String),
-    /// The migrations are new or gone.
-    #[error("the migrations are not locked as the manifest has them")]
-    Migrations,
-}
-
 impl Failure for GatherError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::StaleLock(_) | Self::NotStatic { .. } => FailureKind::Input,
+            Self::Lock(error) => error.kind(),
+            Self::NotLocked(_) => FailureKind::Internal,
+            Self::NotStatic { .. } => FailureKind::Input,
             Self::Drift { .. } => FailureKind::Drift,
             Self::UnknownComponent { .. } => FailureKind::Usage,
             Self::Path(error) => error.kind(),
@@ -115,13 +97,20 @@ impl Failure for GatherError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::StaleLock(_) => Some("run `rune-bundle lock` again and look at what it changed".to_owned()),
+            Self::Lock(error) => error.help(),
             Self::Drift { .. } => Some("restore the file, or run `rune-bundle lock` again if the change is meant".to_owned()),
             Self::NotStatic { .. } => Some("build it with `make release`, which links statically".to_owned()),
-            Self::UnknownComponent { .. } => None,
+            Self::UnknownComponent { .. } | Self::NotLocked(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),
             Self::Image(error) => error.help(),
+        }
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Lock(error) => error.details(),
+            _ => None,
         }
     }
 }
@@ -141,7 +130,7 @@ pub struct ComponentChoice {
 /// When the lock does not fit, a file changed since it was locked, or a template, chart or program is wrong.
 pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: PolicyRecord) -> Result<Ingredients, GatherError> {
     let manifest = project.manifest();
-    check_fit(manifest, lock).map_err(GatherError::StaleLock)?;
+    manifest::check_current(project, lock)?;
     let left_out = left_out(manifest, choice)?;
     let migrations = migrations(project, lock)?;
     let (images, built) = images(project, lock, &left_out, migrations.as_ref())?;
@@ -157,7 +146,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     let binaries = manifest.binaries.iter().map(|binary| {
         let manifest::BinarySource::Path(path) = &binary.source;
         let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
-        let expected = locked.ok_or_else(|| GatherError::StaleLock(StaleLock::Binary(binary_path(binary))))?.digest;
+        let expected = locked.ok_or_else(|| GatherError::NotLocked(binary_path(binary)))?.digest;
         let bytes = locked_file(project, path, expected, MAX_PROGRAM_BYTES)?.into();
         Ok(BinaryIngredient { name: binary.name.clone(), platform: binary.platform.clone(), bytes })
     });
@@ -176,35 +165,6 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
         install: renderer.render(INSTALL_TEMPLATE, &context)?,
         policy,
     })
-}
-
-/// Whether a lock was made for a manifest as it stands now.
-fn check_fit(manifest: &BundleManifest, lock: &Lock) -> Result<(), StaleLock> {
-    if (&lock.bundle.name, &lock.bundle.version) != (&manifest.name, &manifest.version) {
-        return Err(StaleLock::Identity(format!("{} {}", lock.bundle.name, lock.bundle.version)));
-    }
-    if lock.platforms != manifest.platforms {
-        return Err(StaleLock::Platforms);
-    }
-    for image in &manifest.images {
-        let is_same = |locked: &manifest::LockedImage| {
-            let is_built = matches!(locked.content, LockedContent::Build(_));
-            locked.reference == *image.reference()
-                && locked.component == image.component
-                && locked.license == image.license
-                && is_built == matches!(image.source, manifest::ImageSource::Build(_))
-        };
-        if !lock.image(&image.name).is_some_and(is_same) {
-            return Err(StaleLock::Image(image.name.clone()));
-        }
-    }
-    if let Some(left_over) = lock.images.iter().find(|image| manifest.image(&image.name).is_none()) {
-        return Err(StaleLock::LeftOver(left_over.name.clone()));
-    }
-    if lock.migrations.as_ref().map(|migrations| &migrations.path) != manifest.migrations.as_ref() {
-        return Err(StaleLock::Migrations);
-    }
-    Ok(())
 }
 
 fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {

@@ -26,7 +26,7 @@ pub use compose::{
     ProfileIngredient,
 };
 pub use context::{BuiltDigests, context, values_path};
-pub use gather::{ComponentChoice, GatherError, StaleLock, gather};
+pub use gather::{ComponentChoice, GatherError, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,

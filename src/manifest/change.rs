@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{Lock, LockedChartSource, LockedContent, LockedImage};
 use crate::{
     failure::{Failure, FailureKind},
-    oci::{Platform, Reference},
+    oci::{Digest, Platform, Reference},
 };
 
 /// One difference: what it is about, and what it was and is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Change {
-    /// What it is about: an image, a program, a migration.
+    /// What it is about: an image, a chart, a file.
     pub subject: String,
     /// Its reference, when it is an image.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,20 +76,20 @@ impl Lock {
                 LockedChartSource::Directory { path } => facts.add(&subject, "path", path),
                 LockedChartSource::Archive { path, digest, .. } => {
                     facts.add(&subject, "path", path);
-                    facts.add(&subject, "digest", digest);
+                    facts.file(path, *digest);
                 }
             }
         }
         for binary in &self.binaries {
             let subject = format!("program `{}` for {}", binary.name, binary.platform);
             facts.add(&subject, "path", &binary.path);
-            facts.add(&subject, "digest", &binary.digest);
+            facts.file(&binary.path, binary.digest);
         }
         if let Some(migrations) = &self.migrations {
             facts.add("the migrations", "path", &migrations.path);
             facts.add("the migrations", "schema version", &migrations.schema_version);
             for file in &migrations.files {
-                facts.add(&format!("migration `{}`", file.file), "digest", &file.digest);
+                facts.file(&migrations.path.join(&file.file), file.digest);
             }
         }
         facts.0
@@ -101,6 +102,11 @@ struct Facts(BTreeMap<(String, &'static str), String>);
 impl Facts {
     fn add(&mut self, subject: &str, property: &'static str, value: &impl ToString) {
         self.0.insert((subject.to_owned(), property), value.to_string());
+    }
+
+    /// A file that several things use is one fact.
+    fn file(&mut self, path: &Utf8Path, digest: Digest) {
+        self.add(&format!("file `{path}`"), "digest", &digest);
     }
 
     fn image(&mut self, image: &LockedImage) {
@@ -125,9 +131,8 @@ impl Facts {
             }
             LockedContent::Build(built) => {
                 for binary in &built.binaries {
-                    let subject = format!("{subject}, program for {}", binary.platform);
-                    self.add(&subject, "path", &binary.path);
-                    self.add(&subject, "digest", &binary.digest);
+                    self.add(&format!("{subject}, program for {}", binary.platform), "path", &binary.path);
+                    self.file(&binary.path, binary.digest);
                 }
             }
         }

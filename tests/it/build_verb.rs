@@ -197,7 +197,7 @@ fn a_manifest_that_changed_since_it_was_locked_is_refused() {
     for (from, to) in [("version: 0.1.0", "version: 0.1.1"), ("v0.0.0a6", "v0.0.0a5"), ("platforms: all", "platforms: [linux/amd64]")] {
         assert!(manifest.contains(from));
         fs::write(&path, manifest.replacen(from, to, 1)).unwrap();
-        let said = refused_unfetched(&project, &project.build_arguments("x.tar"), 3);
+        let said = refused_unfetched(&project, &project.build_arguments("x.tar"), 5);
         assert!(said.contains("rune-bundle lock"), "{said}");
     }
 }

@@ -5,7 +5,8 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     failure::{Failure as _, FailureKind},
-    manifest::{Programs, Project},
+    manifest::{Programs, Project, judge},
+    policy::Policy,
 };
 
 /// A project directory with one of everything that a manifest can name.
@@ -265,7 +266,15 @@ fn a_manifest_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn the_manifests_of_this_project_are_read() {
+fn the_manifests_of_this_project_are_read_and_pass_the_policy() {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
-    Project::load(&root.join("bundle-manifests/postgres.yaml"), None, Programs::Required).unwrap();
+    for name in ["rune", "postgres"] {
+        let project = match Project::load(&root.join(format!("bundle-manifests/{name}.yaml")), None, Programs::NotNeeded) {
+            Ok(project) => project,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(*project.policy(), Policy::built_in().unwrap());
+        let denied: Vec<String> = judge(&project, None).unwrap().denied().map(ToString::to_string).collect();
+        assert_eq!(denied, Vec::<String>::new());
+    }
 }
