@@ -13,12 +13,16 @@ need() {
     command -v "$1" >/dev/null 2>&1 || die "\`$1\` is missing; it is needed for $2; install it and run tools/setup again"
 }
 
-# quietly PROGRAM ARGUMENT...: what it says is shown only when it fails.
-quietly() {
-    local log=$RUNE_TOOLS/work/log
-    "$@" >"$log" 2>&1 && return 0
-    cat "$log" >&2
-    die "this failed: $*"
+# fetch PROGRAM ARGUMENT...: runs what gets things from the network, up to three times. What it says is shown when it fails.
+fetch() {
+    local log=$RUNE_TOOLS/work/log attempt
+    for attempt in 1 2 3; do
+        "$@" >"$log" 2>&1 && return 0
+        cat "$log" >&2
+        say "attempt $attempt failed: $*"
+        sleep $((attempt * 3))
+    done
+    die 'giving up; what is there stays, so running it again goes on from here'
 }
 
 # store_has NAME-VERSION

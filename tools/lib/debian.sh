@@ -72,8 +72,8 @@ install_debian_packages() {
     fi
     say "installing Debian packages: ${missing[*]}"
     forbid_service_starts
-    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
-    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
+    fetch as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+    fetch as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
         --no-install-recommends --no-remove --no-upgrade "${missing[@]}"
     allow_service_starts
     disable_services "${missing[@]}"

