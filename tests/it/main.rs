@@ -18,6 +18,7 @@ mod chart_matrix;
 mod chart_package;
 mod chart_render;
 mod chart_support;
+mod heavy;
 mod hostile_bundle;
 mod lock_verb;
 mod manifest_mistakes;

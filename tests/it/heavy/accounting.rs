@@ -1,0 +1,71 @@
+//! What a large build costs, as the kernel counts it: bytes written, bytes read, memory.
+
+use std::process::Command;
+
+use rune_bundle::oci::{Descriptor, media_type};
+use serde_json::{Value, json};
+
+use crate::{project::Project, small_bundle::ends_with};
+
+const LAYERS: u8 = 16;
+const LAYER_BYTES: usize = 128 << 20;
+
+const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: rune\nversion: 0.1.0\nimages:\n  \
+    - { name: large, reference: docker.io/library/postgres:17-alpine, license: PostgreSQL }\npolicy: bundle-manifests/policy.yaml\n";
+
+/// Runs a command and says what the kernel counted: `/proc/<pid>/io` and the peak of its memory.
+const COUNT: &str = "
+import json, os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0)])
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+counted = {key: int(value) for key, value in (line.split(': ') for line in open(f'/proc/{pid}/io').read().splitlines())}
+_, status, usage = os.wait4(pid, 0)
+print(json.dumps(counted | {'max_rss_bytes': usage.ru_maxrss * 1024}))
+sys.exit(os.waitstatus_to_exitcode(status))
+";
+
+/// A project whose one image has 2 GiB.
+fn large_project() -> Project {
+    let project = Project::with_manifest(MANIFEST);
+    let put = |media_type: &str, bytes: Vec<u8>| {
+        project.registry.put_blob("library/postgres", &bytes);
+        Descriptor::of(media_type, &bytes)
+    };
+    let layers: Vec<Descriptor> =
+        (0..LAYERS).map(|layer| put("application/vnd.oci.image.layer.v1.tar", vec![layer; LAYER_BYTES])).collect();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}});
+    let config = put(media_type::CONFIG, serde_json::to_vec(&config).unwrap());
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "config": config, "layers": layers});
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    project.registry.put_manifest("library/postgres", Some("17-alpine"), media_type::MANIFEST, &manifest);
+    project.lock();
+    project
+}
+
+fn counted(project: &Project, arguments: &[&str]) -> Value {
+    let mut command = Command::new("python3");
+    command.args(["-c", COUNT, env!("CARGO_BIN_EXE_rune-bundle")]).args(arguments).current_dir(project.path("."));
+    let output = command.output().unwrap();
+    let said = ends_with(&output, 0);
+    serde_json::from_str(said.lines().next().unwrap()).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+#[test]
+fn a_build_of_two_gibibytes_writes_each_byte_once_reads_none_back_and_stays_small() {
+    let project = large_project();
+    std::fs::create_dir(project.path("out")).unwrap();
+    let counts = counted(&project, &project.build_arguments("out/x.tar"));
+    let bundle = std::fs::metadata(project.path("out/x.tar")).unwrap().len();
+    assert!(bundle > 2 << 30);
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    assert!(count("wchar") <= bundle / 100 * 101, "{} bytes written for a bundle of {bundle}", count("wchar"));
+    assert!(count("wchar") >= bundle, "the kernel counted less than the bundle has: {counts}");
+    assert!(count("rchar") < bundle / 100, "{} bytes read", count("rchar"));
+    assert!(count("read_bytes") < bundle / 100, "{} bytes read from the disk", count("read_bytes"));
+    assert!(count("max_rss_bytes") < 100_000_000, "{} bytes of memory for build", count("max_rss_bytes"));
+    assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 1, "another file was left");
+
+    let counts = counted(&project, &["verify", "out/x.tar", "--key", "release.pub"]);
+    let memory = counts["max_rss_bytes"].as_u64().unwrap();
+    assert!(memory < 64_000_000, "{memory} bytes of memory for verify");
+}

@@ -1,0 +1,3 @@
+//! Tests that take seconds and gigabytes; each runs alone.
+
+mod accounting;
