@@ -205,6 +205,8 @@ fn the_first_start_makes_a_database_that_only_its_own_role_reaches() {
     {
         assert!(!server.psql(user, Some(password), database, "select 1").status.success(), "{user} {database}");
     }
+    let with_password = server.socket("select string_agg(rolname, ' ') from pg_authid where rolpassword is not null");
+    assert_eq!(said(&with_password).trim(), "rune");
     let refused = server.socket("alter system set work_mem = '1GB'");
     assert!(said(&refused).contains("ALTER SYSTEM"), "{}", said(&refused));
 }

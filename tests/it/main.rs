@@ -14,6 +14,7 @@ mod architecture;
 mod build_resume;
 mod build_verb;
 mod chart_bootstrap;
+mod chart_install_text;
 mod chart_matrix;
 mod chart_package;
 mod chart_render;
