@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use camino::Utf8PathBuf;
+use rustls::AlertDescription;
 
 use super::{AddressClass, ProxyError};
 use crate::{
@@ -123,6 +124,10 @@ pub enum TransportFault {
     Certificate,
     /// TLS failed otherwise; for example, the server does not speak it.
     Tls,
+    /// The server wants a certificate of ours, or another one.
+    ClientCertificate,
+    /// The connection ended during the TLS handshake.
+    Handshake,
     /// Silence.
     Timeout,
     /// The connection ended too early.
@@ -139,6 +144,8 @@ impl fmt::Display for TransportFault {
             Self::Connect => formatter.write_str("no connection"),
             Self::Certificate => formatter.write_str("its TLS certificate is not trusted"),
             Self::Tls => formatter.write_str("TLS failed"),
+            Self::ClientCertificate => formatter.write_str("it does not accept us without another client certificate"),
+            Self::Handshake => formatter.write_str("the connection broke during the TLS handshake"),
             Self::Timeout => formatter.write_str("no answer in time"),
             Self::Interrupted => formatter.write_str("the connection broke"),
             Self::Forbidden(class) => write!(formatter, "its address is {class}, and from where we were sent there we may not go"),
@@ -149,7 +156,7 @@ impl fmt::Display for TransportFault {
 impl TransportFault {
     /// Whether trying again may help.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Resolve | Self::Connect | Self::Timeout | Self::Interrupted)
+        matches!(self, Self::Resolve | Self::Connect | Self::Handshake | Self::Timeout | Self::Interrupted)
     }
 }
 
@@ -195,8 +202,11 @@ impl TransportError {
                 None => cause.source(),
             };
         }
+        // The standard library and the TLS adapter keep these two apart by their texts only.
         if fault == TransportFault::Resolve && names_nothing(&detail) {
             fault = TransportFault::UnknownHost;
+        } else if fault == TransportFault::Connect && detail == "tls handshake eof" {
+            fault = TransportFault::Handshake;
         }
         Self { fault, detail }
     }
@@ -204,13 +214,22 @@ impl TransportError {
     const fn tls_fault(error: &rustls::Error) -> TransportFault {
         match error {
             rustls::Error::InvalidCertificate(_) => TransportFault::Certificate,
+            rustls::Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied,
+            ) => TransportFault::ClientCertificate,
             _ => TransportFault::Tls,
         }
     }
 }
 
-/// Whether the resolver says that a name does not exist, as opposed to that it could not find out. The standard
-/// library keeps only the text; these are those of glibc and musl.
+/// Whether the resolver says that a name does not exist, as opposed to that it could not find out: the texts of
+/// glibc and musl.
 fn names_nothing(detail: &str) -> bool {
     ["Name or service not known", "No address associated", "Name does not resolve", "Name has no usable address"]
         .iter()

@@ -38,8 +38,7 @@ impl Failure for ProxyError {
     }
 }
 
-/// The settings in use.
-#[derive(Debug)]
+/// The settings in use. Not printable: the libraries' types show passwords.
 pub(super) struct Proxies {
     rules: Vec<reqwest::Proxy>,
     matcher: Matcher,

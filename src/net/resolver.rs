@@ -7,7 +7,6 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::{AddressClass, Reach, error::ForbiddenAddress, proxy::Proxies};
 
 /// Resolves names with the system's resolver and drops the addresses that are out of reach.
-#[derive(Debug)]
 pub(super) struct GuardedResolver {
     pub(super) reach: Reach,
     pub(super) proxies: Arc<Proxies>,

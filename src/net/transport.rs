@@ -48,12 +48,18 @@ pub struct Response {
 }
 
 /// Connections of one set of TLS settings, kept apart by how far they may reach.
-#[derive(Debug)]
 pub struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
     timeouts: Timeouts,
     clients: Mutex<HashMap<Reach, reqwest::Client>>,
+}
+
+impl std::fmt::Debug for Transport {
+    /// Leaves out the libraries below: they print the URLs of proxies, with their passwords.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Transport").field("timeouts", &self.timeouts).finish_non_exhaustive()
+    }
 }
 
 impl Transport {

@@ -16,6 +16,8 @@ const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 /// has converts it, and the digest is then another.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+/// Media types that servers send when they do not know.
+const UNTELLING_TYPES: [&str; 4] = ["", "application/json", "application/octet-stream", "text/plain"];
 
 /// A client for any number of registries. Cheap to clone: clones share connections, tokens and limits.
 ///
@@ -73,8 +75,8 @@ impl Client {
         let question = Question { path: format!("manifests/{tag_or_digest}"), accept: MANIFEST_TYPES, range: None };
         let accept = |headers: &HeaderMap, body: Option<Vec<u8>>| {
             let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            // Parameters such as a character set say nothing about JSON.
-            let stated = stated.and_then(|value| value.split(';').next()).map(str::trim);
+            // Parameters such as a character set say nothing about JSON, and what servers of plain files say nothing at all.
+            let stated = stated.and_then(|value| value.split(';').next()).map(str::trim).filter(|stated| !UNTELLING_TYPES.contains(stated));
             let bytes = body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES })?;
             check_digest(&bytes, expected)?;
             Manifest::parse(bytes, expected_type.or(stated)).map_err(Cause::Manifest)

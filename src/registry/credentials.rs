@@ -184,10 +184,10 @@ fn normalized(key: &str) -> String {
     key.trim_end_matches("/v1").trim_end_matches("/v2").to_owned()
 }
 
-/// All names under which the credentials of a host may be filed.
-fn names_of(authority: &str) -> Vec<&str> {
+/// All names under which something about a host may be filed, its own first.
+pub(super) fn names_of(authority: &str) -> Vec<&str> {
     match authority {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" => vec!["docker.io", "index.docker.io", "registry-1.docker.io"],
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" => vec!["registry-1.docker.io", "docker.io", "index.docker.io"],
         other => vec![other],
     }
 }

@@ -194,7 +194,7 @@ impl Cause {
         match self {
             Self::Status { status, .. } => status_kind(*status),
             Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => match error.fault {
-                TransportFault::Forbidden(_) => FailureKind::Access,
+                TransportFault::Forbidden(_) | TransportFault::ClientCertificate => FailureKind::Access,
                 _ => FailureKind::Network,
             },
             Self::TokenServer { problem, .. } => match problem {
@@ -259,6 +259,9 @@ impl Cause {
                 )
             }
             Self::Status { status: StatusCode::FORBIDDEN, .. } => format!("check what the credentials for `{host}` may read"),
+            Self::Status { status: StatusCode::PROXY_AUTHENTICATION_REQUIRED, .. } => {
+                "put user and password of the proxy into HTTPS_PROXY or HTTP_PROXY, http://user:password@proxy:port".to_owned()
+            }
             Self::Status { status, .. } if is_transient(*status) => {
                 "run the same command again later; what was finished is kept".to_owned()
             }
@@ -275,10 +278,17 @@ fn fault_help(fault: TransportFault, host: &str) -> String {
         TransportFault::Certificate => {
             format!("if `{host}` has a certificate of a private authority, name the file with the authority's certificate with --ca-file")
         }
+        TransportFault::ClientCertificate => {
+            format!("name the certificate that `{host}` knows us by with --client-cert and --client-key")
+        }
         TransportFault::Tls => format!("if `{host}` does not speak TLS, say so with --plain-http {host}"),
         TransportFault::Forbidden(_) => format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile"),
         TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
-        TransportFault::Resolve | TransportFault::Connect | TransportFault::Timeout | TransportFault::Interrupted => {
+        TransportFault::Resolve
+        | TransportFault::Connect
+        | TransportFault::Handshake
+        | TransportFault::Timeout
+        | TransportFault::Interrupted => {
             format!("check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config")
         }
     }
@@ -290,7 +300,7 @@ fn is_transient(status: StatusCode) -> bool {
 
 fn status_kind(status: StatusCode) -> FailureKind {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Access,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => FailureKind::Access,
         StatusCode::NOT_FOUND | StatusCode::GONE => FailureKind::NotFound,
         StatusCode::RANGE_NOT_SATISFIABLE => FailureKind::Content,
         _ => FailureKind::Network,

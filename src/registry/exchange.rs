@@ -186,8 +186,8 @@ async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
     match endpoint.host.transport.send(request, Reach::Anywhere).await {
         Ok(_) => Ok(true),
         Err(error) => match error.fault {
-            TransportFault::Certificate => Ok(true),
-            TransportFault::Tls => Ok(false),
+            TransportFault::Certificate | TransportFault::ClientCertificate => Ok(true),
+            TransportFault::Tls | TransportFault::Handshake => Ok(false),
             _ => Err(Cause::transport(error)),
         },
     }

@@ -8,7 +8,7 @@ use std::{
 use http::HeaderValue;
 use url::{Host as UrlHost, Url};
 
-use super::{ClientConfig, Credentials, RegistryError, RepositoryName, gate::Gate, registries_file::Registries};
+use super::{ClientConfig, Credentials, RegistryError, RepositoryName, credentials::names_of, gate::Gate, registries_file::Registries};
 use crate::net::{AddressClass, NetError, Timeouts, Tls, TlsFiles, Transport};
 
 /// Whether a host is spoken to with TLS.
@@ -114,7 +114,7 @@ impl Hosts {
     /// How to reach a host that a registry sent us to.
     pub(super) fn foreign(&self, url: &Url) -> &Transport {
         let authority = authority_of(url);
-        self.transports.particular.get(&authority).unwrap_or(&self.transports.foreign)
+        self.transports.particular(&authority).unwrap_or(&self.transports.foreign)
     }
 
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
@@ -167,7 +167,11 @@ impl Transports {
     }
 
     fn named(&self, authority: &str) -> &Arc<Transport> {
-        self.particular.get(authority).or_else(|| self.particular.get("*")).unwrap_or(&self.named)
+        self.particular(authority).or_else(|| self.particular.get("*")).unwrap_or(&self.named)
+    }
+
+    fn particular(&self, authority: &str) -> Option<&Arc<Transport>> {
+        names_of(authority).iter().find_map(|name| self.particular.get(*name))
     }
 }
 

@@ -182,7 +182,7 @@ impl Registries {
 
     /// What is particular to a host.
     pub(super) fn host(&self, authority: &str) -> Option<&HostSettings> {
-        self.hosts.get(authority).or_else(|| self.hosts.get("*"))
+        credentials::names_of(authority).iter().find_map(|name| self.hosts.get(*name)).or_else(|| self.hosts.get("*"))
     }
 
     /// Every host with settings, `*` included.

@@ -47,8 +47,10 @@ async fn a_registry_on_the_internet_may_not_send_us_to_this_machine() {
         let outside = stocked(Registry::start_with(token_at(&format!("{target}/token"))));
         let mut config = quick();
         config.plain_http = ["registry.example".to_owned()].into();
-        config.proxy = ProxySettings { http: Some(Secret::new(outside.url())), ..ProxySettings::default() };
+        config.proxy =
+            ProxySettings { http: Some(Secret::new(outside.url().replace("//", "//alice:hunter2@"))), ..ProxySettings::default() };
         let client = client(config);
+        assert!(!format!("{client:?}").contains("hunter2"));
         let image = "registry.example/library/postgres:17-alpine".parse().unwrap();
         let text = words(client.resolve(&image).await.unwrap_err(), &[]);
         assert!(text.contains("`http://registry.example` wants a token from") && text.contains("its address is loopback"), "{text}");

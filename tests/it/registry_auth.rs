@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use rune_bundle::registry::{AuthFile, ClientConfig};
+use rune_bundle::registry::{AuthFile, Client, ClientConfig};
 use rune_testkit::registry::{Auth, Fault, IDENTITY_TOKEN, Registry};
 
 use crate::registry_support::{Files, blob, client, fetch, name, quick, reference, stocked, words};
@@ -212,6 +212,50 @@ async fn credentials_are_not_sent_without_tls_by_a_registry_that_speaks_it() {
     let text = words(error, &[(&registry.host(), "REGISTRY"), (&elsewhere.host(), "ELSEWHERE")]);
     assert!(text.contains("redirects to `http://ELSEWHERE`, which is not encrypted") && text.ends_with("exit: 9"), "{text}");
     assert_eq!(elsewhere.requests().len(), 0);
+}
+
+/// The files of a client that `registry` accepts.
+fn identity(files: &Files, registry: &Registry) -> Option<(camino::Utf8PathBuf, camino::Utf8PathBuf)> {
+    let (certificate, key) = registry.client_pem();
+    Some((files.write("client.pem", certificate), files.write("client.key", key)))
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_the_registry_that_wants_one() {
+    let registry = stocked(Registry::start_mutual_tls(Auth::None));
+    let files = Files::new();
+    let image = reference(&registry, "library/postgres:17-alpine");
+    let mut config = ClientConfig { ca_files: vec![files.write("ca.pem", registry.ca_pem())], ..quick() };
+    let error = client(config.clone()).resolve(&image).await.unwrap_err();
+    let words = words(error, &[(&registry.host(), "REGISTRY")]);
+    assert!(words.contains("`https://REGISTRY` failed: it does not accept us without another client certificate"), "{words}");
+    assert!(words.contains("with --client-cert and --client-key") && words.ends_with("exit: 9"), "{words}");
+    config.client_identity = identity(&files, &registry);
+    client(config).resolve(&image).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_not_shown_where_a_registry_redirects_to() {
+    let (registry, storage) = (Registry::start_tls(Auth::None), Registry::start_mutual_tls(Auth::None));
+    let (_, descriptor) = blob(&registry, "a/b", 10);
+    registry.fault(Fault::on("GET", "/v2/*/blobs/*").redirect(&format!("{}/v2/a/b/blobs/x", storage.url())));
+    let files = Files::new();
+    let ca_files = vec![files.write("ca.pem", registry.ca_pem()), files.write("other-ca.pem", storage.ca_pem())];
+    let config = ClientConfig { ca_files, client_identity: identity(&files, &storage), ..quick() };
+    let error = fetch(&client(config), &name(&registry, "a/b"), &descriptor, 0).await.unwrap_err();
+    assert!(error.to_string().contains("which failed: it does not accept us without another client certificate"), "{error}");
+    assert_eq!(storage.requests().len(), 0);
+}
+
+#[test]
+fn a_certificate_and_the_key_of_another_are_refused_before_anything_is_asked() {
+    let (one, two) = (Registry::start_mutual_tls(Auth::None), Registry::start_mutual_tls(Auth::None));
+    let files = Files::new();
+    let paths = (files.write("client.pem", one.client_pem().0), files.write("client.key", two.client_pem().1));
+    let error = Client::new(ClientConfig { client_identity: Some(paths), ..quick() }).unwrap_err();
+    let words = words(error, &[(files.directory().as_str(), "DIR")]);
+    assert!(words.starts_with("the certificate `DIR/client.pem` and the key `DIR/client.key` cannot be used together"), "{words}");
+    assert!(words.ends_with("exit: 3"), "{words}");
 }
 
 #[tokio::test]

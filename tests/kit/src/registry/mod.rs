@@ -31,7 +31,7 @@ use tls::Identity;
 pub struct Registry {
     address: SocketAddr,
     state: Arc<State>,
-    ca_pem: Option<String>,
+    pem: Option<(String, (String, String))>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -63,7 +63,12 @@ impl Registry {
 
     /// Starts an empty registry that speaks TLS; [`Self::ca_pem`] is the authority that vouches for it.
     pub fn start_tls(auth: Auth) -> Self {
-        Self::start_server(auth, Some(Identity::new()))
+        Self::start_server(auth, Some(Identity::new(false)))
+    }
+
+    /// Starts an empty registry that speaks TLS and wants to see the certificate of [`Self::client_pem`].
+    pub fn start_mutual_tls(auth: Auth) -> Self {
+        Self::start_server(auth, Some(Identity::new(true)))
     }
 
     fn start_server(auth: Auth, identity: Option<Identity>) -> Self {
@@ -72,7 +77,7 @@ impl Registry {
         let address = listener.local_addr().expect("the socket is bound");
         let url = format!("{}://{address}", if identity.is_some() { "https" } else { "http" });
         let state = Arc::new(State { auth, url, store: Mutex::default(), faults: Mutex::default(), requests: Mutex::default() });
-        let ca_pem = identity.as_ref().map(|identity| identity.ca_pem.clone());
+        let pem = identity.as_ref().map(|identity| (identity.ca_pem.clone(), identity.client_pem.clone()));
         let (stop, stopped) = oneshot::channel();
         let server = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
@@ -84,7 +89,7 @@ impl Registry {
                 }
             });
         });
-        Self { address, state, ca_pem, stop: Some(stop), thread: Some(thread) }
+        Self { address, state, pem, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The certificate of the authority that vouches for the server, in PEM form.
@@ -92,7 +97,16 @@ impl Registry {
     /// # Panics
     /// When the registry does not speak TLS.
     pub fn ca_pem(&self) -> &str {
-        self.ca_pem.as_deref().expect("the registry was started with TLS")
+        &self.pem.as_ref().expect("the registry was started with TLS").0
+    }
+
+    /// Certificate and private key of a client that the authority vouches for, in PEM form.
+    ///
+    /// # Panics
+    /// When the registry does not speak TLS.
+    pub fn client_pem(&self) -> (&str, &str) {
+        let (certificate, key) = &self.pem.as_ref().expect("the registry was started with TLS").1;
+        (certificate, key)
     }
 
     /// Host and port, as they stand in a reference.
