@@ -1,0 +1,195 @@
+//! Fetching blobs into their places: several at once, hashed while they are written, continued where an earlier run
+//! stopped.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc::Sender},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{JoinSet, spawn_blocking},
+};
+
+use super::{CHUNK_BYTES, MaterialiseError, Plan, Transferred};
+use crate::{
+    bundle::{closure::is_manifest, journal::Progressed},
+    fsx::{PartialFile, PathError},
+    oci::{Descriptor, Digest, Sha256},
+    progress::Progress,
+    registry::{Client, RegistryError, RepositoryName},
+};
+
+/// After how many bytes of one content a high-water mark is recorded.
+const MARK_BYTES: u64 = 64 << 20;
+
+/// How many pieces may wait between the network and the disk, per download.
+const PIECES_WAITING: usize = 4;
+
+/// Fetches every blob that is not recorded as done, the largest first, `at_once` at the same time.
+pub(super) async fn fetch_all(
+    plan: &Plan,
+    download: Download,
+    recorded: &BTreeMap<usize, Progressed>,
+    at_once: usize,
+) -> Result<Transferred, MaterialiseError> {
+    let mut transferred = Transferred::default();
+    let mut jobs = Vec::new();
+    for (position, placed, name, descriptor) in plan.blobs() {
+        let present_bytes = match recorded.get(&position) {
+            Some(Progressed::Done) => {
+                transferred.kept_blobs += 1;
+                download.progress.advance(descriptor.size);
+                continue;
+            }
+            Some(Progressed::Bytes(bytes)) => (*bytes).min(descriptor.size),
+            None => 0,
+        };
+        jobs.push(Job { position, offset: placed.content_offset(), name: name.clone(), descriptor: descriptor.clone(), present_bytes });
+    }
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.descriptor.size));
+    let slots = Arc::new(Semaphore::new(at_once.max(1)));
+    let mut tasks = JoinSet::new();
+    for job in jobs {
+        let (download, slots) = (download.clone(), Arc::clone(&slots));
+        tasks.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            download.fetch(job).await
+        });
+    }
+    drop(download);
+    // The first error drops the set, which stops the other downloads where they are.
+    while let Some(fetched_bytes) = tasks.join_next().await {
+        transferred.fetched_bytes += fetched_bytes??;
+        transferred.fetched_blobs += 1;
+    }
+    Ok(transferred)
+}
+
+/// What all downloads of a run share.
+#[derive(Clone)]
+pub(super) struct Download {
+    pub(super) client: Client,
+    pub(super) partial: PartialFile,
+    pub(super) records: Sender<(usize, Progressed)>,
+    pub(super) progress: Arc<dyn Progress>,
+}
+
+/// One blob to fetch.
+#[derive(Debug)]
+struct Job {
+    position: usize,
+    offset: u64,
+    name: RepositoryName,
+    descriptor: Descriptor,
+    /// How many bytes of it an earlier run has written.
+    present_bytes: u64,
+}
+
+impl Download {
+    /// Fetches one blob into its place and says how many bytes came from the registry.
+    async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
+        self.progress.note(&format!("{} {}", job.name, job.descriptor.digest));
+        let mut fetched_bytes = 0;
+        let mut actual = self.fetch_from(&job, job.present_bytes, &mut fetched_bytes).await?;
+        if actual != job.descriptor.digest && job.present_bytes > 0 {
+            // What the earlier run left was not what it should have been; without it, once more.
+            actual = self.fetch_from(&job, 0, &mut fetched_bytes).await?;
+        }
+        if actual != job.descriptor.digest {
+            let source_name = job.name.to_string();
+            return Err(MaterialiseError::Digest { source_name, expected: job.descriptor.digest, actual });
+        }
+        // The recorder is gone only when it failed, and then its own error is what is reported.
+        let _ = self.records.send((job.position, Progressed::Done));
+        Ok(fetched_bytes)
+    }
+
+    async fn fetch_from(&self, job: &Job, present_bytes: u64, fetched_bytes: &mut u64) -> Result<Digest, MaterialiseError> {
+        let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+        let writer = Writer {
+            partial: self.partial.clone(),
+            records: self.records.clone(),
+            progress: Arc::clone(&self.progress),
+            position: job.position,
+            offset: job.offset,
+        };
+        let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
+        let outcome = self.receive(job, present_bytes, &sender, fetched_bytes).await;
+        drop(sender);
+        // The writer's error comes first: when it ends early, receiving ends too, and only it knows why.
+        let digest = writing.await??;
+        outcome?;
+        Ok(digest)
+    }
+
+    async fn receive(
+        &self,
+        job: &Job,
+        present_bytes: u64,
+        sender: &mpsc::Sender<Bytes>,
+        fetched_bytes: &mut u64,
+    ) -> Result<(), RegistryError> {
+        if present_bytes == job.descriptor.size {
+            return Ok(());
+        }
+        if is_manifest(&job.descriptor.media_type) {
+            let manifest = self.client.manifest(&job.name, job.descriptor.digest, Some(&job.descriptor.media_type)).await?;
+            *fetched_bytes += manifest.bytes().len() as u64;
+            let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
+            return Ok(());
+        }
+        let mut stream = self.client.blob(&job.name, &job.descriptor, present_bytes).await?;
+        while let Some(piece) = stream.next().await? {
+            *fetched_bytes += piece.len() as u64;
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hashes and writes what a download receives, on a thread that may block.
+struct Writer {
+    partial: PartialFile,
+    records: Sender<(usize, Progressed)>,
+    progress: Arc<dyn Progress>,
+    position: usize,
+    offset: u64,
+}
+
+impl Writer {
+    fn run(self, present_bytes: u64, mut pieces: mpsc::Receiver<Bytes>) -> Result<Digest, MaterialiseError> {
+        let mut hasher = self.hash_present(present_bytes)?;
+        let (mut written_bytes, mut marked_bytes) = (present_bytes, present_bytes);
+        while let Some(piece) = pieces.blocking_recv() {
+            hasher.update(&piece);
+            self.partial.write_at(&piece, self.offset.saturating_add(written_bytes))?;
+            written_bytes = written_bytes.saturating_add(piece.len() as u64);
+            self.progress.advance(piece.len() as u64);
+            if written_bytes.saturating_sub(marked_bytes) >= MARK_BYTES {
+                let _ = self.records.send((self.position, Progressed::Bytes(written_bytes)));
+                marked_bytes = written_bytes;
+            }
+        }
+        Ok(hasher.finish())
+    }
+
+    /// Hashes what an earlier run has written.
+    fn hash_present(&self, present_bytes: u64) -> Result<Sha256, PathError> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; if present_bytes == 0 { 0 } else { CHUNK_BYTES }];
+        let mut hashed_bytes = 0;
+        while hashed_bytes < present_bytes {
+            let length = usize::try_from(present_bytes - hashed_bytes).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            let chunk = buffer.get_mut(..length).unwrap_or_default();
+            self.partial.read_at(chunk, self.offset.saturating_add(hashed_bytes))?;
+            hasher.update(chunk);
+            hashed_bytes += length as u64;
+            self.progress.advance(length as u64);
+        }
+        Ok(hasher)
+    }
+}

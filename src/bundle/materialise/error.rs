@@ -1,0 +1,82 @@
+//! Why a bundle was not written.
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    oci::Digest,
+    registry::RegistryError,
+};
+
+/// Why a bundle was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum MaterialiseError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A registry did not give what it should.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// What arrived is not what was locked.
+    #[error("`{source_name}`: expected {expected}, found {actual}")]
+    Digest {
+        /// The repository or file.
+        source_name: String,
+        /// The digest of the plan.
+        expected: Digest,
+        /// The digest of what arrived.
+        actual: Digest,
+    },
+    /// A download ended in a panic; a bug.
+    #[error("a download ended unexpectedly")]
+    Task(#[from] tokio::task::JoinError),
+    /// There is too little room.
+    #[error("`{directory}` has {available_bytes} bytes free, the bundle needs {needed_bytes}")]
+    Space {
+        /// The directory of the destination.
+        directory: Utf8PathBuf,
+        /// How many bytes are needed.
+        needed_bytes: u64,
+        /// How many bytes are free.
+        available_bytes: u64,
+    },
+    /// The process may not write files of this size.
+    #[error("this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}")]
+    FileSizeLimit {
+        /// How large the bundle is.
+        needed_bytes: u64,
+        /// The limit of the process.
+        limit_bytes: u64,
+    },
+    /// The destination exists.
+    #[error("`{0}` exists already")]
+    Exists(Utf8PathBuf),
+}
+
+impl Failure for MaterialiseError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Path(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
+            Self::Digest { .. } => FailureKind::Content,
+            Self::Task(_) => FailureKind::Internal,
+            Self::Space { .. } | Self::FileSizeLimit { .. } => FailureKind::Space,
+            Self::Exists(_) => FailureKind::Conflict,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Path(error) => error.help(),
+            Self::Registry(error) => error.help(),
+            Self::Digest { .. } => {
+                Some("what arrived differs from what was locked; check the registry or mirror, or lock again".to_owned())
+            }
+            Self::Task(_) => None,
+            Self::Space { .. } => Some("make room, or choose a file on another disk with --output".to_owned()),
+            Self::FileSizeLimit { .. } => Some("raise the limit, for example with `ulimit -f unlimited`".to_owned()),
+            Self::Exists(path) => Some(format!("choose another name with --output, or remove `{path}` yourself")),
+        }
+    }
+}

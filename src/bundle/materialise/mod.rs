@@ -1,0 +1,137 @@
+//! The writing engine: the tar of a plan, written once, by position, from many sources at the same time.
+//!
+//! Every entry's place is known before the first byte arrives. A content is hashed while it is written and never
+//! read back. The file grows as `<destination>.partial` and gets its name when every digest was right.
+
+mod download;
+mod error;
+mod plan;
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+
+use self::download::{Download, fetch_all};
+use super::journal::{self, Journal, Progressed};
+use crate::{
+    archive::Placed,
+    fsx::{self, PartialFile, PathError},
+    oci::{Digest, Sha256},
+    progress::Progress,
+    registry::Client,
+};
+
+pub use error::MaterialiseError;
+pub use plan::{Content, Plan};
+
+/// How much is read at once of what is on the disk already.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What a build did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transferred {
+    /// How many contents came from a registry in this run.
+    pub fetched_blobs: u64,
+    /// How many bytes came from a registry in this run.
+    pub fetched_bytes: u64,
+    /// How many contents an earlier, interrupted run had finished.
+    pub kept_blobs: u64,
+}
+
+/// Checks, before anything is fetched, that the destination can receive the bundle.
+///
+/// # Errors
+/// When it exists, cannot be written, or there is too little room.
+pub fn check_destination(plan: &Plan, destination: &Utf8Path) -> Result<(), MaterialiseError> {
+    if fsx::exists(destination) && !is_finished(plan, destination)? {
+        return Err(MaterialiseError::Exists(destination.to_owned()));
+    }
+    let needed_bytes = plan.total_bytes();
+    if let Some(limit_bytes) = fsx::file_size_limit().filter(|limit| *limit < needed_bytes) {
+        return Err(MaterialiseError::FileSizeLimit { needed_bytes, limit_bytes });
+    }
+    let directory = fsx::parent(destination);
+    fsx::check_writable(directory)?;
+    let available_bytes = fsx::available_space(directory)?.saturating_add(PartialFile::reserved_bytes(destination));
+    if needed_bytes > available_bytes {
+        return Err(MaterialiseError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
+    }
+    Ok(())
+}
+
+/// Whether an earlier run of the same plan was killed after it gave the bundle its name, and before it could
+/// remove its journal.
+fn is_finished(plan: &Plan, destination: &Utf8Path) -> Result<bool, PathError> {
+    if !fsx::exists(&journal::path_of(destination)) || fsx::file_size(destination)? != plan.total_bytes() {
+        return Ok(false);
+    }
+    let recorded = Journal::read(destination, plan.digest)?;
+    Ok(plan.blobs().all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
+}
+
+/// Writes the bundle of a plan, with `downloads` downloads at once. A run that was interrupted is continued: run
+/// it again with the same plan.
+///
+/// # Errors
+/// When a source does not deliver the right bytes, or the disk refuses. What was finished is kept for the next
+/// run; nothing stands under the final name.
+pub async fn materialise(
+    plan: &Plan,
+    client: &Client,
+    destination: &Utf8Path,
+    downloads: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<Transferred, MaterialiseError> {
+    check_destination(plan, destination)?;
+    if fsx::exists(destination) {
+        fsx::remove_file(&journal::path_of(destination))?;
+        return Ok(Transferred { kept_blobs: plan.remote().0, ..Transferred::default() });
+    }
+    let partial = PartialFile::open(destination)?;
+    let is_usable = partial.size()? == plan.total_bytes();
+    let (journal, recorded) = Journal::open(destination, plan.digest, is_usable)?;
+    if recorded.is_empty() {
+        // Whatever another plan left must not shine through the padding.
+        partial.allocate(0)?;
+    }
+    partial.allocate(plan.total_bytes())?;
+    write_frame(plan, &partial)?;
+
+    let syncing = journal.record(partial.clone());
+    let download = Download { client: client.clone(), partial: partial.clone(), records: syncing.sender(), progress: Arc::clone(progress) };
+    progress.begin("fetching", plan.remote().1);
+    let transferred = fetch_all(plan, download, &recorded, downloads).await;
+    let journal = syncing.finish()?;
+    let transferred = transferred?;
+    progress.end();
+    partial.finish()?;
+    journal.remove()?;
+    Ok(transferred)
+}
+
+/// Writes every header, and the contents that do not come from a registry. Padding is what the file is made of.
+fn write_frame(plan: &Plan, partial: &PartialFile) -> Result<(), MaterialiseError> {
+    for (placed, content) in plan.layout.entries().iter().zip(&plan.contents) {
+        partial.write_at(&placed.header(), placed.header_offset())?;
+        match content {
+            Content::Bytes(bytes) => partial.write_at(bytes, placed.content_offset())?,
+            Content::File { path, digest } => copy_file(partial, placed, path, *digest)?,
+            Content::Blob { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(partial: &PartialFile, placed: &Placed, path: &Utf8Path, expected: Digest) -> Result<(), MaterialiseError> {
+    let mut hasher = Sha256::new();
+    let mut offset = placed.content_offset();
+    fsx::for_each_chunk(path, placed.size(), CHUNK_BYTES, |chunk| {
+        hasher.update(chunk);
+        partial.write_at(chunk, offset)?;
+        offset = offset.saturating_add(chunk.len() as u64);
+        Ok(())
+    })?;
+    let actual = hasher.finish();
+    if actual == expected { Ok(()) } else { Err(MaterialiseError::Digest { source_name: path.to_string(), expected, actual }) }
+}
