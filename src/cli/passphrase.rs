@@ -5,7 +5,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 
-use std::{env, io};
+use std::{
+    env,
+    fs::File,
+    io::{self, Read as _, Write as _},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
+};
+use zeroize::Zeroizing;
 
 use crate::{
     commands::CommandError,
@@ -19,7 +29,7 @@ const VARIABLE: &str = "COSIGN_PASSWORD";
 enum PassphraseError {
     #[error("there is no passphrase: {VARIABLE} is not set and there is no terminal to ask at")]
     NoTerminal(#[source] io::Error),
-    #[error("{VARIABLE} is not UTF-8 text")]
+    #[error("the passphrase is not UTF-8 text")]
     NotText,
     #[error("the passphrase is empty")]
     Empty,
@@ -39,9 +49,10 @@ impl Failure for PassphraseError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::NoTerminal(_) | Self::NotText => {
+            Self::NoTerminal(_) => {
                 format!("put the passphrase into {VARIABLE}; an empty one must be set to the empty text")
             }
+            Self::NotText => "give a passphrase in UTF-8".to_owned(),
             Self::Empty => format!("type one; a key without passphrase is made by setting {VARIABLE} to the empty text"),
             Self::Mismatch => "run the same command again and type the same passphrase twice".to_owned(),
             Self::Interrupted => return None,
@@ -79,17 +90,51 @@ fn from_environment() -> Result<Option<Secret>, PassphraseError> {
 
 /// Asks at the terminal of the process, whatever standard input and output are.
 fn ask(prompt: &str) -> Result<Secret, PassphraseError> {
-    let _echo_survives = catch_interrupts().map_err(PassphraseError::NoTerminal)?;
-    rpassword::prompt_password(prompt).map(Secret::new).map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => PassphraseError::Interrupted,
-        _ => PassphraseError::NoTerminal(error),
-    })
+    let terminal = SilentTerminal::open().map_err(PassphraseError::NoTerminal)?;
+    let line = terminal.ask(prompt).map_err(PassphraseError::NoTerminal)?;
+    let Some((last, line)) = line.split_last() else { return Err(PassphraseError::Interrupted) };
+    match (*last, std::str::from_utf8(line)) {
+        (CTRL_C, _) => Err(PassphraseError::Interrupted),
+        (_, Ok(text)) => Ok(Secret::new(text)),
+        (_, Err(_)) => Err(PassphraseError::NotText),
+    }
 }
 
-/// While a passphrase is typed the terminal shows nothing, and Ctrl-C arrives as a signal that the prompt sends to
-/// its own process. Unless that is caught, the process dies before the terminal is put right.
-fn catch_interrupts() -> io::Result<tokio::signal::unix::Signal> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _entered = runtime.enter();
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+const CTRL_C: u8 = 3;
+
+/// The terminal of the process, showing nothing of what is typed until the value is dropped.
+///
+/// Ctrl-C ends the line here instead of the process, so that the terminal is put right in that case too.
+struct SilentTerminal {
+    terminal: File,
+    before: Termios,
+}
+
+impl SilentTerminal {
+    fn open() -> io::Result<Self> {
+        let terminal = File::from(rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?);
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        Ok(Self { terminal, before })
+    }
+
+    /// One line with the byte that ended it; empty at the end of input.
+    fn ask(&self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+        (&self.terminal).write_all(prompt.as_bytes())?;
+        // In this mode one read is one line, and a terminal's line has less than 4096 bytes.
+        let mut line = Zeroizing::new(vec![0; 4096]);
+        let length = (&self.terminal).read(&mut line)?;
+        line.truncate(length);
+        (&self.terminal).write_all(b"\n")?;
+        Ok(line)
+    }
+}
+
+impl Drop for SilentTerminal {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
 }
