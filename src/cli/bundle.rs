@@ -3,6 +3,7 @@
 mod building;
 mod planning;
 mod reading;
+mod signing;
 mod trust;
 
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::{GlobalArgs, documents, passphrase};
-use crate::commands::bundle::{build, inspect, lock, policy, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ pub struct RuneBundle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Make a key pair that signs bundles, in cosign's format
+    Keygen(signing::Keygen),
     /// Make one signed file of everything that the manifest names
     Build(building::Build),
     /// Pin what a manifest names: references become digests, files become checksums
@@ -47,6 +50,7 @@ pub(super) fn main() -> ExitCode {
     let printer = arguments.global.printer();
     let progress = printer.progress();
     match arguments.verb {
+        Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
         Verb::Lock(verb) => printer.finish(lock::run(&verb.into(), progress.as_ref())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),

@@ -22,8 +22,8 @@ const SALT_BYTES: usize = 32;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// cosign's own cost parameters; every release of it reads them, and it reads no others but a few more powers of two.
-const COST: Cost = Cost { n: 1 << 15, r: 8, p: 1 };
+/// What cosign 3 writes. It needs 64 MiB while a key is opened or made.
+const COST: Cost = Cost { n: 1 << 16, r: 8, p: 1 };
 /// scrypt needs `128 * N * r` bytes; the strongest setting cosign's library knows needs 128 MiB.
 const MAX_SCRYPT_MEMORY: u64 = 256 << 20;
 const MAX_PARALLELISM: u32 = 4;

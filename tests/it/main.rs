@@ -34,4 +34,6 @@ mod registry_mirrors;
 mod registry_real;
 mod registry_support;
 mod registry_trouble;
+mod sign_interop;
+mod sign_keygen;
 mod small_bundle;

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod inspect;
+pub mod keygen;
 mod keys;
 pub mod lock;
 mod open;
@@ -13,6 +14,7 @@ pub mod verify;
 pub use crate::bundle::ComponentChoice;
 pub use build::BuildOptions;
 pub use inspect::InspectOptions;
+pub use keygen::KeygenOptions;
 pub use lock::{LockMode, LockOptions};
 pub use open::BundleOptions;
 pub use policy::PolicyOptions;

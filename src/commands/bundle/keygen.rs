@@ -1,0 +1,129 @@
+//! `keygen`: a new key pair in cosign's format.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use crate::{
+    commands::{CommandError, Report},
+    failure::{Failure, FailureKind},
+    fsx,
+    oci::Digest,
+    secret::Secret,
+    sign::{Algorithm, PrivateKey, PublicKey},
+};
+
+/// What to make.
+#[derive(Debug)]
+pub struct KeygenOptions {
+    /// The path of both files without `.key` and `.pub`.
+    pub prefix: Utf8PathBuf,
+    /// Check everything, make nothing.
+    pub is_dry_run: bool,
+}
+
+/// What was made, or would be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeygenReport {
+    dry_run: bool,
+    algorithm: &'static str,
+    private_key: Utf8PathBuf,
+    public_key: Utf8PathBuf,
+    /// Nothing in a dry run: the key does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<Digest>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum KeygenError {
+    #[error("`{0}` already exists")]
+    Exists(Utf8PathBuf),
+    #[error("`{0}` is not a file name to put `.key` and `.pub` behind")]
+    Prefix(Utf8PathBuf),
+}
+
+impl Failure for KeygenError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Exists(_) => FailureKind::Conflict,
+            Self::Prefix(_) => FailureKind::Usage,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Exists(_) => "nothing was written; choose another name with --out, or move the old key pair away yourself".to_owned(),
+            Self::Prefix(_) => "give a path such as `keys/cosign`".to_owned(),
+        })
+    }
+}
+
+/// Makes a key pair. The passphrase is asked for once it is known that both files can be made.
+///
+/// # Errors
+/// When one of the files exists, the directory is missing or closed, or no passphrase can be had.
+pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<KeygenReport, CommandError> {
+    let prefix = &options.prefix;
+    if prefix.as_str().ends_with('/') || prefix.file_name().is_none() {
+        return Err(KeygenError::Prefix(prefix.clone()).into());
+    }
+    let (private_path, public_path) = (with_suffix(prefix, "key"), with_suffix(prefix, "pub"));
+    if let Some(taken) = [&private_path, &public_path].into_iter().find(|path| fsx::exists(path)) {
+        return Err(KeygenError::Exists(taken.clone()).into());
+    }
+    // Asks about the directory before anybody types a passphrase.
+    fsx::available_space(directory(prefix))?;
+
+    let key = if options.is_dry_run { None } else { Some(write_pair(&private_path, &public_path, &passphrase()?)?) };
+    let public = key.as_ref().map(PrivateKey::public_key);
+    Ok(KeygenReport {
+        dry_run: options.is_dry_run,
+        algorithm: Algorithm::EcdsaP256.name(),
+        private_key: private_path,
+        public_key: public_path,
+        key_id: public.map(PublicKey::key_id),
+        fingerprint: public.map(PublicKey::fingerprint),
+    })
+}
+
+/// Both files or neither: the private one comes first, and goes again when the public one cannot be written.
+fn write_pair(private_path: &Utf8Path, public_path: &Utf8Path, passphrase: &Secret) -> Result<PrivateKey, CommandError> {
+    let key = PrivateKey::generate()?;
+    fsx::write_new(private_path, key.to_encrypted_pem(passphrase)?.as_bytes(), 0o600)?;
+    if let Err(error) = fsx::write_new(public_path, key.public_key().to_pem().as_bytes(), 0o644) {
+        fsx::remove_file(private_path)?;
+        return Err(error.into());
+    }
+    Ok(key)
+}
+
+fn with_suffix(prefix: &Utf8Path, suffix: &str) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("{prefix}.{suffix}"))
+}
+
+fn directory(prefix: &Utf8Path) -> &Utf8Path {
+    prefix.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or_else(|| Utf8Path::new("."))
+}
+
+impl Report for KeygenReport {
+    const VERB: &'static str = "keygen";
+
+    fn text(&self) -> String {
+        let Self { algorithm, private_key, public_key, .. } = self;
+        let (Some(key_id), Some(fingerprint)) = (&self.key_id, &self.fingerprint) else {
+            return format!("would write {private_key} and {public_key} ({algorithm})\n");
+        };
+        format!(
+            "private key  {private_key} ({algorithm}, encrypted)\n\
+             public key   {public_key}\n\
+             key id       {key_id}\n\
+             fingerprint  {fingerprint}\n\
+             \n\
+             Keep {private_key} and its passphrase to yourself; neither can be recovered.\n\
+             Hand {public_key} to those who will receive bundles on another way than the bundles, and let them\n\
+             compare the fingerprint: a key that comes with a bundle proves nothing about it.\n"
+        )
+    }
+}
