@@ -1,6 +1,9 @@
 //! Shell completions and man pages, generated from the same definitions that parse the command line.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -22,14 +25,17 @@ pub(super) struct Man {
 impl Completions {
     pub(super) fn run(&self, mut command: Command) -> ExitCode {
         let name = command.get_name().to_owned();
-        clap_complete::generate(self.shell, &mut command, name, &mut io::stdout());
-        ExitCode::SUCCESS
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, name, &mut script);
+        print(&script)
     }
 }
 
 impl Man {
     pub(super) fn run(&self, mut command: Command) -> ExitCode {
         command.build();
+        // Pages of verbs come from the tool and its version too.
+        let source = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
         let page = match &self.verb {
             None => command,
             Some(verb) => {
@@ -42,9 +48,18 @@ impl Man {
                 }
             }
         };
-        match clap_mangen::Man::new(page).render(&mut io::stdout()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
+        let mut text = Vec::new();
+        match clap_mangen::Man::new(page).source(source).render(&mut text) {
+            Ok(()) => print(&text),
+            Err(_) => ExitCode::FAILURE,
         }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough is not a failure.
+fn print(text: &[u8]) -> ExitCode {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
     }
 }
