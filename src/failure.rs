@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The kinds of failure a command can end with, each with its documented, never renumbered exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum FailureKind {
     /// A bug, or something nobody classified.
@@ -42,6 +42,44 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every kind, by exit code.
+    pub const ALL: [Self; 14] = [
+        Self::Internal,
+        Self::Usage,
+        Self::Input,
+        Self::NotFound,
+        Self::Drift,
+        Self::Content,
+        Self::Signature,
+        Self::Policy,
+        Self::Access,
+        Self::Network,
+        Self::Space,
+        Self::Conflict,
+        Self::Rollout,
+        Self::Interrupted,
+    ];
+
+    /// What it means, in the words of the help and the README.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Internal => "a bug, or something nobody classified",
+            Self::Usage => "the command line is wrong",
+            Self::Input => "a file that a person wrote, or the head of a bundle, cannot be read as what it should be",
+            Self::NotFound => "something named does not exist",
+            Self::Drift => "drift: a digest moved, a rendered file is out of step",
+            Self::Content => "content does not match its digest or the signed index",
+            Self::Signature => "a signature is missing, by an unknown key, or bad",
+            Self::Policy => "the policy is violated, or it is another bundle than expected",
+            Self::Access => "authentication failed or permission is missing",
+            Self::Network => "the network or a server failed, after retries",
+            Self::Space => "not enough space, or a limit was reached",
+            Self::Conflict => "something exists already, is held by another process, or would be downgraded",
+            Self::Rollout => "a rollout failed",
+            Self::Interrupted => "interrupted with Ctrl-C",
+        }
+    }
+
     /// The exit code of the process.
     pub const fn exit_code(self) -> u8 {
         self as u8

@@ -10,12 +10,16 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use super::{GlobalArgs, documents, passphrase};
+use super::{
+    GlobalArgs,
+    arguments::{self, exit_codes},
+    documents, passphrase,
+};
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
-#[command(name = "rune-bundle", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "rune-bundle", version, max_term_width = 100, after_long_help = exit_codes())]
 pub struct RuneBundle {
     #[command(subcommand)]
     verb: Verb,
@@ -46,7 +50,10 @@ enum Verb {
 }
 
 pub(super) fn main() -> ExitCode {
-    let arguments = RuneBundle::parse();
+    let arguments: RuneBundle = match arguments::parse("rune-bundle") {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let printer = arguments.global.printer();
     let progress = printer.progress();
     match arguments.verb {

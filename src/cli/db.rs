@@ -8,7 +8,11 @@ use std::{convert::Infallible, process::ExitCode};
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use super::{GlobalArgs, documents};
+use super::{
+    GlobalArgs,
+    arguments::{self, exit_codes},
+    documents,
+};
 use crate::{
     commands::db::{DatabaseOptions, Environment, migrate, status},
     secret::Secret,
@@ -16,7 +20,7 @@ use crate::{
 
 /// Owns RUNE's database schema on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(name = "rune-db", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "rune-db", version, max_term_width = 100, after_long_help = exit_codes())]
 pub struct RuneDb {
     #[command(subcommand)]
     verb: Verb,
@@ -59,14 +63,14 @@ struct DatabaseArgs {
 /// Brings the database up to date.
 #[derive(Debug, Args)]
 struct Migrate {
-    #[command(flatten)]
-    database: DatabaseArgs,
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that connects
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 /// Says what the database is and what it lacks.
@@ -112,7 +116,10 @@ impl From<Status> for status::StatusOptions {
 }
 
 pub(super) fn main() -> ExitCode {
-    let arguments = RuneDb::parse();
+    let arguments: RuneDb = match arguments::parse("rune-db") {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let printer = arguments.global.printer();
     match arguments.verb {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into())),

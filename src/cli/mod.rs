@@ -3,6 +3,7 @@
 //! The clap structs of both tools, the printer for reports and errors, progress, completions and man pages.
 //! The only module that reads the environment or knows what a terminal is. Domain decisions do not belong here.
 
+mod arguments;
 mod bundle;
 mod db;
 mod documents;
@@ -42,8 +43,8 @@ pub struct GlobalArgs {
     /// Say more on standard error
     #[arg(long, short, global = true)]
     verbose: bool,
-    /// When to use colour; `NO_COLOR` is honoured
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// When to use colour: auto (on a terminal, unless `NO_COLOR` is set), always, never
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
     color: Color,
 }
 

@@ -72,8 +72,7 @@ impl Printer {
     /// Prints why a command failed.
     pub(super) fn fail(self, error: &CommandError) -> ExitCode {
         if self.json {
-            let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
-            let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());
+            print_error_report(error);
         }
         let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
         let mut messages = error.messages().into_iter();
@@ -87,4 +86,10 @@ impl Printer {
         let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         ExitCode::from(error.kind().exit_code())
     }
+}
+
+/// Prints why a command failed, for programs.
+pub(super) fn print_error_report(error: &CommandError) {
+    let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
+    let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());
 }

@@ -17,6 +17,7 @@ pub struct CommandError {
 
 /// The `error` object of a JSON report.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorReport {
     kind: FailureKind,
     exit_code: u8,

@@ -257,7 +257,7 @@ fn mistakes_in_the_manifest_are_in_the_json_report_one_by_one() {
     let project = Project::new();
     project.write("bundle-manifests/rune.yaml", "apiVersion: rune-bundle/v1\nkind: BundleManifest\nnmae: rune\nversion: 1\n");
     let error = &project.report(3, &["lock"])["error"];
-    assert_eq!((error["kind"].as_str(), error["exit_code"].as_u64()), (Some("input"), Some(3)));
+    assert_eq!((error["kind"].as_str(), error["exitCode"].as_u64()), (Some("input"), Some(3)));
     assert_eq!(
         error["details"][1],
         json!({
