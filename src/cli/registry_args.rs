@@ -27,7 +27,7 @@ pub(super) struct RegistryArgs {
     #[arg(long, value_name = "HOST")]
     plain_http: Vec<String>,
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_REGISTRY_CONFIG", hide_env_values = true)]
     registry_config: Option<Utf8PathBuf>,
     /// Credentials in the format of the docker `config.json` [default: the one of docker]
     #[arg(long, value_name = "FILE")]
