@@ -27,7 +27,7 @@ pub use splitter::{SplitError, Statement, split};
 
 /// Looking at and migrating PostgreSQL databases.
 pub mod on_postgres {
-    pub use super::postgres::{inspect, migrate};
+    pub use super::postgres::{check_roles, inspect, migrate};
 }
 
 /// Looking at and migrating SQLite databases.

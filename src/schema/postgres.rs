@@ -25,8 +25,6 @@ const ATTEMPTS: u32 = 20;
 /// How long is waited for others who migrate, and for those who use a table.
 const LOCK_TIMEOUT: &str = "10min";
 const TABLE_LOCK_TIMEOUT: &str = "1min";
-/// Sets a parameter until the transaction ends.
-const SET: &str = "SELECT set_config($1, $2, true)";
 
 /// Reads what a database has, and in which schema, without changing anything.
 ///
@@ -35,10 +33,25 @@ const SET: &str = "SELECT set_config($1, $2, true)";
 pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
     let outcome = async {
-        take_role(client, owner).await?;
+        settle(client, owner).await?;
         let standing = Standing::read(client).await??;
         let found = read(client, &standing.schema).await?;
         Ok((standing.schema, found))
+    };
+    let outcome = outcome.await;
+    let _ = client.batch_execute("ROLLBACK").await;
+    outcome
+}
+
+/// Says whether RUNE could use what would be made now, without making it.
+///
+/// # Errors
+/// When it could not, or the server cannot be asked.
+pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
+    let outcome = async {
+        settle(client, owner).await?;
+        Ok(Standing::read(client).await??.check(client, owner.is_some()).await??)
     };
     let outcome = outcome.await;
     let _ = client.batch_execute("ROLLBACK").await;
@@ -102,7 +115,8 @@ async fn transaction(client: &Client, migrations: &Migrations, settings: &Migrat
 
 /// One transaction's work: the lock, taking over what RUNE made, then the lowest pending migration.
 async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    lock(client, settings).await?;
+    settle(client, settings.owner.as_deref()).await?;
+    lock(client).await?;
     let standing = Standing::read(client).await??;
     standing.check(client, settings.owner.is_some()).await??;
     let found = read(client, &standing.schema).await?;
@@ -129,31 +143,35 @@ async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettin
     Ok(Step { applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
 }
 
-/// Makes the transaction ours: no time limit on work, a safe search path, the right role, the lock.
-async fn lock(client: &Client, settings: &MigrateSettings) -> Result<(), SchemaError> {
+/// Makes the transaction ours: no time limit on work, the right role, a safe search path.
+async fn settle(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
     const UNLIMITED: &str = "SELECT set_config(name, '0', true) FROM pg_settings
         WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')";
     client.query_typed(UNLIMITED, &[]).await.map_err(ServerError::from)?;
-    take_role(client, settings.owner.as_deref()).await?;
-    let path: String = client
-        .query_typed_one("SELECT current_setting('search_path')", &[])
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(ServerError::from)?;
-    let path = with_temporary_last(&path);
-    for (name, value) in [("search_path", path.as_str()), ("lock_timeout", LOCK_TIMEOUT)] {
-        client.query_typed(SET, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await.map_err(ServerError::from)?;
-    }
-    client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(ServerError::from)?;
-    client.query_typed(SET, &[(&"lock_timeout", Type::TEXT), (&TABLE_LOCK_TIMEOUT, Type::TEXT)]).await.map_err(ServerError::from)?;
+    take_role(client, owner).await?;
+    let row = client.query_typed_one("SELECT current_setting('search_path')", &[]).await;
+    let path: String = row.and_then(|row| row.try_get(0)).map_err(ServerError::from)?;
+    set(client, "search_path", &with_temporary_last(&path)).await?;
+    Ok(())
+}
+
+/// Keeps everybody else who migrates out until the transaction ends.
+async fn lock(client: &Client) -> Result<(), ServerError> {
+    set(client, "lock_timeout", LOCK_TIMEOUT).await?;
+    client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await?;
+    set(client, "lock_timeout", TABLE_LOCK_TIMEOUT).await
+}
+
+/// Sets a parameter until the transaction ends.
+async fn set(client: &Client, name: &str, value: &str) -> Result<(), ServerError> {
+    client.query_typed("SELECT set_config($1, $2, true)", &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
     Ok(())
 }
 
 /// Acts as the owner until the transaction ends.
 async fn take_role(client: &Client, owner: Option<&str>) -> Result<(), RoleError> {
     let Some(owner) = owner else { return Ok(()) };
-    let outcome = client.query_typed(SET, &[(&"role", Type::TEXT), (&owner, Type::TEXT)]).await;
-    outcome.map(drop).map_err(|error| RoleError::owner(owner, &error))
+    set(client, "role", owner).await.map_err(|error| RoleError::owner(owner, &error))
 }
 
 async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError> {

@@ -93,10 +93,9 @@ impl Failure for RoleError {
 
 impl RoleError {
     /// The server does not let us act as the role of `--owner`.
-    pub(super) fn owner(role: &str, error: &tokio_postgres::Error) -> Self {
-        let reason = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    pub(super) fn owner(role: &str, error: &ServerError) -> Self {
         let is_denied = error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);
-        Self::Owner { role: role.to_owned(), reason, is_denied }
+        Self::Owner { role: role.to_owned(), reason: error.to_string(), is_denied }
     }
 }
 
@@ -119,7 +118,9 @@ impl Standing {
             FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
         let row = client.query_typed_one(SQL, &[]).await?;
         let role: String = row.try_get(0)?;
-        let Some(schema) = row.try_get(1)? else { return Ok(Err(RoleError::NoSchema(role))) };
+        // When nothing else is left in the search path, the session's temporary schema is all there is.
+        let schema = row.try_get::<_, Option<String>>(1)?.filter(|schema| !schema.starts_with("pg_temp_"));
+        let Some(schema) = schema else { return Ok(Err(RoleError::NoSchema(role))) };
         Ok(Ok(Self {
             role,
             schema,

@@ -43,6 +43,12 @@ impl ServerError {
     fn is_tls(&self) -> bool {
         self.0.to_string().contains("TLS")
     }
+
+    /// Whether the client gave up while it logged in: no password where one is asked for, or no common method.
+    fn is_login(&self) -> bool {
+        let text = self.0.to_string();
+        text.starts_with("invalid configuration") || text.starts_with("authentication error")
+    }
 }
 
 impl fmt::Display for ServerError {
@@ -70,7 +76,7 @@ impl fmt::Display for ServerError {
 impl Failure for ServerError {
     fn kind(&self) -> FailureKind {
         let Some(code) = self.code() else {
-            return if self.is_tls() { FailureKind::Access } else { FailureKind::Network };
+            return if self.is_tls() || self.is_login() { FailureKind::Access } else { FailureKind::Network };
         };
         match code.code() {
             "3D000" | "3F000" | "42704" => FailureKind::NotFound,
@@ -92,7 +98,9 @@ impl Failure for ServerError {
             return Some(certificate_help(error).to_owned());
         }
         let Some(code) = self.code() else {
-            return Some(if self.is_tls() {
+            return Some(if self.is_login() {
+                "give the password: in the URL, by `--password-file` or by PGPASSFILE".to_owned()
+            } else if self.is_tls() {
                 "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
             } else {
                 "check that the server runs and can be reached under this host and port".to_owned()

@@ -103,6 +103,9 @@ async fn on_server(
     if is_dry_run {
         let look = Look::at_server(&client, owner).await?;
         let done = plan(&look, migrations, Dialect::Postgres, settings)?;
+        if !done.applied.is_empty() {
+            on_postgres::check_roles(&client, owner).await?;
+        }
         return Ok(Outcome { is_new: false, done, look });
     }
     let done = on_postgres::migrate(&client, migrations, settings).await?;

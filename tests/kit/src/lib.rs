@@ -13,6 +13,7 @@
 )]
 
 mod digest;
+pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod sample;
