@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are errors, as in the strict lint of Helm 4. Written as JSON it is the configuration of the chart's OCI artifact.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use semver::Version;
@@ -95,9 +95,6 @@ pub struct Dependency {
     pub alias: Option<String>,
 }
 
-/// Characters of the names that this project gives charts; Helm's own rule is wider.
-static NAME_CHARACTERS: LazyLock<Vec<char>> = LazyLock::new(|| ('a'..='z').chain('0'..='9').chain(['-']).collect());
-
 impl ChartMetadata {
     /// Reads a `Chart.yaml`. `path` is only used to say where a mistake is.
     ///
@@ -129,12 +126,12 @@ impl ChartMetadata {
     }
 }
 
-/// Whether a name can stand in a release, a file name, a registry and an archive path.
+/// Whether a name can stand in a release, a file name, a registry and an archive path. Helm's own rule is wider.
 fn is_chart_name(name: &str) -> bool {
     (1..=53).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
-        && name.chars().all(|character| NAME_CHARACTERS.contains(&character))
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 #[cfg(test)]

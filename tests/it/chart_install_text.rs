@@ -97,19 +97,15 @@ fn skopeo_copies_every_image_with_its_digest() {
         let unpack = commands(&text, "2. ");
         type_in(&project.path(""), unpack.lines().next().unwrap()).unwrap();
         // A directory stands in for the registry: `docker://host/name:tag` becomes `oci:directory/name:tag`.
-        let copies: String = commands(&text, "3. ").replace("docker://", "oci:");
         let registry = project.path("registry");
         for name in ["library/postgres", "lpasquali/rune", "lpasquali/rune-db"] {
             fs::create_dir_all(registry.join(name)).unwrap();
         }
-        let copies = copies.replace("registry.example:5000", registry.to_str().unwrap());
-        type_in(&project.path("rune-0.1.0"), &copies).unwrap();
+        let script = commands(&text, "3. ").replace("docker://", "oci:").replace("registry.example:5000", registry.to_str().unwrap());
+        type_in(&project.path("rune-0.1.0"), &script).unwrap();
         let copied = fs::read_to_string(registry.join("library/postgres/index.json")).unwrap();
         let digest = copied.split("sha256:").nth(1).unwrap().get(..64).unwrap();
-        assert!(
-            commands(&text, "3. ").contains(digest)
-                || text.lines().any(|line| line.starts_with("| `docker.io/library/postgres") && line.contains(digest)),
-            "{copied}"
-        );
+        // For a part of the platforms the text names the digest beside the command, else in the table of the images.
+        assert!(text.contains(&format!("sha256:{digest}")), "{copied}");
     }
 }
