@@ -24,7 +24,7 @@ pub(super) struct RegistryArgs {
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<Utf8PathBuf>,
     /// Host (with port, if any) to speak to without TLS; loopback needs no mention; may be repeated
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = plain_host)]
     plain_http: Vec<String>,
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_REGISTRY_CONFIG", hide_env_values = true)]
@@ -57,9 +57,35 @@ impl RegistryArgs {
     }
 }
 
+/// The value of `--plain-http` is no host.
+#[derive(Debug, thiserror::Error)]
+#[error("write a host such as registry.lan:5000, without a repository")]
+struct PlainHostError;
+
+/// A host as it stands in references; people also write it as a URL.
+fn plain_host(text: &str) -> Result<String, PlainHostError> {
+    let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let is_host = !host.is_empty() && !host.contains(['/', '@', '?', '#']) && !host.contains(char::is_whitespace);
+    if is_host { Ok(host.to_owned()) } else { Err(PlainHostError) }
+}
+
 /// Where docker keeps its `config.json`.
 fn docker_config() -> Option<AuthFile> {
     let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
     let directory = path("DOCKER_CONFIG").or_else(|| path("HOME").map(|home| home.join(".docker")))?;
     Some(AuthFile::Usual(directory.join("config.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_host;
+
+    #[test]
+    fn a_host_may_be_written_as_a_url_but_not_with_a_repository() {
+        assert_eq!(plain_host("http://registry.lan:5000/").unwrap(), "registry.lan:5000");
+        assert_eq!(plain_host("registry.lan").unwrap(), "registry.lan");
+        for bad in ["", "registry.lan/library/postgres", "https://registry.lan", "user@registry.lan"] {
+            assert!(plain_host(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -43,8 +43,8 @@ pub(super) struct Refusal<'a> {
     pub(super) used: Option<&'a HeaderValue>,
 }
 
-/// What to send, and whose it is.
-#[derive(Debug)]
+/// What to put into `Authorization`, and whose it is. The value is marked as sensitive: it does not print itself.
+#[derive(Debug, Clone)]
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
     pub(super) user: Option<String>,
@@ -60,17 +60,13 @@ pub(super) async fn answer(
     let host = &refusal.endpoint.host;
     // Held until there is an answer: whoever was refused at the same time waits for it instead of asking too.
     let mut authorizations = host.authorizations.lock().await;
-    if let Some(value) = authorizations.get(scopes).filter(|value| Some(*value) != refusal.used) {
-        return Ok(Authorization { value: value.clone(), user: None });
+    if let Some(other) = authorizations.get(scopes).filter(|known| Some(&known.value) != refusal.used) {
+        return Ok(other.clone());
     }
     let credentials = match &host.credentials {
         Some(credentials) => Some(credentials.clone()),
         None => store.find(&host.authority, &refusal.endpoint.repository).await.map_err(Cause::Helper)?,
     };
-    let user = credentials.as_ref().map(|credentials| match credentials {
-        Credentials::Basic { user, .. } => user.clone(),
-        Credentials::IdentityToken(_) | Credentials::RegistryToken(_) => "<token>".to_owned(),
-    });
     let offered = challenges(refusal.response.headers());
     let bearer = offered.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
     let value = match (bearer, &credentials) {
@@ -83,8 +79,17 @@ pub(super) async fn answer(
         _ => return Err(Cause::UnknownChallenge),
     };
     let value = value.ok_or(Cause::UnknownChallenge)?;
-    authorizations.insert(scopes.clone(), value.clone());
-    Ok(Authorization { value, user })
+    let authorization = Authorization { value, user: credentials.as_ref().map(user_of) };
+    authorizations.insert(scopes.clone(), authorization.clone());
+    Ok(authorization)
+}
+
+/// Whose credentials they are, for messages.
+fn user_of(credentials: &Credentials) -> String {
+    match credentials {
+        Credentials::Basic { user, .. } => user.clone(),
+        Credentials::IdentityToken(_) | Credentials::RegistryToken(_) => "<token>".to_owned(),
+    }
 }
 
 /// Gets a token from the server that a challenge names.
@@ -113,12 +118,8 @@ async fn token(
     let transport = if own { &*refusal.endpoint.host.transport } else { hosts.foreign(&request.url) };
     let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     if response.status() != StatusCode::OK {
-        let user = credentials.map(|credentials| match credentials {
-            Credentials::Basic { user, .. } => user.clone(),
-            _ => "<token>".to_owned(),
-        });
-        let problem = TokenProblem::Status { status: response.status(), user, retry_after: retry_after(response.headers()) };
-        return Err(failed(problem));
+        let (user, retry_after) = (credentials.map(user_of), retry_after(response.headers()));
+        return Err(failed(TokenProblem::Status { status: response.status(), user, retry_after }));
     }
     let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     let answer: Option<TokenAnswer> = body.and_then(|body| serde_json::from_slice(&body).ok());

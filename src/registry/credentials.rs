@@ -16,7 +16,7 @@ use super::{
     helper::{self, HelperError},
 };
 use crate::{
-    failure::{Failure as _, FailureKind},
+    failure::{Failure, FailureKind},
     fsx::{self, PathError},
     secret::Secret,
 };
@@ -62,12 +62,16 @@ pub enum AuthFileError {
     },
 }
 
-impl AuthFileError {
-    pub(super) fn kind(&self) -> FailureKind {
+impl Failure for AuthFileError {
+    fn kind(&self) -> FailureKind {
         match self {
             Self::Read(error) => error.kind(),
             Self::Syntax { .. } | Self::Entry { .. } => FailureKind::Input,
         }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("name another file with --authfile, or write it anew with `docker login`".to_owned())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use http::StatusCode;
 
-use super::{HelperError, credentials::AuthFileError, registries_file::RegistriesFileError};
+use super::{AuthFileError, HelperError, RegistriesFileError, advice};
 use crate::{
     failure::{Failure, FailureKind},
     net::{NetError, TransportError, TransportFault},
@@ -229,72 +229,10 @@ impl Cause {
             _ => None,
         }
     }
-
-    fn help(&self, endpoint: &str) -> Option<String> {
-        let host = endpoint.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(endpoint);
-        Some(match self {
-            Self::NoCredentials { host } => format!("run `docker login {host}`, or name a file that has them with --authfile"),
-            Self::CredentialsRefused { host, user: Some(_), .. } => {
-                format!("check the entry for `{host}` in the docker config.json (--authfile) and what its user may read")
-            }
-            Self::CredentialsRefused { host, .. } => {
-                format!("check the name; if it is not public, run `docker login {host}` or name a file with credentials with --authfile")
-            }
-            Self::Helper(error) => error.help(),
-            Self::TokenServer { problem: TokenProblem::Status { user: Some(_), .. }, .. } => {
-                format!("check the entry for `{host}` in the docker config.json (--authfile)")
-            }
-            Self::TokenServer { problem: TokenProblem::Status { .. }, .. } => {
-                format!("run `docker login {host}`, or name a file with credentials with --authfile")
-            }
-            Self::TokenServer { problem: TokenProblem::NotAllowed(_), .. } | Self::Redirect { .. } => {
-                format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile")
-            }
-            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => {
-                fault_help(error.fault, host)
-            }
-            Self::Status { status: StatusCode::NOT_FOUND, .. } => {
-                format!(
-                    "check the spelling of repository and tag; some registries also say this to those who may not read it (`docker login {host}`)"
-                )
-            }
-            Self::Status { status: StatusCode::FORBIDDEN, .. } => format!("check what the credentials for `{host}` may read"),
-            Self::Status { status: StatusCode::PROXY_AUTHENTICATION_REQUIRED, .. } => {
-                "put user and password of the proxy into HTTPS_PROXY or HTTP_PROXY, http://user:password@proxy:port".to_owned()
-            }
-            Self::Status { status, .. } if is_transient(*status) => {
-                "run the same command again later; what was finished is kept".to_owned()
-            }
-            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::WrongRange { .. } => {
-                format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
-            }
-            _ => return None,
-        })
-    }
 }
 
-fn fault_help(fault: TransportFault, host: &str) -> String {
-    match fault {
-        TransportFault::Certificate => {
-            format!("if `{host}` has a certificate of a private authority, name the file with the authority's certificate with --ca-file")
-        }
-        TransportFault::ClientCertificate => {
-            format!("name the certificate that `{host}` knows us by with --client-cert and --client-key")
-        }
-        TransportFault::Tls => format!("if `{host}` does not speak TLS, say so with --plain-http {host}"),
-        TransportFault::Forbidden(_) => format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile"),
-        TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
-        TransportFault::Resolve
-        | TransportFault::Connect
-        | TransportFault::Handshake
-        | TransportFault::Timeout
-        | TransportFault::Interrupted => {
-            format!("check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config")
-        }
-    }
-}
-
-fn is_transient(status: StatusCode) -> bool {
+/// Whether a server may answer otherwise later.
+pub(super) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
@@ -330,11 +268,11 @@ impl Failure for RegistryError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| failure.cause.help(&failure.endpoint)),
+            Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| advice::about(&failure.cause, &failure.endpoint)),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),
             Self::RegistriesFile(error) => error.help(),
-            Self::AuthFile(_) => Some("name another file with --authfile, or write it anew with `docker login`".to_owned()),
+            Self::AuthFile(error) => error.help(),
             Self::PlainMirror { host, .. } => Some(format!("write https:// in the file, or allow it with --plain-http {host}")),
         }
     }

@@ -107,11 +107,11 @@ impl Exchange {
         let scopes = BTreeSet::from([format!("repository:{}:pull", endpoint.repository)]);
         let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
         let mut response = send(endpoint, &url, question, known.as_ref()).await?;
-        let mut authorization = known.map(|value| Authorization { value, user: None });
+        let mut authorization = known;
         if response.status() == StatusCode::UNAUTHORIZED {
             let refusal = Refusal { endpoint, is_tls, response: &response, used: authorization.as_ref().map(|own| &own.value) };
             let fresh = auth::answer(&self.hosts, &self.credentials, refusal, &scopes).await?;
-            response = send(endpoint, &url, question, Some(&fresh.value)).await?;
+            response = send(endpoint, &url, question, Some(&fresh)).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 // Not kept: another attempt starts afresh.
                 endpoint.host.authorizations.lock().await.remove(&scopes);
@@ -156,7 +156,7 @@ impl Exchange {
                 _ => return Err(refused(label, "which is neither http nor https")),
             }
             if next.origin() == home {
-                response = send(endpoint, &next, question, authorization.map(|own| &own.value)).await?;
+                response = send(endpoint, &next, question, authorization).await?;
                 redirected_to = None;
             } else {
                 let request = request(&next, question, None);
@@ -193,12 +193,12 @@ async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
     }
 }
 
-async fn send(endpoint: &Endpoint, url: &Url, question: &Question, authorization: Option<&HeaderValue>) -> Result<Response, Cause> {
+async fn send(endpoint: &Endpoint, url: &Url, question: &Question, authorization: Option<&Authorization>) -> Result<Response, Cause> {
     let request = request(url, question, authorization);
     endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)
 }
 
-fn request(url: &Url, question: &Question, authorization: Option<&HeaderValue>) -> Request {
+fn request(url: &Url, question: &Question, authorization: Option<&Authorization>) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static(question.accept));
     // What has a digest must arrive as it is.
@@ -207,7 +207,7 @@ fn request(url: &Url, question: &Question, authorization: Option<&HeaderValue>) 
         headers.insert(header::RANGE, range);
     }
     if let Some(authorization) = authorization {
-        headers.insert(header::AUTHORIZATION, authorization.clone());
+        headers.insert(header::AUTHORIZATION, authorization.value.clone());
     }
     Request { method: Method::GET, url: url.clone(), headers, body: None }
 }

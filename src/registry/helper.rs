@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::credentials::Credentials;
-use crate::secret::Secret;
+use crate::{
+    failure::{Failure, FailureKind},
+    secret::Secret,
+};
 
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// What helpers say, with exit code 1, when they have nothing.
@@ -52,15 +55,19 @@ pub enum HelperError {
     },
 }
 
-impl HelperError {
-    pub(super) fn help(&self) -> String {
-        match self {
+impl Failure for HelperError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Access
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
             Self::Name(_) => "correct credHelpers or credsStore in the docker config.json".to_owned(),
             Self::Run { program, .. } => format!("install `{program}`, or remove it from the docker config.json"),
             Self::Failed { program, server, .. } | Self::Answer { program, server } => {
                 format!("see what `echo {server} | {program} get` says")
             }
-        }
+        })
     }
 }
 

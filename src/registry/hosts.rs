@@ -5,10 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::HeaderValue;
 use url::{Host as UrlHost, Url};
 
-use super::{ClientConfig, Credentials, RegistryError, RepositoryName, credentials::names_of, gate::Gate, registries_file::Registries};
+use super::{
+    ClientConfig, Credentials, RegistryError, RepositoryName, auth::Authorization, credentials::names_of, gate::Gate,
+    registries_file::Registries,
+};
 use crate::net::{AddressClass, NetError, Timeouts, Tls, TlsFiles, Transport};
 
 /// Whether a host is spoken to with TLS.
@@ -32,8 +34,8 @@ pub(super) struct Host {
     /// What the registries file says; goes before everything else.
     pub(super) credentials: Option<Credentials>,
     pub(super) gate: Arc<Gate>,
-    /// What to put into `Authorization`, by what it is good for.
-    pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, HeaderValue>>,
+    /// By what they are good for.
+    pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, Authorization>>,
     /// Found out once when it has to be found out.
     pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
 }

@@ -6,6 +6,7 @@
 //! to that registry and to nobody else.
 #![deny(clippy::arithmetic_side_effects)]
 
+mod advice;
 mod auth;
 mod blob;
 mod challenge;

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{Credentials, credentials};
 use crate::{
-    failure::{Failure as _, FailureKind},
+    failure::{Failure, FailureKind},
     fsx::{self, PathError},
     secret::Secret,
     yaml::{self, Spanned, YamlError},
@@ -79,15 +79,15 @@ pub enum RegistriesFileError {
     },
 }
 
-impl RegistriesFileError {
-    pub(super) fn kind(&self) -> FailureKind {
+impl Failure for RegistriesFileError {
+    fn kind(&self) -> FailureKind {
         match self {
             Self::Read(error) => error.kind(),
             _ => FailureKind::Input,
         }
     }
 
-    pub(super) fn help(&self) -> Option<String> {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.help(),
             Self::SkipVerify { host, .. } => {
@@ -261,7 +261,10 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{Credentials, Registries, RegistriesFileError};
-    use crate::{failure::FailureKind, secret::Secret};
+    use crate::{
+        failure::{Failure as _, FailureKind},
+        secret::Secret,
+    };
 
     fn parse(text: &str) -> Result<Registries, RegistriesFileError> {
         Registries::parse(Utf8Path::new("registries.yaml"), text)

@@ -1,0 +1,94 @@
+//! What a person can do about a failure. Each sentence names an option, a file or a command.
+
+use http::StatusCode;
+
+use super::{Cause, TokenProblem, error::is_transient};
+use crate::{failure::Failure as _, net::TransportFault};
+
+/// Advice about what an endpoint, given as a URL, did.
+pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    Some(match cause {
+        Cause::NoCredentials { .. } => format!("run {}, or name a file that has them with --authfile", login(host)),
+        Cause::CredentialsRefused { user: Some(_), .. } => {
+            format!("check the entry for `{host}` in the docker config.json (--authfile) and what its user may read")
+        }
+        Cause::CredentialsRefused { user: None, .. } => {
+            format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
+        }
+        Cause::Helper(error) => return error.help(),
+        Cause::TokenServer { problem, .. } => return about_token(problem, host),
+        Cause::Redirect { .. } => suspicious(host),
+        Cause::Transport { error, .. } => about_fault(error.fault, host),
+        Cause::Status { status, redirected_to, .. } => return about_status(*status, redirected_to.as_deref(), host),
+        Cause::WrongDigest { .. } | Cause::WrongSize { .. } | Cause::WrongRange { .. } => {
+            format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
+        }
+        Cause::UnknownChallenge | Cause::TooLarge { .. } | Cause::Manifest(_) => return None,
+    })
+}
+
+fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
+    Some(match problem {
+        TokenProblem::NotAllowed(_) => suspicious(host),
+        TokenProblem::Transport(error) => about_fault(error.fault, host),
+        TokenProblem::Status { status, .. } if is_transient(*status) => again(),
+        TokenProblem::Status { user: Some(_), .. } => format!("check the entry for `{host}` in the docker config.json (--authfile)"),
+        TokenProblem::Status { user: None, .. } => {
+            format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
+        }
+        TokenProblem::NoToken => return None,
+    })
+}
+
+fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> Option<String> {
+    Some(match (status, redirected_to) {
+        (status, _) if is_transient(status) => again(),
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
+            "put user and password of the proxy into HTTPS_PROXY or HTTP_PROXY, http://user:password@proxy:port".to_owned()
+        }
+        (_, Some(storage)) => {
+            format!("tell the operators of `{host}` about their storage `{storage}`, or use a mirror (--registry-config)")
+        }
+        (StatusCode::NOT_FOUND, None) => format!(
+            "check the spelling of repository and tag; some registries also say this to those who may not read it ({})",
+            login(host)
+        ),
+        (StatusCode::FORBIDDEN, None) => format!("check what the credentials for `{host}` may read"),
+        _ => return None,
+    })
+}
+
+fn about_fault(fault: TransportFault, host: &str) -> String {
+    match fault {
+        TransportFault::Certificate => {
+            format!("if `{host}` has a certificate of a private authority, name the file with the authority's certificate with --ca-file")
+        }
+        TransportFault::ClientCertificate => {
+            format!("name the certificate that `{host}` knows us by with --client-cert and --client-key")
+        }
+        TransportFault::Tls => format!("if `{host}` does not speak TLS, say so with --plain-http {host}"),
+        TransportFault::Forbidden(_) => suspicious(host),
+        TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
+        TransportFault::Resolve
+        | TransportFault::Connect
+        | TransportFault::Handshake
+        | TransportFault::Timeout
+        | TransportFault::Interrupted => {
+            format!("check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config")
+        }
+    }
+}
+
+fn suspicious(host: &str) -> String {
+    format!("check that `{host}` is the registry that is meant; it may be misconfigured or hostile")
+}
+
+fn again() -> String {
+    "run the same command again later; what was finished is kept".to_owned()
+}
+
+/// Docker files Docker Hub under no name at all.
+fn login(host: &str) -> String {
+    if host == "registry-1.docker.io" { "`docker login`".to_owned() } else { format!("`docker login {host}`") }
+}
