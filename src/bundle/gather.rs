@@ -11,10 +11,11 @@ use super::{
     BinaryIngredient, BuiltDigests, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, NotStatic,
     PolicyRecord, ProfileIngredient, check_static_program, context,
     context::{binary_path, values_path},
+    render::INSTALL_TEMPLATE,
     rune_db_image,
 };
 use crate::{
-    chart::{self, ChartContext, ChartError, ChartTree, Package, Renderer},
+    chart::{self, ChartContext, ChartError, ChartMetadata, ChartTree, Package, Renderer},
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     manifest::{self, BundleManifest, Chart, Lock, LockedContent, Project},
@@ -29,9 +30,6 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 
 /// How much of a carried file is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
-
-/// The template of what the admin on the far side reads first.
-const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 
 /// Why a project and its lock do not make a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +135,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     let mut context = context(manifest, Some(lock), &built);
     let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
     let charts = manifest.charts.iter().map(|chart| pack(project, chart, &renderer, &context)).collect::<Result<Vec<_>, _>>()?;
-    context.charts = charts.iter().map(chart_context).collect();
+    context.charts = charts.iter().map(|package| chart_context(&package.metadata)).collect();
     let profiles = manifest.profiles.iter().map(|profile| {
         let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, &renderer, &context)?)));
         Ok(ProfileIngredient { name: profile.name.clone(), values: values.collect::<Result<_, GatherError>>()? })
@@ -167,7 +165,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     })
 }
 
-fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
+pub(super) fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
     for name in choice.with.iter().chain(&choice.without) {
         if !manifest.components.contains_key(name) {
             let known = manifest.components.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -182,7 +180,7 @@ fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTree
     Ok(components.map(|(name, _)| name.clone()).collect())
 }
 
-fn migrations(project: &Project, lock: &Lock) -> Result<Option<MigrationsIngredient>, GatherError> {
+pub(super) fn migrations(project: &Project, lock: &Lock) -> Result<Option<MigrationsIngredient>, GatherError> {
     let Some(locked) = &lock.migrations else { return Ok(None) };
     let files = locked.files.iter().map(|file| {
         let bytes = locked_file(project, &locked.path.join(&file.file), file.digest, MAX_TEXT_BYTES)?;
@@ -192,7 +190,7 @@ fn migrations(project: &Project, lock: &Lock) -> Result<Option<MigrationsIngredi
     Ok(Some(MigrationsIngredient { schema_version: locked.schema_version, files }))
 }
 
-fn images(
+pub(super) fn images(
     project: &Project,
     lock: &Lock,
     left_out: &BTreeSet<String>,
@@ -228,25 +226,32 @@ fn images(
 
 fn pack(project: &Project, source: &Chart, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {
     match source {
-        Chart::Directory(path) => {
-            let mut tree = ChartTree::read(&project.path(path))?;
-            for (file, text) in chart::render_below(renderer, path, context)? {
-                let inside = file.strip_prefix(path).map(Utf8Path::to_owned).unwrap_or(file);
-                tree.insert(inside, text);
-            }
-            Ok(chart::package(path.as_str(), &tree)?)
-        }
+        Chart::Directory(path) => Ok(chart::package(path.as_str(), &chart_tree(project, path, renderer, context)?)?),
         Chart::Archive(path) => Ok(chart::read_package(&project.path(path))?),
     }
 }
 
-fn chart_context(package: &Package) -> ChartContext {
-    let (name, version) = (package.metadata.name.clone(), package.metadata.version.to_string());
-    let file = format!("charts/{name}-{version}.tgz");
-    ChartContext { name, version, file }
+/// A chart of the project with what its templates make of the context.
+pub(super) fn chart_tree(
+    project: &Project,
+    path: &Utf8Path,
+    renderer: &Renderer,
+    context: &chart::Context,
+) -> Result<ChartTree, GatherError> {
+    let mut tree = ChartTree::read(&project.path(path))?;
+    for (file, text) in chart::render_below(renderer, path, context)? {
+        let inside = file.strip_prefix(path).map(Utf8Path::to_owned).unwrap_or(file);
+        tree.insert(inside, text);
+    }
+    Ok(tree)
 }
 
-fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {
+pub(super) fn chart_context(metadata: &ChartMetadata) -> ChartContext {
+    let file = format!("charts/{}", metadata.file_name());
+    ChartContext { name: metadata.name.clone(), version: metadata.version.to_string(), file }
+}
+
+pub(super) fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {
     if path.extension() == Some("j2") {
         return Ok(renderer.render(path.as_str(), context)?);
     }

@@ -13,6 +13,7 @@ mod head;
 mod index;
 mod journal;
 mod materialise;
+mod render;
 mod rune_db_image;
 mod static_program;
 mod trust;
@@ -33,6 +34,7 @@ pub use index::{
     Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use render::{RenderedFiles, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust, TrustError};

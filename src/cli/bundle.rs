@@ -15,7 +15,7 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ enum Verb {
     Build(building::Build),
     /// Pin what a manifest names: references become digests, files become checksums
     Lock(planning::Lock),
+    /// Render charts and values from templates, manifest and lock
+    Render(planning::Render),
     /// Explain what the policy decides about a manifest and its lock
     Policy(planning::Policy),
     /// Check a bundle to its last byte
@@ -59,6 +61,7 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
         Verb::Lock(verb) => printer.finish(lock::run(&verb.into(), progress.as_ref())),
+        Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),

@@ -41,6 +41,7 @@ mod registry_mirrors;
 mod registry_real;
 mod registry_support;
 mod registry_trouble;
+mod render_verb;
 mod sign_interop;
 mod sign_keygen;
 mod small_bundle;

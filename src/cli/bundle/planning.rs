@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::{
     cli::registry_args::RegistryArgs,
-    commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions},
+    commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
 };
 
 /// Which manifest.
@@ -38,6 +38,27 @@ pub(super) struct Lock {
     registry: RegistryArgs,
 }
 
+/// Renders charts and values.
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// Pin every image by this lock; without a name, by the one beside the manifest. Writes whole charts, values and
+    /// INSTALL.md to --out, as a bundle would carry them
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "the three cases: not given, given without a name, given with one")]
+    lock: Option<Option<Utf8PathBuf>>,
+    /// The directory to write to or compare with [default: the project]
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+    /// Fail if a file is not what templates, manifest and lock make of it; write nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    check: bool,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// Explains what the policy decides.
 #[derive(Debug, Args)]
 pub(super) struct Policy {
@@ -62,6 +83,18 @@ impl From<Lock> for LockOptions {
             None => LockMode::Write,
         };
         Self { project: args.project.into(), mode, dry_run: args.dry_run, registry: args.registry.into_online_config() }
+    }
+}
+
+impl From<Render> for RenderOptions {
+    fn from(args: Render) -> Self {
+        let form = args.lock.map_or(RenderForm::Development, RenderForm::Pinned);
+        let mode = match (args.check, args.dry_run) {
+            (true, _) => RenderMode::Check,
+            (false, true) => RenderMode::DryRun,
+            (false, false) => RenderMode::Write,
+        };
+        Self { project: args.project.into(), form, out: args.out, mode }
     }
 }
 

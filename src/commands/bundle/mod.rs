@@ -8,6 +8,7 @@ pub mod lock;
 mod open;
 pub mod policy;
 mod project;
+pub mod render;
 pub mod unpack;
 pub mod verify;
 
@@ -19,5 +20,6 @@ pub use lock::{LockMode, LockOptions};
 pub use open::BundleOptions;
 pub use policy::PolicyOptions;
 pub use project::ProjectOptions;
+pub use render::{RenderForm, RenderMode, RenderOptions};
 pub use unpack::UnpackOptions;
 pub use verify::{Expectation, VerifyOptions};

@@ -1,0 +1,73 @@
+//! What the templates of a project make, as files: the development form that is committed, and the pinned form that
+//! a bundle carries.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+
+use super::{
+    BuiltDigests, GatherError, context,
+    context::values_path,
+    gather::{ComponentChoice, chart_context, chart_tree, images, left_out, migrations, values},
+};
+use crate::{
+    chart::{self, Renderer},
+    manifest::{self, Chart, Lock, Project},
+};
+
+/// The template of what the admin on the far side reads first.
+pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
+
+/// The file that it becomes.
+const INSTALL_FILE: &str = "INSTALL.md";
+
+/// Files by their path, relative to wherever they are written to.
+pub type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
+
+/// Renders the development form: what the templates of the charts make without a lock, tags and no digests.
+///
+/// # Errors
+/// When a template is wrong, or names what the manifest does not have.
+pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherError> {
+    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let context = context(project.manifest(), None, &BuiltDigests::new());
+    let mut files = RenderedFiles::new();
+    for chart in &project.manifest().charts {
+        let Chart::Directory(path) = chart else { continue };
+        files.extend(chart::render_below(&renderer, path, &context)?.into_iter().map(|(path, text)| (path, text.into_bytes())));
+    }
+    Ok(files)
+}
+
+/// Renders the pinned form: whole charts, the values of all profiles, and the text for the admin, as a bundle made
+/// of this lock would carry them.
+///
+/// # Errors
+/// When the lock is not current, or a template, chart or program is wrong.
+pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
+    manifest::check_current(project, lock)?;
+    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
+    let (_, built) = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?;
+    let mut context = context(project.manifest(), Some(lock), &built);
+    let mut files = RenderedFiles::new();
+    for chart in &project.manifest().charts {
+        match chart {
+            Chart::Directory(path) => {
+                let tree = chart_tree(project, path, &renderer, &context)?;
+                context.charts.push(chart_context(&tree.metadata(path.as_str())?));
+                files.extend(tree.iter().map(|(file, bytes)| (path.join(file), bytes.to_owned())));
+            }
+            Chart::Archive(path) => {
+                let package = chart::read_package(&project.path(path))?;
+                context.charts.push(chart_context(&package.metadata));
+                files.insert(Utf8PathBuf::from("charts").join(package.metadata.file_name()), package.bytes);
+            }
+        }
+    }
+    for path in project.manifest().profiles.iter().flat_map(|profile| &profile.values) {
+        files.insert(values_path(path).into(), values(project, path, &renderer, &context)?.into_bytes());
+    }
+    files.insert(INSTALL_FILE.into(), renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes());
+    Ok(files)
+}

@@ -1,0 +1,213 @@
+//! `render`: charts and values from templates, manifest and lock; or whether the files on disk still are that.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::project::ProjectOptions;
+use crate::{
+    bundle::{self, RenderedFiles},
+    chart::{self, OutOfStep},
+    commands::{CommandError, Report},
+    failure::{Failure, FailureKind},
+    fsx,
+    manifest::{Lock, Programs},
+};
+
+/// What to render, and where to.
+#[derive(Debug, Clone)]
+pub struct RenderOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// The development form, or the form pinned by a lock.
+    pub form: RenderForm,
+    /// The directory to write to; without one, the project, which only the development form may be written to.
+    pub out: Option<Utf8PathBuf>,
+    /// What to do with the result.
+    pub mode: RenderMode,
+}
+
+/// Which form of the charts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RenderForm {
+    /// Tags and no digests.
+    Development,
+    /// Digests from this lock; without a name, from the one beside the manifest.
+    Pinned(Option<Utf8PathBuf>),
+}
+
+/// What to do with the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenderMode {
+    /// Write it.
+    Write,
+    /// Say what would be written.
+    DryRun,
+    /// Compare it with the files that are there.
+    Check,
+}
+
+/// The pinned form has no place in the project.
+#[derive(Debug, thiserror::Error)]
+#[error("the pinned form is not written into the project")]
+struct NoDestination;
+
+impl Failure for NoDestination {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("say with --out where it belongs; what is committed is the development form".to_owned())
+    }
+}
+
+/// What was rendered, or what is out of step.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderReport {
+    /// The directory that the paths are relative to.
+    directory: Utf8PathBuf,
+    /// The lock whose digests were used; absent for the development form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<Utf8PathBuf>,
+    files: Vec<FileSummary>,
+    /// With `--check`: what differs from what the templates make.
+    out_of_step: Vec<OutOfStep>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileSummary {
+    path: Utf8PathBuf,
+    state: FileState,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum FileState {
+    /// It was what it should be.
+    Unchanged,
+    /// It was written.
+    Written,
+    /// It would be written, were this no dry run.
+    WouldBeWritten,
+    /// It is not what it should be, and was left so.
+    OutOfStep,
+}
+
+impl Report for RenderReport {
+    const VERB: &'static str = "render";
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.out_of_step.is_empty()).then_some(FailureKind::Drift)
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for OutOfStep { path, line, expected, found } in &self.out_of_step {
+            let path = self.place(path);
+            let shown = |line: &str| format!("`{line}`");
+            let end = || "the end of the file".to_owned();
+            let _ = match (line, expected, found) {
+                (0, ..) => writeln!(text, "{path}: does not exist"),
+                (_, None, None) => writeln!(text, "{path}: has other bytes"),
+                (line, Some(expected), Some(found)) if expected == found => {
+                    writeln!(text, "{path}:{line}: ends with another line end after {}", shown(expected))
+                }
+                (line, expected, found) => {
+                    let (expected, found) = (expected.as_deref().map_or_else(end, shown), found.as_deref().map_or_else(end, shown));
+                    writeln!(text, "{path}:{line}: expected {expected}, found {found}")
+                }
+            };
+        }
+        let count = |state| self.files.iter().filter(|file| file.state == state).count();
+        for file in self.files.iter().filter(|file| [FileState::Written, FileState::WouldBeWritten].contains(&file.state)) {
+            let word = if file.state == FileState::Written { "wrote" } else { "would write" };
+            let _ = writeln!(text, "{word}  {}", self.place(&file.path));
+        }
+        let (unchanged, wrong) = (count(FileState::Unchanged), count(FileState::OutOfStep));
+        if wrong > 0 {
+            let _ = writeln!(text, "{wrong} files are out of step with templates, manifest and lock; run `rune-bundle render`");
+        }
+        let _ = writeln!(text, "{unchanged} files are up to date");
+        text
+    }
+}
+
+impl RenderReport {
+    /// Where a file is, as a person would write it.
+    fn place(&self, path: &Utf8Path) -> Utf8PathBuf {
+        if self.directory == "." { path.to_owned() } else { self.directory.join(path) }
+    }
+}
+
+/// Renders the templates, and writes or compares the result.
+///
+/// # Errors
+/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, or a file cannot be read
+/// or written. A file that is out of step is no error but the verdict of the report.
+pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
+    let (rendered, project_directory, lock) = match &options.form {
+        RenderForm::Development => {
+            let project = options.project.load(Programs::NotNeeded)?;
+            (bundle::render_development(&project)?, Some(project.directory().to_owned()), None)
+        }
+        RenderForm::Pinned(lock) => {
+            // The digest of an image that the packager makes follows from its programs.
+            let project = options.project.load(Programs::Required)?;
+            let path = lock.clone().unwrap_or_else(|| project.lock_path());
+            (bundle::render_pinned(&project, &Lock::read(&path)?)?, None, Some(path))
+        }
+    };
+    let directory = options.out.clone().or(project_directory).ok_or(NoDestination)?;
+    let out_of_step = match options.mode {
+        RenderMode::Check => compare(&directory, &rendered)?,
+        RenderMode::Write | RenderMode::DryRun => Vec::new(),
+    };
+    let mut files = Vec::new();
+    for (path, bytes) in rendered {
+        let state = match options.mode {
+            RenderMode::Check if out_of_step.iter().any(|finding| finding.path == path) => FileState::OutOfStep,
+            RenderMode::Check => FileState::Unchanged,
+            RenderMode::Write | RenderMode::DryRun => write(&directory.join(&path), &bytes, options.mode)?,
+        };
+        files.push(FileSummary { path, state });
+    }
+    Ok(RenderReport { directory, lock, files, out_of_step })
+}
+
+/// Compares texts line by line and everything else as a whole.
+fn compare(directory: &Utf8Path, rendered: &RenderedFiles) -> Result<Vec<OutOfStep>, CommandError> {
+    let mut texts = BTreeMap::new();
+    let mut out_of_step = Vec::new();
+    for (path, bytes) in rendered {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => _ = texts.insert(path.clone(), text.to_owned()),
+            Err(_) if fsx::read(&directory.join(path), bytes.len() as u64).is_ok_and(|found| found == *bytes) => {}
+            Err(_) => {
+                let line = usize::from(fsx::exists(&directory.join(path)));
+                out_of_step.push(OutOfStep { path: path.clone(), line, expected: None, found: None });
+            }
+        }
+    }
+    out_of_step.extend(chart::compare(directory, &texts)?);
+    out_of_step.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(out_of_step)
+}
+
+/// Writes a file unless it is there already, byte for byte.
+fn write(path: &Utf8Path, bytes: &[u8], mode: RenderMode) -> Result<FileState, CommandError> {
+    if fsx::read(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
+        return Ok(FileState::Unchanged);
+    }
+    if mode == RenderMode::DryRun {
+        return Ok(FileState::WouldBeWritten);
+    }
+    fsx::create_dir_all(fsx::parent(path))?;
+    fsx::write_atomic(path, bytes)?;
+    Ok(FileState::Written)
+}
