@@ -12,7 +12,7 @@ use crate::oci::Digest;
 
 /// Who made a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Era {
     /// Nobody yet.
     Empty,
@@ -34,6 +34,7 @@ pub enum Era {
 
 /// A version that is applied.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Applied {
     /// The version.
     pub version: i64,

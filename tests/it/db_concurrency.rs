@@ -16,7 +16,7 @@ fn migrate_at_once(url: &str) -> Vec<u64> {
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, 0, "{ended:?}");
         let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
-        assert_eq!(report["database"]["schema_version"], 6, "{ended:?}");
+        assert_eq!(report["database"]["schemaVersion"], 6, "{ended:?}");
         for applied in report["applied"].as_array().unwrap() {
             counts[usize::try_from(applied["version"].as_u64().unwrap()).unwrap() - 1] += 1;
         }
@@ -107,7 +107,7 @@ fn a_migrate_that_is_killed_leaves_whole_migrations_and_a_rerun_finishes() {
         for url in [sqlite_url(&path), database.url()] {
             kill_after(&url, round);
             let versions = rune_db(&["migrate"]).on(&url).report();
-            assert_eq!(versions["database"]["schema_version"], 6);
+            assert_eq!(versions["database"]["schemaVersion"], 6);
             assert_eq!(versions["database"]["warnings"].as_array().unwrap().len(), 0, "{versions}");
         }
         assert_eq!(sqlite_query(&path, "PRAGMA integrity_check"), "ok");

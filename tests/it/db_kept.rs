@@ -46,7 +46,7 @@ fn semicolons_that_do_not_end_a_statement_break_nothing() {
     let job = "INSERT INTO jobs VALUES ('j', 't', 'k', 's', '{}', NULL, NULL, NULL, 1, 1)";
     for url in [sqlite_url(&path), database.url()] {
         let report = rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()]).on(&url).report();
-        assert_eq!(report["database"]["schema_version"], 7);
+        assert_eq!(report["database"]["schemaVersion"], 7);
     }
     crate::db_support::sqlite_execute(&path, job);
     assert_eq!(sqlite_query(&path, "SELECT text FROM notes"), "it's;\nj");

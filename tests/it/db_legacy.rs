@@ -65,7 +65,7 @@ fn a_file_that_rune_has_versioned_is_noted_in_the_ledger_with_its_own_times() {
     let versions = "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at REAL NOT NULL);
         INSERT INTO schema_version VALUES (1, 1.5), (2, 2.5), (3, 3.5);";
     sqlite_execute(&path, &format!("{JOBS}{KEYS}{EVENTS}{EVENT_INDEX}{versions}"));
-    assert_eq!(rune_db(&["status"]).on(&sqlite_url(&path)).report()["database"]["found"], "a_or_x");
+    assert_eq!(rune_db(&["status"]).on(&sqlite_url(&path)).report()["database"]["found"], "aOrX");
     rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
     let ledger = "SELECT version, origin, sha256 IS NULL, applied_at FROM rune_db_ledger WHERE version < 4 ORDER BY version";
     assert_eq!(sqlite_query(&path, ledger), "1|rune|1|1.5\n2|rune|1|2.5\n3|rune|1|3.5");

@@ -65,7 +65,7 @@ fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
         let server = Server::start(major);
         let database = server.database();
         let report = rune_db(&["migrate"]).on(&database.url()).report();
-        assert!(report["database"]["engine_version"].as_str().unwrap().starts_with(&major.to_string()), "{report}");
+        assert!(report["database"]["engineVersion"].as_str().unwrap().starts_with(&major.to_string()), "{report}");
         assert_eq!(report["database"]["schema"], "public");
         let columns = "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
             WHERE table_schema = 'public' AND table_name <> 'rune_db_ledger' ORDER BY table_name, ordinal_position";
@@ -76,7 +76,7 @@ fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
         assert_eq!(database.query(sequence), "workflow_events_id_seq|bigint|1");
         assert_eq!(database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"), database.name());
         let status = rune_db(&["status", "--strict"]).on(&database.url()).report();
-        assert_eq!((&status["database"]["found"], &status["is_up_to_date"]), (&"ours".into(), &true.into()));
+        assert_eq!((&status["database"]["found"], &status["upToDate"]), (&"ours".into(), &true.into()));
         assert_eq!(status["database"]["warnings"], serde_json::json!([]), "PostgreSQL {major}");
         let again = rune_db(&["migrate"]).on(&database.url()).report();
         assert_eq!(again["applied"], serde_json::json!([]));
@@ -91,7 +91,7 @@ fn a_plan_changes_nothing() {
     let plan = rune_db(&["migrate", "--dry-run"]).on(&database.url()).report();
     assert_eq!(plan["applied"].as_array().unwrap().len(), 6);
     let status = rune_db(&["status"]).on(&database.url()).report();
-    assert_eq!((&status["database"]["found"], &status["is_up_to_date"]), (&"empty".into(), &false.into()));
+    assert_eq!((&status["database"]["found"], &status["upToDate"]), (&"empty".into(), &false.into()));
     assert_eq!(database.query("SELECT count(*) FROM pg_class"), before);
 }
 

@@ -89,7 +89,7 @@ fn looking_makes_and_changes_nothing() {
     let (path, url) = (directory.path().join("new/jobs.db"), sqlite_url(&directory.path().join("new/jobs.db")));
     rune_db(&["status"]).on(&url).run().fails(4, &["jobs.db", "does not exist"]);
     let plan = rune_db(&["migrate", "--dry-run"]).on(&url).report();
-    assert_eq!((&plan["dry_run"], &plan["created"], plan["applied"].as_array().unwrap().len()), (&true.into(), &true.into(), 6));
+    assert_eq!((&plan["dryRun"], &plan["created"], plan["applied"].as_array().unwrap().len()), (&true.into(), &true.into(), 6));
     assert_eq!(names_in(directory.path()), [""; 0]);
     rune_db(&["migrate"]).on(&url).run().succeeds();
     let before = fs::read(&path).unwrap();
@@ -257,7 +257,7 @@ fn the_database_is_chosen_by_rank_and_a_conflict_is_named_without_values() {
     let directory = tempfile::tempdir().unwrap();
     let (one, two) = (directory.path().join("one.db"), directory.path().join("two.db"));
     let report = rune_db(&["migrate"]).on(&sqlite_url(&one)).env("RUNE_API_DB_PATH", two.to_str().unwrap()).report();
-    assert_eq!(report["database"]["selected_by"], "RUNE_DB_URL");
+    assert_eq!(report["database"]["selectedBy"], "RUNE_DB_URL");
     let warning = report["database"]["warnings"][0].as_str().unwrap();
     assert!(warning.contains("`RUNE_DB_URL` and `RUNE_API_DB_PATH` name different databases"), "{warning}");
     assert!(!warning.contains(".db"), "{warning}");

@@ -34,6 +34,7 @@ pub struct MigrateOptions {
 
 /// What was done, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MigrateReport {
     /// Whether nothing was done.
     pub dry_run: bool,

@@ -16,6 +16,7 @@ use crate::{
 
 /// What is known about a database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// `sqlite` or `postgres`.
     pub engine: Dialect,

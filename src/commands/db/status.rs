@@ -31,10 +31,12 @@ pub struct StatusOptions {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StatusReport {
     /// The database.
     pub database: Overview,
     /// Whether nothing is left for `migrate` to do.
+    #[serde(rename = "upToDate")]
     pub is_up_to_date: bool,
     #[serde(skip)]
     is_strict: bool,
