@@ -38,6 +38,7 @@ mod registry_auth;
 mod registry_blobs;
 mod registry_fetch;
 mod registry_mirrors;
+mod registry_options;
 mod registry_real;
 mod registry_support;
 mod registry_trouble;

@@ -215,9 +215,9 @@ async fn credentials_are_not_sent_without_tls_by_a_registry_that_speaks_it() {
 }
 
 /// The files of a client that `registry` accepts.
-fn identity(files: &Files, registry: &Registry) -> Option<(camino::Utf8PathBuf, camino::Utf8PathBuf)> {
+fn identity(files: &Files, registry: &Registry) -> (camino::Utf8PathBuf, camino::Utf8PathBuf) {
     let (certificate, key) = registry.client_pem();
-    Some((files.write("client.pem", certificate), files.write("client.key", key)))
+    (files.write("client.pem", certificate), files.write("client.key", key))
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn a_client_certificate_is_shown_to_the_registry_that_wants_one() {
     let words = words(error, &[(&registry.host(), "REGISTRY")]);
     assert!(words.contains("`https://REGISTRY` failed: it does not accept us without another client certificate"), "{words}");
     assert!(words.contains("with --client-cert and --client-key") && words.ends_with("exit: 9"), "{words}");
-    config.client_identity = identity(&files, &registry);
+    config.client_identity = Some(identity(&files, &registry));
     client(config).resolve(&image).await.unwrap();
 }
 
@@ -241,7 +241,7 @@ async fn a_client_certificate_is_not_shown_where_a_registry_redirects_to() {
     registry.fault(Fault::on("GET", "/v2/*/blobs/*").redirect(&format!("{}/v2/a/b/blobs/x", storage.url())));
     let files = Files::new();
     let ca_files = vec![files.write("ca.pem", registry.ca_pem()), files.write("other-ca.pem", storage.ca_pem())];
-    let config = ClientConfig { ca_files, client_identity: identity(&files, &storage), ..quick() };
+    let config = ClientConfig { ca_files, client_identity: Some(identity(&files, &storage)), ..quick() };
     let error = fetch(&client(config), &name(&registry, "a/b"), &descriptor, 0).await.unwrap_err();
     assert!(error.to_string().contains("which failed: it does not accept us without another client certificate"), "{error}");
     assert_eq!(storage.requests().len(), 0);

@@ -41,7 +41,7 @@ pub(crate) fn stocked(registry: Registry) -> Registry {
 
 /// Stores a blob that does not repeat itself and describes it.
 pub(crate) fn blob(registry: &Registry, repository: &str, bytes: u32) -> (Vec<u8>, Descriptor) {
-    let content: Vec<u8> = (0..bytes).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let content: Vec<u8> = (0..bytes).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     registry.put_blob(repository, &content);
     let descriptor = Descriptor::of("application/octet-stream", &content);
     (content, descriptor)
