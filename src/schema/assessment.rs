@@ -6,7 +6,7 @@ use super::{
     dialect::Dialect,
     found::{Found, LedgerRow},
     migrations::{Migration, Migrations},
-    shape::{LEDGER, TABLES, Table, VERSIONS},
+    shape::{BOOKS, LEDGER, TABLES, Table, VERSIONS},
 };
 use crate::oci::Digest;
 
@@ -107,7 +107,9 @@ impl<'a> Assessment<'a> {
         let unrecorded: Vec<_> = present().filter(|table| !is_recorded(table.version)).collect();
         let is_unrecorded = |version: u32| unrecorded.iter().any(|table| table.version == version);
         let drift: Vec<Drift> = present().flat_map(|table| drift(table, found, dialect)).collect();
-        let foreign: Vec<_> = present().filter_map(|table| Some((table.name, missing_column(table, found)?))).collect();
+        let tables = present().filter_map(|table| Some((table.name, missing_column(table, found)?)));
+        let books = BOOKS.iter().filter_map(|(name, _)| Some((*name, found.missing_in_book(name)?)));
+        let foreign: Vec<_> = tables.chain(books).collect();
         Self {
             era: era(found, &drift, &foreign, dialect),
             applied: found.versions.iter().map(|(version, at)| applied(*version, *at, found, migrations)).collect(),

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shape::BOOKS;
+
 /// What stands under the names that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
@@ -13,6 +15,20 @@ pub struct Found {
     pub versions: BTreeMap<i64, f64>,
     /// The rows of the ledger, by version.
     pub ledger: BTreeMap<i64, LedgerRow>,
+}
+
+impl Found {
+    /// Whether a bookkeeping table is there, with its columns.
+    pub(super) fn has_book(&self, table: &str) -> bool {
+        self.tables.contains_key(table) && self.missing_in_book(table).is_none()
+    }
+
+    /// A column that a bookkeeping table lacks.
+    pub(super) fn missing_in_book(&self, table: &str) -> Option<&'static str> {
+        let columns = self.tables.get(table)?;
+        let (_, expected) = BOOKS.iter().find(|(name, _)| *name == table)?;
+        expected.iter().copied().find(|name| !columns.iter().any(|(column, _)| column == name))
+    }
 }
 
 /// What the ledger says about a version.

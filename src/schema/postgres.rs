@@ -268,13 +268,13 @@ async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
         found.indexes.insert(row.try_get(0)?);
     }
     let schema = quoted(schema);
-    if found.tables.contains_key(shape::VERSIONS) {
+    if found.has_book(shape::VERSIONS) {
         let sql = format!("SELECT version::int8, applied_at::float8 FROM {schema}.schema_version");
         for row in client.query_typed(&sql, &[]).await? {
             found.versions.insert(row.try_get(0)?, row.try_get(1)?);
         }
     }
-    if found.tables.contains_key(shape::LEDGER) {
+    if found.has_book(shape::LEDGER) {
         let sql = format!("SELECT version::int8, file, sha256, origin, tool FROM {schema}.rune_db_ledger");
         for row in client.query_typed(&sql, &[]).await? {
             let ledger = LedgerRow { file: row.try_get(1)?, sha256: row.try_get(2)?, origin: row.try_get(3)?, tool: row.try_get(4)? };

@@ -137,6 +137,10 @@ pub(super) const VERSIONS: &str = "schema_version";
 /// This program's bookkeeping table.
 pub(super) const LEDGER: &str = "rune_db_ledger";
 
+/// The columns that a bookkeeping table must have to be one.
+pub(super) const BOOKS: [(&str, &[&str]); 2] =
+    [(VERSIONS, &["version", "applied_at"]), (LEDGER, &["version", "file", "sha256", "origin", "tool", "applied_at"])];
+
 /// The names of all tables that are looked at.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER])

@@ -155,12 +155,11 @@ fn read(connection: &Connection) -> rusqlite::Result<Found> {
     for (table, list) in &mut found.tables {
         *list = columns.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     }
-    let has = |table: &str| found.tables.contains_key(table);
-    if has(shape::VERSIONS) {
+    if found.has_book(shape::VERSIONS) {
         let mut versions = connection.prepare("SELECT version, applied_at FROM schema_version")?;
         found.versions = versions.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     }
-    if has(shape::LEDGER) {
+    if found.has_book(shape::LEDGER) {
         let mut ledger = connection.prepare("SELECT version, file, sha256, origin, tool FROM rune_db_ledger")?;
         let rows = ledger.query_map([], |row| {
             Ok((row.get(0)?, LedgerRow { file: row.get(1)?, sha256: row.get(2)?, origin: row.get(3)?, tool: row.get(4)? }))

@@ -16,7 +16,7 @@ mod tls;
 mod url;
 
 pub use passwords::PasswordError;
-pub use postgres::{ConnectError, connect};
+pub use postgres::{ConnectError, with_session};
 pub use postgres_url::{PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SslMode};
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;

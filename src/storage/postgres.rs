@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -11,6 +12,9 @@ use super::{
     tls::{self, TlsError},
 };
 use crate::failure::{Failure, FailureKind};
+
+/// How long taking leave may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -56,33 +60,41 @@ impl Failure for ConnectError {
     }
 }
 
-/// Opens a session; its traffic runs on the current runtime until the client is dropped.
+/// Opens a session, does something with it, and takes leave of the server whatever came of it.
 ///
 /// # Errors
-/// When no server of the URL lets us in, in time.
-pub async fn connect(url: &PostgresUrl) -> Result<Client, ConnectError> {
+/// When no server of the URL lets us in, in time; or what is done fails.
+pub async fn with_session<T, E: From<ConnectError>>(url: &PostgresUrl, act: impl AsyncFnOnce(&Client) -> Result<T, E>) -> Result<T, E> {
+    let (client, traffic) = connect(url).await?;
+    let outcome = act(&client).await;
+    // A session that just breaks off leaves a line in the server's log.
+    drop(client);
+    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await;
+    outcome
+}
+
+/// Opens a session; its traffic is the work of the task.
+async fn connect(url: &PostgresUrl) -> Result<(Client, JoinHandle<()>), ConnectError> {
     let config = settings(url);
     let tls = match config.get_ssl_mode() {
         config::SslMode::Disable => None,
         _ => tls::client_config(url.ssl_mode.unwrap_or(SslMode::Prefer), url.ssl_root_certificate.as_ref())?,
     };
     let attempt = async {
-        match tls {
+        Ok(match tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(log_end(connection));
-                Ok(client)
+                (client, tokio::spawn(log_end(connection)))
             }
             Some(tls) => {
                 let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await?;
-                tokio::spawn(log_end(connection));
-                Ok(client)
+                (client, tokio::spawn(log_end(connection)))
             }
-        }
+        })
     };
     // The library's own limit ends when the socket is open; a server that accepts and says nothing must not hang us.
     let hosts = u32::try_from(url.hosts.len()).unwrap_or(u32::MAX);
-    let outcome: Result<Client, tokio_postgres::Error> = match url.connect_timeout.map(|timeout| timeout.saturating_mul(hosts)) {
+    let outcome: Result<_, tokio_postgres::Error> = match url.connect_timeout.map(|timeout| timeout.saturating_mul(hosts)) {
         None => attempt.await,
         Some(timeout) => match tokio::time::timeout(timeout, attempt).await {
             Ok(outcome) => outcome,

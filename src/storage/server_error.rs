@@ -54,11 +54,8 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = self.0.as_db_error() {
-            write!(formatter, "the server says: {}", error.message())?;
-            if let Some(detail) = error.detail() {
-                write!(formatter, " ({detail})")?;
-            }
-            return write!(formatter, " [{}]", error.code().code());
+            // Not the detail: it may hold whole rows.
+            return write!(formatter, "the server says: {} [{}]", error.message(), error.code().code());
         }
         let mut text = self.0.to_string();
         let mut source = self.0.source();

@@ -67,7 +67,7 @@ pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
     // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
     // could write cleans up after itself; the pragma keeps it from writing anything else.
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|error| match error.kind() {
-        FailureKind::Access | FailureKind::NotFound => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+        FailureKind::Access => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
         _ => Err(error),
     })?;
     connection.pragma_update(None, "query_only", true).map_err(SqliteError::on(path))?;

@@ -27,8 +27,10 @@ impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => FailureKind::Input,
-            Some(ErrorCode::CannotOpen) => FailureKind::NotFound,
-            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied) => FailureKind::Access,
+            // Whether the file is there is known before SQLite is asked.
+            Some(
+                ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied,
+            ) => FailureKind::Access,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
             Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
             _ => FailureKind::Internal,
@@ -41,8 +43,9 @@ impl Failure for SqliteError {
             Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is no SQLite database, or it is encrypted"),
             Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
             _ => match self.kind() {
-                FailureKind::NotFound => format!("check that the directory of `{path}` exists and may be entered"),
-                FailureKind::Access => format!("check who owns `{path}` and whether its file system is writable"),
+                FailureKind::Access => {
+                    format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
+                }
                 FailureKind::Conflict => "another program holds the database; stop it, or run the same command again".to_owned(),
                 FailureKind::Space => "make room and run the same command again".to_owned(),
                 _ => return None,

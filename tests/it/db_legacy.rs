@@ -84,6 +84,21 @@ fn a_table_that_only_shares_its_name_with_runes_is_left_alone() {
     assert_eq!(rune_db(&["status"]).on(&sqlite_url(&path)).report()["database"]["found"], "foreign");
 }
 
+#[test]
+fn bookkeeping_of_another_program_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.db");
+    let server = Server::start(17);
+    let database = server.database();
+    let other = "CREATE TABLE schema_version (installed_rank integer, version text)";
+    sqlite_execute(&path, other);
+    database.query(&format!("SET ROLE {}; {other}", database.name()));
+    for url in [sqlite_url(&path), database.url()] {
+        rune_db(&["migrate"]).on(&url).run().fails(12, &["`schema_version` that is not RUNE's", "`applied_at`"]);
+        assert_eq!(rune_db(&["status"]).on(&url).report()["database"]["found"], "foreign");
+    }
+}
+
 /// What RUNE makes on PostgreSQL since the end of April 2026: 32-bit floats and numbers.
 const ERA_B: &str = "CREATE TABLE schema_version (version integer PRIMARY KEY, applied_at double precision NOT NULL);
     CREATE TABLE jobs (job_id text PRIMARY KEY, tenant_id text NOT NULL, kind text NOT NULL, status text NOT NULL,

@@ -3,9 +3,10 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
+    process::Command,
 };
 
-use crate::db_support::{ALL_VERSIONS, names_in, rune_db, sqlite_execute, sqlite_query, sqlite_url, sqlite_versions};
+use crate::db_support::{ALL_VERSIONS, Ended, names_in, rune_db, sqlite_execute, sqlite_query, sqlite_url, sqlite_versions};
 
 /// Every column as RUNE makes it: table, column, type, whether it must be given, place in the primary key.
 const COLUMNS: &str = "\
@@ -223,32 +224,39 @@ fn a_locked_file_is_waited_for_and_then_migrated() {
     assert_eq!(sqlite_versions(&path), ALL_VERSIONS);
 }
 
+/// Runs it as a user who owns nothing: root may write what it likes.
+fn as_nobody(verb: &str, url: &str) -> Ended {
+    let call = rune_db(&[verb]).on(url).command();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+    if !is_root {
+        return rune_db(&[verb]).on(url).run();
+    }
+    // The build directory may be closed to others, so they get a copy.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("rune-db");
+    fs::copy(call.get_program(), &program).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(call.get_args());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("RUNE_DB_URL", url).output().unwrap().into()
+}
+
 #[test]
 fn a_file_that_may_only_be_read_can_be_looked_at_and_not_migrated() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("jobs.db");
-    crate::db_legacy::make_legacy(&path);
-    let bytes = fs::read(&path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
-    let as_anybody = |verb: &str| {
-        // Root may write what it likes, so somebody else tries.
-        let call = rune_db(&[verb]).on(&sqlite_url(&path)).command();
-        let mut command = std::process::Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(call.get_program()).args(call.get_args());
-        command.env("RUNE_DB_URL", sqlite_url(&path)).output().unwrap()
-    };
-    if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
-        let binary = directory.path().parent().unwrap();
-        assert!(binary.exists());
-        let status = crate::db_support::Ended::from(as_anybody("status"));
-        assert!(status.stdout.contains("era L"), "{status:?}");
-        crate::db_support::Ended::from(as_anybody("migrate")).fails(9, &["jobs.db"]);
-    } else {
-        rune_db(&["status"]).on(&sqlite_url(&path)).run().succeeds();
-        rune_db(&["migrate"]).on(&sqlite_url(&path)).run().fails(9, &["jobs.db"]);
+    let (legacy, current) = (directory.path().join("legacy.db"), directory.path().join("current.db"));
+    crate::db_legacy::make_legacy(&legacy);
+    rune_db(&["migrate"]).on(&sqlite_url(&current)).run().succeeds();
+    let contents = [fs::read(&legacy).unwrap(), fs::read(&current).unwrap()];
+    for path in [&legacy, &current] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
     }
-    assert_eq!(fs::read(&path).unwrap(), bytes);
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    assert!(as_nobody("status", &sqlite_url(&legacy)).succeeds().contains("era L"));
+    as_nobody("migrate", &sqlite_url(&legacy)).fails(9, &["legacy.db"]);
+    // SQLite cannot open a file in WAL mode where it may make no files, and we do not pretend that nobody writes it.
+    as_nobody("status", &sqlite_url(&current)).fails(9, &["current.db", "beside it"]);
+    assert_eq!([fs::read(&legacy).unwrap(), fs::read(&current).unwrap()], contents);
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
+use tokio_postgres::Client;
 
 use super::{
     DatabaseOptions, Overview,
@@ -14,7 +15,7 @@ use crate::{
     commands::{CommandError, Report, block_on},
     fsx,
     schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, on_postgres, on_sqlite},
-    storage::{self, PostgresUrl},
+    storage,
 };
 
 /// What to migrate, and how.
@@ -58,7 +59,9 @@ pub fn run(options: &MigrateOptions) -> Result<MigrateReport, CommandError> {
     let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
     let outcome = match &target.place {
         Place::File(path) => on_file(path, &migrations, &settings, options.is_dry_run),
-        Place::Server(url) => block_on(on_server(url, &migrations, &settings, options.is_dry_run)),
+        Place::Server(url) => {
+            block_on(storage::with_session(url, async |client| on_server(client, &migrations, &settings, options.is_dry_run).await))
+        }
     };
     let outcome = outcome.map_err(|error| target.explain(error))?;
     let pending = |version: &u32| migrations.get(*version).map(Pending::from);
@@ -94,23 +97,22 @@ fn on_file(path: &Utf8Path, migrations: &Migrations, settings: &MigrateSettings,
 }
 
 async fn on_server(
-    url: &PostgresUrl,
+    client: &Client,
     migrations: &Migrations,
     settings: &MigrateSettings,
     is_dry_run: bool,
 ) -> Result<Outcome, CommandError> {
-    let client = storage::connect(url).await?;
     let owner = settings.owner.as_deref();
     if is_dry_run {
-        let look = Look::at_server(&client, owner).await?;
+        let look = Look::at_server(client, owner).await?;
         let done = plan(&look, migrations, Dialect::Postgres, settings)?;
         if !done.applied.is_empty() {
-            on_postgres::check_roles(&client, owner).await?;
+            on_postgres::check_roles(client, owner).await?;
         }
         return Ok(Outcome { is_new: false, done, look });
     }
-    let done = on_postgres::migrate(&client, migrations, settings).await?;
-    Ok(Outcome { is_new: false, done, look: Look::at_server(&client, owner).await? })
+    let done = on_postgres::migrate(client, migrations, settings).await?;
+    Ok(Outcome { is_new: false, done, look: Look::at_server(client, owner).await? })
 }
 
 /// What migrating would do.

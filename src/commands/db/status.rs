@@ -60,10 +60,7 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
             fsx::open(path)?;
             Look::at_file(path)?
         }
-        Place::Server(url) => block_on(async {
-            let client = storage::connect(url).await?;
-            Look::at_server(&client, None).await
-        })?,
+        Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,
     };
     Ok(Overview::describe(target, look, migrations))
 }
