@@ -1,24 +1,16 @@
 //! Images made from scratch: a few files, no base, the same bytes every time.
 //!
-//! Everything that usually differs between two builds is fixed: times are 0, owners are root, entries are in byte
-//! order, the gzip header says nothing about when or where. The layer is a plain ustar.
+//! The documents are canonical JSON without any time in them; [`super::image_layer`] does the same for the files.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{self, Write as _},
-};
+use std::collections::BTreeMap;
 
-use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::{Descriptor, Digest, Platform, media_type};
+use super::{Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type};
 use crate::{
     canonical_json::{self, CanonicalJsonError},
     failure::{Failure, FailureKind},
 };
-
-/// "Unknown" in the operating system byte of a gzip header.
-const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 
 /// What a container of the image runs, and as whom.
 #[derive(Debug, Clone, Serialize)]
@@ -32,17 +24,6 @@ pub struct ImageConfig {
     pub env: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-}
-
-/// A file of an image.
-#[derive(Debug, Clone)]
-pub struct ImageFile {
-    /// Its path without a leading slash.
-    pub path: String,
-    /// Its permission bits.
-    pub mode: u32,
-    /// Its content.
-    pub bytes: Vec<u8>,
 }
 
 /// A finished image: an index of one manifest for each platform.
@@ -62,14 +43,24 @@ pub enum ImageBuilderError {
     /// A document has no canonical form.
     #[error("a document of the image has no canonical form")]
     Json(#[from] CanonicalJsonError),
-    /// A path does not fit a ustar header.
-    #[error("the layer of the image cannot be written")]
-    Layer(#[source] io::Error),
+    /// The files do not make a layer.
+    #[error("the layer of the image cannot be made")]
+    Layer(#[from] ImageLayerError),
 }
 
 impl Failure for ImageBuilderError {
     fn kind(&self) -> FailureKind {
-        FailureKind::Internal
+        match self {
+            Self::Json(error) => error.kind(),
+            Self::Layer(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Json(error) => error.help(),
+            Self::Layer(error) => error.help(),
+        }
     }
 }
 
@@ -108,19 +99,20 @@ struct Document<'a> {
 /// Makes an image of the given files for each platform.
 ///
 /// # Errors
-/// When a path is too long for the layer.
+/// When the files do not make a layer, as two at the same path.
 pub fn build_image(config: &ImageConfig, platforms: Vec<(Platform, Vec<ImageFile>)>) -> Result<BuiltImage, ImageBuilderError> {
-    let mut blobs = Vec::new();
+    let mut blobs: Vec<(Descriptor, Vec<u8>)> = Vec::new();
     let mut manifests = Vec::new();
     let mut add = |media_type: &str, bytes: Vec<u8>| {
         let descriptor = Descriptor::of(media_type, &bytes);
-        blobs.push((descriptor.clone(), bytes));
+        if !blobs.iter().any(|(known, _)| *known == descriptor) {
+            blobs.push((descriptor.clone(), bytes));
+        }
         descriptor
     };
     for (platform, files) in platforms {
-        let layer = layer(files).map_err(ImageBuilderError::Layer)?;
-        let diff_id = Digest::of(&layer);
-        let layer = add(media_type::LAYER_GZIP, compress(&layer).map_err(ImageBuilderError::Layer)?);
+        let ImageLayer { diff_id, bytes } = ImageLayer::of(files)?;
+        let layer = add(media_type::LAYER_GZIP, bytes);
         let document = ConfigDocument {
             architecture: &platform.architecture,
             os: &platform.os,
@@ -147,45 +139,12 @@ impl Document<'_> {
     }
 }
 
-/// A ustar of the files and of the directories they lie in.
-fn layer(mut files: Vec<ImageFile>) -> io::Result<Vec<u8>> {
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    let parents = files.iter().flat_map(|file| file.path.match_indices('/').filter_map(|(end, _)| file.path.get(..=end)));
-    let directories: BTreeSet<String> = parents.map(str::to_owned).collect();
-    let mut archive = tar::Builder::new(Vec::new());
-    for directory in directories {
-        archive.append_data(&mut header(tar::EntryType::Directory, 0o755, 0), directory, io::empty())?;
-    }
-    for file in files {
-        let mut header = header(tar::EntryType::Regular, file.mode, file.bytes.len() as u64);
-        archive.append_data(&mut header, file.path, file.bytes.as_slice())?;
-    }
-    archive.into_inner()
-}
-
-fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_size(size);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header
-}
-
-fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut gzip = GzBuilder::new().mtime(0).operating_system(GZIP_UNKNOWN_SYSTEM).write(Vec::new(), Compression::default());
-    gzip.write_all(bytes)?;
-    gzip.finish()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, io::Read as _};
+    use std::collections::BTreeMap;
 
-    use super::{BuiltImage, ImageConfig, ImageFile, build_image};
-    use crate::oci::{Manifest, ManifestKind, media_type};
+    use super::{BuiltImage, ImageConfig, build_image};
+    use crate::oci::{Digest, ImageFile, Manifest, ManifestKind, media_type};
 
     fn sample(order: [usize; 2]) -> BuiltImage {
         let config = ImageConfig {
@@ -196,7 +155,15 @@ mod tests {
         };
         let file = |path: &str, mode| ImageFile { path: path.into(), mode, bytes: path.as_bytes().to_vec() };
         let files = [file("usr/local/bin/x", 0o755), file("etc/passwd", 0o644)];
-        build_image(&config, vec![("linux/amd64".parse().unwrap(), order.map(|n| files[n].clone()).to_vec())]).unwrap()
+        let platforms =
+            ["linux/amd64", "linux/arm64/v8"].map(|platform| (platform.parse().unwrap(), order.map(|n| files[n].clone()).to_vec()));
+        build_image(&config, platforms.to_vec()).unwrap()
+    }
+
+    fn document(image: &BuiltImage, digest: Digest, media_type: &str) -> Manifest {
+        let (descriptor, bytes) = image.blobs.iter().find(|(descriptor, _)| descriptor.digest == digest).unwrap();
+        assert_eq!(descriptor.media_type, media_type);
+        Manifest::parse(bytes.clone(), Some(media_type)).unwrap()
     }
 
     #[test]
@@ -207,24 +174,34 @@ mod tests {
     }
 
     #[test]
-    fn the_index_leads_to_everything_and_the_layer_holds_the_files() {
+    fn the_index_leads_to_every_blob_by_platform() {
         let image = sample([0, 1]);
-        let find = |digest| image.blobs.iter().find(|(descriptor, _)| descriptor.digest == digest).unwrap();
-        let index = Manifest::parse(find(image.target.digest).1.clone(), Some(media_type::INDEX)).unwrap();
-        assert_eq!(index.children().next().unwrap().platform.as_ref().unwrap().to_string(), "linux/amd64");
-        let manifest = Manifest::parse(find(image.manifests[0].1).1.clone(), Some(media_type::MANIFEST)).unwrap();
-        let ManifestKind::Image { layers, .. } = manifest.kind() else { panic!() };
-        let mut layer = Vec::new();
-        flate2::read::GzDecoder::new(find(layers[0].digest).1.as_slice()).read_to_end(&mut layer).unwrap();
-        let mut archive = tar::Archive::new(layer.as_slice());
-        let found: Vec<_> = archive
-            .entries()
-            .unwrap()
-            .map(|entry| entry.map(|entry| (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())).unwrap())
-            .collect();
-        let expected = [("etc/", 0o755), ("usr/", 0o755), ("usr/local/", 0o755), ("usr/local/bin/", 0o755)];
-        let expected = expected.into_iter().chain([("etc/passwd", 0o644), ("usr/local/bin/x", 0o755)]);
-        assert!(found.iter().map(|(path, mode)| (path.as_str(), *mode)).eq(expected), "{found:?}");
-        assert_eq!(image.blobs.len(), 4);
+        let index = document(&image, image.target.digest, media_type::INDEX);
+        let platforms: Vec<_> = index.children().map(|child| child.platform.as_ref().unwrap().to_string()).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64/v8"]);
+        let mut reached = vec![image.target.digest];
+        for (child, (_, digest)) in index.children().zip(&image.manifests) {
+            assert_eq!(child.digest, *digest);
+            let manifest = document(&image, *digest, media_type::MANIFEST);
+            assert!(matches!(manifest.kind(), ManifestKind::Image { layers, .. } if layers.len() == 1));
+            reached.push(*digest);
+            reached.extend(manifest.children().map(|descriptor| descriptor.digest));
+        }
+        let made: Vec<_> = image.blobs.iter().map(|(descriptor, _)| descriptor.digest).collect();
+        assert!(made.iter().all(|digest| reached.contains(digest)) && reached.iter().all(|digest| made.contains(digest)));
+    }
+
+    #[test]
+    fn a_blob_that_two_platforms_share_is_there_once() {
+        let image = sample([0, 1]);
+        let mut digests: Vec<_> = image.blobs.iter().map(|(descriptor, _)| descriptor.digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), image.blobs.len());
+    }
+
+    #[test]
+    fn the_digest_of_an_image_is_fixed() {
+        assert_eq!(sample([0, 1]).target.digest.to_string(), "sha256:dd550102017950642131d0b209666ce02ea09f5070825ad66fac1b3641fa69cf");
     }
 }

@@ -6,13 +6,15 @@
 mod descriptor;
 mod digest;
 mod image_builder;
+mod image_layer;
 mod manifest;
 mod platform;
 mod reference;
 
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Sha256};
-pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, build_image};
+pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build_image};
+pub use image_layer::{ImageFile, ImageLayerError};
 pub use manifest::{Manifest, ManifestError, ManifestKind, media_type};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};

@@ -28,6 +28,7 @@ mod db_support;
 mod db_tls;
 mod heavy;
 mod hostile_bundle;
+mod image_from_scratch;
 mod lock_verb;
 mod manifest_mistakes;
 mod policy_decisions;
