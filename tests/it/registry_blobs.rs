@@ -39,9 +39,9 @@ async fn a_server_that_falls_silent_is_asked_again() {
     let (content, descriptor) = blob(&registry, "a/b", 100_000);
     registry.fault(Fault::on("GET", BLOBS).stall_at(40_000));
     let mut config = quick();
-    config.idle_timeout = Duration::from_millis(200);
+    config.idle_timeout = Duration::from_secs(1);
     assert_eq!(fetch(&client(config), &name(&registry, "a/b"), &descriptor, 0).await.unwrap(), content);
-    assert_eq!(registry.requests().len(), 2);
+    assert!(registry.requests().len() >= 2);
 }
 
 #[tokio::test]
