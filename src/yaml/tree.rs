@@ -209,6 +209,13 @@ mod tests {
         assert_eq!(refused("a: 1\n  b: 2\n").0, 2);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_tree_or_an_error(text in "[-a-z0-9:\\[\\]{},&*!|>'\"#%@` \\t\\n]{0,80}") {
+            let _ = parse(Utf8Path::new("a.yaml"), &text);
+        }
+    }
+
     #[test]
     fn nesting_without_end_is_an_error_not_a_stack_overflow() {
         refused(&"[".repeat(100_000));

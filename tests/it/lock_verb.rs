@@ -150,6 +150,31 @@ fn a_failed_run_leaves_the_old_lock_as_it_was() {
 }
 
 #[test]
+fn what_a_registry_answers_decides_the_exit_code_and_leaves_no_lock() {
+    let tag = "*/manifests/17-alpine";
+    let child = "*/manifests/sha256:*";
+    let cases = [
+        (Fault::on("GET", tag).always().status(401), 9),
+        (Fault::on("GET", tag).always().status(403), 9),
+        (Fault::on("GET", tag).always().status(404), 4),
+        (Fault::on("GET", child).always().status(404), 4),
+        (Fault::on("GET", tag).always().answer(200, "{}"), 6),
+        (Fault::on("GET", child).always().wrong_at(10), 6),
+        (Fault::on("GET", tag).status(429).header("retry-after", "0"), 0),
+        (Fault::on("GET", child).times(2).cut_at(100), 0),
+    ];
+    for (fault, expected) in cases {
+        let project = Project::new();
+        let case = format!("{fault:?}");
+        project.registry.fault(fault);
+        let (code, _, errors) = project.outcome(&["lock"]);
+        assert_eq!(code, expected, "{case}: {errors}");
+        assert_eq!(project.path(LOCK).exists(), expected == 0, "{case}");
+        assert!(expected == 0 || (errors.contains("image `postgres`") && errors.contains("registry.test")), "{case}: {errors}");
+    }
+}
+
+#[test]
 fn the_policy_is_asked_before_any_registry_is() {
     let project = Project::new();
     let manifest = project.read("bundle-manifests/rune.yaml");

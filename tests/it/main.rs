@@ -29,6 +29,7 @@ mod db_tls;
 mod heavy;
 mod hostile_bundle;
 mod image_from_scratch;
+mod lock_real;
 mod lock_verb;
 mod manifest_mistakes;
 mod policy_decisions;
