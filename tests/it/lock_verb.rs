@@ -140,6 +140,20 @@ fn everything_that_cannot_be_resolved_is_reported_at_once() {
 }
 
 #[test]
+fn migrations_that_rune_db_would_refuse_are_refused_before_anything_is_written() {
+    for (file, content, words) in [
+        ("migrations/0004_gap.sql", "-- migrate:all\nSELECT 4;\n", "0003"),
+        ("migrations/0003_marker.sql", "-- migrate:mysql\nSELECT 3;\n", "unknown marker"),
+    ] {
+        let project = Project::new();
+        project.write(file, content);
+        let (code, _, errors) = project.outcome(&["lock"]);
+        assert!(code == 3 && errors.contains(words), "{code} {errors}");
+        assert!(!project.path(LOCK).exists());
+    }
+}
+
+#[test]
 fn a_failed_run_leaves_the_old_lock_as_it_was() {
     let project = Project::new();
     project.report(0, &["lock"]);

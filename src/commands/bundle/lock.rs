@@ -15,6 +15,7 @@ use crate::{
     policy::{self, Evaluation},
     progress::Progress,
     registry::{Client, ClientConfig},
+    schema::Migrations,
     yaml,
 };
 
@@ -190,6 +191,10 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     };
     progress.end();
     let new = new?;
+    // What `rune-db` would refuse on the far side is refused here.
+    if let Some(migrations) = &new.migrations {
+        Migrations::from_dir(&project.path(&migrations.path))?;
+    }
     let evaluation = manifest::judge(&project, Some(&new))?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
