@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Which modules each top-level module may use. What is not listed may use nothing of the crate.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("cli", &["commands", "failure", "progress", "secret"]),
+    ("cli", &["commands", "failure", "oci", "progress", "secret"]),
     (
         "commands",
         &[
