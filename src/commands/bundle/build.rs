@@ -10,7 +10,7 @@ use crate::{
     bundle::{self, ComponentChoice, PolicyRecord, Transferred},
     commands::{CommandError, Report, block_on},
     manifest::{self, Lock, Programs},
-    oci::Digest,
+    oci::{Digest, Platform},
     progress::Progress,
     registry::{Client, ClientConfig},
     secret::Secret,
@@ -46,7 +46,8 @@ pub struct BuildReport {
     bytes: u64,
     entries: usize,
     images: Vec<BuiltImage>,
-    signatures: Vec<String>,
+    /// The key identifiers of whoever signed.
+    signed_by: Vec<String>,
     waived: Vec<String>,
     /// What is to be fetched, or was.
     remote_blobs: u64,
@@ -62,8 +63,8 @@ pub struct BuildReport {
 struct BuiltImage {
     reference: String,
     digest: Digest,
-    platforms: usize,
-    platforms_left_out: usize,
+    platforms: Vec<Platform>,
+    platforms_left_out: Vec<Platform>,
 }
 
 impl Report for BuildReport {
@@ -92,14 +93,19 @@ impl Report for BuildReport {
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         for image in &self.images {
             let _ = writeln!(text, "image          {}@{}", image.reference, image.digest);
-            if image.platforms_left_out > 0 {
-                let _ = writeln!(text, "               {} platforms carried, {} left out", image.platforms, image.platforms_left_out);
+            if !image.platforms_left_out.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "               {} platforms carried, {} left out",
+                    image.platforms.len(),
+                    image.platforms_left_out.len()
+                );
             }
         }
-        for key in &self.signatures {
+        for key in &self.signed_by {
             let _ = writeln!(text, "signed by      {key}");
         }
-        if self.signatures.is_empty() {
+        if self.signed_by.is_empty() {
             text.push_str("NOT SIGNED: give --key to sign; the far side refuses an unsigned bundle unless it knows its digest\n");
         }
         for waived in &self.waived {
@@ -130,8 +136,10 @@ pub fn run(
     let images = draft.index().images.iter().map(|image| {
         let runnable = image.manifests.iter().filter(|manifest| manifest.role == bundle::Role::Image);
         let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
+        let platforms =
+            |manifests: Vec<&bundle::ManifestRecord>| manifests.iter().filter_map(|manifest| manifest.platform.clone()).collect();
         let (reference, digest) = (image.reference.to_string(), image.target.digest);
-        BuiltImage { reference, digest, platforms: carried.len(), platforms_left_out: left_out.len() }
+        BuiltImage { reference, digest, platforms: platforms(carried), platforms_left_out: platforms(left_out) }
     });
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
@@ -153,7 +161,7 @@ pub fn run(
         bytes: plan.total_bytes(),
         entries: plan.entries(),
         images,
-        signatures: keys.iter().map(|key| key.public_key().key_id()).collect(),
+        signed_by: keys.iter().map(|key| key.public_key().key_id()).collect(),
         waived,
         remote_blobs,
         remote_bytes,
