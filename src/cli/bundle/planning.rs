@@ -45,7 +45,8 @@ pub(super) struct Render {
     project: ProjectArgs,
     /// Pin every image by this lock; without a name, by the one beside the manifest. Writes whole charts, values and
     /// INSTALL.md to --out, as a bundle would carry them
-    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    // With `=` only, or `--lock MANIFEST` would take the manifest for the lock.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "the three cases: not given, given without a name, given with one")]
     lock: Option<Option<Utf8PathBuf>>,
     /// The directory to write to or compare with [default: the project]
