@@ -54,13 +54,12 @@ impl Failure for YamlError {
 pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|error| {
         let place = error.location();
+        let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
         let message = error.without_snippet().to_string();
-        YamlError::Read {
-            path: path.to_owned(),
-            line: place.map_or(0, |place| place.line()),
-            column: place.map_or(0, |place| place.column()),
-            message: message.lines().next().unwrap_or_default().to_owned(),
-        }
+        let message = message.lines().next().unwrap_or_default();
+        // The place is said once, in front.
+        let message = message.trim_end_matches(&format!(" at line {line}, column {column}")).to_owned();
+        YamlError::Read { path: path.to_owned(), line, column, message }
     })
 }
 
@@ -95,7 +94,7 @@ mod tests {
         let error = from_str::<Sample>(Utf8Path::new("a.yaml"), "name: x\nnmae: y\n").unwrap_err();
         let YamlError::Read { line, message, .. } = &error else { panic!("{error}") };
         assert_eq!(*line, 2, "{error}");
-        assert!(message.contains("nmae"), "{message}");
+        assert!(message.contains("nmae") && !message.contains("line"), "{message}");
     }
 
     #[test]
