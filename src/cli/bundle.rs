@@ -31,14 +31,14 @@ pub struct RuneBundle {
 enum Verb {
     /// Make a key pair that signs bundles, in cosign's format
     Keygen(signing::Keygen),
-    /// Make one signed file of everything that the manifest names
-    Build(building::Build),
     /// Pin what a manifest names: references become digests, files become checksums
     Lock(planning::Lock),
     /// Render charts and values from templates, manifest and lock
     Render(planning::Render),
     /// Explain what the policy decides about a manifest and its lock
     Policy(planning::Policy),
+    /// Make one signed file of everything that the manifest names
+    Build(building::Build),
     /// Check a bundle to its last byte
     Verify(reading::Verify),
     /// Show what a bundle says it contains

@@ -44,7 +44,7 @@ enum Verb {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 struct DatabaseArgs {
-    /// The database: sqlite:////absolute/path.db, postgresql://user:password@host:5432/database, or env:NAME or
+    /// The database: sqlite:////absolute/path.db, sqlite:///./relative/path.db, postgresql://user:password@host:5432/database, or env:NAME or
     /// file:PATH that hold such a URL, because other users of the machine can read command lines. Without it:
     /// RUNE_DB_URL, RUNE_DATABASE_URL, RUNE_API_DB_PATH (a path), ~/.rune-api/jobs.db
     #[arg(long, value_name = "URL", value_parser = secret)]
