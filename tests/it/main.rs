@@ -26,6 +26,7 @@ mod db_postgres;
 mod db_sqlite;
 mod db_support;
 mod db_tls;
+mod docs;
 mod heavy;
 mod hostile_bundle;
 mod image_from_scratch;

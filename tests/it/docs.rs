@@ -1,0 +1,41 @@
+//! The documentation is true: what it tells a reader to type works, its files are read, its tables are complete.
+
+mod commands;
+mod console;
+mod files;
+mod markdown;
+mod reports;
+mod sandbox;
+
+use markdown::{Document, documents};
+
+/// What a block of the documentation may be. All but `text` are checked: typed, or read.
+const LANGUAGES: [&str; 4] = ["console", "text", "yaml", "json"];
+
+#[test]
+fn every_block_has_a_language_that_somebody_checks() {
+    for document in documents() {
+        for block in document.blocks() {
+            let Document { path, .. } = &document;
+            let language = block.language.as_str();
+            assert!(LANGUAGES.contains(&language), "{path}:{}: a block of `{language}`; commands are `console`", block.line);
+            let has_prompt = block.text.lines().any(|line| line.starts_with("$ "));
+            assert!(!has_prompt || language == "console", "{path}:{}: commands in a block of `{language}`", block.line);
+        }
+    }
+}
+
+#[test]
+fn links_within_the_repository_lead_somewhere() {
+    for document in documents() {
+        for target in document.links() {
+            let (path, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let found = document.resolve(path);
+            assert!(found.exists(), "{}: nothing at `{target}`", document.path);
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(found).unwrap();
+                assert!(markdown::anchors(&text).iter().any(|known| known == anchor), "{}: no heading for `{target}`", document.path);
+            }
+        }
+    }
+}

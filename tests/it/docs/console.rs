@@ -1,0 +1,128 @@
+//! Every `console` block is typed into a shell, block after block of a page in one directory.
+//!
+//! A line that begins with `$ ` is a command, `> ` continues it, what follows is what it prints; `[..]` stands for the rest of
+//! a line, a line `...` for any lines, `? 5` at the end for an exit code other than 0.
+
+use std::fs;
+
+use snapbox::{Data, filter::NormalizeToExpected};
+
+use super::{
+    markdown::{Block, Document, document, documents},
+    sandbox::Sandbox,
+};
+use crate::{project::repository, small_bundle::ends_with};
+
+/// Commands that are stages of `tools/test` of their own, with the stage; `make test` is `tools/test` itself.
+const RUN_ELSEWHERE: [(&str, &str); 3] = [("make demo", "demo"), ("make release", "release"), ("make test", "tests")];
+
+/// Pages that begin where a clone ends; the others have a key, a lock and a bundle.
+const FROM_A_CLONE: [&str; 1] = ["README.md"];
+
+struct Step {
+    place: String,
+    command: String,
+    expected: String,
+    code: i32,
+}
+
+fn steps(document: &Document, block: &Block) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (number, line) in block.text.lines().enumerate() {
+        let place = format!("{}:{}", document.path, block.line + number);
+        if let Some(command) = line.strip_prefix("$ ") {
+            steps.push(Step { place, command: command.to_owned(), expected: String::new(), code: 0 });
+            continue;
+        }
+        let step = steps.last_mut().unwrap_or_else(|| panic!("{place}: a console block begins with `$ `"));
+        assert_eq!(step.code, 0, "{place}: something follows the exit code");
+        if let Some(more) = line.strip_prefix("> ").filter(|_| step.expected.is_empty()) {
+            step.command.push_str(&format!("\n{more}"));
+        } else if let Some(code) = line.strip_prefix("? ") {
+            step.code = code.parse().unwrap_or_else(|_| panic!("{place}: `{code}` is no exit code"));
+        } else {
+            step.expected.push_str(&format!("{line}\n"));
+        }
+    }
+    assert!(!steps.is_empty(), "{}:{}: a console block without a command", document.path, block.line);
+    steps
+}
+
+/// The command without the comment behind it.
+fn bare(command: &str) -> &str {
+    command.split(" #").next().unwrap_or_default().trim()
+}
+
+fn is_run_elsewhere(step: &Step) -> bool {
+    let is_known = RUN_ELSEWHERE.iter().any(|(command, _)| *command == bare(&step.command));
+    assert!(!is_known || step.expected.is_empty(), "{}: nobody checks what `{}` prints", step.place, step.command);
+    is_known
+}
+
+/// Types the commands of a page and says what differs.
+fn differences(sandbox: &Sandbox, steps: &[Step]) -> Vec<String> {
+    let file = |number: usize, kind: &str| sandbox.equipment(&format!("{number}.{kind}"));
+    let mut script = String::new();
+    for (number, step) in steps.iter().enumerate() {
+        fs::write(file(number, "command"), &step.command).unwrap();
+        let [command, output, code] = ["command", "output", "code"].map(|kind| file(number, kind).display().to_string());
+        script.push_str(&format!("eval \"$(cat {command})\" >{output} 2>&1 </dev/null\necho $? >{code}\n"));
+    }
+    fs::write(sandbox.equipment("script"), script).unwrap();
+    ends_with(&sandbox.command("timeout").args(["50", "sh"]).arg(sandbox.equipment("script")).output().unwrap(), 0);
+    let mut differences = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let actual = fs::read_to_string(file(number, "output")).unwrap_or_default();
+        let code = fs::read_to_string(file(number, "code")).unwrap_or_else(|_| "nothing".to_owned());
+        let expected = Data::text(&step.expected).raw();
+        let normalized = NormalizeToExpected::new().redact().normalize(Data::text(&actual), &expected).to_string();
+        if normalized != step.expected || code.trim() != step.code.to_string() {
+            let Step { place, command, expected, code: expected_code } = step;
+            differences.push(format!(
+                "{place}: $ {command}\n--- expected, exit code {expected_code}\n{expected}--- printed, exit code {code}{actual}"
+            ));
+        }
+    }
+    differences
+}
+
+fn check(document: &Document) -> usize {
+    let blocks = document.blocks();
+    let consoles: Vec<_> = blocks.iter().filter(|block| block.language == "console").collect();
+    let steps: Vec<Step> = consoles.iter().flat_map(|block| steps(document, block)).collect();
+    let (elsewhere, here): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_run_elsewhere);
+    if !here.is_empty() {
+        let from_a_clone = FROM_A_CLONE.contains(&document.path.as_str());
+        let sandbox = if from_a_clone { Sandbox::clone() } else { Sandbox::after_a_build() };
+        let differences = differences(&sandbox, &here);
+        assert!(differences.is_empty(), "{} commands do not do what the page says\n\n{}", differences.len(), differences.join("\n"));
+    }
+    elsewhere.len() + here.len()
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    assert!(check(&document("README.md")) > 10);
+}
+
+#[test]
+fn the_commands_of_every_page_do_what_it_says() {
+    let others: Vec<_> = documents().into_iter().filter(|document| document.path != "README.md").collect();
+    let checked: usize = others.iter().map(check).sum();
+    // The prompts as they stand in the files, so that no command is lost on the way.
+    let prompts: usize = others.iter().map(|document| document.text.matches("\n$ ").count()).sum();
+    assert_eq!(checked, prompts);
+}
+
+#[test]
+fn commands_that_run_elsewhere_do_run_there() {
+    let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
+    let stages = fs::read_to_string(repository().join("tools/test")).unwrap();
+    let stages = stages.lines().find_map(|line| line.strip_prefix("all_stages=(")).unwrap().trim_end_matches(')');
+    for (command, stage) in RUN_ELSEWHERE {
+        let target = command.strip_prefix("make ").unwrap();
+        assert!(makefile.lines().any(|line| line.starts_with(&format!("{target}: "))), "the Makefile has no `{target}`");
+        assert!(stages.split(' ').any(|known| known == stage), "tools/test has no stage `{stage}`");
+    }
+    assert!(makefile.contains("\ntest: ") && makefile.contains("\n\t@tools/test\n"), "`make test` is not tools/test");
+}

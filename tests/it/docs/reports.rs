@@ -1,0 +1,207 @@
+//! `docs/reference/reports.md` has every field that a report has, with its type, and no other.
+
+use std::{collections::BTreeSet, fs, process::Output};
+
+use rune_testkit::sample::Sample;
+use serde_json::Value;
+
+use super::{
+    markdown::{Document, code, document, rows},
+    sandbox::Sandbox,
+};
+
+/// What the page says about one kind of object: the path of each field, its type.
+struct Table(Vec<(String, String)>);
+
+impl Table {
+    fn of(page: &Document, heading: &str) -> Self {
+        let row = |row: Vec<String>| (code(&row[0]).unwrap_or_else(|| panic!("`{}` is no field", row[0])).to_owned(), row[1].clone());
+        let section = page.section(heading);
+        // The objects that a section defines for itself have tables of their own.
+        Self(rows(section.split("\n### ").next().unwrap()).into_iter().map(row).collect())
+    }
+}
+
+/// Compares reports with the page and remembers which fields it has seen.
+struct Reader {
+    page: Document,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self { page: document("docs/reference/reports.md"), seen: BTreeSet::new() }
+    }
+
+    /// Compares the report on the standard output of a command.
+    fn read(&mut self, output: &Output, verb: &str, code: i32) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{verb}: {said}");
+        let mut report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {said}"));
+        let schema = report.as_object_mut().unwrap().remove("schema");
+        assert_eq!(schema, Some(Value::from(format!("rune-bundle/report/{verb}/v1"))));
+        self.object(&format!("## `{verb}`"), "", &report);
+    }
+
+    /// Compares the fields of the object at `path` of the table below a heading.
+    fn object(&mut self, heading: &str, path: &str, value: &Value) {
+        let fields = value.as_object().unwrap_or_else(|| panic!("{heading}: `{path}` is no object: {value}"));
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+        let Table(table) = Table::of(&self.page, heading);
+        for name in fields.keys() {
+            assert!(table.iter().any(|(field, _)| *field == format!("{prefix}{name}")), "{heading} lacks `{prefix}{name}`");
+        }
+        let own = table.iter().filter(|(field, _)| field.strip_prefix(&prefix).is_some_and(|name| !name.contains('.')));
+        for (field, kind) in own {
+            let kind = match (kind.strip_suffix(", optional"), fields.get(&field[prefix.len()..])) {
+                (Some(_), None) => continue,
+                (None, None) => panic!("{heading}: `{field}` is missing in {value}"),
+                (Some(kind), Some(_)) => kind,
+                (None, Some(_)) => kind,
+            };
+            self.seen.insert((heading.to_owned(), field.clone()));
+            self.typed(heading, field, kind, &fields[&field[prefix.len()..]]);
+        }
+    }
+
+    fn typed(&mut self, heading: &str, field: &str, kind: &str, value: &Value) {
+        if let Some(kind) = kind.strip_suffix(" or null") {
+            if !value.is_null() {
+                self.typed(heading, field, kind, value);
+            }
+            return;
+        }
+        if let Some(kind) = kind.strip_prefix("list of ") {
+            for item in value.as_array().unwrap_or_else(|| panic!("{heading}: `{field}` is no list: {value}")) {
+                self.typed(heading, &format!("{field}[]"), kind, item);
+            }
+            return;
+        }
+        let is_right = match kind {
+            "text" => value.is_string(),
+            "number" => value.is_number(),
+            "bool" => value.is_boolean(),
+            // What the lists of the error report hold is told apart by the caller.
+            "list" => value.is_array(),
+            "bundle.json" => value["format"] == 1,
+            "object" => {
+                self.object(heading, field, value);
+                true
+            }
+            named => {
+                let named = code(named).unwrap_or_else(|| panic!("{heading}: `{field}` has the unknown type {named}"));
+                self.object(&format!("### `{named}`"), "", value);
+                true
+            }
+        };
+        assert!(is_right, "{heading}: `{field}` is no {kind}: {value}");
+    }
+
+    /// Compares the `details` of an error report with the object that they are said to be.
+    fn details(&mut self, output: &Output, named: &str) {
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let details = report["error"]["details"].as_array().unwrap();
+        assert!(!details.is_empty());
+        for item in details {
+            self.object(&format!("### `{named}`"), "", item);
+        }
+    }
+
+    /// Asserts that every field of these tables was in some report.
+    fn has_seen_all(&self, headings: &[&str]) {
+        for heading in headings {
+            for (field, _) in Table::of(&self.page, heading).0 {
+                assert!(self.seen.contains(&((*heading).to_owned(), field.clone())), "{heading}: no report has `{field}`");
+            }
+        }
+    }
+}
+
+fn bundle(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.command("rune-bundle").args(arguments).arg("--json").output().unwrap()
+}
+
+fn database(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.command("rune-db").args(arguments).args(["--db-url", "sqlite:///./jobs.db", "--json"]).output().unwrap()
+}
+
+fn replace(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
+    let path = sandbox.path(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn the_reports_of_the_connected_side_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
+    reader.read(&bundle(&sandbox, &["keygen", "--dry-run"]), "keygen", 0);
+    reader.read(&bundle(&sandbox, &["keygen", "--out", "release"]), "keygen", 0);
+    reader.read(&bundle(&sandbox, &["policy"]), "policy", 0);
+    replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm, linux/s390x]");
+    reader.read(&bundle(&sandbox, &["lock", "--dry-run"]), "lock", 0);
+    reader.read(&bundle(&sandbox, &["lock"]), "lock", 0);
+    reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
+    reader.read(&bundle(&sandbox, &["render", "--dry-run"]), "render", 0);
+    reader.read(&bundle(&sandbox, &["render", "--lock", "--out", "rendered"]), "render", 0);
+    reader.read(&bundle(&sandbox, &["build", "--dry-run"]), "build", 0);
+    reader.read(&bundle(&sandbox, &["build", "--key", "release.key"]), "build", 0);
+    sandbox.put("library/postgres", "17-alpine", &Sample { seed: "moved".to_owned(), ..Sample::default() });
+    reader.read(&bundle(&sandbox, &["lock", "--check"]), "lock", 5);
+    replace(&sandbox, "charts/rune/values.yaml", "\n", "\n# edited\n");
+    reader.read(&bundle(&sandbox, &["render", "--check"]), "render", 5);
+    reader.has_seen_all(&["## `keygen`", "## `lock`", "## `render`", "## `policy`", "## `build`"]);
+    reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`"]);
+}
+
+#[test]
+fn the_reports_of_the_far_side_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
+    let file = "rune-0.1.0.bundle.tar";
+    reader.read(&bundle(&sandbox, &["verify", file, "--key", "release.pub"]), "verify", 0);
+    reader.read(&bundle(&sandbox, &["inspect", file]), "inspect", 0);
+    reader.read(&bundle(&sandbox, &["inspect", file, "--key", "release.pub"]), "inspect", 0);
+    reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub", "--dry-run"]), "unpack", 0);
+    reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub"]), "unpack", 0);
+    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`"]);
+}
+
+#[test]
+fn error_reports_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
+    reader.read(&bundle(&sandbox, &["lock", "--chekc"]), "error", 2);
+    reader.read(&bundle(&sandbox, &["verify", "no.bundle.tar", "--key", "release.pub"]), "error", 4);
+    for (file, from, to, code, named) in [
+        ("migrations/0001_jobs.sql", "\n", "\n\n", 5, "change"),
+        ("bundle-manifests/policy.yaml", "- docker.io/library/*", "- docker.io/other/*", 8, "decision"),
+        ("bundle-manifests/rune.yaml", "name: rune\n", "nmae: rune\n", 3, "mistake"),
+    ] {
+        replace(&sandbox, file, from, to);
+        let output = bundle(&sandbox, &["build", "--output", "other.tar"]);
+        reader.read(&output, "error", code);
+        reader.details(&output, named);
+    }
+    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`"]);
+}
+
+#[test]
+fn the_reports_of_the_database_tool_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
+    reader.read(&database(&sandbox, &["migrate", "--dry-run"]), "db-migrate", 0);
+    reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
+    reader.read(&database(&sandbox, &["status"]), "db-status", 0);
+    rusqlite::Connection::open(sandbox.path("jobs.db"))
+        .unwrap()
+        .execute_batch(
+            "UPDATE rune_db_ledger SET sha256 = 'another' WHERE version = 1;
+            DELETE FROM schema_version WHERE version IN (5, 6);
+            DROP TABLE settings;
+            DROP TABLE chain_state;
+            INSERT INTO schema_version VALUES (99, 0);
+            ALTER TABLE workflow_events RENAME TO old;
+            CREATE TABLE workflow_events AS SELECT * FROM old;",
+        )
+        .unwrap();
+    reader.read(&database(&sandbox, &["status"]), "db-status", 5);
+    reader.has_seen_all(&["## `db-migrate`", "## `db-status`", "### `database`", "### `migration`"]);
+}

@@ -1,0 +1,75 @@
+//! Where the commands of one page run: a copy of the project, the two programs in `PATH`, and registries.
+//!
+//! A registry of the test stands in for docker.io and ghcr.io. The commands do not show it: a registries file that the
+//! environment names sends them there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rune_testkit::sample::Sample;
+
+use crate::{project::Project, small_bundle::ends_with};
+
+pub(super) struct Sandbox {
+    project: Project,
+    /// Outside the project, where the reader's commands do not see it.
+    equipment: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// What somebody has who cloned the repository and built the programs.
+    pub(super) fn clone() -> Self {
+        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap() };
+        fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
+        for file in ["release.key", "release.pub"] {
+            fs::remove_file(sandbox.project.path(file)).unwrap();
+        }
+        fs::create_dir(sandbox.equipment("bin")).unwrap();
+        for program in [env!("CARGO_BIN_EXE_rune-bundle"), env!("CARGO_BIN_EXE_rune-db")] {
+            let name = Path::new(program).file_name().unwrap();
+            std::os::unix::fs::symlink(program, sandbox.equipment("bin").join(name)).unwrap();
+        }
+        sandbox
+    }
+
+    /// The same with a key, a lock and a signed bundle.
+    pub(super) fn after_a_build() -> Self {
+        let sandbox = Self::clone();
+        for arguments in [&["keygen", "--out", "release"][..], &["lock"], &["build", "--key", "release.key"]] {
+            ends_with(&sandbox.command("rune-bundle").args(arguments).output().unwrap(), 0);
+        }
+        sandbox
+    }
+
+    /// Puts another image behind a tag.
+    pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
+        self.project.put(repository, tag, sample);
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.project.path(name)
+    }
+
+    pub(super) fn equipment(&self, name: &str) -> PathBuf {
+        self.equipment.path().join(name)
+    }
+
+    /// A program in the project directory, with nothing of the surroundings but the test equipment.
+    pub(super) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let path = format!("{}:{}", self.equipment("bin").display(), equipment_path());
+        command.current_dir(self.project.path(".")).env_clear();
+        command.envs([("PATH", path.as_str()), ("COSIGN_PASSWORD", "of the documentation"), ("LC_ALL", "C.UTF-8")]);
+        command.env("HOME", self.equipment.path());
+        command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
+        command
+    }
+}
+
+/// Where the programs are that the documentation uses beside ours: cosign, coreutils.
+fn equipment_path() -> String {
+    crate::chart_support::in_tools_env("echo $PATH")
+}
