@@ -67,7 +67,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
-        Verb::Completions(verb) => verb.run(RuneBundle::command()),
-        Verb::Man(verb) => verb.run(RuneBundle::command()),
+        Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
+        Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }
 }

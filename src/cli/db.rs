@@ -124,7 +124,7 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
-        Verb::Completions(verb) => verb.run(RuneDb::command()),
-        Verb::Man(verb) => verb.run(RuneDb::command()),
+        Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
+        Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }
 }

@@ -14,9 +14,23 @@ use serde_json::{Value, json};
 use super::{Color, progress::Terminal};
 use crate::{
     commands::{CommandError, Report},
-    failure::FailureKind,
+    failure::{Failure, FailureKind},
     progress::{Progress, Silent},
 };
+
+/// Standard output takes no more.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+struct OutputError(#[source] io::Error);
+
+impl Failure for OutputError {
+    fn kind(&self) -> FailureKind {
+        match self.0.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FailureKind::Space,
+            _ => FailureKind::Internal,
+        }
+    }
+}
 
 /// Writes what a command found or why it failed, and decides the exit code.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +65,27 @@ impl Printer {
             Ok(report) => {
                 let text = if self.json { Self::json_text(R::VERB, &report) } else { report.text() };
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
-                match Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
-                    // A reader that has seen enough is not a failure.
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-                    _ => ExitCode::from(code),
-                }
+                self.print(text.as_bytes(), code)
             }
             Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Prints a document that is no report.
+    pub(super) fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
+        match outcome {
+            Ok(text) => self.print(&text, 0),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Writes what was asked for, and gives `code` if that worked.
+    fn print(self, text: &[u8], code: u8) -> ExitCode {
+        let mut stdout = io::stdout().lock();
+        match Write::write_all(&mut stdout, text).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough is not a failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&OutputError(error).into()),
+            _ => ExitCode::from(code),
         }
     }
 
