@@ -19,6 +19,8 @@ mod chart_matrix;
 mod chart_package;
 mod chart_render;
 mod chart_support;
+mod cli_conventions;
+mod cli_help;
 mod db_concurrency;
 mod db_kept;
 mod db_legacy;

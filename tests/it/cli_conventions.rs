@@ -1,0 +1,147 @@
+//! What holds for every verb: one JSON object or text on standard output, words on standard error, exit codes, silence,
+//! colour.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::{project::Project, small_bundle::ends_with};
+
+const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
+const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
+
+/// Every verb with something that cannot succeed.
+const FAILING: [(&str, &[&str], i32); 12] = [
+    (RUNE_BUNDLE, &["keygen", "--out", "no/such/directory/key"], 4),
+    (RUNE_BUNDLE, &["lock", "no.yaml"], 4),
+    (RUNE_BUNDLE, &["lock", "--update", "nothing"], 4),
+    (RUNE_BUNDLE, &["render", "--lock"], 2),
+    (RUNE_BUNDLE, &["policy", "no.yaml"], 4),
+    (RUNE_BUNDLE, &["build", "no.yaml"], 4),
+    (RUNE_BUNDLE, &["verify", "no.tar", "--key", "release.pub"], 4),
+    (RUNE_BUNDLE, &["inspect", "release.pub"], 3),
+    (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
+    (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
+    (RUNE_DB, &["status", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["status", "--migrations", "no"], 4),
+];
+
+/// What no verb understands.
+const MISUSE: [(&str, &[&str]); 12] = [
+    (RUNE_BUNDLE, &["nonsense"]),
+    (RUNE_BUNDLE, &["lock", "--chekc"]),
+    (RUNE_BUNDLE, &["lock", "--check", "--dry-run"]),
+    (RUNE_BUNDLE, &["lock", "--quiet", "--verbose"]),
+    (RUNE_BUNDLE, &["lock", "--color", "sometimes"]),
+    (RUNE_BUNDLE, &["lock", "--client-cert", "only.pem"]),
+    (RUNE_BUNDLE, &["build", "--downloads", "0"]),
+    (RUNE_BUNDLE, &["verify"]),
+    (RUNE_BUNDLE, &["verify", "x", "--expect", "rune"]),
+    (RUNE_BUNDLE, &["verify", "x", "--bundle-digest", "12"]),
+    (RUNE_BUNDLE, &["completions", "tcsh"]),
+    (RUNE_DB, &["migrate", "--db-url"]),
+];
+
+fn run(project: &Project, program: &str, arguments: &[&str], options: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).args(options).current_dir(project.path("."));
+    command.env_clear().env("HOME", project.path("home")).output().unwrap()
+}
+
+fn error_report(output: &Output, code: i32) -> Value {
+    ends_with(output, code);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], "rune-bundle/report/error/v1");
+    assert_eq!(report["error"]["exitCode"], code);
+    assert_eq!(report.as_object().unwrap().len(), 2);
+    report
+}
+
+#[test]
+fn with_json_a_failure_is_one_report_on_standard_output_and_words_on_standard_error() {
+    let project = Project::new();
+    project.lock();
+    for (program, arguments, code) in FAILING {
+        let plain = run(&project, program, arguments, &[]);
+        ends_with(&plain, code);
+        assert!(plain.stdout.is_empty(), "{arguments:?}: {plain:?}");
+        let output = run(&project, program, arguments, &["--json"]);
+        let report = error_report(&output, code);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.starts_with("error: ") && words.contains(report["error"]["message"].as_str().unwrap()), "{words}");
+        assert_eq!(words.as_bytes(), plain.stderr, "{arguments:?}");
+    }
+}
+
+#[test]
+fn misuse_ends_with_2_and_asks_for_nothing() {
+    let project = Project::new();
+    for (program, arguments) in MISUSE {
+        let output = run(&project, program, arguments, &[]);
+        assert!(ends_with(&output, 2).starts_with("error: "), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let report = error_report(&run(&project, program, arguments, &["--json"]), 2);
+        assert_eq!(report["error"]["kind"], "usage", "{arguments:?}");
+        assert!(!report["error"]["message"].as_str().unwrap().contains("error: "), "{report}");
+    }
+    assert!(project.registry.requests().is_empty());
+}
+
+#[test]
+fn an_option_behind_two_dashes_is_no_option() {
+    let project = Project::new();
+    let output = run(&project, RUNE_BUNDLE, &["lock", "a", "b", "--", "--json"], &[]);
+    ends_with(&output, 2);
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
+    let project = Project::new();
+    let steps: [&[&str]; 10] = [
+        &["keygen", "--out", "quiet"],
+        &["lock", "--registry-config", "registries.yaml"],
+        &["render", "--lock", "--out", "rendered"],
+        &["policy"],
+        &["build", "--registry-config", "registries.yaml", "--key", "quiet.key", "--output", "x.tar"],
+        &["verify", "x.tar", "--key", "quiet.pub"],
+        &["inspect", "x.tar"],
+        &["unpack", "x.tar", "--key", "quiet.pub"],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for arguments in steps {
+        let output = project.command(arguments).arg("--quiet").env("COSIGN_PASSWORD", "quiet").output().unwrap();
+        ends_with(&output, 0);
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}: the report is what was asked for");
+    }
+    for arguments in [["migrate", "--quiet"], ["status", "--quiet"]] {
+        let output = run(&project, RUNE_DB, &arguments, &["--db-url", "sqlite:///./jobs.db"]);
+        ends_with(&output, 0);
+        assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+/// What a failure looks like on a terminal.
+fn on_a_terminal(variables: &[(&str, &str)], options: &str) -> String {
+    let line = format!("{RUNE_BUNDLE} verify no.tar {options}");
+    let mut command = Command::new("timeout");
+    command.args(["20", "script", "--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+    let output = command.env("PATH", std::env::var("PATH").unwrap()).envs(variables.iter().copied()).output().unwrap();
+    ends_with(&output, 7)
+}
+
+#[test]
+fn colour_is_for_terminals_unless_somebody_says_otherwise() {
+    let project = Project::new();
+    let is_colored = |text: &str| text.contains("\u{1b}[");
+    let piped = |options: &[&str]| ends_with(&run(&project, RUNE_BUNDLE, &["verify", "no.tar"], options), 7);
+    assert!(!is_colored(&piped(&[])) && !is_colored(&piped(&["--color", "never"])));
+    assert!(is_colored(&piped(&["--color", "always"])));
+    assert!(is_colored(&on_a_terminal(&[], "")));
+    assert!(is_colored(&on_a_terminal(&[("NO_COLOR", "")], "")));
+    assert!(!is_colored(&on_a_terminal(&[("NO_COLOR", "1")], "")));
+    assert!(!is_colored(&on_a_terminal(&[], "--color never")));
+    assert!(is_colored(&on_a_terminal(&[("NO_COLOR", "1")], "--color always")));
+}
