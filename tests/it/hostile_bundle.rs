@@ -126,7 +126,7 @@ fn what_is_not_a_tar_is_not_a_bundle() {
 fn with_changed_header(change: impl Fn(&mut tar::Header)) -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
     let path = signed(&scratch);
-    let chart = entries_of(&path).into_iter().find(|entry| entry.name.ends_with(".tgz")).unwrap();
+    let chart = entries_of(&path).into_iter().find(|entry| entry.name.starts_with("charts/")).unwrap();
     let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let mut header = tar::Header::new_ustar();
     file.read_exact_at(header.as_mut_bytes(), chart.header).unwrap();

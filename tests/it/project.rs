@@ -73,6 +73,7 @@ impl Project {
     }
 
     /// The arguments of a signed build into `output`.
+    #[expect(clippy::unused_self, reason = "reads as what it is for where it is called")]
     pub(crate) fn build_arguments<'a>(&self, output: &'a str) -> Vec<&'a str> {
         vec!["build", "--registry-config", "registries.yaml", "--key", "release.key", "--output", output]
     }
