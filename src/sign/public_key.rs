@@ -33,7 +33,7 @@ const PEM_LABEL: &str = "PUBLIC KEY";
 pub enum Algorithm {
     /// ECDSA on the curve P-256 over the SHA-256 of the message.
     EcdsaP256,
-    /// Ed25519 over the message itself (RFC 8032, neither prehashed nor with a context).
+    /// Ed25519 over the message itself (RFC 8032, neither prehashed nor with a context), as cosign 3 signs blobs too.
     Ed25519,
 }
 

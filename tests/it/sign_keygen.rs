@@ -30,7 +30,9 @@ fn keygen(directory: &Path, passphrase: Option<&str>, arguments: &[&str]) -> Out
 fn keygen_at_a_terminal(directory: &Path, lines: &[&str]) -> (Option<i32>, String) {
     let shown_prompts = ["Passphrase for the new private key: ", "The same passphrase again: "];
     let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &format!("{TOOL} keygen"), "/dev/null"]);
+    // What the terminal is like afterwards is on the screen too.
+    let typed = format!("{TOOL} keygen; code=$?; stty -a; exit $code");
+    command.args(["--quiet", "--return", "--command", &typed, "/dev/null"]);
     command.current_dir(directory).env_remove("COSIGN_PASSWORD").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -45,6 +47,11 @@ fn keygen_at_a_terminal(directory: &Path, lines: &[&str]) -> (Option<i32>, Strin
     }
     screen.read_to_end(&mut shown).unwrap();
     (child.wait().unwrap().code(), String::from_utf8(shown).unwrap())
+}
+
+/// Whether `stty` reported a terminal that echoes and sends signals.
+fn shows_what_is_typed(screen: &str) -> bool {
+    screen.contains(" echo ") && screen.contains("isig ") && !screen.contains("-isig")
 }
 
 fn loads_with(directory: &Path, passphrase: &str) -> bool {
@@ -134,6 +141,7 @@ fn takes_a_passphrase_that_is_typed_twice_and_does_not_show_it() {
     let (code, screen) = keygen_at_a_terminal(place.path(), &["hush hush\n", "hush hush\n"]);
     assert_eq!(code, Some(0), "{screen}");
     assert!(loads_with(place.path(), "hush hush"));
+    assert!(!screen.contains("hush") && shows_what_is_typed(&screen), "{screen}");
 }
 
 #[test]
@@ -148,9 +156,10 @@ fn refuses_a_typed_passphrase_that_is_empty_or_not_repeated() {
 }
 
 #[test]
-fn ctrl_c_at_the_prompt_ends_with_130_and_no_file() {
+fn ctrl_c_at_the_prompt_ends_with_130_no_file_and_a_terminal_that_works() {
     let place = tempfile::tempdir().unwrap();
     let (code, screen) = keygen_at_a_terminal(place.path(), &["half\x03"]);
     assert_eq!(code, Some(130), "{screen}");
+    assert!(shows_what_is_typed(&screen), "{screen}");
     assert!(names(place.path()).is_empty());
 }

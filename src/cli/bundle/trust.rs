@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::{commands::bundle::BundleOptions, oci::Digest};
+use crate::commands::bundle::{BundleOptions, Digest};
 
 /// A bundle, and keys or a digest from outside it.
 #[derive(Debug, Args)]

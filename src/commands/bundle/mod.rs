@@ -12,7 +12,7 @@ pub mod render;
 pub mod unpack;
 pub mod verify;
 
-pub use crate::bundle::ComponentChoice;
+pub use crate::{bundle::ComponentChoice, oci::Digest};
 pub use build::BuildOptions;
 pub use inspect::InspectOptions;
 pub use keygen::KeygenOptions;
