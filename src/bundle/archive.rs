@@ -35,15 +35,14 @@ const MAX_DOCUMENTS_BYTES: u64 = 32 << 20;
 const MAX_LISTED: usize = 10;
 
 /// The documents of a bundle: name of the entry, verified content.
-pub(super) type Documents = BTreeMap<EntryName, Vec<u8>>;
+pub type Documents = BTreeMap<EntryName, Vec<u8>>;
 
 /// Where the bytes of a bundle come from.
-#[derive(Debug)]
 pub enum BundleSource {
     /// A file; read in parallel and by position.
     File(File),
     /// A stream; read once from beginning to end.
-    Stream(io::Stdin),
+    Stream(Box<dyn Read>),
 }
 
 /// Where the content of one entry goes.

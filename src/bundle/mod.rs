@@ -12,6 +12,7 @@ mod gather;
 mod head;
 mod index;
 mod journal;
+mod judge;
 mod materialise;
 mod render;
 mod rune_db_image;
@@ -20,7 +21,7 @@ mod trust;
 mod unpack;
 mod verify;
 
-pub use archive::{BundleSource, ContentError};
+pub use archive::{BundleSource, ContentError, Documents};
 pub use closure::ClosureError;
 pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
@@ -33,6 +34,7 @@ pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,
     Migrations, PolicyRecord, ProfileRecord, Role,
 };
+pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
 pub use render::{RenderedFiles, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;

@@ -2,7 +2,7 @@
 
 use super::{
     AuthenticatedHead, BundleSource, ContentError,
-    archive::{Sink, read_contents},
+    archive::{Documents, Sink, read_contents},
     closure::{self, ClosureError},
 };
 use crate::{
@@ -37,12 +37,13 @@ impl Failure for VerifyError {
     }
 }
 
-/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents hang together.
+/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents hang together. Gives
+/// the documents among the contents: the two OCI indexes and every manifest.
 ///
 /// # Errors
 /// When anything differs; a file is read to its end, and all differences are in the error.
-pub fn verify(source: BundleSource, head: &AuthenticatedHead, threads: usize, progress: &dyn Progress) -> Result<(), VerifyError> {
+pub fn verify(source: BundleSource, head: &AuthenticatedHead, threads: usize, progress: &dyn Progress) -> Result<Documents, VerifyError> {
     let documents = read_contents(source, head, threads, progress, &|_| Ok(Box::new(std::io::sink()) as Sink<'_>))?;
     closure::check(head.index(), &documents)?;
-    Ok(())
+    Ok(documents)
 }

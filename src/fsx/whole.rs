@@ -47,6 +47,11 @@ pub fn open(path: &Utf8Path) -> Result<File, PathError> {
     Ok(file)
 }
 
+/// Whether an open file is a regular one, which can be read at any position.
+pub fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
 /// The size of a file in bytes.
 ///
 /// # Errors

@@ -4,6 +4,8 @@
 //! an image, or whose media type contradicts its content, is refused: two readers could disagree about it
 //! (CVE-2021-41190).
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{Descriptor, Digest};
@@ -24,6 +26,9 @@ pub mod media_type {
     /// Docker image manifest.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 }
+
+/// The annotation by which a layer says what kind of statement it holds.
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// A manifest or index: its exact bytes, its descriptor's fields, and its parsed content.
 #[derive(Debug, Clone)]
@@ -159,6 +164,14 @@ impl Manifest {
     /// A descriptor that points at this document.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::of(self.media_type.clone(), &self.bytes)
+    }
+
+    /// The in-toto predicate types that an attestation manifest's layers state, sorted, each once.
+    ///
+    /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
+    pub fn predicate_types(&self) -> Vec<String> {
+        let types: BTreeSet<&String> = self.children().filter_map(|child| child.annotations.get(PREDICATE_TYPE)).collect();
+        types.into_iter().cloned().collect()
     }
 
     /// Every descriptor this document refers to and that belongs to it: children of an index, or

@@ -300,6 +300,9 @@ fn a_bundle_is_verified_and_unpacked_from_a_pipe() {
         command.arg("--key").arg(&key).stdin(Stdio::null()).output().unwrap()
     };
     ends_with(&run("verify", &[], &path), 0);
+    let mut named = Command::new("sh");
+    named.args(["-c", r#"cat "$0" | "$1" verify /dev/stdin --key "$2""#]).arg(&path).arg(env!("CARGO_BIN_EXE_rune-bundle")).arg(&key);
+    ends_with(&named.output().unwrap(), 0);
     let target = scratch.path("unpacked");
     ends_with(&run("unpack", &[target.to_str().unwrap()], &path), 0);
     assert!(target.join("INSTALL.md").exists());
@@ -321,4 +324,24 @@ fn verify_refuses_another_release_than_the_expected_one() {
     ends_with(&run("small@1.2.3"), 0);
     let said = ends_with(&run("small@1.2.4"), 8);
     assert!(said.contains("small 1.2.3") && said.contains("small 1.2.4"), "{said}");
+}
+
+#[test]
+fn verify_judges_by_the_policy_of_whoever_receives_the_bundle() {
+    let scratch = Scratch::new();
+    let path = signed(&scratch);
+    let key = scratch.path("key.pub");
+    let policy = scratch.path("policy.yaml");
+    let run = |sources: &str, licenses: &str| {
+        let text = format!(
+            "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: {{ allow: [{licenses}] }}\nsources: {{ allow: [\"{sources}\"] }}\n"
+        );
+        fs::write(&policy, text).unwrap();
+        rune_bundle(["verify".as_ref(), path.as_os_str(), "--key".as_ref(), key.as_os_str(), "--policy".as_ref(), policy.as_os_str()])
+    };
+    ends_with(&run("registry.example/*", "Apache-2.0"), 0);
+    let said = ends_with(&run("registry.example/*", "MIT"), 8);
+    assert!(said.contains("Apache-2.0"), "{said}");
+    let said = ends_with(&run("docker.io/*", "Apache-2.0"), 8);
+    assert!(said.contains("registry.example/small"), "{said}");
 }

@@ -103,8 +103,8 @@ pub async fn materialise(
     progress.begin("fetching", plan.remote().1);
     let transferred = fetch_all(plan, download, &recorded, downloads).await;
     let journal = syncing.finish()?;
-    let transferred = transferred?;
     progress.end();
+    let transferred = transferred?;
     partial.finish()?;
     journal.remove()?;
     Ok(transferred)

@@ -14,6 +14,9 @@ pub(super) struct Verify {
     /// The name and version that the bundle must have
     #[arg(long, value_name = "NAME@VERSION")]
     expect: Option<Expectation>,
+    /// A policy of your own that the images inside must meet
+    #[arg(long, value_name = "FILE")]
+    policy: Option<Utf8PathBuf>,
 }
 
 /// Shows what a bundle says it contains.
@@ -40,7 +43,7 @@ pub(super) struct Unpack {
 
 impl From<Verify> for VerifyOptions {
     fn from(args: Verify) -> Self {
-        Self { bundle: args.bundle.into(), expect: args.expect }
+        Self { bundle: args.bundle.into(), expect: args.expect, policy: args.policy }
     }
 }
 

@@ -31,8 +31,14 @@ impl BundleOptions {
 
     /// Opens the bundle and reads its head, trusting nothing.
     pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
-        let mut source =
-            if self.bundle == "-" { BundleSource::Stream(std::io::stdin()) } else { BundleSource::File(fsx::open(&self.bundle)?) };
+        let mut source = match self.bundle.as_str() {
+            "-" => BundleSource::Stream(Box::new(std::io::stdin())),
+            _ => match fsx::open(&self.bundle)? {
+                file if fsx::is_regular(&file) => BundleSource::File(file),
+                // A pipe or a tape: readable once, from beginning to end.
+                stream => BundleSource::Stream(Box::new(stream)),
+            },
+        };
         let head = source.read_head().map_err(|error| CommandError::from(error).context(format!("cannot read `{}`", self.bundle)))?;
         Ok((source, head))
     }

@@ -1,5 +1,6 @@
 //! `verify`: is this bundle, to its last byte, what somebody trusted signed?
 
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::open::{BundleOptions, threads};
@@ -7,9 +8,15 @@ use crate::{
     bundle::{self, SlotState},
     commands::{CommandError, Report},
     failure::{Failure, FailureKind},
+    fsx,
     oci::Digest,
+    policy::Policy,
     progress::Progress,
+    yaml::Mistakes,
 };
+
+/// Far above what a person writes.
+const MAX_POLICY_BYTES: u64 = 1 << 20;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -18,6 +25,8 @@ pub struct VerifyOptions {
     pub bundle: BundleOptions,
     /// The name and version that the bundle must have.
     pub expect: Option<Expectation>,
+    /// The policy of whoever receives the bundle.
+    pub policy: Option<Utf8PathBuf>,
 }
 
 /// The name and version that a bundle must have, written `NAME@VERSION`.
@@ -98,6 +107,12 @@ impl Report for VerifyReport {
     }
 }
 
+fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
+    let (policy, findings) = Policy::read(path, &fsx::read_to_string(path, MAX_POLICY_BYTES)?);
+    Mistakes::check([findings])?;
+    Ok(policy)
+}
+
 /// Verifies a bundle: its head, every header and content, and that the contents hang together.
 ///
 /// # Errors
@@ -111,8 +126,12 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         let found = format!("{} {}", index.name, index.version);
         return Err(Unexpected { found, expected: format!("{} {}", expected.name, expected.version) }.into());
     }
-    bundle::verify(source, &head, threads(), progress)
+    let policy = options.policy.as_deref().map(read_policy).transpose()?;
+    let documents = bundle::verify(source, &head, threads(), progress)
         .map_err(|error| CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle)))?;
+    if let Some(policy) = &policy {
+        bundle::judge(index, &documents, policy).into_result()?;
+    }
     Ok(VerifyReport {
         name: index.name.clone(),
         version: index.version.clone(),

@@ -10,9 +10,6 @@ use crate::{
     registry::{Client, RepositoryName},
 };
 
-/// Where `BuildKit` says, on each layer of an attestation manifest, what it is about.
-const PREDICATE_ANNOTATION: &str = "in-toto.io/predicate-type";
-
 /// The configurations of container images; anything else is some other kind of artifact.
 const IMAGE_CONFIGS: [&str; 2] = [media_type::CONFIG, "application/vnd.docker.container.image.v1+json"];
 
@@ -105,13 +102,10 @@ fn image_entry(manifest: &Manifest, platform: Option<Platform>, platforms: &Plat
 
 fn attestation_entry(manifest: &Manifest, attests: Digest, carried: bool) -> Result<LockedAttestation, ResolveError> {
     let (config, layers) = parts(manifest)?;
-    let mut predicates: Vec<String> = layers.iter().filter_map(|layer| layer.annotations.get(PREDICATE_ANNOTATION).cloned()).collect();
-    predicates.sort();
-    predicates.dedup();
     Ok(LockedAttestation {
         attests,
         carried,
-        predicates,
+        predicates: manifest.predicate_types(),
         manifest: Blob::from(&manifest.descriptor()),
         config: Blob::from(config),
         layers: layers.iter().map(Blob::from).collect(),

@@ -1,0 +1,46 @@
+//! Judging what a bundle carries by the policy of whoever receives it.
+
+use std::collections::BTreeSet;
+
+use super::{BundleIndex, Documents, ImageRecord, Role, index::blob_path};
+use crate::{
+    oci::{Descriptor, Manifest, ManifestKind},
+    policy::{self, Evaluation, ImageContent, ImageSubject, Policy, Subject},
+};
+
+/// Judges every image of a verified bundle. What is attested about an image is read from the attestation manifests
+/// inside.
+pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
+    let subject = |image: &ImageRecord| {
+        let content = ImageContent::Pinned { attested: attested(image, documents) };
+        Subject::Image(ImageSubject {
+            name: image.name.clone(),
+            reference: image.reference.clone(),
+            license: image.license.clone(),
+            content,
+        })
+    };
+    policy::evaluate(policy, &index.version, &index.images.iter().map(subject).collect::<Vec<_>>())
+}
+
+/// Each carried platform with the predicate types of what is attested about it.
+fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<String>)> {
+    let document = |descriptor: &Descriptor| {
+        let bytes = documents.iter().find(|(path, _)| path.as_str() == blob_path(descriptor.digest))?.1;
+        Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()
+    };
+    let index = document(&image.target);
+    let children = match index.as_ref().map(Manifest::kind) {
+        Some(ManifestKind::Index { manifests }) => manifests.as_slice(),
+        _ => &[],
+    };
+    let runnable = image.manifests.iter().filter(|manifest| manifest.carried && manifest.role == Role::Image);
+    let described = runnable.map(|manifest| {
+        let platform = manifest.platform.as_ref().map_or_else(|| manifest.digest.to_string(), ToString::to_string);
+        let about = children.iter().filter(|child| child.attested_digest() == Some(manifest.digest));
+        let found = about.filter_map(document);
+        let predicates: BTreeSet<String> = found.flat_map(|attestation| attestation.predicate_types()).collect();
+        (platform, predicates.into_iter().collect())
+    });
+    described.collect()
+}
