@@ -13,6 +13,9 @@ use rune_testkit::{
 
 use crate::small_bundle::{KEY, ends_with};
 
+/// The directories that a bundle is made from.
+pub(crate) const PARTS: [&str; 4] = ["bundle-manifests", "charts", "migrations", "templates"];
+
 /// A project directory, a registry that stands in for docker.io and ghcr.io, and a signing key.
 pub(crate) struct Project {
     guard: tempfile::TempDir,
@@ -32,11 +35,7 @@ impl Project {
     /// A manifest of its own, and an empty registry.
     pub(crate) fn with_manifest(manifest: &str) -> Self {
         let project = Self { guard: tempfile::tempdir().unwrap(), registry: Registry::start() };
-        for directory in ["bundle-manifests", "charts", "migrations", "templates"] {
-            copy(&repository().join(directory), &project.path(directory));
-        }
-        fs::write(project.path("bundle-manifests/rune.yaml"), manifest).unwrap();
-        fs::create_dir(project.path("dist")).unwrap();
+        lay_out(project.guard.path(), manifest);
         fs::write(project.path("dist/rune-db"), static_program()).unwrap();
         fs::write(project.path("release.key"), KEY).unwrap();
         let public = crate::small_bundle::private_key().public_key().to_pem();
@@ -83,6 +82,15 @@ impl Project {
         ends_with(&self.run(&self.build_arguments(output)), 0);
         self.path(output)
     }
+}
+
+/// Writes the parts of this project that a bundle is made of, and an empty `dist/`.
+pub(crate) fn lay_out(directory: &Path, manifest: &str) {
+    for part in PARTS {
+        copy(&repository().join(part), &directory.join(part));
+    }
+    fs::write(directory.join("bundle-manifests/rune.yaml"), manifest).unwrap();
+    fs::create_dir(directory.join("dist")).unwrap();
 }
 
 /// The checkout that is being tested.
