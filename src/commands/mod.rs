@@ -13,4 +13,5 @@ pub mod registry_access;
 
 pub use error::CommandError;
 pub use report::Report;
+use report::counted;
 pub(crate) use runtime::block_on;

@@ -4,6 +4,11 @@ use serde::Serialize;
 
 use crate::failure::FailureKind;
 
+/// A number of things, for people: `1 chart`, `2 charts`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The outcome of a verb: one object as JSON, a few lines as text.
 pub trait Report: Serialize {
     /// The verb, as it stands in the name of the JSON schema, `rune-bundle/report/<verb>/v1`.

@@ -111,7 +111,7 @@ impl Report for BuildReport {
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");
         }
-        text.push_str("note: that no chart needs an image that is not inside was not checked\n");
+        text.push_str("note: whether the charts need an image that is not inside was not checked\n");
         text
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::project::ProjectOptions;
 use crate::{
-    commands::{CommandError, Report, block_on},
+    commands::{CommandError, Report, block_on, counted},
     failure::{Failure, FailureKind},
     fsx,
     manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
@@ -140,7 +140,13 @@ impl Report for LockReport {
         for image in &self.images {
             let digest = image.digest.map_or_else(|| "made by the packager".to_owned(), |digest| digest.to_string());
             let _ = writeln!(text, "image       {}  {digest}", image.reference);
-            let _ = writeln!(text, "            {}, {} attestations, {} bytes", listed(&image.platforms), image.attestations, image.bytes);
+            let _ = writeln!(
+                text,
+                "            {}, {}, {} bytes",
+                listed(&image.platforms),
+                counted(image.attestations, "attestation"),
+                image.bytes
+            );
             if !image.platforms_left_out.is_empty() {
                 let _ = writeln!(text, "            left out: {}", listed(&image.platforms_left_out));
             }
@@ -148,8 +154,9 @@ impl Report for LockReport {
                 let _ = writeln!(text, "            it has no {}", listed(&image.platforms_missing));
             }
         }
-        let Self { charts, migrations, binaries, fetch_bytes, .. } = self;
-        let _ = writeln!(text, "also        {charts} charts, {migrations} migrations, {binaries} programs; {fetch_bytes} bytes to fetch");
+        let others = [(self.charts, "chart"), (self.migrations, "migration"), (self.binaries, "program")];
+        let others: Vec<String> = others.into_iter().map(|(count, thing)| counted(count, thing)).collect();
+        let _ = writeln!(text, "also        {}; {} bytes to fetch", others.join(", "), self.fetch_bytes);
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }

@@ -9,7 +9,7 @@ use super::project::ProjectOptions;
 use crate::{
     bundle::{self, RenderedFiles},
     chart::{self, OutOfStep},
-    commands::{CommandError, Report},
+    commands::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
     fsx,
     manifest::{Lock, Programs},
@@ -131,9 +131,11 @@ impl Report for RenderReport {
         }
         let (unchanged, wrong) = (count(FileState::Unchanged), count(FileState::OutOfStep));
         if wrong > 0 {
-            let _ = writeln!(text, "{wrong} files are out of step with templates, manifest and lock; run `rune-bundle render`");
+            let _ = writeln!(text, "{} out of step with templates, manifest and lock; run `rune-bundle render`", counted(wrong, "file"));
         }
-        let _ = writeln!(text, "{unchanged} files are up to date");
+        if unchanged > 0 {
+            let _ = writeln!(text, "{} up to date", counted(unchanged, "file"));
+        }
         text
     }
 }
