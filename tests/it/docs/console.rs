@@ -11,7 +11,7 @@ use super::{
     markdown::{Block, Document, document, documents},
     sandbox::Sandbox,
 };
-use crate::{project::repository, small_bundle::ends_with};
+use crate::project::repository;
 
 /// Commands that are stages of `tools/test` of their own, with the stage; `make test` is `tools/test` itself.
 const RUN_ELSEWHERE: [(&str, &str); 3] = [("make demo", "demo"), ("make release", "release"), ("make test", "tests")];
@@ -61,15 +61,16 @@ fn is_run_elsewhere(step: &Step) -> bool {
 
 /// Types the commands of a page and says what differs.
 fn differences(sandbox: &Sandbox, steps: &[Step]) -> Vec<String> {
-    let file = |number: usize, kind: &str| sandbox.equipment(&format!("{number}.{kind}"));
+    let scratch = tempfile::tempdir().unwrap();
+    let file = |number: usize, kind: &str| scratch.path().join(format!("{number}.{kind}"));
     let mut script = String::new();
     for (number, step) in steps.iter().enumerate() {
         fs::write(file(number, "command"), &step.command).unwrap();
         let [command, output, code] = ["command", "output", "code"].map(|kind| file(number, kind).display().to_string());
         script.push_str(&format!("eval \"$(cat {command})\" >{output} 2>&1 </dev/null\necho $? >{code}\n"));
     }
-    fs::write(sandbox.equipment("script"), script).unwrap();
-    ends_with(&sandbox.command("timeout").args(["50", "sh"]).arg(sandbox.equipment("script")).output().unwrap(), 0);
+    // Where the shell gives up, the files of the commands behind that are missing.
+    sandbox.command("timeout").args(["50", "sh", "-c", &script]).output().unwrap();
     let mut differences = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         let actual = fs::read_to_string(file(number, "output")).unwrap_or_default();
@@ -125,4 +126,29 @@ fn commands_that_run_elsewhere_do_run_there() {
         assert!(stages.split(' ').any(|known| known == stage), "tools/test has no stage `{stage}`");
     }
     assert!(makefile.contains("\ntest: ") && makefile.contains("\n\t@tools/test\n"), "`make test` is not tools/test");
+}
+
+#[test]
+fn a_command_that_does_otherwise_is_noticed() {
+    let page = |text: &str| {
+        let document = Document { path: "page".to_owned(), text: format!("```console\n{text}```\n") };
+        let blocks = document.blocks();
+        blocks.iter().flat_map(|block| steps(&document, block)).collect::<Vec<_>>()
+    };
+    let sandbox = Sandbox::clone();
+    let right =
+        "$ echo one two; echo three\none [..]\nthree\n$ cd charts\n$ ls\n...\nrune\n$ sh -c 'exit 5'\n? 5\n$ cat <<'END'\n> x\n> END\nx\n";
+    assert_eq!(differences(&sandbox, &page(right)), Vec::<String>::new());
+    for wrong in [
+        "$ echo one\ntwo\n",
+        "$ echo one\n",
+        "$ true\none\n",
+        "$ false\n",
+        "$ true\n? 1\n",
+        "$ no-such-program\n",
+        "$ 'unclosed\n",
+        "$ exit 0\n",
+    ] {
+        assert_eq!(differences(&sandbox, &page(wrong)).len(), 1, "{wrong}");
+    }
 }
