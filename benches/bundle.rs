@@ -95,8 +95,6 @@ impl Bench {
         );
         fs::write(bench.path("bench.yaml"), manifest).unwrap();
         fs::write(bench.path("policy.yaml"), policy).unwrap();
-        fs::create_dir_all(bench.path("templates")).unwrap();
-        fs::copy(root.join("templates/INSTALL.md.j2"), bench.path("templates/INSTALL.md.j2")).unwrap();
         bench.run(&["keygen", "--out", "bench"]);
         bench.run(&["lock", "bench.yaml"]);
         bench

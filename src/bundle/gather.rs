@@ -11,7 +11,7 @@ use super::{
     BinaryIngredient, BuiltDigests, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, NotStatic,
     PolicyRecord, ProfileIngredient, check_static_program, context,
     context::{binary_path, values_path},
-    render::INSTALL_TEMPLATE,
+    render::{INSTALL_TEMPLATE, renderer},
     rune_db_image,
 };
 use crate::{
@@ -133,7 +133,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     let migrations = migrations(project, lock)?;
     let (images, built) = images(project, lock, &left_out, migrations.as_ref())?;
     let mut context = context(manifest, Some(lock), &built);
-    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let renderer = renderer(project)?;
     let charts = manifest.charts.iter().map(|chart| pack(project, chart, &renderer, &context)).collect::<Result<Vec<_>, _>>()?;
     context.charts = charts.iter().map(|package| chart_context(&package.metadata)).collect();
     let profiles = manifest.profiles.iter().map(|profile| {

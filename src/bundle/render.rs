@@ -21,15 +21,25 @@ pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 /// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
 
+/// The text for the admin in projects that bring none of their own.
+const BUILT_IN_INSTALL: &str = include_str!("../../templates/INSTALL.md.j2");
+
 /// Files by their path, relative to wherever they are written to.
 pub type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
+
+/// The templates of a project, and the built-in one where it has none.
+pub(super) fn renderer(project: &Project) -> Result<Renderer, GatherError> {
+    let mut templates = chart::load_templates(project.directory())?;
+    templates.entry(INSTALL_TEMPLATE.to_owned()).or_insert_with(|| BUILT_IN_INSTALL.to_owned());
+    Ok(Renderer::new(templates)?)
+}
 
 /// Renders the development form: what the templates of the charts make without a lock, tags and no digests.
 ///
 /// # Errors
 /// When a template is wrong, or names what the manifest does not have.
 pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherError> {
-    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
     let mut files = RenderedFiles::new();
     for chart in &project.manifest().charts {
@@ -46,7 +56,7 @@ pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherErro
 /// When the lock is not current, or a template, chart or program is wrong.
 pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, GatherError> {
     manifest::check_current(project, lock)?;
-    let renderer = Renderer::new(chart::load_templates(project.directory())?)?;
+    let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
     let (_, built) = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?;
     let mut context = context(project.manifest(), Some(lock), &built);

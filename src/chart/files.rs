@@ -15,13 +15,16 @@ const SUFFIX: &str = ".j2";
 /// Templates are small texts.
 const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
 
-/// Reads every `*.j2` below `templates/` of a project. The names are paths from the project: `templates/values/airgap.yaml.j2`.
+/// Reads every `*.j2` below `templates/` of a project, which need not have any. The names are paths from the project: `templates/values/airgap.yaml.j2`.
 ///
 /// # Errors
 /// When the folder or a file cannot be read.
 pub fn load_templates(project: &Utf8Path) -> Result<BTreeMap<String, String>, ChartError> {
     let root = project.join(ROOT);
     let mut templates = BTreeMap::new();
+    if !fsx::exists(&root) {
+        return Ok(templates);
+    }
     for path in fsx::list_files(&root)?.into_iter().filter(|path| path.as_str().ends_with(SUFFIX)) {
         let text = fsx::read_to_string(&root.join(&path), MAX_TEMPLATE_BYTES)?;
         templates.insert(format!("{ROOT}{path}"), text);

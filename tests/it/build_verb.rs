@@ -235,3 +235,18 @@ fn a_blob_with_another_digest_than_the_locked_one_ends_the_build_without_a_bundl
     assert!(said.contains("docker.io/library/postgres") && said.contains("expected sha256:"), "{said}");
     assert!(!project.path("x.tar").exists());
 }
+
+#[test]
+fn a_project_without_templates_and_charts_gets_the_built_in_text_for_the_admin() {
+    let project = Project::with_manifest(
+        "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: rune\nversion: 0.1.0\nimages:\n  \
+         - { name: postgres, reference: docker.io/library/postgres:17-alpine, license: PostgreSQL }\n",
+    );
+    project.put("library/postgres", "17-alpine", &Sample::default());
+    fs::remove_dir_all(project.path("templates")).unwrap();
+    project.lock();
+    project.build("x.tar");
+    ends_with(&project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]), 0);
+    let text = fs::read_to_string(project.path("unpacked/INSTALL.md")).unwrap();
+    assert!(text.contains("docker.io/library/postgres:17-alpine") && text.contains("rune-bundle verify rune-0.1.0.bundle.tar"), "{text}");
+}
