@@ -244,6 +244,20 @@ fn a_first_start_that_is_killed_anywhere_is_made_good_by_the_next() {
     }
 }
 
+/// Regression: PostgreSQL makes its lock files empty and fills them then; killed in between, it never started again.
+#[test]
+fn lock_files_that_a_killed_start_left_empty_do_not_stop_the_next() {
+    let pod = Pod::new();
+    pod.boot();
+    for empty in [pod.pgdata().join("postmaster.pid"), pod.path("run/.s.PGSQL.5432.lock")] {
+        fs::write(&empty, "").unwrap();
+        pod.give_away();
+        pod.boot();
+        assert!(!empty.exists(), "{}", empty.display());
+    }
+    assert_eq!(pod.serve().answers(PASSWORD, "select current_user"), "rune");
+}
+
 #[test]
 fn what_must_not_be_guessed_is_refused() {
     let pod = Pod::new();

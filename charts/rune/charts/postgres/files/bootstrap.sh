@@ -67,6 +67,18 @@ chmod 0700 "$PGDATA"
 printf 'local all all trust\n' >"$hba"
 stop() { pg_ctl --pgdata="$PGDATA" --mode=fast --wait --timeout=600 stop >&2; }
 trap 'stop || :; exit 143' TERM INT
+# A server that is killed, or a node that loses power, between making a lock file and filling it leaves an empty one, and no server
+# starts over an empty one. A server that is alive fills it at once.
+lock=$PGDATA/postmaster.pid
+if [ -e "$lock" ] && [ ! -s "$lock" ]; then
+  sleep 1
+  if [ -e "$lock" ] && [ ! -s "$lock" ]; then
+    say "removing $lock, which a start that was killed left empty"
+    rm -f "$lock"
+  fi
+fi
+# The socket's directory is this pod's own, and none of its servers runs yet: what is there is left over.
+rm -f "$SOCKET_DIR"/.s.PGSQL.*
 # pg_ctl must be a child of this very shell: the server learns the shell's process id from it, and so does not take a stale
 # postmaster.pid of a former container (whose server also was process 1) for a running server.
 pg_ctl --pgdata="$PGDATA" --wait --timeout=86400 start -o "\
