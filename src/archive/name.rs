@@ -1,6 +1,6 @@
 //! Names of entries: relative, portable, and harmless on every file system.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,12 @@ impl TryFrom<String> for EntryName {
 impl From<EntryName> for String {
     fn from(name: EntryName) -> Self {
         name.0
+    }
+}
+
+impl Borrow<str> for EntryName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

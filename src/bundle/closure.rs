@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
     }
 
     fn visit_root(&mut self, name: &'static str, index: &BundleIndex) {
-        let Some(bytes) = self.documents.iter().find(|(path, _)| path.as_str() == name).map(|(_, bytes)| bytes) else {
+        let Some(bytes) = self.documents.get(name) else {
             return self.gaps.push(Gap::NoRoot(name));
         };
         match Manifest::parse(bytes.clone(), Some(media_type::INDEX)) {
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let name = blob_path(digest);
-        let Some(bytes) = self.documents.iter().find(|(path, _)| path.as_str() == name).map(|(_, bytes)| bytes) else {
+        let Some(bytes) = self.documents.get(name.as_str()) else {
             return self.gaps.push(Gap::Missing { parent: "bundle.json".to_owned(), digest });
         };
         match Manifest::parse(bytes.clone(), Some(&descriptor.media_type)) {

@@ -268,12 +268,6 @@ impl BundleIndex {
         let entries = self.entries.iter().map(|entry| Entry { name: entry.path.clone(), size: entry.size, mode: entry.mode });
         Ok(Layout::new(fixed.into_iter().chain(entries))?)
     }
-
-    /// Which entry holds a blob, if it is carried.
-    pub fn blob(&self, digest: Digest) -> Option<&EntryRecord> {
-        let path = blob_path(digest);
-        self.entries.iter().find(|entry| entry.path.as_str() == path)
-    }
 }
 
 /// The entries that every bundle begins with: the index and the signature slots.

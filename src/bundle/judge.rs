@@ -26,7 +26,7 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
 /// Each carried platform with the predicate types of what is attested about it.
 fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<String>)> {
     let document = |descriptor: &Descriptor| {
-        let bytes = documents.iter().find(|(path, _)| path.as_str() == blob_path(descriptor.digest))?.1;
+        let bytes = documents.get(blob_path(descriptor.digest).as_str())?;
         Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()
     };
     let index = document(&image.target);

@@ -145,8 +145,8 @@ pub fn run(
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let plan = draft.sign(&keys)?;
     let output = options.output.unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
-    bundle::check_output(&plan, &output)?;
     let transferred = if options.is_dry_run {
+        bundle::check_output(&plan, &output)?;
         None
     } else {
         let client = Client::new(options.registry)?;
