@@ -5,6 +5,7 @@
 //! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
 //! could be one.
 
+pub mod json_text;
 mod passwords;
 mod postgres;
 mod postgres_url;
