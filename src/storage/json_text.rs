@@ -42,18 +42,14 @@ pub fn check(text: &str) -> Result<JsonKind, JsonTextError> {
         let kind = scanner.begin_value()?;
         outermost.get_or_insert(kind);
         match kind {
-            JsonKind::Object => {
-                if !scanner.take_after_space(b'}') {
-                    open.push(Container::Object);
-                    scanner.key()?;
-                    continue;
-                }
+            JsonKind::Object if !scanner.take_after_space(b'}') => {
+                open.push(Container::Object);
+                scanner.key()?;
+                continue;
             }
-            JsonKind::Array => {
-                if !scanner.take_after_space(b']') {
-                    open.push(Container::Array);
-                    continue;
-                }
+            JsonKind::Array if !scanner.take_after_space(b']') => {
+                open.push(Container::Array);
+                continue;
             }
             _ => {}
         }

@@ -7,6 +7,7 @@
 
 pub mod json_text;
 mod passwords;
+pub mod port;
 mod postgres;
 mod postgres_url;
 mod selection;
