@@ -5,7 +5,9 @@
 //! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
 //! could be one.
 
+pub mod json_text;
 mod passwords;
+pub mod port;
 mod postgres;
 mod postgres_url;
 mod selection;

@@ -74,7 +74,7 @@ pub async fn with_session<T, E: From<ConnectError>>(url: &PostgresUrl, act: impl
 }
 
 /// Opens a session; its traffic is the work of the task.
-async fn connect(url: &PostgresUrl) -> Result<(Client, JoinHandle<()>), ConnectError> {
+pub(super) async fn connect(url: &PostgresUrl) -> Result<(Client, JoinHandle<()>), ConnectError> {
     let config = settings(url);
     let tls = match config.get_ssl_mode() {
         config::SslMode::Disable => None,

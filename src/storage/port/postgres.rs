@@ -1,0 +1,301 @@
+//! The port on PostgreSQL.
+//!
+//! A pool of sessions on a runtime of its own; every call blocks its thread until the server has answered, and so must not
+//! come from asynchronous code. Statements are unnamed: nothing stays behind in a session. Time limits are those of
+//! SR-Q-007, unless the role or the URL sets `statement_timeout` itself.
+
+use std::{borrow::Cow, time::Duration};
+
+use deadpool::{
+    Runtime as PoolRuntime,
+    managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
+};
+use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio_postgres::{
+    Client,
+    error::SqlState,
+    types::{ToSql, Type},
+};
+
+use super::{
+    error::StoreError,
+    session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
+    store::{Clock, PoolLimits, Store},
+};
+use crate::storage::{ConnectError, PostgresUrl, ServerError, postgres::connect};
+
+/// How long taking leave of the server may take (SR-Q-033).
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of an artifact's content is in memory at a time.
+const PIECE_BYTES: i32 = 4 << 20;
+
+/// RUNE's database on a PostgreSQL server.
+pub type PostgresStore = Store<PostgresEngine>;
+
+impl PostgresStore {
+    /// Connects, and opens the least number of sessions.
+    ///
+    /// # Errors
+    /// When the server does not let us in, or the database is not one that the port knows.
+    pub fn open(url: &PostgresUrl, limits: PoolLimits, clock: Clock) -> Result<Self, StoreError> {
+        Self::over(PostgresEngine::open(url, limits)?, clock)
+    }
+}
+
+/// PostgreSQL as an engine of the port.
+pub struct PostgresEngine {
+    pool: Pool<Sessions>,
+    limits: PoolLimits,
+    location: String,
+    /// Only none while it is being dropped.
+    runtime: Option<Runtime>,
+}
+
+/// Makes sessions and looks after them.
+struct Sessions {
+    url: PostgresUrl,
+    statement_timeout: Duration,
+}
+
+/// A session of the pool.
+struct Connected {
+    client: Client,
+    traffic: JoinHandle<()>,
+    /// Whether a transaction was begun and its end not seen.
+    is_in_transaction: bool,
+}
+
+impl Manager for Sessions {
+    type Type = Connected;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<Connected, ConnectError> {
+        const LIMIT: &str = "SELECT set_config('statement_timeout', $1, false) WHERE current_setting('statement_timeout') = '0'";
+        let (client, traffic) = connect(&self.url).await?;
+        let milliseconds = self.statement_timeout.as_millis().to_string();
+        let outcome = client.query_typed(LIMIT, &[(&milliseconds, Type::TEXT)]).await;
+        outcome.map_err(|error| ConnectError::Server { location: self.url.to_string(), source: error.into() })?;
+        Ok(Connected { client, traffic, is_in_transaction: false })
+    }
+
+    async fn recycle(&self, session: &mut Connected, _: &Metrics) -> RecycleResult<ConnectError> {
+        if session.client.is_closed() || session.is_in_transaction {
+            return Err(RecycleError::message("the session is broken"));
+        }
+        Ok(())
+    }
+}
+
+impl PostgresEngine {
+    fn open(url: &PostgresUrl, limits: PoolLimits) -> Result<Self, StoreError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("rune-db-store").enable_all().build();
+        let runtime = runtime.map_err(|error| StoreError::Machine(format!("threads ({error})")))?;
+        let sessions = Sessions { url: url.clone(), statement_timeout: limits.statement_timeout };
+        let pool = Pool::builder(sessions)
+            .max_size(limits.max)
+            .wait_timeout(Some(limits.connect_timeout))
+            .create_timeout(Some(limits.connect_timeout))
+            .recycle_timeout(Some(limits.connect_timeout))
+            .runtime(PoolRuntime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Machine(error.to_string()))?;
+        let engine = Self { pool, limits, location: url.to_string(), runtime: Some(runtime) };
+        engine.warm()?;
+        engine.close_idle_sessions();
+        Ok(engine)
+    }
+
+    /// Opens as many sessions as there are always to be.
+    fn warm(&self) -> Result<(), StoreError> {
+        self.block_on(async {
+            let mut sessions = Vec::new();
+            for _ in 0..self.limits.min {
+                sessions.push(self.pool.get().await.map_err(|error| self.no_session(error))?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Starts closing sessions that nobody has needed for long, down to the least number.
+    fn close_idle_sessions(&self) {
+        let (pool, limits) = (self.pool.weak(), self.limits);
+        let watch = async move {
+            loop {
+                tokio::time::sleep(limits.idle_timeout / 4).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut spare = pool.status().size.saturating_sub(limits.min);
+                let closed = pool.retain(|_, metrics| {
+                    let is_needed = spare == 0 || metrics.last_used() < limits.idle_timeout;
+                    spare -= usize::from(!is_needed);
+                    is_needed
+                });
+                drop(closed);
+            }
+        };
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(watch);
+        }
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.runtime.as_ref().ok_or(StoreError::Closed)?.block_on(work)
+    }
+
+    fn no_session(&self, error: PoolError<ConnectError>) -> StoreError {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Closed => StoreError::Closed,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
+                ConnectError::Timeout { location: self.location.clone(), timeout: self.limits.connect_timeout }.into()
+            }
+            PoolError::Timeout(TimeoutType::Wait) => {
+                StoreError::PoolExhausted { seconds: self.limits.connect_timeout.as_secs(), max: self.limits.max }
+            }
+            other @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => StoreError::Machine(other.to_string()),
+        }
+    }
+}
+
+impl Engine for PostgresEngine {
+    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let begin = match purpose {
+            Purpose::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Purpose::Writing => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        };
+        let mut session = self.block_on(async { self.pool.get().await.map_err(|error| self.no_session(error)) })?;
+        session.is_in_transaction = true;
+        let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
+        let outcome = run(&session.client, begin)
+            .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
+            .and_then(|value| run(&session.client, "COMMIT").map(|()| value));
+        let is_ended = outcome.is_ok() || run(&session.client, "ROLLBACK").is_ok();
+        session.is_in_transaction = !is_ended;
+        outcome
+    }
+
+    fn has_table(session: &mut dyn Session, table: &str) -> Result<bool, StoreError> {
+        Ok(!session.query("SELECT 1 AS found WHERE to_regclass(?1) IS NOT NULL", &[Value::Text(table)])?.is_empty())
+    }
+
+    fn close(&self) {
+        let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        let goodbye = async {
+            for Connected { client, traffic, .. } in idle {
+                // A session that just breaks off leaves a line in the server's log.
+                drop(client);
+                let _ = traffic.await;
+            }
+        };
+        let _ = self.block_on(async {
+            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, goodbye).await;
+            Ok(())
+        });
+    }
+}
+
+impl Drop for PostgresEngine {
+    fn drop(&mut self) {
+        if !self.pool.is_closed() {
+            self.close();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct PostgresSession<'a> {
+    engine: &'a PostgresEngine,
+    client: &'a Client,
+}
+
+impl Session for PostgresSession<'_> {
+    fn execute(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError> {
+        let (sql, parameters) = (translated(sql), typed(parameters));
+        self.engine.block_on(async { self.client.execute_typed(&sql, &parameters).await.map_err(said) })
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let (sql, parameters) = (translated(sql), typed(parameters));
+        let rows = self.engine.block_on(async { self.client.query_typed(&sql, &parameters).await.map_err(said) })?;
+        rows.iter().map(row).collect()
+    }
+
+    fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError> {
+        const PIECE: &str = "SELECT substring(content FROM $2 FOR $3) FROM audit_artifact WHERE artifact_id = $1";
+        let mut from = 1_i32;
+        loop {
+            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+                [(&artifact_id, Type::TEXT), (&from, Type::INT4), (&PIECE_BYTES, Type::INT4)];
+            let rows = self.engine.block_on(async { self.client.query_typed(PIECE, &parameters).await.map_err(said) })?;
+            let Some(row) = rows.first() else { return Ok(()) };
+            let piece: &[u8] = row.try_get(0).map_err(said)?;
+            if !piece.is_empty() {
+                sink(piece)?;
+            }
+            if piece.len() < usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+            from = from.saturating_add(PIECE_BYTES);
+        }
+    }
+}
+
+fn said(error: tokio_postgres::Error) -> StoreError {
+    let error = ServerError::from(error);
+    match error.code() {
+        Some(code) if *code == SqlState::UNDEFINED_TABLE => StoreError::NotMigrated(error.to_string()),
+        _ => error.into(),
+    }
+}
+
+/// From the port's spelling to PostgreSQL's: `?1` is `$1`, `COLLATE BINARY` is `COLLATE "C"`, and what stands in a comment
+/// is meant for PostgreSQL alone.
+fn translated(sql: &str) -> Cow<'_, str> {
+    sql.replace('?', "$").replace("COLLATE BINARY", "COLLATE \"C\"").replace("/*", "").replace("*/", "").into()
+}
+
+fn typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    let typed = |value: &'a Value<'_>| -> (&'a (dyn ToSql + Sync), Type) {
+        match value {
+            Value::Text(text) => (text, Type::TEXT),
+            Value::OptionalText(text) => (text, Type::TEXT),
+            Value::Integer(number) => (number, Type::INT8),
+            Value::Float(number) => (number, Type::FLOAT8),
+            Value::OptionalFloat(number) => (number, Type::FLOAT8),
+            Value::Bytes(bytes) => (bytes, Type::BYTEA),
+        }
+    };
+    values.iter().map(typed).collect()
+}
+
+fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let cell = |(index, column): (usize, &tokio_postgres::Column)| Ok((column.name().to_owned(), cell(row, index, column.type_())?));
+    Ok(Row { cells: row.columns().iter().enumerate().map(cell).collect::<Result<_, StoreError>>()? })
+}
+
+fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, StoreError> {
+    let cell = match *kind {
+        Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<String>>(index).map_err(said)?.map(Cell::Text),
+        Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(said)?.map(Cell::Integer),
+        Type::INT4 => row.try_get::<_, Option<i32>>(index).map_err(said)?.map(|number| Cell::Integer(number.into())),
+        Type::FLOAT8 => row.try_get::<_, Option<f64>>(index).map_err(said)?.map(Cell::Float),
+        // Era B of RUNE made columns of this type.
+        Type::FLOAT4 => row.try_get::<_, Option<f32>>(index).map_err(said)?.map(|number| Cell::Float(number.into())),
+        _ => Some(Cell::Other),
+    };
+    Ok(cell.unwrap_or(Cell::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::translated;
+
+    #[test]
+    fn the_words_that_differ_are_translated() {
+        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY /* FOR UPDATE */";
+        let expected = "SELECT avg(a  ::numeric ) FROM t WHERE k = $12 ORDER BY k COLLATE \"C\"  FOR UPDATE ";
+        assert_eq!(translated(sql), expected);
+    }
+}

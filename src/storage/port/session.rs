@@ -1,0 +1,110 @@
+//! What an engine does for the port: run a statement in a transaction.
+//!
+//! The port's SQL is written once, in SQLite's spelling. An adapter translates the few words that differ and converts
+//! values; what is done, in which order and under which lock, is the same everywhere.
+
+use super::error::StoreError;
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Integer(i64),
+    Float(f64),
+    OptionalFloat(Option<f64>),
+    Bytes(&'a [u8]),
+}
+
+/// A cell of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    /// Of a type that the port never asks for.
+    Other,
+}
+
+/// A row that was read, with the names of its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) cells: Vec<(String, Cell)>,
+}
+
+impl Row {
+    fn cell(&self, column: &'static str) -> Result<&Cell, StoreError> {
+        let found = self.cells.iter().find(|(name, _)| name == column).map(|(_, cell)| cell);
+        found.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "anything" })
+    }
+
+    pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        match self.cell(column)? {
+            Cell::Null => Ok(None),
+            Cell::Text(text) => Ok(Some(text.clone())),
+            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "text" }),
+        }
+    }
+
+    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.optional_text(column)?.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "text" })
+    }
+
+    pub(super) fn optional_float(&self, column: &'static str) -> Result<Option<f64>, StoreError> {
+        match self.cell(column)? {
+            Cell::Null => Ok(None),
+            Cell::Float(number) => Ok(Some(*number)),
+            #[expect(clippy::cast_precision_loss, reason = "SQLite stores whole floats as integers below 2^53")]
+            Cell::Integer(number) => Ok(Some(*number as f64)),
+            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "a number" }),
+        }
+    }
+
+    pub(super) fn float(&self, column: &'static str) -> Result<f64, StoreError> {
+        self.optional_float(column)?.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "a number" })
+    }
+
+    pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
+        match self.cell(column)? {
+            Cell::Integer(number) => Ok(*number),
+            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "a whole number" }),
+        }
+    }
+}
+
+/// Takes the content of an artifact in pieces.
+pub(super) type PieceSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
+
+/// An open transaction.
+pub(super) trait Session {
+    /// Runs a statement; gives the number of rows it changed.
+    fn execute(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError>;
+
+    /// Runs a statement and gives its rows. The statement limits how many there are, or the caller needs all.
+    fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
+
+    /// Passes on the content of an artifact in pieces, from the first byte to the last.
+    fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError>;
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Everything it reads is of one moment.
+    Reading,
+    /// What it reads and then writes cannot change in between: SQLite's only writer, or rows that are locked.
+    Writing,
+}
+
+/// A database engine.
+pub(super) trait Engine: Send + Sync {
+    /// Runs something in a transaction, and ends it: kept when it succeeds, undone when it fails.
+    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError>;
+
+    /// Whether the database has a table.
+    fn has_table(session: &mut dyn Session, table: &str) -> Result<bool, StoreError>;
+
+    /// Lets go of all connections.
+    fn close(&self);
+}
