@@ -96,6 +96,12 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
         None
     }
 
+    /// Whether it may go away by waiting, without anybody changing the command: a server that is not up yet, a database that
+    /// somebody is about to make.
+    fn may_pass(&self) -> bool {
+        false
+    }
+
     /// The same for programs, for errors that are a list: the `details` of the JSON report.
     fn details(&self) -> Option<serde_json::Value> {
         None

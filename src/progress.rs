@@ -14,6 +14,9 @@ pub trait Progress: Send + Sync {
     /// Says what is being waited for or worked on right now.
     fn note(&self, text: &str);
 
+    /// Says something that is to stay readable, whether or not a phase goes on.
+    fn announce(&self, text: &str);
+
     /// Ends the current phase.
     fn end(&self);
 }
@@ -26,5 +29,6 @@ impl Progress for Silent {
     fn begin(&self, _phase: &str, _total_bytes: u64) {}
     fn advance(&self, _bytes: u64) {}
     fn note(&self, _text: &str) {}
+    fn announce(&self, _text: &str) {}
     fn end(&self) {}
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
-use std::{convert::Infallible, process::ExitCode};
+use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -14,7 +14,7 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, migrate, status},
+    commands::db::{DatabaseOptions, Environment, migrate, parse_duration, status, wait},
     secret::Secret,
 };
 
@@ -34,6 +34,8 @@ enum Verb {
     Migrate(Migrate),
     /// Say what the database is and what it lacks; changes nothing
     Status(Status),
+    /// Wait until the database answers, or until its schema is up to date; changes nothing
+    Wait(Wait),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -52,9 +54,21 @@ struct DatabaseArgs {
     /// Read the password of the PostgreSQL role from this file. Without it: the URL, then PGPASSFILE
     #[arg(long, value_name = "FILE")]
     password_file: Option<Utf8PathBuf>,
+}
+
+/// Which schema.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+struct SchemaArgs {
     /// Use the migrations of this directory instead of those built in
     #[arg(long, value_name = "DIR")]
     migrations: Option<Utf8PathBuf>,
+}
+
+/// What a warning is worth.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+struct StrictArgs {
     /// Fail with exit code 12 on what is otherwise a warning: versions that are not known here, column types that lose digits
     #[arg(long)]
     strict: bool,
@@ -69,8 +83,15 @@ struct Migrate {
     /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that connects
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
+    /// Wait at most this long (90s, 10m, 2h) for a database that is not ready yet: server, role, password or database still to come
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    wait: Option<Duration>,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
 }
 
 /// Says what the database is and what it lacks.
@@ -78,6 +99,25 @@ struct Migrate {
 struct Status {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
+}
+
+/// Waits until the database answers, or until its schema is up to date.
+#[derive(Debug, Args)]
+struct Wait {
+    /// Give up after this time (90s, 10m, 2h)
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10m")]
+    timeout: Duration,
+    /// Wait until nothing is left for `migrate` to do
+    #[arg(long)]
+    schema: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    migrations: SchemaArgs,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
@@ -100,10 +140,11 @@ impl DatabaseArgs {
 impl From<Migrate> for migrate::MigrateOptions {
     fn from(verb: Migrate) -> Self {
         Self {
-            migrations: verb.database.migrations.clone(),
-            is_strict: verb.database.strict,
+            migrations: verb.schema.migrations,
+            is_strict: verb.strict.strict,
             is_dry_run: verb.dry_run,
             owner: verb.owner,
+            wait: verb.wait,
             database: verb.database.options(),
         }
     }
@@ -111,7 +152,13 @@ impl From<Migrate> for migrate::MigrateOptions {
 
 impl From<Status> for status::StatusOptions {
     fn from(verb: Status) -> Self {
-        Self { migrations: verb.database.migrations.clone(), is_strict: verb.database.strict, database: verb.database.options() }
+        Self { migrations: verb.schema.migrations, is_strict: verb.strict.strict, database: verb.database.options() }
+    }
+}
+
+impl From<Wait> for wait::WaitOptions {
+    fn from(verb: Wait) -> Self {
+        Self { migrations: verb.migrations.migrations, timeout: verb.timeout, needs_schema: verb.schema, database: verb.database.options() }
     }
 }
 
@@ -122,8 +169,9 @@ pub(super) fn main() -> ExitCode {
     };
     let printer = arguments.global.printer();
     match arguments.verb {
-        Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into())),
+        Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
+        Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

@@ -96,6 +96,14 @@ impl Progress for Terminal {
         });
     }
 
+    fn announce(&self, text: &str) {
+        let guard = self.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match guard.as_ref().and_then(|phase| phase.bar.as_ref()) {
+            Some(bar) => bar.println(text),
+            None => _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes()),
+        }
+    }
+
     fn end(&self) {
         let mut guard = self.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(Phase { bar: Some(bar), .. }) = guard.take() {

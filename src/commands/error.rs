@@ -10,6 +10,7 @@ use crate::failure::{Failure, FailureKind};
 #[derive(Debug)]
 pub struct CommandError {
     kind: FailureKind,
+    may_pass: bool,
     error: Box<dyn Error + Send + Sync>,
     help: Option<String>,
     details: Option<serde_json::Value>,
@@ -57,6 +58,11 @@ impl CommandError {
         self.kind
     }
 
+    /// Whether it may go away by waiting.
+    pub const fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+
     /// What to do next.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
@@ -92,6 +98,6 @@ impl CommandError {
 
 impl<E: Failure> From<E> for CommandError {
     fn from(error: E) -> Self {
-        Self { kind: error.kind(), help: error.help(), details: error.details(), error: Box::new(error) }
+        Self { kind: error.kind(), may_pass: error.may_pass(), help: error.help(), details: error.details(), error: Box::new(error) }
     }
 }

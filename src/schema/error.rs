@@ -74,6 +74,16 @@ impl Failure for SchemaError {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.may_pass(),
+            Self::Server(error) => error.may_pass(),
+            Self::Role(error) => error.may_pass(),
+            Self::Failed { source, .. } => source.may_pass(),
+            Self::Files(_) | Self::Edited(_) | Self::Strict(_) | Self::Foreign { .. } | Self::Unrecorded(_) => false,
+        }
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Files(error) => return error.help(),

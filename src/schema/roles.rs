@@ -74,6 +74,11 @@ impl Failure for RoleError {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        // What somebody who sets the server up may not have come to yet.
+        matches!(self, Self::Owner { .. } | Self::NoSchema(_) | Self::NoCreate { .. })
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Owner { role, is_denied: false, .. } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),

@@ -18,8 +18,8 @@ mod tls;
 mod url;
 
 pub use passwords::PasswordError;
-pub use postgres::{ConnectError, with_session};
-pub use postgres_url::{PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SslMode};
+pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
+pub use postgres_url::{ClientCertificate, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind, SslMode};
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
 pub use sqlite::{OpenError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};

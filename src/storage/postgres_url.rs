@@ -33,8 +33,10 @@ pub struct PostgresUrl {
     pub options: Option<String>,
     /// The name the session has in the server's views and logs.
     pub application_name: Option<String>,
-    /// Whether the session must be able to write.
-    pub needs_writable: bool,
+    /// The certificate that this side shows, if the server asks for one.
+    pub client_certificate: ClientCertificate,
+    /// Which of the servers will do.
+    pub session: SessionKind,
 }
 
 /// One server.
@@ -70,6 +72,29 @@ pub enum RootCertificates {
     System,
 }
 
+/// The certificate that this side shows: both files or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate and what leads from it to an authority that the server trusts, in PEM form.
+    pub certificate: Option<Utf8PathBuf>,
+    /// Its private key, in PEM form and without a passphrase.
+    pub key: Option<Utf8PathBuf>,
+}
+
+/// Which of several servers will do, as libpq's `target_session_attrs`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SessionKind {
+    /// The first that lets us in.
+    #[default]
+    Any,
+    /// One where the session can write: `read-write`, and `primary`, which would be of no use otherwise.
+    Writing,
+    /// One where the session can only read: `read-only`, and `standby`.
+    Reading,
+    /// One where the session can only read, and if there is none, any: `prefer-standby`.
+    RatherReading,
+}
+
 /// What holds where the URL says nothing: libpq's environment variables.
 #[derive(Debug, Clone, Default)]
 pub struct PostgresDefaults {
@@ -77,6 +102,10 @@ pub struct PostgresDefaults {
     pub ssl_mode: Option<String>,
     /// `PGSSLROOTCERT`.
     pub ssl_root_certificate: Option<String>,
+    /// `PGSSLCERT`.
+    pub ssl_certificate: Option<String>,
+    /// `PGSSLKEY`.
+    pub ssl_key: Option<String>,
 }
 
 impl SslMode {
@@ -89,6 +118,20 @@ impl SslMode {
             "require" => Self::Require,
             "verify-ca" => Self::VerifyCa,
             "verify-full" => Self::VerifyFull,
+            _ => return None,
+        })
+    }
+}
+
+impl SessionKind {
+    const EXPECTED: &str = "one of any, read-write, read-only, primary, standby, prefer-standby";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "any" => Self::Any,
+            "read-write" | "primary" => Self::Writing,
+            "read-only" | "standby" => Self::Reading,
+            "prefer-standby" => Self::RatherReading,
             _ => return None,
         })
     }
@@ -120,6 +163,8 @@ impl PostgresUrl {
         "options",
         "password",
         "port",
+        "sslcert",
+        "sslkey",
         "sslmode",
         "sslrootcert",
         "target_session_attrs",
@@ -157,7 +202,23 @@ impl PostgresUrl {
         if self.ssl_root_certificate.is_none() {
             self.ssl_root_certificate = defaults.ssl_root_certificate.as_deref().map(RootCertificates::parse);
         }
+        let ClientCertificate { certificate, key } = &mut self.client_certificate;
+        for (file, default) in [(certificate, &defaults.ssl_certificate), (key, &defaults.ssl_key)] {
+            if file.is_none() {
+                *file = default.as_ref().map(Utf8PathBuf::from);
+            }
+        }
         Ok(())
+    }
+
+    /// Takes care that one server has no longer than this to accept the session.
+    pub fn limit_connecting(&mut self, limit: Duration) {
+        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |timeout| timeout.min(limit)));
+    }
+
+    /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the mode is then not looked at.
+    pub fn has_only_sockets(&self) -> bool {
+        self.hosts.iter().all(|host| matches!(host, PostgresHost::Socket(..)))
     }
 }
 
@@ -241,11 +302,8 @@ impl Parts {
                 (seconds > 0).then(|| Duration::from_secs(seconds.into()))
             }
         };
-        let needs_writable = match self.take("target_session_attrs").as_deref() {
-            None | Some("any") => false,
-            Some("read-write" | "primary") => true,
-            Some(_) => return Err(bad("target_session_attrs", "one of any, read-write, primary")),
-        };
+        let session = self.take("target_session_attrs");
+        let session = session.map(|text| SessionKind::parse(&text).ok_or(bad("target_session_attrs", SessionKind::EXPECTED)));
         Ok(PostgresUrl {
             user,
             password,
@@ -256,7 +314,11 @@ impl Parts {
             connect_timeout,
             options: self.take("options"),
             application_name: self.take("application_name"),
-            needs_writable,
+            client_certificate: ClientCertificate {
+                certificate: self.take("sslcert").map(Utf8PathBuf::from),
+                key: self.take("sslkey").map(Utf8PathBuf::from),
+            },
+            session: session.transpose()?.unwrap_or_default(),
         })
     }
 
@@ -293,6 +355,17 @@ impl PostgresHost {
     }
 }
 
+impl fmt::Display for PostgresHost {
+    /// As people write it: not percent-encoded.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(name, port) if name.contains(':') => write!(formatter, "[{name}]:{port}"),
+            Self::Tcp(name, port) => write!(formatter, "{name}:{port}"),
+            Self::Socket(directory, port) => write!(formatter, "{directory}:{port}"),
+        }
+    }
+}
+
 fn parse_port(text: &str) -> Result<u16, UrlError> {
     // Not repeated in the message: behind the first `:` may stand a password.
     text.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Postgres("has a port that is no number from 1 to 65535"))
@@ -322,8 +395,7 @@ impl fmt::Display for PostgresUrl {
             .hosts
             .iter()
             .map(|host| match host {
-                PostgresHost::Tcp(name, port) if name.contains(':') => format!("[{name}]:{port}"),
-                PostgresHost::Tcp(name, port) => format!("{name}:{port}"),
+                PostgresHost::Tcp(..) => host.to_string(),
                 PostgresHost::Socket(directory, port) => format!("{}:{port}", encode(directory.as_str())),
             })
             .collect();

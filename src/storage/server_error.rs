@@ -40,6 +40,13 @@ impl ServerError {
         source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
     }
 
+    /// Whether the server is not of the kind that the URL asks for: one that writes, or one that only reads.
+    fn is_of_wrong_kind(&self) -> bool {
+        let error = self.0.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+            && self.0.to_string().starts_with("error connecting")
+    }
+
     fn is_tls(&self) -> bool {
         self.0.to_string().contains("TLS")
     }
@@ -73,7 +80,7 @@ impl fmt::Display for ServerError {
 impl Failure for ServerError {
     fn kind(&self) -> FailureKind {
         let Some(code) = self.code() else {
-            return if self.is_tls() || self.is_login() { FailureKind::Access } else { FailureKind::Network };
+            return if self.rustls().is_some() || self.is_tls() || self.is_login() { FailureKind::Access } else { FailureKind::Network };
         };
         match code.code() {
             "3D000" | "3F000" | "42704" => FailureKind::NotFound,
@@ -90,12 +97,23 @@ impl Failure for ServerError {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        let Some(code) = self.code() else { return self.kind() == FailureKind::Network };
+        // Whoever sets the server up may still have to make the role, its password and the database, or to promote it.
+        match code.code() {
+            "28P01" | "28000" | "3D000" | "25006" => true,
+            _ => matches!(self.kind(), FailureKind::Network | FailureKind::Conflict) || code.code().starts_with("53"),
+        }
+    }
+
     fn help(&self) -> Option<String> {
         if let Some(error) = self.rustls() {
             return Some(certificate_help(error).to_owned());
         }
         let Some(code) = self.code() else {
-            return Some(if self.is_login() {
+            return Some(if self.is_of_wrong_kind() {
+                "name another server too, or ask for other `target_session_attrs`".to_owned()
+            } else if self.is_login() {
                 "give the password: in the URL, by `--password-file` or by PGPASSFILE".to_owned()
             } else if self.is_tls() {
                 "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
@@ -127,6 +145,9 @@ fn certificate_help(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(
             Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
         ) => "renew the server's certificate, or set this machine's clock right",
+        rustls::Error::AlertReceived(_) => {
+            "the server refuses this side; check that `sslcert` is of an authority that its `ssl_ca_file` names, and not expired"
+        }
         _ => {
             "check the server's certificate and `sslrootcert`; a self-signed certificate must be an end-entity certificate of its own authority"
         }

@@ -36,6 +36,14 @@ impl Failure for OpenError {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        match self {
+            // Somebody is about to make it, or to mount what it is on.
+            Self::File(error) => error.kind() == FailureKind::NotFound,
+            Self::Sqlite(error) => error.may_pass(),
+        }
+    }
+
     fn help(&self) -> Option<String> {
         match self {
             Self::File(error) => error.help(),

@@ -37,6 +37,10 @@ impl Failure for SqliteError {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        self.kind() == FailureKind::Conflict
+    }
+
     fn help(&self) -> Option<String> {
         let path = &self.path;
         Some(match self.source.sqlite_error_code() {

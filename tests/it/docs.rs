@@ -6,6 +6,7 @@ mod files;
 mod markdown;
 mod reports;
 mod sandbox;
+mod server;
 
 use markdown::{Document, documents};
 

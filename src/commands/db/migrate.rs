@@ -1,6 +1,6 @@
 //! `rune-db migrate`: brings a database up to date, whoever else tries at the same time.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -9,11 +9,13 @@ use tokio_postgres::Client;
 use super::{
     DatabaseOptions, Overview,
     overview::{Look, Pending},
+    patience::Patience,
     target::Place,
 };
 use crate::{
     commands::{CommandError, Report, block_on},
     fsx,
+    progress::Progress,
     schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, on_postgres, on_sqlite},
     storage,
 };
@@ -29,6 +31,8 @@ pub struct MigrateOptions {
     pub owner: Option<String>,
     /// Whether to say what would be done and do nothing.
     pub is_dry_run: bool,
+    /// How long to wait for a database that is not ready yet; `None` is not at all.
+    pub wait: Option<Duration>,
     /// Whether what is only worth a warning stops the work before it begins.
     pub is_strict: bool,
 }
@@ -53,17 +57,18 @@ pub struct MigrateReport {
 ///
 /// # Errors
 /// When the database cannot be reached, must not be touched, or a migration fails.
-pub fn run(options: &MigrateOptions) -> Result<MigrateReport, CommandError> {
+pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
-    let outcome = match &target.place {
+    let patience = Patience { limit: options.wait, progress };
+    let done = patience.until(&target.location, |left| match &target.limited(left).place {
         Place::File(path) => on_file(path, &migrations, &settings, options.is_dry_run),
         Place::Server(url) => {
             block_on(storage::with_session(url, async |client| on_server(client, &migrations, &settings, options.is_dry_run).await))
         }
-    };
-    let outcome = outcome.map_err(|error| target.explain(error))?;
+    });
+    let outcome = done.map_err(|error| target.explain(error))?.outcome;
     let pending = |version: &u32| migrations.get(*version).map(Pending::from);
     Ok(MigrateReport {
         dry_run: options.is_dry_run,

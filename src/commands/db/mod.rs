@@ -1,13 +1,17 @@
 //! The verbs of `rune-db`.
 
+mod duration;
 mod overview;
+mod patience;
 mod target;
 
 pub mod migrate;
 pub mod status;
+pub mod wait;
 
 use camino::Utf8Path;
 
+pub use duration::{DurationError, duration_text, parse_duration};
 pub use overview::{Overview, Pending};
 pub use target::{DatabaseOptions, Environment, Variables};
 

@@ -1,6 +1,6 @@
 //! From what a person typed and set to the one database that is meant.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use camino::Utf8PathBuf;
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Environment {
 }
 
 /// The database that is meant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
     /// The canonical URL, without password.
@@ -59,7 +59,7 @@ pub(super) struct Target {
 }
 
 /// Where a database can be opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Place {
     File(Utf8PathBuf),
     Server(Box<PostgresUrl>),
@@ -71,6 +71,15 @@ impl Target {
             Place::File(_) => Dialect::Sqlite,
             Place::Server(_) => Dialect::Postgres,
         }
+    }
+
+    /// The same, with no more than some time to connect.
+    pub(super) fn limited(&self, limit: Option<Duration>) -> Self {
+        let mut target = self.clone();
+        if let (Place::Server(url), Some(limit)) = (&mut target.place, limit) {
+            url.limit_connecting(limit);
+        }
+        target
     }
 
     /// Adds to a failure what is worth knowing about the choice: perhaps another database was meant.
@@ -187,7 +196,12 @@ impl DatabaseOptions {
             DatabaseUrl::Postgres(url) => url,
         };
         let text = |name: &str| self.variable(name).map(|value| value.expose().to_owned());
-        url.set_defaults(&PostgresDefaults { ssl_mode: text("PGSSLMODE"), ssl_root_certificate: text("PGSSLROOTCERT") })?;
+        url.set_defaults(&PostgresDefaults {
+            ssl_mode: text("PGSSLMODE"),
+            ssl_root_certificate: text("PGSSLROOTCERT"),
+            ssl_certificate: text("PGSSLCERT"),
+            ssl_key: text("PGSSLKEY"),
+        })?;
         if let Some(path) = &self.password_file {
             url.read_password(path)?;
         }

@@ -22,7 +22,10 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, PoolLimits, Store},
 };
-use crate::storage::{ConnectError, PostgresUrl, ServerError, postgres::connect};
+use crate::storage::{
+    ConnectError, PostgresUrl, Refusal, ServerError,
+    postgres::{Opened, open},
+};
 
 /// How long taking leave of the server may take (SR-Q-033).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,10 +74,10 @@ impl Manager for Sessions {
 
     async fn create(&self) -> Result<Connected, ConnectError> {
         const LIMIT: &str = "SELECT set_config('statement_timeout', $1, false) WHERE current_setting('statement_timeout') = '0'";
-        let (client, traffic) = connect(&self.url).await?;
+        let Opened { client, traffic, .. } = open(&self.url).await?;
         let milliseconds = self.statement_timeout.as_millis().to_string();
         let outcome = client.query_typed(LIMIT, &[(&milliseconds, Type::TEXT)]).await;
-        outcome.map_err(|error| ConnectError::Server { location: self.url.to_string(), source: error.into() })?;
+        outcome.map_err(|error| ConnectError::Server { location: self.url.to_string(), source: ServerError::from(error).into() })?;
         Ok(Connected { client, traffic, is_in_transaction: false })
     }
 
@@ -146,7 +149,7 @@ impl PostgresEngine {
             PoolError::Backend(error) => error.into(),
             PoolError::Closed => StoreError::Closed,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                ConnectError::Timeout { location: self.location.clone(), timeout: self.limits.connect_timeout }.into()
+                ConnectError::Server { location: self.location.clone(), source: Refusal::Silence(self.limits.connect_timeout) }.into()
             }
             PoolError::Timeout(TimeoutType::Wait) => {
                 StoreError::PoolExhausted { seconds: self.limits.connect_timeout.as_secs(), max: self.limits.max }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SslMode};
+use super::{ClientCertificate, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind, SslMode};
 use crate::storage::{DatabaseUrl, Places};
 
 fn parse(text: &str) -> Result<PostgresUrl, crate::storage::UrlError> {
@@ -68,14 +68,14 @@ fn what_is_missing_unknown_or_said_twice_is_refused() {
         ("postgresql://db/rune", "names no user"),
         ("postgresql://rune@/rune", "names no host"),
         ("postgresql://rune@db:0/rune", "port"),
-        ("postgresql://rune@db/rune?sslcert=x", "`sslcert`"),
+        ("postgresql://rune@db/rune?sslpassword=x", "`sslpassword`"),
         ("postgresql://rune@db/rune?gssencmode=disable", "`gssencmode`"),
         ("postgresql://rune@db/rune?sslmode=allow", "verify-full"),
         ("postgresql://rune@db/rune?sslmode=require&sslmode=disable", "twice"),
         ("postgresql://rune@db/rune?host=other", "before and after"),
         ("postgresql://rune@db/rune?user=other", "before and after"),
         ("postgresql://rune@db/rune?sslmode=", "`sslmode`"),
-        ("postgresql://rune@db/rune?target_session_attrs=standby", "read-write"),
+        ("postgresql://rune@db/rune?target_session_attrs=fast", "prefer-standby"),
     ] {
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains(words), "{text}: {error}");
@@ -95,20 +95,44 @@ fn parameters_become_settings() {
     assert_eq!(url.connect_timeout, Some(Duration::from_secs(7)));
     assert_eq!(url.options.as_deref(), Some("-c search_path=rune"));
     assert_eq!(url.application_name.as_deref(), Some("x y"));
-    assert!(url.needs_writable);
+    assert_eq!(url.session, SessionKind::Writing);
     assert_eq!(parse("postgresql://rune@a/b?connect_timeout=0").unwrap().connect_timeout, None);
 }
 
 #[test]
+fn every_kind_of_session_has_one_meaning() {
+    let session = |attributes: &str| parse(&format!("postgresql://rune@a/b?target_session_attrs={attributes}")).unwrap().session;
+    for (attributes, expected) in [
+        ("any", SessionKind::Any),
+        ("read-write", SessionKind::Writing),
+        ("primary", SessionKind::Writing),
+        ("read-only", SessionKind::Reading),
+        ("standby", SessionKind::Reading),
+        ("prefer-standby", SessionKind::RatherReading),
+    ] {
+        assert_eq!(session(attributes), expected, "{attributes}");
+    }
+    assert_eq!(parse("postgresql://rune@a/b").unwrap().session, SessionKind::Any);
+}
+
+#[test]
 fn the_environment_fills_in_only_what_the_url_leaves_open() {
-    let defaults = PostgresDefaults { ssl_mode: Some("require".into()), ssl_root_certificate: Some("system".into()) };
+    let defaults = PostgresDefaults {
+        ssl_mode: Some("require".into()),
+        ssl_root_certificate: Some("system".into()),
+        ssl_certificate: Some("/client.crt".into()),
+        ssl_key: Some("/client.key".into()),
+    };
+    let files = |certificate: &str, key: &str| ClientCertificate { certificate: Some(certificate.into()), key: Some(key.into()) };
     let mut open = parse("postgresql://rune@a/b").unwrap();
     open.set_defaults(&defaults).unwrap();
     assert_eq!((open.ssl_mode, open.ssl_root_certificate), (Some(SslMode::Require), Some(RootCertificates::System)));
-    let mut said = parse("postgresql://rune@a/b?sslmode=disable&sslrootcert=x").unwrap();
+    assert_eq!(open.client_certificate, files("/client.crt", "/client.key"));
+    let mut said = parse("postgresql://rune@a/b?sslmode=disable&sslrootcert=x&sslcert=y").unwrap();
     said.set_defaults(&defaults).unwrap();
     assert_eq!((said.ssl_mode, said.ssl_root_certificate), (Some(SslMode::Disable), Some(RootCertificates::File("x".into()))));
-    let bad = PostgresDefaults { ssl_mode: Some("hunter2".into()), ssl_root_certificate: None };
+    assert_eq!(said.client_certificate, files("y", "/client.key"));
+    let bad = PostgresDefaults { ssl_mode: Some("hunter2".into()), ..PostgresDefaults::default() };
     let error = parse("postgresql://rune@a/b").unwrap().set_defaults(&bad).unwrap_err().to_string();
     assert!(error.contains("PGSSLMODE") && !error.contains("hunter2"), "{error}");
 }

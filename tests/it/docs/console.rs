@@ -19,6 +19,9 @@ const RUN_ELSEWHERE: [(&str, &str); 3] = [("make demo", "demo"), ("make release"
 /// Pages that begin where a clone ends; the others have a key, a lock and a bundle.
 const FROM_A_CLONE: [&str; 1] = ["README.md"];
 
+/// Pages that have a PostgreSQL server, see `server.rs`: those whose path begins like this.
+const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/connection-strings.md"];
+
 struct Step {
     place: String,
     command: String,
@@ -94,7 +97,12 @@ fn check(document: &Document) -> usize {
     let (elsewhere, here): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_run_elsewhere);
     if !here.is_empty() {
         let from_a_clone = FROM_A_CLONE.contains(&document.path.as_str());
-        let sandbox = if from_a_clone { Sandbox::clone() } else { Sandbox::after_a_build() };
+        let has_server = WITH_A_DATABASE_SERVER.iter().any(|start| document.path.starts_with(start));
+        let sandbox = match (has_server, from_a_clone) {
+            (true, _) => Sandbox::clone().with_a_database_server(),
+            (false, true) => Sandbox::clone(),
+            (false, false) => Sandbox::after_a_build(),
+        };
         let differences = differences(&sandbox, &here);
         assert!(differences.is_empty(), "{} commands do not do what the page says\n\n{}", differences.len(), differences.join("\n"));
     }

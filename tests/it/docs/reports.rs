@@ -190,6 +190,7 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
     reader.read(&database(&sandbox, &["migrate", "--dry-run"]), "db-migrate", 0);
     reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
     reader.read(&database(&sandbox, &["status"]), "db-status", 0);
+    reader.read(&database(&sandbox, &["wait"]), "db-wait", 0);
     rusqlite::Connection::open(sandbox.path("jobs.db"))
         .unwrap()
         .execute_batch(
@@ -203,5 +204,5 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
         )
         .unwrap();
     reader.read(&database(&sandbox, &["status"]), "db-status", 5);
-    reader.has_seen_all(&["## `db-migrate`", "## `db-status`", "### `database`", "### `migration`"]);
+    reader.has_seen_all(&["## `db-migrate`", "## `db-status`", "## `db-wait`", "### `database`", "### `migration`"]);
 }

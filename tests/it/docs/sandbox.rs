@@ -11,18 +11,20 @@ use std::{
 
 use rune_testkit::sample::Sample;
 
+use super::server::DatabaseServer;
 use crate::{project::Project, small_bundle::ends_with};
 
 pub(super) struct Sandbox {
     project: Project,
     /// Outside the project, where the reader's commands do not see it.
     equipment: tempfile::TempDir,
+    database: Option<DatabaseServer>,
 }
 
 impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
-        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap() };
+        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None };
         fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
@@ -42,6 +44,12 @@ impl Sandbox {
             ends_with(&sandbox.command("rune-bundle").args(arguments).output().unwrap(), 0);
         }
         sandbox
+    }
+
+    /// The same with a PostgreSQL server, see [`DatabaseServer`].
+    pub(super) fn with_a_database_server(mut self) -> Self {
+        self.database = Some(DatabaseServer::start(&self.project.path(".")));
+        self
     }
 
     /// Puts another image behind a tag.
@@ -65,6 +73,9 @@ impl Sandbox {
         command.envs([("PATH", path.as_str()), ("COSIGN_PASSWORD", "of the documentation"), ("LC_ALL", "C.UTF-8")]);
         command.env("HOME", self.equipment.path());
         command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
+        if let Some(database) = &self.database {
+            database.introduce(&mut command);
+        }
         command
     }
 }

@@ -42,12 +42,13 @@ pub struct Setup {
     major: u32,
     settings: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
+    port: Option<u16>,
 }
 
 impl Setup {
     /// A server of a major version.
     pub fn new(major: u32) -> Self {
-        Self { major, settings: Vec::new(), files: Vec::new() }
+        Self { major, settings: Vec::new(), files: Vec::new(), port: None }
     }
 
     /// Adds a server setting, `name=value`.
@@ -61,6 +62,13 @@ impl Setup {
     #[must_use]
     pub fn file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((name.into(), content.into()));
+        self
+    }
+
+    /// Takes a port that somebody chose before.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -78,7 +86,7 @@ impl Setup {
         if is_root() {
             run(Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(directory.path()));
         }
-        let mut server = Server { process: None, directory, port: free_port(), databases: AtomicU32::new(0) };
+        let mut server = Server { process: None, directory, port: self.port.unwrap_or_else(free_port), databases: AtomicU32::new(0) };
         server.process = Some(server.run(self.major, &self.settings));
         server
     }
