@@ -19,7 +19,7 @@ pub const MAX_KEY: usize = 255;
 /// The most bytes of a JSON text.
 pub const MAX_JSON_BYTES: usize = 64 << 20;
 /// The most bytes of an artifact's content: it travels in one message, and a message of PostgreSQL ends at 1 GiB.
-pub const MAX_ARTIFACT_BYTES: usize = 500 << 20;
+pub const MAX_ARTIFACT_BYTES: usize = 500_000_000;
 
 const fn refused(field: &'static str, problem: Problem) -> StoreError {
     StoreError::Refused { field, problem }
