@@ -107,6 +107,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a_duration_of_more_than_30000_years_is_refused",
+        run: |bench| {
+            let event = NewEvent { duration_ms: Some(1.1e15), ..PLAIN };
+            bench.fails(bench.store.record_workflow_event(&event), Input, "`duration_ms` is beyond 10^15 milliseconds");
+        },
+    },
+    Case {
         name: "a_time_that_is_no_number_is_refused",
         run: |bench| bench.fails(bench.store.record_workflow_event(&NewEvent { recorded_at: f64::NAN, ..PLAIN }), Input, "`recorded_at`"),
     },

@@ -185,13 +185,21 @@ impl Bench {
     }
 
     pub(crate) fn job(&self, tenant_id: &str, kind: &str, key: Option<&str>) -> CreatedJob {
-        self.store.create_job(&NewJob { tenant_id, kind, request_json: r#"{"model": "m"}"#, idempotency_key: key }).unwrap()
+        job(self.store.as_ref(), tenant_id, kind, key)
     }
 
-    pub(crate) fn event(&self, job_id: Option<&str>, event: &str, status: &str, duration_ms: Option<f64>) -> i64 {
-        let event = NewEvent { job_id, event, status, duration_ms, error_type: None, labels_json: None, recorded_at: 50.0 };
-        self.store.record_workflow_event(&event).unwrap()
+    pub(crate) fn event(&self, job_id: Option<&str>, name: &str, status: &str, duration_ms: Option<f64>) -> i64 {
+        event(self.store.as_ref(), job_id, name, status, duration_ms)
     }
+}
+
+pub(crate) fn job(store: &dyn StoragePort, tenant_id: &str, kind: &str, idempotency_key: Option<&str>) -> CreatedJob {
+    store.create_job(&NewJob { tenant_id, kind, request_json: r#"{"model": "m"}"#, idempotency_key }).unwrap()
+}
+
+pub(crate) fn event(store: &dyn StoragePort, job_id: Option<&str>, event: &str, status: &str, duration_ms: Option<f64>) -> i64 {
+    let event = NewEvent { job_id, event, status, duration_ms, error_type: None, labels_json: None, recorded_at: 50.0 };
+    store.record_workflow_event(&event).unwrap()
 }
 
 fn without_ids(text: &str) -> String {
