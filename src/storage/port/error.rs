@@ -131,6 +131,9 @@ pub enum Problem {
     /// NaN or an infinity.
     #[error("is not a finite number")]
     NotFinite,
+    /// A duration of more than 30,000 years.
+    #[error("is beyond 10^15 milliseconds")]
+    TooLong,
     /// Taken and given back by others again and again.
     #[error("is being taken and given back by others at the same time")]
     Contended,

@@ -35,7 +35,7 @@ pub(super) fn record(session: &mut dyn Session, event: &NewEvent<'_>) -> Result<
     if let Some(labels) = event.labels_json {
         limits::object("labels_json", labels)?;
     }
-    let duration = event.duration_ms.map(|duration| limits::number("duration_ms", duration)).transpose()?;
+    let duration = event.duration_ms.map(|duration| limits::duration("duration_ms", duration)).transpose()?;
     let values = [
         Value::OptionalText(event.job_id),
         Value::Text(event.event),

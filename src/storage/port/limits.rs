@@ -19,7 +19,10 @@ pub const MAX_KEY: usize = 255;
 /// The most bytes of a JSON text.
 pub const MAX_JSON_BYTES: usize = 64 << 20;
 /// The most bytes of an artifact's content: it travels in one message, and a message of PostgreSQL ends at 1 GiB.
-pub const MAX_ARTIFACT_BYTES: usize = 500 << 20;
+pub const MAX_ARTIFACT_BYTES: usize = 500_000_000;
+
+/// The longest duration, in milliseconds: sums of them stay far from where floats end.
+const MAX_DURATION_MS: f64 = 1e15;
 
 const fn refused(field: &'static str, problem: Problem) -> StoreError {
     StoreError::Refused { field, problem }
@@ -59,6 +62,14 @@ pub(super) fn object(field: &'static str, text: &str) -> Result<(), StoreError> 
 /// A number that is one; -0.0 becomes 0.0.
 pub(super) fn number(field: &'static str, value: f64) -> Result<f64, StoreError> {
     if value.is_finite() { Ok(value + 0.0) } else { Err(refused(field, Problem::NotFinite)) }
+}
+
+/// A duration in milliseconds that can be added to others.
+pub(super) fn duration(field: &'static str, milliseconds: f64) -> Result<f64, StoreError> {
+    if milliseconds.abs() > MAX_DURATION_MS && milliseconds.is_finite() {
+        return Err(refused(field, Problem::TooLong));
+    }
+    number(field, milliseconds)
 }
 
 /// Content that every engine can hold.

@@ -6,11 +6,14 @@
 
 /// Rounds to one decimal; what is not finite stays as it is.
 pub(super) fn to_tenth(value: f64) -> f64 {
-    // From here on neighbours are further apart than a tenth.
-    if !value.is_finite() || value.abs() >= 1e15 {
+    if !value.is_finite() {
         return value;
     }
     let text = format!("{value:.14e}");
+    if value.abs() >= 1e15 {
+        // There is no tenth in 15 digits.
+        return text.parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value);
+    }
     let Some((digits, exponent)) = text.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) else {
         return value;
     };
@@ -52,6 +55,8 @@ mod tests {
             (99_999_999_999_999.95, 100_000_000_000_000.0),
             (123_456_789_012_345.6, 123_456_789_012_346.0),
             (1e300, 1e300),
+            (-2.542_730_050_316_608e247, -2.542_730_050_316_61e247),
+            (f64::MAX, f64::MAX),
         ] {
             assert_eq!(to_tenth(value).to_bits(), f64::to_bits(expected), "{value}: {} is not {expected}", to_tenth(value));
         }
