@@ -3,7 +3,9 @@
 mod overview;
 mod target;
 
+pub mod compare;
 pub mod migrate;
+pub mod migrate_to_postgres;
 pub mod status;
 
 use camino::Utf8Path;
