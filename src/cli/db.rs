@@ -16,7 +16,7 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, compare, migrate, migrate_to_postgres, status},
+    commands::db::{DatabaseOptions, Environment, backup, compare, export_sqlite, migrate, migrate_to_postgres, restore, status},
     secret::Secret,
 };
 
@@ -40,6 +40,12 @@ enum Verb {
     MigrateToPostgres(transfer::MigrateToPostgres),
     /// Say whether two databases have the same rows, and which rows differ
     Compare(transfer::Compare),
+    /// Write every row of a PostgreSQL database into one new SQLite file
+    ExportSqlite(transfer::ExportSqlite),
+    /// Write the whole database into one new SQLite file, while RUNE may go on
+    Backup(transfer::Backup),
+    /// Fill an empty database from a backup
+    Restore(transfer::Restore),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -133,6 +139,9 @@ pub(super) fn main() -> ExitCode {
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
         Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
         Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),
+        Verb::ExportSqlite(verb) => printer.finish(export_sqlite::run(&verb.into(), &printer.progress())),
+        Verb::Backup(verb) => printer.finish(backup::run(&verb.into(), &printer.progress())),
+        Verb::Restore(verb) => printer.finish(restore::run(&verb.into(), &printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }
