@@ -72,3 +72,8 @@ mod store_properties;
 mod store_settings;
 mod store_suite;
 mod store_support;
+mod transfer_back;
+mod transfer_compare;
+mod transfer_move;
+mod transfer_refusals;
+mod transfer_support;
