@@ -13,7 +13,9 @@
 mod architecture;
 mod build_resume;
 mod build_verb;
+mod chart_backup;
 mod chart_bootstrap;
+mod chart_image;
 mod chart_install_text;
 mod chart_matrix;
 mod chart_package;
