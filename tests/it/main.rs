@@ -19,6 +19,7 @@ mod chart_image;
 mod chart_install_text;
 mod chart_matrix;
 mod chart_package;
+mod chart_pod;
 mod chart_render;
 mod chart_support;
 mod cli_conventions;
