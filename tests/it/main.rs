@@ -13,10 +13,13 @@
 mod architecture;
 mod build_resume;
 mod build_verb;
+mod chart_backup;
 mod chart_bootstrap;
+mod chart_image;
 mod chart_install_text;
 mod chart_matrix;
 mod chart_package;
+mod chart_pod;
 mod chart_render;
 mod chart_support;
 mod cli_conventions;
