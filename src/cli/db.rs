@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
+mod records;
+
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use camino::Utf8PathBuf;
@@ -36,6 +38,16 @@ enum Verb {
     Status(Status),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
+    /// Look at jobs, and give up on those that nobody works on any more
+    Jobs(records::Jobs),
+    /// Look at what happened while jobs ran
+    Events(records::Events),
+    /// Look at the evidence that jobs leave, take it out, check it
+    Audit(records::Audit),
+    /// Look at settings and change them
+    Settings(records::Settings),
+    /// Take away old events, and jobs that ended long ago with their keys and chain states
+    Prune(records::Prune),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -172,6 +184,11 @@ pub(super) fn main() -> ExitCode {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
+        Verb::Jobs(verb) => verb.run(printer),
+        Verb::Events(verb) => verb.run(printer),
+        Verb::Audit(verb) => verb.run(printer),
+        Verb::Settings(verb) => verb.run(printer),
+        Verb::Prune(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

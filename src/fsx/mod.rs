@@ -5,12 +5,14 @@
 //! through one `cap-std` handle.
 
 mod line_log;
+mod new_file;
 mod partial;
 mod path_error;
 mod staging;
 mod whole;
 
 pub use line_log::LineLog;
+pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use staging::StagingDirectory;
