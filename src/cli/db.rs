@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
+mod records;
 mod transfer;
 
 use std::{convert::Infallible, process::ExitCode, time::Duration};
@@ -50,6 +51,16 @@ enum Verb {
     Backup(transfer::Backup),
     /// Fill an empty database from a backup
     Restore(transfer::Restore),
+    /// Look at jobs, and give up on those that nobody works on any more
+    Jobs(records::Jobs),
+    /// Look at what happened while jobs ran
+    Events(records::Events),
+    /// Look at the evidence that jobs leave, take it out, check it
+    Audit(records::Audit),
+    /// Look at settings and change them
+    Settings(records::Settings),
+    /// Take away old events, and jobs that ended long ago with their keys and chain states
+    Prune(records::Prune),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -192,6 +203,11 @@ pub(super) fn main() -> ExitCode {
         Verb::ExportSqlite(verb) => printer.finish(export_sqlite::run(&verb.into(), &printer.progress())),
         Verb::Backup(verb) => printer.finish(backup::run(&verb.into(), &printer.progress())),
         Verb::Restore(verb) => printer.finish(restore::run(&verb.into(), &printer.progress())),
+        Verb::Jobs(verb) => verb.run(printer),
+        Verb::Events(verb) => verb.run(printer),
+        Verb::Audit(verb) => verb.run(printer),
+        Verb::Settings(verb) => verb.run(printer),
+        Verb::Prune(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

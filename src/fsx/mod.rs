@@ -5,6 +5,7 @@
 //! through one `cap-std` handle.
 
 mod line_log;
+mod new_file;
 mod partial;
 mod path_error;
 mod staging;
@@ -12,6 +13,7 @@ mod temporary;
 mod whole;
 
 pub use line_log::LineLog;
+pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use staging::StagingDirectory;

@@ -29,6 +29,7 @@ mod db_concurrency;
 mod db_kept;
 mod db_legacy;
 mod db_postgres;
+mod db_records;
 mod db_sqlite;
 mod db_support;
 mod db_tls;
