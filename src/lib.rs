@@ -25,4 +25,5 @@ pub mod schema;
 pub mod secret;
 pub mod sign;
 pub mod storage;
+pub mod transfer;
 pub mod yaml;

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
+mod transfer;
+
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use camino::Utf8PathBuf;
@@ -14,7 +16,7 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, migrate, parse_duration, status, wait},
+    commands::db::{DatabaseOptions, Environment, compare, migrate, migrate_to_postgres, parse_duration, status, wait},
     secret::Secret,
 };
 
@@ -36,6 +38,10 @@ enum Verb {
     Status(Status),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
+    /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one transaction
+    MigrateToPostgres(transfer::MigrateToPostgres),
+    /// Say whether two databases have the same rows, and which rows differ
+    Compare(transfer::Compare),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -125,15 +131,16 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
+/// What a person typed, with what the process found around it.
+fn database_options(url: Option<Secret>, password_file: Option<Utf8PathBuf>) -> DatabaseOptions {
+    let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
+    let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+    DatabaseOptions { url, password_file, environment: Environment { variable: Box::new(variable), working_directory } }
+}
+
 impl DatabaseArgs {
     fn options(self) -> DatabaseOptions {
-        let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
-        let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-        DatabaseOptions {
-            url: self.db_url,
-            password_file: self.password_file,
-            environment: Environment { variable: Box::new(variable), working_directory },
-        }
+        database_options(self.db_url, self.password_file)
     }
 }
 
@@ -172,6 +179,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
+        Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
+        Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

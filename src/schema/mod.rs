@@ -21,18 +21,18 @@ pub use dialect::Dialect;
 pub use error::SchemaError;
 pub use found::{Found, LedgerRow, Origin};
 pub use migrations::{Migration, MigrationFileError, Migrations};
-pub use roles::RoleError;
+pub use roles::{RoleError, quoted};
 pub use shape::{Column, ColumnKind, TABLES, Table};
 pub use splitter::{SplitError, Statement, split};
 
 /// Looking at and migrating PostgreSQL databases.
 pub mod on_postgres {
-    pub use super::postgres::{check_roles, inspect, migrate};
+    pub use super::postgres::{check_roles, inspect, look_within, migrate, migrate_within};
 }
 
 /// Looking at and migrating SQLite databases.
 pub mod on_sqlite {
-    pub use super::sqlite::{inspect, migrate};
+    pub use super::sqlite::{inspect, migrate, read};
 }
 
 /// How this program signs the ledger.

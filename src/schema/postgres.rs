@@ -32,15 +32,37 @@ const TABLE_LOCK_TIMEOUT: &str = "1min";
 /// When the server cannot be asked, the role cannot be taken on, or no schema is there to look into.
 pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
-    let outcome = async {
-        settle(client, owner).await?;
-        let standing = Standing::read(client).await??;
-        let found = read(client, &standing.schema).await?;
-        Ok((standing.schema, found))
-    };
-    let outcome = outcome.await;
+    let outcome = look_within(client, owner).await;
     let _ = client.batch_execute("ROLLBACK").await;
     outcome
+}
+
+/// The same within a transaction of the caller, which from then on has no time limits, the right role and a safe
+/// search path.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn look_within(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
+    settle(client, owner).await?;
+    let standing = Standing::read(client).await??;
+    let found = read(client, &standing.schema).await?;
+    Ok((standing.schema, found))
+}
+
+/// Brings a database up to date within one transaction of the caller, all or nothing; keeps everybody else who
+/// migrates out until that transaction ends.
+///
+/// # Errors
+/// As [`migrate`]; the transaction is then of no more use.
+pub async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+    loop {
+        let step = step(client, migrations, settings).await?;
+        done.applied.extend(step.applied);
+        if step.is_last {
+            return Ok(done);
+        }
+    }
 }
 
 /// Says whether RUNE could use what would be made now, without making it.

@@ -62,3 +62,5 @@ mod render_verb;
 mod sign_interop;
 mod sign_keygen;
 mod small_bundle;
+mod transfer_move;
+mod transfer_support;

@@ -5,7 +5,9 @@ mod overview;
 mod patience;
 mod target;
 
+pub mod compare;
 pub mod migrate;
+pub mod migrate_to_postgres;
 pub mod status;
 pub mod wait;
 
