@@ -16,7 +16,9 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, compare, migrate, migrate_to_postgres, parse_duration, status, wait},
+    commands::db::{
+        DatabaseOptions, Environment, backup, compare, export_sqlite, migrate, migrate_to_postgres, parse_duration, restore, status, wait,
+    },
     secret::Secret,
 };
 
@@ -42,6 +44,12 @@ enum Verb {
     MigrateToPostgres(transfer::MigrateToPostgres),
     /// Say whether two databases have the same rows, and which rows differ
     Compare(transfer::Compare),
+    /// Write every row of a PostgreSQL database into one new SQLite file
+    ExportSqlite(transfer::ExportSqlite),
+    /// Write the whole database into one new SQLite file, while RUNE may go on
+    Backup(transfer::Backup),
+    /// Fill an empty database from a backup
+    Restore(transfer::Restore),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -181,6 +189,9 @@ pub(super) fn main() -> ExitCode {
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
         Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
         Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),
+        Verb::ExportSqlite(verb) => printer.finish(export_sqlite::run(&verb.into(), &printer.progress())),
+        Verb::Backup(verb) => printer.finish(backup::run(&verb.into(), &printer.progress())),
+        Verb::Restore(verb) => printer.finish(restore::run(&verb.into(), &printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

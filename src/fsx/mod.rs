@@ -8,12 +8,14 @@ mod line_log;
 mod partial;
 mod path_error;
 mod staging;
+mod temporary;
 mod whole;
 
 pub use line_log::LineLog;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use staging::StagingDirectory;
+pub use temporary::TemporaryFile;
 pub use whole::{
     available_space, check_writable, create_dir_all, exists, file_size, file_size_limit, for_each_chunk, is_dir, is_regular, list_files,
     open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent, write_atomic, write_new,

@@ -106,6 +106,14 @@ pub enum TransferError {
         /// The digest of the target.
         actual: String,
     },
+    /// SQLite's own check fails.
+    #[error("SQLite's integrity check finds faults in `{path}`: {first}")]
+    Integrity {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The first of them.
+        first: String,
+    },
     /// Nothing to give out the next id.
     #[error("column `{0}` has no sequence that gives out its numbers")]
     NoSequence(&'static str),
@@ -154,7 +162,7 @@ impl Failure for TransferError {
             Self::Encoding { .. } | Self::CannotCarry(_) | Self::Incomplete { .. } => FailureKind::Input,
             Self::NotRune(_) => FailureKind::NotFound,
             Self::TargetDrift(_) => FailureKind::Drift,
-            Self::Mismatch { .. } => FailureKind::Content,
+            Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
             Self::NoSequence(_) | Self::Protocol | Self::Lost => FailureKind::Internal,
         }
     }
@@ -191,6 +199,7 @@ impl Failure for TransferError {
                 "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()
             }
             Self::Mismatch { .. } => "check the disks and memory of both machines, and run the same command again".to_owned(),
+            Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
             Self::NoSequence(_) => "the column must be a `bigserial`, as RUNE and `rune-db migrate` make it".to_owned(),
             Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),
             Self::Protocol | Self::Lost => return None,

@@ -7,6 +7,7 @@
 
 mod check;
 mod compare;
+mod copied;
 mod decode;
 mod digest;
 mod encode;
@@ -14,15 +15,21 @@ mod error;
 mod file;
 mod file_digest;
 mod finding;
+mod into_file;
 mod into_server;
 mod layout;
 mod rows;
+mod sealed;
 mod server;
+mod server_check;
 mod server_digest;
 
 pub use compare::{Comparison, Difference, RowDifferences, Side, TableComparison, compare};
+pub use copied::{into_empty_file, into_new_file};
 pub use digest::{RowDigest, RowHasher, TableDigest};
 pub use error::TransferError;
 pub use file::{FileSnapshot, SourceTrust};
 pub use finding::{Finding, FindingKind};
+pub use into_file::into_file;
 pub use into_server::{CheckedSource, MoveSettings, Moved, MovedTable, Phases, into_server, plan_into_server};
+pub use sealed::CarriedTable;

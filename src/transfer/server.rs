@@ -48,6 +48,12 @@ impl<'c> ServerTables<'c> {
         format!("{}.{}", quoted(&self.schema), table.name)
     }
 
+    /// About how many bytes the values of a table take.
+    pub(super) async fn bytes(&self, table: &Table) -> Result<u64, TransferError> {
+        let sql = format!("SELECT pg_table_size('{}')", self.name(table).replace('\'', "''"));
+        Ok(u64::try_from(self.client.query_typed_one(&sql, &[]).await?.try_get::<_, i64>(0)?).unwrap_or(0))
+    }
+
     /// The tables that have rows.
     pub(super) async fn tables_with_rows(&self) -> Result<Vec<String>, TransferError> {
         let mut full = Vec::new();

@@ -62,5 +62,8 @@ mod render_verb;
 mod sign_interop;
 mod sign_keygen;
 mod small_bundle;
+mod transfer_back;
+mod transfer_compare;
 mod transfer_move;
+mod transfer_refusals;
 mod transfer_support;

@@ -5,9 +5,12 @@ mod overview;
 mod patience;
 mod target;
 
+pub mod backup;
 pub mod compare;
+pub mod export_sqlite;
 pub mod migrate;
 pub mod migrate_to_postgres;
+pub mod restore;
 pub mod status;
 pub mod wait;
 
