@@ -49,7 +49,7 @@ mod tests {
             }
             let sql = "SELECT name, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid";
             let mut statement = connection.prepare(sql).unwrap();
-            let columns: Vec<(String, bool, usize)> =
+            let columns: Vec<(String, bool, i64)> =
                 statement.query_map([table.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
             for (position, (column, (name, is_required, key_position))) in table.columns.iter().zip(&columns).enumerate() {
                 assert_eq!(column.name, name);
