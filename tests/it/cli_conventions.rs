@@ -11,7 +11,7 @@ const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
 const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
 
 /// Every verb with something that cannot succeed.
-const FAILING: [(&str, &[&str], i32); 18] = [
+const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["keygen", "--out", "no/such/directory/key"], 4),
     (RUNE_BUNDLE, &["lock", "no.yaml"], 4),
     (RUNE_BUNDLE, &["lock", "--update", "nothing"], 4),
@@ -30,6 +30,11 @@ const FAILING: [(&str, &[&str], i32); 18] = [
     (RUNE_DB, &["audit", "verify", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["settings", "get", "k", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["prune", "--older-than", "1d", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["migrate-to-postgres", "--source", "sqlite:///./no.db", "--target", "postgresql://u@127.0.0.1:1/d"], 4),
+    (RUNE_DB, &["compare", "sqlite:///./no.db", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["export-sqlite", "--source", "sqlite:///./no.db", "--output", "x.db"], 2),
+    (RUNE_DB, &["backup", "--db-url", "sqlite:///./no.db", "--output", "x.db"], 4),
+    (RUNE_DB, &["restore", "--db-url", "sqlite:///./x.db", "--from", "no.db"], 4),
 ];
 
 /// What no verb understands.
