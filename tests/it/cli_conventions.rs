@@ -72,7 +72,7 @@ fn error_report(output: &Output, code: i32) -> Value {
 fn with_json_a_failure_is_one_report_on_standard_output_and_words_on_standard_error() {
     let project = Project::new();
     project.lock();
-    for (program, arguments, code) in FAILING {
+    for (program, arguments, code) in FAILING.iter().copied() {
         let plain = run(&project, program, arguments, &[]);
         ends_with(&plain, code);
         assert!(plain.stdout.is_empty(), "{arguments:?}: {plain:?}");
