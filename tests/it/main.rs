@@ -73,6 +73,7 @@ mod store_defects;
 mod store_events;
 mod store_jobs;
 mod store_properties;
+mod store_python;
 mod store_settings;
 mod store_suite;
 mod store_support;
