@@ -2,15 +2,15 @@
 
 Usage: node.py STATE      (by `up`, in new mount, process and network namespaces)
 
-When it ends, however it ends, the kernel ends every process of the cluster and takes its mounts and network back. It ends on
-SIGTERM, when a program of the node's ends, and when nobody has held a lock on STATE/attendance for STATE/linger seconds
-(0: it stays). STATE/ready says that everything runs.
+When it ends, however it ends, the kernel kills every process of the cluster and takes its mounts and network back; etcd,
+containerd and PostgreSQL are made to start again after that, so nobody asks them to end first. It ends on SIGTERM, when a
+program of the node's ends, and when nobody has held a lock on STATE/attendance for STATE/linger seconds (0: it stays).
+STATE/ready says that everything runs.
 """
 
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +30,6 @@ import world  # noqa: E402
 from settings import HOME  # noqa: E402
 
 PATIENCE_SECONDS = 120
-STOP_SECONDS = 5
 KUBECTL = [str(settings.PROGRAMS / "kubectl"), "--kubeconfig", str(HOME / "keys" / "admin.kubeconfig")]
 
 
@@ -70,20 +69,6 @@ class Node:
             if pid in self._names:
                 sys.exit(f"{self._names[pid]} ended with status {status}: see its log")
 
-    def stop(self):
-        for pid in self._names:
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                if not os.waitpid(-1, os.WNOHANG)[0]:
-                    time.sleep(0.05)
-            except ChildProcessError:
-                return
-
 
 def say(text):
     print(f"{time.monotonic() - STARTED:6.1f} s  {text}", flush=True)
@@ -114,6 +99,13 @@ def apply_manifests():
         sys.exit(f"the manifests were not taken: {applied.stderr}")
 
 
+def forget_what_ran():
+    """After a stop, the state says that the node is ready and pods run. Neither is true, and who waits must not be told so."""
+    unready = {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Stopped"}]}}
+    kubectl("patch", f"node/{settings.NODE}", "--subresource=status", "--patch", json.dumps(unready))
+    kubectl("delete", "pods", "--all", "--all-namespaces", "--force", "--grace-period=0", "--wait=false")
+
+
 def bring_up(node, state):
     world.mounts(state)
     world.network()
@@ -128,12 +120,13 @@ def bring_up(node, state):
     images.push()
     node.wait_for("API server", lambda: succeeds("get", "--raw=/readyz"))
     node.wait_for("containerd", lambda: Path("/run/containerd/containerd.sock").exists())
+    forget_what_ran()
     apply_manifests()
     node.start(daemons.NODE)
     node.wait_for("node", lambda: succeeds("wait", "--for=condition=Ready", f"node/{settings.NODE}", "--timeout=1s"))
     node.wait_for("default account", lambda: succeeds("--namespace=default", "get", "serviceaccount", "default"))
-    node.wait_for("CoreDNS", lambda: succeeds("--namespace=kube-system", "wait", "--for=condition=Available",
-                                              "deployment/coredns", "--timeout=1s"))
+    node.wait_for("CoreDNS", lambda: succeeds("--namespace=kube-system", "wait", "--for=condition=Ready", "pod",
+                                              "--selector=k8s-app=kube-dns", "--timeout=1s"))
 
 
 def linger_seconds():
@@ -158,7 +151,6 @@ def stay(node):
             linger = linger_seconds()
             if linger and time.monotonic() - alone_since > linger:
                 say("nobody is here any more")
-                node.stop()
                 return
             fcntl.flock(attendance, fcntl.LOCK_UN)
 
@@ -172,14 +164,11 @@ def main(state):
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    try:
-        bring_up(node, state)
-        ready = {"fingerprint": settings.fingerprint(), "seconds": round(time.monotonic() - STARTED, 1)}
-        (HOME / "ready.new").write_text(json.dumps(ready))
-        shutil.move(HOME / "ready.new", HOME / "ready")
-        stay(node)
-    finally:
-        node.stop()
+    bring_up(node, state)
+    ready = {"fingerprint": settings.fingerprint(), "seconds": round(time.monotonic() - STARTED, 1)}
+    (HOME / "ready.new").write_text(json.dumps(ready))
+    (HOME / "ready.new").rename(HOME / "ready")
+    stay(node)
 
 
 STARTED = time.monotonic()
