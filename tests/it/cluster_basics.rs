@@ -101,7 +101,7 @@ fn a_registry_that_wants_a_password_gets_it_from_the_pull_secret() {
     namespace.apply(&[pod("without", json!([])), pod("with", json!([{"name": "team"}]))]);
     namespace.wait("pod/with", "jsonpath={.status.phase}=Succeeded", PATIENCE);
     let refused = "jsonpath={.status.containerStatuses[0].state.waiting.message}";
-    namespace.wait("pod/without", refused, Duration::from_secs(60));
+    namespace.wait("pod/without", refused, Duration::from_mins(1));
     let waiting = &namespace.get("pod/without")["status"]["containerStatuses"][0]["state"]["waiting"];
     assert!(waiting.to_string().contains("uthoriz"), "{waiting}");
 }

@@ -26,7 +26,7 @@ fn only_the_api_reaches_the_database_and_the_database_reaches_nothing() {
     assert!(!reaches_the_database(&namespace, "impostor", &json!({"rune/db-client": "true"}), &image), "the label of another release");
 
     let address = namespace.kubectl(&["get", "service/rune-api", "--output=jsonpath={.spec.clusterIP}"]);
-    let connect = ["nc", "-w", "2", "-e", "true", &address, "8080"];
+    let connect = ["nc", "-w", "2", &address, "8080", "-e", "true"];
     let other = cluster.namespace("neighbour");
     let (code, said) = other.run_pod("neighbour", &json!({}), &image, &connect);
     assert_eq!(code, 0, "the API answers everybody: {said}");

@@ -114,7 +114,7 @@ impl<'a> Namespace<'a> {
     pub fn run_pod(&self, name: &str, labels: &Value, image: &str, command: &[&str]) -> (i64, String) {
         self.apply(&[pod(name, labels, image, command)]);
         let ended = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
-        self.wait(&format!("pod/{name}"), ended, Duration::from_secs(60));
+        self.wait(&format!("pod/{name}"), ended, Duration::from_mins(1));
         let state = &self.get(&format!("pod/{name}"))["status"]["containerStatuses"][0]["state"]["terminated"];
         let code = state["exitCode"].as_i64().expect("a code is a number");
         let said = self.logs(name, "main");
