@@ -20,7 +20,6 @@ pub use self::{
     image::{ImageLayout, Program},
     namespace::{Helm, Namespace},
 };
-use crate::sha256;
 
 /// How long the cluster stays after the last test that used it. Starting it again takes seconds.
 const LINGER_SECONDS: &str = "120";
@@ -170,10 +169,9 @@ fn note_skip(reason: &str) {
     }
 }
 
-/// One cluster per checkout, under a name that is short enough for sockets below it.
+/// The state directory of this checkout's cluster: `tools/cluster/run` without one looks there, too.
 fn state() -> PathBuf {
-    let hash = sha256(env!("CARGO_MANIFEST_DIR").as_bytes());
-    PathBuf::from("/var/tmp").join(format!("rune-cluster-tests-{}", &hash[hash.len() - 10..]))
+    PathBuf::from(run(Command::new(project().join("tools/cluster/up")).arg("--where")))
 }
 
 fn project() -> &'static Path {
