@@ -16,6 +16,7 @@ debian_packages=(
     jq:jq
     mmdebstrap:mmdebstrap
     openssl:openssl
+    pgloader:pgloader
     postgresql-client:psql
     python3-pip:pip3
     runc:runc
