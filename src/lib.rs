@@ -24,5 +24,6 @@ pub mod registry;
 pub mod schema;
 pub mod secret;
 pub mod sign;
+pub mod soundness;
 pub mod storage;
 pub mod yaml;

@@ -14,7 +14,7 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, migrate, parse_duration, status, wait},
+    commands::db::{DatabaseOptions, Environment, migrate, parse_duration, repair, status, verify, wait},
     secret::Secret,
 };
 
@@ -34,6 +34,10 @@ enum Verb {
     Migrate(Migrate),
     /// Say what the database is and what it lacks; changes nothing
     Status(Status),
+    /// Give a database of RUNE's the types and indexes it should have, in one transaction
+    Repair(Repair),
+    /// Check schema, sequences, JSON, artifacts, and on SQLite the file itself; changes nothing
+    Verify(Verify),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
     /// Print completions for a shell
@@ -105,6 +109,30 @@ struct Status {
     strict: StrictArgs,
 }
 
+/// Gives a database of RUNE's the types and indexes it should have.
+#[derive(Debug, Args)]
+struct Repair {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The PostgreSQL role that owns RUNE's tables, when it is not the one that connects
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
+/// Checks what stands in the database.
+#[derive(Debug, Args)]
+struct Verify {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
 /// Waits until the database answers, or until its schema is up to date.
 #[derive(Debug, Args)]
 struct Wait {
@@ -156,6 +184,18 @@ impl From<Status> for status::StatusOptions {
     }
 }
 
+impl From<Repair> for repair::RepairOptions {
+    fn from(verb: Repair) -> Self {
+        Self { migrations: verb.schema.migrations, owner: verb.owner, is_dry_run: verb.dry_run, database: verb.database.options() }
+    }
+}
+
+impl From<Verify> for verify::VerifyOptions {
+    fn from(verb: Verify) -> Self {
+        Self { migrations: verb.schema.migrations, database: verb.database.options() }
+    }
+}
+
 impl From<Wait> for wait::WaitOptions {
     fn from(verb: Wait) -> Self {
         Self { migrations: verb.migrations.migrations, timeout: verb.timeout, needs_schema: verb.schema, database: verb.database.options() }
@@ -171,6 +211,8 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
+        Verb::Repair(verb) => printer.finish(repair::run(&verb.into())),
+        Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),

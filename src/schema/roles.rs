@@ -190,7 +190,7 @@ impl Standing {
 }
 
 /// A name in SQL.
-pub(super) fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

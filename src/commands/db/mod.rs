@@ -6,7 +6,9 @@ mod patience;
 mod target;
 
 pub mod migrate;
+pub mod repair;
 pub mod status;
+pub mod verify;
 pub mod wait;
 
 use camino::Utf8Path;
