@@ -3,7 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -14,7 +18,7 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, migrate, parse_duration, repair, status, verify, wait},
+    commands::db::{DatabaseOptions, Environment, doctor, migrate, parse_duration, repair, status, verify, wait},
     secret::Secret,
 };
 
@@ -38,6 +42,8 @@ enum Verb {
     Repair(Repair),
     /// Check schema, sequences, JSON, artifacts, and on SQLite the file itself; changes nothing
     Verify(Verify),
+    /// Examine the way to the database and what can be done there, line by line; changes nothing
+    Doctor(Doctor),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
     /// Print completions for a shell
@@ -133,6 +139,15 @@ struct Verify {
     schema: SchemaArgs,
 }
 
+/// Examines the way to the database and what can be done there.
+#[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
 /// Waits until the database answers, or until its schema is up to date.
 #[derive(Debug, Args)]
 struct Wait {
@@ -196,6 +211,12 @@ impl From<Verify> for verify::VerifyOptions {
     }
 }
 
+impl From<Doctor> for doctor::DoctorOptions {
+    fn from(verb: Doctor) -> Self {
+        Self { migrations: verb.schema.migrations, database: verb.database.options(), clock: SystemTime::now }
+    }
+}
+
 impl From<Wait> for wait::WaitOptions {
     fn from(verb: Wait) -> Self {
         Self { migrations: verb.migrations.migrations, timeout: verb.timeout, needs_schema: verb.schema, database: verb.database.options() }
@@ -213,6 +234,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
         Verb::Repair(verb) => printer.finish(repair::run(&verb.into())),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
+        Verb::Doctor(verb) => printer.finish(doctor::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),

@@ -11,7 +11,7 @@ const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
 const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
 
 /// Every verb with something that cannot succeed.
-const FAILING: [(&str, &[&str], i32); 15] = [
+const FAILING: [(&str, &[&str], i32); 16] = [
     (RUNE_BUNDLE, &["keygen", "--out", "no/such/directory/key"], 4),
     (RUNE_BUNDLE, &["lock", "no.yaml"], 4),
     (RUNE_BUNDLE, &["lock", "--update", "nothing"], 4),
@@ -26,6 +26,7 @@ const FAILING: [(&str, &[&str], i32); 15] = [
     (RUNE_DB, &["status", "--migrations", "no"], 4),
     (RUNE_DB, &["repair", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["verify", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["doctor", "--db-url", "sqlite:///./no.db", "--migrations", "no"], 4),
     (RUNE_DB, &["wait", "--timeout", "0s", "--db-url", "sqlite:///./no.db"], 4),
 ];
 
@@ -119,7 +120,14 @@ fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
         assert!(!output.stdout.is_empty(), "{arguments:?}: the report is what was asked for");
     }
-    for arguments in [["migrate", "--quiet"], ["status", "--quiet"], ["wait", "--quiet"], ["repair", "--quiet"], ["verify", "--quiet"]] {
+    for arguments in [
+        ["migrate", "--quiet"],
+        ["status", "--quiet"],
+        ["wait", "--quiet"],
+        ["repair", "--quiet"],
+        ["verify", "--quiet"],
+        ["doctor", "--quiet"],
+    ] {
         let output = run(&project, RUNE_DB, &arguments, &["--db-url", "sqlite:///./jobs.db"]);
         ends_with(&output, 0);
         assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{output:?}");

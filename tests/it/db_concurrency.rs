@@ -9,7 +9,7 @@ use crate::db_support::{ALL_VERSIONS, Ended, rune_db, sqlite_query, sqlite_url, 
 const STARTERS: usize = 8;
 
 /// Starts several `rune-db migrate` at once and waits for all of them; gives how often each version was applied.
-fn migrate_at_once(url: &str) -> Vec<u64> {
+pub(crate) fn migrate_at_once(url: &str) -> Vec<u64> {
     let children: Vec<_> = (0..STARTERS).map(|_| rune_db(&["migrate", "--json"]).on(url).command().spawn().unwrap()).collect();
     let mut counts = vec![0; 6];
     for child in children {

@@ -23,6 +23,7 @@ mod cli_conventions;
 mod cli_help;
 mod db_certificates;
 mod db_concurrency;
+mod db_doctor;
 mod db_kept;
 mod db_legacy;
 mod db_postgres;

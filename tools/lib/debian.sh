@@ -14,6 +14,7 @@ debian_packages=(
     jq:jq
     mmdebstrap:mmdebstrap
     openssl:openssl
+    pgbouncer:pgbouncer
     postgresql-client:psql
     python3-pip:pip3
     runc:runc
@@ -22,7 +23,7 @@ debian_packages=(
     umoci:umoci
     util-linux:setpriv
 )
-debian_services=(containerd docker-registry)
+debian_services=(containerd docker-registry pgbouncer)
 
 missing_packages() {
     local pair

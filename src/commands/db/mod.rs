@@ -5,6 +5,7 @@ mod overview;
 mod patience;
 mod target;
 
+pub mod doctor;
 pub mod migrate;
 pub mod repair;
 pub mod status;

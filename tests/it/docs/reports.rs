@@ -191,6 +191,7 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
     reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
     reader.read(&database(&sandbox, &["status"]), "db-status", 0);
     reader.read(&database(&sandbox, &["wait"]), "db-wait", 0);
+    reader.read(&database(&sandbox, &["doctor"]), "db-doctor", 0);
     let connection = rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap();
     connection.execute_batch("DROP INDEX idx_audit_artifact_job_id; INSERT INTO settings VALUES ('k', '{', 0)").unwrap();
     reader.read(&database(&sandbox, &["repair", "--dry-run"]), "db-repair", 0);
@@ -215,6 +216,7 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
         "## `db-repair`",
         "## `db-verify`",
         "### `finding`",
+        "## `db-doctor`",
         "## `db-wait`",
         "### `database`",
         "### `drift`",

@@ -13,6 +13,7 @@
 )]
 
 mod digest;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod registry;
