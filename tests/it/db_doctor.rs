@@ -110,7 +110,7 @@ fn through_a_pooler_that_shares_sessions_migrate_and_status_work_and_doctor_says
 }
 
 #[test]
-fn eight_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
+fn sixteen_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
     let server = Server::start(17);
     let database = server.database();
     let bouncer = PgBouncer::start(&database, "transaction");

@@ -21,6 +21,7 @@ mod chart_render;
 mod chart_support;
 mod cli_conventions;
 mod cli_help;
+mod db_bad_input;
 mod db_certificates;
 mod db_concurrency;
 mod db_doctor;

@@ -75,10 +75,16 @@ impl Setup {
 
     /// Makes it a standby of nobody, which only reads.
     #[must_use]
-    pub fn standby(mut self) -> Self {
-        self.state = "standby";
+    pub fn standby(self) -> Self {
         // A standby needs what its primary had, here `initdb`.
         self.setting("max_connections=100").file("standby.signal", "")
+    }
+
+    /// Waits for another state than `ready`, by the word in the last line of `postmaster.pid`.
+    #[must_use]
+    pub fn until(mut self, state: &'static str) -> Self {
+        self.state = state;
+        self
     }
 
     /// Starts it and waits until it answers.
