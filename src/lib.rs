@@ -26,4 +26,5 @@ pub mod secret;
 pub mod sign;
 pub mod soundness;
 pub mod storage;
+pub mod transfer;
 pub mod yaml;

@@ -3,6 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
+mod records;
+mod transfer;
+
 use std::{
     convert::Infallible,
     process::ExitCode,
@@ -18,7 +21,10 @@ use super::{
     documents,
 };
 use crate::{
-    commands::db::{DatabaseOptions, Environment, doctor, migrate, parse_duration, repair, status, verify, wait},
+    commands::db::{
+        DatabaseOptions, Environment, backup, compare, doctor, export_sqlite, migrate, migrate_to_postgres, parse_duration, repair,
+        restore, status, verify, wait,
+    },
     secret::Secret,
 };
 
@@ -46,6 +52,26 @@ enum Verb {
     Doctor(Doctor),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
+    /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one transaction
+    MigrateToPostgres(transfer::MigrateToPostgres),
+    /// Say whether two databases have the same rows, and which rows differ
+    Compare(transfer::Compare),
+    /// Write every row of a PostgreSQL database into one new SQLite file
+    ExportSqlite(transfer::ExportSqlite),
+    /// Write the whole database into one new SQLite file, while RUNE may go on
+    Backup(transfer::Backup),
+    /// Fill an empty database from a backup
+    Restore(transfer::Restore),
+    /// Look at jobs, and give up on those that nobody works on any more
+    Jobs(records::Jobs),
+    /// Look at what happened while jobs ran
+    Events(records::Events),
+    /// Look at the evidence that jobs leave, take it out, check it
+    Audit(records::Audit),
+    /// Look at settings and change them
+    Settings(records::Settings),
+    /// Take away old events, and jobs that ended long ago with their keys and chain states
+    Prune(records::Prune),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -168,15 +194,16 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
+/// What a person typed, with what the process found around it.
+fn database_options(url: Option<Secret>, password_file: Option<Utf8PathBuf>) -> DatabaseOptions {
+    let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
+    let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+    DatabaseOptions { url, password_file, environment: Environment { variable: Box::new(variable), working_directory } }
+}
+
 impl DatabaseArgs {
     fn options(self) -> DatabaseOptions {
-        let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
-        let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-        DatabaseOptions {
-            url: self.db_url,
-            password_file: self.password_file,
-            environment: Environment { variable: Box::new(variable), working_directory },
-        }
+        database_options(self.db_url, self.password_file)
     }
 }
 
@@ -236,6 +263,16 @@ pub(super) fn main() -> ExitCode {
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
         Verb::Doctor(verb) => printer.finish(doctor::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
+        Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
+        Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),
+        Verb::ExportSqlite(verb) => printer.finish(export_sqlite::run(&verb.into(), &printer.progress())),
+        Verb::Backup(verb) => printer.finish(backup::run(&verb.into(), &printer.progress())),
+        Verb::Restore(verb) => printer.finish(restore::run(&verb.into(), &printer.progress())),
+        Verb::Jobs(verb) => verb.run(printer),
+        Verb::Events(verb) => verb.run(printer),
+        Verb::Audit(verb) => verb.run(printer),
+        Verb::Settings(verb) => verb.run(printer),
+        Verb::Prune(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
         Verb::Man(verb) => verb.run(RuneDb::command(), printer),
     }

@@ -5,15 +5,19 @@
 //! through one `cap-std` handle.
 
 mod line_log;
+mod new_file;
 mod partial;
 mod path_error;
 mod staging;
+mod temporary;
 mod whole;
 
 pub use line_log::LineLog;
+pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use staging::StagingDirectory;
+pub use temporary::TemporaryFile;
 pub use whole::{
     FileSystem, available_space, check_writable, create_dir_all, exists, file_size, file_size_limit, file_system, for_each_chunk, is_dir,
     is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent, write_atomic, write_new,

@@ -130,7 +130,7 @@ impl Assessment<'_> {
 
 impl SchemaError {
     /// Whether the same thing may work in a moment.
-    pub(super) fn is_race(&self) -> bool {
+    pub(crate) fn is_race(&self) -> bool {
         match self {
             Self::Server(error) => error.is_race(),
             Self::Failed { source, .. } => source.is_race(),

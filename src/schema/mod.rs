@@ -34,7 +34,7 @@ pub use splitter::{SplitError, Statement, split};
 /// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
     pub use super::{
-        postgres::{check_roles, inspect, look_within, migrate},
+        postgres::{check_roles, inspect, look_within, migrate, migrate_within},
         repair_postgres::repair,
     };
 }
@@ -43,7 +43,7 @@ pub mod on_postgres {
 pub mod on_sqlite {
     pub use super::{
         repair_sqlite::repair,
-        sqlite::{inspect, migrate},
+        sqlite::{inspect, migrate, read},
     };
 }
 

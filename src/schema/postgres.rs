@@ -49,6 +49,22 @@ pub async fn look_within(client: &Client, owner: Option<&str>) -> Result<(String
     Ok((standing.schema, found))
 }
 
+/// Brings a database up to date within one transaction of the caller, all or nothing; keeps everybody else who
+/// migrates out until that transaction ends.
+///
+/// # Errors
+/// As [`migrate`]; the transaction is then of no more use.
+pub async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+    loop {
+        let step = step(client, migrations, settings).await?;
+        done.applied.extend(step.applied);
+        if step.is_last {
+            return Ok(done);
+        }
+    }
+}
+
 /// Says whether RUNE could use what would be made now, without making it.
 ///
 /// # Errors

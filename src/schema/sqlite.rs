@@ -139,7 +139,11 @@ fn note(connection: &Connection, migration: &Migration, origin: Origin) -> rusql
     Ok(())
 }
 
-pub(super) fn read(connection: &Connection) -> rusqlite::Result<Found> {
+/// The same as [`inspect`], within a transaction of the caller.
+///
+/// # Errors
+/// When SQLite cannot read it.
+pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     let mut objects = connection.prepare("SELECT type, name, tbl_name FROM sqlite_schema")?;
     let mut rows = objects.query([])?;

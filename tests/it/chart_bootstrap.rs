@@ -1,195 +1,8 @@
-//! The bootstrap script of the postgres chart against a real PostgreSQL 17, as process 1 of a process namespace, like in a container.
+//! The bootstrap script of the postgres chart against a real PostgreSQL 17: what it makes, what it survives, what it refuses.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, process::Stdio, time::Instant};
 
-use tempfile::TempDir;
-
-use crate::chart_support::{Helm, in_tools_env, text, tool};
-
-const PASSWORD: &str = "p@ss w:rd/%+#'\"$x`y`\\0";
-/// Who runs PostgreSQL when the tests run as root, which it refuses to be.
-const NOBODY: u32 = 65534;
-
-/// A volume and the chart's files for it.
-struct Pod {
-    directory: TempDir,
-    binaries: PathBuf,
-}
-
-impl Pod {
-    fn new() -> Self {
-        let pod = Self { directory: tempfile::tempdir().unwrap(), binaries: PathBuf::from(in_tools_env("echo $RUNE_TOOLS/pg/17/bin")) };
-        assert!(pod.binaries.join("initdb").exists(), "PostgreSQL 17 is missing: run tools/setup");
-        let objects = Helm::new("helm3").template("charts/rune/charts/postgres", "1.33.0", "auth: { existingSecret: x }").unwrap();
-        let files = &objects.get("ConfigMap", "rune-postgres")["data"];
-        for name in ["bootstrap.sh", "postgresql.conf", "pg_hba.conf"] {
-            // What the chart writes, with the place where the pod would mount it.
-            let content = text(&files[name]).replace("/etc/postgresql/", &format!("{}/", pod.path("").display()));
-            fs::write(pod.path(name), content.replace("/var/run/postgresql", pod.path("run").to_str().unwrap())).unwrap();
-        }
-        for name in ["volume", "run"] {
-            fs::create_dir(pod.path(name)).unwrap();
-        }
-        pod.set_password(PASSWORD);
-        pod.give_away();
-        pod
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn pgdata(&self) -> PathBuf {
-        self.path("volume/17/docker")
-    }
-
-    fn set_password(&self, password: &str) {
-        fs::write(self.path("password"), password).unwrap();
-        fs::set_permissions(self.path("password"), fs::Permissions::from_mode(0o444)).unwrap();
-    }
-
-    /// Lets the other user own what the pod's user owns.
-    fn give_away(&self) {
-        if is_root() {
-            let status = Command::new("chown").args(["-R", &NOBODY.to_string()]).arg(self.directory.path()).status();
-            assert!(status.unwrap().success());
-        }
-    }
-
-    /// A program in a process namespace of its own, which ends with its first process.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork"]);
-        if is_root() {
-            let id = NOBODY.to_string();
-            command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
-        } else {
-            command.args(["--user", "--map-current-user"]);
-        }
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.binaries.display());
-        command.arg(program).env_clear().env("PATH", path).env("PGDATA", self.pgdata()).current_dir("/").stdin(Stdio::null());
-        command
-    }
-
-    fn bootstrap(&self) -> Command {
-        let mut command = self.command("sh");
-        command
-            .arg(self.path("bootstrap.sh"))
-            .args(["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums"])
-            .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"])
-            .env("VOLUME", self.path("volume"))
-            .env("MAJOR", "17")
-            .env("SOCKET_DIR", self.path("run"))
-            .env("CONFIG_FILE", self.path("postgresql.conf"))
-            .env("PASSWORD_FILE", self.path("password"))
-            .env("DB_USER", "rune")
-            .env("DB_NAME", "rune");
-        command
-    }
-
-    /// Runs the bootstrap to its end; it must succeed, and its log must not hold the password.
-    fn boot(&self) {
-        let output = self.bootstrap().output().unwrap();
-        let said = said(&output);
-        assert!(output.status.success(), "{said}");
-        assert!(!said.contains("p@ss"), "{said}");
-    }
-
-    /// Runs the bootstrap, which must refuse for a reason that needs a person.
-    fn refuses(&self, expected: &str) {
-        self.give_away();
-        let output = self.bootstrap().output().unwrap();
-        assert_eq!(output.status.code(), Some(64), "{}", said(&output));
-        assert!(said(&output).contains(expected), "{}", said(&output));
-    }
-
-    /// Starts the server as the chart does, on a free port of the loopback address.
-    fn serve(&self) -> Server<'_> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = self.command("postgres");
-        command.args(["-c", &format!("config_file={}", self.path("postgresql.conf").display())]);
-        command.args(["-c", &format!("port={port}"), "-c", "listen_addresses=127.0.0.1"]).stderr(Stdio::piped());
-        let server = Server { pod: self, port, process: Some(command.spawn().unwrap()) };
-        wait_until(|| server.socket("select 1").status.success());
-        server
-    }
-}
-
-/// A running server; ended by killing the first process of its namespace.
-struct Server<'a> {
-    pod: &'a Pod,
-    port: u16,
-    process: Option<Child>,
-}
-
-impl Server<'_> {
-    /// Asks as superuser over the socket.
-    fn socket(&self, sql: &str) -> Output {
-        let host = self.pod.path("run");
-        let mut command = Command::new(tool("psql"));
-        command.args(["-XAtq", "-U", "postgres", "-d", "rune", "-c", sql, "-p", &self.port.to_string(), "-h"]).arg(host);
-        command.env_clear().output().unwrap()
-    }
-
-    /// Asks over TCP.
-    fn psql(&self, user: &str, password: Option<&str>, database: &str, sql: &str) -> Output {
-        let mut command = Command::new(tool("psql"));
-        command.args(["-XAtqw", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", user, "-d", database, "-c", sql]).env_clear();
-        if let Some(password) = password {
-            command.env("PGPASSWORD", password);
-        }
-        command.output().unwrap()
-    }
-
-    fn answers(&self, password: &str, sql: &str) -> String {
-        let output = self.psql("rune", Some(password), "rune", sql);
-        assert!(output.status.success(), "{}", said(&output));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Server<'_> {
-    fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            kill_all(process);
-        }
-    }
-}
-
-/// Kills the first process of a namespace, the child of `unshare`, and with it all; waits until none is left, because each of them
-/// holds the pipe of its errors.
-fn kill_all(mut process: Child) {
-    let parent = process.id();
-    let children = || fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    wait_until(|| !children().trim().is_empty() || process.try_wait().unwrap().is_some());
-    for child in children().split_whitespace() {
-        let child = rustix::process::Pid::from_raw(child.parse().unwrap()).unwrap();
-        rustix::process::kill_process(child, rustix::process::Signal::KILL).ok();
-    }
-    process.wait_with_output().unwrap();
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_mins(1), "waited in vain");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::chart_pod::{PASSWORD, Pod, kill_all, said, wait_until};
 
 #[test]
 fn the_first_start_makes_a_database_that_only_its_own_role_reaches() {
@@ -218,7 +31,8 @@ fn a_changed_password_is_in_force_after_the_next_start_and_the_data_stay() {
     pod.serve().answers(PASSWORD, "create table kept (x int)");
     // The server above was killed, so this start also recovers from a crash, with the pid of process 1 in postmaster.pid.
     pod.set_password("another-password-1");
-    pod.boot();
+    assert!(pod.boot().contains("the password of the role rune is not the one of the Secret; from now on it is"));
+    assert!(!pod.boot().contains("is not the one"), "said only when it changed");
     let server = pod.serve();
     assert_eq!(server.answers("another-password-1", "select count(*) from kept"), "0");
     assert!(!server.psql("rune", Some(PASSWORD), "rune", "select 1").status.success());
@@ -230,8 +44,8 @@ fn a_first_start_that_is_killed_anywhere_is_made_good_by_the_next() {
         ("initdb has begun", "volume/.init"),
         ("PG_VERSION is written", "volume/.init/PG_VERSION"),
         ("initdb is nearly done", "volume/.init/base/5"),
+        ("the private server runs", "volume/.init/postmaster.pid"),
         ("the cluster is renamed", "volume/17/docker"),
-        ("the private server runs", "volume/17/docker/postmaster.pid"),
     ];
     for (moment, path) in reached {
         let pod = Pod::new();
@@ -280,12 +94,114 @@ fn what_must_not_be_guessed_is_refused() {
 
     pod.set_password("");
     pod.refuses("no password");
+    pod.refuses_with(&[("PASSWORD_FILE", "/nonexistent")], "the key that auth.secretKeys.password names is missing or empty");
+    pod.set_password("two lines in\none password");
+    pod.refuses("more than one line");
 }
 
 #[test]
-fn an_image_of_another_major_version_is_refused() {
+fn another_name_for_the_role_or_the_database_is_refused_before_an_empty_one_appears() {
     let pod = Pod::new();
-    let output = pod.bootstrap().env("MAJOR", "18").output().unwrap();
-    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
-    assert!(said(&output).contains("the image is PostgreSQL 17, the values say majorVersion 18"), "{}", said(&output));
+    pod.boot();
+    pod.refuses_with(&[("DB_USER", "other")], "the database rune belongs to the role rune, the values say other");
+    pod.refuses_with(&[("DB_NAME", "other")], "there is no database other but there is rune");
+    pod.boot();
+    let server = pod.serve();
+    assert_eq!(said(&server.socket("select count(*) from pg_database where datname = 'other'")).trim(), "0");
+    assert_eq!(said(&server.socket("select count(*) from pg_roles where rolname = 'other'")).trim(), "0");
+}
+
+#[test]
+fn a_password_of_every_printable_character_lets_the_role_in() {
+    let pod = Pod::new();
+    let printable: String = (' '..='~').chain("äß語🦀".chars()).collect();
+    // What editors leave behind at the end of a file is no part of it.
+    pod.set_password(&format!("{printable}\n"));
+    let output = pod.bootstrap().output().unwrap();
+    assert!(output.status.success() && !said(&output).contains("!\"#"), "{}", said(&output));
+    assert_eq!(pod.serve().answers(&printable, "select current_user"), "rune");
+}
+
+#[test]
+fn a_short_password_is_worth_a_warning() {
+    let pod = Pod::new();
+    pod.set_password("fifteen-letters");
+    let output = pod.bootstrap().output().unwrap();
+    assert!(output.status.success() && said(&output).contains("fewer than 16 characters"), "{}", said(&output));
+}
+
+#[test]
+fn the_sites_scripts_run_once_and_a_first_start_whose_script_fails_begins_anew() {
+    let pod = Pod::new();
+    fs::write(pod.path("scripts/1-table.sql"), "CREATE TABLE made (x int); ALTER TABLE made OWNER TO rune;").unwrap();
+    fs::write(pod.path("scripts/2-row.sh"), "psql -Xqc 'INSERT INTO made VALUES (1)'; test ! -e \"$PGHOST/../fail\"").unwrap();
+    fs::write(pod.path("fail"), "").unwrap();
+    pod.give_away();
+    let output = pod.bootstrap().output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("2-row.sh failed"), "{}", said(&output));
+    assert!(!pod.pgdata().exists(), "half of a first start has no name");
+    fs::remove_file(pod.path("fail")).unwrap();
+    pod.boot();
+    assert!(!pod.boot().contains("running"), "scripts are for the first start");
+    assert_eq!(pod.serve().answers(PASSWORD, "select count(*) from made"), "1");
+}
+
+#[test]
+fn the_role_owns_the_database_and_the_schema_and_what_was_taken_is_given_back() {
+    let pod = Pod::new();
+    pod.boot();
+    let owns = "select pg_get_userbyid(datdba) = current_user and pg_has_role((select nspowner from pg_namespace where nspname = 'public'), 'usage') \
+                from pg_database where datname = current_database()";
+    {
+        let server = pod.serve();
+        assert_eq!(server.answers(PASSWORD, owns), "t");
+        assert!(server.socket("alter database rune owner to postgres").status.success());
+        assert!(server.socket("alter schema public owner to postgres").status.success());
+        assert!(server.socket("alter role rune superuser").status.success());
+    }
+    pod.boot();
+    let server = pod.serve();
+    assert_eq!(server.answers(PASSWORD, owns), "t");
+    assert_eq!(server.answers(PASSWORD, "select rolsuper from pg_roles where rolname = current_user"), "f");
+}
+
+/// Kills first starts at five of twenty moments, spread over the time that one takes here.
+fn survives_kills(quarter: u32) {
+    let whole = Instant::now();
+    Pod::new().boot();
+    let whole = whole.elapsed();
+    let mut seed = u64::from(std::process::id());
+    for part in (0..5).map(|part| part * 4 + quarter) {
+        // A different place in each twentieth at each run, so that every phase is met.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = whole.mul_f64((f64::from(part) + f64::from(u32::try_from(seed >> 40).unwrap()) / f64::from(1 << 24)) / 20.0);
+        let pod = Pod::new();
+        let mut process = pod.bootstrap().stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        wait_until(|| started.elapsed() >= moment || process.try_wait().unwrap().is_some());
+        kill_all(process);
+        pod.boot();
+        assert_eq!(pod.serve().answers(PASSWORD, "select current_user"), "rune", "killed after {moment:?} of {whole:?}, seed {seed}");
+    }
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_random_ends_in_a_working_database_1() {
+    survives_kills(0);
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_random_ends_in_a_working_database_2() {
+    survives_kills(1);
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_random_ends_in_a_working_database_3() {
+    survives_kills(2);
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_random_ends_in_a_working_database_4() {
+    survives_kills(3);
 }

@@ -5,6 +5,13 @@ use rune_bundle::chart::{compare, render_below};
 
 use crate::chart_support::{development, digest_of, packed, pinned, project, renderer, write_all};
 
+const PROFILES: [&str; 4] = [
+    "templates/values/airgap.yaml.j2",
+    "templates/values/lab.yaml.j2",
+    "templates/values/cnpg.yaml.j2",
+    "templates/values/external.yaml.j2",
+];
+
 #[test]
 fn the_committed_charts_are_what_the_templates_make() {
     let rendered = render_below(&renderer(), Utf8Path::new("charts"), &development()).unwrap();
@@ -36,11 +43,11 @@ fn with_a_lock_every_image_of_the_charts_is_pinned() {
 fn values_of_profiles_follow_what_the_image_can_do() {
     let renderer = renderer();
     let mut context = pinned();
-    for profile in ["templates/values/airgap.yaml.j2", "templates/values/cnpg.yaml.j2"] {
+    for profile in PROFILES {
         assert!(renderer.render(profile, &context).unwrap().contains("\n    backend: sqlite\n"), "{profile}");
     }
     context.images.get_mut("rune").unwrap().tag = "v0.1.0".to_owned();
-    for profile in ["templates/values/airgap.yaml.j2", "templates/values/cnpg.yaml.j2"] {
+    for profile in PROFILES {
         assert!(!renderer.render(profile, &context).unwrap().contains("backend"), "{profile}");
     }
 }

@@ -79,7 +79,7 @@ fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
 pub(crate) fn packed() -> Context {
     Context {
         charts: vec![ChartContext { name: "rune".to_owned(), version: "0.2.0".to_owned(), file: "charts/rune-0.2.0.tgz".to_owned() }],
-        profiles: ["airgap", "cnpg"]
+        profiles: ["airgap", "lab", "cnpg", "external"]
             .map(|name| ProfileContext { name: name.to_owned(), files: vec![format!("values/{name}.yaml")] })
             .to_vec(),
         binaries: vec![BinaryContext {
@@ -183,9 +183,19 @@ impl Objects {
         found.unwrap_or_else(|| panic!("no {kind} {name} in {:?}", self.names()))
     }
 
-    /// The pod specifications of all workloads.
+    /// The pods of all workloads, as templates or as they are: whatever has `metadata` and `spec` with containers.
+    pub(crate) fn pod_templates(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().filter_map(|object| match text(&object["kind"]) {
+            "Pod" => Some(object),
+            "CronJob" => Some(&object["spec"]["jobTemplate"]["spec"]["template"]),
+            "Deployment" | "StatefulSet" | "Job" => Some(&object["spec"]["template"]),
+            _ => None,
+        })
+    }
+
+    /// The pod specifications of all workloads, jobs and tests.
     pub(crate) fn pods(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().map(|object| &object["spec"]["template"]["spec"]).filter(|pod| !pod.is_null())
+        self.pod_templates().map(|template| &template["spec"])
     }
 
     /// All containers of all workloads, init containers included.

@@ -11,7 +11,7 @@ const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
 const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
 
 /// Every verb with something that cannot succeed.
-const FAILING: [(&str, &[&str], i32); 16] = [
+const FAILING: [(&str, &[&str], i32); 21] = [
     (RUNE_BUNDLE, &["keygen", "--out", "no/such/directory/key"], 4),
     (RUNE_BUNDLE, &["lock", "no.yaml"], 4),
     (RUNE_BUNDLE, &["lock", "--update", "nothing"], 4),
@@ -28,6 +28,11 @@ const FAILING: [(&str, &[&str], i32); 16] = [
     (RUNE_DB, &["verify", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["doctor", "--db-url", "sqlite:///./no.db", "--migrations", "no"], 4),
     (RUNE_DB, &["wait", "--timeout", "0s", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["jobs", "list", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["events", "summary", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["audit", "verify", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["settings", "get", "k", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["prune", "--older-than", "1d", "--db-url", "sqlite:///./no.db"], 4),
 ];
 
 /// What no verb understands.

@@ -34,8 +34,12 @@ fn verbs(command: &clap::Command) -> Vec<String> {
 /// The help of a tool and of each of its verbs.
 fn whole_help(program: &str, command: &clap::Command) -> String {
     let mut text = printed(program, &["--help"]);
-    for verb in verbs(command) {
-        text.push_str(&format!("\n==== {verb} ====\n{}", printed(program, &[&verb, "--help"])));
+    for verb in command.get_subcommands() {
+        let name = verb.get_name();
+        text.push_str(&format!("\n==== {name} ====\n{}", printed(program, &[name, "--help"])));
+        for inner in verbs(verb) {
+            text.push_str(&format!("\n==== {name} {inner} ====\n{}", printed(program, &[name, &inner, "--help"])));
+        }
     }
     // No line of it ends in spaces that an editor would take away.
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()

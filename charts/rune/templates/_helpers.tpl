@@ -69,6 +69,30 @@ imagePullSecrets:
 {{- else if $database.existingSecret -}}{{- $answer = "external" -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.postgres.enabled (.Values.postgres.restore | default dict).file (gt (.Values.replicaCount | int) 0) (eq $answer "bundled") -}}
+{{- fail "rune: postgres.restore.file replaces what is in the database under the API; set replicaCount: 0 until the restore is done, and remove restore.file then" -}}
+{{- end -}}
+{{- $tls := $database.tls -}}
+{{- if and (hasPrefix "verify-" $tls.mode) (not $tls.caSecret) -}}
+{{- fail (printf "rune: rune.database.tls.mode is %s and rune.database.tls.caSecret is empty; name the Secret that holds the authority's certificate" $tls.mode) -}}
+{{- end -}}
+{{- if and $tls.caSecret (not (hasPrefix "verify-" $tls.mode)) -}}
+{{- fail "rune: rune.database.tls.caSecret is set, but rune.database.tls.mode does not verify; set it to verify-full" -}}
+{{- end -}}
+{{- if and $tls.mode (ne $answer "external") -}}
+{{- fail "rune: rune.database.tls is about a database of rune.database.existingSecret; the bundled one has postgres.tls" -}}
+{{- end -}}
+{{- if $database.transfer.enabled -}}
+{{- if eq $answer "sqlite" -}}
+{{- fail "rune: rune.database.transfer moves the data to PostgreSQL, but none is in use; enable postgres or set rune.database.existingSecret, and leave rune.database.backend at auto" -}}
+{{- end -}}
+{{- if gt (.Values.replicaCount | int) 0 -}}
+{{- fail "rune: rune.database.transfer needs the API stopped, or its last rows stay behind; set replicaCount: 0 until the data are moved" -}}
+{{- end -}}
+{{- if not .Values.persistence.enabled -}}
+{{- fail "rune: rune.database.transfer reads the SQLite volume, but persistence.enabled is false" -}}
+{{- end -}}
+{{- end -}}
 {{- if eq $answer "sqlite" -}}
 {{- if gt (.Values.replicaCount | int) 1 -}}
 {{- fail "rune: replicaCount is above 1, but SQLite serves one pod; enable postgres or set rune.database.existingSecret" -}}
@@ -80,6 +104,13 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 {{- $answer -}}
+{{- end -}}
+
+{{/* How rune-db is called where the database is to be brought up to date. */}}
+{{- define "rune.migrateArgs" -}}
+{{- $args := list "migrate" "--wait" .Values.rune.database.migrate.wait -}}
+{{- if ne (include "rune.database" .) "sqlite" -}}{{- $args = concat $args (list "--db-url" "env:RUNE_DB_URL") -}}{{- end -}}
+{{- toYaml $args -}}
 {{- end -}}
 
 {{/* Where SQLite lies, and the one spelling of its URL that every RUNE version reads alike. */}}
@@ -108,12 +139,159 @@ imagePullSecrets:
 {{- $variables = append $variables (dict "name" . "valueFrom" (dict "secretKeyRef" (dict "name" $secret "key" $key))) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq $kind "external") .Values.rune.database.tls.mode -}}
+{{- $variables = append $variables (dict "name" "PGSSLMODE" "value" .Values.rune.database.tls.mode) -}}
+{{- if .Values.rune.database.tls.caSecret -}}
+{{- $variables = append $variables (dict "name" "PGSSLROOTCERT" "value" "/etc/rune-db-ca/ca.crt") -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $variables -}}
+{{- end -}}
+
+{{/* The same for rune-db. A key that is missing is optional here, because rune-db then says so in its log, which kubelet's event does not;
+     it is told where to look, so that it never falls back to a file. */}}
+{{- define "rune.toolEnv" -}}
+{{- $variables := list -}}
+{{- range include "rune.databaseEnv" . | fromYamlArray -}}
+{{- if .valueFrom -}}{{- $_ := set .valueFrom.secretKeyRef "optional" true -}}{{- end -}}
+{{- $variables = append $variables . -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
+{{/* Whether the API and rune-db check the server's certificate with an authority of the site. */}}
+{{- define "rune.caVolume" -}}
+{{- $kind := include "rune.database" . -}}
+{{- if and (eq $kind "external") .Values.rune.database.tls.caSecret -}}
+name: db-ca
+secret:
+  secretName: {{ .Values.rune.database.tls.caSecret }}
+  defaultMode: 292 # 0444
+  items:
+    - key: {{ .Values.rune.database.tls.caKey }}
+      path: ca.crt
+{{- else if and (eq $kind "bundled") (include "rune-postgres.needsCa" .Subcharts.postgres) -}}
+{{- include "rune-postgres.caVolume" .Subcharts.postgres -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rune.caMount" -}}
+{{- if include "rune.caVolume" . -}}
+name: db-ca
+mountPath: /etc/rune-db-ca
+readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{/* The way to the database, as egress rules. */}}
+{{- define "rune.databaseEgress" -}}
+{{- $database := include "rune.database" . -}}
+{{- if eq $database "external" -}}
+- ports:
+    - port: {{ .Values.rune.database.networkPolicyPort | int }}
+      protocol: TCP
+{{- else if eq $database "bundled" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "rune-postgres.selectorLabels" .Subcharts.postgres | nindent 10 }}
+  ports:
+    - port: 5432
+      protocol: TCP
+{{- end -}}
+{{- end -}}
+
+{{/* Where every pod of this chart goes. */}}
+{{- define "rune.scheduling" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Pods of rune-db: schema, transfer, test. */}}
+{{- define "rune.toolLabels" -}}
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: database-job
+{{- end -}}
+
+{{/* A container of rune-db, of (dict "root" . "name" … "args" (list …) "mountsData" bool). */}}
+{{- define "rune.toolContainer" -}}
+name: {{ .name }}
+image: {{ include "rune.image" (dict "root" .root "image" .root.Values.rune.database.migrate.image "path" "rune.database.migrate.image") | quote }}
+imagePullPolicy: {{ .root.Values.rune.database.migrate.image.pullPolicy }}
+args:
+  {{- toYaml .args | nindent 2 }}
+env:
+  {{- include "rune.toolEnv" .root | nindent 2 }}
+securityContext:
+  {{- include "rune.containerSecurityContext" .root | nindent 2 }}
+resources:
+  {{- toYaml .root.Values.rune.database.migrate.resources | nindent 2 }}
+{{- $ca := include "rune.caMount" .root }}
+{{- if or .mountsData $ca }}
+volumeMounts:
+  {{- if .mountsData }}
+  - name: data
+    mountPath: {{ include "rune.dataDirectory" .root }}
+  {{- end }}
+  {{- with $ca }}
+  - {{- . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The pod of a job of rune-db, of the same. */}}
+{{- define "rune.toolPod" -}}
+metadata:
+  labels:
+    {{- include "rune.toolLabels" .root | nindent 4 }}
+    app.kubernetes.io/part-of: rune
+    rune/db-client: "true"
+spec:
+  {{- include "rune.toolPodSpec" . | nindent 2 }}
+{{- end -}}
+
+{{- define "rune.toolPodSpec" -}}
+restartPolicy: {{ .restartPolicy | default "Never" }}
+serviceAccountName: {{ include "rune.serviceAccountName" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with include "rune.imagePullSecrets" .root }}
+{{ . }}
+{{- end }}
+securityContext:
+  {{- include "rune.podSecurityContext" .root | nindent 2 }}
+{{- with include "rune.scheduling" .root }}
+{{ . | trim }}
+{{- end }}
+containers:
+  - {{- include "rune.toolContainer" . | nindent 4 }}
+{{- $ca := include "rune.caVolume" .root }}
+{{- if or .mountsData $ca }}
+volumes:
+  {{- if .mountsData }}
+  - name: data
+    persistentVolumeClaim:
+      claimName: {{ include "rune.claimName" .root }}
+  {{- end }}
+  {{- with $ca }}
+  - {{- . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "rune.podSecurityContext" -}}
 runAsNonRoot: true
-{{- if not .Values.openshift }}
+{{- if not (or .Values.openshift (.Values.global | default dict).openshift) }}
 runAsUser: {{ .Values.podSecurity.runAsUser | int64 }}
 runAsGroup: {{ .Values.podSecurity.runAsGroup | int64 }}
 fsGroup: {{ .Values.podSecurity.fsGroup | int64 }}

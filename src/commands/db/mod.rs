@@ -1,13 +1,25 @@
 //! The verbs of `rune-db`.
 
 mod duration;
+mod instant;
 mod overview;
 mod patience;
+mod records;
 mod target;
 
+pub mod audit;
+pub mod backup;
+pub mod compare;
 pub mod doctor;
+pub mod events;
+pub mod export_sqlite;
+pub mod jobs;
 pub mod migrate;
+pub mod migrate_to_postgres;
+pub mod prune;
 pub mod repair;
+pub mod restore;
+pub mod settings;
 pub mod status;
 pub mod verify;
 pub mod wait;
@@ -15,7 +27,9 @@ pub mod wait;
 use camino::Utf8Path;
 
 pub use duration::{DurationError, duration_text, parse_duration};
+pub use instant::{Moment, MomentError};
 pub use overview::{Overview, Pending};
+pub use records::{Now, PageOptions, SpanOptions, StoreOptions};
 pub use target::{DatabaseOptions, Environment, Variables};
 
 use crate::{

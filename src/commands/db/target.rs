@@ -139,17 +139,22 @@ impl Failure for TargetError {
 impl DatabaseOptions {
     /// Decides.
     pub(super) fn resolve(&self) -> Result<Target, CommandError> {
+        self.resolve_as("--db-url")
+    }
+
+    /// Decides, when the option that may name the database has another name.
+    pub(super) fn resolve_as(&self, option: &str) -> Result<Target, CommandError> {
         let places = Places {
             working_directory: self.environment.working_directory.clone(),
             home: self.variable("HOME").map(|home| home.expose().into()),
         };
         let candidates = match &self.url {
-            Some(text) => vec![self.option(text)?],
+            Some(text) => vec![self.option(option, text)?],
             None => self.variables(),
         };
         let selection = match select(&candidates, &places) {
             Ok(Some(selection)) => selection,
-            Ok(None) if self.url.is_some() => return Err(TargetError::Empty("--db-url".to_owned()).into()),
+            Ok(None) if self.url.is_some() => return Err(TargetError::Empty(option.to_owned()).into()),
             Ok(None) => {
                 let url = DatabaseUrl::parse(DEFAULT_URL, &places).map_err(|_| TargetError::NoDefault)?;
                 Selection { url, origin: "default".to_owned(), overruled: None }
@@ -162,18 +167,18 @@ impl DatabaseOptions {
         Ok(Target { place, location, notes: selection.overruled.iter().map(note).collect(), origin: selection.origin })
     }
 
-    /// What stands behind `--db-url`.
-    fn option(&self, text: &Secret) -> Result<Candidate, CommandError> {
+    /// What stands behind the option.
+    fn option(&self, option: &str, text: &Secret) -> Result<Candidate, CommandError> {
         let named = |name: String, text: Secret| Candidate { name, text, form: CandidateForm::Url };
         if let Some(name) = text.expose().strip_prefix("env:") {
             let value = self.variable(name).ok_or_else(|| TargetError::Unset(name.to_owned()))?;
-            return Ok(named(format!("--db-url env:{name}"), value));
+            return Ok(named(format!("{option} env:{name}"), value));
         }
         if let Some(path) = text.expose().strip_prefix("file:") {
             let value = Secret::new(fsx::read_to_string(path.into(), MAX_URL_BYTES)?);
-            return Ok(named(format!("--db-url file:{path}"), value));
+            return Ok(named(format!("{option} file:{path}"), value));
         }
-        Ok(named("--db-url".to_owned(), text.clone()))
+        Ok(named(option.to_owned(), text.clone()))
     }
 
     fn variables(&self) -> Vec<Candidate> {

@@ -59,6 +59,9 @@ pub enum StoreError {
     /// There is no such job.
     #[error("job `{0}` not found")]
     JobNotFound(String),
+    /// The row that a page of a list goes on after.
+    #[error("there is no row `{0}` to go on after")]
+    PageNotFound(String),
     /// A job would go back.
     #[error("job `{job_id}` is `{from}` and cannot become `{to}`")]
     Regression {
@@ -151,7 +154,9 @@ impl Failure for StoreError {
             Self::NotMigrated(_) => FailureKind::Drift,
             Self::Newer { .. } | Self::Regression { .. } | Self::Refused { problem: Problem::Contended, .. } => FailureKind::Conflict,
             Self::Refused { .. } | Self::UnknownArtifactKind(_) | Self::ChainUnreadable(_) | Self::Cell { .. } => FailureKind::Input,
-            Self::JobNotFound(_) | Self::ChainNotInitialized(_) | Self::ChainNodeNotFound { .. } => FailureKind::NotFound,
+            Self::JobNotFound(_) | Self::PageNotFound(_) | Self::ChainNotInitialized(_) | Self::ChainNodeNotFound { .. } => {
+                FailureKind::NotFound
+            }
             Self::ArtifactDamaged { .. } => FailureKind::Content,
             Self::File(error) => error.kind(),
         }

@@ -41,10 +41,15 @@ pub(super) fn free(field: &'static str, text: &str, max_characters: usize) -> Re
     if text.contains('\0') {
         return Err(refused(field, Problem::Nul));
     }
-    if text.chars().nth(max_characters).is_some() {
+    if text.len() > max_characters && text.chars().nth(max_characters).is_some() {
         return Err(refused(field, Problem::Characters(max_characters)));
     }
     Ok(())
+}
+
+/// A text to look for: RUNE itself may have stored longer ones.
+pub(super) fn lookup(field: &'static str, text: &str) -> Result<(), StoreError> {
+    free(field, text, usize::MAX)
 }
 
 /// The text of a JSON object.

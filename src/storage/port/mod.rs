@@ -19,7 +19,10 @@ mod events;
 mod jobs;
 mod json_tree;
 mod limits;
+mod listing;
+mod operators;
 mod postgres;
+mod pruning;
 mod records;
 mod rounding;
 mod session;
@@ -31,7 +34,10 @@ mod vocabulary;
 
 pub use error::{Problem, StoreError};
 pub use limits::{MAX_ARTIFACT_BYTES, MAX_ERROR, MAX_JOB_ID, MAX_JSON_BYTES, MAX_KEY, MAX_TENANT_ID, MAX_WORD};
+pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span};
+pub use operators::OperatorPort;
 pub use postgres::PostgresStore;
+pub use pruning::{PruneCounts, PruneRule};
 pub use records::{
     ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob, Job, JobChange, NewArtifact, NewEvent,
     NewJob, NodeChange, Setting, StaleJobs,

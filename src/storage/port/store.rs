@@ -171,7 +171,7 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn fail_stale_jobs(&self, stale: &StaleJobs<'_>) -> Result<Vec<String>, StoreError> {
-        limits::free("tenant_id", stale.tenant_id.unwrap_or_default(), limits::MAX_TENANT_ID)?;
+        limits::lookup("tenant_id", stale.tenant_id.unwrap_or_default())?;
         limits::word("message", stale.message, limits::MAX_ERROR)?;
         let unchanged_since = limits::number("unchanged_since", stale.unchanged_since)?;
         let stale = StaleJobs { unchanged_since, ..*stale };
@@ -188,7 +188,7 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn list_jobs_for_finops(&self, tenant_id: &str, limit: u32) -> Result<Vec<FinopsJob>, StoreError> {
-        limits::free("tenant_id", tenant_id, limits::MAX_TENANT_ID)?;
+        limits::lookup("tenant_id", tenant_id)?;
         self.read(&mut |session| jobs::list_for_finops(session, tenant_id, limit))
     }
 
@@ -197,12 +197,12 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn get_events_summary(&self, job_id: Option<&str>) -> Result<Vec<EventSummary>, StoreError> {
-        limits::free("job_id", job_id.unwrap_or_default(), limits::MAX_JOB_ID)?;
+        limits::lookup("job_id", job_id.unwrap_or_default())?;
         self.read(&mut |session| events::summarise(session, events::Scope { job_id, ..events::Scope::default() }))
     }
 
     fn get_events_for_job(&self, job_id: &str, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
-        limits::free("job_id", job_id, limits::MAX_JOB_ID)?;
+        limits::lookup("job_id", job_id)?;
         self.read(&mut |session| events::list_for_job(session, job_id, after_id, limit))
     }
 
@@ -219,7 +219,7 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn get_chain_state(&self, job_id: &str) -> Result<Option<ChainState>, StoreError> {
-        limits::free("job_id", job_id, limits::MAX_JOB_ID)?;
+        limits::lookup("job_id", job_id)?;
         self.read(&mut |session| chains::get(session, job_id))
     }
 
@@ -230,7 +230,7 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn list_audit_artifacts(&self, job_id: &str) -> Result<Vec<ArtifactInfo>, StoreError> {
-        limits::free("job_id", job_id, limits::MAX_JOB_ID)?;
+        limits::lookup("job_id", job_id)?;
         self.read(&mut |session| artifacts::list(session, job_id))
     }
 
@@ -240,8 +240,8 @@ impl<E: Engine> StoragePort for Store<E> {
         artifact_id: &str,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<Option<ArtifactInfo>, StoreError> {
-        limits::free("job_id", job_id, limits::MAX_JOB_ID)?;
-        limits::free("artifact_id", artifact_id, limits::MAX_JOB_ID)?;
+        limits::lookup("job_id", job_id)?;
+        limits::lookup("artifact_id", artifact_id)?;
         self.read(&mut |session| {
             let Some(info) = artifacts::find(session, artifact_id, Some(job_id))? else { return Ok(None) };
             artifacts::read_content(session, &info, sink)?;
@@ -260,17 +260,17 @@ impl<E: Engine> StoragePort for Store<E> {
     }
 
     fn get_setting(&self, key: &str) -> Result<Option<Setting>, StoreError> {
-        limits::free("key", key, limits::MAX_KEY)?;
+        limits::lookup("key", key)?;
         self.read(&mut |session| settings::get(session, key))
     }
 
     fn delete_setting(&self, key: &str) -> Result<bool, StoreError> {
-        limits::free("key", key, limits::MAX_KEY)?;
+        limits::lookup("key", key)?;
         self.write(&mut |session| settings::delete(session, key))
     }
 
     fn list_settings(&self, prefix: &str) -> Result<Vec<Setting>, StoreError> {
-        limits::free("prefix", prefix, limits::MAX_KEY)?;
+        limits::lookup("prefix", prefix)?;
         self.read(&mut |session| settings::list(session, prefix))
     }
 

@@ -223,3 +223,36 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
         "### `migration`",
     ]);
 }
+
+#[test]
+fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
+    assert!(database(&sandbox, &["migrate"]).status.success());
+    let sql = "INSERT INTO jobs VALUES ('j', 't', 'benchmark', 'running', '{}', '{}', 'e', 'm', 1.0, 1.0);
+        INSERT INTO jobs VALUES ('k', 't', 'benchmark', 'queued', '{}', NULL, NULL, NULL, 2.0, 2.0);
+        INSERT INTO workflow_events (job_id, event, status, duration_ms, error_type, labels_json, recorded_at)
+            VALUES ('j', 'e', 'ok', 1.0, 't', '{}', 1.0), ('j', 'e', 'ok', 1.0, 't', '{\"a\": 1}', 1.0);
+        INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', x'', 1.0);
+        INSERT INTO audit_artifact VALUES ('b', 'j', 'log', 'n', 1, '', x'', 1.0);
+        INSERT INTO settings VALUES ('k', '{}', 1.0), ('l', '{}', 1.0);";
+    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    for (arguments, verb, code) in [
+        (&["jobs", "list", "--limit", "1"][..], "db-jobs-list", 0),
+        (&["jobs", "show", "j", "--payload"], "db-jobs-show", 0),
+        (&["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"], "db-jobs-fail-stale", 0),
+        (&["events", "list", "--limit", "1", "--labels"], "db-events-list", 0),
+        (&["events", "summary"], "db-events-summary", 0),
+        (&["audit", "list", "--limit", "1"], "db-audit-list", 0),
+        (&["audit", "export", "a", "--output", "a.log"], "db-audit-export", 0),
+        (&["audit", "verify"], "db-audit-verify", 5),
+        (&["settings", "list", "--limit", "1"], "db-settings-list", 0),
+        (&["settings", "get", "k"], "db-settings-get", 0),
+        (&["settings", "set", "k", "{}"], "db-settings-set", 0),
+        (&["settings", "delete", "k"], "db-settings-delete", 0),
+        (&["prune", "--older-than", "90d"], "db-prune", 0),
+    ] {
+        reader.read(&database(&sandbox, arguments), verb, code);
+        reader.has_seen_all(&[&format!("## `{verb}`")]);
+    }
+    reader.has_seen_all(&["### `artifact`"]);
+}

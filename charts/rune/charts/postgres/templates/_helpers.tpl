@@ -64,6 +64,10 @@ imagePullSecrets:
 {{- .Values.auth.existingSecret | default (printf "%s-app" (include "rune-postgres.fullname" .)) -}}
 {{- end -}}
 
+{{- define "rune-postgres.backupClaimName" -}}
+{{- .Values.backup.persistence.existingClaim | default (printf "%s-backup" (include "rune-postgres.fullname" .)) -}}
+{{- end -}}
+
 {{- define "rune-postgres.claimName" -}}
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "rune-postgres.fullname" .)) -}}
 {{- end -}}
@@ -75,7 +79,7 @@ imagePullSecrets:
 {{/* Pod Security "restricted", without root. OpenShift gives each namespace its own ids, so none are named there. */}}
 {{- define "rune-postgres.podSecurityContext" -}}
 runAsNonRoot: true
-{{- if not .Values.openshift }}
+{{- if not (or .Values.openshift (.Values.global | default dict).openshift) }}
 runAsUser: {{ .Values.podSecurity.runAsUser | int64 }}
 runAsGroup: {{ .Values.podSecurity.runAsGroup | int64 }}
 fsGroup: {{ .Values.podSecurity.fsGroup | int64 }}
@@ -98,6 +102,26 @@ capabilities:
 {{- define "rune-postgres.volume" -}}/var/lib/postgresql/data{{- end -}}
 {{- define "rune-postgres.pgdata" -}}{{ include "rune-postgres.volume" . }}/{{ .Values.majorVersion }}/docker{{- end -}}
 
+{{/* Whether the site has scripts for the first start. */}}
+{{- define "rune-postgres.hasScripts" -}}
+{{- if or .Values.initdb.scripts .Values.initdb.existingConfigMap .Values.initdb.existingSecret }}true{{ end -}}
+{{- end -}}
+
+{{/* Where every pod goes that this chart makes, and what may displace it. */}}
+{{- define "rune-postgres.scheduling" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* What the bootstrap and the server mount alike. */}}
 {{- define "rune-postgres.serverMounts" -}}
 - name: data
@@ -111,6 +135,57 @@ capabilities:
   mountPath: /dev/shm
 - name: tmp
   mountPath: /tmp
+{{- if .Values.tls.enabled }}
+- name: tls
+  mountPath: /etc/postgresql-tls
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{/* The mode that clients of this release ask for, and where they find the authority that signed the server's certificate: the same path
+     in every pod, so that the URL in the Secret can name it. */}}
+{{- define "rune-postgres.sslMode" -}}
+{{- if .Values.tls.enabled }}{{ .Values.tls.mode }}{{ else }}disable{{ end -}}
+{{- end -}}
+{{- define "rune-postgres.caDirectory" -}}/etc/rune-db-ca{{- end -}}
+{{- define "rune-postgres.needsCa" -}}
+{{- if and .Values.tls.enabled (ne .Values.tls.mode "require") }}true{{ end -}}
+{{- end -}}
+{{- define "rune-postgres.caVolume" -}}
+name: db-ca
+secret:
+  secretName: {{ .Values.tls.caSecret | default .Values.tls.secretName }}
+  defaultMode: 292 # 0444
+  items:
+    - key: {{ .Values.tls.caKey }}
+      path: ca.crt
+{{- end -}}
+{{- define "rune-postgres.caMount" -}}
+name: db-ca
+mountPath: {{ include "rune-postgres.caDirectory" . }}
+readOnly: true
+{{- end -}}
+
+{{/* A claim that outlives the release, of (dict "root" . "name" … "persistence" … "component" …). */}}
+{{- define "rune-postgres.claim" -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "rune-postgres.labels" .root | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+    argocd.argoproj.io/sync-options: Prune=false,Delete=false
+spec:
+  accessModes:
+    - {{ .persistence.accessMode }}
+  {{- if .persistence.storageClass }}
+  storageClassName: {{ if eq .persistence.storageClass "-" }}""{{ else }}{{ .persistence.storageClass | quote }}{{ end }}
+  {{- end }}
+  resources:
+    requests:
+      storage: {{ .persistence.size | quote }}
 {{- end -}}
 
 {{/* One setting of postgresql.conf. Numbers through JSON, because Helm holds them as floats and would print 1e+06. */}}
@@ -137,6 +212,12 @@ postgresql.conf: |
   allow_alter_system = off
   logging_collector = off
   log_destination = 'stderr'
+  {{- if .Values.tls.enabled }}
+  ssl = on
+  ssl_cert_file = '/etc/postgresql-tls/{{ .Values.tls.certificateKey }}'
+  ssl_key_file = '/etc/postgresql-tls/{{ .Values.tls.privateKeyKey }}'
+  ssl_min_protocol_version = 'TLSv1.2'
+  {{- end }}
 pg_hba.conf: |
   # The socket lies in a volume that only this pod's PostgreSQL containers mount.
   local   all   all                trust
@@ -145,7 +226,7 @@ pg_hba.conf: |
   {{- range .Values.extraHba }}
   {{ . }}
   {{- end }}
-  host    {{ .Values.auth.database }}   {{ .Values.auth.username }}   all   scram-sha-256
+  {{ if .Values.tls.enabled }}hostssl{{ else }}host   {{ end }} {{ .Values.auth.database }}   {{ .Values.auth.username }}   all   scram-sha-256
   host    all   all        all     reject
 bootstrap.sh: |
   {{- .Files.Get "files/bootstrap.sh" | trimSuffix "\n" | nindent 2 }}

@@ -1,0 +1,70 @@
+//! `rune-db backup`: writes the whole database into one new SQLite file, whichever engine it is on.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    DatabaseOptions,
+    export_sqlite::{export, table_lines},
+    target::{Place, Target},
+};
+use crate::{
+    commands::{CommandError, Report},
+    fsx,
+    progress::Progress,
+    schema::Migrations,
+    transfer::{CarriedTable, FileSnapshot, SourceTrust, into_new_file},
+};
+
+/// What to back up, and where to.
+#[derive(Debug)]
+pub struct BackupOptions {
+    /// The database.
+    pub database: DatabaseOptions,
+    /// The file to write.
+    pub output: Utf8PathBuf,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackupReport {
+    /// The URL of the database, without password.
+    pub source: String,
+    /// The file.
+    pub output: Utf8PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// The tables, as both sides have them.
+    pub tables: Vec<CarriedTable>,
+}
+
+/// Backs up.
+///
+/// # Errors
+/// When the database cannot be read, the file exists, or the two are not equal in the end.
+pub fn run(options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<BackupReport, CommandError> {
+    let target = options.database.resolve()?;
+    let tables = write(&target, options, progress).map_err(|error| target.explain(error))?;
+    let bytes = fsx::file_size(&options.output)?;
+    Ok(BackupReport { source: target.location, output: options.output.clone(), bytes, tables })
+}
+
+fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
+    match &target.place {
+        Place::File(path) => {
+            let source = FileSnapshot::open(path, SourceTrust::Shared)?;
+            Ok(into_new_file(&source, &options.output, &Migrations::embedded()?, progress.as_ref())?)
+        }
+        Place::Server(url) => export(url, &options.output, progress),
+    }
+}
+
+impl Report for BackupReport {
+    const VERB: &'static str = "db-backup";
+
+    fn text(&self) -> String {
+        format!("{}wrote {}, {} bytes, from {}\n", table_lines(&self.tables), self.output, self.bytes, self.source)
+    }
+}

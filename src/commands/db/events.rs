@@ -1,0 +1,199 @@
+//! `rune-db events`: lists what happened, or sums it up.
+
+use serde::Serialize;
+
+use super::{
+    instant::moment_text,
+    records::{SpanOptions, StoreOptions, Use, cut, next_line, table},
+};
+use crate::{
+    commands::{CommandError, Report},
+    storage::port::{self, EventFilter},
+};
+
+/// Which events to list.
+#[derive(Debug)]
+pub struct ListOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Of which job.
+    pub job_id: Option<String>,
+    /// Of which name.
+    pub event: Option<String>,
+    /// `ok` or `error`.
+    pub status: Option<String>,
+    /// When they happened.
+    pub recorded: SpanOptions,
+    /// Whether labels are shown.
+    pub has_labels: bool,
+    /// The id of the last event that was seen.
+    pub after: i64,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Events, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListReport {
+    /// The events.
+    pub events: Vec<Event>,
+    /// What to go on after, when more follow.
+    pub next: Option<i64>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Its id.
+    pub id: i64,
+    /// The job it belongs to.
+    pub job_id: Option<String>,
+    /// What happened.
+    pub event: String,
+    /// `ok` or `error`.
+    pub status: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<f64>,
+    /// The kind of error.
+    pub error_type: Option<String>,
+    /// More about it, if that is to be shown.
+    pub labels_json: Option<String>,
+    /// When it happened, in seconds since 1970.
+    pub recorded_at: f64,
+}
+
+/// Lists events.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+    let filter = EventFilter {
+        job_id: options.job_id.as_deref(),
+        event: options.event.as_deref(),
+        status: options.status.as_deref(),
+        recorded: options.recorded.span((options.store.now)()),
+    };
+    let limit = options.limit.saturating_add(1);
+    let mut events = options.store.with_store(Use::Looking, |store| Ok(store.list_events(&filter, options.after, limit)?))?;
+    let more = cut(&mut events, options.limit, |_| String::new());
+    let next = more.and(events.last().map(|event| event.id));
+    let event = |event: port::Event| Event {
+        id: event.id,
+        job_id: event.job_id,
+        event: event.event,
+        status: event.status,
+        duration_ms: event.duration_ms,
+        error_type: event.error_type,
+        labels_json: event.labels_json.filter(|_| options.has_labels),
+        recorded_at: event.recorded_at,
+    };
+    Ok(ListReport { events: events.into_iter().map(event).collect(), next })
+}
+
+impl Report for ListReport {
+    const VERB: &'static str = "db-events-list";
+
+    fn text(&self) -> String {
+        if self.events.is_empty() {
+            return "no events\n".to_owned();
+        }
+        let row = |event: &Event| {
+            let duration = event.duration_ms.map_or_else(String::new, |duration| duration.to_string());
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            [
+                event.id.to_string(),
+                moment_text(event.recorded_at),
+                event.event.clone(),
+                event.status.clone(),
+                duration,
+                text(&event.job_id),
+                text(&event.error_type),
+                text(&event.labels_json),
+            ]
+        };
+        let text = table(["ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", ""], self.events.iter().map(row));
+        text + &next_line(self.next.map(|id| id.to_string()).as_deref())
+    }
+}
+
+/// Which events to sum up.
+#[derive(Debug)]
+pub struct SummaryOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Of which job.
+    pub job_id: Option<String>,
+    /// When they happened.
+    pub recorded: SpanOptions,
+}
+
+/// Events by name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SummaryReport {
+    /// One for each name, in order.
+    pub events: Vec<EventSummary>,
+}
+
+/// All events of one name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventSummary {
+    /// The name.
+    pub event: String,
+    /// How many.
+    pub total: i64,
+    /// How many went well.
+    pub ok: i64,
+    /// How many did not.
+    pub error: i64,
+    /// The mean duration in milliseconds, to one decimal.
+    pub average_ms: f64,
+    /// The shortest, likewise.
+    pub min_ms: f64,
+    /// The longest, likewise.
+    pub max_ms: f64,
+}
+
+/// Sums events up.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
+    let recorded = options.recorded.span((options.store.now)());
+    let job_id = options.job_id.as_deref();
+    let rows = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
+    let summary = |row: port::EventSummary| EventSummary {
+        event: row.event,
+        total: row.total,
+        ok: row.ok,
+        error: row.error,
+        average_ms: row.average_ms,
+        min_ms: row.min_ms,
+        max_ms: row.max_ms,
+    };
+    Ok(SummaryReport { events: rows.into_iter().map(summary).collect() })
+}
+
+impl Report for SummaryReport {
+    const VERB: &'static str = "db-events-summary";
+
+    fn text(&self) -> String {
+        if self.events.is_empty() {
+            return "no events\n".to_owned();
+        }
+        let row = |event: &EventSummary| {
+            let tenth = |number: f64| format!("{number:.1}");
+            [
+                event.event.clone(),
+                event.total.to_string(),
+                event.ok.to_string(),
+                event.error.to_string(),
+                tenth(event.average_ms),
+                tenth(event.min_ms),
+                tenth(event.max_ms),
+            ]
+        };
+        table(["EVENT", "TOTAL", "OK", "ERROR", "MEAN MS", "MIN MS", "MAX MS"], self.events.iter().map(row))
+    }
+}

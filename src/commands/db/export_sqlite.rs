@@ -1,0 +1,84 @@
+//! `rune-db export-sqlite`: writes every row of a PostgreSQL database into one new SQLite file.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{DatabaseOptions, target::Place};
+use crate::{
+    commands::{CommandError, Report, block_on},
+    failure::{Failure, FailureKind},
+    progress::Progress,
+    schema::Migrations,
+    storage::{PostgresUrl, with_session},
+    transfer::{CarriedTable, into_file},
+};
+
+/// What to export, and where to.
+#[derive(Debug)]
+pub struct ExportOptions {
+    /// The PostgreSQL database.
+    pub source: DatabaseOptions,
+    /// The file to write.
+    pub output: Utf8PathBuf,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExportReport {
+    /// The URL of the database, without password.
+    pub source: String,
+    /// The file.
+    pub output: Utf8PathBuf,
+    /// The tables, as both sides have them.
+    pub tables: Vec<CarriedTable>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("source must be a postgresql:// URL")]
+struct ExportUsageError;
+
+impl Failure for ExportUsageError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("a SQLite file is copied by `rune-db backup`".to_owned())
+    }
+}
+
+/// Exports.
+///
+/// # Errors
+/// When the database cannot be read, holds what a SQLite file cannot, or the file exists.
+pub fn run(options: &ExportOptions, progress: &Arc<dyn Progress>) -> Result<ExportReport, CommandError> {
+    let source = options.source.resolve_as("--source")?;
+    let Place::Server(url) = &source.place else { return Err(ExportUsageError.into()) };
+    let tables = export(url, &options.output, progress)?;
+    Ok(ExportReport { source: source.location, output: options.output.clone(), tables })
+}
+
+/// Writes a database into a new file.
+pub(super) fn export(url: &PostgresUrl, output: &Utf8Path, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
+    let migrations = Migrations::embedded()?;
+    let location = url.to_string();
+    block_on(with_session(url, async |client| into_file(client, &location, output, &migrations, progress).await))
+}
+
+/// A line for each table.
+pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
+    tables.iter().fold(String::new(), |mut text, table| {
+        let _ = writeln!(text, "{:<18} {:>12} rows  {}", table.table, table.rows, table.digest);
+        text
+    })
+}
+
+impl Report for ExportReport {
+    const VERB: &'static str = "db-export-sqlite";
+
+    fn text(&self) -> String {
+        format!("{}wrote {} from {}\n", table_lines(&self.tables), self.output, self.source)
+    }
+}

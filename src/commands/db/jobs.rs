@@ -1,0 +1,276 @@
+//! `rune-db jobs`: lists jobs, shows one, gives up on those that nobody works on any more.
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    instant::moment_text,
+    records::{Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table},
+};
+use crate::{
+    commands::{CommandError, Report, counted},
+    storage::port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs},
+};
+
+/// How many jobs are asked for at a time.
+const BATCH: u32 = 500;
+
+/// Which jobs to list.
+#[derive(Debug)]
+pub struct ListOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Whose.
+    pub tenant: Option<String>,
+    /// What they do.
+    pub kind: Option<String>,
+    /// How far they are.
+    pub status: Option<String>,
+    /// When they were accepted.
+    pub created: SpanOptions,
+    /// Which part of the list.
+    pub page: PageOptions,
+}
+
+/// Jobs, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListReport {
+    /// The jobs.
+    pub jobs: Vec<JobSummary>,
+    /// What to go on after, when more follow.
+    pub next: Option<String>,
+}
+
+/// A job without its payloads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobSummary {
+    /// Its id.
+    pub job_id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// What is done.
+    pub kind: String,
+    /// How far it is.
+    pub status: String,
+    /// Whether an error is on record.
+    pub has_error: bool,
+    /// The size of the request.
+    pub request_bytes: i64,
+    /// The size of the result, 0 when there is none.
+    pub result_bytes: i64,
+    /// When it was accepted, in seconds since 1970.
+    pub created_at: f64,
+    /// When it changed last, in seconds since 1970.
+    pub updated_at: f64,
+}
+
+impl From<JobLine> for JobSummary {
+    fn from(line: JobLine) -> Self {
+        Self {
+            job_id: line.job_id,
+            tenant_id: line.tenant_id,
+            kind: line.kind,
+            status: line.status,
+            has_error: line.has_error,
+            request_bytes: line.request_bytes,
+            result_bytes: line.result_bytes,
+            created_at: line.created_at,
+            updated_at: line.updated_at,
+        }
+    }
+}
+
+/// Lists jobs.
+///
+/// # Errors
+/// When the database cannot be read, or the job to go on after is gone.
+pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+    let limit = options.page.limit;
+    let filter = JobFilter {
+        tenant_id: options.tenant.as_deref(),
+        kind: options.kind.as_deref(),
+        status: options.status.as_deref(),
+        created: options.created.span((options.store.now)()),
+        stale_since: None,
+    };
+    let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
+    let mut lines = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
+    let next = cut(&mut lines, limit, |line| line.job_id.clone());
+    Ok(ListReport { jobs: lines.into_iter().map(JobSummary::from).collect(), next })
+}
+
+impl Report for ListReport {
+    const VERB: &'static str = "db-jobs-list";
+
+    fn text(&self) -> String {
+        if self.jobs.is_empty() {
+            return "no jobs\n".to_owned();
+        }
+        let row = |job: &JobSummary| {
+            let updated = moment_text(job.updated_at);
+            [job.job_id.clone(), job.tenant_id.clone(), job.kind.clone(), job.status.clone(), moment_text(job.created_at), updated]
+        };
+        let text = table(["JOB", "TENANT", "KIND", "STATUS", "CREATED", "UPDATED"], self.jobs.iter().map(row));
+        text + &next_line(self.next.as_deref())
+    }
+}
+
+/// Which job to show.
+#[derive(Debug)]
+pub struct ShowOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Which.
+    pub job_id: String,
+    /// Only if it is this tenant's.
+    pub tenant: Option<String>,
+    /// Whether request and result are shown.
+    pub has_payload: bool,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShowReport {
+    /// Its id.
+    pub job_id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// What is done.
+    pub kind: String,
+    /// How far it is.
+    pub status: String,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// A word for people.
+    pub message: Option<String>,
+    /// When it was accepted, in seconds since 1970.
+    pub created_at: f64,
+    /// When it changed last, in seconds since 1970.
+    pub updated_at: f64,
+    /// The size of the request.
+    pub request_bytes: usize,
+    /// The size of the result, 0 when there is none.
+    pub result_bytes: usize,
+    /// What was asked for, if that is to be shown.
+    pub request_json: Option<String>,
+    /// What came of it, if that is to be shown.
+    pub result_json: Option<String>,
+}
+
+/// Shows a job.
+///
+/// # Errors
+/// When there is no such job, or the database cannot be read.
+pub fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
+    let find = |store: &dyn OperatorPort| {
+        let job = store.get_job(&options.job_id, options.tenant.as_deref())?;
+        job.ok_or_else(|| Missing { what: "job", name: shown(&options.job_id) }.into())
+    };
+    let job = options.store.with_store(Use::Looking, find)?;
+    Ok(ShowReport {
+        job_id: job.job_id,
+        tenant_id: job.tenant_id,
+        kind: job.kind,
+        status: job.status,
+        error: job.error,
+        message: job.message,
+        created_at: job.created_at,
+        updated_at: job.updated_at,
+        request_bytes: job.request_json.len(),
+        result_bytes: job.result_json.as_ref().map_or(0, String::len),
+        request_json: Some(job.request_json).filter(|_| options.has_payload),
+        result_json: job.result_json.filter(|_| options.has_payload),
+    })
+}
+
+impl Report for ShowReport {
+    const VERB: &'static str = "db-jobs-show";
+
+    fn text(&self) -> String {
+        let mut lines = vec![
+            ("job", self.job_id.clone()),
+            ("tenant", self.tenant_id.clone()),
+            ("kind", self.kind.clone()),
+            ("status", self.status.clone()),
+            ("created", moment_text(self.created_at)),
+            ("updated", moment_text(self.updated_at)),
+        ];
+        lines.extend(self.message.clone().map(|message| ("message", message)));
+        lines.extend(self.error.clone().map(|error| ("error", error)));
+        let or_size = |json: Option<&String>, bytes: usize| json.cloned().unwrap_or_else(|| counted(bytes, "byte"));
+        lines.push(("request", or_size(self.request_json.as_ref(), self.request_bytes)));
+        lines.push(("result", or_size(self.result_json.as_ref(), self.result_bytes)));
+        lines.into_iter().fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{name:<8} {}", shown(&value));
+            text
+        })
+    }
+}
+
+/// Which jobs to give up on.
+#[derive(Debug)]
+pub struct FailStaleOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Whose; everybody's without it.
+    pub tenant: Option<String>,
+    /// How long they have not changed.
+    pub older_than: Duration,
+    /// What is written into their error and message.
+    pub message: String,
+    /// Whether to say which, and change nothing.
+    pub is_dry_run: bool,
+}
+
+/// The jobs that were given up, or would be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailStaleReport {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// Their ids, in order.
+    pub job_ids: Vec<String>,
+}
+
+/// Gives up on jobs.
+///
+/// # Errors
+/// When the database cannot be changed.
+pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
+    let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
+    let tenant_id = options.tenant.as_deref();
+    let job_ids = if options.is_dry_run {
+        options.store.with_store(Use::Looking, |store| stale(store, tenant_id, unchanged_since))?
+    } else {
+        let jobs = StaleJobs { tenant_id, unchanged_since, message: &options.message };
+        options.store.with_store(Use::Changing, |store| Ok(store.fail_stale_jobs(&jobs)?))?
+    };
+    Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids })
+}
+
+fn stale(store: &dyn OperatorPort, tenant_id: Option<&str>, unchanged_since: f64) -> Result<Vec<String>, CommandError> {
+    let filter = JobFilter { tenant_id, stale_since: Some(unchanged_since), ..JobFilter::default() };
+    let mut ids: Vec<String> = Vec::new();
+    loop {
+        let lines = store.list_jobs(&filter, Page { after: ids.last().map(String::as_str), limit: BATCH })?;
+        if lines.is_empty() {
+            ids.sort();
+            return Ok(ids);
+        }
+        ids.extend(lines.into_iter().map(|line| line.job_id));
+    }
+}
+
+impl Report for FailStaleReport {
+    const VERB: &'static str = "db-jobs-fail-stale";
+
+    fn text(&self) -> String {
+        let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
+        let (count, note) = (self.job_ids.len(), if self.dry_run { " would be; nothing was changed" } else { "" });
+        let _ = writeln!(text, "{} given up{note}", counted(count, "job"));
+        text
+    }
+}

@@ -1,0 +1,191 @@
+//! `rune-db settings`: lists the keys of settings, and gives, sets and deletes their values.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    instant::moment_text,
+    records::{Missing, PageOptions, StoreOptions, Use, cut, next_line, shown, table},
+};
+use crate::{
+    commands::{CommandError, Report},
+    fsx,
+    secret::Secret,
+    storage::port::{MAX_JSON_BYTES, Page, SettingLine},
+};
+
+/// Which settings to list.
+#[derive(Debug)]
+pub struct ListOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// What their keys begin with.
+    pub prefix: String,
+    /// Which part of the list.
+    pub page: PageOptions,
+}
+
+/// Settings without their values, by key.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListReport {
+    /// The settings.
+    pub settings: Vec<SettingSummary>,
+    /// What to go on after, when more follow.
+    pub next: Option<String>,
+}
+
+/// A setting without its value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingSummary {
+    /// Its key.
+    pub key: String,
+    /// The size of its value.
+    pub value_bytes: i64,
+    /// When it changed last, in seconds since 1970.
+    pub updated_at: f64,
+}
+
+/// Lists settings.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+    let limit = options.page.limit;
+    let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
+    let mut lines = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let next = cut(&mut lines, limit, |line| line.key.clone());
+    let summary = |line: SettingLine| SettingSummary { key: line.key, value_bytes: line.value_bytes, updated_at: line.updated_at };
+    Ok(ListReport { settings: lines.into_iter().map(summary).collect(), next })
+}
+
+impl Report for ListReport {
+    const VERB: &'static str = "db-settings-list";
+
+    fn text(&self) -> String {
+        if self.settings.is_empty() {
+            return "no settings\n".to_owned();
+        }
+        let row = |line: &SettingSummary| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
+        table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row)) + &next_line(self.next.as_deref())
+    }
+}
+
+/// Which setting.
+#[derive(Debug)]
+pub struct KeyOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Its key.
+    pub key: String,
+}
+
+/// A setting.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetReport {
+    /// Its key.
+    pub key: String,
+    /// Its value, as the text that it is.
+    pub value_json: String,
+    /// When it changed last, in seconds since 1970.
+    pub updated_at: f64,
+}
+
+/// Gives a setting.
+///
+/// # Errors
+/// When there is none of this key, or the database cannot be read.
+pub fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
+    let setting = options.store.with_store(Use::Looking, |store| {
+        Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing { what: "setting", name: shown(&options.key) })?)
+    })?;
+    Ok(GetReport { key: setting.key, value_json: setting.value_json, updated_at: setting.updated_at })
+}
+
+impl Report for GetReport {
+    const VERB: &'static str = "db-settings-get";
+
+    fn text(&self) -> String {
+        format!("{}\n", self.value_json)
+    }
+}
+
+/// What a setting is to be set to.
+#[derive(Debug)]
+pub enum NewValue {
+    /// This text.
+    Text(Secret),
+    /// The text of a file.
+    File(Utf8PathBuf),
+}
+
+/// What to set.
+#[derive(Debug)]
+pub struct SetOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: NewValue,
+}
+
+/// What was set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetReport {
+    /// The key.
+    pub key: String,
+    /// The size of the value.
+    pub value_bytes: usize,
+}
+
+/// Sets a setting.
+///
+/// # Errors
+/// When the value is no JSON object, or the database cannot be changed.
+pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
+    let value = match &options.value {
+        NewValue::Text(text) => text.clone(),
+        NewValue::File(path) => Secret::new(fsx::read_to_string(path, u64::try_from(MAX_JSON_BYTES).unwrap_or(u64::MAX))?),
+    };
+    let value = value.expose().trim_end_matches(['\n', '\r']);
+    options.store.with_store(Use::Changing, |store| Ok(store.set_setting(&options.key, value)?))?;
+    Ok(SetReport { key: options.key.clone(), value_bytes: value.len() })
+}
+
+impl Report for SetReport {
+    const VERB: &'static str = "db-settings-set";
+
+    fn text(&self) -> String {
+        format!("set `{}` ({} bytes)\n", shown(&self.key), self.value_bytes)
+    }
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeleteReport {
+    /// The key.
+    pub key: String,
+}
+
+/// Deletes a setting.
+///
+/// # Errors
+/// When there is none of this key, or the database cannot be changed.
+pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
+    options.store.with_store(Use::Changing, |store| {
+        let was_there = store.delete_setting(&options.key)?;
+        if was_there { Ok(()) } else { Err(Missing { what: "setting", name: shown(&options.key) }.into()) }
+    })?;
+    Ok(DeleteReport { key: options.key.clone() })
+}
+
+impl Report for DeleteReport {
+    const VERB: &'static str = "db-settings-delete";
+
+    fn text(&self) -> String {
+        format!("deleted `{}`\n", shown(&self.key))
+    }
+}

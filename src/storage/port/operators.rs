@@ -1,0 +1,98 @@
+//! What operators do with RUNE's database, beside what RUNE itself does.
+
+use super::{
+    StoragePort, artifacts,
+    error::StoreError,
+    events::{self, Scope},
+    limits,
+    listing::{self, ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span},
+    pruning::{self, PruneCounts, PruneRule},
+    records::{ArtifactInfo, Event, EventSummary},
+    session::Engine,
+    store::Store,
+};
+
+/// RUNE's database, as operators see it.
+#[expect(clippy::missing_errors_doc, reason = "as for the operations of RUNE: said once for all")]
+pub trait OperatorPort: StoragePort {
+    /// Lists jobs without their payloads, newest first. Fails when the row that a page goes on after is gone.
+    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<JobLine>, StoreError>;
+
+    /// Lists events in the order of their ids.
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// Sums events of a job, or of all, up by name.
+    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<EventSummary>, StoreError>;
+
+    /// Lists evidence without its content, oldest first. Fails when the row that a page goes on after is gone.
+    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<ArtifactInfo>, StoreError>;
+
+    /// Lists settings without their values, by key.
+    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError>;
+
+    /// Finds a piece of evidence, whatever its job.
+    fn find_artifact(&self, artifact_id: &str) -> Result<Option<ArtifactInfo>, StoreError>;
+
+    /// Counts what [`prune`](Self::prune) would take away.
+    fn count_prunable(&self, rule: PruneRule) -> Result<PruneCounts, StoreError>;
+
+    /// Takes away what is old, batch by batch; `progress` hears after each how much is gone so far.
+    fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError>;
+}
+
+impl<E: Engine> OperatorPort for Store<E> {
+    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<JobLine>, StoreError> {
+        self.read(&mut |session| listing::jobs(session, filter, page))
+    }
+
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.read(&mut |session| listing::events(session, filter, after_id, limit))
+    }
+
+    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<EventSummary>, StoreError> {
+        limits::lookup("job_id", job_id.unwrap_or_default())?;
+        self.read(&mut |session| events::summarise(session, Scope { job_id, since: recorded.since, until: recorded.until }))
+    }
+
+    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<ArtifactInfo>, StoreError> {
+        self.read(&mut |session| listing::artifacts(session, filter, page))
+    }
+
+    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError> {
+        self.read(&mut |session| listing::settings(session, prefix, page))
+    }
+
+    fn find_artifact(&self, artifact_id: &str) -> Result<Option<ArtifactInfo>, StoreError> {
+        limits::lookup("artifact_id", artifact_id)?;
+        self.read(&mut |session| artifacts::find(session, artifact_id, None))
+    }
+
+    fn count_prunable(&self, rule: PruneRule) -> Result<PruneCounts, StoreError> {
+        limits::number("before", rule.before)?;
+        self.read(&mut |session| pruning::count(session, rule))
+    }
+
+    fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError> {
+        limits::number("before", rule.before)?;
+        let mut done = PruneCounts::default();
+        loop {
+            let count = self.write(&mut |session| pruning::events(session, rule))?;
+            if count == 0 {
+                break;
+            }
+            done.events += count;
+            progress(&done);
+        }
+        loop {
+            let batch = self.write(&mut |session| pruning::jobs(session, rule))?;
+            if batch.jobs == 0 {
+                return Ok(done);
+            }
+            done.jobs += batch.jobs;
+            done.idempotency_keys += batch.idempotency_keys;
+            done.chain_states += batch.chain_states;
+            done.audit_artifacts += batch.audit_artifacts;
+            progress(&done);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Taking away what is old: events, and jobs that have ended, with what belongs to them.
+//!
+//! Evidence goes only when that is said. A batch is one transaction, so a run that is killed leaves whole jobs or none of
+//! a job, and readers and writers never wait long.
+
+use super::{
+    error::StoreError,
+    session::{Session, Value},
+};
+
+/// How many jobs or events one transaction takes away.
+const BATCH: i64 = 500;
+const ENDED: &str = "status IN ('succeeded', 'success', 'failed', 'cancelled') AND updated_at < ?1";
+
+/// What is taken away.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PruneRule {
+    /// What did not change since, in seconds since 1970.
+    pub before: f64,
+    /// Whether the evidence of jobs goes with them.
+    pub with_artifacts: bool,
+}
+
+/// How much was taken away, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PruneCounts {
+    /// Events.
+    pub events: u64,
+    /// Jobs that had ended.
+    pub jobs: u64,
+    /// Idempotency keys of these jobs.
+    pub idempotency_keys: u64,
+    /// Chain states of these jobs.
+    pub chain_states: u64,
+    /// Evidence of these jobs.
+    pub audit_artifacts: u64,
+}
+
+/// Counts what would be taken away.
+pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
+    let mut count = |sql: &str| {
+        let rows = session.query(sql, &[Value::Float(rule.before)])?;
+        let number = rows.first().map_or(Ok(0), |row| row.integer("n"))?;
+        Ok::<_, StoreError>(u64::try_from(number).unwrap_or_default())
+    };
+    let of_jobs = |table: &str| format!("SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE {ENDED})");
+    Ok(PruneCounts {
+        events: count("SELECT count(*) AS n FROM workflow_events WHERE recorded_at < ?1")?,
+        jobs: count(&format!("SELECT count(*) AS n FROM jobs WHERE {ENDED}"))?,
+        idempotency_keys: count(&of_jobs("idempotency_keys"))?,
+        chain_states: count(&of_jobs("chain_state"))?,
+        audit_artifacts: if rule.with_artifacts { count(&of_jobs("audit_artifact"))? } else { 0 },
+    })
+}
+
+/// Takes one batch of events away.
+pub(super) fn events(session: &mut dyn Session, rule: PruneRule) -> Result<u64, StoreError> {
+    const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
+        SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
+    session.execute(DELETE, &[Value::Float(rule.before), Value::Integer(BATCH)])
+}
+
+/// Takes one batch of jobs away, with what belongs to them.
+pub(super) fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
+    let chosen = format!("SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */");
+    let rows = session.query(&chosen, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
+    let ids = rows.iter().map(|row| row.text("job_id")).collect::<Result<Vec<_>, _>>()?;
+    if ids.is_empty() {
+        return Ok(PruneCounts::default());
+    }
+    let values: Vec<Value<'_>> = ids.iter().map(|id| Value::Text(id)).collect();
+    let list = (1..=ids.len()).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
+    let mut delete = |table: &str| session.execute(&format!("DELETE FROM {table} WHERE job_id IN ({list})"), &values);
+    Ok(PruneCounts {
+        events: 0,
+        idempotency_keys: delete("idempotency_keys")?,
+        chain_states: delete("chain_state")?,
+        audit_artifacts: if rule.with_artifacts { delete("audit_artifact")? } else { 0 },
+        jobs: delete("jobs")?,
+    })
+}

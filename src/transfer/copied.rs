@@ -1,0 +1,116 @@
+//! Copying a whole SQLite database into another file, page by page, while others may write to it.
+//!
+//! This is SQLite's online backup from within the snapshot of the source, so it never starts over. The copy is proved
+//! by digest and by SQLite's own check.
+
+use camino::Utf8Path;
+use rusqlite::{
+    Connection,
+    backup::{Backup, StepResult},
+};
+
+use super::{
+    error::TransferError,
+    file::FileSnapshot,
+    sealed::{self, CarriedTable},
+};
+use crate::{
+    fsx::{self, TemporaryFile},
+    progress::Progress,
+    schema::Migrations,
+    storage::{SqliteError, open_for_writing, retry_while_busy},
+};
+
+/// How many pages are copied at once.
+const PAGES: i32 = 256;
+
+/// Copies a database into a file that does not exist yet, which appears whole or not at all.
+///
+/// # Errors
+/// When the source is no database of RUNE or is damaged, the file exists, or the copy is not right.
+pub fn into_new_file(
+    source: &FileSnapshot,
+    destination: &Utf8Path,
+    migrations: &Migrations,
+    progress: &dyn Progress,
+) -> Result<Vec<CarriedTable>, TransferError> {
+    source.check_is_rune(migrations)?;
+    let file = TemporaryFile::beside(destination)?;
+    let path = file.path();
+    let mut connection = Connection::open(path).map_err(SqliteError::on(path))?;
+    connection.execute_batch("PRAGMA synchronous = OFF").map_err(SqliteError::on(path))?;
+    copy_pages(source, &mut connection, path, progress)?;
+    sealed::without_wal(&connection, path)?;
+    drop(connection);
+    let tables = prove(source, path, progress)?;
+    file.publish()?;
+    Ok(tables)
+}
+
+/// Copies a database into a file that exists and has no rows, in one transaction of that file.
+///
+/// # Errors
+/// When there are rows, others use the file, or the source is not right.
+pub fn into_empty_file(
+    source: &FileSnapshot,
+    destination: &Utf8Path,
+    migrations: &Migrations,
+    progress: &dyn Progress,
+) -> Result<Vec<CarriedTable>, TransferError> {
+    source.check_is_rune(migrations)?;
+    sealed::check_integrity(source.connection(), source.path())?;
+    let mut connection = open_for_writing(destination)?;
+    // In this mode the lock of the look outlives its transaction, so nobody writes between look and copy.
+    let lock = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
+    retry_while_busy(lock).map_err(SqliteError::on(destination))?;
+    let tables = tables_with_rows(&connection).map_err(SqliteError::on(destination))?;
+    if !tables.is_empty() {
+        return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
+    }
+    copy_pages(source, &mut connection, destination, progress)?;
+    drop(connection);
+    prove(source, destination, progress)
+}
+
+fn prove(source: &FileSnapshot, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
+    progress.begin("verification", fsx::file_size(source.path())?.saturating_mul(2));
+    let expected = sealed::digests(source, progress)?;
+    let tables = sealed::verify(path, &expected, progress)?;
+    progress.end();
+    Ok(tables)
+}
+
+fn copy_pages(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<(), TransferError> {
+    let from = source.connection();
+    let page_bytes: u64 =
+        from.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0)).map(u64::from).map_err(SqliteError::on(source.path()))?;
+    progress.begin("copy", fsx::file_size(source.path())?);
+    let backup = Backup::new(from, to).map_err(SqliteError::on(path))?;
+    let step = || match backup.step(PAGES) {
+        Ok(StepResult::Done) => Ok(true),
+        Ok(StepResult::More) => Ok(false),
+        // Busy or locked, and whatever else may come: tried again a little later, as often as one waits for a lock.
+        Ok(_) => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
+        Err(error) => Err(error),
+    };
+    while !retry_while_busy(step).map_err(|error| SqliteError::on(path)(error))? {
+        progress.advance(page_bytes.saturating_mul(u64::from(PAGES.unsigned_abs())));
+    }
+    progress.end();
+    Ok(())
+}
+
+fn tables_with_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    const SQL: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+        AND name NOT IN ('schema_version', 'rune_db_ledger')";
+    let mut statement = connection.prepare(SQL)?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut full = Vec::new();
+    for name in names {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", crate::schema::quoted(&name));
+        if connection.query_row(&sql, [], |row| row.get(0))? {
+            full.push(name);
+        }
+    }
+    Ok(full)
+}

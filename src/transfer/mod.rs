@@ -1,0 +1,35 @@
+//! Carrying RUNE's rows from one database into another, and proving that they arrived.
+//!
+//! Rows are carried exactly or not at all: what the other engine cannot hold is found before anything is kept, and
+//! nothing is kept before both sides have the same digests. Bookkeeping tables are not carried; the destination has
+//! its own. No value is interpreted, and no message holds the content of a row, only its table, key and column. How a
+//! database is reached belongs to `storage`, what its tables look like to `schema`.
+
+mod check;
+mod compare;
+mod copied;
+mod decode;
+mod digest;
+mod encode;
+mod error;
+mod file;
+mod file_digest;
+mod finding;
+mod into_file;
+mod into_server;
+mod layout;
+mod rows;
+mod sealed;
+mod server;
+mod server_check;
+mod server_digest;
+
+pub use compare::{Comparison, Difference, RowDifferences, Side, TableComparison, compare};
+pub use copied::{into_empty_file, into_new_file};
+pub use digest::{RowDigest, RowHasher, TableDigest};
+pub use error::TransferError;
+pub use file::{FileSnapshot, SourceTrust};
+pub use finding::{Finding, FindingKind};
+pub use into_file::into_file;
+pub use into_server::{CheckedSource, MoveSettings, Moved, MovedTable, Phases, into_server, plan_into_server};
+pub use sealed::CarriedTable;

@@ -1,0 +1,90 @@
+//! RUNE's tables on a PostgreSQL server, as seen by one transaction.
+
+use tokio_postgres::{Client, types::Type};
+
+use super::{
+    error::TransferError,
+    file::{check_is_known, check_is_rune},
+};
+use crate::schema::{Column, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted};
+
+/// What a transaction sees.
+#[derive(Debug)]
+pub(super) struct ServerTables<'c> {
+    pub(super) client: &'c Client,
+    pub(super) schema: String,
+    pub(super) found: Found,
+}
+
+/// Begins a transaction that sees one moment and changes nothing.
+pub(super) async fn begin_snapshot(client: &Client) -> Result<ServerTables<'_>, TransferError> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    ServerTables::look(client, None).await
+}
+
+impl<'c> ServerTables<'c> {
+    /// Looks within the transaction that is open.
+    pub(super) async fn look(client: &'c Client, owner: Option<&str>) -> Result<Self, TransferError> {
+        let (schema, found) = on_postgres::look_within(client, owner).await?;
+        Ok(Self { client, schema, found })
+    }
+
+    /// Refuses what is no database of RUNE.
+    pub(super) fn check_is_rune(&self, migrations: &Migrations, location: &str) -> Result<(), TransferError> {
+        check_is_rune(&self.found, migrations, Dialect::Postgres, location)
+    }
+
+    /// Refuses what holds more than this program knows.
+    pub(super) fn check_is_known(&self, migrations: &Migrations, location: &str) -> Result<(), TransferError> {
+        check_is_known(&self.found, migrations, Dialect::Postgres, location)
+    }
+
+    pub(super) fn has(&self, table: &Table) -> bool {
+        self.found.tables.contains_key(table.name)
+    }
+
+    /// The name of a table in SQL.
+    pub(super) fn name(&self, table: &Table) -> String {
+        format!("{}.{}", quoted(&self.schema), table.name)
+    }
+
+    /// About how many bytes the values of a table take.
+    pub(super) async fn bytes(&self, table: &Table) -> Result<u64, TransferError> {
+        let sql = format!("SELECT pg_table_size('{}')", self.name(table).replace('\'', "''"));
+        Ok(u64::try_from(self.client.query_typed_one(&sql, &[]).await?.try_get::<_, i64>(0)?).unwrap_or(0))
+    }
+
+    /// The tables that have rows.
+    pub(super) async fn tables_with_rows(&self) -> Result<Vec<String>, TransferError> {
+        let mut full = Vec::new();
+        for table in TABLES.iter().filter(|table| self.has(table)) {
+            let sql = format!("SELECT EXISTS (SELECT FROM {})", self.name(table));
+            if self.client.query_typed_one(&sql, &[]).await?.try_get(0)? {
+                full.push(table.name.to_owned());
+            }
+        }
+        Ok(full)
+    }
+}
+
+/// What gives out the numbers of a column.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// Its name in SQL.
+    pub(super) name: String,
+    /// The number that it gave out last; 0 when it gave out none.
+    pub(super) last: i64,
+}
+
+impl ServerTables<'_> {
+    /// The sequence of a column, if it has one.
+    pub(super) async fn sequence(&self, table: &Table, column: &Column) -> Result<Option<Sequence>, TransferError> {
+        let (table, column) = (self.name(table), column.name);
+        let sql = "SELECT pg_get_serial_sequence($1, $2)";
+        let row = self.client.query_typed_one(sql, &[(&table, Type::TEXT), (&column, Type::TEXT)]).await?;
+        let Some(name) = row.try_get::<_, Option<String>>(0)? else { return Ok(None) };
+        let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {name}");
+        let last = self.client.query_typed_one(&sql, &[]).await?.try_get(0)?;
+        Ok(Some(Sequence { name, last }))
+    }
+}
