@@ -24,6 +24,7 @@ pub mod registry;
 pub mod schema;
 pub mod secret;
 pub mod sign;
+pub mod soundness;
 pub mod storage;
 pub mod transfer;
 pub mod yaml;

@@ -6,7 +6,11 @@
 mod records;
 mod transfer;
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -18,7 +22,8 @@ use super::{
 };
 use crate::{
     commands::db::{
-        DatabaseOptions, Environment, backup, compare, export_sqlite, migrate, migrate_to_postgres, parse_duration, restore, status, wait,
+        DatabaseOptions, Environment, backup, compare, doctor, export_sqlite, migrate, migrate_to_postgres, parse_duration, repair,
+        restore, status, verify, wait,
     },
     secret::Secret,
 };
@@ -39,6 +44,12 @@ enum Verb {
     Migrate(Migrate),
     /// Say what the database is and what it lacks; changes nothing
     Status(Status),
+    /// Give a database of RUNE's the types and indexes it should have, in one transaction
+    Repair(Repair),
+    /// Check schema, sequences, JSON, artifacts, and on SQLite the file itself; changes nothing
+    Verify(Verify),
+    /// Examine the way to the database and what can be done there, line by line; changes nothing
+    Doctor(Doctor),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
     /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one transaction
@@ -130,6 +141,39 @@ struct Status {
     strict: StrictArgs,
 }
 
+/// Gives a database of RUNE's the types and indexes it should have.
+#[derive(Debug, Args)]
+struct Repair {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The PostgreSQL role that owns RUNE's tables, when it is not the one that connects
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
+/// Checks what stands in the database.
+#[derive(Debug, Args)]
+struct Verify {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
+/// Examines the way to the database and what can be done there.
+#[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+}
+
 /// Waits until the database answers, or until its schema is up to date.
 #[derive(Debug, Args)]
 struct Wait {
@@ -182,6 +226,24 @@ impl From<Status> for status::StatusOptions {
     }
 }
 
+impl From<Repair> for repair::RepairOptions {
+    fn from(verb: Repair) -> Self {
+        Self { migrations: verb.schema.migrations, owner: verb.owner, is_dry_run: verb.dry_run, database: verb.database.options() }
+    }
+}
+
+impl From<Verify> for verify::VerifyOptions {
+    fn from(verb: Verify) -> Self {
+        Self { migrations: verb.schema.migrations, database: verb.database.options() }
+    }
+}
+
+impl From<Doctor> for doctor::DoctorOptions {
+    fn from(verb: Doctor) -> Self {
+        Self { migrations: verb.schema.migrations, database: verb.database.options(), clock: SystemTime::now }
+    }
+}
+
 impl From<Wait> for wait::WaitOptions {
     fn from(verb: Wait) -> Self {
         Self { migrations: verb.migrations.migrations, timeout: verb.timeout, needs_schema: verb.schema, database: verb.database.options() }
@@ -197,6 +259,9 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
+        Verb::Repair(verb) => printer.finish(repair::run(&verb.into())),
+        Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
+        Verb::Doctor(verb) => printer.finish(doctor::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
         Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
         Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),

@@ -184,6 +184,39 @@ pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
+/// What kind of file system something lies on, as far as it matters to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSystem {
+    /// One of this machine's disks, as far as one can tell.
+    Local,
+    /// Shared over a network or with a host, by the name of the protocol.
+    Network(&'static str),
+    /// In memory.
+    Memory,
+    /// A layer of a container.
+    Overlay,
+}
+
+/// Says what kind of file system a directory lies on, by the magic numbers of `statfs(2)`.
+///
+/// # Errors
+/// When the directory cannot be asked about.
+pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
+    let status = rustix::fs::statfs(directory.as_std_path()).map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
+    // The field is signed on some machines; the magic numbers have 32 bits.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the magic numbers have 32 bits")]
+    let magic = status.f_type as u32;
+    Ok(match magic {
+        0x6969 => FileSystem::Network("NFS"),
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => FileSystem::Network("SMB"),
+        0x0102_1997 => FileSystem::Network("9p"),
+        0x00c3_6400 => FileSystem::Network("Ceph"),
+        0x0102_1994 => FileSystem::Memory,
+        0x794c_7630 => FileSystem::Overlay,
+        _ => FileSystem::Local,
+    })
+}
+
 /// Checks that files can be created in a directory, by creating one without a name.
 ///
 /// # Errors

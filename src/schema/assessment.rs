@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     dialect::Dialect,
+    drift::{Drift, DriftKind},
     found::{Found, LedgerRow},
     migrations::{Migration, Migrations},
     shape::{BOOKS, LEDGER, TABLES, Table, VERSIONS},
@@ -59,19 +60,6 @@ pub struct Edited {
     pub now: Digest,
 }
 
-/// A column whose type is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The table.
-    pub table: &'static str,
-    /// The column.
-    pub column: &'static str,
-    /// The type it should have.
-    pub expected: &'static str,
-    /// The type it has.
-    pub found: String,
-}
-
 /// The judgement over a database.
 #[derive(Debug, Clone)]
 pub struct Assessment<'a> {
@@ -89,7 +77,7 @@ pub struct Assessment<'a> {
     pub unknown: Vec<i64>,
     /// Applied files that were edited.
     pub edited: Vec<Edited>,
-    /// Columns with another type.
+    /// What of RUNE's tables is not as it should be.
     pub drift: Vec<Drift>,
     /// Tables with a name of RUNE that lack its columns: table and the first missing column.
     pub foreign: Vec<(&'static str, &'static str)>,
@@ -106,7 +94,7 @@ impl<'a> Assessment<'a> {
         let present = || TABLES.iter().filter(|table| found.tables.contains_key(table.name));
         let unrecorded: Vec<_> = present().filter(|table| !is_recorded(table.version)).collect();
         let is_unrecorded = |version: u32| unrecorded.iter().any(|table| table.version == version);
-        let drift: Vec<Drift> = present().flat_map(|table| drift(table, found, dialect)).collect();
+        let drift: Vec<Drift> = present().flat_map(|table| Drift::of(table, found, dialect)).collect();
         let tables = present().filter_map(|table| Some((table.name, missing_column(table, found)?)));
         let books = BOOKS.iter().filter_map(|(name, _)| Some((*name, found.missing_in_book(name)?)));
         let foreign: Vec<_> = tables.chain(books).collect();
@@ -123,7 +111,7 @@ impl<'a> Assessment<'a> {
             missing: TABLES.iter().filter(|table| is_recorded(table.version) && !found.tables.contains_key(table.name)).collect(),
             missing_indexes: present()
                 .flat_map(|table| table.indexes.iter().map(|(index, column)| (table.name, *index, *column)))
-                .filter(|(_, index, _)| !found.indexes.contains(*index))
+                .filter(|(_, index, _)| !found.indexes.contains_key(*index))
                 .collect(),
             unrecorded,
             drift,
@@ -152,10 +140,13 @@ impl<'a> Assessment<'a> {
             let versions: Vec<String> = self.unknown.iter().map(i64::to_string).collect();
             warnings.push(format!("schema version {} is not known here; RUNE is ahead of this program", versions.join(", ")));
         }
-        if !self.drift.is_empty() {
-            let columns: Vec<String> =
-                self.drift.iter().map(|one| format!("{}.{} is `{}`, not `{}`", one.table, one.column, one.found, one.expected)).collect();
-            warnings.push(format!("columns have types that lose digits or are not RUNE's: {}", columns.join("; ")));
+        let (types, others): (Vec<_>, Vec<_>) = self.drift.iter().partition(|one| one.kind == DriftKind::Type);
+        let listed = |drift: Vec<&Drift>| drift.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if !types.is_empty() {
+            warnings.push(format!("columns have types that lose digits or are not RUNE's: {}", listed(types)));
+        }
+        if !others.is_empty() {
+            warnings.push(format!("tables differ from RUNE's: {}", listed(others)));
         }
         for table in &self.missing {
             warnings.push(format!("schema version {} is recorded, but its table `{}` is not there", table.version, table.name));
@@ -187,18 +178,7 @@ fn edited(migration: &Migration, found: &Found) -> Option<Edited> {
 
 fn missing_column(table: &Table, found: &Found) -> Option<&'static str> {
     let columns = found.tables.get(table.name)?;
-    table.columns.iter().map(|column| column.name).find(|name| !columns.iter().any(|(column, _)| column == name))
-}
-
-fn drift(table: &'static Table, found: &Found, dialect: Dialect) -> Vec<Drift> {
-    let columns = found.tables.get(table.name).map(Vec::as_slice).unwrap_or_default();
-    let type_of = |name: &str| columns.iter().find(|(column, _)| column == name).map(|(_, kind)| kind);
-    let compare = |column: &'static super::shape::Column| {
-        let expected = column.kind.type_name(dialect);
-        let found = type_of(column.name).filter(|found| !found.eq_ignore_ascii_case(expected))?;
-        Some(Drift { table: table.name, column: column.name, expected, found: found.clone() })
-    };
-    table.columns.iter().filter_map(compare).collect()
+    table.columns.iter().map(|column| column.name).find(|name| !columns.iter().any(|column| column.name == *name))
 }
 
 fn era(found: &Found, drift: &[Drift], foreign: &[(&'static str, &'static str)], dialect: Dialect) -> Era {
@@ -215,7 +195,7 @@ fn era(found: &Found, drift: &[Drift], foreign: &[(&'static str, &'static str)],
     } else {
         match dialect {
             Dialect::Sqlite if newest.is_some_and(|newest| newest < 6) => Era::AOrX,
-            Dialect::Postgres if drift.is_empty() => Era::A,
+            Dialect::Postgres if !drift.iter().any(|one| one.kind == DriftKind::Type) => Era::A,
             Dialect::Postgres if newest.is_some_and(|newest| newest < 3) => Era::X,
             Dialect::Sqlite | Dialect::Postgres => Era::B,
         }

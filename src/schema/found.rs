@@ -1,20 +1,42 @@
 //! What a database has, as it was read: no judgement yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::shape::BOOKS;
 
 /// What stands under the names that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
-    /// Tables by name, each with its columns in order: name and type. Whatever is no table has none.
-    pub tables: BTreeMap<String, Vec<(String, String)>>,
-    /// The names of all indexes.
-    pub indexes: BTreeSet<String>,
+    /// Tables by name, each with its columns in order. Whatever is no table has none.
+    pub tables: BTreeMap<String, Vec<FoundColumn>>,
+    /// The indexes that can be used, by name.
+    pub indexes: BTreeMap<String, FoundIndex>,
     /// The rows of `schema_version`: version and when it was applied, in seconds since 1970.
     pub versions: BTreeMap<i64, f64>,
     /// The rows of the ledger, by version.
     pub ledger: BTreeMap<i64, LedgerRow>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as the engine spells it.
+    pub kind: String,
+    /// Whether it must be given.
+    pub is_required: bool,
+    /// Its place in the primary key, if it has one; only the order means something.
+    pub key_place: Option<i64>,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundIndex {
+    /// The table that it is on.
+    pub table: String,
+    /// Its columns, in order; of an expression there is no name.
+    pub columns: Vec<String>,
 }
 
 impl Found {
@@ -27,7 +49,7 @@ impl Found {
     pub(super) fn missing_in_book(&self, table: &str) -> Option<&'static str> {
         let columns = self.tables.get(table)?;
         let (_, expected) = BOOKS.iter().find(|(name, _)| *name == table)?;
-        expected.iter().copied().find(|name| !columns.iter().any(|(column, _)| column == name))
+        expected.iter().copied().find(|name| !columns.iter().any(|column| column.name == *name))
     }
 }
 

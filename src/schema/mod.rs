@@ -6,33 +6,45 @@
 
 mod assessment;
 mod dialect;
+mod drift;
 mod embedded;
 mod error;
 mod found;
 mod migrations;
 mod postgres;
+mod repair;
+mod repair_postgres;
+mod repair_sqlite;
 mod roles;
 mod shape;
 mod splitter;
 mod sqlite;
 
-pub use assessment::{Applied, Assessment, Drift, Edited, Era};
+pub use assessment::{Applied, Assessment, Edited, Era};
 pub use dialect::Dialect;
+pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
-pub use found::{Found, LedgerRow, Origin};
+pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin};
 pub use migrations::{Migration, MigrationFileError, Migrations};
+pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
-pub use shape::{Column, ColumnKind, TABLES, Table};
+pub use shape::{Column, ColumnKind, Need, TABLES, Table};
 pub use splitter::{SplitError, Statement, split};
 
-/// Looking at and migrating PostgreSQL databases.
+/// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
-    pub use super::postgres::{check_roles, inspect, look_within, migrate, migrate_within};
+    pub use super::{
+        postgres::{check_roles, inspect, look_within, migrate, migrate_within},
+        repair_postgres::repair,
+    };
 }
 
-/// Looking at and migrating SQLite databases.
+/// Looking at, migrating and repairing SQLite databases.
 pub mod on_sqlite {
-    pub use super::sqlite::{inspect, migrate, read};
+    pub use super::{
+        repair_sqlite::repair,
+        sqlite::{inspect, migrate, read},
+    };
 }
 
 /// How this program signs the ledger.

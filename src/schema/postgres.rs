@@ -11,7 +11,7 @@ use super::{
     assessment::Assessment,
     dialect::Dialect,
     error::SchemaError,
-    found::{Found, LedgerRow, Origin},
+    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin},
     migrations::{Migration, Migrations},
     roles::{RoleError, Standing, quoted, with_temporary_last},
     shape,
@@ -166,7 +166,7 @@ async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettin
 }
 
 /// Makes the transaction ours: no time limit on work, the right role, a safe search path.
-async fn settle(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
+pub(super) async fn settle(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
     const UNLIMITED: &str = "SELECT set_config(name, '0', true) FROM pg_settings
         WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')";
     client.query_typed(UNLIMITED, &[]).await.map_err(ServerError::from)?;
@@ -178,7 +178,7 @@ async fn settle(client: &Client, owner: Option<&str>) -> Result<(), SchemaError>
 }
 
 /// Keeps everybody else who migrates out until the transaction ends.
-async fn lock(client: &Client) -> Result<(), ServerError> {
+pub(super) async fn lock(client: &Client) -> Result<(), ServerError> {
     set(client, "lock_timeout", LOCK_TIMEOUT).await?;
     client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await?;
     set(client, "lock_timeout", TABLE_LOCK_TIMEOUT).await
@@ -271,23 +271,28 @@ impl<'a> Books<'a> {
     }
 }
 
-async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
-    const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod)
+pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
+    const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod),
+            a.attnotnull, array_position(i.indkey::int2[], a.attnum)::int8
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
         WHERE n.nspname = $1 AND c.relname = ANY($2) ORDER BY c.relname, a.attnum";
-    const INDEXES: &str = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relkind IN ('i', 'I')";
+    const INDEXES: &str = "SELECT c.relname::text, t.relname::text,
+            ARRAY(SELECT coalesce(a.attname::text, '') FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+                LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY place)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND i.indisvalid";
     let names: Vec<&str> = shape::names().collect();
     let mut found = Found::default();
     for row in client.query_typed(COLUMNS, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
         let columns = found.tables.entry(row.try_get(0)?).or_default();
         if let (true, Some(name), Some(kind)) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
-            columns.push((name, kind));
+            columns.push(FoundColumn { name, kind, is_required: row.try_get(4)?, key_place: row.try_get(5)? });
         }
     }
     for row in client.query_typed(INDEXES, &[(&schema, Type::TEXT)]).await? {
-        found.indexes.insert(row.try_get(0)?);
+        found.indexes.insert(row.try_get(0)?, FoundIndex { table: row.try_get(1)?, columns: row.try_get(2)? });
     }
     let schema = quoted(schema);
     if found.has_book(shape::VERSIONS) {

@@ -18,6 +18,13 @@ pub struct Table {
     pub indexes: &'static [(&'static str, &'static str)],
 }
 
+impl Table {
+    /// The columns of its primary key, in the key's order: that of the columns in every table of RUNE.
+    pub fn key(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| column.need == Need::Key)
+    }
+}
+
 /// A column of such a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
@@ -25,6 +32,19 @@ pub struct Column {
     pub name: &'static str,
     /// What it holds.
     pub kind: ColumnKind,
+    /// Whether a row must have it.
+    pub need: Need,
+}
+
+/// Whether every row must have a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Yes; it is part of the primary key, too.
+    Key,
+    /// Yes.
+    Required,
+    /// No.
+    Optional,
 }
 
 /// What a column holds, and so its type in both dialects.
@@ -59,12 +79,20 @@ impl ColumnKind {
     }
 }
 
+const fn key(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Text, need: Need::Key }
+}
+
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Text }
+    Column { name, kind: ColumnKind::Text, need: Need::Required }
+}
+
+const fn perhaps_text(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Text, need: Need::Optional }
 }
 
 const fn float(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Float }
+    Column { name, kind: ColumnKind::Float, need: Need::Required }
 }
 
 /// RUNE's tables, in the order of their versions. Bookkeeping tables are none of them.
@@ -73,14 +101,14 @@ pub const TABLES: &[Table] = &[
         name: "jobs",
         version: 1,
         columns: &[
-            text("job_id"),
+            key("job_id"),
             text("tenant_id"),
             text("kind"),
             text("status"),
             text("request_json"),
-            text("result_json"),
-            text("error"),
-            text("message"),
+            perhaps_text("result_json"),
+            perhaps_text("error"),
+            perhaps_text("message"),
             float("created_at"),
             float("updated_at"),
         ],
@@ -89,20 +117,20 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "idempotency_keys",
         version: 2,
-        columns: &[text("tenant_id"), text("operation"), text("idempotency_key"), text("job_id"), float("created_at")],
+        columns: &[key("tenant_id"), key("operation"), key("idempotency_key"), text("job_id"), float("created_at")],
         indexes: &[],
     },
     Table {
         name: "workflow_events",
         version: 3,
         columns: &[
-            Column { name: "id", kind: ColumnKind::Id },
-            text("job_id"),
+            Column { name: "id", kind: ColumnKind::Id, need: Need::Key },
+            perhaps_text("job_id"),
             text("event"),
             text("status"),
-            float("duration_ms"),
-            text("error_type"),
-            text("labels_json"),
+            Column { name: "duration_ms", kind: ColumnKind::Float, need: Need::Optional },
+            perhaps_text("error_type"),
+            perhaps_text("labels_json"),
             float("recorded_at"),
         ],
         indexes: &[("idx_workflow_events_job_id", "job_id"), ("idx_workflow_events_event", "event")],
@@ -110,25 +138,25 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "chain_state",
         version: 4,
-        columns: &[text("job_id"), text("state_json"), text("overall_status"), float("updated_at")],
+        columns: &[key("job_id"), text("state_json"), text("overall_status"), float("updated_at")],
         indexes: &[],
     },
     Table {
         name: "audit_artifact",
         version: 5,
         columns: &[
-            text("artifact_id"),
+            key("artifact_id"),
             text("job_id"),
             text("kind"),
             text("name"),
-            Column { name: "size_bytes", kind: ColumnKind::Integer },
+            Column { name: "size_bytes", kind: ColumnKind::Integer, need: Need::Required },
             text("sha256"),
-            Column { name: "content", kind: ColumnKind::Bytes },
+            Column { name: "content", kind: ColumnKind::Bytes, need: Need::Required },
             float("created_at"),
         ],
         indexes: &[("idx_audit_artifact_job_id", "job_id")],
     },
-    Table { name: "settings", version: 6, columns: &[text("key"), text("value_json"), float("updated_at")], indexes: &[] },
+    Table { name: "settings", version: 6, columns: &[key("key"), text("value_json"), float("updated_at")], indexes: &[] },
 ];
 
 /// RUNE's own bookkeeping table.
@@ -137,11 +165,17 @@ pub(super) const VERSIONS: &str = "schema_version";
 /// This program's bookkeeping table.
 pub(super) const LEDGER: &str = "rune_db_ledger";
 
+/// This program's log of repairs. A table of its own: RUNE numbers versions, and readers of the ledger expect nothing else in it.
+pub(super) const REPAIRS: &str = "rune_db_repairs";
+
 /// The columns that a bookkeeping table must have to be one.
-pub(super) const BOOKS: [(&str, &[&str]); 2] =
-    [(VERSIONS, &["version", "applied_at"]), (LEDGER, &["version", "file", "sha256", "origin", "tool", "applied_at"])];
+pub(super) const BOOKS: [(&str, &[&str]); 3] = [
+    (VERSIONS, &["version", "applied_at"]),
+    (LEDGER, &["version", "file", "sha256", "origin", "tool", "applied_at"]),
+    (REPAIRS, &["number", "subject", "was", "became", "rows", "tool", "repaired_at"]),
+];
 
 /// The names of all tables that are looked at.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER])
+    TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER, REPAIRS])
 }

@@ -8,7 +8,7 @@ use super::{
     assessment::Assessment,
     dialect::Dialect,
     error::SchemaError,
-    found::{Found, LedgerRow, Origin},
+    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin},
     migrations::{Migration, Migrations},
     shape,
 };
@@ -145,19 +145,24 @@ fn note(connection: &Connection, migration: &Migration, origin: Origin) -> rusql
 /// When SQLite cannot read it.
 pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     let mut found = Found::default();
-    let mut objects = connection.prepare("SELECT type, name FROM sqlite_schema")?;
+    let mut objects = connection.prepare("SELECT type, name, tbl_name FROM sqlite_schema")?;
     let mut rows = objects.query([])?;
     while let Some(row) = rows.next()? {
         let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
         if kind == "index" {
-            found.indexes.insert(name);
+            let mut columns = connection.prepare("SELECT coalesce(name, '') FROM pragma_index_info(?1) ORDER BY seqno")?;
+            let columns = columns.query_map([&name], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            found.indexes.insert(name, FoundIndex { table: row.get(2)?, columns });
         } else if let Some(known) = shape::names().find(|known| name.eq_ignore_ascii_case(known)) {
             found.tables.insert(known.to_owned(), Vec::new());
         }
     }
-    let mut columns = connection.prepare("SELECT name, type FROM pragma_table_info(?1) ORDER BY cid")?;
+    let mut columns = connection.prepare("SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_info(?1) ORDER BY cid")?;
     for (table, list) in &mut found.tables {
-        *list = columns.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let column = |row: &rusqlite::Row<'_>| {
+            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, is_required: row.get(2)?, key_place: row.get(3)? })
+        };
+        *list = columns.query_map([table], column)?.collect::<rusqlite::Result<_>>()?;
     }
     if found.has_book(shape::VERSIONS) {
         let mut versions = connection.prepare("SELECT version, applied_at FROM schema_version")?;

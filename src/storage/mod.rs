@@ -16,6 +16,7 @@ mod sqlite;
 mod sqlite_error;
 mod tls;
 mod url;
+mod validity;
 
 pub use passwords::PasswordError;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
@@ -26,3 +27,4 @@ pub use sqlite::{OpenError, open_for_looking, open_for_writing, retry_while_busy
 pub use sqlite_error::SqliteError;
 pub use tls::TlsError;
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};
+pub use validity::certificate_end;

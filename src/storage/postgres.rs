@@ -228,12 +228,12 @@ async fn addresses(host: &PostgresHost) -> Result<Vec<Option<IpAddr>>, Refusal> 
 async fn attempt(config: &Config, tls: Option<&Tls>) -> Result<Opened, Refusal> {
     Ok(match tls {
         None => {
-            let (client, connection) = config.connect(NoTls).await.map_err(ServerError::from)?;
+            let (client, connection) = Box::pin(config.connect(NoTls)).await.map_err(ServerError::from)?;
             Opened { client, traffic: tokio::spawn(log_end(connection)), certificate: None }
         }
         Some(tls) => {
             tls.forget_certificate();
-            let (client, connection) = config.connect(tls.connector.clone()).await.map_err(ServerError::from)?;
+            let (client, connection) = Box::pin(config.connect(tls.connector.clone())).await.map_err(ServerError::from)?;
             Opened { client, traffic: tokio::spawn(log_end(connection)), certificate: tls.shown_certificate() }
         }
     })

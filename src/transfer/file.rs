@@ -168,7 +168,7 @@ pub(super) fn check_is_known(found: &Found, migrations: &Migrations, dialect: Di
     for table in TABLES {
         let found = found.tables.get(table.name).map(Vec::as_slice).unwrap_or_default();
         let is_unknown = |name: &&String| !table.columns.iter().any(|column| column.name == **name);
-        columns.extend(found.iter().map(|(name, _)| name).filter(is_unknown).map(|name| format!("{}.{name}", table.name)));
+        columns.extend(found.iter().map(|column| &column.name).filter(is_unknown).map(|name| format!("{}.{name}", table.name)));
     }
     unknown(location, "columns", columns)
 }

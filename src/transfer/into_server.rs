@@ -217,7 +217,7 @@ async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, locati
     server.check_is_known(migrations, location)?;
     let drift = Assessment::of(&server.found, migrations, Dialect::Postgres).drift;
     if !drift.is_empty() {
-        let text = drift.iter().map(|one| format!("{}.{} is `{}`, not `{}`", one.table, one.column, one.found, one.expected));
+        let text = drift.iter().map(ToString::to_string);
         return Err(TransferError::TargetDrift(text.collect()));
     }
     let tables = server.tables_with_rows().await?;

@@ -24,6 +24,9 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
     (RUNE_DB, &["status", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["status", "--migrations", "no"], 4),
+    (RUNE_DB, &["repair", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["verify", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["doctor", "--db-url", "sqlite:///./no.db", "--migrations", "no"], 4),
     (RUNE_DB, &["wait", "--timeout", "0s", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["jobs", "list", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["events", "summary", "--db-url", "sqlite:///./no.db"], 4),
@@ -127,7 +130,14 @@ fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
         assert!(!output.stdout.is_empty(), "{arguments:?}: the report is what was asked for");
     }
-    for arguments in [["migrate", "--quiet"], ["status", "--quiet"], ["wait", "--quiet"]] {
+    for arguments in [
+        ["migrate", "--quiet"],
+        ["status", "--quiet"],
+        ["wait", "--quiet"],
+        ["repair", "--quiet"],
+        ["verify", "--quiet"],
+        ["doctor", "--quiet"],
+    ] {
         let output = run(&project, RUNE_DB, &arguments, &["--db-url", "sqlite:///./jobs.db"]);
         ends_with(&output, 0);
         assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{output:?}");

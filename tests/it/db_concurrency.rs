@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use rune_testkit::postgres::{MAJORS, Server};
+use rune_testkit::postgres::Server;
 
 use crate::db_support::{ALL_VERSIONS, Ended, rune_db, sqlite_query, sqlite_url, sqlite_versions};
 
-const STARTERS: usize = 8;
+const STARTERS: usize = 16;
 
 /// Starts several `rune-db migrate` at once and waits for all of them; gives how often each version was applied.
-fn migrate_at_once(url: &str) -> Vec<u64> {
+pub(crate) fn migrate_at_once(url: &str) -> Vec<u64> {
     let children: Vec<_> = (0..STARTERS).map(|_| rune_db(&["migrate", "--json"]).on(url).command().spawn().unwrap()).collect();
     let mut counts = vec![0; 6];
     for child in children {
@@ -25,7 +25,7 @@ fn migrate_at_once(url: &str) -> Vec<u64> {
 }
 
 #[test]
-fn eight_starters_on_one_new_sqlite_file_apply_each_migration_once() {
+fn sixteen_starters_on_one_new_sqlite_file_apply_each_migration_once() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..rounds() {
         let path = directory.path().join(format!("new/{round}.db"));
@@ -38,7 +38,7 @@ fn eight_starters_on_one_new_sqlite_file_apply_each_migration_once() {
 }
 
 #[test]
-fn eight_starters_on_one_legacy_sqlite_file_take_it_over_once() {
+fn sixteen_starters_on_one_legacy_sqlite_file_take_it_over_once() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..rounds() {
         let path = directory.path().join(format!("{round}.db"));
@@ -50,16 +50,33 @@ fn eight_starters_on_one_legacy_sqlite_file_take_it_over_once() {
 }
 
 #[test]
-fn eight_starters_on_one_empty_postgres_database_apply_each_migration_once() {
-    for major in MAJORS {
-        let server = Server::start(major);
-        for _ in 0..rounds() {
-            let database = server.database();
-            assert_eq!(migrate_at_once(&database.url()), [1; 6]);
-            let versions = database.query("SELECT string_agg(version::text, ' ' ORDER BY version) FROM schema_version");
-            assert_eq!(versions, ALL_VERSIONS, "PostgreSQL {major}");
-            assert_eq!(database.query("SELECT count(*), count(sha256) FROM rune_db_ledger"), "6|6");
-        }
+fn sixteen_starters_on_one_empty_postgres_15_database_apply_each_migration_once() {
+    race_on_postgres(15);
+}
+
+#[test]
+fn sixteen_starters_on_one_empty_postgres_16_database_apply_each_migration_once() {
+    race_on_postgres(16);
+}
+
+#[test]
+fn sixteen_starters_on_one_empty_postgres_17_database_apply_each_migration_once() {
+    race_on_postgres(17);
+}
+
+#[test]
+fn sixteen_starters_on_one_empty_postgres_18_database_apply_each_migration_once() {
+    race_on_postgres(18);
+}
+
+fn race_on_postgres(major: u32) {
+    let server = Server::start(major);
+    for _ in 0..rounds() {
+        let database = server.database();
+        assert_eq!(migrate_at_once(&database.url()), [1; 6]);
+        let versions = database.query("SELECT string_agg(version::text, ' ' ORDER BY version) FROM schema_version");
+        assert_eq!(versions, ALL_VERSIONS, "PostgreSQL {major}");
+        assert_eq!(database.query("SELECT count(*), count(sha256) FROM rune_db_ledger"), "6|6");
     }
 }
 
@@ -92,9 +109,9 @@ fn starters_that_take_no_lock_do_no_harm() {
     }
 }
 
-/// How often each race is run: once in the test suite, more often when asked for.
+/// How often each race is run: more often when asked for.
 fn rounds() -> usize {
-    std::env::var("RUNE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+    std::env::var("RUNE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10)
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn bookkeeping_of_another_program_is_left_alone() {
 }
 
 /// What RUNE makes on PostgreSQL since the end of April 2026: 32-bit floats and numbers.
-const ERA_B: &str = "CREATE TABLE schema_version (version integer PRIMARY KEY, applied_at double precision NOT NULL);
+pub(crate) const ERA_B: &str = "CREATE TABLE schema_version (version integer PRIMARY KEY, applied_at double precision NOT NULL);
     CREATE TABLE jobs (job_id text PRIMARY KEY, tenant_id text NOT NULL, kind text NOT NULL, status text NOT NULL,
         request_json text NOT NULL, result_json text, error text, message text, created_at real NOT NULL, updated_at real NOT NULL);
     CREATE TABLE idempotency_keys (tenant_id text NOT NULL, operation text NOT NULL, idempotency_key text NOT NULL, job_id text NOT NULL,

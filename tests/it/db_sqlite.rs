@@ -225,7 +225,7 @@ fn a_locked_file_is_waited_for_and_then_migrated() {
 }
 
 /// Runs it as a user who owns nothing: root may write what it likes.
-fn as_nobody(verb: &str, url: &str) -> Ended {
+pub(crate) fn as_nobody(verb: &str, url: &str) -> Ended {
     let call = rune_db(&[verb]).on(url).command();
     let is_root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
     if !is_root {

@@ -17,6 +17,7 @@ debian_packages=(
     mmdebstrap:mmdebstrap
     openssl:openssl
     pgloader:pgloader
+    pgbouncer:pgbouncer
     postgresql-client:psql
     python3-pip:pip3
     runc:runc
@@ -25,7 +26,7 @@ debian_packages=(
     umoci:umoci
     util-linux:setpriv
 )
-debian_services=(containerd docker-registry)
+debian_services=(containerd docker-registry pgbouncer)
 
 missing_packages() {
     local pair

@@ -10,15 +10,18 @@ mod target;
 pub mod audit;
 pub mod backup;
 pub mod compare;
+pub mod doctor;
 pub mod events;
 pub mod export_sqlite;
 pub mod jobs;
 pub mod migrate;
 pub mod migrate_to_postgres;
 pub mod prune;
+pub mod repair;
 pub mod restore;
 pub mod settings;
 pub mod status;
+pub mod verify;
 pub mod wait;
 
 use camino::Utf8Path;

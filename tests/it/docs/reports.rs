@@ -191,6 +191,12 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
     reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
     reader.read(&database(&sandbox, &["status"]), "db-status", 0);
     reader.read(&database(&sandbox, &["wait"]), "db-wait", 0);
+    reader.read(&database(&sandbox, &["doctor"]), "db-doctor", 0);
+    let connection = rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap();
+    connection.execute_batch("DROP INDEX idx_audit_artifact_job_id; INSERT INTO settings VALUES ('k', '{', 0)").unwrap();
+    reader.read(&database(&sandbox, &["repair", "--dry-run"]), "db-repair", 0);
+    reader.read(&database(&sandbox, &["repair"]), "db-repair", 0);
+    reader.read(&database(&sandbox, &["verify"]), "db-verify", 5);
     rusqlite::Connection::open(sandbox.path("jobs.db"))
         .unwrap()
         .execute_batch(
@@ -204,7 +210,18 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
         )
         .unwrap();
     reader.read(&database(&sandbox, &["status"]), "db-status", 5);
-    reader.has_seen_all(&["## `db-migrate`", "## `db-status`", "## `db-wait`", "### `database`", "### `migration`"]);
+    reader.has_seen_all(&[
+        "## `db-migrate`",
+        "## `db-status`",
+        "## `db-repair`",
+        "## `db-verify`",
+        "### `finding`",
+        "## `db-doctor`",
+        "## `db-wait`",
+        "### `database`",
+        "### `drift`",
+        "### `migration`",
+    ]);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 
 pub mod cluster;
 mod digest;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod registry;

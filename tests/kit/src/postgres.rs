@@ -32,7 +32,7 @@ pub const PASSWORD: &str = "p@ss/w:rd#100%";
 pub const ENCODED_PASSWORD: &str = "p%40ss%2Fw%3Ard%23100%25";
 
 /// The user that root starts servers as.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(40);
 const HBA: &str = "local all postgres trust\nlocal all all scram-sha-256\nhost all all samehost scram-sha-256\n";
 
@@ -43,12 +43,13 @@ pub struct Setup {
     settings: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
     port: Option<u16>,
+    state: &'static str,
 }
 
 impl Setup {
     /// A server of a major version.
     pub fn new(major: u32) -> Self {
-        Self { major, settings: Vec::new(), files: Vec::new(), port: None }
+        Self { major, settings: Vec::new(), files: Vec::new(), port: None, state: "ready" }
     }
 
     /// Adds a server setting, `name=value`.
@@ -72,22 +73,38 @@ impl Setup {
         self
     }
 
+    /// Makes it a standby of nobody, which only reads.
+    #[must_use]
+    pub fn standby(self) -> Self {
+        // A standby needs what its primary had, here `initdb`.
+        self.setting("max_connections=100").file("standby.signal", "")
+    }
+
+    /// Waits for another state than `ready`, by the word in the last line of `postmaster.pid`.
+    #[must_use]
+    pub fn until(mut self, state: &'static str) -> Self {
+        self.state = state;
+        self
+    }
+
     /// Starts it and waits until it answers.
     pub fn start(self) -> Server {
         let directory = tempfile::Builder::new().prefix("rune-pg-").tempdir().expect("a directory can be made");
         open_to_all(directory.path());
         let data = directory.path().join("data");
         run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(template(self.major)).arg(&data));
-        for (name, content) in self.files {
+        let setup = self;
+        for (name, content) in &setup.files {
             let path = data.join(name);
             fs::write(&path, content).expect("the data directory is ours");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
         }
-        if is_root() {
+        if as_root() {
             run(Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(directory.path()));
         }
-        let mut server = Server { process: None, directory, port: self.port.unwrap_or_else(free_port), databases: AtomicU32::new(0) };
-        server.process = Some(server.run(self.major, &self.settings));
+        let mut server =
+            Server { process: None, directory, port: setup.port.unwrap_or_else(free_port), databases: AtomicU32::new(0), setup };
+        server.process = Some(server.run());
         server
     }
 }
@@ -99,12 +116,19 @@ pub struct Server {
     directory: TempDir,
     port: u16,
     databases: AtomicU32,
+    setup: Setup,
 }
 
 impl Server {
     /// Starts a server of a major version.
     pub fn start(major: u32) -> Self {
         Setup::new(major).start()
+    }
+
+    /// Ends it as a power cut would, and starts it again on what it left.
+    pub fn crash_and_restart(&mut self) {
+        self.process = None;
+        self.process = Some(self.run());
     }
 
     /// The port on the loopback address, and in the name of the socket.
@@ -163,7 +187,7 @@ impl Server {
     }
 
     /// Starts `postgres` under a shell that ends it when our end of its standard input closes, however we end.
-    fn run(&self, major: u32, settings: &[String]) -> Process {
+    fn run(&self) -> Process {
         const SCRIPT: &str = r#"
             exec 3<&0
             "$@" >>"$LOG" 2>&1 & server=$!
@@ -172,16 +196,16 @@ impl Server {
         "#;
         let data = self.directory.path().join("data");
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(program(major, "postgres")).arg("-D").arg(&data);
+        command.args(["-c", SCRIPT, "sh"]).arg(program(self.setup.major, "postgres")).arg("-D").arg(&data);
         command.args(["-p", &self.port.to_string(), "-k"]).arg(self.directory.path());
         let quick = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=50", "shared_buffers=16MB", "max_wal_size=64MB"];
-        for setting in quick.into_iter().chain(settings.iter().map(String::as_str)) {
+        for setting in quick.into_iter().chain(self.setup.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         as_server_user(command.env("LOG", self.directory.path().join("log")).current_dir(self.directory.path()));
         let mut process = Process::start(&mut command);
         // The last line of this file says what the server is up to.
-        let is_ready = || fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
+        let is_ready = || fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with(self.setup.state));
         process.wait_until(PATIENCE, is_ready);
         process
     }
@@ -234,6 +258,11 @@ impl Database<'_> {
         &self.name
     }
 
+    /// The port of its server.
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
     /// The URL that its owner uses.
     pub fn url(&self) -> String {
         self.url_of(&self.name)
@@ -282,7 +311,7 @@ fn template(major: u32) -> PathBuf {
         // Made elsewhere: the server's user may not be able to enter the build directory.
         let scratch = tempfile::tempdir().expect("a directory can be made");
         let data = scratch.path().join("data");
-        if is_root() {
+        if as_root() {
             chown(scratch.path(), Some(NOBODY), Some(NOBODY)).expect("we are root");
         }
         let mut initdb = Command::new(program(major, "initdb"));
@@ -298,10 +327,10 @@ fn template(major: u32) -> PathBuf {
 }
 
 fn as_server_user(command: &mut Command) -> &mut Command {
-    if is_root() { command.uid(NOBODY).gid(NOBODY) } else { command }
+    if as_root() { command.uid(NOBODY).gid(NOBODY) } else { command }
 }
 
-fn is_root() -> bool {
+pub(crate) fn as_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| uid(&me) == 0)
 }
 
@@ -313,7 +342,7 @@ fn open_to_all(directory: &Path) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("the directory is ours");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a loopback port is free").port()
 }
 

@@ -1,0 +1,115 @@
+//! `rune-db verify`: whether what stands in a database is what RUNE could have written. Changes nothing.
+
+use std::fmt::Write as _;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    DatabaseOptions,
+    target::{Place, Target},
+};
+use crate::{
+    commands::{CommandError, Report, block_on, counted},
+    failure::FailureKind,
+    progress::Progress,
+    schema::Migrations,
+    soundness::{self, Finding, Soundness, TableRows},
+    storage,
+};
+
+/// How many keys of a finding people are shown.
+const SHOWN_KEYS: usize = 5;
+
+/// What to check.
+#[derive(Debug)]
+pub struct VerifyOptions {
+    /// Which database.
+    pub database: DatabaseOptions,
+    /// A directory of migrations instead of those that this program brings along.
+    pub migrations: Option<Utf8PathBuf>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyReport {
+    /// Where the database is; never with a password.
+    pub location: String,
+    /// What named it.
+    pub selected_by: String,
+    /// What was read.
+    pub tables: Vec<TableRows>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What RUNE itself leaves behind.
+    pub warnings: Vec<Finding>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// Checks.
+///
+/// # Errors
+/// When there is no database, or it cannot be read.
+pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
+    let migrations = super::migrations(options.migrations.as_deref())?;
+    let target = options.database.resolve()?;
+    let Soundness { tables, findings, warnings, notes } = check(&target, &migrations, progress).map_err(|error| target.explain(error))?;
+    let notes = target.notes.into_iter().chain(notes).collect();
+    Ok(VerifyReport { location: target.location, selected_by: target.origin, tables, findings, warnings, notes })
+}
+
+fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, CommandError> {
+    match &target.place {
+        Place::File(path) => {
+            let connection = storage::open_for_looking(path)?;
+            Ok(soundness::check_file(&connection, path, migrations, progress)?)
+        }
+        Place::Server(url) => block_on(storage::with_session(url, async |client| -> Result<_, CommandError> {
+            Ok(soundness::check_server(client, migrations, progress).await?)
+        })),
+    }
+}
+
+impl Report for VerifyReport {
+    const VERB: &'static str = "db-verify";
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (word, findings) in [("wrong", &self.findings), ("warning", &self.warnings)] {
+            for finding in findings {
+                let _ = writeln!(text, "{word}: {}", finding_text(finding));
+            }
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        for TableRows { table, rows } in &self.tables {
+            let _ = writeln!(text, "{table:<18} {rows:>12} rows");
+        }
+        let outcome = match self.findings.len() {
+            0 => "sound".to_owned(),
+            count => format!("not sound, {}", counted(count, "problem")),
+        };
+        let _ = writeln!(text, "{outcome}: {}", self.location);
+        text
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.findings.is_empty()).then_some(FailureKind::Drift)
+    }
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let Finding { problem, table, column, count, keys } = finding;
+    let place = [*table, column.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(".");
+    let place = if place.is_empty() { place } else { format!("{place} ") };
+    if keys.is_empty() {
+        return format!("{place}{problem}");
+    }
+    let shown: Vec<String> = keys.iter().take(SHOWN_KEYS).map(|key| format!("`{key}`")).collect();
+    let more = if usize::try_from(*count).is_ok_and(|count| count > shown.len()) { ", …" } else { "" };
+    let rows = usize::try_from(*count).unwrap_or(usize::MAX);
+    format!("{place}{problem} in {}: {}{more}", counted(rows, "row"), shown.join(", "))
+}

@@ -1,0 +1,156 @@
+//! Checking a PostgreSQL database, in one snapshot.
+
+use futures_util::{TryStreamExt as _, pin_mut};
+use tokio_postgres::{Client, Row, types::Type};
+
+use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, findings::Ledger, findings::Soundness, is_json, json_problem};
+use crate::{
+    progress::Progress,
+    schema::{Assessment, Column, Dialect, Migrations, SchemaError, TABLES, Table, on_postgres, quoted},
+    storage::ServerError,
+};
+
+/// Checks a database.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn check_server(client: &Client, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, SchemaError> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
+    let outcome = check(client, migrations, progress).await;
+    let _ = client.batch_execute("ROLLBACK").await;
+    outcome
+}
+
+async fn check(client: &Client, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, SchemaError> {
+    let (schema, found) = on_postgres::look_within(client, None).await?;
+    let mut ledger = Ledger::default();
+    ledger.schema(&Assessment::of(&found, migrations, Dialect::Postgres), Dialect::Postgres);
+    let place = Place { client, schema: quoted(&schema) };
+    let readable = |name: &str| TABLES.iter().any(|table| table.name == name && can_be_read(table, &found));
+    for table in TABLES.iter().filter(|table| readable(table.name)) {
+        let rows = place.number(&format!("SELECT count(*) FROM {}", place.table(table.name))).await?;
+        ledger.table(table.name, u64::try_from(rows).unwrap_or_default());
+        if table.columns.iter().any(is_json) {
+            place.texts(table, &mut ledger).await?;
+        }
+        if OF_A_JOB.contains(&table.name) && readable("jobs") {
+            place.orphans(table, &mut ledger).await?;
+        }
+    }
+    if readable(EVENTS) {
+        place.sequence(&schema, &mut ledger).await?;
+    }
+    if readable(ARTIFACTS) {
+        place.artifacts(progress, &mut ledger).await?;
+    }
+    Ok(ledger.finish())
+}
+
+struct Place<'a> {
+    client: &'a Client,
+    /// Quoted.
+    schema: String,
+}
+
+impl Place<'_> {
+    fn table(&self, name: &str) -> String {
+        format!("{}.{name}", self.schema)
+    }
+
+    async fn number(&self, sql: &str) -> Result<i64, ServerError> {
+        Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
+    }
+
+    /// Reads rows one after another.
+    async fn each(&self, sql: &str, mut act: impl FnMut(&Row) -> Result<(), tokio_postgres::Error>) -> Result<(), ServerError> {
+        let rows = self.client.query_typed_raw(sql, std::iter::empty::<(&str, Type)>()).await?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await? {
+            act(&row)?;
+        }
+        Ok(())
+    }
+
+    async fn texts(&self, table: &'static Table, ledger: &mut Ledger) -> Result<(), ServerError> {
+        let columns: Vec<&Column> = table.columns.iter().filter(|column| is_json(column)).collect();
+        let names = columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT {}, {names} FROM {}", key(table), self.table(table.name));
+        self.each(&sql, |row| {
+            for (index, column) in columns.iter().enumerate() {
+                let text: Option<&str> = row.try_get(index + 1)?;
+                if let Some(problem) = text.and_then(|text| json_problem(column, text)) {
+                    ledger.row(&problem, table.name, column.name, row.try_get(0)?);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn orphans(&self, table: &'static Table, ledger: &mut Ledger) -> Result<(), ServerError> {
+        let sql = format!(
+            "SELECT {} FROM {} one WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT FROM {} j WHERE j.job_id = one.job_id)",
+            key(table),
+            self.table(table.name),
+            self.table("jobs"),
+        );
+        self.each(&sql, |row| {
+            ledger.orphan(table.name, row.try_get(0)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The next event must get an id above all others: readers ask for what came after an id.
+    async fn sequence(&self, schema: &str, ledger: &mut Ledger) -> Result<(), ServerError> {
+        const SQL: &str = "SELECT format('%I.%I', n.nspname, s.relname) FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
+            JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+            JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+            JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+            WHERE s.relkind = 'S' AND tn.nspname = $1 AND t.relname = 'workflow_events' AND a.attname = 'id'";
+        let rows = self.client.query_typed(SQL, &[(&schema, Type::TEXT)]).await?;
+        let Some(row) = rows.first() else {
+            ledger.whole("has no sequence that gives out its ids", Some(EVENTS));
+            return Ok(());
+        };
+        let sequence: String = row.try_get(0)?;
+        let sql = format!(
+            "SELECT coalesce((SELECT max(id)::int8 FROM {}), 0) >= last_value + is_called::int FROM {sequence}",
+            self.table(EVENTS)
+        );
+        if self.client.query_typed_one(&sql, &[]).await?.try_get(0)? {
+            ledger.whole(&format!("the sequence {sequence} would give out an id that is in use already, or a lower one"), Some(EVENTS));
+        }
+        Ok(())
+    }
+
+    /// The server computes the hashes, so that no artifact comes this way.
+    async fn artifacts(&self, progress: &dyn Progress, ledger: &mut Ledger) -> Result<(), ServerError> {
+        let table = self.table(ARTIFACTS);
+        let bytes = self.number(&format!("SELECT coalesce(sum(octet_length(content)::int8), 0)::int8 FROM {table}")).await?;
+        progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
+        let sql = format!(
+            "SELECT artifact_id, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), 'hex') = sha256 FROM {table}"
+        );
+        let read = self.each(&sql, |row| {
+            let (id, length, size): (&str, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if length != size {
+                ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", id);
+            }
+            if !row.try_get::<_, bool>(3)? {
+                ledger.row("is not the hash of the content", ARTIFACTS, "sha256", id);
+            }
+            progress.advance(u64::try_from(length).unwrap_or_default());
+            Ok(())
+        });
+        let outcome = read.await;
+        progress.end();
+        outcome
+    }
+}
+
+/// The key of a row, as one text.
+fn key(table: &Table) -> String {
+    let columns: Vec<String> = table.key().map(|column| format!("{}::text", column.name)).collect();
+    format!("concat_ws(', ', {})", columns.join(", "))
+}
