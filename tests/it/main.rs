@@ -18,6 +18,7 @@ mod chart_bootstrap;
 mod chart_defects;
 mod chart_image;
 mod chart_install_text;
+mod chart_lint;
 mod chart_matrix;
 mod chart_package;
 mod chart_pod;
