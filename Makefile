@@ -9,13 +9,15 @@ ENV := . ./tools/env &&
 TARGET := x86_64-unknown-linux-gnu
 STATIC := -C target-feature=+crt-static
 
-.PHONY: help demo test check bench release setup
+.PHONY: help static demo test check bench release setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
+static:
 	@$(ENV) RUSTFLAGS='$(STATIC)' cargo build --locked --workspace --bins --target $(TARGET)
+
+demo: static ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
 	@$(ENV) "$${CARGO_TARGET_DIR:-target}/$(TARGET)/debug/demo"
 
 test: ## Install what the tests need, then run every check and test
@@ -24,10 +26,11 @@ test: ## Install what the tests need, then run every check and test
 check: ## The quick part: format, lints, licences and sources of dependencies
 	@tools/test format scripts lints deny
 
-bench: ## Measure build and verify against the machine's own limits and other tools
+bench: ## Measure build, verify and the move against the machine's own limits and other tools
 	@tools/setup
 	@tools/release
 	@$(ENV) cargo bench --profile dev --locked --bench bundle
+	@$(ENV) cargo bench --profile dev --locked --bench database
 
 release: ## Build static dist/rune-bundle and dist/rune-db
 	@tools/release

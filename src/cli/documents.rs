@@ -21,8 +21,8 @@ pub(super) struct Completions {
 /// Prints a man page.
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// The verb to print the page of; without one, the page of the tool
-    verb: Option<String>,
+    /// The verb to print the page of, and perhaps a verb of its own; without one, the page of the tool
+    verb: Vec<String>,
 }
 
 /// Why there is no page.
@@ -71,13 +71,13 @@ impl Man {
         command.build();
         // Pages of verbs come from the tool and its version too.
         let source = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
-        let page = match &self.verb {
-            None => command,
-            Some(verb) => command.find_subcommand(verb).cloned().ok_or_else(|| {
-                let known = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        let mut page = command;
+        for verb in &self.verb {
+            page = page.find_subcommand(verb).cloned().ok_or_else(|| {
+                let known = page.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
                 PageError::UnknownVerb { verb: verb.clone(), known }
-            })?,
-        };
+            })?;
+        }
         let mut text = Vec::new();
         clap_mangen::Man::new(page).source(source).render(&mut text).map_err(PageError::Render)?;
         Ok(text)

@@ -1,7 +1,5 @@
 //! A new file that is written piece by piece and appears whole or not at all.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
-
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};

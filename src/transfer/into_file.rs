@@ -1,6 +1,8 @@
 //! The way back: every row of a PostgreSQL database into one new SQLite file that RUNE can open.
 //!
-//! The server is read in one snapshot and not changed. The file gets its name when it was proved to be whole.
+//! The server is read in one snapshot and not changed. The file gets its name when it was proved to be whole. A large
+//! content comes in pieces, but SQLite itself makes its row in memory, twice, because a column stands behind the content;
+//! so memory grows with the largest artifact on this way, and only on this one.
 
 mod insert;
 

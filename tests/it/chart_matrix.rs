@@ -23,14 +23,6 @@ fn render(chart: &str, values: &str) -> Objects {
     three
 }
 
-/// What both Helm versions say to values that they must refuse.
-fn refuse(chart: &str, values: &str, expected: &str) {
-    for helm in Helm::both() {
-        let complaint = helm.template(chart, ANY, values).expect_err(values);
-        assert!(complaint.contains(expected), "{values}: {complaint}");
-    }
-}
-
 #[test]
 fn both_charts_lint_without_a_warning() {
     for helm in Helm::both() {
@@ -234,38 +226,6 @@ fn the_databases_network_policy_admits_the_api_and_no_one_else() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_a_sentence() {
-    let two = "image: { tag: v0.1.0 }\npostgres: { enabled: true }\nrune: { database: { existingSecret: x } }\n";
-    refuse(RUNE, two, "two databases");
-    refuse(RUNE, "postgres: { enabled: true }", "image v0.0.0a6 cannot use PostgreSQL");
-    refuse(RUNE, "rune: { database: { existingSecret: x } }\nimage: { tag: v0.0.0a5 }", "image v0.0.0a5 cannot use PostgreSQL");
-    refuse(RUNE, "rune: { database: { existingSecret: x } }\nimage: { tag: '' }", "image v0.0.0a6 cannot use PostgreSQL");
-    refuse(RUNE, "replicaCount: 2", "SQLite serves one pod");
-    refuse(RUNE, "image: { tag: v0.1.0 }\npostgres: { enabled: true, auth: { generate: false } }", "no password");
-    refuse(RUNE, "image: { tag: '' }\nrune: { database: { migrate: { image: { tag: '' } } } }", "rune.database.migrate.image.tag and");
-    refuse(POSTGRES, "auth: { existingSecret: x }\nconfig: { listen_addresses: '' }", "config.listen_addresses is set by the chart itself");
-}
-
-#[test]
-fn values_outside_the_schema_are_refused() {
-    for (chart, values, named) in [
-        (RUNE, "image: { digest: 'sha256:abc' }", "digest"),
-        (RUNE, "image: { tag: latest }", "tag"),
-        (RUNE, "replicas: 2", "replicas"),
-        (RUNE, "rune: { databse: {} }", "databse"),
-        (RUNE, "rune: { extraEnv: [{ name: RUNE_DB_URI, value: x }] }", "extraEnv"),
-        (RUNE, "postgres: { enabled: true, image: { digest: 'sha512:abc' } }", "digest"),
-        (POSTGRES, "replicaCount: 2", "replicaCount"),
-        (POSTGRES, "auth: { password: short }", "password"),
-        (POSTGRES, "auth: { username: postgres }", "username"),
-        (POSTGRES, "image: { repository: docker.io:443/library/postgres }", "repository"),
-        (POSTGRES, "terminationGracePeriodSeconds: 5", "terminationGracePeriodSeconds"),
-    ] {
-        refuse(chart, values, named);
-    }
-}
-
-#[test]
 fn settings_of_the_server_are_quoted_and_large_numbers_stay_whole() {
     let objects = render(
         POSTGRES,
@@ -299,6 +259,54 @@ fn the_notes_say_where_things_are_and_never_show_the_password() {
         let objects = render(file.to_str().unwrap(), values);
         let notes = text(&objects.get("Notes", "notes")["text"]);
         assert!(notes.contains(expected) && !notes.contains("hunter2"), "{notes}");
+    }
+}
+
+#[test]
+fn the_data_move_by_a_job_that_reads_the_volume_while_the_api_is_stopped() {
+    let values = format!("{BUNDLED}replicaCount: 0\nrune: {{ database: {{ transfer: {{ enabled: true }} }} }}\n");
+    let objects = render(RUNE, &values);
+    let transfer = objects.containers().find(|container| container["name"] == "db-transfer").unwrap();
+    let arguments = ["migrate-to-postgres", "--source", "sqlite:////app/.rune-api/jobs.db", "--target", "env:RUNE_DB_URL"];
+    assert_eq!(transfer["args"], json!(arguments));
+    assert_eq!(transfer["volumeMounts"][0]["mountPath"], "/app/.rune-api");
+    assert!(objects.names().contains(&"PersistentVolumeClaim rune-api-data".to_owned()));
+    let name = |values: &str| render(RUNE, values).names().into_iter().find(|name| name.starts_with("Job rune-transfer-")).unwrap();
+    assert_ne!(
+        name(&values),
+        name(&values.replace("enabled: true } } }", "enabled: true, attempt: '2' } } }")),
+        "another attempt is another job"
+    );
+    let dry = render(RUNE, &values.replace("enabled: true } } }", "enabled: true, dryRun: true } } }"));
+    let dry = dry.containers().find(|container| container["name"] == "db-transfer").unwrap()["args"].clone();
+    assert_eq!(dry[5], "--dry-run");
+}
+
+#[test]
+fn a_job_has_another_name_when_it_does_something_else() {
+    let names =
+        |values: &str| -> Vec<String> { render(POSTGRES, values).names().into_iter().filter(|name| name.starts_with("Job ")).collect() };
+    let backup = "auth: { existingSecret: x }\nbackup: { enabled: true }\n";
+    assert_eq!(names(backup), names(backup));
+    assert_ne!(names(backup), names(&format!("{backup}image: {{ tag: 17.9-alpine }}\n")));
+    let restore = |file: &str| format!("auth: {{ existingSecret: x }}\nrestore: {{ file: {file}, confirm: rune }}\n");
+    assert_ne!(names(&restore("a.dump")), names(&restore("b.dump")));
+    assert_ne!(names(&restore("a.dump")), names(&restore("a.dump, attempt: '2'")));
+    assert_eq!(names("auth: { existingSecret: x }\nbackup: { enabled: true }\nreplicaCount: 0"), Vec::<String>::new());
+}
+
+#[test]
+fn a_database_elsewhere_is_verified_without_a_word_in_its_url() {
+    let objects = render(
+        RUNE,
+        "image: { tag: v0.1.0 }\nrune: { database: { existingSecret: rune-db-app, existingSecretKey: uri, tls: { mode: verify-full, caSecret: rune-db-ca } } }",
+    );
+    for name in ["api", "db-migrate", "schema"] {
+        let container = objects.containers().find(|container| container["name"] == name).unwrap();
+        assert_eq!(environment(container, "PGSSLMODE")["value"], "verify-full");
+        assert_eq!(environment(container, "PGSSLROOTCERT")["value"], "/etc/rune-db-ca/ca.crt");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        assert!(mounts.iter().any(|mount| mount["name"] == "db-ca" && mount["mountPath"] == "/etc/rune-db-ca"), "{name}");
     }
 }
 

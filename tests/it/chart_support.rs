@@ -146,10 +146,15 @@ impl Helm {
 
     /// Renders a chart with values in YAML, as release `rune` in namespace `rune`.
     pub(crate) fn template(&self, chart: &str, kubernetes: &str, values: &str) -> Result<Objects, String> {
+        self.template_as("rune", chart, kubernetes, values)
+    }
+
+    /// The same as another release.
+    pub(crate) fn template_as(&self, release: &str, chart: &str, kubernetes: &str, values: &str) -> Result<Objects, String> {
         let file = self.home.path().join("values.yaml");
         fs::write(&file, values).unwrap();
         let file = file.to_str().unwrap();
-        let arguments = ["template", "rune", chart, "--namespace", "rune", "--kube-version", kubernetes, "--values", file];
+        let arguments = ["template", release, chart, "--namespace", "rune", "--kube-version", kubernetes, "--values", file];
         self.try_run(&arguments).map(|text| Objects::parse(&text))
     }
 }

@@ -11,7 +11,7 @@ const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
 const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
 
 /// Every verb with something that cannot succeed.
-const FAILING: [(&str, &[&str], i32); 21] = [
+const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["keygen", "--out", "no/such/directory/key"], 4),
     (RUNE_BUNDLE, &["lock", "no.yaml"], 4),
     (RUNE_BUNDLE, &["lock", "--update", "nothing"], 4),
@@ -33,6 +33,11 @@ const FAILING: [(&str, &[&str], i32); 21] = [
     (RUNE_DB, &["audit", "verify", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["settings", "get", "k", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["prune", "--older-than", "1d", "--db-url", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["migrate-to-postgres", "--source", "sqlite:///./no.db", "--target", "postgresql://u@127.0.0.1:1/d"], 4),
+    (RUNE_DB, &["compare", "sqlite:///./no.db", "sqlite:///./no.db"], 4),
+    (RUNE_DB, &["export-sqlite", "--source", "sqlite:///./no.db", "--output", "x.db"], 2),
+    (RUNE_DB, &["backup", "--db-url", "sqlite:///./no.db", "--output", "x.db"], 4),
+    (RUNE_DB, &["restore", "--db-url", "sqlite:///./x.db", "--from", "no.db"], 4),
 ];
 
 /// What no verb understands.
@@ -70,7 +75,7 @@ fn error_report(output: &Output, code: i32) -> Value {
 fn with_json_a_failure_is_one_report_on_standard_output_and_words_on_standard_error() {
     let project = Project::new();
     project.lock();
-    for (program, arguments, code) in FAILING {
+    for (program, arguments, code) in FAILING.iter().copied() {
         let plain = run(&project, program, arguments, &[]);
         ends_with(&plain, code);
         assert!(plain.stdout.is_empty(), "{arguments:?}: {plain:?}");

@@ -3,6 +3,7 @@
 mod commands;
 mod console;
 mod files;
+mod manifests;
 mod markdown;
 mod reports;
 mod sandbox;

@@ -22,7 +22,7 @@ fn open(database: &Database<'_>, limits: PoolLimits) -> Result<PostgresStore, St
     PostgresStore::open(&postgres_url(&database.url()), limits, clock(&still_clock()))
 }
 
-fn migrated<'a>(server: &'a Server) -> Database<'a> {
+fn migrated(server: &Server) -> Database<'_> {
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database
@@ -45,7 +45,7 @@ fn s04_the_types_on_postgres_keep_every_digit() {
 fn s13_the_limits_of_the_pool_are_read_with_clear_errors() {
     let limits = PoolLimits::parse(None, Some(" ")).unwrap();
     assert_eq!((limits.min, limits.max, limits.connect_timeout), (2, 10, Duration::from_secs(30)));
-    assert_eq!((limits.statement_timeout, limits.idle_timeout), (Duration::from_secs(60), Duration::from_secs(300)));
+    assert_eq!((limits.statement_timeout, limits.idle_timeout), (Duration::from_mins(1), Duration::from_mins(5)));
     for (min, max, expected) in [(Some("3"), Some("7"), (3, 7)), (None, Some("1"), (1, 1)), (Some("20"), None, (20, 20))] {
         let limits = PoolLimits::parse(min, max).unwrap();
         assert_eq!((limits.min, limits.max), expected);

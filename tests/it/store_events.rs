@@ -147,7 +147,7 @@ pub(crate) const CASES: &[Case] = &[
             for event in ["a", "b", "c"] {
                 bench.event(Some("j"), event, "ok", None);
             }
-            let names = |after| list(bench, "j", after).into_iter().map(|event| event.event).collect::<Vec<_>>().join("");
+            let names = |after| list(bench, "j", after).into_iter().map(|event| event.event).collect::<String>();
             bench.sees([0, 1, 2, 3, -5, i64::MAX].map(names), ["abc", "bc", "c", "", "abc", ""].map(str::to_owned));
         },
     },

@@ -39,12 +39,12 @@ fn stale(bench: &Bench, tenant_id: Option<&str>, unchanged_since: f64) -> usize 
 /// One unfinished job for each of two tenants at 100 and 200 seconds, and one that succeeded.
 fn some_jobs(bench: &Bench) -> [String; 5] {
     let job = |time, tenant| bench.at(time).job(tenant, "benchmark", None).job_id;
-    let [a, b, c, d, e] = [job(100.0, "a"), job(100.0, "b"), job(200.0, "a"), job(200.0, "b"), job(50.0, "a")];
-    set(bench, &e, JobStatus::Succeeded);
+    let jobs = [job(100.0, "a"), job(100.0, "b"), job(200.0, "a"), job(200.0, "b"), job(50.0, "a")];
+    set(bench, &jobs[4], JobStatus::Succeeded);
     bench.at(200.0);
-    set(bench, &c, JobStatus::Running);
+    set(bench, &jobs[2], JobStatus::Running);
     bench.at(300.0);
-    [a, b, c, d, e]
+    jobs
 }
 
 pub(crate) const CASES: &[Case] = &[
@@ -97,7 +97,8 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a_tenant_of_65_letters_is_refused",
         run: |bench| {
-            bench.fails(bench.store.create_job(&new(&"é".repeat(65), "k", "{}")), Input, "`tenant_id` has more than 64 characters")
+            let tenant = "é".repeat(65);
+            bench.fails(bench.store.create_job(&new(&tenant, "k", "{}")), Input, "`tenant_id` has more than 64 characters");
         },
     },
     Case {

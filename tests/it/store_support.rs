@@ -164,6 +164,7 @@ impl Bench {
 
     /// Asserts what something is, and writes it down; random ids are left out of the transcript.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "literals are easier to read without `&`")]
     pub(crate) fn sees<T: Debug + PartialEq<U>, U: Debug>(&self, found: T, expected: U) {
         assert_eq!(found, expected);
         self.seen.lock().unwrap().push(format!("{found:?}"));

@@ -2,19 +2,22 @@
 # A program that is there already is left alone, wherever it came from; nothing is removed or upgraded for our sake,
 # no service is started or stopped, and one that a new package brings is left disabled: tests start their own servers.
 
-# package:program. Programs come first: a machine with another vendor's containerd has what the tests need.
+# package:program, or a file where PATH does not lead. Programs come first: a machine with another vendor's containerd has what the tests need.
 debian_packages=(
     apache2-utils:htpasswd
     ca-certificates:update-ca-certificates
     containerd:containerd
     containerd:ctr
+    containernetworking-plugins:/usr/lib/cni/bridge
     curl:curl
     docker-registry:docker-registry
+    iptables:iptables-restore
     iproute2:ip
     jq:jq
     mmdebstrap:mmdebstrap
     openssl:openssl
     pgbouncer:pgbouncer
+    pgloader:pgloader
     postgresql-client:psql
     python3-pip:pip3
     runc:runc

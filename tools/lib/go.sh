@@ -11,11 +11,12 @@ go_install() {
     rm -r "$scratch/gopath"
 }
 
-# go_tool NAME: NAME is the program; NAME_MODULE and NAME_VERSION are in versions.env.
+# go_tool NAME: NAME is the program; NAME_MODULE and NAME_VERSION, without its hyphens, are in versions.env.
 go_tool() {
-    local name=$1 module version
-    module=${name^^}_MODULE
-    version=${name^^}_VERSION
+    local name=$1 variable module version
+    variable=${name//-/}
+    module=${variable^^}_MODULE
+    version=${variable^^}_VERSION
     if ! store_has "$name-${!version}"; then
         need go "\`$name\`"
     fi

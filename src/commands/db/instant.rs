@@ -46,22 +46,20 @@ impl Moment {
 
 fn timestamp(text: &str) -> Option<f64> {
     let (date, time) = text.split_once(['T', 't', ' ']).map_or((text, None), |(date, time)| (date, Some(time)));
-    let mut parts = date.split('-').map(|part| digits(part));
+    let mut parts = date.split('-').map(digits);
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     if parts.next().is_some() || date.len() != 10 || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
         return None;
     }
     let midnight = days_from_civil(year, month, day) * DAY;
     let Some(time) = time else { return float(midnight) };
-    let (clock, offset) = match time.strip_suffix(['Z', 'z']) {
-        Some(clock) => (clock, 0),
-        None => {
-            let at = time.rfind(['+', '-'])?;
-            let (clock, zone) = time.split_at_checked(at)?;
-            let sign = if zone.starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-            (clock, sign * (bounded(hours, 23)? * 3600 + bounded(minutes, 59)? * 60))
-        }
+    let (clock, offset) = if let Some(clock) = time.strip_suffix(['Z', 'z']) {
+        (clock, 0)
+    } else {
+        let (clock, zone) = time.split_at_checked(time.rfind(['+', '-'])?)?;
+        let sign = if zone.starts_with('-') { -1 } else { 1 };
+        let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+        (clock, sign * (bounded(hours, 23)? * 3600 + bounded(minutes, 59)? * 60))
     };
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
     let mut parts = clock.split(':');

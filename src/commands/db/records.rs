@@ -7,6 +7,7 @@ use super::{
 use crate::{
     commands::CommandError,
     failure::{Failure, FailureKind},
+    secret::Secret,
     storage::port::{OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore},
 };
 
@@ -85,7 +86,7 @@ impl StoreOptions {
             (Place::Server(url), _) => {
                 let variable = |name| (self.database.environment.variable)(name);
                 let (min, max) = (variable("RUNE_PG_POOL_MIN"), variable("RUNE_PG_POOL_MAX"));
-                let limits = PoolLimits::parse(min.as_ref().map(|text| text.expose()), max.as_ref().map(|text| text.expose()))?;
+                let limits = PoolLimits::parse(min.as_ref().map(Secret::expose), max.as_ref().map(Secret::expose))?;
                 // One command does one thing at a time.
                 Box::new(PostgresStore::open(url, PoolLimits { min: 1, ..limits }, clock())?)
             }

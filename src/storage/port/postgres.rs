@@ -8,7 +8,7 @@ use std::{borrow::Cow, time::Duration};
 
 use deadpool::{
     Runtime as PoolRuntime,
-    managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
+    managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_postgres::{
@@ -113,7 +113,7 @@ impl PostgresEngine {
         self.block_on(async {
             let mut sessions = Vec::new();
             for _ in 0..self.limits.min {
-                sessions.push(self.pool.get().await.map_err(|error| self.no_session(error))?);
+                sessions.push(self.session().await?);
             }
             Ok(())
         })
@@ -144,6 +144,10 @@ impl PostgresEngine {
         self.runtime.as_ref().ok_or(StoreError::Closed)?.block_on(work)
     }
 
+    async fn session(&self) -> Result<Object<Sessions>, StoreError> {
+        Box::pin(self.pool.get()).await.map_err(|error| self.no_session(error))
+    }
+
     fn no_session(&self, error: PoolError<ConnectError>) -> StoreError {
         match error {
             PoolError::Backend(error) => error.into(),
@@ -165,7 +169,7 @@ impl Engine for PostgresEngine {
             Purpose::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Purpose::Writing => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         };
-        let mut session = self.block_on(async { self.pool.get().await.map_err(|error| self.no_session(error)) })?;
+        let mut session = self.block_on(self.session())?;
         session.is_in_transaction = true;
         let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
         let outcome = run(&session.client, begin)

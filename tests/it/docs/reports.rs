@@ -256,3 +256,33 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
     }
     reader.has_seen_all(&["### `artifact`"]);
 }
+
+#[test]
+fn the_reports_of_moves_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
+    let server = rune_testkit::postgres::Server::start(17);
+    let target = server.database();
+    let call = |arguments: &[&str]| {
+        let mut command = sandbox.command("rune-db");
+        command.args(arguments).arg("--json").env("TARGET", target.url()).output().unwrap()
+    };
+    let (file, source) = ("sqlite:///./jobs.db", ["--source", "sqlite:///./jobs.db", "--target", "env:TARGET"]);
+    reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
+    let sql = "INSERT INTO settings VALUES ('k', char(0), 1.0)";
+    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    let refused = call(&[&["migrate-to-postgres"], &source[..]].concat());
+    reader.read(&refused, "error", 3);
+    reader.details(&refused, "finding");
+    let sql = "UPDATE settings SET value_json = '{}'";
+    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    reader.read(&call(&[&["migrate-to-postgres", "--dry-run"], &source[..]].concat()), "db-migrate-to-postgres", 0);
+    reader.read(&call(&[&["migrate-to-postgres"], &source[..]].concat()), "db-migrate-to-postgres", 0);
+    reader.read(&call(&["compare", file, "env:TARGET"]), "db-compare", 0);
+    target.query("UPDATE settings SET updated_at = 2");
+    reader.read(&call(&["compare", file, "env:TARGET", "--rows"]), "db-compare", 5);
+    reader.read(&call(&["export-sqlite", "--source", "env:TARGET", "--output", "export.db"]), "db-export-sqlite", 0);
+    reader.read(&call(&["backup", "--db-url", file, "--output", "backup.db"]), "db-backup", 0);
+    reader.read(&call(&["restore", "--db-url", "sqlite:///./new.db", "--from", "backup.db"]), "db-restore", 0);
+    reader.has_seen_all(&["## `db-migrate-to-postgres`", "## `db-compare`", "## `db-export-sqlite`", "## `db-backup`", "## `db-restore`"]);
+    reader.has_seen_all(&["### `tableDigest`", "### `carriedTable`", "### `finding`"]);
+}

@@ -1,3 +1,4 @@
 //! Tests that take seconds and gigabytes; each runs alone.
 
 mod accounting;
+mod transfer;

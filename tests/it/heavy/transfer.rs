@@ -1,0 +1,206 @@
+//! Moves under attack and under load: killed at any moment, cut off, with contents larger than the memory they may take.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use proptest::{prelude::*, test_runner::TestRunner};
+use rune_testkit::postgres::{MAJORS, Server};
+use serde_json::Value;
+
+use crate::{
+    db_support::{Ended, rune_db, sqlite_url},
+    foreign_support::succeeded,
+    transfer_support::{Source, compared, moved, moving, python_digests, traces},
+};
+
+const LARGE: usize = 200_000_000;
+const MAX_MEMORY: u64 = 150_000_000;
+
+/// Runs a command and prints the peak of its memory in bytes, as the kernel counted it.
+const PEAK: &str = "
+import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0)])
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+";
+
+fn peak_memory(arguments: &[&str], variables: &[(&str, &str)]) -> u64 {
+    let mut command = Command::new("python3");
+    command.args(["-c", PEAK, env!("CARGO_BIN_EXE_rune-db")]).args(arguments).envs(variables.iter().copied());
+    succeeded(&mut command).trim().parse().unwrap()
+}
+
+#[test]
+fn an_artifact_of_200_mb_is_moved_compared_and_backed_up_without_ever_being_in_memory() {
+    let (source, server) = (Source::with_rows(), Server::start(17));
+    let database = server.database();
+    source.execute(&format!("INSERT INTO audit_artifact VALUES ('huge', 'j', 'log', 'n', {LARGE}, '', randomblob({LARGE}), 1.0)"));
+    let (from, to) = (source.url(), database.url());
+    let there = peak_memory(&["migrate-to-postgres", "--source", &from, "--target", "env:TARGET"], &[("TARGET", &to)]);
+    assert!(there < MAX_MEMORY, "{there} bytes of memory");
+    let back = source.beside("back.db");
+    let output = back.to_str().unwrap();
+    let memory = peak_memory(&["export-sqlite", "--source", "env:TARGET", "--output", output], &[("TARGET", &to)]);
+    // SQLite makes a record in memory when a column stands behind the content, and one does.
+    assert!(memory < 2 * LARGE as u64 + MAX_MEMORY, "{memory} bytes of memory");
+    let memory = peak_memory(&["compare", &from, &sqlite_url(&back), "--rows"], &[]);
+    assert!(memory < MAX_MEMORY, "{memory} bytes of memory");
+    let copy = source.beside("copy.db");
+    let memory = peak_memory(&["backup", "--db-url", &from, "--output", copy.to_str().unwrap()], &[]);
+    assert!(memory < MAX_MEMORY, "{memory} bytes of memory");
+    assert!(compared(&to, &sqlite_url(&copy), &[]).succeeds().ends_with("equal\n"));
+}
+
+#[test]
+fn a_content_of_more_than_500_mb_is_refused_by_name() {
+    let source = Source::empty();
+    source.execute("INSERT INTO audit_artifact VALUES ('too-large', 'j', 'log', 'n', 1, '', zeroblob(500000001), 1.0)");
+    moved(&source.url(), "postgresql://rune@127.0.0.1:1/rune", &[])
+        .fails(3, &["audit_artifact.content: values of more than 500,000,000 bytes (count 1; key `too-large`)"]);
+}
+
+#[test]
+fn a_move_that_is_killed_at_any_moment_leaves_the_target_as_it_was_and_a_rerun_succeeds() {
+    let (source, server) = (Source::large(20_000), Server::start(17));
+    source.execute("INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 1, '', randomblob(8000000), 1.0)");
+    let database = server.database();
+    rune_db(&["migrate"]).on(&database.url()).run().succeeds();
+    database.query("SELECT setval('workflow_events_id_seq', 77)");
+    let before = traces(&database);
+    let whole = server.database();
+    let started = Instant::now();
+    moved(&source.url(), &whole.url(), &[]).succeeds();
+    let duration = started.elapsed();
+    let mut killed = 0;
+    for moment in 0..10 {
+        let mut child = moving(&source.url(), &database.url(), &[]).command().spawn().unwrap();
+        std::thread::sleep(duration * (moment * 9 + 3) / 100);
+        child.kill().unwrap();
+        killed += i32::from(!child.wait().unwrap().success());
+        let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", database.name());
+        server.wait_for("postgres", &sessions, "0");
+        assert_eq!(traces(&database), before, "killed at moment {moment}");
+    }
+    assert!(killed >= 8, "only {killed} of 10 were killed before they ended");
+    moved(&source.url(), &database.url(), &[]).succeeds();
+    assert!(compared(&source.url(), &database.url(), &[]).succeeds().ends_with("equal\n"));
+}
+
+/// Passes traffic on to a server until so many bytes have gone to it, then cuts the connection.
+fn cutting_proxy(port: u16, after_bytes: u64) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let own = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let passed = AtomicU64::new(0);
+        let pass = |mut from: &TcpStream, mut to: &TcpStream, counts: bool| {
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                if to.write_all(&buffer[..length]).is_err() {
+                    break;
+                }
+                if counts && passed.fetch_add(length as u64, Ordering::Relaxed) > after_bytes {
+                    break;
+                }
+            }
+            let _ = client.shutdown(std::net::Shutdown::Both);
+            let _ = server.shutdown(std::net::Shutdown::Both);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| pass(&server, &client, false));
+            pass(&client, &server, true);
+        });
+    });
+    own
+}
+
+#[test]
+fn a_connection_that_breaks_in_the_middle_of_a_copy_leaves_the_target_as_it_was() {
+    let (source, server) = (Source::large(20_000), Server::start(15));
+    let database = server.database();
+    let port = cutting_proxy(server.port(), 1_000_000);
+    let url = database.url().replace(&format!(":{}/", server.port()), &format!(":{port}/"));
+    moved(&source.url(), &url, &[]).fails(10, &[]);
+    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", database.name());
+    server.wait_for("postgres", &sessions, "0");
+    assert_eq!(traces(&database), "");
+}
+
+#[test]
+fn a_session_that_the_administrator_ends_in_the_middle_of_a_copy_leaves_the_target_as_it_was() {
+    let (source, server) = (Source::large(50_000), Server::start(18));
+    let database = server.database();
+    let child = moving(&source.url(), &database.url(), &[]).command().spawn().unwrap();
+    let ended = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{}' AND query LIKE 'COPY%'",
+        database.name()
+    );
+    server.wait_for("postgres", &ended, "1");
+    Ended::from(child.wait_with_output().unwrap()).fails(10, &[]);
+    assert_eq!(traces(&database), "");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[^\\x00]{0,40}", "\\PC{1,20}"]
+}
+
+fn float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits).prop_filter("NaN", |number| !number.is_nan()),
+        Just(f64::MAX),
+        Just(f64::MIN_POSITIVE / 4.0),
+        Just(f64::INFINITY),
+        1.6e9..1.9e9
+    ]
+}
+
+type Job = (String, String, Option<String>, f64, f64);
+type Events = BTreeMap<i64, (Option<f64>, f64)>;
+
+#[test]
+fn whatever_rows_there_are_arrive_bit_by_bit_and_come_back() {
+    let servers: Vec<Server> = MAJORS.iter().map(|major| Server::start(*major)).collect();
+    let job = (text(), text(), proptest::option::of(text()), float(), float());
+    let event = (any::<i64>().prop_filter("the last id", |id| *id != i64::MAX), proptest::option::of(float()), float());
+    let rows = (proptest::collection::vec(job, 0..40), proptest::collection::btree_map(event.0, (event.1, event.2), 0..40));
+    let contents = proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200_000), 0..4);
+    let mut runner = TestRunner::new(proptest::test_runner::Config { cases: 12, failure_persistence: None, ..Default::default() });
+    let turn = AtomicU64::new(0);
+    let property = |((jobs, events), contents): ((Vec<Job>, Events), Vec<Vec<u8>>)| {
+        let source = Source::empty();
+        let connection = rusqlite::Connection::open(source.path()).unwrap();
+        for (number, (kind, request, result, created, updated)) in jobs.iter().enumerate() {
+            let job = (format!("{number}{kind}"), kind, request, result, created, updated);
+            connection.execute("INSERT INTO jobs VALUES (?1, '', ?2, '', ?3, ?4, NULL, NULL, ?5, ?6)", job).unwrap();
+        }
+        for (id, (duration, recorded)) in &events {
+            connection
+                .execute("INSERT INTO workflow_events VALUES (?1, NULL, 'e', 'ok', ?2, NULL, NULL, ?3)", (id, duration, recorded))
+                .unwrap();
+        }
+        for (number, content) in contents.iter().enumerate() {
+            connection
+                .execute("INSERT INTO audit_artifact VALUES (?1, 'j', 'log', '', 0, '', ?2, 0.5)", (number.to_string(), content))
+                .unwrap();
+        }
+        drop(connection);
+        let server = &servers[usize::try_from(turn.fetch_add(1, Ordering::Relaxed)).unwrap() % servers.len()];
+        let database = server.database();
+        moved(&source.url(), &database.url(), &[]).succeeds();
+        assert_eq!(python_digests(&source.url()), python_digests(&database.url()));
+        let back = source.beside("back.db");
+        rune_db(&["backup", "--output", back.to_str().unwrap()]).on(&database.url()).run().succeeds();
+        let same: Value = python_digests(&sqlite_url(&back));
+        assert_eq!(same, python_digests(&source.url()));
+        Ok(())
+    };
+    runner.run(&(rows, contents), property).unwrap();
+}
