@@ -87,7 +87,7 @@ pub(crate) fn cases() -> BTreeMap<&'static str, (&'static str, Value)> {
                     "s3": { "enabled": true, "bucket": "rune", "existingSecret": "s3" }, "nodeSelector": { "disk": "ssd" },
                     "extraVolumes": [{ "name": "more", "emptyDir": {} }], "extraVolumeMounts": [{ "name": "more", "mountPath": "/more" }],
                     "rune": { "existingSecret": "api", "extraEnv": [{ "name": "A", "value": "b" }], "extraEnvFrom": [{ "configMapRef": { "name": "c" } }] },
-                    "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway" }],
+                    "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": { "matchLabels": { "app.kubernetes.io/component": "api" } } }],
                 }),
             ),
         ),
@@ -179,7 +179,7 @@ fn names_are_short(name: &str, objects: &Objects) {
     }
 }
 
-/// What a pod mounts and is given is in its own volumes; ConfigMaps and claims without a name of the site's are in the same render.
+/// What a pod mounts and is given is in its own volumes; config maps and claims without a name of the site's are in the same render.
 fn references_lead_somewhere(name: &str, objects: &Objects) {
     let names = objects.names();
     for pod in objects.pods() {

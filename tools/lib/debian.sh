@@ -16,8 +16,8 @@ debian_packages=(
     jq:jq
     mmdebstrap:mmdebstrap
     openssl:openssl
-    pgbouncer:pgbouncer
     pgloader:pgloader
+    pgbouncer:pgbouncer
     postgresql-client:psql
     python3-pip:pip3
     runc:runc

@@ -269,8 +269,11 @@ impl Report for FailStaleReport {
 
     fn text(&self) -> String {
         let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
-        let (count, note) = (self.job_ids.len(), if self.dry_run { " would be; nothing was changed" } else { "" });
-        let _ = writeln!(text, "{} given up{note}", counted(count, "job"));
+        let count = counted(self.job_ids.len(), "job");
+        let _ = match self.dry_run {
+            true => writeln!(text, "would give up {count}; nothing was changed"),
+            false => writeln!(text, "gave up {count}"),
+        };
         text
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fsx,
-    storage::{SqliteError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal},
+    storage::{OpenError, SqliteError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal},
 };
 
 /// How many connections are kept.
@@ -46,14 +46,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Opens a file that must be there: nothing of the port makes one.
+fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
+    fsx::open(path)?;
+    open_for_writing(path)
+}
+
 impl SqliteStore {
     /// Opens an existing file, which is never made here.
     ///
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
     pub fn open(path: &Utf8Path, clock: Clock) -> Result<Self, StoreError> {
-        fsx::open(path).map_err(crate::storage::OpenError::from)?;
-        let connection = open_for_writing(path)?;
+        let connection = open_existing(path)?;
         if !switch_to_wal(&connection, path)? {
             tracing::debug!("the file system does not let SQLite use write-ahead logging");
         }
@@ -99,7 +104,7 @@ impl SqliteEngine {
         let connection = match kept {
             Some(connection) => connection,
             None if is_read_only => open_for_looking(&self.path)?,
-            None => open_for_writing(&self.path)?,
+            None => open_existing(&self.path)?,
         };
         let outcome = act(&connection);
         if let Some(idle) = lock(idle).as_mut()

@@ -215,7 +215,7 @@ fn the_reports_of_the_database_tool_are_documented_field_by_field() {
         "## `db-status`",
         "## `db-repair`",
         "## `db-verify`",
-        "### `fault`",
+        "### `defect`",
         "## `db-doctor`",
         "## `db-wait`",
         "### `database`",
