@@ -3,10 +3,13 @@
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     process::Command,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -75,60 +78,90 @@ fn a_move_that_is_killed_at_any_moment_leaves_the_target_as_it_was_and_a_rerun_s
     database.query("SELECT setval('workflow_events_id_seq', 77)");
     let before = traces(&database);
     let whole = server.database();
-    let started = Instant::now();
-    moved(&source.url(), &whole.url(), &[]).succeeds();
-    let duration = started.elapsed();
-    let mut killed = 0;
-    for moment in 0..10 {
-        let mut child = moving(&source.url(), &database.url(), &[]).command().spawn().unwrap();
-        std::thread::sleep(duration * (moment * 9 + 3) / 100);
+    rune_db(&["migrate"]).on(&whole.url()).run().succeeds();
+    let proxy = Proxy::start(server.port(), u64::MAX);
+    moved(&source.url(), &proxy.instead_of(&server, &whole.url()), &[]).succeeds();
+    let total = proxy.passed();
+    // The last of the ten moments is when COMMIT is on its way.
+    for moment in 1..=10 {
+        let limit = total * moment / 10;
+        let proxy = Proxy::start(server.port(), limit);
+        let mut child = moving(&source.url(), &proxy.instead_of(&server, &database.url()), &[]).command().spawn().unwrap();
+        proxy.wait_for_limit();
         child.kill().unwrap();
-        killed += i32::from(!child.wait().unwrap().success());
+        child.wait().unwrap();
+        drop(proxy);
         let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", database.name());
         server.wait_for("postgres", &sessions, "0");
-        assert_eq!(traces(&database), before, "killed at moment {moment}");
+        assert_eq!(traces(&database), before, "killed at byte {limit} of {total}");
     }
-    assert!(killed >= 8, "only {killed} of 10 were killed before they ended");
     moved(&source.url(), &database.url(), &[]).succeeds();
     assert!(compared(&source.url(), &database.url(), &[]).succeeds().ends_with("equal\n"));
 }
 
-/// Passes traffic on to a server until so many bytes have gone to it, then cuts the connection.
-fn cutting_proxy(port: u16, after_bytes: u64) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let own = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let (client, _) = listener.accept().unwrap();
-        let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let passed = AtomicU64::new(0);
-        let pass = |mut from: &TcpStream, mut to: &TcpStream, counts: bool| {
-            let mut buffer = vec![0; 64 << 10];
-            while let Ok(length @ 1..) = from.read(&mut buffer) {
-                if to.write_all(&buffer[..length]).is_err() {
+/// Passes the traffic of one connection on until so many bytes have gone to the server or COMMIT would be next, and no
+/// further. The connection is cut when this is dropped. Without a limit everything is passed on.
+struct Proxy {
+    port: u16,
+    passed: Arc<AtomicU64>,
+    reached: Receiver<()>,
+    _held: Sender<()>,
+}
+
+impl Proxy {
+    fn start(server: u16, limit: u64) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let passed = Arc::new(AtomicU64::new(0));
+        let (reach, reached) = channel();
+        let (held, release) = channel::<()>();
+        let count = Arc::clone(&passed);
+        std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (answers, caller) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut &answers, &mut &caller));
+            let mut buffer = vec![0; 16 << 10];
+            while let Ok(length @ 1..) = (&client).read(&mut buffer) {
+                let is_commit = buffer[..length].windows(7).any(|bytes| bytes == b"COMMIT\0");
+                if limit < u64::MAX && (is_commit || count.load(Ordering::SeqCst) > limit) {
+                    reach.send(()).unwrap();
+                    let _ = release.recv();
                     break;
                 }
-                if counts && passed.fetch_add(length as u64, Ordering::Relaxed) > after_bytes {
-                    break;
-                }
+                (&server).write_all(&buffer[..length]).unwrap();
+                count.fetch_add(length as u64, Ordering::SeqCst);
             }
-            let _ = client.shutdown(std::net::Shutdown::Both);
-            let _ = server.shutdown(std::net::Shutdown::Both);
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(|| pass(&server, &client, false));
-            pass(&client, &server, true);
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
         });
-    });
-    own
+        Self { port, passed, reached, _held: held }
+    }
+
+    /// The URL that leads through it.
+    fn instead_of(&self, server: &Server, url: &str) -> String {
+        url.replace(&format!(":{}/", server.port()), &format!(":{}/", self.port))
+    }
+
+    /// How many bytes have gone to the server.
+    fn passed(&self) -> u64 {
+        self.passed.load(Ordering::SeqCst)
+    }
+
+    fn wait_for_limit(&self) {
+        self.reached.recv().unwrap();
+    }
 }
 
 #[test]
 fn a_connection_that_breaks_in_the_middle_of_a_copy_leaves_the_target_as_it_was() {
     let (source, server) = (Source::large(20_000), Server::start(15));
     let database = server.database();
-    let port = cutting_proxy(server.port(), 1_000_000);
-    let url = database.url().replace(&format!(":{}/", server.port()), &format!(":{port}/"));
-    moved(&source.url(), &url, &[]).fails(10, &[]);
+    let proxy = Proxy::start(server.port(), 1_000_000);
+    let child = moving(&source.url(), &proxy.instead_of(&server, &database.url()), &[]).command().spawn().unwrap();
+    proxy.wait_for_limit();
+    drop(proxy);
+    Ended::from(child.wait_with_output().unwrap()).fails(10, &[]);
     let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", database.name());
     server.wait_for("postgres", &sessions, "0");
     assert_eq!(traces(&database), "");
