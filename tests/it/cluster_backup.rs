@@ -19,7 +19,8 @@ fn a_scheduled_backup_brings_the_rows_back_after_the_volume_was_lost() {
     namespace.kubectl(&["create", "job", "by-hand", "--from=cronjob/rune-postgres-backup"]);
     namespace.wait("job/by-hand", "condition=Complete", PATIENCE);
     let said = namespace.kubectl(&["logs", "job/by-hand"]);
-    let dump = said.split_whitespace().find(|word| word.ends_with(".dump")).unwrap_or_else(|| panic!("no dump in: {said}"));
+    let (_, dump) = said.split_once("dumping to ").unwrap_or_else(|| panic!("no dump in: {said}"));
+    let dump = dump.lines().next().unwrap();
     query(&namespace, "UPDATE marks SET value = 'after the backup'");
 
     uninstall(&namespace, Helm::Four);

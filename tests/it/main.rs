@@ -30,6 +30,7 @@ mod cli_conventions;
 mod cli_help;
 mod cluster_backup;
 mod cluster_basics;
+mod cluster_cnpg;
 mod cluster_external;
 mod cluster_network;
 mod cluster_release;

@@ -159,8 +159,8 @@ fn hindrance() -> Option<String> {
     })
 }
 
-/// Notes in the file that `tools/test` reads that this test was skipped.
-fn note_skip(reason: &str) {
+/// Notes in the file that `tools/test` reads that the test of this thread was skipped.
+pub fn note_skip(reason: &str) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("cluster");
     if let Some(file) = std::env::var_os("RUNE_SKIPS") {
