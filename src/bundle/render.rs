@@ -1,17 +1,17 @@
 //! What the templates of a project make, as files: the development form that is committed, and the pinned form that
 //! a bundle carries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 
 use super::{
-    BuiltDigests, GatherError, context,
+    AvailableImage, BuiltDigests, GatherError, ProfileIngredient, context,
     context::values_path,
-    gather::{ComponentChoice, chart_context, chart_tree, images, left_out, migrations, values},
+    gather::{ComponentChoice, chart_context, chart_tree, charts, images, left_out, migrations, profiles, values},
 };
 use crate::{
-    chart::{self, Renderer},
+    chart::{self, Package, Renderer},
     manifest::{self, Chart, Lock, Project},
 };
 
@@ -49,6 +49,31 @@ pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherErro
     Ok(files)
 }
 
+/// Charts as a bundle carries them, the ways to install them, and the images that are there for them.
+#[derive(Debug)]
+pub struct PinnedCharts {
+    /// The charts.
+    pub charts: Vec<Package>,
+    /// The ways to install them.
+    pub profiles: Vec<ProfileIngredient>,
+    /// Every image of the lock.
+    pub available: Vec<AvailableImage>,
+}
+
+/// Packs the charts in the pinned form and renders the values of all profiles, without anything else of a bundle.
+///
+/// # Errors
+/// When the lock is not current, or a template, chart or program is wrong.
+pub fn pin_charts(project: &Project, lock: &Lock) -> Result<PinnedCharts, GatherError> {
+    manifest::check_current(project, lock)?;
+    let renderer = renderer(project)?;
+    let images = images(project, lock, &BTreeSet::new(), migrations(project, lock)?.as_ref())?;
+    let mut context = context(project.manifest(), Some(lock), &images.built);
+    let charts = charts(project, &renderer, &mut context)?;
+    let profiles = profiles(project, &renderer, &context)?;
+    Ok(PinnedCharts { charts, profiles, available: images.available })
+}
+
 /// Renders the pinned form: whole charts, the values of all profiles, and the text for the admin, as a bundle made
 /// of this lock would carry them.
 ///
@@ -58,7 +83,7 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
-    let (_, built) = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?;
+    let built = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?.built;
     let mut context = context(project.manifest(), Some(lock), &built);
     let mut files = RenderedFiles::new();
     for chart in &project.manifest().charts {

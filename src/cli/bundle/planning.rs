@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::chart_check::ChartCheckArgs;
 use crate::{
     cli::registry_args::RegistryArgs,
     commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
@@ -34,6 +35,8 @@ pub(super) struct Lock {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    chart_check: ChartCheckArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -83,7 +86,13 @@ impl From<Lock> for LockOptions {
             None if args.check => LockMode::Check,
             None => LockMode::Write,
         };
-        Self { project: args.project.into(), mode, dry_run: args.dry_run, registry: args.registry.into_online_config() }
+        Self {
+            project: args.project.into(),
+            mode,
+            chart_check: args.chart_check.into(),
+            dry_run: args.dry_run,
+            registry: args.registry.into_online_config(),
+        }
     }
 }
 
