@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BuiltDigests, GatherError, ProfileIngredient, context,
@@ -11,7 +11,7 @@ use super::{
     gather::{ComponentChoice, chart_context, chart_tree, charts, images, left_out, migrations, profiles, values},
 };
 use crate::{
-    chart::{self, Package, Renderer},
+    chart::{self, ChartError, ChartState, ChartTree, Package, Renderer},
     manifest::{self, Chart, Lock, Project},
 };
 
@@ -20,6 +20,9 @@ pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 
 /// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
+
+/// The file of a chart that says which values it has.
+const README: &str = "README.md";
 
 /// The text for the admin in projects that bring none of their own.
 const BUILT_IN_INSTALL: &str = include_str!("../../templates/INSTALL.md.j2");
@@ -34,19 +37,48 @@ pub(super) fn renderer(project: &Project) -> Result<Renderer, GatherError> {
     Ok(Renderer::new(templates)?)
 }
 
-/// Renders the development form: what the templates of the charts make without a lock, tags and no digests.
+/// The development form of a project's charts.
+#[derive(Debug)]
+pub struct Development {
+    /// What is made of templates, values and schemas.
+    pub files: RenderedFiles,
+    /// Version and content that the charts have with that, subcharts included.
+    pub charts: Vec<ChartState>,
+}
+
+/// Renders the development form: what the templates of the charts make without a lock, tags and no digests, and with that
+/// the tables of values in the charts' READMEs.
 ///
 /// # Errors
-/// When a template is wrong, or names what the manifest does not have.
-pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherError> {
+/// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
+pub fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
-    let mut files = RenderedFiles::new();
+    let mut development = Development { files: RenderedFiles::new(), charts: Vec::new() };
     for chart in &project.manifest().charts {
         let Chart::Directory(path) = chart else { continue };
-        files.extend(chart::render_below(&renderer, path, &context)?.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let made = chart::render_below(&renderer, path, &context)?;
+        development.files.extend(made.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let mut tree = chart_tree(project, path, &renderer, &context)?;
+        for root in tree.chart_roots() {
+            if let Some(text) = readme(&path.join(&root), &tree.below(&root))? {
+                development.files.insert(path.join(&root).join(README), text.clone().into_bytes());
+                tree.insert(root.join(README), text);
+            }
+        }
+        development.charts.extend(ChartState::of(path, &tree)?);
     }
-    Ok(files)
+    Ok(development)
+}
+
+/// The README of a chart with the table of its values, if it has one with a place for the table.
+fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, GatherError> {
+    let text = |name: &str| {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(directory.join(name)));
+        chart.get(name).map(text).transpose()
+    };
+    let (Some(readme), Some(values)) = (text(README)?, text("values.yaml")?) else { return Ok(None) };
+    Ok(chart::readme_with_values(directory, readme, values, text("values.schema.json")?)?)
 }
 
 /// Charts as a bundle carries them, the ways to install them, and the images that are there for them.

@@ -19,6 +19,8 @@ mod package;
 mod render;
 mod template_error;
 mod tree;
+mod values_table;
+mod versions;
 
 pub use archive::read_package;
 pub use artifact::{Blob, ChartArtifact};
@@ -32,3 +34,5 @@ pub use package::{Package, package};
 pub use render::Renderer;
 pub use template_error::TemplateError;
 pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};
+pub use values_table::readme_with_values;
+pub use versions::{ChartState, RELEASED_VERSIONS, ReleasedVersions, VersionsNotRaised};

@@ -61,6 +61,9 @@ pub(super) struct Render {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Record the versions of the charts as released: from then on, a chart that changes needs a higher one
+    #[arg(long, conflicts_with_all = ["check", "lock", "out"])]
+    release: bool,
 }
 
 /// Explains what the policy decides.
@@ -104,7 +107,7 @@ impl From<Render> for RenderOptions {
             (false, true) => RenderMode::DryRun,
             (false, false) => RenderMode::Write,
         };
-        Self { project: args.project.into(), form, out: args.out, mode }
+        Self { project: args.project.into(), form, out: args.out, mode, is_release: args.release }
     }
 }
 

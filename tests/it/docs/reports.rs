@@ -177,7 +177,7 @@ fn error_reports_are_documented_field_by_field() {
             "        - name: api\n",
             "        - { name: more, image: 'docker.io/library/more:1' }\n        - name: api\n",
             8,
-            "finding",
+            "misfit",
         ),
         ("migrations/0001_jobs.sql", "\n", "\n\n", 5, "change"),
         ("bundle-manifests/policy.yaml", "- docker.io/library/*", "- docker.io/other/*", 8, "decision"),
@@ -188,7 +188,7 @@ fn error_reports_are_documented_field_by_field() {
         reader.read(&output, "error", code);
         reader.details(&output, named);
     }
-    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`", "### `finding`"]);
+    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`", "### `misfit`"]);
 }
 
 #[test]
