@@ -70,7 +70,7 @@ impl FailureKind {
             Self::Drift => "drift: a digest moved, a rendered file is out of step",
             Self::Content => "content does not match its digest or the signed index",
             Self::Signature => "a signature is missing, by an unknown key, or bad",
-            Self::Policy => "the policy is violated, or it is another bundle than expected",
+            Self::Policy => "the policy is violated, the charts need an image that is not inside, or it is another bundle than expected",
             Self::Access => "authentication failed or permission is missing",
             Self::Network => "the network or a server failed, after retries",
             Self::Space => "not enough space, or a limit was reached",

@@ -6,6 +6,7 @@
 
 mod findings;
 mod mapping;
+mod rendered;
 mod tree;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use findings::{Finding, Findings, Mistakes, Problem};
 pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
+pub use rendered::parse_rendered;
 pub use serde_yaml::Spanned;
 pub use tree::{Key, Node, Place, Value, parse};
 

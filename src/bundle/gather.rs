@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    BinaryIngredient, BuiltDigests, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, NotStatic,
-    PolicyRecord, ProfileIngredient, check_static_program, context,
+    AvailableImage, BinaryIngredient, BuiltDigests, Completeness, FileIngredient, ImageIngredient, ImageSource, Ingredients,
+    MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
     context::{binary_path, values_path},
     render::{INSTALL_TEMPLATE, renderer},
     rune_db_image,
@@ -122,25 +122,39 @@ pub struct ComponentChoice {
     pub without: Vec<String>,
 }
 
+/// What a bundle is made of, and what its charts may ask for.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The ingredients. Nothing says yet that the charts were checked.
+    pub ingredients: Ingredients,
+    /// Every image of the lock, those that are left out too.
+    pub available: Vec<AvailableImage>,
+}
+
+/// The images of a lock.
+pub(super) struct GatheredImages {
+    /// Those that are carried.
+    pub(super) carried: Vec<ImageIngredient>,
+    /// The digests of those that the packager makes.
+    pub(super) built: BuiltDigests,
+    /// All of them, as charts may name them.
+    pub(super) available: Vec<AvailableImage>,
+}
+
 /// Gathers the ingredients of a bundle.
 ///
 /// # Errors
 /// When the lock does not fit, a file changed since it was locked, or a template, chart or program is wrong.
-pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: PolicyRecord) -> Result<Ingredients, GatherError> {
+pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: PolicyRecord) -> Result<Gathered, GatherError> {
     let manifest = project.manifest();
     manifest::check_current(project, lock)?;
     let left_out = left_out(manifest, choice)?;
     let migrations = migrations(project, lock)?;
-    let (images, built) = images(project, lock, &left_out, migrations.as_ref())?;
+    let GatheredImages { carried: images, built, available } = images(project, lock, &left_out, migrations.as_ref())?;
     let mut context = context(manifest, Some(lock), &built);
     let renderer = renderer(project)?;
-    let charts = manifest.charts.iter().map(|chart| pack(project, chart, &renderer, &context)).collect::<Result<Vec<_>, _>>()?;
-    context.charts = charts.iter().map(|package| chart_context(&package.metadata)).collect();
-    let profiles = manifest.profiles.iter().map(|profile| {
-        let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, &renderer, &context)?)));
-        Ok(ProfileIngredient { name: profile.name.clone(), values: values.collect::<Result<_, GatherError>>()? })
-    });
-    let profiles = profiles.collect::<Result<_, GatherError>>()?;
+    let charts = charts(project, &renderer, &mut context)?;
+    let profiles = profiles(project, &renderer, &context)?;
     let binaries = manifest.binaries.iter().map(|binary| {
         let manifest::BinarySource::Path(path) = &binary.source;
         let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
@@ -150,7 +164,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     });
     let binaries = binaries.collect::<Result<_, GatherError>>()?;
     let files = manifest.files.iter().map(|file| extra_file(project, file)).collect::<Result<_, _>>()?;
-    Ok(Ingredients {
+    let ingredients = Ingredients {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         predecessor: manifest.predecessor,
@@ -162,7 +176,25 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
         files,
         install: renderer.render(INSTALL_TEMPLATE, &context)?,
         policy,
-    })
+        completeness: Completeness::default(),
+    };
+    Ok(Gathered { ingredients, available })
+}
+
+/// Packs the charts and lets the context know them.
+pub(super) fn charts(project: &Project, renderer: &Renderer, context: &mut chart::Context) -> Result<Vec<Package>, GatherError> {
+    let charts = project.manifest().charts.iter().map(|chart| pack(project, chart, renderer, context)).collect::<Result<Vec<_>, _>>()?;
+    context.charts = charts.iter().map(|package| chart_context(&package.metadata)).collect();
+    Ok(charts)
+}
+
+/// Renders the values of the profiles.
+pub(super) fn profiles(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<Vec<ProfileIngredient>, GatherError> {
+    let profiles = project.manifest().profiles.iter().map(|profile| {
+        let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, renderer, context)?)));
+        Ok(ProfileIngredient { name: profile.name.clone(), values: values.collect::<Result<_, GatherError>>()? })
+    });
+    profiles.collect()
 }
 
 pub(super) fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
@@ -195,12 +227,14 @@ pub(super) fn images(
     lock: &Lock,
     left_out: &BTreeSet<String>,
     migrations: Option<&MigrationsIngredient>,
-) -> Result<(Vec<ImageIngredient>, BuiltDigests), GatherError> {
-    let mut built = BuiltDigests::new();
-    let mut images = Vec::new();
+) -> Result<GatheredImages, GatherError> {
+    let mut gathered = GatheredImages { carried: Vec::new(), built: BuiltDigests::new(), available: Vec::new() };
     for image in &lock.images {
-        let source = match &image.content {
-            LockedContent::Registry(pulled) => ImageSource::Registry(pulled.clone()),
+        let (source, digest, manifests) = match &image.content {
+            LockedContent::Registry(pulled) => {
+                let manifests = pulled.contents().map(|content| content.manifest.digest).collect();
+                (ImageSource::Registry(pulled.clone()), pulled.root.digest, manifests)
+            }
             LockedContent::Build(recipe) => {
                 let programs = recipe.binaries.iter().map(|binary| {
                     let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
@@ -211,17 +245,21 @@ pub(super) fn images(
                 let programs = programs.collect::<Result<Vec<_>, GatherError>>()?;
                 let files = migrations.map_or(&[][..], |migrations| &migrations.files);
                 let made = rune_db_image(programs, files.iter().map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())))?;
-                built.insert(image.name.clone(), (made.target.digest, made.manifests.clone()));
-                ImageSource::Built { target: made.target, manifests: made.manifests, blobs: made.blobs }
+                let (digest, manifests) = (made.target.digest, made.manifests.iter().map(|(_, digest)| *digest).collect());
+                gathered.built.insert(image.name.clone(), (digest, made.manifests.clone()));
+                (ImageSource::Built { target: made.target, manifests: made.manifests, blobs: made.blobs }, digest, manifests)
             }
         };
-        if !image.component.as_ref().is_some_and(|component| left_out.contains(component)) {
-            let (name, reference) = (image.name.clone(), image.reference.clone());
-            let (component, license) = (image.component.clone(), image.license.clone());
-            images.push(ImageIngredient { name, reference, component, license, source });
+        let (name, reference, component) = (image.name.clone(), image.reference.clone(), image.component.clone());
+        let left_out_with = component.clone().filter(|component| left_out.contains(component));
+        let is_carried = left_out_with.is_none();
+        let (called, extra) = (reference.clone(), image.extra);
+        gathered.available.push(AvailableImage { name: name.clone(), reference: called, digest, manifests, left_out_with, extra });
+        if is_carried {
+            gathered.carried.push(ImageIngredient { name, reference, component, license: image.license.clone(), source });
         }
     }
-    Ok((images, built))
+    Ok(gathered)
 }
 
 fn pack(project: &Project, source: &Chart, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {

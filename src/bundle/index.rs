@@ -190,11 +190,14 @@ pub struct PolicyRecord {
 }
 
 /// Whether the bundle was shown to contain every image that its charts can refer to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Completeness {
     /// Whether the check was made.
     pub checked: bool,
+    /// What the charts need in some profile and was left out with its component, each as one sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// Why bytes are not an index that this program can act on.
@@ -343,7 +346,7 @@ mod tests {
             migrations: None,
             binaries: Vec::new(),
             policy: PolicyRecord { sha256: Digest::of(b""), waived: Vec::new() },
-            completeness: Completeness { checked: false },
+            completeness: Completeness::default(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod archive;
 mod closure;
+mod completeness;
 mod compose;
 mod context;
 mod gather;
@@ -23,12 +24,13 @@ mod verify;
 
 pub use archive::{BundleSource, ContentError, Documents};
 pub use closure::ClosureError;
+pub use completeness::{AvailableImage, Complete, CompletenessError, CompletenessFinding, HelmOptions, Incomplete, check_completeness};
 pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
     ProfileIngredient,
 };
 pub use context::{BuiltDigests, context, values_path};
-pub use gather::{ComponentChoice, GatherError, gather};
+pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,
@@ -36,7 +38,7 @@ pub use index::{
 };
 pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
-pub use render::{RenderedFiles, render_development, render_pinned};
+pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust, TrustError};

@@ -1,17 +1,17 @@
 //! What the templates of a project make, as files: the development form that is committed, and the pinned form that
 //! a bundle carries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    BuiltDigests, GatherError, context,
+    AvailableImage, BuiltDigests, GatherError, ProfileIngredient, context,
     context::values_path,
-    gather::{ComponentChoice, chart_context, chart_tree, images, left_out, migrations, values},
+    gather::{ComponentChoice, chart_context, chart_tree, charts, images, left_out, migrations, profiles, values},
 };
 use crate::{
-    chart::{self, Renderer},
+    chart::{self, ChartError, ChartState, ChartTree, Package, Renderer},
     manifest::{self, Chart, Lock, Project},
 };
 
@@ -20,6 +20,9 @@ pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 
 /// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
+
+/// The file of a chart that says which values it has.
+const README: &str = "README.md";
 
 /// The text for the admin in projects that bring none of their own.
 const BUILT_IN_INSTALL: &str = include_str!("../../templates/INSTALL.md.j2");
@@ -34,19 +37,73 @@ pub(super) fn renderer(project: &Project) -> Result<Renderer, GatherError> {
     Ok(Renderer::new(templates)?)
 }
 
-/// Renders the development form: what the templates of the charts make without a lock, tags and no digests.
+/// The development form of a project's charts.
+#[derive(Debug)]
+pub struct Development {
+    /// What is made of templates, values and schemas.
+    pub files: RenderedFiles,
+    /// Version and content that the charts have with that, subcharts included.
+    pub charts: Vec<ChartState>,
+}
+
+/// Renders the development form: what the templates of the charts make without a lock, tags and no digests, and with that
+/// the tables of values in the charts' READMEs.
 ///
 /// # Errors
-/// When a template is wrong, or names what the manifest does not have.
-pub fn render_development(project: &Project) -> Result<RenderedFiles, GatherError> {
+/// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
+pub fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
-    let mut files = RenderedFiles::new();
+    let mut development = Development { files: RenderedFiles::new(), charts: Vec::new() };
     for chart in &project.manifest().charts {
         let Chart::Directory(path) = chart else { continue };
-        files.extend(chart::render_below(&renderer, path, &context)?.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let made = chart::render_below(&renderer, path, &context)?;
+        development.files.extend(made.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let mut tree = chart_tree(project, path, &renderer, &context)?;
+        for root in tree.chart_roots() {
+            if let Some(text) = readme(&path.join(&root), &tree.below(&root))? {
+                development.files.insert(path.join(&root).join(README), text.clone().into_bytes());
+                tree.insert(root.join(README), text);
+            }
+        }
+        development.charts.extend(ChartState::of(path, &tree)?);
     }
-    Ok(files)
+    Ok(development)
+}
+
+/// The README of a chart with the table of its values, if it has one with a place for the table.
+fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, GatherError> {
+    let text = |name: &str| {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(directory.join(name)));
+        chart.get(name).map(text).transpose()
+    };
+    let (Some(readme), Some(values)) = (text(README)?, text("values.yaml")?) else { return Ok(None) };
+    Ok(chart::readme_with_values(directory, readme, values, text("values.schema.json")?)?)
+}
+
+/// Charts as a bundle carries them, the ways to install them, and the images that are there for them.
+#[derive(Debug)]
+pub struct PinnedCharts {
+    /// The charts.
+    pub charts: Vec<Package>,
+    /// The ways to install them.
+    pub profiles: Vec<ProfileIngredient>,
+    /// Every image of the lock.
+    pub available: Vec<AvailableImage>,
+}
+
+/// Packs the charts in the pinned form and renders the values of all profiles, without anything else of a bundle.
+///
+/// # Errors
+/// When the lock is not current, or a template, chart or program is wrong.
+pub fn pin_charts(project: &Project, lock: &Lock) -> Result<PinnedCharts, GatherError> {
+    manifest::check_current(project, lock)?;
+    let renderer = renderer(project)?;
+    let images = images(project, lock, &BTreeSet::new(), migrations(project, lock)?.as_ref())?;
+    let mut context = context(project.manifest(), Some(lock), &images.built);
+    let charts = charts(project, &renderer, &mut context)?;
+    let profiles = profiles(project, &renderer, &context)?;
+    Ok(PinnedCharts { charts, profiles, available: images.available })
 }
 
 /// Renders the pinned form: whole charts, the values of all profiles, and the text for the admin, as a bundle made
@@ -58,7 +115,7 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
-    let (_, built) = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?;
+    let built = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?.built;
     let mut context = context(project.manifest(), Some(lock), &built);
     let mut files = RenderedFiles::new();
     for chart in &project.manifest().charts {

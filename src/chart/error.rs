@@ -87,6 +87,9 @@ pub enum ChartError {
     /// A file is not the archive of a chart.
     #[error("`{0}` is not a packed chart")]
     Unpack(Utf8PathBuf, #[source] std::io::Error),
+    /// `values.schema.json` is no JSON.
+    #[error("`{0}` is not JSON")]
+    Schema(Utf8PathBuf, #[source] serde_json::Error),
     /// The metadata has no canonical JSON form.
     #[error("the chart's metadata cannot be written as JSON")]
     Json(#[from] CanonicalJsonError),
@@ -110,6 +113,7 @@ impl Failure for ChartError {
             Self::Template(_)
             | Self::NotText(_)
             | Self::Unpack(..)
+            | Self::Schema(..)
             | Self::Field { .. }
             | Self::Dependency { .. }
             | Self::PackPath(..)
@@ -129,7 +133,7 @@ impl Failure for ChartError {
             Self::TooLarge { .. } => "list what does not belong into the chart in .helmignore".to_owned(),
             Self::IgnorePattern { .. } => "use plain names, `*`, `?` and a trailing `/`".to_owned(),
             Self::Unpack(..) => "make it with `helm package`".to_owned(),
-            Self::NotText(_) | Self::Field { .. } | Self::PackPath(..) | Self::Archive(_) => return None,
+            Self::NotText(_) | Self::Schema(..) | Self::Field { .. } | Self::PackPath(..) | Self::Archive(_) => return None,
         })
     }
 }

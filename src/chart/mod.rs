@@ -2,28 +2,37 @@
 //!
 //! Templates under `templates/` become `Chart.yaml`, `values.yaml` and the texts beside them; a chart directory becomes a `.tgz`
 //! whose bytes depend on its content alone; a `.tgz` becomes an OCI artifact as Helm pushes it. Helm's own templates inside a
-//! chart are opaque here, and nothing here runs Helm. Everything is a pure function of what is passed in, [`ChartTree::read`] and
-//! [`load_templates`] aside.
+//! chart are opaque here. Everything is a pure function of what is passed in, but for [`ChartTree::read`], [`load_templates`] and
+//! [`Helm`], which runs the real one to see what a chart renders to; [`discover`] finds the images in that.
 
 mod archive;
 mod artifact;
 mod context;
+mod discover;
 mod error;
 mod files;
+mod helm;
 mod ignore;
+mod kubernetes;
 mod metadata;
 mod package;
 mod render;
 mod template_error;
 mod tree;
+mod values_table;
+mod versions;
 
 pub use archive::read_package;
 pub use artifact::{Blob, ChartArtifact};
 pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
+pub use discover::{ImagePlace, Named, discover};
 pub use error::ChartError;
 pub use files::{OutOfStep, compare, load_templates, output_path, render_below};
+pub use helm::{Helm, HelmError, Occasion, RenderFailure};
 pub use metadata::{ChartMetadata, Dependency, Maintainer};
 pub use package::{Package, package};
 pub use render::Renderer;
 pub use template_error::TemplateError;
 pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};
+pub use values_table::readme_with_values;
+pub use versions::{ChartState, RELEASED_VERSIONS, ReleasedVersions, VersionsNotRaised};

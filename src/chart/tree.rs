@@ -50,6 +50,25 @@ impl ChartTree {
         self.files.get(Utf8Path::new(path)).map(Vec::as_slice)
     }
 
+    /// The directories of the chart itself (an empty path) and of its unpacked subcharts, in byte order.
+    pub fn chart_roots(&self) -> Vec<Utf8PathBuf> {
+        let is_root = |root: &Utf8Path| {
+            let parts: Vec<&str> = root.as_str().split('/').filter(|part| !part.is_empty()).collect();
+            parts.len().is_multiple_of(2) && parts.iter().step_by(2).all(|part| *part == "charts")
+        };
+        let heads = self.iter().filter(|(path, _)| path.file_name() == Some("Chart.yaml")).filter_map(|(path, _)| path.parent());
+        let mut roots: Vec<Utf8PathBuf> = heads.filter(|root| is_root(root)).map(Utf8Path::to_owned).collect();
+        roots.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        roots
+    }
+
+    /// The files below a directory, by their path relative to it.
+    #[must_use]
+    pub fn below(&self, root: &Utf8Path) -> Self {
+        let files = self.files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(root).ok()?.to_owned(), bytes.clone())));
+        Self { files: files.collect() }
+    }
+
     /// All files, in byte order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Utf8Path, &[u8])> {
         let mut files: Vec<_> = self.files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();

@@ -1,6 +1,7 @@
 //! The command line of `rune-bundle`.
 
 mod building;
+mod chart_check;
 mod planning;
 mod reading;
 mod signing;

@@ -8,6 +8,7 @@ mod line_log;
 mod new_file;
 mod partial;
 mod path_error;
+mod scratch;
 mod staging;
 mod temporary;
 mod whole;
@@ -16,6 +17,7 @@ pub use line_log::LineLog;
 pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
+pub use scratch::ScratchDirectory;
 pub use staging::StagingDirectory;
 pub use temporary::TemporaryFile;
 pub use whole::{

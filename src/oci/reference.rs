@@ -93,27 +93,39 @@ impl Reference {
     }
 }
 
-impl FromStr for Reference {
-    type Err = ReferenceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Reference {
+    /// Reads a reference as container runtimes do: without a registry it is one of Docker Hub, without tag and digest it is `latest`.
+    ///
+    /// # Errors
+    /// When the grammar does not allow it, or the digest is not sha256.
+    pub fn parse_like_a_runtime(text: &str) -> Result<Self, ReferenceError> {
         let parsed = oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()))?;
-        let host = text.split_once('/').map(|(first, _)| first).unwrap_or_default();
-        if !(host.contains('.') || host.contains(':') || host == "localhost") {
-            return Err(ReferenceError::NoRegistry(text.to_owned()));
-        }
         let digest = parsed.digest().map(|digest| digest.parse().map_err(|_| ReferenceError::Digest(text.to_owned()))).transpose()?;
-        // The library fills in `latest`; a text that ends with it explicitly is left to the policy.
-        let has_tag = digest.is_some() || text.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        if !has_tag {
-            return Err(ReferenceError::NoTagOrDigest(text.to_owned()));
-        }
         Ok(Self {
             registry: parsed.registry().to_owned(),
             repository: parsed.repository().to_owned(),
             tag: parsed.tag().map(str::to_owned),
             digest,
         })
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let reference = Self::parse_like_a_runtime(text);
+        if let Err(ReferenceError::Form(_)) = reference {
+            return reference;
+        }
+        let host = text.split_once('/').map(|(first, _)| first).unwrap_or_default();
+        if !(host.contains('.') || host.contains(':') || host == "localhost") {
+            return Err(ReferenceError::NoRegistry(text.to_owned()));
+        }
+        let reference = reference?;
+        // The library fills in `latest`; a text that ends with it explicitly is left to the policy.
+        let has_tag = reference.digest.is_some() || text.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        if has_tag { Ok(reference) } else { Err(ReferenceError::NoTagOrDigest(text.to_owned())) }
     }
 }
 
@@ -162,6 +174,19 @@ mod tests {
         assert_eq!("library/postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("library/postgres:17".into())));
         let untagged = "localhost:5000/postgres";
         assert_eq!(untagged.parse::<Reference>(), Err(ReferenceError::NoTagOrDigest(untagged.into())));
+    }
+
+    #[test]
+    fn a_runtime_assumes_docker_hub() {
+        for (text, expected) in [
+            ("postgres", "docker.io/library/postgres:latest"),
+            ("a/b:1", "docker.io/a/b:1"),
+            ("localhost:5000/a:1", "localhost:5000/a:1"),
+            ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),
+        ] {
+            assert_eq!(Reference::parse_like_a_runtime(text).unwrap().to_string(), expected);
+        }
+        assert!(Reference::parse_like_a_runtime("{{ image }}").is_err());
     }
 
     #[test]

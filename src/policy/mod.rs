@@ -17,4 +17,4 @@ pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
 pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
 pub use glob::Glob;
 pub use license::{LicenseError, LicenseExpression};
-pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver};
+pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, ImageField, ImagePlaces, Policy, Rule, Waiver};

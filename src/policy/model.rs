@@ -25,6 +25,8 @@ pub struct Policy {
     pub denied_tags: Vec<String>,
     /// Which attestations must come with an image.
     pub attestations: Vec<AttestationRule>,
+    /// Where rendered charts name images besides the usual places.
+    pub image_places: ImagePlaces,
     /// Exceptions.
     pub waivers: Vec<Waiver>,
 }
@@ -65,6 +67,26 @@ pub enum AttestationKind {
     Provenance,
 }
 
+/// Where the objects of a rendered chart name images besides the `image` of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImagePlaces {
+    /// Names of environment variables, and of keys of `ConfigMap`s, whose value is an image; `*` stands for any characters.
+    pub variables: Vec<String>,
+    /// Options of programs whose value is an image, with their dashes; `*` stands for any characters.
+    pub options: Vec<String>,
+    /// Fields of objects of some kind.
+    pub fields: Vec<ImageField>,
+}
+
+/// A field of objects of some kind that holds an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageField {
+    /// `Kind`, or `Kind.group` as kubectl writes it.
+    pub kind: String,
+    /// Keys separated by dots, with `[]` behind one that holds a list: `spec.images[].image`.
+    pub path: String,
+}
+
 /// An exception that ends with a version of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
@@ -99,6 +121,18 @@ impl Policy {
     pub fn denies_tag(&self, tag: &str) -> Option<&str> {
         let tag = tag.to_ascii_lowercase();
         self.denied_tags.iter().find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag)).map(String::as_str)
+    }
+}
+
+impl ImagePlaces {
+    /// Whether the value of such an environment variable is an image.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|pattern| component_matches(pattern, name))
+    }
+
+    /// Whether the value of such an option is an image.
+    pub fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|pattern| component_matches(pattern, name))
     }
 }
 

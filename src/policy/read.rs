@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use semver::Version;
 
-use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, Policy, Rule, Waiver};
+use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImageField, ImagePlaces, Policy, Rule, Waiver};
 use crate::{
     oci::Digest,
     yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
@@ -76,6 +76,7 @@ impl Policy {
             denied_sources: Vec::new(),
             denied_tags: Vec::new(),
             attestations: Vec::new(),
+            image_places: ImagePlaces { variables: Vec::new(), options: Vec::new(), fields: Vec::new() },
             waivers: Vec::new(),
         }
     }
@@ -87,7 +88,7 @@ struct Reader<'f> {
 
 impl Reader<'_> {
     fn policy(&mut self, root: &Node, policy: &mut Policy) {
-        let known = &["apiVersion", "kind", "licenses", "sources", "tags", "attestations", "waivers"];
+        let known = &["apiVersion", "kind", "licenses", "sources", "tags", "attestations", "images", "waivers"];
         let Some(map) = Mapping::open(root, "a policy", known, self.findings) else { return };
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
@@ -111,6 +112,15 @@ impl Reader<'_> {
             policy.denied_tags = self.list(&map, "deny", |reader, node| reader.word(node, "a tag"));
         }
         policy.attestations = self.list(&map, "attestations", Self::attestation);
+        if let Some(map) = self.section(&map, "images", &["variables", "options", "fields"]) {
+            policy.image_places.variables = self.list(&map, "variables", |reader, node| reader.word(node, "a variable"));
+            policy.image_places.options = self.list(&map, "options", |reader, node| reader.word(node, "an option"));
+            policy.image_places.fields = self.list(&map, "fields", |reader, node| {
+                let map = Mapping::open(node, "a field", &["kind", "path"], reader.findings)?;
+                let (kind, path) = (reader.required(&map, "kind"), reader.required(&map, "path"));
+                Some(ImageField { kind: kind?, path: path? })
+            });
+        }
         policy.waivers = self.list(&map, "waivers", Self::waiver);
     }
 

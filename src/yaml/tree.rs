@@ -68,7 +68,7 @@ impl Value {
 }
 
 /// A collection that is still open.
-enum Open {
+pub(super) enum Open {
     Sequence { place: Place, items: Vec<Node> },
     Mapping { place: Place, entries: Vec<(Key, Node)>, key: Option<Key> },
 }
@@ -134,17 +134,17 @@ pub fn parse(path: &Utf8Path, text: &str) -> Result<Node, YamlError> {
     Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, value: Value::Null }))
 }
 
-fn scalar(text: String, style: ScalarStyle) -> Value {
+pub(super) fn scalar(text: String, style: ScalarStyle) -> Value {
     let is_plain = style == ScalarStyle::Plain;
     if is_plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL") { Value::Null } else { Value::Scalar { text, is_plain } }
 }
 
-fn start_of(span: &Span) -> Place {
+pub(super) fn start_of(span: &Span) -> Place {
     place_of(span.start)
 }
 
 /// The parser counts columns from 0.
-fn place_of(marker: Marker) -> Place {
+pub(super) fn place_of(marker: Marker) -> Place {
     Place { line: marker.line(), column: marker.col() + 1 }
 }
 

@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bundle", &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "sign"]),
     ("manifest", &["chart", "failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
     ("policy", &["failure", "oci", "yaml"]),
-    ("chart", &["canonical_json", "failure", "fsx", "oci", "yaml"]),
+    ("chart", &["canonical_json", "failure", "fsx", "oci", "policy", "yaml"]),
     ("archive", &["failure", "oci"]),
     ("oci", &["canonical_json", "failure"]),
     ("registry", &["failure", "fsx", "net", "oci", "secret", "yaml"]),

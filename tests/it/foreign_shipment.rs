@@ -13,6 +13,7 @@ use std::{
 use rune_bundle::bundle::{BundleIndex, ImageRecord};
 
 use crate::{
+    chart_support::tool,
     foreign_support::{Distribution, succeeded},
     project::{PARTS, lay_out, repository},
     small_bundle::{KEY, index_of, private_key},
@@ -125,6 +126,7 @@ pub(crate) fn lock_and_build(directory: &Path, registry: &Distribution) {
 
 fn rune_bundle(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
+    command.env("RUNE_BUNDLE_HELM", tool("helm4"));
     command.args(arguments).current_dir(directory).env("HOME", directory).env_remove("DOCKER_CONFIG").env("COSIGN_PASSWORD", "wonderland");
     command
 }

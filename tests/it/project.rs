@@ -11,7 +11,10 @@ use rune_testkit::{
     sample::{Image, Sample},
 };
 
-use crate::small_bundle::{KEY, ends_with};
+use crate::{
+    chart_support::tool,
+    small_bundle::{KEY, ends_with},
+};
 
 /// The directories that a bundle is made from.
 pub(crate) const PARTS: [&str; 4] = ["bundle-manifests", "charts", "migrations", "templates"];
@@ -59,6 +62,8 @@ impl Project {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
         command.args(arguments).current_dir(self.guard.path()).env("HOME", self.guard.path()).env_remove("DOCKER_CONFIG");
+        // Whatever Helm this machine has or lacks.
+        command.env("RUNE_BUNDLE_HELM", tool("helm4"));
         command
     }
 

@@ -29,7 +29,7 @@ fn what_is_committed_is_in_step_even_without_programs() {
     let project = Project::new();
     fs::remove_file(project.path("dist/rune-db")).unwrap();
     let report = report(&project, 0, &["render", "--check"]);
-    assert_eq!((report["schema"].as_str(), report["files"].as_array().unwrap().len()), (Some("rune-bundle/report/render/v1"), 4));
+    assert_eq!((report["schema"].as_str(), report["files"].as_array().unwrap().len()), (Some("rune-bundle/report/render/v1"), 6));
 }
 
 #[test]
@@ -119,4 +119,44 @@ fn a_template_that_names_what_the_manifest_lacks_is_refused_with_its_place() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("templates/charts/rune/values.yaml.j2") && said.contains("runes"), "{said}");
     ends_with(&project.run(&["render", "--check"]), 3);
+}
+
+#[test]
+fn the_tables_of_values_in_the_readmes_follow_the_values() {
+    let project = Project::new();
+    edit(&project, "templates/charts/rune/values.yaml.j2", "replicaCount: 1", "replicaCount: 3");
+    ends_with(&project.run(&["render"]), 0);
+    let readme = |project: &Project| fs::read_to_string(project.path("charts/rune/README.md")).unwrap();
+    assert!(readme(&project).contains("| `replicaCount` | integer | `3` |"), "{}", readme(&project));
+    edit(&project, "charts/rune/README.md", "| `replicaCount` | integer | `3` |", "| `replicaCount` | integer | `4` |");
+    let report = report(&project, 5, &["render", "--check"]);
+    assert_eq!(report["outOfStep"][0]["path"], "charts/rune/README.md");
+    ends_with(&project.run(&["render"]), 0);
+    ends_with(&project.run(&["render", "--check"]), 0);
+}
+
+#[test]
+fn a_chart_that_changes_after_its_release_needs_a_higher_version() {
+    let project = Project::new();
+    ends_with(&project.run(&["render", "--release"]), 0);
+    ends_with(&project.run(&["render", "--check"]), 0);
+    let released = fs::read_to_string(project.path("charts/versions.lock")).unwrap();
+    assert!(released.contains("charts/rune/charts/postgres:\n"), "{released}");
+    edit(&project, "charts/rune/charts/postgres/templates/NOTES.txt", "", "more\n");
+    for arguments in [&["render", "--check"][..], &["render"], &["render", "--release"]] {
+        let said = ends_with(&project.run(arguments), 5);
+        assert!(said.contains("the chart `charts/rune` is not what was released as "), "{said}");
+        assert!(
+            said.contains("the chart `charts/rune/charts/postgres` is not what was released as ") && said.contains("raise `version`"),
+            "{said}"
+        );
+    }
+    assert_eq!(fs::read_to_string(project.path("charts/versions.lock")).unwrap(), released);
+    for file in ["templates/charts/rune/Chart.yaml.j2", "templates/charts/rune/charts/postgres/Chart.yaml.j2"] {
+        let text = fs::read_to_string(project.path(file)).unwrap();
+        let version = text.lines().find_map(|line| line.strip_prefix("version: ")).unwrap().to_owned();
+        fs::write(project.path(file), text.replace(&format!("version: {version}\n"), "version: 99.0.0\n")).unwrap();
+    }
+    ends_with(&project.run(&["render", "--release"]), 0);
+    assert!(fs::read_to_string(project.path("charts/versions.lock")).unwrap().contains("99.0.0"));
 }

@@ -11,8 +11,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     bundle::{
-        BinaryIngredient, BundleIndex, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, Plan,
-        PolicyRecord, ProfileIngredient, materialise,
+        BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients,
+        MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
     },
     chart::{ChartTree, package},
     oci::{Descriptor, Digest, media_type},
@@ -87,6 +87,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
         }],
         install: "# Install\n".to_owned(),
         policy: PolicyRecord { sha256: Digest::of(b"policy"), waived: Vec::new() },
+        completeness: Completeness::default(),
     }
 }
 

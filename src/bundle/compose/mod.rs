@@ -55,6 +55,8 @@ pub struct Ingredients {
     pub install: String,
     /// What the policy decided.
     pub policy: PolicyRecord,
+    /// Whether the charts were checked for images that are not inside.
+    pub completeness: Completeness,
 }
 
 /// One way to install the charts: rendered values.
@@ -191,7 +193,7 @@ impl Ingredients {
             migrations,
             binaries,
             policy: self.policy,
-            completeness: Completeness { checked: false },
+            completeness: self.completeness,
         };
         Ok(Draft { index, contents })
     }

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::planning::ProjectArgs;
+use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
 use crate::{
     cli::registry_args::RegistryArgs,
     commands::bundle::{BuildOptions, ComponentChoice},
@@ -33,6 +33,8 @@ pub(super) struct Build {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    chart_check: ChartCheckArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
 }
 
@@ -43,6 +45,7 @@ impl From<Build> for BuildOptions {
             output: args.output,
             keys: args.keys,
             components: ComponentChoice { with: args.with, without: args.without },
+            chart_check: args.chart_check.into(),
             downloads: usize::from(args.downloads),
             is_dry_run: args.dry_run,
             registry: args.registry.into_online_config(),

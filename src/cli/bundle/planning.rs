@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::chart_check::ChartCheckArgs;
 use crate::{
     cli::registry_args::RegistryArgs,
     commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
@@ -35,6 +36,8 @@ pub(super) struct Lock {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    chart_check: ChartCheckArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
 }
 
@@ -58,6 +61,9 @@ pub(super) struct Render {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Record the versions of the charts as released: from then on, a chart that changes needs a higher one
+    #[arg(long, conflicts_with_all = ["check", "lock", "out"])]
+    release: bool,
 }
 
 /// Explains what the policy decides.
@@ -83,7 +89,13 @@ impl From<Lock> for LockOptions {
             None if args.check => LockMode::Check,
             None => LockMode::Write,
         };
-        Self { project: args.project.into(), mode, dry_run: args.dry_run, registry: args.registry.into_online_config() }
+        Self {
+            project: args.project.into(),
+            mode,
+            chart_check: args.chart_check.into(),
+            dry_run: args.dry_run,
+            registry: args.registry.into_online_config(),
+        }
     }
 }
 
@@ -95,7 +107,7 @@ impl From<Render> for RenderOptions {
             (false, true) => RenderMode::DryRun,
             (false, false) => RenderMode::Write,
         };
-        Self { project: args.project.into(), form, out: args.out, mode }
+        Self { project: args.project.into(), form, out: args.out, mode, is_release: args.release }
     }
 }
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{keys::load_private_key, project::ProjectOptions};
+use super::{
+    chart_check::{ChartCheck, CompletenessReport, check_charts},
+    keys::load_private_key,
+    project::ProjectOptions,
+};
 use crate::{
-    bundle::{self, ComponentChoice, PolicyRecord, Transferred},
+    bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
     commands::{CommandError, Report, block_on},
     manifest::{self, Lock, Programs},
     oci::{Digest, Platform},
@@ -27,6 +31,8 @@ pub struct BuildOptions {
     pub keys: Vec<Utf8PathBuf>,
     /// Components to carry or leave out.
     pub components: ComponentChoice,
+    /// Whether the charts are checked for images that are not inside.
+    pub chart_check: ChartCheck,
     /// How many downloads at once.
     pub downloads: usize,
     /// Only check and say what would be done.
@@ -49,6 +55,7 @@ pub struct BuildReport {
     /// The key identifiers of whoever signed.
     signed_by: Vec<String>,
     waived: Vec<String>,
+    completeness: CompletenessReport,
     /// What is to be fetched, or was.
     remote_blobs: u64,
     remote_bytes: u64,
@@ -111,7 +118,7 @@ impl Report for BuildReport {
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");
         }
-        text.push_str("note: whether the charts need an image that is not inside was not checked\n");
+        text.push_str(&self.completeness.text("completeness   "));
         text
     }
 }
@@ -132,7 +139,10 @@ pub fn run(
     let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
     let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
     let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
-    let draft = bundle::gather(&project, &lock, &options.components, policy)?.compose()?;
+    let Gathered { mut ingredients, available } = bundle::gather(&project, &lock, &options.components, policy)?;
+    let completeness = check_charts(&project, &ingredients.charts, &ingredients.profiles, &available, &options.chart_check)?;
+    ingredients.completeness = completeness.record();
+    let draft = ingredients.compose()?;
     let images = draft.index().images.iter().map(|image| {
         let runnable = image.manifests.iter().filter(|manifest| manifest.role == bundle::Role::Image);
         let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
@@ -163,6 +173,7 @@ pub fn run(
         images,
         signed_by: keys.iter().map(|key| key.public_key().key_id()).collect(),
         waived,
+        completeness,
         remote_blobs,
         remote_bytes,
         dry_run: options.is_dry_run,

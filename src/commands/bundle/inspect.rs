@@ -75,8 +75,10 @@ impl Report for InspectReport {
         for binary in &index.binaries {
             let _ = writeln!(text, "binary         {} for {} in {}", shown(&binary.name), shown(&binary.platform.to_string()), binary.path);
         }
-        if !index.completeness.checked {
-            text.push_str("completeness   not checked when it was built\n");
+        let checked = if index.completeness.checked { "checked" } else { "not checked" };
+        let _ = writeln!(text, "completeness   {checked} when it was built");
+        for sentence in &index.completeness.left_out {
+            let _ = writeln!(text, "               {}", shown(sentence));
         }
         if self.with_entries {
             for entry in &index.entries {

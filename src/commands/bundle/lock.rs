@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::project::ProjectOptions;
+use super::{
+    chart_check::{ChartCheck, CompletenessReport, check_charts},
+    project::ProjectOptions,
+};
 use crate::{
+    bundle::{self, PinnedCharts},
     commands::{CommandError, Report, block_on, counted},
     failure::{Failure, FailureKind},
     fsx,
@@ -26,6 +30,8 @@ pub struct LockOptions {
     pub project: ProjectOptions,
     /// What to do with the result.
     pub mode: LockMode,
+    /// Whether the charts are checked for images that the lock does not have.
+    pub chart_check: ChartCheck,
     /// Whether to write nothing.
     pub dry_run: bool,
     /// How registries are reached.
@@ -78,6 +84,7 @@ pub struct LockReport {
     fetch_bytes: u64,
     changes: Vec<Change>,
     policy: Evaluation,
+    completeness: CompletenessReport,
 }
 
 /// What became of the lock file.
@@ -160,6 +167,7 @@ impl Report for LockReport {
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
+        text.push_str(&self.completeness.text("complete    "));
         text
     }
 }
@@ -206,8 +214,25 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
     let changes = old.as_ref().map(|old| old.changes(&new)).unwrap_or_default();
-    let outcome = if options.mode == LockMode::Check && !changes.is_empty() { LockOutcome::Drifted } else { write(&new, &path, options)? };
-    Ok(report(&project, path, &new, outcome, changes, policy))
+    let (outcome, completeness) = if options.mode == LockMode::Check && !changes.is_empty() {
+        (LockOutcome::Drifted, CompletenessReport::unchecked())
+    } else {
+        // Before anything is written: a lock that the charts do not fit is of no use.
+        let completeness = check_completeness(&project, &new, options)?;
+        (write(&new, &path, options)?, completeness)
+    };
+    Ok(report(&project, path, &new, outcome, changes, policy, completeness))
+}
+
+/// Holds the charts against the lock. An update of one image may leave a lock that is not current otherwise: then there is nothing
+/// yet that the charts could be held against, and `build` will do it.
+fn check_completeness(project: &Project, lock: &Lock, options: &LockOptions) -> Result<CompletenessReport, CommandError> {
+    let is_partial = matches!(options.mode, LockMode::Update(_)) && manifest::check_current(project, lock).is_err();
+    if is_partial || options.chart_check == ChartCheck::LeftOut {
+        return Ok(CompletenessReport::unchecked());
+    }
+    let PinnedCharts { charts, profiles, available } = bundle::pin_charts(project, lock)?;
+    check_charts(project, &charts, &profiles, &available, &options.chart_check)
 }
 
 fn no_such_image(name: &str, project: &Project) -> LockVerbError {
@@ -228,7 +253,15 @@ fn write(lock: &Lock, path: &camino::Utf8Path, options: &LockOptions) -> Result<
     Ok(LockOutcome::Written)
 }
 
-fn report(project: &Project, path: Utf8PathBuf, lock: &Lock, outcome: LockOutcome, changes: Vec<Change>, policy: Evaluation) -> LockReport {
+fn report(
+    project: &Project,
+    path: Utf8PathBuf,
+    lock: &Lock,
+    outcome: LockOutcome,
+    changes: Vec<Change>,
+    policy: Evaluation,
+    completeness: CompletenessReport,
+) -> LockReport {
     let pulled = lock.images.iter().filter_map(|image| match &image.content {
         LockedContent::Registry(pulled) => Some(pulled),
         LockedContent::Build(_) => None,
@@ -246,6 +279,7 @@ fn report(project: &Project, path: Utf8PathBuf, lock: &Lock, outcome: LockOutcom
         fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)),
         changes,
         policy,
+        completeness,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The verbs of `rune-bundle`.
 
 pub mod build;
+mod chart_check;
 pub mod inspect;
 pub mod keygen;
 mod keys;
@@ -14,6 +15,7 @@ pub mod verify;
 
 pub use crate::{bundle::ComponentChoice, oci::Digest};
 pub use build::BuildOptions;
+pub use chart_check::ChartCheck;
 pub use inspect::InspectOptions;
 pub use keygen::KeygenOptions;
 pub use lock::{LockMode, LockOptions};

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::project::ProjectOptions;
 use crate::{
-    bundle::{self, RenderedFiles},
-    chart::{self, OutOfStep},
+    bundle::{self, Development, RenderedFiles},
+    chart::{self, OutOfStep, ReleasedVersions},
     commands::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
     fsx,
@@ -26,6 +26,8 @@ pub struct RenderOptions {
     pub out: Option<Utf8PathBuf>,
     /// What to do with the result.
     pub mode: RenderMode,
+    /// Whether the versions of the charts are recorded as released.
+    pub is_release: bool,
 }
 
 /// Which form of the charts.
@@ -150,13 +152,20 @@ impl RenderReport {
 /// Renders the templates, and writes or compares the result.
 ///
 /// # Errors
-/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, or a file cannot be read
-/// or written. A file that is out of step is no error but the verdict of the report.
+/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart is not what was released under
+/// its version, or a file cannot be read or written. A file that is out of step is no error but the verdict of the report.
 pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {
             let project = options.project.load(Programs::NotNeeded)?;
-            (bundle::render_development(&project)?, Some(project.directory().to_owned()), None)
+            let Development { mut files, charts } = bundle::render_development(&project)?;
+            // A released version never changes; nothing is written then.
+            let released = ReleasedVersions::read(project.directory())?;
+            released.check(&charts)?;
+            if options.is_release {
+                files.insert(chart::RELEASED_VERSIONS.into(), released.with_release(&charts)?.into_bytes());
+            }
+            (files, Some(project.directory().to_owned()), None)
         }
         RenderForm::Pinned(lock) => {
             // The digest of an image that the packager makes follows from its programs.

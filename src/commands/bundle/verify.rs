@@ -80,6 +80,7 @@ pub struct VerifyReport {
     entries: usize,
     signatures: Vec<SlotState>,
     completeness_checked: bool,
+    left_out: Vec<String>,
     waived: Vec<String>,
 }
 
@@ -99,6 +100,9 @@ impl Report for VerifyReport {
         }
         if !self.completeness_checked {
             text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
+        }
+        for sentence in &self.left_out {
+            let _ = writeln!(text, "note: {sentence}");
         }
         for waived in &self.waived {
             let _ = writeln!(text, "note: built with a waiver: {waived}");
@@ -140,6 +144,7 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         entries: head.layout().entries().len(),
         signatures: head.slots().to_vec(),
         completeness_checked: index.completeness.checked,
+        left_out: index.completeness.left_out.clone(),
         waived: index.policy.waived.clone(),
     })
 }

@@ -151,7 +151,7 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     replace(&sandbox, "charts/rune/values.yaml", "\n", "\n# edited\n");
     reader.read(&bundle(&sandbox, &["render", "--check"]), "render", 5);
     reader.has_seen_all(&["## `keygen`", "## `lock`", "## `render`", "## `policy`", "## `build`"]);
-    reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`"]);
+    reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`", "### `completeness`"]);
 }
 
 #[test]
@@ -172,6 +172,13 @@ fn error_reports_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["lock", "--chekc"]), "error", 2);
     reader.read(&bundle(&sandbox, &["verify", "no.bundle.tar", "--key", "release.pub"]), "error", 4);
     for (file, from, to, code, named) in [
+        (
+            "charts/rune/templates/deployment.yaml",
+            "        - name: api\n",
+            "        - { name: more, image: 'docker.io/library/more:1' }\n        - name: api\n",
+            8,
+            "misfit",
+        ),
         ("migrations/0001_jobs.sql", "\n", "\n\n", 5, "change"),
         ("bundle-manifests/policy.yaml", "- docker.io/library/*", "- docker.io/other/*", 8, "decision"),
         ("bundle-manifests/rune.yaml", "name: rune\n", "nmae: rune\n", 3, "mistake"),
@@ -181,7 +188,7 @@ fn error_reports_are_documented_field_by_field() {
         reader.read(&output, "error", code);
         reader.details(&output, named);
     }
-    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`"]);
+    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`", "### `misfit`"]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Sandbox {
         if let Some(database) = &self.database {
             database.introduce(&mut command);
         }
+        command.env("RUNE_BUNDLE_HELM", crate::chart_support::tool("helm4"));
         command
     }
 }

@@ -1,0 +1,103 @@
+//! What does not fit between charts and lock, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::failure::{Failure, FailureKind};
+
+/// One thing that does not fit, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompletenessFinding {
+    /// The chart; nothing for an image of the lock that no chart names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    /// The template that made the object, as Helm says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// `Kind/name` of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The name of the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The path in the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The image, as it is written there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The profiles in which it was found; empty for the chart's own values.
+    pub profiles: Vec<String>,
+}
+
+/// Everything that does not fit.
+#[derive(Debug, thiserror::Error)]
+pub struct Incomplete {
+    pub(super) findings: Vec<CompletenessFinding>,
+}
+
+impl Incomplete {
+    /// All of it.
+    pub fn findings(&self) -> &[CompletenessFinding] {
+        &self.findings
+    }
+}
+
+impl fmt::Display for CompletenessFinding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chart, file, object, container, path, message, profiles, .. } = self;
+        if let Some(chart) = chart {
+            match profiles.as_slice() {
+                [] => write!(formatter, "chart {chart} with its own values: ")?,
+                [profile] => write!(formatter, "chart {chart}, profile {profile}: ")?,
+                profiles => write!(formatter, "chart {chart}, profiles {}: ", profiles.join(", "))?,
+            }
+        }
+        if let Some(file) = file {
+            write!(formatter, "{file}: ")?;
+        }
+        if let Some(object) = object {
+            write!(formatter, "{object}, ")?;
+        }
+        if let Some(container) = container {
+            write!(formatter, "container {container}, ")?;
+        }
+        if let Some(path) = path {
+            write!(formatter, "{path}: ")?;
+        }
+        formatter.write_str(message)
+    }
+}
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.findings.len() {
+            1 => write!(formatter, "charts and lock do not fit together")?,
+            count => write!(formatter, "charts and lock do not fit together in {count} places")?,
+        }
+        for finding in &self.findings {
+            write!(formatter, "\n  {finding}")?;
+            if let Some(hint) = &finding.hint {
+                write!(formatter, "\n    hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Failure for Incomplete {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Policy
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.findings).ok()
+    }
+}

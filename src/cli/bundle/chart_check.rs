@@ -1,0 +1,49 @@
+//! The options that say whether the charts are checked, and with which Helm.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use rustix::fs::{Access, access};
+
+use crate::commands::bundle::ChartCheck;
+
+/// Whether and how it is made sure that the charts need no image that is not inside.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Completeness")]
+pub(super) struct ChartCheckArgs {
+    /// The Helm, 3 or 4, that renders the charts to see which images they need [default: `helm` in PATH]
+    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    helm: Option<Utf8PathBuf>,
+    /// How many seconds one rendering may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    helm_timeout: u16,
+    /// Do not check which images the charts need; the bundle says so
+    #[arg(long)]
+    no_chart_check: bool,
+}
+
+impl From<ChartCheckArgs> for ChartCheck {
+    fn from(args: ChartCheckArgs) -> Self {
+        if args.no_chart_check {
+            return Self::LeftOut;
+        }
+        let program = args.helm.map(absolute).or_else(helm_in_path);
+        Self::Helm { program, time_limit: Duration::from_secs(args.helm_timeout.into()) }
+    }
+}
+
+/// Helm works in a directory of its own, so its name must lead to it from there.
+fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
+    let full = std::path::absolute(&path).ok().and_then(|full| Utf8PathBuf::from_path_buf(full).ok());
+    full.unwrap_or(path)
+}
+
+/// The `helm` that a shell would run.
+fn helm_in_path() -> Option<Utf8PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let programs = std::env::split_paths(&path).filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join("helm")).ok());
+    programs.filter(|program| program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()).map(absolute).next()
+}

@@ -1,0 +1,63 @@
+//! A directory for files that another program is to read, removed with all that is in it.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::{fs, io};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Action, PathError, whole};
+
+/// A directory of the system's place for temporary files that only this user may enter. It is removed when the value is dropped.
+#[derive(Debug)]
+pub struct ScratchDirectory {
+    /// Removes the directory when it is dropped.
+    _guard: tempfile::TempDir,
+    path: Utf8PathBuf,
+}
+
+impl ScratchDirectory {
+    /// Creates an empty one.
+    ///
+    /// # Errors
+    /// When nothing can be created there, or the place has a name that is not UTF-8.
+    pub fn create() -> Result<Self, PathError> {
+        let place = Utf8Path::new("a temporary directory");
+        let guard = tempfile::Builder::new().prefix("rune-bundle-").tempdir().map_err(PathError::of(Action::Write, place))?;
+        let path = Utf8PathBuf::from_path_buf(guard.path().to_owned())
+            .map_err(|_| PathError::of(Action::Write, place)(io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8")))?;
+        Ok(Self { _guard: guard, path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Writes a file in it, with the directories that it needs. What is here is not made durable.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, PathError> {
+        let path = self.path.join(name);
+        whole::create_dir_all(whole::parent(&path))?;
+        fs::write(&path, bytes).map_err(PathError::of(Action::Write, &path))?;
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ScratchDirectory;
+    use crate::fsx;
+
+    #[test]
+    fn is_gone_with_its_files_when_it_is_dropped() {
+        let scratch = ScratchDirectory::create().unwrap();
+        let file = scratch.write("a/b", b"x").unwrap();
+        let directory = scratch.path().to_owned();
+        assert!(fsx::exists(&file));
+        drop(scratch);
+        assert!(!fsx::exists(&directory));
+    }
+}
