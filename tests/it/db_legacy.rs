@@ -137,3 +137,44 @@ fn postgres_tables_without_records_are_refused_because_no_rune_makes_them() {
     database.query(&format!("SET ROLE {}; {ERA_B}; DROP TABLE schema_version", database.name()));
     rune_db(&["migrate"]).on(&database.url()).run().fails(12, &["not on record", "jobs, idempotency_keys, workflow_events"]);
 }
+
+#[test]
+fn every_era_of_rune_on_postgres_is_recognised() {
+    let server = Server::start(17);
+    let era_a = ERA_B.replace("real", "double precision").replace("serial", "bigserial");
+    // Its third file never worked on PostgreSQL: the first two are there.
+    let era_x = ERA_B.split("CREATE TABLE workflow_events").next().unwrap().to_owned() + "INSERT INTO schema_version VALUES (1, 1), (2, 2)";
+    for (sql, era, drift) in [("SELECT 1", "empty", 0), (era_a.as_str(), "a", 0), (era_x.as_str(), "x", 3), (ERA_B, "b", 6)] {
+        let database = server.database();
+        database.query(&format!("SET ROLE {}; {sql}", database.name()));
+        let status = rune_db(&["status"]).on(&database.url()).report();
+        assert_eq!(status["database"]["found"], era);
+        assert_eq!(status["database"]["drift"].as_array().unwrap().len(), drift, "{era}: {status}");
+        rune_db(&["migrate"]).on(&database.url()).run().succeeds();
+        rune_db(&["repair"]).on(&database.url()).run().succeeds();
+        let status = rune_db(&["status", "--strict"]).on(&database.url()).report();
+        assert_eq!((&status["database"]["found"], &status["upToDate"]), (&"ours".into(), &true.into()), "{era}");
+    }
+}
+
+#[test]
+fn every_era_of_rune_in_a_file_is_recognised() {
+    const LATER: &str = "CREATE TABLE chain_state (job_id TEXT PRIMARY KEY, state_json TEXT NOT NULL, overall_status TEXT NOT NULL,
+            updated_at REAL NOT NULL);
+        CREATE TABLE audit_artifact (artifact_id TEXT PRIMARY KEY, job_id TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, content BLOB NOT NULL, created_at REAL NOT NULL);
+        CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at REAL NOT NULL);
+        INSERT INTO schema_version VALUES (1, 1), (2, 1), (3, 1), (4, 1), (5, 1);";
+    const LAST: &str = "CREATE TABLE settings (key TEXT PRIMARY KEY, value_json TEXT NOT NULL, updated_at REAL NOT NULL);
+        INSERT INTO schema_version VALUES (6, 1);";
+    let directory = tempfile::tempdir().unwrap();
+    for (name, more, era) in [("l", String::new(), "legacy"), ("a", LATER.to_owned(), "aOrX"), ("b", format!("{LATER}{LAST}"), "b")] {
+        let path = directory.path().join(name);
+        make_legacy(&path);
+        sqlite_execute(&path, &more);
+        assert_eq!(rune_db(&["status"]).on(&sqlite_url(&path)).report()["database"]["found"], era);
+        rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+        assert_eq!(sqlite_versions(&path), ALL_VERSIONS);
+        assert_eq!(rune_db(&["status", "--strict"]).on(&sqlite_url(&path)).report()["database"]["warnings"], serde_json::json!([]));
+    }
+}
