@@ -270,11 +270,7 @@ impl Report for FailStaleReport {
     fn text(&self) -> String {
         let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
         let count = counted(self.job_ids.len(), "job");
-        let _ = if self.dry_run {
-            writeln!(text, "would give up {count}; nothing was changed")
-        } else {
-            writeln!(text, "gave up {count}")
-        };
+        let _ = if self.dry_run { writeln!(text, "would give up {count}; nothing was changed") } else { writeln!(text, "gave up {count}") };
         text
     }
 }
