@@ -110,14 +110,12 @@ fn migrations() -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Builds it unless it is there; the demo uses the same one. What it says about its symbols is left out of the image.
+/// The program that nextest had built before the first of these tests (`make static`), without its symbols.
 fn static_program() -> PathBuf {
-    let make = Command::new("make").args(["--no-print-directory", "static"]).current_dir(project()).output().unwrap();
-    assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
     let built = PathBuf::from(env!("CARGO_BIN_EXE_rune-db"));
     let target = built.ancestors().nth(2).unwrap().join("x86_64-unknown-linux-gnu/debug");
     let stripped = target.join("rune-db.stripped");
     let strip = Command::new("strip").arg("-o").arg(&stripped).arg(target.join("rune-db")).output().unwrap();
-    assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
+    assert!(strip.status.success(), "run `make static`: {}", String::from_utf8_lossy(&strip.stderr));
     stripped
 }
