@@ -202,7 +202,8 @@ impl Bench {
         );
         fs::write(&load, script).unwrap();
         let started = Instant::now();
-        run(Command::new("pgloader").arg("--root-dir").arg(&self.directory).arg(&load));
+        // pgloader makes directories with the names of databases and tables.
+        run(Command::new("pgloader").arg("--root-dir").arg(self.directory.join("pgloader")).arg(&load));
         let seconds = started.elapsed().as_secs_f64();
         let loaded: f64 = database.query("SELECT count(*) FROM jobs").parse().unwrap();
         let pgloader = loaded / seconds;

@@ -10,10 +10,7 @@ use rune_bundle::yaml;
 use serde_json::Value;
 
 use super::markdown::{Block, documents};
-use crate::{
-    chart_support::{Helm, text},
-    project::repository,
-};
+use crate::chart_support::{Helm, text};
 
 /// Kinds that the documentation shows and nobody here has a definition of.
 const WITHOUT_DEFINITION: [&str; 7] =
@@ -76,8 +73,7 @@ fn takes(place: &str, values: &str) {
 
 /// The schemas of the custom resources, by kind.
 fn definitions() -> Option<BTreeMap<String, Value>> {
-    let directory = std::env::var_os("CNPG_CRDS").map_or_else(|| repository().join("../shared/data/cnpg-crds"), PathBuf::from);
-    let entries = fs::read_dir(directory).ok()?;
+    let entries = fs::read_dir(std::env::var_os("CNPG_CRDS")?).ok()?;
     let files = entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension() == Some("yaml".as_ref()));
     let definition = |path: PathBuf| {
         let definition: Value = yaml::from_str(Utf8Path::from_path(&path).unwrap(), &fs::read_to_string(&path).unwrap()).unwrap();
