@@ -133,6 +133,7 @@ impl Bench {
         }
         println!("  rune-db, peak memory                    {:>7.1} MB  (bar: at most 150)", memory as f64 / 1e6);
         self.compare_rows();
+        self.pgloader(copy);
     }
 
     /// Writes what is in a database into files of the server's own format.
@@ -156,7 +157,7 @@ impl Bench {
         seconds
     }
 
-    /// The rate of single INSERTs and of pgloader on the jobs alone, against a move of the same rows.
+    /// The rate of single INSERTs of jobs, against a move of jobs alone.
     fn compare_rows(&self) {
         let rows = self.directory.join("rows.db");
         let _ = fs::remove_file(&rows);
@@ -191,13 +192,21 @@ impl Bench {
             ours / inserts
         );
         self.drop(&database);
+    }
 
+    /// pgloader on all rows, against the copy of the same. Its batches are small, because its heap does not hold a thousand
+    /// artifacts.
+    fn pgloader(&self, copy: f64) {
         let database = self.server.database();
         self.rune_db(&["migrate", "--db-url", &database.url()]);
+        // It would load the bookkeeping as well, which is there already.
+        let connection = rusqlite::Connection::open(self.source()).unwrap();
+        connection.execute_batch("DROP TABLE schema_version; DROP TABLE rune_db_ledger; PRAGMA journal_mode = DELETE").unwrap();
+        drop(connection);
         let load = self.directory.join("pgloader.load");
         let script = format!(
-            "LOAD DATABASE FROM sqlite://{} INTO postgresql://postgres@unix:{}:{}/{} WITH data only, include no drop, create no tables, create no indexes, reset no sequences;\n",
-            rows.display(),
+            "LOAD DATABASE FROM sqlite://{} INTO postgresql://postgres@unix:{}:{}/{} WITH data only, include no drop, create no tables, create no indexes, reset no sequences, workers = 2, concurrency = 1, prefetch rows = 20, batch rows = 20;\n",
+            self.source().display(),
             self.server.socket_directory().display(),
             self.server.port(),
             database.name()
@@ -206,12 +215,11 @@ impl Bench {
         let started = Instant::now();
         run(Command::new("pgloader").arg("--root-dir").arg(self.directory.join("pgloader")).arg(&load));
         let seconds = started.elapsed().as_secs_f64();
-        let loaded: f64 = database.query("SELECT count(*) FROM jobs").parse().unwrap();
-        assert!((loaded - f64::from(ROWS)).abs() < 1.0, "pgloader loaded {loaded} rows");
-        let pgloader = loaded / seconds;
+        let sql = "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM workflow_events) + (SELECT count(*) FROM audit_artifact)";
+        assert_eq!(database.query(sql), (2 * ROWS + ARTIFACTS).to_string());
         println!(
-            "  pgloader, {loaded} rows                 {pgloader:>9.0} rows/s   rune-db is {:.1} times as fast (bar: at least 4)",
-            ours / pgloader
+            "\npgloader, all rows                        {seconds:>7.1} s   rune-db is {:.1} times as fast (bar: at least 4)",
+            seconds / copy
         );
         self.drop(&database);
     }
