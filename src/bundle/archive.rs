@@ -79,6 +79,12 @@ fn list(problems: &[Problem]) -> String {
     text
 }
 
+impl From<Problem> for ContentError {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
 impl Failure for ContentError {
     fn kind(&self) -> FailureKind {
         match self.0.first() {
@@ -94,9 +100,9 @@ impl Failure for ContentError {
 }
 
 /// Reads from a position in a file, without moving a shared one.
-struct At<'a> {
-    file: &'a File,
-    offset: u64,
+pub(super) struct At<'a> {
+    pub(super) file: &'a File,
+    pub(super) offset: u64,
 }
 
 impl Read for At<'_> {
@@ -149,7 +155,7 @@ pub(super) fn read_contents<'a>(
 
 /// The entries that are documents: the two OCI indexes and every manifest that the index names, as long as
 /// their sizes stay within the limits. What is left out here is missed by the closure check, which fails.
-fn documents_of(head: &AuthenticatedHead) -> BTreeSet<EntryName> {
+pub(super) fn documents_of(head: &AuthenticatedHead) -> BTreeSet<EntryName> {
     let index = head.index();
     let targets = index.images.iter().flat_map(|image| {
         let targets = [Some(&image.target), image.reduced_index.as_ref()].into_iter().flatten().map(|target| target.digest);
@@ -177,15 +183,8 @@ struct Pass<'a, 'b> {
 }
 
 impl Pass<'_, '_> {
-    /// The entries behind the head with their places, in archive order.
-    fn entries(&self) -> impl Iterator<Item = (usize, (&EntryRecord, &Placed))> {
-        let records = &self.head.index().entries;
-        let skipped = self.head.layout().entries().len().saturating_sub(records.len());
-        records.iter().zip(self.head.layout().entries().iter().skip(skipped)).enumerate()
-    }
-
     fn read_file(&self, file: &File, threads: usize) {
-        let mut entries: Vec<_> = self.entries().collect();
+        let mut entries: Vec<_> = self.head.entries().enumerate().collect();
         entries.sort_by_key(|(_, (record, _))| std::cmp::Reverse(record.size));
         let next = AtomicUsize::new(0);
         let is_stopped = AtomicBool::new(false);
@@ -214,7 +213,7 @@ impl Pass<'_, '_> {
 
     fn read_stream(&self, stream: &mut impl Read) {
         let mut reader = EntryReader::default();
-        for (position, (record, placed)) in self.entries() {
+        for (position, (record, placed)) in self.head.entries().enumerate() {
             match self.read_entry(&mut reader, stream, record, placed) {
                 Ok(()) => {}
                 Err(problem @ Problem::Digest { .. }) => self.report(position, problem),

@@ -7,12 +7,12 @@
 use std::io::Read;
 
 use super::{
-    BundleIndex, IndexError,
+    BundleIndex, EntryRecord, IndexError,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
     trust::{SlotState, Trust, TrustError},
 };
 use crate::{
-    archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, first_entry_size},
+    archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed, first_entry_size},
     failure::{Failure, FailureKind},
     oci::Digest,
 };
@@ -27,6 +27,7 @@ pub struct UnverifiedHead {
 /// The head of a bundle whose index somebody trusted has vouched for.
 #[derive(Debug)]
 pub struct AuthenticatedHead {
+    bytes: UnverifiedHead,
     index: BundleIndex,
     digest: Digest,
     layout: Layout,
@@ -127,7 +128,7 @@ impl UnverifiedHead {
         let slots = trust.judge(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
-        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots })
+        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots, bytes: self })
     }
 
     /// Reads the index although nobody vouches for it; for showing only, never for acting.
@@ -158,5 +159,22 @@ impl AuthenticatedHead {
     /// The layout of the whole archive.
     pub const fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The exact bytes of the index.
+    pub fn index_bytes(&self) -> &[u8] {
+        &self.bytes.index_bytes
+    }
+
+    /// The number and the content, without the spaces after it, of each slot that is not blank.
+    pub(super) fn signatures(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
+        let slots = self.bytes.slots.iter().map(|slot| slot.trim_ascii_end().to_vec());
+        slots.enumerate().filter(|(_, signature)| !signature.is_empty())
+    }
+
+    /// The entries behind the head with their places, in archive order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&EntryRecord, &Placed)> {
+        let skipped = self.layout.entries().len().saturating_sub(self.index.entries.len());
+        self.index.entries.iter().zip(self.layout.entries().iter().skip(skipped))
     }
 }

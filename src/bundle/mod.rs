@@ -8,6 +8,7 @@ mod archive;
 mod closure;
 mod completeness;
 mod compose;
+mod content_reader;
 mod context;
 mod gather;
 mod head;
@@ -15,6 +16,8 @@ mod index;
 mod journal;
 mod judge;
 mod materialise;
+mod opened;
+mod publication;
 mod render;
 mod rune_db_image;
 mod static_program;
@@ -29,6 +32,7 @@ pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
     ProfileIngredient,
 };
+pub use content_reader::ContentReader;
 pub use context::{BuiltDigests, context, values_path};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
@@ -38,6 +42,8 @@ pub use index::{
 };
 pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use opened::{OpenBundle, OpenError};
+pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};

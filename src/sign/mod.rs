@@ -19,5 +19,5 @@ mod slot;
 pub use error::SignError;
 pub use private_key::PrivateKey;
 pub use public_key::{Algorithm, PublicKey};
-pub use sigstore::SlotSignature;
+pub use sigstore::{SIGSTORE_BUNDLE, SlotSignature};
 pub use slot::{SLOT_BYTES, Slot};

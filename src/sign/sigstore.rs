@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{PrivateKey, PublicKey, SignError, public_key::strict_ecdsa};
 use crate::{canonical_json, oci::Digest};
 
-const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// The media type of the one form of a signature that is written and read.
+pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const DIGEST_ALGORITHM: &str = "SHA2_256";
 const ED25519_SIGNATURE_BYTES: usize = 64;
 
@@ -69,7 +70,7 @@ impl SlotSignature {
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let document: Document = canonical_json::from_bytes(bytes).map_err(SignError::SlotForm)?;
         let Document { media_type, message_signature, verification_material } = document;
-        if media_type != MEDIA_TYPE {
+        if media_type != SIGSTORE_BUNDLE {
             return Err(SignError::SlotField("mediaType"));
         }
         if message_signature.message_digest.algorithm != DIGEST_ALGORITHM {
@@ -89,7 +90,7 @@ impl SlotSignature {
     /// The canonical form, at most a few hundred bytes.
     pub fn to_canonical_json(&self) -> Vec<u8> {
         let document = Document {
-            media_type: MEDIA_TYPE.to_owned(),
+            media_type: SIGSTORE_BUNDLE.to_owned(),
             message_signature: MessageSignature {
                 message_digest: MessageDigest {
                     algorithm: DIGEST_ALGORITHM.to_owned(),

@@ -1,0 +1,118 @@
+//! One content of an open bundle, in pieces; never whole unless it is right.
+//!
+//! The last piece waits until header, digest and padding are known to be as they must be, so whoever passes the pieces on as they
+//! come passes on everything or a part that is visibly too short.
+
+use std::{os::unix::fs::FileExt as _, sync::Arc};
+
+use super::{ContentError, OpenBundle, archive::Problem};
+use crate::{
+    archive::{CheckError, Placed},
+    oci::{Digest, Sha256},
+};
+
+/// How much is read at once, in bytes.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// How much is withheld at least, in bytes.
+const WITHHELD_BYTES: u64 = 64 << 10;
+
+/// A place in one content, from its beginning to its end.
+#[derive(Debug)]
+pub struct ContentReader {
+    source: Source,
+    offset: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Archive { placed: Placed, digest: Digest, hasher: Sha256 },
+    /// Made by this program, so there is nothing to check.
+    Memory(Arc<[u8]>),
+}
+
+impl ContentReader {
+    pub(super) fn of_archive(placed: Placed, digest: Digest) -> Self {
+        Self { source: Source::Archive { placed, digest, hasher: Sha256::new() }, offset: 0 }
+    }
+
+    pub(super) const fn of_memory(bytes: Arc<[u8]>) -> Self {
+        Self { source: Source::Memory(bytes), offset: 0 }
+    }
+
+    /// How many bytes the content has.
+    pub fn size(&self) -> u64 {
+        match &self.source {
+            Source::Archive { placed, .. } => placed.size(),
+            Source::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Reads the next piece into the buffer, whose old content is lost, and says whether there may be another; the last piece can be
+    /// empty. Reads from the bundle that the reader came from.
+    ///
+    /// # Errors
+    /// When the content is not what the index says. The buffer is empty then.
+    pub fn next_piece(&mut self, bundle: &OpenBundle, buffer: &mut Vec<u8>) -> Result<bool, ContentError> {
+        let left = self.size().saturating_sub(self.offset);
+        let is_last = left <= PIECE_BYTES;
+        let length = if is_last { left } else { PIECE_BYTES.min(left.saturating_sub(WITHHELD_BYTES)) };
+        buffer.clear();
+        buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+        if let Err(problem) = self.fill(bundle, buffer, is_last) {
+            buffer.clear();
+            return Err(problem.into());
+        }
+        self.offset = self.offset.saturating_add(length);
+        Ok(!is_last)
+    }
+
+    /// Reads what is left of it, into memory.
+    pub(super) fn whole(mut self, bundle: &OpenBundle) -> Result<Vec<u8>, ContentError> {
+        let (mut whole, mut piece) = (Vec::new(), Vec::new());
+        loop {
+            let has_more = self.next_piece(bundle, &mut piece)?;
+            whole.extend_from_slice(&piece);
+            if !has_more {
+                return Ok(whole);
+            }
+        }
+    }
+
+    fn fill(&mut self, bundle: &OpenBundle, buffer: &mut [u8], is_last: bool) -> Result<(), Problem> {
+        let (placed, digest, hasher) = match &mut self.source {
+            Source::Archive { placed, digest, hasher } => (placed, *digest, hasher),
+            Source::Memory(bytes) => {
+                let rest = usize::try_from(self.offset).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+                buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                return Ok(());
+            }
+        };
+        let read = |buffer: &mut [u8], offset: u64| {
+            bundle.file().read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => CheckError::Truncated(placed.name().clone()),
+                _ => CheckError::Read(error),
+            })
+        };
+        if self.offset == 0 {
+            let expected = placed.header();
+            let mut found = vec![0; expected.len()];
+            read(&mut found, placed.header_offset())?;
+            if found != expected {
+                return Err(CheckError::Header(placed.name().clone()).into());
+            }
+        }
+        read(buffer, placed.content_offset().saturating_add(self.offset))?;
+        hasher.update(buffer);
+        if !is_last {
+            return Ok(());
+        }
+        let mut padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
+        read(&mut padding, placed.content_offset().saturating_add(placed.size()))?;
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(CheckError::Padding(placed.name().clone()).into());
+        }
+        let actual = hasher.clone().finish();
+        if actual == digest { Ok(()) } else { Err(Problem::Digest { path: placed.name().clone(), expected: digest, actual }) }
+    }
+}

@@ -1,0 +1,151 @@
+//! An open bundle: its documents are read and hang together, and every content can be had by its digest, in place.
+//!
+//! For the verbs that give contents away: serving, pushing, loading, installing. Opening reads the documents and the end of the
+//! file, so it takes the same time at any size. Contents are read from the one open file by position, any number of them at the
+//! same time.
+
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
+
+use super::{
+    AuthenticatedHead, BundleIndex, ContentError, ContentReader, Documents, IndexError,
+    archive::{At, Problem, documents_of},
+    closure::{self, ClosureError},
+    index::blob_path,
+    publication::{self, Made, Publication},
+};
+use crate::{
+    archive::{EntryName, Placed, check_end},
+    failure::{Failure, FailureKind},
+    oci::Digest,
+};
+
+/// A bundle whose head is authenticated and whose documents hang together.
+#[derive(Debug)]
+pub struct OpenBundle {
+    file: File,
+    head: AuthenticatedHead,
+    documents: Documents,
+    places: BTreeMap<Digest, Placed>,
+    made: Made,
+    publications: Vec<Publication>,
+}
+
+/// Why a bundle with an authenticated head cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Bytes differ from the index.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The documents do not hang together.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+    /// What is published beside the contents has no canonical form; does not happen.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Failure for OpenError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Content(error) => error.kind(),
+            Self::Closure(error) => error.kind(),
+            Self::Index(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Content(error) => error.help(),
+            Self::Closure(error) => error.help(),
+            Self::Index(error) => error.help(),
+        }
+    }
+}
+
+impl OpenBundle {
+    /// Opens the bundle that lies in a file.
+    ///
+    /// # Errors
+    /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
+    pub fn open(file: File, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
+        let mut end = At { file: &file, offset: head.layout().trailer_offset() };
+        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
+        let places: BTreeMap<Digest, Placed> = head.entries().map(|(record, placed)| (record.sha256, placed.clone())).collect();
+        let (publications, made) = publication::publications(&head)?;
+        let wanted = documents_of(&head);
+        let mut opened = Self { file, head, documents: Documents::new(), places, made, publications };
+        for (record, placed) in opened.head.entries().filter(|(record, _)| wanted.contains(&record.path)) {
+            let bytes = ContentReader::of_archive(placed.clone(), record.sha256).whole(&opened)?;
+            opened.documents.insert(record.path.clone(), bytes);
+        }
+        closure::check(opened.index(), &opened.documents)?;
+        Ok(Arc::new(opened))
+    }
+
+    /// The head.
+    pub const fn head(&self) -> &AuthenticatedHead {
+        &self.head
+    }
+
+    /// The index.
+    pub const fn index(&self) -> &BundleIndex {
+        self.head.index()
+    }
+
+    /// The file, for asking whether it is still the one that was checked.
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The documents: the two OCI indexes and every manifest.
+    pub const fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// Under which names what is given away.
+    pub fn publications(&self) -> &[Publication] {
+        &self.publications
+    }
+
+    /// The bytes of a manifest or index, or of something else that was made when the bundle was opened.
+    pub fn document(&self, digest: Digest) -> Option<&[u8]> {
+        let made = || self.made.get(&digest).map(|bytes| &**bytes);
+        self.documents.get(blob_path(digest).as_str()).map(Vec::as_slice).or_else(made)
+    }
+
+    /// The size in bytes of the content with this digest, if the bundle has it.
+    pub fn size(&self, digest: Digest) -> Option<u64> {
+        let made = || self.made.get(&digest).map(|bytes| bytes.len() as u64);
+        self.places.get(&digest).map(Placed::size).or_else(made)
+    }
+
+    /// Begins to read the content with this digest, if the bundle has it.
+    pub fn read(&self, digest: Digest) -> Option<ContentReader> {
+        let made = || self.made.get(&digest).map(|bytes| ContentReader::of_memory(Arc::clone(bytes)));
+        self.places.get(&digest).map(|placed| ContentReader::of_archive(placed.clone(), digest)).or_else(made)
+    }
+
+    /// Reads a part of a content, unchecked: for contents that were read to their end before, from the file as it still is.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the part is not within the content.
+    pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let end = offset.checked_add(buffer.len() as u64).ok_or_else(outside)?;
+        if let Some(placed) = self.places.get(&digest).filter(|placed| end <= placed.size()) {
+            return self.file.read_exact_at(buffer, placed.content_offset().saturating_add(offset));
+        }
+        let range = usize::try_from(offset).and_then(|start| Ok(start..usize::try_from(end)?)).map_err(|_| outside())?;
+        buffer.copy_from_slice(self.made.get(&digest).and_then(|bytes| bytes.get(range)).ok_or_else(outside)?);
+        Ok(())
+    }
+
+    /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
+    ///
+    /// # Errors
+    /// When its bytes differ from the index.
+    pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
+        let found = self.head.entries().find(|(record, _)| record.path == *name);
+        found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256).whole(self)).transpose()
+    }
+}

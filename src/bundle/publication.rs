@@ -1,0 +1,137 @@
+//! What a bundle gives to a registry, and under which names: its images, its charts, and its own signed index.
+//!
+//! An image keeps its repository and tag and loses its registry; a chart is `charts/<name>`; the index is `bundles/<name>`, an
+//! artifact whose one layer is `bundle.json`, with each signature as a referrer of it, so that whoever has the registry alone can
+//! still see who vouched for what is in it. These last manifests are not in the archive; they are made here, from the head alone,
+//! and are the same wherever the same bundle is opened.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{AuthenticatedHead, ImageRecord, IndexError, index::INDEX_NAME};
+use crate::{
+    canonical_json,
+    oci::{Descriptor, Digest, Reference, media_type},
+    sign::SIGSTORE_BUNDLE,
+};
+
+/// The type of the artifact that holds a bundle's index.
+pub const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";
+
+/// The empty configuration of an artifact.
+///
+/// Source: OCI image specification 1.1, `manifest.md`, guidance for an empty descriptor.
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+/// Contents that are made when a bundle is opened.
+pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;
+
+/// One thing that is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The repository, without registry and prefix: `library/postgres`.
+    pub repository: String,
+    /// The tag; a referrer, or an image that is known by its digest alone, has none.
+    pub tag: Option<String>,
+    /// The manifest or index that the name leads to.
+    pub target: Descriptor,
+    /// What it is.
+    pub kind: PublicationKind,
+}
+
+/// What is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicationKind {
+    /// An image.
+    Image {
+        /// The reference it is known by in charts.
+        reference: Reference,
+        /// The index of the carried manifests alone, when others were left out: then `target` is sparse.
+        reduced_index: Option<Descriptor>,
+    },
+    /// A Helm chart.
+    Chart,
+    /// The index of the bundle.
+    Index,
+    /// A signature of the index; `subject` is the manifest of [`PublicationKind::Index`].
+    Signature {
+        /// What it signs.
+        subject: Digest,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArtifactManifest<'a> {
+    schema_version: u32,
+    media_type: &'static str,
+    artifact_type: &'static str,
+    config: &'a Descriptor,
+    layers: [&'a Descriptor; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Descriptor>,
+}
+
+/// Everything that the bundle publishes: images in their order, charts, the index, its signatures.
+pub(super) fn publications(head: &AuthenticatedHead) -> Result<(Vec<Publication>, Made), IndexError> {
+    let index = head.index();
+    let mut made = Made::new();
+    let mut add = |media_type: &str, bytes: Vec<u8>| {
+        let descriptor = Descriptor::of(media_type, &bytes);
+        made.insert(descriptor.digest, bytes.into());
+        descriptor
+    };
+    let images = index.images.iter().map(image);
+    let charts = index.charts.iter().map(|chart| Publication {
+        repository: format!("charts/{}", chart.name),
+        tag: Some(tag(&chart.version)),
+        target: chart.artifact.clone(),
+        kind: PublicationKind::Chart,
+    });
+    let mut published: Vec<Publication> = images.chain(charts).collect();
+    let repository = format!("bundles/{}", index.name);
+    let config = add(EMPTY_TYPE, b"{}".to_vec());
+    let mut artifact = |artifact_type, layer: Vec<u8>, title: &str, subject: Option<&Descriptor>| -> Result<Descriptor, IndexError> {
+        let mut layer = add(artifact_type, layer);
+        layer.annotations.insert("org.opencontainers.image.title".to_owned(), title.to_owned());
+        let manifest = ArtifactManifest {
+            schema_version: 2,
+            media_type: media_type::MANIFEST,
+            artifact_type,
+            config: &config,
+            layers: [&layer],
+            subject,
+        };
+        let bytes = canonical_json::to_bytes(&manifest).map_err(IndexError::Form)?;
+        Ok(Descriptor { artifact_type: Some(artifact_type.to_owned()), ..add(media_type::MANIFEST, bytes) })
+    };
+    let statement = artifact(INDEX_ARTIFACT, head.index_bytes().to_vec(), INDEX_NAME, None)?;
+    published.push(Publication {
+        repository: repository.clone(),
+        tag: Some(tag(&index.version.to_string())),
+        target: statement.clone(),
+        kind: PublicationKind::Index,
+    });
+    let subject = Descriptor { artifact_type: None, ..statement };
+    for (slot, signature) in head.signatures() {
+        let target = artifact(SIGSTORE_BUNDLE, signature, &format!("{slot}.sigstore.json"), Some(&subject))?;
+        let kind = PublicationKind::Signature { subject: subject.digest };
+        published.push(Publication { repository: repository.clone(), tag: None, target, kind });
+    }
+    Ok((published, made))
+}
+
+fn image(image: &ImageRecord) -> Publication {
+    Publication {
+        repository: image.reference.repository().to_owned(),
+        tag: image.reference.tag().map(str::to_owned),
+        target: image.target.clone(),
+        kind: PublicationKind::Image { reference: image.reference.clone(), reduced_index: image.reduced_index.clone() },
+    }
+}
+
+/// A version as a tag: a `+` cannot stand in one and becomes `_`, as Helm has it.
+fn tag(version: &str) -> String {
+    version.replace('+', "_")
+}
