@@ -64,12 +64,14 @@ class State:
         """Ends the cluster, if it runs, and what is left of it."""
         pid = self.pid()
         if pid:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
             while self.pid() and time.monotonic() < deadline:
                 time.sleep(0.05)
             if self.pid():
-                os.kill(pid, signal.SIGKILL)  # The kernel ends the others.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)  # The kernel ends the others.
                 while self.pid():
                     time.sleep(0.05)
         for name in ("process", "ready"):
