@@ -26,7 +26,11 @@ pub struct ContentReader {
 
 #[derive(Debug)]
 enum Source {
-    Archive { placed: Placed, digest: Digest, hasher: Sha256 },
+    Archive {
+        placed: Placed,
+        digest: Digest,
+        hasher: Sha256,
+    },
     /// Made by this program, so there is nothing to check.
     Memory(Arc<[u8]>),
 }

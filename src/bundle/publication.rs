@@ -41,6 +41,7 @@ pub struct Publication {
 }
 
 /// What is published.
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationKind {
     /// An image.
