@@ -23,6 +23,7 @@ pub mod progress;
 pub mod registry;
 pub mod schema;
 pub mod secret;
+pub mod serve;
 pub mod sign;
 pub mod soundness;
 pub mod storage;

@@ -140,6 +140,22 @@ impl OpenBundle {
         Ok(())
     }
 
+    /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how many bytes that is: for whoever
+    /// must not wait for a disk. See [`Self::read_part`].
+    ///
+    /// # Errors
+    /// When nothing of it is in memory, the file cannot be read, or the part is not within the content.
+    pub fn read_cached_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(placed) = self.places.get(&digest) else {
+            return self.read_part(digest, offset, buffer).map(|()| buffer.len());
+        };
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > placed.size()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let at = placed.content_offset().saturating_add(offset);
+        Ok(rustix::io::preadv2(&self.file, &mut [io::IoSliceMut::new(buffer)], at, rustix::io::ReadWriteFlags::NOWAIT)?)
+    }
+
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
     ///
     /// # Errors

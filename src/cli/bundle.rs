@@ -4,6 +4,7 @@ mod building;
 mod chart_check;
 mod planning;
 mod reading;
+mod serving;
 mod signing;
 mod trust;
 
@@ -16,7 +17,7 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -46,6 +47,8 @@ enum Verb {
     Inspect(reading::Inspect),
     /// Unpack a bundle into a new directory, all of it or nothing
     Unpack(reading::Unpack),
+    /// Serve bundles as a read-only registry, straight from their files
+    Serve(serving::Serve),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -68,6 +71,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
+        Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

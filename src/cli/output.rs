@@ -63,12 +63,21 @@ impl Printer {
     pub(super) fn finish<R: Report>(self, outcome: Result<R, CommandError>) -> ExitCode {
         match outcome {
             Ok(report) => {
-                let text = if self.json { Self::json_text(R::VERB, &report) } else { report.text() };
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
-                self.print(text.as_bytes(), code)
+                self.print(self.text(&report).as_bytes(), code)
             }
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// Prints a report of a command that goes on.
+    pub(super) fn announce<R: Report>(self, report: &R) -> Result<(), CommandError> {
+        Self::write(self.text(report).as_bytes()).map_err(CommandError::from)
+    }
+
+    /// Ends a command that has said everything already.
+    pub(super) fn finish_service(self, outcome: Result<(), CommandError>) -> ExitCode {
+        outcome.map_or_else(|error| self.fail(&error), |()| ExitCode::SUCCESS)
     }
 
     /// Prints a document that is no report.
@@ -81,12 +90,23 @@ impl Printer {
 
     /// Writes what was asked for, and gives `code` if that worked.
     fn print(self, text: &[u8], code: u8) -> ExitCode {
+        match Self::write(text) {
+            Ok(()) => ExitCode::from(code),
+            Err(error) => self.fail(&error.into()),
+        }
+    }
+
+    fn write(text: &[u8]) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         match Write::write_all(&mut stdout, text).and_then(|()| stdout.flush()) {
             // A reader that has seen enough is not a failure.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&OutputError(error).into()),
-            _ => ExitCode::from(code),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+            _ => Ok(()),
         }
+    }
+
+    fn text<R: Report>(self, report: &R) -> String {
+        if self.json { Self::json_text(R::VERB, report) } else { report.text() }
     }
 
     fn json_text<R: Report>(verb: &str, report: &R) -> String {

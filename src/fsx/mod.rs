@@ -10,6 +10,7 @@ mod partial;
 mod path_error;
 mod scratch;
 mod staging;
+mod stamp;
 mod temporary;
 mod whole;
 
@@ -19,6 +20,7 @@ pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
 pub use scratch::ScratchDirectory;
 pub use staging::StagingDirectory;
+pub use stamp::Stamp;
 pub use temporary::TemporaryFile;
 pub use whole::{
     FileSystem, available_space, check_writable, create_dir_all, exists, file_size, file_size_limit, file_system, for_each_chunk, is_dir,

@@ -16,5 +16,5 @@ mod transport;
 pub use address::{AddressClass, Reach};
 pub use error::{NetError, TransportError, TransportFault};
 pub use proxy::{ProxyError, ProxySettings};
-pub use tls::{Tls, TlsFiles};
+pub use tls::{Tls, TlsFiles, server_config};
 pub use transport::{Request, Response, Timeouts, Transport};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 
 use super::NetError;
@@ -64,6 +64,21 @@ impl Tls {
     pub(super) fn config(&self) -> ClientConfig {
         self.config.clone()
     }
+}
+
+/// Settings of a server with this certificate and key, each with the option it was given by; HTTP/1.1 only.
+///
+/// # Errors
+/// When a file cannot be read or does not hold what it should, or they do not belong together.
+pub fn server_config([certificate, key]: &[(String, Utf8PathBuf); 2]) -> Result<Arc<ServerConfig>, NetError> {
+    let chain = certificates(&certificate.0, &certificate.1)?;
+    let loaded = private_key(&key.0, &key.1)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(NetError::Tls)?;
+    let wrong = |source| NetError::Identity { certificate: certificate.1.clone(), key: key.1.clone(), source };
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, loaded).map_err(wrong)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn contents(option: &str, path: &Utf8Path) -> Result<Vec<u8>, NetError> {

@@ -14,7 +14,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// containerd with nothing in it.
-fn containerd(files: &Foreign) -> (Process, String) {
+pub(crate) fn containerd(files: &Foreign) -> (Process, String) {
     let directory = files.path("c");
     let (process, announced) = Process::start_announced(repository().join("tools/containerd/start"), [&directory]);
     (process, announced["address"].as_str().unwrap().to_owned())

@@ -10,6 +10,7 @@ mod open;
 pub mod policy;
 mod project;
 pub mod render;
+pub mod serve;
 pub mod unpack;
 pub mod verify;
 
@@ -23,5 +24,6 @@ pub use open::BundleOptions;
 pub use policy::PolicyOptions;
 pub use project::ProjectOptions;
 pub use render::{RenderForm, RenderMode, RenderOptions};
+pub use serve::ServeOptions;
 pub use unpack::UnpackOptions;
 pub use verify::{Expectation, VerifyOptions};

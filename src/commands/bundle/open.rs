@@ -1,11 +1,14 @@
 //! Opening a bundle: where it is, and who must vouch for it.
 
+use std::sync::Arc;
+
 use camino::Utf8PathBuf;
 
 use super::keys::load_public_key;
 use crate::{
-    bundle::{AuthenticatedHead, BundleSource, Trust, UnverifiedHead},
+    bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead},
     commands::CommandError,
+    failure::{Failure, FailureKind},
     fsx,
     oci::Digest,
 };
@@ -21,6 +24,21 @@ pub struct BundleOptions {
     pub threshold: usize,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
+}
+
+/// The bundle comes from a pipe, but is needed at any position.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a file, and contents can be given away from a file only")]
+struct NotAFile(Utf8PathBuf);
+
+impl Failure for NotAFile {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("store the bundle in a file first".to_owned())
+    }
 }
 
 impl BundleOptions {
@@ -48,6 +66,15 @@ impl BundleOptions {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
         Ok((source, head.authenticate(&trust).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))?))
+    }
+
+    /// Opens the bundle, authenticates its head and reads its documents, so that its contents can be given away from where they lie.
+    pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
+        let (source, head) = self.authenticate()?;
+        let BundleSource::File(file) = source else {
+            return Err(NotAFile(self.bundle.clone()).into());
+        };
+        OpenBundle::open(file, head).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))
     }
 
     /// What the head is authenticated with.

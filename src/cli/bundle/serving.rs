@@ -1,0 +1,48 @@
+//! The verb that serves bundles.
+
+use std::net::SocketAddr;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use super::trust::BundleArgs;
+use crate::commands::bundle::{BundleOptions, ServeOptions};
+
+/// Serves bundles as a read-only registry.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// More bundles, checked with the same keys
+    #[arg(value_name = "BUNDLE")]
+    more: Vec<Utf8PathBuf>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5000", help_heading = "Server")]
+    listen: SocketAddr,
+    /// Certificate chain of the server (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Server")]
+    tls_cert: Option<Utf8PathBuf>,
+    /// Private key of the server (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
+    tls_key: Option<Utf8PathBuf>,
+    /// Users who may pull: an htpasswd file with bcrypt hashes; without it everybody may
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    htpasswd: Option<Utf8PathBuf>,
+    /// Listen without TLS on an address that other machines reach
+    #[arg(long, conflicts_with = "tls_cert", help_heading = "Server")]
+    plain_http: bool,
+}
+
+impl From<Serve> for ServeOptions {
+    fn from(args: Serve) -> Self {
+        let first = BundleOptions::from(args.bundle);
+        let more: Vec<_> = args.more.into_iter().map(|bundle| BundleOptions { bundle, ..first.clone() }).collect();
+        Self {
+            bundles: std::iter::once(first).chain(more).collect(),
+            listen: args.listen,
+            tls: args.tls_cert.zip(args.tls_key),
+            htpasswd: args.htpasswd,
+            is_plain_http_allowed: args.plain_http,
+        }
+    }
+}

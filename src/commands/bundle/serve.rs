@@ -1,0 +1,214 @@
+//! `serve`: a read-only registry straight from bundles.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::open::BundleOptions;
+use crate::{
+    bundle::OpenBundle,
+    commands::{CommandError, Report, report::counted},
+    failure::{Failure, FailureKind},
+    fsx,
+    net::server_config,
+    oci::Digest,
+    progress::Progress,
+    serve::{Listener, Server, Stock, Users},
+};
+
+const MAX_HTPASSWD_BYTES: u64 = 1 << 20;
+
+/// How many threads may wait for the disk at the same time.
+const MOST_READING: usize = 16;
+
+/// What to serve, where, and to whom.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Which bundles, and what they are checked with.
+    pub bundles: Vec<BundleOptions>,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Certificate and key of the server.
+    pub tls: Option<(Utf8PathBuf, Utf8PathBuf)>,
+    /// The file with users and bcrypt hashes.
+    pub htpasswd: Option<Utf8PathBuf>,
+    /// Whether an address that other machines reach may be listened on without TLS.
+    pub is_plain_http_allowed: bool,
+}
+
+/// What is served, and where.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServeReport {
+    address: SocketAddr,
+    url: String,
+    authenticated: bool,
+    bundles: Vec<BundleReport>,
+    references: Vec<ReferenceReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct BundleReport {
+    file: Utf8PathBuf,
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferenceReport {
+    reference: String,
+    digest: Digest,
+    source: Option<String>,
+    bundle: Digest,
+}
+
+impl Report for ServeReport {
+    const VERB: &'static str = "serve";
+
+    fn text(&self) -> String {
+        let bundles: Vec<_> = self.bundles.iter().map(|bundle| format!("{} {}", bundle.name, bundle.version)).collect();
+        format!("serving {} of {} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
+    }
+}
+
+/// Why a server is not started, or does not go on.
+#[derive(Debug, thiserror::Error)]
+enum ServiceError {
+    #[error("{0} can be reached from other machines, and there is no certificate to talk TLS with")]
+    PlainHttp(SocketAddr),
+    #[error("cannot start the runtime")]
+    Start(#[source] io::Error),
+    #[error("stopped with Ctrl-C")]
+    Interrupted,
+}
+
+impl Failure for ServiceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::PlainHttp(_) => FailureKind::Usage,
+            Self::Start(_) => FailureKind::Internal,
+            Self::Interrupted => FailureKind::Interrupted,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::PlainHttp(_) => Some(
+                "give `--tls-cert` and `--tls-key`, or say `--plain-http` if everybody between here and the clients may read and change it"
+                    .to_owned(),
+            ),
+            Self::Start(_) | Self::Interrupted => None,
+        }
+    }
+}
+
+/// Serves until the process is asked to end; `ready` gets the report when clients may come.
+///
+/// # Errors
+/// When a bundle is not as signed, two of them contradict each other, the address cannot be used, or Ctrl-C was pressed.
+pub fn run(
+    options: &ServeOptions,
+    progress: &Arc<dyn Progress>,
+    ready: impl FnOnce(&ServeReport) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let is_local = options.listen.ip().to_canonical().is_loopback();
+    if !is_local && options.tls.is_none() {
+        if !options.is_plain_http_allowed {
+            return Err(ServiceError::PlainHttp(options.listen).into());
+        }
+        progress.announce("note: without TLS, whoever is between this machine and its clients can read and change what they pull");
+    }
+    let named = |option: &str, path: &Utf8PathBuf| (option.to_owned(), path.clone());
+    let tls = options.tls.as_ref().map(|(certificate, key)| server_config(&[named("--tls-cert", certificate), named("--tls-key", key)]));
+    let tls = tls.transpose()?;
+    let users = options.htpasswd.as_deref().map(load_users).transpose()?;
+    let bundles = options.bundles.iter().map(BundleOptions::open_in_place).collect::<Result<Vec<_>, _>>()?;
+    let named = options.bundles.iter().zip(&bundles).map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
+    let stock = Stock::new(named)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut report = ServeReport {
+        address: options.listen,
+        url: String::new(),
+        authenticated: users.is_some(),
+        bundles: options.bundles.iter().zip(&bundles).map(|(options, bundle)| BundleReport::of(&options.bundle, bundle)).collect(),
+        references: bundles.iter().flat_map(|bundle| references(bundle)).collect(),
+    };
+    let server = Arc::new(Server::new(stock, users, tls));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(MOST_READING).build().map_err(ServiceError::Start)?;
+    let outcome = runtime.block_on(async {
+        let mut asked = Asked::listen().map_err(ServiceError::Start)?;
+        let listener = Listener::bind(options.listen).await?;
+        report.address = listener.address();
+        report.url = format!("{scheme}://{}", report.address);
+        ready(&report)?;
+        attend(server, listener, progress, &mut asked).await
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Serves until the process is asked to end, and then until responses that have begun are at their end, or it is asked again.
+async fn attend(server: Arc<Server>, listener: Listener, progress: &Arc<dyn Progress>, asked: &mut Asked) -> Result<(), CommandError> {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let mut serving = std::pin::pin!(server.run(listener, Arc::clone(progress), stopped));
+    let first = tokio::select! {
+        () = &mut serving => Ok(()),
+        first = asked.next() => first,
+    };
+    let _ = stop.send(());
+    progress.announce("stopping: what was begun is sent to its end; ask once more to stop at once");
+    tokio::select! {
+        () = serving => {}
+        _ = asked.next() => {}
+    }
+    first.map_err(CommandError::from)
+}
+
+/// The signals by which a process is asked to end.
+struct Asked {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Asked {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one. Ctrl-C is told apart, because scripts do.
+    async fn next(&mut self) -> Result<(), ServiceError> {
+        tokio::select! {
+            _ = self.interrupt.recv() => Err(ServiceError::Interrupted),
+            _ = self.terminate.recv() => Ok(()),
+        }
+    }
+}
+
+fn load_users(path: &Utf8Path) -> Result<Arc<Users>, CommandError> {
+    let text = zeroize::Zeroizing::new(fsx::read_to_string(path, MAX_HTPASSWD_BYTES)?);
+    Users::parse(&text).map(Arc::new).map_err(|error| CommandError::from(error).context(format!("cannot use the users in `{path}`")))
+}
+
+fn references(bundle: &OpenBundle) -> impl Iterator<Item = ReferenceReport> {
+    let digest = bundle.head().digest();
+    Stock::names(bundle).map(move |served| ReferenceReport {
+        reference: served.name,
+        digest: served.digest,
+        source: served.source,
+        bundle: digest,
+    })
+}
+
+impl BundleReport {
+    fn of(file: &Utf8Path, bundle: &OpenBundle) -> Self {
+        let index = bundle.index();
+        Self { file: file.to_owned(), name: index.name.clone(), version: index.version.clone(), digest: bundle.head().digest() }
+    }
+}

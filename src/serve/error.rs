@@ -1,0 +1,68 @@
+//! Why there is nothing to serve, or nowhere to serve it.
+
+use std::{io, net::SocketAddr};
+
+use crate::{
+    failure::{Failure, FailureKind},
+    oci::{Digest, ManifestError},
+};
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Two bundles give one tag to different contents.
+    #[error("`{name}` is {} in {} and {} in {}", .digests[0], .bundles[0], .digests[1], .bundles[1])]
+    Conflict {
+        /// Repository and tag.
+        name: String,
+        /// The bundles, as messages call them.
+        bundles: [String; 2],
+        /// What it is in each.
+        digests: [Digest; 2],
+    },
+    /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this does not happen.
+    #[error("manifest {digest} in {bundle} cannot be read")]
+    Manifest {
+        /// The bundle, as messages call it.
+        bundle: String,
+        /// The manifest.
+        digest: Digest,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Failure for ServeError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Conflict { .. } => FailureKind::Conflict,
+            Self::Manifest { source, .. } => source.kind(),
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => FailureKind::Conflict,
+                io::ErrorKind::PermissionDenied => FailureKind::Access,
+                _ => FailureKind::Network,
+            },
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Conflict { .. } => Some("serve them one by one, each with a `--listen` of its own".to_owned()),
+            Self::Manifest { source, .. } => source.help(),
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => Some("say another port with `--listen`; port 0 takes a free one".to_owned()),
+                io::ErrorKind::PermissionDenied => Some("ports below 1024 need a right; say another one with `--listen`".to_owned()),
+                io::ErrorKind::AddrNotAvailable => Some("say an address of this machine; `ip address` lists them".to_owned()),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What there is to serve: the repositories of one or several open bundles.
+//!
+//! A repository leads to what the names in it lead to and to nothing else: a blob of another repository is not found in it, although
+//! it lies in the same file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+use super::{
+    ServeError,
+    route::{Repository, Target},
+    verified::Verified,
+};
+use crate::{
+    bundle::{OpenBundle, Publication, PublicationKind},
+    oci::{Descriptor, Digest, Manifest, ManifestKind},
+};
+
+/// One open bundle, and what is known of it by now.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    /// How the log calls it.
+    pub(super) name: String,
+    pub(super) bundle: Arc<OpenBundle>,
+    pub(super) verified: Verified,
+}
+
+/// Everything that is served.
+#[derive(Debug, Default)]
+pub struct Stock {
+    repositories: BTreeMap<String, Contents>,
+}
+
+/// A name under which something is served, and what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// `repository:tag`, or `repository@digest` where there is no tag.
+    pub name: String,
+    /// The digest of the manifest or index.
+    pub digest: Digest,
+    /// The reference by which charts know it, when it is an image.
+    pub source: Option<String>,
+}
+
+/// What one repository has.
+#[derive(Debug, Default)]
+struct Contents {
+    /// The registries that its images come from.
+    registries: BTreeSet<String>,
+    tags: BTreeMap<String, Item<Digest>>,
+    manifests: BTreeMap<Digest, Item<String>>,
+    blobs: BTreeMap<Digest, Item<()>>,
+    referrers: BTreeMap<Digest, BTreeMap<Digest, Descriptor>>,
+}
+
+/// Something in a repository.
+#[derive(Debug)]
+struct Item<T> {
+    what: T,
+    shelf: Arc<Shelf>,
+    registries: BTreeSet<String>,
+}
+
+/// What was asked for and is there.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) digest: Digest,
+    pub(super) media_type: String,
+}
+
+/// What was asked for and is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Repository,
+    Content,
+}
+
+/// What a manifest says of itself when it is listed as a referrer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Referrer {
+    artifact_type: Option<String>,
+    config: Option<Described>,
+    subject: Option<Described>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Described {
+    media_type: String,
+    digest: Digest,
+}
+
+impl Stock {
+    /// Takes up the contents of bundles, each with the name by which messages call it.
+    ///
+    /// # Errors
+    /// When two bundles give one tag to different contents.
+    pub fn new(bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>) -> Result<Self, ServeError> {
+        let mut stock = Self::default();
+        for (name, bundle) in bundles {
+            let shelf = Arc::new(Shelf { name, bundle, verified: Verified::default() });
+            for publication in shelf.bundle.publications() {
+                stock.repositories.entry(publication.repository.clone()).or_default().take_up(&shelf, publication)?;
+            }
+        }
+        Ok(stock)
+    }
+
+    /// The names under which a bundle's contents are served, in its order.
+    pub fn names(bundle: &OpenBundle) -> impl Iterator<Item = Served> {
+        bundle.publications().iter().map(|publication| {
+            let (repository, digest) = (&publication.repository, publication.target.digest);
+            Served {
+                name: publication.tag.as_ref().map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}")),
+                digest,
+                source: match &publication.kind {
+                    PublicationKind::Image { reference, .. } => Some(reference.to_string()),
+                    PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => None,
+                },
+            }
+        })
+    }
+
+    /// The names of all repositories, in order.
+    pub(super) fn repositories(&self) -> impl Iterator<Item = &str> {
+        self.repositories.keys().map(String::as_str)
+    }
+
+    /// The tags of a repository, in order.
+    pub(super) fn tags(&self, repository: &Repository) -> Result<impl Iterator<Item = &str>, Unknown> {
+        let tags = &self.contents(repository)?.tags;
+        Ok(tags.iter().filter(|(_, item)| is_from(&item.registries, repository)).map(|(tag, _)| tag.as_str()))
+    }
+
+    pub(super) fn manifest(&self, repository: &Repository, target: &Target) -> Result<Found, Unknown> {
+        let contents = self.contents(repository)?;
+        let digest = match target {
+            Target::Digest(digest) => *digest,
+            Target::Tag(tag) => found(contents.tags.get(tag), repository)?.what,
+        };
+        let item = found(contents.manifests.get(&digest), repository)?;
+        Ok(Found { shelf: Arc::clone(&item.shelf), digest, media_type: item.what.clone() })
+    }
+
+    pub(super) fn blob(&self, repository: &Repository, digest: Digest) -> Result<Found, Unknown> {
+        let item = found(self.contents(repository)?.blobs.get(&digest), repository)?;
+        Ok(Found { shelf: Arc::clone(&item.shelf), digest, media_type: "application/octet-stream".to_owned() })
+    }
+
+    /// The manifests that are about another one, by digest.
+    pub(super) fn referrers(&self, repository: &Repository, subject: Digest) -> Result<Vec<&Descriptor>, Unknown> {
+        Ok(self.contents(repository)?.referrers.get(&subject).into_iter().flat_map(BTreeMap::values).collect())
+    }
+
+    fn contents(&self, repository: &Repository) -> Result<&Contents, Unknown> {
+        self.repositories.get(&repository.name).filter(|contents| is_from(&contents.registries, repository)).ok_or(Unknown::Repository)
+    }
+}
+
+/// Whether something may be given to a client that takes this server for a mirror of some registry.
+fn is_from(registries: &BTreeSet<String>, repository: &Repository) -> bool {
+    repository.registry.as_ref().is_none_or(|registry| registries.contains(registry))
+}
+
+fn found<'a, T>(item: Option<&'a Item<T>>, repository: &Repository) -> Result<&'a Item<T>, Unknown> {
+    item.filter(|item| is_from(&item.registries, repository)).ok_or(Unknown::Content)
+}
+
+impl Contents {
+    fn take_up(&mut self, shelf: &Arc<Shelf>, publication: &Publication) -> Result<(), ServeError> {
+        let (registry, reduced) = match &publication.kind {
+            PublicationKind::Image { reference, reduced_index } => (Some(reference.registry()), reduced_index.as_ref()),
+            PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => (None, None),
+        };
+        self.registries.extend(registry.map(str::to_owned));
+        let target = &publication.target;
+        if let Some(tag) = &publication.tag {
+            let item = entry(&mut self.tags, tag.clone(), target.digest, shelf, registry);
+            if item.what != target.digest {
+                return Err(ServeError::Conflict {
+                    name: format!("{}:{tag}", publication.repository),
+                    bundles: [item.shelf.name.clone(), shelf.name.clone()],
+                    digests: [item.what, target.digest],
+                });
+            }
+        }
+        let mut waiting: Vec<Descriptor> = std::iter::once(target).chain(reduced).cloned().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(descriptor) = waiting.pop() {
+            if seen.insert(descriptor.digest) {
+                self.take_up_manifest(shelf, registry, &descriptor, &mut waiting)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a manifest with its blobs and notes its children, except for those that the bundle does not carry.
+    fn take_up_manifest(
+        &mut self,
+        shelf: &Arc<Shelf>,
+        registry: Option<&str>,
+        descriptor: &Descriptor,
+        children: &mut Vec<Descriptor>,
+    ) -> Result<(), ServeError> {
+        let digest = descriptor.digest;
+        let Some(bytes) = shelf.bundle.document(digest) else { return Ok(()) };
+        let malformed = |source| ServeError::Manifest { bundle: shelf.name.clone(), digest, source };
+        let manifest = Manifest::parse(bytes.to_vec(), Some(&descriptor.media_type)).map_err(malformed)?;
+        entry(&mut self.manifests, digest, manifest.media_type().to_owned(), shelf, registry);
+        self.note_subject(&manifest);
+        match manifest.kind() {
+            ManifestKind::Index { manifests } => children.extend(manifests.iter().cloned()),
+            ManifestKind::Image { .. } => {
+                for child in manifest.children().filter(|child| shelf.bundle.size(child.digest).is_some()) {
+                    entry(&mut self.blobs, child.digest, (), shelf, registry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_subject(&mut self, manifest: &Manifest) {
+        let Ok(referrer) = serde_json::from_slice::<Referrer>(manifest.bytes()) else { return };
+        let Some(subject) = referrer.subject else { return };
+        let artifact_type = referrer.artifact_type.or_else(|| referrer.config.map(|config| config.media_type));
+        let descriptor = Descriptor { artifact_type, annotations: referrer.annotations, ..manifest.descriptor() };
+        self.referrers.entry(subject.digest).or_default().insert(manifest.digest(), descriptor);
+    }
+}
+
+/// The item of that key, made if there was none, and from that registry too by now.
+fn entry<'a, K: Ord, T>(
+    items: &'a mut BTreeMap<K, Item<T>>,
+    key: K,
+    what: T,
+    shelf: &Arc<Shelf>,
+    registry: Option<&str>,
+) -> &'a Item<T> {
+    let item = items.entry(key).or_insert_with(|| Item { what, shelf: Arc::clone(shelf), registries: BTreeSet::new() });
+    item.registries.extend(registry.map(str::to_owned));
+    item
+}

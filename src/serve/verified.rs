@@ -1,0 +1,85 @@
+//! Which contents were read to their end and were right, for as long as the file stays as it was.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::stock::Shelf;
+use crate::{bundle::ContentError, fsx::Stamp, oci::Digest};
+
+/// What is known to be right, and as of when.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    known: Mutex<HashMap<Digest, Stamp>>,
+    /// Who reads a content to check it; others wait for the outcome.
+    checking: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Why a part of a content cannot be given away.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckError {
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The file was written to while it was read, or does not say when it was written to.
+    #[error("the file changed while the content was checked")]
+    Changed,
+    /// The program is about to end.
+    #[error("the content was not checked to its end")]
+    Stopped,
+}
+
+impl Verified {
+    /// What the file looked like when the content was right, if it looks like that now.
+    pub(super) fn stamp(&self, digest: Digest, file: &File) -> Option<Stamp> {
+        let known = locked(&self.known).get(&digest).copied()?;
+        if Stamp::of(file) == Some(known) {
+            return Some(known);
+        }
+        locked(&self.known).remove(&digest);
+        None
+    }
+
+    /// Notes that a content was right. `before` is what the file looked like before the first byte of it was read.
+    pub(super) fn note(&self, digest: Digest, before: Option<Stamp>, file: &File) {
+        if let Some(stamp) = before.filter(|before| Stamp::of(file) == Some(*before)) {
+            locked(&self.known).insert(digest, stamp);
+        }
+    }
+}
+
+/// Reads a content to its end unless that was done before, and says what the file looks like.
+///
+/// # Errors
+/// When the content is not right, or the file changes.
+pub(super) async fn check(shelf: &Arc<Shelf>, digest: Digest) -> Result<Stamp, CheckError> {
+    let known = || shelf.verified.stamp(digest, shelf.bundle.file());
+    if let Some(stamp) = known() {
+        return Ok(stamp);
+    }
+    let turn = Arc::clone(locked(&shelf.verified.checking).entry(digest).or_default());
+    let _turn = turn.lock().await;
+    if let Some(stamp) = known() {
+        return Ok(stamp);
+    }
+    let reading = Arc::clone(shelf);
+    let outcome = tokio::task::spawn_blocking(move || read_to_end(&reading, digest)).await;
+    locked(&shelf.verified.checking).remove(&digest);
+    outcome.map_err(|_| CheckError::Stopped)??;
+    known().ok_or(CheckError::Changed)
+}
+
+fn read_to_end(shelf: &Shelf, digest: Digest) -> Result<(), ContentError> {
+    let before = Stamp::of(shelf.bundle.file());
+    let mut piece = Vec::new();
+    if let Some(mut reader) = shelf.bundle.read(digest) {
+        while reader.next_piece(&shelf.bundle, &mut piece)? {}
+    }
+    shelf.verified.note(digest, before, shelf.bundle.file());
+    Ok(())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
