@@ -9,6 +9,7 @@ use super::{
     markdown::{Document, code, document, rows},
     sandbox::Sandbox,
 };
+use crate::serve_support::Serving;
 
 /// What the page says about one kind of object: the path of each field, its type.
 struct Table(Vec<(String, String)>);
@@ -37,7 +38,11 @@ impl Reader {
     fn read(&mut self, output: &Output, verb: &str, code: i32) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{verb}: {said}");
-        let mut report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {said}"));
+        self.report(verb, serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {said}")));
+    }
+
+    /// Compares a report.
+    fn report(&mut self, verb: &str, mut report: Value) {
         let schema = report.as_object_mut().unwrap().remove("schema");
         assert_eq!(schema, Some(Value::from(format!("rune-bundle/report/{verb}/v1"))));
         self.object(&format!("## `{verb}`"), "", &report);
@@ -163,7 +168,10 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["inspect", file, "--key", "release.pub"]), "inspect", 0);
     reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub", "--dry-run"]), "unpack", 0);
     reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub"]), "unpack", 0);
-    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`"]);
+    let mut serve = sandbox.command("rune-bundle");
+    let serving = Serving::run(serve.args(["serve", file, "--key", "release.pub", "--listen", "127.0.0.1:0", "--json"]));
+    reader.report("serve", serving.report.clone());
+    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `serve`", "### `served`", "### `reference`"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Tests that take seconds and gigabytes; each runs alone.
 
 mod accounting;
+mod serving;
 mod transfer;

@@ -1,4 +1,4 @@
-//! `build` and `verify` against the machine's own limits and against other tools, in one run.
+//! `build`, `verify` and `serve` against the machine's own limits and against other tools, in one run.
 //!
 //! Two gibibytes in twelve images are put into a real registry on loopback. Every contestant is run several times in
 //! turn and the median counts; what is reported are ratios within this run, because seconds say more about the machine
@@ -13,6 +13,8 @@
     clippy::cast_precision_loss,
     reason = "a benchmark talks, fails by panicking, and looks at the world directly"
 )]
+
+mod serving;
 
 use std::{
     fs::{self, File},
@@ -58,6 +60,7 @@ fn main() {
     let bench = Bench::prepare();
     bench.build();
     bench.verify();
+    bench.serve();
 }
 
 /// Seconds until a program returned, and until all that it wrote was on the disk.

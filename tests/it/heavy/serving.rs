@@ -1,0 +1,77 @@
+//! What serving a large bundle to many clients costs, as the kernel counts it: bytes written, memory.
+
+use std::{collections::BTreeMap, fs};
+
+use rune_bundle::oci::{Descriptor, Sha256};
+
+use crate::{
+    serve_support::{Serving, bundle, image_of},
+    small_bundle::Scratch,
+};
+
+/// Sizes of the layers: four gibibytes together. They are zeros, so the file needs no more than the promise of the room.
+const LAYERS_MIB: [usize; 4] = [256, 768, 1024, 2048];
+const CLIENTS: usize = 32;
+
+/// Descriptors of layers of zeros, hashed in one go.
+fn layers() -> Vec<(Descriptor, Vec<u8>)> {
+    let mib = vec![0; 1 << 20];
+    let mut hasher = Sha256::new();
+    let mut layers = Vec::new();
+    for number in 1..=LAYERS_MIB[3] {
+        hasher.update(&mib);
+        if LAYERS_MIB.contains(&number) {
+            let descriptor = Descriptor::of("application/vnd.oci.image.layer.v1.tar", b"");
+            layers.push((Descriptor { digest: hasher.clone().finish(), size: (number as u64) << 20, ..descriptor }, Vec::new()));
+        }
+    }
+    layers
+}
+
+/// The numbers in a file of `/proc/PID`, by name; sizes in kB become bytes.
+fn counted(serving: &Serving, file: &str) -> BTreeMap<String, u64> {
+    let text = fs::read_to_string(format!("/proc/{}/{file}", serving.id())).unwrap();
+    let number = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let (value, unit) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        Some((name.to_owned(), value.parse::<u64>().ok()? * if unit == "kB" { 1024 } else { 1 }))
+    };
+    text.lines().filter_map(number).collect()
+}
+
+/// Has many clients at once fetch blobs, or 256 MiB of them.
+fn fetch(serving: &Serving, paths: &[String], headers: &str) {
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let path = &paths[client % paths.len()];
+            scope.spawn(move || {
+                let mut stream = serving.begin("GET", path, headers);
+                let received = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+                assert!((256 << 20..257 << 20).contains(&received), "{path}: {received} bytes");
+            });
+        }
+    });
+}
+
+#[test]
+fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
+    let scratch = Scratch::new();
+    let layers = layers();
+    let paths: Vec<String> = layers.iter().map(|(layer, _)| format!("/v2/library/huge/blobs/{}", layer.digest)).collect();
+    let file = bundle(&scratch, "huge", vec![image_of("docker.io/library/huge:1", layers)]);
+    assert!(fs::metadata(&file).unwrap().len() > 4 << 30);
+    let names = scratch.names();
+    let serving = Serving::start([file.as_path()], &[]);
+    // What was read to check the head and the documents: no more for a large bundle.
+    let read = counted(&serving, "io")["rchar"];
+    assert!(read < 4 << 20, "{read} bytes read before it is ready");
+    // The first pass hashes, the others do not.
+    fetch(&serving, &paths[..1], "");
+    fetch(&serving, &paths, "range: bytes=-268435456\r\n");
+    let (io, memory) = (counted(&serving, "io"), counted(&serving, "status")["VmHWM"]);
+    assert!(memory < 100_000_000, "{memory} bytes of memory");
+    // The kernel counts what goes to sockets and to the log as written; nothing went to a disk.
+    assert_eq!(io["write_bytes"], 0, "{io:?}");
+    assert_eq!(scratch.names(), names);
+    eprintln!("memory {memory}, read before ready {read}");
+}
