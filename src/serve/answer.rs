@@ -1,10 +1,11 @@
 //! What is answered to a request: status, headers, content.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use bytes::Bytes;
+use http::request::Parts;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    Method, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -44,11 +45,11 @@ struct Refusal {
 
 impl Server {
     /// Answers one request.
-    pub(super) async fn answer<B>(&self, request: Request<B>, log: &Log, reset: &Reset) -> Response<Outgoing> {
-        let is_head = request.method() == Method::HEAD;
-        let target = request.uri().path_and_query().map_or_else(|| request.uri().path(), |target| target.as_str());
-        let mut account = Account::begin(log, reset, request.method(), target);
-        let answer = match self.find(&request, &account).await {
+    pub(super) async fn answer(&self, request: &Parts, log: &Log, reset: &Reset) -> Response<Outgoing> {
+        let is_head = request.method == Method::HEAD;
+        let target = request.uri.path_and_query().map_or_else(|| request.uri.path(), |target| target.as_str());
+        let mut account = Account::begin(log, reset, &request.method, target);
+        let answer = match self.find(request, &account).await {
             Ok(answer) => answer,
             Err(refusal) => refusal.into(),
         };
@@ -67,17 +68,17 @@ impl Server {
         response
     }
 
-    async fn find<B>(&self, request: &Request<B>, account: &Account) -> Result<Answer, Refusal> {
+    async fn find(&self, request: &Parts, account: &Account) -> Result<Answer, Refusal> {
         if let Some(users) = &self.users {
-            let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let given = request.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             if !users.admits(given).await {
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "a user and a password are needed"));
             }
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry is read-only"));
         }
-        match route(request.uri().path(), request.uri().query().unwrap_or_default())? {
+        match route(request.uri.path(), request.uri.query().unwrap_or_default())? {
             Route::Base => Ok(Answer::json(&json!({}))),
             Route::Catalog(page) => {
                 let (names, next) = page_of(self.stock.repositories(), &page);
@@ -112,18 +113,18 @@ impl Server {
     }
 
     /// Answers with a content, or the part of it that is asked for.
-    async fn content<B>(found: &Found, request: &Request<B>, account: &Account) -> Result<Answer, Refusal> {
+    async fn content(found: &Found, request: &Parts, account: &Account) -> Result<Answer, Refusal> {
         let Found { shelf, digest, media_type } = found;
         let tag = entity_tag(*digest);
         let described = |answer: Answer| {
             let answer = answer.with(header::CONTENT_TYPE, media_type).with(header::ACCEPT_RANGES, "bytes");
             answer.with(header::ETAG, &tag).with(CONTENT_DIGEST, &digest.to_string())
         };
-        if has_already(request.headers(), &tag) {
+        if has_already(&request.headers, &tag) {
             return Ok(described(Answer::of(StatusCode::NOT_MODIFIED, Content::Memory(Bytes::new()))));
         }
         let size = shelf.bundle.size(*digest).unwrap_or_default();
-        let is_head = request.method() == Method::HEAD;
+        let is_head = request.method == Method::HEAD;
         let damaged = |error: super::verified::CheckError| {
             account.refused(&format!("{digest} of {}", shelf.name), &error);
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "DIGEST_INVALID", "the content is damaged on the server; its log says more")
@@ -131,7 +132,7 @@ impl Server {
         if is_head {
             return Ok(described(Answer::of(StatusCode::OK, Content::Absent(size))));
         }
-        match wanted(request.headers(), &tag, size) {
+        match wanted(&request.headers, &tag, size) {
             Wanted::Whole => Ok(described(Answer::of(StatusCode::OK, Content::whole(shelf, *digest).await.map_err(damaged)?))),
             Wanted::Part(range) => {
                 let Range { start, end } = range;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
@@ -124,7 +124,7 @@ impl Server {
                 let accepting = timeout(PATIENCE, TlsAcceptor::from(Arc::clone(config)).accept(stream));
                 let accepted = tokio::select! {
                     accepted = accepting => accepted,
-                    _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
+                    () = asked_to_stop(&mut stopped) => return,
                 };
                 // Who cannot agree on TLS has been told so by it.
                 if let Ok(Ok(stream)) = accepted {
@@ -138,22 +138,27 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let service = service_fn(|request| {
+        let service = service_fn(|request: Request<Incoming>| {
             let (server, log, reset) = (Arc::clone(&self), Arc::clone(&log), Arc::clone(&reset));
-            async move { Ok::<_, Infallible>(server.answer(request, &log, &reset).await) }
+            // No request that is answered has a body.
+            let (request, _) = request.into_parts();
+            async move { Ok::<_, Infallible>(server.answer(&request, &log, &reset).await) }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER_BYTES);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // A connection ends when the client wants it or a response was cut off; the log has either.
         tokio::select! {
-            _ = connection.as_mut() => {}
-            _ = stopped.wait_for(|is_stopped| *is_stopped) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
+            _ = connection.as_mut() => return,
+            () = asked_to_stop(&mut stopped) => connection.as_mut().graceful_shutdown(),
         }
+        let _ = connection.await;
     }
+}
+
+/// Waits until connections are to end.
+async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
 /// The next connection, as soon as there is a place for it.

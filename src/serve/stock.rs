@@ -137,7 +137,7 @@ impl Stock {
     /// The tags of a repository, in order.
     pub(super) fn tags(&self, repository: &Repository) -> Result<impl Iterator<Item = &str>, Unknown> {
         let tags = &self.contents(repository)?.tags;
-        Ok(tags.iter().filter(|(_, item)| is_from(&item.registries, repository)).map(|(tag, _)| tag.as_str()))
+        Ok(tags.iter().filter(move |(_, item)| is_from(&item.registries, repository)).map(|(tag, _)| tag.as_str()))
     }
 
     pub(super) fn manifest(&self, repository: &Repository, target: &Target) -> Result<Found, Unknown> {

@@ -159,7 +159,7 @@ async fn attend(server: Arc<Server>, listener: Listener, progress: &Arc<dyn Prog
     };
     let mut serving = std::pin::pin!(server.run(listener, Arc::clone(progress), stopped));
     let first = tokio::select! {
-        () = &mut serving => Ok(()),
+        () = &mut serving => return Ok(()),
         first = asked.next() => first,
     };
     let _ = stop.send(());
