@@ -61,7 +61,8 @@ fn outcome(serving: &Serving, repository: &str, tag: &str) -> (BTreeMap<String, 
     let mut suite = tools.command("oci-conformance", []);
     suite.env("OCI_REGISTRY", serving.host()).env("OCI_TLS", "disabled").env("OCI_VERSION", "1.1").env("OCI_REPO1", repository);
     suite.envs(SWITCHED_OFF.map(|name| (name, "false")));
-    suite.env("OCI_API_BLOBS_DIGEST_HEADER", "true").env("OCI_API_MANIFESTS_DIGEST_HEADER", "true");
+    // It would demand the header of manifests too, but does not look at answers whose content it does not know.
+    suite.env("OCI_API_BLOBS_DIGEST_HEADER", "true");
     suite.env("OCI_RO_DATA_TAGS", tag).env("OCI_RO_DATA_MANIFESTS", manifests.join(" ")).env("OCI_RO_DATA_BLOBS", blobs.join(" "));
     suite.env("OCI_RO_DATA_REFERRERS", &manifests[0]);
     let said = succeeded(&mut suite);

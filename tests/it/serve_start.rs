@@ -33,7 +33,7 @@ fn a_bundle_that_nobody_vouches_for_is_not_served() {
     ends_with(&keygen.output().unwrap(), 0);
     refused(&scratch, &["small.bundle.tar"], 7);
     refused(&scratch, &["small.bundle.tar", "--key", "other.pub"], 7);
-    refused(&scratch, &["small.bundle.tar", "--key", "key.pub", "--threshold", "2"], 7);
+    refused(&scratch, &["small.bundle.tar", "--key", "key.pub", "--key", "other.pub", "--threshold", "2"], 7);
     refused(&scratch, &["no.tar", "--key", "key.pub"], 4);
     refused(&scratch, &["key.pub", "--key", "key.pub"], 3);
     // One of several is enough.
