@@ -55,7 +55,10 @@ impl Bench {
         println!("  from start to ready, signature checked         {:>6.3} s   (bar: less than 0.2)", median(start));
         println!("  distribution (no hash)                         {theirs:>6.2} s");
         println!("  serve, for the first time (hashed on the way)  {first:>6.2} s   {:.2} times as fast as distribution", theirs / first);
-        println!("  serve, from then on                            {again:>6.2} s   {:.2} times as fast (bar: at least 1.0)", theirs / again);
+        println!(
+            "  serve, from then on                            {again:>6.2} s   {:.2} times as fast (bar: at least 1.0)",
+            theirs / again
+        );
     }
 
     /// Fetches every blob, eight at a time, and keeps none.

@@ -114,7 +114,7 @@ impl Server {
 
     /// Answers with a content, or the part of it that is asked for.
     async fn content(found: &Found, request: &Parts, account: &Account) -> Result<Answer, Refusal> {
-        let Found { shelf, digest, media_type } = found;
+        let Found { origin, digest, media_type } = found;
         let tag = entity_tag(*digest);
         let described = |answer: Answer| {
             let answer = answer.with(header::CONTENT_TYPE, media_type).with(header::ACCEPT_RANGES, "bytes");
@@ -123,20 +123,20 @@ impl Server {
         if has_already(&request.headers, &tag) {
             return Ok(described(Answer::of(StatusCode::NOT_MODIFIED, Content::Memory(Bytes::new()))));
         }
-        let size = shelf.bundle.size(*digest).unwrap_or_default();
+        let size = origin.bundle.size(*digest).unwrap_or_default();
         let is_head = request.method == Method::HEAD;
         let damaged = |error: super::verified::CheckError| {
-            account.refused(&format!("{digest} of {}", shelf.name), &error);
+            account.refused(&format!("{digest} of {}", origin.name), &error);
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "DIGEST_INVALID", "the content is damaged on the server; its log says more")
         };
         if is_head {
             return Ok(described(Answer::of(StatusCode::OK, Content::Absent(size))));
         }
         match wanted(&request.headers, &tag, size) {
-            Wanted::Whole => Ok(described(Answer::of(StatusCode::OK, Content::whole(shelf, *digest).await.map_err(damaged)?))),
+            Wanted::Whole => Ok(described(Answer::of(StatusCode::OK, Content::whole(origin, *digest).await.map_err(damaged)?))),
             Wanted::Part(range) => {
                 let Range { start, end } = range;
-                let content = Content::part(shelf, *digest, range).await.map_err(damaged)?;
+                let content = Content::part(origin, *digest, range).await.map_err(damaged)?;
                 let place = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
                 Ok(described(Answer::of(StatusCode::PARTIAL_CONTENT, content)).with(header::CONTENT_RANGE, &place))
             }

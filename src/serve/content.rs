@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     log::Account,
-    stock::Shelf,
+    stock::Origin,
     verified::{CheckError, check},
 };
 use crate::{
@@ -73,7 +73,7 @@ enum PieceError {
 /// A content that is hashed while it is sent.
 #[derive(Debug)]
 pub(super) struct Checked {
-    shelf: Arc<Shelf>,
+    origin: Arc<Origin>,
     digest: Digest,
     /// What the file looked like before anything was read.
     before: Option<Stamp>,
@@ -92,7 +92,7 @@ struct Piece {
 /// A content that is known to be right, or a part of it.
 #[derive(Debug)]
 pub(super) struct Known {
-    shelf: Arc<Shelf>,
+    origin: Arc<Origin>,
     digest: Digest,
     range: Range<u64>,
     /// What the file looks like for as long as it is known.
@@ -119,37 +119,37 @@ struct Document {
 
 impl Content {
     /// The whole of a content. Reads its first piece, so that one that is damaged there is refused before the response has begun.
-    pub(super) async fn whole(shelf: &Arc<Shelf>, digest: Digest) -> Result<Self, CheckError> {
-        if let Some(document) = Document::find(shelf, digest) {
+    pub(super) async fn whole(origin: &Arc<Origin>, digest: Digest) -> Result<Self, CheckError> {
+        if let Some(document) = Document::find(origin, digest) {
             return Ok(Self::Memory(document));
         }
-        if let Some(stamp) = shelf.verified.stamp(digest, shelf.bundle.file()) {
-            let size = shelf.bundle.size(digest).unwrap_or_default();
-            return Ok(Self::Known(Known::new(shelf, digest, 0..size, stamp)));
+        if let Some(stamp) = origin.verified.stamp(digest, origin.bundle.file()) {
+            let size = origin.bundle.size(digest).unwrap_or_default();
+            return Ok(Self::Known(Known::new(origin, digest, 0..size, stamp)));
         }
-        let Some(reader) = shelf.bundle.read(digest) else { return Ok(Self::Memory(Bytes::new())) };
-        let before = Stamp::of(shelf.bundle.file());
-        let mut checked = Checked { shelf: Arc::clone(shelf), digest, before, ready: None, next: None, buffers: Buffers::default() };
+        let Some(reader) = origin.bundle.read(digest) else { return Ok(Self::Memory(Bytes::new())) };
+        let before = Stamp::of(origin.bundle.file());
+        let mut checked = Checked { origin: Arc::clone(origin), digest, before, ready: None, next: None, buffers: Buffers::default() };
         let first = checked.read(reader).await.map_err(|_| CheckError::Stopped)??;
         checked.ready = Some(checked.take_in(first));
         Ok(Self::Checked(checked))
     }
 
     /// A part of a content, which is read to its end first unless that was done before.
-    pub(super) async fn part(shelf: &Arc<Shelf>, digest: Digest, range: Range<u64>) -> Result<Self, CheckError> {
-        if let Some(document) = Document::find(shelf, digest) {
+    pub(super) async fn part(origin: &Arc<Origin>, digest: Digest, range: Range<u64>) -> Result<Self, CheckError> {
+        if let Some(document) = Document::find(origin, digest) {
             let place = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(document.len());
             return Ok(Self::Memory(document.slice(place(range.start)..place(range.end))));
         }
-        let stamp = check(shelf, digest).await?;
-        Ok(Self::Known(Known::new(shelf, digest, range, stamp)))
+        let stamp = check(origin, digest).await?;
+        Ok(Self::Known(Known::new(origin, digest, range, stamp)))
     }
 
     /// How many bytes will be sent.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Checked(checked) => checked.shelf.bundle.size(checked.digest).unwrap_or_default(),
+            Self::Checked(checked) => checked.origin.bundle.size(checked.digest).unwrap_or_default(),
             Self::Known(known) => known.range.end.saturating_sub(known.range.start),
             Self::Absent(size) => *size,
         }
@@ -168,7 +168,9 @@ impl Content {
     fn name(&self) -> String {
         match self {
             Self::Memory(_) | Self::Absent(_) => "the response".to_owned(),
-            Self::Checked(Checked { shelf, digest, .. }) | Self::Known(Known { shelf, digest, .. }) => format!("{digest} of {}", shelf.name),
+            Self::Checked(Checked { origin, digest, .. }) | Self::Known(Known { origin, digest, .. }) => {
+                format!("{digest} of {}", origin.name)
+            }
         }
     }
 }
@@ -176,9 +178,9 @@ impl Content {
 impl Checked {
     /// Reads the next piece, away from the threads that talk to clients.
     fn read(&self, mut reader: ContentReader) -> JoinHandle<Result<Piece, ContentError>> {
-        let (shelf, mut bytes) = (Arc::clone(&self.shelf), self.buffers.take());
+        let (origin, mut bytes) = (Arc::clone(&self.origin), self.buffers.take());
         spawn_blocking(move || {
-            let has_more = reader.next_piece(&shelf.bundle, &mut bytes)?;
+            let has_more = reader.next_piece(&origin.bundle, &mut bytes)?;
             Ok(Piece { bytes, rest: has_more.then_some(reader) })
         })
     }
@@ -187,7 +189,7 @@ impl Checked {
     fn take_in(&mut self, piece: Piece) -> Bytes {
         match piece.rest {
             Some(reader) => self.next = Some(self.read(reader)),
-            None => self.shelf.verified.note(self.digest, self.before, self.shelf.bundle.file()),
+            None => self.origin.verified.note(self.digest, self.before, self.origin.bundle.file()),
         }
         self.buffers.lend(piece.bytes)
     }
@@ -204,8 +206,8 @@ impl Checked {
 }
 
 impl Known {
-    fn new(shelf: &Arc<Shelf>, digest: Digest, range: Range<u64>, stamp: Stamp) -> Self {
-        Self { shelf: Arc::clone(shelf), digest, range, stamp, waiting: None, buffers: Buffers::default() }
+    fn new(origin: &Arc<Origin>, digest: Digest, range: Range<u64>, stamp: Stamp) -> Self {
+        Self { origin: Arc::clone(origin), digest, range, stamp, waiting: None, buffers: Buffers::default() }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, PieceError>> {
@@ -224,7 +226,7 @@ impl Known {
             },
         };
         // Whoever wrote to the file did so after this was read, or is noticed here.
-        if Stamp::of(self.shelf.bundle.file()) != Some(self.stamp) {
+        if Stamp::of(self.origin.bundle.file()) != Some(self.stamp) {
             return Poll::Ready(Err(PieceError::Changed));
         }
         self.range.start = self.range.start.saturating_add(piece.len() as u64);
@@ -236,15 +238,15 @@ impl Known {
         let mut buffer = self.buffers.take();
         let length = PIECE_BYTES.min(self.range.end.saturating_sub(self.range.start));
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
-        match self.shelf.bundle.read_cached_part(self.digest, self.range.start, &mut buffer) {
+        match self.origin.bundle.read_cached_part(self.digest, self.range.start, &mut buffer) {
             Ok(count) if count > 0 => Ok(self.buffers.lend(buffer).slice(..count)),
             _ => Err(buffer),
         }
     }
 
     fn read_later(&self, mut buffer: Vec<u8>) -> JoinHandle<io::Result<Vec<u8>>> {
-        let (shelf, digest, offset) = (Arc::clone(&self.shelf), self.digest, self.range.start);
-        spawn_blocking(move || shelf.bundle.read_part(digest, offset, &mut buffer).map(|()| buffer))
+        let (origin, digest, offset) = (Arc::clone(&self.origin), self.digest, self.range.start);
+        spawn_blocking(move || origin.bundle.read_part(digest, offset, &mut buffer).map(|()| buffer))
     }
 }
 
@@ -271,9 +273,9 @@ impl Drop for Lent {
 }
 
 impl Document {
-    fn find(shelf: &Shelf, digest: Digest) -> Option<Bytes> {
-        shelf.bundle.document(digest)?;
-        Some(Bytes::from_owner(Self { bundle: Arc::clone(&shelf.bundle), digest }))
+    fn find(origin: &Origin, digest: Digest) -> Option<Bytes> {
+        origin.bundle.document(digest)?;
+        Some(Bytes::from_owner(Self { bundle: Arc::clone(&origin.bundle), digest }))
     }
 }
 

@@ -11,14 +11,12 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Two bundles give one tag to different contents.
-    #[error("`{name}` is {} in {} and {} in {}", .digests[0], .bundles[0], .digests[1], .bundles[1])]
+    #[error("`{name}` is {} in {} and {} in {}", .found[0].1, .found[0].0, .found[1].1, .found[1].0)]
     Conflict {
         /// Repository and tag.
         name: String,
-        /// The bundles, as messages call them.
-        bundles: [String; 2],
-        /// What it is in each.
-        digests: [Digest; 2],
+        /// The bundles, as messages call them, and what it is in each.
+        found: Box<[(String, Digest); 2]>,
     },
     /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this does not happen.
     #[error("manifest {digest} in {bundle} cannot be read")]

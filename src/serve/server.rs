@@ -32,7 +32,7 @@ use super::{
 const MOST_CONNECTIONS: usize = 1024;
 
 /// How long a client may take for a handshake, or for the head of its next request.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How much of a head is read, and how much of a body waits for the socket before the next piece is read, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;

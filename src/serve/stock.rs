@@ -22,7 +22,7 @@ use crate::{
 
 /// One open bundle, and what is known of it by now.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Origin {
     /// How the log calls it.
     pub(super) name: String,
     pub(super) bundle: Arc<OpenBundle>,
@@ -61,14 +61,14 @@ struct Contents {
 #[derive(Debug)]
 struct Item<T> {
     what: T,
-    shelf: Arc<Shelf>,
+    origin: Arc<Origin>,
     registries: BTreeSet<String>,
 }
 
 /// What was asked for and is there.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) origin: Arc<Origin>,
     pub(super) digest: Digest,
     pub(super) media_type: String,
 }
@@ -106,9 +106,9 @@ impl Stock {
     pub fn new(bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>) -> Result<Self, ServeError> {
         let mut stock = Self::default();
         for (name, bundle) in bundles {
-            let shelf = Arc::new(Shelf { name, bundle, verified: Verified::default() });
-            for publication in shelf.bundle.publications() {
-                stock.repositories.entry(publication.repository.clone()).or_default().take_up(&shelf, publication)?;
+            let origin = Arc::new(Origin { name, bundle, verified: Verified::default() });
+            for publication in origin.bundle.publications() {
+                stock.repositories.entry(publication.repository.clone()).or_default().take_up(&origin, publication)?;
             }
         }
         Ok(stock)
@@ -147,12 +147,12 @@ impl Stock {
             Target::Tag(tag) => found(contents.tags.get(tag), repository)?.what,
         };
         let item = found(contents.manifests.get(&digest), repository)?;
-        Ok(Found { shelf: Arc::clone(&item.shelf), digest, media_type: item.what.clone() })
+        Ok(Found { origin: Arc::clone(&item.origin), digest, media_type: item.what.clone() })
     }
 
     pub(super) fn blob(&self, repository: &Repository, digest: Digest) -> Result<Found, Unknown> {
         let item = found(self.contents(repository)?.blobs.get(&digest), repository)?;
-        Ok(Found { shelf: Arc::clone(&item.shelf), digest, media_type: "application/octet-stream".to_owned() })
+        Ok(Found { origin: Arc::clone(&item.origin), digest, media_type: "application/octet-stream".to_owned() })
     }
 
     /// The manifests that are about another one, by digest.
@@ -175,7 +175,7 @@ fn found<'a, T>(item: Option<&'a Item<T>>, repository: &Repository) -> Result<&'
 }
 
 impl Contents {
-    fn take_up(&mut self, shelf: &Arc<Shelf>, publication: &Publication) -> Result<(), ServeError> {
+    fn take_up(&mut self, origin: &Arc<Origin>, publication: &Publication) -> Result<(), ServeError> {
         let (registry, reduced) = match &publication.kind {
             PublicationKind::Image { reference, reduced_index } => (Some(reference.registry()), reduced_index.as_ref()),
             PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => (None, None),
@@ -183,20 +183,17 @@ impl Contents {
         self.registries.extend(registry.map(str::to_owned));
         let target = &publication.target;
         if let Some(tag) = &publication.tag {
-            let item = entry(&mut self.tags, tag.clone(), target.digest, shelf, registry);
+            let item = entry(&mut self.tags, tag.clone(), target.digest, origin, registry);
             if item.what != target.digest {
-                return Err(ServeError::Conflict {
-                    name: format!("{}:{tag}", publication.repository),
-                    bundles: [item.shelf.name.clone(), shelf.name.clone()],
-                    digests: [item.what, target.digest],
-                });
+                let found = Box::new([(item.origin.name.clone(), item.what), (origin.name.clone(), target.digest)]);
+                return Err(ServeError::Conflict { name: format!("{}:{tag}", publication.repository), found });
             }
         }
         let mut waiting: Vec<Descriptor> = std::iter::once(target).chain(reduced).cloned().collect();
         let mut seen = BTreeSet::new();
         while let Some(descriptor) = waiting.pop() {
             if seen.insert(descriptor.digest) {
-                self.take_up_manifest(shelf, registry, &descriptor, &mut waiting)?;
+                self.take_up_manifest(origin, registry, &descriptor, &mut waiting)?;
             }
         }
         Ok(())
@@ -205,22 +202,22 @@ impl Contents {
     /// Takes up a manifest with its blobs and notes its children, except for those that the bundle does not carry.
     fn take_up_manifest(
         &mut self,
-        shelf: &Arc<Shelf>,
+        origin: &Arc<Origin>,
         registry: Option<&str>,
         descriptor: &Descriptor,
         children: &mut Vec<Descriptor>,
     ) -> Result<(), ServeError> {
         let digest = descriptor.digest;
-        let Some(bytes) = shelf.bundle.document(digest) else { return Ok(()) };
-        let malformed = |source| ServeError::Manifest { bundle: shelf.name.clone(), digest, source };
+        let Some(bytes) = origin.bundle.document(digest) else { return Ok(()) };
+        let malformed = |source| ServeError::Manifest { bundle: origin.name.clone(), digest, source };
         let manifest = Manifest::parse(bytes.to_vec(), Some(&descriptor.media_type)).map_err(malformed)?;
-        entry(&mut self.manifests, digest, manifest.media_type().to_owned(), shelf, registry);
+        entry(&mut self.manifests, digest, manifest.media_type().to_owned(), origin, registry);
         self.note_subject(&manifest);
         match manifest.kind() {
             ManifestKind::Index { manifests } => children.extend(manifests.iter().cloned()),
             ManifestKind::Image { .. } => {
-                for child in manifest.children().filter(|child| shelf.bundle.size(child.digest).is_some()) {
-                    entry(&mut self.blobs, child.digest, (), shelf, registry);
+                for child in manifest.children().filter(|child| origin.bundle.size(child.digest).is_some()) {
+                    entry(&mut self.blobs, child.digest, (), origin, registry);
                 }
             }
         }
@@ -237,14 +234,8 @@ impl Contents {
 }
 
 /// The item of that key, made if there was none, and from that registry too by now.
-fn entry<'a, K: Ord, T>(
-    items: &'a mut BTreeMap<K, Item<T>>,
-    key: K,
-    what: T,
-    shelf: &Arc<Shelf>,
-    registry: Option<&str>,
-) -> &'a Item<T> {
-    let item = items.entry(key).or_insert_with(|| Item { what, shelf: Arc::clone(shelf), registries: BTreeSet::new() });
+fn entry<'a, K: Ord, T>(items: &'a mut BTreeMap<K, Item<T>>, key: K, what: T, origin: &Arc<Origin>, registry: Option<&str>) -> &'a Item<T> {
+    let item = items.entry(key).or_insert_with(|| Item { what, origin: Arc::clone(origin), registries: BTreeSet::new() });
     item.registries.extend(registry.map(str::to_owned));
     item
 }

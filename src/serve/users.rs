@@ -78,7 +78,8 @@ impl Users {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (user, hash) = line.split_once(':').filter(|(user, hash)| !user.is_empty() && is_bcrypt(hash)).ok_or(UsersError::Line { line: number })?;
+            let (user, hash) =
+                line.split_once(':').filter(|(user, hash)| !user.is_empty() && is_bcrypt(hash)).ok_or(UsersError::Line { line: number })?;
             if hashes.insert(user.to_owned(), hash.to_owned()).is_some() {
                 return Err(UsersError::Twice { line: number });
             }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::stock::Shelf;
+use super::stock::Origin;
 use crate::{bundle::ContentError, fsx::Stamp, oci::Digest};
 
 /// What is known to be right, and as of when.
@@ -53,30 +53,30 @@ impl Verified {
 ///
 /// # Errors
 /// When the content is not right, or the file changes.
-pub(super) async fn check(shelf: &Arc<Shelf>, digest: Digest) -> Result<Stamp, CheckError> {
-    let known = || shelf.verified.stamp(digest, shelf.bundle.file());
+pub(super) async fn check(origin: &Arc<Origin>, digest: Digest) -> Result<Stamp, CheckError> {
+    let known = || origin.verified.stamp(digest, origin.bundle.file());
     if let Some(stamp) = known() {
         return Ok(stamp);
     }
-    let turn = Arc::clone(locked(&shelf.verified.checking).entry(digest).or_default());
+    let turn = Arc::clone(locked(&origin.verified.checking).entry(digest).or_default());
     let _turn = turn.lock().await;
     if let Some(stamp) = known() {
         return Ok(stamp);
     }
-    let reading = Arc::clone(shelf);
+    let reading = Arc::clone(origin);
     let outcome = tokio::task::spawn_blocking(move || read_to_end(&reading, digest)).await;
-    locked(&shelf.verified.checking).remove(&digest);
+    locked(&origin.verified.checking).remove(&digest);
     outcome.map_err(|_| CheckError::Stopped)??;
     known().ok_or(CheckError::Changed)
 }
 
-fn read_to_end(shelf: &Shelf, digest: Digest) -> Result<(), ContentError> {
-    let before = Stamp::of(shelf.bundle.file());
+fn read_to_end(origin: &Origin, digest: Digest) -> Result<(), ContentError> {
+    let before = Stamp::of(origin.bundle.file());
     let mut piece = Vec::new();
-    if let Some(mut reader) = shelf.bundle.read(digest) {
-        while reader.next_piece(&shelf.bundle, &mut piece)? {}
+    if let Some(mut reader) = origin.bundle.read(digest) {
+        while reader.next_piece(&origin.bundle, &mut piece)? {}
     }
-    shelf.verified.note(digest, before, shelf.bundle.file());
+    origin.verified.note(digest, before, origin.bundle.file());
     Ok(())
 }
 

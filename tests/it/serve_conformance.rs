@@ -67,7 +67,8 @@ fn outcome(serving: &Serving, repository: &str, tag: &str) -> (BTreeMap<String, 
     suite.env("OCI_RO_DATA_REFERRERS", &manifests[0]);
     let said = succeeded(&mut suite);
     let section = said.split("API conformance:\n").nth(1).unwrap_or_else(|| panic!("{said}")).split("\n\n").next().unwrap();
-    let line = |line: &str| line.rsplit_once(": ").map(|(name, status)| (name.trim_end_matches('.').trim().to_owned(), status.trim().to_owned()));
+    let line =
+        |line: &str| line.rsplit_once(": ").map(|(name, status)| (name.trim_end_matches('.').trim().to_owned(), status.trim().to_owned()));
     (section.lines().filter_map(line).collect(), said)
 }
 

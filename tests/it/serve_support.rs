@@ -63,7 +63,8 @@ impl Serving {
         let (stderr, written) = (child.stderr.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || written.collect(stderr));
         let mut stdout = serde_json::Deserializer::from_reader(child.stdout.take().unwrap());
-        let report = Value::deserialize(&mut stdout).unwrap_or_else(|error| panic!("{command:?}: {error}: {:?}", log.lines.lock().unwrap()));
+        let report =
+            Value::deserialize(&mut stdout).unwrap_or_else(|error| panic!("{command:?}: {error}: {:?}", log.lines.lock().unwrap()));
         Self { child, report, log }
     }
 

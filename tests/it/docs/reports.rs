@@ -171,7 +171,15 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let mut serve = sandbox.command("rune-bundle");
     let serving = Serving::run(serve.args(["serve", file, "--key", "release.pub", "--listen", "127.0.0.1:0", "--json"]));
     reader.report("serve", serving.report.clone());
-    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `serve`", "### `served`", "### `reference`"]);
+    reader.has_seen_all(&[
+        "## `verify`",
+        "### `signature`",
+        "## `inspect`",
+        "## `unpack`",
+        "## `serve`",
+        "### `served`",
+        "### `reference`",
+    ]);
 }
 
 #[test]
