@@ -11,12 +11,14 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Two bundles give one tag to different contents.
-    #[error("`{name}` is {} in {} and {} in {}", .found[0].1, .found[0].0, .found[1].1, .found[1].0)]
+    #[error("`{name}` is {} in {} and {} in {}", .first.1, .first.0, .second.1, .second.0)]
     Conflict {
         /// Repository and tag.
         name: String,
-        /// The bundles, as messages call them, and what it is in each.
-        found: Box<[(String, Digest); 2]>,
+        /// A bundle, as messages call it, and what it is in it.
+        first: Box<(String, Digest)>,
+        /// Another bundle, and what it is in that.
+        second: Box<(String, Digest)>,
     },
     /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this does not happen.
     #[error("manifest {digest} in {bundle} cannot be read")]

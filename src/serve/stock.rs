@@ -185,8 +185,9 @@ impl Contents {
         if let Some(tag) = &publication.tag {
             let item = entry(&mut self.tags, tag.clone(), target.digest, origin, registry);
             if item.what != target.digest {
-                let found = Box::new([(item.origin.name.clone(), item.what), (origin.name.clone(), target.digest)]);
-                return Err(ServeError::Conflict { name: format!("{}:{tag}", publication.repository), found });
+                let (first, second) = ((item.origin.name.clone(), item.what), (origin.name.clone(), target.digest));
+                let name = format!("{}:{tag}", publication.repository);
+                return Err(ServeError::Conflict { name, first: first.into(), second: second.into() });
             }
         }
         let mut waiting: Vec<Descriptor> = std::iter::once(target).chain(reduced).cloned().collect();

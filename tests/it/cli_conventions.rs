@@ -21,6 +21,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["verify", "no.tar", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["inspect", "release.pub"], 3),
     (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
+    (RUNE_BUNDLE, &["serve", "no.tar", "--key", "release.pub"], 4),
     (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
     (RUNE_DB, &["status", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["status", "--migrations", "no"], 4),
@@ -41,7 +42,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
 ];
 
 /// What no verb understands.
-const MISUSE: [(&str, &[&str]); 12] = [
+const MISUSE: [(&str, &[&str]); 13] = [
     (RUNE_BUNDLE, &["nonsense"]),
     (RUNE_BUNDLE, &["lock", "--chekc"]),
     (RUNE_BUNDLE, &["lock", "--check", "--dry-run"]),
@@ -52,6 +53,7 @@ const MISUSE: [(&str, &[&str]); 12] = [
     (RUNE_BUNDLE, &["verify"]),
     (RUNE_BUNDLE, &["verify", "x", "--expect", "rune"]),
     (RUNE_BUNDLE, &["verify", "x", "--bundle-digest", "12"]),
+    (RUNE_BUNDLE, &["serve", "x", "--tls-key", "only.pem"]),
     (RUNE_BUNDLE, &["completions", "tcsh"]),
     (RUNE_DB, &["migrate", "--db-url"]),
 ];
