@@ -10,7 +10,6 @@ use crate::commands::bundle::{BundleOptions, ServeOptions};
 
 /// Serves bundles as a read-only registry.
 #[derive(Debug, Args)]
-#[command(mut_arg("bundle", |argument| argument.help("The bundle, a file")))]
 pub(super) struct Serve {
     #[command(flatten)]
     bundle: BundleArgs,
