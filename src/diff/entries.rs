@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Change, pairs::paired};
 use crate::{
+    archive::EntryName,
     bundle::{BinaryRecord, BundleIndex, EntryRecord, MigrationRecord},
     oci::Digest,
 };
@@ -56,39 +57,33 @@ impl Carry {
     }
 }
 
-fn entry<'a>(index: &'a BundleIndex, path: &str) -> Option<&'a EntryRecord> {
-    index.entries.iter().find(|entry| entry.path.as_str() == path)
+fn entry<'a>(index: &'a BundleIndex, path: Option<&EntryName>) -> Option<&'a EntryRecord> {
+    index.entries.iter().find(|entry| path == Some(&entry.path))
 }
 
 /// What became of an entry that may have another name in each bundle.
-fn file(shown: &str, old: Option<&EntryRecord>, new: Option<&EntryRecord>) -> Option<FileDiff> {
+fn file(old: Option<&EntryRecord>, new: Option<&EntryRecord>) -> Option<FileDiff> {
     let change = Change::between(old.map(|entry| &entry.sha256), new.map(|entry| &entry.sha256))?;
     let (old_bytes, new_bytes) = (old.map(|entry| entry.size), new.map(|entry| entry.size));
-    Some(FileDiff { path: shown.to_owned(), change, old_bytes, new_bytes })
+    Some(FileDiff { path: new.or(old)?.path.to_string(), change, old_bytes, new_bytes })
 }
 
 /// The migrations, by the version that they reach.
 pub(super) fn migrations(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
     let files = |index: &BundleIndex| index.migrations.as_ref().map(|migrations| migrations.files.clone()).unwrap_or_default();
     let (before, after) = (files(old), files(new));
-    let of = |index, record: Option<&MigrationRecord>| record.and_then(|record| entry(index, record.path.as_str()));
-    let pairs = paired(&before, &after, |file| file.version);
-    let changed = pairs.into_iter().filter_map(|(left, right)| {
-        let shown = right.or(left)?.path.as_str();
-        file(shown, of(old, left), of(new, right))
-    });
-    changed.collect()
+    let path = |migration: &MigrationRecord| migration.path.clone();
+    let pairs = paired(&before, &after, |file| file.version).into_iter();
+    let pairs = pairs.map(|(left, right)| (entry(old, left.map(path).as_ref()), entry(new, right.map(path).as_ref())));
+    pairs.filter_map(|(left, right)| file(left, right)).collect()
 }
 
 /// The programs, by platform and name.
 pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
-    let of = |index, record: Option<&BinaryRecord>| record.and_then(|record| entry(index, record.path.as_str()));
-    let pairs = paired(&old.binaries, &new.binaries, |program| (program.name.clone(), program.platform.clone()));
-    let changed = pairs.into_iter().filter_map(|(left, right)| {
-        let shown = right.or(left)?.path.as_str();
-        file(shown, of(old, left), of(new, right))
-    });
-    changed.collect()
+    let path = |program: &BinaryRecord| program.path.clone();
+    let pairs = paired(&old.binaries, &new.binaries, |program| (program.name.clone(), program.platform.clone())).into_iter();
+    let pairs = pairs.map(|(left, right)| (entry(old, left.map(path).as_ref()), entry(new, right.map(path).as_ref())));
+    pairs.filter_map(|(left, right)| file(left, right)).collect()
 }
 
 /// Every named entry that no other part of the comparison is about. What merely lists the others (`SHA256SUMS`, and the two OCI indexes
@@ -101,12 +96,12 @@ pub(super) fn others(old: &BundleIndex, new: &BundleIndex, lists_changed: bool) 
         !(follows || path.starts_with("blobs/") || told.contains(path))
     };
     let pairs = paired(old.entries.iter().filter(is_other), new.entries.iter().filter(is_other), |entry| entry.path.to_string());
-    pairs.into_iter().filter_map(|(left, right)| file(right.or(left)?.path.as_str(), left, right)).collect()
+    pairs.into_iter().filter_map(|(left, right)| file(left, right)).collect()
 }
 
 fn told_elsewhere(index: &BundleIndex) -> impl Iterator<Item = &str> {
     let charts = index.charts.iter().map(|chart| chart.path.as_str());
-    let values = index.profiles.iter().flat_map(|profile| &profile.values).map(|path| path.as_str());
+    let values = index.profiles.iter().flat_map(|profile| &profile.values).map(EntryName::as_str);
     let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files).map(|file| file.path.as_str());
     charts.chain(values).chain(migrations).chain(index.binaries.iter().map(|program| program.path.as_str()))
 }

@@ -103,7 +103,7 @@ impl Difference {
 
 impl Change {
     /// What became of something of which this is known on both sides; nothing when it is the same.
-    fn between<T: PartialEq>(old: Option<&T>, new: Option<&T>) -> Option<Self> {
+    fn between<T: PartialEq + ?Sized>(old: Option<&T>, new: Option<&T>) -> Option<Self> {
         match (old, new) {
             (None, Some(_)) => Some(Self::Added),
             (Some(_), None) => Some(Self::Removed),

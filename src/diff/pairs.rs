@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub(super) type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
 /// Pairs the items of two lists by a key, in the order of the keys. Items of the same key pair in the order of their lists.
-pub(super) fn paired<'a, T, K: Ord + Clone>(
+pub(super) fn paired<'a, T, K: Ord>(
     old: impl IntoIterator<Item = &'a T>,
     new: impl IntoIterator<Item = &'a T>,
     key: impl Fn(&T) -> K,

@@ -13,7 +13,7 @@ const SECRET_PARTS: [&str; 14] = [
     "connectionstring", "htpasswd", "cookie",
 ];
 /// Whole keys behind which secrets stand.
-const SECRET_KEYS: [&str; 8] = ["pass", "pwd", "dsn", "auth", "pem", "jwt", "bearer", "dockerconfigjson"];
+const SECRET_KEYS: [&str; 7] = ["pass", "pwd", "dsn", "pem", "jwt", "bearer", "dockerconfigjson"];
 /// Beginnings of keys that name a Secret of the cluster.
 const NAMING_BEGINNINGS: [&str; 4] = ["existing", "imagepullsecret", "casecret", "pullsecret"];
 /// Ends of keys that name something.
@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn keys_of_secrets_are_told_from_keys_that_name_a_secret() {
-        for key in ["password", "adminPassword", "RUNE_API_TOKENS", "client-secret", "secretAccessKey", "pwd", "auth", "token"] {
+        for key in ["password", "adminPassword", "RUNE_API_TOKENS", "client-secret", "secretAccessKey", "pwd", "token"] {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in ["existingSecret", "existingSecretKey", "caSecret", "secretName", "imagePullSecrets", "generate", "key", "authDisabled"] {
+        for key in ["existingSecret", "existingSecretKey", "caSecret", "secretName", "imagePullSecrets", "generate", "key", "auth", "authDisabled"] {
             assert!(!is_secret_key(key), "{key}");
         }
     }

@@ -111,7 +111,9 @@ fn collect(node: &Node, path: String, is_secret: bool, into: &mut BTreeMap<Strin
                 let key = key.text.as_str();
                 let is_payload = is_secret_object && ["data", "stringData"].contains(&key);
                 let is_value = is_secret_pair && ["value", "default"].contains(&key);
-                let is_secret = is_secret || is_payload || is_value || secrecy::is_secret_key(key);
+                // As in the configuration of docker; a mapping of that name says how somebody logs in.
+                let is_login = key == "auth" && matches!(value.value, Value::Scalar { .. });
+                let is_secret = is_secret || is_payload || is_value || is_login || secrecy::is_secret_key(key);
                 collect(value, join(&path, key), is_secret, into);
             }
         }

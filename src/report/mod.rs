@@ -7,7 +7,7 @@
 mod contents;
 mod unproven;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, value::Serde};
 use serde::Serialize;
 
 use self::contents::Contents;
@@ -88,7 +88,7 @@ fn changes_of(environment: &Environment<'_>, diff: &Diff) -> Result<String, Repo
 fn harmless<T: Serialize>(value: &T) -> Result<Value, ReportError> {
     let mut json = serde_json::to_value(value)?;
     escape(&mut json);
-    Ok(Value::from_serialize(json))
+    Ok(Value::from(Serde(json)))
 }
 
 fn escape(value: &mut serde_json::Value) {

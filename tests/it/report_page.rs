@@ -26,6 +26,9 @@ fn text(html: &str) -> String {
         text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
         text.push(' ');
     }
+    let text = [("&#x2f;", "/"), ("&#x27;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
+        .into_iter()
+        .fold(text, |text, (written, meant)| text.replace(written, meant));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::{
-    commands::{CommandError, Report},
+    commands::{CommandError, Report, counted},
     failure::FailureKind,
     text::shown,
 };
@@ -99,9 +99,9 @@ impl Report for DoctorReport {
         }
         let count = |wanted: State| self.checks.iter().filter(|check| check.state == wanted).count();
         let _ = match (count(State::Problem), count(State::Warning)) {
-            (0, 0) => writeln!(text, "{} is ready to {}", shown(&self.subject), self.step),
-            (0, warnings) => writeln!(text, "{} is ready to {}; {warnings} to think about", shown(&self.subject), self.step),
-            (problems, _) => writeln!(text, "{} is not ready to {}; {problems} to solve", shown(&self.subject), self.step),
+            (0, 0) => writeln!(text, "ready"),
+            (0, warnings) => writeln!(text, "ready; {} to think about", counted(warnings, "warning")),
+            (problems, _) => writeln!(text, "not ready; {} to solve", counted(problems, "problem")),
         };
         text
     }
