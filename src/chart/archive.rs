@@ -76,7 +76,10 @@ mod tests {
         let packed = package("a", &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), chart)]))).unwrap();
         fsx::write_atomic(&path, &packed.bytes).unwrap();
         assert_eq!(read_package(&path).unwrap(), packed);
-        assert_eq!(unpack_package(&path, &packed.bytes).unwrap().get("Chart.yaml"), Some(&b"apiVersion: v2\nname: a\nversion: 1.2.3\n"[..]));
+        assert_eq!(
+            unpack_package(&path, &packed.bytes).unwrap().get("Chart.yaml"),
+            Some(&b"apiVersion: v2\nname: a\nversion: 1.2.3\n"[..])
+        );
         assert_eq!(unpack_package(&path, b"no archive").unwrap_err().kind(), FailureKind::Input);
         fsx::write_atomic(&path, b"no archive").unwrap();
         assert_eq!(read_package(&path).unwrap_err().kind(), FailureKind::Input);

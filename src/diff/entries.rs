@@ -48,12 +48,7 @@ impl Carry {
     pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Self {
         let (old, new) = (contents(old), contents(new));
         let missing: Vec<u64> = new.iter().filter(|(digest, _)| !old.contains_key(*digest)).map(|(_, size)| *size).collect();
-        Self {
-            contents: missing.len(),
-            bytes: missing.iter().sum(),
-            total_contents: new.len(),
-            total_bytes: new.values().sum(),
-        }
+        Self { contents: missing.len(), bytes: missing.iter().sum(), total_contents: new.len(), total_bytes: new.values().sum() }
     }
 }
 

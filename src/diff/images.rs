@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Change, DiffError, Difference, PackagesDiff,
-    packages,
+    Change, DiffError, Difference, PackagesDiff, packages,
     pairs::{Pair, paired},
 };
 use crate::{

@@ -9,8 +9,20 @@ pub(super) const HIDDEN: &str = "(may be secret, not shown)";
 
 /// Parts of a key behind which secrets stand; compared without case and separators.
 const SECRET_PARTS: [&str; 14] = [
-    "password", "passwd", "passphrase", "secret", "token", "credential", "apikey", "accesskey", "privatekey", "signingkey", "encryptionkey",
-    "connectionstring", "htpasswd", "cookie",
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "signingkey",
+    "encryptionkey",
+    "connectionstring",
+    "htpasswd",
+    "cookie",
 ];
 /// Whole keys behind which secrets stand.
 const SECRET_KEYS: [&str; 7] = ["pass", "pwd", "dsn", "pem", "jwt", "bearer", "dockerconfigjson"];
@@ -19,11 +31,9 @@ const NAMING_BEGINNINGS: [&str; 4] = ["existing", "imagepullsecret", "casecret",
 /// Ends of keys that name something.
 const NAMING_ENDS: [&str; 3] = ["name", "ref", "names"];
 /// Pieces of texts that are, or contain, a secret.
-const SECRET_TEXTS: [&str; 9] =
-    ["-----begin", "password=", "passwd=", "pwd=", "token=", "secret=", "authorization:", "bearer ", "basic "];
+const SECRET_TEXTS: [&str; 9] = ["-----begin", "password=", "passwd=", "pwd=", "token=", "secret=", "authorization:", "bearer ", "basic "];
 /// Beginnings of texts that are tokens of well-known kinds.
-const TOKEN_BEGINNINGS: [&str; 11] =
-    ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "eyJ", "sk-"];
+const TOKEN_BEGINNINGS: [&str; 11] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "eyJ", "sk-"];
 
 /// Random texts are at least as long as this.
 const MIN_RANDOM_CHARACTERS: usize = 20;
@@ -31,8 +41,7 @@ const MIN_RANDOM_CHARACTERS: usize = 20;
 /// Whether what stands behind a key may be secret.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    let is_name =
-        NAMING_BEGINNINGS.iter().any(|start| plain.starts_with(start)) || NAMING_ENDS.iter().any(|end| plain.ends_with(end));
+    let is_name = NAMING_BEGINNINGS.iter().any(|start| plain.starts_with(start)) || NAMING_ENDS.iter().any(|end| plain.ends_with(end));
     let is_secret = SECRET_KEYS.contains(&plain.as_str()) || SECRET_PARTS.iter().any(|part| plain.contains(part));
     is_secret && !is_name
 }
@@ -70,7 +79,9 @@ mod tests {
         for key in ["password", "adminPassword", "RUNE_API_TOKENS", "client-secret", "secretAccessKey", "pwd", "token"] {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in ["existingSecret", "existingSecretKey", "caSecret", "secretName", "imagePullSecrets", "generate", "key", "auth", "authDisabled"] {
+        for key in
+            ["existingSecret", "existingSecretKey", "caSecret", "secretName", "imagePullSecrets", "generate", "key", "auth", "authDisabled"]
+        {
             assert!(!is_secret_key(key), "{key}");
         }
     }

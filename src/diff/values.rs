@@ -193,8 +193,7 @@ mod tests {
     fn values_are_compared_path_by_path() {
         let old = "a: { b: 1, c: x }\nlist: [1, 2]\n\"k.l\": true\ngone: {}\n";
         let new = "a: { b: \"1\", c: 'x' }\nlist: [1, 3, 4]\n\"k.l\": false\n";
-        let expected =
-            ["[\"k.l\"]: true -> false", "a.b: 1 -> \"1\"", "gone: {} -> nothing", "list[1]: 2 -> 3", "list[2]: nothing -> 4"];
+        let expected = ["[\"k.l\"]: true -> false", "a.b: 1 -> \"1\"", "gone: {} -> nothing", "list[1]: 2 -> 3", "list[2]: nothing -> 4"];
         assert_eq!(changed(old, new), expected);
     }
 

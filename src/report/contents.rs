@@ -92,14 +92,15 @@ impl Contents {
             path: chart.path.to_string(),
             artifact: chart.artifact.digest,
         });
-        let profiles = index.profiles.iter().map(|profile| Profile {
-            name: profile.name.clone(),
-            values: profile.values.iter().map(ToString::to_string).collect(),
-        });
+        let profiles = index
+            .profiles
+            .iter()
+            .map(|profile| Profile { name: profile.name.clone(), values: profile.values.iter().map(ToString::to_string).collect() });
         let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files);
-        let programs = index.binaries.iter().map(|program| {
-            File::of(index, format!("{} for {}", program.name, program.platform), program.path.as_str())
-        });
+        let programs = index
+            .binaries
+            .iter()
+            .map(|program| File::of(index, format!("{} for {}", program.name, program.platform), program.path.as_str()));
         Ok(Self {
             name: index.name.clone(),
             version: index.version.to_string(),

@@ -7,7 +7,7 @@
 mod contents;
 mod unproven;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, value::Serde};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
 use self::contents::Contents;
@@ -60,8 +60,7 @@ pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportE
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_filter("size", size);
     environment.add_filter("counted", counted);
     environment.add_template("page", PAGE)?;
@@ -131,9 +130,6 @@ mod tests {
     #[test]
     fn sizes_are_short_and_never_say_a_thousand() {
         let shown: Vec<String> = [0, 1, 999, 1000, 1234, 999_949, 999_950, 1_000_000, 12_345_678_901].into_iter().map(size).collect();
-        assert_eq!(
-            shown,
-            ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]
-        );
+        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]);
     }
 }

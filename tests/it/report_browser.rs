@@ -61,7 +61,11 @@ const POOR_STRUCTURE: &str = r#"(() => {
 /// A page with everything on it: two bundles that differ in many things.
 fn full_page(shelf: &Shelf) -> std::path::PathBuf {
     let old = shelf.build("old.tar");
-    shelf.put(&Sample { packages: vec![("openssl", "3.0.2"), ("a-package-with-a-long-name", "1.2.3-r4")], seed: "moved".to_owned(), ..Sample::default() });
+    shelf.put(&Sample {
+        packages: vec![("openssl", "3.0.2"), ("a-package-with-a-long-name", "1.2.3-r4")],
+        seed: "moved".to_owned(),
+        ..Sample::default()
+    });
     shelf.project.put("library/more", "2.0", &Sample { seed: "more".to_owned(), ..Sample::default() });
     shelf.write_manifest("[linux/amd64, linux/arm64]", "  - { name: more, reference: 'docker.io/library/more:2.0', license: MIT }\n");
     let new = shelf.build("new.tar");

@@ -39,8 +39,7 @@ impl Failure for NoFile {
 impl ViewOptions {
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
-        let mut options =
-            BundleOptions { bundle: bundle.clone(), keys: self.keys.clone(), threshold: self.threshold, digest: None };
+        let mut options = BundleOptions { bundle: bundle.clone(), keys: self.keys.clone(), threshold: self.threshold, digest: None };
         let refused = |error: CommandError| error.context(format!("refusing `{bundle}`"));
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };

@@ -182,7 +182,15 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["report", new, "--against", old, "--output", "page.html"]), "report", 0);
     reader.read(&bundle(&sandbox, &["doctor", "build", "--no-chart-check", "--output", "next.tar"]), "doctor", 0);
     reader.read(&bundle(&sandbox, &["doctor", "receive", new]), "doctor", 0);
-    reader.has_seen_all(&["## `diff`", "### `side`", "### `difference`", "### `listDiff`", "### `tally`", "### `fileDiff`", "### `valuesDiff`"]);
+    reader.has_seen_all(&[
+        "## `diff`",
+        "### `side`",
+        "### `difference`",
+        "### `listDiff`",
+        "### `tally`",
+        "### `fileDiff`",
+        "### `valuesDiff`",
+    ]);
     reader.has_seen_all(&["## `report`", "## `doctor`"]);
 }
 

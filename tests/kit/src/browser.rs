@@ -58,7 +58,8 @@ impl Browser {
         // In the order in which the shell opens them: each waits for the other end.
         let to = OpenOptions::new().write(true).open(commands).unwrap();
         let from = File::open(answers).unwrap();
-        let mut browser = Self { to, from: BufReader::new(from), session: String::new(), next: 0, requests: Vec::new(), process, directory };
+        let mut browser =
+            Self { to, from: BufReader::new(from), session: String::new(), next: 0, requests: Vec::new(), process, directory };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
         let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();

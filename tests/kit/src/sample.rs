@@ -170,9 +170,9 @@ fn attestation_of(subject: &Document, packages: &[(&str, &str)], blobs: &mut Vec
             "_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": predicate, "predicate": {MARK: MARK_TEXT},
         });
         if predicate.contains("spdx") && !packages.is_empty() {
-            let packages = packages.iter().map(|(name, version)| {
-                json!({"SPDXID": format!("SPDXRef-Package-{name}-{version}"), "name": name, "versionInfo": version})
-            });
+            let packages = packages.iter().map(
+                |(name, version)| json!({"SPDXID": format!("SPDXRef-Package-{name}-{version}"), "name": name, "versionInfo": version}),
+            );
             let root = json!({"SPDXID": "SPDXRef-DocumentRoot-Directory-sbom", "name": "sbom"});
             statement["predicate"]["spdxVersion"] = json!("SPDX-2.3");
             statement["predicate"]["packages"] = std::iter::once(root).chain(packages).collect();

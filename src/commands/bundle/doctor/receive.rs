@@ -11,11 +11,7 @@ use super::{
 };
 use crate::{
     bundle::{BundleSource, SlotState},
-    commands::{
-        CommandError, block_on,
-        bundle::BundleOptions,
-        counted,
-    },
+    commands::{CommandError, block_on, bundle::BundleOptions, counted},
     failure::{Failure, FailureKind},
     fsx,
     oci::Reference,
@@ -210,8 +206,7 @@ fn containerd() -> Check {
 fn reachable(registry: &str, access: &ClientConfig) -> Check {
     let needed = format!("a registry at {registry} that lets us in");
     let asked = || -> Result<String, CommandError> {
-        let probe: Reference =
-            format!("{registry}/rune-bundle-doctor:nothing").parse().map_err(|_| NoRegistry(registry.to_owned()))?;
+        let probe: Reference = format!("{registry}/rune-bundle-doctor:nothing").parse().map_err(|_| NoRegistry(registry.to_owned()))?;
         let client = Client::new(in_haste(access.clone()))?;
         block_on(async {
             match client.resolve(&probe).await {
