@@ -130,7 +130,7 @@ fn a_registry_is_asked_for_what_is_locked_and_its_trouble_is_said() {
         (manifests().status(404), 4, "404", 1),
         (manifests().status(403), 9, "403", 1),
         (manifests().status(500), 10, "500", 2),
-        (manifests().wrong_at(3), 6, "digest", 2),
+        (manifests().wrong_at(3), 6, "digest", 1),
     ] {
         let project = with_own_registry();
         project.registry.fault(fault);

@@ -83,6 +83,10 @@ impl Failure for NoKubeconfig {
     fn kind(&self) -> FailureKind {
         FailureKind::Input
     }
+
+    fn help(&self) -> Option<String> {
+        Some("name another file with --kubeconfig, or choose a context with `kubectl config use-context`".to_owned())
+    }
 }
 
 /// Looks at everything that is needed to use a bundle here.
