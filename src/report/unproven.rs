@@ -22,8 +22,8 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
         sentences.push(format!("Signatures by keys that were not given are not checked: {unknown}."));
     }
     sentences.push(
-        "Layers of images were not read for this page; what it shows was compared with the index of the bundle. `rune-bundle verify` reads \
-         a bundle to its last byte."
+        "Layers of images were not read for this page; what it shows was compared with the index of the bundle. Only rune-bundle verify \
+         reads a bundle to its last byte."
             .to_owned(),
     );
     if !index.completeness.checked {
