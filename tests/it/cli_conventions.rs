@@ -43,7 +43,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
 ];
 
 /// What no verb understands.
-const MISUSE: [(&str, &[&str]); 15] = [
+const MISUSE: [(&str, &[&str]); 14] = [
     (RUNE_BUNDLE, &["nonsense"]),
     (RUNE_BUNDLE, &["lock", "--chekc"]),
     (RUNE_BUNDLE, &["lock", "--check", "--dry-run"]),
@@ -56,7 +56,6 @@ const MISUSE: [(&str, &[&str]); 15] = [
     (RUNE_BUNDLE, &["verify", "x", "--bundle-digest", "12"]),
     (RUNE_BUNDLE, &["diff", "x"]),
     (RUNE_BUNDLE, &["report", "x"]),
-    (RUNE_BUNDLE, &["doctor"]),
     (RUNE_BUNDLE, &["completions", "tcsh"]),
     (RUNE_DB, &["migrate", "--db-url"]),
 ];
