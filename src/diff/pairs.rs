@@ -39,8 +39,8 @@ mod tests {
     #[test]
     fn items_pair_by_key_and_those_of_the_same_key_in_their_order() {
         let (old, new) = ([("b", 1), ("a", 2), ("b", 3)], [("b", 4), ("c", 5)]);
-        let numbers = |pair: &(Option<&(&str, i32)>, Option<&(&str, i32)>)| (pair.0.map(|item| item.1), pair.1.map(|item| item.1));
-        let pairs: Vec<_> = paired(&old, &new, |item| item.0).iter().map(numbers).collect();
+        let pairs = paired(&old, &new, |item| item.0).into_iter();
+        let pairs: Vec<_> = pairs.map(|(old, new)| (old.map(|item| item.1), new.map(|item| item.1))).collect();
         assert_eq!(pairs, [(Some(2), None), (Some(1), Some(4)), (Some(3), None), (None, Some(5))]);
     }
 }

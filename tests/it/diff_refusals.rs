@@ -12,11 +12,11 @@ use crate::{
 
 /// Texts that want to be something else than text.
 fn deceive(made: &mut Ingredients) {
-    made.name = "evil\u{1b}[2J\u{202e}name".to_owned();
+    made.name = String::from("evil\u{1b}[2J\u{202e}name");
     made.images[0].license = Some("</td><script>alert(1)</script>\u{202e}".to_owned());
     made.policy.waived.push("<img src=x onerror=alert(1)> {{ 7 * 7 }}".to_owned());
     made.completeness.left_out.push("line\r\nbreak\u{2066}".to_owned());
-    made.profiles[0].name = "lab\u{7}".to_owned();
+    made.profiles[0].name = String::from("lab\u{7}");
 }
 
 fn flip(path: &Path, entry: &str) {

@@ -46,7 +46,8 @@ fn a_project_that_can_be_built_is_ready() {
 }
 
 fn listing(project: &Project) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(project.path(".")).unwrap().map(|entry| format!("{:?}", entry.unwrap().file_name())).collect();
+    let names = fs::read_dir(project.path(".")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
     names.sort();
     names
 }

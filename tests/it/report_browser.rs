@@ -12,7 +12,7 @@ const PHONE: Screen = Screen { width: 360, height: 740, is_dark: false };
 const DESKTOP: Screen = Screen { width: 1280, height: 900, is_dark: false };
 
 /// What can be seen of every text: the contrast of its colour with what is behind it, by the formula of WCAG 2.2.
-const POOR_CONTRASTS: &str = r#"(() => {
+const POOR_CONTRASTS: &str = r"(() => {
   const channels = color => color.match(/[\d.]+/g).map(Number);
   const luminance = ([red, green, blue]) => {
     const linear = [red, green, blue].map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
@@ -35,10 +35,10 @@ const POOR_CONTRASTS: &str = r#"(() => {
     if (contrast < 4.5) poor.push(`${contrast.toFixed(2)} ${element.tagName}.${element.className} ${node.textContent.trim().slice(0, 30)}`);
   }
   return poor;
-})()"#;
+})()";
 
 /// What is wrong with the structure that people who do not see the page rely on.
-const POOR_STRUCTURE: &str = r#"(() => {
+const POOR_STRUCTURE: &str = r"(() => {
   const wrong = [];
   let level = 0;
   for (const heading of document.querySelectorAll('h1, h2, h3, h4')) {
@@ -56,7 +56,7 @@ const POOR_STRUCTURE: &str = r#"(() => {
   for (const element of document.querySelectorAll('[aria-labelledby]'))
     if (!document.getElementById(element.getAttribute('aria-labelledby'))) wrong.push('a label that leads nowhere');
   return wrong;
-})()"#;
+})()";
 
 /// A page with everything on it: two bundles that differ in many things.
 fn full_page(shelf: &Shelf) -> std::path::PathBuf {

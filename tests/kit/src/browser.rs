@@ -60,11 +60,11 @@ impl Browser {
         let from = File::open(answers).unwrap();
         let mut browser =
             Self { to, from: BufReader::new(from), session: String::new(), next: 0, requests: Vec::new(), process, directory };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
-        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
+        let attached = browser.call("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
+        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page.enable", "Network.enable", "Runtime.enable"] {
-            browser.call(domain, json!({}));
+            browser.call(domain, &json!({}));
         }
         browser
     }
@@ -74,19 +74,19 @@ impl Browser {
         let Screen { width, height, is_dark } = screen;
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}),
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}),
         );
         let scheme = json!({"name": "prefers-color-scheme", "value": if is_dark { "dark" } else { "light" }});
-        self.call("Emulation.setEmulatedMedia", json!({"features": [scheme]}));
+        self.call("Emulation.setEmulatedMedia", &json!({"features": [scheme]}));
         self.requests.clear();
-        let answer = self.call("Page.navigate", json!({"url": format!("file://{}", page.display())}));
+        let answer = self.call("Page.navigate", &json!({"url": format!("file://{}", page.display())}));
         assert!(answer["errorText"].is_null(), "{answer}");
         while self.receive()["method"] != "Page.loadEventFired" {}
     }
 
     /// The value of an expression in the page. The page's own policy does not hold for it.
     pub fn evaluate(&mut self, expression: &str) -> Value {
-        let answer = self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
+        let answer = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].clone()
     }
@@ -96,20 +96,14 @@ impl Browser {
         &self.requests
     }
 
-    /// A picture of the whole page, as PNG in base64.
-    pub fn picture(&mut self) -> String {
-        let answer = self.call("Page.captureScreenshot", json!({"format": "png", "captureBeyondViewport": true}));
-        answer["data"].as_str().unwrap().to_owned()
-    }
-
     /// The page as it would be printed, as PDF in base64.
     pub fn print(&mut self) -> String {
-        let answer = self.call("Page.printToPDF", json!({"preferCSSPageSize": true, "printBackground": true}));
+        let answer = self.call("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": true}));
         answer["data"].as_str().unwrap().to_owned()
     }
 
     /// Sends a command and waits for its answer.
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.next += 1;
         let id = self.next;
         let mut message = json!({"id": id, "method": method, "params": parameters});
