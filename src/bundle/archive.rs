@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use super::{AuthenticatedHead, EntryRecord, index::blob_path};
+use super::{AuthenticatedHead, BundleIndex, EntryRecord, index::blob_path};
 use crate::{
     archive::{CheckError, EntryName, EntryReader, Placed, check_end},
     failure::{Failure, FailureKind},
@@ -139,7 +139,7 @@ pub(super) fn read_contents<'a>(
 ) -> Result<Documents, ContentError> {
     let total = head.index().entries.iter().map(|entry| entry.size).sum();
     progress.begin("checking", total);
-    let pass = Pass { head, documents: documents_of(head), progress, open, kept: Mutex::default(), problems: Mutex::default() };
+    let pass = Pass { head, documents: documents_of(head.index()), progress, open, kept: Mutex::default(), problems: Mutex::default() };
     match source {
         BundleSource::File(file) => pass.read_file(&file, threads),
         BundleSource::Stream(mut stream) => pass.read_stream(&mut stream),
@@ -155,8 +155,7 @@ pub(super) fn read_contents<'a>(
 
 /// The entries that are documents: the two OCI indexes and every manifest that the index names, as long as
 /// their sizes stay within the limits. What is left out here is missed by the closure check, which fails.
-pub(super) fn documents_of(head: &AuthenticatedHead) -> BTreeSet<EntryName> {
-    let index = head.index();
+pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
     let targets = index.images.iter().flat_map(|image| {
         let targets = [Some(&image.target), image.reduced_index.as_ref()].into_iter().flatten().map(|target| target.digest);
         targets.chain(image.manifests.iter().map(|manifest| manifest.digest))

@@ -120,6 +120,11 @@ impl UnverifiedHead {
         Digest::of(&self.index_bytes)
     }
 
+    /// The size of the index in bytes.
+    pub const fn index_size(&self) -> u64 {
+        self.index_bytes.len() as u64
+    }
+
     /// Decides whether anybody trusted vouches for the index, and only then reads it.
     ///
     /// # Errors
@@ -174,7 +179,12 @@ impl AuthenticatedHead {
 
     /// The entries behind the head with their places, in archive order.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&EntryRecord, &Placed)> {
-        let skipped = self.layout.entries().len().saturating_sub(self.index.entries.len());
-        self.index.entries.iter().zip(self.layout.entries().iter().skip(skipped))
+        placed_entries(&self.index, &self.layout)
     }
+}
+
+/// The entries of an index with their places in its layout, in archive order.
+pub(super) fn placed_entries<'a>(index: &'a BundleIndex, layout: &'a Layout) -> impl Iterator<Item = (&'a EntryRecord, &'a Placed)> {
+    let skipped = layout.entries().len().saturating_sub(index.entries.len());
+    index.entries.iter().zip(layout.entries().iter().skip(skipped))
 }

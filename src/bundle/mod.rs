@@ -24,6 +24,7 @@ mod static_program;
 mod trust;
 mod unpack;
 mod verify;
+mod view;
 
 pub use archive::{BundleSource, ContentError, Documents};
 pub use closure::ClosureError;
@@ -50,3 +51,4 @@ pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust, TrustError};
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
+pub use view::BundleView;

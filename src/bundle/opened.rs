@@ -72,7 +72,7 @@ impl OpenBundle {
         check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
         let places: BTreeMap<Digest, Placed> = head.entries().map(|(record, placed)| (record.sha256, placed.clone())).collect();
         let (publications, made) = publication::publications(&head)?;
-        let wanted = documents_of(&head);
+        let wanted = documents_of(head.index());
         let mut opened = Self { file, head, documents: Documents::new(), places, made, publications };
         for (record, placed) in opened.head.entries().filter(|(record, _)| wanted.contains(&record.path)) {
             let bytes = ContentReader::of_archive(placed.clone(), record.sha256).whole(&opened)?;

@@ -22,7 +22,7 @@ mod tree;
 mod values_table;
 mod versions;
 
-pub use archive::read_package;
+pub use archive::{read_package, unpack_package};
 pub use artifact::{Blob, ChartArtifact};
 pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
 pub use discover::{ImagePlace, Named, discover};

@@ -2,6 +2,8 @@
 
 mod building;
 mod chart_check;
+mod comparing;
+mod examining;
 mod planning;
 mod reading;
 mod serving;
@@ -18,6 +20,7 @@ use super::{
     documents, passphrase,
 };
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
+use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -45,6 +48,12 @@ enum Verb {
     Verify(reading::Verify),
     /// Show what a bundle says it contains
     Inspect(reading::Inspect),
+    /// Say what changed between two bundles
+    Diff(comparing::Diff),
+    /// Write one HTML page about a bundle, for those who decide about it
+    Report(comparing::Report),
+    /// Look whether the next step can work here: what it needs, what there is
+    Doctor(examining::Doctor),
     /// Unpack a bundle into a new directory, all of it or nothing
     Unpack(reading::Unpack),
     /// Serve bundles as a read-only registry, straight from their files
@@ -70,6 +79,9 @@ pub(super) fn main() -> ExitCode {
         Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
+        Verb::Diff(verb) => printer.finish(diff::run(&verb.into())),
+        Verb::Report(verb) => printer.finish(report::run(&verb.into())),
+        Verb::Doctor(verb) => verb.run(printer),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),

@@ -16,6 +16,7 @@ use crate::{
     commands::{CommandError, Report},
     failure::{Failure, FailureKind},
     progress::{Progress, Silent},
+    text::shown_lines,
 };
 
 /// Standard output takes no more.
@@ -124,12 +125,13 @@ impl Printer {
         }
         let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
         let mut messages = error.messages().into_iter();
-        let mut text = format!("{}: {}\n", paint("1;31", "error"), messages.next().unwrap_or_default());
+        // What failed may have come from outside, and its words with it.
+        let mut text = format!("{}: {}\n", paint("1;31", "error"), shown_lines(&messages.next().unwrap_or_default()));
         for cause in messages {
-            let _ = writeln!(text, "  {}: {cause}", paint("1", "because"));
+            let _ = writeln!(text, "  {}: {}", paint("1", "because"), shown_lines(&cause));
         }
         if let Some(help) = error.help() {
-            let _ = writeln!(text, "{}: {help}", paint("1;36", "help"));
+            let _ = writeln!(text, "{}: {}", paint("1;36", "help"), shown_lines(help));
         }
         let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         ExitCode::from(error.kind().exit_code())

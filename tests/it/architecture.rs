@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Which modules each top-level module may use. What is not listed may use nothing of the crate.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("cli", &["commands", "failure", "oci", "progress", "secret"]),
+    ("cli", &["commands", "failure", "oci", "progress", "secret", "text"]),
     (
         "commands",
         &[
@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "bundle",
             "canonical_json",
             "chart",
+            "diff",
             "failure",
             "fsx",
             "manifest",
@@ -20,16 +21,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "policy",
             "progress",
             "registry",
+            "report",
             "schema",
             "secret",
             "serve",
             "sign",
             "soundness",
             "storage",
+            "text",
             "transfer",
             "yaml",
         ],
     ),
+    ("report", &["bundle", "diff", "failure", "oci", "text"]),
+    ("diff", &["archive", "bundle", "chart", "failure", "oci", "yaml"]),
     ("bundle", &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "sign"]),
     ("serve", &["bundle", "failure", "fsx", "oci", "progress", "secret"]),
     ("manifest", &["chart", "failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),

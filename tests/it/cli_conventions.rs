@@ -20,6 +20,8 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["build", "no.yaml"], 4),
     (RUNE_BUNDLE, &["verify", "no.tar", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["inspect", "release.pub"], 3),
+    (RUNE_BUNDLE, &["diff", "no.tar", "no.tar"], 4),
+    (RUNE_BUNDLE, &["report", "no.tar", "--output", "page.html"], 4),
     (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
     (RUNE_BUNDLE, &["serve", "no.tar", "--key", "release.pub"], 4),
     (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
@@ -43,6 +45,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
 
 /// What no verb understands.
 const MISUSE: [(&str, &[&str]); 13] = [
+const MISUSE: [(&str, &[&str]); 14] = [
     (RUNE_BUNDLE, &["nonsense"]),
     (RUNE_BUNDLE, &["lock", "--chekc"]),
     (RUNE_BUNDLE, &["lock", "--check", "--dry-run"]),
@@ -54,6 +57,8 @@ const MISUSE: [(&str, &[&str]); 13] = [
     (RUNE_BUNDLE, &["verify", "x", "--expect", "rune"]),
     (RUNE_BUNDLE, &["verify", "x", "--bundle-digest", "12"]),
     (RUNE_BUNDLE, &["serve", "x", "--tls-key", "only.pem"]),
+    (RUNE_BUNDLE, &["diff", "x"]),
+    (RUNE_BUNDLE, &["report", "x"]),
     (RUNE_BUNDLE, &["completions", "tcsh"]),
     (RUNE_DB, &["migrate", "--db-url"]),
 ];
@@ -114,7 +119,7 @@ fn an_option_behind_two_dashes_is_no_option() {
 #[test]
 fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
     let project = Project::new();
-    let steps: [&[&str]; 10] = [
+    let steps: [&[&str]; 14] = [
         &["keygen", "--out", "quiet"],
         &["lock", "--registry-config", "registries.yaml"],
         &["render", "--lock", "--out", "rendered"],
@@ -122,6 +127,10 @@ fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
         &["build", "--registry-config", "registries.yaml", "--key", "quiet.key", "--output", "x.tar"],
         &["verify", "x.tar", "--key", "quiet.pub"],
         &["inspect", "x.tar"],
+        &["diff", "x.tar", "x.tar"],
+        &["report", "x.tar", "--output", "x.html"],
+        &["doctor", "build", "--registry-config", "registries.yaml", "--output", "y.tar"],
+        &["doctor", "receive", "x.tar"],
         &["unpack", "x.tar", "--key", "quiet.pub"],
         &["completions", "bash"],
         &["man"],

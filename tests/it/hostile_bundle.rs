@@ -199,7 +199,7 @@ fn an_index_that_a_trusted_key_signed_but_that_names_an_escape_is_refused() {
 }
 
 /// Replaces a bundle by the signed head of another index, followed by the old rest.
-fn write_head(scratch: &Scratch, path: &Path, index: &[u8]) {
+pub(crate) fn write_head(scratch: &Scratch, path: &Path, index: &[u8]) {
     use rune_bundle::{
         archive::{Entry, EntryName, Layout, Mode},
         sign::{Slot, SlotSignature},

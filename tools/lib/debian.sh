@@ -6,6 +6,7 @@
 debian_packages=(
     apache2-utils:htpasswd
     ca-certificates:update-ca-certificates
+    chromium:chromium
     containerd:containerd
     containerd:ctr
     containernetworking-plugins:/usr/lib/cni/bridge

@@ -36,13 +36,13 @@ impl From<ChartCheckArgs> for ChartCheck {
 }
 
 /// Helm works in a directory of its own, so its name must lead to it from there.
-fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
+pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
     let full = std::path::absolute(&path).ok().and_then(|full| Utf8PathBuf::from_path_buf(full).ok());
     full.unwrap_or(path)
 }
 
 /// The `helm` that a shell would run.
-fn helm_in_path() -> Option<Utf8PathBuf> {
+pub(super) fn helm_in_path() -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
     let programs = std::env::split_paths(&path).filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join("helm")).ok());
     programs.filter(|program| program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()).map(absolute).next()

@@ -8,6 +8,7 @@ use crate::{
     bundle::{BundleIndex, Role, SlotState},
     commands::{CommandError, Report},
     oci::Digest,
+    text::shown,
 };
 
 /// Which bundle to look into.
@@ -89,14 +90,6 @@ impl Report for InspectReport {
     }
 }
 
-/// Text from a bundle as it may be shown: control and bidirectional characters are escaped, so that an
-/// unverified file cannot paint over what this program says.
-fn shown(text: &str) -> String {
-    let is_harmless =
-        |c: char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    text.chars().flat_map(|c| if is_harmless(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
-}
-
 /// Reads what a bundle says it contains; with a key or digest, only after its head was authenticated.
 ///
 /// # Errors
@@ -111,14 +104,4 @@ pub fn run(options: &InspectOptions) -> Result<InspectReport, CommandError> {
     let (_, head) = options.bundle.open()?;
     let (index, signatures) = head.peek()?;
     Ok(InspectReport { verified: false, digest: head.digest(), signatures, index, with_entries })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn control_and_bidirectional_characters_are_escaped() {
-        assert_eq!(shown("a\u{1b}[2Jb\u{202e}c\nü"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}ü");
-    }
 }

@@ -10,6 +10,7 @@ use super::{
     sandbox::Sandbox,
 };
 use crate::serve_support::Serving;
+use crate::small_bundle::ends_with;
 
 /// What the page says about one kind of object: the path of each field, its type.
 struct Table(Vec<(String, String)>);
@@ -180,6 +181,34 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
         "### `served`",
         "### `reference`",
     ]);
+}
+
+#[test]
+fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
+    let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
+    let (old, new) = ("rune-0.1.0.bundle.tar", "new.tar");
+    replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm64]");
+    replace(&sandbox, "templates/values/lab.yaml.j2", "memory: 128Mi,", "memory: 64Mi,");
+    replace(&sandbox, "charts/rune/templates/NOTES.txt", "\n", "\n\n");
+    replace(&sandbox, "migrations/0001_jobs.sql", "\n", "\n\n");
+    sandbox.put("library/postgres", "17-alpine", &Sample { seed: "moved".to_owned(), ..Sample::default() });
+    for arguments in [&["lock"][..], &["build", "--key", "release.key", "--output", new]] {
+        ends_with(&bundle(&sandbox, arguments), 0);
+    }
+    reader.read(&bundle(&sandbox, &["diff", old, new]), "diff", 0);
+    reader.read(&bundle(&sandbox, &["report", new, "--against", old, "--output", "page.html"]), "report", 0);
+    reader.read(&bundle(&sandbox, &["doctor", "build", "--no-chart-check", "--output", "next.tar"]), "doctor", 0);
+    reader.read(&bundle(&sandbox, &["doctor", "receive", new]), "doctor", 0);
+    reader.has_seen_all(&[
+        "## `diff`",
+        "### `side`",
+        "### `difference`",
+        "### `listDiff`",
+        "### `tally`",
+        "### `fileDiff`",
+        "### `valuesDiff`",
+    ]);
+    reader.has_seen_all(&["## `report`", "## `doctor`"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
     reason = "test equipment fails like a test and looks at the world directly"
 )]
 
+pub mod browser;
 pub mod cluster;
 mod digest;
 pub mod pgbouncer;

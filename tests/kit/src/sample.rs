@@ -27,6 +27,8 @@ pub struct Sample {
     pub layer_bytes: Vec<usize>,
     /// Whether each platform has an attestation manifest.
     pub attestations: bool,
+    /// The packages that the attestations list, with their versions; without any they say nothing about packages.
+    pub packages: Vec<(&'static str, &'static str)>,
     /// A word that makes the content differ from that of other samples.
     pub seed: String,
 }
@@ -72,6 +74,7 @@ impl Default for Sample {
             platforms: vec![("linux", "amd64", None), ("linux", "arm64", Some("v8")), ("linux", "arm", Some("v7"))],
             layer_bytes: vec![40_000, 3_000],
             attestations: true,
+            packages: Vec::new(),
             seed: String::new(),
         }
     }
@@ -93,7 +96,7 @@ impl Sample {
             entry["platform"] = platform;
             entry["annotations"] = json!({MARK: MARK_TEXT});
             if self.attestations {
-                attestations.push(attestation_of(&manifest, &mut image.blobs));
+                attestations.push(attestation_of(&manifest, &self.packages, &mut image.blobs));
             }
             entries.push(entry);
             image.manifests.push(manifest);
@@ -158,14 +161,22 @@ impl Image {
 }
 
 /// An attestation manifest in the form that `docker buildx` writes, and its entry in the index.
-fn attestation_of(subject: &Document, blobs: &mut Vec<Vec<u8>>) -> (Value, Document) {
+fn attestation_of(subject: &Document, packages: &[(&str, &str)], blobs: &mut Vec<Vec<u8>>) -> (Value, Document) {
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
     for predicate in ["https://spdx.dev/Document", "https://slsa.dev/provenance/v1"] {
         let subject = json!([{"name": "sample", "digest": {"sha256": subject.digest().trim_start_matches("sha256:")}}]);
-        let statement = json!({
+        let mut statement = json!({
             "_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": predicate, "predicate": {MARK: MARK_TEXT},
         });
+        if predicate.contains("spdx") && !packages.is_empty() {
+            let packages = packages.iter().map(
+                |(name, version)| json!({"SPDXID": format!("SPDXRef-Package-{name}-{version}"), "name": name, "versionInfo": version}),
+            );
+            let root = json!({"SPDXID": "SPDXRef-DocumentRoot-Directory-sbom", "name": "sbom"});
+            statement["predicate"]["spdxVersion"] = json!("SPDX-2.3");
+            statement["predicate"]["packages"] = std::iter::once(root).chain(packages).collect();
+        }
         let statement = serde_json::to_vec(&statement).unwrap();
         let annotations = json!({"in-toto.io/predicate-type": predicate});
         let digest = sha256(&statement);

@@ -1,0 +1,141 @@
+//! A look into a bundle, for showing what is inside: with or without anybody who vouches for it.
+//!
+//! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a directory. What is read is compared
+//! with the index all the same, so a damaged file is told from one that was made otherwise.
+
+use std::{collections::BTreeMap, fs::File};
+
+use super::{
+    AuthenticatedHead, BundleIndex, ContentError, Documents, OpenError, SlotState, UnverifiedHead,
+    archive::{At, Problem, documents_of},
+    closure,
+    head::placed_entries,
+    index::blob_path,
+};
+use crate::{
+    archive::{CheckError, EntryName, EntryReader, Layout, Placed, check_end},
+    oci::{Descriptor, Digest, Manifest, ManifestKind},
+};
+
+/// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of packages.
+const MAX_SHOWN_BYTES: u64 = 128 << 20;
+
+/// A bundle that is looked into.
+#[derive(Debug)]
+pub struct BundleView {
+    file: File,
+    index: BundleIndex,
+    digest: Digest,
+    layout: Layout,
+    signatures: Vec<SlotState>,
+    is_verified: bool,
+    documents: Documents,
+    places: BTreeMap<Digest, Placed>,
+}
+
+impl BundleView {
+    /// Looks into a bundle for whose head somebody trusted vouches.
+    ///
+    /// # Errors
+    /// When the file ends too early or too late, or its documents are damaged or do not hang together.
+    pub fn of_authenticated(file: File, head: &AuthenticatedHead) -> Result<Self, OpenError> {
+        let index = head.index().clone();
+        let layout = index.layout(head.index_bytes().len() as u64)?;
+        Self::new(file, index, layout, head.digest(), head.slots().to_vec(), true)
+    }
+
+    /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
+    ///
+    /// # Errors
+    /// When the index is none that this program understands, or as for an authenticated one.
+    pub fn of_unverified(file: File, head: &UnverifiedHead) -> Result<Self, OpenError> {
+        let (index, signatures) = head.peek()?;
+        let layout = index.layout(head.index_size())?;
+        Self::new(file, index, layout, head.digest(), signatures, false)
+    }
+
+    fn new(
+        file: File,
+        index: BundleIndex,
+        layout: Layout,
+        digest: Digest,
+        signatures: Vec<SlotState>,
+        is_verified: bool,
+    ) -> Result<Self, OpenError> {
+        let mut end = At { file: &file, offset: layout.trailer_offset() };
+        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
+        let places = placed_entries(&index, &layout).map(|(record, placed)| (record.sha256, placed.clone())).collect();
+        let mut view = Self { file, digest, layout, signatures, is_verified, documents: Documents::new(), places, index };
+        let wanted = documents_of(&view.index);
+        for path in wanted {
+            let content = view.entry(&path)?;
+            view.documents.extend(content.map(|content| (path, content)));
+        }
+        closure::check(&view.index, &view.documents)?;
+        Ok(view)
+    }
+
+    /// What the bundle says it contains.
+    pub const fn index(&self) -> &BundleIndex {
+        &self.index
+    }
+
+    /// The bundle digest.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What each signature slot holds, or claims to hold when nobody vouches for the bundle.
+    pub fn signatures(&self) -> &[SlotState] {
+        &self.signatures
+    }
+
+    /// Whether somebody trusted vouches for the index.
+    pub const fn is_verified(&self) -> bool {
+        self.is_verified
+    }
+
+    /// The size of the whole file, in bytes.
+    pub const fn total_bytes(&self) -> u64 {
+        self.layout.total_bytes()
+    }
+
+    /// Reads an entry by its name; `None` when there is none, or it is far larger than anything that is shown.
+    ///
+    /// # Errors
+    /// When its bytes differ from the index.
+    pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
+        let found = placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
+        found.filter(|(record, _)| record.size <= MAX_SHOWN_BYTES).map(|(record, placed)| self.read(record.sha256, placed)).transpose()
+    }
+
+    /// Reads a content by its digest, under the same terms.
+    ///
+    /// # Errors
+    /// When its bytes differ from the index.
+    pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
+        let found = self.places.get(&digest).filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
+        found.map(|placed| self.read(digest, placed)).transpose()
+    }
+
+    /// Configuration and layers of a carried image or attestation manifest; nothing for one that was left out.
+    pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
+        let bytes = self.documents.get(blob_path(manifest).as_str())?;
+        match Manifest::parse(bytes.clone(), None).ok()?.kind().clone() {
+            ManifestKind::Image { config, layers, .. } => Some((config, layers)),
+            ManifestKind::Index { .. } => None,
+        }
+    }
+
+    fn read(&self, expected: Digest, placed: &Placed) -> Result<Vec<u8>, ContentError> {
+        let mut source = At { file: &self.file, offset: placed.header_offset() };
+        let mut content = Vec::new();
+        let keep = |piece: &[u8]| -> Result<(), CheckError> {
+            content.extend_from_slice(piece);
+            Ok(())
+        };
+        EntryReader::default().read(&mut source, placed, keep).map_err(Problem::from)?;
+        let actual = Digest::of(&content);
+        if actual == expected { Ok(content) } else { Err(Problem::Digest { path: placed.name().clone(), expected, actual }.into()) }
+    }
+}

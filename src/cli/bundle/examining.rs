@@ -1,0 +1,112 @@
+//! `doctor`: whether the next step can work here.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+
+use super::{
+    chart_check::{ChartCheckArgs, absolute, helm_in_path},
+    planning::ProjectArgs,
+    trust::BundleArgs,
+};
+use crate::{
+    cli::{output::Printer, registry_args::RegistryArgs},
+    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
+};
+
+/// Looks whether the next step can work here.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Before `build`: manifest, lock, policy, keys, Helm, registries, room for the bundle
+    Build(Build),
+    /// Before a bundle is pushed, loaded, installed or unpacked: the file, who vouches for it, and what is here
+    Receive(Receive),
+}
+
+#[derive(Debug, Args)]
+struct Build {
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// The file that will be written; NAME-VERSION.bundle.tar unless given
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<Utf8PathBuf>,
+    /// Private key that will sign; may be repeated
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    chart_check: ChartCheckArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Debug, Args)]
+struct Receive {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// The directory in which it would be unpacked
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    into: Utf8PathBuf,
+    /// The registry that it would be pushed to, with a prefix if any
+    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
+    registry: Option<String>,
+    /// The Helm that would install it [default: `helm` in PATH]
+    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    helm: Option<Utf8PathBuf>,
+    /// How the cluster is reached [default: KUBECONFIG, or `.kube/config` in the home directory]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    access: RegistryArgs,
+}
+
+impl Doctor {
+    pub(super) fn run(self, printer: Printer) -> ExitCode {
+        match self.step {
+            Step::Build(step) => printer.finish(doctor::examine_build(&step.into())),
+            Step::Receive(step) => printer.finish(doctor::examine_receive(&step.into())),
+        }
+    }
+}
+
+impl From<Build> for DoctorBuildOptions {
+    fn from(args: Build) -> Self {
+        Self {
+            project: args.project.into(),
+            output: args.output,
+            keys: args.keys,
+            chart_check: args.chart_check.into(),
+            registry: args.registry.into_online_config(),
+        }
+    }
+}
+
+impl From<Receive> for DoctorReceiveOptions {
+    fn from(args: Receive) -> Self {
+        Self {
+            bundle: args.bundle.into(),
+            directory: args.into,
+            registry: args.registry,
+            helm: args.helm.map(absolute).or_else(helm_in_path),
+            kubeconfig: args.kubeconfig.or_else(usual_kubeconfig),
+            access: args.access.into_online_config(),
+        }
+    }
+}
+
+/// Where kubectl would look.
+fn usual_kubeconfig() -> Option<Utf8PathBuf> {
+    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // Of several files the first decides about the current context.
+    let named = text("KUBECONFIG").and_then(|list| list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from));
+    let usual = || text("HOME").map(|home| Utf8PathBuf::from(home).join(".kube/config")).filter(|path| path.is_file());
+    named.or_else(usual)
+}

@@ -1,0 +1,201 @@
+//! `diff`: what changed between two bundles.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::view::ViewOptions;
+use crate::{
+    commands::{CommandError, Report, counted},
+    diff::{Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally, ValuesDiff},
+    failure::FailureKind,
+    text::shown,
+};
+
+/// Which bundles, and what they are checked with.
+#[derive(Debug, Clone)]
+pub struct DiffOptions {
+    /// The bundle that is there.
+    pub old: Utf8PathBuf,
+    /// The bundle that is to come.
+    pub new: Utf8PathBuf,
+    /// Who must vouch for both; nobody is fine.
+    pub trust: ViewOptions,
+    /// Whether a difference fails the job.
+    pub is_failure: bool,
+}
+
+/// What changed.
+#[derive(Debug, Serialize)]
+pub struct DiffReport {
+    #[serde(flatten)]
+    diff: Diff,
+    #[serde(skip)]
+    is_failure: bool,
+}
+
+/// Compares two bundles, in place.
+///
+/// # Errors
+/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is compared is damaged.
+pub fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
+    let (old, new) = (options.trust.open(&options.old)?, options.trust.open(&options.new)?);
+    Ok(DiffReport { diff: Diff::between(&old, &new)?, is_failure: options.is_failure })
+}
+
+impl Report for DiffReport {
+    const VERB: &'static str = "diff";
+
+    fn text(&self) -> String {
+        let mut lines = Lines::default();
+        lines.head(&self.diff);
+        if !self.diff.different {
+            lines.text.push_str("nothing differs\n");
+            return lines.text;
+        }
+        lines.changes(&self.diff);
+        lines.text
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (self.is_failure && self.diff.different).then_some(FailureKind::Drift)
+    }
+}
+
+/// Lines for people: what it is about in a column of its own, everything from a bundle escaped.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn add(&mut self, label: &str, line: &str) {
+        self.text.push_str(&format!("{label:<14} {}\n", shown(line)));
+    }
+
+    fn head(&mut self, diff: &Diff) {
+        if !(diff.old.verified && diff.new.verified) {
+            self.text.push_str("UNVERIFIED: no --key was given; everything below is only what the files claim\n");
+        }
+        for (label, side) in [("old", &diff.old), ("new", &diff.new)] {
+            self.add(label, &format!("{} {}  {}", side.name, side.version, side.digest));
+        }
+    }
+
+    fn changes(&mut self, diff: &Diff) {
+        for difference in &diff.bundle {
+            self.add("bundle", &difference_text(difference));
+        }
+        self.list("signer", &diff.signers);
+        self.list("waiver", &diff.waivers);
+        self.list("left out", &diff.left_out);
+        for image in &diff.images {
+            self.image(image);
+        }
+        for chart in &diff.charts {
+            self.add("chart", &format!("{}, {}", chart.name, change_text(chart.change)));
+            self.differences(&chart.differences);
+            for file in &chart.files {
+                self.add("", &file_text(file));
+            }
+            for values in &chart.values {
+                self.values("", values);
+            }
+        }
+        for difference in &diff.profiles {
+            self.add("profile", &difference_text(difference));
+        }
+        for values in &diff.values {
+            self.values("values", values);
+        }
+        for (label, files) in [("migration", &diff.migrations), ("program", &diff.programs), ("file", &diff.files)] {
+            for file in files {
+                self.add(label, &file_text(file));
+            }
+        }
+        let carry = &diff.carry;
+        let (contents, total) = (counted(carry.contents, "content"), counted(carry.total_contents, "content"));
+        self.add("to carry", &format!("{contents}, {} bytes; the whole bundle has {total}, {} bytes", carry.bytes, carry.total_bytes));
+    }
+
+    fn list(&mut self, label: &str, list: &ListDiff) {
+        let added = list.added.iter().map(|text| format!("added    {text}"));
+        for line in added.chain(list.removed.iter().map(|text| format!("removed  {text}"))) {
+            self.add(label, &line);
+        }
+    }
+
+    fn differences(&mut self, differences: &[Difference]) {
+        for difference in differences {
+            self.add("", &difference_text(difference));
+        }
+    }
+
+    fn image(&mut self, image: &ImageDiff) {
+        self.add("image", &format!("{}, {}", image.reference, change_text(image.change)));
+        self.differences(&image.differences);
+        for platform in &image.platforms {
+            let state = match platform.state {
+                PlatformState::Added => "added",
+                PlatformState::Removed => "removed",
+                PlatformState::Changed => "changed",
+                PlatformState::LeftOut => "left out",
+                PlatformState::Carried => "carried now",
+            };
+            self.add("", &format!("{}: {state}", platform.platform));
+        }
+        let layers = &image.layers;
+        if layers.new.count + layers.gone.count > 0 {
+            let tally = |tally: Tally, what: &str| format!("{} {what} ({} bytes)", tally.count, tally.bytes);
+            let tallies = [tally(layers.shared, "shared"), tally(layers.new, "new"), tally(layers.gone, "gone")];
+            self.add("", &format!("layers: {}", tallies.join(", ")));
+        }
+        for packages in &image.packages {
+            self.packages(packages);
+        }
+    }
+
+    fn packages(&mut self, packages: &PackagesDiff) {
+        let platforms = packages.platforms.join(", ");
+        match &packages.why {
+            Some(why) => self.add("", &format!("packages on {platforms}: not known, {why}")),
+            None if packages.differences.is_empty() => self.add("", &format!("packages on {platforms}: the same")),
+            None => {
+                self.add("", &format!("packages on {platforms}:"));
+                for difference in &packages.differences {
+                    self.add("", &format!("  {}", difference_text(difference)));
+                }
+            }
+        }
+    }
+
+    fn values(&mut self, label: &str, values: &ValuesDiff) {
+        let profiles = if values.profiles.is_empty() { String::new() } else { format!(" of {}", values.profiles.join(", ")) };
+        let note = values.note.as_ref().map_or_else(|| change_text(values.change).to_owned(), String::clone);
+        self.add(label, &format!("{}{profiles}: {note}", values.file));
+        for difference in &values.differences {
+            self.add("", &format!("  {}", difference_text(difference)));
+        }
+    }
+}
+
+const fn change_text(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Removed => "removed",
+        Change::Changed => "changed",
+    }
+}
+
+fn difference_text(difference: &Difference) -> String {
+    let Difference { subject, old, new } = difference;
+    match (old, new) {
+        (Some(old), Some(new)) => format!("{subject}: {old} -> {new}"),
+        (None, Some(new)) => format!("{subject}: added, {new}"),
+        (Some(old), None) => format!("{subject}: removed, was {old}"),
+        (None, None) => subject.clone(),
+    }
+}
+
+fn file_text(file: &FileDiff) -> String {
+    format!("{:<8} {}", change_text(file.change), file.path)
+}

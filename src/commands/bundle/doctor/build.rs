@@ -1,0 +1,186 @@
+//! Before `build`: manifest, lock, policy, keys, Helm, registries, room for the bundle.
+
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Check, DoctorReport};
+use crate::{
+    bundle::{self, CompletenessError, ComponentChoice, PolicyRecord},
+    chart::Helm,
+    commands::{
+        CommandError, block_on,
+        bundle::{ChartCheck, ProjectOptions, keys::load_private_key},
+        counted,
+    },
+    failure::{Failure, FailureKind},
+    fsx,
+    manifest::{self, Lock, LockedContent, Programs, Project},
+    registry::{Client, ClientConfig, RepositoryName, RetryPolicy},
+};
+
+/// What `build` will be asked for.
+#[derive(Debug, Clone)]
+pub struct DoctorBuildOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working directory.
+    pub output: Option<Utf8PathBuf>,
+    /// Files with private keys.
+    pub keys: Vec<Utf8PathBuf>,
+    /// Whether the charts will be checked, and with which Helm.
+    pub chart_check: ChartCheck,
+    /// How registries are reached.
+    pub registry: ClientConfig,
+}
+
+/// Stands in for the passphrase, which is not asked for here.
+#[derive(Debug, thiserror::Error)]
+#[error("the key is encrypted")]
+struct Encrypted;
+
+impl Failure for Encrypted {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Access
+    }
+}
+
+/// Looks at everything that a build needs. What depends on something that is wrong is not looked at.
+///
+/// # Errors
+/// None: everything is in the report.
+pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
+    let mut checks = Vec::new();
+    let project = project(options, &mut checks);
+    let lock = project.as_ref().and_then(|project| lock(project, &mut checks));
+    checks.extend(options.keys.iter().map(|path| key(path)));
+    let has_charts = project.as_ref().is_none_or(|project| !project.manifest().charts.is_empty());
+    checks.extend(has_charts.then(|| helm(&options.chart_check)));
+    if let (Some(project), Some(lock)) = (&project, &lock) {
+        checks.extend(registries(lock, options));
+        checks.push(room(project, lock, options));
+    }
+    Ok(DoctorReport { step: "build", subject: options.project.manifest.to_string(), checks })
+}
+
+fn project(options: &DoctorBuildOptions, checks: &mut Vec<Check>) -> Option<Project> {
+    let needed = "a bundle manifest without mistakes, and the files that it names";
+    match options.project.load(Programs::Required) {
+        Ok(project) => {
+            let (name, version) = (&project.manifest().name, &project.manifest().version);
+            checks.push(Check::ok("manifest", needed, format!("{name} {version}")));
+            Some(project)
+        }
+        Err(error) => {
+            checks.push(Check::problem("manifest", needed, &error.into()));
+            None
+        }
+    }
+}
+
+fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
+    let current = || -> Result<Lock, CommandError> {
+        let lock = Lock::read(&project.lock_path())?;
+        manifest::check_current(project, &lock)?;
+        Ok(lock)
+    };
+    let needed = "a lock in step with the manifest and its files";
+    let lock = match current() {
+        Ok(lock) => lock,
+        Err(error) => {
+            checks.push(Check::problem("lock", needed, &error));
+            return None;
+        }
+    };
+    checks.push(Check::ok("lock", needed, format!("`{}` pins {}", project.lock_path(), counted(lock.images.len(), "image"))));
+    let judged = || -> Result<String, CommandError> {
+        let waived = manifest::judge(project, Some(&lock))?.into_result()?.waived().count();
+        Ok(if waived == 0 { "nothing is denied".to_owned() } else { format!("nothing is denied, {waived} waived") })
+    };
+    checks.push(Check::of("policy", "nothing inside that the policy denies", judged()));
+    Some(lock)
+}
+
+fn key(path: &Utf8Path) -> Check {
+    let was_asked = Cell::new(false);
+    let loaded = load_private_key(path, || {
+        was_asked.set(true);
+        Err(Encrypted.into())
+    });
+    let needed = format!("a private key in `{path}`");
+    match loaded {
+        Ok(key) => Check::ok("key", needed, key.public_key().key_id()),
+        Err(_) if was_asked.get() => {
+            Check::ok("key", needed, "an encrypted one; its passphrase comes from COSIGN_PASSWORD, or is asked for")
+        }
+        Err(error) => Check::problem("key", needed, &error),
+    }
+}
+
+fn helm(check: &ChartCheck) -> Check {
+    let needed = "Helm 3 or 4, to see which images the charts need";
+    let ChartCheck::Helm { program, time_limit } = check else {
+        let help = "without --no-chart-check the bundle says that nothing is missing";
+        return Check::warning("helm", needed, "the check is left out, and the bundle says so", help);
+    };
+    Check::of("helm", needed, version_of_helm(program.as_deref(), *time_limit))
+}
+
+/// Which Helm there is.
+pub(super) fn version_of_helm(program: Option<&Utf8Path>, time_limit: Duration) -> Result<String, CommandError> {
+    let program = program.ok_or(CompletenessError::NoHelm)?;
+    let helm = block_on(Helm::find(program, time_limit))?;
+    Ok(format!("{} in `{program}`", helm.version()))
+}
+
+/// Asks every registry for what is locked, by digest.
+fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
+    let needed = |what: &str| format!("{what} in the lock, by digest");
+    let mut hosts: BTreeMap<&str, Vec<(RepositoryName, &manifest::Blob)>> = BTreeMap::new();
+    for image in &lock.images {
+        if let LockedContent::Registry(pulled) = &image.content {
+            hosts.entry(image.reference.registry()).or_default().push((RepositoryName::from(&image.reference), &pulled.root));
+        }
+    }
+    let client = match Client::new(in_haste(options.registry.clone())) {
+        Ok(client) => client,
+        Err(error) => return vec![Check::problem("registry", "settings that can be used", &error.into())],
+    };
+    let ask = |(host, roots): (&str, Vec<(RepositoryName, &manifest::Blob)>)| {
+        let asked = async {
+            for (name, root) in &roots {
+                client.manifest(name, root.digest, Some(&root.media_type)).await?;
+            }
+            Ok::<_, CommandError>(format!("{host} has {}", counted(roots.len(), "image")))
+        };
+        Check::of("registry", needed(&format!("every image of {host}")), block_on(asked))
+    };
+    hosts.into_iter().map(ask).collect()
+}
+
+/// Somebody waits for the answer: a registry that is down is not asked again and again.
+pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
+    let retry = RetryPolicy { max_attempts: 2, ..config.retry };
+    ClientConfig { retry, connect_timeout: Duration::from_secs(10), ..config }
+}
+
+/// Lays the bundle out and looks whether it fits where it is to be written.
+fn room(project: &Project, lock: &Lock, options: &DoctorBuildOptions) -> Check {
+    const NAME: &str = "room";
+    let policy = PolicyRecord { sha256: project.policy().digest, waived: Vec::new() };
+    let plan = || -> Result<bundle::Plan, CommandError> {
+        Ok(bundle::gather(project, lock, &ComponentChoice::default(), policy)?.ingredients.compose()?.sign(&[])?)
+    };
+    let plan = match plan() {
+        Ok(plan) => plan,
+        Err(error) => return Check::problem(NAME, "charts, values and programs that can be packed", &error),
+    };
+    let (name, version) = (&project.manifest().name, &project.manifest().version);
+    let output = options.output.clone().unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
+    let needed = format!("{} bytes for `{output}`, which must not exist", plan.total_bytes());
+    let available = || -> Result<String, CommandError> {
+        bundle::check_output(&plan, &output)?;
+        Ok(format!("{} bytes", fsx::available_space(fsx::parent(&output))?))
+    };
+    Check::of(NAME, needed, available())
+}

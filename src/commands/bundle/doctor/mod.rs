@@ -1,0 +1,113 @@
+//! `doctor`: whether the next step can work here, line by line: what it needs, what there is, what to do. Changes nothing.
+
+mod build;
+mod receive;
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::{
+    commands::{CommandError, Report, counted},
+    failure::FailureKind,
+    text::shown,
+};
+
+pub use build::{DoctorBuildOptions, run as examine_build};
+pub use receive::{DoctorReceiveOptions, run as examine_receive};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoctorReport {
+    /// The next step.
+    step: &'static str,
+    /// What it works on.
+    subject: String,
+    /// Each thing that was looked at, in the order in which they depend on each other.
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Check {
+    name: &'static str,
+    state: State,
+    /// What the step needs.
+    needed: String,
+    /// What there is.
+    available: String,
+    /// What to do about it.
+    help: Option<String>,
+    #[serde(skip)]
+    kind: Option<FailureKind>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    /// As the step needs it.
+    Ok,
+    /// The step works, or most of it; worth a thought.
+    Warning,
+    /// The step would fail.
+    Problem,
+}
+
+impl Check {
+    fn ok(name: &'static str, needed: impl Into<String>, available: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, needed: needed.into(), available: available.into(), help: None, kind: None }
+    }
+
+    fn warning(name: &'static str, needed: impl Into<String>, available: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { state: State::Warning, help: Some(help.into()), ..Self::ok(name, needed, available) }
+    }
+
+    fn problem(name: &'static str, needed: impl Into<String>, error: &CommandError) -> Self {
+        let help = error.help().map(str::to_owned);
+        // Lists of mistakes have several lines; the verb itself shows them as such.
+        let messages = error.messages().join(": ").replace("\n  ", "; ").replace(":; ", ": ").replace('\n', " ");
+        Self { state: State::Problem, help, kind: Some(error.kind()), ..Self::ok(name, needed, messages) }
+    }
+
+    /// What there is, or the problem in its place.
+    fn of(name: &'static str, needed: impl Into<String>, outcome: Result<String, CommandError>) -> Self {
+        match outcome {
+            Ok(available) => Self::ok(name, needed, available),
+            Err(error) => Self::problem(name, needed, &error),
+        }
+    }
+}
+
+impl Report for DoctorReport {
+    const VERB: &'static str = "doctor";
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for Check { name, state, needed, available, help, .. } in &self.checks {
+            let state = match state {
+                State::Ok => "ok",
+                State::Warning => "warning",
+                State::Problem => "problem",
+            };
+            let _ = writeln!(text, "{state:<8} {name:<11} {}; needed: {}", shown(available), shown(needed));
+            if let Some(help) = help {
+                let _ = writeln!(text, "{:<8} {:<11} -> {}", "", "", shown(help));
+            }
+        }
+        let count = |wanted: State| self.checks.iter().filter(|check| check.state == wanted).count();
+        let _ = match (count(State::Problem), count(State::Warning)) {
+            (0, 0) => writeln!(text, "ready"),
+            (0, warnings) => writeln!(text, "ready; {} to think about", counted(warnings, "warning")),
+            (problems, _) => writeln!(text, "not ready; {} to solve", counted(problems, "problem")),
+        };
+        text
+    }
+
+    /// The kind of the first problem; warnings fail nothing.
+    fn verdict(&self) -> Option<FailureKind> {
+        self.checks.iter().find_map(|check| check.kind)
+    }
+}

@@ -1,0 +1,229 @@
+//! Before a bundle is used: whether the file is whole and trusted, and what is there to push, load, install or unpack it.
+
+use std::{os::unix::net::UnixStream, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use kube::config::Kubeconfig;
+
+use super::{
+    Check, DoctorReport,
+    build::{in_haste, version_of_helm},
+};
+use crate::{
+    bundle::{BundleSource, SlotState},
+    commands::{CommandError, block_on, bundle::BundleOptions, counted},
+    failure::{Failure, FailureKind},
+    fsx,
+    oci::Reference,
+    registry::{Cause, Client, ClientConfig, RegistryError},
+};
+
+/// Far above any kubeconfig.
+const MAX_KUBECONFIG_BYTES: u64 = 4 << 20;
+/// Where containerd listens, on its own and within k3s or RKE2.
+const CONTAINERD_SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"];
+/// How long Helm may take to say its version.
+const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
+
+/// What will be done with the bundle.
+#[derive(Debug, Clone)]
+pub struct DoctorReceiveOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// The directory in which it would be unpacked.
+    pub directory: Utf8PathBuf,
+    /// The registry that it would be pushed to, with a prefix if any.
+    pub registry: Option<String>,
+    /// The Helm that was found.
+    pub helm: Option<Utf8PathBuf>,
+    /// The configuration of the cluster that was found.
+    pub kubeconfig: Option<Utf8PathBuf>,
+    /// How the registry is reached.
+    pub access: ClientConfig,
+}
+
+/// The file is not as long as its head says.
+#[derive(Debug, thiserror::Error)]
+#[error("it has {actual} bytes")]
+struct WrongLength {
+    actual: u64,
+}
+
+impl Failure for WrongLength {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Content
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("it was not copied completely, or something was added; copy it again from its source".to_owned())
+    }
+}
+
+/// A name is not that of a registry.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no registry")]
+struct NoRegistry(String);
+
+impl Failure for NoRegistry {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("write a host with its port and a prefix, if any: registry.lan:5000/rune".to_owned())
+    }
+}
+
+/// A configuration of a cluster is none.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no kubeconfig with a current context")]
+struct NoKubeconfig(Utf8PathBuf);
+
+impl Failure for NoKubeconfig {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("name another file with --kubeconfig, or choose a context with `kubectl config use-context`".to_owned())
+    }
+}
+
+/// Looks at everything that is needed to use a bundle here.
+///
+/// # Errors
+/// None: everything is in the report.
+pub fn run(options: &DoctorReceiveOptions) -> Result<DoctorReport, CommandError> {
+    let mut checks = Vec::new();
+    if let Some(bytes) = bundle(&options.bundle, &mut checks) {
+        checks.push(room(&options.directory, bytes));
+    }
+    checks.push(helm(options.helm.as_deref()));
+    checks.push(cluster(options.kubeconfig.as_deref()));
+    checks.push(containerd());
+    checks.extend(options.registry.as_deref().map(|registry| reachable(registry, &options.access)));
+    Ok(DoctorReport { step: "receive", subject: options.bundle.bundle.to_string(), checks })
+}
+
+/// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many bytes the bundle has.
+fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
+    let needed = "a bundle of a format that this program reads";
+    let opened = || -> Result<_, CommandError> {
+        let (source, head) = options.open()?;
+        let (index, signatures) = head.peek()?;
+        let bytes = index.layout(head.index_size())?.total_bytes();
+        Ok((source, head, index, signatures, bytes))
+    };
+    let (source, head, index, signatures, bytes) = match opened() {
+        Ok(opened) => opened,
+        Err(error) => {
+            checks.push(Check::problem("bundle", needed, &error));
+            return None;
+        }
+    };
+    let (name, version, digest) = (&index.name, &index.version, head.digest());
+    checks.push(Check::ok("bundle", needed, format!("{name} {version}, {digest}")));
+    let needed = "signatures by keys that you trust, or a digest that you know";
+    if options.has_trust() {
+        let trusted = || -> Result<String, CommandError> {
+            let head = head.authenticate(&options.trust()?)?;
+            let signers = head.slots().iter().filter(|state| matches!(state, SlotState::Verified { .. })).count();
+            Ok(if signers == 0 { "the digest that was given".to_owned() } else { format!("good, {}", counted(signers, "signature")) })
+        };
+        checks.push(Check::of("trust", needed, trusted()));
+    } else {
+        let signers = signatures.iter().filter(|state| matches!(state, SlotState::Unknown { .. })).count();
+        let help = "give --key FILE with the public key you got from the release engineer; without one nothing can be pushed or installed";
+        checks.push(Check::warning("trust", needed, format!("{}, not checked", counted(signers, "signature")), help));
+    }
+    let needed = format!("{bytes} bytes");
+    if let BundleSource::File(_) = source {
+        let length = || -> Result<String, CommandError> {
+            let actual = fsx::file_size(&options.bundle)?;
+            if actual == bytes { Ok("as long as its head says".to_owned()) } else { Err(WrongLength { actual }.into()) }
+        };
+        checks.push(Check::of("length", needed, length()));
+    } else {
+        let help = "save it as a file: all verbs but verify and unpack read in place";
+        checks.push(Check::warning("length", needed, "it comes from a pipe", help));
+    }
+    Some(bytes)
+}
+
+fn room(directory: &Utf8Path, bytes: u64) -> Check {
+    let needed = format!("{bytes} bytes in `{directory}` to unpack it; push, serve and load need none");
+    match fsx::available_space(directory) {
+        Err(error) => Check::problem("room", needed, &error.into()),
+        Ok(available) if available < bytes => {
+            let help = "unpack it on another disk (--into), or do not unpack it: push, serve, load and install read it where it is";
+            Check::warning("room", needed, format!("{available} bytes"), help)
+        }
+        Ok(available) => Check::ok("room", needed, format!("{available} bytes")),
+    }
+}
+
+fn helm(program: Option<&Utf8Path>) -> Check {
+    let needed = "Helm 3 or 4, to install the charts";
+    let Some(program) = program else {
+        return Check::warning("helm", needed, "none in PATH", "put Helm into PATH, or say with --helm where it is, before you install");
+    };
+    Check::of("helm", needed, version_of_helm(Some(program), HELM_TIME_LIMIT))
+}
+
+fn cluster(path: Option<&Utf8Path>) -> Check {
+    let needed = "a kubeconfig, to install into a cluster from here";
+    let Some(path) = path else {
+        return Check::warning("kubeconfig", needed, "none", "say with --kubeconfig or KUBECONFIG where it is, before you install");
+    };
+    let read = || -> Result<String, CommandError> {
+        let text = fsx::read_to_string(path, MAX_KUBECONFIG_BYTES)?;
+        let server = Kubeconfig::from_yaml(&text).ok().and_then(|config| server_of(&config));
+        let (context, server) = server.ok_or_else(|| NoKubeconfig(path.to_owned()))?;
+        Ok(format!("context {context}, {server}"))
+    };
+    Check::of("kubeconfig", needed, read())
+}
+
+/// The current context and the server that it leads to.
+fn server_of(config: &Kubeconfig) -> Option<(String, String)> {
+    let current = config.current_context.clone()?;
+    let context = config.contexts.iter().find(|context| context.name == current)?.context.as_ref()?;
+    let cluster = config.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
+    Some((current, cluster.cluster.as_ref()?.server.clone()?))
+}
+
+fn containerd() -> Check {
+    let needed = "a containerd that may be spoken to, to load images into this node";
+    let found = CONTAINERD_SOCKETS.iter().filter(|path| fsx::exists(Utf8Path::new(path)));
+    let tried: Vec<_> = found.map(|path| (path, UnixStream::connect(path).err())).collect();
+    match (tried.iter().find(|(_, error)| error.is_none()), tried.first()) {
+        (Some((path, _)), _) => Check::ok("containerd", needed, format!("`{path}` answers")),
+        (None, Some((path, Some(error)))) => {
+            let help = "run load as root, or on a node whose containerd runs; push and serve need none";
+            Check::warning("containerd", needed, format!("`{path}`: {error}"), help)
+        }
+        _ => Check::warning("containerd", needed, "none here", "run load on a node of the cluster; push and serve need none"),
+    }
+}
+
+/// Asks the registry for something that it will not have: that it says so proves that it is there and lets us read.
+fn reachable(registry: &str, access: &ClientConfig) -> Check {
+    let needed = format!("a registry at {registry} that lets us in");
+    let asked = || -> Result<String, CommandError> {
+        let probe: Reference = format!("{registry}/rune-bundle-doctor:nothing").parse().map_err(|_| NoRegistry(registry.to_owned()))?;
+        let client = Client::new(in_haste(access.clone()))?;
+        block_on(async {
+            match client.resolve(&probe).await {
+                Err(error) if !is_absence(&error) => Err(error),
+                _ => Ok("it answers".to_owned()),
+            }
+        })
+    };
+    Check::of("registry", needed, asked())
+}
+
+/// Whether the registry answered that there is no such thing.
+fn is_absence(error: &RegistryError) -> bool {
+    let RegistryError::Fetch { failures, .. } = error else { return false };
+    failures.iter().all(|failure| matches!(&failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+}

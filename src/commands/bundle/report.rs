@@ -1,0 +1,71 @@
+//! `report`: one HTML page about a bundle, for a change board.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::view::ViewOptions;
+use crate::{
+    commands::{CommandError, Report},
+    diff::Diff,
+    fsx,
+    oci::Digest,
+    report,
+    text::shown,
+};
+
+/// Which bundle, and where the page goes.
+#[derive(Debug, Clone)]
+pub struct ReportOptions {
+    /// The bundle.
+    pub bundle: Utf8PathBuf,
+    /// The bundle that is there, to show what changes.
+    pub against: Option<Utf8PathBuf>,
+    /// The file to create.
+    pub output: Utf8PathBuf,
+    /// Who must vouch for both; nobody is fine.
+    pub trust: ViewOptions,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub struct PageReport {
+    output: Utf8PathBuf,
+    bytes: u64,
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    verified: bool,
+    against: Option<Digest>,
+}
+
+impl Report for PageReport {
+    const VERB: &'static str = "report";
+
+    fn text(&self) -> String {
+        let Self { output, name, version, digest, .. } = self;
+        let warning = if self.verified { "" } else { "UNVERIFIED: no --key was given, and the page says so\n" };
+        format!("{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n", shown(name))
+    }
+}
+
+/// Writes the page. An existing file is left as it is.
+///
+/// # Errors
+/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, what is shown is damaged, or the file cannot be
+/// created.
+pub fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
+    let view = options.trust.open(&options.bundle)?;
+    let against = options.against.as_ref().map(|old| options.trust.open(old)).transpose()?;
+    let changes = against.as_ref().map(|old| Diff::between(old, &view)).transpose()?;
+    let page = report::page(&view, changes.as_ref())?;
+    fsx::write_new(&options.output, page.as_bytes(), 0o644)?;
+    Ok(PageReport {
+        output: options.output.clone(),
+        bytes: page.len() as u64,
+        name: view.index().name.clone(),
+        version: view.index().version.clone(),
+        digest: view.digest(),
+        verified: view.is_verified(),
+        against: against.map(|old| old.digest()),
+    })
+}

@@ -1,0 +1,54 @@
+//! Looking into bundles, whoever vouches for them.
+
+use camino::Utf8PathBuf;
+
+use super::open::BundleOptions;
+use crate::{
+    bundle::{BundleSource, BundleView},
+    commands::CommandError,
+    failure::{Failure, FailureKind},
+    oci::Digest,
+};
+
+/// One or two bundles, and what all of them are checked with.
+#[derive(Debug, Clone)]
+pub struct ViewOptions {
+    /// Files with public keys.
+    pub keys: Vec<Utf8PathBuf>,
+    /// How many distinct keys must have signed.
+    pub threshold: usize,
+    /// Digests of which each bundle must have one.
+    pub digests: Vec<Digest>,
+}
+
+/// The bundle comes from a pipe.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot be read in place: it is no file")]
+struct NoFile(Utf8PathBuf);
+
+impl Failure for NoFile {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("save the bundle as a file first, and name that".to_owned())
+    }
+}
+
+impl ViewOptions {
+    /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
+    pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
+        let mut options = BundleOptions { bundle: bundle.clone(), keys: self.keys.clone(), threshold: self.threshold, digest: None };
+        let refused = |error: CommandError| error.context(format!("refusing `{bundle}`"));
+        let (source, head) = options.open()?;
+        let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };
+        options.digest = self.digests.iter().copied().find(|digest| *digest == head.digest()).or_else(|| self.digests.first().copied());
+        if options.has_trust() {
+            let head = head.authenticate(&options.trust()?).map_err(|error| refused(error.into()))?;
+            return BundleView::of_authenticated(file, &head).map_err(|error| refused(error.into()));
+        }
+        let unreadable = |error: CommandError| error.context(format!("cannot read `{bundle}`"));
+        BundleView::of_unverified(file, &head).map_err(|error| unreadable(error.into()))
+    }
+}

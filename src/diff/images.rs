@@ -1,0 +1,199 @@
+//! What changed among the images: digests, platforms, licences, layers, packages.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    Change, DiffError, Difference, PackagesDiff, packages,
+    pairs::{Pair, paired},
+};
+use crate::{
+    bundle::{BundleView, ImageRecord, ManifestRecord, Role},
+    oci::Digest,
+};
+
+/// An image that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageDiff {
+    /// Its name in the bundle manifest.
+    pub name: String,
+    /// The reference it is known by, of the new bundle if it is there.
+    pub reference: String,
+    /// What became of it.
+    pub change: Change,
+    /// What it was and is: reference, digest, licence, component.
+    pub differences: Vec<Difference>,
+    /// The platforms that changed.
+    pub platforms: Vec<PlatformDiff>,
+    /// Its layers.
+    pub layers: Layers,
+    /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle alone.
+    pub packages: Vec<PackagesDiff>,
+}
+
+/// A platform that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformDiff {
+    /// Which; `any platform` for an image that says none.
+    pub platform: String,
+    /// What became of it.
+    pub state: PlatformState,
+    /// The manifest that was.
+    pub old: Option<Digest>,
+    /// The manifest that is.
+    pub new: Option<Digest>,
+}
+
+/// What became of a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PlatformState {
+    /// The image has it now.
+    Added,
+    /// The image does not have it any more.
+    Removed,
+    /// Another manifest.
+    Changed,
+    /// The bundle no longer carries it; the image has it.
+    LeftOut,
+    /// The bundle carries it now; the image had it.
+    Carried,
+}
+
+/// The layers of the carried platforms of an image, each distinct one once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layers {
+    /// Those that the image had already.
+    pub shared: Tally,
+    /// Those that came.
+    pub new: Tally,
+    /// Those that went.
+    pub gone: Tally,
+    /// All of them.
+    pub list: Vec<LayerDiff>,
+}
+
+/// How many, and how large together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// How many.
+    pub count: usize,
+    /// Their bytes as they are carried.
+    pub bytes: u64,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerDiff {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes as they are carried.
+    pub bytes: u64,
+    /// Where it is.
+    pub state: LayerState,
+}
+
+/// Where a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LayerState {
+    /// In both.
+    Shared,
+    /// In the new image alone.
+    New,
+    /// In the old image alone.
+    Gone,
+}
+
+/// The images that changed.
+pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ImageDiff>, DiffError> {
+    let pairs = paired(&old.index().images, &new.index().images, |image| image.name.clone());
+    let changed = pairs.into_iter().filter_map(|pair| image(old, new, pair).transpose());
+    changed.collect()
+}
+
+fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Result<Option<ImageDiff>, DiffError> {
+    let (left, right) = pair;
+    let (Some(change), Some(either)) = (Change::between(left, right), right.or(left)) else { return Ok(None) };
+    let facts = |image: Option<&ImageRecord>| {
+        [
+            ("reference", image.map(|image| image.reference.to_string())),
+            ("digest", image.map(|image| image.target.digest.to_string())),
+            ("licence", image.and_then(|image| image.license.clone())),
+            ("component", image.and_then(|image| image.component.clone())),
+        ]
+    };
+    let differences = facts(left).into_iter().zip(facts(right));
+    let differences = differences.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect();
+    let is_in_both = left.is_some() && right.is_some();
+    Ok(Some(ImageDiff {
+        name: either.name.clone(),
+        reference: either.reference.to_string(),
+        change,
+        differences,
+        platforms: platforms(left, right),
+        layers: Layers::between(&layers(old, left), &layers(new, right)),
+        packages: if is_in_both { packages::between(old, left, new, right)? } else { Vec::new() },
+    }))
+}
+
+/// The manifests of an image that run.
+pub(super) fn runnable(image: Option<&ImageRecord>) -> impl Iterator<Item = &ManifestRecord> {
+    image.into_iter().flat_map(|image| &image.manifests).filter(|manifest| manifest.role == Role::Image)
+}
+
+/// What a platform is called.
+pub(super) fn called(manifest: &ManifestRecord) -> String {
+    manifest.platform.as_ref().map_or_else(
+        || "any platform".to_owned(),
+        |platform| platform.os_version.as_ref().map_or_else(|| platform.to_string(), |version| format!("{platform} {version}")),
+    )
+}
+
+fn platforms(left: Option<&ImageRecord>, right: Option<&ImageRecord>) -> Vec<PlatformDiff> {
+    let changed = paired(runnable(left), runnable(right), called).into_iter().filter_map(|(old, new)| {
+        let state = match (old, new) {
+            (None, Some(_)) => PlatformState::Added,
+            (Some(_), None) => PlatformState::Removed,
+            (Some(old), Some(new)) if old.carried && !new.carried => PlatformState::LeftOut,
+            (Some(old), Some(new)) if !old.carried && new.carried => PlatformState::Carried,
+            (Some(old), Some(new)) if old.digest != new.digest => PlatformState::Changed,
+            _ => return None,
+        };
+        let digest = |manifest: Option<&ManifestRecord>| manifest.map(|manifest| manifest.digest);
+        Some(PlatformDiff { platform: called(new.or(old)?), state, old: digest(old), new: digest(new) })
+    });
+    changed.collect()
+}
+
+/// The distinct layers of what is carried of an image.
+fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
+    let manifests = runnable(image).filter(|manifest| manifest.carried);
+    let layers = manifests.filter_map(|manifest| view.parts(manifest.digest)).flat_map(|(_, layers)| layers);
+    layers.map(|layer| (layer.digest, layer.size)).collect()
+}
+
+impl Layers {
+    fn between(old: &BTreeMap<Digest, u64>, new: &BTreeMap<Digest, u64>) -> Self {
+        let mut layers = Self::default();
+        let gone = old.iter().filter(|(digest, _)| !new.contains_key(*digest)).map(|layer| (LayerState::Gone, layer));
+        let there = new.iter().map(|layer| (if old.contains_key(layer.0) { LayerState::Shared } else { LayerState::New }, layer));
+        for (state, (digest, bytes)) in there.chain(gone) {
+            let tally = match state {
+                LayerState::Shared => &mut layers.shared,
+                LayerState::New => &mut layers.new,
+                LayerState::Gone => &mut layers.gone,
+            };
+            tally.count += 1;
+            tally.bytes = tally.bytes.saturating_add(*bytes);
+            layers.list.push(LayerDiff { digest: *digest, bytes: *bytes, state });
+        }
+        layers.list.sort_by_key(|layer| (layer.state, layer.digest));
+        layers
+    }
+}

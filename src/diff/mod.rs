@@ -1,0 +1,152 @@
+//! What changed between two bundles, in the words of whoever has to decide about it.
+//!
+//! Both are read in place and neither is unpacked. What is compared is what the indexes and the documents say, and the contents of the few
+//! entries that people write: charts, values, lists of packages. Values can hold secrets: what looks like one is said to have changed
+//! and never shown. The result is a pure function of the two bundles. It is as the bundles have it: whoever shows it escapes it.
+
+mod charts;
+mod entries;
+mod error;
+mod images;
+mod packages;
+mod pairs;
+mod secrecy;
+mod summary;
+mod values;
+
+use serde::Serialize;
+
+pub use charts::ChartDiff;
+pub use entries::{Carry, FileDiff};
+pub use error::DiffError;
+pub use images::{ImageDiff, LayerDiff, LayerState, Layers, PlatformDiff, PlatformState, Tally};
+pub use packages::{PackagesDiff, has_package_list};
+pub use summary::Side;
+pub use values::ValuesDiff;
+
+use crate::bundle::BundleView;
+
+/// What changed between two bundles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diff {
+    /// The bundle that is there.
+    pub old: Side,
+    /// The bundle that is to come.
+    pub new: Side,
+    /// Whether anything differs: the bundle digest, or who signed.
+    pub different: bool,
+    /// What the bundles say about themselves: name, version, tool, schema version and so on.
+    pub bundle: Vec<Difference>,
+    /// Who signed.
+    pub signers: ListDiff,
+    /// What the policy denies and a waiver lets through, one sentence each.
+    pub waivers: ListDiff,
+    /// What the charts need in some profile and was left out with its component, one sentence each.
+    pub left_out: ListDiff,
+    /// The images that changed, by name.
+    pub images: Vec<ImageDiff>,
+    /// The charts that changed, by name.
+    pub charts: Vec<ChartDiff>,
+    /// The profiles that changed, with the names of their values files.
+    pub profiles: Vec<Difference>,
+    /// The values files that changed.
+    pub values: Vec<ValuesDiff>,
+    /// The migrations that changed. One that is there already should not.
+    pub migrations: Vec<FileDiff>,
+    /// The programs that changed.
+    pub programs: Vec<FileDiff>,
+    /// What else changed in the archive.
+    pub files: Vec<FileDiff>,
+    /// What has to be carried to where the old bundle is.
+    pub carry: Carry,
+}
+
+/// One thing that was something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it is about: a property, or a path in a file.
+    pub subject: String,
+    /// What it was; nothing when it was not there.
+    pub old: Option<String>,
+    /// What it is; nothing when it is gone.
+    pub new: Option<String>,
+}
+
+/// How something came to be different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// The old bundle does not have it.
+    Added,
+    /// The new bundle does not have it.
+    Removed,
+    /// Both have it, and it is not the same.
+    Changed,
+}
+
+/// Texts that stand in one list and not in the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ListDiff {
+    /// Those of the new bundle alone.
+    pub added: Vec<String>,
+    /// Those of the old bundle alone.
+    pub removed: Vec<String>,
+}
+
+impl Difference {
+    /// The difference between two texts; nothing when they are the same.
+    fn between(subject: impl Into<String>, old: Option<String>, new: Option<String>) -> Option<Self> {
+        (old != new).then(|| Self { subject: subject.into(), old, new })
+    }
+}
+
+impl Change {
+    /// What became of something of which this is known on both sides; nothing when it is the same.
+    fn between<T: PartialEq + ?Sized>(old: Option<&T>, new: Option<&T>) -> Option<Self> {
+        match (old, new) {
+            (None, Some(_)) => Some(Self::Added),
+            (Some(_), None) => Some(Self::Removed),
+            (old, new) => (old != new).then_some(Self::Changed),
+        }
+    }
+}
+
+impl ListDiff {
+    fn between(old: &[String], new: &[String]) -> Self {
+        let missing = |from: &[String], list: &[String]| list.iter().filter(|text| !from.contains(text)).cloned().collect();
+        Self { added: missing(old, new), removed: missing(new, old) }
+    }
+}
+
+impl Diff {
+    /// Compares two bundles.
+    ///
+    /// # Errors
+    /// When a content that is compared is not what the index of its bundle says, or a chart is none.
+    pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
+        let (before, after) = (old.index(), new.index());
+        let (left, right) = (Side::of(old), Side::of(new));
+        let images = images::between(old, new)?;
+        let charts = charts::between(old, new)?;
+        let signers = ListDiff::between(&left.signers, &right.signers);
+        let different = left.digest != right.digest || signers != ListDiff::default();
+        Ok(Self {
+            different,
+            bundle: summary::between(before, after),
+            signers,
+            waivers: ListDiff::between(&before.policy.waived, &after.policy.waived),
+            left_out: ListDiff::between(&before.completeness.left_out, &after.completeness.left_out),
+            profiles: values::profiles(before, after),
+            values: values::between(old, new)?,
+            migrations: entries::migrations(before, after),
+            programs: entries::programs(before, after),
+            files: entries::others(before, after, !(images.is_empty() && charts.is_empty())),
+            carry: Carry::between(before, after),
+            images,
+            charts,
+            old: left,
+            new: right,
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! What bundles say about themselves.
+
+use serde::Serialize;
+
+use super::Difference;
+use crate::{
+    bundle::{BundleIndex, BundleView, SlotState},
+    oci::Digest,
+};
+
+/// One of the two bundles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Side {
+    /// The name of the bundle.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The bundle digest.
+    pub digest: Digest,
+    /// The size of the whole file.
+    pub bytes: u64,
+    /// Whether somebody trusted vouches for it.
+    pub verified: bool,
+    /// The keys of those who signed; of an unverified bundle, what the signatures claim.
+    pub signers: Vec<String>,
+}
+
+impl Side {
+    pub(super) fn of(view: &BundleView) -> Self {
+        let key = |state: &SlotState| match state {
+            SlotState::Verified { key, .. } | SlotState::Unknown { key, .. } => Some(key.clone()),
+            _ => None,
+        };
+        let mut signers: Vec<String> = view.signatures().iter().filter_map(key).collect();
+        signers.sort();
+        signers.dedup();
+        Self {
+            name: view.index().name.clone(),
+            version: view.index().version.to_string(),
+            digest: view.digest(),
+            bytes: view.total_bytes(),
+            verified: view.is_verified(),
+            signers,
+        }
+    }
+}
+
+/// What the indexes say about the bundles as a whole.
+pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
+    let facts = |index: &BundleIndex| {
+        [
+            ("name", Some(index.name.clone())),
+            ("version", Some(index.version.to_string())),
+            ("made by", Some(index.tool.clone())),
+            ("predecessor", index.predecessor.map(|digest| digest.to_string())),
+            ("schema version", index.migrations.as_ref().map(|migrations| migrations.schema_version.to_string())),
+            ("policy", Some(index.policy.sha256.to_string())),
+            ("completeness", Some(if index.completeness.checked { "checked" } else { "not checked" }.to_owned())),
+        ]
+    };
+    let pairs = facts(old).into_iter().zip(facts(new));
+    pairs.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect()
+}

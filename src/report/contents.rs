@@ -1,0 +1,175 @@
+//! What the page says about the bundle itself.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ReportError, unproven};
+use crate::{
+    bundle::{BundleIndex, BundleView, ImageRecord, ManifestRecord, Role, SlotState},
+    diff::has_package_list,
+    oci::Digest,
+};
+
+/// How many hex digits of a digest stand together where people compare it.
+const GROUP: usize = 8;
+
+/// Everything but the changes.
+#[derive(Debug, Serialize)]
+pub(super) struct Contents {
+    name: String,
+    version: String,
+    digest: Digest,
+    digest_groups: Vec<String>,
+    is_verified: bool,
+    signatures: Vec<SlotState>,
+    tool: String,
+    format: u64,
+    predecessor: Option<Digest>,
+    bytes: u64,
+    entries: usize,
+    images: Vec<Image>,
+    charts: Vec<Chart>,
+    profiles: Vec<Profile>,
+    schema_version: Option<u32>,
+    migrations: Vec<File>,
+    programs: Vec<File>,
+    policy: Digest,
+    waived: Vec<String>,
+    is_complete: bool,
+    left_out: Vec<String>,
+    unproven: Vec<String>,
+}
+
+/// An image.
+#[derive(Debug, Serialize)]
+pub(super) struct Image {
+    pub(super) name: String,
+    reference: String,
+    digest: Digest,
+    pub(super) license: Option<String>,
+    component: Option<String>,
+    platforms: Vec<String>,
+    pub(super) platforms_left_out: Vec<String>,
+    /// Of everything that is carried of it, each content once.
+    bytes: u64,
+    /// On which of the carried platforms there is a list of packages.
+    pub(super) listed_platforms: Vec<String>,
+    pub(super) unlisted_platforms: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Chart {
+    name: String,
+    version: String,
+    path: String,
+    artifact: Digest,
+}
+
+#[derive(Debug, Serialize)]
+struct Profile {
+    name: String,
+    values: Vec<String>,
+}
+
+/// A migration or program, with what the archive knows of it.
+#[derive(Debug, Serialize)]
+struct File {
+    label: String,
+    path: String,
+    bytes: u64,
+    digest: Option<Digest>,
+}
+
+impl Contents {
+    pub(super) fn of(view: &BundleView) -> Result<Self, ReportError> {
+        let index = view.index();
+        let images = index.images.iter().map(|image| Image::of(view, image)).collect::<Result<Vec<_>, _>>()?;
+        let hex = view.digest().hex();
+        let charts = index.charts.iter().map(|chart| Chart {
+            name: chart.name.clone(),
+            version: chart.version.clone(),
+            path: chart.path.to_string(),
+            artifact: chart.artifact.digest,
+        });
+        let profiles = index
+            .profiles
+            .iter()
+            .map(|profile| Profile { name: profile.name.clone(), values: profile.values.iter().map(ToString::to_string).collect() });
+        let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files);
+        let programs = index
+            .binaries
+            .iter()
+            .map(|program| File::of(index, format!("{} for {}", program.name, program.platform), program.path.as_str()));
+        Ok(Self {
+            name: index.name.clone(),
+            version: index.version.to_string(),
+            digest: view.digest(),
+            digest_groups: hex.as_bytes().chunks(GROUP).map(|group| String::from_utf8_lossy(group).into_owned()).collect(),
+            is_verified: view.is_verified(),
+            signatures: view.signatures().iter().filter(|state| **state != SlotState::Blank).cloned().collect(),
+            tool: index.tool.clone(),
+            format: index.format,
+            predecessor: index.predecessor,
+            bytes: view.total_bytes(),
+            entries: index.entries.len(),
+            charts: charts.collect(),
+            profiles: profiles.collect(),
+            schema_version: index.migrations.as_ref().map(|migrations| migrations.schema_version),
+            migrations: migrations.map(|file| File::of(index, file.version.to_string(), file.path.as_str())).collect(),
+            programs: programs.collect(),
+            policy: index.policy.sha256,
+            waived: index.policy.waived.clone(),
+            is_complete: index.completeness.checked,
+            left_out: index.completeness.left_out.clone(),
+            unproven: unproven::sentences(view, &images),
+            images,
+        })
+    }
+}
+
+impl File {
+    fn of(index: &BundleIndex, label: String, path: &str) -> Self {
+        let entry = index.entries.iter().find(|entry| entry.path.as_str() == path);
+        Self { label, path: path.to_owned(), bytes: entry.map_or(0, |entry| entry.size), digest: entry.map(|entry| entry.sha256) }
+    }
+}
+
+impl Image {
+    fn of(view: &BundleView, image: &ImageRecord) -> Result<Self, ReportError> {
+        let runnable = image.manifests.iter().filter(|manifest| manifest.role == Role::Image);
+        let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
+        let names = |manifests: &[&ManifestRecord]| manifests.iter().map(|manifest| platform(manifest)).collect();
+        let (mut listed_platforms, mut unlisted_platforms) = (Vec::new(), Vec::new());
+        for manifest in &carried {
+            let list = if has_package_list(view, image, manifest)? { &mut listed_platforms } else { &mut unlisted_platforms };
+            list.push(platform(manifest));
+        }
+        Ok(Self {
+            name: image.name.clone(),
+            reference: image.reference.to_string(),
+            digest: image.target.digest,
+            license: image.license.clone(),
+            component: image.component.clone(),
+            platforms: names(&carried),
+            platforms_left_out: names(&left_out),
+            bytes: carried_bytes(view, image),
+            listed_platforms,
+            unlisted_platforms,
+        })
+    }
+}
+
+fn platform(manifest: &ManifestRecord) -> String {
+    manifest.platform.as_ref().map_or_else(|| "any platform".to_owned(), ToString::to_string)
+}
+
+fn carried_bytes(view: &BundleView, image: &ImageRecord) -> u64 {
+    let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
+    for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
+        if let Some((config, layers)) = view.parts(manifest.digest) {
+            sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
+        }
+    }
+    sizes.values().sum()
+}

@@ -1,0 +1,135 @@
+//! One HTML page about a bundle, for those who decide whether it may be installed: on a screen, on paper, without this program.
+//!
+//! The page stands alone: no script, no image, no font, nothing is fetched, and a content security policy in it says so. It is a pure
+//! function of the bundles: no clock, no path, no name of a machine. Everything that comes from a bundle is escaped twice, against
+//! characters that turn or hide text and against markup.
+
+mod contents;
+mod unproven;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
+use serde::Serialize;
+
+use self::contents::Contents;
+use crate::{
+    bundle::{BundleView, ContentError},
+    diff::Diff,
+    failure::{Failure, FailureKind},
+    text::shown,
+};
+
+const PAGE: &str = include_str!("../../templates/report/page.html");
+const CHANGES: &str = include_str!("../../templates/report/changes.html");
+const STYLE: &str = include_str!("../../templates/report/style.css");
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A content is not what the index of the bundle says.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The template failed; does not happen.
+    #[error("the page cannot be made")]
+    Template(#[from] minijinja::Error),
+    /// What the page is about has no JSON form; does not happen.
+    #[error("the page cannot be made")]
+    Form(#[from] serde_json::Error),
+}
+
+impl Failure for ReportError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Content(error) => error.kind(),
+            Self::Template(_) | Self::Form(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Content(error) => error.help(),
+            Self::Template(_) | Self::Form(_) => None,
+        }
+    }
+}
+
+/// The page about a bundle, with what changes against another one if there is one.
+///
+/// # Errors
+/// When a content that is shown is not what the index says.
+pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("size", size);
+    environment.add_filter("counted", counted);
+    environment.add_template("page", PAGE)?;
+    environment.add_template("changes", CHANGES)?;
+    let changes = changes.map(|diff| changes_of(&environment, diff)).transpose()?;
+    let context = minijinja::context! {
+        style => Value::from_safe_string(STYLE.to_owned()),
+        changes => changes.map(Value::from_safe_string),
+        ..harmless(&Contents::of(view)?)?
+    };
+    Ok(environment.get_template("page")?.render(context)?)
+}
+
+/// The part about what changes.
+fn changes_of(environment: &Environment<'_>, diff: &Diff) -> Result<String, ReportError> {
+    let whole = harmless(diff)?;
+    // The names that macros of the template have are taken.
+    let (values_files, files_changed) = (whole.get_attr("values")?, whole.get_attr("files")?);
+    let context = minijinja::context! { values_files, files_changed, ..whole };
+    Ok(environment.get_template("changes")?.render(context)?)
+}
+
+/// A value with all texts in it such that they can be shown.
+fn harmless<T: Serialize>(value: &T) -> Result<Value, ReportError> {
+    let mut json = serde_json::to_value(value)?;
+    escape(&mut json);
+    Ok(Value::from(Serde(json)))
+}
+
+fn escape(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => *text = shown(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(escape),
+        serde_json::Value::Object(members) => members.values_mut().for_each(escape),
+        _ => {}
+    }
+}
+
+/// A number of bytes for people, in decimal units.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut unit = None;
+    let mut tenths = u128::from(bytes) * 10;
+    for name in UNITS {
+        // A number that would be shown as 1000 belongs to the next unit.
+        if tenths < 9995 {
+            break;
+        }
+        tenths = (tenths + 500) / 1000;
+        unit = Some(name);
+    }
+    match unit {
+        None => counted(bytes, "byte"),
+        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+    }
+}
+
+/// A number of things: `1 chart`, `2 charts`.
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short_and_never_say_a_thousand() {
+        let shown: Vec<String> = [0, 1, 999, 1000, 1234, 999_949, 999_950, 1_000_000, 12_345_678_901].into_iter().map(size).collect();
+        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]);
+    }
+}
