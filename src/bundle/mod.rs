@@ -10,6 +10,7 @@ mod completeness;
 mod compose;
 mod content_reader;
 mod context;
+mod cosign;
 mod gather;
 mod head;
 mod index;
@@ -22,6 +23,7 @@ mod render;
 mod rune_db_image;
 mod static_program;
 mod trust;
+mod trust_error;
 mod unpack;
 mod verify;
 
@@ -34,6 +36,7 @@ pub use compose::{
 };
 pub use content_reader::ContentReader;
 pub use context::{BuiltDigests, context, values_path};
+pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
@@ -47,6 +50,7 @@ pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
-pub use trust::{SlotState, Trust, TrustError};
+pub use trust::{SlotState, Trust};
+pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
