@@ -8,9 +8,7 @@
 
 use camino::Utf8Path;
 
-use super::{
-    AuthenticatedHead, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify,
-};
+use super::{AuthenticatedHead, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{EditableFile, PathError},

@@ -109,7 +109,9 @@ impl Failure for TrustError {
                 "do not use this file; copy it again from its source and compare its bundle digest"
             }
             Self::RevokedKey { .. } => "sign with a key that still counts",
-            Self::UnknownKey(_) => "nobody would accept the signature; add the public key to the trust file, or sign with one that is in it",
+            Self::UnknownKey(_) => {
+                "nobody would accept the signature; add the public key to the trust file, or sign with one that is in it"
+            }
         };
         Some(text.to_owned())
     }

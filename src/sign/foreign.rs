@@ -198,7 +198,8 @@ mod tests {
         assert!(matches!(check(&ours, &other), Err(SignError::OtherKey { .. })));
         let bare = ForeignSignature::parse(&other.sign(b"{}")).unwrap();
         assert!(matches!(bare.check(other.public_key(), MESSAGE), Err(SignError::BadSignature)));
-        let swapped = sigstore_bundle(&key, |value| value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}"))));
+        let swapped =
+            sigstore_bundle(&key, |value| value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}"))));
         assert!(matches!(check(&swapped, &key), Err(SignError::BadSignature)));
     }
 

@@ -85,12 +85,16 @@ impl Problem for TrustProblem<'_> {
         Some(match self {
             Self::Fixed { expected, .. } => format!("write `{expected}`"),
             Self::Empty(_) => return None,
-            Self::Name(_) => format!("write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, with a letter or digit first"),
+            Self::Name(_) => {
+                format!("write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, with a letter or digit first")
+            }
             Self::DuplicateName { .. } => "give each key a name of its own".to_owned(),
             Self::DuplicateKey { .. } => "remove one of them; under two names one signature would count twice".to_owned(),
             Self::ExactlyOne(_, first, second) => format!("write `{first}` or `{second}`, and not both"),
             Self::KeyFile(_) => "paths are relative to the directory of this file".to_owned(),
-            Self::Key(_) => "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of `rune-bundle keygen` or cosign".to_owned(),
+            Self::Key(_) => {
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of `rune-bundle keygen` or cosign".to_owned()
+            }
             Self::KeyId(_) => "write the key id or the fingerprint (sha256:…) that `keygen`, `verify` and `inspect` show".to_owned(),
             Self::UnknownSigner { found, known } => suggestion(found, known),
             Self::RevokedTwice { .. } => "remove one of them".to_owned(),

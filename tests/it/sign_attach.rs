@@ -105,7 +105,8 @@ fn what_openssl_signs_with_p256_is_attached_whatever_half_s_is_in() {
     here.openssl("dgst -sha256 -sign key.pem -out signature.der bundle.json");
     let der = fs::read(here.tools.path("signature.der")).unwrap();
     let one = Signature::from_der(&der).unwrap();
-    let other = Signature::from_scalars(one.r(), -one.s()).unwrap();
+    let (r, s) = one.split_scalars();
+    let other = Signature::from_scalars(r, -s).unwrap();
     for signature in [one, other] {
         fs::write(&here.team.bundle, &before).unwrap();
         fs::write(here.tools.path("signature.der"), signature.to_der().as_bytes()).unwrap();

@@ -6,9 +6,11 @@ use std::{
     time::Instant,
 };
 
+use rune_bundle::sign::SlotSignature;
+
 use crate::{
     sign_support::Team,
-    small_bundle::{ends_with, rune_bundle},
+    small_bundle::{ends_with, index_of, rune_bundle},
 };
 
 /// What the bundle is before and after `second` signs it, and where the difference begins.
@@ -23,11 +25,11 @@ fn before_and_after(team: &Team) -> (Vec<u8>, Vec<u8>, usize) {
 fn a_slot_that_was_written_in_part_is_refused_by_verifiers_and_completed_by_its_signer() {
     let team = Team::new();
     let (before, after, slot) = before_and_after(&team);
-    team.join("third");
+    let third = SlotSignature::sign(&team.join("third"), &index_of(&team.bundle).to_bytes().unwrap()).to_canonical_json();
     let length = after[slot..].iter().position(|byte| *byte == b' ').unwrap();
     let sector = (512 - slot % 512).min(length);
     // What a disk may have of a write: a beginning, an end, or anything between.
-    let parts = [0..1, 0..length / 2, 0..length - 1, 1..length, sector.min(length - 1)..length, length / 3..length / 2];
+    let parts = [0..1, 0..length / 2, 0..length - 1, 1..length, sector.min(length - 1)..length, length / 3..length - 60];
     for part in parts {
         let mut torn = before.clone();
         torn[slot + part.start..slot + part.end].copy_from_slice(&after[slot + part.start..slot + part.end]);
@@ -36,8 +38,11 @@ fn a_slot_that_was_written_in_part_is_refused_by_verifiers_and_completed_by_its_
             let said = ends_with(&team.verify(keys, threshold), 7);
             assert!(said.contains("slot 1") && said.contains("run the same `sign`"), "{part:?}: {said}");
         }
-        let said = ends_with(&team.sign("third", &[]), 7);
-        assert!(said.contains("slot 1") && said.contains("cut off"), "{part:?}: {said}");
+        // All signatures of one index begin alike; in such a part nobody's signature is lost.
+        if torn[slot + part.start..slot + part.end] != third[part.clone()] {
+            let said = ends_with(&team.sign("third", &[]), 7);
+            assert!(said.contains("slot 1") && said.contains("cut off"), "{part:?}: {said}");
+        }
         assert!(ends_with(&team.sign("second", &["--dry-run"]), 0).contains("would put"));
         assert_eq!(team.bytes(), torn, "{part:?}");
 
@@ -72,7 +77,8 @@ fn killed_at_ten_moments_the_file_is_unsigned_or_signed_and_a_rerun_ends_right()
         fs::write(&team.bundle, &before).unwrap();
         let key = team.file("second.key");
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        let mut signer = command.arg("sign").arg(&team.bundle).args(["--key", &key]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut signer =
+            command.arg("sign").arg(&team.bundle).args(["--key", &key]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let started = Instant::now();
         let is_written = || moment >= 7 && team.bytes()[slot] != b' ';
         while started.elapsed() < whole_run * moment / 7 && !is_written() && signer.try_wait().unwrap().is_none() {

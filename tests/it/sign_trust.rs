@@ -56,7 +56,10 @@ fn as_many_named_signers_as_the_threshold_says_must_have_signed() {
         for threshold in 1..=3 {
             let said = ends_with(&site.verify(&site.trust(threshold, "")), if threshold <= count + 1 { 0 } else { 7 });
             assert!(said.contains(&format!("{name} (")), "{said}");
-            assert!(threshold <= count + 1 || said.contains(&format!("signed by {} of the given keys, {threshold} are needed", count + 1)), "{said}");
+            assert!(
+                threshold <= count + 1 || said.contains(&format!("signed by {} of the given keys, {threshold} are needed", count + 1)),
+                "{said}"
+            );
         }
     }
 }
@@ -86,7 +89,10 @@ fn a_revoked_key_does_not_count_and_is_reported() {
         let said = ends_with(&site.verify(&site.trust(1, &revoked)), 0);
         assert!(said.contains(&format!("also signed by second ({id}) (revoked, does not count: the laptop was stolen)")), "{said}");
         let said = ends_with(&site.verify(&site.trust(2, &revoked)), 7);
-        assert!(said.contains("signed by 1 of the given keys, 2 are needed") && said.contains("revoked keys, which do not count: second"), "{said}");
+        assert!(
+            said.contains("signed by 1 of the given keys, 2 are needed") && said.contains("revoked keys, which do not count: second"),
+            "{said}"
+        );
         let report: Value =
             serde_json::from_slice(&site.team.run("inspect", &["--trust", &site.trust(1, &revoked), "--json"]).stdout).unwrap();
         let state = serde_json::json!({ "state": "revoked", "key": id, "name": "second", "reason": "the laptop was stolen" });

@@ -81,7 +81,13 @@ fn signers_who_come_at_the_same_time_take_different_slots() {
     names.iter().for_each(|name| _ = team.join(name));
     let start = |name: &String| {
         let key = team.file(&format!("{name}.key"));
-        Command::new(TOOL).arg("sign").arg(&team.bundle).args(["--key", &key, "--quiet"]).stdout(std::process::Stdio::piped()).spawn().unwrap()
+        Command::new(TOOL)
+            .arg("sign")
+            .arg(&team.bundle)
+            .args(["--key", &key, "--quiet"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
     };
     let running: Vec<_> = names.iter().map(start).collect();
     for signer in running {

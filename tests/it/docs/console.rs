@@ -103,8 +103,8 @@ fn check(document: &Document) -> usize {
     let (elsewhere, here): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_run_elsewhere);
     if !here.is_empty() {
         let from_a_clone = FROM_A_CLONE.contains(&document.path.as_str());
-        let has_server = WITH_A_DATABASE_SERVER.iter().any(|start| document.path.starts_with(start))
-            && !ABOUT_BUNDLES.contains(&document.path.as_str());
+        let has_server =
+            WITH_A_DATABASE_SERVER.iter().any(|start| document.path.starts_with(start)) && !ABOUT_BUNDLES.contains(&document.path.as_str());
         let sandbox = match (has_server, from_a_clone) {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
