@@ -153,11 +153,15 @@ impl Reader<'_> {
             if items.is_empty() {
                 self.findings.add(node.place, &TrustProblem::Empty("`keys`"));
             }
-            items.iter().for_each(|item| self.signer(item));
+            for item in items {
+                self.signer(item);
+            }
             self.is_complete = !items.is_empty() && self.signers.len() == items.len();
         }
         if let Some(node) = map.optional("revoked") {
-            yaml::items(node, "`revoked`", self.findings).iter().for_each(|item| self.revocation(item));
+            for item in yaml::items(node, "`revoked`", self.findings) {
+                self.revocation(item);
+            }
         }
         let node = map.required("threshold", self.findings)?;
         self.threshold(node)

@@ -78,7 +78,9 @@ fn the_ninth_signer_finds_no_slot() {
 fn signers_who_come_at_the_same_time_take_different_slots() {
     let team = Team::new();
     let names: Vec<String> = (2..=8).map(|number| format!("n{number}")).collect();
-    names.iter().for_each(|name| _ = team.join(name));
+    for name in &names {
+        team.join(name);
+    }
     let start = |name: &String| {
         let key = team.file(&format!("{name}.key"));
         Command::new(TOOL)
