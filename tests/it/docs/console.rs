@@ -22,8 +22,8 @@ const FROM_A_CLONE: [&str; 1] = ["README.md"];
 /// Pages that have a PostgreSQL server, see `server.rs`: those whose path begins like this.
 const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/connection-strings.md"];
 
-/// Pages that have a registry to push to, see [`Sandbox::with_a_registry`].
-const WITH_A_REGISTRY: &str = "docs/airgap/";
+/// Pages that have a registry to push to, see [`Sandbox::with_a_distribution`].
+const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 
 /// Pages below the paths with a database server that are not about databases.
 const ABOUT_BUNDLES: [&str; 1] = ["docs/operations/signing.md"];
@@ -108,7 +108,7 @@ fn check(document: &Document) -> usize {
         let sandbox = match (has_server, from_a_clone) {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
-            (false, false) if document.path.starts_with(WITH_A_REGISTRY) => Sandbox::after_a_build().with_a_registry(),
+            (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => Sandbox::after_a_build().with_a_distribution(),
             (false, false) => Sandbox::after_a_build(),
         };
         let differences = differences(&sandbox, &here);

@@ -19,13 +19,13 @@ pub(super) struct Sandbox {
     /// Outside the project, where the reader's commands do not see it.
     equipment: tempfile::TempDir,
     database: Option<DatabaseServer>,
-    registry: Option<Distribution>,
+    distribution: Option<Distribution>,
 }
 
 impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
-        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None, registry: None };
+        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None, distribution: None };
         fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
@@ -53,9 +53,9 @@ impl Sandbox {
         self
     }
 
-    /// The same with an empty registry that takes pushes without TLS, at `$REGISTRY`, and with `helm` in `PATH`.
-    pub(super) fn with_a_registry(mut self) -> Self {
-        self.registry = Some(Distribution::start("plain"));
+    /// The same with an empty registry of the usual kind that takes pushes without TLS, at `$REGISTRY`, and with `helm` in `PATH`.
+    pub(super) fn with_a_distribution(mut self) -> Self {
+        self.distribution = Some(Distribution::start("plain"));
         std::os::unix::fs::symlink(crate::chart_support::tool("helm4"), self.equipment("bin/helm")).unwrap();
         self
     }
@@ -84,7 +84,7 @@ impl Sandbox {
         if let Some(database) = &self.database {
             database.introduce(&mut command);
         }
-        if let Some(registry) = &self.registry {
+        if let Some(registry) = &self.distribution {
             command.env("REGISTRY", registry.host());
         }
         command.env("RUNE_BUNDLE_HELM", crate::chart_support::tool("helm4"));
