@@ -9,7 +9,8 @@ use std::io::Read;
 use super::{
     BundleIndex, EntryRecord, IndexError,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
-    trust::{SlotState, Trust, TrustError},
+    trust::{SlotState, Trust},
+    trust_error::TrustError,
 };
 use crate::{
     archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed, first_entry_size},
@@ -125,6 +126,16 @@ impl UnverifiedHead {
         self.index_bytes.len() as u64
     }
 
+    /// The exact bytes of the index.
+    pub(super) fn index_bytes(&self) -> &[u8] {
+        &self.index_bytes
+    }
+
+    /// The exact bytes of the slots.
+    pub(super) fn slots(&self) -> &[Vec<u8>] {
+        &self.slots
+    }
+
     /// Decides whether anybody trusted vouches for the index, and only then reads it.
     ///
     /// # Errors
@@ -132,6 +143,14 @@ impl UnverifiedHead {
     pub fn authenticate(self, trust: &Trust) -> Result<AuthenticatedHead, AuthenticationError> {
         let slots = trust.judge(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
+        let layout = index.layout(self.index_bytes.len() as u64)?;
+        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots, bytes: self })
+    }
+
+    /// Reads the index on the word of whoever is about to sign it. It serves to check the contents behind it, which is
+    /// what a signer vouches for, and nothing else is done with them.
+    pub(super) fn vouched_for_by_signer(self) -> Result<AuthenticatedHead, IndexError> {
+        let (index, slots) = self.peek()?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
         Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots, bytes: self })
     }
@@ -169,6 +188,12 @@ impl AuthenticatedHead {
     /// The exact bytes of the index.
     pub fn index_bytes(&self) -> &[u8] {
         &self.bytes.index_bytes
+    }
+
+    /// Where the content of a signature slot begins in the file.
+    pub(super) fn slot_offset(&self, slot: usize) -> u64 {
+        // The index comes first.
+        self.layout.entries().get(slot.saturating_add(1)).map_or(u64::MAX, Placed::content_offset)
     }
 
     /// The number and the content, without the spaces after it, of each slot that is not blank.

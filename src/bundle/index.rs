@@ -11,6 +11,7 @@ use crate::{
     canonical_json::{self, CanonicalJsonError},
     failure::{Failure, FailureKind},
     oci::{Descriptor, Digest, Platform, Reference},
+    sign::{SLOT_BYTES, SLOTS},
 };
 
 /// The version of the format that this program writes and reads.
@@ -18,9 +19,6 @@ pub const FORMAT: u64 = 1;
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
-
-/// How many signature slots follow the index.
-pub(super) const SLOTS: usize = 8;
 
 /// The index of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -277,7 +275,7 @@ impl BundleIndex {
 pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameError> {
     let entry = |name: String, size| EntryName::new(name).map(|name| Entry { name, size, mode: Mode::Regular });
     let index = entry(INDEX_NAME.to_owned(), index_bytes);
-    let slots = (0..SLOTS).map(|slot| entry(format!("signatures/{slot}.sigstore.json"), crate::sign::SLOT_BYTES as u64));
+    let slots = (0..SLOTS).map(|slot| entry(format!("signatures/{slot}.sigstore.json"), SLOT_BYTES as u64));
     std::iter::once(index).chain(slots).collect()
 }
 

@@ -2,22 +2,29 @@
 
 use serde::Serialize;
 
-use super::index::SLOTS;
+use super::TrustError;
 use crate::{
-    failure::{Failure, FailureKind},
     oci::Digest,
-    sign::{PublicKey, Slot},
+    sign::{PublicKey, Revocation, SLOTS, Signer, Slot, TrustFile},
 };
 
 /// What the caller trusts. Keys found inside a bundle have no way into this.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    keys: Vec<PublicKey>,
+    keys: Vec<TrustedKey>,
+    revoked: Vec<Revocation>,
     threshold: usize,
     digest: Option<Digest>,
 }
 
-/// What a signature slot holds.
+#[derive(Debug, Clone)]
+struct TrustedKey {
+    name: Option<String>,
+    key: PublicKey,
+}
+
+/// What a signature slot holds. Keys are named by the base64 of the SHA-256 of the public key, and by the name that the
+/// trust file has for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
@@ -25,94 +32,34 @@ pub enum SlotState {
     Blank,
     /// A signature by a given key that verifies.
     Verified {
-        /// Base64 of the SHA-256 of the public key.
+        /// The id of the key.
         key: String,
+        /// The name of the signer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// A signature by a key that the trust file revokes; it counts for nothing and is not checked.
+    Revoked {
+        /// The id of the key, as the signature claims.
+        key: String,
+        /// The name of the signer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Why the key is revoked.
+        reason: String,
     },
     /// A signature by a key that was not given.
     Unknown {
-        /// Base64 of the SHA-256 of the public key, as the signature claims.
+        /// The id of the key, as the signature claims.
         key: String,
     },
     /// Neither blank nor a signature in the one accepted form.
     Malformed,
 }
 
-/// Why nobody trusted vouches for a bundle.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// Neither a key nor a digest was given.
-    #[error("no key and no bundle digest was given to check the bundle with")]
-    NothingGiven,
-    /// No slot holds a signature.
-    #[error("the bundle is not signed")]
-    Unsigned,
-    /// Slots hold signatures, but too few by given keys.
-    #[error("the bundle is signed by {have} of the given keys, {need} are needed{}", signed_by(.unknown))]
-    TooFew {
-        /// How many distinct given keys signed.
-        have: usize,
-        /// How many are needed.
-        need: usize,
-        /// The key identifiers of signatures by other keys.
-        unknown: Vec<String>,
-    },
-    /// A signature that names a given key does not verify.
-    #[error("signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed")]
-    Bad {
-        /// Which slot, from 0.
-        slot: usize,
-        /// The key identifier.
-        key: String,
-    },
-    /// A slot holds something that is neither blank nor a signature.
-    #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
-    Malformed(usize),
-    /// The digest is not the one that was given.
-    #[error("the bundle has the digest {actual}, not {expected}")]
-    OtherDigest {
-        /// What was asked for.
-        expected: Digest,
-        /// What the file has.
-        actual: Digest,
-    },
-    /// More signatures are demanded than there are distinct keys or slots.
-    #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
-    Threshold {
-        /// What was demanded.
-        threshold: usize,
-        /// How many distinct keys were given.
-        keys: usize,
-    },
-}
-
-fn signed_by(unknown: &[String]) -> String {
-    if unknown.is_empty() { String::new() } else { format!("; it is signed by other keys: {}", unknown.join(", ")) }
-}
-
-impl Failure for TrustError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Threshold { .. } => FailureKind::Usage,
-            _ => FailureKind::Signature,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NothingGiven => {
-                "give --key FILE with the public key you got from the release engineer, or --bundle-digest sha256:… from a trusted note"
-                    .to_owned()
-            }
-            Self::Unsigned => "ask for the signed bundle, or give --bundle-digest if you know the digest from elsewhere".to_owned(),
-            Self::TooFew { .. } => {
-                "check that --key names the public key of this release; a key found beside or inside the bundle proves nothing".to_owned()
-            }
-            Self::Threshold { .. } => "give more keys, or a lower --threshold".to_owned(),
-            Self::Bad { .. } | Self::Malformed(_) | Self::OtherDigest { .. } => {
-                "do not use this file; copy it again from its source and compare its bundle digest".to_owned()
-            }
-        })
-    }
+/// A signer in a sentence.
+fn called(name: Option<&str>, key: &str) -> String {
+    name.map_or_else(|| key.to_owned(), |name| format!("{name} ({key})"))
 }
 
 impl SlotState {
@@ -124,6 +71,27 @@ impl SlotState {
             Err(_) => Self::Malformed,
         }
     }
+
+    /// One line about it for people; empty when there is nothing to say.
+    pub fn line(&self) -> String {
+        match (self, self.signer()) {
+            (Self::Verified { .. }, Some(signer)) => format!("signed by      {signer}\n"),
+            (Self::Revoked { reason, .. }, Some(signer)) => {
+                format!("also signed by {signer} (revoked, does not count: {reason})\n")
+            }
+            (Self::Unknown { .. }, Some(signer)) => format!("also signed by {signer} (a key that was not given; not checked)\n"),
+            _ => String::new(),
+        }
+    }
+
+    /// Who signed, or claims to have: the name if there is one, and the id of the key.
+    pub fn signer(&self) -> Option<String> {
+        match self {
+            Self::Verified { key, name } | Self::Revoked { key, name, .. } => Some(called(name.as_deref(), key)),
+            Self::Unknown { key } => Some(key.clone()),
+            Self::Blank | Self::Malformed => None,
+        }
+    }
 }
 
 impl Trust {
@@ -133,10 +101,10 @@ impl Trust {
     /// # Errors
     /// When neither is given, or the threshold cannot be met.
     pub fn new(keys: Vec<PublicKey>, threshold: usize, digest: Option<Digest>) -> Result<Self, TrustError> {
-        let mut distinct: Vec<PublicKey> = Vec::new();
+        let mut distinct: Vec<TrustedKey> = Vec::new();
         for key in keys {
-            if distinct.iter().all(|known| known.key_id() != key.key_id()) {
-                distinct.push(key);
+            if distinct.iter().all(|known| known.key != key) {
+                distinct.push(TrustedKey { name: None, key });
             }
         }
         if distinct.is_empty() && digest.is_none() {
@@ -146,7 +114,37 @@ impl Trust {
         if !is_possible {
             return Err(TrustError::Threshold { threshold, keys: distinct.len() });
         }
-        Ok(Self { keys: distinct, threshold, digest })
+        Ok(Self { keys: distinct, revoked: Vec::new(), threshold, digest })
+    }
+
+    /// Trusts what a trust file says, and, when a digest is given, only the bundle of that digest.
+    pub fn of_file(file: TrustFile, digest: Option<Digest>) -> Self {
+        let TrustFile { signers, revocations, threshold } = file;
+        let usable = signers.into_iter().filter(|signer| revocations.iter().all(|revoked| revoked.key != signer.key.fingerprint()));
+        let keys = usable.map(|Signer { name, key }| TrustedKey { name: Some(name), key }).collect();
+        Self { keys, revoked: revocations, threshold, digest }
+    }
+
+    /// How many signers it takes.
+    pub const fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// The keys that count.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter().map(|trusted| &trusted.key)
+    }
+
+    /// Gives the name of a key whose signatures count, if it has one.
+    ///
+    /// # Errors
+    /// When the key is revoked, or is none of those that count.
+    pub fn name_of(&self, key: &PublicKey) -> Result<Option<&str>, TrustError> {
+        if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| revoked.key == key.fingerprint()) {
+            return Err(TrustError::RevokedKey { key: called(name.as_deref(), &key.key_id()), reason: reason.clone() });
+        }
+        let known = self.keys.iter().find(|trusted| trusted.key == *key).ok_or_else(|| TrustError::UnknownKey(key.key_id()))?;
+        Ok(known.name.as_deref())
     }
 
     /// Judges the exact bytes of an index by the slots beside it.
@@ -157,40 +155,54 @@ impl Trust {
                 return Err(TrustError::OtherDigest { expected, actual });
             }
         }
-        let states = slots.iter().enumerate().map(|(slot, bytes)| self.judge_slot(index, slot, bytes)).collect::<Result<Vec<_>, _>>()?;
-        if self.keys.is_empty() {
-            return Ok(states);
-        }
-        let mut signers: Vec<&str> = Vec::new();
-        let mut unknown = Vec::new();
-        for state in &states {
-            match state {
-                SlotState::Verified { key } if !signers.contains(&key.as_str()) => signers.push(key),
-                SlotState::Unknown { key } => unknown.push(key.clone()),
-                _ => {}
-            }
-        }
-        if signers.is_empty() && unknown.is_empty() {
-            return Err(TrustError::Unsigned);
-        }
-        if signers.len() < self.threshold {
-            return Err(TrustError::TooFew { have: signers.len(), need: self.threshold, unknown });
+        let states = self.examine(index, slots)?;
+        if !self.keys.is_empty() {
+            self.count(&states)?;
         }
         Ok(states)
     }
 
-    fn judge_slot(&self, index: &[u8], slot: usize, bytes: &[u8]) -> Result<SlotState, TrustError> {
+    /// Says what each slot holds, however many signers there are.
+    pub(super) fn examine(&self, index: &[u8], slots: &[Vec<u8>]) -> Result<Vec<SlotState>, TrustError> {
+        slots.iter().enumerate().map(|(slot, bytes)| self.examine_slot(index, slot, bytes)).collect()
+    }
+
+    /// Says what one slot holds.
+    pub(super) fn examine_slot(&self, index: &[u8], slot: usize, bytes: &[u8]) -> Result<SlotState, TrustError> {
         let signature = match Slot::parse(bytes).map_err(|_| TrustError::Malformed(slot))? {
             Slot::Blank => return Ok(SlotState::Blank),
             Slot::Signed(signature) => signature,
         };
         let key = signature.hint();
-        match self.keys.iter().find(|known| known.key_id() == key) {
+        if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| signature.is_by(revoked.key)) {
+            return Ok(SlotState::Revoked { key, name: name.clone(), reason: reason.clone() });
+        }
+        match self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
             None => Ok(SlotState::Unknown { key }),
-            Some(known) => match signature.verify(known, index) {
-                Ok(()) => Ok(SlotState::Verified { key }),
-                Err(_) => Err(TrustError::Bad { slot, key }),
+            Some(TrustedKey { name, key: known }) => match signature.verify(known, index) {
+                Ok(()) => Ok(SlotState::Verified { key, name: name.clone() }),
+                Err(_) => Err(TrustError::Bad { slot, key: called(name.as_deref(), &key) }),
             },
+        }
+    }
+
+    /// Counts the distinct signers.
+    fn count(&self, states: &[SlotState]) -> Result<(), TrustError> {
+        let (mut have, mut unknown, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
+        for state in states {
+            let Some(signer) = state.signer() else { continue };
+            match state {
+                SlotState::Verified { .. } if !have.contains(&signer) => have.push(signer),
+                SlotState::Unknown { .. } => unknown.push(signer),
+                SlotState::Revoked { .. } => revoked.push(signer),
+                _ => {}
+            }
+        }
+        match (have.is_empty(), unknown.is_empty(), revoked.is_empty()) {
+            (true, true, true) => Err(TrustError::Unsigned),
+            (true, true, false) => Err(TrustError::OnlyRevoked(revoked)),
+            _ if have.len() < self.threshold => Err(TrustError::TooFew { have, need: self.threshold, unknown, revoked }),
+            _ => Ok(()),
         }
     }
 }

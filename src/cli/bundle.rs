@@ -21,6 +21,7 @@ use super::{
 };
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
+use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -44,6 +45,10 @@ enum Verb {
     Policy(planning::Policy),
     /// Make one signed file of everything that the manifest names
     Build(building::Build),
+    /// Add a signature to a bundle that is there already
+    Sign(signing::Sign),
+    /// Add a signature that was made elsewhere: by an HSM, a KMS, cosign or openssl
+    Attach(signing::Attach),
     /// Check a bundle to its last byte
     Verify(reading::Verify),
     /// Show what a bundle says it contains
@@ -77,6 +82,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),
+        Verb::Sign(verb) => printer.finish(sign::run(&verb.into(), passphrase::existing, progress.as_ref())),
+        Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Diff(verb) => printer.finish(diff::run(&verb.into())),

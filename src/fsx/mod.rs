@@ -4,6 +4,7 @@
 //! appears under its name whole or not at all. A directory that must not be left (unpacking) is reached
 //! through one `cap-std` handle.
 
+mod editable;
 mod line_log;
 mod new_file;
 mod partial;
@@ -14,6 +15,7 @@ mod stamp;
 mod temporary;
 mod whole;
 
+pub use editable::EditableFile;
 pub use line_log::LineLog;
 pub use new_file::NewFile;
 pub use partial::PartialFile;

@@ -58,6 +58,9 @@ pub enum SignError {
     /// A field of a slot's signature is not the one value or the one form it may have.
     #[error("the field `{0}` of a signature is not what it must be")]
     SlotField(&'static str),
+    /// A file that should hold a signature does not.
+    #[error("there is no signature in it that can be used here: {0}")]
+    NotASignature(&'static str),
     /// The signature was made by another key.
     #[error("the signature was made by the key `{found}`, not by `{expected}`")]
     OtherKey {
@@ -84,7 +87,8 @@ impl Failure for SignError {
             | Self::MalformedKey { .. }
             | Self::Algorithm(_)
             | Self::Envelope(_)
-            | Self::Encryption(_) => FailureKind::Input,
+            | Self::Encryption(_)
+            | Self::NotASignature(_) => FailureKind::Input,
             Self::Passphrase => FailureKind::Access,
             Self::Random(_) => FailureKind::Internal,
             Self::SlotSize(_)
@@ -110,6 +114,9 @@ impl Failure for SignError {
             Self::Algorithm(_) => "use an ECDSA P-256 or Ed25519 key; `rune-bundle keygen` makes one",
             Self::Encryption(_) => "make the key again with `rune-bundle keygen` or `cosign generate-key-pair`",
             Self::Passphrase => "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a lost passphrase",
+            Self::NotASignature(_) => {
+                "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, or 64 bytes for Ed25519), as bytes or base64"
+            }
             Self::Random(_) => return None,
             Self::OtherKey { .. } => "get the public key of whoever signed this bundle from them, not from the bundle",
             Self::SlotSize(_) | Self::SlotForm(_) | Self::SlotField(_) | Self::OtherMessage | Self::BadSignature => {

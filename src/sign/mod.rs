@@ -11,13 +11,17 @@ mod encrypted_key;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod foreign;
 mod private_key;
 mod public_key;
 mod sigstore;
 mod slot;
+mod trust_file;
 
 pub use error::SignError;
+pub use foreign::ForeignSignature;
 pub use private_key::PrivateKey;
 pub use public_key::{Algorithm, PublicKey};
 pub use sigstore::{SIGSTORE_BUNDLE, SlotSignature};
-pub use slot::{SLOT_BYTES, Slot};
+pub use slot::{SLOT_BYTES, SLOTS, Slot};
+pub use trust_file::{Revocation, Signer, TrustFile};

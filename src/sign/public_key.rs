@@ -179,6 +179,14 @@ impl PublicKey {
     }
 }
 
+/// Turns an ECDSA signature into the one accepted form. Takes DER, and the 64 bytes `r` and `s` that PKCS#11 and JOSE
+/// write. For each signature with S in the upper half there is one in the lower half that verifies alike (`n - s`).
+pub(super) fn normalized_ecdsa(bytes: &[u8]) -> Result<Vec<u8>, SignError> {
+    let signature = EcdsaSignature::from_der(bytes).or_else(|_| EcdsaSignature::from_slice(bytes));
+    let signature = signature.map_err(|_| SignError::NotASignature("neither DER nor the 64 bytes of r and s"))?;
+    Ok(signature.normalize_s().to_der().as_bytes().to_vec())
+}
+
 /// Reads an ECDSA signature that must be in the one accepted form: DER, S in the lower half.
 pub(super) fn strict_ecdsa(bytes: &[u8]) -> Result<EcdsaSignature, SignError> {
     let signature = EcdsaSignature::from_der(bytes).map_err(|_| SignError::BadSignature)?;

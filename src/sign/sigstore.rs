@@ -63,6 +63,11 @@ impl SlotSignature {
         Self { key: key.public_key().fingerprint(), message: Digest::of(message), signature: key.sign(message) }
     }
 
+    /// A signature that was made elsewhere and that the key verifies over the message.
+    pub(super) fn of(key: &PublicKey, message: &[u8], signature: Vec<u8>) -> Self {
+        Self { key: key.fingerprint(), message: Digest::of(message), signature }
+    }
+
     /// Reads the canonical form.
     ///
     /// # Errors
@@ -109,9 +114,14 @@ impl SlotSignature {
         Base64::encode_string(self.key.as_bytes())
     }
 
-    /// Whether the signature says it was made with this key.
-    pub fn is_by(&self, key: &PublicKey) -> bool {
-        self.key == key.fingerprint()
+    /// Whether the signature says it was made with the key of this fingerprint.
+    pub fn is_by(&self, key: Digest) -> bool {
+        self.key == key
+    }
+
+    /// Whether the signature says it was made over the bytes of this digest.
+    pub fn is_over(&self, message: Digest) -> bool {
+        self.message == message
     }
 
     /// The bare signature: DER for ECDSA, 64 bytes for Ed25519, as `openssl` takes it.
@@ -124,10 +134,10 @@ impl SlotSignature {
     /// # Errors
     /// When it was made with another key, for another message, or does not verify.
     pub fn verify(&self, key: &PublicKey, message: &[u8]) -> Result<(), SignError> {
-        if !self.is_by(key) {
+        if !self.is_by(key.fingerprint()) {
             return Err(SignError::OtherKey { expected: key.key_id(), found: self.hint() });
         }
-        if self.message != Digest::of(message) {
+        if !self.is_over(Digest::of(message)) {
             return Err(SignError::OtherMessage);
         }
         key.verify(message, &self.signature)

@@ -43,7 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("archive", &["failure", "oci"]),
     ("oci", &["canonical_json", "failure"]),
     ("registry", &["failure", "fsx", "net", "oci", "secret", "yaml"]),
-    ("sign", &["canonical_json", "failure", "fsx", "oci", "secret"]),
+    ("sign", &["canonical_json", "failure", "fsx", "oci", "secret", "yaml"]),
     ("storage", &["failure", "fsx", "secret"]),
     ("schema", &["failure", "fsx", "oci", "secret", "storage"]),
     ("soundness", &["failure", "fsx", "oci", "progress", "schema", "storage"]),

@@ -18,6 +18,8 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["render", "--lock"], 2),
     (RUNE_BUNDLE, &["policy", "no.yaml"], 4),
     (RUNE_BUNDLE, &["build", "no.yaml"], 4),
+    (RUNE_BUNDLE, &["sign", "no.tar", "--key", "release.key"], 4),
+    (RUNE_BUNDLE, &["attach", "no.tar", "--signature", "no.sig", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["verify", "no.tar", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["inspect", "release.pub"], 3),
     (RUNE_BUNDLE, &["diff", "no.tar", "no.tar"], 4),
@@ -59,6 +61,8 @@ const MISUSE: [(&str, &[&str]); 14] = [
     (RUNE_BUNDLE, &["serve", "x", "--tls-key", "only.pem"]),
     (RUNE_BUNDLE, &["diff", "x"]),
     (RUNE_BUNDLE, &["report", "x"]),
+    (RUNE_BUNDLE, &["verify", "x", "--trust", "trust.yaml", "--key", "release.pub"]),
+    (RUNE_BUNDLE, &["attach", "x", "--signature", "y"]),
     (RUNE_BUNDLE, &["completions", "tcsh"]),
     (RUNE_DB, &["migrate", "--db-url"]),
 ];
@@ -120,11 +124,14 @@ fn an_option_behind_two_dashes_is_no_option() {
 fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
     let project = Project::new();
     let steps: [&[&str]; 14] = [
+    let steps: [&[&str]; 12] = [
         &["keygen", "--out", "quiet"],
         &["lock", "--registry-config", "registries.yaml"],
         &["render", "--lock", "--out", "rendered"],
         &["policy"],
         &["build", "--registry-config", "registries.yaml", "--key", "quiet.key", "--output", "x.tar"],
+        &["keygen", "--out", "second"],
+        &["sign", "x.tar", "--key", "second.key"],
         &["verify", "x.tar", "--key", "quiet.pub"],
         &["inspect", "x.tar"],
         &["diff", "x.tar", "x.tar"],

@@ -5,9 +5,11 @@ mod console;
 mod files;
 mod manifests;
 mod markdown;
+mod messages;
 mod reports;
 mod sandbox;
 mod server;
+mod trust;
 
 use markdown::{Document, documents};
 

@@ -16,7 +16,6 @@ use self::{
 };
 use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
-    index::SLOTS,
     materialise::{Content, Plan},
 };
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
     chart::{ChartArtifact, Package},
     failure::{Failure, FailureKind},
     oci::{Digest, Platform},
-    sign::{PrivateKey, Slot, SlotSignature},
+    sign::{PrivateKey, SLOTS, Slot, SlotSignature},
 };
 
 pub use images::{ImageIngredient, ImageSource};

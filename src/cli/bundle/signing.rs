@@ -1,9 +1,9 @@
-//! The verb that makes keys: `keygen`.
+//! The verbs that make keys and signatures: `keygen`, `sign`, `attach`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::commands::bundle::KeygenOptions;
+use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
 
 /// Makes a key pair.
 #[derive(Debug, Args)]
@@ -14,6 +14,56 @@ pub(super) struct Keygen {
     /// Check everything, say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// Adds a signature to a bundle that is there already.
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    bundle: Utf8PathBuf,
+    /// Private key to sign with. The passphrase comes from `COSIGN_PASSWORD` or is asked for
+    #[arg(long, value_name = "FILE")]
+    key: Utf8PathBuf,
+    /// The trust file of those who will receive the bundle: the key must count by it, and it says how many must sign
+    #[arg(long, value_name = "FILE")]
+    trust: Option<Utf8PathBuf>,
+    /// The digest (sha256:…) that the bundle must have, known from elsewhere
+    #[arg(long, value_name = "DIGEST")]
+    bundle_digest: Option<Digest>,
+    /// Check everything, say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Adds a signature that was made elsewhere.
+#[derive(Debug, Args)]
+pub(super) struct Attach {
+    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    bundle: Utf8PathBuf,
+    /// The signature over `bundle.json`: a Sigstore bundle, or a bare signature as bytes or base64
+    #[arg(long, value_name = "FILE")]
+    signature: Utf8PathBuf,
+    /// The public key that the signature was made with
+    #[arg(long, value_name = "FILE", required_unless_present = "trust")]
+    key: Option<Utf8PathBuf>,
+    /// The trust file of those who will receive the bundle: the signature must count by it
+    #[arg(long, value_name = "FILE")]
+    trust: Option<Utf8PathBuf>,
+    /// Check everything, say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl From<Sign> for SignOptions {
+    fn from(args: Sign) -> Self {
+        Self { bundle: args.bundle, key: args.key, trust_file: args.trust, digest: args.bundle_digest, is_dry_run: args.dry_run }
+    }
+}
+
+impl From<Attach> for AttachOptions {
+    fn from(args: Attach) -> Self {
+        Self { bundle: args.bundle, signature: args.signature, key: args.key, trust_file: args.trust, is_dry_run: args.dry_run }
+    }
 }
 
 impl From<Keygen> for KeygenOptions {

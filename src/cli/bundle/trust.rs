@@ -16,6 +16,9 @@ pub(super) struct BundleArgs {
     /// How many of the given keys must have signed
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust")]
     threshold: usize,
+    /// The keys that count, by name, how many of them must have signed, and which are revoked
+    #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
+    trust: Option<Utf8PathBuf>,
     /// The bundle digest (sha256:…), known from elsewhere
     #[arg(long, value_name = "DIGEST", help_heading = "Trust")]
     bundle_digest: Option<Digest>,
@@ -23,6 +26,6 @@ pub(super) struct BundleArgs {
 
 impl From<BundleArgs> for BundleOptions {
     fn from(args: BundleArgs) -> Self {
-        Self { bundle: args.bundle, keys: args.keys, threshold: args.threshold, digest: args.bundle_digest }
+        Self { bundle: args.bundle, keys: args.keys, threshold: args.threshold, trust_file: args.trust, digest: args.bundle_digest }
     }
 }

@@ -42,15 +42,17 @@ impl Report for InspectReport {
         let bytes: u64 = index.entries.iter().map(|entry| entry.size).sum();
         let mut text = String::new();
         if !self.verified {
-            text.push_str("UNVERIFIED: no --key was given; everything below is only what the file claims\n");
+            text.push_str("UNVERIFIED: no --key and no --trust was given; everything below is only what the file claims\n");
         }
         let _ = writeln!(text, "{} {}, format {}, made by {}", shown(&index.name), index.version, index.format, shown(&index.tool));
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         for state in &self.signatures {
+            let signer = state.signer().unwrap_or_default();
             let _ = match state {
                 SlotState::Blank => Ok(()),
-                SlotState::Verified { key } => writeln!(text, "signature      good, by {key}"),
-                SlotState::Unknown { key } => writeln!(text, "signature      not checked, claims to be by {}", shown(key)),
+                SlotState::Verified { .. } => writeln!(text, "signature      good, by {signer}"),
+                SlotState::Revoked { reason, .. } => writeln!(text, "signature      revoked, by {signer}: {reason}"),
+                SlotState::Unknown { .. } => writeln!(text, "signature      not checked, claims to be by {signer}"),
                 SlotState::Malformed => writeln!(text, "signature      malformed"),
             };
         }

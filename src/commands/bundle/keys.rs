@@ -7,11 +7,14 @@ use crate::{
     commands::CommandError,
     fsx,
     secret::Secret,
-    sign::{PrivateKey, PublicKey},
+    sign::{PrivateKey, PublicKey, TrustFile},
 };
 
 /// Far more than any key of the accepted kinds has.
 const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
+
+/// Far above what a person writes.
+const MAX_TRUST_FILE_BYTES: u64 = 1 << 20;
 
 /// Reads a private key; `passphrase` is asked only when the key is encrypted.
 ///
@@ -32,4 +35,14 @@ pub(super) fn load_private_key(
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
     PublicKey::from_pem(&pem).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))
+}
+
+/// Reads a trust file, and the key files beside it that it names.
+///
+/// # Errors
+/// When the file cannot be read, or anything in it is wrong.
+pub(super) fn load_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
+    let text = fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?;
+    let read_key = |file: &str| fsx::read_to_string(&fsx::parent(path).join(file), MAX_KEY_FILE_BYTES);
+    Ok(TrustFile::read(path, &text, &read_key)?)
 }

@@ -1,9 +1,11 @@
 //! The verbs of `rune-bundle`.
 
+pub mod attach;
 pub mod build;
 mod chart_check;
 pub mod diff;
 pub mod doctor;
+mod cosign;
 pub mod inspect;
 pub mod keygen;
 mod keys;
@@ -14,11 +16,13 @@ mod project;
 pub mod render;
 pub mod serve;
 pub mod report;
+pub mod sign;
 pub mod unpack;
 pub mod verify;
 mod view;
 
 pub use crate::{bundle::ComponentChoice, oci::Digest};
+pub use attach::AttachOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
@@ -32,6 +36,7 @@ pub use project::ProjectOptions;
 pub use render::{RenderForm, RenderMode, RenderOptions};
 pub use serve::ServeOptions;
 pub use report::ReportOptions;
+pub use sign::SignOptions;
 pub use unpack::UnpackOptions;
 pub use verify::{Expectation, VerifyOptions};
 pub use view::ViewOptions;

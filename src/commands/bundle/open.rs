@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::keys::load_public_key;
+use super::keys::{load_public_key, load_trust_file};
 use crate::{
     bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead},
     commands::CommandError,
@@ -20,8 +20,10 @@ pub struct BundleOptions {
     pub bundle: Utf8PathBuf,
     /// Files with public keys.
     pub keys: Vec<Utf8PathBuf>,
-    /// How many distinct keys must have signed.
+    /// How many distinct keys of them must have signed.
     pub threshold: usize,
+    /// A trust file, which has keys and a threshold of its own; then there are no other keys.
+    pub trust_file: Option<Utf8PathBuf>,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
 }
@@ -44,7 +46,7 @@ impl Failure for NotAFile {
 impl BundleOptions {
     /// Whether anything was given to check the bundle with.
     pub(super) fn has_trust(&self) -> bool {
-        !self.keys.is_empty() || self.digest.is_some()
+        !self.keys.is_empty() || self.trust_file.is_some() || self.digest.is_some()
     }
 
     /// Opens the bundle and reads its head, trusting nothing.
@@ -79,6 +81,9 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        if let Some(path) = &self.trust_file {
+            return Ok(Trust::of_file(load_trust_file(path)?, self.digest));
+        }
         let keys = self.keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
         Ok(Trust::new(keys, self.threshold, self.digest)?)
     }

@@ -92,11 +92,7 @@ impl Report for VerifyReport {
         let mut text = format!("{} {} is intact: {} entries, {} bytes\n", self.name, self.version, self.entries, self.bytes);
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         for state in &self.signatures {
-            let _ = match state {
-                SlotState::Verified { key } => writeln!(text, "signed by      {key}"),
-                SlotState::Unknown { key } => writeln!(text, "also signed by {key} (a key that was not given; not checked)"),
-                SlotState::Blank | SlotState::Malformed => Ok(()),
-            };
+            text.push_str(&state.line());
         }
         if !self.completeness_checked {
             text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");

@@ -22,6 +22,12 @@ const FROM_A_CLONE: [&str; 1] = ["README.md"];
 /// Pages that have a PostgreSQL server, see `server.rs`: those whose path begins like this.
 const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/connection-strings.md"];
 
+/// Pages that have a registry to push to, see [`Sandbox::with_a_distribution`].
+const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
+
+/// Pages below the paths with a database server that are not about databases.
+const ABOUT_BUNDLES: [&str; 1] = ["docs/operations/signing.md"];
+
 struct Step {
     place: String,
     command: String,
@@ -97,10 +103,12 @@ fn check(document: &Document) -> usize {
     let (elsewhere, here): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_run_elsewhere);
     if !here.is_empty() {
         let from_a_clone = FROM_A_CLONE.contains(&document.path.as_str());
-        let has_server = WITH_A_DATABASE_SERVER.iter().any(|start| document.path.starts_with(start));
+        let has_server =
+            WITH_A_DATABASE_SERVER.iter().any(|start| document.path.starts_with(start)) && !ABOUT_BUNDLES.contains(&document.path.as_str());
         let sandbox = match (has_server, from_a_clone) {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
+            (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => Sandbox::after_a_build().with_a_distribution(),
             (false, false) => Sandbox::after_a_build(),
         };
         let differences = differences(&sandbox, &here);

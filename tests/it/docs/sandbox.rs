@@ -12,19 +12,20 @@ use std::{
 use rune_testkit::sample::Sample;
 
 use super::server::DatabaseServer;
-use crate::{project::Project, small_bundle::ends_with};
+use crate::{foreign_support::Distribution, project::Project, small_bundle::ends_with};
 
 pub(super) struct Sandbox {
     project: Project,
     /// Outside the project, where the reader's commands do not see it.
     equipment: tempfile::TempDir,
     database: Option<DatabaseServer>,
+    distribution: Option<Distribution>,
 }
 
 impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
-        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None };
+        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None, distribution: None };
         fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
@@ -52,6 +53,13 @@ impl Sandbox {
         self
     }
 
+    /// The same with an empty registry of the usual kind that takes pushes without TLS, at `$REGISTRY`, and with `helm` in `PATH`.
+    pub(super) fn with_a_distribution(mut self) -> Self {
+        self.distribution = Some(Distribution::start("plain"));
+        std::os::unix::fs::symlink(crate::chart_support::tool("helm4"), self.equipment("bin/helm")).unwrap();
+        self
+    }
+
     /// Puts another image behind a tag.
     pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
         self.project.put(repository, tag, sample);
@@ -75,6 +83,9 @@ impl Sandbox {
         command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
         if let Some(database) = &self.database {
             database.introduce(&mut command);
+        }
+        if let Some(registry) = &self.distribution {
+            command.env("REGISTRY", registry.host());
         }
         command.env("RUNE_BUNDLE_HELM", crate::chart_support::tool("helm4"));
         command

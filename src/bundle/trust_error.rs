@@ -1,0 +1,118 @@
+//! Why nobody trusted vouches for a bundle.
+
+use crate::{
+    failure::{Failure, FailureKind},
+    oci::Digest,
+};
+
+/// Why nobody trusted vouches for a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Neither a key nor a digest was given.
+    #[error("no key and no bundle digest was given to check the bundle with")]
+    NothingGiven,
+    /// No slot holds a signature.
+    #[error("the bundle is not signed")]
+    Unsigned,
+    /// Slots hold signatures, but too few by given keys.
+    #[error("the bundle is signed by {} of the given keys, {need} are needed{}", .have.len(), signed_by(.have, .unknown, .revoked))]
+    TooFew {
+        /// The given keys that signed, each once.
+        have: Vec<String>,
+        /// How many are needed.
+        need: usize,
+        /// The key identifiers of signatures by other keys.
+        unknown: Vec<String>,
+        /// The revoked keys that signed.
+        revoked: Vec<String>,
+    },
+    /// Every signature is by a key that is revoked.
+    #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
+    OnlyRevoked(Vec<String>),
+    /// A signature that names a given key does not verify.
+    #[error("signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed")]
+    Bad {
+        /// Which slot, from 0.
+        slot: usize,
+        /// The key identifier.
+        key: String,
+    },
+    /// A slot holds something that is neither blank nor a signature.
+    #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
+    Malformed(usize),
+    /// The digest is not the one that was given.
+    #[error("the bundle has the digest {actual}, not {expected}")]
+    OtherDigest {
+        /// What was asked for.
+        expected: Digest,
+        /// What the file has.
+        actual: Digest,
+    },
+    /// More signatures are demanded than there are distinct keys or slots.
+    #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
+    Threshold {
+        /// What was demanded.
+        threshold: usize,
+        /// How many distinct keys were given.
+        keys: usize,
+    },
+    /// A key that is to sign is revoked.
+    #[error("the key {key} is revoked: {reason}")]
+    RevokedKey {
+        /// Which one.
+        key: String,
+        /// Why, in the words of the trust file.
+        reason: String,
+    },
+    /// A key that is to sign is not in the trust file.
+    #[error("the trust file does not have the key {0}")]
+    UnknownKey(String),
+}
+
+/// Who signed, of those that count and of those that do not.
+fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String {
+    let list = |introduction: &str, signers: &[String]| match signers {
+        [] => String::new(),
+        _ => format!("; {introduction}: {}", signers.join(", ")),
+    };
+    [
+        list("it is signed by", have),
+        list("it is signed by other keys", unknown),
+        list("it is signed by revoked keys, which do not count", revoked),
+    ]
+    .concat()
+}
+
+impl Failure for TrustError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Threshold { .. } => FailureKind::Usage,
+            _ => FailureKind::Signature,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let text = match self {
+            Self::NothingGiven => {
+                "give --key FILE with the public key you got from the release engineer, --trust FILE with all keys that count, or --bundle-digest sha256:… from a trusted note"
+            }
+            Self::Unsigned => "ask for the signed bundle, or give --bundle-digest if you know the digest from elsewhere",
+            Self::TooFew { .. } => {
+                "check that the keys are those of this release, or ask who has yet to sign; a key found beside or inside the bundle proves nothing"
+            }
+            Self::OnlyRevoked(_) => "do not use this file; ask for one that is signed with a key that still counts",
+            Self::Threshold { .. } => "give more keys, or a lower --threshold",
+            Self::Malformed(_) => {
+                "do not use this file: copy it again from its source; where it was being signed, run the same `sign` or `attach` again"
+            }
+            Self::Bad { .. } | Self::OtherDigest { .. } => {
+                "do not use this file; copy it again from its source and compare its bundle digest"
+            }
+            Self::RevokedKey { .. } => "sign with a key that still counts",
+            Self::UnknownKey(_) => {
+                "nobody would accept the signature; add the public key to the trust file, or sign with one that is in it"
+            }
+        };
+        Some(text.to_owned())
+    }
+}

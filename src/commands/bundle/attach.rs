@@ -1,0 +1,113 @@
+//! `attach`: a signature that was made elsewhere, by an HSM, a KMS, cosign or openssl, goes into a bundle.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{
+    cosign::{self, CosignReport, Signers},
+    keys::load_public_key,
+};
+use crate::{
+    bundle::Trust,
+    commands::{CommandError, Report},
+    failure::{Failure, FailureKind},
+    fsx,
+    oci::Digest,
+    progress::Progress,
+    sign::{ForeignSignature, PublicKey, SignError, SlotSignature},
+};
+
+/// Far above what a signature has, with everything of a transparency log.
+const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
+
+/// Which signature goes where.
+#[derive(Debug)]
+pub struct AttachOptions {
+    /// The bundle file.
+    pub bundle: Utf8PathBuf,
+    /// The file with the signature.
+    pub signature: Utf8PathBuf,
+    /// The file with the public key that it was made with.
+    pub key: Option<Utf8PathBuf>,
+    /// The trust file with that key.
+    pub trust_file: Option<Utf8PathBuf>,
+    /// Check everything, write nothing.
+    pub is_dry_run: bool,
+}
+
+/// A signature is in the bundle.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct AttachReport(CosignReport);
+
+impl Report for AttachReport {
+    const VERB: &'static str = "attach";
+
+    fn text(&self) -> String {
+        self.0.text()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error("there is nothing to check the signature with: neither --key nor --trust was given")]
+    NoKey,
+    #[error("no key of the trust file that counts made this signature over this bundle")]
+    NoneFits,
+}
+
+impl Failure for AttachError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoKey => FailureKind::Usage,
+            Self::NoneFits => FailureKind::Signature,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("give --key FILE with the public key of whoever signed, or --trust FILE with all keys that count".to_owned())
+    }
+}
+
+/// Puts a signature into a bundle, after it was checked against a key and the bundle to its last byte.
+///
+/// # Errors
+/// When the signature is not one by the key over this bundle's index, the bundle is damaged, no slot is left, or the file may
+/// not be written.
+pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachReport, CommandError> {
+    let file = cosign::open(&options.bundle)?;
+    let signers = Signers::load(options.trust_file.as_deref())?;
+    let unusable = |error: SignError| CommandError::from(error).context(format!("cannot use the signature `{}`", options.signature));
+    let foreign = ForeignSignature::parse(&fsx::read(&options.signature, MAX_SIGNATURE_FILE_BYTES)?).map_err(unusable)?;
+    let (key, signature) = match (&options.key, &signers) {
+        (Some(path), _) => {
+            let key = load_public_key(path)?;
+            signers.check(&key)?;
+            let signature = foreign.check(&key, file.message()).map_err(|error| misfit(&options.bundle, file.digest(), unusable(error)))?;
+            (key, signature)
+        }
+        (None, Signers::Listed(trust)) => {
+            let found = find(trust, &foreign, file.message());
+            found.ok_or_else(|| misfit(&options.bundle, file.digest(), CommandError::from(AttachError::NoneFits)))?
+        }
+        (None, Signers::Alone) => return Err(AttachError::NoKey.into()),
+    };
+    let report = cosign::add(&options.bundle, file, (&key, &signature), signers, options.is_dry_run, progress)?;
+    Ok(AttachReport(report))
+}
+
+/// The key that made the signature.
+fn find(trust: &Trust, foreign: &ForeignSignature, message: &[u8]) -> Option<(PublicKey, SlotSignature)> {
+    trust.keys().find_map(|key| Some((key.clone(), foreign.check(key, message).ok()?)))
+}
+
+/// Says what has to be signed.
+fn misfit(bundle: &Utf8Path, digest: Digest, error: CommandError) -> CommandError {
+    if error.kind() != FailureKind::Signature {
+        return error;
+    }
+    let hex = digest.hex();
+    error.with_help(format!(
+        "sign the exact output of `tar --occurrence=1 -xOf {bundle} bundle.json` (its SHA-256 is {hex}), and give the public key of the one that signs"
+    ))
+}

@@ -1,0 +1,157 @@
+//! What `sign` and `attach` have in common: a signature goes into a bundle that is there already.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{keys::load_trust_file, open::threads};
+use crate::{
+    bundle::{CosignError, FileToSign, Placement, SlotState, Trust},
+    commands::CommandError,
+    failure::{Failure, FailureKind},
+    oci::Digest,
+    progress::Progress,
+    sign::{PublicKey, SlotSignature},
+};
+
+/// Whose signatures a bundle is supposed to have.
+pub(super) enum Signers {
+    /// Everybody of a trust file.
+    Listed(Trust),
+    /// The one who signs now; nobody else is known.
+    Alone,
+}
+
+impl Signers {
+    /// Reads the trust file, when there is one.
+    pub(super) fn load(trust_file: Option<&Utf8Path>) -> Result<Self, CommandError> {
+        let listed = |path| Ok(Self::Listed(Trust::of_file(load_trust_file(path)?, None)));
+        trust_file.map_or(Ok(Self::Alone), listed)
+    }
+
+    /// Checks that a signature by this key would count.
+    pub(super) fn check(&self, key: &PublicKey) -> Result<(), CommandError> {
+        if let Self::Listed(trust) = self {
+            trust.name_of(key)?;
+        }
+        Ok(())
+    }
+}
+
+/// A bundle has a signature that it may not have had before.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CosignReport {
+    bundle: Utf8PathBuf,
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    key_id: String,
+    slot: usize,
+    outcome: Outcome,
+    signatures: Vec<SlotState>,
+    /// How many signers it takes, by the trust file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<usize>,
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Outcome {
+    Added,
+    Completed,
+    Present,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a signature is put into the file itself, and standard input is none")]
+struct NoFile;
+
+impl Failure for NoFile {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("give the path of the bundle".to_owned())
+    }
+}
+
+fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
+    move |error| CommandError::from(error).context(format!("cannot put a signature into `{bundle}`"))
+}
+
+/// Opens the bundle for writing.
+pub(super) fn open(bundle: &Utf8Path) -> Result<FileToSign, CommandError> {
+    if bundle == "-" {
+        return Err(NoFile.into());
+    }
+    FileToSign::open(bundle).map_err(refused(bundle))
+}
+
+/// Checks the bundle to its last byte and puts a signature of `key` into it.
+pub(super) fn add(
+    bundle: &Utf8Path,
+    file: FileToSign,
+    (key, signature): (&PublicKey, &SlotSignature),
+    signers: Signers,
+    is_dry_run: bool,
+    progress: &dyn Progress,
+) -> Result<CosignReport, CommandError> {
+    let (trust, threshold) = match signers {
+        Signers::Listed(trust) => (trust.clone(), Some(trust.threshold())),
+        Signers::Alone => (Trust::new(vec![key.clone()], 1, None)?, None),
+    };
+    let file = file.check(threads(), progress).map_err(refused(bundle))?;
+    let (placement, signatures) = file.add(&trust, signature, is_dry_run).map_err(refused(bundle))?;
+    let (slot, outcome) = match placement {
+        Placement::New(slot) => (slot, Outcome::Added),
+        Placement::Completed(slot) => (slot, Outcome::Completed),
+        Placement::Present(slot) => (slot, Outcome::Present),
+    };
+    let index = file.head().index();
+    Ok(CosignReport {
+        bundle: bundle.to_owned(),
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: file.head().digest(),
+        key_id: key.key_id(),
+        slot,
+        outcome,
+        signatures,
+        threshold,
+        dry_run: is_dry_run,
+    })
+}
+
+impl CosignReport {
+    pub(super) fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let Self { bundle, name, version, slot, key_id, .. } = self;
+        let signer = self.signatures.get(*slot).and_then(SlotState::signer).unwrap_or_else(|| key_id.clone());
+        let mut text = match (self.outcome, self.dry_run) {
+            (Outcome::Present, _) => format!("`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"),
+            (_, true) => format!("{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"),
+            (Outcome::Added, false) => {
+                format!("{name} {version} is intact; put the signature of {signer} into slot {slot} of `{bundle}`\n")
+            }
+            (Outcome::Completed, false) => {
+                format!(
+                    "{name} {version} is intact; completed the signature of {signer} in slot {slot} of `{bundle}`, where an earlier run was cut off\n"
+                )
+            }
+        };
+        let _ = writeln!(text, "bundle digest  {}", self.digest);
+        for state in &self.signatures {
+            text.push_str(&state.line());
+        }
+        if let Some(threshold) = self.threshold {
+            let counting = self.signatures.iter().filter(|state| matches!(state, SlotState::Verified { .. }));
+            let signers: BTreeSet<_> = counting.filter_map(SlotState::signer).collect();
+            let _ = writeln!(text, "threshold      {} signed, {threshold} needed", signers.len());
+        }
+        text
+    }
+}

@@ -1,0 +1,70 @@
+//! `sign`: one more person vouches for a bundle that is there already.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    cosign::{self, CosignReport, Signers},
+    keys::load_private_key,
+};
+use crate::{
+    bundle::TrustError,
+    commands::{CommandError, Report},
+    oci::Digest,
+    progress::Progress,
+    secret::Secret,
+    sign::SlotSignature,
+};
+
+/// What to sign, and as whom.
+#[derive(Debug)]
+pub struct SignOptions {
+    /// The bundle file.
+    pub bundle: Utf8PathBuf,
+    /// The file with the private key.
+    pub key: Utf8PathBuf,
+    /// The trust file of those who will receive the bundle.
+    pub trust_file: Option<Utf8PathBuf>,
+    /// The digest that the bundle must have.
+    pub digest: Option<Digest>,
+    /// Check everything, write nothing.
+    pub is_dry_run: bool,
+}
+
+/// A bundle is signed.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct SignReport(CosignReport);
+
+impl Report for SignReport {
+    const VERB: &'static str = "sign";
+
+    fn text(&self) -> String {
+        self.0.text()
+    }
+}
+
+/// Signs a bundle in place, after it was checked to its last byte.
+///
+/// # Errors
+/// When the key cannot be used or would not count, the bundle is another one or is damaged, no slot is left, or the file may not be
+/// written.
+pub fn run(
+    options: &SignOptions,
+    passphrase: impl Fn() -> Result<Secret, CommandError>,
+    progress: &dyn Progress,
+) -> Result<SignReport, CommandError> {
+    let file = cosign::open(&options.bundle)?;
+    if let Some(expected) = options.digest
+        && expected != file.digest()
+    {
+        let error = TrustError::OtherDigest { expected, actual: file.digest() };
+        return Err(CommandError::from(error).context(format!("refusing to sign `{}`", options.bundle)));
+    }
+    let signers = Signers::load(options.trust_file.as_deref())?;
+    let key = load_private_key(&options.key, passphrase)?;
+    signers.check(key.public_key())?;
+    let signature = SlotSignature::sign(&key, file.message());
+    let report = cosign::add(&options.bundle, file, (key.public_key(), &signature), signers, options.is_dry_run, progress)?;
+    Ok(SignReport(report))
+}

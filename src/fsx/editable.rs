@@ -1,0 +1,68 @@
+//! A file that is there already, of which a few bytes are changed in place.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt as _,
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Action, PathError, whole};
+
+/// A regular file, open for reading and writing by position.
+#[derive(Debug)]
+pub struct EditableFile {
+    file: File,
+    path: Utf8PathBuf,
+}
+
+impl EditableFile {
+    /// Opens a file that exists.
+    ///
+    /// # Errors
+    /// When it does not exist, may not be written, or is no regular file.
+    pub fn open(path: &Utf8Path) -> Result<Self, PathError> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(PathError::of(Action::Write, path))?;
+        if !whole::is_regular(&file) {
+            let error = io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file");
+            return Err(PathError::of(Action::Write, path)(error));
+        }
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// A second handle for whoever only reads.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn reader(&self) -> Result<File, PathError> {
+        self.file.try_clone().map_err(PathError::of(Action::Read, &self.path))
+    }
+
+    /// Waits until no other process holds the file with this lock, and holds it until the value and its readers are
+    /// dropped. Programs that do not ask for the lock are not kept out.
+    ///
+    /// # Errors
+    /// When the file system has no locks.
+    pub fn lock(&self) -> Result<(), PathError> {
+        self.file.lock().map_err(PathError::of(Action::Lock, &self.path))
+    }
+
+    /// Writes all bytes at a position, with one call when the system takes them all at once.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
+        self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
+    }
+
+    /// Waits until what was written is durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&self) -> Result<(), PathError> {
+        self.file.sync_data().map_err(PathError::of(Action::Sync, &self.path))
+    }
+}
