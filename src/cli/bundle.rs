@@ -2,6 +2,7 @@
 
 mod building;
 mod chart_check;
+mod loading;
 mod planning;
 mod reading;
 mod signing;
@@ -16,7 +17,7 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, load, lock, mirror, policy, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -46,6 +47,10 @@ enum Verb {
     Inspect(reading::Inspect),
     /// Unpack a bundle into a new directory, all of it or nothing
     Unpack(reading::Unpack),
+    /// Load the images into the container runtime of this node, without a registry
+    Load(loading::Load),
+    /// Make the configuration that sends nodes to your registry, so that charts need no change
+    Mirror(loading::Mirror),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -68,6 +73,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
         Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
+        Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
+        Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

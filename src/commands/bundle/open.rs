@@ -1,11 +1,14 @@
 //! Opening a bundle: where it is, and who must vouch for it.
 
+use std::sync::Arc;
+
 use camino::Utf8PathBuf;
 
 use super::keys::load_public_key;
 use crate::{
-    bundle::{AuthenticatedHead, BundleSource, Trust, UnverifiedHead},
+    bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead},
     commands::CommandError,
+    failure::{Failure, FailureKind},
     fsx,
     oci::Digest,
 };
@@ -21,6 +24,17 @@ pub struct BundleOptions {
     pub threshold: usize,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
+}
+
+/// What is read in any order cannot come through a pipe.
+#[derive(Debug, thiserror::Error)]
+#[error("the bundle must be a file, not a pipe: it is read in place")]
+struct NotAFile;
+
+impl Failure for NotAFile {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
 }
 
 impl BundleOptions {
@@ -48,6 +62,13 @@ impl BundleOptions {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
         Ok((source, head.authenticate(&trust).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))?))
+    }
+
+    /// Opens the bundle for reading its contents where they lie, authenticated.
+    pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
+        let (source, head) = self.authenticate()?;
+        let BundleSource::File(file) = source else { return Err(NotAFile.into()) };
+        OpenBundle::open(file, head).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))
     }
 
     /// What the head is authenticated with.
