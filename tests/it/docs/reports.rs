@@ -9,6 +9,10 @@ use super::{
     markdown::{Document, code, document, rows},
     sandbox::Sandbox,
 };
+use crate::{
+    foreign_shipment::{POSTGRES, RUNE_DB},
+    load_support::Containerd,
+};
 
 /// What the page says about one kind of object: the path of each field, its type.
 struct Table(Vec<(String, String)>);
@@ -164,6 +168,15 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub", "--dry-run"]), "unpack", 0);
     reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub"]), "unpack", 0);
     reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`"]);
+    fs::create_dir(sandbox.path("images")).unwrap();
+    reader.read(&bundle(&sandbox, &["load", file, "--key", "release.pub", "--images-dir", "images"]), "load", 0);
+    let containerd = Containerd::start();
+    let load = ["load", file, "--key", "release.pub", "--address", containerd.address()];
+    reader.read(&bundle(&sandbox, &load), "load", 0);
+    containerd.ctr(&["images", "tag", "--force", RUNE_DB, POSTGRES]);
+    reader.read(&bundle(&sandbox, &load), "load", 0);
+    reader.read(&bundle(&sandbox, &["mirror", "docker", file, "registry.lan", "--key", "release.pub"]), "mirror", 0);
+    reader.has_seen_all(&["## `load`", "### `loadedImage`", "### `loadedName`", "## `mirror`", "### `configurationFile`"]);
 }
 
 #[test]
