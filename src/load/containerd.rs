@@ -22,8 +22,7 @@ use crate::{
 };
 
 /// Where containerd listens, by who installed it.
-const USUAL_ADDRESSES: [&str; 3] =
-    ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock"];
+const USUAL_ADDRESSES: [&str; 3] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock"];
 
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
@@ -128,8 +127,7 @@ impl Containerd {
         progress.begin("importing", archive.total_bytes());
         let platform = platform.to_string();
         let mut command = self.ctr(&["images", "import", "--platform", &platform, "-"]);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(|source| self.cannot_start(source))?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(|source| self.cannot_start(source))?;
         let complaint = complaint_of(child.stderr.take());
         let mut written = Ok(());
         if let Some(mut stdin) = child.stdin.take() {
@@ -212,7 +210,10 @@ fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Complaint {
             last.drain(..surplus);
         }
         let words = String::from_utf8_lossy(&last).split_whitespace().collect::<Vec<_>>().join(" ");
-        words.chars().flat_map(|character| if character.is_control() { character.escape_unicode().collect() } else { vec![character] }).collect()
+        words
+            .chars()
+            .flat_map(|character| if character.is_control() { character.escape_unicode().collect() } else { vec![character] })
+            .collect()
     })
 }
 

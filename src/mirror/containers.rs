@@ -12,9 +12,7 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
     let insecure = if destination.is_plain { "insecure = true\n" } else { "" };
     let rules: Vec<String> = sources
         .iter()
-        .map(|source| {
-            format!("[[registry]]\nprefix = {}\nlocation = {}\n{insecure}", quoted(source), quoted(&destination.location()))
-        })
+        .map(|source| format!("[[registry]]\nprefix = {}\nlocation = {}\n{insecure}", quoted(source), quoted(&destination.location())))
         .collect();
     let mut notes = vec!["CRI-O takes it up with `systemctl reload crio`; podman and skopeo read it every time".to_owned()];
     notes.extend(destination.ca_file.iter().map(|path| certificate(path.as_str(), "/etc/containers/certs.d", &destination.host)));

@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn what_is_no_registry_is_refused() {
-        for text in ["", "registry", "https://registry.lan", "registry.lan/", "registry.lan/A", "registry.lan/a:1", "r.lan/a b", "r.lan/../a"] {
+        for text in
+            ["", "registry", "https://registry.lan", "registry.lan/", "registry.lan/A", "registry.lan/a:1", "r.lan/a b", "r.lan/../a"]
+        {
             assert!(text.parse::<Destination>().is_err(), "{text}");
         }
     }

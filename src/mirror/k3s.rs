@@ -15,11 +15,7 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
         }
     }
     if let Some(path) = &destination.ca_file {
-        text.push_str(&format!(
-            "configs:\n  {}:\n    tls:\n      ca_file: {}\n",
-            quoted(&destination.host),
-            quoted(path.as_str())
-        ));
+        text.push_str(&format!("configs:\n  {}:\n    tls:\n      ca_file: {}\n", quoted(&destination.host), quoted(path.as_str())));
     }
     Configuration {
         place: "/etc/rancher/k3s",
@@ -27,8 +23,7 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
         left_out: Vec::new(),
         notes: vec![
             "for RKE2 the directory is /etc/rancher/rke2; restart the service on each node, it reads the file when it starts".to_owned(),
-            "what the registry lacks is then looked for at the source, unless k3s runs with --disable-default-registry-endpoint"
-                .to_owned(),
+            "what the registry lacks is then looked for at the source, unless k3s runs with --disable-default-registry-endpoint".to_owned(),
         ],
     }
 }

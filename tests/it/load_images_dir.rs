@@ -86,5 +86,8 @@ fn what_the_bundle_does_not_have_for_a_platform_is_said_and_fails() {
     assert_eq!(report["leftOut"], serde_json::json!(["ghcr.io/lpasquali/rune-db:0.1.0"]));
     assert_eq!(scratch.names(), ["rune-0.1.0-linux-arm64.tar"]);
     let said = ends_with(&write(&project, "bundle.tar", &directory, &["--platform", "linux/s390x"]), 4);
-    assert!(said.contains("the bundle has no image for linux/s390x, only for linux/386, linux/amd64, linux/arm/v7, linux/arm64/v8"), "{said}");
+    assert!(
+        said.contains("the bundle has no image for linux/s390x, only for linux/386, linux/amd64, linux/arm/v7, linux/arm64/v8"),
+        "{said}"
+    );
 }

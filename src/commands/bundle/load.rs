@@ -88,10 +88,13 @@ impl Report for LoadReport {
     const VERB: &'static str = "load";
 
     fn text(&self) -> String {
-        let (images, place) = (counted(self.images.len(), "image"), match &self.destination {
-            Place::Containerd { address, namespace } => format!("containerd at `{address}`, namespace {namespace}"),
-            Place::File { path } => format!("`{path}`"),
-        });
+        let (images, place) = (
+            counted(self.images.len(), "image"),
+            match &self.destination {
+                Place::Containerd { address, namespace } => format!("containerd at `{address}`, namespace {namespace}"),
+                Place::File { path } => format!("`{path}`"),
+            },
+        );
         let what = format!("{} {} for {}", self.name, self.version, self.platform);
         let mut text = match (self.bytes, self.images.is_empty()) {
             (0, false) => format!("{what}: {images} already in {place}\n"),
@@ -202,7 +205,11 @@ fn report(selection: &Selection, state: impl Fn(&str, &str) -> (NameState, Optio
             let (state, previous) = state(&name, &digest);
             LoadedName { name, state, previous }
         };
-        LoadedImage { reference: image.reference.clone(), digest: image.target.digest, names: image.names().into_iter().map(name).collect() }
+        LoadedImage {
+            reference: image.reference.clone(),
+            digest: image.target.digest,
+            names: image.names().into_iter().map(name).collect(),
+        }
     };
     selection.images.iter().map(named).collect()
 }
