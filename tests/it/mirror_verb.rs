@@ -57,7 +57,8 @@ fn skopeo_reads_what_is_for_cri_o() {
     fs::write(out.join("registries.conf"), "").unwrap();
     let pinned = format!("docker://docker.io/library/postgres@{}", postgres_digest(&project));
     for reference in [&format!("docker://{POSTGRES}"), &pinned] {
-        let inspected: Value = serde_json::from_str(&tools.run("skopeo", ["inspect", "--no-tags", "--override-arch", "amd64", reference])).unwrap();
+        let inspected: Value =
+            serde_json::from_str(&tools.run("skopeo", ["inspect", "--no-tags", "--override-arch", "amd64", reference])).unwrap();
         assert_eq!(inspected["Architecture"], "amd64", "{inspected}");
     }
 }
