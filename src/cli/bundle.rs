@@ -4,6 +4,7 @@ mod building;
 mod chart_check;
 mod comparing;
 mod examining;
+mod loading;
 mod planning;
 mod reading;
 mod serving;
@@ -19,9 +20,9 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
-use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
-use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{
+    attach, build, diff, inspect, keygen, load, lock, mirror, policy, render, report, serve, sign, unpack, verify,
+};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -63,6 +64,10 @@ enum Verb {
     Unpack(reading::Unpack),
     /// Serve bundles as a read-only registry, straight from their files
     Serve(serving::Serve),
+    /// Load the images into the container runtime of this node, without a registry
+    Load(loading::Load),
+    /// Make the configuration that sends nodes to your registry, so that charts need no change
+    Mirror(loading::Mirror),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -91,6 +96,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(printer),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
+        Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
+        Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

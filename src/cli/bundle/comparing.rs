@@ -3,17 +3,14 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::trust::SignerArgs;
 use crate::commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions};
 
 /// Keys or digests from outside the bundles; without any, they are shown as unverified.
 #[derive(Debug, Args)]
 struct ViewArgs {
-    /// Public key of a signer, got from them and not from a bundle; may be repeated
-    #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
-    keys: Vec<Utf8PathBuf>,
-    /// How many of the given keys must have signed each bundle
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust")]
-    threshold: usize,
+    #[command(flatten)]
+    signers: SignerArgs,
     /// A bundle digest (sha256:…), known from elsewhere; once for each bundle
     #[arg(long = "bundle-digest", value_name = "DIGEST", help_heading = "Trust")]
     digests: Vec<Digest>,
@@ -50,7 +47,7 @@ pub(super) struct Report {
 
 impl From<ViewArgs> for ViewOptions {
     fn from(args: ViewArgs) -> Self {
-        Self { keys: args.keys, threshold: args.threshold, digests: args.digests }
+        Self { signers: args.signers.into(), digests: args.digests }
     }
 }
 

@@ -3,13 +3,23 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::commands::bundle::{BundleOptions, Digest};
+use crate::commands::bundle::{BundleOptions, Digest, SignerOptions};
 
 /// A bundle, and keys or a digest from outside it.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
     /// The bundle; - reads standard input
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    signers: SignerArgs,
+    /// The bundle digest (sha256:…), known from elsewhere
+    #[arg(long, value_name = "DIGEST", help_heading = "Trust")]
+    bundle_digest: Option<Digest>,
+}
+
+/// Keys from outside a bundle.
+#[derive(Debug, Args)]
+pub(super) struct SignerArgs {
     /// Public key of a signer, got from them and not from the bundle; may be repeated
     #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
     keys: Vec<Utf8PathBuf>,
@@ -19,13 +29,16 @@ pub(super) struct BundleArgs {
     /// The keys that count, by name, how many of them must have signed, and which are revoked
     #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
     trust: Option<Utf8PathBuf>,
-    /// The bundle digest (sha256:…), known from elsewhere
-    #[arg(long, value_name = "DIGEST", help_heading = "Trust")]
-    bundle_digest: Option<Digest>,
 }
 
 impl From<BundleArgs> for BundleOptions {
     fn from(args: BundleArgs) -> Self {
-        Self { bundle: args.bundle, keys: args.keys, threshold: args.threshold, trust_file: args.trust, digest: args.bundle_digest }
+        Self { bundle: args.bundle, signers: args.signers.into(), digest: args.bundle_digest }
+    }
+}
+
+impl From<SignerArgs> for SignerOptions {
+    fn from(args: SignerArgs) -> Self {
+        Self { keys: args.keys, threshold: args.threshold, trust_file: args.trust }
     }
 }

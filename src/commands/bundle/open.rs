@@ -18,14 +18,21 @@ use crate::{
 pub struct BundleOptions {
     /// The file, or `-` for standard input.
     pub bundle: Utf8PathBuf,
+    /// Who must have signed it.
+    pub signers: SignerOptions,
+    /// The digest that the bundle must have.
+    pub digest: Option<Digest>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone)]
+pub struct SignerOptions {
     /// Files with public keys.
     pub keys: Vec<Utf8PathBuf>,
     /// How many distinct keys of them must have signed.
     pub threshold: usize,
     /// A trust file, which has keys and a threshold of its own; then there are no other keys.
     pub trust_file: Option<Utf8PathBuf>,
-    /// The digest that the bundle must have.
-    pub digest: Option<Digest>,
 }
 
 /// The bundle comes from a pipe, but is needed at any position.
@@ -46,7 +53,7 @@ impl Failure for NotAFile {
 impl BundleOptions {
     /// Whether anything was given to check the bundle with.
     pub(super) fn has_trust(&self) -> bool {
-        !self.keys.is_empty() || self.trust_file.is_some() || self.digest.is_some()
+        !self.signers.keys.is_empty() || self.signers.trust_file.is_some() || self.digest.is_some()
     }
 
     /// Opens the bundle and reads its head, trusting nothing.
@@ -81,11 +88,12 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
-        if let Some(path) = &self.trust_file {
+        let SignerOptions { keys, threshold, trust_file } = &self.signers;
+        if let Some(path) = trust_file {
             return Ok(Trust::of_file(load_trust_file(path)?, self.digest));
         }
-        let keys = self.keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
-        Ok(Trust::new(keys, self.threshold, self.digest)?)
+        let keys = keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
+        Ok(Trust::new(keys, *threshold, self.digest)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::open::BundleOptions;
+use super::open::{BundleOptions, SignerOptions};
 use crate::{
     bundle::{BundleSource, BundleView},
     commands::CommandError,
@@ -13,10 +13,8 @@ use crate::{
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
 pub struct ViewOptions {
-    /// Files with public keys.
-    pub keys: Vec<Utf8PathBuf>,
-    /// How many distinct keys must have signed.
-    pub threshold: usize,
+    /// Who must have signed each.
+    pub signers: SignerOptions,
     /// Digests of which each bundle must have one.
     pub digests: Vec<Digest>,
 }
@@ -39,7 +37,7 @@ impl Failure for NoFile {
 impl ViewOptions {
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
-        let mut options = BundleOptions { bundle: bundle.clone(), keys: self.keys.clone(), threshold: self.threshold, digest: None };
+        let mut options = BundleOptions { bundle: bundle.clone(), signers: self.signers.clone(), digest: None };
         let refused = |error: CommandError| error.context(format!("refusing `{bundle}`"));
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };

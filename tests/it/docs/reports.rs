@@ -11,6 +11,10 @@ use super::{
 };
 use crate::serve_support::Serving;
 use crate::small_bundle::ends_with;
+use crate::{
+    foreign_shipment::{POSTGRES, RUNE_DB},
+    load_support::Containerd,
+};
 
 /// What the page says about one kind of object: the path of each field, its type.
 struct Table(Vec<(String, String)>);
@@ -172,12 +176,37 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let mut serve = sandbox.command("rune-bundle");
     let serving = Serving::run(serve.args(["serve", file, "--key", "release.pub", "--listen", "127.0.0.1:0", "--json"]));
     reader.report("serve", serving.report.clone());
+    let trust = |revoked: &str| {
+        let keys = "keys: [{ name: release, file: release.pub }, { name: second, file: second.pub }]";
+        let text = format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\n{keys}\nrevoked: [{revoked}]\n");
+        fs::write(sandbox.path("trust.yaml"), text).unwrap();
+    };
+    reader.read(&bundle(&sandbox, &["keygen", "--out", "second"]), "keygen", 0);
+    trust("");
+    reader.read(&bundle(&sandbox, &["sign", file, "--key", "second.key", "--trust", "trust.yaml"]), "sign", 0);
+    let slot = sandbox.command("tar").args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"]).output().unwrap();
+    fs::write(sandbox.path("second.json"), slot.stdout).unwrap();
+    let attach = ["attach", file, "--signature", "second.json", "--trust", "trust.yaml"];
+    reader.read(&bundle(&sandbox, &attach), "attach", 0);
+    trust("{ name: second, reason: lost }");
+    reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
+    fs::create_dir(sandbox.path("images")).unwrap();
+    reader.read(&bundle(&sandbox, &["load", file, "--key", "release.pub", "--images-dir", "images"]), "load", 0);
+    let containerd = Containerd::start();
+    let load = ["load", file, "--key", "release.pub", "--address", containerd.address()];
+    reader.read(&bundle(&sandbox, &load), "load", 0);
+    containerd.ctr(&["images", "tag", "--force", RUNE_DB, POSTGRES]);
+    reader.read(&bundle(&sandbox, &load), "load", 0);
+    reader.read(&bundle(&sandbox, &["mirror", "docker", file, "registry.lan", "--key", "release.pub"]), "mirror", 0);
+    reader.has_seen_all(&["## `load`", "### `loadedImage`", "### `loadedName`", "## `mirror`", "### `configurationFile`"]);
     reader.has_seen_all(&[
         "## `verify`",
         "### `signature`",
         "## `inspect`",
         "## `unpack`",
         "## `serve`",
+        "## `sign`",
+        "## `attach`",
         "### `served`",
         "### `reference`",
     ]);
@@ -209,21 +238,6 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
         "### `valuesDiff`",
     ]);
     reader.has_seen_all(&["## `report`", "## `doctor`"]);
-    let trust = |revoked: &str| {
-        let keys = "keys: [{ name: release, file: release.pub }, { name: second, file: second.pub }]";
-        let text = format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\n{keys}\nrevoked: [{revoked}]\n");
-        fs::write(sandbox.path("trust.yaml"), text).unwrap();
-    };
-    reader.read(&bundle(&sandbox, &["keygen", "--out", "second"]), "keygen", 0);
-    trust("");
-    reader.read(&bundle(&sandbox, &["sign", file, "--key", "second.key", "--trust", "trust.yaml"]), "sign", 0);
-    let slot = sandbox.command("tar").args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"]).output().unwrap();
-    fs::write(sandbox.path("second.json"), slot.stdout).unwrap();
-    let attach = ["attach", file, "--signature", "second.json", "--trust", "trust.yaml"];
-    reader.read(&bundle(&sandbox, &attach), "attach", 0);
-    trust("{ name: second, reason: lost }");
-    reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
-    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `sign`", "## `attach`"]);
 }
 
 #[test]

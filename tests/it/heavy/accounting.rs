@@ -69,3 +69,36 @@ fn a_build_of_two_gibibytes_writes_each_byte_once_reads_none_back_and_stays_smal
     let memory = counts["max_rss_bytes"].as_u64().unwrap();
     assert!(memory < 64_000_000, "{memory} bytes of memory for verify");
 }
+
+/// A client of containerd that takes everything, and has afterwards what it was given.
+fn swallowing_client(project: &Project) -> String {
+    let digest = crate::small_bundle::index_of(&project.path("x.tar")).images[0].target.digest;
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*' import '*) cat >/dev/null; : >\"$0.imported\";;\n*' check '*) [ -e \"$0.imported\" ] || exit 0\n\
+         for argument; do case $argument in name==*) echo \"${{argument#name==}} type {digest} complete (1/1)\";; esac; done;;\nesac\n"
+    );
+    let path = project.path("client");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn loading_two_gibibytes_writes_nothing_or_each_byte_once_and_stays_small() {
+    let project = large_project();
+    project.build("x.tar");
+    let client = swallowing_client(&project);
+    let socket = project.path("socket").to_str().unwrap().to_owned();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::fs::create_dir(project.path("images")).unwrap();
+    let bundle = std::fs::metadata(project.path("x.tar")).unwrap().len();
+    let trusted = ["load", "x.tar", "--key", "release.pub", "--platform", "linux/amd64"];
+    for (destination, is_written) in [(&["--images-dir", "images"][..], true), (&["--address", &socket, "--ctr", &client], false)] {
+        let counts = counted(&project, &[&trusted[..], destination].concat());
+        let count = |name: &str| counts[name].as_u64().unwrap();
+        assert!(count("wchar") <= bundle / 100 * 101, "{} bytes written for a bundle of {bundle}: {counts}", count("wchar"));
+        assert!(is_written || count("write_bytes") < 1 << 20, "{} bytes written to the disk: {counts}", count("write_bytes"));
+        assert!(count("max_rss_bytes") < 64_000_000, "{} bytes of memory", count("max_rss_bytes"));
+    }
+    assert_eq!(std::fs::read_dir(project.path("images")).unwrap().count(), 1, "another file was left");
+}

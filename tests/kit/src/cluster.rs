@@ -113,6 +113,21 @@ impl Cluster {
         self.push_to(self.text("private_registry"), &["--dest-creds", &format!("{user}:{password}")], layout, repository)
     }
 
+    /// The registry from which the cluster pulls every name, as the node reaches it.
+    pub fn registry(&self) -> &str {
+        self.text("registry")
+    }
+
+    /// The socket of the node's containerd, as this machine reaches it: the node has mounts of its own.
+    pub fn containerd(&self) -> String {
+        format!("/proc/{}/root/run/containerd/containerd.sock", self.announced["pid"])
+    }
+
+    /// The directory in which the node's containerd looks where it is to pull a name from.
+    pub fn hosts_directory(&self) -> PathBuf {
+        Path::new(self.text("state")).join("etc/mirrors")
+    }
+
     /// The name under which the cluster pulls from a registry that wants a password.
     pub fn private_host(&self) -> &str {
         self.text("private_host")

@@ -1,0 +1,100 @@
+//! The verbs for nodes: `load`, `mirror`.
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+
+use super::trust::BundleArgs;
+use crate::commands::bundle::{ContainerdOptions, Destination, LoadDestination, LoadOptions, MirrorFormat, MirrorOptions, Platform};
+
+/// Loads the images into the container runtime of this node, without a registry.
+///
+/// Images keep their names and get one with their digest too, under which the kubelet looks for pinned ones. Only what this node
+/// can run is loaded; nothing is unpacked on the way.
+#[derive(Debug, Args)]
+pub(super) struct Load {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// Platform of the node [default: the one of this machine]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Write a file that k3s or RKE2 imports when it starts, instead: /var/lib/rancher/k3s/agent/images
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"])]
+    images_dir: Option<Utf8PathBuf>,
+    /// containerd's client, or k3s or k0s, which have it inside [default: the first of ctr, k3s, k0s that is there]
+    #[arg(long, value_name = "PROGRAM", help_heading = "containerd")]
+    ctr: Option<Utf8PathBuf>,
+    /// Socket of containerd [default: where it usually is, also for k3s, RKE2 and k0s]
+    #[arg(long, value_name = "SOCKET", help_heading = "containerd")]
+    address: Option<Utf8PathBuf>,
+    /// containerd's namespace; the kubelet's is this one
+    #[arg(long, value_name = "NAME", default_value = "k8s.io", help_heading = "containerd")]
+    namespace: String,
+}
+
+/// Makes the configuration that sends nodes to your registry, so that charts need no change.
+///
+/// For every registry that images of the bundle are from, nodes go to REGISTRY/PREFIX instead, where `push` or `serve` has them
+/// under the same repository.
+#[derive(Debug, Args)]
+pub(super) struct Mirror {
+    /// Whose configuration
+    #[arg(value_enum)]
+    format: FormatArg,
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// The registry that has the images, as nodes reach it
+    #[arg(value_name = "REGISTRY[/PREFIX]")]
+    registry: Destination,
+    /// Write the files into this directory, such as the one that they belong in; never over others
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+    /// Where nodes have the certificate of the authority that signed the registry's
+    #[arg(long, value_name = "FILE", value_parser = absolute_path, conflicts_with = "plain_http")]
+    ca_file: Option<Utf8PathBuf>,
+    /// The registry speaks without TLS
+    #[arg(long)]
+    plain_http: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// A hosts.toml for each source registry, for /etc/containerd/certs.d
+    Containerd,
+    /// registries.yaml of k3s and RKE2
+    K3s,
+    /// registries.conf.d of CRI-O, podman and skopeo
+    Crio,
+    /// daemon.json of Docker, which can be sent elsewhere for docker.io only
+    Docker,
+}
+
+impl From<Load> for LoadOptions {
+    fn from(args: Load) -> Self {
+        let containerd = ContainerdOptions { client: args.ctr, address: args.address, namespace: args.namespace };
+        let destination = args.images_dir.map_or(LoadDestination::Containerd(containerd), LoadDestination::ImagesDirectory);
+        Self { bundle: args.bundle.into(), platform: args.platform, destination }
+    }
+}
+
+impl From<Mirror> for MirrorOptions {
+    fn from(args: Mirror) -> Self {
+        let format = match args.format {
+            FormatArg::Containerd => MirrorFormat::Containerd,
+            FormatArg::K3s => MirrorFormat::K3s,
+            FormatArg::Crio => MirrorFormat::Crio,
+            FormatArg::Docker => MirrorFormat::Docker,
+        };
+        let destination = Destination { is_plain: args.plain_http, ca_file: args.ca_file, ..args.registry };
+        Self { bundle: args.bundle.into(), format, destination, out: args.out }
+    }
+}
+
+/// The value is no path that means the same on every node.
+#[derive(Debug, thiserror::Error)]
+#[error("write the path that the file has on the nodes, from / on")]
+struct PathOnNodesError;
+
+fn absolute_path(text: &str) -> Result<Utf8PathBuf, PathOnNodesError> {
+    let is_fine = text.starts_with('/') && !text.chars().any(char::is_control);
+    if is_fine { Ok(text.into()) } else { Err(PathOnNodesError) }
+}

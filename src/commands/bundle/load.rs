@@ -1,0 +1,215 @@
+//! `load`: the images into the container runtime of a node, or into a file that k3s and RKE2 import.
+
+use std::fmt::Write as _;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::open::BundleOptions;
+use crate::{
+    bundle::OpenBundle,
+    commands::{CommandError, Report, counted},
+    failure::FailureKind,
+    load::{self, Containerd, ImageArchive, LoadError, SelectedImage, Selection},
+    oci::{Digest, Platform, Reference},
+    progress::Progress,
+};
+
+pub use load::ContainerdOptions;
+
+/// What to load, and where.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// The platform of the node; without one, that of this machine.
+    pub platform: Option<Platform>,
+    /// Where to.
+    pub destination: LoadDestination,
+}
+
+/// Where images are loaded.
+#[derive(Debug, Clone)]
+pub enum LoadDestination {
+    /// containerd on this machine.
+    Containerd(ContainerdOptions),
+    /// A file in this directory.
+    ImagesDirectory(Utf8PathBuf),
+}
+
+/// What was loaded.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    platform: String,
+    destination: Place,
+    images: Vec<LoadedImage>,
+    left_out: Vec<Reference>,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+enum Place {
+    Containerd { address: Utf8PathBuf, namespace: String },
+    File { path: Utf8PathBuf },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadedImage {
+    reference: Reference,
+    digest: Digest,
+    names: Vec<LoadedName>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadedName {
+    name: String,
+    state: NameState,
+    /// What the name meant before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum NameState {
+    Added,
+    Moved,
+    AlreadyThere,
+}
+
+impl Report for LoadReport {
+    const VERB: &'static str = "load";
+
+    fn text(&self) -> String {
+        let (images, place) = (
+            counted(self.images.len(), "image"),
+            match &self.destination {
+                Place::Containerd { address, namespace } => format!("containerd at `{address}`, namespace {namespace}"),
+                Place::File { path } => format!("`{path}`"),
+            },
+        );
+        let what = format!("{} {} for {}", self.name, self.version, self.platform);
+        let mut text = match (self.bytes, self.images.is_empty()) {
+            (0, false) => format!("{what}: {images} already in {place}\n"),
+            (bytes, _) => format!("loaded {what} into {place}: {images}, {bytes} bytes written\n"),
+        };
+        for image in &self.images {
+            let _ = writeln!(text, "{}  {}", image.reference, image.digest);
+            for LoadedName { name, state, previous } in &image.names {
+                let _ = match (state, previous) {
+                    (NameState::Moved, Some(previous)) => writeln!(text, "  moved  {name}  (was {previous})"),
+                    (NameState::AlreadyThere, _) => writeln!(text, "  there  {name}"),
+                    _ => writeln!(text, "  added  {name}"),
+                };
+            }
+        }
+        for reference in &self.left_out {
+            let _ = writeln!(text, "not loaded: the bundle does not have {reference} for {}", self.platform);
+        }
+        text
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.left_out.is_empty()).then_some(FailureKind::NotFound)
+    }
+}
+
+/// Loads the images that a node needs.
+///
+/// # Errors
+/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There are no new names, and no new file,
+/// then.
+pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport, CommandError> {
+    let bundle = options.bundle.open_in_place()?;
+    let platform = options.platform.clone().unwrap_or_else(load::platform_of_this_machine);
+    let selection = Selection::of(&bundle, platform)?;
+    let (destination, images, bytes) = match &options.destination {
+        LoadDestination::Containerd(options) => into_containerd(&bundle, &selection, options, progress),
+        LoadDestination::ImagesDirectory(directory) => into_directory(&bundle, &selection, directory, progress),
+    }
+    .map_err(|error| CommandError::from(error).context(format!("did not load `{}`", options.bundle.bundle)))?;
+    let index = bundle.index();
+    Ok(LoadReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: bundle.head().digest(),
+        platform: selection.platform.to_string(),
+        destination,
+        images,
+        left_out: selection.left_out,
+        bytes,
+    })
+}
+
+type Loaded = (Place, Vec<LoadedImage>, u64);
+
+fn into_containerd(
+    bundle: &OpenBundle,
+    selection: &Selection,
+    options: &ContainerdOptions,
+    progress: &dyn Progress,
+) -> Result<Loaded, LoadError> {
+    let containerd = Containerd::find(options)?;
+    let names: Vec<String> = selection.images.iter().flat_map(SelectedImage::names).collect();
+    let before = containerd.standing(&names)?;
+    let is_there = |image: &SelectedImage| {
+        let digest = image.target.digest.to_string();
+        image.names().iter().all(|name| before.get(name).is_some_and(|found| found.is_complete && found.digest == digest))
+    };
+    let missing: Vec<&SelectedImage> = selection.images.iter().filter(|image| !is_there(image)).collect();
+    let mut bytes = 0;
+    if !missing.is_empty() {
+        let archive = ImageArchive::new(bundle, missing.iter().copied())?;
+        containerd.import(&archive, bundle, &selection.platform, progress)?;
+        bytes = archive.total_bytes();
+        let after = containerd.standing(&names)?;
+        for image in missing {
+            let expected = image.target.digest;
+            let is_right = |name: &String| after.get(name).is_some_and(|found| found.digest == expected.to_string());
+            if let Some(name) = image.names().into_iter().find(|name| !is_right(name)) {
+                return Err(LoadError::NotThere { name, expected });
+            }
+        }
+    }
+    let images = report(selection, |name, digest| match before.get(name) {
+        None => (NameState::Added, None),
+        Some(found) if found.digest == digest => (NameState::AlreadyThere, None),
+        Some(found) => (NameState::Moved, Some(found.digest.clone())),
+    });
+    let place = Place::Containerd { address: containerd.address().to_owned(), namespace: containerd.namespace().to_owned() };
+    Ok((place, images, bytes))
+}
+
+fn into_directory(
+    bundle: &OpenBundle,
+    selection: &Selection,
+    directory: &camino::Utf8Path,
+    progress: &dyn Progress,
+) -> Result<Loaded, LoadError> {
+    let file = load::write_images_file(bundle, selection, directory, progress)?;
+    let state = if file.written_bytes == 0 { NameState::AlreadyThere } else { NameState::Added };
+    Ok((Place::File { path: file.path }, report(selection, |_, _| (state, None)), file.written_bytes))
+}
+
+fn report(selection: &Selection, state: impl Fn(&str, &str) -> (NameState, Option<String>)) -> Vec<LoadedImage> {
+    let named = |image: &SelectedImage| {
+        let digest = image.target.digest.to_string();
+        let name = |name: String| {
+            let (state, previous) = state(&name, &digest);
+            LoadedName { name, state, previous }
+        };
+        LoadedImage {
+            reference: image.reference.clone(),
+            digest: image.target.digest,
+            names: image.names().into_iter().map(name).collect(),
+        }
+    };
+    selection.images.iter().map(named).collect()
+}

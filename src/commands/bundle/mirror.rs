@@ -1,0 +1,117 @@
+//! `mirror`: the configuration of nodes with which charts need no change.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::open::BundleOptions;
+use crate::{
+    commands::{CommandError, Report},
+    mirror::{self, ConfigurationFile, FileState},
+    oci::Digest,
+    progress::Progress,
+};
+
+pub use mirror::{Destination, Format as MirrorFormat};
+
+/// Whose nodes are configured for what, and where that is written.
+#[derive(Debug, Clone)]
+pub struct MirrorOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// Whose configuration it is.
+    pub format: MirrorFormat,
+    /// The registry that has the images.
+    pub destination: Destination,
+    /// Where to write; without one, the configuration is the report.
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// A configuration, printed or written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MirrorReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    sources: Vec<String>,
+    files: Vec<ReportedFile>,
+    left_out: Vec<String>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportedFile {
+    path: Utf8PathBuf,
+    content: String,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    Printed,
+    Written,
+    Unchanged,
+}
+
+impl Report for MirrorReport {
+    const VERB: &'static str = "mirror";
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for ReportedFile { path, content, state } in &self.files {
+            let _ = match state {
+                // One file can be sent on as it is; several need their names, and those that come in several have comments.
+                State::Printed if self.files.len() == 1 => write!(text, "{content}"),
+                State::Printed => writeln!(text, "# {path}\n{content}"),
+                State::Written => writeln!(text, "wrote `{path}`"),
+                State::Unchanged => writeln!(text, "`{path}` is there already"),
+            };
+        }
+        text
+    }
+}
+
+/// Makes the configuration, and writes it if so wanted. What there is to know besides goes to `progress`.
+///
+/// # Errors
+/// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other content is in the way.
+pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorReport, CommandError> {
+    let (_, head) = options.bundle.authenticate()?;
+    let index = head.index();
+    let sources: BTreeSet<&str> = index.images.iter().map(|image| image.reference.registry()).collect();
+    let configuration = options.format.configuration(&sources, &options.destination)?;
+    let states = match &options.out {
+        Some(directory) => mirror::write_files(&configuration, directory)?.into_iter().map(State::from).collect(),
+        None => vec![State::Printed; configuration.files.len()],
+    };
+    let directory = options.out.clone().unwrap_or_else(|| configuration.place.into());
+    for source in &configuration.left_out {
+        progress.announce(&format!("note: this runtime cannot be sent elsewhere for {source}: give the charts the name of the registry"));
+    }
+    for note in &configuration.notes {
+        progress.announce(&format!("note: {note}"));
+    }
+    let file = |(ConfigurationFile { path, text }, state)| ReportedFile { path: directory.join(path), content: text, state };
+    Ok(MirrorReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        sources: sources.into_iter().map(str::to_owned).collect(),
+        files: configuration.files.into_iter().zip(states).map(file).collect(),
+        left_out: configuration.left_out,
+        notes: configuration.notes,
+    })
+}
+
+impl From<FileState> for State {
+    fn from(state: FileState) -> Self {
+        match state {
+            FileState::Written => Self::Written,
+            FileState::Unchanged => Self::Unchanged,
+        }
+    }
+}

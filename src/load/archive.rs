@@ -1,0 +1,133 @@
+//! The images as an OCI archive: a tar that is written as it is read, the same every time.
+//!
+//! First the contents in the order of their digests, then `oci-layout` and, last of all, `index.json`. It lists every image once
+//! for each of its names, so that whoever imports it makes the names together with the images.
+//!
+//! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is containerd's.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{LoadError, SelectedImage};
+use crate::{
+    archive::{Entry, EntryName, Layout, Mode},
+    bundle::{ContentError, OpenBundle},
+    canonical_json,
+    oci::{Descriptor, Digest, media_type},
+    progress::Progress,
+};
+
+/// Where containerd looks for the whole name of an image.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// Where others look for it.
+const OCI_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The archive of some images.
+#[derive(Debug)]
+pub struct ImageArchive {
+    layout: Layout,
+    contents: Vec<Content>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Bundle(Digest),
+    Memory(Vec<u8>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: Vec<Descriptor>,
+}
+
+impl ImageArchive {
+    /// Lays out the archive of images of a bundle.
+    ///
+    /// # Errors
+    /// When the bundle lacks a content, or it would be too large.
+    pub fn new<'a>(bundle: &OpenBundle, images: impl IntoIterator<Item = &'a SelectedImage>) -> Result<Self, LoadError> {
+        let (mut digests, mut listed) = (BTreeSet::new(), Vec::new());
+        for image in images {
+            digests.extend(image.contents.iter().copied());
+            listed.extend(image.names().into_iter().map(|name| named(&image.target, &name)));
+        }
+        let (mut entries, mut contents) = (Vec::new(), Vec::new());
+        for digest in digests {
+            let size = bundle.size(digest).ok_or(LoadError::Missing(digest))?;
+            entries.push(entry(format!("blobs/sha256/{}", digest.hex()), size)?);
+            contents.push(Content::Bundle(digest));
+        }
+        let index = Index { schema_version: 2, media_type: media_type::INDEX, manifests: listed };
+        let documents = [
+            ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+            ("index.json", canonical_json::to_bytes(&index).map_err(LoadError::Index)?),
+        ];
+        for (name, bytes) in documents {
+            entries.push(entry(name.to_owned(), bytes.len() as u64)?);
+            contents.push(Content::Memory(bytes));
+        }
+        Ok(Self { layout: Layout::new(entries)?, contents })
+    }
+
+    /// Its size in bytes.
+    pub const fn total_bytes(&self) -> u64 {
+        self.layout.total_bytes()
+    }
+
+    /// Hands the archive on in pieces. A content that is not what the bundle's index says ends it before the last piece of that
+    /// content.
+    ///
+    /// # Errors
+    /// When a content is wrong, or `take` fails.
+    pub(super) fn stream<E: From<ContentError>>(
+        &self,
+        bundle: &OpenBundle,
+        progress: &dyn Progress,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut piece = Vec::new();
+        for (placed, content) in self.layout.entries().iter().zip(&self.contents) {
+            take(&placed.header())?;
+            match content {
+                Content::Memory(bytes) => take(bytes)?,
+                Content::Bundle(digest) => {
+                    // Laying it out has shown that the bundle has it.
+                    let Some(mut reader) = bundle.read(*digest) else { continue };
+                    loop {
+                        let has_more = reader.next_piece(bundle, &mut piece)?;
+                        take(&piece)?;
+                        progress.advance(piece.len() as u64);
+                        if !has_more {
+                            break;
+                        }
+                    }
+                }
+            }
+            take(&vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)])?;
+        }
+        let end_bytes = self.layout.total_bytes().saturating_sub(self.layout.trailer_offset());
+        take(&vec![0; usize::try_from(end_bytes).unwrap_or(0)])
+    }
+}
+
+fn entry(name: String, size: u64) -> Result<Entry, LoadError> {
+    Ok(Entry { name: EntryName::new(name)?, size, mode: Mode::Regular })
+}
+
+/// The descriptor of an image under one of its names.
+fn named(target: &Descriptor, name: &str) -> Descriptor {
+    let annotations = [CONTAINERD_NAME, OCI_NAME].map(|key| (key.to_owned(), name.to_owned()));
+    Descriptor {
+        media_type: target.media_type.clone(),
+        digest: target.digest,
+        size: target.size,
+        platform: None,
+        artifact_type: None,
+        annotations: annotations.into(),
+    }
+}

@@ -1,0 +1,190 @@
+//! Why images were not loaded.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    archive::{EntryNameError, LayoutError},
+    bundle::ContentError,
+    canonical_json::CanonicalJsonError,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    oci::{Digest, ManifestError, Platform},
+};
+
+/// Why images were not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The bundle has no image for the platform.
+    #[error("the bundle has no image for {platform}, only for {}", offered.join(", "))]
+    NothingForPlatform {
+        /// What was looked for.
+        platform: Platform,
+        /// What there is.
+        offered: Vec<String>,
+    },
+    /// A manifest cannot be read, which opening the bundle would have shown.
+    #[error("a manifest of the bundle cannot be read")]
+    Manifest(#[from] ManifestError),
+    /// The bundle lacks a content, which opening it would have shown.
+    #[error("the bundle lacks {0}")]
+    Missing(Digest),
+    /// The list of images has no canonical form; does not happen.
+    #[error("the list of images cannot be written")]
+    Index(#[source] CanonicalJsonError),
+    /// The contents do not make an archive.
+    #[error("the images cannot form an archive")]
+    Layout(#[from] LayoutError),
+    /// A name cannot stand in an archive.
+    #[error("the images cannot form an archive")]
+    Name(#[from] EntryNameError),
+    /// The name of the bundle makes no name of a file.
+    #[error("`{0}` is no name of a file")]
+    FileName(String),
+    /// A content is not what the index of the bundle says.
+    #[error("nothing was loaded: a content is damaged")]
+    Content(#[from] ContentError),
+    /// Another file is in the way.
+    #[error("`{0}` exists already and is not what would be written")]
+    OtherFile(Utf8PathBuf),
+    /// The disk has too little room.
+    #[error("the images need {needed_bytes} bytes in `{directory}`, {available_bytes} are free")]
+    Space {
+        /// The directory.
+        directory: Utf8PathBuf,
+        /// How many bytes are needed.
+        needed_bytes: u64,
+        /// How many bytes are free.
+        available_bytes: u64,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Nobody said where containerd is, and it is in none of the usual places.
+    #[error("there is no containerd at {}", .0.join(" or "))]
+    NoContainerd(Vec<String>),
+    /// Nobody said which of several is meant.
+    #[error("there is more than one containerd: {}", .0.join(", "))]
+    SeveralContainerds(Vec<String>),
+    /// containerd does not answer.
+    #[error("cannot reach containerd at `{address}`")]
+    Socket {
+        /// Its socket.
+        address: Utf8PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The client of containerd cannot be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// The program.
+        program: Utf8PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The client of containerd failed.
+    #[error("{doing} failed: `{program}` {ended}{}", shown(.said))]
+    Client {
+        /// What was being done.
+        doing: &'static str,
+        /// The program.
+        program: Utf8PathBuf,
+        /// How it ended.
+        ended: String,
+        /// What it said last.
+        said: String,
+    },
+    /// An image has no such name, or the name means another image, although the import did not fail.
+    #[error("containerd imported the images, but `{name}` is not {expected} there")]
+    NotThere {
+        /// The name.
+        name: String,
+        /// What it should be.
+        expected: Digest,
+    },
+}
+
+fn shown(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
+impl Failure for LoadError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NothingForPlatform { .. } | Self::NoContainerd(_) => FailureKind::NotFound,
+            Self::Manifest(error) => error.kind(),
+            Self::Missing(_) => FailureKind::Content,
+            Self::Index(error) => error.kind(),
+            Self::Layout(error) => error.kind(),
+            Self::Name(error) => error.kind(),
+            Self::FileName(_) => FailureKind::Input,
+            Self::Content(error) => error.kind(),
+            Self::OtherFile(_) => FailureKind::Conflict,
+            Self::Space { .. } => FailureKind::Space,
+            Self::Path(error) => error.kind(),
+            Self::SeveralContainerds(_) => FailureKind::Usage,
+            Self::Socket { source, .. } | Self::Start { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => FailureKind::NotFound,
+                io::ErrorKind::PermissionDenied => FailureKind::Access,
+                _ => FailureKind::Network,
+            },
+            Self::Client { said, .. } => kind_of(said),
+            Self::NotThere { .. } => FailureKind::Network,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match (self, self.kind()) {
+            (Self::NothingForPlatform { .. }, _) => Some("name the platform of the nodes with --platform".to_owned()),
+            (Self::Content(error), _) => error.help(),
+            (Self::Path(error), _) => error.help(),
+            (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),
+            (Self::SeveralContainerds(_), _) => Some("say with --address which one the kubelet uses".to_owned()),
+            (Self::NoContainerd(_), _) => {
+                Some("run this on a node, say with --address where the socket of containerd is, or give --images-dir".to_owned())
+            }
+            (Self::Socket { .. }, FailureKind::NotFound) => Some("start containerd, or say with --address where its socket is".to_owned()),
+            (Self::Socket { .. } | Self::Client { .. } | Self::Start { .. }, FailureKind::Access) => Some("run this as root".to_owned()),
+            (Self::Start { .. }, _) => Some("name containerd's client with --ctr: ctr, or k3s on nodes of k3s".to_owned()),
+            (Self::Space { .. } | Self::Client { .. }, FailureKind::Space) => Some("make room and run the same command again".to_owned()),
+            (Self::Client { .. }, FailureKind::Conflict) => Some("wait until the other import has ended and run this again".to_owned()),
+            (Self::Socket { .. } | Self::Client { .. } | Self::NotThere { .. }, _) => {
+                Some("see what the log of containerd says, then run the same command again".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What kind of failure the last words of `ctr` mean; it has one exit code for all of them.
+fn kind_of(said: &str) -> FailureKind {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&["no space left on device", "disk quota exceeded"]) {
+        FailureKind::Space
+    } else if says(&["permission denied", "operation not permitted"]) {
+        FailureKind::Access
+    } else if says(&["locked for"]) {
+        FailureKind::Conflict
+    } else {
+        FailureKind::Network
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of;
+    use crate::failure::FailureKind;
+
+    #[test]
+    fn the_words_of_ctr_decide_the_exit_code() {
+        for (said, kind) in [
+            ("ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on device: unknown", FailureKind::Space),
+            ("ctr: failed to dial \"/run/x.sock\": connect: permission denied", FailureKind::Access),
+            ("ctr: failed to ingest \"x\": ref tar-x locked for 1s (since now): unavailable", FailureKind::Conflict),
+            ("ctr: error reading from server: EOF: unavailable", FailureKind::Network),
+        ] {
+            assert_eq!(kind_of(said), kind, "{said}");
+        }
+    }
+}

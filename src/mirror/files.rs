@@ -1,0 +1,47 @@
+//! Writing a configuration: every file or none, and never over another.
+
+use camino::Utf8Path;
+
+use super::{Configuration, MirrorError};
+use crate::fsx;
+
+/// Far above what such a file has.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileState {
+    /// It was written.
+    Written,
+    /// It was there, with this very content.
+    Unchanged,
+}
+
+/// Writes the files beneath a directory, which is made if need be; the states are in the order of the files.
+///
+/// # Errors
+/// When a file is there with other content (then nothing is written), or one cannot be written.
+pub fn write_files(configuration: &Configuration, directory: &Utf8Path) -> Result<Vec<FileState>, MirrorError> {
+    let (mut states, mut others) = (Vec::new(), Vec::new());
+    for file in &configuration.files {
+        let path = directory.join(&file.path);
+        if !fsx::exists(&path) {
+            states.push(FileState::Written);
+        } else if fsx::read(&path, MAX_FILE_BYTES)? == file.text.as_bytes() {
+            states.push(FileState::Unchanged);
+        } else {
+            others.push(path);
+        }
+    }
+    if !others.is_empty() {
+        return Err(MirrorError::Others(others));
+    }
+    for (file, state) in configuration.files.iter().zip(&states) {
+        if *state == FileState::Written {
+            let path = directory.join(&file.path);
+            fsx::create_dir_all(fsx::parent(&path))?;
+            fsx::write_new(&path, file.text.as_bytes(), 0o644)?;
+        }
+    }
+    Ok(states)
+}

@@ -1,0 +1,79 @@
+//! Configuration of nodes: which registry holds what the charts look for at others.
+//!
+//! Pushing and serving keep the repository of an image and drop its registry, so one rule for each source registry is enough, and
+//! charts need no change. The rules name no second place: where there is no internet, asking one would only hide what is wrong
+//! with the first. This module makes texts and files; it contacts nobody, and knows no password.
+
+mod containerd;
+mod containers;
+mod destination;
+mod docker;
+mod error;
+mod files;
+mod k3s;
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+
+pub use destination::{Destination, DestinationError};
+pub use error::MirrorError;
+pub use files::{FileState, write_files};
+
+/// Whose configuration it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// containerd: a `hosts.toml` for each source registry.
+    Containerd,
+    /// k3s and RKE2: `registries.yaml`.
+    K3s,
+    /// CRI-O, podman and skopeo: a file of `registries.conf.d`.
+    Crio,
+    /// Docker: `daemon.json`.
+    Docker,
+}
+
+/// The files of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// The directory on a node in which they belong.
+    pub place: &'static str,
+    /// The files.
+    pub files: Vec<ConfigurationFile>,
+    /// The source registries for which the runtime cannot be told another place.
+    pub left_out: Vec<String>,
+    /// What is to be done or known besides.
+    pub notes: Vec<String>,
+}
+
+/// One file of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationFile {
+    /// Its path within the directory.
+    pub path: Utf8PathBuf,
+    /// Its content.
+    pub text: String,
+}
+
+impl Format {
+    /// Makes the configuration that sends a node to `destination` for everything that it looks for at the source registries.
+    ///
+    /// # Errors
+    /// When there is no source registry, or the runtime can be told nothing of the kind.
+    pub fn configuration(self, sources: &BTreeSet<&str>, destination: &Destination) -> Result<Configuration, MirrorError> {
+        if sources.is_empty() {
+            return Err(MirrorError::NoImages);
+        }
+        match self {
+            Self::Containerd => Ok(containerd::configuration(sources, destination)),
+            Self::K3s => Ok(k3s::configuration(sources, destination)),
+            Self::Crio => Ok(containers::configuration(sources, destination)),
+            Self::Docker => docker::configuration(sources, destination),
+        }
+    }
+}
+
+/// A text in double quotes, which YAML and TOML read as JSON does.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
