@@ -5,6 +5,7 @@ mod chart_check;
 mod comparing;
 mod examining;
 mod planning;
+mod pushing;
 mod reading;
 mod serving;
 mod signing;
@@ -22,6 +23,7 @@ use super::{
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, push, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -63,6 +65,8 @@ enum Verb {
     Unpack(reading::Unpack),
     /// Serve bundles as a read-only registry, straight from their files
     Serve(serving::Serve),
+    /// Push everything a bundle has into a registry, byte for byte
+    Push(pushing::Push),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -91,6 +95,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(printer),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
+        Verb::Push(verb) => printer.finish(push::run(&verb.into(), &progress)),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

@@ -224,6 +224,11 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
     trust("{ name: second, reason: lost }");
     reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
     reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `sign`", "## `attach`"]);
+    let destination = format!("{}/rune", sandbox.registry());
+    let push = ["push", file, &destination, "--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &[&push[..], &["--dry-run"]].concat()), "push", 0);
+    reader.read(&bundle(&sandbox, &push), "push", 0);
+    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `push`", "### `blobTally`"]);
 }
 
 #[test]
