@@ -26,10 +26,11 @@ test: ## Install what the tests need, then run every check and test
 check: ## The quick part: format, lints, licences and sources of dependencies
 	@tools/test format scripts lints deny
 
-bench: ## Measure build, verify and the move against the machine's own limits and other tools
+bench: ## Measure build, verify, push and the move against the machine's own limits and other tools
 	@tools/setup
 	@tools/release
 	@$(ENV) cargo bench --profile dev --locked --bench bundle
+	@$(ENV) cargo bench --profile dev --locked --bench push
 	@$(ENV) cargo bench --profile dev --locked --bench database
 
 release: ## Build static dist/rune-bundle and dist/rune-db

@@ -23,6 +23,7 @@ pub mod net;
 pub mod oci;
 pub mod policy;
 pub mod progress;
+pub mod push;
 pub mod registry;
 pub mod report;
 pub mod schema;

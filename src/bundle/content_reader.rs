@@ -17,14 +17,14 @@ const PIECE_BYTES: u64 = 256 << 10;
 /// How much is withheld at least, in bytes.
 const WITHHELD_BYTES: u64 = 64 << 10;
 
-/// A place in one content, from its beginning to its end.
-#[derive(Debug)]
+/// A place in one content, from its beginning to its end. A clone is another place, at the same byte.
+#[derive(Debug, Clone)]
 pub struct ContentReader {
     source: Source,
     offset: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     Archive {
         placed: Placed,

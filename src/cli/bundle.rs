@@ -6,6 +6,7 @@ mod comparing;
 mod examining;
 mod loading;
 mod planning;
+mod pushing;
 mod reading;
 mod serving;
 mod signing;
@@ -23,6 +24,10 @@ use super::{
 use crate::commands::bundle::{
     attach, build, diff, inspect, keygen, load, lock, mirror, policy, render, report, serve, sign, unpack, verify,
 };
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
+use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
+use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, push, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -68,6 +73,8 @@ enum Verb {
     Load(loading::Load),
     /// Make the configuration that sends nodes to your registry, so that charts need no change
     Mirror(loading::Mirror),
+    /// Push everything a bundle has into a registry, byte for byte
+    Push(pushing::Push),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -98,6 +105,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
         Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
         Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
+        Verb::Push(verb) => printer.finish(push::run(&verb.into(), &progress)),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

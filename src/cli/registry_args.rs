@@ -34,25 +34,49 @@ pub(super) struct RegistryArgs {
     authfile: Option<Utf8PathBuf>,
 }
 
+/// How the one registry that a verb names is reached, where there is no internet.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OfflineRegistryArgs {
+    #[command(flatten)]
+    access: RegistryArgs,
+    /// Another host that the registry may send us to, such as its token server or its storage; may be repeated
+    #[arg(long, value_name = "HOST", value_parser = plain_host, help_heading = "Registry access")]
+    allow_host: Vec<String>,
+}
+
+impl OfflineRegistryArgs {
+    /// What the options mean for a verb that contacts the host it was given, and those that are allowed, and no other: no proxy
+    /// of the environment, no credential helper, which may ask anybody.
+    pub(super) fn into_offline_config(self) -> ClientConfig {
+        ClientConfig { allowed_hosts: Some(self.allow_host.into_iter().collect()), ..self.access.into_config() }
+    }
+}
+
 impl RegistryArgs {
-    /// What the options mean for a verb that may use the network freely: proxies and docker's credentials
-    /// come from the environment when the options do not say otherwise.
-    pub(super) fn into_online_config(self) -> ClientConfig {
-        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let either = |upper: &str, lower: &str| text(lower).or_else(|| text(upper));
+    fn into_config(self) -> ClientConfig {
         ClientConfig {
             ca_files: self.ca_file,
             client_identity: self.client_cert.zip(self.client_key),
             plain_http: self.plain_http.into_iter().collect(),
             registries_file: self.registry_config,
             auth_file: self.authfile.map(AuthFile::Named).or_else(docker_config),
+            ..ClientConfig::default()
+        }
+    }
+
+    /// What the options mean for a verb that may use the network freely: proxies and docker's credentials
+    /// come from the environment when the options do not say otherwise.
+    pub(super) fn into_online_config(self) -> ClientConfig {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let either = |upper: &str, lower: &str| text(lower).or_else(|| text(upper));
+        ClientConfig {
             run_credential_helpers: true,
             proxy: ProxySettings {
                 https: either("HTTPS_PROXY", "https_proxy").map(Secret::new),
                 http: either("HTTP_PROXY", "http_proxy").map(Secret::new),
                 none_for: either("NO_PROXY", "no_proxy"),
             },
-            ..ClientConfig::default()
+            ..self.into_config()
         }
     }
 }

@@ -168,6 +168,10 @@ pub(super) struct ForbiddenAddress {
 }
 
 impl TransportError {
+    pub(super) const fn of(fault: TransportFault) -> Self {
+        Self { fault, detail: String::new() }
+    }
+
     pub(super) fn forbidden(address: IpAddr) -> Self {
         Self { fault: TransportFault::Forbidden(AddressClass::of(address)), detail: address.to_string() }
     }

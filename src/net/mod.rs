@@ -7,6 +7,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod address;
+mod body;
 mod error;
 mod proxy;
 mod resolver;
@@ -14,6 +15,7 @@ mod tls;
 mod transport;
 
 pub use address::{AddressClass, Reach};
+pub use body::RequestBody;
 pub use error::{NetError, TransportError, TransportFault};
 pub use proxy::{ProxyError, ProxySettings};
 pub use tls::{Tls, TlsFiles, server_config};

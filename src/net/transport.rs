@@ -8,10 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use url::{Host, Url};
 
-use super::{AddressClass, NetError, ProxySettings, Reach, Tls, TransportError, proxy::Proxies, resolver::GuardedResolver};
+use super::{
+    AddressClass, NetError, ProxySettings, Reach, RequestBody, Tls, TransportError, TransportFault, body::Watch, proxy::Proxies,
+    resolver::GuardedResolver,
+};
 
 /// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server, not the
 /// line, would decide how fast a blob arrives.
@@ -25,6 +28,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the next bytes.
     pub idle: Duration,
+    /// For an answer after a body was sent whole: a server may have much to put away before it says so.
+    pub commit: Duration,
 }
 
 /// A request without credentials of its own making: what is in the headers is what is sent.
@@ -37,7 +42,7 @@ pub struct Request {
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Option<Bytes>,
+    pub body: Option<RequestBody>,
 }
 
 /// A response whose body is still to be read.
@@ -45,6 +50,7 @@ pub struct Request {
 pub struct Response {
     inner: reqwest::Response,
     origin: AddressClass,
+    idle: Duration,
 }
 
 /// Connections of one set of TLS settings, kept apart by how far they may reach.
@@ -52,7 +58,8 @@ pub struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
     timeouts: Timeouts,
-    clients: Mutex<HashMap<Reach, reqwest::Client>>,
+    /// By reach, and by whether the library below watches the time itself.
+    clients: Mutex<HashMap<(Reach, bool), reqwest::Client>>,
 }
 
 impl std::fmt::Debug for Transport {
@@ -71,16 +78,16 @@ impl Transport {
         let proxies = Arc::new(Proxies::new(proxy)?);
         let transport = Self { tls, proxies, timeouts, clients: Mutex::default() };
         // Made now, so that settings which the libraries refuse are found before the first request.
-        transport.client(Reach::Anywhere).map_err(NetError::Client)?;
+        transport.client(Reach::Anywhere, true).map_err(NetError::Client)?;
         Ok(transport)
     }
 
-    fn client(&self, reach: Reach) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(&self, reach: Reach, is_timed: bool) -> Result<reqwest::Client, reqwest::Error> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&reach) {
+        if let Some(client) = clients.get(&(reach, is_timed)) {
             return Ok(client.clone());
         }
-        let builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rune-bundle/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(self.tls.config())
             .dns_resolver(Arc::new(GuardedResolver { reach, proxies: Arc::clone(&self.proxies) }))
@@ -88,11 +95,13 @@ impl Transport {
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(self.timeouts.connect)
-            .read_timeout(self.timeouts.idle)
             .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        if is_timed {
+            builder = builder.read_timeout(self.timeouts.idle);
+        }
         let client = self.proxies.add_to(builder).build()?;
-        clients.insert(reach, client.clone());
+        clients.insert((reach, is_timed), client.clone());
         Ok(client)
     }
 
@@ -103,15 +112,26 @@ impl Transport {
     pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
         let is_proxied = self.proxies.intercept(&request.url);
         self.check_literal(&request.url, reach, is_proxied)?;
-        let client = self.client(reach).map_err(TransportError::from_reqwest)?;
+        // The library measures from the beginning of the request to the answer, and a body may take longer than any silence.
+        let is_timed = !matches!(request.body, Some(RequestBody::Stream { .. }));
+        let client = self.client(reach, is_timed).map_err(TransportError::from_reqwest)?;
         let mut builder = client.request(request.method, request.url).headers(request.headers);
-        if let Some(body) = request.body {
-            builder = builder.body(body);
-        }
-        let inner = builder.send().await.map_err(TransportError::from_reqwest)?;
+        let inner = match request.body {
+            None => builder.send().await,
+            Some(RequestBody::Whole(bytes)) => builder.body(bytes).send().await,
+            Some(RequestBody::Stream { bytes, stream }) => {
+                let watch = Watch::new(self.timeouts.idle, self.timeouts.commit);
+                builder = builder.header(header::CONTENT_LENGTH, bytes).body(reqwest::Body::wrap_stream(watch.over(stream, bytes)));
+                tokio::select! {
+                    sent = builder.send() => sent,
+                    () = watch.silence() => return Err(TransportError::of(TransportFault::Timeout)),
+                }
+            }
+        };
+        let inner = inner.map_err(TransportError::from_reqwest)?;
         // Behind a proxy nobody here knows the address; the strictest assumption is that it is public.
         let origin = inner.remote_addr().filter(|_| !is_proxied).map_or(AddressClass::Public, |peer| AddressClass::of(peer.ip()));
-        Ok(Response { inner, origin })
+        Ok(Response { inner, origin, idle: self.timeouts.idle })
     }
 
     /// Checks what the resolver never sees: addresses in the URL itself, and, behind a proxy, names that can
@@ -155,7 +175,8 @@ impl Response {
     /// # Errors
     /// When the connection breaks or is silent for too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
-        self.inner.chunk().await.map_err(TransportError::from_reqwest)
+        let chunk = tokio::time::timeout(self.idle, self.inner.chunk()).await;
+        chunk.map_err(|_| TransportError::of(TransportFault::Timeout))?.map_err(TransportError::from_reqwest)
     }
 
     /// The rest of the body, if it has at most `max_bytes` bytes; `None` if it has more.

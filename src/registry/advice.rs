@@ -2,8 +2,11 @@
 
 use http::StatusCode;
 
-use super::{Cause, TokenProblem, error::is_transient};
+use super::{Cause, RepositoryName, TokenProblem, error::is_transient};
 use crate::{failure::Failure as _, net::TransportFault};
+
+/// Why a redirect from https to http is not followed.
+pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
 
 /// Advice about what an endpoint, given as a URL, did.
 pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
@@ -17,6 +20,7 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
             format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
         }
         Cause::Helper(error) => return error.help(),
+        Cause::TokenServer { server, problem: TokenProblem::OutOfBounds } => allow(server),
         Cause::TokenServer { problem, .. } => return about_token(problem, host),
         Cause::Redirect { .. } => suspicious(host),
         Cause::Transport { error, .. } => about_fault(error.fault, host),
@@ -24,8 +28,69 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         Cause::WrongDigest { .. } | Cause::WrongSize { .. } | Cause::WrongRange { .. } => {
             format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
         }
-        Cause::UnknownChallenge | Cause::TooLarge { .. } | Cause::Manifest(_) => return None,
+        Cause::OutOfBounds { to } => allow(to),
+        Cause::Lost => again(),
+        Cause::Changed { .. } => {
+            format!("`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators")
+        }
+        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } | Cause::Manifest(_) => return None,
     })
+}
+
+/// Advice about what an endpoint did when something was to be written to a repository.
+pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    let repository = name.repository();
+    Some(match cause {
+        Cause::Status { status, code, is_about_space, detail, .. } => match (*status, code.as_deref()) {
+            _ if *is_about_space => full(host),
+            (StatusCode::INSUFFICIENT_STORAGE, _) => full(host),
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => format!(
+                "a proxy before `{host}` takes no requests of this size, not even small ones: have its limit raised (nginx: client_max_body_size)"
+            ),
+            (StatusCode::METHOD_NOT_ALLOWED, _) => {
+                format!("`{host}` takes nothing at all: it is read-only, or a cache of another registry; ask its operators")
+            }
+            (_, Some("NAME_INVALID")) => {
+                format!("`{host}` has other rules for names than `{repository}` keeps to: try another prefix, or --flatten")
+            }
+            (StatusCode::NOT_FOUND, None | Some("NAME_UNKNOWN" | "NOT_FOUND")) => format!(
+                "make the repository `{repository}` (or the project it is in) at `{host}` first, and run the same command again; \
+                 --dry-run lists every repository"
+            ),
+            (StatusCode::FORBIDDEN, _) => {
+                format!("check that the user for `{host}` may push to `{repository}`, and that its project exists")
+            }
+            _ if detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains("immutable")) => {
+                format!("tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix")
+            }
+            _ => return about(cause, endpoint),
+        },
+        Cause::CredentialsRefused { user: Some(_), .. } => {
+            format!("check the entry for `{host}` in the docker config.json (--authfile), and that its user may push to `{repository}`")
+        }
+        Cause::CredentialsRefused { user: None, .. } => {
+            format!("run {}, or name a file with credentials with --authfile", login(host))
+        }
+        Cause::Redirect { problem: NOT_ENCRYPTED, .. } => format!(
+            "`{host}` does not know its own address: whoever runs the proxy before it has to pass X-Forwarded-Proto, or set `relativeurls` in distribution"
+        ),
+        Cause::Transport { error, redirected_to: None } if error.fault == TransportFault::Interrupted => {
+            format!(
+                "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, add --chunk-size 8MiB"
+            )
+        }
+        _ => return about(cause, endpoint),
+    })
+}
+
+fn full(host: &str) -> String {
+    format!("make room at `{host}`, or have the quota raised, and run the same command again; what was finished is kept")
+}
+
+fn allow(url: &str) -> String {
+    let host = url.split("://").nth(1).unwrap_or(url);
+    format!("if it belongs to the registry, allow it with --allow-host {host}")
 }
 
 fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
@@ -37,7 +102,7 @@ fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
         TokenProblem::Status { user: None, .. } => {
             format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
         }
-        TokenProblem::NoToken => return None,
+        TokenProblem::OutOfBounds | TokenProblem::NoToken => return None,
     })
 }
 

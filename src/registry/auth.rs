@@ -20,7 +20,7 @@ use super::{
     retry::retry_after,
 };
 use crate::{
-    net::{Reach, Request, Response},
+    net::{Reach, Request, RequestBody, Response},
     secret::Secret,
 };
 
@@ -115,7 +115,8 @@ async fn token(
         _ => token_request(url, service.as_deref(), &scopes),
     };
     let own = authority_of(&request.url) == refusal.endpoint.host.authority;
-    let transport = if own { &*refusal.endpoint.host.transport } else { hosts.foreign(&request.url) };
+    let foreign = || hosts.foreign(&request.url).ok_or_else(|| failed(TokenProblem::OutOfBounds));
+    let transport = if own { &*refusal.endpoint.host.transport } else { foreign()? };
     let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     if response.status() != StatusCode::OK {
         let (user, retry_after) = (credentials.map(user_of), retry_after(response.headers()));
@@ -164,7 +165,7 @@ fn exchange_request(url: Url, service: Option<&str>, scopes: &BTreeSet<&str>, id
         .finish();
     let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form_type)]);
-    Request { method: Method::POST, url, headers, body: Some(Bytes::from(form)) }
+    Request { method: Method::POST, url, headers, body: Some(RequestBody::Whole(Bytes::from(form))) }
 }
 
 fn basic_value(user: &str, password: &Secret) -> HeaderValue {

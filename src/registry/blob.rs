@@ -7,8 +7,9 @@ use http::{StatusCode, header};
 
 use super::{
     Cause, EndpointFailure, RegistryError, RepositoryName,
-    exchange::{Answer, Exchange, Question},
+    exchange::{Answer, Exchange},
     hosts::Endpoint,
+    question::Question,
     retry::Attempts,
 };
 use crate::oci::Descriptor;
@@ -118,7 +119,7 @@ impl BlobStream {
     async fn reopen(&mut self) -> Result<(), RegistryError> {
         loop {
             let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));
-            let question = Question { path: self.path.clone(), accept: "*/*", range };
+            let question = Question::get(self.path.clone(), "*/*").with_range(range);
             let opened = match self.exchange.ask_once(&self.endpoint, &question).await {
                 Ok(answer) => self.source_of(answer, range),
                 Err(cause) => Err(cause),
@@ -148,7 +149,7 @@ impl BlobStream {
                 (0, self.size.saturating_sub(first))
             }
             (StatusCode::OK, range) => (range.map_or(0, |(first, _)| first), self.size),
-            (status, _) => return Err(Cause::Status { status, detail: None, redirected_to: None, retry_after: None }),
+            (status, _) => return Err(Cause::status(status)),
         };
         let announced = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
         match announced.filter(|announced| *announced != expected) {

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use super::{
-    BlobStream, Cause, ClientConfig, RegistryError, RepositoryName,
-    exchange::{Exchange, Question},
-};
+use super::{BlobStream, Cause, ClientConfig, RegistryError, RepositoryName, RepositoryWriter, exchange::Exchange, question::Question};
 use crate::oci::{Descriptor, Digest, Manifest, Reference};
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
-const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 /// The manifests this project carries, all of them in every request: a registry that is not offered the type it
 /// has converts it, and the digest is then another.
-const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 /// Media types that servers send when they do not know.
 const UNTELLING_TYPES: [&str; 4] = ["", "application/json", "application/octet-stream", "text/plain"];
@@ -72,7 +69,7 @@ impl Client {
         expected: Option<Digest>,
         expected_type: Option<&str>,
     ) -> Result<Manifest, RegistryError> {
-        let question = Question { path: format!("manifests/{tag_or_digest}"), accept: MANIFEST_TYPES, range: None };
+        let question = Question::get(format!("manifests/{tag_or_digest}"), MANIFEST_TYPES);
         let accept = |headers: &HeaderMap, body: Option<Vec<u8>>| {
             let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             // Parameters such as a character set say nothing about JSON, and what servers of plain files say nothing at all.
@@ -82,6 +79,11 @@ impl Client {
             Manifest::parse(bytes, expected_type.or(stated)).map_err(Cause::Manifest)
         };
         self.exchange.ask(name, what, &question, MAX_MANIFEST_BYTES, accept).await
+    }
+
+    /// The way to write to a repository. It leads to the registry itself: mirrors are for reading.
+    pub fn writer(&self, name: &RepositoryName) -> RepositoryWriter {
+        RepositoryWriter::new(Arc::clone(&self.exchange), name)
     }
 
     /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the descriptor;
@@ -102,7 +104,7 @@ impl Client {
         if descriptor.size > max_bytes {
             return Err(RegistryError::TooLarge { what, bytes: descriptor.size, max_bytes });
         }
-        let question = Question { path: format!("blobs/{}", descriptor.digest), accept: "*/*", range: None };
+        let question = Question::get(format!("blobs/{}", descriptor.digest), "*/*");
         let accept = |_: &HeaderMap, body: Option<Vec<u8>>| {
             let bytes = body.ok_or(Cause::TooLarge { max: descriptor.size })?;
             if bytes.len() as u64 != descriptor.size {

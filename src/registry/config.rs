@@ -32,6 +32,10 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// How long a server may be silent.
     pub idle_timeout: Duration,
+    /// How long a server may take to put away what was sent to it.
+    pub commit_timeout: Duration,
+    /// The only hosts that a registry may send us to: its token server, its storage. Each with or without a port; `None` for any.
+    pub allowed_hosts: Option<BTreeSet<String>>,
 }
 
 /// A docker `config.json` (or podman `auth.json`).
@@ -57,6 +61,8 @@ impl Default for ClientConfig {
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_mins(1),
+            commit_timeout: Duration::from_mins(10),
+            allowed_hosts: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use http::StatusCode;
 
-use super::{AuthFileError, HelperError, RegistriesFileError, advice};
+use super::{AuthFileError, HelperError, RegistriesFileError, RepositoryName, advice};
 use crate::{
     failure::{Failure, FailureKind},
     net::{NetError, TransportError, TransportFault},
@@ -24,6 +24,16 @@ pub enum RegistryError {
         what: String,
         /// What each endpoint that was tried did, in the order they were tried.
         failures: Vec<EndpointFailure>,
+    },
+    /// The registry did not take what was to be written to it.
+    #[error("cannot push {what} to `{name}`: {failure}")]
+    Push {
+        /// What was to be written, in words.
+        what: String,
+        /// Where.
+        name: RepositoryName,
+        /// What happened.
+        failure: Box<EndpointFailure>,
     },
     /// A descriptor announces more than is accepted in memory.
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
@@ -73,8 +83,12 @@ pub enum Cause {
     Status {
         /// The status code.
         status: StatusCode,
+        /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
+        code: Option<String>,
         /// What the server says about it.
         detail: Option<String>,
+        /// Whether what it says is that there is no room.
+        is_about_space: bool,
         /// The server it redirected to, when that one answered.
         redirected_to: Option<String>,
         /// How long the server asks to be left alone.
@@ -126,6 +140,29 @@ pub enum Cause {
         /// Why not.
         problem: &'static str,
     },
+    /// It sent us to a host that we may not contact.
+    #[error("sends us to `{to}`, a host that was not named")]
+    OutOfBounds {
+        /// Where to: scheme, host and port.
+        to: String,
+    },
+    /// It answered a write in a way that makes no sense.
+    #[error("{0}")]
+    Nonsense(&'static str),
+    /// What was to be written is damaged where it came from; nothing of the kind was finished there.
+    #[error("was not sent to its end, because the content is damaged here")]
+    Damaged,
+    /// It took a manifest and has another one in its place.
+    #[error("was given {expected} and has {actual} instead")]
+    Changed {
+        /// What was written.
+        expected: Digest,
+        /// What is there.
+        actual: Digest,
+    },
+    /// It took something and does not have it.
+    #[error("took it and does not have it")]
+    Lost,
     /// The content is not what its digest says.
     #[error("sent content with the digest {actual} instead of {expected}")]
     WrongDigest {
@@ -180,6 +217,9 @@ pub enum TokenProblem {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// It is on a host that we may not contact.
+    #[error("a host that was not named")]
+    OutOfBounds,
     /// An answer without a token.
     #[error("whose answer holds no usable token")]
     NoToken,
@@ -188,6 +228,36 @@ pub enum TokenProblem {
 impl Cause {
     pub(super) fn transport(error: TransportError) -> Self {
         Self::Transport { error, redirected_to: None }
+    }
+
+    /// An answer with a status that says it all.
+    pub(super) fn status(status: StatusCode) -> Self {
+        Self::Status { status, code: None, detail: None, is_about_space: false, redirected_to: None, retry_after: None }
+    }
+
+    /// The kind when something was to be written.
+    fn write_kind(&self) -> FailureKind {
+        let Self::Status { status, code, detail, is_about_space, .. } = self else { return self.kind() };
+        let is_immutable = detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains("immutable"));
+        match (*status, code.as_deref()) {
+            _ if *is_about_space => FailureKind::Space,
+            (StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE, _) => FailureKind::Space,
+            (StatusCode::CONFLICT, _) => FailureKind::Conflict,
+            _ if is_immutable => FailureKind::Conflict,
+            (StatusCode::METHOD_NOT_ALLOWED, _) => FailureKind::Access,
+            (_, Some("NAME_INVALID")) => FailureKind::Usage,
+            (_, Some("DIGEST_INVALID" | "SIZE_INVALID")) => FailureKind::Content,
+            (_, Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")) => FailureKind::Network,
+            (status, _) => status_kind(status),
+        }
+    }
+
+    /// The status that was answered.
+    pub(super) const fn answered(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
     }
 
     fn kind(&self) -> FailureKind {
@@ -206,10 +276,16 @@ impl Cause {
             | Self::CredentialsRefused { .. }
             | Self::UnknownChallenge
             | Self::Helper(_)
+            | Self::OutOfBounds { .. }
             | Self::Redirect { .. } => FailureKind::Access,
-            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::WrongRange { .. } | Self::TooLarge { .. } | Self::Manifest(_) => {
-                FailureKind::Content
-            }
+            Self::Nonsense(_) | Self::Lost => FailureKind::Network,
+            Self::Damaged
+            | Self::Changed { .. }
+            | Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongRange { .. }
+            | Self::TooLarge { .. }
+            | Self::Manifest(_) => FailureKind::Content,
         }
     }
 
@@ -217,7 +293,8 @@ impl Cause {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => error.fault.is_transient(),
-            Self::Status { status, .. } | Self::TokenServer { problem: TokenProblem::Status { status, .. }, .. } => is_transient(*status),
+            Self::Status { status, is_about_space, .. } => is_transient(*status) && !is_about_space,
+            Self::TokenServer { problem: TokenProblem::Status { status, .. }, .. } => is_transient(*status),
             _ => false,
         }
     }
@@ -233,7 +310,8 @@ impl Cause {
 
 /// Whether a server may answer otherwise later.
 pub(super) fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+    (status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE)
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 fn status_kind(status: StatusCode) -> FailureKind {
@@ -246,6 +324,17 @@ fn status_kind(status: StatusCode) -> FailureKind {
 }
 
 impl RegistryError {
+    /// Whether the registry looked at what was to be written and does not want it as it is.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Push { failure, .. } = self else { return false };
+        matches!(failure.cause.answered().map(|status| status.as_u16()), Some(400 | 404 | 409 | 412 | 415 | 422))
+    }
+
+    /// Whether what was to be written is damaged where it came from.
+    pub fn is_about_source(&self) -> bool {
+        matches!(self, Self::Push { failure, .. } if matches!(failure.cause, Cause::Damaged))
+    }
+
     /// The failure that a person should look at: of several endpoints, one that refused us before one that sent
     /// wrong content, that before one that is not there, and that before one that merely does not have it.
     fn decisive(failures: &[EndpointFailure]) -> Option<&EndpointFailure> {
@@ -258,6 +347,7 @@ impl Failure for RegistryError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures).map_or(FailureKind::Internal, |failure| failure.cause.kind()),
+            Self::Push { failure, .. } => failure.cause.write_kind(),
             Self::TooLarge { .. } => FailureKind::Content,
             Self::Net(error) => error.kind(),
             Self::RegistriesFile(error) => error.kind(),
@@ -269,6 +359,7 @@ impl Failure for RegistryError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| advice::about(&failure.cause, &failure.endpoint)),
+            Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),
             Self::RegistriesFile(error) => error.help(),

@@ -1,39 +1,44 @@
 //! One question to one endpoint: authentication, redirects, and what an error means.
 
-use std::collections::BTreeSet;
-
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
 use url::Url;
 
 use super::{
     Cause, ClientConfig, CredentialStore, EndpointFailure, RegistryError, RepositoryName, RetryPolicy,
+    advice::NOT_ENCRYPTED,
     auth::{self, Authorization, Refusal},
+    complaint::Complaint,
     gate::Pass,
     hosts::{Endpoint, Hosts, Speech},
+    question::{Place, Question},
     retry::{Attempts, retry_after},
 };
-use crate::net::{Reach, Request, Response, TransportFault};
+use crate::net::{AddressClass, Reach, Request, Response, TransportFault};
 
 const MAX_REDIRECTS: usize = 5;
-const MAX_ERROR_BYTES: u64 = 64 << 10;
-const MAX_DETAIL_CHARACTERS: usize = 200;
-
-/// What is asked below a repository.
-#[derive(Debug, Clone)]
-pub(super) struct Question {
-    /// `manifests/<tag>`, `blobs/<digest>`.
-    pub(super) path: String,
-    pub(super) accept: &'static str,
-    /// First and last byte, both included.
-    pub(super) range: Option<(u64, u64)>,
-}
 
 /// A good answer whose body is still to be read. The host counts as busy until it is dropped.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: Response,
+    /// Who answered, in the end.
+    pub(super) url: Url,
     _pass: Pass,
+}
+
+impl Answer {
+    /// A header, if it is text.
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A request that was answered, after redirects.
+struct Followed {
+    response: Response,
+    url: Url,
+    /// Who it is when it is not the endpoint itself.
+    redirected_to: Option<String>,
 }
 
 /// Everything that questions share.
@@ -56,30 +61,39 @@ impl Exchange {
         &self,
         name: &RepositoryName,
         what: String,
-        question: &Question,
+        question: &Question<'_>,
         max_bytes: u64,
         accept: impl Fn(&HeaderMap, Option<Vec<u8>>) -> Result<T, Cause>,
     ) -> Result<T, RegistryError> {
         let mut failures = Vec::new();
         for endpoint in self.hosts.endpoints(name) {
-            let mut attempts = Attempts::new(&self.retry, 0);
-            loop {
-                let answered = self.ask_whole(&endpoint, question, max_bytes).await;
-                let accepted = answered.and_then(|(headers, body)| accept(&headers, body));
-                let cause = match accepted {
-                    Ok(accepted) => return Ok(accepted),
-                    Err(cause) => cause,
-                };
-                if let Err(failure) = self.pause(&endpoint, &mut attempts, cause).await {
-                    failures.push(failure);
-                    break;
-                }
+            match self.ask_at(&endpoint, question, max_bytes, &accept).await {
+                Ok(accepted) => return Ok(accepted),
+                Err(failure) => failures.push(failure),
             }
         }
         Err(RegistryError::Fetch { what, failures })
     }
 
-    async fn ask_whole(&self, endpoint: &Endpoint, question: &Question, max_bytes: u64) -> Result<(HeaderMap, Option<Vec<u8>>), Cause> {
+    /// The same of one endpoint.
+    pub(super) async fn ask_at<T>(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question<'_>,
+        max_bytes: u64,
+        accept: impl Fn(&HeaderMap, Option<Vec<u8>>) -> Result<T, Cause>,
+    ) -> Result<T, EndpointFailure> {
+        let mut attempts = Attempts::new(&self.retry, 0);
+        loop {
+            let answered = self.ask_whole(endpoint, question, max_bytes).await;
+            match answered.and_then(|(headers, body)| accept(&headers, body)) {
+                Ok(accepted) => return Ok(accepted),
+                Err(cause) => self.pause(endpoint, &mut attempts, cause).await?,
+            }
+        }
+    }
+
+    async fn ask_whole(&self, endpoint: &Endpoint, question: &Question<'_>, max_bytes: u64) -> Result<(HeaderMap, Option<Vec<u8>>), Cause> {
         let mut answer = self.ask_once(endpoint, question).await?;
         let body = answer.response.whole(max_bytes).await.map_err(Cause::transport)?;
         Ok((answer.response.headers().clone(), body))
@@ -87,8 +101,19 @@ impl Exchange {
 
     /// Waits before the next attempt, or gives up.
     pub(super) async fn pause(&self, endpoint: &Endpoint, attempts: &mut Attempts<'_>, cause: Cause) -> Result<(), EndpointFailure> {
-        let is_overload = matches!(cause, Cause::Status { status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, .. });
-        let pause = attempts.failed(&endpoint.label(), cause)?;
+        self.pause_if(cause.is_transient(), endpoint, attempts, cause).await
+    }
+
+    /// The same where the caller knows whether another attempt may help.
+    pub(super) async fn pause_if(
+        &self,
+        may_help: bool,
+        endpoint: &Endpoint,
+        attempts: &mut Attempts<'_>,
+        cause: Cause,
+    ) -> Result<(), EndpointFailure> {
+        let is_overload = matches!(cause.answered(), Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
+        let pause = attempts.failed(&endpoint.label(), cause, may_help)?;
         if is_overload {
             // Everybody else who wants something from this host waits too.
             endpoint.host.gate.slow_down(pause);
@@ -98,35 +123,64 @@ impl Exchange {
     }
 
     /// Asks one endpoint once.
-    pub(super) async fn ask_once(&self, endpoint: &Endpoint, question: &Question) -> Result<Answer, Cause> {
+    pub(super) async fn ask_once(&self, endpoint: &Endpoint, question: &Question<'_>) -> Result<Answer, Cause> {
         let pass = endpoint.host.gate.enter().await;
         let is_tls = self.speaks_tls(endpoint).await?;
-        let Some(url) = endpoint.url(if is_tls { "https" } else { "http" }, &question.path) else {
+        let (path, query) = question.below();
+        let Some(mut url) = endpoint.url(if is_tls { "https" } else { "http" }, path) else {
             return Err(Cause::Redirect { to: endpoint.label(), problem: "which is not the URL of a registry" });
         };
-        let scopes = BTreeSet::from([format!("repository:{}:pull", endpoint.repository)]);
-        let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
-        let mut response = send(endpoint, &url, question, known.as_ref()).await?;
-        let mut authorization = known;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let refusal = Refusal { endpoint, is_tls, response: &response, used: authorization.as_ref().map(|own| &own.value) };
-            let fresh = auth::answer(&self.hosts, &self.credentials, refusal, &scopes).await?;
-            response = send(endpoint, &url, question, Some(&fresh)).await?;
-            if response.status() == StatusCode::UNAUTHORIZED {
-                // Not kept: another attempt starts afresh.
-                endpoint.host.authorizations.lock().await.remove(&scopes);
-                let detail = detail(&mut response, Some(&fresh)).await;
-                return Err(Cause::CredentialsRefused { host: endpoint.host.authority.clone(), user: fresh.user, detail });
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut authorization = None;
+        let mut followed = match &question.place {
+            Place::Given { url: given, from } if given.origin() != url.origin() => self.leave(&url, given, *from, question).await?,
+            place => {
+                if let Place::Given { url: given, .. } = place {
+                    url = given.clone();
+                }
+                let (response, used) = self.ask_home(endpoint, is_tls, &url, question).await?;
+                authorization = used;
+                self.follow(endpoint, url, question, response, authorization.as_ref()).await?
             }
-            authorization = Some(fresh);
-        }
-        let (mut response, redirected_to) = self.follow(endpoint, url, question, response, authorization.as_ref()).await?;
-        if response.status().is_success() {
+        };
+        let status = followed.response.status();
+        if status.is_success() || (question.keeps_redirects && status.is_redirection()) {
             endpoint.host.gate.succeeded();
-            return Ok(Answer { response, _pass: pass });
+            return Ok(Answer { response: followed.response, url: followed.url, _pass: pass });
         }
-        let detail = detail(&mut response, authorization.as_ref()).await;
-        Err(Cause::Status { status: response.status(), detail, redirected_to, retry_after: retry_after(response.headers()) })
+        let Complaint { code, text, is_about_space } = Complaint::read(&mut followed.response, authorization.as_ref()).await;
+        // A quota of requests is no room on a disk.
+        let is_about_space = is_about_space && status != StatusCode::TOO_MANY_REQUESTS;
+        let retry_after = retry_after(followed.response.headers());
+        Err(Cause::Status { status, code, detail: text, is_about_space, redirected_to: followed.redirected_to, retry_after })
+    }
+
+    /// Asks the endpoint itself, and proves who we are when it wants to know.
+    async fn ask_home(
+        &self,
+        endpoint: &Endpoint,
+        is_tls: bool,
+        url: &Url,
+        question: &Question<'_>,
+    ) -> Result<(Response, Option<Authorization>), Cause> {
+        let scopes = question.access.scopes(&endpoint.repository);
+        let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
+        let response = send(endpoint, url, question, known.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok((response, known));
+        }
+        let refusal = Refusal { endpoint, is_tls, response: &response, used: known.as_ref().map(|own| &own.value) };
+        let fresh = auth::answer(&self.hosts, &self.credentials, refusal, &scopes).await?;
+        let mut response = send(endpoint, url, question, Some(&fresh)).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // Not kept: another attempt starts afresh.
+            endpoint.host.authorizations.lock().await.remove(&scopes);
+            let detail = Complaint::read(&mut response, Some(&fresh)).await.text;
+            return Err(Cause::CredentialsRefused { host: endpoint.host.authority.clone(), user: fresh.user, detail });
+        }
+        Ok((response, Some(fresh)))
     }
 
     /// Follows redirects by hand: credentials stay with the origin they belong to, TLS is never given up, and a
@@ -135,38 +189,46 @@ impl Exchange {
         &self,
         endpoint: &Endpoint,
         mut url: Url,
-        question: &Question,
+        question: &Question<'_>,
         mut response: Response,
         authorization: Option<&Authorization>,
-    ) -> Result<(Response, Option<String>), Cause> {
+    ) -> Result<Followed, Cause> {
         let home = url.origin();
         let mut redirected_to = None;
         for _ in 0..MAX_REDIRECTS {
-            if !response.status().is_redirection() {
-                return Ok((response, redirected_to));
+            if question.keeps_redirects || !response.status().is_redirection() {
+                return Ok(Followed { response, url, redirected_to });
             }
             let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
             let refused = |to: String, problem| Cause::Redirect { to, problem };
             let next = location.and_then(|location| url.join(location).ok());
             let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
-            let label = next.origin().ascii_serialization();
-            match (url.scheme(), next.scheme()) {
-                (_, "https") | ("http", "http") => {}
-                ("https", "http") => return Err(refused(label, "which is not encrypted, as it is itself")),
-                _ => return Err(refused(label, "which is neither http nor https")),
+            let is_repeatable = matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+            if !is_repeatable && question.method != Method::GET && question.method != Method::HEAD {
+                return Err(refused(next.origin().ascii_serialization(), "in a way that nothing can be written there"));
             }
             if next.origin() == home {
+                check_step(&url, &next)?;
                 response = send(endpoint, &next, question, authorization).await?;
                 redirected_to = None;
             } else {
-                let request = request(&next, question, None);
-                let sent = self.hosts.foreign(&next).send(request, Reach::From(response.origin())).await;
-                response = sent.map_err(|error| Cause::Transport { error, redirected_to: Some(label.clone()) })?;
-                redirected_to = Some(label);
+                let left = self.leave(&url, &next, response.origin(), question).await?;
+                (response, redirected_to) = (left.response, left.redirected_to);
             }
             url = next;
         }
         Err(Cause::Redirect { to: url.origin().ascii_serialization(), problem: "which redirects again and again" })
+    }
+
+    /// Asks a host that somebody at an address of the class `from` named: nothing of ours is shown to it.
+    async fn leave(&self, url: &Url, next: &Url, from: AddressClass, question: &Question<'_>) -> Result<Followed, Cause> {
+        check_step(url, next)?;
+        let label = next.origin().ascii_serialization();
+        let transport = self.hosts.foreign(next);
+        let transport = transport.ok_or_else(|| Cause::OutOfBounds { to: label.clone() })?;
+        let sent = transport.send(request(next, question, None), Reach::From(from)).await;
+        let response = sent.map_err(|error| Cause::Transport { error, redirected_to: Some(label.clone()) })?;
+        Ok(Followed { response, url: next.clone(), redirected_to: Some(label) })
     }
 
     /// Whether to speak TLS; a host on loopback about which nobody said anything is asked once.
@@ -193,53 +255,27 @@ async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
     }
 }
 
-async fn send(endpoint: &Endpoint, url: &Url, question: &Question, authorization: Option<&Authorization>) -> Result<Response, Cause> {
+/// Refuses a step from TLS to none, and to what is no web at all.
+fn check_step(url: &Url, next: &Url) -> Result<(), Cause> {
+    let problem = match (url.scheme(), next.scheme()) {
+        (_, "https") | ("http", "http") => return Ok(()),
+        ("https", "http") => NOT_ENCRYPTED,
+        _ => "which is neither http nor https",
+    };
+    Err(Cause::Redirect { to: next.origin().ascii_serialization(), problem })
+}
+
+async fn send(endpoint: &Endpoint, url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Result<Response, Cause> {
     let request = request(url, question, authorization);
     endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)
 }
 
-fn request(url: &Url, question: &Question, authorization: Option<&Authorization>) -> Request {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static(question.accept));
+fn request(url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Request {
+    let mut headers = question.headers.clone();
     // What has a digest must arrive as it is.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(range) = question.range.and_then(|(first, last)| HeaderValue::try_from(format!("bytes={first}-{last}")).ok()) {
-        headers.insert(header::RANGE, range);
-    }
     if let Some(authorization) = authorization {
         headers.insert(header::AUTHORIZATION, authorization.value.clone());
     }
-    Request { method: Method::GET, url: url.clone(), headers, body: None }
-}
-
-#[derive(Deserialize)]
-struct ErrorDocument {
-    errors: Vec<ErrorEntry>,
-}
-
-#[derive(Deserialize)]
-struct ErrorEntry {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// What the registry says about its error, made harmless for a terminal. Left out if it repeats our credentials.
-async fn detail(response: &mut Response, authorization: Option<&Authorization>) -> Option<String> {
-    let body = response.whole(MAX_ERROR_BYTES).await.ok()??;
-    let document: ErrorDocument = serde_json::from_slice(&body).ok()?;
-    let first = document.errors.into_iter().next()?;
-    let text = if first.message.is_empty() { first.code } else { first.message };
-    let secret = authorization.and_then(|own| own.value.to_str().ok()).and_then(|value| value.split_once(' ')).map(|(_, secret)| secret);
-    if text.is_empty() || secret.is_some_and(|secret| text.contains(secret)) {
-        return None;
-    }
-    let harmless = text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' });
-    Some(harmless.take(MAX_DETAIL_CHARACTERS).collect())
-}
-
-/// Neither a control character nor one that changes the direction of text.
-fn is_harmless(character: char) -> bool {
-    !character.is_control() && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    Request { method: question.method.clone(), url: url.clone(), headers, body: question.body.map(|make| make()) }
 }

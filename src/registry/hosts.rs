@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use url::{Host as UrlHost, Url};
@@ -38,6 +38,8 @@ pub(super) struct Host {
     pub(super) authorizations: tokio::sync::Mutex<HashMap<BTreeSet<String>, Authorization>>,
     /// Found out once when it has to be found out.
     pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
+    /// The most bytes that it takes in one request, as far as it showed; 0 for any number.
+    pub(super) max_request_bytes: AtomicU64,
 }
 
 /// One place where a repository may be found.
@@ -57,6 +59,7 @@ pub(super) struct Endpoint {
 pub(super) struct Hosts {
     registries: Registries,
     plain_http: BTreeSet<String>,
+    allowed: Option<BTreeSet<String>>,
     max_per_host: usize,
     transports: Transports,
     known: Mutex<HashMap<(String, Speech), Arc<Host>>>,
@@ -78,7 +81,8 @@ impl Hosts {
         let registries = config.registries_file.as_deref().map(Registries::load).transpose()?.unwrap_or_default();
         let transports = Transports::new(config, &registries)?;
         let (plain_http, max_per_host) = (config.plain_http.clone(), config.max_connections_per_host);
-        let hosts = Self { registries, plain_http, max_per_host, transports, known: Mutex::default() };
+        let allowed = config.allowed_hosts.clone();
+        let hosts = Self { registries, plain_http, allowed, max_per_host, transports, known: Mutex::default() };
         for url in hosts.registries.endpoints() {
             let authority = authority_of(url);
             if url.scheme() == "http" && !is_loopback(&authority) && !hosts.may_be_plain(&authority) {
@@ -101,6 +105,13 @@ impl Hosts {
                 endpoints.push(Endpoint { host: self.host(&authority, speech), api: url.path().to_owned(), repository, namespace });
             }
         }
+        endpoints.push(self.own_endpoint(name));
+        endpoints
+    }
+
+    /// Where to write a repository: at the registry itself, never at a mirror.
+    pub(super) fn own_endpoint(&self, name: &RepositoryName) -> Endpoint {
+        let own = wire_authority(name.registry());
         let speech = if self.may_be_plain(own) {
             Speech::Plain
         } else if is_loopback(own) {
@@ -108,15 +119,14 @@ impl Hosts {
         } else {
             Speech::Tls
         };
-        let repository = name.repository().to_owned();
-        endpoints.push(Endpoint { host: self.host(own, speech), api: "/v2".to_owned(), repository, namespace: None });
-        endpoints
+        Endpoint { host: self.host(own, speech), api: "/v2".to_owned(), repository: name.repository().to_owned(), namespace: None }
     }
 
-    /// How to reach a host that a registry sent us to.
-    pub(super) fn foreign(&self, url: &Url) -> &Transport {
+    /// How to reach a host that a registry sent us to, if we may go there.
+    pub(super) fn foreign(&self, url: &Url) -> Option<&Transport> {
         let authority = authority_of(url);
-        self.transports.particular(&authority).unwrap_or(&self.transports.foreign)
+        let is_allowed = self.allowed.as_ref().is_none_or(|allowed| is_listed(allowed, &authority));
+        is_allowed.then(|| &**self.transports.particular(&authority).unwrap_or(&self.transports.foreign))
     }
 
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
@@ -130,20 +140,20 @@ impl Hosts {
                 gate: Gate::new(self.max_per_host),
                 authorizations: tokio::sync::Mutex::default(),
                 speaks_tls: tokio::sync::OnceCell::new(),
+                max_request_bytes: AtomicU64::new(0),
             })
         });
         Arc::clone(host)
     }
 
     fn may_be_plain(&self, authority: &str) -> bool {
-        let without_port = host_of(authority).map(|host| host.to_string());
-        self.plain_http.contains(authority) || without_port.is_some_and(|host| self.plain_http.contains(&host))
+        is_listed(&self.plain_http, authority)
     }
 }
 
 impl Transports {
     fn new(config: &ClientConfig, registries: &Registries) -> Result<Self, NetError> {
-        let timeouts = Timeouts { connect: config.connect_timeout, idle: config.idle_timeout };
+        let timeouts = Timeouts { connect: config.connect_timeout, idle: config.idle_timeout, commit: config.commit_timeout };
         let make = |files: &TlsFiles| Ok::<_, NetError>(Arc::new(Transport::new(Tls::load(files)?, &config.proxy, timeouts)?));
         let authorities: Vec<_> = config.ca_files.iter().map(|path| ("--ca-file".to_owned(), path.clone())).collect();
         let identity = config
@@ -208,6 +218,11 @@ fn wire_authority(registry: &str) -> &str {
 pub(super) fn authority_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Whether a list has this host, with or without its port.
+fn is_listed(hosts: &BTreeSet<String>, authority: &str) -> bool {
+    hosts.contains(authority) || host_of(authority).is_some_and(|host| hosts.contains(&host.to_string()))
 }
 
 fn host_of(authority: &str) -> Option<UrlHost> {

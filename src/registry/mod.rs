@@ -1,7 +1,7 @@
 //! The client side of the OCI distribution protocol.
 //!
-//! Finds the endpoints of a registry, proves who we are, fetches manifests and blobs, and tries again when it
-//! makes sense. It does not decide what to fetch and writes no file. The invariants: every body has a size
+//! Finds the endpoints of a registry, proves who we are, fetches and writes manifests and blobs, and tries again when
+//! it makes sense. It does not decide what to fetch or to write, and makes no file. The invariants: every body has a size
 //! limit, every digest is computed here or by whoever consumes the stream, and credentials of a registry go
 //! to that registry and to nobody else.
 #![deny(clippy::arithmetic_side_effects)]
@@ -11,6 +11,7 @@ mod auth;
 mod blob;
 mod challenge;
 mod client;
+mod complaint;
 mod config;
 mod credentials;
 mod error;
@@ -19,8 +20,13 @@ mod gate;
 mod helper;
 mod hosts;
 mod name;
+mod pieces;
+mod question;
 mod registries_file;
 mod retry;
+mod session;
+mod upload;
+mod writer;
 
 pub use crate::net::ProxySettings;
 pub use blob::BlobStream;
@@ -30,7 +36,10 @@ pub use credentials::AuthFileError;
 pub use error::{Cause, EndpointFailure, RegistryError, TokenProblem};
 pub use helper::HelperError;
 pub use name::RepositoryName;
+pub use pieces::{Damaged, Meter, Pieces};
 pub use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;
+pub use upload::Delivery;
+pub use writer::{Accepted, RepositoryWriter};
 
 use credentials::{CredentialStore, Credentials};

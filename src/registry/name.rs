@@ -12,6 +12,11 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
+    /// A repository by its path at a registry.
+    pub fn new(registry: &str, repository: &str) -> Self {
+        Self { registry: registry.to_owned(), repository: repository.to_owned() }
+    }
+
     /// The registry as people write it: `docker.io`, `registry.local:5000`.
     pub fn registry(&self) -> &str {
         &self.registry

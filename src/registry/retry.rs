@@ -48,9 +48,9 @@ impl<'a> Attempts<'a> {
     }
 
     /// Counts a failed attempt. Gives how long to wait before the next, or the failure if there is to be none.
-    pub(super) fn failed(&mut self, endpoint: &str, cause: Cause) -> Result<Duration, EndpointFailure> {
+    pub(super) fn failed(&mut self, endpoint: &str, cause: Cause, may_help: bool) -> Result<Duration, EndpointFailure> {
         self.made = self.made.saturating_add(1);
-        if !cause.is_transient() || self.made >= self.policy.max_attempts {
+        if !may_help || self.made >= self.policy.max_attempts {
             return Err(EndpointFailure { endpoint: endpoint.to_owned(), attempts: self.made, cause });
         }
         let mut jitter = [0];

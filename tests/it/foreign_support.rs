@@ -64,9 +64,15 @@ pub(crate) struct Distribution {
 impl Distribution {
     /// Starts an empty one; `mode` is one of `tools/registry/start`.
     pub(crate) fn start(mode: &str) -> Self {
+        Self::start_program("distribution2", mode)
+    }
+
+    /// The same of another program of `tools/registry/start`.
+    pub(crate) fn start_program(program: &str, mode: &str) -> Self {
         let files = Foreign::new();
         let directory = files.path("registry");
-        let (process, announced) = Process::start_announced(repository().join("tools/registry/start"), [mode, directory.to_str().unwrap()]);
+        let starter = repository().join("tools/registry/start");
+        let (process, announced) = Process::start_announced(starter, [mode, directory.to_str().unwrap(), program]);
         Self { announced, files, _process: process }
     }
 

@@ -26,7 +26,7 @@ go_tool() {
 
 install_go_tools() {
     local name
-    for name in crane oras regctl helm3 helm4 cosign oci-conformance; do
+    for name in crane oras regctl helm3 helm4 cosign distribution oci-conformance; do
         go_tool "$name"
     done
 }

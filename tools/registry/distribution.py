@@ -1,4 +1,4 @@
-"""Starts one docker-registry process on a free port.
+"""Starts one registry process on a free port: distribution 2 (Debian's docker-registry), distribution 3, or crane's.
 
 It cannot choose a free port itself, so we choose one and see whether it got it: the proof is that its process holds the
 listening socket, because on a port that was lost to another process something else would answer.
@@ -18,11 +18,12 @@ import attended
 ATTEMPTS = 20
 READY_SECONDS = 30
 LISTEN = "0A"
+PROGRAMS = {"distribution2": "docker-registry", "distribution3": "distribution"}
 
 
 @dataclass
 class Registry:
-    """A docker-registry that was started."""
+    """A registry that was started."""
 
     process: subprocess.Popen
     port: int
@@ -64,6 +65,8 @@ def _write_config(folder, port, auth, certificate):
     http = {"addr": f"127.0.0.1:{port}", "secret": "not a secret: test equipment"}
     if certificate:
         http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
+        if certificate.clients:
+            http["tls"]["clientcas"] = [str(certificate.clients)]
     config = {
         "version": 0.1,
         "log": {"level": "info"},
@@ -76,12 +79,20 @@ def _write_config(folder, port, auth, certificate):
     return path
 
 
-def _launch(folder, port, auth, certificate):
-    config = _write_config(folder, port, auth, certificate)
+def _command(program, folder, port, auth, certificate):
+    if program == "crane":
+        (folder / "data").mkdir(exist_ok=True)
+        return ["crane", "registry", "serve", "--address", f"127.0.0.1:{port}", "--disk", str(folder / "data")]
+    return [PROGRAMS[program], "serve", str(_write_config(folder, port, auth, certificate))]
+
+
+def _launch(program, folder, port, auth, certificate):
+    command = _command(program, folder, port, auth, certificate)
     log = folder / "registry.log"
     # REGISTRY_… variables would override the configuration, and OTEL_… ones make it call home.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
-    process = attended.spawn(["docker-registry", "serve", str(config)], log, environment)
+    # Without this distribution 3 calls home all the same.
+    process = attended.spawn(command, log, environment | {"OTEL_TRACES_EXPORTER": "none"})
     return Registry(process, port, log)
 
 
@@ -94,10 +105,10 @@ def _wait_until_it_listens(registry):
     return False
 
 
-def start(folder, auth, certificate):
+def start(program, folder, auth, certificate):
     """Starts a registry on a free loopback port and returns it once it listens."""
     for _ in range(ATTEMPTS):
-        registry = _launch(folder, _free_port(), auth, certificate)
+        registry = _launch(program, folder, _free_port(), auth, certificate)
         listens = False
         try:
             listens = _wait_until_it_listens(registry)

@@ -1,7 +1,7 @@
 """Makes the certificates and the password file of a test registry with openssl and htpasswd, once per directory."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DAYS = "30"
@@ -12,6 +12,7 @@ class Certificate:
     certificate: Path
     key: Path
     authority: Path
+    clients: Path | None = None
 
 
 def _openssl(*arguments):
@@ -46,6 +47,18 @@ def server_certificate(base):
                  "-addext", "keyUsage=critical,digitalSignature", "-addext", "extendedKeyUsage=serverAuth",
                  "-addext", "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost")
     return found
+
+
+def mutual_certificates(base):
+    """The same for a server that wants to see the certificate of a client, which is private/client.crt with its key."""
+    found, private = server_certificate(base), _folder(base)
+    if not (private / "client.crt").exists():
+        _openssl("req", "-x509", *EC, "-nodes", "-days", DAYS, "-subj", "/CN=rune test client",
+                 "-CA", found.authority, "-CAkey", private / "ca.key",
+                 "-keyout", private / "client.key", "-out", private / "client.crt",
+                 "-addext", "basicConstraints=critical,CA:FALSE",
+                 "-addext", "keyUsage=critical,digitalSignature", "-addext", "extendedKeyUsage=clientAuth")
+    return replace(found, clients=found.authority)
 
 
 def token_certificate(base):

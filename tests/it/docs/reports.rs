@@ -238,6 +238,26 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
         "### `valuesDiff`",
     ]);
     reader.has_seen_all(&["## `report`", "## `doctor`"]);
+    let trust = |revoked: &str| {
+        let keys = "keys: [{ name: release, file: release.pub }, { name: second, file: second.pub }]";
+        let text = format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\n{keys}\nrevoked: [{revoked}]\n");
+        fs::write(sandbox.path("trust.yaml"), text).unwrap();
+    };
+    reader.read(&bundle(&sandbox, &["keygen", "--out", "second"]), "keygen", 0);
+    trust("");
+    reader.read(&bundle(&sandbox, &["sign", file, "--key", "second.key", "--trust", "trust.yaml"]), "sign", 0);
+    let slot = sandbox.command("tar").args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"]).output().unwrap();
+    fs::write(sandbox.path("second.json"), slot.stdout).unwrap();
+    let attach = ["attach", file, "--signature", "second.json", "--trust", "trust.yaml"];
+    reader.read(&bundle(&sandbox, &attach), "attach", 0);
+    trust("{ name: second, reason: lost }");
+    reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
+    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `sign`", "## `attach`"]);
+    let destination = format!("{}/rune", sandbox.registry());
+    let push = ["push", file, &destination, "--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &[&push[..], &["--dry-run"]].concat()), "push", 0);
+    reader.read(&bundle(&sandbox, &push), "push", 0);
+    reader.has_seen_all(&["## `verify`", "### `signature`", "## `inspect`", "## `unpack`", "## `push`", "### `blobTally`"]);
 }
 
 #[test]

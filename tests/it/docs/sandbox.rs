@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use rune_testkit::sample::Sample;
+use rune_testkit::{registry::Registry, sample::Sample};
 
 use super::server::DatabaseServer;
 use crate::{foreign_support::Distribution, project::Project, small_bundle::ends_with};
@@ -20,12 +20,15 @@ pub(super) struct Sandbox {
     equipment: tempfile::TempDir,
     database: Option<DatabaseServer>,
     distribution: Option<Distribution>,
+    /// The registry of the far side, empty at first; `$REGISTRY` in commands.
+    registry: Registry,
 }
 
 impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
-        let sandbox = Self { project: Project::new(), equipment: tempfile::tempdir().unwrap(), database: None, distribution: None };
+        let (project, equipment, registry) = (Project::new(), tempfile::tempdir().unwrap(), Registry::start());
+        let sandbox = Self { project, equipment, database: None, distribution: None, registry };
         fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
@@ -65,6 +68,11 @@ impl Sandbox {
         self.project.put(repository, tag, sample);
     }
 
+    /// Host and port of the registry of the far side.
+    pub(super) fn registry(&self) -> String {
+        self.registry.host()
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.project.path(name)
     }
@@ -80,6 +88,7 @@ impl Sandbox {
         command.current_dir(self.project.path(".")).env_clear();
         command.envs([("PATH", path.as_str()), ("COSIGN_PASSWORD", "of the documentation"), ("LC_ALL", "C.UTF-8")]);
         command.env("HOME", self.equipment.path());
+        command.env("REGISTRY", self.registry());
         command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
         if let Some(database) = &self.database {
             database.introduce(&mut command);

@@ -31,6 +31,8 @@ enum Effect {
     FlipBit(usize),
     IgnoreRange,
     NoLength,
+    CutRequestAt(usize),
+    Act,
 }
 
 impl Fault {
@@ -121,6 +123,18 @@ impl Fault {
         self.with(Effect::NoLength)
     }
 
+    /// Breaks the connection after this many bytes of the body of the request, without an answer. What came of an upload is kept.
+    #[must_use]
+    pub fn cut_request_at(self, bytes: usize) -> Self {
+        self.with(Effect::CutRequestAt(bytes))
+    }
+
+    /// Does what was asked for, whatever it answers.
+    #[must_use]
+    pub fn after_acting(self) -> Self {
+        self.with(Effect::Act)
+    }
+
     fn with(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self
@@ -137,7 +151,16 @@ impl Fault {
 
     /// Whether the request is not even looked at.
     pub(super) fn replaces_answer(&self) -> bool {
-        self.effects.iter().any(|effect| matches!(effect, Effect::Status(..)))
+        let has = |wanted: fn(&Effect) -> bool| self.effects.iter().any(wanted);
+        has(|effect| matches!(effect, Effect::Status(..))) && !has(|effect| matches!(effect, Effect::Act))
+    }
+
+    /// After how many bytes of the body of the request the connection breaks.
+    pub(super) fn end_of_request(&self) -> Option<usize> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::CutRequestAt(bytes) => Some(*bytes),
+            _ => None,
+        })
     }
 
     /// Changes what the request says before it is answered.
@@ -168,7 +191,7 @@ impl Fault {
                 Effect::CutAt(bytes) => end = Some((*bytes, true)),
                 Effect::StallAt(bytes) => end = Some((*bytes, false)),
                 Effect::NoLength => has_length = false,
-                Effect::IgnoreRange => {}
+                Effect::IgnoreRange | Effect::CutRequestAt(_) | Effect::Act => {}
             }
         }
         if has_length {

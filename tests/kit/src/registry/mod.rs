@@ -5,6 +5,7 @@
 //! and with which credentials. It runs on its own thread and ends when it is dropped.
 
 mod auth;
+mod behaviour;
 mod fault;
 mod server;
 mod store;
@@ -19,6 +20,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use auth::{Auth, IDENTITY_TOKEN};
+pub use behaviour::Behaviour;
 pub use fault::Fault;
 pub use store::Request;
 
@@ -42,6 +44,7 @@ struct State {
     url: String,
     store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
+    behaviour: Mutex<Behaviour>,
     requests: Mutex<Vec<Request>>,
 }
 
@@ -76,7 +79,14 @@ impl Registry {
         listener.set_nonblocking(true).expect("the socket is ours");
         let address = listener.local_addr().expect("the socket is bound");
         let url = format!("{}://{address}", if identity.is_some() { "https" } else { "http" });
-        let state = Arc::new(State { auth, url, store: Mutex::default(), faults: Mutex::default(), requests: Mutex::default() });
+        let state = Arc::new(State {
+            auth,
+            url,
+            store: Mutex::default(),
+            faults: Mutex::default(),
+            behaviour: Mutex::default(),
+            requests: Mutex::default(),
+        });
         let pem = identity.as_ref().map(|identity| (identity.ca_pem.clone(), identity.client_pem.clone()));
         let (stop, stopped) = oneshot::channel();
         let server = Arc::clone(&state);
@@ -158,6 +168,32 @@ impl Registry {
     /// Adds a fault. The oldest that fits a request and has not been played often enough is played.
     pub fn fault(&self, fault: Fault) {
         locked(&self.state.faults).push(fault);
+    }
+
+    /// Plays no fault any more.
+    pub fn end_faults(&self) {
+        locked(&self.state.faults).clear();
+    }
+
+    /// Changes what it is like.
+    pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut locked(&self.state.behaviour));
+    }
+
+    /// Begins an upload, as if somebody had asked for it, and gives its path.
+    pub fn begin_upload(&self, repository: &str) -> String {
+        let id = locked(&self.state.store).begin_upload();
+        format!("/v2/{repository}/blobs/uploads/{id}")
+    }
+
+    /// The tags of a repository.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        locked(&self.state.store).tags(repository)
+    }
+
+    /// How many bytes of blobs it was sent.
+    pub fn received_bytes(&self) -> u64 {
+        self.requests_to("/v2/*/blobs/uploads/*").iter().map(Request::body_bytes).sum()
     }
 
     /// Every request so far, oldest first.

@@ -1,14 +1,21 @@
 //! The distribution protocol over the store.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::{
     Router,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::State as Shared,
     http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header},
     serve::ListenerExt as _,
 };
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -39,14 +46,26 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -
     let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
     let mut headers = parts.headers;
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let received = Arc::new(AtomicU64::new(0));
     locked(&state.requests).push(Request {
         method: parts.method.to_string(),
         path: path.clone(),
         query: query.clone(),
         headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        received: Arc::clone(&received),
     });
     let fault = Fault::take(&mut locked(&state.faults), parts.method.as_str(), &path);
-    let Ok(body) = to_bytes(body, usize::MAX).await else { return Response::new(Body::empty()) };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or_default();
+    if locked(&state.behaviour).max_request_bytes.is_some_and(|max| announced > max) {
+        return Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE").into_response();
+    }
+    let end = fault.as_ref().and_then(Fault::end_of_request);
+    let (body, is_whole) = read(body, end, &received).await;
+    if !is_whole {
+        locked(&state.store).keep_part(&path, &body);
+        // Ends the task of the connection, and with it the connection; without a word, unlike a panic.
+        std::panic::resume_unwind(Box::new("the connection breaks"));
+    }
     if let Some(fault) = &fault {
         fault.change_request(&mut headers);
     }
@@ -56,6 +75,24 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -
         Some(fault) => fault.change_answer(answer.status, answer.headers, &answer.body),
         None => answer.into_response(),
     }
+}
+
+/// Reads a body, or its beginning; says whether it is whole.
+async fn read(body: Body, end: Option<usize>, received: &AtomicU64) -> (Bytes, bool) {
+    let mut bytes = Vec::new();
+    let mut pieces = body.into_data_stream();
+    while end.is_none_or(|end| bytes.len() < end) {
+        match pieces.next().await {
+            Some(Ok(piece)) => {
+                received.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                bytes.extend_from_slice(&piece);
+            }
+            Some(Err(_)) => return (bytes.into(), false),
+            None => return (bytes.into(), true),
+        }
+    }
+    bytes.truncate(end.unwrap_or(usize::MAX));
+    (bytes.into(), false)
 }
 
 impl Answer {
@@ -111,6 +148,9 @@ impl State {
             let tags = locked(&self.store).tags(repository);
             return Answer::json(StatusCode::OK, &json!({"name": repository, "tags": tags}));
         }
+        if let Some(refusal) = repository.filter(|_| !is_read).and_then(|repository| self.refuse_name(repository)) {
+            return refusal;
+        }
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
             return if is_read {
                 self.get_manifest(repository, reference)
@@ -120,11 +160,21 @@ impl State {
         }
         match rest.split_once("/blobs/") {
             Some((repository, upload)) if upload.starts_with("uploads/") => {
-                self.upload(method, repository, upload.trim_start_matches("uploads/"), query, &body)
+                self.upload(method, repository, upload.trim_start_matches("uploads/"), query, headers, &body)
             }
             Some((repository, digest)) if is_read => self.get_blob(repository, digest, headers),
             _ => Answer::error(StatusCode::NOT_FOUND, "NOT_FOUND"),
         }
+    }
+
+    /// What is said about a repository that cannot be written to.
+    fn refuse_name(&self, repository: &str) -> Option<Answer> {
+        let behaviour = locked(&self.behaviour).clone();
+        if behaviour.max_depth.is_some_and(|max| repository.split('/').count() > max) {
+            return Some(Answer::error(StatusCode::BAD_REQUEST, "NAME_INVALID"));
+        }
+        let is_known = behaviour.makes_repositories || locked(&self.store).repositories().contains(repository);
+        (!is_known).then(|| Answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN"))
     }
 
     fn get_manifest(&self, repository: &str, reference: &str) -> Answer {
@@ -149,7 +199,10 @@ impl State {
         };
         let is_missing = |child: &String| store.manifest(repository, child).is_none();
         let is_unknown = |child: &String| store.blob(repository, child).is_none();
-        if digests("manifests").iter().any(is_missing) || digests("config").iter().chain(&digests("layers")).any(is_unknown) {
+        let behaviour = locked(&self.behaviour).clone();
+        if (!behaviour.takes_sparse && digests("manifests").iter().any(is_missing))
+            || digests("config").iter().chain(&digests("layers")).any(is_unknown)
+        {
             return Answer::error(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN");
         }
         if reference.starts_with("sha256:") && reference != crate::sha256(&body) {
@@ -158,9 +211,13 @@ impl State {
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let tag = (!reference.starts_with("sha256:")).then_some(reference);
         let digest = store.put_manifest(repository, tag, media_type, body);
-        Answer::empty(StatusCode::CREATED)
+        let answer = Answer::empty(StatusCode::CREATED)
             .with("docker-content-digest", &digest)
-            .with("location", &format!("/v2/{repository}/manifests/{digest}"))
+            .with("location", &format!("/v2/{repository}/manifests/{digest}"));
+        match digests("subject").first().filter(|_| behaviour.lists_referrers) {
+            Some(subject) => answer.with("oci-subject", subject),
+            None => answer,
+        }
     }
 
     fn get_blob(&self, repository: &str, digest: &str, headers: &HeaderMap) -> Answer {
@@ -184,25 +241,35 @@ impl State {
         }
     }
 
-    fn upload(&self, method: &Method, repository: &str, id: &str, query: &str, body: &Bytes) -> Answer {
+    fn upload(&self, method: &Method, repository: &str, id: &str, query: &str, headers: &HeaderMap, body: &Bytes) -> Answer {
         let parameter = |name: &str| parameters(query).find(|(own, _)| own == name).map(|(_, value)| value);
         let created = |digest: &str| {
             Answer::empty(StatusCode::CREATED)
                 .with("location", &format!("/v2/{repository}/blobs/{digest}"))
                 .with("docker-content-digest", digest)
         };
+        let behaviour = locked(&self.behaviour).clone();
         let mut store = locked(&self.store);
         if *method == Method::POST {
             if let (Some(digest), Some(from)) = (parameter("mount"), parameter("from"))
+                && behaviour.mounts
+                && behaviour.mount_status.is_none()
                 && store.mount(repository, &from, &digest)
             {
                 return created(&digest);
             }
+            if let Some(status) = behaviour.mount_status.filter(|_| parameter("mount").is_some()) {
+                return Answer::error(StatusCode::from_u16(status).expect("it is a status code"), "DENIED");
+            }
             let id = store.begin_upload();
             if parameter("digest").is_none() {
-                return Answer::empty(StatusCode::ACCEPTED)
+                let answer = Answer::empty(StatusCode::ACCEPTED)
                     .with("location", &format!("/v2/{repository}/blobs/uploads/{id}"))
                     .with("range", "0-0");
+                return match behaviour.min_chunk_bytes {
+                    Some(bytes) => answer.with("oci-chunk-min-length", &bytes.to_string()),
+                    None => answer,
+                };
             }
             return finish_upload(&mut store, repository, &id, parameter("digest").as_deref(), body, created);
         }
@@ -213,6 +280,10 @@ impl State {
             return finish_upload(&mut store, repository, id, parameter("digest").as_deref(), body, created);
         }
         if *method == Method::PATCH {
+            let begin = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok()?.split_once('-')?.0.parse::<usize>().ok());
+            if begin.is_some_and(|begin| begin != received.len()) {
+                return Answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID");
+            }
             received.extend_from_slice(body);
         }
         let last = received.len().saturating_sub(1);

@@ -1,6 +1,12 @@
 //! What the registry holds and what it was asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::body::Bytes;
 
@@ -28,9 +34,16 @@ pub struct Request {
     pub query: String,
     /// All headers, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The bytes of the body that have come so far.
+    pub(super) received: Arc<AtomicU64>,
 }
 
 impl Request {
+    /// How many bytes of its body have come.
+    pub fn body_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// The first value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
@@ -81,6 +94,13 @@ impl Store {
 
     pub(super) fn repositories(&self) -> BTreeSet<String> {
         self.manifests.keys().map(|(repository, _)| repository.clone()).collect()
+    }
+
+    /// Keeps what came of an upload that broke off, as distribution does.
+    pub(super) fn keep_part(&mut self, path: &str, part: &[u8]) {
+        if let Some(upload) = path.split_once("/blobs/uploads/").and_then(|(_, id)| self.uploads.get_mut(id)) {
+            upload.extend_from_slice(part);
+        }
     }
 
     pub(super) fn begin_upload(&mut self) -> String {

@@ -1,0 +1,103 @@
+//! The verb that fills a registry: `push`.
+
+use clap::{Args, ValueEnum};
+
+use super::trust::BundleArgs;
+use crate::{
+    cli::registry_args::OfflineRegistryArgs,
+    commands::bundle::{
+        PushOptions,
+        push::{Destination, IndexChoice},
+    },
+};
+
+/// Pushes images, charts, the index and its signatures into a registry, byte for byte.
+#[derive(Debug, Args)]
+pub(super) struct Push {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// Where to: HOST[:PORT][/PREFIX]
+    #[arg(value_name = "REGISTRY[/PREFIX]")]
+    destination: Destination,
+    /// Make one path component of each repository: a/b/c becomes a-b-c below the prefix
+    #[arg(long)]
+    flatten: bool,
+    /// Which index of images that lack platforms: auto, full, sparse or reduced
+    #[arg(long, value_enum, default_value_t = IndexArg::Auto, value_name = "WHICH", hide_possible_values = true)]
+    index: IndexArg,
+    /// Move tags that mean something else there
+    #[arg(long)]
+    overwrite_tags: bool,
+    /// How many requests at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Send blobs in requests of at most this size, such as 8MiB; found out by itself where a registry says that it needs it
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    chunk_size: Option<u64>,
+    /// Say what would be sent, and write nothing to the registry
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    registry: OfflineRegistryArgs,
+}
+
+/// Which index is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IndexArg {
+    /// The locked one where the registry takes it, else the reduced one.
+    Auto,
+    /// The locked one, of whole images only.
+    Full,
+    /// The locked one.
+    Sparse,
+    /// The one of what is there.
+    Reduced,
+}
+
+impl From<Push> for PushOptions {
+    fn from(args: Push) -> Self {
+        let Push { bundle, destination, flatten, index, overwrite_tags, jobs, chunk_size, dry_run, registry } = args;
+        Self {
+            bundle: bundle.into(),
+            destination: if flatten { destination.flattened() } else { destination },
+            index: match index {
+                IndexArg::Auto => IndexChoice::Auto,
+                IndexArg::Full => IndexChoice::Full,
+                IndexArg::Sparse => IndexChoice::Sparse,
+                IndexArg::Reduced => IndexChoice::Reduced,
+            },
+            overwrites_tags: overwrite_tags,
+            jobs: usize::from(jobs),
+            chunk_bytes: chunk_size,
+            is_dry_run: dry_run,
+            registry: registry.into_offline_config(),
+        }
+    }
+}
+
+/// A text is no size of a request.
+#[derive(Debug, thiserror::Error)]
+#[error("write a size from 64KiB to 4GiB, such as 8MiB")]
+struct SizeError;
+
+fn size(text: &str) -> Result<u64, SizeError> {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("", 0)];
+    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).ok_or(SizeError)?;
+    let number: u64 = number.trim().parse().map_err(|_| SizeError)?;
+    let bytes = number.checked_mul(1 << shift).ok_or(SizeError)?;
+    if (64 << 10..=4 << 30).contains(&bytes) { Ok(bytes) } else { Err(SizeError) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_units_and_limits() {
+        assert_eq!(size("8MiB").unwrap(), 8 << 20);
+        assert_eq!(size("65536").unwrap(), 64 << 10);
+        for bad in ["", "8MB", "1KiB", "5GiB", "MiB", "-1MiB", "99999999999999999999"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `push`: a bundle into a registry, byte for byte, and proof that it is there.
+
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+
+use serde::Serialize;
+
+use super::open::BundleOptions;
+use crate::{
+    commands::{CommandError, Report, block_on, counted},
+    oci::Digest,
+    progress::Progress,
+    push::{self, BlobTally, IndexForm, PushSettings, PushedKind, PushedReference},
+    registry::{Client, ClientConfig},
+};
+
+pub use crate::push::{Destination, DestinationError, IndexChoice};
+
+/// What to push, and where.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// Where to.
+    pub destination: Destination,
+    /// Which index of an image that lacks platforms.
+    pub index: IndexChoice,
+    /// Whether a tag that means something else there may be moved.
+    pub overwrites_tags: bool,
+    /// How many requests at once.
+    pub jobs: usize,
+    /// The most bytes of a blob in one request.
+    pub chunk_bytes: Option<u64>,
+    /// Whether to write nothing to the registry.
+    pub is_dry_run: bool,
+    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
+    pub registry: ClientConfig,
+}
+
+/// What was pushed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    destination: String,
+    dry_run: bool,
+    references: Vec<PushedReference>,
+    /// All of them together.
+    blobs: BlobTally,
+    /// Bytes that went over the network, those that had to be sent twice included.
+    sent_bytes: u64,
+}
+
+impl Report for PushReport {
+    const VERB: &'static str = "push";
+
+    fn text(&self) -> String {
+        let Self { name, version, destination, references, blobs, .. } = self;
+        let would = if self.dry_run { "would push" } else { "pushed" };
+        let mut text = format!("{would} {name} {version} to {destination}: {}\n", counted(references.len(), "reference"));
+        for reference in references {
+            let _ = writeln!(text, "{:<10} {}  {}{}", word(reference.kind), reference.destination, reference.digest, there(reference));
+            if let Some(remark) = remark(reference) {
+                let _ = writeln!(text, "           {remark}");
+            }
+        }
+        let BlobTally { uploaded, uploaded_bytes, mounted, skipped } = blobs;
+        let to = if self.dry_run { "to send" } else { "sent" };
+        let _ = writeln!(
+            text,
+            "blobs      {uploaded} {to} ({uploaded_bytes} bytes), {mounted} {}, {skipped} there before",
+            if self.dry_run { "to mount" } else { "mounted" }
+        );
+        if !self.dry_run {
+            text.push_str("every manifest and tag was fetched again and is what the bundle has\n");
+        }
+        text
+    }
+}
+
+const fn word(kind: PushedKind) -> &'static str {
+    match kind {
+        PushedKind::Image => "image",
+        PushedKind::Chart => "chart",
+        PushedKind::Index => "index",
+        PushedKind::Signature => "signature",
+    }
+}
+
+const fn there(reference: &PushedReference) -> &'static str {
+    if reference.was_there { "  (there before)" } else { "" }
+}
+
+/// What a person must know about the index of an image.
+fn remark(reference: &PushedReference) -> Option<String> {
+    match reference.index {
+        IndexForm::Full => None,
+        IndexForm::Sparse => Some("platforms were left out of it; the index names them all the same".to_owned()),
+        IndexForm::Reduced => {
+            Some(format!("platforms were left out: this is the index of the others, and not {}", reference.source_digest))
+        }
+        IndexForm::SparseOrReduced => {
+            Some("platforms were left out of it: if the registry does not take this index, that of the others is pushed".to_owned())
+        }
+    }
+}
+
+/// Pushes a bundle.
+///
+/// # Errors
+/// When the bundle is not as signed, a tag is taken, or the registry does not take something. Running it again goes on from there.
+pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushReport, CommandError> {
+    let bundle = options.bundle.open_in_place()?;
+    let client = Client::new(client_config(options))?;
+    let settings = PushSettings {
+        destination: options.destination.clone(),
+        index: options.index,
+        overwrites_tags: options.overwrites_tags,
+        jobs: options.jobs,
+        chunk_bytes: options.chunk_bytes,
+        is_dry_run: options.is_dry_run,
+    };
+    let pushed = block_on(push::push(&bundle, &client, &settings, progress))?;
+    let index = bundle.index();
+    Ok(PushReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: bundle.head().digest(),
+        destination: options.destination.to_string(),
+        dry_run: options.is_dry_run,
+        blobs: pushed.blobs(),
+        sent_bytes: pushed.sent_bytes,
+        references: pushed.references,
+    })
+}
+
+/// As many connections as jobs, and no host beside the named ones.
+fn client_config(options: &PushOptions) -> ClientConfig {
+    let registry = options.destination.registry();
+    let host = registry.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(registry, |(host, _)| host);
+    let mut allowed: BTreeSet<String> = options.registry.allowed_hosts.clone().unwrap_or_default();
+    allowed.insert(host.to_owned());
+    ClientConfig { allowed_hosts: Some(allowed), max_connections_per_host: options.jobs, ..options.registry.clone() }
+}

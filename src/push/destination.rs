@@ -1,0 +1,145 @@
+//! What things of a bundle are called at a destination.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    bundle::Publication,
+    failure::{Failure, FailureKind},
+    oci::{Digest, Reference, ReferenceError},
+    registry::RepositoryName,
+};
+
+/// A registry, a path below it, and how the repositories of a bundle are named there.
+///
+/// ```
+/// use rune_bundle::push::Destination;
+/// let nested: Destination = "registry.lan:5000/rune".parse().unwrap();
+/// assert_eq!(nested.repository("library/postgres"), "rune/library/postgres");
+/// assert_eq!(nested.flattened().repository("library/postgres"), "rune/library-postgres");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    registry: String,
+    prefix: String,
+    is_flat: bool,
+}
+
+/// Why a text is no destination.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// It has a scheme.
+    #[error("`{0}` is a URL")]
+    Url(String),
+    /// It does not begin with a host.
+    #[error("`{0}` does not begin with a registry host")]
+    NoHost(String),
+    /// It has a tag or digest, or is otherwise none.
+    #[error("`{0}` is not a registry with a path below it")]
+    Form(String),
+}
+
+impl Failure for DestinationError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Url(text) => {
+                let bare = text.split("://").nth(1).unwrap_or_default();
+                format!("write `{bare}`; TLS is spoken unless the host is on loopback or named with --plain-http")
+            }
+            Self::NoHost(text) => format!("write a host with a dot or a port, such as `{text}:443`"),
+            Self::Form(_) => "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag".to_owned(),
+        })
+    }
+}
+
+impl Destination {
+    /// The same, with every repository of the bundle in one component below the prefix: `a/b/c` is `a-b-c`. For registries that
+    /// limit how deep a path may be.
+    #[must_use]
+    pub fn flattened(self) -> Self {
+        Self { is_flat: true, ..self }
+    }
+
+    /// The registry host, with port if any.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// What a repository of a bundle is called there, without the registry.
+    pub fn repository(&self, repository: &str) -> String {
+        let own = if self.is_flat { repository.replace('/', "-") } else { repository.to_owned() };
+        if self.prefix.is_empty() { own } else { format!("{}/{own}", self.prefix) }
+    }
+
+    /// The same with the registry.
+    pub fn name(&self, repository: &str) -> RepositoryName {
+        RepositoryName::new(&self.registry, &self.repository(repository))
+    }
+
+    /// Under which reference something that a bundle publishes is found there: by its tag, if it has one, and the digest.
+    pub fn reference(&self, publication: &Publication, digest: Digest) -> String {
+        let name = self.name(&publication.repository);
+        match &publication.tag {
+            Some(tag) => format!("{name}:{tag}@{digest}"),
+            None => format!("{name}@{digest}"),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains("://") {
+            return Err(DestinationError::Url(text.to_owned()));
+        }
+        let trimmed = text.trim_end_matches('/');
+        // A repository below it has to be a name by the grammar of references, so the grammar decides.
+        let below: Reference = format!("{trimmed}/x:x").parse().map_err(|error| match error {
+            ReferenceError::NoRegistry(_) => DestinationError::NoHost(trimmed.to_owned()),
+            _ => DestinationError::Form(text.to_owned()),
+        })?;
+        let prefix = below.repository().strip_suffix('x').unwrap_or_default().trim_end_matches('/').to_owned();
+        let is_as_written = format!("{}/{prefix}", below.registry()).trim_end_matches('/') == trimmed;
+        if !is_as_written {
+            return Err(DestinationError::Form(text.to_owned()));
+        }
+        Ok(Self { registry: below.registry().to_owned(), prefix, is_flat: false })
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.registry)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(formatter, "/{}", self.prefix) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Destination, DestinationError};
+
+    fn parsed(text: &str) -> Destination {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_prefix_goes_before_every_repository() {
+        assert_eq!(parsed("registry.lan:5000").name("library/postgres").to_string(), "registry.lan:5000/library/postgres");
+        assert_eq!(parsed("registry.lan/a/b/").name("charts/rune").to_string(), "registry.lan/a/b/charts/rune");
+        assert_eq!(parsed("docker.io/lpasquali").flattened().repository("a/b/c"), "lpasquali/a-b-c");
+        assert_eq!(parsed("[::1]:5000/x").to_string(), "[::1]:5000/x");
+    }
+
+    #[test]
+    fn what_is_no_destination_is_refused() {
+        for bad in ["", "registry.lan:5000/UPPER", "registry.lan:5000/a:tag", "registry.lan:5000/a@sha256:0", "registry.lan:5000/a b"] {
+            assert!(matches!(bad.parse::<Destination>(), Err(DestinationError::Form(_) | DestinationError::NoHost(_))), "{bad}");
+        }
+        assert!(matches!("registry".parse::<Destination>(), Err(DestinationError::NoHost(_))));
+        assert!(matches!("https://registry.lan".parse::<Destination>(), Err(DestinationError::Url(_))));
+    }
+}

@@ -1,0 +1,106 @@
+//! How pushing fails.
+
+use std::fmt::Write as _;
+
+use crate::{
+    bundle::ContentError,
+    failure::{Failure, FailureKind},
+    oci::{Digest, ManifestError},
+    registry::{RegistryError, RepositoryName},
+};
+
+/// Why a bundle is not, or not wholly, in a registry.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The registry could not be reached, or did not take something.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The content differs from the signed index.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// A document of the bundle is no manifest; does not happen once it is open.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Tags mean something else there.
+    #[error("nothing was pushed: {} there already, and mean{} something else:{}", if .0.len() == 1 { "this tag is" } else { "these tags are" }, if .0.len() == 1 { "s" } else { "" }, taken(.0))]
+    TagsTaken(Vec<TakenTag>),
+    /// The whole index was demanded of images that are not whole.
+    #[error("nothing was pushed: platforms were left out of {}", named(.0))]
+    Incomplete(Vec<String>),
+    /// The registry does not take an index whose manifests are not all there, and no other was allowed.
+    #[error("`{name}` would hold an index that lacks platforms, and the registry does not take one")]
+    SparseRefused {
+        /// The repository.
+        name: RepositoryName,
+        /// What it said.
+        source: RegistryError,
+    },
+    /// Two things would have the same name.
+    #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]
+    Collision {
+        /// What is called so.
+        first: String,
+        /// What would be called so too.
+        second: String,
+        /// How.
+        name: String,
+    },
+    /// The tag under which referrers are listed is something else.
+    #[error("`{name}:{tag}` is not a list of referrers, but should be by the distribution specification")]
+    ReferrersTag {
+        /// The repository.
+        name: RepositoryName,
+        /// The tag.
+        tag: String,
+    },
+    /// A part of the work came to no end; a bug.
+    #[error("a part of the push did not end")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// A tag that means something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenTag {
+    pub(super) reference: String,
+    pub(super) there: Digest,
+    pub(super) here: Digest,
+}
+
+fn taken(tags: &[TakenTag]) -> String {
+    tags.iter().fold(String::new(), |mut text, TakenTag { reference, there, here }| {
+        let _ = write!(text, "\n  `{reference}` is {there}, and would be {here}");
+        text
+    })
+}
+
+fn named(references: &[String]) -> String {
+    references.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Failure for PushError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Content(error) => error.kind(),
+            Self::Manifest(error) => error.kind(),
+            Self::TagsTaken(_) | Self::ReferrersTag { .. } => FailureKind::Conflict,
+            Self::Incomplete(_) => FailureKind::Policy,
+            Self::SparseRefused { source, .. } => source.kind(),
+            Self::Collision { .. } => FailureKind::Input,
+            Self::Task(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Registry(error) => return error.help(),
+            Self::Content(error) => return error.help(),
+            Self::Manifest(_) | Self::Task(_) => return None,
+            Self::TagsTaken(_) => "push below another prefix, or move the tags with --overwrite-tags".to_owned(),
+            Self::Incomplete(_) => "push with --index auto, sparse or reduced, or use a bundle of all platforms".to_owned(),
+            Self::SparseRefused { .. } => "push with --index reduced, or with --index auto, which does so when it has to".to_owned(),
+            Self::Collision { .. } => "push without --flatten".to_owned(),
+            Self::ReferrersTag { tag, .. } => format!("see what pushed the tag `{tag}`, and delete it"),
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! From an open bundle into a registry: images, charts, the bundle's index and its signatures.
+//!
+//! The bytes in the bundle are the bytes that are written; nothing is converted, and nothing is kept on this machine. First it is
+//! seen that no tag would be taken from somebody else. Then blobs are written, then manifests, children before parents, then
+//! tags: whoever uses a tag finds everything behind it. In the end every manifest and tag is fetched again and compared. A run that
+//! broke off is finished by the next one, which moves no blob twice.
+
+mod blobs;
+mod destination;
+mod error;
+mod manifests;
+mod outcome;
+mod parallel;
+mod plan;
+mod referrers;
+mod source;
+mod tags;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use destination::{Destination, DestinationError};
+pub use error::PushError;
+pub use outcome::{BlobTally, IndexForm, Pushed, PushedKind, PushedReference};
+pub use plan::IndexChoice;
+
+use crate::{
+    bundle::OpenBundle,
+    progress::Progress,
+    registry::{Client, RepositoryName, RepositoryWriter},
+};
+use blobs::BlobOutcome;
+use manifests::Roots;
+use outcome::summary;
+use plan::Plan;
+
+/// What is pushed where, and how.
+#[derive(Debug, Clone)]
+pub struct PushSettings {
+    /// Where to.
+    pub destination: Destination,
+    /// Which index of an image that lacks platforms.
+    pub index: IndexChoice,
+    /// Whether a tag that means something else there may be moved.
+    pub overwrites_tags: bool,
+    /// How many requests at once.
+    pub jobs: usize,
+    /// The most bytes of a blob in one request.
+    pub chunk_bytes: Option<u64>,
+    /// Whether to write nothing.
+    pub is_dry_run: bool,
+}
+
+/// What all steps of a push share.
+#[derive(Clone)]
+struct Shared {
+    bundle: Arc<OpenBundle>,
+    client: Client,
+    progress: Arc<dyn Progress>,
+    jobs: usize,
+    chunk_bytes: Option<u64>,
+    is_dry_run: bool,
+}
+
+impl Shared {
+    fn writer(&self, name: &RepositoryName) -> RepositoryWriter {
+        self.client.writer(name)
+    }
+}
+
+/// Pushes everything that a bundle publishes.
+///
+/// # Errors
+/// When a tag is taken, an image is too incomplete for what was chosen, the content is damaged, or the registry does not take
+/// something or does not have it afterwards. No tag was moved then, unless it is the last of these.
+pub async fn push(
+    bundle: &Arc<OpenBundle>,
+    client: &Client,
+    settings: &PushSettings,
+    progress: &Arc<dyn Progress>,
+) -> Result<Pushed, PushError> {
+    let plan = Plan::new(bundle, &settings.destination, settings.index)?;
+    let shared = Shared {
+        bundle: Arc::clone(bundle),
+        client: client.clone(),
+        progress: Arc::clone(progress),
+        jobs: settings.jobs,
+        chunk_bytes: settings.chunk_bytes,
+        is_dry_run: settings.is_dry_run,
+    };
+    let current = tags::look(&shared, &plan, settings.overwrites_tags).await?;
+    let (blobs, sent_bytes) = blobs::push(&shared, &plan).await?;
+    if settings.is_dry_run {
+        return Ok(summary(&plan, &current, &blobs, sent_bytes, None));
+    }
+    let roots = manifests::push(&shared, &plan, &current, &blobs).await?;
+    referrers::list(&shared, &plan, &roots).await?;
+    tags::set(&shared, &plan, &current, &roots).await?;
+    manifests::check(&shared, &plan, &current, &roots).await?;
+    Ok(summary(&plan, &current, &blobs, sent_bytes, Some(&roots)))
+}
+
+/// What became of each blob, by repository and digest.
+type Blobs = BTreeMap<(RepositoryName, crate::oci::Digest), BlobOutcome>;

@@ -1,0 +1,185 @@
+//! What a push did, reference by reference.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{
+    Blobs, Roots,
+    blobs::BlobOutcome,
+    plan::{Item, Plan},
+    tags::Current,
+};
+use crate::{
+    bundle::PublicationKind,
+    oci::{Digest, Reference},
+};
+
+/// What a push did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Every reference.
+    pub references: Vec<PushedReference>,
+    /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be sent.
+    pub sent_bytes: u64,
+}
+
+/// One reference at the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedReference {
+    /// What it is.
+    pub kind: PushedKind,
+    /// The reference that the image is known by in charts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Reference>,
+    /// The digest in the bundle: what the source resolved to when it was locked.
+    pub source_digest: Digest,
+    /// Registry, repository and tag there; without a tag, the digest.
+    pub destination: String,
+    /// The digest there; in a dry run, the one that is tried first.
+    pub digest: Digest,
+    /// Which index of the image it is.
+    pub index: IndexForm,
+    /// Whether exactly this was there before.
+    pub was_there: bool,
+    /// Its blobs. What several references share counts for the first.
+    pub blobs: BlobTally,
+}
+
+/// What a reference leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PushedKind {
+    /// An image.
+    Image,
+    /// A chart.
+    Chart,
+    /// The index of the bundle.
+    Index,
+    /// A signature of that index.
+    Signature,
+}
+
+/// Which index of an image was pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IndexForm {
+    /// What was locked, with everything that it names.
+    Full,
+    /// What was locked, without manifests of platforms that were left out.
+    Sparse,
+    /// One of the manifests that are there.
+    Reduced,
+    /// Sparse if the registry takes that, else reduced; in a dry run only.
+    SparseOrReduced,
+}
+
+/// How many blobs came how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlobTally {
+    /// Sent.
+    pub uploaded: usize,
+    /// Bytes of those.
+    pub uploaded_bytes: u64,
+    /// Mounted from another repository.
+    pub mounted: usize,
+    /// There before.
+    pub skipped: usize,
+}
+
+impl BlobTally {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            uploaded: self.uploaded.saturating_add(other.uploaded),
+            uploaded_bytes: self.uploaded_bytes.saturating_add(other.uploaded_bytes),
+            mounted: self.mounted.saturating_add(other.mounted),
+            skipped: self.skipped.saturating_add(other.skipped),
+        }
+    }
+}
+
+impl Pushed {
+    /// All blobs together.
+    pub fn blobs(&self) -> BlobTally {
+        self.references.iter().fold(BlobTally::default(), |sum, reference| sum.plus(reference.blobs))
+    }
+}
+
+/// What was done; without roots, what would be.
+pub(super) fn summary(plan: &Plan, current: &Current, blobs: &Blobs, sent_bytes: u64, roots: Option<&Roots>) -> Pushed {
+    let mut counted = BTreeSet::new();
+    let mut references = Vec::new();
+    for (position, item) in plan.items.iter().enumerate() {
+        let tally = tally(item, blobs, &mut counted);
+        let now = current.get(&position).copied();
+        let would_be = item.root.otherwise.as_ref().map(|reduced| reduced.descriptor.digest).filter(|reduced| now == Some(*reduced));
+        let planned = would_be.unwrap_or(item.root.first.descriptor.digest);
+        let digest = roots.and_then(|roots| roots.of(position)).map_or(planned, |document| document.descriptor.digest);
+        let was_there = match (roots, &item.publication.tag) {
+            (_, Some(_)) => now == Some(digest),
+            (Some(roots), None) => roots.was_there(position),
+            (None, None) => false,
+        };
+        let source = match &item.publication.kind {
+            PublicationKind::Image { reference, .. } => Some(reference.clone()),
+            _ => None,
+        };
+        references.push(PushedReference {
+            kind: PushedKind::of(&item.publication.kind),
+            source,
+            source_digest: item.publication.target.digest,
+            destination: item.reference(),
+            digest,
+            index: form(item, digest, roots.is_some() || was_there),
+            was_there,
+            blobs: tally,
+        });
+    }
+    Pushed { references, sent_bytes }
+}
+
+fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -> BlobTally {
+    let mut tally = BlobTally::default();
+    for blob in item.documents().flat_map(|document| &document.blobs) {
+        if !counted.insert((item.name.to_string(), blob.digest)) {
+            continue;
+        }
+        match blobs.get(&(item.name.clone(), blob.digest)) {
+            Some(BlobOutcome::Uploaded) => {
+                tally = tally.plus(BlobTally { uploaded: 1, uploaded_bytes: blob.size, ..BlobTally::default() });
+            }
+            Some(BlobOutcome::Mounted) => tally = tally.plus(BlobTally { mounted: 1, ..BlobTally::default() }),
+            Some(BlobOutcome::There) => tally = tally.plus(BlobTally { skipped: 1, ..BlobTally::default() }),
+            None => {}
+        }
+    }
+    tally
+}
+
+fn form(item: &Item, digest: Digest, is_decided: bool) -> IndexForm {
+    let root = &item.root;
+    if digest != item.publication.target.digest {
+        IndexForm::Reduced
+    } else if !root.is_sparse {
+        IndexForm::Full
+    } else if root.otherwise.is_some() && !is_decided {
+        IndexForm::SparseOrReduced
+    } else {
+        IndexForm::Sparse
+    }
+}
+
+impl PushedKind {
+    const fn of(kind: &PublicationKind) -> Self {
+        match kind {
+            PublicationKind::Image { .. } => Self::Image,
+            PublicationKind::Chart => Self::Chart,
+            PublicationKind::Index => Self::Index,
+            PublicationKind::Signature { .. } => Self::Signature,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What goes where, found out without the network.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{Destination, PushError};
+use crate::{
+    bundle::{OpenBundle, Publication, PublicationKind},
+    oci::{Descriptor, Digest, Manifest, ManifestKind},
+    registry::RepositoryName,
+};
+
+/// Which index of an image that lacks platforms is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexChoice {
+    /// The one that was locked; where a registry does not take it without all its manifests, the reduced one.
+    Auto,
+    /// The one that was locked, of images that lack nothing.
+    Full,
+    /// The one that was locked, in any case.
+    Sparse,
+    /// The one of what is there.
+    Reduced,
+}
+
+/// Everything to push.
+pub(super) struct Plan {
+    pub(super) items: Vec<Item>,
+}
+
+/// One publication at its destination.
+pub(super) struct Item {
+    pub(super) publication: Publication,
+    pub(super) name: RepositoryName,
+    /// Everything below the root, children before parents.
+    pub(super) manifests: Vec<Document>,
+    pub(super) root: Root,
+}
+
+/// What the tag of a publication will mean.
+pub(super) struct Root {
+    /// What is tried first.
+    pub(super) first: Document,
+    /// Whether it lacks manifests that it names.
+    pub(super) is_sparse: bool,
+    /// What is taken when the registry does not want that.
+    pub(super) otherwise: Option<Document>,
+}
+
+/// A manifest or index of the bundle.
+#[derive(Clone)]
+pub(super) struct Document {
+    pub(super) descriptor: Descriptor,
+    pub(super) bytes: Bytes,
+    /// The blobs that it refers to, each once.
+    pub(super) blobs: Vec<Descriptor>,
+    /// The manifests that it refers to and the bundle has.
+    pub(super) children: Vec<Digest>,
+    /// The manifest that it is about.
+    pub(super) subject: Option<Descriptor>,
+    /// Whether it refers to what the bundle does not have.
+    lacks_children: bool,
+}
+
+impl Plan {
+    pub(super) fn new(bundle: &Arc<OpenBundle>, destination: &Destination, choice: IndexChoice) -> Result<Self, PushError> {
+        let mut items = Vec::new();
+        let mut incomplete = Vec::new();
+        for publication in bundle.publications() {
+            let mut manifests = Vec::new();
+            let target = collect(bundle, &publication.target, &mut manifests)?;
+            let reduced = match &publication.kind {
+                PublicationKind::Image { reduced_index: Some(reduced), reference } => {
+                    incomplete.push(reference.to_string());
+                    Some(Document::read(bundle, reduced)?)
+                }
+                _ => None,
+            };
+            let root = match (reduced, choice) {
+                (Some(reduced), IndexChoice::Reduced) => Root { first: reduced, is_sparse: false, otherwise: None },
+                (reduced, _) => {
+                    let otherwise = reduced.filter(|_| choice == IndexChoice::Auto);
+                    Root { is_sparse: target.lacks_children, first: target, otherwise }
+                }
+            };
+            items.push(Item { publication: publication.clone(), name: destination.name(&publication.repository), manifests, root });
+        }
+        if choice == IndexChoice::Full && !incomplete.is_empty() {
+            return Err(PushError::Incomplete(incomplete));
+        }
+        check_collisions(&items)?;
+        Ok(Self { items })
+    }
+}
+
+impl Item {
+    /// The manifests below the root, and the root.
+    pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.manifests.iter().chain([&self.root.first])
+    }
+
+    /// The reference at the destination, without a digest unless there is no tag.
+    pub(super) fn reference(&self) -> String {
+        match &self.publication.tag {
+            Some(tag) => format!("{}:{tag}", self.name),
+            None => format!("{}@{}", self.name, self.root.first.descriptor.digest),
+        }
+    }
+
+    /// The digests that its tag may have.
+    pub(super) fn is_own(&self, digest: Digest) -> bool {
+        let otherwise = self.root.otherwise.as_ref().map(|document| document.descriptor.digest);
+        digest == self.root.first.descriptor.digest || Some(digest) == otherwise
+    }
+}
+
+impl Document {
+    fn read(bundle: &OpenBundle, descriptor: &Descriptor) -> Result<Self, PushError> {
+        let bytes = bundle.document(descriptor.digest).unwrap_or_default().to_vec();
+        let manifest = Manifest::parse(bytes, Some(&descriptor.media_type))?;
+        let (mut blobs, mut children, mut lacks_children): (Vec<Descriptor>, _, _) = (Vec::new(), Vec::new(), false);
+        let mut subject = None;
+        match manifest.kind() {
+            ManifestKind::Index { manifests } => {
+                let (carried, absent): (Vec<_>, Vec<_>) = manifests.iter().partition(|child| bundle.document(child.digest).is_some());
+                children = carried.into_iter().map(|child| child.digest).collect();
+                lacks_children = !absent.is_empty();
+            }
+            ManifestKind::Image { subject: about, .. } => {
+                for blob in manifest.children() {
+                    if blobs.iter().all(|known| known.digest != blob.digest) {
+                        blobs.push(blob.clone());
+                    }
+                }
+                subject = about.as_deref().cloned();
+            }
+        }
+        let descriptor = descriptor.clone();
+        Ok(Self { descriptor, bytes: manifest.into_bytes().into(), blobs, children, subject, lacks_children })
+    }
+
+    /// Whether something below it is not in the bundle.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.lacks_children
+    }
+}
+
+/// Reads a document and everything below it; gives the document, and adds what is below, children before parents.
+fn collect(bundle: &OpenBundle, descriptor: &Descriptor, below: &mut Vec<Document>) -> Result<Document, PushError> {
+    let document = Document::read(bundle, descriptor)?;
+    if !document.children.is_empty() {
+        let parent = Manifest::parse(document.bytes.to_vec(), Some(&descriptor.media_type))?;
+        for child in parent.children().filter(|child| document.children.contains(&child.digest)) {
+            if below.iter().all(|known| known.descriptor.digest != child.digest) {
+                let child = collect(bundle, child, below)?;
+                below.push(child);
+            }
+        }
+    }
+    Ok(document)
+}
+
+/// Two repositories of the bundle must not become one, nor two things one tag.
+fn check_collisions(items: &[Item]) -> Result<(), PushError> {
+    let mut repositories: BTreeMap<&RepositoryName, &str> = BTreeMap::new();
+    let mut tags: BTreeMap<String, &Item> = BTreeMap::new();
+    for item in items {
+        let own = item.publication.repository.as_str();
+        let known = *repositories.entry(&item.name).or_insert(own);
+        if known != own {
+            return Err(PushError::Collision { first: known.to_owned(), second: own.to_owned(), name: item.name.to_string() });
+        }
+        let reference = item.reference();
+        let other = tags.entry(reference.clone()).or_insert(item);
+        if other.publication.target.digest != item.publication.target.digest {
+            let digest = |item: &Item| item.publication.target.digest.to_string();
+            return Err(PushError::Collision { first: digest(other), second: digest(item), name: reference });
+        }
+    }
+    Ok(())
+}

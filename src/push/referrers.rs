@@ -1,0 +1,67 @@
+//! The list of referrers of a manifest, where the registry does not keep it itself.
+//!
+//! Source: OCI distribution specification 1.1, "Referrers Tag Schema": an index under the tag `sha256-<hex>`, to which whoever pushes a
+//! manifest with a subject adds it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    PushError, Roots, Shared,
+    plan::{Document, Plan},
+};
+use crate::{
+    oci::{Digest, media_type},
+    registry::RepositoryName,
+};
+
+/// Adds every referrer that was pushed to the list of its subject, where the registry does not.
+pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {
+    let mut lists: BTreeMap<(&RepositoryName, Digest), Vec<&Document>> = BTreeMap::new();
+    for (position, document) in roots.unlisted() {
+        if let (Some(item), Some(subject)) = (plan.items.get(position), &document.subject) {
+            lists.entry((&item.name, subject.digest)).or_default().push(document);
+        }
+    }
+    for ((name, subject), referrers) in lists {
+        let writer = shared.writer(name);
+        let tag = format!("sha256-{}", subject.hex());
+        let current = writer.manifest(&tag).await?;
+        let not_a_list = || PushError::ReferrersTag { name: name.clone(), tag: tag.clone() };
+        let mut index = match &current {
+            None => json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": []}),
+            Some(bytes) => serde_json::from_slice(bytes).map_err(|_| not_a_list())?,
+        };
+        let is_index = index.get("mediaType").is_none_or(|stated| stated == media_type::INDEX);
+        let manifests = index.get_mut("manifests").and_then(Value::as_array_mut).filter(|_| is_index).ok_or_else(not_a_list)?;
+        let before = manifests.len();
+        for referrer in referrers {
+            let digest = referrer.descriptor.digest.to_string();
+            if manifests.iter().all(|entry| entry.get("digest").and_then(Value::as_str) != Some(digest.as_str())) {
+                manifests.push(entry(referrer));
+            }
+        }
+        if manifests.len() > before {
+            let bytes = index.to_string().into_bytes().into();
+            writer.put_manifest(&tag, media_type::INDEX, &bytes, true).await?;
+            writer.check_manifest(&tag, Digest::of(&bytes)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A referrer as the list has it: with its type and its annotations.
+fn entry(referrer: &Document) -> Value {
+    let manifest: Value = serde_json::from_slice(&referrer.bytes).unwrap_or_default();
+    let mut entry = Map::new();
+    entry.insert("mediaType".to_owned(), json!(referrer.descriptor.media_type));
+    entry.insert("digest".to_owned(), json!(referrer.descriptor.digest));
+    entry.insert("size".to_owned(), json!(referrer.descriptor.size));
+    let artifact_type = manifest.get("artifactType").or_else(|| manifest.pointer("/config/mediaType"));
+    let annotations = manifest.get("annotations");
+    for (key, value) in [("artifactType", artifact_type), ("annotations", annotations)] {
+        entry.extend(value.map(|value| (key.to_owned(), value.clone())));
+    }
+    entry.into()
+}

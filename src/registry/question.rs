@@ -1,0 +1,114 @@
+//! What is asked of a repository.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use crate::net::{AddressClass, RequestBody};
+
+/// Makes the body anew for each time that a request is sent.
+pub(super) type MakeBody<'a> = &'a (dyn Fn() -> RequestBody + Send + Sync);
+
+/// A request, as often as it has to be sent.
+#[derive(Clone)]
+pub(super) struct Question<'a> {
+    pub(super) method: Method,
+    pub(super) place: Place,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<MakeBody<'a>>,
+    pub(super) access: Access,
+    /// Whether a redirect is an answer: that there is something elsewhere.
+    pub(super) keeps_redirects: bool,
+}
+
+/// Where something is asked.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// Below the repository: `manifests/<tag>`, `blobs/<digest>`.
+    Below {
+        /// The path.
+        path: String,
+        /// Names and values of the query.
+        query: Vec<(&'static str, String)>,
+    },
+    /// Where a registry at an address of this class has sent us, such as the URL of an upload.
+    Given {
+        /// The URL.
+        url: Url,
+        /// How far away the server is that gave it.
+        from: AddressClass,
+    },
+}
+
+/// What is done with a repository.
+#[derive(Debug, Clone)]
+pub(super) enum Access {
+    /// Reading.
+    Pull,
+    /// Writing, and reading what was written.
+    Push,
+    /// Writing what lies in another repository of the registry.
+    Mount {
+        /// The other repository.
+        from: String,
+    },
+}
+
+impl Access {
+    /// The scopes of a token for this.
+    pub(super) fn scopes(&self, repository: &str) -> BTreeSet<String> {
+        match self {
+            Self::Pull => BTreeSet::from([format!("repository:{repository}:pull")]),
+            Self::Push => BTreeSet::from([format!("repository:{repository}:pull,push")]),
+            Self::Mount { from } => BTreeSet::from([format!("repository:{repository}:pull,push"), format!("repository:{from}:pull")]),
+        }
+    }
+}
+
+impl<'a> Question<'a> {
+    /// Reads something below the repository.
+    pub(super) fn get(path: String, accept: &'static str) -> Self {
+        Self::new(Method::GET, Place::Below { path, query: Vec::new() }, Access::Pull)
+            .with(header::ACCEPT, HeaderValue::from_static(accept))
+    }
+
+    pub(super) fn new(method: Method, place: Place, access: Access) -> Self {
+        Self { method, place, headers: HeaderMap::new(), body: None, access, keeps_redirects: false }
+    }
+
+    /// Sets a header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets a header to a text; one that no header can have is left out.
+    pub(super) fn with_text(self, name: HeaderName, value: &str) -> Self {
+        match HeaderValue::try_from(value) {
+            Ok(value) => self.with(name, value),
+            Err(_) => self,
+        }
+    }
+
+    /// Asks for the bytes from the first to the last, both included.
+    pub(super) fn with_range(self, range: Option<(u64, u64)>) -> Self {
+        match range {
+            Some((first, last)) => self.with_text(header::RANGE, &format!("bytes={first}-{last}")),
+            None => self,
+        }
+    }
+
+    /// Sends a body.
+    pub(super) fn with_body(self, body: MakeBody<'a>) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    /// The path below the repository and the query; empty when the place is another.
+    pub(super) fn below(&self) -> (&str, &[(&'static str, String)]) {
+        match &self.place {
+            Place::Below { path, query } => (path, query),
+            Place::Given { .. } => ("", &[]),
+        }
+    }
+}

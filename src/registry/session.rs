@@ -1,0 +1,71 @@
+//! An upload that a registry has begun to take.
+
+use url::Url;
+
+use super::{Cause, exchange::Answer};
+use crate::net::AddressClass;
+
+/// The least that a registry wants in each part but the last.
+const MIN_CHUNK: &str = "oci-chunk-min-length";
+
+/// An upload that was begun: where it goes on, and from which byte.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) url: Url,
+    /// How far away the server is that said where it goes on.
+    pub(super) from: AddressClass,
+    /// How many bytes the registry has.
+    pub(super) offset: u64,
+    /// The least that it wants in each part but the last.
+    pub(super) min_chunk_bytes: u64,
+}
+
+impl Session {
+    /// The upload that an answer says has begun.
+    pub(super) fn begun(answer: &Answer) -> Result<Self, Cause> {
+        let min = answer.header(MIN_CHUNK).and_then(|text| text.trim().parse().ok()).unwrap_or_default();
+        let url = location(answer)?.ok_or(Cause::Nonsense("began an upload and did not say where it goes on"))?;
+        Ok(Self { url, from: answer.response.origin(), offset: 0, min_chunk_bytes: min })
+    }
+
+    /// Takes over what an answer says about it, and how much is there by now; `expected` when it does not say.
+    pub(super) fn update(&mut self, answer: &Answer, expected: u64) -> Result<(), Cause> {
+        if let Some(url) = location(answer)? {
+            (self.url, self.from) = (url, answer.response.origin());
+        }
+        self.offset = answer.header(http::header::RANGE).and_then(received).unwrap_or(expected);
+        Ok(())
+    }
+
+    /// Where it is finished with this digest.
+    pub(super) fn end(&self, digest: &str) -> Url {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().append_pair("digest", digest);
+        url
+    }
+}
+
+fn location(answer: &Answer) -> Result<Option<Url>, Cause> {
+    let Some(text) = answer.header(http::header::LOCATION) else { return Ok(None) };
+    let url = answer.url.join(text).map_err(|_| Cause::Nonsense("goes on with an upload at a place that is not a URL"))?;
+    Ok(Some(url))
+}
+
+/// How many bytes `0-<last>` are. Nothing at all is written `0-0` too, and one byte is sent again without harm.
+fn received(range: &str) -> Option<u64> {
+    let last: u64 = range.trim().trim_start_matches("bytes=").strip_prefix("0-")?.parse().ok()?;
+    if last == 0 { Some(0) } else { last.checked_add(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::received;
+
+    #[test]
+    fn a_range_says_how_many_bytes_are_there() {
+        assert_eq!(
+            ["0-0", "0-99", "bytes=0-99", "1-2", "x", "0-18446744073709551615"].map(received),
+            [Some(0), Some(100), Some(100), None, None, None]
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! A blob on its way into a repository.
+//!
+//! Mounted from another repository when the registry does that; else sent in one request, and in several when the registry takes no
+//! large ones or it was asked for. What breaks is continued where the registry says it is, or begun again.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::{
+    Cause, Pieces, RegistryError, RepositoryWriter,
+    exchange::Answer,
+    pieces::{Cursor, Meter, Outcome, Part},
+    question::{Access, Place, Question},
+    retry::Attempts,
+    session::Session,
+};
+use crate::{net::RequestBody, oci::Descriptor};
+
+/// After this many bytes that arrived, earlier failures are forgotten.
+const FORGIVING_BYTES: u64 = 1 << 20;
+/// The size of a part once a registry showed that it takes no large requests.
+const CHUNK_BYTES: u64 = 8 << 20;
+/// Below this no smaller parts are tried.
+const MIN_CHUNK_BYTES: u64 = 256 << 10;
+
+/// How a blob came into a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Out of another repository of the registry.
+    Mounted,
+    /// Its bytes were sent.
+    Uploaded,
+}
+
+/// One blob on its way.
+pub(super) struct Upload<'a, P> {
+    writer: &'a RepositoryWriter,
+    blob: &'a Descriptor,
+    mount_from: Option<String>,
+    /// At the first byte.
+    start: Cursor<P>,
+    /// At a byte that the registry has not confirmed, or before it.
+    cursor: Cursor<P>,
+    /// The most bytes in one request, when that was asked for.
+    chunk_bytes: Option<u64>,
+    meter: Meter,
+    session: Option<Session>,
+    /// Whether it is unknown how much of the session arrived.
+    is_unsure: bool,
+    /// The bytes of the last request.
+    last_bytes: u64,
+}
+
+impl<'a, P: Pieces> Upload<'a, P> {
+    pub(super) fn new(
+        writer: &'a RepositoryWriter,
+        blob: &'a Descriptor,
+        mount_from: Option<String>,
+        pieces: P,
+        chunk_bytes: Option<u64>,
+        meter: Meter,
+    ) -> Self {
+        let start = Cursor::new(pieces);
+        let cursor = start.clone();
+        Self { writer, blob, mount_from, start, cursor, chunk_bytes, meter, session: None, is_unsure: false, last_bytes: 0 }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Delivery, RegistryError> {
+        let (exchange, endpoint) = (&self.writer.exchange, &self.writer.endpoint);
+        let (mut made, mut failed_at) = (0, 0);
+        loop {
+            let had_session = self.session.is_some();
+            let cause = match self.step().await {
+                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(None) => continue,
+                Err(cause) => cause,
+            };
+            if self.makes_smaller(&cause) {
+                continue;
+            }
+            let is_lost = had_session && is_about_session(&cause);
+            if is_lost {
+                self.session = None;
+            }
+            self.is_unsure = self.session.is_some();
+            let offset = self.session.as_ref().map_or(0, |session| session.offset);
+            if offset >= FORGIVING_BYTES.saturating_add(failed_at) {
+                made = 0;
+            }
+            failed_at = offset;
+            let mut attempts = Attempts::new(&exchange.retry, made);
+            let may_help = is_lost || cause.is_transient();
+            let paused = exchange.pause_if(may_help, endpoint, &mut attempts, cause).await;
+            made = attempts.made();
+            paused.map_err(|failure| self.writer.error(format!("blob `{}`", self.blob.digest), failure))?;
+        }
+    }
+
+    /// One request, whichever comes next.
+    async fn step(&mut self) -> Result<Option<Delivery>, Cause> {
+        let Some(session) = self.session.clone() else { return self.begin().await };
+        if self.is_unsure {
+            return self.ask_how_far(session).await;
+        }
+        let size = self.blob.size;
+        match self.most_bytes(&session) {
+            most if session.offset == 0 && most >= size => self.put(&session, size).await.map(Some),
+            _ if session.offset == size => self.put(&session, 0).await.map(Some),
+            most => {
+                let end = session.offset.saturating_add(most).min(size);
+                self.patch(session, end).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Mounts the blob, or begins an upload.
+    async fn begin(&mut self) -> Result<Option<Delivery>, Cause> {
+        self.is_unsure = false;
+        if let Some(from) = self.mount_from.clone() {
+            let query = vec![("mount", self.blob.digest.to_string()), ("from", from.clone())];
+            match self.post(query, Access::Mount { from }).await {
+                Ok(answer) if answer.response.status() == StatusCode::CREATED => return Ok(Some(Delivery::Mounted)),
+                Ok(answer) => self.session = Some(Session::begun(&answer)?),
+                Err(cause) if cause.is_transient() => return Err(cause),
+                Err(cause) => tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}"),
+            }
+            self.mount_from = None;
+        }
+        if self.session.is_none() {
+            self.session = Some(Session::begun(&self.post(Vec::new(), Access::Push).await?)?);
+        }
+        Ok(None)
+    }
+
+    async fn post(&self, query: Vec<(&'static str, String)>, access: Access) -> Result<Answer, Cause> {
+        let question = Question::new(Method::POST, Place::Below { path: "blobs/uploads/".to_owned(), query }, access);
+        self.ask(question.with_body(&empty)).await
+    }
+
+    /// Finds out how much of the upload arrived.
+    async fn ask_how_far(&mut self, mut session: Session) -> Result<Option<Delivery>, Cause> {
+        let place = Place::Given { url: session.url.clone(), from: session.from };
+        let asked = self.ask(Question::new(Method::GET, place, Access::Push)).await;
+        match asked {
+            Ok(answer) => {
+                session.update(&answer, 0)?;
+                if session.offset > self.blob.size {
+                    return Err(Cause::Nonsense("has more of an upload than was sent"));
+                }
+                self.session = Some(session);
+            }
+            Err(cause) if cause.is_transient() => return Err(cause),
+            // It does not know the upload any more: perhaps because it is finished, and only the answer was lost.
+            Err(_) => {
+                self.session = None;
+                if self.writer.is_blob_there(self.blob.digest).await? {
+                    return Ok(Some(Delivery::Uploaded));
+                }
+            }
+        }
+        self.is_unsure = false;
+        Ok(None)
+    }
+
+    /// Sends the last `bytes` bytes and finishes the upload.
+    async fn put(&mut self, session: &Session, bytes: u64) -> Result<Delivery, Cause> {
+        let place = Place::Given { url: session.end(&self.blob.digest.to_string()), from: session.from };
+        let question = Question::new(Method::PUT, place, Access::Push);
+        let answer = self.send(question, self.blob.size.saturating_sub(bytes), bytes).await?;
+        self.writer.check_stated(&answer, self.blob.digest)?;
+        Ok(Delivery::Uploaded)
+    }
+
+    /// Sends what comes next of the upload, up to `end`.
+    async fn patch(&mut self, mut session: Session, end: u64) -> Result<(), Cause> {
+        let (from, last) = (session.offset, end.saturating_sub(1));
+        let place = Place::Given { url: session.url.clone(), from: session.from };
+        let question = Question::new(Method::PATCH, place, Access::Push).with_text(header::CONTENT_RANGE, &format!("{from}-{last}"));
+        let answer = self.send(question, from, end.saturating_sub(from)).await?;
+        session.update(&answer, end)?;
+        if session.offset <= from || session.offset > end {
+            return Err(Cause::Nonsense("took a part of an upload and says that another arrived"));
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Sends a part of the blob with a request.
+    async fn send(&mut self, question: Question<'_>, from: u64, bytes: u64) -> Result<Answer, Cause> {
+        self.last_bytes = bytes;
+        let question = question.with(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        if bytes == 0 {
+            return self.ask(question.with_body(&empty)).await;
+        }
+        if self.cursor.position() > from {
+            self.cursor = self.start.clone();
+        }
+        let outcome = Arc::new(Outcome::default());
+        let part = Part { cursor: self.cursor.clone(), from, bytes, meter: Arc::clone(&self.meter), outcome: Arc::clone(&outcome) };
+        let answer = self.ask(question.with_body(&|| part.body())).await;
+        if outcome.is_damaged() {
+            return Err(Cause::Damaged);
+        }
+        if let (Ok(_), Some(end)) = (&answer, outcome.take_end()) {
+            self.cursor = end;
+        }
+        answer
+    }
+
+    async fn ask(&self, question: Question<'_>) -> Result<Answer, Cause> {
+        self.writer.exchange.ask_once(&self.writer.endpoint, &question).await
+    }
+
+    /// The most bytes that may go into one request.
+    fn most_bytes(&self, session: &Session) -> u64 {
+        let shown = self.writer.endpoint.host.max_request_bytes.load(Ordering::Relaxed);
+        let most = self.chunk_bytes.unwrap_or(u64::MAX).min(if shown == 0 { u64::MAX } else { shown });
+        most.max(session.min_chunk_bytes)
+    }
+
+    /// Whether it is worth trying with smaller requests, because the last was too large.
+    fn makes_smaller(&mut self, cause: &Cause) -> bool {
+        let is_too_large = cause.answered() == Some(StatusCode::PAYLOAD_TOO_LARGE);
+        let smaller = if self.last_bytes > CHUNK_BYTES { CHUNK_BYTES } else { self.last_bytes / 2 };
+        let least = self.session.as_ref().map_or(0, |session| session.min_chunk_bytes).max(MIN_CHUNK_BYTES);
+        if !is_too_large || smaller < least {
+            return false;
+        }
+        // Everything else that goes to this host has the same way to go.
+        self.writer.endpoint.host.max_request_bytes.store(smaller, Ordering::Relaxed);
+        self.is_unsure = self.session.is_some();
+        true
+    }
+}
+
+fn empty() -> RequestBody {
+    RequestBody::Whole(bytes::Bytes::new())
+}
+
+/// Whether an upload that was begun is the problem, so that another may do.
+fn is_about_session(cause: &Cause) -> bool {
+    let Cause::Status { status, code, .. } = cause else { return matches!(cause, Cause::Nonsense(_)) };
+    let is_about_names = code.as_ref().is_some_and(|code| code.starts_with("NAME_"));
+    !is_about_names && matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
+}

@@ -1,0 +1,186 @@
+//! One repository that is written to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::{
+    Cause, Delivery, EndpointFailure, Pieces, RegistryError, RepositoryName,
+    client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
+    exchange::{Answer, Exchange},
+    hosts::Endpoint,
+    pieces::Meter,
+    question::{Access, Place, Question},
+    retry::Attempts,
+    upload::Upload,
+};
+use crate::{
+    net::RequestBody,
+    oci::{Descriptor, Digest},
+};
+
+/// By what a registry says that it keeps the list of referrers of a manifest itself.
+const OCI_SUBJECT: &str = "oci-subject";
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// A repository that is written to, at the registry itself: mirrors are for reading.
+#[derive(Debug, Clone)]
+pub struct RepositoryWriter {
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) endpoint: Endpoint,
+    name: RepositoryName,
+}
+
+/// What a registry said when it took a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Whether it puts the manifest into the list of referrers of its subject.
+    pub lists_referrer: bool,
+}
+
+impl RepositoryWriter {
+    pub(super) fn new(exchange: Arc<Exchange>, name: &RepositoryName) -> Self {
+        let endpoint = exchange.hosts.own_endpoint(name);
+        Self { exchange, endpoint, name: name.clone() }
+    }
+
+    /// Which repository it is.
+    pub const fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    /// Whether the registry says that the repository has a blob. A hint: nobody has seen its bytes.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool, RegistryError> {
+        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        loop {
+            match self.is_blob_there(digest).await {
+                Ok(is_there) => return Ok(is_there),
+                Err(cause) => self.pause(&mut attempts, cause, &format!("blob `{digest}`")).await?,
+            }
+        }
+    }
+
+    pub(super) async fn is_blob_there(&self, digest: Digest) -> Result<bool, Cause> {
+        let mut question = self.question(Method::HEAD, format!("blobs/{digest}"));
+        // The storage that it would send us to has it.
+        question.keeps_redirects = true;
+        match self.exchange.ask_once(&self.endpoint, &question).await {
+            Ok(_) => Ok(true),
+            // Whoever may not ask may be able to write, and else hears of it there.
+            Err(Cause::Status { status, .. }) if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => Ok(false),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Brings a blob into the repository: mounted from another one that has it, or sent, in requests of at most `chunk_bytes`.
+    ///
+    /// # Errors
+    /// When the registry does not take it, or the content is damaged: then nothing under its digest was finished.
+    pub async fn put_blob<P: Pieces>(
+        &self,
+        blob: &Descriptor,
+        mount_from: Option<String>,
+        pieces: P,
+        chunk_bytes: Option<u64>,
+        meter: Meter,
+    ) -> Result<Delivery, RegistryError> {
+        Upload::new(self, blob, mount_from, pieces, chunk_bytes, meter).run().await
+    }
+
+    /// The bytes of the manifest under a tag or digest; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
+        let question = self.question(Method::GET, format!("manifests/{tag_or_digest}"));
+        let question = question.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
+        let accept = |_: &HeaderMap, body: Option<Vec<u8>>| body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES });
+        match self.exchange.ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(failure) if failure.cause.answered() == Some(StatusCode::NOT_FOUND) => Ok(None),
+            Err(failure) => {
+                Err(RegistryError::Fetch { what: format!("the manifest `{}:{tag_or_digest}`", self.name), failures: vec![failure] })
+            }
+        }
+    }
+
+    /// Writes a manifest under a tag or its digest. `is_whole` says that everything it refers to was written before: a registry that
+    /// does not know of it yet is then asked again.
+    ///
+    /// # Errors
+    /// When the registry does not take it, or says that it made another one of it.
+    pub async fn put_manifest(
+        &self,
+        tag_or_digest: &str,
+        media_type: &str,
+        bytes: &Bytes,
+        is_whole: bool,
+    ) -> Result<Accepted, RegistryError> {
+        let digest = Digest::of(bytes);
+        let make = || RequestBody::Whole(bytes.clone());
+        let question = self.question(Method::PUT, format!("manifests/{tag_or_digest}"));
+        let question = question.with_text(header::CONTENT_TYPE, media_type).with_body(&make);
+        let what =
+            format!("the manifest `{}`", if tag_or_digest.contains(':') { tag_or_digest.to_owned() } else { format!(":{tag_or_digest}") });
+        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        loop {
+            let answered = self.exchange.ask_once(&self.endpoint, &question).await;
+            match answered.and_then(|answer| self.check_stated(&answer, digest).map(|()| answer)) {
+                Ok(answer) => return Ok(Accepted { lists_referrer: answer.header(OCI_SUBJECT).is_some() }),
+                Err(cause) => {
+                    let may_help = cause.is_transient() || (is_whole && lacks_a_part(&cause));
+                    let paused = self.exchange.pause_if(may_help, &self.endpoint, &mut attempts, cause).await;
+                    paused.map_err(|failure| self.error(what.clone(), failure))?;
+                }
+            }
+        }
+    }
+
+    /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what was there before, is asked again.
+    ///
+    /// # Errors
+    /// When it does not have it in the end.
+    pub async fn check_manifest(&self, tag_or_digest: &str, expected: Digest) -> Result<(), RegistryError> {
+        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        loop {
+            let cause = match self.manifest(tag_or_digest).await?.map(|bytes| Digest::of(&bytes)) {
+                Some(actual) if actual == expected => return Ok(()),
+                Some(actual) => Cause::Changed { expected, actual },
+                None => Cause::Lost,
+            };
+            let paused = self.exchange.pause_if(true, &self.endpoint, &mut attempts, cause).await;
+            paused.map_err(|failure| self.error(format!("the manifest `{tag_or_digest}`"), failure))?;
+        }
+    }
+
+    fn question(&self, method: Method, path: String) -> Question<'static> {
+        Question::new(method, Place::Below { path, query: Vec::new() }, Access::Push)
+    }
+
+    async fn pause(&self, attempts: &mut Attempts<'_>, cause: Cause, what: &str) -> Result<(), RegistryError> {
+        self.exchange.pause(&self.endpoint, attempts, cause).await.map_err(|failure| self.error(what.to_owned(), failure))
+    }
+
+    /// Compares the digest that a registry states, if it states one.
+    #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
+    pub(super) fn check_stated(&self, answer: &Answer, expected: Digest) -> Result<(), Cause> {
+        let stated: Option<Digest> = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+        match stated.filter(|stated| *stated != expected) {
+            Some(actual) => Err(Cause::Changed { expected, actual }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn error(&self, what: String, failure: EndpointFailure) -> RegistryError {
+        RegistryError::Push { what, name: self.name.clone(), failure: Box::new(failure) }
+    }
+}
+
+/// Whether a registry does not know of something that a manifest refers to.
+fn lacks_a_part(cause: &Cause) -> bool {
+    matches!(cause, Cause::Status { code: Some(code), .. } if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
+}

@@ -1,0 +1,38 @@
+//! What registries differ in without being wrong.
+
+/// How a registry is made. Everything else it does as the distribution specification has it.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Behaviour {
+    /// Whether it takes an index whose manifests are not all there.
+    pub takes_sparse: bool,
+    /// Whether it keeps the list of referrers itself, and says so.
+    pub lists_referrers: bool,
+    /// Whether it mounts blobs from other repositories.
+    pub mounts: bool,
+    /// How it refuses to mount instead of offering an upload.
+    pub mount_status: Option<u16>,
+    /// Whether a repository is made by writing to it.
+    pub makes_repositories: bool,
+    /// The largest body it takes; like a proxy, it answers without reading it.
+    pub max_request_bytes: Option<u64>,
+    /// What it says is the least for each part of an upload but the last.
+    pub min_chunk_bytes: Option<u64>,
+    /// How many components a repository may have.
+    pub max_depth: Option<usize>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            takes_sparse: false,
+            lists_referrers: false,
+            mounts: true,
+            mount_status: None,
+            makes_repositories: true,
+            max_request_bytes: None,
+            min_chunk_bytes: None,
+            max_depth: None,
+        }
+    }
+}
