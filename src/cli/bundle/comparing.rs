@@ -14,6 +14,9 @@ struct ViewArgs {
     /// How many of the given keys must have signed each bundle
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust")]
     threshold: usize,
+    /// The keys that count, by name, how many of them must have signed, and which are revoked
+    #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
+    trust: Option<Utf8PathBuf>,
     /// A bundle digest (sha256:…), known from elsewhere; once for each bundle
     #[arg(long = "bundle-digest", value_name = "DIGEST", help_heading = "Trust")]
     digests: Vec<Digest>,
@@ -50,7 +53,7 @@ pub(super) struct Report {
 
 impl From<ViewArgs> for ViewOptions {
     fn from(args: ViewArgs) -> Self {
-        Self { keys: args.keys, threshold: args.threshold, digests: args.digests }
+        Self { keys: args.keys, threshold: args.threshold, trust_file: args.trust, digests: args.digests }
     }
 }
 

@@ -15,8 +15,10 @@ use crate::{
 pub struct ViewOptions {
     /// Files with public keys.
     pub keys: Vec<Utf8PathBuf>,
-    /// How many distinct keys must have signed.
+    /// How many distinct keys of them must have signed.
     pub threshold: usize,
+    /// A trust file instead.
+    pub trust_file: Option<Utf8PathBuf>,
     /// Digests of which each bundle must have one.
     pub digests: Vec<Digest>,
 }
@@ -39,11 +41,12 @@ impl Failure for NoFile {
 impl ViewOptions {
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
-        let mut options = BundleOptions { bundle: bundle.clone(), keys: self.keys.clone(), threshold: self.threshold, digest: None };
+        let Self { keys, threshold, trust_file, digests } = self.clone();
+        let mut options = BundleOptions { bundle: bundle.clone(), keys, threshold, trust_file, digest: None };
         let refused = |error: CommandError| error.context(format!("refusing `{bundle}`"));
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };
-        options.digest = self.digests.iter().copied().find(|digest| *digest == head.digest()).or_else(|| self.digests.first().copied());
+        options.digest = digests.iter().copied().find(|digest| *digest == head.digest()).or_else(|| digests.first().copied());
         if options.has_trust() {
             let head = head.authenticate(&options.trust()?).map_err(|error| refused(error.into()))?;
             return BundleView::of_authenticated(file, &head).map_err(|error| refused(error.into()));
