@@ -8,7 +8,9 @@
 
 use camino::Utf8Path;
 
-use super::{AuthenticatedHead, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify};
+use super::{
+    AuthenticatedHead, BundleIndex, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify,
+};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{EditableFile, PathError},
@@ -140,9 +142,14 @@ impl FileToSign {
 }
 
 impl CheckedFile {
-    /// The head.
-    pub const fn head(&self) -> &AuthenticatedHead {
-        &self.head
+    /// What the bundle contains.
+    pub const fn index(&self) -> &BundleIndex {
+        self.head.index()
+    }
+
+    /// The bundle digest.
+    pub const fn digest(&self) -> Digest {
+        self.head.digest()
     }
 
     /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and judges the signatures that are
@@ -154,11 +161,15 @@ impl CheckedFile {
     pub fn add(&self, trust: &Trust, signature: &SlotSignature, is_dry_run: bool) -> Result<(Placement, Vec<SlotState>), CosignError> {
         self.file.lock()?;
         let (placement, states) = self.place(trust, signature)?;
-        if let (Placement::New(slot) | Placement::Completed(slot), false) = (placement, is_dry_run) {
+        if is_dry_run {
+            return Ok((placement, states));
+        }
+        if let Placement::New(slot) | Placement::Completed(slot) = placement {
             // What follows in the slot are spaces already.
             self.file.write_at(&signature.to_canonical_json(), self.head.slot_offset(slot))?;
-            self.file.sync()?;
         }
+        // Also when it was there: the run that wrote it may have been cut off before this.
+        self.file.sync()?;
         Ok((placement, states))
     }
 

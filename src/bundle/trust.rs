@@ -135,16 +135,15 @@ impl Trust {
         self.keys.iter().map(|trusted| &trusted.key)
     }
 
-    /// Gives the name of a key whose signatures count, if it has one.
+    /// Checks that signatures by this key count.
     ///
     /// # Errors
     /// When the key is revoked, or is none of those that count.
-    pub fn name_of(&self, key: &PublicKey) -> Result<Option<&str>, TrustError> {
+    pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| revoked.key == key.fingerprint()) {
             return Err(TrustError::RevokedKey { key: called(name.as_deref(), &key.key_id()), reason: reason.clone() });
         }
-        let known = self.keys.iter().find(|trusted| trusted.key == *key).ok_or_else(|| TrustError::UnknownKey(key.key_id()))?;
-        Ok(known.name.as_deref())
+        if self.keys().any(|known| known == key) { Ok(()) } else { Err(TrustError::UnknownKey(key.key_id())) }
     }
 
     /// Judges the exact bytes of an index by the slots beside it.

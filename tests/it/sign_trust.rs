@@ -204,3 +204,21 @@ fn a_threshold_that_nobody_can_meet_is_a_mistake() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+#[test]
+fn a_page_about_a_bundle_names_its_signers_and_a_comparison_takes_a_trust_file() {
+    let site = Site::new();
+    ends_with(&site.team.sign("second", &[]), 0);
+    let trust = site.trust(1, "revoked: [{ name: second, reason: the laptop was stolen }]\n");
+    let page = site.team.file("page.html");
+    ends_with(&site.team.run("report", &["--trust", &trust, "--output", &page]), 0);
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("signed by first <code"), "{html}");
+    assert!(html.contains("revoked, does not count: the laptop was stolen") && html.contains("Signatures by revoked keys do not count: 1."));
+    let bundle = site.team.file("small.bundle.tar");
+    let said = ends_with(&rune_bundle(["diff", &bundle, &bundle, "--trust", &trust]), 0);
+    assert!(!said.contains("UNVERIFIED"), "{said}");
+    let trust = site.trust(1, "revoked: [{ name: first, reason: x }, { name: second, reason: y }]\n");
+    ends_with(&rune_bundle(["diff", &bundle, &bundle, "--trust", &trust]), 7);
+    ends_with(&rune_bundle(["diff", &bundle, &bundle, "--trust", &trust, "--threshold", "1"]), 2);
+}

@@ -13,6 +13,7 @@ use crate::{
     oci::Digest,
     progress::Progress,
     sign::{PublicKey, SlotSignature},
+    text::shown,
 };
 
 /// Whose signatures a bundle is supposed to have.
@@ -33,7 +34,7 @@ impl Signers {
     /// Checks that a signature by this key would count.
     pub(super) fn check(&self, key: &PublicKey) -> Result<(), CommandError> {
         if let Self::Listed(trust) = self {
-            trust.name_of(key)?;
+            trust.admits(key)?;
         }
         Ok(())
     }
@@ -111,12 +112,12 @@ pub(super) fn add(
         Placement::Completed(slot) => (slot, Outcome::Completed),
         Placement::Present(slot) => (slot, Outcome::Present),
     };
-    let index = file.head().index();
+    let index = file.index();
     Ok(CosignReport {
         bundle: bundle.to_owned(),
         name: index.name.clone(),
         version: index.version.clone(),
-        digest: file.head().digest(),
+        digest: file.digest(),
         key_id: key.key_id(),
         slot,
         outcome,
@@ -129,7 +130,9 @@ pub(super) fn add(
 impl CosignReport {
     pub(super) fn text(&self) -> String {
         use std::fmt::Write as _;
-        let Self { bundle, name, version, slot, key_id, .. } = self;
+        let Self { bundle, version, slot, key_id, .. } = self;
+        // Nobody but the signer vouches for it yet.
+        let name = shown(&self.name);
         let signer = self.signatures.get(*slot).and_then(SlotState::signer).unwrap_or_else(|| key_id.clone());
         let mut text = match (self.outcome, self.dry_run) {
             (Outcome::Present, _) => format!("`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"),
