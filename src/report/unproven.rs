@@ -21,6 +21,10 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
     if view.is_verified() && unknown > 0 {
         sentences.push(format!("Signatures by keys that were not given are not checked: {unknown}."));
     }
+    let revoked = count(|state| matches!(state, SlotState::Revoked { .. }));
+    if revoked > 0 {
+        sentences.push(format!("Signatures by revoked keys do not count: {revoked}."));
+    }
     sentences.push(
         "Layers of images were not read for this page; what it shows was compared with the index of the bundle. Only rune-bundle verify \
          reads a bundle to its last byte."
