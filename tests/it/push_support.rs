@@ -7,7 +7,7 @@ use rune_bundle::{
     commands::{
         CommandError,
         bundle::{
-            BundleOptions, PushOptions,
+            BundleOptions, SignerOptions, PushOptions,
             push::{self, IndexChoice},
         },
         registry_access::ClientConfig,
@@ -71,7 +71,11 @@ impl Shipped {
     pub(crate) fn options(&self, destination: &str) -> PushOptions {
         let path = |name: &str| camino::Utf8PathBuf::from_path_buf(self.project.path(name)).unwrap();
         PushOptions {
-            bundle: BundleOptions { bundle: path("x.tar"), keys: vec![path("release.pub")], threshold: 1, digest: None },
+            bundle: BundleOptions {
+                bundle: path("x.tar"),
+                signers: SignerOptions { keys: vec![path("release.pub")], threshold: 1, trust_file: None },
+                digest: None,
+            },
             destination: destination.parse().unwrap(),
             index: IndexChoice::Auto,
             overwrites_tags: false,

@@ -214,7 +214,9 @@ fn a_page_about_a_bundle_names_its_signers_and_a_comparison_takes_a_trust_file()
     ends_with(&site.team.run("report", &["--trust", &trust, "--output", &page]), 0);
     let html = fs::read_to_string(page).unwrap();
     assert!(html.contains("signed by first <code"), "{html}");
-    assert!(html.contains("revoked, does not count: the laptop was stolen") && html.contains("Signatures by revoked keys do not count: 1."));
+    assert!(
+        html.contains("revoked, does not count: the laptop was stolen") && html.contains("Signatures by revoked keys do not count: 1.")
+    );
     let bundle = site.team.file("small.bundle.tar");
     let said = ends_with(&rune_bundle(["diff", &bundle, &bundle, "--trust", &trust]), 0);
     assert!(!said.contains("UNVERIFIED"), "{said}");
