@@ -7,6 +7,10 @@ mod examining;
 mod planning;
 mod reading;
 mod serving;
+mod installing;
+mod planning;
+mod reading;
+mod receipts;
 mod signing;
 mod trust;
 
@@ -22,6 +26,7 @@ use super::{
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{build, inspect, install, keygen, lock, policy, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -63,6 +68,10 @@ enum Verb {
     Unpack(reading::Unpack),
     /// Serve bundles as a read-only registry, straight from their files
     Serve(serving::Serve),
+    /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back when it fails
+    Install(installing::Install),
+    /// Show and check the receipts of what was pushed and installed
+    Receipts(receipts::Receipts),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -91,6 +100,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(printer),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
+        Verb::Install(verb) => printer.finish(install::run(&verb.into(), progress.as_ref())),
+        Verb::Receipts(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }
