@@ -202,7 +202,7 @@ fn reason(error: &kube::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if error.source().is_none() { error.to_string() } else { innermost.to_string() }
+    innermost.to_string()
 }
 
 async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError> {

@@ -113,7 +113,7 @@ impl Chain {
                 return Err(ReceiptError::Twice { number: name.number, first: last.path.clone(), second: path });
             }
             if name.number != expected {
-                return Err(ReceiptError::Removed { number: expected, after: name });
+                return Err(ReceiptError::Removed { number: expected, after: name.display_name() });
             }
             let receipt = read(name, path)?;
             let Link { number, previous } = link(&receipt)?;

@@ -19,12 +19,12 @@ pub enum ReceiptError {
     #[error("the receipt cannot be written as JSON")]
     Form(#[from] CanonicalJsonError),
     /// A number is missing.
-    #[error("receipt {number} is not there, and {} is", .after.display_name())]
+    #[error("receipt {number} is not there, and `{after}` is")]
     Removed {
         /// The first number that is missing.
         number: u64,
-        /// The receipt that stands where it should.
-        after: Name,
+        /// The file that stands where it should.
+        after: String,
     },
     /// Two receipts have the same number.
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
@@ -90,21 +90,21 @@ pub enum ReceiptError {
 
 /// The file name of a receipt, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub(super) struct Name {
     /// Its number, from 1.
-    pub number: u64,
+    pub(super) number: u64,
     /// Its digest.
-    pub digest: Digest,
+    pub(super) digest: Digest,
 }
 
 impl Name {
     /// The file name.
-    pub fn display_name(&self) -> String {
+    pub(super) fn display_name(&self) -> String {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }
 
     /// Reads a file name; nothing when it is none of a receipt.
-    pub fn parse(file_name: &str) -> Option<Self> {
+    pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
         let name = Self { number: number.parse().ok()?, digest: Digest::from_hex(hex).ok()? };
         (name.number > 0 && name.display_name() == file_name).then_some(name)

@@ -34,6 +34,7 @@ mod cluster_cnpg;
 mod cluster_external;
 mod cluster_install;
 mod cluster_network;
+mod cluster_offline;
 mod cluster_release;
 mod cluster_support;
 mod completeness_check;

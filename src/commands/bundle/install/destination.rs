@@ -14,7 +14,7 @@ use crate::{
     install::{Check, InstallError, PinError, ReleaseHelm, Verdict, destination_values},
     oci::{Digest, Reference, ReferenceError},
     policy::ImagePlaces,
-    registry::{Client, RegistryError},
+    registry::Client,
     yaml,
 };
 
@@ -200,7 +200,7 @@ async fn presence(client: &Client, name: &Reference) -> Result<Result<(), String
     match client.resolve(name).await {
         Ok(_) => Ok(Ok(())),
         Err(error) if error.kind() == FailureKind::NotFound => Ok(Err("no such image".to_owned())),
-        Err(error) => Err(RegistryError::into(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
