@@ -66,7 +66,8 @@ impl Failure for BackupError {
         Some(match self {
             Self::Cluster(error) => return error.help(),
             Self::NoSchedule { .. } => {
-                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db backup` and leave --backup-first out".to_owned()
+                "turn backups on with postgres.backup.enabled, or make one by hand with `rune-db backup` and leave --backup-first out"
+                    .to_owned()
             }
             Self::Failed { job, .. } | Self::TimeLimit { job, .. } => format!("`kubectl logs job/{job}` says more"),
             Self::Interrupted { .. } => "run the same command again; it makes a backup of its own".to_owned(),
@@ -88,7 +89,8 @@ pub async fn back_up(
 ) -> Result<String, BackupError> {
     let parameters = ListParams::default().labels(&format!("app.kubernetes.io/instance={release}"));
     let schedules = cluster.api::<CronJob>().list(&parameters).await.map_err(cluster.failed("list the CronJobs of the release"))?.items;
-    let mut backups = schedules.into_iter().filter(|schedule| schedule.metadata.name.as_deref().is_some_and(|name| name.ends_with("-backup")));
+    let mut backups =
+        schedules.into_iter().filter(|schedule| schedule.metadata.name.as_deref().is_some_and(|name| name.ends_with("-backup")));
     let (Some(schedule), None) = (backups.next(), backups.next()) else {
         return Err(BackupError::NoSchedule { release: release.to_owned(), namespace: cluster.namespace().to_owned() });
     };

@@ -1,14 +1,14 @@
 //! The API server: how it is found, and what its refusals mean.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
     api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use k8s_openapi::api::core::v1::Namespace;
 
 use crate::{
     failure::{Failure, FailureKind},
@@ -251,7 +251,9 @@ mod tests {
 
     #[test]
     fn versions_of_distributions_are_read() {
-        for (text, expected) in [("v1.33.1", "1.33.1"), ("v1.31.4+k3s1", "1.31.4+k3s1"), ("v1.30.0-eks-a1", "1.30.0-eks-a1"), ("?", "0.0.0")] {
+        for (text, expected) in
+            [("v1.33.1", "1.33.1"), ("v1.31.4+k3s1", "1.31.4+k3s1"), ("v1.30.0-eks-a1", "1.30.0-eks-a1"), ("?", "0.0.0")]
+        {
             assert_eq!(version(text).to_string(), expected);
         }
     }

@@ -92,11 +92,8 @@ mod tests {
             change,
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         };
-        let expected = [
-            change("A/gone", Change::Removed, &[]),
-            change("A/new", Change::Added, &[]),
-            change("Secret/s", Change::Changed, &["data.k"]),
-        ];
+        let expected =
+            [change("A/gone", Change::Removed, &[]), change("A/new", Change::Added, &[]), change("Secret/s", Change::Changed, &["data.k"])];
         assert_eq!(found, expected);
     }
 

@@ -108,7 +108,9 @@ impl Failure for InstallError {
             Self::Backup(error) => error.help(),
             Self::Rollout(error) => error.help(),
             Self::Path(error) => error.help(),
-            Self::Helm(_) | Self::NoHelm => Some("name Helm 3 or 4 with --helm or RUNE_BUNDLE_HELM; a bundle may carry one in `bin/`".to_owned()),
+            Self::Helm(_) | Self::NoHelm => {
+                Some("name Helm 3 or 4 with --helm or RUNE_BUNDLE_HELM; a bundle may carry one in `bin/`".to_owned())
+            }
             Self::Pending { .. } => Some("when nobody is: the same command with --take-over goes on from there".to_owned()),
             Self::HelmRefused { .. } => Some("compare your values with those that `helm show values` prints for the chart".to_owned()),
             Self::Rendered(_) | Self::Run { .. } => None,

@@ -15,10 +15,7 @@ use tokio::{
 };
 
 use super::{Cluster, ClusterOptions, InstallError, Interrupt};
-use crate::{
-    chart::Helm,
-    fsx::ScratchDirectory,
-};
+use crate::{chart::Helm, fsx::ScratchDirectory};
 
 /// The most that is kept of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
@@ -95,7 +92,14 @@ impl ReleaseHelm {
     ///
     /// # Errors
     /// When there is no directory for it.
-    pub fn new(helm: &Helm, program: &Utf8Path, cluster: &Cluster, options: &ClusterOptions, release: &str, interrupt: Interrupt) -> Result<Self, InstallError> {
+    pub fn new(
+        helm: &Helm,
+        program: &Utf8Path,
+        cluster: &Cluster,
+        options: &ClusterOptions,
+        release: &str,
+        interrupt: Interrupt,
+    ) -> Result<Self, InstallError> {
         let kubeconfigs: Vec<&str> = options.kubeconfigs.iter().map(|path| path.as_str()).collect();
         Ok(Self {
             program: program.to_owned(),
@@ -115,12 +119,12 @@ impl ReleaseHelm {
     }
 
     /// The release.
-    pub(super) fn release(&self) -> &str {
+    pub fn release(&self) -> &str {
         &self.release
     }
 
     /// Whether somebody asked this program to end.
-    pub(super) const fn interrupt(&self) -> &Interrupt {
+    pub const fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
@@ -137,7 +141,8 @@ impl ReleaseHelm {
     /// # Errors
     /// When Helm cannot.
     pub async fn render(&self, chart: &Utf8Path, values: &[String], kubernetes: &str, is_upgrade: bool) -> Result<String, InstallError> {
-        let mut arguments = vec!["template", &self.release, chart.as_str(), "--dry-run=server", "--include-crds", "--kube-version", kubernetes];
+        let mut arguments =
+            vec!["template", &self.release, chart.as_str(), "--dry-run=server", "--include-crds", "--kube-version", kubernetes];
         if is_upgrade {
             arguments.push("--is-upgrade");
         }

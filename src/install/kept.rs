@@ -323,8 +323,7 @@ mod tests {
     #[test]
     fn what_was_begun_counts_as_what_is_there() {
         let mut kept = kept("0.1.0");
-        kept.attempt =
-            Some(Attempt { bundle: "rune".to_owned(), version: "0.2.0".parse().unwrap(), digest: Digest::of(b"0.2.0") });
+        kept.attempt = Some(Attempt { bundle: "rune".to_owned(), version: "0.2.0".parse().unwrap(), digest: Digest::of(b"0.2.0") });
         assert!(matches!(judge(&kept, "0.1.0", false), Err(Conflict::Downgrade { is_attempt: true, .. })));
         assert_eq!(judge(&kept, "0.2.0", false), Ok(Judgement::Upgrade));
         assert_eq!(judge(&kept, "0.1.0", true), Ok(Judgement::Same));

@@ -99,7 +99,9 @@ impl Failure for RolloutError {
 
     fn help(&self) -> Option<String> {
         Some(match &self.state {
-            State::RolledBack { .. } | State::Removed => "what the pods said is above; when it is mended, run the same command again".to_owned(),
+            State::RolledBack { .. } | State::Removed => {
+                "what the pods said is above; when it is mended, run the same command again".to_owned()
+            }
             State::Stuck { to: Some(to), .. } => {
                 format!("`helm history` shows the revisions; `helm rollback RELEASE {to}` tries again to go back")
             }
@@ -219,7 +221,8 @@ async fn what_pods_say(cluster: &Cluster, release: &str) -> Vec<String> {
 fn what_a_pod_says(pod: &Pod) -> Vec<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let Some(status) = &pod.status else { return Vec::new() };
-    let unscheduled = status.conditions.iter().flatten().filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let unscheduled =
+        status.conditions.iter().flatten().filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     let unscheduled = unscheduled.map(|condition| {
         format!("pod {name} has no node: {}", condition.message.as_deref().or(condition.reason.as_deref()).unwrap_or("nobody says why"))
     });

@@ -153,7 +153,13 @@ fn a_release_is_installed_upgraded_and_taken_back_from_bundles_alone() {
     // What never becomes ready is taken back, and said to be.
     works.build("3.0.0", "three.tar");
     let failing = ["--timeout", "20s", "--set", "image.tag=no-such-tag", "--set", "image.digest="];
-    let output = works.command(&[&["install", "three.tar", "--key", "release.pub", "--namespace", namespace.name(), "--json"], &with_backups[..], &failing].concat()).output().unwrap();
+    let output = works
+        .command(
+            &[&["install", "three.tar", "--key", "release.pub", "--namespace", namespace.name(), "--json"], &with_backups[..], &failing]
+                .concat(),
+        )
+        .output()
+        .unwrap();
     let failed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(13), "{failed}");
     assert_eq!(failed["error"]["details"][0]["left"], json!({"state": "rolledBack", "to": 2}), "{failed}");
@@ -197,7 +203,8 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
     assert!(refused["error"]["details"].to_string().contains("no right to get, create, patch, delete secrets"), "{refused}");
 
     let absent = ["--set", "rune.existingSecret=no-such-secret", "--set", "persistence.storageClass=no-such-class"];
-    let lacking = install(&[&absent[..], &["--set", "resources.requests.memory=900Ti", "--set", "resources.limits.memory=900Ti"]].concat(), 4);
+    let lacking =
+        install(&[&absent[..], &["--set", "resources.requests.memory=900Ti", "--set", "resources.limits.memory=900Ti"]].concat(), 4);
     let lacking = &lacking["error"]["details"];
     let about: Vec<&str> = lacking.as_array().unwrap().iter().map(|check| check["about"].as_str().unwrap()).collect();
     assert_eq!(about, ["secrets", "storage", "nodes"], "{lacking}");

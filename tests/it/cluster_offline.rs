@@ -11,11 +11,7 @@ use std::{
 
 use rune_testkit::cluster::Cluster;
 
-use crate::{
-    cluster_install::Works,
-    foreign_support::succeeded,
-    small_bundle::ends_with,
-};
+use crate::{cluster_install::Works, foreign_support::succeeded, small_bundle::ends_with};
 
 /// The network between the two.
 const SITE: &str = "10.251.0.1";

@@ -52,7 +52,8 @@ pub async fn check_access(cluster: &Cluster, objects: &[Object], may_create: boo
             }
         }
     }
-    let kinds = unknown.into_iter().map(|kind| Check::new("kinds", FailureKind::NotFound, kind, "no such kind in this cluster", Verdict::Missing));
+    let kinds =
+        unknown.into_iter().map(|kind| Check::new("kinds", FailureKind::NotFound, kind, "no such kind in this cluster", Verdict::Missing));
     checks.extend(kinds);
     let asked = join_all(resources.iter().map(|resource| denied(cluster, resource))).await;
     let denied: Vec<String> = asked.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();

@@ -6,10 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
 use super::{Check, Demands, Verdict};
-use crate::{
-    failure::FailureKind,
-    install::Cluster,
-};
+use crate::{failure::FailureKind, install::Cluster};
 
 /// Secrets, and which keys of them are needed.
 type Needed = BTreeMap<String, BTreeSet<String>>;

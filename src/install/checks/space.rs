@@ -36,8 +36,7 @@ pub(super) async fn storage(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
     let classes = Api::<StorageClass>::all(cluster.client()).list(&ListParams::default()).await.map(|list| list.items);
     let capacities = Api::<CSIStorageCapacity>::all(cluster.client()).list(&ListParams::default()).await.map(|list| list.items);
     for claim in demands.objects.iter().filter_map(claim) {
-        let is_there = demands.namespace_exists
-            && matches!(cluster.api::<PersistentVolumeClaim>().get_opt(claim.name).await, Ok(Some(_)));
+        let is_there = demands.namespace_exists && matches!(cluster.api::<PersistentVolumeClaim>().get_opt(claim.name).await, Ok(Some(_)));
         // "" is none, on purpose: somebody provides the volume by hand.
         if is_there || claim.class == Some("") {
             continue;
@@ -52,7 +51,11 @@ pub(super) async fn storage(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
             continue;
         };
         let is_default = |class: &&StorageClass| {
-            class.metadata.annotations.as_ref().is_some_and(|annotations| annotations.get(DEFAULT_CLASS).is_some_and(|value| value == "true"))
+            class
+                .metadata
+                .annotations
+                .as_ref()
+                .is_some_and(|annotations| annotations.get(DEFAULT_CLASS).is_some_and(|value| value == "true"))
         };
         let found = match claim.class {
             Some(name) => classes.iter().find(|class| class.metadata.name.as_deref() == Some(name)),

@@ -48,7 +48,9 @@ impl Failure for ChoiceError {
         match self {
             Self::NoChart => Some("there is nothing to install in it; `rune-bundle inspect` shows what there is".to_owned()),
             Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
-            Self::Registry { .. } => Some("write a host with its port or domain and perhaps a prefix: registry.example:5000/team".to_owned()),
+            Self::Registry { .. } => {
+                Some("write a host with its port or domain and perhaps a prefix: registry.example:5000/team".to_owned())
+            }
             _ => None,
         }
     }
@@ -148,7 +150,9 @@ impl Destination {
             let name = name_at(registry, &publication.repository, digest)?;
             let Err(absent) = presence(&client, &name).await? else { continue };
             let reduced = match reduced_index {
-                Some(reduced) => presence(&client, &name_at(registry, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced),
+                Some(reduced) => {
+                    presence(&client, &name_at(registry, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced)
+                }
                 None => None,
             };
             match reduced {
@@ -169,7 +173,9 @@ impl Destination {
             .publications()
             .iter()
             .filter_map(|publication| match &publication.kind {
-                PublicationKind::Image { reduced_index, .. } => Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)]),
+                PublicationKind::Image { reduced_index, .. } => {
+                    Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)])
+                }
                 _ => None,
             })
             .flatten()
@@ -177,7 +183,9 @@ impl Destination {
             .collect();
         let check = |text: &String| {
             let check = |available: String, verdict| Check::new("images", FailureKind::NotFound, text.clone(), available, verdict);
-            let Ok(reference) = Reference::parse_like_a_runtime(text) else { return check("no image reference".to_owned(), Verdict::Missing) };
+            let Ok(reference) = Reference::parse_like_a_runtime(text) else {
+                return check("no image reference".to_owned(), Verdict::Missing);
+            };
             match reference.digest() {
                 None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
                 Some(digest) if !carried.contains(&digest) => check("no image of the bundle".to_owned(), Verdict::Unknown),

@@ -102,7 +102,12 @@ impl Report for InstallReport {
                     Change::Removed => '-',
                     Change::Changed => '~',
                 };
-                let _ = writeln!(text, "  {sign} {}{}", change.object, change.paths.iter().map(|path| format!("\n      {path}")).collect::<String>());
+                let _ = writeln!(
+                    text,
+                    "  {sign} {}{}",
+                    change.object,
+                    change.paths.iter().map(|path| format!("\n      {path}")).collect::<String>()
+                );
             }
             let _ = writeln!(text, "{}; nothing was changed", counted(self.changes.len(), "change"));
             return text;
