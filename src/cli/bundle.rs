@@ -69,7 +69,7 @@ enum Verb {
     /// Serve bundles as a read-only registry, straight from their files
     Serve(serving::Serve),
     /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back when it fails
-    Install(installing::Install),
+    Install(Box<installing::Install>),
     /// Show and check the receipts of what was pushed and installed
     Receipts(receipts::Receipts),
     /// Print completions for a shell
@@ -101,6 +101,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
         Verb::Install(verb) => printer.finish(install::run(&verb.into(), progress.as_ref())),
+        Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), progress.as_ref())),
         Verb::Receipts(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),

@@ -127,9 +127,9 @@ pub enum Conflict {
         /// The version of both.
         version: Version,
         /// The digest that is there.
-        there: Digest,
+        there: String,
         /// The digest of the file.
-        digest: Digest,
+        digest: String,
         /// Whether that one was only begun.
         is_attempt: bool,
     },
@@ -222,7 +222,8 @@ impl Kept {
                     return Err(Conflict::Downgrade { bundle, version: version.clone(), there: there.clone(), is_attempt });
                 }
                 std::cmp::Ordering::Equal if other != digest => {
-                    return Err(Conflict::OtherDigest { bundle, version: version.clone(), there: other, digest, is_attempt });
+                    let (there, digest) = (other.to_string(), digest.to_string());
+                    return Err(Conflict::OtherDigest { bundle, version: version.clone(), there, digest, is_attempt });
                 }
                 _ => {}
             }

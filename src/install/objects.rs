@@ -100,7 +100,7 @@ pub fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
 }
 
 fn add(value: Value, objects: &mut Vec<Object>) {
-    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match value.get("items") {
         Some(Value::Array(items)) if is_list => items.iter().for_each(|item| add(item.clone(), objects)),
         _ if value.is_object() => objects.push(Object(value)),

@@ -115,7 +115,7 @@ impl Chain {
             if name.number != expected {
                 return Err(ReceiptError::Removed { number: expected, after: name.display_name() });
             }
-            let receipt = read(name, path)?;
+            let receipt = read(&name, path)?;
             let Link { number, previous } = link(&receipt)?;
             if number != receipt.number {
                 let reason = format!("it says that it is receipt {number}");
@@ -159,8 +159,7 @@ impl Chain {
     }
 }
 
-fn read(name: Name, path: Utf8PathBuf) -> Result<Stored, ReceiptError> {
-    let Name { number, digest } = name;
+fn read(&Name { number, digest }: &Name, path: Utf8PathBuf) -> Result<Stored, ReceiptError> {
     let bytes = fsx::read(&path, MAX_RECEIPT_BYTES)?;
     let actual = Digest::of(&bytes);
     if actual != digest {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cli::registry_args::RegistryArgs,
     commands::{
-        bundle::{ClusterOptions, InstallOptions},
+        bundle::{ClusterOptions, InstallOptions, Permissions},
         db::parse_duration,
     },
 };
@@ -49,12 +49,8 @@ pub(super) struct Install {
     /// Make a backup of the database with the release's own job before it is upgraded
     #[arg(long)]
     backup_first: bool,
-    /// Let an older bundle replace a newer one
-    #[arg(long)]
-    allow_downgrade: bool,
-    /// End an operation on the release that somebody left unfinished
-    #[arg(long)]
-    take_over: bool,
+    #[command(flatten)]
+    permissions: PermissionArgs,
     /// How long the release may take until it runs, its tests to pass, and a backup: 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
@@ -64,6 +60,17 @@ pub(super) struct Install {
     cluster: ClusterArgs,
     #[command(flatten)]
     registry_access: RegistryArgs,
+}
+
+/// What is refused otherwise.
+#[derive(Debug, Args)]
+struct PermissionArgs {
+    /// Let an older bundle replace a newer one
+    #[arg(long)]
+    allow_downgrade: bool,
+    /// End an operation on the release that somebody left unfinished
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Which cluster.
@@ -114,9 +121,11 @@ impl From<Install> for InstallOptions {
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),
             patience: args.timeout,
-            may_create_namespace: args.cluster.create_namespace,
-            may_downgrade: args.allow_downgrade,
-            may_take_over: args.take_over,
+            permissions: Permissions {
+                create_namespace: args.cluster.create_namespace,
+                downgrade: args.permissions.allow_downgrade,
+                take_over: args.permissions.take_over,
+            },
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
             receipts: args.receipts.receipts,

@@ -51,12 +51,8 @@ pub struct InstallOptions {
     pub helm: Option<Utf8PathBuf>,
     /// How long the release may take to run, and a backup to be made.
     pub patience: Duration,
-    /// Whether the namespace may be made.
-    pub may_create_namespace: bool,
-    /// Whether an older bundle may replace a newer one.
-    pub may_downgrade: bool,
-    /// Whether an operation of somebody who is gone may be ended.
-    pub may_take_over: bool,
+    /// What may be done that is refused otherwise.
+    pub permissions: Permissions,
     /// Whether the database is backed up first.
     pub with_backup: bool,
     /// Only say what would change.
@@ -65,6 +61,17 @@ pub struct InstallOptions {
     pub receipts: Utf8PathBuf,
     /// The moment, as RFC 3339.
     pub now: String,
+}
+
+/// What may be done that is refused otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Permissions {
+    /// Make the namespace.
+    pub create_namespace: bool,
+    /// Replace a newer bundle by an older one.
+    pub downgrade: bool,
+    /// End an operation of somebody who is gone.
+    pub take_over: bool,
 }
 
 /// The bundle is not a file.
@@ -138,7 +145,9 @@ impl Work<'_> {
     async fn install(&self, cluster: &Cluster, helm: &ReleaseHelm, chain: &Chain) -> Result<InstallReport, CommandError> {
         let found = self.look(cluster, helm).await?;
         let notes = self.notes(&found);
-        notes.iter().for_each(|note| self.progress.announce(note));
+        for note in &notes {
+            self.progress.announce(note);
+        }
         let mut report = InstallReport::new(self, cluster, helm, &found, notes);
         if self.options.is_dry_run {
             return Ok(report);
@@ -163,13 +172,14 @@ impl Work<'_> {
         let Self { options, destination, .. } = self;
         let index = self.bundle.index();
         // First what everything else needs, so that its lack is said in its own words.
-        let (access, namespace_exists) = check_access(cluster, &[], options.may_create_namespace).await.map_err(InstallError::from)?;
+        let (access, namespace_exists) =
+            check_access(cluster, &[], options.permissions.create_namespace).await.map_err(InstallError::from)?;
         Problems::among(&access).map_err(InstallError::from)?;
         let kept = Kept::read(cluster, helm.release()).await.map_err(InstallError::from)?;
-        let judgement = kept.judge(&index.name, &index.version, self.bundle.head().digest(), options.may_downgrade);
+        let judgement = kept.judge(&index.name, &index.version, self.bundle.head().digest(), options.permissions.downgrade);
         let judgement = judgement.map_err(InstallError::from)?;
         let history = helm.history().await?;
-        if let Some(last) = history.last().filter(|last| last.status.starts_with("pending") && !options.may_take_over) {
+        if let Some(last) = history.last().filter(|last| last.status.starts_with("pending") && !options.permissions.take_over) {
             let release = helm.release().to_owned();
             return Err(InstallError::Pending { release, status: last.status.clone(), revision: last.number }.into());
         }
@@ -183,10 +193,10 @@ impl Work<'_> {
         let rendered = helm.render(&chart, &values, &kubernetes, !history.is_empty()).await?;
         let wanted = parse_objects(&rendered).map_err(InstallError::from)?;
 
-        let (mut checks, _) = check_access(cluster, &wanted, options.may_create_namespace).await.map_err(InstallError::from)?;
+        let (mut checks, _) = check_access(cluster, &wanted, options.permissions.create_namespace).await.map_err(InstallError::from)?;
         let demands = Demands { objects: &wanted, kube_version: destination.kube_version.as_deref(), namespace_exists };
         checks.extend(check_cluster(cluster, demands).await);
-        checks.extend(destination.check_images(&rendered, &images, self.bundle));
+        checks.extend(Destination::check_images(&rendered, &images, self.bundle));
         Problems::among(&checks).map_err(InstallError::from)?;
 
         let installed = match history.iter().rev().find(|revision| revision.status == "deployed") {

@@ -31,7 +31,7 @@ pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use inspect::InspectOptions;
-pub use install::InstallOptions;
+pub use install::{InstallOptions, Permissions};
 pub use keygen::KeygenOptions;
 pub use lock::{LockMode, LockOptions};
 pub use open::BundleOptions;

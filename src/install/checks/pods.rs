@@ -43,14 +43,12 @@ pub(super) async fn check(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
 
 /// The pod as it would be made, with the account of the namespace: its own may not exist yet.
 fn trial(name: &str, template: &Value) -> Option<Pod> {
-    let mut pod = json!({"apiVersion": "v1", "kind": "Pod"});
-    pod["spec"] = template.get("spec")?.clone();
-    pod["metadata"] = json!({"generateName": format!("{name}-"), "labels": template.pointer("/metadata/labels")});
-    let spec = pod["spec"].as_object_mut()?;
+    let mut spec = template.get("spec")?.as_object()?.clone();
     spec.remove("serviceAccountName");
     spec.remove("serviceAccount");
     spec.remove("priorityClassName");
     // A Deployment's default; a pod on its own would be refused for lack of one in a job.
     spec.entry("restartPolicy").or_insert_with(|| "Always".into());
-    serde_json::from_value(pod).ok()
+    let metadata = json!({"generateName": format!("{name}-"), "labels": template.pointer("/metadata/labels")});
+    serde_json::from_value(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})).ok()
 }

@@ -50,7 +50,9 @@ pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
 fn search(value: &Value, needed: &mut Needed) {
     let Value::Object(entries) = value else {
         if let Value::Array(items) = value {
-            items.iter().for_each(|item| search(item, needed));
+            for item in items {
+                search(item, needed);
+            }
         }
         return;
     };

@@ -109,7 +109,7 @@ pub(super) async fn nodes(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
 /// What a pod of the object asks for in all.
 fn requests(object: &Object, resource: &str) -> Option<f64> {
     let containers = object.pod_template()?.pointer("/spec/containers")?.as_array()?;
-    let asked = |container: &Value| match &container["resources"]["requests"][resource] {
+    let asked = |container: &Value| match container.pointer("/resources/requests")?.get(resource)? {
         Value::String(text) => parse(text),
         Value::Number(number) => number.as_f64(),
         _ => None,

@@ -164,7 +164,7 @@ impl Destination {
     }
 
     /// Compares the images that the rendered chart names with those that are at the destination.
-    pub(super) fn check_images(&self, rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
+    pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
         let named: BTreeSet<String> = chart::discover(rendered, &ImagePlaces::default())
             .into_iter()
             .filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None })
