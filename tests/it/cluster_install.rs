@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use rune_testkit::cluster::{Cluster, Namespace};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     chart_support::tool,
-    cluster_support::{Images, query, static_program},
+    cluster_support::{Images, PATIENCE, query, static_program},
     project::lay_out,
     small_bundle::{KEY, Scratch, ends_with},
 };
@@ -220,6 +220,14 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
     assert!(namespace.kubectl(&["get", "deployments", "--output=name"]).is_empty());
     assert_eq!(kept(&namespace), Value::Null);
 
+    // Interrupted while it waits for what never comes: it says what it leaves, and the same command with what was lacking finishes.
+    let mut waiting = works.command(&[&arguments[..], &sqlite, &failing[2..]].concat());
+    let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    namespace.wait("deployment/rune-api", "create", PATIENCE);
+    let process = rustix::process::Pid::from_raw(waiting.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let said = ends_with(&waiting.wait_with_output().unwrap(), 130);
+    assert!(said.contains("it was left at revision 1 in state failed") && said.contains("run the same command again"), "{said}");
     let first = install(&[], 0);
-    assert_eq!((&first["revision"], &first["step"]), (&json!(1), &json!("first")));
+    assert_eq!((&first["revision"], &first["step"]), (&json!(2), &json!("first")));
 }

@@ -143,7 +143,10 @@ struct Found {
 
 impl Work<'_> {
     async fn install(&self, cluster: &Cluster, helm: &ReleaseHelm, chain: &Chain) -> Result<InstallReport, CommandError> {
-        let found = self.look(cluster, helm).await?;
+        let found = tokio::select! {
+            found = self.look(cluster, helm) => found?,
+            () = helm.interrupt().asked() => return Err(InstallError::Interrupted.into()),
+        };
         let notes = self.notes(&found);
         for note in &notes {
             self.progress.announce(note);
