@@ -48,8 +48,10 @@ pub fn destination_values(
 ) -> Result<Value, PinError> {
     let mut values = Map::new();
     if !replaced.is_empty() {
-        for (path, text) in chart::chart_files("chart", chart, "values.yaml")? {
-            replace(&yaml::from_str(&path, &text)?, replaced, &keys_of_subchart(&path), &mut values);
+        let files = chart::unpack_package(Utf8Path::new("chart"), chart)?;
+        for (path, bytes) in files.iter().filter(|(path, _)| path.file_name() == Some("values.yaml")) {
+            let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.to_owned()))?;
+            replace(&yaml::from_str(path, text)?, replaced, &keys_of_subchart(path), &mut values);
         }
         for text in profile {
             replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);

@@ -228,9 +228,9 @@ fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
     struct Head {
         kube_version: Option<String>,
     }
-    let files = chart::chart_files("chart", archive, "Chart.yaml")?;
-    let Some((path, text)) = files.iter().find(|(path, _)| path == Utf8Path::new("Chart.yaml")) else {
-        return Err(ChartError::Missing { chart: "chart".to_owned(), file: "Chart.yaml" }.into());
-    };
+    let (chart, path) = (Utf8Path::new("the chart"), Utf8Path::new("Chart.yaml"));
+    let files = chart::unpack_package(chart, archive)?;
+    let missing = || ChartError::Missing { chart: chart.to_string(), file: "Chart.yaml" };
+    let text = std::str::from_utf8(files.get("Chart.yaml").ok_or_else(missing)?).map_err(|_| ChartError::NotText(path.to_owned()))?;
     Ok(yaml::from_str::<Head>(path, text)?.kube_version)
 }
