@@ -4,13 +4,11 @@ mod building;
 mod chart_check;
 mod comparing;
 mod examining;
-mod planning;
-mod reading;
-mod serving;
 mod installing;
 mod planning;
 mod reading;
 mod receipts;
+mod serving;
 mod signing;
 mod trust;
 
@@ -23,10 +21,10 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
+use crate::commands::bundle::install;
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
-use crate::commands::bundle::{build, inspect, install, keygen, lock, policy, render, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -100,7 +98,6 @@ pub(super) fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(printer),
         Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
         Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
-        Verb::Install(verb) => printer.finish(install::run(&verb.into(), progress.as_ref())),
         Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), progress.as_ref())),
         Verb::Receipts(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),

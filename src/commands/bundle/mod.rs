@@ -25,7 +25,7 @@ mod view;
 
 pub use crate::{bundle::ComponentChoice, oci::Digest};
 pub use attach::AttachOptions;
-pub use crate::{bundle::ComponentChoice, install::ClusterOptions, oci::Digest};
+pub use crate::install::ClusterOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
