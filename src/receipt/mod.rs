@@ -55,7 +55,7 @@ impl VerifiedBundle {
     /// What the head says, with the number of bytes that were verified.
     pub fn of(head: &AuthenticatedHead, verified_bytes: u64) -> Self {
         let signer = |slot: &SlotState| match slot {
-            SlotState::Verified { key } => Some(key.clone()),
+            SlotState::Verified { key, .. } => Some(key.clone()),
             _ => None,
         };
         Self {
