@@ -71,8 +71,8 @@ pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)
     found
 }
 
-/// The documents of a stream: a line that begins with `---` divides them, whatever stands around it.
-fn documents(text: &str) -> impl Iterator<Item = &str> {
+/// The documents of what Helm printed: a line that begins with `---` divides them, whatever stands around it.
+pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     let is_divider = |line: &str| line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
     let mut rest = Some(text);
     std::iter::from_fn(move || {

@@ -21,6 +21,14 @@ pub(super) fn kubernetes_version(constraint: Option<&str>) -> String {
     format!("1.{minor}.0")
 }
 
+/// Whether a chart's `kubeVersion` allows a version; nothing when the constraint is not understood.
+pub fn fits_kubernetes(constraint: &str, version: &semver::Version) -> Option<bool> {
+    let alternatives: Vec<_> = constraint.split("||").map(requirement).collect::<Option<_>>()?;
+    // What a distribution adds, `-eks-1` or `+k3s1`, is no pre-release of the version.
+    let version = semver::Version::new(version.major, version.minor, version.patch);
+    Some(alternatives.iter().any(|requirement| requirement.matches(&version)))
+}
+
 /// One alternative. Helm separates what must hold together by commas or spaces, and a space may stand behind an operator.
 fn requirement(text: &str) -> Option<semver::VersionReq> {
     let mut parts: Vec<String> = Vec::new();
@@ -36,7 +44,20 @@ fn requirement(text: &str) -> Option<semver::VersionReq> {
 
 #[cfg(test)]
 mod tests {
-    use super::kubernetes_version;
+    use super::{fits_kubernetes, kubernetes_version};
+
+    #[test]
+    fn a_version_fits_or_does_not_whatever_a_distribution_adds() {
+        for (constraint, version, expected) in [
+            (">=1.29.0-0", "1.33.1+k3s1", Some(true)),
+            (">=1.29.0-0", "1.29.0-eks-1", Some(true)),
+            (">=1.29.0-0", "1.28.9", Some(false)),
+            ("~1.27.0 || ~v1.24.0", "1.24.3", Some(true)),
+            ("whatever", "1.24.3", None),
+        ] {
+            assert_eq!(fits_kubernetes(constraint, &version.parse().unwrap()), expected, "{constraint} {version}");
+        }
+    }
 
     #[test]
     fn the_newest_version_is_taken_that_the_chart_allows() {

@@ -5,9 +5,11 @@ mod chart_check;
 mod comparing;
 mod examining;
 mod loading;
+mod installing;
 mod planning;
 mod pushing;
 mod reading;
+mod receipts;
 mod serving;
 mod signing;
 mod trust;
@@ -24,6 +26,10 @@ use super::{
 use crate::commands::bundle::{
     attach, build, diff, inspect, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack, verify,
 };
+use crate::commands::bundle::install;
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
+use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
+use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]
@@ -71,6 +77,10 @@ enum Verb {
     Mirror(loading::Mirror),
     /// Push everything a bundle has into a registry, byte for byte
     Push(pushing::Push),
+    /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back when it fails
+    Install(Box<installing::Install>),
+    /// Show and check the receipts of what was pushed and installed
+    Receipts(receipts::Receipts),
     /// Print completions for a shell
     Completions(documents::Completions),
     /// Print the man page of the tool or of a verb
@@ -102,6 +112,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
         Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
         Verb::Push(verb) => printer.finish(push::run(&verb.into(), &progress)),
+        Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), progress.as_ref())),
+        Verb::Receipts(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

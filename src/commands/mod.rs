@@ -14,4 +14,4 @@ pub mod registry_access;
 pub use error::CommandError;
 pub use report::Report;
 use report::counted;
-pub(crate) use runtime::block_on;
+pub(crate) use runtime::{block_on, block_on_to_the_end};

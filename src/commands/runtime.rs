@@ -39,3 +39,11 @@ pub(crate) fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Re
     runtime.shutdown_background();
     result
 }
+
+/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not be cut off.
+pub(crate) fn block_on_to_the_end<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+    let result = runtime.block_on(future).map_err(Into::into);
+    runtime.shutdown_background();
+    result
+}

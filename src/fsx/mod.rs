@@ -6,6 +6,7 @@
 
 mod editable;
 mod line_log;
+mod lock;
 mod new_file;
 mod partial;
 mod path_error;
@@ -17,6 +18,7 @@ mod whole;
 
 pub use editable::EditableFile;
 pub use line_log::LineLog;
+pub use lock::DirectoryLock;
 pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};

@@ -27,6 +27,8 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
     (RUNE_BUNDLE, &["serve", "no.tar", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["push", "no.tar", "127.0.0.1:1", "--key", "release.pub"], 4),
+    (RUNE_BUNDLE, &["install", "no.tar", "--helm", "no", "--key", "release.pub"], 4),
+    (RUNE_BUNDLE, &["receipts", "list"], 4),
     (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
     (RUNE_DB, &["status", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["status", "--migrations", "no"], 4),

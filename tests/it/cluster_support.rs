@@ -111,7 +111,7 @@ fn migrations() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The program that nextest had built before the first of these tests (`make static`), without its symbols.
-fn static_program() -> PathBuf {
+pub(crate) fn static_program() -> PathBuf {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_rune-db"));
     let target = built.ancestors().nth(2).unwrap().join("x86_64-unknown-linux-gnu/debug");
     let stripped = target.join("rune-db.stripped");

@@ -30,9 +30,14 @@ impl From<ChartCheckArgs> for ChartCheck {
         if args.no_chart_check {
             return Self::LeftOut;
         }
-        let program = args.helm.map(absolute).or_else(helm_in_path);
+        let program = helm_program(args.helm);
         Self::Helm { program, time_limit: Duration::from_secs(args.helm_timeout.into()) }
     }
+}
+
+/// The Helm that was named, or else the one in `PATH`.
+pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
+    named.map(absolute).or_else(helm_in_path)
 }
 
 /// Helm works in a directory of its own, so its name must lead to it from there.

@@ -66,6 +66,11 @@ impl Cluster {
         command
     }
 
+    /// The first process of the cluster, in whose network everything is.
+    pub fn process(&self) -> u64 {
+        self.announced["pid"].as_u64().expect("a process id is a number")
+    }
+
     /// Runs `kubectl` and gives what it says.
     ///
     /// # Panics

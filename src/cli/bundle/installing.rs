@@ -1,0 +1,135 @@
+//! The verb that installs: `install`.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use super::{
+    chart_check::helm_program,
+    receipts::{ReceiptArgs, now},
+    trust::BundleArgs,
+};
+use crate::{
+    cli::registry_args::RegistryArgs,
+    commands::{
+        bundle::{ClusterOptions, InstallOptions, Permissions},
+        db::parse_duration,
+    },
+};
+
+/// Installs a bundle.
+#[derive(Debug, Args)]
+pub(super) struct Install {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// The release [default: the name of the chart]
+    #[arg(long, value_name = "NAME")]
+    release: Option<String>,
+    /// The chart, when the bundle has several
+    #[arg(long, value_name = "NAME")]
+    chart: Option<String>,
+    /// The profile whose values are taken [default: the first of the bundle]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
+    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
+    registry: Option<String>,
+    /// Values of yours, after those of the profile; may be repeated
+    #[arg(long, short = 'f', value_name = "FILE")]
+    values: Vec<Utf8PathBuf>,
+    /// One value of yours, after all files; may be repeated. It can be seen in the list of processes: no secrets
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Make a backup of the database with the release's own job before it is upgraded
+    #[arg(long)]
+    backup_first: bool,
+    #[command(flatten)]
+    permissions: PermissionArgs,
+    /// How long the release may take until it runs, its tests to pass, and a backup: 10m, 1h
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    receipts: ReceiptArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    registry_access: RegistryArgs,
+}
+
+/// What is refused otherwise.
+#[derive(Debug, Args)]
+struct PermissionArgs {
+    /// Let an older bundle replace a newer one
+    #[arg(long)]
+    allow_downgrade: bool,
+    /// End an operation on the release that somebody left unfinished
+    #[arg(long)]
+    take_over: bool,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+struct ClusterArgs {
+    /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the account of the pod that this runs in]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<Utf8PathBuf>,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Namespace [default: that of the context]
+    #[arg(long, short, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Make the namespace if there is none
+    #[arg(long)]
+    create_namespace: bool,
+    /// Helm 3 or 4 [default: `helm` in PATH]
+    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    helm: Option<Utf8PathBuf>,
+}
+
+impl ClusterArgs {
+    /// What Helm and this program are to find the cluster by.
+    fn options(&self) -> ClusterOptions {
+        let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let listed = || path("KUBECONFIG").map(|list| list.split(':').filter(|path| !path.is_empty()).map(Utf8PathBuf::from).collect());
+        let usual = || path("HOME").map(|home| Utf8PathBuf::from(home).join(".kube/config")).filter(|path| path.is_file());
+        let named = self.kubeconfig.clone().map(|path| vec![path]);
+        let kubeconfigs = named.or_else(listed).unwrap_or_else(|| usual().into_iter().collect());
+        ClusterOptions { kubeconfigs, context: self.context.clone(), namespace: self.namespace.clone() }
+    }
+}
+
+impl From<Install> for InstallOptions {
+    fn from(args: Install) -> Self {
+        let files = args.values.into_iter().flat_map(|file| ["--values".to_owned(), file.into_string()]);
+        let single = args.set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]);
+        Self {
+            bundle: args.bundle.into(),
+            cluster: args.cluster.options(),
+            release: args.release,
+            chart: args.chart,
+            profile: args.profile,
+            registry: args.registry,
+            registry_access: args.registry_access.into_named_hosts_config(),
+            values: files.chain(single).collect(),
+            helm: helm_program(args.cluster.helm),
+            patience: args.timeout,
+            permissions: Permissions {
+                create_namespace: args.cluster.create_namespace,
+                downgrade: args.permissions.allow_downgrade,
+                take_over: args.permissions.take_over,
+            },
+            with_backup: args.backup_first,
+            is_dry_run: args.dry_run,
+            receipts: args.receipts.receipts,
+            now: now(),
+        }
+    }
+}

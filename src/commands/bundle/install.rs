@@ -1,0 +1,317 @@
+//! `install`: from a bundle to a release that runs, in one command.
+
+mod destination;
+mod report;
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+use self::destination::Destination;
+pub use self::report::InstallReport;
+use super::open::{BundleOptions, threads};
+use crate::{
+    bundle::{self, BundleSource, OpenBundle},
+    chart::Helm,
+    commands::{CommandError, block_on_to_the_end},
+    failure::{Failure, FailureKind},
+    install::{
+        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Interrupt, Judgement, Kept, ObjectChange, Problems,
+        ReleaseHelm, RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
+    },
+    oci::Digest,
+    progress::Progress,
+    receipt::{Act, Appended, Chain, Outcome, Statement, VerifiedBundle},
+    registry::ClientConfig,
+};
+
+/// How long looking for Helm may take.
+const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
+
+/// What to install, and where.
+#[derive(Debug, Clone)]
+pub struct InstallOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    /// Which cluster.
+    pub cluster: ClusterOptions,
+    /// The release; without one, the name of the chart.
+    pub release: Option<String>,
+    /// The chart, when the bundle has several.
+    pub chart: Option<String>,
+    /// The profile; without one, the first.
+    pub profile: Option<String>,
+    /// Where the images are, `host[:port][/prefix]`; without it, under the names that the charts have for them.
+    pub registry: Option<String>,
+    /// How that registry is reached.
+    pub registry_access: ClientConfig,
+    /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`.
+    pub values: Vec<String>,
+    /// Helm.
+    pub helm: Option<Utf8PathBuf>,
+    /// How long the release may take to run, and a backup to be made.
+    pub patience: Duration,
+    /// What may be done that is refused otherwise.
+    pub permissions: Permissions,
+    /// Whether the database is backed up first.
+    pub with_backup: bool,
+    /// Only say what would change.
+    pub is_dry_run: bool,
+    /// Where receipts are.
+    pub receipts: Utf8PathBuf,
+    /// The moment, as RFC 3339.
+    pub now: String,
+}
+
+/// What may be done that is refused otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Permissions {
+    /// Make the namespace.
+    pub create_namespace: bool,
+    /// Replace a newer bundle by an older one.
+    pub downgrade: bool,
+    /// End an operation of somebody who is gone.
+    pub take_over: bool,
+}
+
+/// The bundle is not a file.
+#[derive(Debug, thiserror::Error)]
+#[error("a bundle is installed from a file, and `{0}` is none")]
+struct NoFile(Utf8PathBuf);
+
+impl Failure for NoFile {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("it is read several times; copy it to a disk first".to_owned())
+    }
+}
+
+/// Everything that is known before the cluster is asked.
+struct Work<'a> {
+    options: &'a InstallOptions,
+    bundle: &'a OpenBundle,
+    destination: Destination,
+    verified_bytes: u64,
+    progress: &'a dyn Progress,
+}
+
+/// Installs a bundle, or says what would change.
+///
+/// # Errors
+/// When the bundle is not as signed, the cluster lacks something, the bundle must not be installed over what is there, or the
+/// release does not come to run: then what was there before runs again, if that is possible.
+pub fn run(options: &InstallOptions, progress: &dyn Progress) -> Result<InstallReport, CommandError> {
+    let program = options.helm.as_deref().ok_or(InstallError::NoHelm)?;
+    let (source, head) = options.bundle.authenticate()?;
+    let BundleSource::File(file) = source else { return Err(NoFile(options.bundle.bundle.clone()).into()) };
+    let refusing = || format!("refusing `{}`", options.bundle.bundle);
+    let again = file.try_clone().map_err(|source| InstallError::Run { program: options.bundle.bundle.clone(), source })?;
+    bundle::verify(BundleSource::File(file), &head, threads(), progress).map_err(|error| CommandError::from(error).context(refusing()))?;
+    let verified_bytes = head.layout().total_bytes();
+    let bundle = OpenBundle::open(again, head).map_err(|error| CommandError::from(error).context(refusing()))?;
+    let destination = Destination::read(&bundle, options)?;
+    let chain = Chain::at(&options.receipts);
+    if !options.is_dry_run {
+        chain.prepare().map_err(|error| CommandError::from(error).context("no receipt could be written"))?;
+    }
+    let work = Work { options, bundle: &bundle, destination, verified_bytes, progress };
+    block_on_to_the_end(async {
+        let interrupt = Interrupt::listen().map_err(|source| InstallError::Run { program: program.to_owned(), source })?;
+        let helm = Helm::find(program, HELM_TIME_LIMIT).await.map_err(InstallError::from)?;
+        let cluster = Cluster::connect(&options.cluster).await.map_err(InstallError::from)?;
+        let release = options.release.as_deref().unwrap_or(&work.destination.chart.name);
+        let helm = ReleaseHelm::new(&helm, program, &cluster, &options.cluster, release, interrupt)?;
+        work.install(&cluster, &helm, &chain).await
+    })
+}
+
+/// What was found out without changing anything.
+struct Found {
+    kept: Kept,
+    judgement: Judgement,
+    checks: Vec<Check>,
+    changes: Vec<ObjectChange>,
+    manifest: Digest,
+    chart: Utf8PathBuf,
+    values: Vec<String>,
+    history: Vec<crate::install::Revision>,
+    namespace_exists: bool,
+}
+
+impl Work<'_> {
+    async fn install(&self, cluster: &Cluster, helm: &ReleaseHelm, chain: &Chain) -> Result<InstallReport, CommandError> {
+        let found = tokio::select! {
+            found = self.look(cluster, helm) => found?,
+            () = helm.interrupt().asked() => return Err(InstallError::Interrupted.into()),
+        };
+        let notes = self.notes(&found);
+        for note in &notes {
+            self.progress.announce(note);
+        }
+        let mut report = InstallReport::new(self, cluster, helm, &found, notes);
+        if self.options.is_dry_run {
+            return Ok(report);
+        }
+        if helm.interrupt().is_asked() {
+            return Err(InstallError::Interrupted.into());
+        }
+        if !found.namespace_exists {
+            cluster.create_namespace().await.map_err(InstallError::from)?;
+        }
+        if self.options.with_backup && found.judgement != Judgement::First {
+            let job = back_up(cluster, helm.release(), "before", self.options.patience, helm.interrupt(), self.progress).await;
+            report.backed_up(job.map_err(InstallError::from)?);
+        }
+        let (rolled_out, appended) = self.change(cluster, helm, chain, &found).await?;
+        report.installed(rolled_out, appended);
+        Ok(report)
+    }
+
+    /// Asks everything and changes nothing.
+    async fn look(&self, cluster: &Cluster, helm: &ReleaseHelm) -> Result<Found, CommandError> {
+        let Self { options, destination, .. } = self;
+        let index = self.bundle.index();
+        // First what everything else needs, so that its lack is said in its own words.
+        let (access, namespace_exists) =
+            check_access(cluster, &[], options.permissions.create_namespace).await.map_err(InstallError::from)?;
+        Problems::among(&access).map_err(InstallError::from)?;
+        let kept = Kept::read(cluster, helm.release()).await.map_err(InstallError::from)?;
+        let judgement = kept.judge(&index.name, &index.version, self.bundle.head().digest(), options.permissions.downgrade);
+        let judgement = judgement.map_err(InstallError::from)?;
+        let history = helm.history().await?;
+        if let Some(last) = history.last().filter(|last| last.status.starts_with("pending") && !options.permissions.take_over) {
+            let release = helm.release().to_owned();
+            return Err(InstallError::Pending { release, status: last.status.clone(), revision: last.number }.into());
+        }
+
+        let images = destination.images(self.bundle, options).await?;
+        let chart = helm.write(&destination.chart_file(), &destination.archive)?;
+        let values = destination.values(&images.replaced, helm)?;
+        let values: Vec<String> = values.into_iter().chain(options.values.iter().cloned()).collect();
+        let kubernetes = cluster.version();
+        let kubernetes = format!("{}.{}.{}", kubernetes.major, kubernetes.minor, kubernetes.patch);
+        let rendered = helm.render(&chart, &values, &kubernetes, !history.is_empty()).await?;
+        let wanted = parse_objects(&rendered).map_err(InstallError::from)?;
+
+        let (mut checks, _) = check_access(cluster, &wanted, options.permissions.create_namespace).await.map_err(InstallError::from)?;
+        let demands = Demands { objects: &wanted, kube_version: destination.kube_version.as_deref(), namespace_exists };
+        checks.extend(check_cluster(cluster, demands).await);
+        checks.extend(Destination::check_images(&rendered, &images, self.bundle));
+        Problems::among(&checks).map_err(InstallError::from)?;
+
+        let installed = match history.iter().rev().find(|revision| revision.status == "deployed") {
+            Some(revision) => helm.installed(revision.number).await?,
+            None => String::new(),
+        };
+        let changes = differences(&parse_objects(&installed).map_err(InstallError::from)?, &wanted);
+        let shown: Vec<_> = wanted.iter().map(|object| object.without_secrets().value().to_string()).collect();
+        let manifest = Digest::of(shown.join("\n").as_bytes());
+        Ok(Found { kept, judgement, checks, changes, manifest, chart, values, history, namespace_exists })
+    }
+
+    fn schema_version(&self) -> Option<u32> {
+        self.bundle.index().migrations.as_ref().map(|migrations| migrations.schema_version)
+    }
+
+    /// What somebody should know before it happens.
+    fn notes(&self, found: &Found) -> Vec<String> {
+        let there = found.kept.installed.as_ref().and_then(|installed| installed.schema_version);
+        let mut notes = Vec::new();
+        if let Some((there, next)) = there.zip(self.schema_version()).filter(|(there, next)| there != next) {
+            let backup = if self.options.with_backup { "" } else { "; --backup-first makes a backup before" };
+            notes.push(format!("note: the schema of the database moves from version {there} to {next}{backup}"));
+        }
+        if found.judgement == Judgement::First && !found.history.is_empty() {
+            notes.push("note: the release was not installed by this program, so it is not known whether this is a downgrade".to_owned());
+        }
+        notes
+    }
+
+    /// Changes the cluster.
+    async fn change(
+        &self,
+        cluster: &Cluster,
+        helm: &ReleaseHelm,
+        chain: &Chain,
+        found: &Found,
+    ) -> Result<(RolledOut, Appended), CommandError> {
+        let index = self.bundle.index();
+        let (digest, release) = (self.bundle.head().digest(), helm.release());
+        let mut kept = found.kept.clone();
+        kept.attempt = Some(Attempt { bundle: index.name.clone(), version: index.version.clone(), digest });
+        kept.write(cluster, release).await.map_err(InstallError::from)?;
+        let history = take_over(helm, &found.history, self.progress).await?;
+        let patience = self.options.patience;
+        let rolled_out = match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress).await {
+            Ok(rolled_out) => rolled_out,
+            Err(InstallError::Rollout(failure)) => {
+                let outcome = match failure.state() {
+                    State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
+                    State::Stuck { .. } => Some(Outcome::Failed),
+                    State::Interrupted { .. } => None,
+                };
+                if let Some(outcome) = outcome {
+                    // The failure is what matters; that it could not be put on record as well is said beside it.
+                    if let Err(error) = chain.append(&self.statement(cluster, helm, found, 0, outcome)) {
+                        self.progress.announce(&format!("note: there is no receipt of this: {error}"));
+                    }
+                }
+                if outcome == Some(Outcome::RolledBack) {
+                    kept.attempt = None;
+                    if let Err(error) = kept.write(cluster, release).await {
+                        self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
+                    }
+                }
+                return Err(InstallError::Rollout(failure).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let appended = chain.append(&self.statement(cluster, helm, found, rolled_out.revision, Outcome::Deployed));
+        kept.attempt = None;
+        kept.installed = Some(Installed {
+            bundle: index.name.clone(),
+            version: index.version.clone(),
+            digest,
+            charts: vec![self.destination.chart_label()],
+            profile: self.destination.profile.clone(),
+            schema_version: self.schema_version(),
+            receipt: appended.as_ref().ok().map(|appended| appended.digest),
+            tool: tool(),
+        });
+        let runs = "the release runs, and this is not on record";
+        kept.write(cluster, release).await.map_err(|error| CommandError::from(InstallError::from(error)).context(runs))?;
+        let appended = appended.map_err(|error| CommandError::from(error).context("the release runs, and there is no receipt of it"))?;
+        Ok((rolled_out, appended))
+    }
+
+    fn statement(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found, revision: u64, outcome: Outcome) -> Statement {
+        let destination = &self.destination;
+        Statement {
+            time: self.options.now.clone(),
+            tool: tool(),
+            bundle: VerifiedBundle::of(self.bundle.head(), self.verified_bytes),
+            act: Act::Install {
+                cluster: cluster.address().to_owned(),
+                cluster_id: cluster.id().map(str::to_owned),
+                namespace: cluster.namespace().to_owned(),
+                release: helm.release().to_owned(),
+                revision,
+                chart: destination.chart_label(),
+                chart_digest: Digest::of(&destination.archive),
+                profile: destination.profile.clone(),
+                registry: self.options.registry.clone(),
+                manifest_digest: found.manifest,
+                schema_version: self.schema_version(),
+                outcome,
+            },
+        }
+    }
+}
+
+/// Name and version of this program.
+fn tool() -> String {
+    format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,236 @@
+//! What of a bundle is installed, and where its images are at the destination.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use super::InstallOptions;
+use crate::{
+    archive::EntryName,
+    bundle::{ChartRecord, OpenBundle, PublicationKind},
+    chart::{self, ChartError, Named},
+    commands::CommandError,
+    failure::{Failure, FailureKind},
+    install::{Check, InstallError, PinError, ReleaseHelm, Verdict, destination_values},
+    oci::{Digest, Reference, ReferenceError},
+    policy::ImagePlaces,
+    registry::Client,
+    yaml,
+};
+
+/// Why a bundle does not say what to install.
+#[derive(Debug, thiserror::Error)]
+enum ChoiceError {
+    #[error("the bundle has no chart")]
+    NoChart,
+    #[error("the bundle has several charts: {}", .0.join(", "))]
+    SeveralCharts(Vec<String>),
+    #[error("the bundle has no {kind} `{name}`, but {}", .there.join(", "))]
+    Unknown { kind: &'static str, name: String, there: Vec<String> },
+    #[error("the bundle has no entry `{0}`, although its index names it")]
+    NoEntry(EntryName),
+    #[error("`{0}` is not text")]
+    NotText(EntryName),
+    #[error("`{registry}` is no registry")]
+    Registry { registry: String, source: ReferenceError },
+}
+
+impl Failure for ChoiceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoChart | Self::Unknown { .. } => FailureKind::NotFound,
+            Self::SeveralCharts(_) | Self::Registry { .. } => FailureKind::Usage,
+            Self::NoEntry(_) | Self::NotText(_) => FailureKind::Content,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoChart => Some("there is nothing to install in it; `rune-bundle inspect` shows what there is".to_owned()),
+            Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
+            Self::Registry { .. } => {
+                Some("write a host with its port or domain and perhaps a prefix: registry.example:5000/team".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is installed, and with which values.
+pub(super) struct Destination {
+    pub(super) chart: ChartRecord,
+    pub(super) archive: Vec<u8>,
+    pub(super) kube_version: Option<String>,
+    pub(super) profile: Option<String>,
+    /// The texts of the profile's values.
+    profile_values: Vec<String>,
+    registry: Option<String>,
+}
+
+/// Which images are at the destination.
+#[derive(Default)]
+pub(super) struct Images {
+    /// Digests that the bundle pins, and the ones that stand for them there.
+    pub(super) replaced: BTreeMap<Digest, Digest>,
+    /// What is not there, with the reason.
+    missing: BTreeMap<String, String>,
+    is_known: bool,
+}
+
+/// The chart that is meant.
+fn chosen_chart<'a>(charts: &'a [ChartRecord], name: Option<&str>) -> Result<&'a ChartRecord, CommandError> {
+    let there = || charts.iter().map(|chart| chart.name.clone()).collect();
+    Ok(match (charts, name) {
+        ([], None) => Err(ChoiceError::NoChart),
+        ([chart], None) => Ok(chart),
+        (_, None) => Err(ChoiceError::SeveralCharts(there())),
+        (charts, Some(name)) => charts.iter().find(|chart| chart.name == name).ok_or_else(|| ChoiceError::Unknown {
+            kind: "chart",
+            name: name.to_owned(),
+            there: there(),
+        }),
+    }?)
+}
+
+impl Destination {
+    /// Reads chart and values out of the bundle.
+    pub(super) fn read(bundle: &OpenBundle, options: &InstallOptions) -> Result<Self, CommandError> {
+        let index = bundle.index();
+        let chart = chosen_chart(&index.charts, options.chart.as_deref())?.clone();
+        let archive = entry(bundle, &chart.path)?;
+        let profile = match &options.profile {
+            None => index.profiles.first(),
+            Some(name) => Some(index.profiles.iter().find(|profile| profile.name == *name).ok_or_else(|| ChoiceError::Unknown {
+                kind: "profile",
+                name: name.clone(),
+                there: index.profiles.iter().map(|profile| profile.name.clone()).collect(),
+            })?),
+        };
+        let text = |name: &EntryName| -> Result<String, CommandError> {
+            Ok(String::from_utf8(entry(bundle, name)?).map_err(|_| ChoiceError::NotText(name.clone()))?)
+        };
+        let profile_values = profile.iter().flat_map(|profile| &profile.values).map(text).collect::<Result<_, _>>()?;
+        if let Some(registry) = &options.registry {
+            name_at(registry, "name", Digest::of(&[]))?;
+        }
+        let kube_version = kube_version(&archive)?;
+        let profile = profile.map(|profile| profile.name.clone());
+        Ok(Self { chart, archive, kube_version, profile, profile_values, registry: options.registry.clone() })
+    }
+
+    /// The chart, `name-version`.
+    pub(super) fn chart_label(&self) -> String {
+        format!("{}-{}", self.chart.name, self.chart.version)
+    }
+
+    /// The name of the file that Helm is given.
+    pub(super) fn chart_file(&self) -> String {
+        format!("{}.tgz", self.chart_label())
+    }
+
+    /// Writes the profile's values and those of the destination for Helm: its options, in order.
+    pub(super) fn values(&self, replaced: &BTreeMap<Digest, Digest>, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+        let made = destination_values(self.registry.as_deref(), replaced, &self.archive, &self.profile_values);
+        let made = yaml::to_string(&made.map_err(InstallError::from)?).map_err(PinError::from).map_err(InstallError::from)?;
+        let mut options = Vec::new();
+        for (number, text) in self.profile_values.iter().chain([&made]).enumerate() {
+            options.extend(["--values".to_owned(), helm.write(&format!("values/{number}.yaml"), text.as_bytes())?.into_string()]);
+        }
+        Ok(options)
+    }
+
+    /// Asks the registry for every image of the bundle, when one was named.
+    pub(super) async fn images(&self, bundle: &OpenBundle, options: &InstallOptions) -> Result<Images, CommandError> {
+        let Some(registry) = &self.registry else { return Ok(Images::default()) };
+        let client = Client::new(options.registry_access.clone())?;
+        let mut images = Images { is_known: true, ..Images::default() };
+        for publication in bundle.publications() {
+            let PublicationKind::Image { reduced_index, .. } = &publication.kind else { continue };
+            let digest = publication.target.digest;
+            let name = name_at(registry, &publication.repository, digest)?;
+            let Err(absent) = presence(&client, &name).await? else { continue };
+            let reduced = match reduced_index {
+                Some(reduced) => {
+                    presence(&client, &name_at(registry, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced)
+                }
+                None => None,
+            };
+            match reduced {
+                Some(reduced) => drop(images.replaced.insert(digest, reduced.digest)),
+                None => drop(images.missing.insert(name.to_string(), absent)),
+            }
+        }
+        Ok(images)
+    }
+
+    /// Compares the images that the rendered chart names with those that are at the destination.
+    pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
+        let named: BTreeSet<String> = chart::discover(rendered, &ImagePlaces::default())
+            .into_iter()
+            .filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None })
+            .collect();
+        let carried: BTreeSet<Digest> = bundle
+            .publications()
+            .iter()
+            .filter_map(|publication| match &publication.kind {
+                PublicationKind::Image { reduced_index, .. } => {
+                    Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)])
+                }
+                _ => None,
+            })
+            .flatten()
+            .flatten()
+            .collect();
+        let check = |text: &String| {
+            let check = |available: String, verdict| Check::new("images", FailureKind::NotFound, text.clone(), available, verdict);
+            let Ok(reference) = Reference::parse_like_a_runtime(text) else {
+                return check("no image reference".to_owned(), Verdict::Missing);
+            };
+            match reference.digest() {
+                None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
+                Some(digest) if !carried.contains(&digest) => check("no image of the bundle".to_owned(), Verdict::Unknown),
+                Some(_) if !images.is_known => check("what the nodes find under this name".to_owned(), Verdict::Unknown),
+                Some(digest) => {
+                    let name = format!("{}@{digest}", reference.name());
+                    match images.missing.get(&name) {
+                        Some(reason) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
+                        None => check("it".to_owned(), Verdict::Enough),
+                    }
+                }
+            }
+        };
+        named.iter().map(check).collect()
+    }
+}
+
+/// Whether an image is there; the inner error says why not.
+async fn presence(client: &Client, name: &Reference) -> Result<Result<(), String>, CommandError> {
+    match client.resolve(name).await {
+        Ok(_) => Ok(Ok(())),
+        Err(error) if error.kind() == FailureKind::NotFound => Ok(Err("no such image".to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn name_at(registry: &str, repository: &str, digest: Digest) -> Result<Reference, CommandError> {
+    let name = format!("{}/{repository}@{digest}", registry.trim_end_matches('/'));
+    Ok(name.parse().map_err(|source| ChoiceError::Registry { registry: registry.to_owned(), source })?)
+}
+
+fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError> {
+    Ok(bundle.entry(name)?.ok_or_else(|| ChoiceError::NoEntry(name.clone()))?)
+}
+
+/// The versions of Kubernetes that the chart works with.
+fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head {
+        kube_version: Option<String>,
+    }
+    let (chart, path) = (Utf8Path::new("the chart"), Utf8Path::new("Chart.yaml"));
+    let files = chart::unpack_package(chart, archive)?;
+    let missing = || ChartError::Missing { chart: chart.to_string(), file: "Chart.yaml" };
+    let text = std::str::from_utf8(files.get("Chart.yaml").ok_or_else(missing)?).map_err(|_| ChartError::NotText(path.to_owned()))?;
+    Ok(yaml::from_str::<Head>(path, text)?.kube_version)
+}

@@ -1,0 +1,32 @@
+//! One writer at a time in a directory.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::fs::{File, OpenOptions};
+
+use camino::Utf8Path;
+
+use super::{Action, PathError};
+
+/// The file that is locked. It stays: removing it would let a third writer in beside the second.
+const NAME: &str = ".lock";
+
+/// The lock on a directory, let go when the value is dropped or the process ends.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Waits until nobody else has it.
+    ///
+    /// # Errors
+    /// When the directory does not exist, or nothing can be written or locked there.
+    pub fn wait(directory: &Utf8Path) -> Result<Self, PathError> {
+        let path = directory.join(NAME);
+        let open = OpenOptions::new().create(true).append(true).open(&path);
+        let file = open.map_err(PathError::of(Action::Write, &path))?;
+        file.lock().map_err(PathError::of(Action::Lock, &path))?;
+        Ok(Self { _file: file })
+    }
+}

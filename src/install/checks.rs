@@ -1,0 +1,131 @@
+//! What the cluster must have before anything is changed: everything is asked, and all that is missing is said at once.
+
+mod access;
+mod pods;
+mod references;
+mod space;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use access::check_access;
+
+use super::{Cluster, Object};
+use crate::{
+    chart::fits_kubernetes,
+    failure::{Failure, FailureKind},
+};
+
+/// What is to be installed.
+#[derive(Debug, Clone, Copy)]
+pub struct Demands<'a> {
+    /// The objects, hooks included.
+    pub objects: &'a [Object],
+    /// The chart's `kubeVersion`.
+    pub kube_version: Option<&'a str>,
+    /// Whether the namespace is there already.
+    pub namespace_exists: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What it is about: `kubernetes`, `rights`, `storage`, ….
+    pub about: &'static str,
+    /// What is needed.
+    pub needed: String,
+    /// What there is.
+    pub available: String,
+    /// Whether that is enough.
+    pub verdict: Verdict,
+    #[serde(skip)]
+    kind: FailureKind,
+}
+
+/// Whether what there is is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It is.
+    Enough,
+    /// It is not.
+    Missing,
+    /// It cannot be known from here.
+    Unknown,
+}
+
+/// What is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("the cluster lacks {}:{}", count(.0.len()), .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
+pub struct Problems(Vec<Check>);
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "something".to_owned() } else { format!("{problems} things") }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: needed is {}; there is {}", self.about, self.needed, self.available)
+    }
+}
+
+impl Failure for Problems {
+    fn kind(&self) -> FailureKind {
+        // Whoever may not look cannot know the rest.
+        let is_about_rights = self.0.iter().any(|check| check.kind == FailureKind::Access);
+        if is_about_rights { FailureKind::Access } else { self.0.first().map_or(FailureKind::Internal, |check| check.kind) }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("nothing was changed; provide what is missing and run the same command again".to_owned())
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.0).ok()
+    }
+}
+
+impl Problems {
+    /// Passes when nothing is missing.
+    ///
+    /// # Errors
+    /// With everything that is.
+    pub fn among(checks: &[Check]) -> Result<(), Self> {
+        let missing: Vec<Check> = checks.iter().filter(|check| check.verdict == Verdict::Missing).cloned().collect();
+        if missing.is_empty() { Ok(()) } else { Err(Self(missing)) }
+    }
+}
+
+impl Check {
+    /// One thing that was looked at; `kind` decides the exit code when it is missing.
+    pub fn new(about: &'static str, kind: FailureKind, needed: impl Into<String>, available: impl Into<String>, verdict: Verdict) -> Self {
+        Self { about, needed: needed.into(), available: available.into(), verdict, kind }
+    }
+}
+
+impl Verdict {
+    const fn of(is_enough: bool) -> Self {
+        if is_enough { Self::Enough } else { Self::Missing }
+    }
+}
+
+/// Looks at everything but rights, which come first.
+pub async fn check_cluster(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
+    let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version).into_iter().collect();
+    if demands.namespace_exists {
+        checks.extend(pods::check(cluster, demands.objects).await);
+        checks.extend(space::quota(cluster, demands.objects).await);
+    }
+    checks.extend(references::secrets(cluster, demands).await);
+    checks.extend(space::storage(cluster, demands).await);
+    checks.extend(space::nodes(cluster, demands.objects).await);
+    checks
+}
+
+fn kubernetes(cluster: &Cluster, needed: Option<&str>) -> Option<Check> {
+    let (needed, version) = (needed?, cluster.version());
+    let verdict = fits_kubernetes(needed, version).map_or(Verdict::Unknown, Verdict::of);
+    Some(Check::new("kubernetes", FailureKind::Policy, needed, version.to_string(), verdict))
+}

@@ -1,0 +1,271 @@
+//! The API server: how it is found, and what its refusals mean.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config,
+    api::{ObjectMeta, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::{
+    failure::{Failure, FailureKind},
+    fsx,
+};
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Which cluster, and as whom.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterOptions {
+    /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of the pod that this runs in.
+    pub kubeconfigs: Vec<Utf8PathBuf>,
+    /// The context; without one, the current context.
+    pub context: Option<String>,
+    /// The namespace; without one, that of the context.
+    pub namespace: Option<String>,
+}
+
+/// A cluster that answers.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    namespace: String,
+    address: String,
+    version: semver::Version,
+    id: Option<String>,
+}
+
+/// Why the cluster cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is neither a kubeconfig nor an account of a pod.
+    #[error("there is no kubeconfig, and this is no pod of a cluster")]
+    Nowhere,
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
+    /// A file is missing.
+    #[error("there is no kubeconfig `{0}`")]
+    Missing(Utf8PathBuf),
+    /// A cluster that is only reached through a proxy.
+    #[error("the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not")]
+    Proxy(String),
+    /// It does not answer.
+    #[error("cannot {doing}: the API server at {address} does not answer: {reason}")]
+    Unreachable {
+        /// What was asked.
+        doing: String,
+        /// The server.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It refuses.
+    #[error("cannot {doing}: the API server says {code}: {message}")]
+    Refused {
+        /// What was asked.
+        doing: String,
+        /// The status of HTTP.
+        code: u16,
+        /// What it says.
+        message: String,
+    },
+}
+
+impl Failure for ClusterError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Nowhere | Self::Missing(_) | Self::Refused { code: 404, .. } => FailureKind::NotFound,
+            Self::Kubeconfig(_) | Self::Proxy(_) | Self::Refused { code: 400 | 422, .. } => FailureKind::Input,
+            Self::Refused { code: 401 | 403, .. } => FailureKind::Access,
+            Self::Refused { code: 409, .. } => FailureKind::Conflict,
+            Self::Unreachable { .. } | Self::Refused { .. } => FailureKind::Network,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Nowhere => "name one with --kubeconfig or KUBECONFIG",
+                Self::Missing(_) => "check the path",
+                Self::Kubeconfig(_) => "`kubectl config view` shows what it says; --context chooses among its contexts",
+                Self::Proxy(_) => "run this where the API server can be reached directly, or in a pod of the cluster",
+                Self::Unreachable { .. } => "check the address in the kubeconfig, and whether it can be reached from here",
+                Self::Refused { code: 401, .. } => "the credentials in the kubeconfig are unknown to the cluster, or have run out",
+                Self::Refused { code: 403, .. } => "ask for the right, or use another context with --context",
+                Self::Refused { code: 409, .. } => "somebody else changed it at the same time; run the command again",
+                Self::Refused { .. } => return None,
+            }
+            .to_owned(),
+        )
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Cluster").field("address", &self.address).field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Finds the API server and asks for its version.
+    ///
+    /// # Errors
+    /// When there is no usable kubeconfig, or it does not answer.
+    pub async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
+        // The library takes the provider of the process; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = configuration(options).await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(ANSWER_TIMEOUT);
+        config.reset_reader_on_write = true;
+        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| ClusterError::Kubeconfig(reason(&error)))?;
+        let mut cluster = Self { client, namespace, address, version: semver::Version::new(0, 0, 0), id: None };
+        let info = cluster.client.apiserver_version().await.map_err(cluster.failed("ask for the version of Kubernetes"))?;
+        cluster.version = version(&info.git_version);
+        // Nice to have on record, and not everybody may see it.
+        let system = Api::<Namespace>::all(cluster.client.clone()).get_opt("kube-system").await;
+        cluster.id = system.ok().flatten().and_then(|namespace| namespace.metadata.uid);
+        Ok(cluster)
+    }
+
+    /// Makes the namespace; that somebody else has made it meanwhile is fine.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn create_namespace(&self) -> Result<(), ClusterError> {
+        let metadata = ObjectMeta { name: Some(self.namespace.clone()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        match Api::all(self.client()).create(&PostParams::default(), &namespace).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(self.failed(format!("make the namespace {}", self.namespace))(error)),
+        }
+    }
+
+    /// The client.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The namespace that is acted in.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The address of the API server.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The version of Kubernetes.
+    pub const fn version(&self) -> &semver::Version {
+        &self.version
+    }
+
+    /// The unique id of `kube-system`, where it may be seen.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Objects of a kind in the namespace.
+    pub(super) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client(), &self.namespace)
+    }
+
+    /// What a failed request means; `doing` completes "cannot …".
+    pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(kube::Error) -> ClusterError {
+        let (doing, address) = (doing.into(), self.address.clone());
+        move |error| match error {
+            kube::Error::Api(status) => ClusterError::Refused { doing, code: status.code, message: status.message.clone() },
+            kube::Error::Auth(error) => ClusterError::Refused { doing, code: 401, message: error.to_string() },
+            error => ClusterError::Unreachable { doing, address, reason: reason(&error) },
+        }
+    }
+}
+
+/// The innermost cause; what stands around it says the same in the words of a library.
+fn reason(error: &kube::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError> {
+    if options.kubeconfigs.is_empty() {
+        return Config::incluster_env().map_err(|_| ClusterError::Nowhere);
+    }
+    let unusable = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    let mut merged: Option<Kubeconfig> = None;
+    // As kubectl has it, files of the list that do not exist do not count, unless none does.
+    for path in options.kubeconfigs.iter().filter(|path| fsx::exists(path)) {
+        let read = Kubeconfig::read_from(path).map_err(unusable)?;
+        merged = Some(merged.map_or(Ok(read.clone()), |before| before.merge(read)).map_err(unusable)?);
+    }
+    let Some(kubeconfig) = merged else {
+        return Err(options.kubeconfigs.first().map_or(ClusterError::Nowhere, |path| ClusterError::Missing(path.clone())));
+    };
+    let proxy = proxy_of(&kubeconfig, options.context.as_deref());
+    if let Some(proxy) = proxy {
+        return Err(ClusterError::Proxy(proxy));
+    }
+    let choice = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &choice).await.map_err(unusable)?;
+    // What the environment says about proxies is for the internet.
+    config.proxy_url = None;
+    Ok(config)
+}
+
+/// The proxy that the kubeconfig has for the cluster of the context.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let name = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig.contexts.iter().find(|named| named.name == name)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
+}
+
+/// A version as clusters give it, `v1.33.1+k3s1`; what cannot be read is version 0.
+fn version(text: &str) -> semver::Version {
+    semver::Version::parse(text.trim_start_matches('v')).unwrap_or_else(|_| semver::Version::new(0, 0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::config::Kubeconfig;
+
+    use super::{proxy_of, version};
+
+    #[test]
+    fn versions_of_distributions_are_read() {
+        for (text, expected) in
+            [("v1.33.1", "1.33.1"), ("v1.31.4+k3s1", "1.31.4+k3s1"), ("v1.30.0-eks-a1", "1.30.0-eks-a1"), ("?", "0.0.0")]
+        {
+            assert_eq!(version(text).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_proxy_of_the_chosen_cluster_counts_and_no_other() {
+        let text = "current-context: a
+contexts: [{name: a, context: {cluster: one}}, {name: b, context: {cluster: two}}]
+clusters: [{name: one, cluster: {server: 'https://x'}}, {name: two, cluster: {server: 'https://y', proxy-url: 'http://proxy'}}]
+";
+        let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
+        assert_eq!(proxy_of(&kubeconfig, None), None);
+        assert_eq!(proxy_of(&kubeconfig, Some("b")).as_deref(), Some("http://proxy"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a release cannot be installed, before or without anything being changed.
+
+use camino::Utf8PathBuf;
+
+use super::{BackupError, ClusterError, Conflict, KeptError, PinError, Problems, RolloutError};
+use crate::{
+    chart::HelmError,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    yaml::YamlError,
+};
+
+/// Why a release cannot be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The cluster cannot be asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// What is kept in the cluster cannot be read or written.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// The bundle must not be installed over what is there.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The cluster lacks something.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// The values of the destination cannot be made.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The backup failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The release failed.
+    #[error(transparent)]
+    Rollout(#[from] Box<RolloutError>),
+    /// There is no Helm.
+    #[error(transparent)]
+    Helm(#[from] HelmError),
+    /// A file for Helm cannot be written.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// What Helm rendered cannot be read.
+    #[error(transparent)]
+    Rendered(#[from] YamlError),
+    /// No Helm was found.
+    #[error("there is no `helm` in PATH")]
+    NoHelm,
+    /// Helm could not do something that changes nothing.
+    #[error("helm cannot {doing}: {said}")]
+    HelmRefused {
+        /// What it was asked for.
+        doing: String,
+        /// What it said.
+        said: String,
+    },
+    /// Helm cannot be started any more.
+    #[error("cannot run `{program}`")]
+    Run {
+        /// The program.
+        program: Utf8PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Somebody is working on the release, or was cut off.
+    #[error("release {release} is in state {status} at revision {revision}: somebody is working on it, or was cut off while doing so")]
+    Pending {
+        /// The release.
+        release: String,
+        /// Helm's word.
+        status: String,
+        /// The revision.
+        revision: u64,
+    },
+    /// Somebody pressed Ctrl-C before anything was changed.
+    #[error("interrupted before anything was changed")]
+    Interrupted,
+}
+
+impl Failure for InstallError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Cluster(error) => error.kind(),
+            Self::Kept(error) => error.kind(),
+            Self::Conflict(error) => error.kind(),
+            Self::Problems(error) => error.kind(),
+            Self::Pins(error) => error.kind(),
+            Self::Backup(error) => error.kind(),
+            Self::Rollout(error) => error.kind(),
+            Self::Helm(error) => error.kind(),
+            Self::Path(error) => error.kind(),
+            Self::Rendered(error) => error.kind(),
+            Self::NoHelm => FailureKind::NotFound,
+            Self::HelmRefused { .. } => FailureKind::Input,
+            Self::Run { .. } => FailureKind::Internal,
+            Self::Pending { .. } => FailureKind::Conflict,
+            Self::Interrupted => FailureKind::Interrupted,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.help(),
+            Self::Kept(error) => error.help(),
+            Self::Conflict(error) => error.help(),
+            Self::Problems(error) => error.help(),
+            Self::Pins(error) => error.help(),
+            Self::Backup(error) => error.help(),
+            Self::Rollout(error) => error.help(),
+            Self::Path(error) => error.help(),
+            Self::Helm(_) | Self::NoHelm => {
+                Some("name Helm 3 or 4 with --helm or RUNE_BUNDLE_HELM; a bundle may carry one in `bin/`".to_owned())
+            }
+            Self::Pending { .. } => Some("when nobody is: the same command with --take-over goes on from there".to_owned()),
+            Self::HelmRefused { .. } => Some("compare your values with those that `helm show values` prints for the chart".to_owned()),
+            Self::Rendered(_) | Self::Run { .. } => None,
+            Self::Interrupted => Some("run the same command again".to_owned()),
+        }
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Problems(error) => error.details(),
+            Self::Rollout(error) => error.details(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A person pressed Ctrl-C, or whoever started the program wants it to end.
+//!
+//! Helm must not be cut off in the middle: it is told, ends what it does and leaves a state that it knows. So nobody is dropped
+//! when the signal comes; who waits for something long looks here as well.
+
+use tokio::sync::watch;
+
+/// Knows whether the program was asked to end.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    asked: watch::Receiver<bool>,
+}
+
+impl Interrupt {
+    /// Begins to listen for SIGINT and SIGTERM, within a runtime.
+    ///
+    /// # Errors
+    /// When the signals cannot be listened for.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (ask, asked) = watch::channel(false);
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            let _ = ask.send(true);
+            // Until the program ends, the channel stays open.
+            std::future::pending::<()>().await;
+        });
+        Ok(Self { asked })
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+
+    /// Waits until it is asked to end.
+    pub async fn asked(&self) {
+        let mut asked = self.asked.clone();
+        if asked.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

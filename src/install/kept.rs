@@ -1,0 +1,332 @@
+//! What the cluster keeps beside a release: which bundle is installed.
+//!
+//! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing secret in it, and who may read
+//! the release may see it. It says what is installed, and, while something is being installed, what; so an installation that was cut
+//! off counts when the next one is judged.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::api::PostParams;
+use semver::Version;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Cluster, ClusterError};
+use crate::{
+    canonical_json,
+    failure::{Failure, FailureKind},
+    oci::Digest,
+};
+
+/// The name of this program, as labels have it.
+const PROGRAM: &str = "rune-bundle";
+/// The key under which it says what is installed.
+const INSTALLED: &str = "installed.json";
+/// The key under which it says what is being installed.
+const ATTEMPT: &str = "attempt.json";
+
+/// What is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installed {
+    /// The bundle's name.
+    pub bundle: String,
+    /// The bundle's version.
+    pub version: Version,
+    /// The bundle's digest.
+    pub digest: Digest,
+    /// The charts, `name-version`.
+    pub charts: Vec<String>,
+    /// The profile whose values were taken.
+    pub profile: Option<String>,
+    /// The schema version that its migrations reach.
+    pub schema_version: Option<u32>,
+    /// The digest of the receipt.
+    pub receipt: Option<Digest>,
+    /// Name and version of the program that installed it.
+    pub tool: String,
+}
+
+/// What is being installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The bundle's name.
+    pub bundle: String,
+    /// The bundle's version.
+    pub version: Version,
+    /// The bundle's digest.
+    pub digest: Digest,
+}
+
+/// What is kept about a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What is installed.
+    pub installed: Option<Installed>,
+    /// What is being installed, or was when somebody was cut off.
+    pub attempt: Option<Attempt>,
+    /// By which the API server knows that nobody else has written it meanwhile.
+    resource_version: Option<String>,
+}
+
+/// Why the record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The API server refuses.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Somebody else wrote it.
+    #[error("the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}")]
+    Foreign {
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Failure for KeptError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Cluster(error) => error.kind(),
+            Self::Foreign { .. } => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.help(),
+            Self::Foreign { .. } => Some("a newer rune-bundle may have written it: use that one; or find out who changed it".to_owned()),
+        }
+    }
+}
+
+/// A bundle must not be installed over what is there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// It is older.
+    #[error("{version} of {bundle} is older than {there}, which {}", how(*.is_attempt))]
+    Downgrade {
+        /// The bundle.
+        bundle: String,
+        /// Its version.
+        version: Version,
+        /// The version that is there.
+        there: Version,
+        /// Whether that one was only begun.
+        is_attempt: bool,
+    },
+    /// It has the same version and is another one.
+    #[error("{bundle} {version} {} with the bundle digest {there}, and this file has {digest}", how(*.is_attempt))]
+    OtherDigest {
+        /// The bundle.
+        bundle: String,
+        /// The version of both.
+        version: Version,
+        /// The digest that is there.
+        there: String,
+        /// The digest of the file.
+        digest: String,
+        /// Whether that one was only begun.
+        is_attempt: bool,
+    },
+    /// The release is of another bundle.
+    #[error("the release is of the bundle {there}, not of {bundle}")]
+    OtherBundle {
+        /// The bundle.
+        bundle: String,
+        /// The bundle that is there.
+        there: String,
+    },
+}
+
+fn how(is_attempt: bool) -> &'static str {
+    if is_attempt { "was begun to be installed and not finished" } else { "is installed" }
+}
+
+impl Failure for Conflict {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Conflict
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Downgrade { .. } => "an older RUNE may not know the schema of the database; with a backup at hand, --allow-downgrade does it",
+                Self::OtherDigest { .. } => {
+                    "two different bundles must not have one version: ask whoever made them which is right; a rebuilt one needs a version of its own"
+                }
+                Self::OtherBundle { .. } => "give this one a release of its own with --release",
+            }
+            .to_owned(),
+        )
+    }
+}
+
+/// What a bundle is to what is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Judgement {
+    /// Nothing is installed.
+    First,
+    /// It is newer.
+    Upgrade,
+    /// It is the same.
+    Same,
+    /// It is older, and that is allowed.
+    Downgrade,
+}
+
+impl Kept {
+    /// The name of the `ConfigMap`.
+    pub fn name(release: &str) -> String {
+        format!("{PROGRAM}.{release}")
+    }
+
+    /// Reads what is kept about a release; nothing when there is nothing.
+    ///
+    /// # Errors
+    /// When the API server refuses, or somebody else wrote it.
+    pub async fn read(cluster: &Cluster, release: &str) -> Result<Self, KeptError> {
+        let name = Self::name(release);
+        let doing = format!("read what is installed from the ConfigMap `{name}`");
+        let Some(map) = cluster.api::<ConfigMap>().get_opt(&name).await.map_err(cluster.failed(doing))? else {
+            return Ok(Self::default());
+        };
+        let foreign = |reason: String| KeptError::Foreign { name: name.clone(), namespace: cluster.namespace().to_owned(), reason };
+        let data = map.data.unwrap_or_default();
+        Ok(Self {
+            installed: part(&data, INSTALLED).map_err(foreign)?,
+            attempt: part(&data, ATTEMPT).map_err(foreign)?,
+            resource_version: map.metadata.resource_version,
+        })
+    }
+
+    /// Judges a bundle by what is there, installed or begun.
+    ///
+    /// # Errors
+    /// When it is older and that is not allowed, or is not the one that its version says.
+    pub fn judge(&self, bundle: &str, version: &Version, digest: Digest, may_downgrade: bool) -> Result<Judgement, Conflict> {
+        let installed = self.installed.as_ref().map(|there| (&there.bundle, &there.version, there.digest, false));
+        let begun = self.attempt.as_ref().map(|there| (&there.bundle, &there.version, there.digest, true));
+        for (name, there, other, is_attempt) in installed.into_iter().chain(begun) {
+            let bundle = bundle.to_owned();
+            if *name != bundle {
+                return Err(Conflict::OtherBundle { bundle, there: name.clone() });
+            }
+            match version.cmp_precedence(there) {
+                std::cmp::Ordering::Less if !may_downgrade => {
+                    return Err(Conflict::Downgrade { bundle, version: version.clone(), there: there.clone(), is_attempt });
+                }
+                std::cmp::Ordering::Equal if other != digest => {
+                    let (there, digest) = (other.to_string(), digest.to_string());
+                    return Err(Conflict::OtherDigest { bundle, version: version.clone(), there, digest, is_attempt });
+                }
+                _ => {}
+            }
+        }
+        Ok(match installed.map(|(_, there, ..)| version.cmp_precedence(there)) {
+            None => Judgement::First,
+            Some(std::cmp::Ordering::Less) => Judgement::Downgrade,
+            Some(std::cmp::Ordering::Equal) => Judgement::Same,
+            Some(std::cmp::Ordering::Greater) => Judgement::Upgrade,
+        })
+    }
+
+    /// Writes it, unless somebody else has written it since it was read.
+    ///
+    /// # Errors
+    /// When somebody else has (`Conflict`), or the API server refuses.
+    pub async fn write(&mut self, cluster: &Cluster, release: &str) -> Result<(), KeptError> {
+        let name = Self::name(release);
+        let mut data = BTreeMap::new();
+        put(&mut data, INSTALLED, self.installed.as_ref());
+        put(&mut data, ATTEMPT, self.attempt.as_ref());
+        let labels = [("app.kubernetes.io/managed-by", PROGRAM), ("app.kubernetes.io/instance", release)];
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                resource_version: self.resource_version.clone(),
+                ..ObjectMeta::default()
+            },
+            data: Some(data),
+            ..ConfigMap::default()
+        };
+        let api = cluster.api::<ConfigMap>();
+        let parameters = PostParams::default();
+        let written = match &self.resource_version {
+            Some(_) => api.replace(&name, &parameters, &map).await,
+            None => api.create(&parameters, &map).await,
+        };
+        let doing = format!("write what is installed to the ConfigMap `{name}`");
+        self.resource_version = written.map_err(cluster.failed(doing))?.metadata.resource_version;
+        Ok(())
+    }
+}
+
+fn part<T: DeserializeOwned>(data: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, String> {
+    data.get(key).map(|text| serde_json::from_str(text).map_err(|error| format!("`{key}`: {error}"))).transpose()
+}
+
+fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Option<&T>) {
+    let bytes = value.and_then(|value| canonical_json::to_bytes(value).ok());
+    if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        data.insert(key.to_owned(), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Attempt, Conflict, Installed, Judgement, Kept};
+    use crate::oci::Digest;
+
+    fn kept(version: &str) -> Kept {
+        let installed = Installed {
+            bundle: "rune".to_owned(),
+            version: version.parse().unwrap(),
+            digest: Digest::of(version.as_bytes()),
+            charts: Vec::new(),
+            profile: None,
+            schema_version: None,
+            receipt: None,
+            tool: String::new(),
+        };
+        Kept { installed: Some(installed), ..Kept::default() }
+    }
+
+    fn judge(kept: &Kept, version: &str, may_downgrade: bool) -> Result<Judgement, Conflict> {
+        kept.judge("rune", &version.parse().unwrap(), Digest::of(version.as_bytes()), may_downgrade)
+    }
+
+    #[test]
+    fn what_is_older_is_refused_unless_it_is_allowed() {
+        assert_eq!(judge(&Kept::default(), "0.1.0", false), Ok(Judgement::First));
+        assert_eq!(judge(&kept("0.2.0"), "0.3.0", false), Ok(Judgement::Upgrade));
+        assert_eq!(judge(&kept("0.2.0"), "0.2.0", false), Ok(Judgement::Same));
+        assert!(matches!(judge(&kept("0.2.0"), "0.2.0-rc.1", false), Err(Conflict::Downgrade { is_attempt: false, .. })));
+        assert_eq!(judge(&kept("0.2.0"), "0.1.0", true), Ok(Judgement::Downgrade));
+    }
+
+    #[test]
+    fn one_version_is_one_bundle_whatever_is_allowed() {
+        for version in ["0.2.0", "0.2.0+rebuilt"] {
+            let found = kept("0.2.0").judge("rune", &version.parse().unwrap(), Digest::of(b"another"), true);
+            assert!(matches!(found, Err(Conflict::OtherDigest { .. })), "{found:?}");
+        }
+        let other = kept("0.2.0").judge("other", &"9.0.0".parse().unwrap(), Digest::of(b""), true);
+        assert!(matches!(other, Err(Conflict::OtherBundle { .. })));
+    }
+
+    #[test]
+    fn what_was_begun_counts_as_what_is_there() {
+        let mut kept = kept("0.1.0");
+        kept.attempt = Some(Attempt { bundle: "rune".to_owned(), version: "0.2.0".parse().unwrap(), digest: Digest::of(b"0.2.0") });
+        assert!(matches!(judge(&kept, "0.1.0", false), Err(Conflict::Downgrade { is_attempt: true, .. })));
+        assert_eq!(judge(&kept, "0.2.0", false), Ok(Judgement::Upgrade));
+        assert_eq!(judge(&kept, "0.1.0", true), Ok(Judgement::Same));
+    }
+}

@@ -1,0 +1,30 @@
+//! From a verified bundle to a running release: what the cluster lacks, what would change, the real Helm, and the way back.
+//!
+//! The release is Helm's: this module asks the cluster beforehand, calls Helm, and on failure goes back to the revision before.
+//! What is installed is kept in the cluster beside the release ([`Kept`]), because a local file can be deleted and another
+//! administrator has none. Nothing is contacted but the API server and the registry that was named.
+//! It knows neither bundles nor receipts; `commands` passes what it needs.
+
+mod backup;
+mod checks;
+mod cluster;
+mod difference;
+mod error;
+mod helm;
+mod interrupt;
+mod kept;
+mod objects;
+mod pins;
+mod rollout;
+
+pub use backup::{BackupError, back_up};
+pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
+pub use cluster::{Cluster, ClusterError, ClusterOptions};
+pub use difference::{Change, ObjectChange, differences};
+pub use error::InstallError;
+pub use helm::{ReleaseHelm, Revision};
+pub use interrupt::Interrupt;
+pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
+pub use objects::{Object, parse_objects};
+pub use pins::{PinError, destination_values};
+pub use rollout::{RolledOut, RolloutError, State, roll_out, take_over};

@@ -1,0 +1,129 @@
+//! The objects of a rendered chart, as JSON.
+
+use std::fmt;
+
+use camino::Utf8Path;
+use serde_json::Value;
+
+use crate::{
+    chart,
+    yaml::{self, YamlError},
+};
+
+/// What stands in place of a secret value.
+const HIDDEN: &str = "(hidden)";
+
+/// An object of a rendered chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object(Value);
+
+impl Object {
+    /// What it says.
+    pub const fn value(&self) -> &Value {
+        &self.0
+    }
+
+    /// `apiVersion`.
+    pub fn api_version(&self) -> &str {
+        self.text("/apiVersion")
+    }
+
+    /// Group and version of the API that it belongs to; the core group is empty.
+    pub fn group_and_version(&self) -> (&str, &str) {
+        self.api_version().split_once('/').unwrap_or(("", self.api_version()))
+    }
+
+    /// `kind`.
+    pub fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    /// Whether Helm makes it at certain moments only, such as a test.
+    pub fn is_hook(&self) -> bool {
+        self.0.pointer("/metadata/annotations/helm.sh~1hook").is_some()
+    }
+
+    /// The template of the pods that it makes, with `spec` and perhaps `metadata`.
+    pub fn pod_template(&self) -> Option<&Value> {
+        let pointer = match self.kind() {
+            "Pod" => "",
+            "CronJob" => "/spec/jobTemplate/spec/template",
+            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => "/spec/template",
+            _ => return None,
+        };
+        self.0.pointer(pointer)
+    }
+
+    /// The same object without what is secret in it, for people and digests.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut value = self.0.clone();
+        if self.kind() == "Secret" {
+            for field in ["/data", "/stringData"] {
+                let entries = value.pointer_mut(field).and_then(Value::as_object_mut);
+                entries.into_iter().flat_map(|entries| entries.values_mut()).for_each(|value| *value = HIDDEN.into());
+            }
+        }
+        Self(value)
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.kind(), self.name())
+    }
+}
+
+/// Reads what Helm rendered: documents, and lists of objects in them.
+///
+/// # Errors
+/// When a document is not YAML.
+pub fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
+    let mut objects = Vec::new();
+    for document in chart::documents(rendered) {
+        let body = document.strip_prefix("---").unwrap_or(document);
+        let is_empty = body.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        if !is_empty {
+            add(yaml::from_str(Utf8Path::new("what Helm rendered"), body)?, &mut objects);
+        }
+    }
+    Ok(objects)
+}
+
+fn add(value: Value, objects: &mut Vec<Object>) {
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    match value.get("items") {
+        Some(Value::Array(items)) if is_list => items.iter().for_each(|item| add(item.clone(), objects)),
+        _ if value.is_object() => objects.push(Object(value)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_objects;
+
+    #[test]
+    fn documents_and_lists_become_objects() {
+        let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n# nothing\n---\n\
+            apiVersion: v1\nkind: List\nitems: [{kind: ConfigMap, metadata: {name: b}}]\n";
+        let names: Vec<String> = parse_objects(text).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["Service/a", "ConfigMap/b"]);
+    }
+
+    #[test]
+    fn what_is_secret_does_not_show() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {password: c2VjcmV0}\nstringData: {url: secret}\n";
+        let shown = parse_objects(text).unwrap()[0].without_secrets().value().to_string();
+        assert!(shown.contains("password") && !shown.contains("c2VjcmV0") && !shown.contains("\"secret\""), "{shown}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The values of the destination: where the images are, and which digests they have there.
+//!
+//! A registry that refuses the index of an image of which some platforms were left out has its reduced index instead, which has
+//! another digest. Every value of the chart that pins the one is then set to the other.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    chart::{self, ChartError},
+    failure::{Failure, FailureKind},
+    oci::Digest,
+    yaml::{self, YamlError},
+};
+
+/// Why the values of the destination cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// The chart cannot be read.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// Its values, or those of the profile, cannot be read.
+    #[error(transparent)]
+    Values(#[from] YamlError),
+}
+
+impl Failure for PinError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Chart(error) => error.kind(),
+            Self::Values(error) => error.kind(),
+        }
+    }
+}
+
+/// The values that make the chart take its images from `registry`, with `replaced` digests in place of those that the bundle pins.
+/// `profile` holds the texts of the profile's values.
+///
+/// # Errors
+/// When the chart or the profile cannot be read.
+pub fn destination_values(
+    registry: Option<&str>,
+    replaced: &BTreeMap<Digest, Digest>,
+    chart: &[u8],
+    profile: &[String],
+) -> Result<Value, PinError> {
+    let mut values = Map::new();
+    if !replaced.is_empty() {
+        let files = chart::unpack_package(Utf8Path::new("chart"), chart)?;
+        for (path, bytes) in files.iter().filter(|(path, _)| path.file_name() == Some("values.yaml")) {
+            let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.to_owned()))?;
+            replace(&yaml::from_str(path, text)?, replaced, &keys_of_subchart(path), &mut values);
+        }
+        for text in profile {
+            replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
+        }
+    }
+    if let Some(registry) = registry {
+        set(&mut values, &["global".to_owned(), "imageRegistry".to_owned()], json!(registry));
+    }
+    Ok(Value::Object(values))
+}
+
+/// Under which keys the parent of a subchart has its values: `charts/postgres/values.yaml` is `postgres`.
+fn keys_of_subchart(path: &Utf8Path) -> Vec<String> {
+    let parts: Vec<&str> = path.as_str().split('/').collect();
+    parts.chunks(2).filter_map(|pair| if let ["charts", name] = pair { Some((*name).to_owned()) } else { None }).collect()
+}
+
+fn replace(value: &Value, replaced: &BTreeMap<Digest, Digest>, keys: &[String], values: &mut Map<String, Value>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                replace(value, replaced, &[keys, std::slice::from_ref(key)].concat(), values);
+            }
+        }
+        Value::String(text) => {
+            let other = text.parse::<Digest>().ok().and_then(|digest| replaced.get(&digest));
+            if let Some(other) = other {
+                set(values, keys, json!(other.to_string()));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn set(values: &mut Map<String, Value>, keys: &[String], value: Value) {
+    match keys {
+        [] => {}
+        [key] => {
+            values.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            if let Value::Object(below) = values.entry(key.clone()).or_insert_with(|| Value::Object(Map::new())) {
+                set(below, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::destination_values;
+    use crate::{
+        chart::{ChartTree, package},
+        oci::Digest,
+    };
+
+    #[test]
+    fn digests_are_replaced_where_the_chart_and_its_subcharts_pin_them() {
+        let (sparse, reduced) = (Digest::of(b"sparse"), Digest::of(b"reduced"));
+        let files = [
+            ("Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n".to_owned()),
+            ("values.yaml", format!("image: {{ digest: '{}', tag: x }}\n", Digest::of(b"whole"))),
+            ("charts/b/Chart.yaml", "apiVersion: v2\nname: b\nversion: 1.0.0\n".to_owned()),
+            ("charts/b/values.yaml", format!("image: {{ digest: '{sparse}' }}\n")),
+        ];
+        let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.into(), text.into_bytes())).collect();
+        let mut files = files;
+        let head = b"apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0}]\n".to_vec();
+        files.insert("Chart.yaml".into(), head);
+        let chart = package("a", &ChartTree::new(files)).unwrap();
+        let profile = [format!("migrate: {{ image: {{ digest: '{sparse}' }} }}\n")];
+        let values = destination_values(Some("r.example:5000/x"), &BTreeMap::from([(sparse, reduced)]), &chart.bytes, &profile).unwrap();
+        let pin = json!({"image": {"digest": reduced.to_string()}});
+        assert_eq!(values, json!({"global": {"imageRegistry": "r.example:5000/x"}, "b": pin, "migrate": pin}));
+        assert_eq!(destination_values(None, &BTreeMap::new(), b"not read", &[]).unwrap(), json!({}));
+    }
+}

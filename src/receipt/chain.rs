@@ -1,0 +1,180 @@
+//! A directory of receipts.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{FORMAT, ReceiptError, Statement, error::Name};
+use crate::{
+    canonical_json,
+    fsx::{self, DirectoryLock},
+    oci::Digest,
+};
+
+/// Far above what a receipt of a large bundle needs.
+const MAX_RECEIPT_BYTES: u64 = 8 << 20;
+
+/// The chain of receipts in one directory.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    directory: Utf8PathBuf,
+}
+
+/// A receipt that stands in its chain as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Where it is.
+    pub path: Utf8PathBuf,
+    /// What it says, also when a newer program wrote it.
+    pub content: Value,
+}
+
+/// A receipt that was just written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Appended {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Where it is.
+    pub path: Utf8PathBuf,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u64,
+    number: u64,
+    previous: Option<Digest>,
+    #[serde(flatten)]
+    statement: &'a Statement,
+}
+
+/// What every receipt has, of whatever version.
+#[derive(Deserialize)]
+struct Link {
+    number: u64,
+    previous: Option<Digest>,
+}
+
+impl Chain {
+    /// The chain in a directory, which need not exist yet.
+    pub fn at(directory: impl Into<Utf8PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Utf8Path {
+        &self.directory
+    }
+
+    /// Makes sure that a receipt can be added: before something is done that needs one.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written, or the chain in it is not as it was written.
+    pub fn prepare(&self) -> Result<(), ReceiptError> {
+        fsx::create_dir_all(&self.directory)?;
+        fsx::check_writable(&self.directory)?;
+        self.verify(None).map(drop)
+    }
+
+    /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same chain.
+    ///
+    /// # Errors
+    /// When the chain is not as it was written, or the file cannot be written.
+    pub fn append(&self, statement: &Statement) -> Result<Appended, ReceiptError> {
+        fsx::create_dir_all(&self.directory)?;
+        let _lock = DirectoryLock::wait(&self.directory)?;
+        let previous = self.verify(None)?.pop();
+        let number = previous.as_ref().map_or(0, |last| last.number).saturating_add(1);
+        let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), statement };
+        let bytes = canonical_json::to_bytes(&written)?;
+        let name = Name { number, digest: Digest::of(&bytes) };
+        let path = self.directory.join(name.display_name());
+        fsx::write_new(&path, &bytes, 0o644)?;
+        Ok(Appended { number, digest: name.digest, path })
+    }
+
+    /// Reads the chain from its beginning and checks every link. `head` is the digest that the last receipt must have: without
+    /// it nobody can tell that the end was cut off. Files with other names than receipts have are not looked at.
+    ///
+    /// # Errors
+    /// At the first receipt that was changed, removed, replaced or moved.
+    pub fn verify(&self, head: Option<Digest>) -> Result<Vec<Stored>, ReceiptError> {
+        let mut chain: Vec<Stored> = Vec::new();
+        for name in self.names()? {
+            let path = self.directory.join(name.display_name());
+            let last = chain.last();
+            let expected = last.map_or(0, |last| last.number).saturating_add(1);
+            if let Some(last) = last.filter(|last| last.number == name.number) {
+                return Err(ReceiptError::Twice { number: name.number, first: last.path.clone(), second: path });
+            }
+            if name.number != expected {
+                return Err(ReceiptError::Removed { number: expected, after: name.display_name() });
+            }
+            let receipt = read(&name, path)?;
+            let Link { number, previous } = link(&receipt)?;
+            if number != receipt.number {
+                let reason = format!("it says that it is receipt {number}");
+                return Err(ReceiptError::NoReceipt { number: receipt.number, path: receipt.path, reason });
+            }
+            match (last, previous) {
+                (None, None) => {}
+                (Some(last), Some(previous)) if last.digest == previous => {}
+                (Some(last), Some(expected)) => {
+                    let (path, actual) = (last.path.clone(), last.digest);
+                    return Err(ReceiptError::Replaced { number: last.number, path, expected, actual });
+                }
+                (Some(_), None) | (None, Some(_)) => {
+                    let reason = "it does not say which receipt it follows, or says it although it is the first".to_owned();
+                    return Err(ReceiptError::NoReceipt { number, path: receipt.path, reason });
+                }
+            }
+            chain.push(receipt);
+        }
+        let last = chain.last().map(|last| last.number);
+        match (head, last) {
+            (Some(expected), _) if chain.last().is_none_or(|last| last.digest != expected) => {
+                let found = chain.iter().find(|receipt| receipt.digest == expected).map(|receipt| receipt.number);
+                Err(match found.zip(last) {
+                    Some((number, last)) => ReceiptError::Continued { expected, number, last },
+                    None => ReceiptError::Cut { expected, last },
+                })
+            }
+            _ => Ok(chain),
+        }
+    }
+
+    /// The names of the receipts, in the order of their numbers.
+    fn names(&self) -> Result<Vec<Name>, ReceiptError> {
+        if !fsx::exists(&self.directory) {
+            return Ok(Vec::new());
+        }
+        let mut names: Vec<Name> = fsx::list_files(&self.directory)?.iter().filter_map(|path| Name::parse(path.as_str())).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+fn read(&Name { number, digest }: &Name, path: Utf8PathBuf) -> Result<Stored, ReceiptError> {
+    let bytes = fsx::read(&path, MAX_RECEIPT_BYTES)?;
+    let actual = Digest::of(&bytes);
+    if actual != digest {
+        return Err(ReceiptError::Changed { number, path, actual });
+    }
+    match canonical_json::from_bytes(&bytes) {
+        Ok(content) => Ok(Stored { number, digest, path, content }),
+        Err(error) => Err(ReceiptError::NoReceipt { number, path, reason: error.to_string() }),
+    }
+}
+
+fn link(receipt: &Stored) -> Result<Link, ReceiptError> {
+    Link::deserialize(&receipt.content).map_err(|error| ReceiptError::NoReceipt {
+        number: receipt.number,
+        path: receipt.path.clone(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,142 @@
+//! Why receipts cannot be read or written.
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    canonical_json::CanonicalJsonError,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+    oci::Digest,
+};
+
+/// Why receipts cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A receipt has no canonical form; does not happen.
+    #[error("the receipt cannot be written as JSON")]
+    Form(#[from] CanonicalJsonError),
+    /// A number is missing.
+    #[error("receipt {number} is not there, and `{after}` is")]
+    Removed {
+        /// The first number that is missing.
+        number: u64,
+        /// The file that stands where it should.
+        after: String,
+    },
+    /// Two receipts have the same number.
+    #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
+    Twice {
+        /// The number.
+        number: u64,
+        /// The file.
+        first: Utf8PathBuf,
+        /// The other.
+        second: Utf8PathBuf,
+    },
+    /// The content is not what the name says.
+    #[error("receipt {number} was changed: `{path}` has the digest {actual}")]
+    Changed {
+        /// Its number.
+        number: u64,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The digest that it has.
+        actual: Digest,
+    },
+    /// The next receipt follows another one.
+    #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is {actual}", .number.saturating_add(1))]
+    Replaced {
+        /// Its number.
+        number: u64,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The digest that its successor names.
+        expected: Digest,
+        /// The digest that it has.
+        actual: Digest,
+    },
+    /// It is no receipt.
+    #[error("receipt {number} is none: `{path}`: {reason}")]
+    NoReceipt {
+        /// Its number.
+        number: u64,
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The receipt that should be the last is not there.
+    #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there is none at all".to_owned(), |last| format!("the chain ends with receipt {last}")))]
+    Cut {
+        /// The digest that the last receipt should have.
+        expected: Digest,
+        /// The number of the last receipt.
+        last: Option<u64>,
+    },
+    /// The receipt that should be the last is followed by others.
+    #[error("the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}")]
+    Continued {
+        /// The digest that the last receipt should have.
+        expected: Digest,
+        /// The number of the receipt that has it.
+        number: u64,
+        /// The number of the last receipt.
+        last: u64,
+    },
+}
+
+/// The file name of a receipt, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    /// Its number, from 1.
+    pub(super) number: u64,
+    /// Its digest.
+    pub(super) digest: Digest,
+}
+
+impl Name {
+    /// The file name.
+    pub(super) fn display_name(&self) -> String {
+        format!("{:06}-{}.json", self.number, self.digest.hex())
+    }
+
+    /// Reads a file name; nothing when it is none of a receipt.
+    pub(super) fn parse(file_name: &str) -> Option<Self> {
+        let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
+        let name = Self { number: number.parse().ok()?, digest: Digest::from_hex(hex).ok()? };
+        (name.number > 0 && name.display_name() == file_name).then_some(name)
+    }
+}
+
+impl Failure for ReceiptError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Path(error) => error.kind(),
+            Self::Form(error) => error.kind(),
+            Self::Removed { .. }
+            | Self::Twice { .. }
+            | Self::Changed { .. }
+            | Self::Replaced { .. }
+            | Self::NoReceipt { .. }
+            | Self::Cut { .. }
+            | Self::Continued { .. } => FailureKind::Content,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Path(error) => error.help(),
+            Self::Form(_) => None,
+            Self::Continued { .. } => {
+                Some("receipts were added since that digest was noted; when that is as it should be, note the new one".to_owned())
+            }
+            _ => Some(
+                "compare with a copy of the directory; to go on without these receipts, keep them and name another directory with --receipts"
+                    .to_owned(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Receipts: what was done with a bundle, in a chain that shows when somebody changed it afterwards.
+//!
+//! A receipt is one file of canonical JSON that says which bundle was verified, by whom it was signed, and what was pushed or
+//! installed where. It names the SHA-256 of the receipt before it, and its own SHA-256 is part of its name. Whoever knows the
+//! digest of the last receipt knows all of them; `install` keeps that digest in the cluster. A receipt proves nothing alone: whoever
+//! can write the directory can write a new chain. That is what the digest from elsewhere is for.
+
+mod chain;
+mod error;
+
+pub use chain::{Appended, Chain, Stored};
+pub use error::ReceiptError;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bundle::{AuthenticatedHead, SlotState},
+    oci::Digest,
+};
+
+/// The version of the format that this program writes.
+pub const FORMAT: u64 = 1;
+
+/// What a receipt says, but for its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statement {
+    /// When it was done, by the clock of the machine: RFC 3339 in UTC.
+    pub time: String,
+    /// Name and version of the program that did it.
+    pub tool: String,
+    /// The bundle that it was done with.
+    pub bundle: VerifiedBundle,
+    /// What was done.
+    pub act: Act,
+}
+
+/// A bundle, and what of it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedBundle {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: semver::Version,
+    /// The SHA-256 of its index.
+    pub digest: Digest,
+    /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was trusted by its digest.
+    pub signers: Vec<String>,
+    /// How many bytes were compared with the index.
+    pub verified_bytes: u64,
+}
+
+impl VerifiedBundle {
+    /// What the head says, with the number of bytes that were verified.
+    pub fn of(head: &AuthenticatedHead, verified_bytes: u64) -> Self {
+        let signer = |slot: &SlotState| match slot {
+            SlotState::Verified { key, .. } => Some(key.clone()),
+            _ => None,
+        };
+        Self {
+            name: head.index().name.clone(),
+            version: head.index().version.clone(),
+            digest: head.digest(),
+            signers: head.slots().iter().filter_map(signer).collect(),
+            verified_bytes,
+        }
+    }
+}
+
+/// What was done with a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Act {
+    /// It was pushed to a registry.
+    Push {
+        /// The registry, with the prefix if there is one.
+        registry: String,
+        /// Every name that leads to something there now.
+        references: Vec<PushedReference>,
+        /// How many bytes of blobs and manifests were sent.
+        sent_bytes: u64,
+    },
+    /// A chart of it was installed in a cluster.
+    Install {
+        /// The address of the API server.
+        cluster: String,
+        /// The unique id of the cluster's namespace `kube-system`, which stays when its address changes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster_id: Option<String>,
+        /// The namespace.
+        namespace: String,
+        /// The release.
+        release: String,
+        /// The revision of the release that this made.
+        revision: u64,
+        /// The chart, `name-version`.
+        chart: String,
+        /// The SHA-256 of the chart's archive.
+        chart_digest: Digest,
+        /// The profile whose values were taken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// The registry that the images come from, when it was named.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
+        /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a change shows.
+        manifest_digest: Digest,
+        /// The schema version that the migrations of the bundle reach.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema_version: Option<u32>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// One name in a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedReference {
+    /// The name at the destination.
+    pub reference: String,
+    /// The digest in the bundle.
+    pub source: Digest,
+    /// The digest at the destination: another one when a reduced index was pushed.
+    pub destination: Digest,
+}
+
+/// How an installation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// It runs, and its tests passed.
+    Deployed,
+    /// It failed, and what was there before runs again.
+    RolledBack,
+    /// It failed, and so did going back.
+    Failed,
+}
