@@ -102,20 +102,21 @@ fn escape(value: &mut serde_json::Value) {
 /// A number of bytes for people, in decimal units.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    let mut unit = None;
-    let mut tenths = u128::from(bytes) * 10;
-    for name in UNITS {
-        // A number that would be shown as 1000 belongs to the next unit.
-        if tenths < 9995 {
+    if bytes < 1000 {
+        return counted(bytes, "byte");
+    }
+    let mut divisor = 1_u128;
+    let mut shown = String::new();
+    for unit in UNITS {
+        divisor *= 1000;
+        let tenths = (u128::from(bytes) * 10 + divisor / 2) / divisor;
+        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        // What would be shown as 1000 belongs to the next unit.
+        if tenths < 10_000 {
             break;
         }
-        tenths = (tenths + 500) / 1000;
-        unit = Some(name);
     }
-    match unit {
-        None => counted(bytes, "byte"),
-        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-    }
+    shown
 }
 
 /// A number of things: `1 chart`, `2 charts`.
