@@ -79,7 +79,6 @@ fn full_page(shelf: &Shelf) -> std::path::PathBuf {
 fn the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_by_night() {
     let shelf = Shelf::new(&Sample { packages: vec![("openssl", "3.0.1")], ..Sample::default() });
     let file = full_page(&shelf);
-    std::fs::copy(&file, "/tmp/diff-page.html").unwrap();
     let mut browser = Browser::start();
     for screen in [PHONE, DESKTOP].into_iter().flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen })) {
         browser.show(&file, screen);
