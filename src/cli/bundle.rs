@@ -29,6 +29,7 @@ use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, push, render, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 

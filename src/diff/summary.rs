@@ -22,17 +22,17 @@ pub struct Side {
     pub bytes: u64,
     /// Whether somebody trusted vouches for it.
     pub verified: bool,
-    /// The keys of those who signed; of an unverified bundle, what the signatures claim.
+    /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures claim.
     pub signers: Vec<String>,
 }
 
 impl Side {
     pub(super) fn of(view: &BundleView) -> Self {
-        let key = |state: &SlotState| match state {
-            SlotState::Verified { key, .. } | SlotState::Unknown { key, .. } => Some(key.clone()),
-            _ => None,
+        let signer = |state: &SlotState| match state {
+            SlotState::Revoked { .. } => state.signer().map(|signer| format!("{signer}, revoked")),
+            _ => state.signer(),
         };
-        let mut signers: Vec<String> = view.signatures().iter().filter_map(key).collect();
+        let mut signers: Vec<String> = view.signatures().iter().filter_map(signer).collect();
         signers.sort();
         signers.dedup();
         Self {

@@ -43,7 +43,7 @@ impl Report for PageReport {
 
     fn text(&self) -> String {
         let Self { output, name, version, digest, .. } = self;
-        let warning = if self.verified { "" } else { "UNVERIFIED: no --key was given, and the page says so\n" };
+        let warning = if self.verified { "" } else { "UNVERIFIED: no --key and no --trust was given, and the page says so\n" };
         format!("{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n", shown(name))
     }
 }
