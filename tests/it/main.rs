@@ -23,6 +23,7 @@ mod chart_matrix;
 mod chart_package;
 mod chart_pod;
 mod chart_properties;
+mod chart_provenance;
 mod chart_refusals;
 mod chart_render;
 mod chart_support;
