@@ -48,7 +48,8 @@ pub enum ProvenanceError {
 impl Failure for ProvenanceError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NotBuiltIn | Self::Passphrase => FailureKind::Usage,
+            Self::NotBuiltIn => FailureKind::Usage,
+            Self::Passphrase => FailureKind::Access,
             Self::Chart(error) => error.kind(),
             _ => FailureKind::Input,
         }
