@@ -1,14 +1,13 @@
 //! The life of a release whose charts, values and images come out of a real bundle, with Helm 3 and Helm 4 side by side: installed as
 //! `INSTALL.md` says, looked after as the documents say. Its data outlive whatever happens to it.
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
-use serde_json::{Value, json};
+use rune_testkit::cluster::{Cluster, Helm, Namespace};
+use serde_json::json;
 
 use crate::{
     chart_install_text::commands,
     chart_support::decoded,
     cluster_bundle::UnpackedBundle,
-    cluster_shell::Shell,
     cluster_support::{DATABASE, PATIENCE, encoded, printable, query, uninstall, wait_until},
     docs::cluster::yaml,
 };
