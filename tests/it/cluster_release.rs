@@ -43,7 +43,7 @@ fn live(cluster: &Cluster, bundle: &UnpackedBundle, helm: Helm) {
     let tested = shell.follow(INSTALL, "helm upgrade --install rune ");
     assert_eq!(tested.matches("Succeeded").count(), 2, "{tested}");
     assert_eq!(query(&namespace, "SELECT max(version) FROM schema_version"), "6", "rune-db has migrated");
-    query(&namespace, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')");
+    query(&namespace, "SET ROLE rune; CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')");
     let image = image_of_the_server(&namespace);
     assert!(image.contains("from-the-bundle/"), "{image}");
     let keeps = |after: &str| assert_eq!(query(&namespace, WORD), "still here", "{helm:?}: after {after}");

@@ -31,12 +31,13 @@ impl<'a> Shell<'a> {
         let helm = if helm == Helm::Three { "helm3" } else { "helm4" };
         symlink(tool(helm), programs.path().join("helm")).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        // The registry of the cluster has no TLS, which the documents take for granted.
-        let registries = programs.path().join("registries.conf");
-        fs::write(&registries, "[[registry]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n").unwrap();
-        let path = format!("{}:{}", programs.path().display(), in_tools_env("echo $PATH"));
-        let environment =
-            vec![("PATH".to_owned(), path), ("CONTAINERS_REGISTRIES_CONF".to_owned(), registries.to_str().unwrap().to_owned())];
+        // The registry of the cluster has no TLS, which the documents take for granted. skopeo looks at home.
+        let configuration = programs.path().join(".config/containers");
+        fs::create_dir_all(&configuration).unwrap();
+        fs::write(configuration.join("registries.conf"), "[[registry]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n").unwrap();
+        let home = programs.path().to_str().unwrap().to_owned();
+        let path = format!("{home}:{}", in_tools_env("echo $PATH"));
+        let environment = vec![("PATH".to_owned(), path), ("HOME".to_owned(), home)];
         Self { cluster, namespace: namespace.to_owned(), directory, programs, environment }
     }
 
@@ -89,9 +90,10 @@ impl<'a> Shell<'a> {
         self.try_type(script).unwrap_or_else(|said| panic!("{} in {}\n{said}", self.programs.path().display(), self.namespace))
     }
 
-    /// Types the commands of a page that begin like this.
+    /// Types the commands of a page that begin like this. Nothing here takes the hours that a large database may take.
     pub(crate) fn follow(&self, page: &str, start: &str) -> String {
-        self.type_in(&cluster::commands(page, start).replace("registry.example:5000", &self.registry()))
+        let commands = cluster::commands(page, start).replace("registry.example:5000", &self.registry());
+        self.type_in(&Regex::new("--timeout=[0-9]+h").unwrap().replace_all(&commands, "--timeout=150s"))
     }
 
     /// Makes the objects of a page that have these words.
