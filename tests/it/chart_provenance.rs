@@ -40,7 +40,14 @@ impl Keyring {
 
     fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
         let mut command = Command::new(tool("gpg"));
-        command.arg("--homedir").arg(self.home.path()).args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", self.passphrase]);
+        command.arg("--homedir").arg(self.home.path()).args([
+            "--batch",
+            "--quiet",
+            "--pinentry-mode",
+            "loopback",
+            "--passphrase",
+            self.passphrase,
+        ]);
         let output = command.args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout

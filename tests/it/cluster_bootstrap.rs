@@ -66,7 +66,20 @@ fn survives(namespace: &Namespace<'_>, release: &str, values: &Value, moment: Du
     let _ = kill_process(process, Signal::KILL);
     let pod = format!("{release}-postgres-0");
     namespace.wait(&format!("pod/{pod}"), "condition=Ready", PATIENCE);
-    let ask = ["env", &format!("PGPASSWORD={PASSWORD}"), "psql", "-XqAtw", "-h", "127.0.0.1", "-U", "rune", "-d", "rune", "-c", "SELECT current_user"];
+    let ask = [
+        "env",
+        &format!("PGPASSWORD={PASSWORD}"),
+        "psql",
+        "-XqAtw",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "rune",
+        "-d",
+        "rune",
+        "-c",
+        "SELECT current_user",
+    ];
     let answer = namespace.exec(&pod, "postgres", &ask);
     assert_eq!(answer.as_deref(), Ok("rune"), "killed after {moment:?}: {}", namespace.describe());
     let status = namespace.get(&format!("pod/{pod}"))["status"]["initContainerStatuses"][0].clone();

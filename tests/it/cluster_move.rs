@@ -50,7 +50,7 @@ fn a_small_release_moves_its_rows_into_postgres_and_survives_the_loss_of_its_sec
     let jobs = namespace.kubectl(&["get", "jobs", "--output=name"]);
     namespace.wait(jobs.trim(), "condition=Complete", PATIENCE);
     install(&namespace, Helm::Four, &values);
-    let setting = "SELECT value FROM settings WHERE key = 'rune_config'";
+    let setting = "SELECT value_json FROM settings WHERE key = 'rune_config'";
     assert_eq!(query(&namespace, setting), SETTING);
     namespace.get("persistentvolumeclaim/rune-api-data");
 

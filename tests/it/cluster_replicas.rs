@@ -12,13 +12,8 @@ use crate::{
 
 /// What each replica's rune-db said before the API started.
 fn migrations(namespace: &Namespace<'_>) -> Vec<String> {
-    let pods: Value = serde_json::from_str(&namespace.kubectl(&[
-        "get",
-        "pods",
-        "--selector=app.kubernetes.io/component=api",
-        "--output=json",
-    ]))
-    .unwrap();
+    let pods: Value =
+        serde_json::from_str(&namespace.kubectl(&["get", "pods", "--selector=app.kubernetes.io/component=api", "--output=json"])).unwrap();
     let pods = pods["items"].as_array().unwrap().iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
     pods.map(|pod| namespace.logs(pod["metadata"]["name"].as_str().unwrap(), "db-migrate")).collect()
 }
@@ -32,7 +27,8 @@ with psycopg.connect(os.environ['URL'], hostaddr=os.environ['ADDRESS']) as conne
     let address = namespace.get(&format!("pod/{DATABASE}"))["status"]["podIP"].as_str().unwrap().to_owned();
     let tools = std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from);
     let mut python = cluster.command("python3");
-    let output = python.args(["-c", PROGRAM]).env("PYTHONPATH", tools.join("python")).env("URL", url).env("ADDRESS", address).output().unwrap();
+    let output =
+        python.args(["-c", PROGRAM]).env("PYTHONPATH", tools.join("python")).env("URL", url).env("ADDRESS", address).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -108,6 +108,9 @@ impl<'a> Shell<'a> {
     }
 
     fn localized(&self, text: &str) -> String {
-        Regex::new(NAMESPACE).unwrap().replace_all(text, |found: &regex::Captures<'_>| format!("{}{}", &found[1], self.namespace)).into_owned()
+        Regex::new(NAMESPACE)
+            .unwrap()
+            .replace_all(text, |found: &regex::Captures<'_>| format!("{}{}", &found[1], self.namespace))
+            .into_owned()
     }
 }

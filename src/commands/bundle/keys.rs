@@ -33,10 +33,7 @@ pub(super) fn load_private_key(
 ///
 /// # Errors
 /// As [`load_private_key`], or when this program was built without OpenPGP.
-pub(super) fn load_chart_key(
-    path: &Utf8Path,
-    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
-) -> Result<ChartKey, CommandError> {
+pub(super) fn load_chart_key(path: &Utf8Path, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<ChartKey, CommandError> {
     let armored = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
     ChartKey::load(&armored, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }

@@ -17,9 +17,17 @@ const TYPED: [(&str, &str); 9] = [
 
 /// Commands that no test types, and why.
 const NOT_TYPED: [(&str, &str, &str); 5] = [
-    ("docs/operations/from-published-chart.md", "kubectl -n rune scale deployment/rune-api --replicas=0\nkubectl -n rune annotate", PUBLISHED),
+    (
+        "docs/operations/from-published-chart.md",
+        "kubectl -n rune scale deployment/rune-api --replicas=0\nkubectl -n rune annotate",
+        PUBLISHED,
+    ),
     ("docs/operations/from-published-chart.md", "kubectl -n rune scale deployment/rune-api --replicas=0\nkubectl -n rune exec", PUBLISHED),
-    ("docs/operations/high-availability.md", "kubectl -n rune wait --for=condition=Ready cluster/rune-db", "the operator's images are not to be had"),
+    (
+        "docs/operations/high-availability.md",
+        "kubectl -n rune wait --for=condition=Ready cluster/rune-db",
+        "the operator's images are not to be had",
+    ),
     ("docs/operations/major-upgrade.md", "kubectl -n rune scale deployment/rune-api", NO_18),
     ("docs/operations/major-upgrade.md", "helm upgrade rune ", NO_18),
 ];
@@ -39,8 +47,7 @@ pub(crate) fn commands(page: &str, start: &str) -> String {
 
 /// The only values or manifest of a page with these words.
 pub(crate) fn yaml(page: &str, words: &[&str]) -> String {
-    let mut found: Vec<_> =
-        blocks(page, "yaml").into_iter().filter(|block| words.iter().all(|word| block.text.contains(word))).collect();
+    let mut found: Vec<_> = blocks(page, "yaml").into_iter().filter(|block| words.iter().all(|word| block.text.contains(word))).collect();
     assert_eq!(found.len(), 1, "{page}: {words:?} are in {} blocks", found.len());
     found.remove(0).text
 }
