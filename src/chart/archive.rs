@@ -26,7 +26,7 @@ pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
             let mut text = String::new();
             entry.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
             let metadata = ChartMetadata::parse(&path.join("Chart.yaml"), &text)?;
-            return Ok(Package { metadata, bytes });
+            return Ok(Package { metadata, bytes, provenance: None });
         }
     }
     Err(ChartError::Missing { chart: path.to_string(), file: "Chart.yaml" })

@@ -1,4 +1,5 @@
-//! A chart as an OCI artifact, as `helm push` stores it: its metadata as configuration, the `.tgz` as the one layer.
+//! A chart as an OCI artifact, as `helm push` stores it: its metadata as configuration, the `.tgz` as the first layer, its
+//! provenance as the second if it is signed.
 //!
 //! Helm also writes the moment of pushing into the manifest; here there is none, so that the digest depends on the chart alone.
 
@@ -16,6 +17,8 @@ use crate::{
 const CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
 /// Media type of the layer.
 const LAYER_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// Media type of the layer with the provenance.
+const PROVENANCE_TYPE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 
 /// Bytes and the descriptor that names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +29,15 @@ pub struct Blob {
     pub bytes: Vec<u8>,
 }
 
-/// The three blobs of a chart in a registry.
+/// The blobs of a chart in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartArtifact {
     /// The manifest.
     pub manifest: Blob,
     /// The metadata.
     pub config: Blob,
-    /// The `.tgz`.
-    pub layer: Blob,
+    /// The `.tgz`, and its provenance if there is one.
+    pub layers: Vec<Blob>,
 }
 
 #[derive(Serialize)]
@@ -43,7 +46,7 @@ struct ManifestDocument<'a> {
     schema_version: u32,
     media_type: &'static str,
     config: &'a Descriptor,
-    layers: [&'a Descriptor; 1],
+    layers: Vec<&'a Descriptor>,
     annotations: BTreeMap<String, String>,
 }
 
@@ -60,15 +63,16 @@ impl ChartArtifact {
     /// When the metadata has no canonical JSON form.
     pub fn new(package: &Package) -> Result<Self, ChartError> {
         let config = Blob::new(CONFIG_TYPE, canonical_json::to_bytes(&package.metadata)?);
-        let layer = Blob::new(LAYER_TYPE, package.bytes.clone());
+        let mut layers = vec![Blob::new(LAYER_TYPE, package.bytes.clone())];
+        layers.extend(package.provenance.clone().map(|provenance| Blob::new(PROVENANCE_TYPE, provenance)));
         let manifest = canonical_json::to_bytes(&ManifestDocument {
             schema_version: 2,
             media_type: media_type::MANIFEST,
             config: &config.descriptor,
-            layers: [&layer.descriptor],
+            layers: layers.iter().map(|layer| &layer.descriptor).collect(),
             annotations: annotations(&package.metadata),
         })?;
-        Ok(Self { manifest: Blob::new(media_type::MANIFEST, manifest), config, layer })
+        Ok(Self { manifest: Blob::new(media_type::MANIFEST, manifest), config, layers })
     }
 
     /// The tag under which Helm looks for a version: a `+` cannot stand in a tag and becomes `_`.
@@ -116,8 +120,8 @@ mod tests {
         let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other }\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("Chart.yaml"), text).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
-        let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec() }).unwrap();
-        assert_eq!(artifact.layer.descriptor.digest, Digest::of(b"tgz"));
+        let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec(), provenance: None }).unwrap();
+        assert_eq!(artifact.layers[0].descriptor.digest, Digest::of(b"tgz"));
         let manifest = String::from_utf8(artifact.manifest.bytes.clone()).unwrap();
         assert!(manifest.contains(r#""org.opencontainers.image.authors":"A (a@example.org), B""#), "{manifest}");
         assert!(manifest.contains(r#""org.opencontainers.image.title":"demo""#), "{manifest}");

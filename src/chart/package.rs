@@ -20,6 +20,8 @@ pub struct Package {
     pub metadata: ChartMetadata,
     /// The bytes of the `.tgz`.
     pub bytes: Vec<u8>,
+    /// The content of the `.prov` beside it, when it is signed for Helm.
+    pub provenance: Option<Vec<u8>>,
 }
 
 /// Packs a chart, its unpacked subcharts included. `name` is what errors call it.
@@ -41,7 +43,7 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let gzip = archive.into_inner().map_err(ChartError::Archive)?;
     let mut bytes = gzip.finish().map_err(ChartError::Archive)?;
     bytes.flush().map_err(ChartError::Archive)?;
-    Ok(Package { metadata, bytes })
+    Ok(Package { metadata, bytes, provenance: None })
 }
 
 fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, chart: &str, path: &Utf8Path, bytes: &[u8]) -> Result<(), ChartError> {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The commands under a heading: the lines that are indented by four.
-fn commands(text: &str, heading: &str) -> String {
+pub(crate) fn commands(text: &str, heading: &str) -> String {
     let section = text.split("\n## ").find(|section| section.starts_with(heading)).unwrap_or_else(|| panic!("no `{heading}` in {text}"));
     section.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect()
 }

@@ -158,6 +158,19 @@ fn on_openshift_no_ids_are_named() {
     }
 }
 
+/// OpenShift's name servers listen on another port than their Service, and policies look at packets behind the Service.
+#[test]
+fn who_may_ask_the_name_service_may_do_so_on_openshift_too() {
+    for (openshift, ports) in [(false, vec![53, 53]), (true, vec![53, 53, 5353, 5353])] {
+        let objects = render(RUNE, &format!("{BUNDLED}global: {{ openshift: {openshift} }}\n"));
+        for policy in ["rune-api", "rune-jobs", "rune-postgres-jobs"] {
+            let rule = objects.get("NetworkPolicy", policy)["spec"]["egress"][0]["ports"].as_array().unwrap();
+            let found: Vec<_> = rule.iter().filter_map(|port| port["port"].as_u64()).filter(|port| [53, 5353].contains(port)).collect();
+            assert_eq!(found, ports, "{policy}");
+        }
+    }
+}
+
 #[test]
 fn any_password_comes_back_out_of_the_url() {
     for password in ["p@ss w:rd/%+#?&=012", "ünïcödé-0123456789", "'\"$(x)`y`\\0123456789", "a+b c%20d|e<f>g^h{i}"] {

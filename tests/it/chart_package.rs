@@ -47,7 +47,7 @@ fn helm_pulls_the_artifact_of_a_chart_from_a_registry() {
     let packed = pinned_package(&pinned());
     let artifact = ChartArtifact::new(&packed).unwrap();
     let registry = Registry::start();
-    for blob in [&artifact.config, &artifact.layer] {
+    for blob in artifact.layers.iter().chain([&artifact.config]) {
         assert_eq!(registry.put_blob("charts/rune", &blob.bytes), blob.descriptor.digest.to_string());
     }
     let tag = ChartArtifact::tag(&packed.metadata);

@@ -62,10 +62,21 @@ fn an_external_database_is_reached_through_the_operators_secret_and_its_certific
 
     let consumer = cluster.namespace("consumer");
     consumer.apply(&secrets_of_the_operator(provider.name(), &authority));
-    install(&consumer, Helm::Four, &values(&images));
-    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'rune'";
-    let ask = ["psql", "--no-psqlrc", "-qAtU", "postgres", "-d", "rune", "-c", encrypted];
-    assert_eq!(provider.exec("rune-db-rw-0", "postgres", &ask).unwrap(), "t");
+    let ask = |sql: &str| {
+        let ask = ["psql", "--no-psqlrc", "-qAtU", "postgres", "-d", "rune", "-c", sql];
+        provider.exec("rune-db-rw-0", "postgres", &ask).unwrap_or_else(|error| panic!("{error}"))
+    };
+    for helm in [Helm::Three, Helm::Four] {
+        install(&consumer, helm, &values(&images));
+        let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'rune'";
+        assert_eq!(ask(encrypted), "t");
+        let tested = consumer.helm(helm, &["test", "rune"]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(tested.matches("Succeeded").count(), 1, "{tested}");
+        ask("SET ROLE rune; CREATE TABLE IF NOT EXISTS kept (word text); INSERT INTO kept VALUES ('still here')");
+        let uninstalled = ["uninstall", "rune", "--wait", "--timeout", "100s"];
+        consumer.helm(helm, &uninstalled).unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(ask("SELECT count(*) FROM kept"), "2", "what the first release left was there for the second");
 
     // The same with another authority's certificate: rune-db does not go on, and says why.
     let stranger = cluster.namespace("stranger");

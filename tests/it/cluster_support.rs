@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rune_bundle::bundle::rune_db_image;
 use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
 use serde_json::{Value, json};
@@ -108,6 +109,17 @@ fn migrations() -> Vec<(String, Vec<u8>)> {
         .collect();
     found.sort();
     found
+}
+
+/// A password of every printable character, a blank among them.
+pub(crate) fn printable() -> String {
+    (' '..='~').collect()
+}
+
+/// A password as it stands in a URL.
+pub(crate) fn encoded(password: &str) -> String {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(password, PLAIN).to_string()
 }
 
 /// The program that nextest had built before the first of these tests (`make static`), without its symbols.

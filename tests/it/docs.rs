@@ -1,5 +1,6 @@
 //! The documentation is true: what it tells a reader to type works, its files are read, its tables are complete.
 
+pub(crate) mod cluster;
 mod commands;
 mod console;
 mod files;
@@ -13,8 +14,8 @@ mod trust;
 
 use markdown::{Document, documents};
 
-/// What a block of the documentation may be. All but `text` are checked: typed, or read.
-const LANGUAGES: [&str; 4] = ["console", "text", "yaml", "json"];
+/// What a block of the documentation may be. All but `text` are checked: typed here, typed in a cluster, or read.
+const LANGUAGES: [&str; 5] = ["console", "sh", "text", "yaml", "json"];
 
 #[test]
 fn every_block_has_a_language_that_somebody_checks() {

@@ -12,6 +12,7 @@ debian_packages=(
     containernetworking-plugins:/usr/lib/cni/bridge
     curl:curl
     docker-registry:docker-registry
+    gnupg:gpg-agent
     iptables:iptables-restore
     iproute2:ip
     jq:jq

@@ -183,6 +183,18 @@ readOnly: true
 {{- end -}}
 {{- end -}}
 
+{{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
+{{- define "rune.dnsPorts" -}}
+{{- $ports := list 53 -}}
+{{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}
+{{- range $port := $ports }}
+{{- range list "UDP" "TCP" }}
+- port: {{ $port }}
+  protocol: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The way to the database, as egress rules. */}}
 {{- define "rune.databaseEgress" -}}
 {{- $database := include "rune.database" . -}}

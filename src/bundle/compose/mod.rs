@@ -227,7 +227,10 @@ fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Resul
     let artifact = ChartArtifact::new(chart)?;
     let (name, version) = (chart.metadata.name.clone(), chart.metadata.version.to_string());
     let path = entries.add_bytes(&format!("charts/{name}-{version}.tgz"), chart.bytes.clone())?;
-    for blob in [&artifact.config, &artifact.layer, &artifact.manifest] {
+    if let Some(provenance) = &chart.provenance {
+        entries.add_bytes(&format!("{path}.prov"), provenance.clone())?;
+    }
+    for blob in artifact.layers.iter().chain([&artifact.config, &artifact.manifest]) {
         entries.add_blob(&blob.descriptor, Content::Bytes(blob.bytes.clone().into()));
     }
     let manifest = artifact.manifest.descriptor;

@@ -20,6 +20,9 @@ pub(super) struct Build {
     /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is asked for
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
+    /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program with the feature `openpgp`
+    #[arg(long, value_name = "FILE")]
+    chart_key: Option<Utf8PathBuf>,
     /// Component to leave out; may be repeated
     #[arg(long, value_name = "COMPONENT")]
     without: Vec<String>,
@@ -44,6 +47,7 @@ impl From<Build> for BuildOptions {
             project: args.project.into(),
             output: args.output,
             keys: args.keys,
+            chart_key: args.chart_key,
             components: ComponentChoice { with: args.with, without: args.without },
             chart_check: args.chart_check.into(),
             downloads: usize::from(args.downloads),

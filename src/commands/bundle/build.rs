@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_charts},
-    keys::load_private_key,
+    keys::{load_chart_key, load_private_key},
     project::ProjectOptions,
 };
 use crate::{
@@ -29,6 +29,8 @@ pub struct BuildOptions {
     pub output: Option<Utf8PathBuf>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub keys: Vec<Utf8PathBuf>,
+    /// The file with the OpenPGP key that signs the charts for Helm.
+    pub chart_key: Option<Utf8PathBuf>,
     /// Components to carry or leave out.
     pub components: ComponentChoice,
     /// Whether the charts are checked for images that are not inside.
@@ -139,9 +141,15 @@ pub fn run(
     let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
     let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
     let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
+    let chart_key = options.chart_key.as_deref().map(|path| load_chart_key(path, &passphrase)).transpose()?;
     let Gathered { mut ingredients, available } = bundle::gather(&project, &lock, &options.components, policy)?;
     let completeness = check_charts(&project, &ingredients.charts, &ingredients.profiles, &available, &options.chart_check)?;
     ingredients.completeness = completeness.record();
+    if let Some(key) = &chart_key {
+        for chart in &mut ingredients.charts {
+            chart.provenance = Some(key.sign(chart)?);
+        }
+    }
     let draft = ingredients.compose()?;
     let images = draft.index().images.iter().map(|image| {
         let runnable = image.manifests.iter().filter(|manifest| manifest.role == bundle::Role::Image);

@@ -4,6 +4,7 @@ use camino::Utf8Path;
 use zeroize::Zeroizing;
 
 use crate::{
+    chart::ChartKey,
     commands::CommandError,
     fsx,
     secret::Secret,
@@ -26,6 +27,15 @@ pub(super) fn load_private_key(
 ) -> Result<PrivateKey, CommandError> {
     let pem = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
     PrivateKey::load(&pem, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the key `{path}`")))
+}
+
+/// Reads the OpenPGP key that signs charts.
+///
+/// # Errors
+/// As [`load_private_key`], or when this program was built without OpenPGP.
+pub(super) fn load_chart_key(path: &Utf8Path, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<ChartKey, CommandError> {
+    let armored = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
+    ChartKey::load(&armored, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }
 
 /// Reads a public key.

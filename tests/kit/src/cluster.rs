@@ -106,6 +106,11 @@ impl Cluster {
         Namespace::new(self, purpose)
     }
 
+    /// Takes a namespace over that the test itself has made in another way. It goes when the value is dropped.
+    pub fn adopt_namespace(&self, name: &str) -> Namespace<'_> {
+        Namespace::adopt(self, name.to_owned())
+    }
+
     /// Puts an image into the registry from which the cluster pulls every name, and gives its digest.
     /// `repository` is the name with its tag but without a registry: `library/postgres:17-alpine`.
     pub fn push(&self, layout: &ImageLayout, repository: &str) -> String {

@@ -59,16 +59,25 @@ impl ImageLayout {
     /// The image of this layout for amd64 with one more layer of programs, the first of which it runs.
     #[must_use]
     pub fn with_programs(&self, programs: &[Program<'_>]) -> Self {
-        let index = self.blob(&self.root()["digest"]);
-        let manifests = index["manifests"].as_array().expect("the root is an index");
-        let amd64 = manifests.iter().find(|manifest| manifest["platform"]["architecture"] == "amd64").expect("amd64 is there");
-        let mut manifest = self.blob(&amd64["digest"]);
+        self.with_layer(programs, |config| {
+            config["Entrypoint"] = json!([programs[0].path]);
+            config["Cmd"] = json!([]);
+        })
+    }
+
+    /// The same software under another digest, as after a minor update.
+    #[must_use]
+    pub fn updated(&self) -> Self {
+        self.with_layer(&[Program { path: "/etc/updated", content: b"" }], |_| {})
+    }
+
+    fn with_layer(&self, files: &[Program<'_>], configure: impl FnOnce(&mut Value)) -> Self {
+        let mut manifest = self.amd64();
         let mut config = self.blob(&manifest["config"]["digest"]);
-        let tar = tar_of(programs);
+        let tar = tar_of(files);
         let layer = gzip(&tar);
 
-        config["config"]["Entrypoint"] = json!([programs[0].path]);
-        config["config"]["Cmd"] = json!([]);
+        configure(&mut config["config"]);
         config["rootfs"]["diff_ids"].as_array_mut().expect("a configuration names its layers").push(json!(sha256(&tar)));
         if let Some(history) = config["history"].as_array_mut() {
             history.push(json!({"created_by": "test equipment"}));
@@ -81,6 +90,13 @@ impl ImageLayout {
         let manifest = serde_json::to_vec(&manifest).expect("it is JSON");
         let blobs = base.iter().map(Vec::as_slice).chain([layer.as_slice(), &config, &manifest]);
         Self::of_blobs(&descriptor(MANIFEST, &manifest), blobs)
+    }
+
+    fn amd64(&self) -> Value {
+        let root = self.blob(&self.root()["digest"]);
+        let Some(manifests) = root["manifests"].as_array() else { return root };
+        let amd64 = manifests.iter().find(|manifest| manifest["platform"]["architecture"] == "amd64").expect("amd64 is there");
+        self.blob(&amd64["digest"])
     }
 
     /// The digest of the image or index.

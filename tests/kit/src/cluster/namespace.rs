@@ -33,11 +33,15 @@ impl Helm {
 
 impl<'a> Namespace<'a> {
     pub(super) fn new(cluster: &'a Cluster, purpose: &str) -> Self {
-        let process = std::process::id().to_string();
-        let name = format!("{purpose}-{process}");
-        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted", OWNER: process});
+        let name = format!("{purpose}-{}", std::process::id());
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         cluster.apply(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})]);
+        Self::adopt(cluster, name)
+    }
+
+    pub(super) fn adopt(cluster: &'a Cluster, name: String) -> Self {
         let namespace = Self { cluster, name };
+        namespace.kubectl(&["label", "namespace", &namespace.name, "--overwrite", &format!("{OWNER}={}", std::process::id())]);
         // Without it no pod is let in, and nobody says that it is only late.
         namespace.wait("serviceaccount/default", "create", Duration::from_secs(30));
         namespace

@@ -18,8 +18,17 @@ is_whole "$FILE" || refuse "$FILE is damaged; the database is untouched"
 
 wait_for_server
 sql() { psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=VERBOSITY=terse "$@"; }
-others=$(sql --command="SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL")
-[ "$others" = 0 ] || refuse "$others other sessions are connected to the database $PGDATABASE; stop the API first (replicaCount: 0)"
+# The upgrade that starts this job stops the API in the same moment, so its sessions are given time to end.
+waited=0
+while :; do
+  others=$(sql --command="SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL")
+  [ "$others" != 0 ] || break
+  [ "$waited" -lt "$WAIT_SECONDS" ] ||
+    refuse "$others other sessions are connected to the database $PGDATABASE; stop the API first (replicaCount: 0)"
+  [ $((waited % 30)) -ne 0 ] || say "waiting for $others other sessions to end"
+  sleep 2
+  waited=$((waited + 2))
+done
 
 say "restoring $FILE into the database $PGDATABASE"
 # Everything of the role goes first, or tables that are younger than the dump would stay beside it. The end of the transaction is

@@ -76,6 +76,18 @@ imagePullSecrets:
 {{- printf "%s.%s.svc" (include "rune-postgres.fullname" .) .Release.Namespace -}}
 {{- end -}}
 
+{{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
+{{- define "rune-postgres.dnsPorts" -}}
+{{- $ports := list 53 -}}
+{{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}
+{{- range $port := $ports }}
+{{- range list "UDP" "TCP" }}
+- port: {{ $port }}
+  protocol: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Pod Security "restricted", without root. OpenShift gives each namespace its own ids, so none are named there. */}}
 {{- define "rune-postgres.podSecurityContext" -}}
 runAsNonRoot: true

@@ -38,6 +38,7 @@ metadata:
     {{- include "rune-postgres.jobLabels" $root | nindent 4 }}
     app.kubernetes.io/part-of: rune
     rune/db-client: "true"
+    rune/job: {{ .script | trimSuffix ".sh" }}
   annotations:
     checksum/scripts: {{ include "rune-postgres.scripts" $root | sha256sum }}
     rune/auth-rotation: {{ $root.Values.auth.rotation | quote }}
