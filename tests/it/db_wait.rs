@@ -150,8 +150,9 @@ fn what_an_attempt_has_applied_is_reported_when_a_later_one_finishes() {
     let child = rune_db(&arguments).on(&url).command().spawn().unwrap();
     server.wait_for(&name, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'", "t");
     assert_eq!(server.query(&name, "SELECT max(version) FROM schema_version"), "6");
-    drop(holder);
+    // The holder of the lock dies with the server.
     server.crash_and_restart();
+    drop(holder);
     let report: serde_json::Value = serde_json::from_str(&Ended::from(child.wait_with_output().unwrap()).succeeds()).unwrap();
     let versions: Vec<i64> = report["applied"].as_array().unwrap().iter().map(|one| one["version"].as_i64().unwrap()).collect();
     assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7]);

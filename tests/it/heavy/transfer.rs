@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     db_support::{Ended, rune_db, sqlite_url},
     foreign_support::succeeded,
-    transfer_support::{Source, compared, moved, moving, python_digests, traces},
+    transfer_support::{Source, compared, moved, moving, python_digests, sqlite3, traces},
 };
 
 const LARGE: usize = 200_000_000;
@@ -53,6 +53,7 @@ fn an_artifact_of_200_mb_is_moved_compared_and_backed_up_without_ever_being_in_m
     let memory = peak_memory(&["export-sqlite", "--source", "env:TARGET", "--output", output], &[("TARGET", &to)]);
     assert!(memory < MAX_MEMORY, "{memory} bytes of memory");
     assert_eq!(python_digests(&sqlite_url(&back)), python_digests(&from));
+    assert_eq!(sqlite3(&back, "PRAGMA integrity_check"), "ok");
     let memory = peak_memory(&["compare", &from, &sqlite_url(&back), "--rows"], &[]);
     assert!(memory < MAX_MEMORY, "{memory} bytes of memory");
     let copy = source.beside("copy.db");
