@@ -117,7 +117,10 @@ mod tests {
     use camino::Utf8Path;
 
     use super::TemporaryFile;
-    use crate::{failure::{Failure as _, FailureKind}, fsx};
+    use crate::{
+        failure::{Failure as _, FailureKind},
+        fsx,
+    };
 
     #[test]
     fn what_a_killed_run_left_is_removed_and_what_a_running_one_writes_is_not() {

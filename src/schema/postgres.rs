@@ -84,12 +84,7 @@ pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), Sch
 ///
 /// # Errors
 /// When it must not be touched, or a migration fails; what was applied before that stays.
-pub async fn migrate(
-    client: &Client,
-    migrations: &Migrations,
-    settings: &MigrateSettings,
-    done: &mut Migrated,
-) -> Result<(), SchemaError> {
+pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings, done: &mut Migrated) -> Result<(), SchemaError> {
     // A look without any lock, for the many starts that find nothing to do; also on servers that only read.
     let (_, found) = inspect(client, settings.owner.as_deref()).await?;
     let assessment = Assessment::of(&found, migrations, Dialect::Postgres);

@@ -10,7 +10,9 @@ use super::target::Target;
 use crate::{
     commands::CommandError,
     fsx,
-    schema::{Applied, Assessment, Dialect, Drift, Edited, Era, Found, Migration, Migrations, RepairRow, SchemaError, on_postgres, on_sqlite},
+    schema::{
+        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Migration, Migrations, RepairRow, SchemaError, on_postgres, on_sqlite,
+    },
     storage::{self, ServerError},
 };
 

@@ -34,7 +34,6 @@ pub(super) struct LargeContent {
     row: i64,
     pub(super) key: String,
     pub(super) column: &'static str,
-    pub(super) bytes: u64,
 }
 
 /// A value on its way into a cell.
@@ -100,7 +99,7 @@ impl NewFile {
                         let length = lengths.next().copied().flatten();
                         if let (None, Some(_)) = (field, length) {
                             let bytes = u64::try_from(number(length)?).map_err(|_| TransferError::Protocol)?;
-                            content = Some((column.name, bytes));
+                            content = Some(column.name);
                             value = Value::Zeros(bytes);
                         }
                     }
@@ -112,9 +111,9 @@ impl NewFile {
                 }
                 statement.raw_execute().map_err(|error| self.failed(error))?;
                 let row = self.connection.last_insert_rowid();
-                if let Some((column, bytes)) = content {
+                if let Some(column) = content {
                     let key = String::from_utf8_lossy(fields.first().copied().flatten().unwrap_or_default()).into_owned();
-                    large.push(LargeContent { row, key, column, bytes });
+                    large.push(LargeContent { row, key, column });
                 }
                 for (position, column, float) in behind {
                     let mut blob = self.blob(table, column, row)?;

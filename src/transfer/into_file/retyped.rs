@@ -149,7 +149,9 @@ mod tests {
         for page_bytes in [512, 4096, 65536] {
             let file = TemporaryFile::beside(&destination).unwrap();
             let connection = Connection::open(file.path()).unwrap();
-            connection.execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN")).unwrap();
+            connection
+                .execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN"))
+                .unwrap();
             let rows: Vec<i64> = [i64::MIN, -1].into_iter().chain((1..4000).map(|row| row * row * 977)).collect();
             for row in &rows {
                 let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), zeroblob(8))";
@@ -167,7 +169,10 @@ mod tests {
             let connection = Connection::open(file.path()).unwrap();
             let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR a <> hex(rowid)";
             assert_eq!(connection.query_row(wrong, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-            assert_eq!(connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, usize>(0)).unwrap(), rows.len());
+            assert_eq!(
+                connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap(),
+                i64::try_from(rows.len()).unwrap()
+            );
             assert_eq!(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
         }
     }

@@ -55,7 +55,9 @@ fn killed_again_and_again(run: impl Fn() -> RuneDb, directory: &Path, output: &P
             std::fs::remove_file(output).unwrap();
         }
         let limit = total * moment / MOMENTS;
-        kill_when(run().command().spawn().unwrap(), || if moment > MOMENTS { output.exists() } else { partial.exists() && size(&partial) >= limit });
+        kill_when(run().command().spawn().unwrap(), || {
+            if moment > MOMENTS { output.exists() } else { partial.exists() && size(&partial) >= limit }
+        });
         if output.exists() {
             assert!(compared(source, &sqlite_url(output), &[]).succeeds().ends_with("equal\n"), "killed at {moment}");
         }
