@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use camino::Utf8Path;
 use rune_bundle::{
-    archive::{BLOCK_BYTES, CheckError, Entry, EntryName, EntryReader, Layout, Mode},
+    archive::{CheckError, Entry, EntryName, EntryReader, Layout, Mode},
     bundle::{BundleIndex, UnverifiedHead},
     canonical_json,
     manifest::Lock,
@@ -76,13 +76,13 @@ fn archive(data: &[u8]) {
     let (changes, rest) = changes(data);
     let (first, second) = rest.split_at(rest.len() / 3);
     let layout = Layout::new([entry("first", first.len()), entry("directory/second", second.len())]).unwrap();
-    let whole = packed(&layout, &[first, second]);
-    let mut changed = whole.clone();
+    let sound = packed(&layout, &[first, second]);
+    let mut bytes = sound.clone();
     for (at, change) in changes {
-        let length = changed.len();
-        changed[at % length] ^= change;
+        let length = bytes.len();
+        bytes[at % length] ^= change;
     }
-    let (mut source, mut reader) = (changed.as_slice(), EntryReader::default());
+    let (mut source, mut reader) = (bytes.as_slice(), EntryReader::default());
     let mut is_sound = true;
     for placed in layout.entries() {
         let mut content = Vec::new();
@@ -95,13 +95,13 @@ fn archive(data: &[u8]) {
             break;
         }
         let begin = usize::try_from(placed.content_offset()).unwrap();
-        assert_eq!(content, changed[begin..begin + content.len()], "the content of `{}`", placed.name());
+        assert_eq!(content, bytes[begin..begin + content.len()], "the content of `{}`", placed.name());
     }
     let is_content = |at: usize| {
         let within = |begin: u64, size: u64| (begin..begin + size).contains(&(at as u64));
         layout.entries().iter().any(|placed| within(placed.content_offset(), placed.size()))
     };
-    let is_frame_whole = (0..whole.len()).all(|at| whole[at] == changed[at] || is_content(at));
+    let is_frame_whole = (0..sound.len()).all(|at| sound[at] == bytes[at] || is_content(at));
     assert_eq!(is_sound, is_frame_whole);
 }
 
@@ -116,7 +116,7 @@ fn head(data: &[u8]) {
     let is_changed = changes.iter().any(|(_, change)| *change != 0);
     for (at, change) in changes {
         // Mostly in what is not a slot: those are large and alike.
-        let length = if at & 1 == 0 { bytes.len() } else { index.len() + 3 * BLOCK_BYTES as usize };
+        let length = if at & 1 == 0 { bytes.len() } else { index.len() + 3 * 512 };
         bytes[at % length] ^= change;
     }
     match UnverifiedHead::read(&mut bytes.as_slice()) {
@@ -158,7 +158,7 @@ fn again<T: PartialEq + Debug + ToString, E: Debug>(value: &T, read: impl Fn(&st
 fn reference(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(reference) = text.parse::<Reference>() {
-        again(&reference, |text| text.parse::<Reference>());
+        again(&reference, str::parse::<Reference>);
     }
     if let Ok(reference) = Reference::parse_like_a_runtime(text) {
         again(&reference, Reference::parse_like_a_runtime);

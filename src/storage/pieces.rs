@@ -12,6 +12,9 @@ const PIECES: usize = 4;
 ///
 /// A value that the server keeps compressed it unpacks once, not once for each piece, and so in its memory; of any other it
 /// reads what a piece needs.
+///
+/// # Errors
+/// When the server cannot be asked, or `each` fails.
 pub async fn for_each_piece<E: From<tokio_postgres::Error>>(
     client: &Client,
     table: &str,

@@ -57,7 +57,9 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let more = cut(&mut events, options.limit, |_| String::new());
     let next = more.and(events.last().map(|event| event.id));
     if !options.has_labels {
-        events.iter_mut().for_each(|event| event.labels_json = None);
+        for event in &mut events {
+            event.labels_json = None;
+        }
     }
     Ok(ListReport { events, next })
 }
