@@ -14,6 +14,7 @@ use rune_bundle::{
     policy::{LicenseExpression, Policy},
     registry::Challenge,
     schema::{Dialect, split},
+    serve::{Repository, Route, Target as Named, route},
     sign::{SLOT_BYTES, SlotSignature},
     storage::{DatabaseUrl, Places, json_text},
     yaml,
@@ -23,7 +24,7 @@ use rune_bundle::{
 pub(crate) type Target = fn(&[u8]);
 
 /// The targets by name.
-pub(crate) const TARGETS: [(&str, Target); 12] = [
+pub(crate) const TARGETS: [(&str, Target); 13] = [
     ("archive", archive),
     ("canonical-json", canonical),
     ("challenge", challenge),
@@ -34,6 +35,7 @@ pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("oci-manifest", oci_manifest),
     ("policy", policy),
     ("reference", reference),
+    ("route", asked),
     ("signature", signature),
     ("sql", sql),
 ];
@@ -162,6 +164,25 @@ fn reference(data: &[u8]) {
     }
     if let Ok(reference) = Reference::parse_like_a_runtime(text) {
         again(&reference, Reference::parse_like_a_runtime);
+    }
+}
+
+/// What a request asks for is made of words of the registry's grammar, whatever the request says: path, `?`, query.
+fn asked(data: &[u8]) {
+    let Some(text) = text(data) else { return };
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let Ok(route) = route(path, query) else { return };
+    let (Route::Tags(repository, _) | Route::Manifest(repository, _) | Route::Blob(repository, _) | Route::Referrers { repository, .. }) =
+        &route
+    else {
+        return;
+    };
+    let Repository { name, .. } = repository;
+    let is_word = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || "._-/".contains(character);
+    assert!(name.len() < 256 && name.chars().all(is_word) && !name.contains("..") && !name.contains("//"), "{name:?}");
+    assert!(!name.starts_with(['/', '.']) && !name.ends_with(['/', '.']), "{name:?}");
+    if let Route::Manifest(_, Named::Tag(tag)) = &route {
+        assert!(!tag.is_empty() && tag.len() <= 128 && !tag.contains(['/', '\\', '%']) && !tag.starts_with('.'), "{tag:?}");
     }
 }
 

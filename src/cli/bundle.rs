@@ -30,10 +30,14 @@ use crate::commands::bundle::install;
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
+use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
+use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, push, render, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
 use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
+use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
