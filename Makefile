@@ -9,7 +9,7 @@ ENV := . ./tools/env &&
 TARGET := x86_64-unknown-linux-gnu
 STATIC := -C target-feature=+crt-static
 
-.PHONY: help static demo test check bench release setup
+.PHONY: help static demo test check bench fuzz release setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench: ## Measure build, verify, push and the move against the machine's own lim
 	@$(ENV) cargo bench --profile dev --locked --bench bundle
 	@$(ENV) cargo bench --profile dev --locked --bench push
 	@$(ENV) cargo bench --profile dev --locked --bench database
+
+fuzz: ## Fuzz the readers of what others may choose, FUZZ_SECONDS (60) for each target
+	@tools/fuzz
 
 release: ## Build static dist/rune-bundle and dist/rune-db
 	@tools/release

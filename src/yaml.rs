@@ -40,6 +40,13 @@ pub enum YamlError {
     Write(#[source] serde_yaml::SerializeError),
 }
 
+impl YamlError {
+    /// A mistake at a place of a file.
+    fn at(path: &Utf8Path, place: Place, message: &str) -> Self {
+        Self::Read { path: path.to_owned(), line: place.line as u64, column: place.column as u64, message: message.to_owned() }
+    }
+}
+
 impl Failure for YamlError {
     fn kind(&self) -> FailureKind {
         match self {

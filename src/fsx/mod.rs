@@ -5,6 +5,7 @@
 //! through one `cap-std` handle.
 
 mod editable;
+mod exclusive;
 mod line_log;
 mod lock;
 mod new_file;

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt as _,
     sync::Arc,
@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Action, PathError, whole};
+use super::{Action, PathError, exclusive::lock, whole};
 
 /// A locked file beside its destination, `<destination>.partial`, written by position from several threads.
 ///
@@ -41,14 +41,8 @@ impl PartialFile {
             .truncate(false)
             .open(&path)
             .map_err(PathError::of(Action::Write, &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file: Arc::new(file), path, destination: destination.to_owned() }),
-            Err(TryLockError::WouldBlock) => {
-                let error = io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it");
-                Err(PathError::of(Action::Lock, &path)(error))
-            }
-            Err(TryLockError::Error(error)) => Err(PathError::of(Action::Lock, &path)(error)),
-        }
+        lock(&file, &path)?;
+        Ok(Self { file: Arc::new(file), path, destination: destination.to_owned() })
     }
 
     fn path_for(destination: &Utf8Path) -> Utf8PathBuf {

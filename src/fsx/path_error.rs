@@ -75,6 +75,7 @@ impl Failure for PathError {
         Some(match self.kind() {
             FailureKind::NotFound => format!("check the path; `{}` does not exist", self.path),
             FailureKind::Access => format!("check who owns `{}` and whether its file system is writable", self.path),
+            FailureKind::Conflict if self.source.kind() == io::ErrorKind::WouldBlock => "wait until that process has ended".to_owned(),
             FailureKind::Conflict => format!("`{}` is left as it was; choose another name or remove it yourself", self.path),
             FailureKind::Space => "make room and run the same command again".to_owned(),
             _ => return None,

@@ -1,18 +1,28 @@
-//! A file that another program fills before it gets its final name.
+//! A file that is filled, perhaps by another program, before it gets its final name.
 
 #![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
 
-use camino::{Utf8Path, Utf8PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+};
 
-use super::{Action, PathError, whole};
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::OFlags;
+
+use super::{Action, PathError, exclusive::lock, whole};
 
 /// What SQLite makes beside a file.
 const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// An empty file of its owner's alone, in the directory of its destination. Dropping it removes it and what a database
-/// engine made beside it; [`TemporaryFile::publish`] gives it its name.
+/// An empty, locked file of its owner's alone beside its destination, `<destination>.partial`. Dropping it removes it and what a
+/// database engine made beside it; what a killed run left, the next one for the same destination removes.
+/// [`TemporaryFile::publish`] gives it its name.
 #[derive(Debug)]
 pub struct TemporaryFile {
+    /// Closing it would also undo the locks that SQLite has on it in this process, so it stays open as long as this lives.
+    file: File,
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
     is_published: bool,
@@ -22,16 +32,18 @@ impl TemporaryFile {
     /// Makes the file for a destination that must be free.
     ///
     /// # Errors
-    /// When the destination is taken (`Conflict`), or its directory is missing or not writable.
+    /// When the destination is taken or another process is writing it (`Conflict`), or its directory is missing or not writable.
     pub fn beside(destination: &Utf8Path) -> Result<Self, PathError> {
-        let failed = |error| PathError::of(Action::Write, destination)(error);
         if whole::exists(destination) {
-            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+            return Err(PathError::of(Action::Write, destination)(io::ErrorKind::AlreadyExists.into()));
         }
-        let file = tempfile::Builder::new().prefix(".rune-").tempfile_in(whole::parent(destination)).map_err(failed)?;
-        let path = file.into_temp_path().keep().map_err(|error| failed(error.error))?;
-        let path = Utf8PathBuf::from_path_buf(path).map_err(|_| failed(std::io::ErrorKind::InvalidData.into()))?;
-        Ok(Self { path, destination: destination.to_owned(), is_published: false })
+        let path = Utf8PathBuf::from(format!("{destination}.partial"));
+        // Its lock is kept until the new file has its own, so that of two that begin at once one is refused.
+        let _left = remove_left(&path)?;
+        let begin = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = begin().map_err(PathError::of(Action::Write, &path))?;
+        lock(&file, &path)?;
+        Ok(Self { file, path, destination: destination.to_owned(), is_published: false })
     }
 
     /// The name it has now.
@@ -39,12 +51,32 @@ impl TemporaryFile {
         &self.path
     }
 
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Fills the buffer from a position.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the file is shorter.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), PathError> {
+        self.file.read_exact_at(buffer, offset).map_err(PathError::of(Action::Read, &self.path))
+    }
+
+    /// Writes all bytes at a position.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
+        self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
+    }
+
     /// Makes the content durable and gives the file its final name, which must still be free.
     ///
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn publish(mut self) -> Result<(), PathError> {
-        whole::open(&self.path)?.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
+        self.file.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
         whole::rename_new(&self.path, &self.destination)?;
         self.is_published = true;
         Ok(())
@@ -54,10 +86,68 @@ impl TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.is_published {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.path);
         }
-        for suffix in BESIDE {
-            let _ = std::fs::remove_file(format!("{}{suffix}", self.path));
+        remove_beside(&self.path);
+    }
+}
+
+/// Removes what a killed run left. The file was never whole, or it would have its name.
+fn remove_left(path: &Utf8Path) -> Result<Option<File>, PathError> {
+    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let left = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(PathError::of(Action::Write, path)(error)),
+    };
+    lock(&left, path)?;
+    remove_beside(path);
+    whole::remove_file(path)?;
+    Ok(Some(left))
+}
+
+fn remove_beside(path: &Utf8Path) {
+    for suffix in BESIDE {
+        let _ = fs::remove_file(format!("{path}{suffix}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::TemporaryFile;
+    use crate::{
+        failure::{Failure as _, FailureKind},
+        fsx,
+    };
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_what_a_running_one_writes_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
+        for name in ["a.db.partial", "a.db.partial-wal", "a.db.partial-journal"] {
+            std::fs::write(directory.path().join(name), "left").unwrap();
         }
+        let file = TemporaryFile::beside(&destination).unwrap();
+        assert_eq!(fsx::file_size(file.path()).unwrap(), 0);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(TemporaryFile::beside(&destination).unwrap_err().kind(), FailureKind::Conflict);
+        file.write_at(b"whole", 0).unwrap();
+        file.publish().unwrap();
+        assert_eq!(fsx::read(&destination, 9).unwrap(), b"whole");
+        assert_eq!(TemporaryFile::beside(&destination).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
+        let other = directory.path().join("other");
+        std::fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, directory.path().join("a.db.partial")).unwrap();
+        assert!(TemporaryFile::beside(&destination).is_err());
+        assert_eq!(std::fs::read_to_string(other).unwrap(), "mine");
     }
 }

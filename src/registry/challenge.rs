@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 
 /// One way to prove who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// User and password.
     Basic,
     /// A token from a token server.
@@ -21,6 +21,13 @@ pub(super) enum Challenge {
         /// What the token has to be good for.
         scopes: Vec<String>,
     },
+}
+
+impl Challenge {
+    /// The challenges of one header that this client knows.
+    pub fn parse(header: &str) -> Vec<Self> {
+        parse(header)
+    }
 }
 
 /// All challenges of a response that this client knows.

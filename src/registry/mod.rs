@@ -30,6 +30,7 @@ mod writer;
 
 pub use crate::net::ProxySettings;
 pub use blob::BlobStream;
+pub use challenge::Challenge;
 pub use client::Client;
 pub use config::{AuthFile, ClientConfig};
 pub use credentials::AuthFileError;

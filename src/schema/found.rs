@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::shape::BOOKS;
 
 /// What stands under the names that matter here.
@@ -15,6 +17,8 @@ pub struct Found {
     pub versions: BTreeMap<i64, f64>,
     /// The rows of the ledger, by version.
     pub ledger: BTreeMap<i64, LedgerRow>,
+    /// The log of repairs, oldest first.
+    pub repairs: Vec<RepairRow>,
 }
 
 /// A column of a table.
@@ -64,6 +68,24 @@ pub struct LedgerRow {
     pub origin: String,
     /// The program that wrote the row.
     pub tool: String,
+}
+
+/// What the log of repairs says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepairRow {
+    /// What was repaired: `table.column`, or the name of an index or sequence.
+    pub subject: String,
+    /// What it was.
+    pub was: String,
+    /// What it became.
+    pub became: String,
+    /// How many values were in it; for an index or sequence there is nothing to count.
+    pub rows: Option<i64>,
+    /// The program that repaired it.
+    pub tool: String,
+    /// When, in seconds since 1970.
+    pub repaired_at: f64,
 }
 
 /// Who made what a version stands for, as the ledger says it.

@@ -24,7 +24,7 @@ pub use assessment::{Applied, Assessment, Edited, Era};
 pub use dialect::Dialect;
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
-pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin};
+pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
 pub use migrations::{Migration, MigrationFileError, Migrations};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
@@ -60,7 +60,7 @@ pub struct MigrateSettings {
 }
 
 /// What migrating did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migrated {
     /// Versions whose files were applied, in this order.
     pub applied: Vec<u32>,

@@ -11,7 +11,7 @@ use super::{
     assessment::Assessment,
     dialect::Dialect,
     error::SchemaError,
-    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin},
+    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     migrations::{Migration, Migrations},
     roles::{RoleError, Standing, quoted, with_temporary_last},
     shape,
@@ -55,7 +55,7 @@ pub async fn look_within(client: &Client, owner: Option<&str>) -> Result<(String
 /// # Errors
 /// As [`migrate`]; the transaction is then of no more use.
 pub async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
-    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+    let mut done = Migrated::default();
     loop {
         let step = step(client, migrations, settings).await?;
         done.applied.extend(step.applied);
@@ -80,18 +80,17 @@ pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), Sch
     outcome
 }
 
-/// Brings a database up to date, one transaction per migration.
+/// Brings a database up to date, one transaction per migration, and adds each to what is done when it is committed.
 ///
 /// # Errors
 /// When it must not be touched, or a migration fails; what was applied before that stays.
-pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
-    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings, done: &mut Migrated) -> Result<(), SchemaError> {
     // A look without any lock, for the many starts that find nothing to do; also on servers that only read.
     let (_, found) = inspect(client, settings.owner.as_deref()).await?;
     let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
     assessment.check(Dialect::Postgres, settings.is_strict)?;
     if assessment.is_up_to_date() {
-        return Ok(done);
+        return Ok(());
     }
     let mut attempt = 0;
     loop {
@@ -100,7 +99,7 @@ pub async fn migrate(client: &Client, migrations: &Migrations, settings: &Migrat
                 attempt = 0;
                 done.applied.extend(step.applied);
                 if step.is_last {
-                    return Ok(done);
+                    return Ok(());
                 }
             }
             // RUNE's own starters take no lock. What they made meanwhile is seen at the next attempt.
@@ -306,6 +305,14 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         for row in client.query_typed(&sql, &[]).await? {
             let ledger = LedgerRow { file: row.try_get(1)?, sha256: row.try_get(2)?, origin: row.try_get(3)?, tool: row.try_get(4)? };
             found.ledger.insert(row.try_get(0)?, ledger);
+        }
+    }
+    if found.has_book(shape::REPAIRS) {
+        let columns = "subject, was, became, rows::int8, tool, repaired_at::float8";
+        let sql = format!("SELECT {columns} FROM {schema}.rune_db_repairs ORDER BY number");
+        for row in client.query_typed(&sql, &[]).await? {
+            let (subject, was, became, rows) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            found.repairs.push(RepairRow { subject, was, became, rows, tool: row.try_get(4)?, repaired_at: row.try_get(5)? });
         }
     }
     Ok(found)

@@ -8,7 +8,7 @@ use super::{
     assessment::Assessment,
     dialect::Dialect,
     error::SchemaError,
-    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin},
+    found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     migrations::{Migration, Migrations},
     shape,
 };
@@ -40,7 +40,7 @@ pub fn inspect(connection: &Connection, path: &Utf8Path) -> Result<Found, Sqlite
     retry_while_busy(read).map_err(SqliteError::on(path))
 }
 
-/// Brings a database up to date, one transaction per migration.
+/// Brings a database up to date, one transaction per migration, and adds each to what is done when it is committed.
 ///
 /// # Errors
 /// When it must not be touched, or a migration fails; what was applied before that stays.
@@ -49,15 +49,15 @@ pub fn migrate(
     path: &Utf8Path,
     migrations: &Migrations,
     settings: &MigrateSettings,
-) -> Result<Migrated, SchemaError> {
-    let mut done = Migrated { applied: Vec::new(), adopted: Vec::new() };
+    done: &mut Migrated,
+) -> Result<(), SchemaError> {
     let judge = |found: &Found| -> Result<bool, SchemaError> {
         let assessment = Assessment::of(found, migrations, Dialect::Sqlite);
         assessment.check(Dialect::Sqlite, settings.is_strict)?;
         Ok(assessment.is_up_to_date())
     };
     if judge(&inspect(connection, path)?)? {
-        return Ok(done);
+        return Ok(());
     }
     if !switch_to_wal(connection, path)? {
         tracing::debug!("the file system does not let SQLite use write-ahead logging");
@@ -65,13 +65,18 @@ pub fn migrate(
     let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(SqliteError::on(path));
     loop {
         run("BEGIN IMMEDIATE")?;
-        let is_done = step(connection, path, migrations, settings, &mut done).and_then(|is_done| {
+        let step = step(connection, path, migrations, settings).and_then(|step| {
             run("COMMIT")?;
-            Ok(is_done)
+            Ok(step)
         });
-        match is_done {
-            Ok(true) => return Ok(done),
-            Ok(false) => {}
+        match step {
+            Ok(step) => {
+                done.adopted.extend(step.adopted);
+                done.applied.extend(step.applied);
+                if step.is_last {
+                    return Ok(());
+                }
+            }
             Err(error) => {
                 let _ = connection.execute_batch("ROLLBACK");
                 return Err(error);
@@ -80,39 +85,41 @@ pub fn migrate(
     }
 }
 
-/// One transaction's work: taking over what RUNE made, then the lowest pending migration. Says whether nothing is left.
-fn step(
-    connection: &Connection,
-    path: &Utf8Path,
-    migrations: &Migrations,
-    settings: &MigrateSettings,
-    done: &mut Migrated,
-) -> Result<bool, SchemaError> {
+/// What one transaction did.
+struct Step {
+    adopted: Vec<u32>,
+    applied: Option<u32>,
+    is_last: bool,
+}
+
+/// One transaction's work: taking over what RUNE made, then the lowest pending migration.
+fn step(connection: &Connection, path: &Utf8Path, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
     let on_path = || SqliteError::on(path);
     let found = read(connection).map_err(on_path())?;
     let assessment = Assessment::of(&found, migrations, Dialect::Sqlite);
     assessment.check(Dialect::Sqlite, settings.is_strict)?;
     if assessment.is_up_to_date() {
-        return Ok(true);
+        return Ok(Step { adopted: Vec::new(), applied: None, is_last: true });
     }
     connection.execute_batch(BOOKKEEPING).map_err(on_path())?;
     for (table, index, column) in assessment.untended_indexes() {
         connection.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {index} ON {table} ({column})")).map_err(on_path())?;
     }
+    let mut adopted = Vec::new();
     for table in &assessment.unrecorded {
         let Some(migration) = migrations.get(table.version) else { continue };
         record(connection, migration, Origin::Legacy).map_err(on_path())?;
-        done.adopted.push(table.version);
+        adopted.push(table.version);
     }
     for migration in &assessment.unledgered {
         note(connection, migration, Origin::Recorded).map_err(on_path())?;
     }
-    if let Some(migration) = assessment.pending.first() {
+    let next = assessment.pending.first();
+    if let Some(migration) = next {
         apply(connection, path, migration)?;
         record(connection, migration, Origin::Applied).map_err(on_path())?;
-        done.applied.push(migration.version());
     }
-    Ok(assessment.pending.len() <= 1)
+    Ok(Step { adopted, applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
 }
 
 fn apply(connection: &Connection, path: &Utf8Path, migration: &Migration) -> Result<(), SchemaError> {
@@ -174,6 +181,15 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
             Ok((row.get(0)?, LedgerRow { file: row.get(1)?, sha256: row.get(2)?, origin: row.get(3)?, tool: row.get(4)? }))
         })?;
         found.ledger = rows.collect::<rusqlite::Result<_>>()?;
+    }
+    if found.has_book(shape::REPAIRS) {
+        let sql = "SELECT subject, was, became, rows, tool, repaired_at FROM rune_db_repairs ORDER BY number";
+        let mut repairs = connection.prepare(sql)?;
+        let rows = repairs.query_map([], |row| {
+            let (subject, was, became, rows) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(RepairRow { subject, was, became, rows, tool: row.get(4)?, repaired_at: row.get(5)? })
+        })?;
+        found.repairs = rows.collect::<rusqlite::Result<_>>()?;
     }
     Ok(found)
 }

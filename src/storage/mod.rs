@@ -7,6 +7,7 @@
 
 pub mod json_text;
 mod passwords;
+mod pieces;
 pub mod port;
 mod postgres;
 mod postgres_url;
@@ -19,6 +20,7 @@ mod url;
 mod validity;
 
 pub use passwords::PasswordError;
+pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
 pub use postgres_url::{ClientCertificate, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind, SslMode};
 pub use selection::{Candidate, CandidateForm, Selection, select};

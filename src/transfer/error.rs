@@ -176,7 +176,7 @@ impl Failure for TransferError {
             Self::Server(error) => return error.help(),
             Self::Schema(error) => return error.help(),
             Self::ReadOnly { path, .. } => format!(
-                "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `--immutable-source` reads it as it stands"
+                "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as it stands"
             ),
             Self::HotJournal(path) => {
                 format!(
@@ -193,7 +193,10 @@ impl Failure for TransferError {
             }
             Self::Incomplete { .. } => "restore the whole database; no version of RUNE leaves it like this".to_owned(),
             Self::TargetDrift(_) => "run `rune-db repair` on the target first".to_owned(),
-            Self::NotEmpty { .. } => "name an empty database; rows are never mixed with others".to_owned(),
+            Self::NotEmpty { .. } => {
+                "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
+                    .to_owned()
+            }
             Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
             Self::SourceChanged(_) => {
                 "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()

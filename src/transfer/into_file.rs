@@ -1,17 +1,17 @@
 //! The way back: every row of a PostgreSQL database into one new SQLite file that RUNE can open.
 //!
 //! The server is read in one snapshot and not changed. The file gets its name when it was proved to be whole. A large
-//! content comes in pieces, but SQLite itself makes its row in memory, twice, because a column stands behind the content;
-//! so memory grows with the largest artifact on this way, and only on this one.
+//! content comes in pieces and is written in its place, so memory stays flat whatever its size.
 
 mod insert;
+mod retyped;
 
 use std::{pin::pin, sync::Arc};
 
 use camino::Utf8Path;
 use futures_util::TryStreamExt as _;
 use tokio::{sync::mpsc, task::spawn_blocking};
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 
 use super::{
     digest::TableDigest,
@@ -25,13 +25,12 @@ use crate::{
     fsx::TemporaryFile,
     progress::Progress,
     schema::{ColumnKind, Migrations, TABLES, Table},
+    storage::for_each_piece,
 };
 use insert::{LargeContent, NewFile};
 
 /// Contents up to this size come with their row, in bytes.
 const INLINE_BYTES: u64 = 1 << 20;
-/// In what pieces the server sends larger ones, in bytes.
-const PIECE_BYTES: u64 = 1 << 20;
 const MESSAGES_AHEAD: usize = 4;
 
 /// Writes every row of a database into a new file.
@@ -57,7 +56,7 @@ pub async fn into_file(
         progress.end();
     }
     new.set_sequence(&server).await?;
-    new.finish()?;
+    new.finish(&file)?;
     let expected = digests(&server, progress).await?;
     let path = file.path().to_owned();
     let reporter = Arc::clone(progress);
@@ -99,42 +98,29 @@ async fn fetch(
         }
     }
     drop(sender);
-    let (mut new, large) = writing.await.map_err(|_| TransferError::Lost)??;
+    let (new, large) = writing.await.map_err(|_| TransferError::Lost)??;
     for content in large {
-        fetch_content(server, &mut new, table, &content, progress).await?;
+        fetch_content(server, &new, table, &content, progress).await?;
     }
     Ok(new)
 }
 
-/// Fetches a content in pieces. The server puts it together once, and the pieces are cut from that.
+/// Fetches a content in pieces and writes each in its place.
 async fn fetch_content(
     server: &ServerTables<'_>,
-    new: &mut NewFile,
+    new: &NewFile,
     table: &Table,
     content: &LargeContent,
     progress: &Arc<dyn Progress>,
 ) -> Result<(), TransferError> {
     let key = layout::key(table).first().ok_or(TransferError::Lost)?.name;
-    let sql = format!(
-        "SELECT substr(whole.content, (1 + part * {PIECE_BYTES})::int4, {PIECE_BYTES}::int4)
-        FROM (SELECT {column} || '\\x'::bytea AS content FROM {} WHERE {key} = $1 OFFSET 0) AS whole,
-            generate_series(0, $2) AS part ORDER BY part",
-        server.name(table),
-        column = content.column
-    );
-    let last = i64::try_from(content.bytes.saturating_sub(1) / PIECE_BYTES).map_err(|_| TransferError::Protocol)?;
-    let rows = server
-        .client
-        .query_typed_raw(&sql, [(&content.key as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT), (&last, Type::INT8)]);
-    let mut rows = pin!(rows.await?);
-    let mut offset = 0;
-    while let Some(row) = rows.try_next().await? {
-        let piece: &[u8] = row.try_get(0)?;
-        new.write(table, content, offset, piece)?;
-        offset += piece.len();
+    let mut blob = new.content(table, content)?;
+    let each = |position: usize, piece: &[u8]| {
+        blob.write_all_at(piece, position).map_err(|error| new.failed(error))?;
         progress.advance(piece.len() as u64);
-    }
-    Ok(())
+        Ok(())
+    };
+    for_each_piece(server.client, &server.name(table), (key, content.column), &content.key, each).await
 }
 
 /// What asks for the rows: every column in its widest type, then for contents their length.

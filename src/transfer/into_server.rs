@@ -22,6 +22,7 @@ use super::{
     file::FileSnapshot,
     file_digest,
     finding::{Finding, FindingKind},
+    keys::Keys,
     layout,
     server::ServerTables,
     server_digest,
@@ -177,7 +178,7 @@ pub async fn into_server(
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
     let applied = begin(client, migrations, &settings.migrate).await?;
-    let moved = carry(client, location, checked, migrations, settings, progress).await;
+    let moved = carry(client, location, checked, migrations, settings, &applied, progress).await;
     match moved {
         Ok(moved) => {
             client.batch_execute("COMMIT").await.map_err(|error| {
@@ -230,12 +231,14 @@ async fn carry(
     checked: CheckedSource,
     migrations: &Migrations,
     settings: &MoveSettings,
+    applied: &[u32],
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
     let server = ServerTables::look(client, settings.migrate.owner.as_deref()).await?;
     let names: Vec<String> = TABLES.iter().filter(|table| server.has(table)).map(|table| server.name(table)).collect();
     client.batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "))).await?;
     check_target(&server, migrations, location).await?;
+    let keys = Keys::take_away(&server, applied).await?;
 
     let mut tables = checked.report();
     let mut seconds = Phases { check: checked.took.as_secs_f64(), ..Phases::default() };
@@ -249,6 +252,7 @@ async fn carry(
         progress.end();
         report.migrated_rows = Some(rows);
     }
+    keys.make_again(&server).await?;
     let next_event_id = restart_sequence(&server, &source, &volumes).await?;
     seconds.copy = started.elapsed().as_secs_f64();
 

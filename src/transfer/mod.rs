@@ -17,6 +17,7 @@ mod file_digest;
 mod finding;
 mod into_file;
 mod into_server;
+mod keys;
 mod layout;
 mod rows;
 mod sealed;

@@ -21,12 +21,7 @@ const MERGE: &str = "<<";
 /// # Errors
 /// When the text is not YAML, holds several documents, is larger, or has keys that are no text.
 pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<Node, YamlError> {
-    let error = |place: Place, message: &str| YamlError::Read {
-        path: path.to_owned(),
-        line: place.line as u64,
-        column: place.column as u64,
-        message: message.to_owned(),
-    };
+    let error = |place: Place, message: &str| YamlError::at(path, place, message);
     let mut root = None;
     let mut open: Vec<Unfinished> = Vec::new();
     let mut anchored: BTreeMap<usize, (Node, usize)> = BTreeMap::new();

@@ -78,12 +78,7 @@ pub(super) enum Open {
 /// # Errors
 /// When the text is not YAML, holds several documents, or uses anchors, aliases, tags or keys that are no text.
 pub fn parse(path: &Utf8Path, text: &str) -> Result<Node, YamlError> {
-    let error = |place: Place, message: &str| YamlError::Read {
-        path: path.to_owned(),
-        line: place.line as u64,
-        column: place.column as u64,
-        message: message.to_owned(),
-    };
+    let error = |place: Place, message: &str| YamlError::at(path, place, message);
     let mut root = None;
     let mut open: Vec<Open> = Vec::new();
     let mut documents = 0_u32;

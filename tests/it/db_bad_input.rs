@@ -56,7 +56,7 @@ fn a_file_that_another_user_keeps_closed_is_said_to_be_closed() {
     sqlite_execute(&path, "CREATE TABLE jobs (a)");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     for verb in ["migrate", "status", "verify", "repair"] {
-        says(&as_nobody(verb, &sqlite_url(&path)), 9, "closed.db");
+        says(&as_nobody(&[verb], &sqlite_url(&path)), 9, "closed.db");
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }

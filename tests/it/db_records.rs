@@ -1,6 +1,6 @@
 //! The verbs that look into RUNE's tables, on both engines: what they show, what they change, and what they never say.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 use camino::Utf8Path;
 use rune_bundle::storage::port::{
@@ -92,6 +92,13 @@ impl Sample {
             assert!(!text.contains('\u{1b}'), "{arguments:?} lets others move the cursor: {text}");
         }
         ended
+    }
+
+    /// Runs a verb with something on its standard input.
+    fn fed(&self, arguments: &[&str], input: &[u8]) -> Ended {
+        let mut child = rune_db(arguments).on(&self.url).command().stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().into()
     }
 
     /// Runs a verb that must not show payloads.
@@ -248,6 +255,27 @@ fn damaged_evidence_is_named_and_never_taken_out() {
 }
 
 #[test]
+fn content_that_is_no_bytes_is_damaged_and_the_rest_is_still_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
+    let sample = fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock).unwrap()));
+    let [sbom, log] = &sample.artifacts;
+    for (content, problem) in [("7", "a number"), ("1.5", "a number"), ("CAST(content AS TEXT)", "text")] {
+        sqlite_execute(path.as_std_path(), &format!("UPDATE audit_artifact SET content = {content} WHERE artifact_id = '{log}'"));
+        let report = sample.run(&["audit", "verify", "--json"]);
+        assert_eq!(report.code, 5, "{report:?}");
+        let report: Value = serde_json::from_str(&report.stdout).unwrap();
+        assert_eq!((&report["checked"], report["damaged"].as_array().unwrap().len()), (&json!(2), 1), "{report}");
+        assert_eq!(report["damaged"][0]["problem"], format!("it is {problem}, not bytes"));
+        let output = directory.path().join("out.bin");
+        sample.run(&["audit", "export", log, "--output", output.to_str().unwrap()]).fails(6, &[log, "not bytes"]);
+        assert!(!output.exists());
+    }
+    sqlite_execute(path.as_std_path(), &format!("UPDATE audit_artifact SET sha256 = x'00' WHERE artifact_id = '{sbom}'"));
+    sample.run(&["audit", "verify"]).fails(3, &["`sha256`", "run `rune-db verify`"]);
+}
+
+#[test]
 fn settings_are_listed_without_values_and_changed_one_by_one() {
     on_both(|sample, directory| {
         assert_eq!(sample.list(&["settings", "list"], "settings", "key"), ["rune_config", "rune_other"]);
@@ -265,6 +293,12 @@ fn settings_are_listed_without_values_and_changed_one_by_one() {
         let ended = sample.run(&["settings", "set", "k", &format!("[\"{MARKER}\"]")]);
         ended.fails(3, &["`value_json` is not a JSON object"]);
         assert!(!ended.stderr.contains(MARKER));
+        let set = |input: &str| sample.fed(&["settings", "set", "k", "-"], input.as_bytes());
+        set("{\"in\": 1}\n").succeeds();
+        assert_eq!(sample.run(&["settings", "get", "k"]).succeeds(), "{\"in\": 1}\n");
+        set("").fails(3, &["`value_json`"]);
+        sample.fed(&["settings", "set", "k", "-"], b"\xff").fails(3, &["standard input", "not UTF-8"]);
+        assert_eq!(sample.run(&["settings", "get", "k"]).succeeds(), "{\"in\": 1}\n");
         sample.text(&["settings", "delete", "k"]);
         for verb in ["get", "delete"] {
             sample.run(&["settings", verb, "k"]).fails(4, &["there is no setting `k`"]);

@@ -33,7 +33,11 @@ fn a_database_of_era_b_gets_64_bits_and_is_told_what_is_lost() {
     rune_db(&["migrate", "--strict"]).on(&database.url()).run().succeeds();
     let again = rune_db(&["repair"]).on(&database.url()).report();
     assert_eq!((&again["repairs"], &again["left"]), (&serde_json::json!([]), &serde_json::json!([])));
-    rune_db(&["status", "--strict"]).on(&database.url()).run().succeeds();
+    let status = rune_db(&["status", "--strict"]).on(&database.url()).run().succeeds();
+    assert!(status.contains(": jobs.created_at `double precision` from `real`, 2 values, by rune-db "), "{status}");
+    let status = rune_db(&["status"]).on(&database.url()).report();
+    let subjects = |list: &serde_json::Value| list.as_array().unwrap().iter().map(|one| one["subject"].clone()).collect::<Vec<_>>();
+    assert_eq!(subjects(&status["database"]["repairs"]), subjects(&plan["repairs"]));
     rune_db(&["verify"]).on(&database.url()).run().succeeds();
 }
 
@@ -83,5 +87,7 @@ fn a_file_gets_the_indexes_it_lacks_and_its_columns_stay() {
         sqlite_query(&path, "SELECT subject, was FROM rune_db_repairs ORDER BY 1"),
         "idx_audit_artifact_job_id|missing\nidx_workflow_events_event|workflow_events (status)"
     );
+    let status = rune_db(&["status"]).on(&url).run().succeeds();
+    assert!(status.contains(": idx_audit_artifact_job_id `audit_artifact (job_id)` from `missing`, by rune-db "), "{status}");
     rune_db(&["repair", "--owner", "rune"]).on(&url).run().fails(2, &["--owner"]);
 }

@@ -225,11 +225,11 @@ fn a_locked_file_is_waited_for_and_then_migrated() {
 }
 
 /// Runs it as a user who owns nothing: root may write what it likes.
-pub(crate) fn as_nobody(verb: &str, url: &str) -> Ended {
-    let call = rune_db(&[verb]).on(url).command();
+pub(crate) fn as_nobody(arguments: &[&str], url: &str) -> Ended {
+    let call = rune_db(arguments).on(url).command();
     let is_root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
     if !is_root {
-        return rune_db(&[verb]).on(url).run();
+        return rune_db(arguments).on(url).run();
     }
     // The build directory may be closed to others, so they get a copy.
     let directory = tempfile::tempdir().unwrap();
@@ -252,10 +252,10 @@ fn a_file_that_may_only_be_read_can_be_looked_at_and_not_migrated() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
     }
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
-    assert!(as_nobody("status", &sqlite_url(&legacy)).succeeds().contains("era L"));
-    as_nobody("migrate", &sqlite_url(&legacy)).fails(9, &["legacy.db"]);
+    assert!(as_nobody(&["status"], &sqlite_url(&legacy)).succeeds().contains("era L"));
+    as_nobody(&["migrate"], &sqlite_url(&legacy)).fails(9, &["legacy.db"]);
     // SQLite cannot open a file in WAL mode where it may make no files, and we do not pretend that nobody writes it.
-    as_nobody("status", &sqlite_url(&current)).fails(9, &["current.db", "beside it"]);
+    as_nobody(&["status"], &sqlite_url(&current)).fails(9, &["current.db", "beside it"]);
     assert_eq!([fs::read(&legacy).unwrap(), fs::read(&current).unwrap()], contents);
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }

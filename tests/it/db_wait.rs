@@ -129,3 +129,31 @@ fn times_without_a_unit_are_refused() {
         rune_db(arguments).run().fails(2, &["90s"]);
     }
 }
+
+#[test]
+fn what_an_attempt_has_applied_is_reported_when_a_later_one_finishes() {
+    let mut server = Server::start(17);
+    let (name, url) = {
+        let database = server.database();
+        (database.name().to_owned(), database.url())
+    };
+    let files = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), files.path().join(file.file_name())).unwrap();
+    }
+    let slow = "-- migrate:postgres\nSELECT pg_advisory_xact_lock(42);\n-- migrate:sqlite\nSELECT 1;\n";
+    std::fs::write(files.path().join("0007_slow.sql"), slow).unwrap();
+    let mut holder = server.session(&name);
+    holder.run("BEGIN; SELECT pg_advisory_xact_lock(42)");
+    let arguments = ["migrate", "--wait", "2m", "--json", "--migrations", files.path().to_str().unwrap()];
+    let child = rune_db(&arguments).on(&url).command().spawn().unwrap();
+    server.wait_for(&name, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'", "t");
+    assert_eq!(server.query(&name, "SELECT max(version) FROM schema_version"), "6");
+    // The holder of the lock dies with the server.
+    server.crash_and_restart();
+    drop(holder);
+    let report: serde_json::Value = serde_json::from_str(&Ended::from(child.wait_with_output().unwrap()).succeeds()).unwrap();
+    let versions: Vec<i64> = report["applied"].as_array().unwrap().iter().map(|one| one["version"].as_i64().unwrap()).collect();
+    assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7]);
+}

@@ -77,6 +77,7 @@ mod foreign_registries;
 mod foreign_shipment;
 mod foreign_signatures;
 mod foreign_support;
+mod fuzz_corpus;
 mod heavy;
 mod hostile_bundle;
 mod image_from_scratch;

@@ -12,7 +12,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     failure::{Failure as _, FailureKind},
-    schema::{MigrateSettings, Migrations, SchemaError, on_sqlite},
+    schema::{MigrateSettings, Migrated, Migrations, SchemaError, on_sqlite},
     storage::{
         DatabaseUrl, Places, PostgresUrl,
         port::{Clock, CreatedJob, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
@@ -59,7 +59,7 @@ pub(crate) fn still_clock() -> Arc<AtomicU64> {
 /// Makes the tables of a SQLite database.
 pub(crate) fn migrate_sqlite(connection: &rusqlite::Connection) -> Result<(), SchemaError> {
     let migrations = Migrations::embedded()?;
-    on_sqlite::migrate(connection, Utf8Path::new("test"), &migrations, &MigrateSettings::default()).map(|_| ())
+    on_sqlite::migrate(connection, Utf8Path::new("test"), &migrations, &MigrateSettings::default(), &mut Migrated::default())
 }
 
 pub(crate) fn postgres_url(text: &str) -> PostgresUrl {

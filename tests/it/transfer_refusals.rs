@@ -1,9 +1,12 @@
 //! What cannot be carried exactly stops a move before its COMMIT, and says table, key and column.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
+
 use rune_testkit::postgres::Server;
 
 use crate::{
-    db_support::{rune_db, sqlite_execute, sqlite_query},
+    db_sqlite::as_nobody,
+    db_support::{names_in, rune_db, sqlite_execute, sqlite_query},
     transfer_support::{Source, moved, moving, traces},
 };
 
@@ -167,6 +170,55 @@ fn a_file_in_wal_mode_is_read_with_what_stands_in_the_log_only() {
     moved(&source.url(), &database.url(), &["--immutable-source"]).fails(12, &["jobs.db-wal", "holds changes"]);
     moved(&source.url(), &database.url(), &[]).succeeds();
     assert_eq!(database.query("SELECT count(*) FROM settings"), "2");
+}
+
+#[test]
+fn a_source_that_may_only_be_read_is_moved_or_refused_with_what_to_do() {
+    let server = Server::start(17);
+    let allow = |path: &Path, mode: u32| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let close = |source: &Source| {
+        for name in names_in(source.directory()) {
+            allow(&source.beside(&name), 0o444);
+        }
+        allow(source.directory(), 0o555);
+    };
+    let moved = |source: &Source, target: &str, options: &[&str]| {
+        let url = source.url();
+        let arguments = [&["migrate-to-postgres", "--source", &url, "--target", "env:RUNE_DB_URL"], options].concat();
+        as_nobody(&arguments, target)
+    };
+    let settings = "SELECT count(*) FROM settings";
+
+    let source = Source::with_rows();
+    source.execute("PRAGMA journal_mode = DELETE");
+    let before = names_in(source.directory());
+    close(&source);
+    let database = server.database();
+    moved(&source, &database.url(), &[]).succeeds();
+    assert_eq!((database.query(settings).as_str(), names_in(source.directory())), ("1", before));
+    allow(source.directory(), 0o755);
+
+    // In WAL mode a reader needs the files beside it, or must be told that there is nobody else.
+    let source = Source::with_rows();
+    assert_eq!(names_in(source.directory()), ["jobs.db"]);
+    close(&source);
+    let database = server.database();
+    moved(&source, &database.url(), &[]).fails(9, &["jobs.db", "without changing anything there", "--immutable-source"]);
+    assert_eq!(traces(&database), "");
+    moved(&source, &database.url(), &["--immutable-source"]).succeeds();
+    assert_eq!(database.query(settings), "1");
+    allow(source.directory(), 0o755);
+
+    let source = Source::with_rows();
+    let writer = rusqlite::Connection::open(source.path()).unwrap();
+    writer.execute_batch("PRAGMA wal_autocheckpoint = 0; INSERT INTO settings VALUES ('late', '{}', 2.0)").unwrap();
+    assert_eq!(names_in(source.directory()), ["jobs.db", "jobs.db-shm", "jobs.db-wal"]);
+    close(&source);
+    let database = server.database();
+    moved(&source, &database.url(), &["--immutable-source"]).fails(12, &["jobs.db-wal", "holds changes"]);
+    moved(&source, &database.url(), &[]).succeeds();
+    assert_eq!(database.query(settings), "2");
+    allow(source.directory(), 0o755);
 }
 
 #[test]

@@ -104,6 +104,11 @@ pub(crate) fn compared(left: &str, right: &str, options: &[&str]) -> Ended {
     ended
 }
 
+/// Asks a file with `sqlite3`, a program that nobody here wrote, of another version than our library.
+pub(crate) fn sqlite3(path: &Path, sql: &str) -> String {
+    crate::foreign_support::succeeded(Command::new("sqlite3").args(["-batch", "-readonly"]).arg(path).arg(sql)).trim_end().to_owned()
+}
+
 /// Everything that a refused or broken-off move could have changed in a target.
 pub(crate) fn traces(database: &Database<'_>) -> String {
     let objects = "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1";

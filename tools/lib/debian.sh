@@ -24,6 +24,7 @@ debian_packages=(
     python3-pip:pip3
     runc:runc
     skopeo:skopeo
+    sqlite3:sqlite3
     strace:strace
     umoci:umoci
     util-linux:setpriv

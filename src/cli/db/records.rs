@@ -280,7 +280,8 @@ impl Audit {
                 printer.finish(audit::export(&audit::ExportOptions { store: store(database), artifact_id, output }))
             }
             AuditVerb::Verify { job, database } => {
-                printer.finish(audit::verify(&audit::VerifyOptions { store: store(database), job_id: job }))
+                let options = audit::VerifyOptions { store: store(database), job_id: job };
+                printer.finish(audit::verify(&options, &*printer.progress()))
             }
         }
     }
@@ -315,7 +316,7 @@ enum SettingsVerb {
     Set {
         /// Its key
         key: String,
-        /// The value; other users of the machine can read command lines
+        /// The value, or - to read it from standard input, because other users of the machine can read command lines
         #[arg(value_name = "JSON", value_parser = secret, required_unless_present = "file")]
         value: Option<Secret>,
         /// Read the value from this file instead
@@ -341,9 +342,13 @@ impl Settings {
             }
             SettingsVerb::Get { key, database } => printer.finish(settings::get(&settings::KeyOptions { store: store(database), key })),
             SettingsVerb::Set { key, value, file, database } => {
-                let text = settings::NewValue::Text(value.unwrap_or_else(|| Secret::new("")));
-                let value = file.map_or(text, settings::NewValue::File);
-                printer.finish(settings::set(&settings::SetOptions { store: store(database), key, value }))
+                let value = match (file, value) {
+                    (Some(file), _) => Ok(settings::NewValue::File(file)),
+                    (None, Some(value)) if value.expose() == "-" => settings::NewValue::read(std::io::stdin().lock()),
+                    (None, value) => Ok(settings::NewValue::Text(value.unwrap_or_else(|| Secret::new("")))),
+                };
+                let set = |value| settings::set(&settings::SetOptions { store: store(database), key, value });
+                printer.finish(value.and_then(set))
             }
             SettingsVerb::Delete { key, database } => {
                 printer.finish(settings::delete(&settings::KeyOptions { store: store(database), key }))

@@ -13,6 +13,7 @@ use crate::{
     commands::{CommandError, Report, counted},
     failure::FailureKind,
     fsx::NewFile,
+    progress::Progress,
     storage::port::{ArtifactFilter, ArtifactInfo, OperatorPort, Page, StoreError},
 };
 
@@ -38,43 +39,9 @@ pub struct ListOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
     /// The artifacts.
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Vec<ArtifactInfo>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
-}
-
-/// Evidence, without its content.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Artifact {
-    /// Its id.
-    pub artifact_id: String,
-    /// The job that left it.
-    pub job_id: String,
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// How many bytes it says it has.
-    pub size_bytes: i64,
-    /// The SHA-256 it says they have.
-    pub sha256: String,
-    /// When it was kept, in seconds since 1970.
-    pub created_at: f64,
-}
-
-impl From<ArtifactInfo> for Artifact {
-    fn from(info: ArtifactInfo) -> Self {
-        Self {
-            artifact_id: info.artifact_id,
-            job_id: info.job_id,
-            kind: info.kind,
-            name: info.name,
-            size_bytes: info.size_bytes,
-            sha256: info.sha256,
-            created_at: info.created_at,
-        }
-    }
 }
 
 /// Lists evidence.
@@ -89,9 +56,9 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         created: options.created.span((options.store.now)()),
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut infos = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
-    let next = cut(&mut infos, limit, |info| info.artifact_id.clone());
-    Ok(ListReport { artifacts: infos.into_iter().map(Artifact::from).collect(), next })
+    let mut artifacts = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
+    let next = cut(&mut artifacts, limit, |artifact| artifact.artifact_id.clone());
+    Ok(ListReport { artifacts, next })
 }
 
 impl Report for ListReport {
@@ -101,8 +68,8 @@ impl Report for ListReport {
         if self.artifacts.is_empty() {
             return "no artifacts\n".to_owned();
         }
-        let row = |artifact: &Artifact| {
-            let Artifact { artifact_id, job_id, kind, name, size_bytes, created_at, .. } = artifact;
+        let row = |artifact: &ArtifactInfo| {
+            let ArtifactInfo { artifact_id, job_id, kind, name, size_bytes, created_at, .. } = artifact;
             [artifact_id.clone(), job_id.clone(), kind.clone(), name.clone(), size_bytes.to_string(), moment_text(*created_at)]
         };
         let text = table(["ARTIFACT", "JOB", "KIND", "NAME", "BYTES", "CREATED"], self.artifacts.iter().map(row));
@@ -125,7 +92,7 @@ pub struct ExportOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportReport {
     /// The artifact.
-    pub artifact: Artifact,
+    pub artifact: ArtifactInfo,
     /// The file.
     pub output: Utf8PathBuf,
 }
@@ -136,7 +103,7 @@ pub struct ExportReport {
 /// When there is no such artifact, its content is damaged, or the file cannot be written or exists.
 pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing { what: "audit artifact", name: shown(&options.artifact_id) };
-    let info = options.store.with_store(Use::Looking, |store| {
+    let artifact = options.store.with_store(Use::Looking, |store| {
         let info = store.find_artifact(&options.artifact_id)?.ok_or_else(missing)?;
         let mut file = NewFile::create(&options.output, 0o644)?;
         let mut write = |piece: &[u8]| Ok(file.write(piece)?);
@@ -144,14 +111,14 @@ pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
         file.finish()?;
         Ok(info)
     })?;
-    Ok(ExportReport { artifact: info.into(), output: options.output.clone() })
+    Ok(ExportReport { artifact, output: options.output.clone() })
 }
 
 impl Report for ExportReport {
     const VERB: &'static str = "db-audit-export";
 
     fn text(&self) -> String {
-        let Artifact { kind, size_bytes, sha256, .. } = &self.artifact;
+        let ArtifactInfo { kind, size_bytes, sha256, .. } = &self.artifact;
         format!("wrote `{}`: {kind}, {size_bytes} bytes, sha256:{sha256}\n", self.output)
     }
 }
@@ -192,22 +159,27 @@ pub struct Damage {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn verify(options: &VerifyOptions) -> Result<VerifyReport, CommandError> {
-    options.store.with_store(Use::Looking, |store| verify_all(store, options.job_id.as_deref()))
+pub fn verify(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
+    options.store.with_store(Use::Looking, |store| verify_all(store, options.job_id.as_deref(), progress))
 }
 
-fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>) -> Result<VerifyReport, CommandError> {
+fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
     let mut report = VerifyReport { checked: 0, bytes: 0, damaged: Vec::new() };
     let filter = ArtifactFilter { job_id, ..ArtifactFilter::default() };
     let mut after: Option<String> = None;
+    progress.begin("artifacts", store.artifact_bytes(job_id)?);
     loop {
         let infos = store.list_artifacts(&filter, Page { after: after.as_deref(), limit: BATCH })?;
-        let Some(last) = infos.last() else { return Ok(report) };
+        let Some(last) = infos.last() else { break };
         after = Some(last.artifact_id.clone());
         for info in infos {
             report.checked += 1;
             report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
-            match store.read_audit_artifact(&info.job_id, &info.artifact_id, &mut |_| Ok(())) {
+            let mut read = |piece: &[u8]| {
+                progress.advance(piece.len() as u64);
+                Ok(())
+            };
+            match store.read_audit_artifact(&info.job_id, &info.artifact_id, &mut read) {
                 Ok(_) => {}
                 Err(StoreError::ArtifactDamaged { problem, .. }) => {
                     report.damaged.push(Damage { artifact_id: info.artifact_id, job_id: info.job_id, problem: problem.to_owned() });
@@ -216,6 +188,8 @@ fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>) -> Result<VerifyRe
             }
         }
     }
+    progress.end();
+    Ok(report)
 }
 
 impl Report for VerifyReport {

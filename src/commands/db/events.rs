@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     commands::{CommandError, Report},
-    storage::port::{self, EventFilter},
+    storage::port::{Event, EventFilter, EventSummary},
 };
 
 /// Which events to list.
@@ -35,32 +35,10 @@ pub struct ListOptions {
 /// Events, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
-    /// The events.
+    /// The events, with labels only if they are to be shown.
     pub events: Vec<Event>,
     /// What to go on after, when more follow.
     pub next: Option<i64>,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Event {
-    /// Its id.
-    pub id: i64,
-    /// The job it belongs to.
-    pub job_id: Option<String>,
-    /// What happened.
-    pub event: String,
-    /// `ok` or `error`.
-    pub status: String,
-    /// How long it took, in milliseconds.
-    pub duration_ms: Option<f64>,
-    /// The kind of error.
-    pub error_type: Option<String>,
-    /// More about it, if that is to be shown.
-    pub labels_json: Option<String>,
-    /// When it happened, in seconds since 1970.
-    pub recorded_at: f64,
 }
 
 /// Lists events.
@@ -78,17 +56,12 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let mut events = options.store.with_store(Use::Looking, |store| Ok(store.list_events(&filter, options.after, limit)?))?;
     let more = cut(&mut events, options.limit, |_| String::new());
     let next = more.and(events.last().map(|event| event.id));
-    let event = |event: port::Event| Event {
-        id: event.id,
-        job_id: event.job_id,
-        event: event.event,
-        status: event.status,
-        duration_ms: event.duration_ms,
-        error_type: event.error_type,
-        labels_json: event.labels_json.filter(|_| options.has_labels),
-        recorded_at: event.recorded_at,
-    };
-    Ok(ListReport { events: events.into_iter().map(event).collect(), next })
+    if !options.has_labels {
+        for event in &mut events {
+            event.labels_json = None;
+        }
+    }
+    Ok(ListReport { events, next })
 }
 
 impl Report for ListReport {
@@ -135,26 +108,6 @@ pub struct SummaryReport {
     pub events: Vec<EventSummary>,
 }
 
-/// All events of one name.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventSummary {
-    /// The name.
-    pub event: String,
-    /// How many.
-    pub total: i64,
-    /// How many went well.
-    pub ok: i64,
-    /// How many did not.
-    pub error: i64,
-    /// The mean duration in milliseconds, to one decimal.
-    pub average_ms: f64,
-    /// The shortest, likewise.
-    pub min_ms: f64,
-    /// The longest, likewise.
-    pub max_ms: f64,
-}
-
 /// Sums events up.
 ///
 /// # Errors
@@ -162,17 +115,8 @@ pub struct EventSummary {
 pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();
-    let rows = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
-    let summary = |row: port::EventSummary| EventSummary {
-        event: row.event,
-        total: row.total,
-        ok: row.ok,
-        error: row.error,
-        average_ms: row.average_ms,
-        min_ms: row.min_ms,
-        max_ms: row.max_ms,
-    };
-    Ok(SummaryReport { events: rows.into_iter().map(summary).collect() })
+    let events = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
+    Ok(SummaryReport { events })
 }
 
 impl Report for SummaryReport {

@@ -37,49 +37,9 @@ pub struct ListOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
     /// The jobs.
-    pub jobs: Vec<JobSummary>,
+    pub jobs: Vec<JobLine>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
-}
-
-/// A job without its payloads.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobSummary {
-    /// Its id.
-    pub job_id: String,
-    /// Whose it is.
-    pub tenant_id: String,
-    /// What is done.
-    pub kind: String,
-    /// How far it is.
-    pub status: String,
-    /// Whether an error is on record.
-    pub has_error: bool,
-    /// The size of the request.
-    pub request_bytes: i64,
-    /// The size of the result, 0 when there is none.
-    pub result_bytes: i64,
-    /// When it was accepted, in seconds since 1970.
-    pub created_at: f64,
-    /// When it changed last, in seconds since 1970.
-    pub updated_at: f64,
-}
-
-impl From<JobLine> for JobSummary {
-    fn from(line: JobLine) -> Self {
-        Self {
-            job_id: line.job_id,
-            tenant_id: line.tenant_id,
-            kind: line.kind,
-            status: line.status,
-            has_error: line.has_error,
-            request_bytes: line.request_bytes,
-            result_bytes: line.result_bytes,
-            created_at: line.created_at,
-            updated_at: line.updated_at,
-        }
-    }
 }
 
 /// Lists jobs.
@@ -96,9 +56,9 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         stale_since: None,
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut lines = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
-    let next = cut(&mut lines, limit, |line| line.job_id.clone());
-    Ok(ListReport { jobs: lines.into_iter().map(JobSummary::from).collect(), next })
+    let mut jobs = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
+    let next = cut(&mut jobs, limit, |job| job.job_id.clone());
+    Ok(ListReport { jobs, next })
 }
 
 impl Report for ListReport {
@@ -108,7 +68,7 @@ impl Report for ListReport {
         if self.jobs.is_empty() {
             return "no jobs\n".to_owned();
         }
-        let row = |job: &JobSummary| {
+        let row = |job: &JobLine| {
             let updated = moment_text(job.updated_at);
             [job.job_id.clone(), job.tenant_id.clone(), job.kind.clone(), job.status.clone(), moment_text(job.created_at), updated]
         };

@@ -62,43 +62,48 @@ pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateR
     let target = options.database.resolve()?;
     let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
     let patience = Patience { limit: options.wait, progress };
-    let done = patience.until(&target.location, |left| match &target.limited(left).place {
-        Place::File(path) => on_file(path, &migrations, &settings, options.is_dry_run),
-        Place::Server(url) => {
-            block_on(storage::with_session(url, async |client| on_server(client, &migrations, &settings, options.is_dry_run).await))
+    let mut created = false;
+    // What an attempt applied stays applied when the next one has to finish the work.
+    let mut done = Migrated::default();
+    let look = patience.until(&target.location, |left| match &target.limited(left).place {
+        Place::File(path) => {
+            created |= !fsx::exists(path);
+            on_file(path, &migrations, &settings, options.is_dry_run, &mut done)
         }
+        Place::Server(url) => block_on(storage::with_session(url, async |client| {
+            on_server(client, &migrations, &settings, options.is_dry_run, &mut done).await
+        })),
     });
-    let outcome = done.map_err(|error| target.explain(error))?.outcome;
+    let look = look.map_err(|error| target.explain(error))?.outcome;
     let pending = |version: &u32| migrations.get(*version).map(Pending::from);
     Ok(MigrateReport {
         dry_run: options.is_dry_run,
-        created: outcome.is_new,
-        applied: outcome.done.applied.iter().filter_map(pending).collect(),
-        adopted: outcome.done.adopted,
-        database: Overview::describe(&target, outcome.look, &migrations),
+        created,
+        applied: done.applied.iter().filter_map(pending).collect(),
+        adopted: done.adopted,
+        database: Overview::describe(&target, look, &migrations),
     })
 }
 
-struct Outcome {
-    is_new: bool,
-    done: Migrated,
-    look: Look,
-}
-
-fn on_file(path: &Utf8Path, migrations: &Migrations, settings: &MigrateSettings, is_dry_run: bool) -> Result<Outcome, CommandError> {
+fn on_file(
+    path: &Utf8Path,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+    is_dry_run: bool,
+    done: &mut Migrated,
+) -> Result<Look, CommandError> {
     if settings.owner.is_some() {
         return Err(super::OwnerError.into());
     }
-    let is_new = !fsx::exists(path);
     if is_dry_run {
         let look = Look::at_file(path)?;
-        let done = plan(&look, migrations, Dialect::Sqlite, settings)?;
-        return Ok(Outcome { is_new, done, look });
+        *done = plan(&look, migrations, Dialect::Sqlite, settings)?;
+        return Ok(look);
     }
     let connection = storage::open_for_writing(path)?;
-    let done = on_sqlite::migrate(&connection, path, migrations, settings)?;
+    on_sqlite::migrate(&connection, path, migrations, settings, done)?;
     drop(connection);
-    Ok(Outcome { is_new, done, look: Look::at_file(path)? })
+    Look::at_file(path)
 }
 
 async fn on_server(
@@ -106,18 +111,19 @@ async fn on_server(
     migrations: &Migrations,
     settings: &MigrateSettings,
     is_dry_run: bool,
-) -> Result<Outcome, CommandError> {
+    done: &mut Migrated,
+) -> Result<Look, CommandError> {
     let owner = settings.owner.as_deref();
     if is_dry_run {
         let look = Look::at_server(client, owner).await?;
-        let done = plan(&look, migrations, Dialect::Postgres, settings)?;
+        *done = plan(&look, migrations, Dialect::Postgres, settings)?;
         if !done.applied.is_empty() {
             on_postgres::check_roles(client, owner).await?;
         }
-        return Ok(Outcome { is_new: false, done, look });
+        return Ok(look);
     }
-    let done = on_postgres::migrate(client, migrations, settings).await?;
-    Ok(Outcome { is_new: false, done, look: Look::at_server(client, owner).await? })
+    on_postgres::migrate(client, migrations, settings, done).await?;
+    Look::at_server(client, owner).await
 }
 
 /// What migrating would do.

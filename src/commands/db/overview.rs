@@ -10,7 +10,9 @@ use super::target::Target;
 use crate::{
     commands::CommandError,
     fsx,
-    schema::{Applied, Assessment, Dialect, Drift, Edited, Era, Found, Migration, Migrations, SchemaError, on_postgres, on_sqlite},
+    schema::{
+        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Migration, Migrations, RepairRow, SchemaError, on_postgres, on_sqlite,
+    },
     storage::{self, ServerError},
 };
 
@@ -44,6 +46,8 @@ pub struct Overview {
     pub edited: Vec<Edited>,
     /// Columns with a type that is not right.
     pub drift: Vec<Drift>,
+    /// What `repair` has changed, oldest first.
+    pub repairs: Vec<RepairRow>,
     /// What is worth knowing.
     pub warnings: Vec<String>,
 }
@@ -119,6 +123,7 @@ impl Overview {
             unknown: assessment.unknown,
             edited: assessment.edited,
             drift: assessment.drift,
+            repairs: look.found.repairs,
             warnings: target.notes.iter().cloned().chain(warnings).collect(),
         }
     }

@@ -1,7 +1,10 @@
 //! `rune-db settings`: lists the keys of settings, and gives, sets and deletes their values.
 
+use std::io::{self, Read as _};
+
 use camino::Utf8PathBuf;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{
     instant::moment_text,
@@ -9,10 +12,13 @@ use super::{
 };
 use crate::{
     commands::{CommandError, Report},
-    fsx,
+    fsx::{self, Action, PathError},
     secret::Secret,
     storage::port::{MAX_JSON_BYTES, Page, SettingLine},
 };
+
+/// The size of the longest value, in bytes.
+const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
 
 /// Which settings to list.
 #[derive(Debug)]
@@ -29,21 +35,9 @@ pub struct ListOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
     /// The settings.
-    pub settings: Vec<SettingSummary>,
+    pub settings: Vec<SettingLine>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
-}
-
-/// A setting without its value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SettingSummary {
-    /// Its key.
-    pub key: String,
-    /// The size of its value.
-    pub value_bytes: i64,
-    /// When it changed last, in seconds since 1970.
-    pub updated_at: f64,
 }
 
 /// Lists settings.
@@ -53,10 +47,9 @@ pub struct SettingSummary {
 pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut lines = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
-    let next = cut(&mut lines, limit, |line| line.key.clone());
-    let summary = |line: SettingLine| SettingSummary { key: line.key, value_bytes: line.value_bytes, updated_at: line.updated_at };
-    Ok(ListReport { settings: lines.into_iter().map(summary).collect(), next })
+    let mut settings = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let next = cut(&mut settings, limit, |line| line.key.clone());
+    Ok(ListReport { settings, next })
 }
 
 impl Report for ListReport {
@@ -66,7 +59,7 @@ impl Report for ListReport {
         if self.settings.is_empty() {
             return "no settings\n".to_owned();
         }
-        let row = |line: &SettingSummary| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
+        let row = |line: &SettingLine| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
         table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row)) + &next_line(self.next.as_deref())
     }
 }
@@ -120,6 +113,24 @@ pub enum NewValue {
     File(Utf8PathBuf),
 }
 
+impl NewValue {
+    /// Reads the text from an input that is open, such as standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end, is too long, or is no text.
+    pub fn read(input: impl io::Read) -> Result<Self, CommandError> {
+        let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
+        let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));
+        let mut bytes = Zeroizing::new(Vec::new());
+        input.take(MAX_VALUE_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_VALUE_BYTES {
+            return Err(invalid(format!("it is larger than {MAX_VALUE_BYTES} bytes")).into());
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".to_owned()))?;
+        Ok(Self::Text(Secret::new(text)))
+    }
+}
+
 /// What to set.
 #[derive(Debug)]
 pub struct SetOptions {
@@ -148,7 +159,7 @@ pub struct SetReport {
 pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
     let value = match &options.value {
         NewValue::Text(text) => text.clone(),
-        NewValue::File(path) => Secret::new(fsx::read_to_string(path, u64::try_from(MAX_JSON_BYTES).unwrap_or(u64::MAX))?),
+        NewValue::File(path) => Secret::new(fsx::read_to_string(path, MAX_VALUE_BYTES)?),
     };
     let value = value.expose().trim_end_matches(['\n', '\r']);
     options.store.with_store(Use::Changing, |store| Ok(store.set_setting(&options.key, value)?))?;

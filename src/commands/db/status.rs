@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     DatabaseOptions, Overview,
+    instant::moment_text,
     overview::Look,
     target::{Place, Target},
 };
@@ -14,7 +15,7 @@ use crate::{
     commands::{CommandError, Report, block_on},
     failure::FailureKind,
     fsx,
-    schema::{Era, Migrations},
+    schema::{Era, Migrations, RepairRow},
     storage,
 };
 
@@ -89,6 +90,11 @@ impl Report for StatusReport {
         }
         for edited in &database.edited {
             let _ = writeln!(text, "edited: `{}` was applied as {} and is {} now", edited.file, edited.applied, edited.now);
+        }
+        for repair in &database.repairs {
+            let rows = repair.rows.map_or_else(String::new, |rows| format!(", {rows} values"));
+            let RepairRow { subject, was, became, tool, repaired_at, .. } = repair;
+            let _ = writeln!(text, "repaired {}: {subject} `{became}` from `{was}`{rows}, by {tool}", moment_text(*repaired_at));
         }
         text.push_str(&database.warning_lines());
         text.push_str(if self.is_up_to_date { "up to date\n" } else { "run `rune-db migrate` to bring it up to date\n" });

@@ -63,6 +63,12 @@ pub(super) fn find(session: &mut dyn Session, artifact_id: &str, job_id: Option<
     session.query(&sql, &[Value::Text(artifact_id), Value::OptionalText(job_id)])?.first().map(read).transpose()
 }
 
+pub(super) fn bytes(session: &mut dyn Session, job_id: Option<&str>) -> Result<u64, StoreError> {
+    const SUM: &str = "SELECT COALESCE(SUM(octet_length(content)), 0) AS bytes FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1)";
+    let rows = session.query(SUM, &[Value::OptionalText(job_id)])?;
+    Ok(rows.first().map_or(Ok(0), |row| row.integer("bytes"))?.try_into().unwrap_or(0))
+}
+
 /// Passes the content on, and fails after the last piece when it is not what was stored.
 pub(super) fn read_content(session: &mut dyn Session, info: &ArtifactInfo, sink: PieceSink<'_>) -> Result<(), StoreError> {
     let mut hash = Sha256::new();

@@ -176,6 +176,7 @@ impl Failure for StoreError {
             Self::ArtifactDamaged { .. } => {
                 "restore it from a backup, and run `rune-db audit verify` to see what else is damaged".to_owned()
             }
+            Self::Cell { .. } => "run `rune-db verify`, which names the rows".to_owned(),
             _ => return None,
         })
     }

@@ -3,6 +3,8 @@
 //! A page goes on after the key of the last one's last row, so that no page costs more than the first, and rows that come
 //! or go meanwhile shift nothing.
 
+use serde::Serialize;
+
 use super::{
     artifacts,
     error::StoreError,
@@ -45,7 +47,8 @@ pub struct JobFilter<'a> {
 }
 
 /// A job, without what it was asked and what came of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobLine {
     /// A UUID.
     pub job_id: String,
@@ -92,7 +95,8 @@ pub struct ArtifactFilter<'a> {
 }
 
 /// A setting, without its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SettingLine {
     /// Its name.
     pub key: String,

@@ -30,6 +30,9 @@ pub trait OperatorPort: StoragePort {
     /// Lists settings without their values, by key.
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError>;
 
+    /// How many bytes of evidence there are, of a job or of all.
+    fn artifact_bytes(&self, job_id: Option<&str>) -> Result<u64, StoreError>;
+
     /// Finds a piece of evidence, whatever its job.
     fn find_artifact(&self, artifact_id: &str) -> Result<Option<ArtifactInfo>, StoreError>;
 
@@ -60,6 +63,11 @@ impl<E: Engine> OperatorPort for Store<E> {
 
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError> {
         self.read(&mut |session| listing::settings(session, prefix, page))
+    }
+
+    fn artifact_bytes(&self, job_id: Option<&str>) -> Result<u64, StoreError> {
+        limits::lookup("job_id", job_id.unwrap_or_default())?;
+        self.read(&mut |session| artifacts::bytes(session, job_id))
     }
 
     fn find_artifact(&self, artifact_id: &str) -> Result<Option<ArtifactInfo>, StoreError> {

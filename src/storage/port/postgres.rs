@@ -23,14 +23,12 @@ use super::{
     store::{Clock, PoolLimits, Store},
 };
 use crate::storage::{
-    ConnectError, PostgresUrl, Refusal, ServerError,
+    ConnectError, PostgresUrl, Refusal, ServerError, for_each_piece,
     postgres::{Opened, open},
 };
 
 /// How long taking leave of the server may take (SR-Q-033).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of an artifact's content is in memory at a time.
-const PIECE_BYTES: i32 = 4 << 20;
 
 /// RUNE's database on a PostgreSQL server.
 pub type PostgresStore = Store<PostgresEngine>;
@@ -230,22 +228,33 @@ impl Session for PostgresSession<'_> {
     }
 
     fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError> {
-        const PIECE: &str = "SELECT substring(content FROM $2 FOR $3) FROM audit_artifact WHERE artifact_id = $1";
-        let mut from = 1_i32;
-        loop {
-            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&artifact_id, Type::TEXT), (&from, Type::INT4), (&PIECE_BYTES, Type::INT4)];
-            let rows = self.engine.block_on(async { self.client.query_typed(PIECE, &parameters).await.map_err(said) })?;
-            let Some(row) = rows.first() else { return Ok(()) };
-            let piece: &[u8] = row.try_get(0).map_err(said)?;
-            if !piece.is_empty() {
-                sink(piece)?;
+        let mut read = 0;
+        let each = |position: usize, piece: &[u8]| {
+            if position != read {
+                return Err(Interruption::Store(StoreError::Machine("pieces of a content in their order".to_owned())));
             }
-            if piece.len() < usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX) {
-                return Ok(());
-            }
-            from = from.saturating_add(PIECE_BYTES);
-        }
+            read += piece.len();
+            if piece.is_empty() { Ok(()) } else { sink(piece).map_err(Interruption::Store) }
+        };
+        let reading = for_each_piece(self.client, "audit_artifact", ("artifact_id", "content"), artifact_id, each);
+        self.engine.block_on(async {
+            reading.await.map_err(|interruption| match interruption {
+                Interruption::Server(error) => said(error),
+                Interruption::Store(error) => error,
+            })
+        })
+    }
+}
+
+/// Why a content was not read to its end.
+enum Interruption {
+    Server(tokio_postgres::Error),
+    Store(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Interruption {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What goes into the port and comes out of it.
 //!
-//! JSON is the text that arrived. Times are seconds since 1970, durations milliseconds unless they say otherwise.
+//! JSON is the text that arrived. Times are seconds since 1970, durations milliseconds unless they say otherwise. What is listed for
+//! operators stands in reports as it is.
+
+use serde::Serialize;
 
 /// A job as it stands in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +109,8 @@ pub struct NewEvent<'a> {
 }
 
 /// Something that happened, as it stands in the database.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Grows with every event; never given out twice.
     pub id: i64,
@@ -127,7 +131,8 @@ pub struct Event {
 }
 
 /// All events of one name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EventSummary {
     /// The name.
     pub event: String,
@@ -216,7 +221,8 @@ pub struct NewArtifact<'a> {
 }
 
 /// Evidence, without its content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ArtifactInfo {
     /// A UUID.
     pub artifact_id: String,

@@ -187,12 +187,21 @@ impl Session for SqliteSession<'_> {
 
     fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError> {
         use std::io::Read as _;
-        const ROW: &str = "SELECT rowid FROM audit_artifact WHERE artifact_id = ?1";
-        let open = || {
-            let row: i64 = self.connection.query_row(ROW, [artifact_id], |row| row.get(0))?;
-            self.connection.blob_open("main", "audit_artifact", "content", row, true)
+        const ROW: &str = "SELECT rowid, typeof(content) FROM audit_artifact WHERE artifact_id = ?1";
+        let said = |error| self.engine.said(error);
+        let (row, kind): (i64, String) =
+            self.connection.query_row(ROW, [artifact_id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(said)?;
+        // SQLite takes any type anywhere; RUNE writes bytes.
+        let problem = match kind.as_str() {
+            "blob" => None,
+            "text" => Some("it is text, not bytes"),
+            "null" => Some("it is NULL, not bytes"),
+            _ => Some("it is a number, not bytes"),
         };
-        let mut content = open().map_err(|error| self.engine.said(error))?;
+        if let Some(problem) = problem {
+            return Err(StoreError::ArtifactDamaged { artifact_id: artifact_id.to_owned(), problem });
+        }
+        let mut content = self.connection.blob_open("main", "audit_artifact", "content", row, true).map_err(said)?;
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let length = content.read(&mut piece).map_err(|error| StoreError::Machine(format!("reading a BLOB ({error})")))?;

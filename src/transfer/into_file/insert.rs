@@ -1,15 +1,20 @@
 //! The file that is being filled.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{
     Connection, MAIN_DB, ToSql,
+    blob::Blob,
     types::{ToSqlOutput, ValueRef},
 };
 use tokio::sync::mpsc;
 
+use super::retyped::{Place, retype};
 use crate::{
-    schema::{ColumnKind, MigrateSettings, Migrations, Table, on_sqlite},
+    fsx::TemporaryFile,
+    schema::{ColumnKind, MigrateSettings, Migrated, Migrations, Table, on_sqlite},
     storage::SqliteError,
     transfer::{decode::Tuples, error::TransferError, layout, sealed, server::ServerTables},
 };
@@ -19,6 +24,8 @@ use crate::{
 pub(super) struct NewFile {
     path: Utf8PathBuf,
     connection: Connection,
+    /// Floats that stand as blobs in a table, because a large content stands before them.
+    disguised: Vec<(&'static str, Place)>,
 }
 
 /// A content that stands in the file as zeros so far.
@@ -27,7 +34,6 @@ pub(super) struct LargeContent {
     row: i64,
     pub(super) key: String,
     pub(super) column: &'static str,
-    pub(super) bytes: u64,
 }
 
 /// A value on its way into a cell.
@@ -57,20 +63,20 @@ impl NewFile {
     /// Gives an empty file RUNE's schema and begins to fill it. It has no other name yet, so it needs no journal.
     pub(super) fn make(path: &Utf8Path, migrations: &Migrations) -> Result<Self, TransferError> {
         let connection = Connection::open(path).map_err(SqliteError::on(path))?;
-        on_sqlite::migrate(&connection, path, migrations, &MigrateSettings::default())?;
+        on_sqlite::migrate(&connection, path, migrations, &MigrateSettings::default(), &mut Migrated::default())?;
         connection
             .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; BEGIN EXCLUSIVE")
             .map_err(SqliteError::on(path))?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, disguised: Vec::new() })
     }
 
-    fn failed(&self, error: rusqlite::Error) -> TransferError {
+    pub(super) fn failed(&self, error: rusqlite::Error) -> TransferError {
         SqliteError::on(&self.path)(error).into()
     }
 
-    /// Inserts the rows of a binary COPY.
+    /// Inserts the rows of a binary COPY. Large contents, which did not come with them, are zeros in the file so far.
     pub(super) fn insert(
-        self,
+        mut self,
         table: &'static Table,
         mut messages: mpsc::Receiver<Bytes>,
     ) -> Result<(Self, Vec<LargeContent>), TransferError> {
@@ -78,6 +84,7 @@ impl NewFile {
         let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", table.name, layout::column_list(table));
         let contents = table.columns.iter().filter(|column| column.kind == ColumnKind::Bytes).count();
         let mut large = Vec::new();
+        let mut disguised = Vec::new();
         let mut statement = self.connection.prepare(&sql).map_err(|error| self.failed(error))?;
         let mut tuples = Tuples::new(table.columns.len() + contents);
         while let Some(bytes) = messages.blocking_recv() {
@@ -85,35 +92,49 @@ impl NewFile {
             while let Some(fields) = tuples.next()? {
                 let mut lengths = fields.iter().skip(table.columns.len());
                 let mut content = None;
+                let mut behind = Vec::new();
                 for (position, (column, field)) in table.columns.iter().zip(&fields).enumerate() {
                     let mut value = value(column.kind, *field)?;
                     if column.kind == ColumnKind::Bytes {
-                        let length = number(lengths.next().copied().flatten())?;
-                        if field.is_none() {
-                            content = Some((column.name, length));
-                            value = Value::Zeros(u64::try_from(length).map_err(|_| TransferError::Protocol)?);
+                        let length = lengths.next().copied().flatten();
+                        if let (None, Some(_)) = (field, length) {
+                            let bytes = u64::try_from(number(length)?).map_err(|_| TransferError::Protocol)?;
+                            content = Some(column.name);
+                            value = Value::Zeros(bytes);
                         }
+                    }
+                    if let (Some(_), Value::Real(float)) = (content, &value) {
+                        behind.push((position, column.name, *float));
+                        value = Value::Zeros(8);
                     }
                     statement.raw_bind_parameter(position + 1, &value).map_err(|error| self.failed(error))?;
                 }
                 statement.raw_execute().map_err(|error| self.failed(error))?;
-                if let Some((column, bytes)) = content {
+                let row = self.connection.last_insert_rowid();
+                if let Some(column) = content {
                     let key = String::from_utf8_lossy(fields.first().copied().flatten().unwrap_or_default()).into_owned();
-                    let bytes = u64::try_from(bytes).map_err(|_| TransferError::Protocol)?;
-                    large.push(LargeContent { row: self.connection.last_insert_rowid(), key, column, bytes });
+                    large.push(LargeContent { row, key, column });
+                }
+                for (position, column, float) in behind {
+                    let mut blob = self.blob(table, column, row)?;
+                    blob.write_all_at(&float.to_be_bytes(), 0).map_err(|error| self.failed(error))?;
+                    disguised.push((table.name, Place { row, column: position }));
                 }
             }
         }
         tuples.finish()?;
         drop(statement);
+        self.disguised.append(&mut disguised);
         Ok((self, large))
     }
 
-    /// Writes a piece of a content in its place.
-    pub(super) fn write(&mut self, table: &Table, content: &LargeContent, offset: usize, piece: &[u8]) -> Result<(), TransferError> {
-        let failed = |error| SqliteError::on(&self.path)(error);
-        let mut blob = self.connection.blob_open(MAIN_DB, table.name, content.column, content.row, false).map_err(failed)?;
-        Ok(blob.write_all_at(piece, offset).map_err(failed)?)
+    /// Opens a content, to be written from its first byte to its last.
+    pub(super) fn content(&self, table: &Table, content: &LargeContent) -> Result<Blob<'_>, TransferError> {
+        self.blob(table, content.column, content.row)
+    }
+
+    fn blob(&self, table: &Table, column: &str, row: i64) -> Result<Blob<'_>, TransferError> {
+        self.connection.blob_open(MAIN_DB, table.name, column, row, false).map_err(|error| self.failed(error))
     }
 
     /// Lets the next id be above every one that the server gave out.
@@ -132,10 +153,18 @@ impl NewFile {
         Ok(())
     }
 
-    /// Ends the transaction and closes the file.
-    pub(super) fn finish(self) -> Result<(), TransferError> {
+    /// Ends the transaction, closes the file, and gives every float its type.
+    pub(super) fn finish(self, file: &TemporaryFile) -> Result<(), TransferError> {
         self.connection.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
-        sealed::without_wal(&self.connection, &self.path)
+        sealed::without_wal(&self.connection, &self.path)?;
+        let mut by_root: BTreeMap<u32, Vec<Place>> = BTreeMap::new();
+        for (table, place) in &self.disguised {
+            let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+            let root = self.connection.query_row(sql, [table], |row| row.get(0)).map_err(|error| self.failed(error))?;
+            by_root.entry(root).or_default().push(*place);
+        }
+        drop(self.connection);
+        by_root.into_iter().try_for_each(|(root, places)| retype(file, root, &places))
     }
 }
 

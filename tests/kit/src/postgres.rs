@@ -125,9 +125,20 @@ impl Server {
         Setup::new(major).start()
     }
 
-    /// Ends it as a power cut would, and starts it again on what it left.
+    /// Kills it with all its processes, as a power cut would, and starts it again on what it left.
     pub fn crash_and_restart(&mut self) {
+        let pid_file = self.directory.path().join("data/postmaster.pid");
+        let text = fs::read_to_string(&pid_file).expect("a server that runs has this file");
+        let postmaster = text.lines().next().expect("its first line is the process").trim();
+        // Stopped first, so that it starts no others meanwhile.
+        run(Command::new("kill").args(["-STOP", postmaster]));
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).expect("it runs");
+        for process in children.split_whitespace().chain([postmaster]) {
+            let _ = Command::new("kill").args(["-KILL", process]).status();
+        }
         self.process = None;
+        // It says that the server is ready.
+        fs::remove_file(pid_file).expect("the server is gone");
         self.process = Some(self.run());
     }
 
@@ -148,6 +159,11 @@ impl Server {
         self.query("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"));
         self.query("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
         Database { server: self, name }
+    }
+
+    /// The database that [`Server::database`] made under this name.
+    pub fn known(&self, name: &str) -> Database<'_> {
+        Database { server: self, name: name.to_owned() }
     }
 
     /// Runs SQL as the superuser with `psql`, a program that nobody here wrote: lines of columns divided by `|`.

@@ -1,0 +1,30 @@
+//! The lock that keeps a second process off a file that one is writing under a name it does not keep.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
+};
+
+use camino::Utf8Path;
+
+use super::{Action, PathError};
+
+/// Takes the lock, if nobody has it and the name still leads to this file: whoever had the lock before may have given the
+/// file its final name meanwhile.
+pub(super) fn lock(file: &File, path: &Utf8Path) -> Result<(), PathError> {
+    let failed = PathError::of(Action::Lock, path);
+    let busy = || io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it");
+    match file.try_lock() {
+        Ok(()) if is_at(file, path).unwrap_or(false) => Ok(()),
+        Ok(()) | Err(TryLockError::WouldBlock) => Err(failed(busy())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
+    let (ours, there) = (file.metadata()?, fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
