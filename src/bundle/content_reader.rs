@@ -61,7 +61,7 @@ impl ContentReader {
         let left = self.size().saturating_sub(self.offset);
         let is_last = left <= PIECE_BYTES;
         let length = if is_last { left } else { PIECE_BYTES.min(left.saturating_sub(WITHHELD_BYTES)) };
-        buffer.clear();
+        // What is in it stays until it is read over: filling it with zeros every time costs as much as reading.
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
         if let Err(problem) = self.fill(bundle, buffer, is_last) {
             buffer.clear();
