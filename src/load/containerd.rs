@@ -232,7 +232,10 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{Standing, client, complaint_of, rows, usual_address};
-    use crate::failure::{Failure as _, FailureKind};
+    use crate::{
+        failure::{Failure as _, FailureKind},
+        fsx,
+    };
 
     #[test]
     fn reads_the_list_of_ctr() {
@@ -250,9 +253,9 @@ mod tests {
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let (one, other) = (path("one"), path("other"));
         assert_eq!(usual_address(&[&one, &other]).unwrap_err().kind(), FailureKind::NotFound);
-        std::fs::write(&other, "").unwrap();
+        fsx::write_atomic(other.as_str().into(), b"").unwrap();
         assert_eq!(usual_address(&[&one, &other]).unwrap(), other);
-        std::fs::write(&one, "").unwrap();
+        fsx::write_atomic(one.as_str().into(), b"").unwrap();
         let error = usual_address(&[&one, &other]).unwrap_err();
         assert_eq!((error.kind(), error.to_string().contains(&one)), (FailureKind::Usage, true), "{error}");
     }

@@ -19,10 +19,11 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
     if left_out.len() == sources.len() {
         return Err(MirrorError::DockerSources(left_out));
     }
-    let mut settings = json!({"registry-mirrors": [destination.url()]});
-    if destination.is_plain {
-        settings["insecure-registries"] = json!([destination.host]);
-    }
+    let settings = if destination.is_plain {
+        json!({"registry-mirrors": [destination.url()], "insecure-registries": [destination.host]})
+    } else {
+        json!({"registry-mirrors": [destination.url()]})
+    };
     let mut notes = vec!["Docker takes it up with `systemctl reload docker`, and asks Docker Hub for what the registry lacks".to_owned()];
     notes.extend(destination.ca_file.iter().map(|path| certificate(path.as_str(), "/etc/docker/certs.d", &destination.host)));
     Ok(Configuration {

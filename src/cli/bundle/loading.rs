@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::trust::BundleArgs;
-use crate::commands::bundle::{ContainerdOptions, Destination, LoadDestination, LoadOptions, MirrorFormat, MirrorOptions, Platform};
+use crate::commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform};
 
 /// Loads the images into the container runtime of this node, without a registry.
 ///
@@ -44,7 +44,7 @@ pub(super) struct Mirror {
     bundle: BundleArgs,
     /// The registry that has the images, as nodes reach it
     #[arg(value_name = "REGISTRY[/PREFIX]")]
-    registry: Destination,
+    registry: MirrorDestination,
     /// Write the files into this directory, such as the one that they belong in; never over others
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
@@ -84,7 +84,7 @@ impl From<Mirror> for MirrorOptions {
             FormatArg::Crio => MirrorFormat::Crio,
             FormatArg::Docker => MirrorFormat::Docker,
         };
-        let destination = Destination { is_plain: args.plain_http, ca_file: args.ca_file, ..args.registry };
+        let destination = MirrorDestination { is_plain: args.plain_http, ca_file: args.ca_file, ..args.registry };
         Self { bundle: args.bundle.into(), format, destination, out: args.out }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     progress::Progress,
 };
 
-pub use mirror::{Destination, Format as MirrorFormat};
+pub use mirror::{Destination as MirrorDestination, Format as MirrorFormat};
 
 /// Whose nodes are configured for what, and where that is written.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct MirrorOptions {
     /// Whose configuration it is.
     pub format: MirrorFormat,
     /// The registry that has the images.
-    pub destination: Destination,
+    pub destination: MirrorDestination,
     /// Where to write; without one, the configuration is the report.
     pub out: Option<Utf8PathBuf>,
 }

@@ -41,7 +41,7 @@ pub use install::{InstallOptions, Permissions};
 pub use keygen::KeygenOptions;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};
-pub use mirror::{Destination, MirrorFormat, MirrorOptions};
+pub use mirror::{MirrorDestination, MirrorFormat, MirrorOptions};
 pub use open::{BundleOptions, SignerOptions};
 pub use policy::PolicyOptions;
 pub use project::ProjectOptions;
