@@ -2,6 +2,15 @@
 # `helm test`: the URL of the Secret leads to a server that lets the role in, under the name and with the rights that RUNE needs,
 # and with no others. Reads: RUNE_DB_URL, DB_USER, DB_NAME.
 set -eu
+# The network may learn of this pod a moment after it has started. A URL that cannot be parsed is an answer too.
+waited=0
+while [ "$waited" -lt 60 ]; do
+  code=0
+  pg_isready --quiet --timeout=3 --dbname="$RUNE_DB_URL" || code=$?
+  case $code in 0 | 3) break ;; esac
+  sleep 2
+  waited=$((waited + 2))
+done
 answer=$(psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=user="$DB_USER" --set=name="$DB_NAME" "$RUNE_DB_URL" 2>&1 <<'SQL'
 BEGIN;
 CREATE TABLE public.rune_helm_test (x int);
