@@ -122,7 +122,7 @@ pub(super) fn main() -> ExitCode {
         Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
         Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
         Verb::Push(verb) => printer.finish(push::run(&verb.into(), &progress)),
-        Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), progress.as_ref())),
+        Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), &progress)),
         Verb::Receipts(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),

@@ -81,15 +81,6 @@ impl RegistryArgs {
     }
 }
 
-impl RegistryArgs {
-    /// What the options mean for a verb that contacts the named hosts and nobody else: no proxy, and no program that hands out
-    /// credentials.
-    pub(super) fn into_named_hosts_config(self) -> ClientConfig {
-        let proxy = ProxySettings { https: None, http: None, none_for: None };
-        ClientConfig { run_credential_helpers: false, proxy, ..self.into_online_config() }
-    }
-}
-
 /// The value of `--plain-http` is no host.
 #[derive(Debug, thiserror::Error)]
 #[error("write a host such as registry.lan:5000, without a repository")]

@@ -29,6 +29,7 @@ fn access(registry: &Distribution, files: &Foreign) -> Vec<String> {
 fn push(shipment: &Shipment, registry: &Distribution, options: &[&str]) -> Value {
     let files = Foreign::new();
     let mut arguments = vec!["push".to_owned(), shipment.bundle(), format!("{}/rune", registry.host())];
+    arguments.extend(["--receipts".to_owned(), files.path("receipts").to_str().unwrap().to_owned()]);
     arguments.extend(["--key".to_owned(), shipment.text_path("release.pub"), "--json".to_owned(), "--quiet".to_owned()]);
     arguments.extend(access(registry, &files));
     arguments.extend(options.iter().map(|option| (*option).to_owned()));

@@ -82,6 +82,7 @@ impl Shipped {
             jobs: 4,
             chunk_bytes: None,
             is_dry_run: false,
+            receipts: None,
             registry: quick(),
         }
     }

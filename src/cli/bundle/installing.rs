@@ -9,13 +9,13 @@ use clap::Args;
 
 use super::{
     chart_check::helm_program,
-    receipts::{ReceiptArgs, now},
+    receipts::ReceiptArgs,
     trust::BundleArgs,
 };
 use crate::{
-    cli::registry_args::RegistryArgs,
+    cli::registry_args::OfflineRegistryArgs,
     commands::{
-        bundle::{ClusterOptions, InstallOptions, Permissions},
+        bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
         db::parse_duration,
     },
 };
@@ -36,7 +36,10 @@ pub(super) struct Install {
     profile: Option<String>,
     /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    registry: Option<String>,
+    registry: Option<Destination>,
+    /// Push the bundle there first
+    #[arg(long, requires = "registry")]
+    push: bool,
     /// Values of yours, after those of the profile; may be repeated
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
@@ -59,7 +62,7 @@ pub(super) struct Install {
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
-    registry_access: RegistryArgs,
+    registry_access: OfflineRegistryArgs,
 }
 
 /// What is refused otherwise.
@@ -117,7 +120,7 @@ impl From<Install> for InstallOptions {
             chart: args.chart,
             profile: args.profile,
             registry: args.registry,
-            registry_access: args.registry_access.into_named_hosts_config(),
+            registry_access: args.registry_access.into_offline_config(),
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),
             patience: args.timeout,
@@ -126,10 +129,10 @@ impl From<Install> for InstallOptions {
                 downgrade: args.permissions.allow_downgrade,
                 take_over: args.permissions.take_over,
             },
+            with_push: args.push,
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
-            receipts: args.receipts.receipts,
-            now: now(),
+            receipts: args.receipts.into(),
         }
     }
 }

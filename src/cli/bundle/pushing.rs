@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::trust::BundleArgs;
+use super::{receipts::ReceiptArgs, trust::BundleArgs};
 use crate::{
     cli::registry_args::OfflineRegistryArgs,
     commands::bundle::{
@@ -38,6 +38,8 @@ pub(super) struct Push {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    receipts: ReceiptArgs,
+    #[command(flatten)]
     registry: OfflineRegistryArgs,
 }
 
@@ -56,7 +58,7 @@ enum IndexArg {
 
 impl From<Push> for PushOptions {
     fn from(args: Push) -> Self {
-        let Push { bundle, destination, flatten, index, overwrite_tags, jobs, chunk_size, dry_run, registry } = args;
+        let Push { bundle, destination, flatten, index, overwrite_tags, jobs, chunk_size, dry_run, receipts, registry } = args;
         Self {
             bundle: bundle.into(),
             destination: if flatten { destination.flattened() } else { destination },
@@ -70,6 +72,7 @@ impl From<Push> for PushOptions {
             jobs: usize::from(jobs),
             chunk_bytes: chunk_size,
             is_dry_run: dry_run,
+            receipts: Some(receipts.into()),
             registry: registry.into_offline_config(),
         }
     }

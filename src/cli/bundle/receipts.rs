@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::{
     cli::output::Printer,
-    commands::bundle::{Digest, ReceiptsOptions, receipts},
+    commands::bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
 };
 
 /// Where receipts are.
@@ -18,11 +18,17 @@ use crate::{
 pub(super) struct ReceiptArgs {
     /// Directory of the receipts: what was pushed and installed, by which bundle
     #[arg(long, value_name = "DIR", env = "RUNE_BUNDLE_RECEIPTS", hide_env_values = true, default_value = "rune-bundle-receipts")]
-    pub(super) receipts: Utf8PathBuf,
+    receipts: Utf8PathBuf,
+}
+
+impl From<ReceiptArgs> for ReceiptPlace {
+    fn from(args: ReceiptArgs) -> Self {
+        Self { directory: args.receipts, now: now() }
+    }
 }
 
 /// This moment, as receipts say it.
-pub(super) fn now() -> String {
+fn now() -> String {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let moment = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     moment.unwrap_or_default().to_string()

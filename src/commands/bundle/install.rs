@@ -3,13 +3,17 @@
 mod destination;
 mod report;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
 use self::destination::Destination;
 pub use self::report::InstallReport;
-use super::open::{BundleOptions, threads};
+use super::{
+    open::{BundleOptions, threads},
+    push::{Destination as Registry, IndexChoice, PushOptions, push_opened},
+    receipts::{ReceiptPlace, tool},
+};
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
     chart::Helm,
@@ -21,9 +25,12 @@ use crate::{
     },
     oci::Digest,
     progress::Progress,
-    receipt::{Act, Appended, Chain, Outcome, Statement, VerifiedBundle},
+    receipt::{Act, Appended, Outcome, VerifiedBundle},
     registry::ClientConfig,
 };
+
+/// How many requests at once when the bundle is pushed, as `push` has it.
+const PUSH_JOBS: usize = 4;
 
 /// How long looking for Helm may take.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -42,7 +49,9 @@ pub struct InstallOptions {
     /// The profile; without one, the first.
     pub profile: Option<String>,
     /// Where the images are, `host[:port][/prefix]`; without it, under the names that the charts have for them.
-    pub registry: Option<String>,
+    pub registry: Option<Registry>,
+    /// Whether the bundle is pushed there first.
+    pub with_push: bool,
     /// How that registry is reached.
     pub registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`.
@@ -58,9 +67,7 @@ pub struct InstallOptions {
     /// Only say what would change.
     pub is_dry_run: bool,
     /// Where receipts are.
-    pub receipts: Utf8PathBuf,
-    /// The moment, as RFC 3339.
-    pub now: String,
+    pub receipts: ReceiptPlace,
 }
 
 /// What may be done that is refused otherwise.
@@ -92,10 +99,10 @@ impl Failure for NoFile {
 /// Everything that is known before the cluster is asked.
 struct Work<'a> {
     options: &'a InstallOptions,
-    bundle: &'a OpenBundle,
+    bundle: &'a Arc<OpenBundle>,
     destination: Destination,
     verified_bytes: u64,
-    progress: &'a dyn Progress,
+    progress: &'a Arc<dyn Progress>,
 }
 
 /// Installs a bundle, or says what would change.
@@ -103,19 +110,18 @@ struct Work<'a> {
 /// # Errors
 /// When the bundle is not as signed, the cluster lacks something, the bundle must not be installed over what is there, or the
 /// release does not come to run: then what was there before runs again, if that is possible.
-pub fn run(options: &InstallOptions, progress: &dyn Progress) -> Result<InstallReport, CommandError> {
+pub fn run(options: &InstallOptions, progress: &Arc<dyn Progress>) -> Result<InstallReport, CommandError> {
     let program = options.helm.as_deref().ok_or(InstallError::NoHelm)?;
     let (source, head) = options.bundle.authenticate()?;
     let BundleSource::File(file) = source else { return Err(NoFile(options.bundle.bundle.clone()).into()) };
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
     let again = file.try_clone().map_err(|source| InstallError::Run { program: options.bundle.bundle.clone(), source })?;
-    bundle::verify(BundleSource::File(file), &head, threads(), progress).map_err(|error| CommandError::from(error).context(refusing()))?;
+    bundle::verify(BundleSource::File(file), &head, threads(), progress.as_ref()).map_err(|error| CommandError::from(error).context(refusing()))?;
     let verified_bytes = head.layout().total_bytes();
     let bundle = OpenBundle::open(again, head).map_err(|error| CommandError::from(error).context(refusing()))?;
     let destination = Destination::read(&bundle, options)?;
-    let chain = Chain::at(&options.receipts);
     if !options.is_dry_run {
-        chain.prepare().map_err(|error| CommandError::from(error).context("no receipt could be written"))?;
+        options.receipts.prepare()?;
     }
     let work = Work { options, bundle: &bundle, destination, verified_bytes, progress };
     block_on_to_the_end(async {
@@ -124,7 +130,7 @@ pub fn run(options: &InstallOptions, progress: &dyn Progress) -> Result<InstallR
         let cluster = Cluster::connect(&options.cluster).await.map_err(InstallError::from)?;
         let release = options.release.as_deref().unwrap_or(&work.destination.chart.name);
         let helm = ReleaseHelm::new(&helm, program, &cluster, &options.cluster, release, interrupt)?;
-        work.install(&cluster, &helm, &chain).await
+        work.install(&cluster, &helm).await
     })
 }
 
@@ -142,7 +148,7 @@ struct Found {
 }
 
 impl Work<'_> {
-    async fn install(&self, cluster: &Cluster, helm: &ReleaseHelm, chain: &Chain) -> Result<InstallReport, CommandError> {
+    async fn install(&self, cluster: &Cluster, helm: &ReleaseHelm) -> Result<InstallReport, CommandError> {
         let found = tokio::select! {
             found = self.look(cluster, helm) => found?,
             () = helm.interrupt().asked() => return Err(InstallError::Interrupted.into()),
@@ -162,15 +168,15 @@ impl Work<'_> {
             cluster.create_namespace().await.map_err(InstallError::from)?;
         }
         if self.options.with_backup && found.judgement != Judgement::First {
-            let job = back_up(cluster, helm.release(), "before", self.options.patience, helm.interrupt(), self.progress).await;
+            let job = back_up(cluster, helm.release(), "before", self.options.patience, helm.interrupt(), self.progress.as_ref()).await;
             report.backed_up(job.map_err(InstallError::from)?);
         }
-        let (rolled_out, appended) = self.change(cluster, helm, chain, &found).await?;
+        let (rolled_out, appended) = self.change(cluster, helm, &found).await?;
         report.installed(rolled_out, appended);
         Ok(report)
     }
 
-    /// Asks everything and changes nothing.
+    /// Asks everything and changes nothing in the cluster. What is to be pushed is pushed as soon as the cluster may be changed.
     async fn look(&self, cluster: &Cluster, helm: &ReleaseHelm) -> Result<Found, CommandError> {
         let Self { options, destination, .. } = self;
         let index = self.bundle.index();
@@ -187,6 +193,7 @@ impl Work<'_> {
             return Err(InstallError::Pending { release, status: last.status.clone(), revision: last.number }.into());
         }
 
+        self.push().await?;
         let images = destination.images(self.bundle, options).await?;
         let chart = helm.write(&destination.chart_file(), &destination.archive)?;
         let values = destination.values(&images.replaced, helm)?;
@@ -235,7 +242,6 @@ impl Work<'_> {
         &self,
         cluster: &Cluster,
         helm: &ReleaseHelm,
-        chain: &Chain,
         found: &Found,
     ) -> Result<(RolledOut, Appended), CommandError> {
         let index = self.bundle.index();
@@ -243,9 +249,9 @@ impl Work<'_> {
         let mut kept = found.kept.clone();
         kept.attempt = Some(Attempt { bundle: index.name.clone(), version: index.version.clone(), digest });
         kept.write(cluster, release).await.map_err(InstallError::from)?;
-        let history = take_over(helm, &found.history, self.progress).await?;
+        let history = take_over(helm, &found.history, self.progress.as_ref()).await?;
         let patience = self.options.patience;
-        let rolled_out = match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress).await {
+        let rolled_out = match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress.as_ref()).await {
             Ok(rolled_out) => rolled_out,
             Err(InstallError::Rollout(failure)) => {
                 let outcome = match failure.state() {
@@ -255,8 +261,8 @@ impl Work<'_> {
                 };
                 if let Some(outcome) = outcome {
                     // The failure is what matters; that it could not be put on record as well is said beside it.
-                    if let Err(error) = chain.append(&self.statement(cluster, helm, found, 0, outcome)) {
-                        self.progress.announce(&format!("note: there is no receipt of this: {error}"));
+                    if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
+                        self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
                     }
                 }
                 if outcome == Some(Outcome::RolledBack) {
@@ -269,7 +275,7 @@ impl Work<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let appended = chain.append(&self.statement(cluster, helm, found, rolled_out.revision, Outcome::Deployed));
+        let appended = self.put_on_record(cluster, helm, found, rolled_out.revision, Outcome::Deployed);
         kept.attempt = None;
         kept.installed = Some(Installed {
             bundle: index.name.clone(),
@@ -283,17 +289,20 @@ impl Work<'_> {
         });
         let runs = "the release runs, and this is not on record";
         kept.write(cluster, release).await.map_err(|error| CommandError::from(InstallError::from(error)).context(runs))?;
-        let appended = appended.map_err(|error| CommandError::from(error).context("the release runs, and there is no receipt of it"))?;
+        let appended = appended.map_err(|error| error.context("the release runs, and there is no receipt of it"))?;
         Ok((rolled_out, appended))
     }
 
-    fn statement(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found, revision: u64, outcome: Outcome) -> Statement {
+    fn put_on_record(
+        &self,
+        cluster: &Cluster,
+        helm: &ReleaseHelm,
+        found: &Found,
+        revision: u64,
+        outcome: Outcome,
+    ) -> Result<Appended, CommandError> {
         let destination = &self.destination;
-        Statement {
-            time: self.options.now.clone(),
-            tool: tool(),
-            bundle: VerifiedBundle::of(self.bundle.head(), self.verified_bytes),
-            act: Act::Install {
+        let act = Act::Install {
                 cluster: cluster.address().to_owned(),
                 cluster_id: cluster.id().map(str::to_owned),
                 namespace: cluster.namespace().to_owned(),
@@ -302,16 +311,30 @@ impl Work<'_> {
                 chart: destination.chart_label(),
                 chart_digest: Digest::of(&destination.archive),
                 profile: destination.profile.clone(),
-                registry: self.options.registry.clone(),
+                registry: self.options.registry.as_ref().map(ToString::to_string),
                 manifest_digest: found.manifest,
                 schema_version: self.schema_version(),
                 outcome,
-            },
-        }
+        };
+        self.options.receipts.append(VerifiedBundle::of(self.bundle.head(), self.verified_bytes), act)
     }
-}
 
-/// Name and version of this program.
-fn tool() -> String {
-    format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
+    /// Pushes the bundle to the registry.
+    async fn push(&self) -> Result<(), CommandError> {
+        let Some(destination) = self.options.registry.clone().filter(|_| self.options.with_push && !self.options.is_dry_run) else {
+            return Ok(());
+        };
+        let options = PushOptions {
+            bundle: self.options.bundle.clone(),
+            destination,
+            index: IndexChoice::Auto,
+            overwrites_tags: false,
+            jobs: PUSH_JOBS,
+            chunk_bytes: None,
+            is_dry_run: false,
+            receipts: Some(self.options.receipts.clone()),
+            registry: self.options.registry_access.clone(),
+        };
+        push_opened(self.bundle, &options, self.progress).await.map(drop)
+    }
 }

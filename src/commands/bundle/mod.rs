@@ -46,7 +46,7 @@ pub use open::{BundleOptions, SignerOptions};
 pub use policy::PolicyOptions;
 pub use project::ProjectOptions;
 pub use push::PushOptions;
-pub use receipts::ReceiptsOptions;
+pub use receipts::{ReceiptPlace, ReceiptsOptions};
 pub use render::{RenderForm, RenderMode, RenderOptions};
 pub use report::ReportOptions;
 pub use serve::ServeOptions;

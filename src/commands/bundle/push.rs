@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
-use super::open::BundleOptions;
+use super::{open::BundleOptions, receipts::ReceiptPlace};
 use crate::{
+    bundle::OpenBundle,
     commands::{CommandError, Report, block_on, counted},
     oci::Digest,
     progress::Progress,
     push::{self, BlobTally, IndexForm, PushSettings, PushedKind, PushedReference},
+    receipt::{Act, Appended, VerifiedBundle},
     registry::{Client, ClientConfig},
 };
 
@@ -32,6 +34,8 @@ pub struct PushOptions {
     pub chunk_bytes: Option<u64>,
     /// Whether to write nothing to the registry.
     pub is_dry_run: bool,
+    /// Where a receipt is written; none without it.
+    pub receipts: Option<ReceiptPlace>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
     pub registry: ClientConfig,
 }
@@ -50,6 +54,8 @@ pub struct PushReport {
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
     sent_bytes: u64,
+    /// Null in a dry run.
+    receipt: Option<Appended>,
 }
 
 impl Report for PushReport {
@@ -112,7 +118,18 @@ fn remark(reference: &PushedReference) -> Option<String> {
 /// When the bundle is not as signed, a tag is taken, or the registry does not take something. Running it again goes on from there.
 pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
-    let client = Client::new(client_config(options))?;
+    block_on(push_opened(&bundle, options, progress))
+}
+
+/// Pushes a bundle that is open, and writes the receipt.
+pub(super) async fn push_opened(
+    bundle: &Arc<OpenBundle>,
+    options: &PushOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<PushReport, CommandError> {
+    let receipts = options.receipts.as_ref().filter(|_| !options.is_dry_run);
+    receipts.map_or(Ok(()), ReceiptPlace::prepare)?;
+    let client = Client::new(client_config(&options.destination, &options.registry, options.jobs))?;
     let settings = PushSettings {
         destination: options.destination.clone(),
         index: options.index,
@@ -121,9 +138,18 @@ pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushRe
         chunk_bytes: options.chunk_bytes,
         is_dry_run: options.is_dry_run,
     };
-    let pushed = block_on(push::push(&bundle, &client, &settings, progress))?;
+    let pushed = push::push(bundle, &client, &settings, progress).await?;
     let index = bundle.index();
+    let act = Act::Push {
+        registry: options.destination.to_string(),
+        references: pushed.references.iter().map(on_record).collect(),
+        sent_bytes: pushed.sent_bytes,
+    };
+    let verified = VerifiedBundle::of(bundle.head(), pushed.blobs().uploaded_bytes);
+    let receipt = receipts.map(|place| place.append(verified, act)).transpose();
+    let receipt = receipt.map_err(|error| error.context("everything is pushed, and there is no receipt of it"))?;
     Ok(PushReport {
+        receipt,
         name: index.name.clone(),
         version: index.version.clone(),
         digest: bundle.head().digest(),
@@ -135,11 +161,19 @@ pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushRe
     })
 }
 
+fn on_record(reference: &PushedReference) -> crate::receipt::PushedReference {
+    crate::receipt::PushedReference {
+        reference: reference.destination.clone(),
+        source: reference.source_digest,
+        destination: reference.digest,
+    }
+}
+
 /// As many connections as jobs, and no host beside the named ones.
-fn client_config(options: &PushOptions) -> ClientConfig {
-    let registry = options.destination.registry();
+pub(super) fn client_config(destination: &Destination, access: &ClientConfig, connections: usize) -> ClientConfig {
+    let registry = destination.registry();
     let host = registry.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(registry, |(host, _)| host);
-    let mut allowed: BTreeSet<String> = options.registry.allowed_hosts.clone().unwrap_or_default();
+    let mut allowed: BTreeSet<String> = access.allowed_hosts.clone().unwrap_or_default();
     allowed.insert(host.to_owned());
-    ClientConfig { allowed_hosts: Some(allowed), max_connections_per_host: options.jobs, ..options.registry.clone() }
+    ClientConfig { allowed_hosts: Some(allowed), max_connections_per_host: connections, ..access.clone() }
 }

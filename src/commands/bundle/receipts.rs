@@ -8,8 +8,35 @@ use crate::{
     commands::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
     oci::Digest,
-    receipt::{Chain, ReceiptError, Stored},
+    receipt::{Act, Appended, Chain, ReceiptError, Statement, Stored, VerifiedBundle},
 };
+
+/// Where a receipt is written, and when that is.
+#[derive(Debug, Clone)]
+pub struct ReceiptPlace {
+    /// The directory.
+    pub directory: Utf8PathBuf,
+    /// The moment, as RFC 3339.
+    pub now: String,
+}
+
+impl ReceiptPlace {
+    /// Makes sure that a receipt can be written, before something is done that needs one.
+    pub(super) fn prepare(&self) -> Result<(), CommandError> {
+        Chain::at(&self.directory).prepare().map_err(|error| CommandError::from(error).context("no receipt could be written"))
+    }
+
+    /// Writes a receipt.
+    pub(super) fn append(&self, bundle: VerifiedBundle, act: Act) -> Result<Appended, CommandError> {
+        let tool = tool();
+        Ok(Chain::at(&self.directory).append(&Statement { time: self.now.clone(), tool, bundle, act })?)
+    }
+}
+
+/// Name and version of this program.
+pub(super) fn tool() -> String {
+    format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
+}
 
 /// Which receipts.
 #[derive(Debug, Clone)]

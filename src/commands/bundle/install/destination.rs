@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
-use super::InstallOptions;
+use super::{super::push::client_config, InstallOptions};
 use crate::{
     archive::EntryName,
     bundle::{ChartRecord, OpenBundle, PublicationKind},
@@ -17,6 +17,9 @@ use crate::{
     registry::Client,
     yaml,
 };
+
+/// How many connections the registry is asked on.
+const LOOKS: usize = 4;
 
 /// Why a bundle does not say what to install.
 #[derive(Debug, thiserror::Error)]
@@ -110,12 +113,9 @@ impl Destination {
             Ok(String::from_utf8(entry(bundle, name)?).map_err(|_| ChoiceError::NotText(name.clone()))?)
         };
         let profile_values = profile.iter().flat_map(|profile| &profile.values).map(text).collect::<Result<_, _>>()?;
-        if let Some(registry) = &options.registry {
-            name_at(registry, "name", Digest::of(&[]))?;
-        }
         let kube_version = kube_version(&archive)?;
         let profile = profile.map(|profile| profile.name.clone());
-        Ok(Self { chart, archive, kube_version, profile, profile_values, registry: options.registry.clone() })
+        Ok(Self { chart, archive, kube_version, profile, profile_values, registry: options.registry.as_ref().map(ToString::to_string) })
     }
 
     /// The chart, `name-version`.
@@ -141,8 +141,11 @@ impl Destination {
 
     /// Asks the registry for every image of the bundle, when one was named.
     pub(super) async fn images(&self, bundle: &OpenBundle, options: &InstallOptions) -> Result<Images, CommandError> {
-        let Some(registry) = &self.registry else { return Ok(Images::default()) };
-        let client = Client::new(options.registry_access.clone())?;
+        // In a dry run they may be still to be pushed.
+        let is_to_come = options.with_push && options.is_dry_run;
+        let Some(destination) = options.registry.as_ref().filter(|_| !is_to_come) else { return Ok(Images::default()) };
+        let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
+        let registry = &destination.to_string();
         let mut images = Images { is_known: true, ..Images::default() };
         for publication in bundle.publications() {
             let PublicationKind::Image { reduced_index, .. } = &publication.kind else { continue };

@@ -56,7 +56,7 @@ impl InstallReport {
             release: helm.release().to_owned(),
             chart: work.destination.chart_label(),
             profile: work.destination.profile.clone(),
-            registry: work.options.registry.clone(),
+            registry: work.options.registry.as_ref().map(ToString::to_string),
             helm: helm.version().to_owned(),
             dry_run: work.options.is_dry_run,
             step: found.judgement,
