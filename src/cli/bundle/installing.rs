@@ -7,11 +7,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::{
-    chart_check::helm_program,
-    receipts::ReceiptArgs,
-    trust::BundleArgs,
-};
+use super::{chart_check::helm_program, receipts::ReceiptArgs, trust::BundleArgs};
 use crate::{
     cli::registry_args::OfflineRegistryArgs,
     commands::{

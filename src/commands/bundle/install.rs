@@ -116,7 +116,8 @@ pub fn run(options: &InstallOptions, progress: &Arc<dyn Progress>) -> Result<Ins
     let BundleSource::File(file) = source else { return Err(NoFile(options.bundle.bundle.clone()).into()) };
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
     let again = file.try_clone().map_err(|source| InstallError::Run { program: options.bundle.bundle.clone(), source })?;
-    bundle::verify(BundleSource::File(file), &head, threads(), progress.as_ref()).map_err(|error| CommandError::from(error).context(refusing()))?;
+    bundle::verify(BundleSource::File(file), &head, threads(), progress.as_ref())
+        .map_err(|error| CommandError::from(error).context(refusing()))?;
     let verified_bytes = head.layout().total_bytes();
     let bundle = OpenBundle::open(again, head).map_err(|error| CommandError::from(error).context(refusing()))?;
     let destination = Destination::read(&bundle, options)?;
@@ -238,12 +239,7 @@ impl Work<'_> {
     }
 
     /// Changes the cluster.
-    async fn change(
-        &self,
-        cluster: &Cluster,
-        helm: &ReleaseHelm,
-        found: &Found,
-    ) -> Result<(RolledOut, Appended), CommandError> {
+    async fn change(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found) -> Result<(RolledOut, Appended), CommandError> {
         let index = self.bundle.index();
         let (digest, release) = (self.bundle.head().digest(), helm.release());
         let mut kept = found.kept.clone();
@@ -251,30 +247,31 @@ impl Work<'_> {
         kept.write(cluster, release).await.map_err(InstallError::from)?;
         let history = take_over(helm, &found.history, self.progress.as_ref()).await?;
         let patience = self.options.patience;
-        let rolled_out = match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress.as_ref()).await {
-            Ok(rolled_out) => rolled_out,
-            Err(InstallError::Rollout(failure)) => {
-                let outcome = match failure.state() {
-                    State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
-                    State::Stuck { .. } => Some(Outcome::Failed),
-                    State::Interrupted { .. } => None,
-                };
-                if let Some(outcome) = outcome {
-                    // The failure is what matters; that it could not be put on record as well is said beside it.
-                    if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
-                        self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
+        let rolled_out =
+            match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress.as_ref()).await {
+                Ok(rolled_out) => rolled_out,
+                Err(InstallError::Rollout(failure)) => {
+                    let outcome = match failure.state() {
+                        State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
+                        State::Stuck { .. } => Some(Outcome::Failed),
+                        State::Interrupted { .. } => None,
+                    };
+                    if let Some(outcome) = outcome {
+                        // The failure is what matters; that it could not be put on record as well is said beside it.
+                        if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
+                            self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
+                        }
                     }
-                }
-                if outcome == Some(Outcome::RolledBack) {
-                    kept.attempt = None;
-                    if let Err(error) = kept.write(cluster, release).await {
-                        self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
+                    if outcome == Some(Outcome::RolledBack) {
+                        kept.attempt = None;
+                        if let Err(error) = kept.write(cluster, release).await {
+                            self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
+                        }
                     }
+                    return Err(InstallError::Rollout(failure).into());
                 }
-                return Err(InstallError::Rollout(failure).into());
-            }
-            Err(error) => return Err(error.into()),
-        };
+                Err(error) => return Err(error.into()),
+            };
         let appended = self.put_on_record(cluster, helm, found, rolled_out.revision, Outcome::Deployed);
         kept.attempt = None;
         kept.installed = Some(Installed {
@@ -303,18 +300,18 @@ impl Work<'_> {
     ) -> Result<Appended, CommandError> {
         let destination = &self.destination;
         let act = Act::Install {
-                cluster: cluster.address().to_owned(),
-                cluster_id: cluster.id().map(str::to_owned),
-                namespace: cluster.namespace().to_owned(),
-                release: helm.release().to_owned(),
-                revision,
-                chart: destination.chart_label(),
-                chart_digest: Digest::of(&destination.archive),
-                profile: destination.profile.clone(),
-                registry: self.options.registry.as_ref().map(ToString::to_string),
-                manifest_digest: found.manifest,
-                schema_version: self.schema_version(),
-                outcome,
+            cluster: cluster.address().to_owned(),
+            cluster_id: cluster.id().map(str::to_owned),
+            namespace: cluster.namespace().to_owned(),
+            release: helm.release().to_owned(),
+            revision,
+            chart: destination.chart_label(),
+            chart_digest: Digest::of(&destination.archive),
+            profile: destination.profile.clone(),
+            registry: self.options.registry.as_ref().map(ToString::to_string),
+            manifest_digest: found.manifest,
+            schema_version: self.schema_version(),
+            outcome,
         };
         self.options.receipts.append(VerifiedBundle::of(self.bundle.head(), self.verified_bytes), act)
     }
