@@ -4,8 +4,8 @@ mod building;
 mod chart_check;
 mod comparing;
 mod examining;
-mod loading;
 mod installing;
+mod loading;
 mod planning;
 mod pushing;
 mod reading;
@@ -23,18 +23,10 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
+use crate::commands::bundle::install;
 use crate::commands::bundle::{
     attach, build, diff, inspect, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack, verify,
 };
-use crate::commands::bundle::install;
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
-use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
-use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, push, render, unpack, verify};
-use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
-use crate::commands::bundle::{attach, build, inspect, keygen, lock, policy, render, sign, unpack, verify};
-use crate::commands::bundle::{build, diff, inspect, keygen, lock, policy, render, report, unpack, verify};
-use crate::commands::bundle::{build, inspect, keygen, lock, policy, render, serve, unpack, verify};
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use rune_bundle::{
     commands::{
         CommandError,
         bundle::{
-            BundleOptions, SignerOptions, PushOptions,
+            BundleOptions, PushOptions, SignerOptions,
             push::{self, IndexChoice},
         },
         registry_access::ClientConfig,

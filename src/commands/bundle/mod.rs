@@ -26,12 +26,12 @@ pub mod unpack;
 pub mod verify;
 mod view;
 
+pub use crate::install::ClusterOptions;
 pub use crate::{
     bundle::ComponentChoice,
     oci::{Digest, Platform},
 };
 pub use attach::AttachOptions;
-pub use crate::install::ClusterOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
