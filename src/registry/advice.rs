@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{Cause, RepositoryName, TokenProblem, error::is_transient};
+use super::{Cause, RepositoryName, TokenProblem, cause::is_transient};
 use crate::{failure::Failure as _, net::TransportFault};
 
 /// Why a redirect from https to http is not followed.

@@ -9,6 +9,7 @@
 mod advice;
 mod auth;
 mod blob;
+mod cause;
 mod challenge;
 mod client;
 mod complaint;
@@ -30,11 +31,12 @@ mod writer;
 
 pub use crate::net::ProxySettings;
 pub use blob::BlobStream;
+pub use cause::{Cause, TokenProblem};
 pub use challenge::Challenge;
 pub use client::Client;
 pub use config::{AuthFile, ClientConfig};
 pub use credentials::AuthFileError;
-pub use error::{Cause, EndpointFailure, RegistryError, TokenProblem};
+pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
 pub use name::RepositoryName;
 pub use pieces::{Damaged, Meter, Pieces};

@@ -68,6 +68,14 @@ fn a_build_of_two_gibibytes_writes_each_byte_once_reads_none_back_and_stays_smal
     let counts = counted(&project, &["verify", "out/x.tar", "--key", "release.pub"]);
     let memory = counts["max_rss_bytes"].as_u64().unwrap();
     assert!(memory < 64_000_000, "{memory} bytes of memory for verify");
+
+    // From the file into a registry: nothing stays here.
+    let registry = crate::foreign_support::Distribution::start("plain");
+    let counts = counted(&project, &["push", "out/x.tar", registry.host(), "--key", "release.pub"]);
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    assert!(count("write_bytes") < 1 << 20, "{} bytes written to the disk: {counts}", count("write_bytes"));
+    assert!(count("max_rss_bytes") < 100_000_000, "{} bytes of memory for push", count("max_rss_bytes"));
+    assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 1, "another file was left");
 }
 
 /// A client of containerd that takes everything, and has afterwards what it was given.

@@ -1,0 +1,272 @@
+//! What an endpoint did instead of what was asked of it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::HelperError;
+use crate::{
+    failure::FailureKind,
+    net::{TransportError, TransportFault},
+    oci::{Digest, ManifestError},
+};
+
+/// What an endpoint did instead of giving what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// It, or the server it redirected to, answered with an error.
+    #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
+    Status {
+        /// The status code.
+        status: StatusCode,
+        /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
+        code: Option<String>,
+        /// What the server says about it.
+        detail: Option<String>,
+        /// Whether what it says is that there is no room.
+        is_about_space: bool,
+        /// The server it redirected to, when that one answered.
+        redirected_to: Option<String>,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// There was no whole answer.
+    #[error("{}failed: {error}", via(.redirected_to.as_deref()))]
+    Transport {
+        /// What happened.
+        error: TransportError,
+        /// The server it redirected to, when that one failed.
+        redirected_to: Option<String>,
+    },
+    /// It wants credentials, and there are none.
+    #[error("asks for credentials, and there are none for `{host}`")]
+    NoCredentials {
+        /// The host.
+        host: String,
+    },
+    /// It refused the credentials that there are, or nobody may do this.
+    #[error("refused {}{}", whose(.user.as_deref()), in_parentheses(.detail.as_deref()))]
+    CredentialsRefused {
+        /// The host.
+        host: String,
+        /// Whose credentials they were.
+        user: Option<String>,
+        /// What the server says about it.
+        detail: Option<String>,
+    },
+    /// It wants to be convinced in a way that this client does not know.
+    #[error("asks for authentication of a kind that is not supported")]
+    UnknownChallenge,
+    /// Getting a token from its token server failed.
+    #[error("wants a token from `{server}`, {problem}")]
+    TokenServer {
+        /// The token server: scheme, host and port.
+        server: String,
+        /// Why there is no token.
+        problem: TokenProblem,
+    },
+    /// A credential helper failed.
+    #[error("asks for credentials: {0}")]
+    Helper(#[source] HelperError),
+    /// It sent us somewhere where we do not go.
+    #[error("redirects to `{to}`, {problem}")]
+    Redirect {
+        /// Where to: scheme, host and port.
+        to: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// It sent us to a host that we may not contact.
+    #[error("sends us to `{to}`, a host that was not named")]
+    OutOfBounds {
+        /// Where to: scheme, host and port.
+        to: String,
+    },
+    /// It answered a write in a way that makes no sense.
+    #[error("{0}")]
+    Nonsense(&'static str),
+    /// What was to be written is damaged where it came from; nothing of the kind was finished there.
+    #[error("was not sent to its end, because the content is damaged here")]
+    Damaged,
+    /// It took a manifest and has another one in its place.
+    #[error("was given {expected} and has {actual} instead")]
+    Changed {
+        /// What was written.
+        expected: Digest,
+        /// What is there.
+        actual: Digest,
+    },
+    /// It took something and does not have it.
+    #[error("took it and does not have it")]
+    Lost,
+    /// The content is not what its digest says.
+    #[error("sent content with the digest {actual} instead of {expected}")]
+    WrongDigest {
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// The content does not have the size that its descriptor says.
+    #[error("sent, or announced, {actual} bytes instead of {expected}")]
+    WrongSize {
+        /// What the descriptor says.
+        expected: u64,
+        /// What came, or was announced.
+        actual: u64,
+    },
+    /// Another part of the content came than the one asked for.
+    #[error("was asked for `{asked}` and sent `{sent}`")]
+    WrongRange {
+        /// The range that was asked for.
+        asked: String,
+        /// The `Content-Range` of the answer.
+        sent: String,
+    },
+    /// The content is larger than what is accepted.
+    #[error("offers more than the {max} bytes that are accepted")]
+    TooLarge {
+        /// The limit.
+        max: u64,
+    },
+    /// The document is not a manifest.
+    #[error("sent something else than a manifest: {0}")]
+    Manifest(#[source] ManifestError),
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenProblem {
+    /// Credentials are not taken there.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// No whole answer.
+    #[error("which failed: {0}")]
+    Transport(#[source] TransportError),
+    /// An error as answer.
+    #[error("which answered {status} to {}", whose(.user.as_deref()))]
+    Status {
+        /// The status code.
+        status: StatusCode,
+        /// Whose credentials were shown.
+        user: Option<String>,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It is on a host that we may not contact.
+    #[error("a host that was not named")]
+    OutOfBounds,
+    /// An answer without a token.
+    #[error("whose answer holds no usable token")]
+    NoToken,
+}
+
+impl Cause {
+    pub(super) fn transport(error: TransportError) -> Self {
+        Self::Transport { error, redirected_to: None }
+    }
+
+    /// An answer with a status that says it all.
+    pub(super) fn status(status: StatusCode) -> Self {
+        Self::Status { status, code: None, detail: None, is_about_space: false, redirected_to: None, retry_after: None }
+    }
+
+    /// The kind when something was to be written.
+    pub(super) fn write_kind(&self) -> FailureKind {
+        let Self::Status { status, code, detail, is_about_space, .. } = self else { return self.kind() };
+        let is_immutable = detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains("immutable"));
+        match (*status, code.as_deref()) {
+            _ if *is_about_space => FailureKind::Space,
+            (StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE, _) => FailureKind::Space,
+            (StatusCode::CONFLICT, _) => FailureKind::Conflict,
+            _ if is_immutable => FailureKind::Conflict,
+            (StatusCode::METHOD_NOT_ALLOWED, _) => FailureKind::Access,
+            (_, Some("NAME_INVALID")) => FailureKind::Usage,
+            (_, Some("DIGEST_INVALID" | "SIZE_INVALID")) => FailureKind::Content,
+            (_, Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")) => FailureKind::Network,
+            (status, _) => status_kind(status),
+        }
+    }
+
+    /// The status that was answered.
+    pub(super) const fn answered(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    pub(super) fn kind(&self) -> FailureKind {
+        match self {
+            Self::Status { status, .. } => status_kind(*status),
+            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => match error.fault {
+                TransportFault::Forbidden(_) | TransportFault::ClientCertificate => FailureKind::Access,
+                _ => FailureKind::Network,
+            },
+            Self::TokenServer { problem, .. } => match problem {
+                TokenProblem::Status { status, .. } if is_transient(*status) => FailureKind::Network,
+                TokenProblem::NoToken => FailureKind::Network,
+                _ => FailureKind::Access,
+            },
+            Self::NoCredentials { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::UnknownChallenge
+            | Self::Helper(_)
+            | Self::OutOfBounds { .. }
+            | Self::Redirect { .. } => FailureKind::Access,
+            Self::Nonsense(_) | Self::Lost => FailureKind::Network,
+            Self::Damaged
+            | Self::Changed { .. }
+            | Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongRange { .. }
+            | Self::TooLarge { .. }
+            | Self::Manifest(_) => FailureKind::Content,
+        }
+    }
+
+    /// Whether asking again may help.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => error.fault.is_transient(),
+            Self::Status { status, is_about_space, .. } => is_transient(*status) && !is_about_space,
+            Self::TokenServer { problem: TokenProblem::Status { status, .. }, .. } => is_transient(*status),
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } | Self::TokenServer { problem: TokenProblem::Status { retry_after, .. }, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// Whether a server may answer otherwise later.
+pub(super) fn is_transient(status: StatusCode) -> bool {
+    (status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE)
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+fn status_kind(status: StatusCode) -> FailureKind {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => FailureKind::Access,
+        StatusCode::NOT_FOUND | StatusCode::GONE => FailureKind::NotFound,
+        StatusCode::RANGE_NOT_SATISFIABLE => FailureKind::Content,
+        _ => FailureKind::Network,
+    }
+}
+
+fn via(redirected_to: Option<&str>) -> String {
+    redirected_to.map(|to| format!("redirected to `{to}`, which ")).unwrap_or_default()
+}
+
+fn in_parentheses(detail: Option<&str>) -> String {
+    detail.map(|detail| format!(" ({detail})")).unwrap_or_default()
+}
+
+fn whose(user: Option<&str>) -> String {
+    user.map_or_else(|| "a request without credentials".to_owned(), |user| format!("the credentials of `{user}`"))
+}
