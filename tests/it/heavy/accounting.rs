@@ -75,7 +75,7 @@ fn swallowing_client(project: &Project) -> String {
     let digest = crate::small_bundle::index_of(&project.path("x.tar")).images[0].target.digest;
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n*' import '*) cat >/dev/null; : >\"$0.imported\";;\n*' check '*) [ -e \"$0.imported\" ] || exit 0\n\
-         for argument; do case $argument in name==*) echo \"${{argument#name==}} type {digest} complete (1/1)\";; esac; done;;\nesac\n"
+         for argument; do case $argument in name==*) echo \"${{argument#name==}} type {digest} complete (1/1) true\";; esac; done;;\nesac\n"
     );
     let path = project.path("client");
     std::fs::write(&path, script).unwrap();
