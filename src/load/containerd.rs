@@ -47,7 +47,7 @@ pub struct ContainerdOptions {
 pub struct Standing {
     /// The digest of the index or manifest, as text.
     pub digest: String,
-    /// Whether everything is there that this machine needs of it.
+    /// Whether everything is there that this machine needs of it, and unpacked.
     pub is_complete: bool,
 }
 
@@ -112,10 +112,11 @@ impl Containerd {
         Ok(rows(&String::from_utf8_lossy(&list)).filter(|(name, _)| names.contains(name)).collect())
     }
 
-    /// Lets containerd import an archive for a platform, all of it or nothing.
+    /// Lets containerd import an archive for a platform, and unpack it.
     ///
     /// # Errors
-    /// When containerd refuses, or a content of the bundle is not what its index says. There are no new names then.
+    /// When containerd refuses, or a content of the bundle is not what its index says. There are no new names then, unless
+    /// everything arrived and only unpacking failed.
     pub fn import(
         &self,
         archive: &ImageArchive,
@@ -217,12 +218,14 @@ fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Complaint {
     })
 }
 
-/// The rows of `ctr images check`: name, media type, digest, and whether it is complete.
+/// The rows of `ctr images check`: name, media type, digest, whether it is complete, sizes, whether it is unpacked. A disk that
+/// fills up while containerd unpacks leaves names behind, of images that are complete but for that.
 fn rows(list: &str) -> impl Iterator<Item = (String, Standing)> {
     list.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let (name, digest, status) = (columns.next()?, columns.nth(1)?, columns.next()?);
-        let standing = Standing { digest: digest.to_owned(), is_complete: status == "complete" };
+        let is_complete = status == "complete" && columns.last() == Some("true");
+        let standing = Standing { digest: digest.to_owned(), is_complete };
         digest.starts_with("sha256:").then(|| (name.to_owned(), standing))
     })
 }
@@ -241,9 +244,11 @@ mod tests {
     fn reads_the_list_of_ctr() {
         let list = "REF  TYPE  DIGEST  STATUS  SIZE  UNPACKED\n\
                     r/a:1 application/x sha256:00 complete (2/2) 273.0 B/273.0 B true\n\
-                    r/b:1 application/x sha256:11 incomplete (1/2) 1.0 B/2.0 B false\n";
+                    r/b:1 application/x sha256:11 incomplete (1/2) 1.0 B/2.0 B false\n\
+                    r/c:1 application/x sha256:22 complete (2/2) 273.0 B/273.0 B false\n";
         let standing = |digest: &str, is_complete| Standing { digest: digest.to_owned(), is_complete };
-        let expected = [("r/a:1".to_owned(), standing("sha256:00", true)), ("r/b:1".to_owned(), standing("sha256:11", false))];
+        let expected = [("r/a:1", "sha256:00", true), ("r/b:1", "sha256:11", false), ("r/c:1", "sha256:22", false)];
+        let expected = expected.map(|(name, digest, is_complete)| (name.to_owned(), standing(digest, is_complete)));
         assert_eq!(rows(list).collect::<Vec<_>>(), expected);
     }
 

@@ -124,8 +124,8 @@ impl Report for LoadReport {
 /// Loads the images that a node needs.
 ///
 /// # Errors
-/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There are no new names, and no new file,
-/// then.
+/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There is no new file then, and no new name
+/// unless everything arrived and only unpacking failed.
 pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
     let platform = options.platform.clone().unwrap_or_else(load::platform_of_this_machine);
