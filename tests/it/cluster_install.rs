@@ -125,7 +125,7 @@ fn a_release_is_installed_upgraded_and_taken_back_from_bundles_alone() {
     let recorded = kept(&namespace);
     assert_eq!((&recorded["version"], &recorded["digest"]), (&json!("1.0.0"), &first["digest"]));
     assert_eq!((&recorded["receipt"], &recorded["schemaVersion"]), (&first["receipt"]["digest"], &json!(6)));
-    query(&namespace, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')");
+    query(&namespace, "SET ROLE rune; CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')");
 
     // The same again changes nothing that runs.
     let again = install("one.tar", &["--dry-run"], 0);
@@ -200,7 +200,7 @@ fn what_the_cluster_lacks_is_said_at_once_and_a_first_installation_that_fails_is
 
     let nobody = account_without_rights(&cluster, &namespace, &works);
     let refused = install(&["--kubeconfig", nobody.to_str().unwrap()], 9);
-    assert!(refused["error"]["details"].to_string().contains("no right to get, create, patch, delete secrets"), "{refused}");
+    assert!(refused["error"]["details"].to_string().contains("no right to get, create, patch, delete configmaps"), "{refused}");
 
     let absent = ["--set", "rune.existingSecret=no-such-secret", "--set", "persistence.storageClass=no-such-class"];
     let lacking =
