@@ -122,6 +122,23 @@ fn a_pipe_cannot_be_read_in_place() {
 }
 
 #[test]
+fn neither_diff_nor_report_opens_a_socket() {
+    let pair = Pair::new(|made| made.version = "1.2.4".parse().unwrap());
+    let (log, page) = (pair.scratch.path("calls"), pair.scratch.path("page.html"));
+    let verbs: [&[&std::ffi::OsStr]; 2] = [
+        &["diff".as_ref(), pair.old.as_ref(), pair.new.as_ref()],
+        &["report".as_ref(), pair.new.as_ref(), "--against".as_ref(), pair.old.as_ref(), "--output".as_ref(), page.as_ref()],
+    ];
+    for arguments in verbs {
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-qq", "-e", "trace=%network", "-o"]).arg(&log).arg(env!("CARGO_BIN_EXE_rune-bundle"));
+        ends_with(&command.args(arguments).output().unwrap(), 0);
+        let calls = fs::read_to_string(&log).unwrap();
+        assert!(!calls.contains("socket("), "{calls}");
+    }
+}
+
+#[test]
 fn a_page_shows_deceiving_texts_as_texts() {
     let pair = Pair::new(deceive);
     let page = pair.scratch.path("page.html");

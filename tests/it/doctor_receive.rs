@@ -110,10 +110,11 @@ fn a_registry_is_asked_whether_it_lets_us_in() {
     let place = Place::new();
     let registry = Registry::start();
     let (state, found) = place.check("registry", &["--registry", &format!("{}/rune", registry.host())], 0);
-    assert_eq!((state.as_str(), found.as_str()), ("ok", "it answers"));
+    assert_eq!((state.as_str(), found.as_str()), ("ok", "it answers; whether it takes uploads is seen when push begins"));
     assert!(registry.requests().iter().all(|request| request.method == "GET"));
     let gone = registry.host();
     drop(registry);
     assert_eq!(place.check("registry", &["--registry", &gone], 10).0, "problem");
-    assert_eq!(place.check("registry", &["--registry", "not a registry"], 2).0, "problem");
+    let said = ends_with(&place.command(&["--registry", "https://registry.lan"]).output().unwrap(), 2);
+    assert!(said.contains("is a URL"), "{said}");
 }

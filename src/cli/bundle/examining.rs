@@ -13,8 +13,11 @@ use super::{
     trust::BundleArgs,
 };
 use crate::{
-    cli::{output::Printer, registry_args::RegistryArgs},
-    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
+    cli::{
+        output::Printer,
+        registry_args::{OfflineRegistryArgs, RegistryArgs},
+    },
+    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor, push::Destination},
 };
 
 /// Looks whether the next step can work here.
@@ -57,7 +60,7 @@ struct Receive {
     into: Utf8PathBuf,
     /// The registry that it would be pushed to, with a prefix if any
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    registry: Option<String>,
+    registry: Option<Destination>,
     /// The Helm that would install it [default: `helm` in PATH]
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
     helm: Option<Utf8PathBuf>,
@@ -65,7 +68,7 @@ struct Receive {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<Utf8PathBuf>,
     #[command(flatten)]
-    access: RegistryArgs,
+    access: OfflineRegistryArgs,
 }
 
 impl Doctor {
@@ -97,7 +100,7 @@ impl From<Receive> for DoctorReceiveOptions {
             registry: args.registry,
             helm: args.helm.map(absolute).or_else(helm_in_path),
             kubeconfig: args.kubeconfig.or_else(usual_kubeconfig),
-            access: args.access.into_online_config(),
+            access: args.access.into_offline_config(),
         }
     }
 }

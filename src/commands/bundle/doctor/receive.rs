@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     bundle::{BundleSource, SlotState},
-    commands::{CommandError, block_on, bundle::BundleOptions, counted},
+    commands::{
+        CommandError, block_on,
+        bundle::{BundleOptions, push::Destination},
+        counted,
+    },
     failure::{Failure, FailureKind},
     fsx,
     oci::Reference,
@@ -32,13 +36,13 @@ pub struct DoctorReceiveOptions {
     pub bundle: BundleOptions,
     /// The directory in which it would be unpacked.
     pub directory: Utf8PathBuf,
-    /// The registry that it would be pushed to, with a prefix if any.
-    pub registry: Option<String>,
+    /// The registry that it would be pushed to.
+    pub registry: Option<Destination>,
     /// The Helm that was found.
     pub helm: Option<Utf8PathBuf>,
     /// The configuration of the cluster that was found.
     pub kubeconfig: Option<Utf8PathBuf>,
-    /// How the registry is reached.
+    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
     pub access: ClientConfig,
 }
 
@@ -56,21 +60,6 @@ impl Failure for WrongLength {
 
     fn help(&self) -> Option<String> {
         Some("it was not copied completely, or something was added; copy it again from its source".to_owned())
-    }
-}
-
-/// A name is not that of a registry.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no registry")]
-struct NoRegistry(String);
-
-impl Failure for NoRegistry {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("write a host with its port and a prefix, if any: registry.lan:5000/rune".to_owned())
     }
 }
 
@@ -101,7 +90,7 @@ pub fn run(options: &DoctorReceiveOptions) -> Result<DoctorReport, CommandError>
     checks.push(helm(options.helm.as_deref()));
     checks.push(cluster(options.kubeconfig.as_deref()));
     checks.push(containerd());
-    checks.extend(options.registry.as_deref().map(|registry| reachable(registry, &options.access)));
+    checks.extend(options.registry.as_ref().map(|registry| reachable(registry, &options.access)));
     Ok(DoctorReport { step: "receive", subject: options.bundle.bundle.to_string(), checks })
 }
 
@@ -206,16 +195,20 @@ fn containerd() -> Check {
     }
 }
 
-/// Asks the registry for something that it will not have: that it says so proves that it is there and lets us read.
-fn reachable(registry: &str, access: &ClientConfig) -> Check {
-    let needed = format!("a registry at {registry} that lets us in");
+/// Asks the registry for something that it will not have: that it says so proves that it is there and lets us read. Whether it lets us
+/// write is not tried: that would begin an upload.
+fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
+    let host = destination.registry();
+    let needed = format!("a registry at {host} that lets us in");
     let asked = || -> Result<String, CommandError> {
-        let probe: Reference = format!("{registry}/rune-bundle-doctor:nothing").parse().map_err(|_| NoRegistry(registry.to_owned()))?;
-        let client = Client::new(in_haste(access.clone()))?;
+        let mut allowed = access.allowed_hosts.clone().unwrap_or_default();
+        allowed.insert(host.to_owned());
+        let client = Client::new(in_haste(ClientConfig { allowed_hosts: Some(allowed), ..access.clone() }))?;
+        let probe: Reference = format!("{host}/{}:nothing", destination.repository("rune-bundle-doctor")).parse()?;
         block_on(async {
             match client.resolve(&probe).await {
                 Err(error) if !is_absence(&error) => Err(error),
-                _ => Ok("it answers".to_owned()),
+                _ => Ok("it answers; whether it takes uploads is seen when push begins".to_owned()),
             }
         })
     };
