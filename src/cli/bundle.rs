@@ -23,7 +23,6 @@ use super::{
     arguments::{self, exit_codes},
     documents, passphrase,
 };
-use crate::commands::bundle::install;
 use crate::commands::bundle::{
     attach, build, diff, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack, verify,
 };
