@@ -122,8 +122,8 @@ fn the_commands_of_the_readme_do_what_it_says() {
     assert!(check(&document("README.md")) > 10);
 }
 
-/// Directories of pages that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 2] = ["docs/airgap/", "docs/operations/"];
+/// Pages, or directories of pages, that have a test of their own, because each page takes a while.
+const GROUPS: [&str; 3] = ["docs/airgap/", "docs/operations/", "docs/reference/diff-and-report.md"];
 
 /// Types the commands of all pages that `is_meant`.
 fn check_all(is_meant: impl Fn(&str) -> bool) {
@@ -153,6 +153,11 @@ fn the_commands_of_the_other_pages_about_the_far_side_do_what_they_say() {
 #[test]
 fn the_commands_of_the_pages_about_operations_do_what_they_say() {
     check_all(|path| path.starts_with(GROUPS[1]));
+}
+
+#[test]
+fn the_commands_of_the_page_about_comparing_do_what_it_says() {
+    check_all(|path| path == GROUPS[2]);
 }
 
 #[test]
