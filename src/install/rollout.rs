@@ -240,7 +240,7 @@ fn what_a_container_says(pod: &str, container: &ContainerStatus) -> Option<Strin
         let last = last.map_or_else(String::new, |last| format!(" (it ended with {})", last.exit_code));
         let is_usual = ["PodInitializing", "ContainerCreating", ""].contains(&reason);
         let message = waiting.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));
-        return (!is_usual).then(|| format!("{of}: {reason}{message}{last}"));
+        return Some(if is_usual { format!("{of}: has not started yet") } else { format!("{of}: {reason}{message}{last}") });
     }
     if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
         return Some(format!("{of}: ended with {}", ended.exit_code));

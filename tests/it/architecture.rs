@@ -49,7 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("receipt", &["bundle", "canonical_json", "failure", "fsx", "oci"]),
     ("manifest", &["chart", "failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
     ("policy", &["failure", "oci", "yaml"]),
-    ("chart", &["canonical_json", "failure", "fsx", "oci", "policy", "yaml"]),
+    ("chart", &["canonical_json", "failure", "fsx", "oci", "policy", "secret", "yaml"]),
     ("archive", &["failure", "oci"]),
     ("oci", &["canonical_json", "failure"]),
     ("registry", &["failure", "fsx", "net", "oci", "secret", "yaml"]),
