@@ -110,7 +110,7 @@ impl Errand {
         let Some(pieces) = BundlePieces::open(&shared.bundle, self.blob.digest) else { return Ok(BlobOutcome::There) };
         let problem = pieces.problem();
         shared.progress.note(&name.to_string());
-        let meter = self.meter(shared, sent, counts);
+        let meter = Self::meter(shared, sent, counts);
         let delivered = shared.writer(name).put_blob(&self.blob, from, pieces, shared.chunk_bytes, meter).await;
         match delivered {
             Ok(Delivery::Mounted) => {
@@ -126,7 +126,7 @@ impl Errand {
     }
 
     /// Counts what is sent. Progress is what is sent for the first time.
-    fn meter(&self, shared: &Shared, sent: &Arc<AtomicU64>, counts: bool) -> Meter {
+    fn meter(shared: &Shared, sent: &Arc<AtomicU64>, counts: bool) -> Meter {
         let (progress, sent) = (Arc::clone(&shared.progress), Arc::clone(sent));
         let furthest = AtomicU64::new(0);
         Arc::new(move |position, bytes| {

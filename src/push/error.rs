@@ -33,7 +33,7 @@ pub enum PushError {
         /// The repository.
         name: RepositoryName,
         /// What it said.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// Two things would have the same name.
     #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]

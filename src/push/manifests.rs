@@ -168,7 +168,7 @@ impl Choice {
                 tracing::debug!(name = %writer.name(), "pushing the reduced index: {refusal}");
                 push_one(writer, reduced, may_be_there).await
             }
-            None => Err(PushError::SparseRefused { name: writer.name().clone(), source: refusal }),
+            None => Err(PushError::SparseRefused { name: writer.name().clone(), source: Box::new(refusal) }),
         }
     }
 }

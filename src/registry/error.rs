@@ -68,7 +68,7 @@ pub struct EndpointFailure {
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
-    pub cause: Cause,
+    pub cause: Box<Cause>,
 }
 
 impl RegistryError {
@@ -80,7 +80,7 @@ impl RegistryError {
 
     /// Whether what was to be written is damaged where it came from.
     pub fn is_about_source(&self) -> bool {
-        matches!(self, Self::Push { failure, .. } if matches!(failure.cause, Cause::Damaged))
+        matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, Cause::Damaged))
     }
 
     /// The failure that a person should look at: of several endpoints, one that refused us before one that sent

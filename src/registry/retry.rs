@@ -51,7 +51,7 @@ impl<'a> Attempts<'a> {
     pub(super) fn failed(&mut self, endpoint: &str, cause: Cause, may_help: bool) -> Result<Duration, EndpointFailure> {
         self.made = self.made.saturating_add(1);
         if !may_help || self.made >= self.policy.max_attempts {
-            return Err(EndpointFailure { endpoint: endpoint.to_owned(), attempts: self.made, cause });
+            return Err(EndpointFailure { endpoint: endpoint.to_owned(), attempts: self.made, cause: Box::new(cause) });
         }
         let mut jitter = [0];
         // Without randomness the pause is merely not shortened.

@@ -65,7 +65,7 @@ impl RepositoryWriter {
     }
 
     pub(super) async fn is_blob_there(&self, digest: Digest) -> Result<bool, Cause> {
-        let mut question = self.question(Method::HEAD, format!("blobs/{digest}"));
+        let mut question = Self::question(Method::HEAD, format!("blobs/{digest}"));
         // The storage that it would send us to has it.
         question.keeps_redirects = true;
         match self.exchange.ask_once(&self.endpoint, &question).await {
@@ -96,7 +96,7 @@ impl RepositoryWriter {
     /// # Errors
     /// When the registry cannot be asked.
     pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
-        let question = self.question(Method::GET, format!("manifests/{tag_or_digest}"));
+        let question = Self::question(Method::GET, format!("manifests/{tag_or_digest}"));
         let question = question.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
         let accept = |_: &HeaderMap, body: Option<Vec<u8>>| body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES });
         match self.exchange.ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept).await {
@@ -122,7 +122,7 @@ impl RepositoryWriter {
     ) -> Result<Accepted, RegistryError> {
         let digest = Digest::of(bytes);
         let make = || RequestBody::Whole(bytes.clone());
-        let question = self.question(Method::PUT, format!("manifests/{tag_or_digest}"));
+        let question = Self::question(Method::PUT, format!("manifests/{tag_or_digest}"));
         let question = question.with_text(header::CONTENT_TYPE, media_type).with_body(&make);
         let what =
             format!("the manifest `{}`", if tag_or_digest.contains(':') { tag_or_digest.to_owned() } else { format!(":{tag_or_digest}") });
@@ -157,7 +157,7 @@ impl RepositoryWriter {
         }
     }
 
-    fn question(&self, method: Method, path: String) -> Question<'static> {
+    fn question(method: Method, path: String) -> Question<'static> {
         Question::new(method, Place::Below { path, query: Vec::new() }, Access::Push)
     }
 

@@ -147,7 +147,7 @@ fn nothing_is_added_to_a_chain_that_was_changed() {
     chain.append(&statement("three.example")).unwrap_err();
     chain.prepare().unwrap_err();
     let names = fs::read_dir(scratch.path("receipts")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert_eq!(names.filter(|name| name.to_str().unwrap().ends_with(".json")).count(), 2);
+    assert_eq!(names.filter(|name| std::path::Path::new(name).extension().is_some_and(|extension| extension == "json")).count(), 2);
 }
 
 #[test]

@@ -218,5 +218,5 @@ fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
 /// Whether the registry answered that there is no such thing.
 fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else { return false };
-    failures.iter().all(|failure| matches!(&failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+    failures.iter().all(|failure| matches!(&*failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
 }
