@@ -114,7 +114,7 @@ mod tests {
         let package = package("a", &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), chart)]))).unwrap();
         let text = statement(&package).unwrap();
         let (metadata, files) = text.split_once("\n\n...\n").unwrap();
-        assert!(metadata.starts_with("apiVersion: v2\nname: a\nversion: 1.2.3\n"), "{metadata}");
+        assert!(metadata.starts_with("apiVersion: v2\nname: a\nversion: \"1.2.3\"\n"), "{metadata}");
         assert_eq!(files, format!("files:\n  a-1.2.3.tgz: {}", Digest::of(&package.bytes)));
         assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
     }

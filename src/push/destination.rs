@@ -131,7 +131,6 @@ mod tests {
         assert_eq!(parsed("registry.lan:5000").name("library/postgres").to_string(), "registry.lan:5000/library/postgres");
         assert_eq!(parsed("registry.lan/a/b/").name("charts/rune").to_string(), "registry.lan/a/b/charts/rune");
         assert_eq!(parsed("docker.io/lpasquali").flattened().repository("a/b/c"), "lpasquali/a-b-c");
-        assert_eq!(parsed("[::1]:5000/x").to_string(), "[::1]:5000/x");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn causes(error: &dyn Error) -> String {
 
 /// Text of a client as it may be shown: what is not plain ASCII could paint over other lines of a terminal.
 fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_ascii_graphic() { vec![c] } else { c.escape_default().collect() }).collect()
+    text.chars().flat_map(|c| if c.is_ascii_graphic() { vec![c] } else { c.escape_unicode().collect() }).collect()
 }
 
 #[cfg(test)]
@@ -109,6 +109,6 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_cannot_forge_a_line() {
-        assert_eq!(shown("/v2/\u{1b}[2J\n\u{202e}ä x"), "/v2/\\u{1b}[2J\\n\\u{202e}\\u{e4}\\u{20}x");
+        assert_eq!(shown("/v2/\u{1b}[2J\n\u{202e}ä x"), "/v2/\\u{1b}[2J\\u{a}\\u{202e}\\u{e4}\\u{20}x");
     }
 }
