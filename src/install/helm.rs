@@ -183,12 +183,14 @@ impl ReleaseHelm {
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<Ended, InstallError> {
         let failed = |source| InstallError::Run { program: self.program.clone(), source };
         tracing::debug!("helm {}", arguments.join(" "));
+        // What is run after somebody asked this program to end looks at what is left, and is short.
+        let is_ending = self.interrupt.is_asked();
         let mut child = self.command(arguments).spawn().map_err(failed)?;
         let (output, complaint) = (child.stdout.take(), child.stderr.take());
         let status = async {
             tokio::select! {
                 status = child.wait() => status,
-                () = self.interrupt.asked() => {
+                () = self.interrupt.asked(), if !is_ending => {
                     tell(&child);
                     child.wait().await
                 }
