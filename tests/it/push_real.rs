@@ -143,6 +143,7 @@ fn foreign_programs_read_what_was_pushed_with_the_digests_of_the_lock() {
         for chart in &index.charts {
             let place = format!("oci://{}/rune/charts/{}", registry.host(), chart.name);
             let folder = tools.path(helm);
+            fs::create_dir_all(&folder).unwrap();
             tools.run(helm, ["pull", &place, "--version", &chart.version, "--plain-http", "--destination", folder.to_str().unwrap()]);
             let packed = fs::read(folder.join(format!("{}-{}.tgz", chart.name, chart.version))).unwrap();
             assert_eq!(packed, fs::read(shipment.path(&format!("unpacked/{}", chart.path))).unwrap());

@@ -154,8 +154,8 @@ fn a_chart_that_changes_after_its_release_needs_a_higher_version() {
     assert_eq!(fs::read_to_string(project.path("charts/versions.lock")).unwrap(), released);
     for file in ["templates/charts/rune/Chart.yaml.j2", "templates/charts/rune/charts/postgres/Chart.yaml.j2"] {
         let text = fs::read_to_string(project.path(file)).unwrap();
-        let version = text.lines().find_map(|line| line.strip_prefix("version: ")).unwrap().to_owned();
-        fs::write(project.path(file), text.replace(&format!("version: {version}\n"), "version: 99.0.0\n")).unwrap();
+        let version = text.split("<% set version = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        fs::write(project.path(file), text.replace(version, "99.0.0")).unwrap();
     }
     ends_with(&project.run(&["render", "--release"]), 0);
     assert!(fs::read_to_string(project.path("charts/versions.lock")).unwrap().contains("99.0.0"));
