@@ -33,6 +33,35 @@ fn every_row_arrives_on_every_version_and_a_second_program_agrees_about_the_dige
     }
 }
 
+/// Everything that makes tables what they are, beside their rows.
+const CATALOGUE: &str = "
+    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, contype::text, convalidated::text, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'index', i.indrelid::regclass::text, i.indexrelid::regclass::text, i.indisprimary::text, (i.indisvalid AND i.indisready)::text,
+        pg_get_indexdef(i.indexrelid)
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'sequence', s.seqrelid::regclass::text, s.seqtypid::regtype::text, pg_get_serial_sequence('workflow_events', 'id'), '', ''
+    FROM pg_sequence s ORDER BY 1, 2, 3, 4";
+
+#[test]
+fn a_target_that_the_move_makes_is_what_migrate_makes() {
+    let source = Source::with_rows();
+    for major in MAJORS {
+        let server = Server::start(major);
+        let (made, migrated) = (server.database(), server.database());
+        rune_db(&["migrate"]).on(&migrated.url()).run().succeeds();
+        let expected = migrated.query(CATALOGUE);
+        assert!(expected.contains("jobs_pkey") && expected.contains("idx_workflow_events_event"), "{expected}");
+        for database in [&made, &migrated] {
+            moved(&source.url(), &database.url(), &[]).succeeds();
+            assert_eq!(database.query(CATALOGUE), expected, "PostgreSQL {major}");
+        }
+    }
+}
+
 #[test]
 fn m01_settings_are_moved() {
     let (source, server) = (Source::with_rows(), Server::start(17));
