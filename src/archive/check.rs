@@ -60,31 +60,50 @@ impl EntryReader {
         placed: &Placed,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let expected = placed.header();
-        let found = self.fill(source, placed, expected.len())?;
-        if found != expected {
-            return Err(CheckError::Header(placed.name().clone()).into());
-        }
+        placed.check_header(source)?;
         let mut left = placed.size();
         while left > 0 {
-            let piece = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
-            sink(self.fill(source, placed, piece)?)?;
-            left = left.saturating_sub(piece as u64);
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            let piece = self.buffer.get_mut(..length).unwrap_or_default();
+            placed.fill(source, piece)?;
+            sink(piece)?;
+            left = left.saturating_sub(length as u64);
         }
-        let padding = usize::try_from(placed.padding_bytes()).unwrap_or(0);
-        if self.fill(source, placed, padding)?.iter().any(|byte| *byte != 0) {
-            return Err(CheckError::Padding(placed.name().clone()).into());
-        }
-        Ok(())
+        Ok(placed.check_padding(source)?)
+    }
+}
+
+impl Placed {
+    /// Checks that a source that stands at the header of this entry has it.
+    ///
+    /// # Errors
+    /// When it has another one, or ends.
+    pub fn check_header(&self, source: &mut impl Read) -> Result<(), CheckError> {
+        let expected = self.header();
+        let mut found = vec![0; expected.len()];
+        self.fill(source, &mut found)?;
+        if found == expected { Ok(()) } else { Err(CheckError::Header(self.name().clone())) }
     }
 
-    fn fill(&mut self, source: &mut impl Read, placed: &Placed, length: usize) -> Result<&[u8], CheckError> {
-        let buffer = self.buffer.get_mut(..length).unwrap_or_default();
+    /// Checks that a source that stands after the content of this entry has its padding.
+    ///
+    /// # Errors
+    /// When it has something else, or ends.
+    pub fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
+        let mut padding = vec![0xff; usize::try_from(self.padding_bytes()).unwrap_or(0)];
+        self.fill(source, &mut padding)?;
+        if padding.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(CheckError::Padding(self.name().clone())) }
+    }
+
+    /// Fills a buffer from a source that stands within this entry.
+    ///
+    /// # Errors
+    /// When the source ends before, or cannot be read.
+    pub fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
         source.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => CheckError::Truncated(placed.name().clone()),
+            io::ErrorKind::UnexpectedEof => CheckError::Truncated(self.name().clone()),
             _ => CheckError::Read(error),
-        })?;
-        Ok(buffer)
+        })
     }
 }
 

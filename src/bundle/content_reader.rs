@@ -3,11 +3,14 @@
 //! The last piece waits until header, digest and padding are known to be as they must be, so whoever passes the pieces on as they
 //! come passes on everything or a part that is visibly too short.
 
-use std::{os::unix::fs::FileExt as _, sync::Arc};
+use std::sync::Arc;
 
-use super::{ContentError, OpenBundle, archive::Problem};
+use super::{
+    ContentError, OpenBundle,
+    archive::{At, Problem},
+};
 use crate::{
-    archive::{CheckError, Placed},
+    archive::Placed,
     oci::{Digest, Sha256},
 };
 
@@ -71,18 +74,6 @@ impl ContentReader {
         Ok(!is_last)
     }
 
-    /// Reads what is left of it, into memory.
-    pub(super) fn whole(mut self, bundle: &OpenBundle) -> Result<Vec<u8>, ContentError> {
-        let (mut whole, mut piece) = (Vec::new(), Vec::new());
-        loop {
-            let has_more = self.next_piece(bundle, &mut piece)?;
-            whole.extend_from_slice(&piece);
-            if !has_more {
-                return Ok(whole);
-            }
-        }
-    }
-
     fn fill(&mut self, bundle: &OpenBundle, buffer: &mut [u8], is_last: bool) -> Result<(), Problem> {
         let (placed, digest, hasher) = match &mut self.source {
             Source::Archive { placed, digest, hasher } => (placed, *digest, hasher),
@@ -92,30 +83,17 @@ impl ContentReader {
                 return Ok(());
             }
         };
-        let read = |buffer: &mut [u8], offset: u64| {
-            bundle.file().read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => CheckError::Truncated(placed.name().clone()),
-                _ => CheckError::Read(error),
-            })
-        };
+        let at = |offset| At { file: bundle.file(), offset };
         if self.offset == 0 {
-            let expected = placed.header();
-            let mut found = vec![0; expected.len()];
-            read(&mut found, placed.header_offset())?;
-            if found != expected {
-                return Err(CheckError::Header(placed.name().clone()).into());
-            }
+            placed.check_header(&mut at(placed.header_offset()))?;
         }
-        read(buffer, placed.content_offset().saturating_add(self.offset))?;
+        let mut source = at(placed.content_offset().saturating_add(self.offset));
+        placed.fill(&mut source, buffer)?;
         hasher.update(buffer);
         if !is_last {
             return Ok(());
         }
-        let mut padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
-        read(&mut padding, placed.content_offset().saturating_add(placed.size()))?;
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(CheckError::Padding(placed.name().clone()).into());
-        }
+        placed.check_padding(&mut source)?;
         let actual = hasher.clone().finish();
         if actual == digest { Ok(()) } else { Err(Problem::Digest { path: placed.name().clone(), expected: digest, actual }) }
     }

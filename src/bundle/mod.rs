@@ -9,6 +9,7 @@ mod closure;
 mod completeness;
 mod compose;
 mod content_reader;
+mod contents;
 mod context;
 mod cosign;
 mod gather;

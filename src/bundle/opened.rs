@@ -4,17 +4,17 @@
 //! file, so it takes the same time at any size. Contents are read from the one open file by position, any number of them at the
 //! same time.
 
-use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use super::{
     AuthenticatedHead, BundleIndex, ContentError, ContentReader, Documents, IndexError,
-    archive::{At, Problem, documents_of},
-    closure::{self, ClosureError},
+    closure::ClosureError,
+    contents::Contents,
     index::blob_path,
     publication::{self, Made, Publication},
 };
 use crate::{
-    archive::{EntryName, Placed, check_end},
+    archive::{EntryName, Placed},
     failure::{Failure, FailureKind},
     oci::Digest,
 };
@@ -22,10 +22,8 @@ use crate::{
 /// A bundle whose head is authenticated and whose documents hang together.
 #[derive(Debug)]
 pub struct OpenBundle {
-    file: File,
+    contents: Contents,
     head: AuthenticatedHead,
-    documents: Documents,
-    places: BTreeMap<Digest, Placed>,
     made: Made,
     publications: Vec<Publication>,
 }
@@ -68,18 +66,9 @@ impl OpenBundle {
     /// # Errors
     /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
     pub fn open(file: File, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
-        let mut end = At { file: &file, offset: head.layout().trailer_offset() };
-        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
-        let places: BTreeMap<Digest, Placed> = head.entries().map(|(record, placed)| (record.sha256, placed.clone())).collect();
+        let contents = Contents::open(file, head.index(), head.layout())?;
         let (publications, made) = publication::publications(&head)?;
-        let wanted = documents_of(head.index());
-        let mut opened = Self { file, head, documents: Documents::new(), places, made, publications };
-        for (record, placed) in opened.head.entries().filter(|(record, _)| wanted.contains(&record.path)) {
-            let bytes = ContentReader::of_archive(placed.clone(), record.sha256).whole(&opened)?;
-            opened.documents.insert(record.path.clone(), bytes);
-        }
-        closure::check(opened.index(), &opened.documents)?;
-        Ok(Arc::new(opened))
+        Ok(Arc::new(Self { contents, head, made, publications }))
     }
 
     /// The head.
@@ -94,12 +83,12 @@ impl OpenBundle {
 
     /// The file, for asking whether it is still the one that was checked.
     pub const fn file(&self) -> &File {
-        &self.file
+        &self.contents.file
     }
 
     /// The documents: the two OCI indexes and every manifest.
     pub const fn documents(&self) -> &Documents {
-        &self.documents
+        &self.contents.documents
     }
 
     /// Under which names what is given away.
@@ -110,19 +99,19 @@ impl OpenBundle {
     /// The bytes of a manifest or index, or of something else that was made when the bundle was opened.
     pub fn document(&self, digest: Digest) -> Option<&[u8]> {
         let made = || self.made.get(&digest).map(|bytes| &**bytes);
-        self.documents.get(blob_path(digest).as_str()).map(Vec::as_slice).or_else(made)
+        self.contents.documents.get(blob_path(digest).as_str()).map(Vec::as_slice).or_else(made)
     }
 
     /// The size in bytes of the content with this digest, if the bundle has it.
     pub fn size(&self, digest: Digest) -> Option<u64> {
         let made = || self.made.get(&digest).map(|bytes| bytes.len() as u64);
-        self.places.get(&digest).map(Placed::size).or_else(made)
+        self.contents.place(digest).map(Placed::size).or_else(made)
     }
 
     /// Begins to read the content with this digest, if the bundle has it.
     pub fn read(&self, digest: Digest) -> Option<ContentReader> {
         let made = || self.made.get(&digest).map(|bytes| ContentReader::of_memory(Arc::clone(bytes)));
-        self.places.get(&digest).map(|placed| ContentReader::of_archive(placed.clone(), digest)).or_else(made)
+        self.contents.place(digest).map(|placed| ContentReader::of_archive(placed.clone(), digest)).or_else(made)
     }
 
     /// Reads a part of a content, unchecked: for contents that were read to their end before, from the file as it still is.
@@ -132,8 +121,8 @@ impl OpenBundle {
     pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let end = offset.checked_add(buffer.len() as u64).ok_or_else(outside)?;
-        if let Some(placed) = self.places.get(&digest).filter(|placed| end <= placed.size()) {
-            return self.file.read_exact_at(buffer, placed.content_offset().saturating_add(offset));
+        if let Some(placed) = self.contents.place(digest).filter(|placed| end <= placed.size()) {
+            return self.contents.file.read_exact_at(buffer, placed.content_offset().saturating_add(offset));
         }
         let range = usize::try_from(offset).and_then(|start| Ok(start..usize::try_from(end)?)).map_err(|_| outside())?;
         buffer.copy_from_slice(self.made.get(&digest).and_then(|bytes| bytes.get(range)).ok_or_else(outside)?);
@@ -146,14 +135,14 @@ impl OpenBundle {
     /// # Errors
     /// When nothing of it is in memory, the file cannot be read, or the part is not within the content.
     pub fn read_cached_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(placed) = self.places.get(&digest) else {
+        let Some(placed) = self.contents.place(digest) else {
             return self.read_part(digest, offset, buffer).map(|()| buffer.len());
         };
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > placed.size()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let at = placed.content_offset().saturating_add(offset);
-        Ok(rustix::io::preadv2(&self.file, &mut [io::IoSliceMut::new(buffer)], at, rustix::io::ReadWriteFlags::NOWAIT)?)
+        Ok(rustix::io::preadv2(&self.contents.file, &mut [io::IoSliceMut::new(buffer)], at, rustix::io::ReadWriteFlags::NOWAIT)?)
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
@@ -162,6 +151,6 @@ impl OpenBundle {
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let found = self.head.entries().find(|(record, _)| record.path == *name);
-        found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256).whole(self)).transpose()
+        found.map(|(record, placed)| self.contents.whole(placed, record.sha256)).transpose()
     }
 }

@@ -3,17 +3,14 @@
 //! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a directory. What is read is compared
 //! with the index all the same, so a damaged file is told from one that was made otherwise.
 
-use std::{collections::BTreeMap, fs::File};
+use std::fs::File;
 
 use super::{
-    AuthenticatedHead, BundleIndex, ContentError, Documents, OpenError, SlotState, UnverifiedHead,
-    archive::{At, Problem, documents_of},
-    closure,
-    head::placed_entries,
+    AuthenticatedHead, BundleIndex, ContentError, OpenError, SlotState, UnverifiedHead, contents::Contents, head::placed_entries,
     index::blob_path,
 };
 use crate::{
-    archive::{CheckError, EntryName, EntryReader, Layout, Placed, check_end},
+    archive::{EntryName, Layout},
     oci::{Descriptor, Digest, Manifest, ManifestKind},
 };
 
@@ -23,14 +20,12 @@ const MAX_SHOWN_BYTES: u64 = 128 << 20;
 /// A bundle that is looked into.
 #[derive(Debug)]
 pub struct BundleView {
-    file: File,
+    contents: Contents,
     index: BundleIndex,
     digest: Digest,
     layout: Layout,
     signatures: Vec<SlotState>,
     is_verified: bool,
-    documents: Documents,
-    places: BTreeMap<Digest, Placed>,
 }
 
 impl BundleView {
@@ -62,17 +57,8 @@ impl BundleView {
         signatures: Vec<SlotState>,
         is_verified: bool,
     ) -> Result<Self, OpenError> {
-        let mut end = At { file: &file, offset: layout.trailer_offset() };
-        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
-        let places = placed_entries(&index, &layout).map(|(record, placed)| (record.sha256, placed.clone())).collect();
-        let mut view = Self { file, digest, layout, signatures, is_verified, documents: Documents::new(), places, index };
-        let wanted = documents_of(&view.index);
-        for path in wanted {
-            let content = view.entry(&path)?;
-            view.documents.extend(content.map(|content| (path, content)));
-        }
-        closure::check(&view.index, &view.documents)?;
-        Ok(view)
+        let contents = Contents::open(file, &index, &layout)?;
+        Ok(Self { contents, index, digest, layout, signatures, is_verified })
     }
 
     /// What the bundle says it contains.
@@ -106,7 +92,10 @@ impl BundleView {
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let found = placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
-        found.filter(|(record, _)| record.size <= MAX_SHOWN_BYTES).map(|(record, placed)| self.read(record.sha256, placed)).transpose()
+        found
+            .filter(|(record, _)| record.size <= MAX_SHOWN_BYTES)
+            .map(|(record, placed)| self.contents.whole(placed, record.sha256))
+            .transpose()
     }
 
     /// Reads a content by its digest, under the same terms.
@@ -114,28 +103,16 @@ impl BundleView {
     /// # Errors
     /// When its bytes differ from the index.
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = self.places.get(&digest).filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
-        found.map(|placed| self.read(digest, placed)).transpose()
+        let found = self.contents.place(digest).filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
+        found.map(|placed| self.contents.whole(placed, digest)).transpose()
     }
 
     /// Configuration and layers of a carried image or attestation manifest; nothing for one that was left out.
     pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
-        let bytes = self.documents.get(blob_path(manifest).as_str())?;
+        let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
         match Manifest::parse(bytes.clone(), None).ok()?.kind().clone() {
             ManifestKind::Image { config, layers, .. } => Some((config, layers)),
             ManifestKind::Index { .. } => None,
         }
-    }
-
-    fn read(&self, expected: Digest, placed: &Placed) -> Result<Vec<u8>, ContentError> {
-        let mut source = At { file: &self.file, offset: placed.header_offset() };
-        let mut content = Vec::new();
-        let keep = |piece: &[u8]| -> Result<(), CheckError> {
-            content.extend_from_slice(piece);
-            Ok(())
-        };
-        EntryReader::default().read(&mut source, placed, keep).map_err(Problem::from)?;
-        let actual = Digest::of(&content);
-        if actual == expected { Ok(content) } else { Err(Problem::Digest { path: placed.name().clone(), expected, actual }.into()) }
     }
 }

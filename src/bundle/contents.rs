@@ -1,0 +1,63 @@
+//! The file of a bundle, its documents, and where each content lies in it: what showing and acting have in common.
+
+use std::{collections::BTreeMap, fs::File};
+
+use super::{
+    BundleIndex, ContentError, Documents, OpenError,
+    archive::{At, Problem, documents_of},
+    closure,
+    head::placed_entries,
+};
+use crate::{
+    archive::{CheckError, EntryReader, Layout, Placed, check_end},
+    oci::Digest,
+};
+
+/// A file whose end is where its index says, and whose documents are as it says and hang together.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) file: File,
+    pub(super) documents: Documents,
+    places: BTreeMap<Digest, Placed>,
+}
+
+impl Contents {
+    /// Reads the end of the file and the documents, so it takes the same time at any size.
+    ///
+    /// # Errors
+    /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
+    pub(super) fn open(file: File, index: &BundleIndex, layout: &Layout) -> Result<Self, OpenError> {
+        let mut end = At { file: &file, offset: layout.trailer_offset() };
+        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
+        let places = placed_entries(index, layout).map(|(record, placed)| (record.sha256, placed.clone())).collect();
+        let mut contents = Self { file, documents: Documents::new(), places };
+        let wanted = documents_of(index);
+        for (record, placed) in placed_entries(index, layout).filter(|(record, _)| wanted.contains(&record.path)) {
+            let document = contents.whole(placed, record.sha256)?;
+            contents.documents.insert(record.path.clone(), document);
+        }
+        closure::check(index, &contents.documents)?;
+        Ok(contents)
+    }
+
+    /// Where a content lies, if it is there.
+    pub(super) fn place(&self, digest: Digest) -> Option<&Placed> {
+        self.places.get(&digest)
+    }
+
+    /// Reads what lies at a place, into memory.
+    ///
+    /// # Errors
+    /// When its bytes differ from the index.
+    pub(super) fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
+        let mut source = At { file: &self.file, offset: placed.header_offset() };
+        let mut content = Vec::new();
+        let keep = |piece: &[u8]| -> Result<(), CheckError> {
+            content.extend_from_slice(piece);
+            Ok(())
+        };
+        EntryReader::default().read(&mut source, placed, keep).map_err(Problem::from)?;
+        let actual = Digest::of(&content);
+        if actual == expected { Ok(content) } else { Err(Problem::Digest { path: placed.name().clone(), expected, actual }.into()) }
+    }
+}
