@@ -28,10 +28,8 @@ impl FromStr for Destination {
     type Err = DestinationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // What can stand before a repository is what makes a reference together with one.
-        let reference: Reference = format!("{text}/x:x").parse().map_err(|_| DestinationError)?;
-        let prefix = reference.repository().strip_suffix("/x").map(str::to_owned);
-        Ok(Self { host: reference.registry().to_owned(), prefix, is_plain: false, ca_file: None })
+        let (host, prefix) = Reference::parse_registry(text).map_err(|_| DestinationError)?;
+        Ok(Self { host, prefix, is_plain: false, ca_file: None })
     }
 }
 
@@ -67,9 +65,17 @@ mod tests {
 
     #[test]
     fn what_is_no_registry_is_refused() {
-        for text in
-            ["", "registry", "https://registry.lan", "registry.lan/", "registry.lan/A", "registry.lan/a:1", "r.lan/a b", "r.lan/../a"]
-        {
+        for text in [
+            "",
+            "registry",
+            "https://registry.lan",
+            "registry.lan/",
+            "registry.lan/A",
+            "registry.lan/a:1",
+            "r.lan/a b",
+            "r.lan/../a",
+            "docker.io",
+        ] {
             assert!(text.parse::<Destination>().is_err(), "{text}");
         }
     }

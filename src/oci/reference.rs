@@ -94,6 +94,20 @@ impl Reference {
 }
 
 impl Reference {
+    /// Reads what may stand before a repository: a registry host and, perhaps, a prefix without slashes around it.
+    ///
+    /// # Errors
+    /// When no repository below it would have a name by the grammar of references, or it would not be the one that is written.
+    pub fn parse_registry(text: &str) -> Result<(String, Option<String>), ReferenceError> {
+        let below: Self = format!("{text}/x:x").parse()?;
+        let prefix = below.repository.strip_suffix("/x").map(str::to_owned);
+        let is_as_written = match &prefix {
+            Some(prefix) => *text == format!("{}/{prefix}", below.registry),
+            None => *text == below.registry,
+        };
+        if is_as_written { Ok((below.registry, prefix)) } else { Err(ReferenceError::Form(text.to_owned())) }
+    }
+
     /// Reads a reference as container runtimes do: without a registry it is one of Docker Hub, without tag and digest it is `latest`.
     ///
     /// # Errors

@@ -97,17 +97,11 @@ impl FromStr for Destination {
             return Err(DestinationError::Url(text.to_owned()));
         }
         let trimmed = text.trim_end_matches('/');
-        // A repository below it has to be a name by the grammar of references, so the grammar decides.
-        let below: Reference = format!("{trimmed}/x:x").parse().map_err(|error| match error {
+        let (registry, prefix) = Reference::parse_registry(trimmed).map_err(|error| match error {
             ReferenceError::NoRegistry(_) => DestinationError::NoHost(trimmed.to_owned()),
             _ => DestinationError::Form(text.to_owned()),
         })?;
-        let prefix = below.repository().strip_suffix('x').unwrap_or_default().trim_end_matches('/').to_owned();
-        let is_as_written = format!("{}/{prefix}", below.registry()).trim_end_matches('/') == trimmed;
-        if !is_as_written {
-            return Err(DestinationError::Form(text.to_owned()));
-        }
-        Ok(Self { registry: below.registry().to_owned(), prefix, is_flat: false })
+        Ok(Self { registry, prefix: prefix.unwrap_or_default(), is_flat: false })
     }
 }
 

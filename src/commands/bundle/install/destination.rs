@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
-use super::{super::push::client_config, InstallOptions};
+use super::{
+    super::push::{Destination as Registry, client_config},
+    InstallOptions,
+};
 use crate::{
     archive::EntryName,
     bundle::{ChartRecord, OpenBundle, PublicationKind},
@@ -12,7 +15,7 @@ use crate::{
     commands::CommandError,
     failure::{Failure, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Verdict, destination_values},
-    oci::{Digest, Reference, ReferenceError},
+    oci::{Digest, Reference},
     policy::ImagePlaces,
     registry::Client,
     yaml,
@@ -34,15 +37,13 @@ enum ChoiceError {
     NoEntry(EntryName),
     #[error("`{0}` is not text")]
     NotText(EntryName),
-    #[error("`{registry}` is no registry")]
-    Registry { registry: String, source: ReferenceError },
 }
 
 impl Failure for ChoiceError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoChart | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::SeveralCharts(_) | Self::Registry { .. } => FailureKind::Usage,
+            Self::SeveralCharts(_) => FailureKind::Usage,
             Self::NoEntry(_) | Self::NotText(_) => FailureKind::Content,
         }
     }
@@ -51,9 +52,6 @@ impl Failure for ChoiceError {
         match self {
             Self::NoChart => Some("there is nothing to install in it; `rune-bundle inspect` shows what there is".to_owned()),
             Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
-            Self::Registry { .. } => {
-                Some("write a host with its port or domain and perhaps a prefix: registry.example:5000/team".to_owned())
-            }
             _ => None,
         }
     }
@@ -145,16 +143,15 @@ impl Destination {
         let is_to_come = options.with_push && options.is_dry_run;
         let Some(destination) = options.registry.as_ref().filter(|_| !is_to_come) else { return Ok(Images::default()) };
         let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
-        let registry = &destination.to_string();
         let mut images = Images { is_known: true, ..Images::default() };
         for publication in bundle.publications() {
             let PublicationKind::Image { reduced_index, .. } = &publication.kind else { continue };
             let digest = publication.target.digest;
-            let name = name_at(registry, &publication.repository, digest)?;
+            let name = name_at(destination, &publication.repository, digest)?;
             let Err(absent) = presence(&client, &name).await? else { continue };
             let reduced = match reduced_index {
                 Some(reduced) => {
-                    presence(&client, &name_at(registry, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced)
+                    presence(&client, &name_at(destination, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced)
                 }
                 None => None,
             };
@@ -215,9 +212,8 @@ async fn presence(client: &Client, name: &Reference) -> Result<Result<(), String
     }
 }
 
-fn name_at(registry: &str, repository: &str, digest: Digest) -> Result<Reference, CommandError> {
-    let name = format!("{}/{repository}@{digest}", registry.trim_end_matches('/'));
-    Ok(name.parse().map_err(|source| ChoiceError::Registry { registry: registry.to_owned(), source })?)
+fn name_at(destination: &Registry, repository: &str, digest: Digest) -> Result<Reference, CommandError> {
+    Ok(format!("{}@{digest}", destination.name(repository)).parse::<Reference>()?)
 }
 
 fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError> {
