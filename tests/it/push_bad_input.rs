@@ -70,7 +70,7 @@ fn a_damaged_blob_is_named_and_never_finished_at_the_registry() {
     let digest = largest.sha256.to_string();
     for chunk_bytes in [None, Some(16 << 10)] {
         let registry = Registry::start();
-        let said = shipped.push_with(&registry, |options| options.chunk_bytes = chunk_bytes).unwrap_err();
+        let said = shipped.push_with(&registry, |options| options.settings.chunk_bytes = chunk_bytes).unwrap_err();
         assert!(
             said.contains(&format!("entry `{}`: expected {digest}, found sha256:", largest.path)) && said.ends_with("exit: 6"),
             "{said}"
@@ -99,7 +99,7 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let (registry, storage) = begin();
     let login =
         |registry: &Registry| registry_config(|config| config.auth_file = Some(files.login(&registry.host(), "alice", "wonderland")));
-    let said = shipped.push_with(&registry, |options| (options.jobs, options.registry) = (1, login(&registry))).unwrap_err();
+    let said = shipped.push_with(&registry, |options| (options.settings.jobs, options.registry) = (1, login(&registry))).unwrap_err();
     assert!(
         said.contains("sends us to `http://localhost:") && said.contains("--allow-host localhost:") && said.ends_with("exit: 9"),
         "{said}"
@@ -109,7 +109,7 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let (registry, storage) = begin();
     let mut config = login(&registry);
     config.allowed_hosts = Some(["localhost".to_owned()].into());
-    let outcome = shipped.push_with(&registry, |options| (options.jobs, options.registry) = (1, config));
+    let outcome = shipped.push_with(&registry, |options| (options.settings.jobs, options.registry) = (1, config));
     let sent = storage.requests();
     assert!(sent.iter().any(|request| request.method == "PUT" && request.body_bytes() > 0), "{outcome:?}");
     assert!(sent.iter().all(|request| request.header("authorization").is_none()));

@@ -22,7 +22,7 @@ fn large() -> Shipped {
 fn push_with(shipped: &Shipped, fault: Fault) -> (Registry, Result<Value, String>) {
     let registry = Registry::start();
     registry.fault(fault);
-    let outcome = shipped.push_with(&registry, |options| options.jobs = 1);
+    let outcome = shipped.push_with(&registry, |options| options.settings.jobs = 1);
     (registry, outcome)
 }
 
@@ -63,7 +63,7 @@ fn a_registry_that_forgot_the_upload_is_sent_the_blob_anew() {
     let registry = Registry::start();
     registry.fault(Fault::on("PUT", UPLOADS).cut_request_at(LARGE_LAYER / 2));
     registry.fault(Fault::on("GET", UPLOADS).answer(404, r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#));
-    shipped.push_with(&registry, |options| options.jobs = 1).unwrap();
+    shipped.push_with(&registry, |options| options.settings.jobs = 1).unwrap();
     assert!(writes(&registry).iter().all(|request| request.method != "PATCH"));
     assert!(registry.received_bytes() > (LARGE_LAYER / 2 + LARGE_LAYER) as u64);
 }
@@ -104,7 +104,7 @@ fn parts_have_the_size_that_was_asked_for_and_no_less_than_the_registry_wants() 
     let parts = |min: Option<u64>| {
         let registry = Registry::start();
         registry.behave(|behaviour| behaviour.min_chunk_bytes = min);
-        shipped.push_with(&registry, |options| options.chunk_bytes = Some(1 << 20)).unwrap();
+        shipped.push_with(&registry, |options| options.settings.chunk_bytes = Some(1 << 20)).unwrap();
         let parts = writes(&registry).into_iter().filter(|request| request.method == "PATCH");
         parts.map(|request| request.body_bytes()).collect::<Vec<_>>()
     };
@@ -118,7 +118,8 @@ fn a_part_that_broke_off_is_sent_again_from_where_the_registry_has_it() {
     let shipped = large();
     let registry = Registry::start();
     registry.fault(Fault::on("PATCH", UPLOADS).cut_request_at(400_000));
-    let report = shipped.push_with(&registry, |options| (options.jobs, options.chunk_bytes) = (1, Some(1 << 20))).unwrap();
+    let report =
+        shipped.push_with(&registry, |options| (options.settings.jobs, options.settings.chunk_bytes) = (1, Some(1 << 20))).unwrap();
     let starts: Vec<_> =
         writes(&registry).iter().filter_map(|request| Some(request.header("content-range")?.split_once('-')?.0.to_owned())).collect();
     assert_eq!(&starts[..2], ["0", "400000"]);
@@ -181,7 +182,7 @@ fn a_destination_that_goes_away_midway_is_named_and_a_rerun_sends_the_rest_only(
     registry.forget_requests();
     let report = shipped.push(&registry).unwrap();
     assert_eq!((registry.received_bytes(), &report["blobs"]["uploaded"]), (0, &0.into()));
-    let nobody = shipped.push_with(&registry, |options| options.destination = "127.0.0.1:1".parse().unwrap()).unwrap_err();
+    let nobody = shipped.push_with(&registry, |options| options.settings.destination = "127.0.0.1:1".parse().unwrap()).unwrap_err();
     assert!(nobody.contains("no connection") && nobody.ends_with("exit: 10"), "{nobody}");
 }
 
@@ -208,7 +209,7 @@ fn a_registry_that_lags_is_asked_again() {
     registry.fault(
         Fault::on("PUT", "/v2/library/postgres/manifests/*").times(2).answer(400, r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#),
     );
-    shipped.push_with(&registry, |options| options.jobs = 2).unwrap();
+    shipped.push_with(&registry, |options| options.settings.jobs = 2).unwrap();
 
     let forgetful = Registry::start();
     forgetful.fault(Fault::on("GET", "/v2/library/postgres/manifests/sha256:*").always().status(404));

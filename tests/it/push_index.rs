@@ -36,7 +36,7 @@ fn where_it_is_refused_the_reduced_index_is_pushed_and_said() {
     let shipped = Shipped::of_one_platform();
     let registry = Registry::start();
     let (locked, reduced) = digests(&shipped);
-    let planned = shipped.push_with(&registry, |options| options.is_dry_run = true).unwrap();
+    let planned = shipped.push_with(&registry, |options| options.settings.is_dry_run = true).unwrap();
     assert_eq!(reference(&planned, POSTGRES)["index"], "sparseOrReduced");
     let report = shipped.push(&registry).unwrap();
     let entry = reference(&report, POSTGRES);
@@ -57,28 +57,28 @@ fn a_choice_is_kept_to() {
     let (locked, reduced) = digests(&shipped);
 
     let registry = Registry::start();
-    let said = shipped.push_with(&registry, |options| options.index = IndexChoice::Full).unwrap_err();
+    let said = shipped.push_with(&registry, |options| options.settings.index = IndexChoice::Full).unwrap_err();
     let expected =
         "nothing was pushed: platforms were left out of `docker.io/library/postgres:17-alpine`, `ghcr.io/lpasquali/rune:v0.0.0a6`";
     assert!(said.starts_with(expected) && said.ends_with("exit: 8"), "{said}");
     assert!(registry.requests().is_empty());
 
-    let said = shipped.push_with(&registry, |options| options.index = IndexChoice::Sparse).unwrap_err();
+    let said = shipped.push_with(&registry, |options| options.settings.index = IndexChoice::Sparse).unwrap_err();
     assert!(said.contains("would hold an index that lacks platforms, and the registry does not take one"), "{said}");
     assert!(said.contains("manifest blob unknown") && said.contains("--index reduced") && said.ends_with("exit: 10"), "{said}");
     assert!(registry.tags("library/postgres").is_empty());
 
     registry.behave(|behaviour| behaviour.takes_sparse = true);
-    let report = shipped.push_with(&registry, |options| options.index = IndexChoice::Sparse).unwrap();
+    let report = shipped.push_with(&registry, |options| options.settings.index = IndexChoice::Sparse).unwrap();
     assert_eq!(reference(&report, POSTGRES)["digest"], json!(locked));
 
     let other = Registry::start();
     other.behave(|behaviour| behaviour.takes_sparse = true);
-    let report = shipped.push_with(&other, |options| options.index = IndexChoice::Reduced).unwrap();
+    let report = shipped.push_with(&other, |options| options.settings.index = IndexChoice::Reduced).unwrap();
     assert_eq!((&reference(&report, POSTGRES)["digest"], &reference(&report, POSTGRES)["index"]), (&json!(reduced), &"reduced".into()));
     // Whole images have one index only.
     let whole = Shipped::twins();
-    let report = whole.push_with(&Registry::start(), |options| options.index = IndexChoice::Reduced).unwrap();
+    let report = whole.push_with(&Registry::start(), |options| options.settings.index = IndexChoice::Reduced).unwrap();
     assert_eq!(reference(&report, POSTGRES)["index"], "full");
 }
 

@@ -110,12 +110,12 @@ fn children_come_before_parents_and_tags_after_everything() {
 fn a_dry_run_says_how_many_bytes_would_go_and_writes_nothing() {
     let shipped = Shipped::twins();
     let registry = Registry::start();
-    let planned = shipped.push_with(&registry, |options| options.is_dry_run = true).unwrap();
+    let planned = shipped.push_with(&registry, |options| options.settings.is_dry_run = true).unwrap();
     assert!(writes(&registry).is_empty() && registry.tags("library/postgres").is_empty());
     let pushed = shipped.push(&registry).unwrap();
     assert_eq!((&planned["sentBytes"], &planned["blobs"]), (&pushed["sentBytes"], &pushed["blobs"]));
     assert!(planned["sentBytes"].as_u64().unwrap() > 100_000);
-    let again = shipped.push_with(&registry, |options| options.is_dry_run = true).unwrap();
+    let again = shipped.push_with(&registry, |options| options.settings.is_dry_run = true).unwrap();
     assert_eq!((&again["sentBytes"], &again["dryRun"]), (&0.into(), &true.into()));
     let said = ends_with(&shipped.run(&registry.host(), &["--dry-run"]), 0);
     assert!(said.starts_with("would push twins 0.1.0") && said.contains("0 to send (0 bytes), 0 to mount"), "{said}");
@@ -164,7 +164,7 @@ fn a_tag_that_means_something_else_stops_everything_before_it_begins() {
     assert!(refusal.contains("--overwrite-tags") && refusal.ends_with("exit: 12"), "{refusal}");
     assert!(writes(&registry).is_empty());
     assert_eq!(registry.manifest("library/postgres", "17-alpine").unwrap(), before);
-    let report = shipped.push_with(&registry, |options| options.overwrites_tags = true).unwrap();
+    let report = shipped.push_with(&registry, |options| options.settings.overwrites_tags = true).unwrap();
     let (_, bytes) = registry.manifest("library/postgres", "17-alpine").unwrap();
     assert_eq!(reference(&report, "library/postgres:17-alpine")["digest"], rune_testkit::sha256(&bytes));
 }
@@ -175,7 +175,7 @@ fn a_registry_that_limits_depth_takes_flattened_names() {
     let registry = Registry::start();
     registry.behave(|behaviour| behaviour.max_depth = Some(2));
     let nested = format!("{}/team", registry.host());
-    let said = shipped.push_with(&registry, |options| options.destination = nested.parse().unwrap()).unwrap_err();
+    let said = shipped.push_with(&registry, |options| options.settings.destination = nested.parse().unwrap()).unwrap_err();
     assert!(said.contains("answered 400 Bad Request (name invalid)") && said.contains("--flatten") && said.ends_with("exit: 2"), "{said}");
     let report = shipped.report(&nested, &["--flatten"]);
     let entry = reference(&report, "team/library-postgres:17-alpine");

@@ -7,7 +7,7 @@ use crate::{
     cli::registry_args::OfflineRegistryArgs,
     commands::bundle::{
         PushOptions,
-        push::{Destination, IndexChoice},
+        push::{Destination, IndexChoice, PushSettings},
     },
 };
 
@@ -61,17 +61,19 @@ impl From<Push> for PushOptions {
         let Push { bundle, destination, flatten, index, overwrite_tags, jobs, chunk_size, dry_run, receipts, registry } = args;
         Self {
             bundle: bundle.into(),
-            destination: if flatten { destination.flattened() } else { destination },
-            index: match index {
-                IndexArg::Auto => IndexChoice::Auto,
-                IndexArg::Full => IndexChoice::Full,
-                IndexArg::Sparse => IndexChoice::Sparse,
-                IndexArg::Reduced => IndexChoice::Reduced,
+            settings: PushSettings {
+                destination: if flatten { destination.flattened() } else { destination },
+                index: match index {
+                    IndexArg::Auto => IndexChoice::Auto,
+                    IndexArg::Full => IndexChoice::Full,
+                    IndexArg::Sparse => IndexChoice::Sparse,
+                    IndexArg::Reduced => IndexChoice::Reduced,
+                },
+                overwrites_tags: overwrite_tags,
+                jobs: usize::from(jobs),
+                chunk_bytes: chunk_size,
+                is_dry_run: dry_run,
             },
-            overwrites_tags: overwrite_tags,
-            jobs: usize::from(jobs),
-            chunk_bytes: chunk_size,
-            is_dry_run: dry_run,
             receipts: Some(receipts.into()),
             registry: registry.into_offline_config(),
         }

@@ -11,14 +11,13 @@ use self::destination::Destination;
 pub use self::report::InstallReport;
 use super::{
     open::{BundleOptions, threads},
-    push::{Destination as Registry, IndexChoice, PushOptions, push_opened},
+    push::{Destination as Registry, IndexChoice, PushOptions, PushSettings, push_opened},
     receipts::{ReceiptPlace, tool},
 };
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
     chart::Helm,
     commands::{CommandError, block_on_to_the_end},
-    failure::{Failure, FailureKind},
     install::{
         Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Interrupt, Judgement, Kept, ObjectChange, Problems,
         ReleaseHelm, RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
@@ -81,21 +80,6 @@ pub struct Permissions {
     pub take_over: bool,
 }
 
-/// The bundle is not a file.
-#[derive(Debug, thiserror::Error)]
-#[error("a bundle is installed from a file, and `{0}` is none")]
-struct NoFile(Utf8PathBuf);
-
-impl Failure for NoFile {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Usage
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("it is read several times; copy it to a disk first".to_owned())
-    }
-}
-
 /// Everything that is known before the cluster is asked.
 struct Work<'a> {
     options: &'a InstallOptions,
@@ -113,7 +97,7 @@ struct Work<'a> {
 pub fn run(options: &InstallOptions, progress: &Arc<dyn Progress>) -> Result<InstallReport, CommandError> {
     let program = options.helm.as_deref().ok_or(InstallError::NoHelm)?;
     let (source, head) = options.bundle.authenticate()?;
-    let BundleSource::File(file) = source else { return Err(NoFile(options.bundle.bundle.clone()).into()) };
+    let file = options.bundle.file(source)?;
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
     let again = file.try_clone().map_err(|source| InstallError::Run { program: options.bundle.bundle.clone(), source })?;
     bundle::verify(BundleSource::File(file), &head, threads(), progress.as_ref())
@@ -323,12 +307,14 @@ impl Work<'_> {
         };
         let options = PushOptions {
             bundle: self.options.bundle.clone(),
-            destination,
-            index: IndexChoice::Auto,
-            overwrites_tags: false,
-            jobs: PUSH_JOBS,
-            chunk_bytes: None,
-            is_dry_run: false,
+            settings: PushSettings {
+                destination,
+                index: IndexChoice::Auto,
+                overwrites_tags: false,
+                jobs: PUSH_JOBS,
+                chunk_bytes: None,
+                is_dry_run: false,
+            },
             receipts: Some(self.options.receipts.clone()),
             registry: self.options.registry_access.clone(),
         };

@@ -1,6 +1,6 @@
 //! Opening a bundle: where it is, and who must vouch for it.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use camino::Utf8PathBuf;
 
@@ -80,10 +80,16 @@ impl BundleOptions {
     /// Opens the bundle, authenticates its head and reads its documents, so that its contents can be given away from where they lie.
     pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
         let (source, head) = self.authenticate()?;
-        let BundleSource::File(file) = source else {
-            return Err(NotAFile(self.bundle.clone()).into());
-        };
+        let file = self.file(source)?;
         OpenBundle::open(file, head).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))
+    }
+
+    /// The file that the bundle lies in.
+    pub(super) fn file(&self, source: BundleSource) -> Result<File, CommandError> {
+        match source {
+            BundleSource::File(file) => Ok(file),
+            BundleSource::Stream(_) => Err(NotAFile(self.bundle.clone()).into()),
+        }
     }
 
     /// What the head is authenticated with.

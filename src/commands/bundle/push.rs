@@ -10,30 +10,20 @@ use crate::{
     commands::{CommandError, Report, block_on, counted},
     oci::Digest,
     progress::Progress,
-    push::{self, BlobTally, IndexForm, PushSettings, PushedKind, PushedReference},
+    push::{self, BlobTally, IndexForm, PushedKind, PushedReference},
     receipt::{Act, Appended, VerifiedBundle},
     registry::{Client, ClientConfig},
 };
 
-pub use crate::push::{Destination, DestinationError, IndexChoice};
+pub use crate::push::{Destination, DestinationError, IndexChoice, PushSettings};
 
 /// What to push, and where.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
     /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// Where to.
-    pub destination: Destination,
-    /// Which index of an image that lacks platforms.
-    pub index: IndexChoice,
-    /// Whether a tag that means something else there may be moved.
-    pub overwrites_tags: bool,
-    /// How many requests at once.
-    pub jobs: usize,
-    /// The most bytes of a blob in one request.
-    pub chunk_bytes: Option<u64>,
-    /// Whether to write nothing to the registry.
-    pub is_dry_run: bool,
+    /// What is pushed where, and how.
+    pub settings: PushSettings,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
     /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
@@ -127,21 +117,14 @@ pub(super) async fn push_opened(
     options: &PushOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<PushReport, CommandError> {
-    let receipts = options.receipts.as_ref().filter(|_| !options.is_dry_run);
+    let settings = &options.settings;
+    let receipts = options.receipts.as_ref().filter(|_| !settings.is_dry_run);
     receipts.map_or(Ok(()), ReceiptPlace::prepare)?;
-    let client = Client::new(client_config(&options.destination, &options.registry, options.jobs))?;
-    let settings = PushSettings {
-        destination: options.destination.clone(),
-        index: options.index,
-        overwrites_tags: options.overwrites_tags,
-        jobs: options.jobs,
-        chunk_bytes: options.chunk_bytes,
-        is_dry_run: options.is_dry_run,
-    };
-    let pushed = push::push(bundle, &client, &settings, progress).await?;
+    let client = Client::new(client_config(&settings.destination, &options.registry, settings.jobs))?;
+    let pushed = push::push(bundle, &client, settings, progress).await?;
     let index = bundle.index();
     let act = Act::Push {
-        registry: options.destination.to_string(),
+        registry: settings.destination.to_string(),
         references: pushed.references.iter().map(on_record).collect(),
         sent_bytes: pushed.sent_bytes,
     };
@@ -153,8 +136,8 @@ pub(super) async fn push_opened(
         name: index.name.clone(),
         version: index.version.clone(),
         digest: bundle.head().digest(),
-        destination: options.destination.to_string(),
-        dry_run: options.is_dry_run,
+        destination: settings.destination.to_string(),
+        dry_run: settings.is_dry_run,
         blobs: pushed.blobs(),
         sent_bytes: pushed.sent_bytes,
         references: pushed.references,
