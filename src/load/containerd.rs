@@ -19,6 +19,7 @@ use crate::{
     fsx,
     oci::Platform,
     progress::Progress,
+    text::shown,
 };
 
 /// Where containerd listens, by who installed it.
@@ -210,11 +211,7 @@ fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Complaint {
             let surplus = last.len().saturating_sub(usize::try_from(MAX_COMPLAINT_BYTES).unwrap_or(usize::MAX));
             last.drain(..surplus);
         }
-        let words = String::from_utf8_lossy(&last).split_whitespace().collect::<Vec<_>>().join(" ");
-        words
-            .chars()
-            .flat_map(|character| if character.is_control() { character.escape_unicode().collect() } else { vec![character] })
-            .collect()
+        shown(&String::from_utf8_lossy(&last).split_whitespace().collect::<Vec<_>>().join(" "))
     })
 }
 

@@ -42,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diff", &["archive", "bundle", "chart", "failure", "oci", "yaml"]),
     ("bundle", &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "sign"]),
     ("serve", &["bundle", "failure", "fsx", "oci", "progress", "secret"]),
-    ("load", &["archive", "bundle", "canonical_json", "failure", "fsx", "oci", "progress"]),
+    ("load", &["archive", "bundle", "canonical_json", "failure", "fsx", "oci", "progress", "text"]),
     ("mirror", &["failure", "fsx", "oci"]),
     ("push", &["bundle", "failure", "oci", "progress", "registry"]),
     ("install", &["canonical_json", "chart", "failure", "fsx", "oci", "progress", "yaml"]),
