@@ -30,7 +30,6 @@ bench: ## Measure build, verify, push and the move against the machine's own lim
 	@tools/setup
 	@tools/release
 	@$(ENV) cargo bench --profile dev --locked --bench bundle
-	@$(ENV) cargo bench --profile dev --locked --bench push
 	@$(ENV) cargo bench --profile dev --locked --bench database
 
 fuzz: ## Fuzz the readers of what others may choose, FUZZ_SECONDS (60) for each target
