@@ -9,11 +9,8 @@ use super::{BundleIndex, archive::Documents, index::blob_path};
 use crate::{
     archive::EntryName,
     failure::{Failure, FailureKind},
-    oci::{Descriptor, Digest, Manifest, ManifestError, ManifestKind, media_type},
+    oci::{Descriptor, Digest, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
 };
-
-/// The annotation under which an OCI layout names an image.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The contents of a bundle do not hang together.
 #[derive(Debug, thiserror::Error)]

@@ -3,26 +3,17 @@
 //! First the contents in the order of their digests, then `oci-layout` and, last of all, `index.json`. It lists every image once
 //! for each of its names, so that whoever imports it makes the names together with the images.
 //!
-//! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is containerd's.
+//! Source: OCI image specification 1.1, `image-layout.md`.
 
 use std::collections::BTreeSet;
-
-use serde::Serialize;
 
 use super::{LoadError, SelectedImage};
 use crate::{
     archive::{Entry, EntryName, Layout, Mode},
     bundle::{ContentError, OpenBundle},
-    canonical_json,
-    oci::{Descriptor, Digest, media_type},
+    oci::{Digest, index_document},
     progress::Progress,
 };
-
-/// Where containerd looks for the whole name of an image.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-
-/// Where others look for it.
-const OCI_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The archive of some images.
 #[derive(Debug)]
@@ -37,14 +28,6 @@ enum Content {
     Memory(Vec<u8>),
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index {
-    schema_version: u32,
-    media_type: &'static str,
-    manifests: Vec<Descriptor>,
-}
-
 impl ImageArchive {
     /// Lays out the archive of images of a bundle.
     ///
@@ -54,7 +37,7 @@ impl ImageArchive {
         let (mut digests, mut listed) = (BTreeSet::new(), Vec::new());
         for image in images {
             digests.extend(image.contents.iter().copied());
-            listed.extend(image.names().into_iter().map(|name| named(&image.target, &name)));
+            listed.extend(image.names().iter().map(|name| image.target.named(name)));
         }
         let (mut entries, mut contents) = (Vec::new(), Vec::new());
         for digest in digests {
@@ -62,10 +45,9 @@ impl ImageArchive {
             entries.push(entry(format!("blobs/sha256/{}", digest.hex()), size)?);
             contents.push(Content::Bundle(digest));
         }
-        let index = Index { schema_version: 2, media_type: media_type::INDEX, manifests: listed };
         let documents = [
             ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
-            ("index.json", canonical_json::to_bytes(&index).map_err(LoadError::Index)?),
+            ("index.json", index_document(&listed).map_err(LoadError::Index)?),
         ];
         for (name, bytes) in documents {
             entries.push(entry(name.to_owned(), bytes.len() as u64)?);
@@ -117,17 +99,4 @@ impl ImageArchive {
 
 fn entry(name: String, size: u64) -> Result<Entry, LoadError> {
     Ok(Entry { name: EntryName::new(name)?, size, mode: Mode::Regular })
-}
-
-/// The descriptor of an image under one of its names.
-fn named(target: &Descriptor, name: &str) -> Descriptor {
-    let annotations = [CONTAINERD_NAME, OCI_NAME].map(|key| (key.to_owned(), name.to_owned()));
-    Descriptor {
-        media_type: target.media_type.clone(),
-        digest: target.digest,
-        size: target.size,
-        platform: None,
-        artifact_type: None,
-        annotations: annotations.into(),
-    }
 }

@@ -44,7 +44,7 @@ impl Roots {
 
     /// The referrers that the registry does not list by itself.
     pub(super) fn unlisted(&self) -> impl Iterator<Item = (usize, &Document)> {
-        let unlisted = |written: &&Written| written.document.subject.is_some() && !written.is_listed;
+        let unlisted = |written: &&Written| written.document.referrer.is_some() && !written.is_listed;
         self.by_position
             .iter()
             .map(|(position, written)| (*position, written))
@@ -63,7 +63,7 @@ pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs:
     push_children(shared, plan, blobs, &mut roots, &mut there).await?;
     // What is about something else comes after it.
     for is_referrer in [false, true] {
-        let items = plan.items.iter().enumerate().filter(|(_, item)| item.root.first.subject.is_some() == is_referrer);
+        let items = plan.items.iter().enumerate().filter(|(_, item)| item.root.first.referrer.is_some() == is_referrer);
         let work = items.map(|(position, item)| {
             let may_be_there = may_be_there(&item.name, &item.root.first, blobs, &there);
             (position, shared.writer(&item.name), Choice::of(item, current.get(&position).copied()), may_be_there)
@@ -128,7 +128,7 @@ fn may_be_there(name: &RepositoryName, document: &Document, blobs: &Blobs, there
 async fn push_one(writer: &RepositoryWriter, document: Document, may_be_there: bool) -> Result<Written, PushError> {
     let digest = document.descriptor.digest;
     if may_be_there
-        && document.subject.is_none()
+        && document.referrer.is_none()
         && let Some(bytes) = writer.manifest(&digest.to_string()).await?
         && Digest::of(&bytes) == digest
     {

@@ -57,8 +57,8 @@ pub(super) struct Document {
     pub(super) blobs: Vec<Descriptor>,
     /// The manifests that it refers to and the bundle has.
     pub(super) children: Vec<Digest>,
-    /// The manifest that it is about.
-    pub(super) subject: Option<Descriptor>,
+    /// What it is about, and its entry in the list of referrers of that.
+    pub(super) referrer: Option<(Digest, Descriptor)>,
     /// Whether it refers to what the bundle does not have.
     lacks_children: bool,
 }
@@ -120,24 +120,22 @@ impl Document {
         let bytes = bundle.document(descriptor.digest).unwrap_or_default().to_vec();
         let manifest = Manifest::parse(bytes, Some(&descriptor.media_type))?;
         let (mut blobs, mut children, mut lacks_children): (Vec<Descriptor>, _, _) = (Vec::new(), Vec::new(), false);
-        let mut subject = None;
         match manifest.kind() {
             ManifestKind::Index { manifests } => {
                 let (carried, absent): (Vec<_>, Vec<_>) = manifests.iter().partition(|child| bundle.document(child.digest).is_some());
                 children = carried.into_iter().map(|child| child.digest).collect();
                 lacks_children = !absent.is_empty();
             }
-            ManifestKind::Image { subject: about, .. } => {
+            ManifestKind::Image { .. } => {
                 for blob in manifest.children() {
                     if blobs.iter().all(|known| known.digest != blob.digest) {
                         blobs.push(blob.clone());
                     }
                 }
-                subject = about.as_deref().cloned();
             }
         }
-        let descriptor = descriptor.clone();
-        Ok(Self { descriptor, bytes: manifest.into_bytes().into(), blobs, children, subject, lacks_children })
+        let (descriptor, referrer) = (descriptor.clone(), manifest.as_referrer());
+        Ok(Self { descriptor, bytes: manifest.into_bytes().into(), blobs, children, referrer, lacks_children })
     }
 
     /// Whether something below it is not in the bundle.

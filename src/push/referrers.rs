@@ -5,23 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{
-    PushError, Roots, Shared,
-    plan::{Document, Plan},
-};
+use super::{PushError, Roots, Shared, plan::Plan};
 use crate::{
-    oci::{Digest, media_type},
+    oci::{Descriptor, Digest, media_type},
     registry::RepositoryName,
 };
 
 /// Adds every referrer that was pushed to the list of its subject, where the registry does not.
 pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {
-    let mut lists: BTreeMap<(&RepositoryName, Digest), Vec<&Document>> = BTreeMap::new();
+    let mut lists: BTreeMap<(&RepositoryName, Digest), Vec<&Descriptor>> = BTreeMap::new();
     for (position, document) in roots.unlisted() {
-        if let (Some(item), Some(subject)) = (plan.items.get(position), &document.subject) {
-            lists.entry((&item.name, subject.digest)).or_default().push(document);
+        if let (Some(item), Some((subject, referrer))) = (plan.items.get(position), &document.referrer) {
+            lists.entry((&item.name, *subject)).or_default().push(referrer);
         }
     }
     for ((name, subject), referrers) in lists {
@@ -37,9 +34,9 @@ pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<
         let manifests = index.get_mut("manifests").and_then(Value::as_array_mut).filter(|_| is_index).ok_or_else(not_a_list)?;
         let before = manifests.len();
         for referrer in referrers {
-            let digest = referrer.descriptor.digest.to_string();
+            let digest = referrer.digest.to_string();
             if manifests.iter().all(|entry| entry.get("digest").and_then(Value::as_str) != Some(digest.as_str())) {
-                manifests.push(entry(referrer));
+                manifests.push(json!(referrer));
             }
         }
         if manifests.len() > before {
@@ -49,19 +46,4 @@ pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<
         }
     }
     Ok(())
-}
-
-/// A referrer as the list has it: with its type and its annotations.
-fn entry(referrer: &Document) -> Value {
-    let manifest: Value = serde_json::from_slice(&referrer.bytes).unwrap_or_default();
-    let mut entry = Map::new();
-    entry.insert("mediaType".to_owned(), json!(referrer.descriptor.media_type));
-    entry.insert("digest".to_owned(), json!(referrer.descriptor.digest));
-    entry.insert("size".to_owned(), json!(referrer.descriptor.size));
-    let artifact_type = manifest.get("artifactType").or_else(|| manifest.pointer("/config/mediaType"));
-    let annotations = manifest.get("annotations");
-    for (key, value) in [("artifactType", artifact_type), ("annotations", annotations)] {
-        entry.extend(value.map(|value| (key.to_owned(), value.clone())));
-    }
-    entry.into()
 }

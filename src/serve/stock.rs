@@ -8,8 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use serde::Deserialize;
-
 use super::{
     ServeError,
     route::{Repository, Target},
@@ -78,24 +76,6 @@ pub(super) struct Found {
 pub(super) enum Unknown {
     Repository,
     Content,
-}
-
-/// What a manifest says of itself when it is listed as a referrer.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Referrer {
-    artifact_type: Option<String>,
-    config: Option<Described>,
-    subject: Option<Described>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Described {
-    media_type: String,
-    digest: Digest,
 }
 
 impl Stock {
@@ -213,7 +193,9 @@ impl Contents {
         let malformed = |source| ServeError::Manifest { bundle: origin.name.clone(), digest, source };
         let manifest = Manifest::parse(bytes.to_vec(), Some(&descriptor.media_type)).map_err(malformed)?;
         entry(&mut self.manifests, digest, manifest.media_type().to_owned(), origin, registry);
-        self.note_subject(&manifest);
+        if let Some((subject, referrer)) = manifest.as_referrer() {
+            self.referrers.entry(subject).or_default().insert(digest, referrer);
+        }
         match manifest.kind() {
             ManifestKind::Index { manifests } => children.extend(manifests.iter().cloned()),
             ManifestKind::Image { .. } => {
@@ -223,14 +205,6 @@ impl Contents {
             }
         }
         Ok(())
-    }
-
-    fn note_subject(&mut self, manifest: &Manifest) {
-        let Ok(referrer) = serde_json::from_slice::<Referrer>(manifest.bytes()) else { return };
-        let Some(subject) = referrer.subject else { return };
-        let artifact_type = referrer.artifact_type.or_else(|| referrer.config.map(|config| config.media_type));
-        let descriptor = Descriptor { artifact_type, annotations: referrer.annotations, ..manifest.descriptor() };
-        self.referrers.entry(subject.digest).or_default().insert(manifest.digest(), descriptor);
     }
 }
 

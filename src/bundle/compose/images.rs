@@ -2,24 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::{ComposeError, Entries};
 use crate::{
-    bundle::{
-        ImageRecord, ManifestRecord, Role,
-        archive::MAX_DOCUMENT_BYTES,
-        closure::{REF_NAME, is_manifest},
-        materialise::Content,
-    },
-    canonical_json,
+    bundle::{ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content},
     manifest::{Blob, PulledImage},
-    oci::{Descriptor, Digest, Platform, Reference, media_type},
+    oci::{Descriptor, Digest, Platform, REF_NAME, Reference, index_document, media_type},
     registry::RepositoryName,
 };
-
-/// The annotation by which containerd names an imported image.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// The annotation that says what a root in `artifacts/index.json` is.
 const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
@@ -55,19 +44,6 @@ pub enum ImageSource {
     },
 }
 
-/// An OCI image index as this program writes it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IndexDocument<'a> {
-    schema_version: u32,
-    media_type: &'static str,
-    manifests: &'a [Descriptor],
-}
-
-fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, ComposeError> {
-    Ok(canonical_json::to_bytes(&IndexDocument { schema_version: 2, media_type: media_type::INDEX, manifests })?)
-}
-
 /// What `index.json` and `artifacts/index.json` list.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -87,8 +63,7 @@ impl Roots {
     }
 
     fn add_image(&mut self, target: &Descriptor, reference: &Reference) {
-        let annotations = [REF_NAME, CONTAINERD_NAME].map(|key| (key.to_owned(), reference.to_string()));
-        self.images.push(Descriptor { annotations: BTreeMap::from(annotations), ..target.clone() });
+        self.images.push(target.named(&reference.to_string()));
     }
 
     /// Writes the three files of the OCI layout that are no blobs.
@@ -164,5 +139,5 @@ fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
         descriptor.annotations = Descriptor::attestation_annotations(entry.attests);
         descriptor
     });
-    index_document(&images.chain(attestations).collect::<Vec<_>>())
+    Ok(index_document(&images.chain(attestations).collect::<Vec<_>>())?)
 }
