@@ -38,7 +38,7 @@ impl EditableFile {
     /// # Errors
     /// When the process may open no more files.
     pub fn reader(&self) -> Result<File, PathError> {
-        self.file.try_clone().map_err(PathError::of(Action::Read, &self.path))
+        whole::duplicate(&self.file, &self.path)
     }
 
     /// Waits until no other process holds the file with this lock, and holds it until the value and its readers are

@@ -28,6 +28,7 @@ pub use staging::StagingDirectory;
 pub use stamp::Stamp;
 pub use temporary::TemporaryFile;
 pub use whole::{
-    FileSystem, available_space, check_writable, create_dir_all, exists, file_size, file_size_limit, file_system, for_each_chunk, is_dir,
-    is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent, write_atomic, write_new,
+    FileSystem, available_space, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit, file_system,
+    for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent,
+    write_atomic, write_new,
 };

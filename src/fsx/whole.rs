@@ -52,6 +52,14 @@ pub fn is_regular(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
+/// A second handle of an open file, which shares its position.
+///
+/// # Errors
+/// When the process may open no more files.
+pub fn duplicate(file: &File, path: &Utf8Path) -> Result<File, PathError> {
+    file.try_clone().map_err(PathError::of(Action::Read, path))
+}
+
 /// The size of a file in bytes.
 ///
 /// # Errors

@@ -26,5 +26,5 @@ pub use helm::{ReleaseHelm, Revision};
 pub use interrupt::Interrupt;
 pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
 pub use objects::{Object, parse_objects};
-pub use pins::{PinError, destination_values};
+pub use pins::{PinError, Replaced, destination_values};
 pub use rollout::{RolledOut, RolloutError, State, roll_out, take_over};

@@ -1,7 +1,8 @@
-//! The values of the destination: where the images are, and which digests they have there.
+//! The values of the destination: where the images are, what they are called and which digests they have there.
 //!
 //! A registry that refuses the index of an image of which some platforms were left out has its reduced index instead, which has
-//! another digest. Every value of the chart that pins the one is then set to the other.
+//! another digest. Every value of the chart that pins the one is then set to the other. Where repositories are flattened, every
+//! value called `repository` that names one of the bundle is set to its other name.
 
 use std::collections::BTreeMap;
 
@@ -35,17 +36,35 @@ impl Failure for PinError {
     }
 }
 
-/// The values that make the chart take its images from `registry`, with `replaced` digests in place of those that the bundle pins.
-/// `profile` holds the texts of the profile's values.
+/// What of the images is another at the destination.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    /// Digests that the bundle pins, and the ones that stand for them there.
+    pub digests: BTreeMap<Digest, Digest>,
+    /// Repositories, and what they are called there.
+    pub repositories: BTreeMap<String, String>,
+}
+
+impl Replaced {
+    fn is_empty(&self) -> bool {
+        self.digests.is_empty() && self.repositories.is_empty()
+    }
+
+    /// What stands for a value at the destination, if something else does.
+    fn instead_of(&self, keys: &[String], text: &str) -> Option<String> {
+        if keys.last().is_some_and(|key| key == "repository") {
+            return self.repositories.get(text).cloned();
+        }
+        text.parse().ok().and_then(|digest: Digest| self.digests.get(&digest)).map(ToString::to_string)
+    }
+}
+
+/// The values that make the chart take its images from `registry`, with what is `replaced` there. `profile` holds the texts of the
+/// profile's values.
 ///
 /// # Errors
 /// When the chart or the profile cannot be read.
-pub fn destination_values(
-    registry: Option<&str>,
-    replaced: &BTreeMap<Digest, Digest>,
-    chart: &[u8],
-    profile: &[String],
-) -> Result<Value, PinError> {
+pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[u8], profile: &[String]) -> Result<Value, PinError> {
     let mut values = Map::new();
     if !replaced.is_empty() {
         let files = chart::unpack_package(Utf8Path::new("chart"), chart)?;
@@ -69,7 +88,7 @@ fn keys_of_subchart(path: &Utf8Path) -> Vec<String> {
     parts.chunks(2).filter_map(|pair| if let ["charts", name] = pair { Some((*name).to_owned()) } else { None }).collect()
 }
 
-fn replace(value: &Value, replaced: &BTreeMap<Digest, Digest>, keys: &[String], values: &mut Map<String, Value>) {
+fn replace(value: &Value, replaced: &Replaced, keys: &[String], values: &mut Map<String, Value>) {
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
@@ -77,9 +96,8 @@ fn replace(value: &Value, replaced: &BTreeMap<Digest, Digest>, keys: &[String], 
             }
         }
         Value::String(text) => {
-            let other = text.parse::<Digest>().ok().and_then(|digest| replaced.get(&digest));
-            if let Some(other) = other {
-                set(values, keys, json!(other.to_string()));
+            if let Some(other) = replaced.instead_of(keys, text) {
+                set(values, keys, json!(other));
             }
         }
         _ => {}
@@ -106,20 +124,20 @@ mod tests {
 
     use serde_json::json;
 
-    use super::destination_values;
+    use super::{Replaced, destination_values};
     use crate::{
         chart::{ChartTree, package},
         oci::Digest,
     };
 
     #[test]
-    fn digests_are_replaced_where_the_chart_and_its_subcharts_pin_them() {
+    fn digests_and_repositories_are_replaced_where_the_chart_and_its_subcharts_have_them() {
         let (sparse, reduced) = (Digest::of(b"sparse"), Digest::of(b"reduced"));
         let files = [
             ("Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n".to_owned()),
             ("values.yaml", format!("image: {{ digest: '{}', tag: x }}\n", Digest::of(b"whole"))),
             ("charts/b/Chart.yaml", "apiVersion: v2\nname: b\nversion: 1.0.0\n".to_owned()),
-            ("charts/b/values.yaml", format!("image: {{ digest: '{sparse}' }}\n")),
+            ("charts/b/values.yaml", format!("image: {{ digest: '{sparse}', repository: library/b }}\nother: library/b\n")),
         ];
         let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.into(), text.into_bytes())).collect();
         let mut files = files;
@@ -127,9 +145,18 @@ mod tests {
         files.insert("Chart.yaml".into(), head);
         let chart = package("a", &ChartTree::new(files)).unwrap();
         let profile = [format!("migrate: {{ image: {{ digest: '{sparse}' }} }}\n")];
-        let values = destination_values(Some("r.example:5000/x"), &BTreeMap::from([(sparse, reduced)]), &chart.bytes, &profile).unwrap();
-        let pin = json!({"image": {"digest": reduced.to_string()}});
-        assert_eq!(values, json!({"global": {"imageRegistry": "r.example:5000/x"}, "b": pin, "migrate": pin}));
-        assert_eq!(destination_values(None, &BTreeMap::new(), b"not read", &[]).unwrap(), json!({}));
+        let replaced = Replaced {
+            digests: BTreeMap::from([(sparse, reduced)]),
+            repositories: BTreeMap::from([("library/b".to_owned(), "library-b".to_owned())]),
+        };
+        let values = destination_values(Some("r.example:5000/x"), &replaced, &chart.bytes, &profile).unwrap();
+        let digest = reduced.to_string();
+        let expected = json!({
+            "global": {"imageRegistry": "r.example:5000/x"},
+            "b": {"image": {"digest": digest, "repository": "library-b"}},
+            "migrate": {"image": {"digest": digest}},
+        });
+        assert_eq!(values, expected);
+        assert_eq!(destination_values(None, &Replaced::default(), b"not read", &[]).unwrap(), json!({}));
     }
 }

@@ -68,9 +68,14 @@ impl Destination {
         &self.registry
     }
 
+    /// What a repository of a bundle is called below the registry and its prefix, where that is not its own name.
+    pub fn renamed(&self, repository: &str) -> Option<String> {
+        (self.is_flat && repository.contains('/')).then(|| repository.replace('/', "-"))
+    }
+
     /// What a repository of a bundle is called there, without the registry.
     pub fn repository(&self, repository: &str) -> String {
-        let own = if self.is_flat { repository.replace('/', "-") } else { repository.to_owned() };
+        let own = self.renamed(repository).unwrap_or_else(|| repository.to_owned());
         if self.prefix.is_empty() { own } else { format!("{}/{own}", self.prefix) }
     }
 

@@ -30,12 +30,8 @@ pub(super) struct Install {
     /// The profile whose values are taken [default: the first of the bundle]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
-    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    registry: Option<Destination>,
-    /// Push the bundle there first
-    #[arg(long, requires = "registry")]
-    push: bool,
+    #[command(flatten)]
+    images: ImageArgs,
     /// Values of yours, after those of the profile; may be repeated
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
@@ -62,6 +58,19 @@ pub(super) struct Install {
 }
 
 /// What is refused otherwise.
+#[derive(Debug, Args)]
+struct ImageArgs {
+    /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
+    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
+    registry: Option<Destination>,
+    /// With one path component for each repository below the prefix, as `push --flatten` makes them
+    #[arg(long, requires = "registry")]
+    flatten: bool,
+    /// Push the bundle there first
+    #[arg(long, requires = "registry")]
+    push: bool,
+}
+
 #[derive(Debug, Args)]
 struct PermissionArgs {
     /// Let an older bundle replace a newer one
@@ -115,7 +124,7 @@ impl From<Install> for InstallOptions {
             release: args.release,
             chart: args.chart,
             profile: args.profile,
-            registry: args.registry,
+            registry: args.images.registry.map(|registry| if args.images.flatten { registry.flattened() } else { registry }),
             registry_access: args.registry_access.into_offline_config(),
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),
@@ -125,7 +134,7 @@ impl From<Install> for InstallOptions {
                 downgrade: args.permissions.allow_downgrade,
                 take_over: args.permissions.take_over,
             },
-            with_push: args.push,
+            with_push: args.images.push,
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
             receipts: args.receipts.into(),

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::trust::BundleArgs;
+use super::trust::{BundleArgs, StreamArgs};
 use crate::commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform};
 
 /// Loads the images into the container runtime of this node, without a registry.
@@ -41,7 +41,7 @@ pub(super) struct Mirror {
     #[arg(value_enum)]
     format: FormatArg,
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: StreamArgs,
     /// The registry that has the images, as nodes reach it
     #[arg(value_name = "REGISTRY[/PREFIX]")]
     registry: MirrorDestination,

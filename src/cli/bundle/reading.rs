@@ -3,14 +3,14 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::BundleArgs;
+use super::trust::StreamArgs;
 use crate::commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions};
 
 /// Checks a bundle to its last byte.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: StreamArgs,
     /// The name and version that the bundle must have
     #[arg(long, value_name = "NAME@VERSION")]
     expect: Option<Expectation>,
@@ -23,7 +23,7 @@ pub(super) struct Verify {
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: StreamArgs,
     /// List every entry with its digest
     #[arg(long)]
     entries: bool,
@@ -33,7 +33,7 @@ pub(super) struct Inspect {
 #[derive(Debug, Args)]
 pub(super) struct Unpack {
     #[command(flatten)]
-    bundle: BundleArgs,
+    bundle: StreamArgs,
     /// The directory to create; NAME-VERSION unless given
     directory: Option<Utf8PathBuf>,
     /// Check that it could be done, and write nothing

@@ -5,11 +5,27 @@ use clap::Args;
 
 use crate::commands::bundle::{BundleOptions, Digest, SignerOptions};
 
-/// A bundle, and keys or a digest from outside it.
+/// A bundle that is needed at any position, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
+    /// The bundle
+    bundle: Utf8PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// A bundle that is read once, from beginning to end, and what it is checked with.
+#[derive(Debug, Args)]
+pub(super) struct StreamArgs {
     /// The bundle; - reads standard input
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Keys or a digest from outside a bundle.
+#[derive(Debug, Args)]
+struct TrustArgs {
     #[command(flatten)]
     signers: SignerArgs,
     /// The bundle digest (sha256:…), known from elsewhere
@@ -32,8 +48,20 @@ pub(super) struct SignerArgs {
 }
 
 impl From<BundleArgs> for BundleOptions {
-    fn from(args: BundleArgs) -> Self {
-        Self { bundle: args.bundle, signers: args.signers.into(), digest: args.bundle_digest }
+    fn from(BundleArgs { bundle, trust }: BundleArgs) -> Self {
+        trust.of(bundle)
+    }
+}
+
+impl From<StreamArgs> for BundleOptions {
+    fn from(StreamArgs { bundle, trust }: StreamArgs) -> Self {
+        trust.of(bundle)
+    }
+}
+
+impl TrustArgs {
+    fn of(self, bundle: Utf8PathBuf) -> BundleOptions {
+        BundleOptions { bundle, signers: self.signers.into(), digest: self.bundle_digest }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     bundle::{self, BundleSource, OpenBundle},
     chart::Helm,
     commands::{CommandError, block_on_to_the_end},
+    fsx,
     install::{
         Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Interrupt, Judgement, Kept, ObjectChange, Problems,
         ReleaseHelm, RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
@@ -99,7 +100,7 @@ pub fn run(options: &InstallOptions, progress: &Arc<dyn Progress>) -> Result<Ins
     let (source, head) = options.bundle.authenticate()?;
     let file = options.bundle.file(source)?;
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
-    let again = file.try_clone().map_err(|source| InstallError::Run { program: options.bundle.bundle.clone(), source })?;
+    let again = fsx::duplicate(&file, &options.bundle.bundle)?;
     bundle::verify(BundleSource::File(file), &head, threads(), progress.as_ref())
         .map_err(|error| CommandError::from(error).context(refusing()))?;
     let verified_bytes = head.layout().total_bytes();

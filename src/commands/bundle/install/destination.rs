@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     archive::EntryName,
-    bundle::{ChartRecord, OpenBundle, PublicationKind},
+    bundle::{ChartRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, ChartError, Named},
     commands::CommandError,
     failure::{Failure, FailureKind},
-    install::{Check, InstallError, PinError, ReleaseHelm, Verdict, destination_values},
+    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, Verdict, destination_values},
     oci::{Digest, Reference},
     policy::ImagePlaces,
     registry::Client,
@@ -71,11 +71,10 @@ pub(super) struct Destination {
 /// Which images are at the destination.
 #[derive(Default)]
 pub(super) struct Images {
-    /// Digests that the bundle pins, and the ones that stand for them there.
-    pub(super) replaced: BTreeMap<Digest, Digest>,
-    /// What is not there, with the reason.
-    missing: BTreeMap<String, String>,
-    is_known: bool,
+    /// What of them is another there.
+    pub(super) replaced: Replaced,
+    /// What was asked for; the error says why it is not there.
+    asked: BTreeMap<String, Result<(), String>>,
 }
 
 /// The chart that is meant.
@@ -127,7 +126,7 @@ impl Destination {
     }
 
     /// Writes the profile's values and those of the destination for Helm: its options, in order.
-    pub(super) fn values(&self, replaced: &BTreeMap<Digest, Digest>, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+    pub(super) fn values(&self, replaced: &Replaced, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
         let made = destination_values(self.registry.as_deref(), replaced, &self.archive, &self.profile_values);
         let made = yaml::to_string(&made.map_err(InstallError::from)?).map_err(PinError::from).map_err(InstallError::from)?;
         let mut options = Vec::new();
@@ -139,25 +138,21 @@ impl Destination {
 
     /// Asks the registry for every image of the bundle, when one was named.
     pub(super) async fn images(&self, bundle: &OpenBundle, options: &InstallOptions) -> Result<Images, CommandError> {
+        let mut images = Images::default();
+        let Some(destination) = &options.registry else { return Ok(images) };
+        let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
         // In a dry run they may be still to be pushed.
         let is_to_come = options.with_push && options.is_dry_run;
-        let Some(destination) = options.registry.as_ref().filter(|_| !is_to_come) else { return Ok(Images::default()) };
-        let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
-        let mut images = Images { is_known: true, ..Images::default() };
-        for publication in bundle.publications() {
-            let PublicationKind::Image { reduced_index, .. } = &publication.kind else { continue };
-            let digest = publication.target.digest;
-            let name = name_at(destination, &publication.repository, digest)?;
-            let Err(absent) = presence(&client, &name).await? else { continue };
-            let reduced = match reduced_index {
-                Some(reduced) => {
-                    presence(&client, &name_at(destination, &publication.repository, reduced.digest)?).await?.ok().map(|()| reduced)
-                }
-                None => None,
-            };
-            match reduced {
-                Some(reduced) => drop(images.replaced.insert(digest, reduced.digest)),
-                None => drop(images.missing.insert(name.to_string(), absent)),
+        for Publication { repository, target, kind, .. } in bundle.publications() {
+            let PublicationKind::Image { reduced_index, .. } = kind else { continue };
+            images.replaced.repositories.extend(destination.renamed(repository).map(|other| (repository.clone(), other)));
+            if is_to_come || images.ask(&client, destination, repository, target.digest).await? {
+                continue;
+            }
+            if let Some(reduced) = reduced_index
+                && images.ask(&client, destination, repository, reduced.digest).await?
+            {
+                images.replaced.digests.insert(target.digest, reduced.digest);
             }
         }
         Ok(images)
@@ -189,31 +184,30 @@ impl Destination {
             match reference.digest() {
                 None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
                 Some(digest) if !carried.contains(&digest) => check("no image of the bundle".to_owned(), Verdict::Unknown),
-                Some(_) if !images.is_known => check("what the nodes find under this name".to_owned(), Verdict::Unknown),
-                Some(digest) => {
-                    let name = format!("{}@{digest}", reference.name());
-                    match images.missing.get(&name) {
-                        Some(reason) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
-                        None => check("it".to_owned(), Verdict::Enough),
-                    }
-                }
+                Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
+                    Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
+                    Some(Err(reason)) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
+                    None => check("what the nodes find under this name".to_owned(), Verdict::Unknown),
+                },
             }
         };
         named.iter().map(check).collect()
     }
 }
 
-/// Whether an image is there; the inner error says why not.
-async fn presence(client: &Client, name: &Reference) -> Result<Result<(), String>, CommandError> {
-    match client.resolve(name).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) if error.kind() == FailureKind::NotFound => Ok(Err("no such image".to_owned())),
-        Err(error) => Err(error.into()),
+impl Images {
+    /// Whether an image is there.
+    async fn ask(&mut self, client: &Client, destination: &Registry, repository: &str, digest: Digest) -> Result<bool, CommandError> {
+        let name: Reference = format!("{}@{digest}", destination.name(repository)).parse()?;
+        let found = match client.resolve(&name).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == FailureKind::NotFound => Err("no such image".to_owned()),
+            Err(error) => return Err(error.into()),
+        };
+        let is_there = found.is_ok();
+        self.asked.insert(name.to_string(), found);
+        Ok(is_there)
     }
-}
-
-fn name_at(destination: &Registry, repository: &str, digest: Digest) -> Result<Reference, CommandError> {
-    Ok(format!("{}@{digest}", destination.name(repository)).parse::<Reference>()?)
 }
 
 fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError> {
