@@ -2,10 +2,16 @@
 
 use std::fs;
 
-use rune_bundle::chart::{ChartArtifact, ChartTree, package};
+use camino::Utf8Path;
+use rune_bundle::{
+    chart::{ChartArtifact, ChartTree, package, render_below},
+    oci::Reference,
+    yaml,
+};
 use rune_testkit::registry::Registry;
+use serde_json::Value;
 
-use crate::chart_support::{Helm, pinned, pinned_package, project};
+use crate::chart_support::{Helm, pinned, pinned_package, project, renderer};
 
 #[test]
 fn the_archive_of_a_chart_renders_like_its_directory() {
@@ -59,5 +65,25 @@ fn helm_pulls_the_artifact_of_a_chart_from_a_registry() {
         let from = format!("oci://{}/charts/rune", registry.host());
         helm.try_run(&["pull", &from, "--version", &packed.metadata.version.to_string(), "--plain-http", "--destination", to]).unwrap();
         assert_eq!(fs::read(directory.path().join(packed.metadata.file_name())).unwrap(), packed.bytes);
+    }
+}
+
+/// What Artifact Hub reads, by <https://artifacthub.io/docs/topics/annotations/helm/>.
+#[test]
+fn artifact_hub_is_told_the_licence_the_pinned_images_and_what_changed() {
+    const KINDS: [&str; 6] = ["added", "changed", "deprecated", "removed", "fixed", "security"];
+    let rendered = render_below(&renderer(), Utf8Path::new("charts/rune"), &pinned()).unwrap();
+    for (chart, images) in [("charts/rune/Chart.yaml", 3), ("charts/rune/charts/postgres/Chart.yaml", 1)] {
+        let (path, text) = rendered.iter().find(|(path, _)| *path == chart).unwrap();
+        let head: Value = yaml::from_str(path, text).unwrap();
+        let annotation = |name: &str| head["annotations"][format!("artifacthub.io/{name}")].as_str().unwrap().to_owned();
+        let list = |name: &str| yaml::from_str::<Vec<Value>>(Utf8Path::new(name), &annotation(name)).unwrap();
+        assert_eq!(annotation("license"), "Apache-2.0");
+        let changes = list("changes");
+        assert!(!changes.is_empty() && changes.iter().all(|change| !change["description"].as_str().unwrap().is_empty()), "{changes:?}");
+        assert!(changes.iter().all(|change| KINDS.contains(&change["kind"].as_str().unwrap())), "{changes:?}");
+        let named: Vec<Reference> = list("images").iter().map(|image| image["image"].as_str().unwrap().parse().unwrap()).collect();
+        assert_eq!(named.len(), images);
+        assert!(named.iter().all(|image| image.digest().is_some()), "{named:?}");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     chart_install_text::commands,
     chart_support::tool,
     cluster_shell::Shell,
-    cluster_support::{Images, static_program},
+    cluster_support::{Images, stripped},
     project::{Project, repository},
     small_bundle::ends_with,
 };
@@ -35,7 +35,7 @@ impl UnpackedBundle {
         Images::push(cluster);
         let manifest = fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap();
         let project = Project::with_manifest(&manifest.replace("rune:v0.0.0a6", "rune:stand-in"));
-        fs::copy(static_program(), project.path("dist/rune-db")).unwrap();
+        fs::write(project.path("dist/rune-db"), stripped("rune-db")).unwrap();
         fs::write(project.path("registries.yaml"), REGISTRIES).unwrap();
         for arguments in [
             &["lock", "--registry-config", "registries.yaml"][..],

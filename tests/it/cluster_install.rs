@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::{
     chart_support::tool,
-    cluster_support::{Images, PATIENCE, query, static_program},
+    cluster_support::{Images, PATIENCE, query, stripped},
     project::lay_out,
     small_bundle::{KEY, Scratch, ends_with},
 };
 
 /// The registry of the cluster, by a name that this program can reach too.
-const REGISTRY: &str = "127.0.0.1:5000";
+pub(crate) const REGISTRY: &str = "127.0.0.1:5000";
 
 /// Whoever builds bundles and installs them, within the network of the cluster.
 pub(crate) struct Works<'a> {
@@ -37,7 +37,7 @@ impl<'a> Works<'a> {
         let project = works.files.path("project");
         fs::create_dir(&project).unwrap();
         lay_out(&project, &format!("{before}{lab}{after}"));
-        fs::copy(static_program(), project.join("dist/rune-db")).unwrap();
+        fs::write(project.join("dist/rune-db"), stripped("rune-db")).unwrap();
         let mirror = json!({"endpoint": [format!("http://{REGISTRY}")]});
         let mirrors = json!({"mirrors": {"docker.io": mirror, "ghcr.io": mirror}});
         fs::write(project.join("registries.yaml"), mirrors.to_string()).unwrap();
@@ -46,7 +46,7 @@ impl<'a> Works<'a> {
         works
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.files.path("project").join(name)
     }
 
@@ -57,7 +57,7 @@ impl<'a> Works<'a> {
         command
     }
 
-    fn change(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn change(&self, file: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(file)).unwrap();
         assert!(text.contains(from), "{file} has no {from}");
         fs::write(self.path(file), text.replacen(from, to, 1)).unwrap();
@@ -97,9 +97,10 @@ fn kept(namespace: &Namespace<'_>) -> Value {
     data["installed.json"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
 }
 
-/// The state of each revision, as Helm says it.
-fn history(namespace: &Namespace<'_>) -> Vec<String> {
-    let said = namespace.helm(rune_testkit::cluster::Helm::Four, &["history", "rune", "--output", "json"]).unwrap();
+/// The state of each revision, as Helm says it; none when there is no release.
+pub(crate) fn history(namespace: &Namespace<'_>) -> Vec<String> {
+    let said = namespace.helm(rune_testkit::cluster::Helm::Four, &["history", "rune", "--output", "json"]);
+    let said = said.unwrap_or_else(|_| "[]".to_owned());
     let revisions: Value = serde_json::from_str(&said).unwrap();
     revisions.as_array().unwrap().iter().map(|revision| revision["status"].as_str().unwrap().to_owned()).collect()
 }

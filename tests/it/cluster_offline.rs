@@ -17,7 +17,7 @@ use crate::{cluster_install::Works, foreign_support::succeeded, small_bundle::en
 const SITE: &str = "10.251.0.1";
 const ADMIN: &str = "10.251.0.2";
 /// The registry as the site names it.
-const REGISTRY: &str = "10.251.0.1:5000/site";
+const REGISTRY: &str = "10.251.0.1:5000";
 
 /// Passes connections at an address on to the registry, which listens on the loopback of the cluster.
 const FORWARD: &str = "
@@ -137,6 +137,8 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
     works.build("1.0.0", "one.tar");
     works.build("2.0.0", "two.tar");
     let admin = Admin::connect(&cluster);
+    // Another run on the same cluster may have left other things there.
+    let registry = format!("{REGISTRY}/site-{}", std::process::id());
     let namespace = cluster.namespace("offline");
 
     // The counter counts: a program that looks for something else is seen.
@@ -148,16 +150,20 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
     let before = admin.packets_elsewhere();
     let run = |arguments: &[&str]| ends_with(&admin.moved(&works.command(arguments)).output().unwrap(), 0);
     let trust = ["--key", "release.pub"];
-    let site = ["--namespace", namespace.name(), "--registry", REGISTRY, "--plain-http", "10.251.0.1:5000", "--timeout", "150s"];
+    let site = ["--namespace", namespace.name(), "--registry", &registry, "--plain-http", REGISTRY, "--timeout", "150s"];
     let values = ["--set", "postgres.enabled=false"];
     for file in ["one.tar", "two.tar"] {
         run(&[&["verify", file], &trust[..]].concat());
         let said = run(&[&["install", file, "--push"], &trust[..], &site, &values].concat());
         assert!(said.contains("its tests passed"), "{said}");
     }
+    // Back, first with Helm alone, which finds everything in the cluster; then on record.
+    let helm = crate::chart_support::tool("helm4");
+    let rollback = ["rollback", "rune", "1", "--namespace", namespace.name(), "--wait", "--timeout", "150s"];
+    succeeded(&mut admin.moved(cluster.command(helm).args(rollback)));
     let said = run(&[&["install", "one.tar", "--allow-downgrade"], &trust[..], &site, &values].concat());
-    assert!(said.contains("revision 3"), "{said}");
+    assert!(said.contains("revision 4"), "{said}");
     let image = namespace.kubectl(&["get", "deployment", "rune-api", "--output=jsonpath={.spec.template.spec.containers[0].image}"]);
-    assert!(image.starts_with(&format!("{REGISTRY}/lpasquali/rune:stand-in@sha256:")), "{image}");
+    assert!(image.starts_with(&format!("{registry}/lpasquali/rune:stand-in@sha256:")), "{image}");
     assert_eq!(admin.packets_elsewhere(), before, "something went elsewhere");
 }

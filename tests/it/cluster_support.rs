@@ -92,7 +92,7 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The image of `rune-db` as the project builds it, with a program of this checkout that needs no libraries.
 fn rune_db() -> ImageLayout {
-    let program = fs::read(static_program()).unwrap();
+    let program = stripped("rune-db");
     let migrations = migrations();
     let migrations = migrations.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let image = rune_db_image(vec![("linux/amd64".parse().unwrap(), program)], migrations).unwrap();
@@ -122,12 +122,19 @@ pub(crate) fn encoded(password: &str) -> String {
     utf8_percent_encode(password, PLAIN).to_string()
 }
 
-/// The program that nextest had built before the first of these tests (`make static`), without its symbols.
-pub(crate) fn static_program() -> PathBuf {
+/// A program that nextest had built before the first of these tests (`make static`): without libraries, and without the features
+/// that tests are built with.
+pub(crate) fn static_program(name: &str) -> PathBuf {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_rune-db"));
-    let target = built.ancestors().nth(2).unwrap().join("x86_64-unknown-linux-gnu/debug");
-    let stripped = target.join("rune-db.stripped");
-    let strip = Command::new("strip").arg("-o").arg(&stripped).arg(target.join("rune-db")).output().unwrap();
-    assert!(strip.status.success(), "run `make static`: {}", String::from_utf8_lossy(&strip.stderr));
-    stripped
+    let program = built.ancestors().nth(2).unwrap().join("x86_64-unknown-linux-gnu/debug").join(name);
+    assert!(program.exists(), "run `make static`");
+    program
+}
+
+/// The same without its symbols.
+pub(crate) fn stripped(name: &str) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let strip = Command::new("strip").arg("-o").arg(file.path()).arg(static_program(name)).output().unwrap();
+    assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
+    fs::read(file.path()).unwrap()
 }

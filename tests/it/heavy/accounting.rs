@@ -1,11 +1,16 @@
 //! What a large build costs, as the kernel counts it: bytes written, bytes read, memory.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use rune_bundle::oci::{Descriptor, media_type};
 use serde_json::{Value, json};
 
-use crate::{project::Project, small_bundle::ends_with};
+use super::four_gibibytes;
+use crate::{
+    foreign_support::Distribution,
+    project::Project,
+    small_bundle::{Scratch, ends_with},
+};
 
 const LAYERS: u8 = 16;
 const LAYER_BYTES: usize = 128 << 20;
@@ -42,9 +47,9 @@ fn large_project() -> Project {
     project
 }
 
-fn counted(project: &Project, arguments: &[&str]) -> Value {
+fn counted(directory: &Path, arguments: &[&str]) -> Value {
     let mut command = Command::new("python3");
-    command.args(["-c", COUNT, env!("CARGO_BIN_EXE_rune-bundle")]).args(arguments).current_dir(project.path("."));
+    command.args(["-c", COUNT, env!("CARGO_BIN_EXE_rune-bundle")]).args(arguments).current_dir(directory);
     let output = command.output().unwrap();
     let said = ends_with(&output, 0);
     serde_json::from_str(said.lines().next().unwrap()).unwrap_or_else(|error| panic!("{error}: {said}"))
@@ -54,7 +59,7 @@ fn counted(project: &Project, arguments: &[&str]) -> Value {
 fn a_build_of_two_gibibytes_writes_each_byte_once_reads_none_back_and_stays_small() {
     let project = large_project();
     std::fs::create_dir(project.path("out")).unwrap();
-    let counts = counted(&project, &project.build_arguments("out/x.tar"));
+    let counts = counted(&project.path("."), &project.build_arguments("out/x.tar"));
     let bundle = std::fs::metadata(project.path("out/x.tar")).unwrap().len();
     assert!(bundle > 2 << 30);
     let count = |name: &str| counts[name].as_u64().unwrap();
@@ -64,18 +69,27 @@ fn a_build_of_two_gibibytes_writes_each_byte_once_reads_none_back_and_stays_smal
     assert!(count("read_bytes") < bundle / 100, "{} bytes read from the disk", count("read_bytes"));
     assert!(count("max_rss_bytes") < 100_000_000, "{} bytes of memory for build", count("max_rss_bytes"));
     assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 1, "another file was left");
+}
 
-    let counts = counted(&project, &["verify", "out/x.tar", "--key", "release.pub"]);
-    let memory = counts["max_rss_bytes"].as_u64().unwrap();
-    assert!(memory < 64_000_000, "{memory} bytes of memory for verify");
-
-    // From the file into a registry: nothing stays here.
-    let registry = crate::foreign_support::Distribution::start("plain");
-    let counts = counted(&project, &["push", "out/x.tar", registry.host(), "--key", "release.pub"]);
-    let count = |name: &str| counts[name].as_u64().unwrap();
-    assert!(count("write_bytes") < 1 << 20, "{} bytes written to the disk: {counts}", count("write_bytes"));
-    assert!(count("max_rss_bytes") < 100_000_000, "{} bytes of memory for push", count("max_rss_bytes"));
-    assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 1, "another file was left");
+#[test]
+fn verifying_and_pushing_four_gibibytes_leaves_a_receipt_and_stays_small() {
+    let scratch = Scratch::new();
+    let (file, _) = four_gibibytes(&scratch);
+    let (file, names) = (file.to_str().unwrap(), scratch.names());
+    let registry = Distribution::start("plain");
+    let directory = tempfile::tempdir().unwrap();
+    let key = scratch.path("key.pub");
+    let trusted = [file, "--key", key.to_str().unwrap()];
+    for (arguments, memory) in [(&["verify"][..], 64_000_000), (&["push", registry.host()], 100_000_000)] {
+        let (verb, more) = arguments.split_first().unwrap();
+        let counts = counted(directory.path(), &[&[*verb], &trusted[..1], more, &trusted[1..]].concat());
+        let count = |name: &str| counts[name].as_u64().unwrap();
+        assert!(count("write_bytes") < 1 << 20, "{} bytes written to the disk by {verb}: {counts}", count("write_bytes"));
+        assert!(count("max_rss_bytes") < memory, "{} bytes of memory for {verb}", count("max_rss_bytes"));
+    }
+    assert_eq!(scratch.names(), names);
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["rune-bundle-receipts"]);
 }
 
 /// A client of containerd that takes everything, and has afterwards what it was given.
@@ -102,7 +116,7 @@ fn loading_two_gibibytes_writes_nothing_or_each_byte_once_and_stays_small() {
     let bundle = std::fs::metadata(project.path("x.tar")).unwrap().len();
     let trusted = ["load", "x.tar", "--key", "release.pub", "--platform", "linux/amd64"];
     for (destination, is_written) in [(&["--images-dir", "images"][..], true), (&["--address", &socket, "--ctr", &client], false)] {
-        let counts = counted(&project, &[&trusted[..], destination].concat());
+        let counts = counted(&project.path("."), &[&trusted[..], destination].concat());
         let count = |name: &str| counts[name].as_u64().unwrap();
         // What a client writes counts too; the one here writes it to nowhere.
         let written = if is_written { count("wchar") } else { count("write_bytes") };

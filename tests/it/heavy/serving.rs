@@ -2,31 +2,10 @@
 
 use std::{collections::BTreeMap, fs};
 
-use rune_bundle::oci::{Descriptor, Sha256};
+use super::four_gibibytes;
+use crate::{serve_support::Serving, small_bundle::Scratch};
 
-use crate::{
-    serve_support::{Serving, bundle, image_of},
-    small_bundle::Scratch,
-};
-
-/// Sizes of the layers: four gibibytes together. They are zeros, so the file needs no more than the promise of the room.
-const LAYERS_MIB: [usize; 4] = [64, 960, 1024, 2048];
 const CLIENTS: usize = 32;
-
-/// Descriptors of layers of zeros, hashed in one go.
-fn layers() -> Vec<(Descriptor, Vec<u8>)> {
-    let mib = vec![0; 1 << 20];
-    let mut hasher = Sha256::new();
-    let mut layers = Vec::new();
-    for number in 1..=LAYERS_MIB[3] {
-        hasher.update(&mib);
-        if LAYERS_MIB.contains(&number) {
-            let descriptor = Descriptor::of("application/vnd.oci.image.layer.v1.tar", b"");
-            layers.push((Descriptor { digest: hasher.clone().finish(), size: (number as u64) << 20, ..descriptor }, Vec::new()));
-        }
-    }
-    layers
-}
 
 /// The numbers in a file of `/proc/PID`, by name; sizes in kB become bytes.
 fn counted(serving: &Serving, file: &str) -> BTreeMap<String, u64> {
@@ -57,10 +36,8 @@ fn fetch(serving: &Serving, paths: &[String], headers: &str) {
 #[test]
 fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
     let scratch = Scratch::new();
-    let layers = layers();
-    let paths: Vec<String> = layers.iter().map(|(layer, _)| format!("/v2/library/huge/blobs/{}", layer.digest)).collect();
-    let file = bundle(&scratch, "huge", vec![image_of("docker.io/library/huge:1", layers)]);
-    assert!(fs::metadata(&file).unwrap().len() > 4 << 30);
+    let (file, layers) = four_gibibytes(&scratch);
+    let paths: Vec<String> = layers.iter().map(|layer| format!("/v2/library/huge/blobs/{}", layer.digest)).collect();
     let names = scratch.names();
     let serving = Serving::start([file.as_path()], &[]);
     // What was read to check the head and the documents: no more for a large bundle.
