@@ -9,13 +9,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, IoSliceMut, Read, Write},
     os::unix::fs::FileExt as _,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
+
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::{AuthenticatedHead, BundleIndex, EntryRecord, index::blob_path};
 use crate::{
@@ -101,13 +103,29 @@ impl Failure for ContentError {
 
 /// Reads from a position in a file, without moving a shared one.
 pub(super) struct At<'a> {
-    pub(super) file: &'a File,
-    pub(super) offset: u64,
+    file: &'a File,
+    offset: u64,
+    may_wait: bool,
+}
+
+impl<'a> At<'a> {
+    pub(super) const fn new(file: &'a File, offset: u64) -> Self {
+        Self { file, offset, may_wait: true }
+    }
+
+    /// Reads what the system has in memory; an error where that ends, or where the file system cannot tell.
+    pub(super) const fn cached(file: &'a File, offset: u64) -> Self {
+        Self { file, offset, may_wait: false }
+    }
 }
 
 impl Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.offset)?;
+        let count = if self.may_wait {
+            self.file.read_at(buffer, self.offset)?
+        } else {
+            preadv2(self.file, &mut [IoSliceMut::new(buffer)], self.offset, ReadWriteFlags::NOWAIT)?
+        };
         self.offset = self.offset.saturating_add(count as u64);
         Ok(count)
     }
@@ -120,7 +138,7 @@ impl BundleSource {
     /// When the source does not begin as a bundle does.
     pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
         match self {
-            Self::File(file) => super::UnverifiedHead::read(&mut io::BufReader::new(At { file, offset: 0 })),
+            Self::File(file) => super::UnverifiedHead::read(&mut io::BufReader::new(At::new(file, 0))),
             Self::Stream(stream) => super::UnverifiedHead::read(stream),
         }
     }
@@ -195,7 +213,7 @@ impl Pass<'_, '_> {
                         if is_stopped.load(Ordering::Relaxed) {
                             break;
                         }
-                        let mut source = At { file, offset: placed.header_offset() };
+                        let mut source = At::new(file, placed.header_offset());
                         if let Err(problem) = self.read_entry(&mut reader, &mut source, record, placed) {
                             is_stopped.store(matches!(problem, Problem::Write { .. }), Ordering::Relaxed);
                             self.report(*position, problem);
@@ -204,7 +222,7 @@ impl Pass<'_, '_> {
                 });
             }
         });
-        let mut rest = At { file, offset: self.head.layout().trailer_offset() };
+        let mut rest = At::new(file, self.head.layout().trailer_offset());
         if let Err(error) = check_end(&mut rest) {
             self.report(usize::MAX, error.into());
         }

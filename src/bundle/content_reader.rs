@@ -3,14 +3,14 @@
 //! The last piece waits until header, digest and padding are known to be as they must be, so whoever passes the pieces on as they
 //! come passes on everything or a part that is visibly too short.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use super::{
     ContentError, OpenBundle,
     archive::{At, Problem},
 };
 use crate::{
-    archive::Placed,
+    archive::{CheckError, Placed},
     oci::{Digest, Sha256},
 };
 
@@ -19,6 +19,9 @@ const PIECE_BYTES: u64 = 256 << 10;
 
 /// How much is withheld at least, in bytes.
 const WITHHELD_BYTES: u64 = 64 << 10;
+
+/// How a position in the file is read.
+type Open<'a> = fn(&'a File, u64) -> At<'a>;
 
 /// A place in one content, from its beginning to its end. A clone is another place, at the same byte.
 #[derive(Debug, Clone)]
@@ -61,20 +64,37 @@ impl ContentReader {
     /// # Errors
     /// When the content is not what the index says. The buffer is empty then.
     pub fn next_piece(&mut self, bundle: &OpenBundle, buffer: &mut Vec<u8>) -> Result<bool, ContentError> {
+        Ok(self.advance(bundle, buffer, At::new)?)
+    }
+
+    /// The same for whoever must not wait for a disk: nothing happens, and there is no answer, unless the system has all of the piece
+    /// in memory.
+    ///
+    /// # Errors
+    /// As [`Self::next_piece`].
+    pub fn next_cached_piece(&mut self, bundle: &OpenBundle, buffer: &mut Vec<u8>) -> Result<Option<bool>, ContentError> {
+        match self.advance(bundle, buffer, At::cached) {
+            // What is no wait but a failure is met again by whoever reads with patience.
+            Err(Problem::Frame(CheckError::Read(_))) => Ok(None),
+            outcome => Ok(Some(outcome?)),
+        }
+    }
+
+    fn advance<'a>(&mut self, bundle: &'a OpenBundle, buffer: &mut Vec<u8>, at: Open<'a>) -> Result<bool, Problem> {
         let left = self.size().saturating_sub(self.offset);
         let is_last = left <= PIECE_BYTES;
         let length = if is_last { left } else { PIECE_BYTES.min(left.saturating_sub(WITHHELD_BYTES)) };
         // What is in it stays until it is read over: filling it with zeros every time costs as much as reading.
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
-        if let Err(problem) = self.fill(bundle, buffer, is_last) {
+        if let Err(problem) = self.fill(bundle, buffer, is_last, at) {
             buffer.clear();
-            return Err(problem.into());
+            return Err(problem);
         }
         self.offset = self.offset.saturating_add(length);
         Ok(!is_last)
     }
 
-    fn fill(&mut self, bundle: &OpenBundle, buffer: &mut [u8], is_last: bool) -> Result<(), Problem> {
+    fn fill<'a>(&mut self, bundle: &'a OpenBundle, buffer: &mut [u8], is_last: bool, at: Open<'a>) -> Result<(), Problem> {
         let (placed, digest, hasher) = match &mut self.source {
             Source::Archive { placed, digest, hasher } => (placed, *digest, hasher),
             Source::Memory(bytes) => {
@@ -83,17 +103,19 @@ impl ContentReader {
                 return Ok(());
             }
         };
-        let at = |offset| At { file: bundle.file(), offset };
         if self.offset == 0 {
-            placed.check_header(&mut at(placed.header_offset()))?;
+            placed.check_header(&mut at(bundle.file(), placed.header_offset()))?;
         }
-        let mut source = at(placed.content_offset().saturating_add(self.offset));
+        let mut source = at(bundle.file(), placed.content_offset().saturating_add(self.offset));
         placed.fill(&mut source, buffer)?;
+        if is_last {
+            placed.check_padding(&mut source)?;
+        }
+        // After everything that was to be read: what would have had to wait is read once more.
         hasher.update(buffer);
         if !is_last {
             return Ok(());
         }
-        placed.check_padding(&mut source)?;
         let actual = hasher.clone().finish();
         if actual == digest { Ok(()) } else { Err(Problem::Digest { path: placed.name().clone(), expected: digest, actual }) }
     }

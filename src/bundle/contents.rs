@@ -27,7 +27,7 @@ impl Contents {
     /// # Errors
     /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
     pub(super) fn open(file: File, index: &BundleIndex, layout: &Layout) -> Result<Self, OpenError> {
-        let mut end = At { file: &file, offset: layout.trailer_offset() };
+        let mut end = At::new(&file, layout.trailer_offset());
         check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
         let places = placed_entries(index, layout).map(|(record, placed)| (record.sha256, placed.clone())).collect();
         let mut contents = Self { file, documents: Documents::new(), places };
@@ -50,7 +50,7 @@ impl Contents {
     /// # Errors
     /// When its bytes differ from the index.
     pub(super) fn whole(&self, placed: &Placed, expected: Digest) -> Result<Vec<u8>, ContentError> {
-        let mut source = At { file: &self.file, offset: placed.header_offset() };
+        let mut source = At::new(&self.file, placed.header_offset());
         let mut content = Vec::new();
         let keep = |piece: &[u8]| -> Result<(), CheckError> {
             content.extend_from_slice(piece);

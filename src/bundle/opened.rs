@@ -4,10 +4,16 @@
 //! file, so it takes the same time at any size. Contents are read from the one open file by position, any number of them at the
 //! same time.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::FileExt as _,
+    sync::Arc,
+};
 
 use super::{
     AuthenticatedHead, BundleIndex, ContentError, ContentReader, Documents, IndexError,
+    archive::At,
     closure::ClosureError,
     contents::Contents,
     index::blob_path,
@@ -142,7 +148,7 @@ impl OpenBundle {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let at = placed.content_offset().saturating_add(offset);
-        Ok(rustix::io::preadv2(&self.contents.file, &mut [io::IoSliceMut::new(buffer)], at, rustix::io::ReadWriteFlags::NOWAIT)?)
+        At::cached(&self.contents.file, at).read(buffer)
     }
 
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.

@@ -1,8 +1,9 @@
 //! The body of a response: whole or a part of a content, from the bundle straight to the socket.
 //!
-//! A content that was never read to its end is hashed while it is sent, on threads that may wait for the disk, and its last piece
-//! is not given away before the digest is right. One that is known to be right is read without hashing, in place when the system
-//! has it in memory. Either way at most two pieces exist at a time, and the next one is asked for when the client took the last.
+//! A content that was never read to its end is hashed while it is sent, and its last piece is not given away before the digest is
+//! right. One that is known to be right is read without hashing. Either is read in place when the system has it in memory, else on
+//! threads that may wait for the disk. At most two pieces exist at a time, and the next one is asked for when the client took the
+//! last.
 
 use std::{
     io,
@@ -37,7 +38,7 @@ pub(super) enum Content {
     /// Bytes in memory.
     Memory(Bytes),
     /// Hashed on the way.
-    Checked(Checked),
+    Checked(Box<Checked>),
     /// Known to be right.
     Known(Known),
     /// Nothing, in place of so many bytes: the client wants to know about a content, not to have it.
@@ -78,6 +79,8 @@ pub(super) struct Checked {
     /// What the file looked like before anything was read.
     before: Option<Stamp>,
     ready: Option<Bytes>,
+    /// Where to read on.
+    reader: Option<ContentReader>,
     next: Option<JoinHandle<Result<Piece, ContentError>>>,
     buffers: Buffers,
 }
@@ -129,10 +132,11 @@ impl Content {
         }
         let Some(reader) = origin.bundle.read(digest) else { return Ok(Self::Memory(Bytes::new())) };
         let before = Stamp::of(origin.bundle.file());
-        let mut checked = Checked { origin: Arc::clone(origin), digest, before, ready: None, next: None, buffers: Buffers::default() };
-        let first = checked.read(reader).await.map_err(|_| CheckError::Stopped)??;
+        let (origin, buffers) = (Arc::clone(origin), Buffers::default());
+        let mut checked = Checked { origin, digest, before, ready: None, reader: None, next: None, buffers };
+        let first = checked.read_later(reader, Vec::new()).await.map_err(|_| CheckError::Stopped)??;
         checked.ready = Some(checked.take_in(first));
-        Ok(Self::Checked(checked))
+        Ok(Self::Checked(Box::new(checked)))
     }
 
     /// A part of a content, which is read to its end first unless that was done before.
@@ -166,31 +170,31 @@ impl Content {
 
     /// What is sent, for the log.
     fn name(&self) -> String {
-        match self {
-            Self::Memory(_) | Self::Absent(_) => "the response".to_owned(),
-            Self::Checked(Checked { origin, digest, .. }) | Self::Known(Known { origin, digest, .. }) => {
-                format!("{digest} of {}", origin.name)
-            }
-        }
+        let (origin, digest) = match self {
+            Self::Memory(_) | Self::Absent(_) => return "the response".to_owned(),
+            Self::Checked(checked) => (&checked.origin, checked.digest),
+            Self::Known(known) => (&known.origin, known.digest),
+        };
+        format!("{digest} of {}", origin.name)
     }
 }
 
 impl Checked {
     /// Reads the next piece, away from the threads that talk to clients.
-    fn read(&self, mut reader: ContentReader) -> JoinHandle<Result<Piece, ContentError>> {
-        let (origin, mut bytes) = (Arc::clone(&self.origin), self.buffers.take());
+    fn read_later(&self, mut reader: ContentReader, mut bytes: Vec<u8>) -> JoinHandle<Result<Piece, ContentError>> {
+        let origin = Arc::clone(&self.origin);
         spawn_blocking(move || {
             let has_more = reader.next_piece(&origin.bundle, &mut bytes)?;
             Ok(Piece { bytes, rest: has_more.then_some(reader) })
         })
     }
 
-    /// Goes on reading behind a piece; behind the last one, everything was right.
+    /// Takes note of a piece; behind the last one, everything was right.
     fn take_in(&mut self, piece: Piece) -> Bytes {
-        match piece.rest {
-            Some(reader) => self.next = Some(self.read(reader)),
-            None => self.origin.verified.note(self.digest, self.before, self.origin.bundle.file()),
+        if piece.rest.is_none() {
+            self.origin.verified.note(self.digest, self.before, self.origin.bundle.file());
         }
+        self.reader = piece.rest;
         self.buffers.lend(piece.bytes)
     }
 
@@ -198,10 +202,22 @@ impl Checked {
         if let Some(piece) = self.ready.take() {
             return Poll::Ready(Ok(piece));
         }
+        if let Some(mut reader) = self.reader.take() {
+            let mut bytes = self.buffers.take();
+            match reader.next_cached_piece(&self.origin.bundle, &mut bytes)? {
+                Some(has_more) => return Poll::Ready(Ok(self.take_in(Piece { bytes, rest: has_more.then_some(reader) }))),
+                None => self.next = Some(self.read_later(reader, bytes)),
+            }
+        }
         let Some(next) = &mut self.next else { return Poll::Ready(Err(PieceError::Stopped)) };
         let piece = ready!(Pin::new(next).poll(context)).map_err(|_| PieceError::Stopped)??;
         self.next = None;
-        Poll::Ready(Ok(self.take_in(piece)))
+        let piece = self.take_in(piece);
+        // Who had to wait once reads ahead while that is sent.
+        if let Some(reader) = self.reader.take() {
+            self.next = Some(self.read_later(reader, self.buffers.take()));
+        }
+        Poll::Ready(Ok(piece))
     }
 }
 

@@ -11,6 +11,8 @@ use crate::secret::Secret;
 const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// In a parameter a slash stays readable.
+const ENCODED_PARAMETER: &AsciiSet = &ENCODED.remove(b'/');
 
 /// A database on a PostgreSQL server, and how to connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -389,6 +391,7 @@ impl fmt::Display for PostgresUrl {
         let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let (user, database) = (encode(&self.user), encode(&self.database));
         if let [PostgresHost::Socket(directory, port)] = self.hosts.as_slice() {
+            let directory = utf8_percent_encode(directory.as_str(), ENCODED_PARAMETER);
             return write!(formatter, "postgresql://{user}@/{database}?host={directory}&port={port}");
         }
         let hosts: Vec<String> = self

@@ -21,6 +21,7 @@ fn every_spelling_with_one_meaning_gets_the_canonical_one() {
         ("postgresql://rune@a:1,b:2/x", "postgresql://rune@a:1,b:2/x"),
         ("postgresql:///x?host=/run/postgresql&user=rune", "postgresql://rune@/x?host=/run/postgresql&port=5432"),
         ("postgresql://rune@%2Frun%2Fpg:5433/x", "postgresql://rune@/x?host=/run/pg&port=5433"),
+        ("postgresql://rune@/x?host=/run/a%20b%26c%02", "postgresql://rune@/x?host=/run/a%20b%26c%02&port=5432"),
         ("postgresql://r%40une@db/my%20db", "postgresql://r%40une@db:5432/my%20db"),
     ] {
         assert_eq!(parse(given).unwrap().to_string(), expected, "{given}");
