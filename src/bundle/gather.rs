@@ -11,8 +11,8 @@ use super::{
     AvailableImage, BinaryIngredient, BuiltDigests, Completeness, FileIngredient, ImageIngredient, ImageSource, Ingredients,
     MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
     context::{binary_path, values_path},
-    render::{INSTALL_TEMPLATE, renderer},
     rune_db_image,
+    templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartContext, ChartError, ChartMetadata, ChartTree, Package, Renderer},

@@ -23,6 +23,7 @@ mod publication;
 mod render;
 mod rune_db_image;
 mod static_program;
+mod templates;
 mod trust;
 mod trust_error;
 mod unpack;

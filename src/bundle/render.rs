@@ -9,14 +9,12 @@ use super::{
     AvailableImage, BuiltDigests, GatherError, ProfileIngredient, context,
     context::values_path,
     gather::{ComponentChoice, chart_context, chart_tree, charts, images, left_out, migrations, profiles, values},
+    templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
-    chart::{self, ChartError, ChartState, ChartTree, Package, Renderer},
+    chart::{self, ChartError, ChartState, ChartTree, Package},
     manifest::{self, Chart, Lock, Project},
 };
-
-/// The template of what the admin on the far side reads first.
-pub(super) const INSTALL_TEMPLATE: &str = "templates/INSTALL.md.j2";
 
 /// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
@@ -24,18 +22,8 @@ const INSTALL_FILE: &str = "INSTALL.md";
 /// The file of a chart that says which values it has.
 const README: &str = "README.md";
 
-/// The text for the admin in projects that bring none of their own.
-const BUILT_IN_INSTALL: &str = include_str!("../../templates/INSTALL.md.j2");
-
 /// Files by their path, relative to wherever they are written to.
 pub type RenderedFiles = BTreeMap<Utf8PathBuf, Vec<u8>>;
-
-/// The templates of a project, and the built-in one where it has none.
-pub(super) fn renderer(project: &Project) -> Result<Renderer, GatherError> {
-    let mut templates = chart::load_templates(project.directory())?;
-    templates.entry(INSTALL_TEMPLATE.to_owned()).or_insert_with(|| BUILT_IN_INSTALL.to_owned());
-    Ok(Renderer::new(templates)?)
-}
 
 /// The development form of a project's charts.
 #[derive(Debug)]
