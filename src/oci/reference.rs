@@ -113,7 +113,12 @@ impl Reference {
     /// # Errors
     /// When the grammar does not allow it, or the digest is not sha256.
     pub fn parse_like_a_runtime(text: &str) -> Result<Self, ReferenceError> {
-        let parsed = oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()))?;
+        let read = |text: &str| oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()));
+        let parsed = read(text)?;
+        // The library lets a first component be written like a host and then takes it for the beginning of a repository.
+        if read(&parsed.whole()).ok().as_ref() != Some(&parsed) {
+            return Err(ReferenceError::Form(text.to_owned()));
+        }
         let digest = parsed.digest().map(|digest| digest.parse().map_err(|_| ReferenceError::Digest(text.to_owned()))).transpose()?;
         Ok(Self {
             registry: parsed.registry().to_owned(),
@@ -200,7 +205,9 @@ mod tests {
         ] {
             assert_eq!(Reference::parse_like_a_runtime(text).unwrap().to_string(), expected);
         }
-        assert!(Reference::parse_like_a_runtime("{{ image }}").is_err());
+        for bad in ["{{ image }}", "Team/app:1"] {
+            assert!(Reference::parse_like_a_runtime(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
