@@ -133,10 +133,17 @@ impl Server {
         // Stopped first, so that it starts no others meanwhile.
         run(Command::new("kill").args(["-STOP", postmaster]));
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).expect("it runs");
-        for process in children.split_whitespace().chain([postmaster]) {
+        let processes: Vec<&str> = children.split_whitespace().chain([postmaster]).collect();
+        for process in &processes {
             let _ = Command::new("kill").args(["-KILL", process]).status();
         }
         self.process = None;
+        // Their shared memory goes with the last of them, and no server starts before that.
+        let started = Instant::now();
+        while processes.iter().any(|process| is_alive(process)) {
+            assert!(started.elapsed() < PATIENCE, "processes that were killed are still there: {processes:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         // It says that the server is ready.
         fs::remove_file(pid_file).expect("the server is gone");
         self.process = Some(self.run());
@@ -230,6 +237,13 @@ impl Server {
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
+}
+
+/// Whether a process runs: one that nobody has waited for yet has let go of everything.
+fn is_alive(process: &str) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).ok();
+    // The name before it stands in parentheses and may hold some.
+    state.is_some_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])))
 }
 
 /// A session of the superuser.
