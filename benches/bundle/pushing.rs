@@ -5,6 +5,7 @@
 
 use std::{fs, path::Path, process::Command, time::Instant};
 
+use rune_bundle::oci::REF_NAME;
 use rune_testkit::process::Process;
 
 use super::{Bench, REST, gib, median, run, shell};
@@ -78,8 +79,7 @@ impl Bench {
 
     fn copy_with_skopeo(&self, host: &str) {
         let index: serde_json::Value = serde_json::from_slice(&fs::read(self.path("unpacked/index.json")).unwrap()).unwrap();
-        let names =
-            index["manifests"].as_array().unwrap().iter().map(|image| image["annotations"]["org.opencontainers.image.ref.name"].clone());
+        let names = index["manifests"].as_array().unwrap().iter().map(|image| image["annotations"][REF_NAME].clone());
         let copies: Vec<String> = names
             .enumerate()
             .map(|(number, name)| {

@@ -11,7 +11,7 @@ use super::{LoadError, SelectedImage};
 use crate::{
     archive::{Entry, EntryName, Layout, Mode},
     bundle::{ContentError, OpenBundle},
-    oci::{Digest, index_document},
+    oci::{Digest, LAYOUT, index_document},
     progress::Progress,
 };
 
@@ -45,10 +45,7 @@ impl ImageArchive {
             entries.push(entry(format!("blobs/sha256/{}", digest.hex()), size)?);
             contents.push(Content::Bundle(digest));
         }
-        let documents = [
-            ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
-            ("index.json", index_document(&listed).map_err(LoadError::Index)?),
-        ];
+        let documents = [("oci-layout", LAYOUT.to_vec()), ("index.json", index_document(&listed).map_err(LoadError::Index)?)];
         for (name, bytes) in documents {
             entries.push(entry(name.to_owned(), bytes.len() as u64)?);
             contents.push(Content::Memory(bytes));

@@ -1,4 +1,4 @@
-//! What the `index.json` of an OCI image layout lists, and under which names.
+//! The files of an OCI image layout that are no blobs: what `index.json` lists, and under which names.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is containerd's.
 
@@ -7,11 +7,14 @@ use serde::Serialize;
 use super::{Descriptor, media_type};
 use crate::canonical_json::{self, CanonicalJsonError};
 
+/// The content of the file `oci-layout`.
+pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
 /// The annotation under which an OCI layout names an image.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The annotation by which containerd names an imported image.
-pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

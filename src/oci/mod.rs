@@ -17,7 +17,7 @@ pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError, Sha256};
 pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build_image};
 pub use image_layer::{ImageFile, ImageLayerError};
-pub use layout::{CONTAINERD_NAME, REF_NAME, index_document};
+pub use layout::{LAYOUT, REF_NAME, index_document};
 pub use manifest::{Manifest, ManifestError, ManifestKind, media_type};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};

@@ -15,7 +15,7 @@ use crate::{
 /// use rune_bundle::push::Destination;
 /// let nested: Destination = "registry.lan:5000/rune".parse().unwrap();
 /// assert_eq!(nested.repository("library/postgres"), "rune/library/postgres");
-/// assert_eq!(nested.flattened().repository("library/postgres"), "rune/library-postgres");
+/// assert_eq!(nested.flattened(true).repository("library/postgres"), "rune/library-postgres");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -56,11 +56,11 @@ impl Failure for DestinationError {
 }
 
 impl Destination {
-    /// The same, with every repository of the bundle in one component below the prefix: `a/b/c` is `a-b-c`. For registries that
-    /// limit how deep a path may be.
+    /// The same, with every repository of the bundle in one component below the prefix if `is_flat`: `a/b/c` is `a-b-c`. For
+    /// registries that limit how deep a path may be.
     #[must_use]
-    pub fn flattened(self) -> Self {
-        Self { is_flat: true, ..self }
+    pub fn flattened(self, is_flat: bool) -> Self {
+        Self { is_flat, ..self }
     }
 
     /// The registry host, with port if any.
@@ -129,7 +129,7 @@ mod tests {
     fn a_prefix_goes_before_every_repository() {
         assert_eq!(parsed("registry.lan:5000").name("library/postgres").to_string(), "registry.lan:5000/library/postgres");
         assert_eq!(parsed("registry.lan/a/b/").name("charts/rune").to_string(), "registry.lan/a/b/charts/rune");
-        assert_eq!(parsed("docker.io/lpasquali").flattened().repository("a/b/c"), "lpasquali/a-b-c");
+        assert_eq!(parsed("docker.io/lpasquali").flattened(true).repository("a/b/c"), "lpasquali/a-b-c");
     }
 
     #[test]

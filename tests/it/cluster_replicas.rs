@@ -1,13 +1,14 @@
 //! Two replicas of the API that start at once on an empty database, and programs of several ages on one schema.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use rune_testkit::cluster::{Cluster, Helm, Namespace};
 use serde_json::{Value, json};
 
 use crate::{
-    chart_support::{decoded, project},
+    chart_support::decoded,
     cluster_support::{DATABASE, Images, PATIENCE, encoded, install, printable, query},
+    db_kept,
 };
 
 /// What each replica's rune-db said before the API started.
@@ -35,12 +36,8 @@ with psycopg.connect(os.environ['URL'], hostaddr=os.environ['ADDRESS']) as conne
 
 /// Does what a newer rune-db will do: its migrations are those of today and one more.
 fn migrate_further(cluster: &Cluster, namespace: &Namespace<'_>) {
-    let migrations = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(project().join("migrations")).unwrap().map(Result::unwrap) {
-        fs::copy(entry.path(), migrations.path().join(entry.file_name())).unwrap();
-    }
     let newer = "-- migrate:sqlite\nCREATE TABLE newer (a TEXT);\n\n-- migrate:postgres\nCREATE TABLE newer (a text);\n";
-    fs::write(migrations.path().join("0007_newer.sql"), newer).unwrap();
+    let migrations = db_kept::migrations(&[("0007_newer.sql", newer)]);
     let password = encoded(&decoded(&namespace.get("secret/rune-postgres-app"), "password"));
     let address = namespace.get(&format!("pod/{DATABASE}"))["status"]["podIP"].as_str().unwrap().to_owned();
     let mut migrate = cluster.command(env!("CARGO_BIN_EXE_rune-db"));

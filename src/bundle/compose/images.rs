@@ -6,7 +6,7 @@ use super::{ComposeError, Entries};
 use crate::{
     bundle::{ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content},
     manifest::{Blob, PulledImage},
-    oci::{Descriptor, Digest, Platform, REF_NAME, Reference, index_document, media_type},
+    oci::{Descriptor, Digest, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
     registry::RepositoryName,
 };
 
@@ -68,7 +68,7 @@ impl Roots {
 
     /// Writes the three files of the OCI layout that are no blobs.
     pub(super) fn add_to(self, entries: &mut Entries) -> Result<(), ComposeError> {
-        entries.add_bytes("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())?;
+        entries.add_bytes("oci-layout", LAYOUT.to_vec())?;
         for (path, roots) in [("index.json", &self.images), ("artifacts/index.json", &self.artifacts)] {
             entries.add_bytes(path, index_document(roots)?)?;
         }

@@ -57,7 +57,7 @@ pub(super) struct Install {
     registry_access: OfflineRegistryArgs,
 }
 
-/// What is refused otherwise.
+/// Where the images are.
 #[derive(Debug, Args)]
 struct ImageArgs {
     /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
@@ -71,6 +71,7 @@ struct ImageArgs {
     push: bool,
 }
 
+/// What is refused otherwise.
 #[derive(Debug, Args)]
 struct PermissionArgs {
     /// Let an older bundle replace a newer one
@@ -124,7 +125,7 @@ impl From<Install> for InstallOptions {
             release: args.release,
             chart: args.chart,
             profile: args.profile,
-            registry: args.images.registry.map(|registry| if args.images.flatten { registry.flattened() } else { registry }),
+            registry: args.images.registry.map(|registry| registry.flattened(args.images.flatten)),
             registry_access: args.registry_access.into_offline_config(),
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),

@@ -62,7 +62,7 @@ impl From<Push> for PushOptions {
         Self {
             bundle: bundle.into(),
             settings: PushSettings {
-                destination: if flatten { destination.flattened() } else { destination },
+                destination: destination.flattened(flatten),
                 index: match index {
                     IndexArg::Auto => IndexChoice::Auto,
                     IndexArg::Full => IndexChoice::Full,
