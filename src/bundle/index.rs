@@ -236,6 +236,23 @@ struct Preamble {
     requires: Vec<String>,
 }
 
+impl ImageRecord {
+    /// The manifests that run, carried or left out; all but the attestations.
+    pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
+        self.manifests.iter().filter(|manifest| manifest.role == Role::Image)
+    }
+}
+
+impl ManifestRecord {
+    /// The platform, as people call it. Not escaped.
+    pub fn platform_name(&self) -> String {
+        self.platform.as_ref().map_or_else(
+            || "any platform".to_owned(),
+            |platform| platform.os_version.as_ref().map_or_else(|| platform.to_string(), |version| format!("{platform} {version}")),
+        )
+    }
+}
+
 impl BundleIndex {
     /// Reads an index from bytes that must be its canonical form.
     ///

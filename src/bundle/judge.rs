@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BundleIndex, Documents, ImageRecord, Role, index::blob_path};
+use super::{BundleIndex, Documents, ImageRecord, index::blob_path};
 use crate::{
     oci::{Descriptor, Manifest, ManifestKind},
     policy::{self, Evaluation, ImageContent, ImageSubject, Policy, Subject},
@@ -34,7 +34,7 @@ fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<Stri
         Some(ManifestKind::Index { manifests }) => manifests.as_slice(),
         _ => &[],
     };
-    let runnable = image.manifests.iter().filter(|manifest| manifest.carried && manifest.role == Role::Image);
+    let runnable = image.runnable().filter(|manifest| manifest.carried);
     let described = runnable.map(|manifest| {
         let platform = manifest.platform.as_ref().map_or_else(|| manifest.digest.to_string(), ToString::to_string);
         let about = children.iter().filter(|child| child.attested_digest() == Some(manifest.digest));

@@ -5,10 +5,12 @@
 //! calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding its head.
 
 mod archive;
+mod buffers;
 mod closure;
 mod completeness;
 mod compose;
 mod content_reader;
+mod content_stream;
 mod contents;
 mod context;
 mod cosign;
@@ -31,6 +33,7 @@ mod verify;
 mod view;
 
 pub use archive::{BundleSource, ContentError, Documents};
+pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{AvailableImage, Complete, CompletenessError, CompletenessFinding, HelmOptions, Incomplete, check_completeness};
 pub use compose::{
@@ -38,6 +41,7 @@ pub use compose::{
     ProfileIngredient,
 };
 pub use content_reader::ContentReader;
+pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context, values_path};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};

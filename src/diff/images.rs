@@ -9,7 +9,7 @@ use super::{
     pairs::{Pair, paired},
 };
 use crate::{
-    bundle::{BundleView, ImageRecord, ManifestRecord, Role},
+    bundle::{BundleView, ImageRecord, ManifestRecord},
     oci::Digest,
 };
 
@@ -130,7 +130,7 @@ fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Res
     };
     let differences = facts(left).into_iter().zip(facts(right));
     let differences = differences.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect();
-    let is_in_both = left.is_some() && right.is_some();
+    let packages = left.zip(right).map(|(left, right)| packages::between(old, left, new, right)).transpose()?;
     Ok(Some(ImageDiff {
         name: either.name.clone(),
         reference: either.reference.to_string(),
@@ -138,25 +138,13 @@ fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Res
         differences,
         platforms: platforms(left, right),
         layers: Layers::between(&layers(old, left), &layers(new, right)),
-        packages: if is_in_both { packages::between(old, left, new, right)? } else { Vec::new() },
+        packages: packages.unwrap_or_default(),
     }))
 }
 
-/// The manifests of an image that run.
-pub(super) fn runnable(image: Option<&ImageRecord>) -> impl Iterator<Item = &ManifestRecord> {
-    image.into_iter().flat_map(|image| &image.manifests).filter(|manifest| manifest.role == Role::Image)
-}
-
-/// What a platform is called.
-pub(super) fn called(manifest: &ManifestRecord) -> String {
-    manifest.platform.as_ref().map_or_else(
-        || "any platform".to_owned(),
-        |platform| platform.os_version.as_ref().map_or_else(|| platform.to_string(), |version| format!("{platform} {version}")),
-    )
-}
-
-fn platforms(left: Option<&ImageRecord>, right: Option<&ImageRecord>) -> Vec<PlatformDiff> {
-    let changed = paired(runnable(left), runnable(right), called).into_iter().filter_map(|(old, new)| {
+fn platforms<'a>(left: Option<&'a ImageRecord>, right: Option<&'a ImageRecord>) -> Vec<PlatformDiff> {
+    let runnable = |image: Option<&'a ImageRecord>| image.into_iter().flat_map(ImageRecord::runnable);
+    let changed = paired(runnable(left), runnable(right), ManifestRecord::platform_name).into_iter().filter_map(|(old, new)| {
         let state = match (old, new) {
             (None, Some(_)) => PlatformState::Added,
             (Some(_), None) => PlatformState::Removed,
@@ -166,14 +154,14 @@ fn platforms(left: Option<&ImageRecord>, right: Option<&ImageRecord>) -> Vec<Pla
             _ => return None,
         };
         let digest = |manifest: Option<&ManifestRecord>| manifest.map(|manifest| manifest.digest);
-        Some(PlatformDiff { platform: called(new.or(old)?), state, old: digest(old), new: digest(new) })
+        Some(PlatformDiff { platform: new.or(old)?.platform_name(), state, old: digest(old), new: digest(new) })
     });
     changed.collect()
 }
 
 /// The distinct layers of what is carried of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
-    let manifests = runnable(image).filter(|manifest| manifest.carried);
+    let manifests = image.into_iter().flat_map(ImageRecord::runnable).filter(|manifest| manifest.carried);
     let layers = manifests.filter_map(|manifest| view.parts(manifest.digest)).flat_map(|(_, layers)| layers);
     layers.map(|layer| (layer.digest, layer.size)).collect()
 }

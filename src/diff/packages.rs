@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    DiffError, Difference,
-    images::{called, runnable},
-};
+use super::{DiffError, Difference};
 use crate::{
     bundle::{BundleView, ContentError, ImageRecord, ManifestRecord, Role},
     oci::Descriptor,
@@ -60,16 +57,11 @@ struct Package {
 }
 
 /// What changed, for each platform that both carry and whose manifest is not the same.
-pub(super) fn between(
-    old: &BundleView,
-    left: Option<&ImageRecord>,
-    new: &BundleView,
-    right: Option<&ImageRecord>,
-) -> Result<Vec<PackagesDiff>, DiffError> {
+pub(super) fn between(old: &BundleView, left: &ImageRecord, new: &BundleView, right: &ImageRecord) -> Result<Vec<PackagesDiff>, DiffError> {
     let mut found: Vec<PackagesDiff> = Vec::new();
-    for manifest in runnable(right).filter(|manifest| manifest.carried) {
-        let platform = called(manifest);
-        let before = runnable(left).find(|before| before.carried && called(before) == platform);
+    for manifest in right.runnable().filter(|manifest| manifest.carried) {
+        let platform = manifest.platform_name();
+        let before = left.runnable().find(|before| before.carried && before.platform_name() == platform);
         let Some(before) = before.filter(|before| before.digest != manifest.digest) else { continue };
         let (known, why, differences) = match (packages(old, left, before)?, packages(new, right, manifest)?) {
             (Some(old), Some(new)) => (true, None, differences(&old, &new)),
@@ -91,13 +83,13 @@ pub(super) fn between(
 /// # Errors
 /// When a content is not what the index says.
 pub fn has_package_list(view: &BundleView, image: &ImageRecord, manifest: &ManifestRecord) -> Result<bool, ContentError> {
-    Ok(packages(view, Some(image), manifest)?.is_some())
+    Ok(packages(view, image, manifest)?.is_some())
 }
 
 /// The packages of a manifest; nothing when the bundle carries no list of them.
-fn packages(view: &BundleView, image: Option<&ImageRecord>, manifest: &ManifestRecord) -> Result<Option<Packages>, ContentError> {
+fn packages(view: &BundleView, image: &ImageRecord, manifest: &ManifestRecord) -> Result<Option<Packages>, ContentError> {
     let about = |other: &&ManifestRecord| other.role == Role::Attestation && other.carried && other.platform == manifest.platform;
-    let attestations = image.into_iter().flat_map(|image| &image.manifests).filter(about);
+    let attestations = image.manifests.iter().filter(about);
     let layers = attestations.filter_map(|attestation| view.parts(attestation.digest)).flat_map(|(_, layers)| layers);
     let is_spdx = |layer: &Descriptor| layer.annotations.get(PREDICATE_TYPE).is_some_and(|kind| kind == SPDX);
     let mut found: Option<Packages> = None;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::LoadError;
 use crate::{
-    bundle::{ImageRecord, ManifestRecord, OpenBundle, Role},
+    bundle::{ImageRecord, ManifestRecord, OpenBundle},
     oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference},
 };
 
@@ -67,7 +67,7 @@ impl Selection {
 
 /// The manifests of an image that are there and that run.
 fn running(image: &ImageRecord) -> impl Iterator<Item = &ManifestRecord> {
-    image.manifests.iter().filter(|manifest| manifest.carried && manifest.role == Role::Image)
+    image.runnable().filter(|manifest| manifest.carried)
 }
 
 /// A manifest that does not say its platform is for every one, as runtimes have it.

@@ -67,6 +67,9 @@ impl Watch {
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         stream::unfold((pieces, self.clone(), bytes), |(mut pieces, watch, left)| async move {
             watch.extend(watch.idle);
+            // As long as pieces are there and the socket takes them, hyper sends and does not look for an answer. A server that says
+            // why it takes no more, and hangs up, would be known by a broken pipe.
+            tokio::task::yield_now().await;
             let piece = pieces.next().await?;
             let left = left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
             // Whoever knows how many bytes there are does not ask for another piece after the last.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    bundle::ContentError,
+    bundle::{ContentError, StreamError},
     failure::{Failure, FailureKind},
     oci::{Digest, ManifestError},
     registry::{RegistryError, RepositoryName},
@@ -56,6 +56,15 @@ pub enum PushError {
     /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
     Task(#[source] tokio::task::JoinError),
+}
+
+impl From<StreamError> for PushError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Content(error) => Self::Content(error),
+            StreamError::Stopped(error) => Self::Task(error),
+        }
+    }
 }
 
 /// A tag that means something else.

@@ -1,11 +1,14 @@
 //! A content of the bundle, as what the registry client uploads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
 
 use crate::{
-    bundle::{ContentError, ContentReader, OpenBundle},
+    bundle::{ContentStream, OpenBundle, StreamError},
     oci::Digest,
     registry::{Damaged, Pieces},
 };
@@ -13,40 +16,27 @@ use crate::{
 /// A place in a content of the bundle.
 #[derive(Clone)]
 pub(super) struct BundlePieces {
-    bundle: Arc<OpenBundle>,
-    reader: ContentReader,
-    has_more: bool,
-    problem: Arc<Mutex<Option<ContentError>>>,
+    stream: ContentStream,
+    problem: Arc<Mutex<Option<StreamError>>>,
 }
 
 impl BundlePieces {
     /// The beginning of a content, if the bundle has it.
     pub(super) fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
-        let reader = bundle.read(digest)?;
-        Some(Self { bundle: Arc::clone(bundle), reader, has_more: true, problem: Arc::default() })
+        Some(Self { stream: ContentStream::open(bundle, digest)?, problem: Arc::default() })
     }
 
     /// Where it will be said what is wrong with the content.
-    pub(super) fn problem(&self) -> Arc<Mutex<Option<ContentError>>> {
+    pub(super) fn problem(&self) -> Arc<Mutex<Option<StreamError>>> {
         Arc::clone(&self.problem)
     }
 }
 
 impl Pieces for BundlePieces {
-    fn next_piece(&mut self) -> Result<Option<Bytes>, Damaged> {
-        if !self.has_more {
-            return Ok(None);
-        }
-        let mut piece = Vec::new();
-        match self.reader.next_piece(&self.bundle, &mut piece) {
-            Ok(has_more) => {
-                self.has_more = has_more;
-                Ok(Some(piece.into()))
-            }
-            Err(error) => {
-                *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(Damaged)
-            }
-        }
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Damaged>> {
+        Poll::Ready(ready!(self.stream.poll_piece(context)).map_err(|error| {
+            *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            Damaged
+        }))
     }
 }

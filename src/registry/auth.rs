@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use url::{Url, form_urlencoded};
 use super::{
     Cause, CredentialStore, Credentials, TokenProblem,
     challenge::{Challenge, challenges},
+    credentials::{Authorization, basic_value, bearer_value},
     hosts::{Endpoint, Hosts, authority_of},
     retry::retry_after,
 };
@@ -41,13 +41,6 @@ pub(super) struct Refusal<'a> {
     pub(super) response: &'a Response,
     /// What was sent in `Authorization`.
     pub(super) used: Option<&'a HeaderValue>,
-}
-
-/// What to put into `Authorization`, and whose it is. The value is marked as sensitive: it does not print itself.
-#[derive(Debug, Clone)]
-pub(super) struct Authorization {
-    pub(super) value: HeaderValue,
-    pub(super) user: Option<String>,
 }
 
 /// Answers a 401: what to put into `Authorization`.
@@ -79,17 +72,9 @@ pub(super) async fn answer(
         _ => return Err(Cause::UnknownChallenge),
     };
     let value = value.ok_or(Cause::UnknownChallenge)?;
-    let authorization = Authorization { value, user: credentials.as_ref().map(user_of) };
+    let authorization = Authorization { value, user: credentials.as_ref().map(Credentials::user) };
     authorizations.insert(scopes.clone(), authorization.clone());
     Ok(authorization)
-}
-
-/// Whose credentials they are, for messages.
-fn user_of(credentials: &Credentials) -> String {
-    match credentials {
-        Credentials::Basic { user, .. } => user.clone(),
-        Credentials::IdentityToken(_) | Credentials::RegistryToken(_) => "<token>".to_owned(),
-    }
 }
 
 /// Gets a token from the server that a challenge names.
@@ -119,7 +104,7 @@ async fn token(
     let transport = if own { &*refusal.endpoint.host.transport } else { foreign()? };
     let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     if response.status() != StatusCode::OK {
-        let (user, retry_after) = (credentials.map(user_of), retry_after(response.headers()));
+        let (user, retry_after) = (credentials.map(Credentials::user), retry_after(response.headers()));
         return Err(failed(TokenProblem::Status { status: response.status(), user, retry_after }));
     }
     let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
@@ -166,18 +151,4 @@ fn exchange_request(url: Url, service: Option<&str>, scopes: &BTreeSet<&str>, id
     let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form_type)]);
     Request { method: Method::POST, url, headers, body: Some(RequestBody::Whole(Bytes::from(form))) }
-}
-
-fn basic_value(user: &str, password: &Secret) -> HeaderValue {
-    let encoded = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
-    // Base64 is always a valid header value.
-    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static("Basic"));
-    value.set_sensitive(true);
-    value
-}
-
-fn bearer_value(token: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

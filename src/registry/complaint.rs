@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::auth::Authorization;
+use super::credentials::Authorization;
 use crate::net::Response;
 
 const MAX_ERROR_BYTES: u64 = 64 << 10;

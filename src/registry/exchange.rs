@@ -6,8 +6,9 @@ use url::Url;
 use super::{
     Cause, ClientConfig, CredentialStore, EndpointFailure, RegistryError, RepositoryName, RetryPolicy,
     advice::NOT_ENCRYPTED,
-    auth::{self, Authorization, Refusal},
+    auth::{self, Refusal},
     complaint::Complaint,
+    credentials::Authorization,
     gate::Pass,
     hosts::{Endpoint, Hosts, Speech},
     question::{Place, Question},

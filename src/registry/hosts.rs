@@ -8,7 +8,7 @@ use std::{
 use url::{Host as UrlHost, Url};
 
 use super::{
-    ClientConfig, Credentials, RegistryError, RepositoryName, auth::Authorization, credentials::names_of, gate::Gate,
+    ClientConfig, Credentials, RegistryError, RepositoryName, credential_store::names_of, credentials::Authorization, gate::Gate,
     registries_file::Registries,
 };
 use crate::net::{AddressClass, NetError, Timeouts, Tls, TlsFiles, Transport};

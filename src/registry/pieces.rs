@@ -1,21 +1,20 @@
-//! What is uploaded: read in pieces, by a thread of its own, while it is sent.
+//! What is uploaded: read in pieces while it is sent.
 
 use std::{
+    future::poll_fn,
     io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::mpsc;
+use tokio::task::coop;
 
 use crate::net::RequestBody;
-
-/// How many pieces are read ahead.
-const READ_AHEAD: usize = 2;
 
 /// The content is not what it should be. What is wrong with it is kept by whoever gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +22,11 @@ pub struct Damaged;
 
 /// A place in a content. A clone is another place, at the same byte.
 pub trait Pieces: Clone + Send + Sync + 'static {
-    /// The next piece, or `None` after the last. May block. The last piece is only given away when the whole is right.
+    /// The next piece, or `None` after the last, which is given away only when the whole is right. Does not wait for a disk.
     ///
     /// # Errors
     /// When the content is not what it should be.
-    fn next_piece(&mut self) -> Result<Option<Bytes>, Damaged>;
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Damaged>>;
 }
 
 /// Is told of each piece that is sent: where in the content it ends, and how many bytes it has.
@@ -51,9 +50,9 @@ impl<P: Pieces> Cursor<P> {
     }
 
     /// The next bytes, at most so many.
-    fn next(&mut self, max: u64) -> Result<Option<Bytes>, Damaged> {
+    async fn next(&mut self, max: u64) -> Result<Option<Bytes>, Damaged> {
         while self.rest.is_empty() {
-            match self.pieces.next_piece()? {
+            match poll_fn(|context| self.pieces.poll_piece(context)).await? {
                 Some(piece) => self.rest = piece,
                 None => return Ok(None),
             }
@@ -64,8 +63,11 @@ impl<P: Pieces> Cursor<P> {
         Ok(Some(taken))
     }
 
-    fn skip_to(&mut self, position: u64) -> Result<(), Damaged> {
-        while self.position < position && self.next(position.saturating_sub(self.position))?.is_some() {}
+    async fn skip_to(&mut self, position: u64) -> Result<(), Damaged> {
+        while self.position < position && self.next(position.saturating_sub(self.position)).await?.is_some() {
+            // Nothing is sent between two pieces that would let others have their turn.
+            coop::consume_budget().await;
+        }
         Ok(())
     }
 }
@@ -108,76 +110,72 @@ impl<P> Outcome<P> {
 impl<P: Pieces> Part<P> {
     /// Begins to read it.
     pub(super) fn body(&self) -> RequestBody {
-        let (sender, receiver) = mpsc::channel(READ_AHEAD);
-        let part = self.clone();
-        // It ends when everything is read, or nobody takes it any more.
-        tokio::task::spawn_blocking(move || part.read(&sender));
-        let stream = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) });
+        let stream = stream::unfold(Some(self.clone()), |part| async {
+            let mut part = part?;
+            let piece = part.next().await.transpose()?;
+            if piece.is_err() {
+                part.outcome.is_damaged.store(true, Ordering::Relaxed);
+            }
+            Some((piece.map_err(|Damaged| io::Error::other("the content is damaged")), Some(part)))
+        });
         RequestBody::Stream { bytes: self.bytes, stream: stream.boxed() }
     }
 
-    fn read(mut self, sender: &mpsc::Sender<io::Result<Bytes>>) {
-        if self.send(sender).is_err() {
-            self.outcome.is_damaged.store(true, Ordering::Relaxed);
-            let _ = sender.blocking_send(Err(io::Error::other("the content is damaged")));
-            return;
-        }
-        *self.outcome.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.cursor);
-    }
-
-    fn send(&mut self, sender: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), Damaged> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Damaged> {
         let end = self.from.saturating_add(self.bytes);
-        self.cursor.skip_to(self.from)?;
-        while let Some(piece) = self.cursor.next(end.saturating_sub(self.cursor.position))? {
-            let length = piece.len() as u64;
-            if sender.blocking_send(Ok(piece)).is_err() {
-                return Ok(());
-            }
-            (self.meter)(self.cursor.position, length);
-            if self.cursor.position >= end {
-                break;
-            }
+        self.cursor.skip_to(self.from).await?;
+        let left = end.saturating_sub(self.cursor.position());
+        let piece = if left == 0 { None } else { self.cursor.next(left).await? };
+        if let Some(piece) = &piece {
+            (self.meter)(self.cursor.position, piece.len() as u64);
         }
-        Ok(())
+        if self.cursor.position() >= end {
+            *self.outcome.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.cursor.clone());
+        }
+        Ok(piece)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::VecDeque,
+        task::{Context, Poll},
+    };
+
     use bytes::Bytes;
 
     use super::{Cursor, Damaged, Pieces};
 
     #[derive(Clone)]
-    struct Words(Vec<&'static str>);
+    struct Words(VecDeque<&'static str>);
 
     impl Pieces for Words {
-        fn next_piece(&mut self) -> Result<Option<Bytes>, Damaged> {
-            if self.0.is_empty() {
-                return Ok(None);
-            }
-            let word = self.0.remove(0);
-            if word == "bad" { Err(Damaged) } else { Ok(Some(Bytes::from_static(word.as_bytes()))) }
+        fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Damaged>> {
+            Poll::Ready(match self.0.pop_front() {
+                Some("bad") => Err(Damaged),
+                word => Ok(word.map(|word| Bytes::from_static(word.as_bytes()))),
+            })
         }
     }
 
-    #[test]
-    fn a_cursor_gives_every_byte_once_whatever_the_pieces() {
-        let mut cursor = Cursor::new(Words(vec!["abc", "", "defg", "h"]));
-        cursor.skip_to(2).unwrap();
+    #[tokio::test]
+    async fn a_cursor_gives_every_byte_once_whatever_the_pieces() {
+        let mut cursor = Cursor::new(Words(["abc", "", "defg", "h"].into()));
+        cursor.skip_to(2).await.unwrap();
         let kept = cursor.clone();
-        assert_eq!(cursor.next(10).unwrap().unwrap(), "c");
-        assert_eq!(cursor.next(3).unwrap().unwrap(), "def");
+        assert_eq!(cursor.next(10).await.unwrap().unwrap(), "c");
+        assert_eq!(cursor.next(3).await.unwrap().unwrap(), "def");
         assert_eq!(cursor.position(), 6);
         let mut again = kept;
-        again.skip_to(7).unwrap();
-        assert_eq!((again.next(10).unwrap().unwrap(), again.next(10).unwrap()), (Bytes::from_static(b"h"), None));
+        again.skip_to(7).await.unwrap();
+        assert_eq!((again.next(10).await.unwrap().unwrap(), again.next(10).await.unwrap()), (Bytes::from_static(b"h"), None));
     }
 
-    #[test]
-    fn damage_is_found_on_the_way_to_a_place_behind_it() {
-        let mut cursor = Cursor::new(Words(vec!["abc", "bad", "def"]));
-        assert!(cursor.skip_to(3).is_ok());
-        assert_eq!(cursor.skip_to(4), Err(Damaged));
+    #[tokio::test]
+    async fn damage_is_found_on_the_way_to_a_place_behind_it() {
+        let mut cursor = Cursor::new(Words(["abc", "bad", "def"].into()));
+        assert!(cursor.skip_to(3).await.is_ok());
+        assert_eq!(cursor.skip_to(4).await, Err(Damaged));
     }
 }

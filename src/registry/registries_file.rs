@@ -12,7 +12,7 @@ use regex::Regex;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Credentials, credentials};
+use super::{Credentials, credential_store::names_of, credentials::decoded};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
@@ -182,7 +182,7 @@ impl Registries {
 
     /// What is particular to a host.
     pub(super) fn host(&self, authority: &str) -> Option<&HostSettings> {
-        credentials::names_of(authority).iter().find_map(|name| self.hosts.get(*name)).or_else(|| self.hosts.get("*"))
+        names_of(authority).iter().find_map(|name| self.hosts.get(*name)).or_else(|| self.hosts.get("*"))
     }
 
     /// Every host with settings, `*` included.
@@ -248,7 +248,7 @@ fn settings(path: &Utf8Path, host: &str, entry: ConfigEntry) -> Result<HostSetti
 fn given(auth: AuthEntry) -> Option<Credentials> {
     match auth {
         AuthEntry { identity_token: Some(token), .. } => Some(Credentials::IdentityToken(Secret::new(token))),
-        AuthEntry { auth: Some(auth), .. } => credentials::decoded(&auth),
+        AuthEntry { auth: Some(auth), .. } => decoded(&auth),
         AuthEntry { username: Some(user), password: Some(password), .. } => {
             Some(Credentials::Basic { user, password: Secret::new(password) })
         }

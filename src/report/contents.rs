@@ -1,13 +1,10 @@
 //! What the page says about the bundle itself.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use super::{ReportError, unproven};
+use super::{ReportError, image::Image, unproven};
 use crate::{
-    bundle::{BundleIndex, BundleView, ImageRecord, ManifestRecord, Role, SlotState},
-    diff::has_package_list,
+    bundle::{BundleIndex, BundleView, SlotState},
     oci::Digest,
 };
 
@@ -39,23 +36,6 @@ pub(super) struct Contents {
     is_complete: bool,
     left_out: Vec<String>,
     unproven: Vec<String>,
-}
-
-/// An image.
-#[derive(Debug, Serialize)]
-pub(super) struct Image {
-    pub(super) name: String,
-    reference: String,
-    digest: Digest,
-    pub(super) license: Option<String>,
-    component: Option<String>,
-    platforms: Vec<String>,
-    pub(super) platforms_left_out: Vec<String>,
-    /// Of everything that is carried of it, each content once.
-    bytes: u64,
-    /// On which of the carried platforms there is a list of packages.
-    pub(super) listed_platforms: Vec<String>,
-    pub(super) unlisted_platforms: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,43 +113,4 @@ impl File {
         let entry = index.entries.iter().find(|entry| entry.path.as_str() == path);
         Self { label, path: path.to_owned(), bytes: entry.map_or(0, |entry| entry.size), digest: entry.map(|entry| entry.sha256) }
     }
-}
-
-impl Image {
-    fn of(view: &BundleView, image: &ImageRecord) -> Result<Self, ReportError> {
-        let runnable = image.manifests.iter().filter(|manifest| manifest.role == Role::Image);
-        let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
-        let names = |manifests: &[&ManifestRecord]| manifests.iter().map(|manifest| platform(manifest)).collect();
-        let (mut listed_platforms, mut unlisted_platforms) = (Vec::new(), Vec::new());
-        for manifest in &carried {
-            let list = if has_package_list(view, image, manifest)? { &mut listed_platforms } else { &mut unlisted_platforms };
-            list.push(platform(manifest));
-        }
-        Ok(Self {
-            name: image.name.clone(),
-            reference: image.reference.to_string(),
-            digest: image.target.digest,
-            license: image.license.clone(),
-            component: image.component.clone(),
-            platforms: names(&carried),
-            platforms_left_out: names(&left_out),
-            bytes: carried_bytes(view, image),
-            listed_platforms,
-            unlisted_platforms,
-        })
-    }
-}
-
-fn platform(manifest: &ManifestRecord) -> String {
-    manifest.platform.as_ref().map_or_else(|| "any platform".to_owned(), ToString::to_string)
-}
-
-fn carried_bytes(view: &BundleView, image: &ImageRecord) -> u64 {
-    let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
-    for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
-        if let Some((config, layers)) = view.parts(manifest.digest) {
-            sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
-        }
-    }
-    sizes.values().sum()
 }

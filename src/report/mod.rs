@@ -5,6 +5,7 @@
 //! characters that turn or hide text and against markup.
 
 mod contents;
+mod image;
 mod unproven;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};

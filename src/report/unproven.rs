@@ -1,6 +1,6 @@
 //! What the page must not let anybody believe: everything that nobody has shown.
 
-use super::contents::Image;
+use super::image::Image;
 use crate::bundle::{BundleView, SlotState};
 
 /// One sentence for each thing that is not proven.

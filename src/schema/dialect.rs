@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::migrations::MigrationFileError;
-
 /// A kind of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,6 +28,14 @@ impl fmt::Display for Dialect {
     }
 }
 
+/// A marker that is none of those that are known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnknownMarker {
+    /// The line that it stands on, from 1.
+    pub(super) line: usize,
+    pub(super) marker: String,
+}
+
 /// The part of a file that is meant for a dialect; other lines are left empty, so that line numbers stay right.
 /// What stands above the first marker is meant for both.
 pub(super) fn section(text: &str, dialect: Dialect) -> String {
@@ -50,12 +56,12 @@ pub(super) fn section(text: &str, dialect: Dialect) -> String {
 }
 
 /// Whether any marker divides the file, and whether all of them are known.
-pub(super) fn has_markers(file: &str, text: &str) -> Result<bool, MigrationFileError> {
+pub(super) fn has_markers(text: &str) -> Result<bool, UnknownMarker> {
     let mut found = false;
     for (line, number) in text.lines().zip(1..) {
         if let Some(name) = marker(line) {
             if !matches!(name, "all" | "sqlite" | "postgres") {
-                return Err(MigrationFileError::Marker { file: file.to_owned(), line: number, marker: name.to_owned() });
+                return Err(UnknownMarker { line: number, marker: name.to_owned() });
             }
             found = true;
         }
@@ -69,7 +75,7 @@ fn marker(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect, has_markers, section};
+    use super::{Dialect, UnknownMarker, has_markers, section};
 
     const FILE: &str = "a\n-- migrate:sqlite\nb\n  --migrate:postgres  \nc\n-- migrate:all\nd";
 
@@ -81,9 +87,8 @@ mod tests {
 
     #[test]
     fn a_marker_that_is_not_known_is_no_comment() {
-        assert!(has_markers("f", FILE).unwrap());
-        assert!(!has_markers("f", "-- nothing to migrate: here\n").unwrap());
-        let error = has_markers("0001_x.sql", "\n-- migrate:mysql\n").unwrap_err().to_string();
-        assert_eq!(error, "line 2 of migration file `0001_x.sql` has the unknown marker `migrate:mysql`");
+        assert!(has_markers(FILE).unwrap());
+        assert!(!has_markers("-- nothing to migrate: here\n").unwrap());
+        assert_eq!(has_markers("\n-- migrate:mysql\n"), Err(UnknownMarker { line: 2, marker: "mysql".to_owned() }));
     }
 }

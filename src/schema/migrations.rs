@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 
 use super::{
-    dialect::{self, Dialect},
+    dialect::{self, Dialect, UnknownMarker},
     embedded,
     splitter::{SplitError, Statement, split},
 };
@@ -134,7 +134,11 @@ impl Migration {
         let version = version_of(name).ok_or_else(|| MigrationFileError::Name(name.to_owned()))?;
         let sha256 = Digest::of(&bytes);
         let text = String::from_utf8(bytes).map_err(|_| MigrationFileError::NotText(name.to_owned()))?;
-        let has_markers = dialect::has_markers(name, &text)?;
+        let has_markers = dialect::has_markers(&text).map_err(|UnknownMarker { line, marker }| MigrationFileError::Marker {
+            file: name.to_owned(),
+            line,
+            marker,
+        })?;
         let migration = Self { version, file: name.to_owned(), sha256, text, has_markers };
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             if dialect == Dialect::Sqlite || has_markers {
@@ -310,6 +314,12 @@ mod tests {
         for name in ["1_a.sql", "00001_a.sql", "0000_a.sql", "0001.sql", "0001_.sql", "0001_a.SQL", "+001_a.sql", "0001_a/b.sql"] {
             assert!(load(&[(name, "SELECT 1")]).unwrap_err().contains("is not `NNNN_name.sql`"), "{name}");
         }
+    }
+
+    #[test]
+    fn a_marker_that_names_no_dialect_is_refused_with_its_line() {
+        let error = load(&[("0001_a.sql", "\n-- migrate:mysql\n")]).unwrap_err();
+        assert_eq!(error, "line 2 of migration file `0001_a.sql` has the unknown marker `migrate:mysql`");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! The body of a response: whole or a part of a content, from the bundle straight to the socket.
 //!
 //! A content that was never read to its end is hashed while it is sent, and its last piece is not given away before the digest is
-//! right. One that is known to be right is read without hashing. Either is read in place when the system has it in memory, else on
-//! threads that may wait for the disk. At most two pieces exist at a time, and the next one is asked for when the client took the
-//! last.
+//! right. One that is known to be right is read without hashing: in place when the system has it in memory, else on threads that may
+//! wait for the disk. The next piece is asked for when the client took the last.
 
 use std::{
+    future::poll_fn,
     io,
     ops::Range,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -23,7 +23,7 @@ use super::{
     verified::{CheckError, check},
 };
 use crate::{
-    bundle::{ContentError, ContentReader, OpenBundle},
+    bundle::{Buffers, ContentStream, OpenBundle, StreamError},
     fsx::Stamp,
     oci::Digest,
 };
@@ -62,7 +62,7 @@ pub(super) struct CutOff;
 #[derive(Debug, thiserror::Error)]
 enum PieceError {
     #[error(transparent)]
-    Content(#[from] ContentError),
+    Content(#[from] StreamError),
     #[error("the file cannot be read")]
     Read(#[from] io::Error),
     #[error("the file changed while it was sent")]
@@ -78,18 +78,9 @@ pub(super) struct Checked {
     digest: Digest,
     /// What the file looked like before anything was read.
     before: Option<Stamp>,
-    ready: Option<Bytes>,
-    /// Where to read on.
-    reader: Option<ContentReader>,
-    next: Option<JoinHandle<Result<Piece, ContentError>>>,
-    buffers: Buffers,
-}
-
-/// A piece that was read, and the reader that goes on from there unless it was the last.
-#[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    rest: Option<ContentReader>,
+    /// The first piece, until it is sent.
+    first: Option<Bytes>,
+    stream: ContentStream,
 }
 
 /// A content that is known to be right, or a part of it.
@@ -102,16 +93,6 @@ pub(super) struct Known {
     stamp: Stamp,
     waiting: Option<JoinHandle<io::Result<Vec<u8>>>>,
     buffers: Buffers,
-}
-
-/// Buffers of one response, to be used again.
-#[derive(Debug, Clone, Default)]
-struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
-
-/// A buffer that goes back when the socket has taken what is in it.
-struct Lent {
-    bytes: Vec<u8>,
-    home: Buffers,
 }
 
 /// A document of an open bundle, without a copy of it.
@@ -130,12 +111,10 @@ impl Content {
             let size = origin.bundle.size(digest).unwrap_or_default();
             return Ok(Self::Known(Known::new(origin, digest, 0..size, stamp)));
         }
-        let Some(reader) = origin.bundle.read(digest) else { return Ok(Self::Memory(Bytes::new())) };
+        let Some(stream) = ContentStream::open(&origin.bundle, digest) else { return Ok(Self::Memory(Bytes::new())) };
         let before = Stamp::of(origin.bundle.file());
-        let (origin, buffers) = (Arc::clone(origin), Buffers::default());
-        let mut checked = Checked { origin, digest, before, ready: None, reader: None, next: None, buffers };
-        let first = checked.read_later(reader, Vec::new()).await.map_err(|_| CheckError::Stopped)??;
-        checked.ready = Some(checked.take_in(first));
+        let mut checked = Checked { origin: Arc::clone(origin), digest, before, first: None, stream };
+        checked.first = poll_fn(|context| checked.poll_stream(context)).await?;
         Ok(Self::Checked(Box::new(checked)))
     }
 
@@ -180,42 +159,19 @@ impl Content {
 }
 
 impl Checked {
-    /// Reads the next piece, away from the threads that talk to clients.
-    fn read_later(&self, mut reader: ContentReader, mut bytes: Vec<u8>) -> JoinHandle<Result<Piece, ContentError>> {
-        let origin = Arc::clone(&self.origin);
-        spawn_blocking(move || {
-            let has_more = reader.next_piece(&origin.bundle, &mut bytes)?;
-            Ok(Piece { bytes, rest: has_more.then_some(reader) })
-        })
-    }
-
-    /// Takes note of a piece; behind the last one, everything was right.
-    fn take_in(&mut self, piece: Piece) -> Bytes {
-        if piece.rest.is_none() {
-            self.origin.verified.note(self.digest, self.before, self.origin.bundle.file());
-        }
-        self.reader = piece.rest;
-        self.buffers.lend(piece.bytes)
-    }
-
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, PieceError>> {
-        if let Some(piece) = self.ready.take() {
-            return Poll::Ready(Ok(piece));
+        match self.first.take() {
+            Some(first) => Poll::Ready(Ok(first)),
+            // Nobody asks behind the last piece.
+            None => self.poll_stream(context).map(|piece| Ok(piece?.unwrap_or_default())),
         }
-        if let Some(mut reader) = self.reader.take() {
-            let mut bytes = self.buffers.take();
-            match reader.next_cached_piece(&self.origin.bundle, &mut bytes)? {
-                Some(has_more) => return Poll::Ready(Ok(self.take_in(Piece { bytes, rest: has_more.then_some(reader) }))),
-                None => self.next = Some(self.read_later(reader, bytes)),
-            }
-        }
-        let Some(next) = &mut self.next else { return Poll::Ready(Err(PieceError::Stopped)) };
-        let piece = ready!(Pin::new(next).poll(context)).map_err(|_| PieceError::Stopped)??;
-        self.next = None;
-        let piece = self.take_in(piece);
-        // Who had to wait once reads ahead while that is sent.
-        if let Some(reader) = self.reader.take() {
-            self.next = Some(self.read_later(reader, self.buffers.take()));
+    }
+
+    /// The next piece; behind the last one, everything was right.
+    fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let piece = ready!(self.stream.poll_piece(context))?;
+        if self.stream.is_at_end() {
+            self.origin.verified.note(self.digest, self.before, self.origin.bundle.file());
         }
         Poll::Ready(Ok(piece))
     }
@@ -263,28 +219,6 @@ impl Known {
     fn read_later(&self, mut buffer: Vec<u8>) -> JoinHandle<io::Result<Vec<u8>>> {
         let (origin, digest, offset) = (Arc::clone(&self.origin), self.digest, self.range.start);
         spawn_blocking(move || origin.bundle.read_part(digest, offset, &mut buffer).map(|()| buffer))
-    }
-}
-
-impl Buffers {
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn lend(&self, bytes: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { bytes, home: self.clone() })
-    }
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.bytes));
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::stock::Origin;
-use crate::{bundle::ContentError, fsx::Stamp, oci::Digest};
+use crate::{
+    bundle::{ContentError, StreamError},
+    fsx::Stamp,
+    oci::Digest,
+};
 
 /// What is known to be right, and as of when.
 #[derive(Debug, Default)]
@@ -28,6 +32,15 @@ pub(super) enum CheckError {
     /// The program is about to end.
     #[error("the content was not checked to its end")]
     Stopped,
+}
+
+impl From<StreamError> for CheckError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Content(error) => Self::Content(error),
+            StreamError::Stopped(_) => Self::Stopped,
+        }
+    }
 }
 
 impl Verified {

@@ -1,6 +1,6 @@
 //! `push`: everything arrives byte for byte, in the right order, and once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 use rune_bundle::bundle::ImageRecord;
 use rune_testkit::registry::Registry;
@@ -30,6 +30,13 @@ fn everything_is_there(registry: &Registry, repository: &str, tag_or_digest: &st
             1
         })
         .sum()
+}
+
+/// Makes the system forget what it has of a file in memory; a file system that is in memory keeps it.
+fn forget(file: &Path) {
+    let file = File::open(file).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
 fn locked<'a>(images: &'a [ImageRecord], name: &str) -> &'a ImageRecord {
@@ -68,6 +75,18 @@ fn images_charts_index_and_signatures_arrive_byte_for_byte() {
     assert_eq!(rune_testkit::sha256(&registry.blob("rune/bundles/rune", &layer).unwrap()), layer);
     let signatures = report["references"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "signature").count();
     assert_eq!(signatures, 1);
+}
+
+#[test]
+fn what_has_to_come_from_the_disk_first_arrives_byte_for_byte_too() {
+    let shipped = Shipped::example();
+    for chunk_bytes in [None, Some(1 << 20)] {
+        let registry = Registry::start();
+        forget(&shipped.bundle);
+        shipped.push_with(&registry, |options| options.settings.chunk_bytes = chunk_bytes).unwrap();
+        let postgres = everything_is_there(&registry, "library/postgres", "17-alpine");
+        assert!(postgres + everything_is_there(&registry, "lpasquali/rune-db", "0.1.0") > 2);
+    }
 }
 
 #[test]

@@ -152,8 +152,7 @@ pub fn run(
     }
     let draft = ingredients.compose()?;
     let images = draft.index().images.iter().map(|image| {
-        let runnable = image.manifests.iter().filter(|manifest| manifest.role == bundle::Role::Image);
-        let (carried, left_out): (Vec<_>, Vec<_>) = runnable.partition(|manifest| manifest.carried);
+        let (carried, left_out): (Vec<_>, Vec<_>) = image.runnable().partition(|manifest| manifest.carried);
         let platforms =
             |manifests: Vec<&bundle::ManifestRecord>| manifests.iter().filter_map(|manifest| manifest.platform.clone()).collect();
         let (reference, digest) = (image.reference.to_string(), image.target.digest);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::open::BundleOptions;
 use crate::{
     archive::EntryName,
-    bundle::{BundleIndex, Role, SlotState},
+    bundle::{BundleIndex, SlotState},
     commands::{CommandError, Report},
     oci::Digest,
     text::shown,
@@ -59,10 +59,13 @@ impl Report for InspectReport {
         let _ = writeln!(text, "contents       {} entries, {bytes} bytes", index.entries.len());
         for image in &index.images {
             let _ = writeln!(text, "image          {}@{}", shown(&image.reference.to_string()), image.target.digest);
-            for manifest in image.manifests.iter().filter(|manifest| manifest.role == Role::Image) {
-                let platform =
-                    manifest.platform.as_ref().map_or_else(|| "any platform".to_owned(), |platform| shown(&platform.to_string()));
-                let _ = writeln!(text, "               {platform}{}", if manifest.carried { "" } else { " (left out)" });
+            for manifest in image.runnable() {
+                let _ = writeln!(
+                    text,
+                    "               {}{}",
+                    shown(&manifest.platform_name()),
+                    if manifest.carried { "" } else { " (left out)" }
+                );
             }
         }
         for chart in &index.charts {

@@ -1,0 +1,63 @@
+//! What the page says about one image.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::ReportError;
+use crate::{
+    bundle::{BundleView, ImageRecord, ManifestRecord},
+    diff::has_package_list,
+    oci::Digest,
+};
+
+/// An image.
+#[derive(Debug, Serialize)]
+pub(super) struct Image {
+    pub(super) name: String,
+    reference: String,
+    digest: Digest,
+    pub(super) license: Option<String>,
+    component: Option<String>,
+    platforms: Vec<String>,
+    pub(super) platforms_left_out: Vec<String>,
+    /// Of everything that is carried of it, each content once.
+    bytes: u64,
+    /// On which of the carried platforms there is a list of packages.
+    pub(super) listed_platforms: Vec<String>,
+    pub(super) unlisted_platforms: Vec<String>,
+}
+
+impl Image {
+    pub(super) fn of(view: &BundleView, image: &ImageRecord) -> Result<Self, ReportError> {
+        let (carried, left_out): (Vec<_>, Vec<_>) = image.runnable().partition(|manifest| manifest.carried);
+        let names = |manifests: &[&ManifestRecord]| manifests.iter().map(|manifest| manifest.platform_name()).collect();
+        let (mut listed_platforms, mut unlisted_platforms) = (Vec::new(), Vec::new());
+        for manifest in &carried {
+            let list = if has_package_list(view, image, manifest)? { &mut listed_platforms } else { &mut unlisted_platforms };
+            list.push(manifest.platform_name());
+        }
+        Ok(Self {
+            name: image.name.clone(),
+            reference: image.reference.to_string(),
+            digest: image.target.digest,
+            license: image.license.clone(),
+            component: image.component.clone(),
+            platforms: names(&carried),
+            platforms_left_out: names(&left_out),
+            bytes: carried_bytes(view, image),
+            listed_platforms,
+            unlisted_platforms,
+        })
+    }
+}
+
+fn carried_bytes(view: &BundleView, image: &ImageRecord) -> u64 {
+    let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
+    for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
+        if let Some((config, layers)) = view.parts(manifest.digest) {
+            sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
+        }
+    }
+    sizes.values().sum()
+}
