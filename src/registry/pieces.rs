@@ -110,13 +110,12 @@ impl<P> Outcome<P> {
 impl<P: Pieces> Part<P> {
     /// Begins to read it.
     pub(super) fn body(&self) -> RequestBody {
-        let stream = stream::unfold(Some(self.clone()), |part| async {
-            let mut part = part?;
+        let stream = stream::unfold(self.clone(), |mut part| async {
             let piece = part.next().await.transpose()?;
             if piece.is_err() {
                 part.outcome.is_damaged.store(true, Ordering::Relaxed);
             }
-            Some((piece.map_err(|Damaged| io::Error::other("the content is damaged")), Some(part)))
+            Some((piece.map_err(|Damaged| io::Error::other("the content is damaged")), part))
         });
         RequestBody::Stream { bytes: self.bytes, stream: stream.boxed() }
     }
