@@ -67,7 +67,9 @@ impl ContentStream {
         } else {
             let mut bytes = self.buffers.take();
             if let Some(has_more) = reader.next_cached_piece(&self.bundle, &mut bytes)? {
-                self.reader.take_if(|_| !has_more);
+                if !has_more {
+                    self.reader = None;
+                }
                 return Poll::Ready(Ok(Some(self.buffers.lend(bytes))));
             }
             read_later(&self.bundle, reader.clone(), bytes)

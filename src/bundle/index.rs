@@ -241,6 +241,11 @@ impl ImageRecord {
     pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.manifests.iter().filter(|manifest| manifest.role == Role::Image)
     }
+
+    /// Those of them that are carried.
+    pub fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
+        self.runnable().filter(|manifest| manifest.carried)
+    }
 }
 
 impl ManifestRecord {

@@ -34,8 +34,7 @@ fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<Stri
         Some(ManifestKind::Index { manifests }) => manifests.as_slice(),
         _ => &[],
     };
-    let runnable = image.runnable().filter(|manifest| manifest.carried);
-    let described = runnable.map(|manifest| {
+    let described = image.carried_runnable().map(|manifest| {
         let platform = manifest.platform.as_ref().map_or_else(|| manifest.digest.to_string(), ToString::to_string);
         let about = children.iter().filter(|child| child.attested_digest() == Some(manifest.digest));
         let found = about.filter_map(document);

@@ -161,7 +161,7 @@ fn platforms<'a>(left: Option<&'a ImageRecord>, right: Option<&'a ImageRecord>) 
 
 /// The distinct layers of what is carried of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
-    let manifests = image.into_iter().flat_map(ImageRecord::runnable).filter(|manifest| manifest.carried);
+    let manifests = image.into_iter().flat_map(ImageRecord::carried_runnable);
     let layers = manifests.filter_map(|manifest| view.parts(manifest.digest)).flat_map(|(_, layers)| layers);
     layers.map(|layer| (layer.digest, layer.size)).collect()
 }

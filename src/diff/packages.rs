@@ -59,9 +59,9 @@ struct Package {
 /// What changed, for each platform that both carry and whose manifest is not the same.
 pub(super) fn between(old: &BundleView, left: &ImageRecord, new: &BundleView, right: &ImageRecord) -> Result<Vec<PackagesDiff>, DiffError> {
     let mut found: Vec<PackagesDiff> = Vec::new();
-    for manifest in right.runnable().filter(|manifest| manifest.carried) {
+    for manifest in right.carried_runnable() {
         let platform = manifest.platform_name();
-        let before = left.runnable().find(|before| before.carried && before.platform_name() == platform);
+        let before = left.carried_runnable().find(|before| before.platform_name() == platform);
         let Some(before) = before.filter(|before| before.digest != manifest.digest) else { continue };
         let (known, why, differences) = match (packages(old, left, before)?, packages(new, right, manifest)?) {
             (Some(old), Some(new)) => (true, None, differences(&old, &new)),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::LoadError;
 use crate::{
-    bundle::{ImageRecord, ManifestRecord, OpenBundle},
+    bundle::{ManifestRecord, OpenBundle},
     oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference},
 };
 
@@ -48,8 +48,9 @@ impl Selection {
     pub fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered) = (Vec::new(), Vec::new(), BTreeSet::new());
         for image in &bundle.index().images {
-            let wanted: BTreeSet<Digest> = running(image).filter(|record| is_for(record, &platform)).map(|record| record.digest).collect();
-            offered.extend(running(image).filter_map(|record| record.platform.as_ref()).map(ToString::to_string));
+            let wanted: BTreeSet<Digest> =
+                image.carried_runnable().filter(|record| is_for(record, &platform)).map(|record| record.digest).collect();
+            offered.extend(image.carried_runnable().filter_map(|record| record.platform.as_ref()).map(ToString::to_string));
             if wanted.is_empty() {
                 left_out.push(image.reference.clone());
                 continue;
@@ -63,11 +64,6 @@ impl Selection {
         }
         Ok(Self { platform, images, left_out })
     }
-}
-
-/// The manifests of an image that are there and that run.
-fn running(image: &ImageRecord) -> impl Iterator<Item = &ManifestRecord> {
-    image.runnable().filter(|manifest| manifest.carried)
 }
 
 /// A manifest that does not say its platform is for every one, as runtimes have it.

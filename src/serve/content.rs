@@ -163,7 +163,7 @@ impl Checked {
         match self.first.take() {
             Some(first) => Poll::Ready(Ok(first)),
             // Nobody asks behind the last piece.
-            None => self.poll_stream(context).map(|piece| Ok(piece?.unwrap_or_default())),
+            None => self.poll_stream(context).map(|piece| piece?.ok_or(PieceError::Stopped)),
         }
     }
 

@@ -7,11 +7,7 @@ use std::{
 };
 
 use super::stock::Origin;
-use crate::{
-    bundle::{ContentError, StreamError},
-    fsx::Stamp,
-    oci::Digest,
-};
+use crate::{bundle::StreamError, fsx::Stamp, oci::Digest};
 
 /// What is known to be right, and as of when.
 #[derive(Debug, Default)]
@@ -25,22 +21,10 @@ pub(super) struct Verified {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error(transparent)]
-    Content(#[from] ContentError),
+    Stream(#[from] StreamError),
     /// The file was written to while it was read, or does not say when it was written to.
     #[error("the file changed while the content was checked")]
     Changed,
-    /// The program is about to end.
-    #[error("the content was not checked to its end")]
-    Stopped,
-}
-
-impl From<StreamError> for CheckError {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Content(error) => Self::Content(error),
-            StreamError::Stopped(_) => Self::Stopped,
-        }
-    }
 }
 
 impl Verified {
@@ -79,11 +63,11 @@ pub(super) async fn check(origin: &Arc<Origin>, digest: Digest) -> Result<Stamp,
     let reading = Arc::clone(origin);
     let outcome = tokio::task::spawn_blocking(move || read_to_end(&reading, digest)).await;
     locked(&origin.verified.checking).remove(&digest);
-    outcome.map_err(|_| CheckError::Stopped)??;
+    outcome.map_err(StreamError::Stopped)??;
     known().ok_or(CheckError::Changed)
 }
 
-fn read_to_end(origin: &Origin, digest: Digest) -> Result<(), ContentError> {
+fn read_to_end(origin: &Origin, digest: Digest) -> Result<(), StreamError> {
     let before = Stamp::of(origin.bundle.file());
     let mut piece = Vec::new();
     if let Some(mut reader) = origin.bundle.read(digest) {
