@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::{project::Project, small_bundle::ends_with};
+use crate::{bundle::project::Project, bundle::small_bundle::ends_with};
 
 const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
 const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");

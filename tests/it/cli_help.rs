@@ -10,7 +10,7 @@ use std::{
 use clap::CommandFactory as _;
 use rune_bundle::cli::{RuneBundle, RuneDb};
 
-use crate::small_bundle::ends_with;
+use crate::bundle::small_bundle::ends_with;
 
 const TOOLS: [&str; 2] = [env!("CARGO_BIN_EXE_rune-bundle"), env!("CARGO_BIN_EXE_rune-db")];
 
@@ -160,8 +160,8 @@ fn whoever_stops_reading_makes_nothing_fail() {
 fn a_report_that_cannot_be_written_is_said() {
     for arguments in [&["completions", "bash"][..], &["man"], &["inspect", "-"]] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let scratch = crate::small_bundle::Scratch::new();
-        let bundle = fs::read(crate::small_bundle::signed(&scratch)).unwrap();
+        let scratch = crate::bundle::small_bundle::Scratch::new();
+        let bundle = fs::read(crate::bundle::small_bundle::signed(&scratch)).unwrap();
         let mut child = tool(TOOLS[0], arguments).stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
         // The tool reads as much as it needs.
         let _ = child.stdin.take().unwrap().write_all(&bundle);

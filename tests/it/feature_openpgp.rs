@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::{cluster_support::static_program, project::Project, small_bundle::ends_with};
+use crate::{bundle::project::Project, bundle::small_bundle::ends_with, cluster::support::static_program};
 
 #[test]
 fn a_program_without_openpgp_says_how_to_get_one_and_builds_nothing() {

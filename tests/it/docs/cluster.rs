@@ -64,7 +64,7 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
         }
     }
     assert!(known.is_empty(), "no longer there: {known:?}");
-    let tests: String = ["cluster_backup.rs", "cluster_move.rs", "cluster_release.rs"].map(source).concat();
+    let tests: String = ["cluster/backup.rs", "cluster/move_to_postgres.rs", "cluster/release.rs"].map(source).concat();
     for (page, start) in TYPED {
         let name = page.rsplit('/').next().unwrap();
         assert!(tests.contains(start) && tests.contains(name), "{page}: no test types `{start}`");
@@ -72,5 +72,5 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
 }
 
 fn source(name: &str) -> String {
-    std::fs::read_to_string(crate::project::repository().join("tests/it").join(name)).unwrap()
+    std::fs::read_to_string(crate::bundle::project::repository().join("tests/it").join(name)).unwrap()
 }

@@ -11,7 +11,7 @@ use super::{
     markdown::{Block, Document, document, documents},
     sandbox::Sandbox,
 };
-use crate::project::repository;
+use crate::bundle::project::repository;
 
 /// Commands that are stages of `tools/test` of their own, with the stage; `make test` is `tools/test` itself.
 const RUN_ELSEWHERE: [(&str, &str); 3] = [("make demo", "demo"), ("make release", "release"), ("make test", "tests")];

@@ -16,7 +16,7 @@ use super::{
     markdown::{Document, code, document, documents, rows},
     sandbox::Sandbox,
 };
-use crate::small_bundle::ends_with;
+use crate::bundle::small_bundle::ends_with;
 
 const PAGE: &str = "docs/reference/manifest.md";
 const MANIFEST: &str = "bundle-manifests/rune.yaml";

@@ -10,7 +10,7 @@ use rune_bundle::yaml;
 use serde_json::Value;
 
 use super::markdown::{Block, documents};
-use crate::chart_support::{Helm, text};
+use crate::charts::support::{Helm, text};
 
 /// Kinds that the documentation shows and nobody here has a definition of.
 const WITHOUT_DEFINITION: [&str; 7] =

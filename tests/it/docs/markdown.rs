@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::project::repository;
+use crate::bundle::project::repository;
 
 /// A page of the documentation.
 pub(super) struct Document {

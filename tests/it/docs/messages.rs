@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::markdown::{code, document, rows};
-use crate::project::repository;
+use crate::bundle::project::repository;
 
 /// Every source file, without backticks: the page cannot quote them.
 fn sources(directory: &Path, found: &mut Vec<String>) {

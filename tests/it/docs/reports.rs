@@ -9,11 +9,11 @@ use super::{
     markdown::{Document, code, document, rows},
     sandbox::Sandbox,
 };
-use crate::serve_support::Serving;
-use crate::small_bundle::ends_with;
+use crate::bundle::small_bundle::ends_with;
+use crate::registry::serve_support::Serving;
 use crate::{
-    foreign_shipment::{POSTGRES, RUNE_DB},
-    load_support::Containerd,
+    bundle::foreign_shipment::{POSTGRES, RUNE_DB},
+    registry::load_support::Containerd,
 };
 
 /// The bundle of the sandbox.

@@ -12,7 +12,7 @@ use std::{
 use rune_testkit::{registry::Registry, sample::Sample};
 
 use super::server::DatabaseServer;
-use crate::{foreign_support::Distribution, project::Project, small_bundle::ends_with};
+use crate::{bundle::foreign_support::Distribution, bundle::project::Project, bundle::small_bundle::ends_with};
 
 pub(super) struct Sandbox {
     project: Project,
@@ -59,7 +59,7 @@ impl Sandbox {
     /// The same with an empty registry of the usual kind that takes pushes without TLS, at `$REGISTRY`, and with `helm` in `PATH`.
     pub(super) fn with_a_distribution(mut self) -> Self {
         self.distribution = Some(Distribution::start("plain"));
-        std::os::unix::fs::symlink(crate::chart_support::tool("helm4"), self.equipment("bin/helm")).unwrap();
+        std::os::unix::fs::symlink(crate::charts::support::tool("helm4"), self.equipment("bin/helm")).unwrap();
         self
     }
 
@@ -96,12 +96,12 @@ impl Sandbox {
         if let Some(registry) = &self.distribution {
             command.env("REGISTRY", registry.host());
         }
-        command.env("RUNE_BUNDLE_HELM", crate::chart_support::tool("helm4"));
+        command.env("RUNE_BUNDLE_HELM", crate::charts::support::tool("helm4"));
         command
     }
 }
 
 /// Where the programs are that the documentation uses beside ours: cosign, coreutils.
 fn equipment_path() -> String {
-    crate::chart_support::in_tools_env("echo $PATH")
+    crate::charts::support::in_tools_env("echo $PATH")
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::four_gibibytes;
 use crate::{
-    foreign_support::Distribution,
-    project::Project,
-    small_bundle::{Scratch, ends_with},
+    bundle::foreign_support::Distribution,
+    bundle::project::Project,
+    bundle::small_bundle::{Scratch, ends_with},
 };
 
 const LAYERS: u8 = 16;
@@ -94,7 +94,7 @@ fn verifying_and_pushing_four_gibibytes_leaves_a_receipt_and_stays_small() {
 
 /// A client of containerd that takes everything, and has afterwards what it was given.
 fn swallowing_client(project: &Project) -> String {
-    let digest = crate::small_bundle::index_of(&project.path("x.tar")).images[0].target.digest;
+    let digest = crate::bundle::small_bundle::index_of(&project.path("x.tar")).images[0].target.digest;
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n*' import '*) cat >/dev/null; : >\"$0.imported\";;\n*' check '*) [ -e \"$0.imported\" ] || exit 0\n\
          for argument; do case $argument in name==*) echo \"${{argument#name==}} type {digest} complete (1/1) true\";; esac; done;;\nesac\n"

@@ -10,8 +10,8 @@ use rune_testkit::postgres::Server;
 
 use super::transfer::Proxy;
 use crate::{
-    db_support::{Ended, RuneDb, names_in, rune_db, sqlite_query, sqlite_url},
-    transfer_support::{Source, compared, moved, moving, traces},
+    db::support::{Ended, RuneDb, names_in, rune_db, sqlite_query, sqlite_url},
+    db::transfer_support::{Source, compared, moved, moving, traces},
 };
 
 /// How often each is killed.

@@ -10,8 +10,8 @@ use std::{fs, path::PathBuf};
 use rune_bundle::oci::{Descriptor, Sha256};
 
 use crate::{
-    serve_support::{bundle, image_of},
-    small_bundle::Scratch,
+    bundle::small_bundle::Scratch,
+    registry::serve_support::{bundle, image_of},
 };
 
 /// Sizes of layers: four gibibytes together.

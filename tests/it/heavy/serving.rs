@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use super::four_gibibytes;
-use crate::{serve_support::Serving, small_bundle::Scratch};
+use crate::{bundle::small_bundle::Scratch, registry::serve_support::Serving};
 
 const CLIENTS: usize = 32;
 

@@ -17,9 +17,9 @@ use rune_testkit::postgres::{MAJORS, Server};
 use serde_json::Value;
 
 use crate::{
-    db_support::{Ended, rune_db, sqlite_url},
-    foreign_support::succeeded,
-    transfer_support::{Source, compared, moved, moving, python_digests, sqlite3, traces},
+    bundle::foreign_support::succeeded,
+    db::support::{Ended, rune_db, sqlite_url},
+    db::transfer_support::{Source, compared, moved, moving, python_digests, sqlite3, traces},
 };
 
 const LARGE: usize = 200_000_000;

@@ -1,0 +1,32 @@
+//! `rune-db`, the storage port under it, and the move between engines.
+
+mod bad_input;
+mod certificates;
+mod concurrency;
+mod doctor;
+mod kept;
+mod legacy;
+mod postgres;
+mod records;
+mod repair;
+mod sqlite;
+mod store_artifacts;
+mod store_chains;
+mod store_concurrency;
+mod store_defects;
+mod store_events;
+mod store_jobs;
+mod store_properties;
+mod store_python;
+mod store_settings;
+mod store_suite;
+mod store_support;
+mod support;
+mod tls;
+mod transfer_back;
+mod transfer_compare;
+mod transfer_move;
+mod transfer_refusals;
+mod transfer_support;
+mod verify;
+mod wait;

@@ -1,0 +1,74 @@
+//! The behavioural suite of the port: every case on every backend, with identical results.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    db::store_artifacts,
+    db::store_chains,
+    db::store_events,
+    db::store_jobs,
+    db::store_settings,
+    db::store_support::{Backend, Case, run_area},
+};
+
+const AREAS: [(&str, &[Case]); 5] = [
+    ("jobs", store_jobs::CASES),
+    ("events", store_events::CASES),
+    ("chains", store_chains::CASES),
+    ("artifacts", store_artifacts::CASES),
+    ("settings", store_settings::CASES),
+];
+
+#[test]
+fn the_suite_has_at_least_150_cases_each_with_its_own_name() {
+    let names: Vec<String> =
+        AREAS.iter().flat_map(|(area, cases)| cases.iter().map(move |case| format!("{area}::{}", case.name))).collect();
+    assert!(names.len() >= 150, "{} cases", names.len());
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+}
+
+macro_rules! suite {
+    ($($area:ident: $cases:expr;)*) => {
+        $(mod $area {
+            use super::{Backend, run_area};
+
+            #[test]
+            fn in_memory() {
+                run_area($cases, Backend::Memory);
+            }
+
+            #[test]
+            fn in_a_file() {
+                run_area($cases, Backend::File);
+            }
+
+            #[test]
+            fn on_postgres_15() {
+                run_area($cases, Backend::Postgres(15));
+            }
+
+            #[test]
+            fn on_postgres_16() {
+                run_area($cases, Backend::Postgres(16));
+            }
+
+            #[test]
+            fn on_postgres_17() {
+                run_area($cases, Backend::Postgres(17));
+            }
+
+            #[test]
+            fn on_postgres_18() {
+                run_area($cases, Backend::Postgres(18));
+            }
+        })*
+    };
+}
+
+suite! {
+    jobs: crate::db::store_jobs::CASES;
+    events: crate::db::store_events::CASES;
+    chains: crate::db::store_chains::CASES;
+    artifacts: crate::db::store_artifacts::CASES;
+    settings: crate::db::store_settings::CASES;
+}

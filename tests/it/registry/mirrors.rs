@@ -1,0 +1,108 @@
+//! Mirrors in the format of k3s and RKE2.
+
+use rune_bundle::registry::{Client, ClientConfig};
+use rune_testkit::{
+    registry::{Auth, Fault, Registry},
+    sample::Sample,
+};
+
+use crate::registry::support::{Files, blob, client, fetch, quick, repository, stocked, words};
+
+fn configured(files: &Files, yaml: &str) -> ClientConfig {
+    ClientConfig { registries_file: Some(files.write("registries.yaml", yaml)), ..quick() }
+}
+
+#[tokio::test]
+async fn docker_io_is_fetched_from_its_mirror_which_is_told_what_it_stands_in_for() {
+    let mirror = stocked(Registry::start());
+    let files = Files::new();
+    let config = configured(&files, &format!("mirrors: {{docker.io: {{endpoint: ['{}']}}}}", mirror.url()));
+    let index = client(config).resolve(&"docker.io/library/postgres:17-alpine".parse().unwrap()).await.unwrap();
+    assert_eq!(index.bytes(), Sample::default().build().index.bytes);
+    assert_eq!(mirror.requests()[0].query, "ns=docker.io");
+}
+
+#[tokio::test]
+async fn mirrors_are_tried_in_their_order_with_their_names_and_then_the_registry_itself() {
+    let (first, second, own) = (Registry::start(), Registry::start(), Registry::start());
+    let (content, descriptor) = blob(&own, "team/app", 1000);
+    let files = Files::new();
+    let yaml = format!(
+        "mirrors:\n  '{}':\n    endpoint: ['{}', '{}/api/v2']\n    rewrite:\n      '^team/(.*)': 'proxy/$1-copy'\n",
+        own.host(),
+        first.url(),
+        second.url()
+    );
+    first.fault(Fault::on("GET", "*").always().status(503));
+    let client = client(configured(&files, &yaml));
+    let name = repository(&format!("{}/team/app:1", own.host()));
+    assert_eq!(fetch(&client, &name, &descriptor, 0).await.unwrap(), content);
+    assert_eq!(first.requests().len(), 4);
+    assert_eq!(first.requests()[0].path, format!("/v2/proxy/app-copy/blobs/{}", descriptor.digest));
+    assert_eq!(second.requests()[0].path, format!("/api/v2/proxy/app-copy/blobs/{}", descriptor.digest));
+    assert_eq!(own.requests()[0].path, format!("/v2/team/app/blobs/{}", descriptor.digest));
+    assert_eq!(own.requests()[0].query, "");
+}
+
+#[tokio::test]
+async fn a_mirror_that_breaks_midway_is_replaced_without_a_gap() {
+    let (mirror, own) = (Registry::start(), Registry::start());
+    let (content, descriptor) = blob(&own, "a/b", 200_000);
+    blob(&mirror, "a/b", 200_000);
+    mirror.fault(Fault::on("GET", "*").cut_at(50_000));
+    mirror.fault(Fault::on("GET", "*").always().status(500));
+    let files = Files::new();
+    let client = client(configured(&files, &format!("mirrors: {{'{}': {{endpoint: ['{}']}}}}", own.host(), mirror.url())));
+    let name = repository(&format!("{}/a/b:1", own.host()));
+    assert_eq!(fetch(&client, &name, &descriptor, 0).await.unwrap(), content);
+    assert!(own.requests()[0].header("range").is_some());
+}
+
+#[tokio::test]
+async fn when_nobody_has_it_everybody_who_was_asked_is_named() {
+    let (mirror, own) = (Registry::start_with(Auth::Basic("a".into(), "b".into())), Registry::start());
+    let files = Files::new();
+    let client = client(configured(&files, &format!("mirrors: {{'*': {{endpoint: ['{}']}}}}", mirror.url())));
+    let error = client.resolve(&format!("{}/a/b:1", own.host()).parse().unwrap()).await.unwrap_err();
+    assert_eq!(
+        words(error, &[(&own.host(), "OWN"), (&mirror.host(), "MIRROR")]),
+        "cannot fetch the manifest of `OWN/a/b:1`: `http://MIRROR` asks for credentials, and there are none for `MIRROR`; \
+         `http://OWN` answered 404 Not Found (manifest unknown)\n\
+         help: run `docker login MIRROR`, or name a file that has them with --authfile\n\
+         exit: 9"
+    );
+}
+
+#[tokio::test]
+async fn credentials_and_authorities_of_a_mirror_are_its_own() {
+    let mirror = stocked(Registry::start_tls(Auth::Basic("alice".into(), "wonderland".into())));
+    let files = Files::new();
+    let ca = files.write("ca.pem", mirror.ca_pem());
+    let yaml = format!(
+        "mirrors:\n  docker.io:\n    endpoint: ['{}']\nconfigs:\n  '{}':\n    auth: {{username: alice, password: wonderland}}\n    tls: {{ca_file: '{ca}'}}\n",
+        mirror.url(),
+        mirror.host(),
+    );
+    let client = client(configured(&files, &yaml));
+    client.resolve(&"docker.io/library/postgres:17-alpine".parse().unwrap()).await.unwrap();
+    assert!(!format!("{client:?}").contains("wonderland"));
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_before_anything_is_asked() {
+    let files = Files::new();
+    for (yaml, expected) in [
+        ("configs: {r: {tls: {insecure_skip_verify: true}}}", "`insecure_skip_verify` of `r` is not supported"),
+        (
+            "mirrors: {r: {endpoint: ['http://mirror.example']}}",
+            "the mirror `http://mirror.example/v2` is neither on loopback nor named by --plain-http",
+        ),
+        ("configs: {r: {tls: {ca_file: /nowhere/ca.pem}}}", "cannot use the file given with `configs.r.tls.ca_file`"),
+        ("mirrors: [docker.io]", "registries.yaml:1:"),
+    ] {
+        let error = Client::new(configured(&files, yaml)).unwrap_err();
+        let words = words(error, &[]);
+        assert!(words.contains(expected), "{words}");
+        assert!(words.ends_with("exit: 3") || words.ends_with("exit: 4"), "{words}");
+    }
+}

@@ -1,0 +1,30 @@
+//! The two sides of the distribution protocol: push, load, mirror and serve.
+
+mod addresses;
+mod auth;
+mod blobs;
+mod fetch;
+mod foreign_registries;
+mod load_containerd;
+mod load_images_dir;
+mod load_support;
+mod mirror_verb;
+mod mirrors;
+mod options;
+mod push_bad_input;
+mod push_faults;
+mod push_index;
+mod push_real;
+mod push_resume;
+mod push_support;
+mod push_verb;
+mod real;
+mod serve_access;
+mod serve_clients;
+mod serve_conformance;
+mod serve_damage;
+mod serve_protocol;
+mod serve_start;
+mod serve_support;
+mod support;
+mod trouble;
