@@ -9,10 +9,10 @@ ENV := . ./tools/env &&
 TARGET := x86_64-unknown-linux-gnu
 STATIC := -C target-feature=+crt-static
 
-.PHONY: help static demo test check bench fuzz release setup
+.PHONY: help static demo test test-full check bench fuzz release setup
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 static:
 	@$(ENV) RUSTFLAGS='$(STATIC)' cargo build --locked --workspace --bins --target $(TARGET)
@@ -22,6 +22,9 @@ demo: static ## Lock, build, verify and unpack a sample bundle; needs a Rust com
 
 test: ## Install what the tests need, then run every check and test
 	@tools/test
+
+test-full: ## The same with everything at its full size: gigabytes, sixteen starters, forty rounds
+	@RUNE_TEST_FULL=1 tools/test
 
 check: ## The quick part: format, lints, licences and sources of dependencies
 	@tools/test format scripts lints deny

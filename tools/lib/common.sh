@@ -15,7 +15,8 @@ need() {
 
 # fetch PROGRAM ARGUMENT...: runs what gets things from the network, up to three times. What it says is shown when it fails.
 fetch() {
-    local log=$RUNE_TOOLS/work/log attempt
+    local log attempt
+    log=$(mktemp "$RUNE_TOOLS/work/log.XXXXXX")
     for attempt in 1 2 3; do
         "$@" >"$log" 2>&1 && return 0
         cat "$log" >&2

@@ -1,8 +1,8 @@
 //! A build that was killed goes on where it was, and ends with the same bytes.
 
-use std::{collections::BTreeSet, fs, process::Stdio};
+use std::{collections::BTreeSet, fs, process::Stdio, time::Duration};
 
-use rune_testkit::{registry::Fault, sample::Sample};
+use rune_testkit::{poll::wait_until, registry::Fault, sample::Sample};
 
 use crate::{
     bundle::project::{Project, sha256},
@@ -22,15 +22,24 @@ fn project(layers: Vec<usize>) -> Project {
     project
 }
 
-/// Starts a build and kills it with SIGKILL as soon as the registry has been asked for `requests` blobs.
-fn killed_after(project: &Project, output: &str, requests: usize) {
-    project.registry.forget_requests();
+/// How long anything may take that a build does here.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Starts a build and kills it with SIGKILL when `wait` returns.
+fn killed(project: &Project, output: &str, wait: impl FnOnce()) {
     let mut build = project.command(&project.build_arguments(output)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while project.registry.requests_to("/v2/*/blobs/*").len() < requests && build.try_wait().unwrap().is_none() {
-        std::thread::yield_now();
-    }
-    let _ = build.kill();
+    wait();
+    build.kill().unwrap();
     build.wait().unwrap();
+}
+
+/// Kills a build when the registry has been asked for so many blobs, of which it does not send the last.
+fn killed_at_request(project: &Project, output: &str, requests: usize) {
+    const BLOBS: &str = "/v2/*/blobs/*";
+    project.registry.forget_requests();
+    project.registry.hold_from(BLOBS, requests);
+    killed(project, output, || project.registry.wait_for_requests(BLOBS, requests));
+    project.registry.end_hold();
 }
 
 /// The path of the largest content of the image. Which one a build asks for first is not said anywhere.
@@ -59,10 +68,8 @@ fn a_build_killed_at_ten_moments_ends_with_the_same_bytes_and_fetches_nothing_tw
     let expected = sha256(&project.build("whole.tar"));
     for moment in 1..=10 {
         let output = format!("{moment}.tar");
-        killed_after(&project, &output, moment);
-        if project.path(&output).exists() {
-            continue;
-        }
+        killed_at_request(&project, &output, moment);
+        assert!(!project.path(&output).exists(), "it had ended before blob {moment} was sent");
         let done = recorded(&project, &output);
         project.registry.forget_requests();
         ends_with(&project.run(&project.build_arguments(&output)), 0);
@@ -80,16 +87,11 @@ fn what_was_recorded_as_done_is_not_fetched_again() {
     let project = project(vec![300_000, 200_000]);
     // The largest blob never ends, so everything else is done when the build is killed.
     project.registry.fault(Fault::on("GET", &largest_blob(&project)).stall_at(1000));
-    let mut build = project.command(&project.build_arguments("x.tar")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let blobs = fs::read_to_string(project.path("bundle-manifests/rune.lock")).unwrap().matches("digest: sha256:").count();
     let journal = project.path("x.tar.journal");
     let done = || fs::read_to_string(&journal).unwrap_or_default().lines().filter(|line| line.starts_with("done ")).count();
     // The lock names some digests twice; half of them is safely below the number of distinct ones.
-    while done() < blobs / 2 {
-        std::thread::yield_now();
-    }
-    build.kill().unwrap();
-    build.wait().unwrap();
+    killed(&project, "x.tar", || wait_until("half of the blobs are recorded", LIMIT, || done() >= blobs / 2));
     let done = recorded(&project, "x.tar");
     assert!(done.len() >= blobs / 2);
     project.registry.forget_requests();
@@ -104,13 +106,9 @@ fn a_half_blob_is_continued_with_a_range_after_its_beginning_was_hashed_again() 
     let project = project(vec![LARGE_LAYER]);
     let expected = sha256(&project.build("whole.tar"));
     project.registry.fault(Fault::on("GET", &largest_blob(&project)).stall_at(100 << 20));
-    let mut build = project.command(&project.build_arguments("x.tar")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = project.path("x.tar.journal");
-    while !fs::read_to_string(&journal).unwrap_or_default().contains("\nbytes ") {
-        std::thread::yield_now();
-    }
-    build.kill().unwrap();
-    build.wait().unwrap();
+    let is_marked = || fs::read_to_string(&journal).unwrap_or_default().contains("\nbytes ");
+    killed(&project, "x.tar", || wait_until("a mark in the middle of the blob", LIMIT, is_marked));
     project.registry.forget_requests();
     ends_with(&project.run(&project.build_arguments("x.tar")), 0);
     let continued = project.registry.requests().iter().any(|request| request.header("range").is_some());
@@ -123,7 +121,6 @@ fn a_half_blob_that_was_damaged_meanwhile_is_fetched_again_as_a_whole() {
     use std::os::unix::fs::FileExt as _;
     let project = project(vec![LARGE_LAYER]);
     project.registry.fault(Fault::on("GET", &largest_blob(&project)).stall_at(100 << 20));
-    let mut build = project.command(&project.build_arguments("x.tar")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = project.path("x.tar.journal");
     let mark = || {
         fs::read_to_string(&journal)
@@ -131,11 +128,7 @@ fn a_half_blob_that_was_damaged_meanwhile_is_fetched_again_as_a_whole() {
             .lines()
             .find_map(|line| Some(line.strip_prefix("bytes ")?.split_once(' ')?.0.parse::<usize>().unwrap()))
     };
-    while mark().is_none() {
-        std::thread::yield_now();
-    }
-    build.kill().unwrap();
-    build.wait().unwrap();
+    killed(&project, "x.tar", || wait_until("a mark in the middle of the blob", LIMIT, || mark().is_some()));
     let partial = project.path("x.tar.partial");
     let entry = &crate::bundle::small_bundle::entries_of(&partial)[mark().unwrap()];
     fs::OpenOptions::new().write(true).open(&partial).unwrap().write_all_at(b"damaged", entry.content + 5000).unwrap();
@@ -148,9 +141,7 @@ fn a_second_build_into_the_same_file_is_refused_while_the_first_is_running() {
     let project = project(vec![300_000]);
     project.registry.fault(Fault::on("GET", &largest_blob(&project)).stall_at(1000));
     let mut build = project.command(&project.build_arguments("x.tar")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while project.registry.requests_to(&largest_blob(&project)).is_empty() {
-        std::thread::yield_now();
-    }
+    project.registry.wait_for_requests(&largest_blob(&project), 1);
     let said = ends_with(&project.run(&project.build_arguments("x.tar")), 12);
     assert!(said.contains("another process"), "{said}");
     build.kill().unwrap();

@@ -35,7 +35,7 @@ fn damage(job: &Job, name: &str) {
 
 #[test]
 fn a_backup_brings_back_the_same_rows_and_nothing_younger() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let before = database.query(SUM);
     let job = Job::new(&database);
@@ -61,10 +61,12 @@ fn a_backup_brings_back_the_same_rows_and_nothing_younger() {
 #[test]
 fn a_lost_database_comes_back_into_an_empty_one_of_another_server() {
     let server = Server::start(17);
-    let database = filled(&server);
-    let job = Job::new(&database);
-    job.succeeds("backup.sh", &[]);
-    let before = database.query(SUM);
+    let (job, before) = {
+        let database = filled(&server);
+        let job = Job::new(&database);
+        job.succeeds("backup.sh", &[]);
+        (job, database.query(SUM))
+    };
     drop(server);
     let other = Server::start(17);
     let empty = other.database();
@@ -78,7 +80,7 @@ fn a_lost_database_comes_back_into_an_empty_one_of_another_server() {
 
 #[test]
 fn old_dumps_go_only_after_a_new_one_is_whole() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
     let old = ["20200101T000000Z", "20210101T000000Z", "20220101T000000Z"].map(|time| format!("{}-{time}.dump", database.name()));
@@ -107,7 +109,7 @@ fn old_dumps_go_only_after_a_new_one_is_whole() {
 
 #[test]
 fn a_dump_that_fails_leaves_nothing_that_looks_like_one() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
     // Another owner's table, which the role cannot read.
@@ -119,7 +121,7 @@ fn a_dump_that_fails_leaves_nothing_that_looks_like_one() {
 
 #[test]
 fn a_damaged_dump_is_refused_and_the_database_untouched() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
@@ -137,7 +139,7 @@ fn a_damaged_dump_is_refused_and_the_database_untouched() {
 
 #[test]
 fn a_restore_that_fails_midway_changes_nothing() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
@@ -157,7 +159,7 @@ fn a_restore_that_fails_midway_changes_nothing() {
 
 #[test]
 fn a_restore_wants_the_right_file_and_the_database_for_itself() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
@@ -176,7 +178,7 @@ fn a_restore_wants_the_right_file_and_the_database_for_itself() {
 
 #[test]
 fn without_a_server_a_job_says_what_it_waits_for_and_gives_up() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let job = Job::new(&database);
     job.fails("backup.sh", &[("PGPORT", "1"), ("WAIT_SECONDS", "2")], 1, "no server at 127.0.0.1:1 after 2 seconds");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     charts::properties::cases,
-    charts::support::{Helm, Objects, bundle::project, decoded, pinned, renderer, text},
+    charts::support::{Helm, Objects, decoded, pinned, project, renderer, text},
 };
 
 const RUNE: &str = "charts/rune";

@@ -1,19 +1,19 @@
 //! The charts of this project, and what is found in charts.
 
-mod backup;
-mod bootstrap;
-mod completeness_check;
-mod completeness_helm;
-mod completeness_support;
-mod defects;
-mod image;
-mod install_text;
-mod lint;
-mod matrix;
-mod package;
-mod pod;
-mod properties;
-mod provenance;
-mod refusals;
-mod render;
-mod support;
+pub(crate) mod backup;
+pub(crate) mod bootstrap;
+pub(crate) mod completeness_check;
+pub(crate) mod completeness_helm;
+pub(crate) mod completeness_support;
+pub(crate) mod defects;
+pub(crate) mod image;
+pub(crate) mod install_text;
+pub(crate) mod lint;
+pub(crate) mod matrix;
+pub(crate) mod package;
+pub(crate) mod pod;
+pub(crate) mod properties;
+pub(crate) mod provenance;
+pub(crate) mod refusals;
+pub(crate) mod render;
+pub(crate) mod support;

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rune_testkit::cluster::{Cluster, Helm, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Helm, Namespace},
+    poll::poll,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -56,10 +59,7 @@ fn is_alive(process: Pid) -> bool {
 
 /// Waits for a moment of a first start, or for its end.
 fn wait_for(process: Pid, moment: Duration) {
-    let started = Instant::now();
-    while started.elapsed() < moment && is_alive(process) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    poll(moment, || !is_alive(process));
 }
 
 /// Kills a first start at a moment, waits for the database, and says whether the moment was one of the first start.

@@ -1,18 +1,18 @@
 //! What only a real Kubernetes can show.
 
-mod backup;
-mod basics;
-mod bootstrap;
-mod bundle;
-mod cnpg;
-mod external;
-mod images;
-mod install;
-mod install_ways;
-mod move_to_postgres;
-mod network;
-mod offline;
-mod release;
-mod replicas;
-mod shell;
-mod support;
+pub(crate) mod backup;
+pub(crate) mod basics;
+pub(crate) mod bootstrap;
+pub(crate) mod bundle;
+pub(crate) mod cnpg;
+pub(crate) mod external;
+pub(crate) mod images;
+pub(crate) mod install;
+pub(crate) mod install_ways;
+pub(crate) mod move_to_postgres;
+pub(crate) mod network;
+pub(crate) mod offline;
+pub(crate) mod release;
+pub(crate) mod replicas;
+pub(crate) mod shell;
+pub(crate) mod support;

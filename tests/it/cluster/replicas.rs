@@ -37,7 +37,7 @@ with psycopg.connect(os.environ['URL'], hostaddr=os.environ['ADDRESS']) as conne
 /// Does what a newer rune-db will do: its migrations are those of today and one more.
 fn migrate_further(cluster: &Cluster, namespace: &Namespace<'_>) {
     let newer = "-- migrate:sqlite\nCREATE TABLE newer (a TEXT);\n\n-- migrate:postgres\nCREATE TABLE newer (a text);\n";
-    let migrations = db_kept::migrations(&[("0007_newer.sql", newer)]);
+    let migrations = kept::migrations(&[("0007_newer.sql", newer)]);
     let password = encoded(&decoded(&namespace.get("secret/rune-postgres-app"), "password"));
     let address = namespace.get(&format!("pod/{DATABASE}"))["status"]["podIP"].as_str().unwrap().to_owned();
     let mut migrate = cluster.command(env!("CARGO_BIN_EXE_rune-db"));

@@ -8,7 +8,7 @@ use rune_testkit::cluster::{Cluster, Helm};
 use tempfile::TempDir;
 
 use crate::{
-    charts::support::{bundle::project, in_tools_env, tool},
+    charts::support::{in_tools_env, project, tool},
     docs::cluster,
 };
 

@@ -1,11 +1,6 @@
 //! What the tests with a real Kubernetes share: the images that the charts name, and the charts installed from the checkout.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rune_bundle::bundle::rune_db_image;
@@ -82,12 +77,8 @@ pub(crate) fn query(namespace: &Namespace<'_>, sql: &str) -> String {
 }
 
 /// Waits until something holds that no object of the cluster says.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    rune_testkit::poll::wait_until(what, PATIENCE, holds);
 }
 
 /// The image of `rune-db` as the project builds it, with a program of this checkout that needs no libraries.
@@ -122,13 +113,10 @@ pub(crate) fn encoded(password: &str) -> String {
     utf8_percent_encode(password, PLAIN).to_string()
 }
 
-/// A program that nextest had built before the first of these tests (`make static`): without libraries, and without the features
-/// that tests are built with.
+/// A program without libraries, and without the features that tests are built with: `tools/static-programs` says where.
 pub(crate) fn static_program(name: &str) -> PathBuf {
-    let built = PathBuf::from(env!("CARGO_BIN_EXE_rune-db"));
-    let program = built.ancestors().nth(2).unwrap().join("x86_64-unknown-linux-gnu/debug").join(name);
-    assert!(program.exists(), "run `make static`");
-    program
+    let directory = std::env::var_os("RUNE_STATIC_PROGRAMS").expect("nextest runs `tools/static-programs` before this test");
+    PathBuf::from(directory).join(name)
 }
 
 /// The same without its symbols.

@@ -122,7 +122,7 @@ fn servers_that_cannot_serve_are_told_apart() {
 
 #[test]
 fn the_server_of_several_that_fits_is_found_and_why_the_others_do_not_is_said() {
-    let (primary, standby) = (Server::start(17), Setup::new(17).standby().start());
+    let (primary, standby) = (Server::shared(17), Setup::new(17).standby().start());
     let host = |server: &Server| format!("{}:{}", server.socket_directory().display().to_string().replace('/', "%2F"), server.port());
     let url = |hosts: &[String], wanted: &str| format!("postgresql://postgres@{}/postgres?target_session_attrs={wanted}", hosts.join(","));
     let (one, other, down) = (host(&primary), host(&standby), "127.0.0.1:1".to_owned());
@@ -148,7 +148,7 @@ fn the_server_of_several_that_fits_is_found_and_why_the_others_do_not_is_said() 
 #[test]
 fn a_server_that_says_nothing_does_not_keep_us_from_the_next() {
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let (name, port) = (database.name(), silent.local_addr().unwrap().port());
     let hosts = format!("127.0.0.1:{port},127.0.0.1:{}", server.port());

@@ -98,7 +98,7 @@ fn a_file_and_its_place_are_examined() {
 
 #[test]
 fn through_a_pooler_that_shares_sessions_migrate_and_status_work_and_doctor_says_that_no_more_is_promised() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let bouncer = PgBouncer::start(&database, "transaction");
     let url = bouncer.url(&database);
@@ -110,8 +110,8 @@ fn through_a_pooler_that_shares_sessions_migrate_and_status_work_and_doctor_says
 }
 
 #[test]
-fn sixteen_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
-    let server = Server::start(17);
+fn several_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
+    let server = Server::shared(17);
     let database = server.database();
     let bouncer = PgBouncer::start(&database, "transaction");
     assert_eq!(crate::db::concurrency::migrate_at_once(&bouncer.url(&database)), [1; 6]);
@@ -120,7 +120,7 @@ fn sixteen_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
 
 #[test]
 fn through_a_pooler_in_session_mode_everything_works() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let bouncer = PgBouncer::start(&database, "session");
     let url = bouncer.url(&database);

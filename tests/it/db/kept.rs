@@ -41,7 +41,7 @@ INSERT INTO notes VALUES ('it''s;');
 fn semicolons_that_do_not_end_a_statement_break_nothing() {
     let (directory, files) = (tempfile::tempdir().unwrap(), migrations(&[("0007_notes.sql", TRICKY)]));
     let path = directory.path().join("jobs.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let job = "INSERT INTO jobs VALUES ('j', 't', 'k', 's', '{}', NULL, NULL, NULL, 1, 1)";
     for url in [sqlite_url(&path), database.url()] {
@@ -59,7 +59,7 @@ fn a_migration_that_fails_leaves_nothing_of_itself_and_says_where() {
     let broken = "-- migrate:all\nCREATE TABLE half (a integer);\n\nINSERT INTO nowhere VALUES (1);\n";
     let (directory, files) = (tempfile::tempdir().unwrap(), migrations(&[("0007_broken.sql", broken)]));
     let path = directory.path().join("jobs.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     for url in [sqlite_url(&path), database.url()] {
         let call = rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()]).on(&url);
@@ -109,7 +109,7 @@ fn a_set_of_files_with_a_gap_a_bad_name_or_an_unknown_marker_is_refused() {
 #[test]
 fn an_unmarked_file_is_for_sqlite_only() {
     let (directory, files) = (tempfile::tempdir().unwrap(), migrations(&[("0007_old.sql", "CREATE TABLE old (a INTEGER)")]));
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let call = |url: &str| rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()]).on(url).run();
     call(&sqlite_url(&directory.path().join("jobs.db"))).succeeds();

@@ -88,7 +88,7 @@ fn a_table_that_only_shares_its_name_with_runes_is_left_alone() {
 fn bookkeeping_of_another_program_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("other.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let other = "CREATE TABLE schema_version (installed_rank integer, version text)";
     sqlite_execute(&path, other);
@@ -113,7 +113,7 @@ pub(crate) const ERA_B: &str = "CREATE TABLE schema_version (version integer PRI
 
 #[test]
 fn era_b_types_are_a_warning_and_with_strict_a_refusal() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     database.query(&format!("SET ROLE {}; {ERA_B}", database.name()));
     let status = rune_db(&["status"]).on(&database.url()).report();
@@ -132,7 +132,7 @@ fn era_b_types_are_a_warning_and_with_strict_a_refusal() {
 
 #[test]
 fn postgres_tables_without_records_are_refused_because_no_rune_makes_them() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     database.query(&format!("SET ROLE {}; {ERA_B}; DROP TABLE schema_version", database.name()));
     rune_db(&["migrate"]).on(&database.url()).run().fails(12, &["not on record", "jobs, idempotency_keys, workflow_events"]);
@@ -140,7 +140,7 @@ fn postgres_tables_without_records_are_refused_because_no_rune_makes_them() {
 
 #[test]
 fn every_era_of_rune_on_postgres_is_recognised() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let era_a = ERA_B.replace("real", "double precision").replace("serial", "bigserial");
     // Its third file never worked on PostgreSQL: the first two are there.
     let era_x = ERA_B.split("CREATE TABLE workflow_events").next().unwrap().to_owned() + "INSERT INTO schema_version VALUES (1, 1), (2, 2)";

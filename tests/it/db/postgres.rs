@@ -62,7 +62,7 @@ workflow_events_pkey|(id)";
 #[test]
 fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let database = server.database();
         let report = rune_db(&["migrate"]).on(&database.url()).report();
         assert!(report["database"]["engineVersion"].as_str().unwrap().starts_with(&major.to_string()), "{report}");
@@ -85,7 +85,7 @@ fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
 
 #[test]
 fn a_plan_changes_nothing() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let before = database.query("SELECT count(*) FROM pg_class");
     let plan = rune_db(&["migrate", "--dry-run"]).on(&database.url()).report();
@@ -97,7 +97,7 @@ fn a_plan_changes_nothing() {
 
 #[test]
 fn holes_are_filled_and_unknown_versions_are_left_alone() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query("DROP TABLE chain_state; DELETE FROM schema_version WHERE version = 4; INSERT INTO schema_version VALUES (99, 1)");
@@ -109,7 +109,7 @@ fn holes_are_filled_and_unknown_versions_are_left_alone() {
 
 #[test]
 fn tables_are_made_only_by_and_for_the_role_that_rune_will_use() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let owner = database.name();
     // A superuser that owns nothing here: RUNE would be locked out of what it makes.
@@ -157,7 +157,7 @@ fn a_role_that_may_not_create_is_told_what_to_grant() {
 
 #[test]
 fn tables_in_two_schemas_are_refused_and_strangers_with_the_same_name_are_not_mistaken_for_them() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let owner = database.name();
     database.query("CREATE SCHEMA app; CREATE TABLE app.jobs (id integer); CREATE TABLE app.settings (key text)");
@@ -192,7 +192,7 @@ fn limits_of_the_session_do_not_cut_a_migration_short() {
 
 #[test]
 fn who_cannot_get_in_is_told_why() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let (name, port) = (database.name(), server.port());
     let url = |login: &str, database: &str| format!("postgresql://{login}@127.0.0.1:{port}/{database}");
@@ -215,7 +215,7 @@ fn a_server_that_accepts_and_says_nothing_is_given_up() {
 #[test]
 fn the_password_may_stand_in_a_file() {
     use std::os::unix::fs::PermissionsExt as _;
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let directory = tempfile::tempdir().unwrap();
     let (plain, passfile) = (directory.path().join("password"), directory.path().join("pgpass"));
@@ -231,7 +231,7 @@ fn the_password_may_stand_in_a_file() {
 
 #[test]
 fn a_server_that_only_reads_can_be_looked_at_and_says_so_otherwise() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let (empty, full) = (server.database(), server.database());
     rune_db(&["migrate"]).on(&full.url()).run().succeeds();
     for database in [&empty, &full] {

@@ -77,7 +77,7 @@ fn on_both(act: impl Fn(&Sample, &Path)) {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     act(&fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock).unwrap())), directory.path());
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let directory = tempfile::tempdir().unwrap();
@@ -369,7 +369,7 @@ fn no_verb_makes_a_file_or_touches_a_schema_that_it_does_not_know() {
     let root = Utf8Path::from_path(directory.path()).unwrap();
     let path = migrated_file(root);
     sqlite_execute(path.as_std_path(), "INSERT INTO schema_version VALUES (7, 1.0)");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let (empty, newer) = (server.database(), server.database());
     rune_db(&["migrate"]).on(&newer.url()).run().succeeds();
     newer.query("INSERT INTO schema_version VALUES (7, 1.0)");
@@ -384,7 +384,7 @@ fn no_verb_makes_a_file_or_touches_a_schema_that_it_does_not_know() {
 
 #[test]
 fn pool_limits_of_the_environment_are_read_with_clear_errors() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let run = |name, value| rune_db(&["jobs", "list"]).on(&database.url()).env(name, value).run();

@@ -12,7 +12,7 @@ const ROWS: &str = "INSERT INTO jobs VALUES ('j1', 't', 'k', 's', '{}', NULL, NU
 
 #[test]
 fn a_database_of_era_b_gets_64_bits_and_is_told_what_is_lost() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     database.query(&format!("SET ROLE {}; {ERA_B}; {ROWS}; DROP INDEX idx_workflow_events_event", database.name()));
     let types = "SELECT string_agg(DISTINCT data_type, ' ' ORDER BY data_type) FROM information_schema.columns WHERE table_name IN ('jobs', 'workflow_events')";
@@ -43,7 +43,7 @@ fn a_database_of_era_b_gets_64_bits_and_is_told_what_is_lost() {
 
 #[test]
 fn a_repair_that_fails_in_the_middle_leaves_everything_as_it_was() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     database.query(&format!("SET ROLE {}; {ERA_B}; {ROWS}", database.name()));
     // The type of a column in use cannot be altered; the tables before it had been.

@@ -4,7 +4,10 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     process::Command,
+    time::Duration,
 };
+
+use rune_testkit::poll::wait_until;
 
 use crate::db::support::{ALL_VERSIONS, Ended, names_in, rune_db, sqlite_execute, sqlite_query, sqlite_url, sqlite_versions};
 
@@ -217,7 +220,7 @@ fn a_locked_file_is_waited_for_and_then_migrated() {
     // It has opened the file when its descriptor shows up; only then the lock is let go.
     let descriptors = format!("/proc/{}/fd", child.id());
     let is_open = || fs::read_dir(&descriptors).unwrap().any(|entry| fs::read_link(entry.unwrap().path()).is_ok_and(|to| to == path));
-    while !is_open() {}
+    wait_until("the file is open", Duration::from_secs(20), is_open);
     holder.execute_batch("COMMIT").unwrap();
     drop(holder);
     assert!(child.wait_with_output().unwrap().status.success());

@@ -25,7 +25,7 @@ fn everywhere(act: impl Fn(&str, &Stores)) {
     let open = || -> Arc<dyn StoragePort> { Arc::new(SqliteStore::open(&path, clock(&still_clock())).unwrap()) };
     act("file", &vec![open(), open()]);
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         let url = postgres_url(&database.url());

@@ -30,7 +30,7 @@ fn migrated(server: &Server) -> Database<'_> {
 
 #[test]
 fn s04_the_types_on_postgres_keep_every_digit() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     let sql = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND data_type IN ('real', 'numeric')";
     assert_eq!(database.query(sql), "0");
@@ -84,7 +84,7 @@ fn s13_the_pool_keeps_to_its_limits() {
 
 #[test]
 fn s13_a_statement_that_takes_too_long_is_ended() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     let store = open(&database, PoolLimits { statement_timeout: Duration::from_millis(300), ..PoolLimits::default() }).unwrap();
     let id = job(&store, "t", "k", None).job_id;
@@ -100,7 +100,7 @@ fn s13_a_statement_that_takes_too_long_is_ended() {
 
 #[test]
 fn s13_waiting_for_a_free_session_ends() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     let limits = PoolLimits { min: 1, max: 1, connect_timeout: Duration::from_millis(300), ..PoolLimits::default() };
     let store = open(&database, limits).unwrap();
@@ -120,7 +120,7 @@ fn s13_waiting_for_a_free_session_ends() {
 
 #[test]
 fn a_session_that_the_server_ended_is_replaced() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     let store = open(&database, PoolLimits::default()).unwrap();
     let sessions = format!("FROM pg_stat_activity WHERE usename = '{}'", database.name());
@@ -184,7 +184,7 @@ fn s17_a_newer_schema_is_refused_on_both_engines() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     sqlite_execute(path.as_std_path(), "INSERT INTO schema_version VALUES (7, 1.0)");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     database.query("INSERT INTO schema_version VALUES (7, 1.0)");
     let errors = [
@@ -203,7 +203,7 @@ fn a_missing_table_is_named_on_both_engines() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     sqlite_execute(path.as_std_path(), "DROP TABLE settings");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     database.query("DROP TABLE settings");
     for error in [SqliteStore::open(&path, clock(&still_clock())).unwrap_err(), open(&database, PoolLimits::default()).unwrap_err()] {
@@ -219,7 +219,7 @@ fn a_table_that_goes_away_is_named_on_both_engines() {
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     let sqlite = SqliteStore::open(&path, clock(&still_clock())).unwrap();
     sqlite_execute(path.as_std_path(), "DROP TABLE settings");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = migrated(&server);
     let postgres = open(&database, PoolLimits::default()).unwrap();
     database.query("DROP TABLE settings");

@@ -146,7 +146,7 @@ impl Run<'_> {
 
 #[test]
 fn random_operations_have_the_same_results_on_sqlite_and_postgres() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let postgres = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&still_clock())).unwrap();

@@ -86,7 +86,7 @@ fn pythons_sqlite3_and_the_port_understand_each_other() {
 #[test]
 fn psycopg_and_the_port_understand_each_other_by_the_url_of_the_chart() {
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let database = server.database();
         let url = format!("{}?sslmode=disable", database.url());
         rune_db(&["migrate"]).on(&url).run().succeeds();

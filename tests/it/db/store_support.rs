@@ -138,7 +138,7 @@ impl<'a> Ground<'a> {
 
 /// Runs all cases of an area on a backend, and compares what each saw with what it sees on SQLite in memory.
 pub(crate) fn run_area(cases: &[Case], backend: Backend) {
-    let server = if let Backend::Postgres(major) = backend { Some(Server::start(major)) } else { None };
+    let server = if let Backend::Postgres(major) = backend { Some(Server::shared(major)) } else { None };
     let ground = Ground::new(backend, server.as_ref());
     let reference = Ground::Sqlite(Backend::Memory);
     let mut failures = Vec::new();

@@ -66,7 +66,7 @@ fn an_expired_certificate_is_refused_wherever_certificates_are_looked_at() {
 #[test]
 fn a_server_without_tls_is_refused_when_tls_is_required() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     status(&database, "sslmode=require").fails(9, &["does not support TLS", "ssl = on"]);
     status(&database, "sslmode=prefer").succeeds();

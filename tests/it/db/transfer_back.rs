@@ -31,7 +31,7 @@ fn m14_there_is_a_way_back_and_what_comes_back_is_what_went() {
     source.execute("INSERT INTO audit_artifact VALUES ('larger', 'job-1', 'log', 'l', 3000000, '', randomblob(3000000), -1e300)");
     let expected = python_digests(&source.url());
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let database = server.database();
         moved(&source.url(), &database.url(), &[]).succeeds();
         let back = source.beside(&format!("back-{major}.db"));
@@ -53,7 +53,7 @@ fn m14_there_is_a_way_back_and_what_comes_back_is_what_went() {
 
 #[test]
 fn an_export_never_replaces_a_file_and_leaves_nothing_when_it_fails() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     exported(&database.url(), &source.beside("x.db"), &[]).fails(4, &["none of RUNE's tables"]);
     exported(&database.url(), &source.path(), &[]).fails(12, &["jobs.db"]);
@@ -63,7 +63,7 @@ fn an_export_never_replaces_a_file_and_leaves_nothing_when_it_fails() {
 
 #[test]
 fn what_sqlite_would_change_is_named_instead_of_exported() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     database.query("UPDATE jobs SET created_at = 'NaN' WHERE job_id = 'job-1'; UPDATE settings SET updated_at = '-0'");
@@ -75,7 +75,7 @@ fn what_sqlite_would_change_is_named_instead_of_exported() {
 
 #[test]
 fn databases_of_older_eras_are_exported_with_the_tables_that_they_have() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     database.query("DROP TABLE settings, rune_db_ledger; DELETE FROM schema_version WHERE version = 6");
@@ -107,7 +107,7 @@ fn a_backup_under_write_ahead_logging_has_what_was_committed_and_nothing_of_a_wr
 
 #[test]
 fn a_backup_of_either_engine_is_restored_into_either_engine() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let expected = python_digests(&source.url());
     let database = server.database();
     let (first, second) = (source.beside("first.db"), source.beside("second.db"));
@@ -126,7 +126,7 @@ fn a_backup_of_either_engine_is_restored_into_either_engine() {
 
 #[test]
 fn rows_are_never_restored_over() {
-    let (source, other, server) = (Source::with_rows(), Source::with_rows(), Server::start(17));
+    let (source, other, server) = (Source::with_rows(), Source::with_rows(), Server::shared(17));
     let database = server.database();
     let backup = source.beside("backup.db");
     backed_up(&source.url(), &backup).succeeds();

@@ -13,7 +13,7 @@ fn every_row_arrives_on_every_version_and_a_second_program_agrees_about_the_dige
     let source = Source::with_rows();
     let expected = python_digests(&source.url());
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let database = server.database();
         let report = moving(&source.url(), &database.url(), &[]).report();
         assert_eq!(report["move"]["applied"], json!([1, 2, 3, 4, 5, 6]), "PostgreSQL {major}");
@@ -50,7 +50,7 @@ const CATALOGUE: &str = "
 fn a_target_that_the_move_makes_is_what_migrate_makes() {
     let source = Source::with_rows();
     for major in MAJORS {
-        let server = Server::start(major);
+        let server = Server::shared(major);
         let (made, migrated) = (server.database(), server.database());
         rune_db(&["migrate"]).on(&migrated.url()).run().succeeds();
         let expected = migrated.query(CATALOGUE);
@@ -64,7 +64,7 @@ fn a_target_that_the_move_makes_is_what_migrate_makes() {
 
 #[test]
 fn m01_settings_are_moved() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     assert_eq!(database.query("SELECT key, updated_at FROM settings"), "rune_config|1");
@@ -72,7 +72,7 @@ fn m01_settings_are_moved() {
 
 #[test]
 fn m02_a_second_run_is_refused_instead_of_counting_rows_that_it_skips() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     let before = traces(&database);
@@ -82,7 +82,7 @@ fn m02_a_second_run_is_refused_instead_of_counting_rows_that_it_skips() {
 
 #[test]
 fn m03_a_target_with_a_single_row_is_refused_and_left_as_it_was() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query("INSERT INTO workflow_events (event, status, recorded_at) VALUES ('live', 'ok', 0)");
@@ -94,7 +94,7 @@ fn m03_a_target_with_a_single_row_is_refused_and_left_as_it_was() {
 
 #[test]
 fn m04_a_changed_source_is_not_reported_as_moved_again() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     source.execute("UPDATE jobs SET status = 'failed' WHERE job_id = 'job-1'");
@@ -106,7 +106,7 @@ fn m04_a_changed_source_is_not_reported_as_moved_again() {
 
 #[test]
 fn m05_a_dry_run_changes_nothing_on_either_side() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     let bytes = std::fs::read(source.path()).unwrap();
     let report = moving(&source.url(), &database.url(), &["--dry-run"]).report();
@@ -120,7 +120,7 @@ fn m05_a_dry_run_changes_nothing_on_either_side() {
 
 #[test]
 fn m06_a_wrong_source_is_not_found_and_not_made() {
-    let (source, server) = (Source::empty(), Server::start(17));
+    let (source, server) = (Source::empty(), Server::shared(17));
     let database = server.database();
     let missing = source.beside("missing.db");
     moved(&format!("sqlite:///{}", missing.display()), &database.url(), &[]).fails(4, &["missing.db"]);
@@ -134,7 +134,7 @@ fn m06_a_wrong_source_is_not_found_and_not_made() {
 
 #[test]
 fn m07_the_default_source_is_in_the_home_directory() {
-    let (source, server) = (Source::empty(), Server::start(17));
+    let (source, server) = (Source::empty(), Server::shared(17));
     let database = server.database();
     let home = source.beside("home/.rune-api");
     std::fs::create_dir_all(&home).unwrap();
@@ -146,7 +146,7 @@ fn m07_the_default_source_is_in_the_home_directory() {
 
 #[test]
 fn m08_variables_do_not_replace_the_urls() {
-    let (source, server) = (Source::empty(), Server::start(17));
+    let (source, server) = (Source::empty(), Server::shared(17));
     let database = server.database();
     let mut call = moving(&source.url(), &database.url(), &[]);
     for name in ["RUNE_DB_URI", "RUNE_POSTGRES_URL", "RUNE_DB_URL", "RUNE_DATABASE_URL"] {
@@ -157,7 +157,7 @@ fn m08_variables_do_not_replace_the_urls() {
 
 #[test]
 fn m09_rows_written_meanwhile_are_noticed_and_the_target_is_left_as_it_was() {
-    let (source, server) = (Source::large(2000), Server::start(17));
+    let (source, server) = (Source::large(2000), Server::shared(17));
     let database = server.database();
     source.execute("PRAGMA journal_mode = WAL");
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
@@ -188,7 +188,7 @@ fn written_to_meanwhile(source: &Source, server: &Server, database: &str, url: &
 
 #[test]
 fn m10_the_target_is_locked_against_writers_while_rows_are_moved() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let mut writer = server.session(database.name());
@@ -202,7 +202,7 @@ fn m10_the_target_is_locked_against_writers_while_rows_are_moved() {
 
 #[test]
 fn m11_no_message_holds_a_row() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     source.execute("UPDATE jobs SET error = 'TOP-SECRET-PAYLOAD' || char(0) WHERE job_id = 'job-1'");
     let ended = moved(&source.url(), &database.url(), &["--json"]);
@@ -216,7 +216,7 @@ fn m11_no_message_holds_a_row() {
 
 #[test]
 fn m12_what_cannot_be_carried_stops_the_move_before_the_first_table() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     source.execute("UPDATE settings SET value_json = char(0)");
     moved(&source.url(), &database.url(), &[]).fails(3, &["settings.value_json"]);

@@ -70,7 +70,7 @@ const CANNOT_CARRY: [(&str, &str, &str); 14] = [
 
 #[test]
 fn every_kind_of_cell_that_cannot_be_carried_is_named_and_nothing_is_done() {
-    let server = Server::start(16);
+    let server = Server::shared(16);
     let database = server.database();
     for (case, sql, words) in CANNOT_CARRY {
         let source = Source::with_rows();
@@ -120,7 +120,7 @@ fn what_this_program_does_not_know_is_refused_by_name() {
 
 #[test]
 fn files_of_runes_older_releases_are_moved_with_the_tables_that_they_have() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let source = Source::empty();
     let (legacy, older) = (source.beside("legacy.db"), source.beside("older.db"));
     crate::db::legacy::make_legacy(&legacy);
@@ -138,7 +138,7 @@ fn files_of_runes_older_releases_are_moved_with_the_tables_that_they_have() {
 
 #[test]
 fn a_target_with_types_that_lose_digits_is_sent_to_repair() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query("ALTER TABLE jobs ALTER COLUMN created_at TYPE real");
@@ -151,7 +151,7 @@ fn a_target_with_types_that_lose_digits_is_sent_to_repair() {
 
 #[test]
 fn a_sequence_that_is_ahead_is_not_set_back() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query("SELECT setval('workflow_events_id_seq', 9500000000)");
@@ -160,7 +160,7 @@ fn a_sequence_that_is_ahead_is_not_set_back() {
 
 #[test]
 fn a_file_in_wal_mode_is_read_with_what_stands_in_the_log_only() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     let writer = rusqlite::Connection::open(source.path()).unwrap();
     writer
@@ -174,7 +174,7 @@ fn a_file_in_wal_mode_is_read_with_what_stands_in_the_log_only() {
 
 #[test]
 fn a_source_that_may_only_be_read_is_moved_or_refused_with_what_to_do() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let allow = |path: &Path, mode: u32| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     let close = |source: &Source| {
         for name in names_in(source.directory()) {
@@ -243,7 +243,7 @@ fn a_transaction_that_was_broken_off_has_to_be_undone_first() {
 
 #[test]
 fn the_source_is_never_changed() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     source.execute("PRAGMA journal_mode = DELETE");
     let bytes = std::fs::read(source.path()).unwrap();
     let names = crate::db::support::names_in(source.directory());

@@ -51,7 +51,7 @@ fn lines(findings: &Value) -> Vec<String> {
 fn faults_are_found_alike_on_both_engines_and_orphans_are_warnings() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     for url in [sqlite_url(&path), database.url()] {
         rune_db(&["migrate"]).on(&url).run().succeeds();
@@ -92,7 +92,7 @@ fn faults_are_found_alike_on_both_engines_and_orphans_are_warnings() {
 fn a_sequence_that_would_give_out_an_id_twice_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let event = "INSERT INTO workflow_events (id, event, status, recorded_at) VALUES (7, 'e', 'ok', 1.5)";
     for url in [sqlite_url(&path), database.url()] {
@@ -138,7 +138,7 @@ fn cells_of_the_wrong_type_and_missing_keys_are_found_in_sqlite() {
 fn the_schema_is_judged_column_by_column() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     for url in [sqlite_url(&path), database.url()] {
         rune_db(&["migrate"]).on(&url).run().succeeds();

@@ -81,7 +81,7 @@ fn a_name_that_does_not_resolve_is_waited_for_and_a_mistake_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("text");
     std::fs::write(&text, "no database at all\n".repeat(100)).unwrap();
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let no_password = format!("postgresql://{}@127.0.0.1:{}/x", database.name(), server.port());
     for (url, code, words) in [
@@ -97,7 +97,7 @@ fn a_name_that_does_not_resolve_is_waited_for_and_a_mistake_is_not() {
 
 #[test]
 fn wait_can_wait_for_the_schema_that_another_program_makes() {
-    let server = Server::start(17);
+    let server = Server::shared(17);
     let database = server.database();
     let report = rune_db(&["wait"]).on(&database.url()).report();
     assert_eq!((&report["schemaVersion"], &report["upToDate"]), (&serde_json::Value::Null, &false.into()));

@@ -353,7 +353,7 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
 #[test]
 fn the_reports_of_moves_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
-    let server = rune_testkit::postgres::Server::start(17);
+    let server = rune_testkit::postgres::Server::shared(17);
     let target = server.database();
     let call = |arguments: &[&str]| {
         let mut command = sandbox.command("rune-db");

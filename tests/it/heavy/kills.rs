@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rune_testkit::postgres::Server;
+use rune_testkit::{poll::poll, postgres::Server};
 
 use super::transfer::Proxy;
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
     db::transfer_support::{Source, compared, moved, moving, traces},
 };
 
+/// How long any of them may take here.
+const LIMIT: Duration = Duration::from_mins(1);
 /// How often each is killed.
 const MOMENTS: u64 = 6;
 
@@ -37,9 +39,7 @@ fn size_with_side_files(path: &Path) -> u64 {
 
 /// Kills a program as soon as something is so; it may end before that.
 fn kill_when(mut child: Child, mut is_so: impl FnMut() -> bool) {
-    while !is_so() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_micros(200));
-    }
+    poll(LIMIT, || is_so() || child.try_wait().unwrap().is_some());
     let _ = child.kill();
     child.wait().unwrap();
 }
@@ -73,7 +73,7 @@ fn killed_again_and_again(run: impl Fn() -> RuneDb, directory: &Path, output: &P
 
 #[test]
 fn an_export_that_is_killed_at_any_moment_leaves_no_half_file_under_its_name() {
-    let (source, server) = (source(), Server::start(17));
+    let (source, server) = (source(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     let output = source.beside("out.db");

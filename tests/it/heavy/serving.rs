@@ -51,5 +51,4 @@ fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
     // The kernel counts what goes to sockets and to the log as written; nothing went to a disk.
     assert_eq!(io["write_bytes"], 0, "{io:?}");
     assert_eq!(scratch.names(), names);
-    eprintln!("memory {memory}, read before ready {read}");
 }

@@ -42,7 +42,7 @@ fn peak_memory(arguments: &[&str], variables: &[(&str, &str)]) -> u64 {
 
 #[test]
 fn an_artifact_of_200_mb_is_moved_compared_and_backed_up_without_ever_being_in_memory() {
-    let (source, server) = (Source::with_rows(), Server::start(17));
+    let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     source.execute(&format!("INSERT INTO audit_artifact VALUES ('huge', 'j', 'log', 'n', {LARGE}, '', randomblob({LARGE}), 1.0)"));
     let (from, to) = (source.url(), database.url());
@@ -72,7 +72,7 @@ fn a_content_of_more_than_500_mb_is_refused_by_name() {
 
 #[test]
 fn a_move_that_is_killed_at_any_moment_leaves_the_target_as_it_was_and_a_rerun_succeeds() {
-    let (source, server) = (Source::large(20_000), Server::start(17));
+    let (source, server) = (Source::large(20_000), Server::shared(17));
     source.execute("INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 1, '', randomblob(8000000), 1.0)");
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
@@ -156,7 +156,7 @@ impl Proxy {
 
 #[test]
 fn a_connection_that_breaks_in_the_middle_of_a_copy_leaves_the_target_as_it_was() {
-    let (source, server) = (Source::large(20_000), Server::start(15));
+    let (source, server) = (Source::large(20_000), Server::shared(15));
     let database = server.database();
     let proxy = Proxy::start(server.port(), 1_000_000);
     let child = moving(&source.url(), &proxy.instead_of(&server, &database.url()), &[]).command().spawn().unwrap();
@@ -170,7 +170,7 @@ fn a_connection_that_breaks_in_the_middle_of_a_copy_leaves_the_target_as_it_was(
 
 #[test]
 fn a_session_that_the_administrator_ends_in_the_middle_of_a_copy_leaves_the_target_as_it_was() {
-    let (source, server) = (Source::large(50_000), Server::start(18));
+    let (source, server) = (Source::large(50_000), Server::shared(18));
     let database = server.database();
     let child = moving(&source.url(), &database.url(), &[]).command().spawn().unwrap();
     let ended = format!(
@@ -201,7 +201,7 @@ type Events = BTreeMap<i64, (Option<f64>, f64)>;
 
 #[test]
 fn whatever_rows_there_are_arrive_bit_by_bit_and_come_back() {
-    let servers: Vec<Server> = MAJORS.iter().map(|major| Server::start(*major)).collect();
+    let servers: Vec<Server> = MAJORS.iter().map(|major| Server::shared(*major)).collect();
     let job = (text(), text(), proptest::option::of(text()), float(), float());
     let event = (any::<i64>().prop_filter("the last id", |id| *id != i64::MAX), proptest::option::of(float()), float());
     let rows = (proptest::collection::vec(job, 0..40), proptest::collection::btree_map(event.0, (event.1, event.2), 0..40));

@@ -5,9 +5,11 @@ use std::{
     io::{self, Read as _},
     net::{TcpListener, TcpStream},
     process::Command,
+    time::Duration,
 };
 
 use rune_bundle::oci::Digest;
+use rune_testkit::poll::wait_until;
 use serde_json::Value;
 
 use crate::{
@@ -171,7 +173,7 @@ fn ends_gracefully(signal: &str) -> i32 {
     serving.signal(signal);
     serving.says(&["stopping"]);
     // The socket is closed before it is said that the process stops being a server; whoever comes now is turned away.
-    while TcpStream::connect(serving.address()).is_ok() {}
+    wait_until("the socket is closed", Duration::from_secs(20), || TcpStream::connect(serving.address()).is_err());
     stream.read_to_end(&mut bytes).unwrap();
     Reply::parse(&bytes, None).whole(&digest);
     drop(idle);

@@ -16,9 +16,12 @@ pub mod browser;
 pub mod cluster;
 mod digest;
 pub mod pgbouncer;
+pub mod poll;
 pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod sample;
+mod scale;
 
 pub use digest::sha256;
+pub use scale::sized;

@@ -4,10 +4,12 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
+
+use crate::poll::{poll, wait_until};
 
 /// A running program. Dropping it closes its standard input, then ends it by its process id.
 #[derive(Debug)]
@@ -44,14 +46,14 @@ impl Process {
     /// # Panics
     /// When the program ends or `patience` runs out before that.
     pub fn wait_until(&mut self, patience: Duration, mut is_ready: impl FnMut() -> bool) {
-        let started = Instant::now();
-        while !is_ready() {
-            if let Some(status) = self.child.try_wait().unwrap() {
+        let what = format!("process {} is ready", self.child.id());
+        wait_until(&what, patience, || {
+            let is_ready = is_ready();
+            if let Some(status) = self.child.try_wait().unwrap().filter(|_| !is_ready) {
                 panic!("process {} ended before it was ready: {status}", self.child.id());
             }
-            assert!(started.elapsed() < patience, "process {} was not ready after {patience:?}", self.child.id());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            is_ready
+        });
     }
 }
 
@@ -59,12 +61,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         // A program that ends by itself when its input closes gets a moment to end its own children.
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(2) {
-            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        if poll(Duration::from_secs(2), || matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))) {
+            return;
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

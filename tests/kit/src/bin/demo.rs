@@ -29,8 +29,10 @@ const NO_CHECK: &str = "--no-chart-check";
 /// The passphrase of the demo's key; a real one comes from you.
 const PASSPHRASE: &str = "demo";
 
+/// Runs the programs in the directory that is named, else those beside it.
 fn main() -> ExitCode {
-    let tools = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let beside = || std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let tools = std::env::args_os().nth(1).map_or_else(beside, |directory| PathBuf::from(directory).canonicalize().unwrap());
     let demo = prepare(&tools);
     let registry = Registry::start();
     for (repository, tag) in [("library/postgres", "17-alpine"), ("lpasquali/rune", "v0.0.0a6")] {

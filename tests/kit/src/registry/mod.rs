@@ -13,8 +13,9 @@ mod tls;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -46,6 +47,16 @@ struct State {
     faults: Mutex<Vec<Fault>>,
     behaviour: Mutex<Behaviour>,
     requests: Mutex<Vec<Request>>,
+    /// Told after each request.
+    arrived: Condvar,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// From which request on none is answered: the `count`-th that fits.
+#[derive(Debug)]
+struct Hold {
+    pattern: String,
+    count: usize,
 }
 
 /// The lock, also after a panic elsewhere: the test that panicked has failed already.
@@ -86,6 +97,8 @@ impl Registry {
             faults: Mutex::default(),
             behaviour: Mutex::default(),
             requests: Mutex::default(),
+            arrived: Condvar::new(),
+            hold: Mutex::default(),
         });
         let pem = identity.as_ref().map(|identity| (identity.ca_pem.clone(), identity.client_pem.clone()));
         let (stop, stopped) = oneshot::channel();
@@ -206,10 +219,38 @@ impl Registry {
         self.requests().into_iter().filter(|request| fault::fits(pattern, &request.path)).collect()
     }
 
+    /// Answers nothing any more from the `count`-th request on whose path fits a pattern, whatever is asked then. So what a
+    /// client can have done by the time of [`Self::wait_for_requests`] is settled, and it has not ended.
+    pub fn hold_from(&self, pattern: &str, count: usize) {
+        *locked(&self.state.hold) = Some(Hold { pattern: pattern.to_owned(), count });
+    }
+
+    /// Answers again. What was asked meanwhile never gets an answer.
+    pub fn end_hold(&self) {
+        *locked(&self.state.hold) = None;
+    }
+
+    /// Waits until so many requests with a fitting path have come.
+    ///
+    /// # Panics
+    /// When they do not come within 40 s.
+    pub fn wait_for_requests(&self, pattern: &str, count: usize) {
+        const LIMIT: Duration = Duration::from_secs(40);
+        let are_missing = |requests: &mut Vec<Request>| fitting(requests, pattern) < count;
+        let waited = self.state.arrived.wait_timeout_while(locked(&self.state.requests), LIMIT, are_missing);
+        let (requests, outcome) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        assert!(!outcome.timed_out(), "{} of {count} requests to {pattern} after {LIMIT:?}", fitting(&requests, pattern));
+    }
+
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
         locked(&self.state.requests).clear();
     }
+}
+
+/// How many requests have a path that fits.
+fn fitting(requests: &[Request], pattern: &str) -> usize {
+    requests.iter().filter(|request| fault::fits(pattern, &request.path)).count()
 }
 
 impl Drop for Registry {

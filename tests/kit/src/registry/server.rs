@@ -19,7 +19,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{Fault, Identity, Request, State, auth::parameters, locked};
+use super::{Fault, Identity, Request, State, auth::parameters, fitting, locked};
 
 /// An answer before a fault changes it.
 struct Answer {
@@ -47,13 +47,16 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -
     let mut headers = parts.headers;
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let received = Arc::new(AtomicU64::new(0));
-    locked(&state.requests).push(Request {
+    let is_held = state.record(Request {
         method: parts.method.to_string(),
         path: path.clone(),
         query: query.clone(),
         headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         received: Arc::clone(&received),
     });
+    if is_held {
+        std::future::pending::<()>().await;
+    }
     let fault = Fault::take(&mut locked(&state.faults), parts.method.as_str(), &path);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or_default();
     if locked(&state.behaviour).max_request_bytes.is_some_and(|max| announced > max) {
@@ -123,6 +126,14 @@ impl Answer {
 }
 
 impl State {
+    /// Writes a request down; says whether it gets no answer.
+    fn record(&self, request: Request) -> bool {
+        let mut requests = locked(&self.requests);
+        requests.push(request);
+        self.arrived.notify_all();
+        locked(&self.hold).as_ref().is_some_and(|hold| fitting(&requests, &hold.pattern) >= hold.count)
+    }
+
     fn answer(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap, body: Bytes) -> Answer {
         let form = String::from_utf8_lossy(&body).into_owned();
         if path == "/token" {

@@ -1,27 +1,37 @@
-//! Real PostgreSQL servers of several major versions, on a loopback port and a Unix socket, gone when dropped.
+//! Real PostgreSQL servers of several major versions, on a loopback port and a Unix socket.
 //!
+//! A test that needs nothing but databases takes one of the servers that all tests of a run share ([`Server::shared`]). One that
+//! changes roles, settings or certificates, reads the log or kills the server starts its own, which is gone when it is dropped.
 //! The programs are those that `tools/setup` installs. A fresh cluster is made once per version and copied for each
 //! server. The server refuses to run as root, so root starts it as another user.
 
 #![expect(clippy::disallowed_methods, reason = "test equipment looks at the world directly")]
 
+mod database;
+mod session;
+mod shared;
+
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     os::unix::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::process::Process;
+pub use self::{database::Database, session::Session};
+
+use crate::{
+    poll::{poll, wait_until},
+    process::Process,
+};
 
 /// The major versions that RUNE may meet.
 pub const MAJORS: [u32; 4] = [15, 16, 17, 18];
@@ -36,6 +46,14 @@ pub(crate) const NOBODY: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(40);
 const HBA: &str = "local all postgres trust\nlocal all all scram-sha-256\nhost all all samehost scram-sha-256\n";
 
+/// Runs a server until our end of its standard input closes, however we end.
+const UNTIL_INPUT_ENDS: &str = r#"
+    exec 3<&0
+    "$@" >>"$LOG" 2>&1 & server=$!
+    (read -r _ <&3; kill -QUIT $server 2>/dev/null) &
+    wait $server
+"#;
+
 /// How a server is to be started.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -44,12 +62,13 @@ pub struct Setup {
     files: Vec<(String, Vec<u8>)>,
     port: Option<u16>,
     state: &'static str,
+    script: &'static str,
 }
 
 impl Setup {
     /// A server of a major version.
     pub fn new(major: u32) -> Self {
-        Self { major, settings: Vec::new(), files: Vec::new(), port: None, state: "ready" }
+        Self { major, settings: Vec::new(), files: Vec::new(), port: None, state: "ready", script: UNTIL_INPUT_ENDS }
     }
 
     /// Adds a server setting, `name=value`.
@@ -89,12 +108,20 @@ impl Setup {
 
     /// Starts it and waits until it answers.
     pub fn start(self) -> Server {
+        let directory = self.prepare();
+        let port = self.port.unwrap_or_else(free_port);
+        let mut server = Server { process: None, directory: Directory::Own(directory), port, databases: AtomicU32::new(0), setup: self };
+        server.process = Some(server.run());
+        server
+    }
+
+    /// A directory with a cluster that was never started.
+    fn prepare(&self) -> TempDir {
         let directory = tempfile::Builder::new().prefix("rune-pg-").tempdir().expect("a directory can be made");
         open_to_all(directory.path());
         let data = directory.path().join("data");
         run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(template(self.major)).arg(&data));
-        let setup = self;
-        for (name, content) in &setup.files {
+        for (name, content) in &self.files {
             let path = data.join(name);
             fs::write(&path, content).expect("the data directory is ours");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
@@ -102,18 +129,35 @@ impl Setup {
         if as_root() {
             run(Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(directory.path()));
         }
-        let mut server =
-            Server { process: None, directory, port: setup.port.unwrap_or_else(free_port), databases: AtomicU32::new(0), setup };
-        server.process = Some(server.run());
-        server
+        directory
     }
+
+    /// The command that serves the cluster of a directory, and ends by itself when its standard input does.
+    fn command(&self, directory: &Path, port: u16) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", self.script, "sh"]).arg(program(self.major, "postgres")).arg("-D").arg(directory.join("data"));
+        command.args(["-p", &port.to_string(), "-k"]).arg(directory);
+        let quick = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=50", "shared_buffers=16MB", "max_wal_size=64MB"];
+        for setting in quick.into_iter().chain(self.settings.iter().map(String::as_str)) {
+            command.args(["-c", setting]);
+        }
+        as_server_user(command.env("LOG", directory.join("log")).current_dir(directory));
+        command
+    }
+}
+
+/// Where a server has its files.
+#[derive(Debug)]
+enum Directory {
+    Own(TempDir),
+    Shared(PathBuf),
 }
 
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     process: Option<Process>,
-    directory: TempDir,
+    directory: Directory,
     port: u16,
     databases: AtomicU32,
     setup: Setup,
@@ -127,7 +171,7 @@ impl Server {
 
     /// Kills it with all its processes, as a power cut would, and starts it again on what it left.
     pub fn crash_and_restart(&mut self) {
-        let pid_file = self.directory.path().join("data/postmaster.pid");
+        let pid_file = self.socket_directory().join("data/postmaster.pid");
         let text = fs::read_to_string(&pid_file).expect("a server that runs has this file");
         let postmaster = text.lines().next().expect("its first line is the process").trim();
         // Stopped first, so that it starts no others meanwhile.
@@ -139,11 +183,8 @@ impl Server {
         }
         self.process = None;
         // Their shared memory goes with the last of them, and no server starts before that.
-        let started = Instant::now();
-        while processes.iter().any(|process| is_alive(process)) {
-            assert!(started.elapsed() < PATIENCE, "processes that were killed are still there: {processes:?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let what = format!("the killed processes {processes:?} are gone");
+        wait_until(&what, PATIENCE, || !processes.iter().any(|process| is_alive(process)));
         // It says that the server is ready.
         fs::remove_file(pid_file).expect("the server is gone");
         self.process = Some(self.run());
@@ -156,21 +197,24 @@ impl Server {
 
     /// The directory of the socket.
     pub fn socket_directory(&self) -> &Path {
-        self.directory.path()
+        match &self.directory {
+            Directory::Own(directory) => directory.path(),
+            Directory::Shared(directory) => directory,
+        }
     }
 
     /// Makes a role with [`PASSWORD`] and a database that it owns.
     pub fn database(&self) -> Database<'_> {
-        let name = format!("rune_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let password = PASSWORD.replace('\'', "''");
-        self.query("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"));
-        self.query("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
-        Database { server: self, name }
+        let (number, process) = (self.databases.fetch_add(1, Ordering::Relaxed), std::process::id());
+        let is_shared = matches!(self.directory, Directory::Shared(_));
+        // Other processes have databases on the same server.
+        let name = if is_shared { format!("rune_{process}_{number}") } else { format!("rune_{number}") };
+        Database::create(self, name, is_shared)
     }
 
     /// The database that [`Server::database`] made under this name.
     pub fn known(&self, name: &str) -> Database<'_> {
-        Database { server: self, name: name.to_owned() }
+        Database::known(self, name)
     }
 
     /// Runs SQL as the superuser with `psql`, a program that nobody here wrote: lines of columns divided by `|`.
@@ -181,24 +225,20 @@ impl Server {
     /// Runs SQL again and again until it says `expected`.
     ///
     /// # Panics
-    /// When it does not within a minute.
+    /// When it does not within 40 s.
     pub fn wait_for(&self, database: &str, sql: &str, expected: &str) {
-        let started = Instant::now();
-        loop {
-            let found = self.query(database, sql);
-            if found == expected {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "`{sql}` says {found:?}, not {expected:?}, after {PATIENCE:?}");
-        }
+        let mut session = self.session(database);
+        let mut found = String::new();
+        let holds = poll(PATIENCE, || {
+            found = session.run(sql);
+            found == expected
+        });
+        assert!(holds, "`{sql}` says {found:?}, not {expected:?}, after {PATIENCE:?}");
     }
 
     /// Opens a session of the superuser that lasts for several statements.
     pub fn session(&self, database: &str) -> Session {
-        let child = self.psql(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("psql can be started");
-        let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
-        Session { child, output }
+        Session::open(&mut self.psql(database))
     }
 
     fn psql(&self, database: &str) -> Command {
@@ -209,34 +249,22 @@ impl Server {
         psql
     }
 
-    /// Starts `postgres` under a shell that ends it when our end of its standard input closes, however we end.
     fn run(&self) -> Process {
-        const SCRIPT: &str = r#"
-            exec 3<&0
-            "$@" >>"$LOG" 2>&1 & server=$!
-            (read -r _ <&3; kill -QUIT $server 2>/dev/null) &
-            wait $server
-        "#;
-        let data = self.directory.path().join("data");
-        let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(program(self.setup.major, "postgres")).arg("-D").arg(&data);
-        command.args(["-p", &self.port.to_string(), "-k"]).arg(self.directory.path());
-        let quick = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=50", "shared_buffers=16MB", "max_wal_size=64MB"];
-        for setting in quick.into_iter().chain(self.setup.settings.iter().map(String::as_str)) {
-            command.args(["-c", setting]);
-        }
-        as_server_user(command.env("LOG", self.directory.path().join("log")).current_dir(self.directory.path()));
-        let mut process = Process::start(&mut command);
-        // The last line of this file says what the server is up to.
-        let is_ready = || fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with(self.setup.state));
-        process.wait_until(PATIENCE, is_ready);
+        let directory = self.socket_directory();
+        let mut process = Process::start(&mut self.setup.command(directory, self.port));
+        process.wait_until(PATIENCE, || is_in_state(directory, self.setup.state));
         process
     }
 
     /// What the server wrote to its log.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.socket_directory().join("log")).unwrap_or_default()
     }
+}
+
+/// Whether the last line of `postmaster.pid`, which says what a server is up to, ends with this word.
+fn is_in_state(directory: &Path, state: &str) -> bool {
+    fs::read_to_string(directory.join("data/postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with(state))
 }
 
 /// Whether a process runs: one that nobody has waited for yet has let go of everything.
@@ -244,75 +272,6 @@ fn is_alive(process: &str) -> bool {
     let state = fs::read_to_string(format!("/proc/{process}/stat")).ok();
     // The name before it stands in parentheses and may hold some.
     state.is_some_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])))
-}
-
-/// A session of the superuser.
-#[derive(Debug)]
-pub struct Session {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Session {
-    /// Runs SQL and waits until it is done; gives what it said.
-    pub fn run(&mut self, sql: &str) -> String {
-        const END: &str = "-- done --\n";
-        let input = self.child.stdin.as_mut().expect("standard input is a pipe");
-        write!(input, "{sql};\n\\echo '{}'\n", END.trim_end()).expect("psql reads");
-        let mut said = String::new();
-        while !said.ends_with(END) {
-            let length = self.output.read_line(&mut said).expect("the output is text");
-            assert!(length > 0, "psql ended: {said}");
-        }
-        said.trim_end_matches(END).trim_end().to_owned()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-/// A database of a running server, owned by a role of the same name.
-#[derive(Debug)]
-pub struct Database<'a> {
-    server: &'a Server,
-    name: String,
-}
-
-impl Database<'_> {
-    /// The name of the database and of its owner.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The port of its server.
-    pub fn port(&self) -> u16 {
-        self.server.port
-    }
-
-    /// The URL that its owner uses.
-    pub fn url(&self) -> String {
-        self.url_of(&self.name)
-    }
-
-    /// The URL that another role with [`PASSWORD`] uses.
-    pub fn url_of(&self, role: &str) -> String {
-        format!("postgresql://{role}:{ENCODED_PASSWORD}@127.0.0.1:{}/{}", self.server.port, self.name)
-    }
-
-    /// The URL of the superuser.
-    pub fn admin_url(&self) -> String {
-        let directory = self.server.socket_directory().display();
-        format!("postgresql://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
-    }
-
-    /// Runs SQL in it as the superuser.
-    pub fn query(&self, sql: &str) -> String {
-        self.server.query(&self.name, sql)
-    }
 }
 
 /// A program of a PostgreSQL version.
@@ -327,15 +286,27 @@ fn versions() -> PathBuf {
     tools.unwrap_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools")).join("pg")
 }
 
+/// A directory beside the build.
+fn cache() -> PathBuf {
+    let program_path = std::env::current_exe().expect("this program has a path");
+    let cache = program_path.ancestors().nth(3).expect("tests run below the build directory").join("tmp/postgres");
+    fs::create_dir_all(&cache).expect("the build directory is ours");
+    cache
+}
+
+/// Holds a file of the cache until the value is dropped.
+fn lock(path: &Path) -> File {
+    let lock = File::create(path).expect("the build directory is ours");
+    lock.lock().expect("the file can be locked");
+    lock
+}
+
 /// A cluster that was never started, made once and kept beside the build.
 fn template(major: u32) -> PathBuf {
     let version = fs::canonicalize(versions().join(major.to_string()));
     let version = version.unwrap_or_else(|error| panic!("PostgreSQL {major} is missing; run tools/setup ({error})"));
-    let program_path = std::env::current_exe().expect("this program has a path");
-    let cache = program_path.ancestors().nth(3).expect("tests run below the build directory").join("tmp/postgres");
-    fs::create_dir_all(&cache).expect("the build directory is ours");
-    let lock = File::create(cache.join("lock")).expect("the build directory is ours");
-    lock.lock().expect("the file can be locked");
+    let cache = cache();
+    let _lock = lock(&cache.join("lock"));
     let template = cache.join(version.file_name().expect("a version has a name"));
     if !template.exists() {
         // Made elsewhere: the server's user may not be able to enter the build directory.
