@@ -1,9 +1,9 @@
 //! `sign` that was cut off: never mistaken for a signature, and completed by running it again.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    process::{Command, Stdio},
-    time::Instant,
+    process::{Command, Output},
 };
 
 use rune_bundle::sign::SlotSignature;
@@ -12,6 +12,9 @@ use crate::{
     bundle::sign_support::Team,
     bundle::small_bundle::{ends_with, index_of, rune_bundle},
 };
+
+/// What a program may ask the kernel for while it signs.
+const CALLS: &str = "openat,read,pread64,lseek,write,pwrite64,fsync,fdatasync,close";
 
 /// What the bundle is before and after `second` signs it, and where the difference begins.
 fn before_and_after(team: &Team) -> (Vec<u8>, Vec<u8>, usize) {
@@ -66,36 +69,52 @@ fn rubbish_in_a_slot_is_nobodys_part() {
     }
 }
 
+/// A signature under `strace`, which does something at certain calls of the kernel.
+fn traced(team: &Team, options: &[&str]) -> Output {
+    let mut strace = Command::new("strace");
+    strace.args(["-q", "-e", &format!("trace={CALLS}")]).args(options).arg(env!("CARGO_BIN_EXE_rune-bundle"));
+    strace.arg("sign").arg(&team.bundle).args(["--key", &team.file("second.key")]).output().unwrap()
+}
+
+/// The calls of a whole run, each by its name and how often it was made before.
+fn calls_of_a_whole_run(team: &Team) -> Vec<(String, usize)> {
+    let log = team.file("trace");
+    ends_with(&traced(team, &["-o", &log]), 0);
+    let mut counts = BTreeMap::new();
+    let named = |line: &str| {
+        let name = line.split_once('(')?.0.to_owned();
+        let count = counts.entry(name.clone()).or_insert(0);
+        *count += 1;
+        Some((name, *count))
+    };
+    fs::read_to_string(log).unwrap().lines().filter_map(named).collect()
+}
+
 #[test]
-fn killed_at_ten_moments_the_file_is_unsigned_or_signed_and_a_rerun_ends_right() {
+fn killed_at_any_of_twenty_calls_the_file_is_unsigned_or_signed_and_a_rerun_ends_right() {
     let team = Team::new();
-    let started = Instant::now();
     let (before, after, slot) = before_and_after(&team);
-    // The moments are spread over the time that a whole run takes; in the last ones the first byte of the slot is awaited too.
-    let whole_run = started.elapsed();
-    for moment in 0..10 {
+    fs::write(&team.bundle, &before).unwrap();
+    let calls = calls_of_a_whole_run(&team);
+    let last = calls.len() - 1;
+    let mut signed = Vec::new();
+    for moment in 0..20 {
         fs::write(&team.bundle, &before).unwrap();
-        let key = team.file("second.key");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        let mut signer =
-            command.arg("sign").arg(&team.bundle).args(["--key", &key]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let started = Instant::now();
-        let is_written = || moment >= 7 && team.bytes()[slot] != b' ';
-        while started.elapsed() < whole_run * moment / 7 && !is_written() && signer.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
-        let _ = signer.kill();
-        signer.wait().unwrap();
+        let (call, count) = &calls[last * moment / 19];
+        let killed = traced(&team, &["-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={count}")]);
+        assert!(!killed.status.success(), "`sign` ended before {call} number {count}");
 
         let left = team.bytes();
         let said = team.verify(&["first", "second"], 2);
         assert_eq!(said.status.code() == Some(0), left == after, "killed at moment {moment}");
         assert!(left == after || said.status.code() == Some(7), "killed at moment {moment}");
-        let mut outside = left;
+        let mut outside = left.clone();
         outside[slot..slot + 8192].copy_from_slice(&before[slot..slot + 8192]);
         assert!(outside == before, "killed at moment {moment}: bytes outside of the slot changed");
         ends_with(&team.sign("second", &[]), 0);
         assert!(team.bytes() == after, "killed at moment {moment}");
+        signed.push(left == after);
     }
+    assert!(signed.contains(&true) && signed.contains(&false), "no moment before, or none after the slot was written: {signed:?}");
     ends_with(&rune_bundle(["verify", team.bundle.to_str().unwrap(), "--key", &team.file("second.pub")]), 0);
 }

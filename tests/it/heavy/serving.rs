@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use super::four_gibibytes;
+use super::large_bundle;
 use crate::{bundle::small_bundle::Scratch, registry::serve_support::Serving};
 
 const CLIENTS: usize = 32;
@@ -36,7 +36,7 @@ fn fetch(serving: &Serving, paths: &[String], headers: &str) {
 #[test]
 fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
     let scratch = Scratch::new();
-    let (file, layers) = four_gibibytes(&scratch);
+    let (file, layers) = large_bundle(&scratch);
     let paths: Vec<String> = layers.iter().map(|layer| format!("/v2/library/huge/blobs/{}", layer.digest)).collect();
     let names = scratch.names();
     let serving = Serving::start([file.as_path()], &[]);
