@@ -23,6 +23,8 @@ fn the_documented_manifests_fit_the_definitions_of_cloudnativepg() {
     }
     let Some(cluster) = Cluster::up() else { return };
     cluster.kubectl(&["apply", "--server-side", "--filename", &definitions]);
+    // The API server serves a kind a moment after it took the definition.
+    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "--filename", &definitions]);
     let namespace = cluster.namespace("cnpg");
     let manifests = manifests().replace("namespace: rune\n", &format!("namespace: {}\n", namespace.name()));
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
