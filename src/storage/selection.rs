@@ -32,6 +32,8 @@ pub struct Selection {
     pub origin: String,
     /// The name of a place of lower rank that names another database.
     pub overruled: Option<String>,
+    /// The scheme that RUNE would take, if it refuses the one that was written.
+    pub scheme_for_rune: Option<&'static str>,
 }
 
 impl Candidate {
@@ -53,7 +55,8 @@ pub fn select(candidates: &[Candidate], places: &Places) -> Result<Option<Select
     let Some(chosen) = given.next() else { return Ok(None) };
     let url = chosen.read(places).map_err(|error| (chosen.name.clone(), error))?;
     let overruled = given.find(|candidate| candidate.read(places).as_ref() != Ok(&url)).map(|candidate| candidate.name.clone());
-    Ok(Some(Selection { url, origin: chosen.name.clone(), overruled }))
+    let scheme_for_rune = (chosen.form == CandidateForm::Url).then(|| DatabaseUrl::scheme_for_rune(chosen.text.expose().trim())).flatten();
+    Ok(Some(Selection { url, origin: chosen.name.clone(), overruled, scheme_for_rune }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! RUNE's releases read the same URL in different ways. Accepted is what has one safe meaning, and printed is the
 //! one spelling that all of them agree on (`sqlite:////absolute/path`, `postgresql://…`). Everything else is
-//! refused with the reason. No message repeats the text that was given: a misspelt URL may hold a password anywhere.
+//! refused with the reason. No message repeats a text that was not understood: a misspelt URL may hold a password anywhere.
 
 use std::fmt;
 
@@ -65,6 +65,14 @@ pub enum UrlError {
     /// `~` without a known home directory, or `~name`.
     #[error("the `~` in the SQLite path has no meaning here")]
     SqliteHome,
+    /// Three slashes and a path: absolute for some parts of RUNE, relative to the working directory for others.
+    #[error("the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the working directory")]
+    SqliteAmbiguous {
+        /// The spelling of the absolute path.
+        absolute: String,
+        /// The spelling of the relative path.
+        relative: String,
+    },
     /// A relative path in nowhere.
     #[error("the SQLite path is relative, and the working directory is not known")]
     SqliteRelative,
@@ -82,6 +90,16 @@ pub enum UrlError {
         /// What is allowed.
         expected: &'static str,
     },
+    /// The public CAs, and a mode that does not look at the host.
+    #[error("`{roots_from}=system` needs `sslmode=verify-full`, but `{mode_from}` is `{mode}`")]
+    WeakMode {
+        /// What names the public CAs.
+        roots_from: &'static str,
+        /// What names the mode.
+        mode_from: &'static str,
+        /// The mode.
+        mode: &'static str,
+    },
 }
 
 impl Failure for UrlError {
@@ -95,6 +113,7 @@ impl Failure for UrlError {
                 "write `sqlite:////absolute/path.db` or `postgresql://user:password@host:5432/database`".to_owned()
             }
             Self::NotAPath => "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file".to_owned(),
+            Self::SqliteAmbiguous { absolute, relative } => format!("write `{absolute}` or `{relative}`"),
             Self::SqliteHost | Self::SqlitePath | Self::SqliteDrive | Self::SqliteHome | Self::SqliteRelative => {
                 "write the absolute path after four slashes, `sqlite:////var/lib/rune/jobs.db`".to_owned()
             }
@@ -103,6 +122,9 @@ impl Failure for UrlError {
                  not a letter, digit, `-`, `.` or `_` as `%` and two hex digits (`@` is `%40`, `/` is `%2F`, `#` is `%23`)"
                 .to_owned(),
             Self::UnknownParameter(_) => format!("leave it out; supported are {}", PostgresUrl::PARAMETERS.join(", ")),
+            Self::WeakMode { .. } => "anybody can get a certificate of a public CA, for a host of their own: \
+                 set `sslmode=verify-full`, or name the file of your CA in `sslrootcert`"
+                .to_owned(),
             Self::ParameterValue { .. } => return None,
         })
     }
@@ -126,6 +148,17 @@ impl DatabaseUrl {
                 PostgresUrl::parse(rest).map(|url| Self::Postgres(Box::new(url)))
             }
             other => Err(UrlError::Scheme(other.to_owned())),
+        }
+    }
+
+    /// The scheme that RUNE takes, where a URL has another one that means the same here.
+    pub fn scheme_for_rune(text: &str) -> Option<&'static str> {
+        let scheme = text.split_once("://")?.0;
+        match scheme.to_ascii_lowercase().as_str() {
+            _ if matches!(scheme, "sqlite" | "postgresql" | "postgres") => None,
+            "sqlite" | "sqlite+pysqlite" => Some("sqlite://"),
+            "postgresql" | "postgres" | "postgresql+psycopg" | "postgres+psycopg" => Some("postgresql://"),
+            _ => None,
         }
     }
 
@@ -167,7 +200,12 @@ impl SqliteUrl {
         if path.starts_with("./") || path.starts_with("../") {
             return Self::file(Utf8Path::new(path), places);
         }
-        Self::file(Utf8Path::new(rest), places)
+        let file = Self::file(Utf8Path::new(rest), places)?;
+        // With a fourth slash it is absolute for all; without, only where both meanings are one path.
+        if path.starts_with('/') || Self::file(Utf8Path::new(path), places).as_ref() == Ok(&file) {
+            return Ok(file);
+        }
+        Err(UrlError::SqliteAmbiguous { absolute: format!("sqlite:////{path}"), relative: format!("sqlite:///./{path}") })
     }
 
     fn file(path: &Utf8Path, places: &Places) -> Result<Self, UrlError> {
@@ -206,6 +244,7 @@ impl fmt::Display for DatabaseUrl {
 #[cfg(test)]
 mod tests {
     use super::{DatabaseUrl, Places, UrlError};
+    use crate::failure::Failure as _;
 
     fn places() -> Places {
         Places { working_directory: Some("/work/dir".into()), home: Some("/home/rune".into()) }
@@ -223,7 +262,6 @@ mod tests {
     fn every_sqlite_spelling_with_one_safe_meaning_gets_the_canonical_one() {
         for (given, expected) in [
             ("sqlite:////var/lib/rune/jobs.db", "sqlite:////var/lib/rune/jobs.db"),
-            ("sqlite:///var/lib/rune/jobs.db", "sqlite:////var/lib/rune/jobs.db"),
             ("sqlite://////var//lib/./rune/jobs.db", "sqlite:////var/lib/rune/jobs.db"),
             ("SQLite:////a.db", "sqlite:////a.db"),
             ("sqlite+pysqlite:////a.db", "sqlite:////a.db"),
@@ -254,6 +292,37 @@ mod tests {
     }
 
     #[test]
+    fn three_slashes_before_a_plain_name_are_refused_with_both_spellings() {
+        let error = refused("sqlite:///data/jobs.db");
+        let expected = ["`sqlite:////data/jobs.db`", "`sqlite:///./data/jobs.db`"];
+        assert!(
+            expected.iter().all(|spelling| error.to_string().contains(spelling) && error.help().unwrap().contains(spelling)),
+            "{error}"
+        );
+        for hidden in ["sqlite:///.rune/jobs.db", "sqlite:///..data/jobs.db"] {
+            assert!(matches!(refused(hidden), UrlError::SqliteAmbiguous { .. }), "{hidden}");
+        }
+        let root = Places { working_directory: Some("/".into()), home: None };
+        assert_eq!(DatabaseUrl::parse("sqlite:///data/jobs.db", &root).unwrap().to_string(), "sqlite:////data/jobs.db");
+    }
+
+    #[test]
+    fn schemes_that_rune_refuses_are_known() {
+        for (text, expected) in [
+            ("postgresql://h/d", None),
+            ("postgres://h/d", None),
+            ("sqlite:////a.db", None),
+            ("POSTGRESQL://h/d", Some("postgresql://")),
+            ("postgresql+psycopg://h/d", Some("postgresql://")),
+            ("sqlite+pysqlite:////a.db", Some("sqlite://")),
+            ("mysql://h/d", None),
+            ("/a.db", None),
+        ] {
+            assert_eq!(DatabaseUrl::scheme_for_rune(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_path_is_taken_as_it_stands() {
         let read = |path: &str| DatabaseUrl::from_path(path, &places());
         assert_eq!(read(".rune-api/jobs.db").unwrap().to_string(), "sqlite:////work/dir/.rune-api/jobs.db");
@@ -268,7 +337,8 @@ mod tests {
         let nowhere = Places { working_directory: None, home: None };
         assert_eq!(DatabaseUrl::parse("sqlite:///./a.db", &nowhere), Err(UrlError::SqliteRelative));
         assert_eq!(DatabaseUrl::parse("sqlite:///~/a.db", &nowhere), Err(UrlError::SqliteHome));
-        assert_eq!(DatabaseUrl::parse("sqlite:///a.db", &nowhere).unwrap().to_string(), "sqlite:////a.db");
+        assert!(matches!(DatabaseUrl::parse("sqlite:///a.db", &nowhere), Err(UrlError::SqliteAmbiguous { .. })));
+        assert_eq!(DatabaseUrl::parse("sqlite:////a.db", &nowhere).unwrap().to_string(), "sqlite:////a.db");
     }
 
     #[test]

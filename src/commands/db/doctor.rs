@@ -105,7 +105,7 @@ pub fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let mut checks: Vec<Check> =
-        target.notes.iter().map(|note| Check::warning("choice", note.as_str(), "unset the variable that is not meant")).collect();
+        target.notes.iter().map(|note| Check::warning("choice", note.as_str(), "set one variable, to a URL that RUNE takes")).collect();
     checks.extend(match &target.place {
         Place::File(path) => file::examine(path, &target, &migrations),
         Place::Server(url) => block_on(async { Ok::<_, CommandError>(server::examine(url, &target, &migrations, options.clock).await) })?,

@@ -157,14 +157,17 @@ impl DatabaseOptions {
             Ok(None) if self.url.is_some() => return Err(TargetError::Empty(option.to_owned()).into()),
             Ok(None) => {
                 let url = DatabaseUrl::parse(DEFAULT_URL, &places).map_err(|_| TargetError::NoDefault)?;
-                Selection { url, origin: "default".to_owned(), overruled: None }
+                Selection { url, origin: "default".to_owned(), overruled: None, scheme_for_rune: None }
             }
             Err((origin, source)) => return Err(TargetError::Url { origin, source }.into()),
         };
         let location = selection.url.to_string();
         let place = self.place(selection.url)?;
-        let note = |other| format!("`{}` and `{other}` name different databases; `{0}` is used", selection.origin);
-        Ok(Target { place, location, notes: selection.overruled.iter().map(note).collect(), origin: selection.origin })
+        let origin = selection.origin;
+        let overruled = selection.overruled.map(|other| format!("`{origin}` and `{other}` name different databases; `{origin}` is used"));
+        let refused =
+            selection.scheme_for_rune.map(|scheme| format!("RUNE will not take the URL of `{origin}`: it has to begin with `{scheme}`"));
+        Ok(Target { place, location, notes: overruled.into_iter().chain(refused).collect(), origin })
     }
 
     /// What stands behind the option.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -306,4 +307,22 @@ fn what_makes_no_sense_is_refused_before_anything_is_made() {
     rune_db(&["migrate"]).on("sqlite://jobs.db").run().fails(2, &["`RUNE_DB_URL`", "four slashes"]);
     rune_db(&["migrate"]).on("mysql://u:p@ssword@h/d").run().fails(2, &["unsupported storage URL scheme 'mysql'"]);
     assert_eq!(names_in(directory.path()), [""; 0]);
+}
+
+#[test]
+fn a_url_with_two_meanings_for_rune_is_refused_and_a_scheme_that_rune_refuses_is_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let ambiguous = rune_db(&["migrate"]).on("sqlite:///data/jobs.db").within(directory.path()).run();
+    ambiguous.fails(2, &["two meanings", "`sqlite:////data/jobs.db` or `sqlite:///./data/jobs.db`"]);
+    assert!(names_in(directory.path()).is_empty());
+    // From the root directory both meanings are one file.
+    let path = directory.path().join("jobs.db");
+    let three = format!("sqlite://{}", path.display());
+    rune_db(&["migrate"]).on(&three).within(Path::new("/")).run().succeeds();
+    assert_eq!(sqlite_versions(&path), ALL_VERSIONS);
+    let ended = rune_db(&["status"]).on(&format!("sqlite+pysqlite:///{}", path.display())).run();
+    assert!(ended.stdout.contains("RUNE will not take the URL of `RUNE_DB_URL`: it has to begin with `sqlite://`"), "{ended:?}");
+    assert_eq!(ended.code, 0);
+    let ended = rune_db(&["status"]).on("POSTGRESQL+psycopg://rune@127.0.0.1:1/rune").run();
+    ended.fails(10, &["RUNE will not take the URL", "`postgresql://`"]);
 }
