@@ -76,7 +76,7 @@ impl FailureKind {
             Self::Space => "not enough space, or a limit was reached",
             Self::Conflict => "something exists already, is held by another process, or would be downgraded",
             Self::Rollout => "a rollout failed",
-            Self::Interrupted => "interrupted with Ctrl-C",
+            Self::Interrupted => "interrupted with Ctrl-C or SIGTERM",
         }
     }
 

@@ -1,7 +1,7 @@
 //! The library behind `rune-bundle` and `rune-db`.
 //!
 //! Modules depend on each other in one direction only:
-//! `bin -> cli -> commands -> domain -> {archive, oci, sign, registry} -> {net, fsx, yaml, canonical_json, secret}`,
+//! `bin -> cli -> commands -> domain -> {archive, oci, sign, registry} -> {net, fsx, yaml, canonical_json, secret} -> tls`,
 //! and the two domains (the bundle's and the database's) do not know each other.
 //! `docs/ARCHITECTURE.md` says why; `tests/it/architecture.rs` fails on an arrow that points up.
 //!
@@ -17,6 +17,7 @@ pub mod diff;
 pub mod failure;
 pub mod fsx;
 pub mod install;
+pub mod interrupt;
 pub mod load;
 pub mod manifest;
 pub mod mirror;
@@ -35,5 +36,6 @@ pub mod sign;
 pub mod soundness;
 pub mod storage;
 pub mod text;
+pub mod tls;
 pub mod transfer;
 pub mod yaml;

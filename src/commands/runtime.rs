@@ -1,9 +1,12 @@
-//! The asynchronous runtime of one command, and Ctrl-C.
+//! The asynchronous runtime of one command, and Ctrl-C or SIGTERM.
 
 use std::future::Future;
 
 use super::CommandError;
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    interrupt::Interrupt,
+};
 
 /// Why a command could not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -12,13 +15,15 @@ enum RuntimeError {
     Interrupted,
     #[error("cannot start the runtime")]
     Start(#[source] std::io::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
 }
 
 impl Failure for RuntimeError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Interrupted => FailureKind::Interrupted,
-            Self::Start(_) => FailureKind::Internal,
+            Self::Start(_) | Self::Signals(_) => FailureKind::Internal,
         }
     }
 
@@ -27,13 +32,15 @@ impl Failure for RuntimeError {
     }
 }
 
-/// Runs a future to its end, or drops it when Ctrl-C is pressed.
+/// Runs a future to its end, or drops it when the program is asked to end. What the future holds may take leave then: a session
+/// with a server cancels its statement.
 pub(crate) fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
     let result = runtime.block_on(async {
+        let interrupt = Interrupt::listen().map_err(RuntimeError::Signals)?;
         tokio::select! {
             result = future => result.map_err(Into::into),
-            _ = tokio::signal::ctrl_c() => Err(RuntimeError::Interrupted.into()),
+            () = interrupt.asked() => Err(RuntimeError::Interrupted.into()),
         }
     });
     runtime.shutdown_background();

@@ -5,9 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
-use super::{Cluster, ClusterError, Interrupt};
+use super::{Cluster, ClusterError};
 use crate::{
     failure::{Failure, FailureKind},
+    interrupt::Interrupt,
     progress::Progress,
 };
 

@@ -14,8 +14,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{Cluster, ClusterOptions, InstallError, Interrupt};
-use crate::{chart::Helm, fsx::ScratchDirectory};
+use super::{Cluster, ClusterOptions, InstallError};
+use crate::{chart::Helm, fsx::ScratchDirectory, interrupt::Interrupt};
 
 /// The most that is kept of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;

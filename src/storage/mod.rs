@@ -5,7 +5,9 @@
 //! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
 //! could be one.
 
+mod encrypted;
 pub mod json_text;
+mod open_session;
 mod passwords;
 mod pieces;
 pub mod port;
@@ -17,16 +19,18 @@ mod sqlite;
 mod sqlite_error;
 mod tls;
 mod url;
-mod validity;
+mod wire;
 
 pub use passwords::PasswordError;
 pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
-pub use postgres_url::{ClientCertificate, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind, SslMode};
+pub use postgres_url::{
+    ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind,
+    SslMode,
+};
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
 pub use sqlite::{OpenError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
-pub use tls::TlsError;
+pub use tls::{ServerCertificate, TlsError};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};
-pub use validity::certificate_end;

@@ -12,6 +12,8 @@ use crate::{
 };
 
 const MAX_BYTES: u64 = 1 << 20;
+/// Sockets in these directories are called `localhost` in a password file: where libpq looks by itself.
+const DEFAULT_SOCKETS: [&str; 3] = ["/tmp", "/var/run/postgresql", "/run/postgresql"];
 
 /// Why a password could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +63,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Looks the password up in libpq's password file, unless one is known.
+    /// Looks the password of each server up in libpq's password file, unless one for all is known.
     ///
     /// # Errors
     /// When the file cannot be read, or others can read it too.
@@ -74,22 +76,26 @@ impl PostgresUrl {
             return Err(PasswordError::Exposed(path.to_owned()));
         }
         let text = fsx::read_to_string(path, MAX_BYTES)?;
-        self.password = self.hosts.iter().find_map(|host| self.find_password(&text, host));
+        self.host_passwords = self.hosts.iter().map(|host| self.find_password(&text, host)).collect();
         Ok(())
     }
 
+    /// The first line that fits decides, as with libpq; an empty password is none.
     fn find_password(&self, text: &str, host: &PostgresHost) -> Option<Secret> {
-        let (name, port) = match host {
-            PostgresHost::Tcp(name, port) => (name.as_str(), port.to_string()),
-            PostgresHost::Socket(directory, port) => (directory.as_str(), port.to_string()),
+        let (names, port) = match host {
+            PostgresHost::Tcp(name, port) => (vec![name.as_str()], port.to_string()),
+            PostgresHost::Socket(directory, port) if DEFAULT_SOCKETS.contains(&directory.as_str()) => {
+                (vec![directory.as_str(), "localhost"], port.to_string())
+            }
+            PostgresHost::Socket(directory, port) => (vec![directory.as_str()], port.to_string()),
         };
-        let wanted = [name, &port, &self.database, &self.user];
-        text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-            let fields: [String; 5] = split_fields(line).try_into().ok()?;
-            let [.., password] = &fields;
-            let matches = fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-            (matches && !password.is_empty()).then(|| Secret::new(password.as_str()))
-        })
+        let wanted = [names, vec![&port], vec![&self.database], vec![&self.user]];
+        let mut fitting = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let mut fields = split_fields(line).into_iter();
+            let fits = wanted.iter().all(|wanted| fields.next().is_some_and(|field| field == "*" || wanted.contains(&field.as_str())));
+            fits.then(|| fields.next()).flatten()
+        });
+        fitting.next().filter(|password| !password.is_empty()).map(Secret::new)
     }
 }
 
@@ -116,6 +122,7 @@ mod tests {
 
     use crate::{
         failure::{Failure as _, FailureKind},
+        secret::Secret,
         storage::{DatabaseUrl, Places, PostgresUrl},
     };
 
@@ -146,21 +153,35 @@ mod tests {
         assert_eq!(url("postgresql://rune@db/rune").read_password(&path).unwrap_err().kind(), FailureKind::Input);
     }
 
+    /// The passwords that a file has for the servers of a URL, `-` where there is none.
+    fn found(lines: &str, text: &str) -> String {
+        let (_guard, path) = file(lines, 0o600);
+        let mut url = url(text);
+        url.look_up_password(&path).unwrap();
+        let password = |host| url.password_for(host).map_or("-", Secret::expose);
+        (0..url.hosts.len()).map(password).collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn the_password_file_is_searched_from_the_top() {
         let lines = "# comment\nother:5432:rune:rune:no\nd\\:b:5432:*:rune:col\\:on\\\\\ndb:*:rune:rune:yes\n*:*:*:*:last\n";
-        let (_guard, path) = file(lines, 0o600);
         for (text, expected) in [
             ("postgresql://rune@db:77/rune", "yes"),
             ("postgresql://rune@other/rune", "no"),
             ("postgresql://rune@elsewhere/rune", "last"),
             ("postgresql://rune:url@db/rune", "url"),
         ] {
-            let mut url = url(text);
-            url.look_up_password(&path).unwrap();
-            assert_eq!(url.password.unwrap().expose(), expected, "{text}");
+            assert_eq!(found(lines, text), expected, "{text}");
         }
         assert_eq!(super::split_fields("d\\:b:col\\:on\\\\"), ["d:b", "col:on\\"]);
+    }
+
+    #[test]
+    fn each_server_has_its_own_line_of_the_password_file() {
+        let lines = "a:1:d:u:one\na:2:d:u:two\nb:*:d:u:\nb:*:d:u:never\n/run/pg:*:d:u:socket\nlocalhost:*:d:u:near\n";
+        assert_eq!(found(lines, "postgresql://u@a:2,a:1,b,c/d"), "two one - -");
+        assert_eq!(found(lines, "postgresql://u@/d?host=/run/pg,/tmp,localhost,/other"), "socket near near -");
+        assert_eq!(found("a:1:d:u:pass:more\n", "postgresql://u@a:1/d"), "pass");
     }
 
     #[test]

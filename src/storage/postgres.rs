@@ -4,24 +4,21 @@
 //! time limit to itself, from the first packet to the accepted session. The library's own limit ends when the socket is
 //! open, and a server that accepts and says nothing must neither hang us nor keep us from the next one.
 
-use std::{net::IpAddr, slice, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
-use rustls_pki_types::CertificateDer;
-use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, Config, NoTls,
-    config::{SslMode as Encryption, TargetSessionAttrs},
+    Client, Config, NoTls, SimpleQueryMessage,
+    config::{ChannelBinding as Binding, SslMode as Encryption},
 };
 
 use super::{
-    postgres_url::{PostgresHost, PostgresUrl, SessionKind, SslMode},
-    server_error::ServerError,
-    tls::{Tls, TlsError},
+    open_session::{AtWork, Canceller, OpenSession},
+    postgres_url::{ChannelBinding, PostgresHost, PostgresUrl, SessionKind, SslMode},
+    server_error::{ServerError, without_number},
+    tls::{ServerCertificate, Tls, TlsError},
+    wire::{Address, Wire},
 };
 use crate::failure::{Failure, FailureKind};
-
-/// How long taking leave may take.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +50,28 @@ pub enum Refusal {
     /// What it, or the way to it, said.
     #[error(transparent)]
     Said(#[from] ServerError),
+    /// TLS cannot be tried with this host.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no connection.
+    #[error("cannot reach the server: {}", without_number(&.0.to_string()))]
+    Unreachable(io::Error),
     /// Nobody answered.
     #[error("no answer within {} s", .0.as_secs())]
     Silence(Duration),
+    /// It can write and should not be able to, or the other way round.
+    #[error("the session {}", if *.writes { "can write" } else { "only reads" })]
+    WrongKind {
+        /// Whether it can write.
+        writes: bool,
+    },
     /// Its name has no address.
     #[error("the name `{name}` cannot be resolved")]
     Name {
         /// The name.
         name: String,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -112,13 +121,17 @@ impl Failure for Refusal {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Said(error) => error.kind(),
-            Self::Silence(_) | Self::Name { .. } => FailureKind::Network,
+            Self::Tls(error) => error.kind(),
+            Self::WrongKind { .. } | Self::Unreachable(_) | Self::Silence(_) | Self::Name { .. } => FailureKind::Network,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::Said(error) => error.help(),
+            Self::Tls(error) => error.help(),
+            Self::WrongKind { .. } => Some("name another server too, or ask for other `target_session_attrs`".to_owned()),
+            Self::Unreachable(_) => Some("check that the server runs and can be reached under this host and port".to_owned()),
             Self::Silence(_) => Some("check host, port and firewall; `connect_timeout=SECONDS` in the URL changes the limit".to_owned()),
             Self::Name { .. } => Some("check the host in the URL and the name service of this machine".to_owned()),
         }
@@ -127,18 +140,10 @@ impl Failure for Refusal {
     fn may_pass(&self) -> bool {
         match self {
             Self::Said(error) => error.may_pass(),
-            Self::Silence(_) | Self::Name { .. } => true,
+            Self::Tls(_) => false,
+            Self::WrongKind { .. } | Self::Unreachable(_) | Self::Silence(_) | Self::Name { .. } => true,
         }
     }
-}
-
-/// An open session.
-pub(super) struct Opened {
-    pub(super) client: Client,
-    /// Does the session's traffic; ends when the client is dropped.
-    pub(super) traffic: JoinHandle<()>,
-    /// The certificate that the server showed, in DER form; without TLS there is none.
-    pub(super) certificate: Option<CertificateDer<'static>>,
 }
 
 /// Opens a session, does something with it, and takes leave of the server whatever came of it.
@@ -155,32 +160,32 @@ pub async fn with_session<T, E: From<ConnectError>>(url: &PostgresUrl, act: impl
 /// When no server of the URL lets us in, in time; or what is done fails.
 pub async fn with_shown_certificate<T, E: From<ConnectError>>(
     url: &PostgresUrl,
-    act: impl AsyncFnOnce(&Client, Option<&[u8]>) -> Result<T, E>,
+    act: impl AsyncFnOnce(&Client, Option<&ServerCertificate>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let Opened { client, traffic, certificate } = open(url).await?;
-    let outcome = act(&client, certificate.as_deref()).await;
-    // A session that just breaks off leaves a line in the server's log.
+    let OpenSession { client, traffic, certificate, canceller } = open(url).await?;
+    let at_work = AtWork::new(traffic, canceller);
+    // Younger than `at_work`, so gone before it when this is given up.
+    let client = client;
+    let outcome = act(&client, certificate.as_ref()).await;
     drop(client);
-    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await;
+    at_work.done().await;
     outcome
 }
 
 /// Opens a session with the first server that lets us in and is of the right kind.
-pub(super) async fn open(url: &PostgresUrl) -> Result<Opened, ConnectError> {
+pub(super) async fn open(url: &PostgresUrl) -> Result<OpenSession, ConnectError> {
     let tls = Tls::of(url)?;
-    let rounds: &[TargetSessionAttrs] = match url.session {
-        SessionKind::Any => &[TargetSessionAttrs::Any],
-        SessionKind::Writing => &[TargetSessionAttrs::ReadWrite],
-        SessionKind::Reading => &[TargetSessionAttrs::ReadOnly],
-        SessionKind::RatherReading => &[TargetSessionAttrs::ReadOnly, TargetSessionAttrs::Any],
+    let rounds: &[SessionKind] = match url.session {
+        SessionKind::RatherReading => &[SessionKind::Reading, SessionKind::Any],
+        SessionKind::Any => &[SessionKind::Any],
+        SessionKind::Writing => &[SessionKind::Writing],
+        SessionKind::Reading => &[SessionKind::Reading],
     };
     let mut refusals = Vec::new();
     for wanted in rounds {
         refusals.clear();
-        for host in &url.hosts {
-            let mut config = settings(url, slice::from_ref(host));
-            config.target_session_attrs(*wanted);
-            match open_one(config, host, tls.as_ref(), url.connect_timeout).await {
+        for (index, host) in url.hosts.iter().enumerate() {
+            match open_one(url, index, host, *wanted, tls.as_ref()).await {
                 Ok(opened) => return Ok(opened),
                 Err(refusal) => refusals.push((host.to_string(), refusal)),
             }
@@ -194,14 +199,23 @@ pub(super) async fn open(url: &PostgresUrl) -> Result<Opened, ConnectError> {
 }
 
 /// Tries the addresses of a server; gives the last refusal when none will do.
-async fn open_one(config: Config, host: &PostgresHost, tls: Option<&Tls>, limit: Option<Duration>) -> Result<Opened, Refusal> {
+async fn open_one(
+    url: &PostgresUrl,
+    index: usize,
+    host: &PostgresHost,
+    wanted: SessionKind,
+    tls: Option<&Tls>,
+) -> Result<OpenSession, Refusal> {
+    let config = settings(url, index, host);
+    // On a Unix socket there is no TLS.
+    let tls = match host {
+        PostgresHost::Tcp(name, _) => tls.map(|tls| (tls.clone(), name.clone())),
+        PostgresHost::Socket(..) => None,
+    };
+    let limit = url.connect_timeout;
     let mut outcome = Err(Refusal::Silence(limit.unwrap_or_default()));
     for address in within(limit, addresses(host)).await? {
-        let mut config = config.clone();
-        if let Some(address) = address {
-            config.hostaddr(address);
-        }
-        outcome = within(limit, attempt(&config, tls)).await;
+        outcome = within(limit, attempt(url, &config, address, tls.clone(), wanted)).await;
         if outcome.is_ok() {
             break;
         }
@@ -216,27 +230,58 @@ async fn within<T>(limit: Option<Duration>, act: impl Future<Output = Result<T, 
     }
 }
 
-/// The addresses of a server, at least one; a socket has none.
-async fn addresses(host: &PostgresHost) -> Result<Vec<Option<IpAddr>>, Refusal> {
-    let PostgresHost::Tcp(name, port) = host else { return Ok(vec![None]) };
+/// The addresses of a server, at least one.
+async fn addresses(host: &PostgresHost) -> Result<Vec<Address>, Refusal> {
+    let (name, port) = match host {
+        PostgresHost::Tcp(name, port) => (name, port),
+        PostgresHost::Socket(directory, port) => return Ok(vec![Address::Socket(directory.join(format!(".s.PGSQL.{port}")))]),
+    };
     let unresolved = |source| Refusal::Name { name: name.clone(), source };
-    let found: Vec<_> =
-        tokio::net::lookup_host((name.as_str(), *port)).await.map_err(unresolved)?.map(|address| Some(address.ip())).collect();
-    if found.is_empty() { Err(unresolved(std::io::ErrorKind::NotFound.into())) } else { Ok(found) }
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), *port)).await.map_err(unresolved)?.collect();
+    if found.is_empty() {
+        return Err(unresolved(io::ErrorKind::NotFound.into()));
+    }
+    Ok(found.into_iter().map(Address::Tcp).collect())
 }
 
-async fn attempt(config: &Config, tls: Option<&Tls>) -> Result<Opened, Refusal> {
-    Ok(match tls {
+async fn attempt(
+    url: &PostgresUrl,
+    config: &Config,
+    address: Address,
+    tls: Option<(Tls, String)>,
+    wanted: SessionKind,
+) -> Result<OpenSession, Refusal> {
+    let wire = Wire::connect(&address, &url.liveness).await.map_err(Refusal::Unreachable)?;
+    let (client, traffic, certificate) = match &tls {
         None => {
-            let (client, connection) = Box::pin(config.connect(NoTls)).await.map_err(ServerError::from)?;
-            Opened { client, traffic: tokio::spawn(log_end(connection)), certificate: None }
+            let (client, connection) = Box::pin(config.connect_raw(wire, NoTls)).await.map_err(ServerError::from)?;
+            (client, tokio::spawn(log_end(connection)), None)
         }
-        Some(tls) => {
-            tls.forget_certificate();
-            let (client, connection) = Box::pin(config.connect(tls.connector.clone())).await.map_err(ServerError::from)?;
-            Opened { client, traffic: tokio::spawn(log_end(connection)), certificate: tls.shown_certificate() }
+        Some((tls, host)) => {
+            let connector = tls.connector(host)?;
+            let seen = connector.seen();
+            let (client, connection) = Box::pin(config.connect_raw(wire, connector)).await.map_err(ServerError::from)?;
+            (client, tokio::spawn(log_end(connection)), seen.certificate())
         }
-    })
+    };
+    let canceller = Canceller { token: client.cancel_token(), address, tls, liveness: url.liveness };
+    let session = OpenSession { client, traffic, certificate, canceller };
+    match is_of_kind(&session.client, wanted).await {
+        Ok(()) => Ok(session),
+        Err(refusal) => {
+            session.close().await;
+            Err(refusal)
+        }
+    }
+}
+
+async fn is_of_kind(client: &Client, wanted: SessionKind) -> Result<(), Refusal> {
+    if matches!(wanted, SessionKind::Any | SessionKind::RatherReading) {
+        return Ok(());
+    }
+    let answers = client.simple_query("SHOW transaction_read_only").await.map_err(ServerError::from)?;
+    let only_reads = answers.iter().any(|answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
+    if only_reads == (wanted == SessionKind::Reading) { Ok(()) } else { Err(Refusal::WrongKind { writes: !only_reads }) }
 }
 
 async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
@@ -246,25 +291,23 @@ async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Err
     }
 }
 
-/// The settings of a session with one of some servers.
-pub(super) fn settings(url: &PostgresUrl, hosts: &[PostgresHost]) -> Config {
+/// The settings of a session with one of the servers.
+fn settings(url: &PostgresUrl, index: usize, host: &PostgresHost) -> Config {
     let mut config = Config::new();
     config.user(&url.user).dbname(&url.database).application_name(url.application_name.as_deref().unwrap_or("rune-db"));
-    if let Some(password) = &url.password {
+    if let Some(password) = url.password_for(index) {
         config.password(password.expose());
-    }
-    for host in hosts {
-        match host {
-            PostgresHost::Tcp(name, port) => config.host(name).port(*port),
-            PostgresHost::Socket(directory, port) => config.host_path(directory).port(*port),
-        };
     }
     if let Some(options) = &url.options {
         config.options(options);
     }
-    let only_sockets = hosts.iter().all(|host| matches!(host, PostgresHost::Socket(..)));
-    config.ssl_mode(match url.ssl_mode.unwrap_or(SslMode::Prefer) {
-        _ if only_sockets => Encryption::Disable,
+    config.channel_binding(match url.channel_binding {
+        ChannelBinding::Disable => Binding::Disable,
+        ChannelBinding::Prefer => Binding::Prefer,
+        ChannelBinding::Require => Binding::Require,
+    });
+    config.ssl_mode(match url.ssl_mode() {
+        _ if matches!(host, PostgresHost::Socket(..)) => Encryption::Disable,
         SslMode::Disable => Encryption::Disable,
         SslMode::Prefer => Encryption::Prefer,
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Encryption::Require,

@@ -4,7 +4,10 @@ use std::{error::Error as _, fmt};
 
 use tokio_postgres::error::SqlState;
 
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    tls::CertificateProblem,
+};
 
 /// A failure of a PostgreSQL server or of the connection to it, told in one line.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +43,14 @@ impl ServerError {
         source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
     }
 
-    /// Whether the server is not of the kind that the URL asks for: one that writes, or one that only reads.
-    fn is_of_wrong_kind(&self) -> bool {
-        let error = self.0.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-        error.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-            && self.0.to_string().starts_with("error connecting")
+    /// What is wrong with the certificate of the server.
+    fn certificate_problem(&self) -> Option<&CertificateProblem> {
+        CertificateProblem::of(self.rustls()?)
+    }
+
+    /// Whether the login was to be bound to the connection, and the server did not.
+    fn is_unbound(&self) -> bool {
+        self.0.source().is_some_and(|source| source.to_string().contains("channel binding"))
     }
 
     fn is_tls(&self) -> bool {
@@ -64,10 +70,16 @@ impl fmt::Display for ServerError {
             // Not the detail: it may hold whole rows.
             return write!(formatter, "the server says: {} [{}]", error.message(), error.code().code());
         }
+        if let Some(problem) = self.certificate_problem() {
+            return write!(formatter, "the server's certificate is not accepted: {problem}");
+        }
+        if self.0.is_closed() {
+            return formatter.write_str("the connection to the server was lost");
+        }
         let mut text = self.0.to_string();
         let mut source = self.0.source();
         while let Some(error) = source {
-            let cause = error.to_string();
+            let cause = without_number(&error.to_string()).to_owned();
             if !text.ends_with(&cause) {
                 text = format!("{text}: {cause}");
             }
@@ -107,16 +119,22 @@ impl Failure for ServerError {
     }
 
     fn help(&self) -> Option<String> {
+        if let Some(problem) = self.certificate_problem() {
+            return problem.help();
+        }
         if let Some(error) = self.rustls() {
-            return Some(certificate_help(error).to_owned());
+            return tls_help(error).map(str::to_owned);
         }
         let Some(code) = self.code() else {
-            return Some(if self.is_of_wrong_kind() {
-                "name another server too, or ask for other `target_session_attrs`".to_owned()
+            return Some(if self.is_unbound() {
+                "use TLS, a password that is stored as SCRAM-SHA-256, and a server certificate that can be verified; or leave out `channel_binding=require`"
+                    .to_owned()
             } else if self.is_login() {
                 "give the password: in the URL, by `--password-file` or by PGPASSFILE".to_owned()
             } else if self.is_tls() {
                 "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
+            } else if self.0.is_closed() {
+                "check that the server runs and can be reached; `--verbose` says what ended the connection".to_owned()
             } else {
                 "check that the server runs and can be reached under this host and port".to_owned()
             });
@@ -135,21 +153,22 @@ impl Failure for ServerError {
     }
 }
 
-fn certificate_help(error: &rustls::Error) -> &'static str {
-    use rustls::CertificateError as Bad;
-    match error {
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => "name the authority that issued the server's certificate in `sslrootcert`",
-        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            "use the host name that stands in the server's certificate, or `sslmode=verify-ca` if any host of this authority will do"
+/// A message of the operating system without the number that it has for it.
+pub(super) fn without_number(text: &str) -> &str {
+    text.split_once(" (os error").map_or(text, |(text, _)| text)
+}
+
+fn tls_help(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::AlertDescription as Alert;
+    Some(match error {
+        rustls::Error::AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity) => {
+            "the server finds no common protocol, curve or signature: allow TLS 1.2 or 1.3, a curve of X25519, P-256 and P-384 \
+             (`ssl_ecdh_curve`), and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
         }
-        rustls::Error::InvalidCertificate(
-            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
-        ) => "renew the server's certificate, or set this machine's clock right",
         rustls::Error::AlertReceived(_) => {
-            "the server refuses this side; check that `sslcert` is of an authority that its `ssl_ca_file` names, and not expired"
+            "the server refuses this side; check that `sslcert` is of a CA that its `ssl_ca_file` names, and not expired"
         }
-        _ => {
-            "check the server's certificate and `sslrootcert`; a self-signed certificate must be an end-entity certificate of its own authority"
-        }
-    }
+        rustls::Error::PeerIncompatible(_) => "allow TLS 1.2 or 1.3 in the server (`ssl_max_protocol_version`, `ssl_ciphers`)",
+        _ => return None,
+    })
 }

@@ -1,31 +1,38 @@
 //! TLS to a PostgreSQL server, by libpq's five modes, with a certificate of our own if one is named.
 //!
 //! `require` and `prefer` without root certificates encrypt and prove nothing about the server: that is what these
-//! words mean to every PostgreSQL client, and the judgement that does it is named for it.
+//! words mean to every PostgreSQL client. Its certificate is then not judged, but the handshake's signature is verified with the
+//! certificate's key wherever that can be done: channel binding is worth something only if the server holds that key.
 
 use std::{
+    io,
     os::unix::fs::MetadataExt as _,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    server::ParsedCertificate,
+    crypto::WebPkiSupportedAlgorithms,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::tls::TlsConnect;
+use tokio_rustls::TlsConnector;
 
-use super::postgres_url::{ClientCertificate, PostgresUrl, RootCertificates, SslMode};
+use super::{
+    encrypted::{Encrypted, end_point},
+    postgres_url::{ClientCertificate, PostgresUrl, RootCertificates, SslMode},
+};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
+    tls::{NameCheck, Proof, TrustVerifier, TrustedCertificates, provider, verify_handshake},
 };
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -71,17 +78,17 @@ pub enum TlsError {
     /// The TLS library refuses the settings.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
-    /// The TLS library refuses the root certificates.
-    #[error("cannot verify with these root certificates")]
-    Verifier(#[from] rustls::client::VerifierBuilderError),
+    /// The host of the URL cannot stand in a certificate.
+    #[error("the host `{0}` is neither a DNS name nor an IP address, so TLS cannot be used")]
+    Host(String),
 }
 
 impl Failure for TlsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::File { source, .. } => source.kind(),
-            Self::Empty { .. } | Self::Verifier(_) | Self::Client(_) => FailureKind::Input,
-            Self::NoRoots | Self::HalfClient { .. } => FailureKind::Usage,
+            Self::Empty { .. } | Self::Client(_) => FailureKind::Input,
+            Self::NoRoots | Self::HalfClient { .. } | Self::Host(_) => FailureKind::Usage,
             Self::KeyExposed(_) => FailureKind::Access,
             Self::Setup(_) => FailureKind::Internal,
         }
@@ -91,59 +98,119 @@ impl Failure for TlsError {
         Some(match self {
             Self::File { source, .. } => return source.help(),
             Self::Empty { parameter: "sslrootcert", .. } => {
-                "name the file of the authority that issued the server's certificate".to_owned()
+                "set it to the file with the certificate of the CA that issued the server's certificate, or with that certificate itself"
+                    .to_owned()
             }
             Self::Empty { .. } => "a key must not be encrypted: `openssl pkey -in KEY -out PLAIN` takes the passphrase off".to_owned(),
-            Self::NoRoots => "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` for the public authorities".to_owned(),
+            Self::NoRoots => {
+                "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with `sslmode=verify-full` for the public CAs".to_owned()
+            }
             Self::HalfClient { missing, .. } => format!("add `{missing}=/path/to/file`; a certificate is of no use without its key"),
             Self::KeyExposed(path) => format!("run `chmod 600 {path}`, or `chmod 640` if root owns it"),
-            Self::Client(_) | Self::Setup(_) | Self::Verifier(_) => return None,
+            Self::Host(_) => "use another name of the server".to_owned(),
+            Self::Client(_) | Self::Setup(_) => return None,
         })
     }
+}
+
+/// The certificate that a server showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// In DER form.
+    pub der: CertificateDer<'static>,
+    /// The kind of its key, if the handshake's signature could not be verified with it: anybody may have shown the certificate.
+    pub unverifiable_key: Option<String>,
 }
 
 /// How TLS is spoken to the servers of a URL.
 #[derive(Clone)]
 pub(super) struct Tls {
-    /// What the PostgreSQL library is handed.
-    pub(super) connector: MakeRustlsConnect,
-    shown: Shown,
+    config: ClientConfig,
+    trust: Option<Arc<TrustVerifier>>,
 }
-
-/// The certificate that a server showed last.
-type Shown = Arc<Mutex<Option<CertificateDer<'static>>>>;
 
 impl Tls {
     /// The settings that a URL asks for; `None` for no TLS at all.
     pub(super) fn of(url: &PostgresUrl) -> Result<Option<Self>, TlsError> {
-        let mode = url.ssl_mode.unwrap_or(SslMode::Prefer);
+        let mode = url.ssl_mode();
         if mode == SslMode::Disable || url.has_only_sockets() {
             return Ok(None);
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let shown = Shown::default();
-        let judgement = Judgement::of(mode, url.ssl_root_certificate.as_ref(), &provider)?;
-        let verifier = Verifier { judgement, provider: Arc::clone(&provider), shown: Arc::clone(&shown) };
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
+        let trust = trust(mode, url.ssl_root_certificate.as_ref())?.map(Arc::new);
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
+        let verifier = Recorder { trust: trust.clone(), seen: Arc::default() };
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match url.client_certificate.files()? {
+        let mut config = match url.client_certificate.files()? {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, key) = (load_chain("sslcert", certificate)?, load_key(key)?);
                 builder.with_client_auth_cert(chain, key).map_err(TlsError::Client)?
             }
         };
-        Ok(Some(Self { connector: MakeRustlsConnect::new(config), shown }))
+        // Every connection shows its certificate.
+        config.resumption = Resumption::disabled();
+        Ok(Some(Self { config, trust }))
     }
 
-    /// Forgets the certificate of the server before.
-    pub(super) fn forget_certificate(&self) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// What one connection to a host is encrypted with.
+    pub(super) fn connector(&self, host: &str) -> Result<Connector, TlsError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))?;
+        let (mut config, seen) = (self.config.clone(), Arc::<Seen>::default());
+        config.dangerous().set_certificate_verifier(Arc::new(Recorder { trust: self.trust.clone(), seen: Arc::clone(&seen) }));
+        Ok(Connector { library: TlsConnector::from(Arc::new(config)), name, seen })
+    }
+}
+
+/// What makes a server's certificate good enough; `None` for nothing: what goes over the wire is encrypted, for whoever answers.
+fn trust(mode: SslMode, roots: Option<&RootCertificates>) -> Result<Option<TrustVerifier>, TlsError> {
+    let name_check = if mode == SslMode::VerifyFull { NameCheck::ThisHost } else { NameCheck::AnyHost };
+    match (mode, roots) {
+        (_, Some(roots)) => Ok(Some(TrustVerifier::new(load(roots)?, name_check, provider()))),
+        (SslMode::VerifyCa | SslMode::VerifyFull, None) => Err(TlsError::NoRoots),
+        (SslMode::Disable | SslMode::Prefer | SslMode::Require, None) => Ok(None),
+    }
+}
+
+/// Encrypts one connection.
+pub(super) struct Connector {
+    library: TlsConnector,
+    name: ServerName<'static>,
+    seen: Arc<Seen>,
+}
+
+impl Connector {
+    /// What the handshake will have shown.
+    pub(super) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Connector {
+    type Stream = Encrypted<S>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        Box::pin(async move {
+            let stream = self.library.connect(self.name, stream).await?;
+            let shown = self.seen.certificate().filter(|shown| shown.unverifiable_key.is_none());
+            Ok(Encrypted::new(stream, shown.and_then(|shown| end_point(&shown.der))))
+        })
+    }
+}
+
+/// What a handshake showed.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<Option<ServerCertificate>>);
+
+impl Seen {
+    /// The certificate, once there was a handshake.
+    pub(super) fn certificate(&self) -> Option<ServerCertificate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The certificate that the server showed, in DER form.
-    pub(super) fn shown_certificate(&self) -> Option<CertificateDer<'static>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn put(&self, certificate: ServerCertificate) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
     }
 }
 
@@ -186,55 +253,54 @@ fn load_key(path: &Utf8Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     key.map_err(|_| TlsError::Empty { parameter: "sslkey", path: path.to_owned(), expected: "private key without a passphrase" })
 }
 
-fn load(roots: &RootCertificates) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
+fn load(roots: &RootCertificates) -> Result<TrustedCertificates, TlsError> {
     match roots {
-        RootCertificates::System => {
-            store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        }
+        RootCertificates::System => Ok(TrustedCertificates::system()),
         RootCertificates::File(path) => {
-            if store.add_parsable_certificates(load_chain("sslrootcert", path)?).0 == 0 {
-                return Err(TlsError::Empty { parameter: "sslrootcert", path: path.clone(), expected: "certificate" });
-            }
+            let trusted = TrustedCertificates::new(load_chain("sslrootcert", path)?);
+            let unusable = || TlsError::Empty { parameter: "sslrootcert", path: path.clone(), expected: "certificate" };
+            if trusted.is_empty() { Err(unusable()) } else { Ok(trusted) }
         }
     }
-    Ok(store)
 }
 
-/// What makes a server's certificate good enough.
+/// Lets certificates be judged, if they are to be, and remembers the one that was shown.
 #[derive(Debug)]
-enum Judgement {
-    /// Nothing: what goes over the wire is encrypted, for whoever answers.
-    UnsafeAny,
-    /// A trusted authority issued it, whatever host it is for.
-    AnyHost(RootCertStore),
-    /// A trusted authority issued it for this very host.
-    ThisHost(Arc<WebPkiServerVerifier>),
+struct Recorder {
+    trust: Option<Arc<TrustVerifier>>,
+    seen: Arc<Seen>,
 }
 
-impl Judgement {
-    fn of(mode: SslMode, roots: Option<&RootCertificates>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        Ok(match (mode, roots) {
-            (SslMode::Disable | SslMode::Prefer, _) | (SslMode::Require, None) => Self::UnsafeAny,
-            (SslMode::VerifyCa | SslMode::VerifyFull, None) => return Err(TlsError::NoRoots),
-            (SslMode::Require | SslMode::VerifyCa, Some(roots)) => Self::AnyHost(load(roots)?),
-            (SslMode::VerifyFull, Some(roots)) => {
-                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(load(roots)?), Arc::clone(provider));
-                Self::ThisHost(verifier.build()?)
-            }
-        })
+/// Kinds of signatures that cannot be verified here, and that a server whose certificate is not judged may use all the same.
+const UNVERIFIABLE: [SignatureScheme; 4] = [
+    SignatureScheme::ED448,
+    // RSASSA-PSS with a key for nothing else (RFC 8446, 4.2.3).
+    SignatureScheme::Unknown(0x0809),
+    SignatureScheme::Unknown(0x080a),
+    SignatureScheme::Unknown(0x080b),
+];
+
+impl Recorder {
+    /// Verifies a signature of a server that has to prove nothing else.
+    fn verify_alone(
+        &self,
+        candidates: usize,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if let Proof::Unverifiable(kind) = verify_handshake(&algorithms(), candidates, message, certificate, signed)? {
+            self.seen.put(ServerCertificate { der: certificate.clone().into_owned(), unverifiable_key: Some(kind) });
+        }
+        Ok(HandshakeSignatureValid::assertion())
     }
 }
 
-/// Judges certificates, and remembers the one that was shown.
-#[derive(Debug)]
-struct Verifier {
-    judgement: Judgement,
-    provider: Arc<CryptoProvider>,
-    shown: Shown,
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    provider().signature_verification_algorithms
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -243,19 +309,11 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
-        match &self.judgement {
-            Judgement::UnsafeAny => {}
-            Judgement::AnyHost(roots) => {
-                let certificate = ParsedCertificate::try_from(end_entity)?;
-                let algorithms = self.provider.signature_verification_algorithms.all;
-                verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
-            }
-            Judgement::ThisHost(verifier) => {
-                return verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-            }
+        self.seen.put(ServerCertificate { der: end_entity.clone().into_owned(), unverifiable_key: None });
+        match &self.trust {
+            Some(trust) => trust.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Ok(ServerCertVerified::assertion()),
         }
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -264,7 +322,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        match &self.trust {
+            Some(trust) => trust.verify_tls12_signature(message, certificate, signed),
+            None => self.verify_alone(usize::MAX, message, certificate, signed),
+        }
     }
 
     fn verify_tls13_signature(
@@ -273,10 +334,16 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        match &self.trust {
+            Some(trust) => trust.verify_tls13_signature(message, certificate, signed),
+            None => self.verify_alone(1, message, certificate, signed),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        match &self.trust {
+            Some(trust) => trust.supported_verify_schemes(),
+            None => algorithms().supported_schemes().into_iter().chain(UNVERIFIABLE).collect(),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 mod commands;
+mod connections;
 mod console;
 mod files;
 mod manifests;

@@ -20,9 +20,10 @@ use crate::{
     commands::{CommandError, block_on_to_the_end},
     fsx,
     install::{
-        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Interrupt, Judgement, Kept, ObjectChange, Problems,
-        ReleaseHelm, RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
+        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, ObjectChange, Problems, ReleaseHelm,
+        RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
     },
+    interrupt::Interrupt,
     oci::Digest,
     progress::Progress,
     receipt::{Act, Appended, Outcome, VerifiedBundle},

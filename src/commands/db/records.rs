@@ -88,7 +88,7 @@ impl StoreOptions {
                 let (min, max) = (variable("RUNE_PG_POOL_MIN"), variable("RUNE_PG_POOL_MAX"));
                 let limits = PoolLimits::parse(min.as_ref().map(Secret::expose), max.as_ref().map(Secret::expose))?;
                 // One command does one thing at a time.
-                Box::new(PostgresStore::open(url, PoolLimits { min: 1, ..limits }, clock())?)
+                Box::new(PostgresStore::open(url, PoolLimits { min: 1, ends_on_signals: true, ..limits }, clock())?)
             }
         })
     }

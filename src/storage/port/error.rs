@@ -31,6 +31,9 @@ pub enum StoreError {
         /// How many there are.
         max: usize,
     },
+    /// The program was asked to end.
+    #[error("interrupted")]
+    Interrupted,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -150,6 +153,7 @@ impl Failure for StoreError {
             Self::Connect(error) => error.kind(),
             Self::Server(error) => error.kind(),
             Self::PoolExhausted { .. } => FailureKind::Space,
+            Self::Interrupted => FailureKind::Interrupted,
             Self::Closed | Self::Machine(_) => FailureKind::Internal,
             Self::NotMigrated(_) => FailureKind::Drift,
             Self::Newer { .. } | Self::Regression { .. } | Self::Refused { problem: Problem::Contended, .. } => FailureKind::Conflict,

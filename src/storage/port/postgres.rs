@@ -22,9 +22,13 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, PoolLimits, Store},
 };
-use crate::storage::{
-    ConnectError, PostgresUrl, Refusal, ServerError, for_each_piece,
-    postgres::{Opened, open},
+use crate::{
+    interrupt::Interrupt,
+    storage::{
+        ConnectError, PostgresUrl, Refusal, ServerError, for_each_piece,
+        open_session::{Canceller, OpenSession},
+        postgres::open,
+    },
 };
 
 /// How long taking leave of the server may take (SR-Q-033).
@@ -48,6 +52,8 @@ pub struct PostgresEngine {
     pool: Pool<Sessions>,
     limits: PoolLimits,
     location: String,
+    /// Whether the program was asked to end, if that is to end the work.
+    interrupt: Option<Interrupt>,
     /// Only none while it is being dropped.
     runtime: Option<Runtime>,
 }
@@ -62,6 +68,7 @@ struct Sessions {
 struct Connected {
     client: Client,
     traffic: JoinHandle<()>,
+    canceller: Canceller,
     /// Whether a transaction was begun and its end not seen.
     is_in_transaction: bool,
 }
@@ -72,11 +79,11 @@ impl Manager for Sessions {
 
     async fn create(&self) -> Result<Connected, ConnectError> {
         const LIMIT: &str = "SELECT set_config('statement_timeout', $1, false) WHERE current_setting('statement_timeout') = '0'";
-        let Opened { client, traffic, .. } = open(&self.url).await?;
+        let OpenSession { client, traffic, canceller, .. } = open(&self.url).await?;
         let milliseconds = self.statement_timeout.as_millis().to_string();
         let outcome = client.query_typed(LIMIT, &[(&milliseconds, Type::TEXT)]).await;
         outcome.map_err(|error| ConnectError::Server { location: self.url.to_string(), source: ServerError::from(error).into() })?;
-        Ok(Connected { client, traffic, is_in_transaction: false })
+        Ok(Connected { client, traffic, canceller, is_in_transaction: false })
     }
 
     async fn recycle(&self, session: &mut Connected, _: &Metrics) -> RecycleResult<ConnectError> {
@@ -91,6 +98,8 @@ impl PostgresEngine {
     fn open(url: &PostgresUrl, limits: PoolLimits) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("rune-db-store").enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::Machine(format!("threads ({error})")))?;
+        let interrupt = limits.ends_on_signals.then(|| runtime.block_on(async { Interrupt::listen() })).transpose();
+        let interrupt = interrupt.map_err(|error| StoreError::Machine(format!("signals ({error})")))?;
         let sessions = Sessions { url: url.clone(), statement_timeout: limits.statement_timeout };
         let pool = Pool::builder(sessions)
             .max_size(limits.max)
@@ -100,7 +109,7 @@ impl PostgresEngine {
             .runtime(PoolRuntime::Tokio1)
             .build()
             .map_err(|error| StoreError::Machine(error.to_string()))?;
-        let engine = Self { pool, limits, location: url.to_string(), runtime: Some(runtime) };
+        let engine = Self { pool, limits, location: url.to_string(), interrupt, runtime: Some(runtime) };
         engine.warm()?;
         engine.close_idle_sessions();
         Ok(engine)
@@ -139,7 +148,26 @@ impl PostgresEngine {
     }
 
     fn block_on<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        self.runtime.as_ref().ok_or(StoreError::Closed)?.block_on(work)
+        let runtime = self.runtime.as_ref().ok_or(StoreError::Closed)?;
+        let Some(interrupt) = &self.interrupt else { return runtime.block_on(work) };
+        runtime.block_on(async {
+            tokio::select! {
+                outcome = work => outcome,
+                () = interrupt.asked() => Err(StoreError::Interrupted),
+            }
+        })
+    }
+
+    /// Cancels what a session is doing, and takes leave of the server when it has stopped.
+    fn cancel(&self, session: Object<Sessions>) {
+        let Connected { client, traffic, canceller, .. } = Object::take(session);
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(async {
+                canceller.send().await;
+                drop(client);
+                let _ = tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await;
+            });
+        }
     }
 
     async fn session(&self) -> Result<Object<Sessions>, StoreError> {
@@ -173,6 +201,10 @@ impl Engine for PostgresEngine {
         let outcome = run(&session.client, begin)
             .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
             .and_then(|value| run(&session.client, "COMMIT").map(|()| value));
+        if matches!(outcome, Err(StoreError::Interrupted)) {
+            self.cancel(session);
+            return outcome;
+        }
         let is_ended = outcome.is_ok() || run(&session.client, "ROLLBACK").is_ok();
         session.is_in_transaction = !is_ended;
         outcome

@@ -34,6 +34,8 @@ pub struct PoolLimits {
     pub statement_timeout: Duration,
     /// After how long a session that nobody needs is closed.
     pub idle_timeout: Duration,
+    /// Whether SIGINT and SIGTERM end what the store does, instead of the process at once: the server is told to stop.
+    pub ends_on_signals: bool,
 }
 
 impl Default for PoolLimits {
@@ -44,6 +46,7 @@ impl Default for PoolLimits {
             connect_timeout: Duration::from_secs(30),
             statement_timeout: Duration::from_mins(1),
             idle_timeout: Duration::from_mins(5),
+            ends_on_signals: false,
         }
     }
 }

@@ -60,3 +60,38 @@ impl Authority {
         self.setup(host, is_expired).file("pg_hba.conf", HBA).start()
     }
 }
+
+/// Runs `openssl` in a directory.
+pub(crate) fn openssl(directory: &Path, arguments: &str) {
+    let output = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A server that shows one certificate after the other.
+pub(crate) struct Changeable(Server);
+
+impl Changeable {
+    /// A server with the certificates `NAME.crt` and keys `NAME.key` of a directory.
+    pub(crate) fn start(directory: &Path, names: &[&str]) -> Self {
+        let first = names.first().unwrap();
+        let setup = Setup::new(17).setting("ssl=on").file("pg_hba.conf", HBA);
+        let setup = names.iter().flat_map(|name| [format!("{name}.crt"), format!("{name}.key")]).fold(setup, |setup, file| {
+            let content = std::fs::read(directory.join(&file)).unwrap();
+            setup.file(file, content)
+        });
+        let chosen = format!("ssl_cert_file = '{first}.crt'\nssl_key_file = '{first}.key'\n");
+        Self(setup.file("postgresql.auto.conf", chosen).start())
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.0
+    }
+
+    /// Shows this one from now on.
+    pub(crate) fn show(&self, name: &str) {
+        self.0.query("postgres", &format!("ALTER SYSTEM SET ssl_cert_file = '{name}.crt'"));
+        self.0.query("postgres", &format!("ALTER SYSTEM SET ssl_key_file = '{name}.key'"));
+        self.0.query("postgres", "SELECT pg_reload_conf()");
+        self.0.wait_for("postgres", "SHOW ssl_key_file", &format!("{name}.key"));
+    }
+}

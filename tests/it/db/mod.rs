@@ -1,8 +1,10 @@
 //! `rune-db`, the storage port under it, and the move between engines.
 
 pub(crate) mod bad_input;
+pub(crate) mod cancel;
 pub(crate) mod certificates;
 pub(crate) mod concurrency;
+pub(crate) mod dead_paths;
 pub(crate) mod doctor;
 pub(crate) mod kept;
 pub(crate) mod legacy;
@@ -23,6 +25,7 @@ pub(crate) mod store_suite;
 pub(crate) mod store_support;
 pub(crate) mod support;
 pub(crate) mod tls;
+pub(crate) mod tls_certificates;
 pub(crate) mod transfer_back;
 pub(crate) mod transfer_compare;
 pub(crate) mod transfer_move;

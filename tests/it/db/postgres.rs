@@ -241,5 +241,5 @@ fn a_server_that_only_reads_can_be_looked_at_and_says_so_otherwise() {
     rune_db(&["status"]).on(&empty.url()).run().succeeds();
     rune_db(&["migrate"]).on(&full.url()).run().succeeds();
     let url = format!("{}?target_session_attrs=read-write", full.url());
-    rune_db(&["status"]).on(&url).run().fails(10, &["does not allow writes"]);
+    rune_db(&["status"]).on(&url).run().fails(10, &["the session only reads"]);
 }

@@ -157,3 +157,26 @@ fn what_an_attempt_has_applied_is_reported_when_a_later_one_finishes() {
     let versions: Vec<i64> = report["applied"].as_array().unwrap().iter().map(|one| one["version"].as_i64().unwrap()).collect();
     assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7]);
 }
+
+/// The password of one server must not go to another, and each must get its own.
+#[test]
+fn each_server_of_a_list_gets_the_password_that_the_file_has_for_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let servers = [Setup::new(17).setting("default_transaction_read_only=on").start(), Server::start(18)];
+    let passwords = ["first", "second"];
+    let mut lines = String::new();
+    for (server, password) in servers.iter().zip(passwords) {
+        server.query("postgres", &format!("SET transaction_read_only = off; CREATE ROLE listed LOGIN PASSWORD '{password}'"));
+        lines += &format!("127.0.0.1:{}:postgres:listed:{password}\n", server.port());
+    }
+    let file = directory.path().join("pgpass");
+    std::fs::write(&file, lines).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let [first, second] = servers.each_ref().map(Server::port);
+    for hosts in [format!("127.0.0.1:{first},127.0.0.1:{second}"), "127.0.0.1,127.0.0.1".to_owned()] {
+        let ports = if hosts.contains(':') { String::new() } else { format!("&port={first},{second}") };
+        let url = format!("postgresql://listed@{hosts}/postgres?target_session_attrs=read-write{ports}");
+        rune_db(&["wait", "--timeout", "1s"]).on(&url).env("PGPASSFILE", file.to_str().unwrap()).run().succeeds();
+    }
+}

@@ -1,6 +1,6 @@
 //! Examining a PostgreSQL server, the way to it, and what the role may do there.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::{Client, Row};
 
@@ -11,14 +11,16 @@ use crate::{
         db::{overview::Look, target::Target},
     },
     schema::{Migrations, on_postgres},
-    storage::{self, PostgresHost, PostgresUrl, ServerError, SslMode, certificate_end},
+    storage::{self, PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode},
+    tls::Certificate,
 };
 
 /// What RUNE's pool may open.
 const POOL: i64 = 10;
 /// What the project is tested with.
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
-const DAY_SECONDS: f64 = 86_400.0;
+/// A certificate should be renewed when it has less than this left.
+const RENEWAL_SECONDS: f64 = 30.0 * 86_400.0;
 /// Clocks further apart than this make durations and ages wrong.
 const SKEW_SECONDS: f64 = 2.0;
 
@@ -31,7 +33,7 @@ pub(super) async fn examine(url: &PostgresUrl, target: &Target, migrations: &Mig
 
 async fn session(
     client: &Client,
-    certificate: Option<&[u8]>,
+    certificate: Option<&ServerCertificate>,
     url: &PostgresUrl,
     target: &Target,
     migrations: &Migrations,
@@ -73,7 +75,7 @@ async fn connection(client: &Client) -> Result<Check, CommandError> {
     })
 }
 
-async fn tls(client: &Client, certificate: Option<&[u8]>, url: &PostgresUrl) -> Result<Check, CommandError> {
+async fn tls(client: &Client, certificate: Option<&ServerCertificate>, url: &PostgresUrl) -> Result<Check, CommandError> {
     const NAME: &str = "tls";
     const SQL: &str = "SELECT coalesce(version, ''), coalesce(cipher, ''), extract(epoch FROM clock_timestamp())::float8
         FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -97,16 +99,23 @@ async fn tls(client: &Client, certificate: Option<&[u8]>, url: &PostgresUrl) -> 
     let (version, cipher) = (get(0)?, get(1)?);
     // Behind a pooler the server knows only the pooler's own connection.
     let how = if version.is_empty() { "encrypted".to_owned() } else { format!("{version}, {cipher}") };
-    let (end, text) = certificate_end(certificate).unwrap_or((f64::INFINITY, "an unknown day".to_owned()));
-    let days = (end - row.try_get::<_, f64>(2).map_err(ServerError::from)?) / DAY_SECONDS;
-    let verified = match url.ssl_mode.unwrap_or(SslMode::Prefer) {
+    let end = Certificate::read(&certificate.der).map(|read| read.end());
+    let text = end.as_ref().map_or_else(|| "an unknown day".to_owned(), ToString::to_string);
+    let now: f64 = row.try_get(2).map_err(ServerError::from)?;
+    let is_near_end = end.is_some_and(|end| Duration::from_secs(end.seconds).as_secs_f64() - now < RENEWAL_SECONDS);
+    let verified = match url.ssl_mode() {
         SslMode::VerifyFull => "verified for this host",
-        SslMode::VerifyCa => "verified, whatever host it names",
-        SslMode::Require if url.ssl_root_certificate.is_some() => "verified, whatever host it names",
+        _ if url.ssl_root_certificate.is_some() => "verified, whatever host it names",
         _ => "not verified",
     };
     let found = format!("{how}; certificate {verified}, valid until {text}");
-    Ok(if days < 30.0 {
+    Ok(if let Some(kind) = &certificate.unverifiable_key {
+        Check::warning(
+            NAME,
+            format!("{found}; its key is {kind}, which is not supported: the server may not hold it, and channel binding is not used"),
+            "issue a certificate with a key on P-256 or RSA of 2048 bits or more",
+        )
+    } else if is_near_end {
         Check::warning(NAME, found, "renew the server's certificate")
     } else if verified == "not verified" {
         Check::warning(NAME, found, "add `sslmode=verify-full` and `sslrootcert=…`: anybody on the way could pose as the server")

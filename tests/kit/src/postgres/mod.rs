@@ -85,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// What a file that was added holds.
+    pub fn content(&self, name: &str) -> &[u8] {
+        let found = self.files.iter().find(|(added, _)| added == name);
+        &found.expect("the file was added").1
+    }
+
     /// Takes a port that somebody chose before.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {

@@ -1,7 +1,7 @@
 //! A person pressed Ctrl-C, or whoever started the program wants it to end.
 //!
-//! Helm must not be cut off in the middle: it is told, ends what it does and leaves a state that it knows. So nobody is dropped
-//! when the signal comes; who waits for something long looks here as well.
+//! Helm must not be cut off in the middle: it is told, ends what it does and leaves a state that it knows. A server with a database is
+//! told as well, and cancels its statement. So nobody is dropped when the signal comes; who waits for something long looks here too.
 
 use tokio::sync::watch;
 

@@ -1,0 +1,116 @@
+//! Why a certificate is not accepted, in words.
+
+use super::Day;
+use crate::failure::{Failure, FailureKind};
+
+/// Why the certificate of a server is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    /// It cannot be read.
+    #[error("it is malformed, or uses an extension that is not supported: {0}")]
+    Malformed(String),
+    /// No CA certificate that was given issued it.
+    #[error("it was issued by `{issuer}`, which is not in the CA file, and is not in the CA file itself")]
+    UnknownIssuer {
+        /// Who issued it, as it says.
+        issuer: String,
+    },
+    /// A certificate of that name is given, but must not issue others.
+    #[error("it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate")]
+    NotAnIssuer {
+        /// Who issued it, as it says.
+        issuer: String,
+    },
+    /// It is for other hosts.
+    #[error("it is for {}, not for `{wanted}`", listed(.names, .common_name.as_deref()))]
+    WrongName {
+        /// The host that was asked for.
+        wanted: String,
+        /// The hosts that it is for.
+        names: Vec<String>,
+        /// The common name of its subject, which is not looked at.
+        common_name: Option<String>,
+    },
+    /// Its time is over.
+    #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]
+    Expired {
+        /// Which certificate.
+        what: String,
+        /// The last moment of its validity.
+        end: Day,
+        /// What the clock says.
+        now: Day,
+    },
+    /// Its time has not come.
+    #[error("{what} is not valid yet: valid from {start}, and this machine's clock says {now}")]
+    NotYetValid {
+        /// Which certificate.
+        what: String,
+        /// The first moment of its validity.
+        start: Day,
+        /// What the clock says.
+        now: Day,
+    },
+    /// It has a key that signatures cannot be verified with.
+    #[error("its key is not supported: {0}")]
+    UnsupportedKey(String),
+    /// It, or one of those that lead to the CA, is signed in a way that cannot be verified.
+    #[error("it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported")]
+    UnsupportedSignature,
+    /// It has no extensions, so nobody can tell what it is for.
+    #[error("it is an X.509 version 1 certificate, which cannot be verified")]
+    Version1,
+    /// It is one of a CA.
+    #[error("it is a CA certificate, used as a server certificate")]
+    CaAsServer,
+    /// It is for something else.
+    #[error("it is not for servers: its extended key usage lacks `serverAuth`")]
+    WrongPurpose,
+    /// Its signature is not that of its issuer.
+    #[error("its signature, or that of a certificate between it and the CA, is invalid")]
+    BadSignature,
+    /// The server did not prove that the key is its own.
+    #[error("the server does not hold the private key of the certificate that it shows")]
+    NotItsOwn,
+}
+
+fn listed(names: &[String], common_name: Option<&str>) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match (names.as_slice(), common_name) {
+        ([], Some(name)) => format!("no host: it has no subject alternative name, and its common name `{name}` does not count"),
+        ([], None) => "no host: it has no subject alternative name".to_owned(),
+        (names, _) => names.join(", "),
+    }
+}
+
+impl Failure for CertificateProblem {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Access
+    }
+
+    fn help(&self) -> Option<String> {
+        const REISSUE: &str = "or add the server's own certificate to the CA file";
+        Some(match self {
+            Self::UnknownIssuer { .. } => {
+                "add the certificate of the CA that issued it to the CA file, or, if it is self-signed, the certificate itself".to_owned()
+            }
+            Self::NotAnIssuer { .. } => "add the certificate of the CA that issued it, which says `CA:TRUE`, to the CA file".to_owned(),
+            Self::WrongName { names, .. } if names.is_empty() => {
+                "issue a certificate with the host in `subjectAltName`, or verify the CA only".to_owned()
+            }
+            Self::WrongName { .. } => "connect by a name of the certificate, or issue one for this host".to_owned(),
+            Self::Expired { .. } => "renew it, or set the clock that is wrong".to_owned(),
+            Self::NotYetValid { .. } => "set the clock that is wrong, or issue it again".to_owned(),
+            Self::UnsupportedKey(_) | Self::UnsupportedSignature => {
+                "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits, signed with SHA-2".to_owned()
+            }
+            Self::Version1 => format!("issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {REISSUE}"),
+            Self::CaAsServer => format!("issue a server certificate with `CA:FALSE`, {REISSUE}"),
+            Self::WrongPurpose => format!("issue one with `extendedKeyUsage = serverAuth`, {REISSUE}"),
+            Self::Malformed(_) | Self::BadSignature => {
+                "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again".to_owned()
+            }
+            Self::NotItsOwn => "check who answers at this address: another server may show a copied certificate".to_owned(),
+        })
+    }
+}
