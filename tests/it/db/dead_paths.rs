@@ -81,16 +81,30 @@ impl Network {
         assert!(status.success());
     }
 
-    /// Waits until the kernel has probed a closed window so often that the next probe is more than `hundredths` away.
+    /// Waits until nothing is on its way that was not acknowledged.
+    fn wait_for_silence(&self) {
+        let is_silent = |fields: &[&str]| fields[4].starts_with("00000000:");
+        wait_until("everything is acknowledged", PATIENCE, || self.connections().iter().all(|line| is_silent(&fields(line))));
+    }
+
+    /// Waits until the kernel has probed a closed window so often that the next probe is more than `hundredths` of a second away.
     fn wait_for_closed_window(&self, hundredths: u64) {
-        let table = format!("/proc/{}/net/tcp", self.forwarder.id());
-        let is_closed = |line: &str| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let left = fields.get(5).and_then(|timer| timer.strip_prefix("04:"));
+        let is_closed = |fields: &[&str]| {
+            let left = fields[5].strip_prefix("04:");
             left.is_some_and(|left| u64::from_str_radix(left, 16).unwrap() > hundredths)
         };
-        wait_until("the window is closed", PATIENCE, || std::fs::read_to_string(&table).unwrap().lines().any(is_closed));
+        wait_until("the window is closed", PATIENCE, || self.connections().iter().any(|line| is_closed(&fields(line))));
     }
+
+    /// The kernel's lines about established connections.
+    fn connections(&self) -> Vec<String> {
+        let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.forwarder.id())).unwrap();
+        table.lines().skip(1).filter(|line| fields(line)[3] == "01").map(str::to_owned).collect()
+    }
+}
+
+fn fields(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
 fn url(network: &Network, database: &str, parameters: &str) -> String {
@@ -109,6 +123,7 @@ fn a_path_that_is_gone_ends_a_command_that_reads() {
     let url = url(&network, database.name(), "keepalives_idle=1&keepalives_interval=1&keepalives_count=1");
     let child = network.start(rune_db(&["verify", "--verbose"]).on(&url));
     server.wait_for(database.name(), WAITING, "1");
+    network.wait_for_silence();
     network.drop_packets("--sport");
     Ended::from(child.wait_with_output().unwrap()).fails(10, &["the connection to the server was lost", "Connection timed out"]);
 }
