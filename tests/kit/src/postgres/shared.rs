@@ -44,6 +44,7 @@ impl Server {
 }
 
 /// Starts a server that stays when this process ends; gives its port and directory.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn start(major: u32) -> String {
     // Nothing is cleaned up in databases that live for seconds, and several tests start many clients at once.
     let mut setup = Setup::new(major).setting("autovacuum=off").setting("max_connections=200").setting("shared_buffers=64MB");
