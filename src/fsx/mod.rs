@@ -6,6 +6,7 @@
 
 mod editable;
 mod exclusive;
+mod identity;
 mod line_log;
 mod lock;
 mod new_file;
@@ -18,6 +19,7 @@ mod temporary;
 mod whole;
 
 pub use editable::EditableFile;
+pub use identity::{FileIdentity, check_readable, identity, is_link, remove_if_same, resolve};
 pub use line_log::LineLog;
 pub use lock::DirectoryLock;
 pub use new_file::NewFile;
@@ -26,9 +28,9 @@ pub use path_error::{Action, PathError};
 pub use scratch::ScratchDirectory;
 pub use staging::StagingDirectory;
 pub use stamp::Stamp;
-pub use temporary::TemporaryFile;
+pub use temporary::{FileMode, SIDE_FILES, TemporaryFile};
 pub use whole::{
-    FileSystem, available_space, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit, file_system,
+    FileSystem, available_space, check_free, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit, file_system,
     for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent,
     write_atomic, write_new,
 };

@@ -1,10 +1,10 @@
 //! A new file that is written piece by piece and appears whole or not at all.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+use std::io::Write as _;
 
 use camino::Utf8Path;
 
-use super::{Action, PathError, TemporaryFile};
+use super::{Action, FileMode, PathError, TemporaryFile};
 
 /// A file without its name yet; dropping it removes what was written.
 #[derive(Debug)]
@@ -18,10 +18,7 @@ impl NewFile {
     /// # Errors
     /// When the name is taken, or nothing can be written there.
     pub fn create(path: &Utf8Path, mode: u32) -> Result<Self, PathError> {
-        let file = TemporaryFile::beside(path)?;
-        let allowed = file.file().set_permissions(fs::Permissions::from_mode(mode));
-        allowed.map_err(PathError::of(Action::Write, file.path()))?;
-        Ok(Self { file })
+        Ok(Self { file: TemporaryFile::beside(path, FileMode::Exact(mode))? })
     }
 
     /// Adds bytes at the end.
@@ -36,7 +33,7 @@ impl NewFile {
     ///
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
-    pub fn finish(self) -> Result<(), PathError> {
+    pub fn finish(mut self) -> Result<(), PathError> {
         self.file.publish()
     }
 }

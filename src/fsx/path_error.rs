@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
 use crate::failure::{Failure, FailureKind};
 
@@ -66,7 +67,11 @@ impl Failure for PathError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureKind::Access,
             io::ErrorKind::AlreadyExists | io::ErrorKind::WouldBlock => FailureKind::Conflict,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FailureKind::Space,
-            io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => FailureKind::Input,
+            io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+                FailureKind::Input
+            }
+            // Links that lead in a circle; std has no stable kind for it.
+            _ if self.source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => FailureKind::Input,
             _ => FailureKind::Internal,
         }
     }

@@ -5,26 +5,44 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::OFlags;
 
-use super::{Action, PathError, exclusive::lock, whole};
+use super::{Action, FileIdentity, PathError, exclusive::lock, whole};
 
-/// What SQLite makes beside a file.
-const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+/// What SQLite appends to the name of a database for the files beside it.
+pub const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
+/// The permissions of a file that only its owner may use.
+const PRIVATE: u32 = 0o600;
+
+/// Who may use a new file once it has its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMode {
+    /// Exactly these permission bits, whatever the umask.
+    Exact(u32),
+    /// What the umask, or the default access list of the directory, leaves of reading and writing for all.
+    Umask,
+}
+
+impl FileMode {
+    /// For its owner alone.
+    pub const PRIVATE: Self = Self::Exact(PRIVATE);
+}
 
 /// An empty, locked file of its owner's alone beside its destination, `<destination>.partial`. Dropping it removes it and what a
 /// database engine made beside it; what a killed run left, the next one for the same destination removes.
-/// [`TemporaryFile::publish`] gives it its name.
+/// [`TemporaryFile::publish`] gives it its name and its permissions.
 #[derive(Debug)]
 pub struct TemporaryFile {
     /// Closing it would also undo the locks that SQLite has on it in this process, so it stays open as long as this lives.
     file: File,
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
+    /// The permission bits that it gets with its name.
+    mode: u32,
     is_published: bool,
 }
 
@@ -33,17 +51,39 @@ impl TemporaryFile {
     ///
     /// # Errors
     /// When the destination is taken or another process is writing it (`Conflict`), or its directory is missing or not writable.
-    pub fn beside(destination: &Utf8Path) -> Result<Self, PathError> {
-        if whole::exists(destination) {
-            return Err(PathError::of(Action::Write, destination)(io::ErrorKind::AlreadyExists.into()));
-        }
-        let path = Utf8PathBuf::from(format!("{destination}.partial"));
+    pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
+        whole::check_free(destination)?;
+        let path = Self::path_for(destination);
         // Its lock is kept until the new file has its own, so that of two that begin at once one is refused.
         let _left = remove_left(&path)?;
-        let begin = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = begin().map_err(PathError::of(Action::Write, &path))?;
+        // Only the kernel knows what the umask or an access list leaves of a mode; it is asked by creating the file.
+        let asked = if mode == FileMode::Umask { 0o666 } else { PRIVATE };
+        let begin = || {
+            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(asked).open(&path)?;
+            let left = file.metadata()?.permissions().mode() & 0o7777;
+            file.set_permissions(fs::Permissions::from_mode(PRIVATE))?;
+            Ok((file, left))
+        };
+        let (file, left) = begin().map_err(PathError::of(Action::Write, &path))?;
         lock(&file, &path)?;
-        Ok(Self { file, path, destination: destination.to_owned(), is_published: false })
+        let mode = match mode {
+            FileMode::Exact(mode) => mode,
+            FileMode::Umask => left,
+        };
+        Ok(Self { file, path, destination: destination.to_owned(), mode, is_published: false })
+    }
+
+    /// The name that the file of a destination has until it is published.
+    pub fn path_for(destination: &Utf8Path) -> Utf8PathBuf {
+        Utf8PathBuf::from(format!("{destination}.partial"))
+    }
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    /// When it cannot be asked about.
+    pub fn identity(&self) -> Result<FileIdentity, PathError> {
+        self.file.metadata().map(FileIdentity::from).map_err(PathError::of(Action::Inspect, &self.path))
     }
 
     /// The name it has now.
@@ -71,11 +111,13 @@ impl TemporaryFile {
         self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
     }
 
-    /// Makes the content durable and gives the file its final name, which must still be free.
+    /// Makes the content durable and gives the file its final name, which must still be free, and its permissions. The file stays
+    /// open until this value is dropped.
     ///
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
-    pub fn publish(mut self) -> Result<(), PathError> {
+    pub fn publish(&mut self) -> Result<(), PathError> {
+        self.file.set_permissions(fs::Permissions::from_mode(self.mode)).map_err(PathError::of(Action::Write, &self.path))?;
         self.file.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
         whole::rename_new(&self.path, &self.destination)?;
         self.is_published = true;
@@ -107,7 +149,7 @@ fn remove_left(path: &Utf8Path) -> Result<Option<File>, PathError> {
 }
 
 fn remove_beside(path: &Utf8Path) {
-    for suffix in BESIDE {
+    for suffix in SIDE_FILES {
         let _ = fs::remove_file(format!("{path}{suffix}"));
     }
 }
@@ -116,7 +158,7 @@ fn remove_beside(path: &Utf8Path) {
 mod tests {
     use camino::Utf8Path;
 
-    use super::TemporaryFile;
+    use super::{FileMode, TemporaryFile};
     use crate::{
         failure::{Failure as _, FailureKind},
         fsx,
@@ -129,14 +171,14 @@ mod tests {
         for name in ["a.db.partial", "a.db.partial-wal", "a.db.partial-journal"] {
             std::fs::write(directory.path().join(name), "left").unwrap();
         }
-        let file = TemporaryFile::beside(&destination).unwrap();
+        let mut file = TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap();
         assert_eq!(fsx::file_size(file.path()).unwrap(), 0);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert_eq!(TemporaryFile::beside(&destination).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
         file.write_at(b"whole", 0).unwrap();
         file.publish().unwrap();
         assert_eq!(fsx::read(&destination, 9).unwrap(), b"whole");
-        assert_eq!(TemporaryFile::beside(&destination).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -147,7 +189,7 @@ mod tests {
         let other = directory.path().join("other");
         std::fs::write(&other, "mine").unwrap();
         std::os::unix::fs::symlink(&other, directory.path().join("a.db.partial")).unwrap();
-        assert!(TemporaryFile::beside(&destination).is_err());
+        assert!(TemporaryFile::beside(&destination, FileMode::PRIVATE).is_err());
         assert_eq!(std::fs::read_to_string(other).unwrap(), "mine");
     }
 }

@@ -73,6 +73,14 @@ pub fn exists(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// Checks that nothing is under this name yet.
+///
+/// # Errors
+/// When something is (`Conflict`).
+pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
+    if exists(path) { Err(PathError::of(Action::Write, path)(io::ErrorKind::AlreadyExists.into())) } else { Ok(()) }
+}
+
 /// Whether this is a directory.
 pub fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())

@@ -17,6 +17,7 @@ mod selection;
 mod server_error;
 mod sqlite;
 mod sqlite_error;
+mod sqlite_file;
 mod tls;
 mod url;
 mod wire;
@@ -30,7 +31,9 @@ pub use postgres_url::{
 };
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
-pub use sqlite::{OpenError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
+pub use sqlite::{OpenError, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
+pub(crate) use sqlite_file::connect;
+pub use sqlite_file::{SqliteFile, SqliteFileError, check_nothing_beside, new_name};
 pub use tls::{ServerCertificate, TlsError};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

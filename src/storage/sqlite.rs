@@ -8,7 +8,10 @@ use std::{
 use camino::Utf8Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::sqlite_error::SqliteError;
+use super::{
+    sqlite_error::SqliteError,
+    sqlite_file::{SqliteFile, SqliteFileError, connect, new_name},
+};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
@@ -20,12 +23,18 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why a file cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not there, is a directory, or may not be touched.
+    /// It is not there, or cannot be that of a database.
     #[error(transparent)]
-    File(#[from] PathError),
+    File(#[from] SqliteFileError),
     /// SQLite refuses it.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
+}
+
+impl From<PathError> for OpenError {
+    fn from(error: PathError) -> Self {
+        Self::File(error.into())
+    }
 }
 
 impl Failure for OpenError {
@@ -38,8 +47,7 @@ impl Failure for OpenError {
 
     fn may_pass(&self) -> bool {
         match self {
-            // Somebody is about to make it, or to mount what it is on.
-            Self::File(error) => error.kind() == FailureKind::NotFound,
+            Self::File(error) => error.may_pass(),
             Self::Sqlite(error) => error.may_pass(),
         }
     }
@@ -52,26 +60,39 @@ impl Failure for OpenError {
     }
 }
 
-/// Opens a file for reading and writing; makes it, and its directory, when they are missing.
+/// Opens a file for reading and writing; creates it, and its directory, when they are missing.
 ///
 /// # Errors
-/// When it cannot be made or opened, or is no SQLite database.
+/// When it cannot be created or opened, or is no SQLite database; when side files of another database wait for it.
 pub fn open_for_writing(path: &Utf8Path) -> Result<Connection, OpenError> {
     if fsx::exists(path) {
-        fsx::open(path)?;
-    } else if let Some(directory) = path.parent() {
-        fsx::create_dir_all(directory)?;
+        return open_existing(path);
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    Ok(open(path, flags)?)
+    fsx::create_dir_all(fsx::parent(path))?;
+    let path = match new_name(path) {
+        Ok(path) => path,
+        // Another program was quicker, and what lies beside the file is its own.
+        Err(_) if fsx::exists(path) && !fsx::is_link(path) => return open_existing(path),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?)
 }
 
-/// Opens an existing file for looking at it; nothing is made, and no statement can change anything.
+/// Opens a file for reading and writing that must be there.
+///
+/// # Errors
+/// When it is missing, cannot be opened, or is no SQLite database.
+pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
+    Ok(open(SqliteFile::existing(path)?.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+}
+
+/// Opens an existing file for looking at it; nothing is created, and no statement can change anything.
 ///
 /// # Errors
 /// When it is missing, cannot be read, or is no SQLite database.
 pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
-    fsx::open(path)?;
+    let file = SqliteFile::existing(path)?;
+    let path = file.path();
     // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
     // could write cleans up after itself; the pragma keeps it from writing anything else.
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|error| match error.kind() {
@@ -83,8 +104,7 @@ pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
 }
 
 fn open(path: &Utf8Path, flags: OpenFlags) -> Result<Connection, SqliteError> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(SqliteError::on(path))?;
+    let connection = connect(path, flags).map_err(SqliteError::on(path))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(SqliteError::on(path))?;
     // SQLite looks at the file only when it must. This makes it look.
     retry_while_busy(|| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))).map_err(SqliteError::on(path))?;

@@ -12,13 +12,14 @@ use rusqlite::{
 use super::{
     error::TransferError,
     file::FileSnapshot,
+    new_database::NewDatabase,
     sealed::{self, CarriedTable},
 };
 use crate::{
-    fsx::{self, TemporaryFile},
+    fsx::{self, FileMode},
     progress::Progress,
     schema::Migrations,
-    storage::{SqliteError, open_for_writing, retry_while_busy},
+    storage::{SqliteError, SqliteFile, SqliteFileError, open_existing, retry_while_busy},
 };
 
 /// How many pages are copied at once.
@@ -31,13 +32,14 @@ const PAGES: i32 = 256;
 pub fn into_new_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
+    mode: FileMode,
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Vec<CarriedTable>, TransferError> {
     source.check_is_rune(migrations)?;
-    let file = TemporaryFile::beside(destination)?;
+    let file = NewDatabase::copy_of(source.file(), destination, mode)?;
     let path = file.path();
-    let mut connection = Connection::open(path).map_err(SqliteError::on(path))?;
+    let mut connection = file.connect()?;
     connection.execute_batch("PRAGMA synchronous = OFF").map_err(SqliteError::on(path))?;
     copy_pages(source, &mut connection, path, progress)?;
     sealed::without_wal(&connection, path)?;
@@ -50,16 +52,19 @@ pub fn into_new_file(
 /// Copies a database into a file that exists and has no rows, in one transaction of that file.
 ///
 /// # Errors
-/// When there are rows, others use the file, or the source is not right.
+/// When there are rows, others use the file, it is a link or the source itself, or the source is not right.
 pub fn into_empty_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Vec<CarriedTable>, TransferError> {
+    let file = check_destination(source.file(), destination)?;
     source.check_is_rune(migrations)?;
     sealed::check_integrity(source.connection(), source.path())?;
-    let mut connection = open_for_writing(destination)?;
+    let destination = file.path();
+    let mut connection = open_existing(destination)?;
+    file.check_current()?;
     // In this mode the lock of the look outlives its transaction, so nobody writes between look and copy.
     let lock = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
     retry_while_busy(lock).map_err(SqliteError::on(destination))?;
@@ -67,14 +72,45 @@ pub fn into_empty_file(
     if !tables.is_empty() {
         return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
     }
+    take_page_size(source, &connection).map_err(SqliteError::on(destination))?;
     copy_pages(source, &mut connection, destination, progress)?;
     drop(connection);
-    prove(source, destination, progress)
+    let tables = prove(source, destination, progress)?;
+    file.check_current()?;
+    Ok(tables)
+}
+
+/// Refuses an existing file that must not be filled, before anything is read.
+///
+/// # Errors
+/// When it is a link, has several names, is the source itself, or has side files that SQLite would delete.
+pub fn check_destination(source: &SqliteFile, destination: &Utf8Path) -> Result<SqliteFile, TransferError> {
+    if fsx::is_link(destination) {
+        return Err(SqliteFileError::Link(destination.to_owned()).into());
+    }
+    let file = SqliteFile::existing(destination)?;
+    if file.identity() == source.identity() {
+        return Err(SqliteFileError::Same { path: source.path().to_owned(), destination: destination.to_owned() }.into());
+    }
+    file.check_single_name()?;
+    file.check_fillable()?;
+    Ok(file)
+}
+
+/// Gives an empty database the page size of the source: the copy of pages cannot change it in a database with a write-ahead log.
+fn take_page_size(source: &FileSnapshot, to: &Connection) -> rusqlite::Result<()> {
+    let page_bytes = |connection: &Connection| connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
+    let (wanted, present) = (page_bytes(source.connection())?, page_bytes(to)?);
+    if wanted == present {
+        return Ok(());
+    }
+    retry_while_busy(|| to.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM")))
 }
 
 fn prove(source: &FileSnapshot, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
     progress.begin("verification", fsx::file_size(source.path())?.saturating_mul(2));
     let expected = sealed::digests(source, progress)?;
+    source.release()?;
     let tables = sealed::verify(path, &expected, progress)?;
     progress.end();
     Ok(tables)

@@ -7,7 +7,7 @@ use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
     schema::{MigrationFileError, RoleError, SchemaError},
-    storage::{ConnectError, OpenError, ServerError, SqliteError},
+    storage::{ConnectError, OpenError, ServerError, SqliteError, SqliteFileError},
 };
 
 /// Why rows are not carried, or not compared.
@@ -126,6 +126,12 @@ pub enum TransferError {
     /// A thread ended that should not have.
     #[error("the work on one of the databases ended unexpectedly")]
     Lost,
+}
+
+impl From<SqliteFileError> for TransferError {
+    fn from(error: SqliteFileError) -> Self {
+        Self::Open(error.into())
+    }
 }
 
 impl From<RoleError> for TransferError {

@@ -1,21 +1,18 @@
 //! A SQLite file as a source: opened so that nothing is ever changed, read in one snapshot, recognised by what it has.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use camino::Utf8Path;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::error::TransferError;
 use crate::{
     failure::{Failure as _, FailureKind},
-    fsx::{self, Action, PathError},
+    fsx::{self, Stamp},
     schema::{Assessment, Dialect, Found, Migrations, SchemaError, TABLES, Table, on_sqlite},
-    storage::{DatabaseUrl, SqliteError, SqliteUrl, retry_while_busy},
+    storage::{DatabaseUrl, SqliteFile, SqliteUrl, retry_while_busy},
 };
 
-/// What may stand in the path of a SQLite URI as it is.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What SQLite says when a broken-off transaction has to be undone first.
 const READONLY_ROLLBACK: i32 = ffi::SQLITE_READONLY_ROLLBACK;
@@ -32,7 +29,7 @@ pub enum SourceTrust {
 /// One moment of a SQLite database.
 #[derive(Debug)]
 pub struct FileSnapshot {
-    path: Utf8PathBuf,
+    file: SqliteFile,
     location: String,
     connection: Connection,
     watch: Watch,
@@ -44,30 +41,33 @@ pub struct FileSnapshot {
 enum Watch {
     /// A second connection that sees them, and what it saw first.
     Version(Connection, i64),
-    /// Without locks: the size and the time of the file.
-    Stamp(u64, Option<SystemTime>),
+    /// Without locks: what the file looks like from outside.
+    Stamp(Option<Stamp>),
 }
 
 impl FileSnapshot {
-    /// Opens an existing file and begins the one transaction that everything is read in.
+    /// Opens an existing file and begins the one transaction that everything is read in. Links to the file are resolved first, so
+    /// that what lies beside it is what SQLite finds.
     ///
     /// # Errors
-    /// When it is missing, cannot be read without changing anything, or is no SQLite database.
+    /// When it is missing, has several names, cannot be read without changing anything, or is no SQLite database.
     pub fn open(path: &Utf8Path, trust: SourceTrust) -> Result<Self, TransferError> {
-        fsx::open(path)?;
+        let file = SqliteFile::existing(path)?;
+        file.check_single_name()?;
         let watch = match trust {
             SourceTrust::Shared => {
-                let watcher = connect(path, trust)?;
-                let version = data_version(&watcher, path)?;
+                let watcher = connect(&file, trust)?;
+                let version = data_version(&watcher, &file)?;
                 Watch::Version(watcher, version)
             }
             SourceTrust::UnsafeImmutable => {
-                check_immutable(path)?;
-                let (size, modified) = stamp(path)?;
-                Watch::Stamp(size, modified)
+                if let Some(beside) = file.changes_beside().into_iter().next() {
+                    return Err(TransferError::NotImmutable { path: file.path().to_owned(), beside });
+                }
+                Watch::Stamp(stamp(&file)?)
             }
         };
-        let connection = connect(path, trust)?;
+        let connection = connect(&file, trust)?;
         let read = || {
             connection.execute_batch("BEGIN")?;
             // Only a read takes the snapshot.
@@ -75,13 +75,19 @@ impl FileSnapshot {
                 let _ = connection.execute_batch("ROLLBACK");
             })
         };
-        let found = retry_while_busy(read).map_err(|error| refusal(path, error))?;
-        let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(SqliteError::on(path))?;
+        let found = retry_while_busy(read).map_err(|error| refusal(&file, error))?;
+        file.check_current()?;
+        let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
         if encoding != "UTF-8" {
-            return Err(TransferError::Encoding { path: path.to_owned(), encoding });
+            return Err(TransferError::Encoding { path: file.path().to_owned(), encoding });
         }
         let location = DatabaseUrl::Sqlite(SqliteUrl::File(path.to_owned())).to_string();
-        Ok(Self { path: path.to_owned(), location, connection, watch, found })
+        Ok(Self { file, location, connection, watch, found })
+    }
+
+    /// Ends the transaction, and with it the lock that keeps writers out of a file without write-ahead log.
+    pub(super) fn release(&self) -> Result<(), TransferError> {
+        Ok(self.connection.execute_batch("ROLLBACK").map_err(self.file.failed())?)
     }
 
     /// Whether somebody else has changed the file since it was opened.
@@ -90,14 +96,18 @@ impl FileSnapshot {
     /// When that cannot be found out.
     pub fn has_changed(&self) -> Result<bool, TransferError> {
         Ok(match &self.watch {
-            Watch::Version(watcher, version) => data_version(watcher, &self.path)? != *version,
-            Watch::Stamp(size, modified) => stamp(&self.path)? != (*size, *modified),
-        })
+            Watch::Version(watcher, version) => data_version(watcher, &self.file)? != *version,
+            Watch::Stamp(before) => stamp(&self.file)? != *before,
+        } || self.file.check_current().is_err())
     }
 
-    /// The path of the file.
+    /// The path of the file, with links resolved.
     pub fn path(&self) -> &Utf8Path {
-        &self.path
+        self.file.path()
+    }
+
+    pub(super) const fn file(&self) -> &SqliteFile {
+        &self.file
     }
 
     /// The URL of the file.
@@ -121,7 +131,7 @@ impl FileSnapshot {
     /// Refuses what holds more than this program knows, and so more than it would carry.
     pub(super) fn check_is_known(&self, migrations: &Migrations) -> Result<(), TransferError> {
         check_is_known(&self.found, migrations, Dialect::Sqlite, &self.location)?;
-        let others = self.other_tables().map_err(SqliteError::on(&self.path))?;
+        let others = self.other_tables().map_err(self.file.failed())?;
         unknown(&self.location, "tables", others)
     }
 
@@ -140,7 +150,7 @@ impl FileSnapshot {
             let is_kept: bool = self.connection.query_row(IS_KEPT, [], |row| row.get(0))?;
             if is_kept { self.connection.query_row(SQL, [table.name], |row| row.get(0)) } else { Ok(0) }
         };
-        Ok(read().map_err(SqliteError::on(&self.path))?)
+        Ok(read().map_err(self.file.failed())?)
     }
 }
 
@@ -177,42 +187,33 @@ fn unknown(location: &str, what: &'static str, names: Vec<String>) -> Result<(),
     if names.is_empty() { Ok(()) } else { Err(TransferError::Unknown { location: location.to_owned(), what, names }) }
 }
 
-fn connect(path: &Utf8Path, trust: SourceTrust) -> Result<Connection, TransferError> {
-    let immutable = if trust == SourceTrust::UnsafeImmutable { "&immutable=1" } else { "" };
-    let uri = format!("file:{}?mode=ro{immutable}", utf8_percent_encode(path.as_str(), PATH));
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(uri, flags).map_err(|error| refusal(path, error))?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(SqliteError::on(path))?;
+fn connect(file: &SqliteFile, trust: SourceTrust) -> Result<Connection, TransferError> {
+    let connection = match trust {
+        SourceTrust::Shared => file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY),
+        SourceTrust::UnsafeImmutable => file.connect_immutable(),
+    };
+    let connection = connection.map_err(|error| refusal(file, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(file.failed())?;
     Ok(connection)
 }
 
-fn data_version(connection: &Connection, path: &Utf8Path) -> Result<i64, TransferError> {
-    retry_while_busy(|| connection.query_row("PRAGMA data_version", [], |row| row.get(0))).map_err(|error| refusal(path, error))
+fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, TransferError> {
+    retry_while_busy(|| connection.query_row("PRAGMA data_version", [], |row| row.get(0))).map_err(|error| refusal(file, error))
 }
 
 /// What SQLite's refusal of a reader means.
-fn refusal(path: &Utf8Path, error: rusqlite::Error) -> TransferError {
+fn refusal(file: &SqliteFile, error: rusqlite::Error) -> TransferError {
+    let path = file.path().to_owned();
     if error.sqlite_error().is_some_and(|error| error.extended_code == READONLY_ROLLBACK) {
-        return TransferError::HotJournal(path.to_owned());
+        return TransferError::HotJournal(path);
     }
-    let source = SqliteError::on(path)(error);
+    let source = file.failed()(error);
     match source.kind() {
-        FailureKind::Access => TransferError::ReadOnly { path: path.to_owned(), source },
+        FailureKind::Access => TransferError::ReadOnly { path, source },
         _ => source.into(),
     }
 }
 
-fn check_immutable(path: &Utf8Path) -> Result<(), TransferError> {
-    for suffix in ["-wal", "-journal"] {
-        let beside = Utf8PathBuf::from(format!("{path}{suffix}"));
-        if fsx::exists(&beside) && fsx::file_size(&beside)? > 0 {
-            return Err(TransferError::NotImmutable { path: path.to_owned(), beside });
-        }
-    }
-    Ok(())
-}
-
-fn stamp(path: &Utf8Path) -> Result<(u64, Option<SystemTime>), TransferError> {
-    let metadata = fsx::open(path)?.metadata().map_err(PathError::of(Action::Inspect, path))?;
-    Ok((metadata.len(), metadata.modified().ok()))
+fn stamp(file: &SqliteFile) -> Result<Option<Stamp>, TransferError> {
+    Ok(Stamp::of(&fsx::open(file.path())?))
 }

@@ -17,12 +17,13 @@ use super::{
     digest::TableDigest,
     error::TransferError,
     layout,
+    new_database::NewDatabase,
     sealed::{self, CarriedTable},
     server::{ServerTables, begin_snapshot},
     server_check, server_digest,
 };
 use crate::{
-    fsx::TemporaryFile,
+    fsx::FileMode,
     progress::Progress,
     schema::{ColumnKind, Migrations, TABLES, Table},
     storage::for_each_piece,
@@ -41,10 +42,11 @@ pub async fn into_file(
     client: &Client,
     location: &str,
     destination: &Utf8Path,
+    mode: FileMode,
     migrations: &Migrations,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<CarriedTable>, TransferError> {
-    let file = TemporaryFile::beside(destination)?;
+    let file = NewDatabase::beside(destination, mode)?;
     let server = begin_snapshot(client).await?;
     server.check_is_rune(migrations, location)?;
     server.check_is_known(migrations, location)?;
@@ -56,14 +58,14 @@ pub async fn into_file(
         progress.end();
     }
     new.set_sequence(&server).await?;
-    new.finish(&file)?;
+    new.finish(file.file())?;
     let expected = digests(&server, progress).await?;
+    client.batch_execute("ROLLBACK").await?;
     let path = file.path().to_owned();
     let reporter = Arc::clone(progress);
     let proving = spawn_blocking(move || sealed::verify(&path, &expected, reporter.as_ref()));
     let tables = proving.await.map_err(|_| TransferError::Lost)??;
     progress.end();
-    client.batch_execute("ROLLBACK").await?;
     file.publish()?;
     Ok(tables)
 }

@@ -19,6 +19,7 @@ mod into_file;
 mod into_server;
 mod keys;
 mod layout;
+mod new_database;
 mod rows;
 mod sealed;
 mod server;
@@ -26,7 +27,7 @@ mod server_check;
 mod server_digest;
 
 pub use compare::{Comparison, Difference, RowDifferences, Side, TableComparison, compare};
-pub use copied::{into_empty_file, into_new_file};
+pub use copied::{check_destination, into_empty_file, into_new_file};
 pub use digest::{RowDigest, RowHasher, TableDigest};
 pub use error::TransferError;
 pub use file::{FileSnapshot, SourceTrust};

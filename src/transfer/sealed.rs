@@ -52,5 +52,6 @@ pub(super) fn check_integrity(connection: &Connection, path: &Utf8Path) -> Resul
 
 /// Leaves a file in a form that can be read from read-only media too: without write-ahead logging.
 pub(super) fn without_wal(connection: &Connection, path: &Utf8Path) -> Result<(), TransferError> {
-    Ok(connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(SqliteError::on(path))?)
+    let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(SqliteError::on(path))?;
+    if mode.eq_ignore_ascii_case("delete") { Ok(()) } else { Err(TransferError::Lost) }
 }

@@ -52,6 +52,23 @@ pub(super) struct Compare {
     rows: bool,
 }
 
+/// Who may use a file.
+#[derive(Debug, Args)]
+struct ModeArg {
+    /// Permissions of the file in octal, such as 0640. The umask does not change them
+    #[arg(long, value_name = "MODE", default_value = "0600", value_parser = parse_mode)]
+    mode: u32,
+}
+
+/// Reads permission bits; the owner must be able to read the file.
+fn parse_mode(text: &str) -> Result<u32, String> {
+    let bits = Some(text).filter(|text| text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit()));
+    match bits.and_then(|text| u32::from_str_radix(text, 8).ok()) {
+        Some(bits) if bits <= 0o777 && bits & 0o400 != 0 => Ok(bits),
+        _ => Err("must be three octal digits of which the first lets the owner read, such as 600 or 640".to_owned()),
+    }
+}
+
 /// Writes every row of a PostgreSQL database into one new SQLite file that RUNE can open.
 #[derive(Debug, Args)]
 pub(super) struct ExportSqlite {
@@ -61,6 +78,8 @@ pub(super) struct ExportSqlite {
     /// The file to write; it must not exist
     #[arg(long, short, value_name = "FILE")]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    mode: ModeArg,
     /// Read the password of the PostgreSQL role from this file. Without it: the URL, then PGPASSFILE
     #[arg(long, value_name = "FILE")]
     password_file: Option<Utf8PathBuf>,
@@ -85,6 +104,8 @@ pub(super) struct Backup {
     /// The file to write; it must not exist
     #[arg(long, short, value_name = "FILE")]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    mode: ModeArg,
     #[command(flatten)]
     database: OneDatabase,
 }
@@ -124,13 +145,13 @@ impl From<Compare> for compare::CompareOptions {
 
 impl From<ExportSqlite> for export_sqlite::ExportOptions {
     fn from(verb: ExportSqlite) -> Self {
-        Self { source: database_options(Some(verb.source), verb.password_file), output: verb.output }
+        Self { source: database_options(Some(verb.source), verb.password_file), output: verb.output, mode: verb.mode.mode }
     }
 }
 
 impl From<Backup> for backup::BackupOptions {
     fn from(verb: Backup) -> Self {
-        Self { database: database_options(verb.database.db_url, verb.database.password_file), output: verb.output }
+        Self { database: database_options(verb.database.db_url, verb.database.password_file), output: verb.output, mode: verb.mode.mode }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     commands::{CommandError, Report},
-    fsx,
+    fsx::{self, FileMode},
     progress::Progress,
     schema::Migrations,
     transfer::{CarriedTable, FileSnapshot, SourceTrust, into_new_file},
@@ -25,6 +25,8 @@ pub struct BackupOptions {
     pub database: DatabaseOptions,
     /// The file to write.
     pub output: Utf8PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 /// What was written.
@@ -55,9 +57,9 @@ fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>)
     match &target.place {
         Place::File(path) => {
             let source = FileSnapshot::open(path, SourceTrust::Shared)?;
-            Ok(into_new_file(&source, &options.output, &Migrations::embedded()?, progress.as_ref())?)
+            Ok(into_new_file(&source, &options.output, FileMode::Exact(options.mode), &Migrations::embedded()?, progress.as_ref())?)
         }
-        Place::Server(url) => export(url, &options.output, progress),
+        Place::Server(url) => export(url, &options.output, FileMode::Exact(options.mode), progress),
     }
 }
 

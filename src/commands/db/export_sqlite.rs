@@ -9,6 +9,7 @@ use super::{DatabaseOptions, target::Place};
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::{Failure, FailureKind},
+    fsx::FileMode,
     progress::Progress,
     schema::Migrations,
     storage::{PostgresUrl, with_session},
@@ -22,6 +23,8 @@ pub struct ExportOptions {
     pub source: DatabaseOptions,
     /// The file to write.
     pub output: Utf8PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 /// What was written.
@@ -56,15 +59,20 @@ impl Failure for ExportUsageError {
 pub fn run(options: &ExportOptions, progress: &Arc<dyn Progress>) -> Result<ExportReport, CommandError> {
     let source = options.source.resolve_as("--source")?;
     let Place::Server(url) = &source.place else { return Err(ExportUsageError.into()) };
-    let tables = export(url, &options.output, progress)?;
+    let tables = export(url, &options.output, FileMode::Exact(options.mode), progress)?;
     Ok(ExportReport { source: source.location, output: options.output.clone(), tables })
 }
 
 /// Writes a database into a new file.
-pub(super) fn export(url: &PostgresUrl, output: &Utf8Path, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
+pub(super) fn export(
+    url: &PostgresUrl,
+    output: &Utf8Path,
+    mode: FileMode,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<CarriedTable>, CommandError> {
     let migrations = Migrations::embedded()?;
     let location = url.to_string();
-    block_on(with_session(url, async |client| into_file(client, &location, output, &migrations, progress).await))
+    block_on(with_session(url, async |client| into_file(client, &location, output, mode, &migrations, progress).await))
 }
 
 /// A line for each table.

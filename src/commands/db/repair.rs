@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::{DatabaseOptions, target::Place};
 use crate::{
     commands::{CommandError, Report, block_on},
-    fsx,
     schema::{Repair, Repaired, on_postgres, on_sqlite},
     storage,
 };
@@ -56,8 +55,7 @@ pub fn run(options: &RepairOptions) -> Result<RepairReport, CommandError> {
         match &target.place {
             Place::File(_) if owner.is_some() => Err(super::OwnerError.into()),
             Place::File(path) => {
-                fsx::open(path)?;
-                let connection = if is_dry_run { storage::open_for_looking(path)? } else { storage::open_for_writing(path)? };
+                let connection = if is_dry_run { storage::open_for_looking(path)? } else { storage::open_existing(path)? };
                 Ok(on_sqlite::repair(&connection, path, &migrations, is_dry_run)?)
             }
             Place::Server(url) => block_on(storage::with_session(url, async |client| -> Result<_, CommandError> {

@@ -1,8 +1,8 @@
 //! `rune-db restore`: fills an empty database, of either engine, from a backup.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     commands::{CommandError, Report},
-    fsx,
+    fsx::{self, FileMode},
     progress::Progress,
     schema::{MigrateSettings, Migrations},
     transfer::{CarriedTable, FileSnapshot, MoveSettings, SourceTrust, into_empty_file, into_new_file},
@@ -42,6 +42,30 @@ pub struct RestoreReport {
     pub target: String,
     /// The tables, as both sides have them.
     pub tables: Vec<CarriedTable>,
+    /// Who may use the file; none on PostgreSQL.
+    pub file: Option<FileOwner>,
+}
+
+/// Who owns a file, and who else may use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileOwner {
+    /// The user, by number.
+    pub uid: u32,
+    /// The group, by number.
+    pub gid: u32,
+    /// The permission bits, as four octal digits.
+    pub mode: String,
+    /// The owner of the directory, when that is another user or group: often the one that RUNE runs as.
+    pub directory: Option<DirectoryOwner>,
+}
+
+/// Who owns a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DirectoryOwner {
+    /// The user, by number.
+    pub uid: u32,
+    /// The group, by number.
+    pub gid: u32,
 }
 
 /// Restores.
@@ -51,7 +75,29 @@ pub struct RestoreReport {
 pub fn run(options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<RestoreReport, CommandError> {
     let target = options.database.resolve()?;
     let tables = fill(&target, options, progress).map_err(|error| target.explain(error))?;
-    Ok(RestoreReport { from: options.from.clone(), target: target.location, tables })
+    let file = match &target.place {
+        Place::File(path) => Some(FileOwner::of(path)?),
+        Place::Server(_) => None,
+    };
+    Ok(RestoreReport { from: options.from.clone(), target: target.location, tables, file })
+}
+
+impl FileOwner {
+    fn of(path: &Utf8Path) -> Result<Self, CommandError> {
+        let (file, directory) = (fsx::identity(path)?, fsx::identity(fsx::parent(path))?);
+        let directory = DirectoryOwner { uid: directory.uid, gid: directory.gid };
+        let (uid, gid, mode) = (file.uid, file.gid, format!("{:04o}", file.mode));
+        Ok(Self { uid, gid, mode, directory: Some(directory).filter(|directory| (directory.uid, directory.gid) != (uid, gid)) })
+    }
+
+    fn lines(&self, path: &str) -> String {
+        let Self { uid, gid, mode, directory } = self;
+        let mut text = format!("owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n");
+        if let Some(DirectoryOwner { uid, gid }) = directory {
+            let _ = writeln!(text, "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that user, run `chown {uid}:{gid} {path}`");
+        }
+        text
+    }
 }
 
 fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
@@ -75,7 +121,7 @@ fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>)
         Ok(into_empty_file(&source, path, &migrations, progress.as_ref())?)
     } else {
         fsx::create_dir_all(fsx::parent(path))?;
-        Ok(into_new_file(&source, path, &migrations, progress.as_ref())?)
+        Ok(into_new_file(&source, path, FileMode::Umask, &migrations, progress.as_ref())?)
     }
 }
 
@@ -83,6 +129,8 @@ impl Report for RestoreReport {
     const VERB: &'static str = "db-restore";
 
     fn text(&self) -> String {
-        format!("{}restored {} from {}\n", table_lines(&self.tables), self.target, self.from)
+        let path = self.target.strip_prefix("sqlite:///").unwrap_or(&self.target);
+        let owner = self.file.as_ref().map_or_else(String::new, |file| file.lines(path));
+        format!("{}restored {} from {}\n{owner}", table_lines(&self.tables), self.target, self.from)
     }
 }

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::FailureKind,
-    fsx,
     schema::{Era, Migrations, RepairRow},
     storage,
 };
@@ -58,7 +57,7 @@ pub fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
 fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandError> {
     let look = match &target.place {
         Place::File(path) => {
-            fsx::open(path)?;
+            storage::SqliteFile::existing(path)?;
             Look::at_file(path)?
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,

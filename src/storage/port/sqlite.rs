@@ -13,10 +13,7 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, Store},
 };
-use crate::{
-    fsx,
-    storage::{OpenError, SqliteError, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal},
-};
+use crate::storage::{SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
 
 /// How many connections are kept.
 const MAX_IDLE: usize = 10;
@@ -44,12 +41,6 @@ enum Connections {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Opens a file that must be there: nothing of the port makes one.
-fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
-    fsx::open(path)?;
-    open_for_writing(path)
 }
 
 impl SqliteStore {

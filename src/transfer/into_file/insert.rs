@@ -16,7 +16,7 @@ use crate::{
     fsx::TemporaryFile,
     schema::{ColumnKind, MigrateSettings, Migrated, Migrations, Table, on_sqlite},
     storage::SqliteError,
-    transfer::{decode::Tuples, error::TransferError, layout, sealed, server::ServerTables},
+    transfer::{decode::Tuples, error::TransferError, layout, new_database::connect_new, sealed, server::ServerTables},
 };
 
 /// A SQLite file with RUNE's schema, in the one transaction that fills it.
@@ -62,7 +62,7 @@ impl ToSql for Value<'_> {
 impl NewFile {
     /// Gives an empty file RUNE's schema and begins to fill it. It has no other name yet, so it needs no journal.
     pub(super) fn make(path: &Utf8Path, migrations: &Migrations) -> Result<Self, TransferError> {
-        let connection = Connection::open(path).map_err(SqliteError::on(path))?;
+        let connection = connect_new(path)?;
         on_sqlite::migrate(&connection, path, migrations, &MigrateSettings::default(), &mut Migrated::default())?;
         connection
             .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; BEGIN EXCLUSIVE")

@@ -139,7 +139,7 @@ mod tests {
     use rusqlite::{Connection, MAIN_DB};
 
     use super::{Place, retype};
-    use crate::fsx::TemporaryFile;
+    use crate::fsx::{FileMode, TemporaryFile};
 
     /// Many rows, so that the tree has several levels, on pages of several sizes.
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
         for page_bytes in [512, 4096, 65536] {
-            let file = TemporaryFile::beside(&destination).unwrap();
+            let file = TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap();
             let connection = Connection::open(file.path()).unwrap();
             connection
                 .execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN"))

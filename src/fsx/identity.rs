@@ -1,0 +1,95 @@
+//! What a name leads to: links resolved, and the one file behind it.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt as _,
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::{Action, PathError};
+
+/// The file behind a name, as the file system knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+    /// How many names it has.
+    pub links: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether it is a regular file: no directory, device, pipe or socket.
+    pub is_regular: bool,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// The user that owns it.
+    pub uid: u32,
+    /// The group that owns it.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// The same file, whatever has changed about it.
+impl PartialEq for FileIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl From<Metadata> for FileIdentity {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            links: metadata.nlink(),
+            size: metadata.size(),
+            is_regular: metadata.is_file(),
+            is_directory: metadata.is_dir(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.mode() & 0o7777,
+        }
+    }
+}
+
+/// The absolute path without links, `.` and `..` of something that exists.
+///
+/// # Errors
+/// When it does not exist, a link on the way leads nowhere or in a circle, or a directory may not be searched.
+pub fn resolve(path: &Utf8Path) -> Result<Utf8PathBuf, PathError> {
+    path.canonicalize_utf8().map_err(PathError::of(Action::Read, path))
+}
+
+/// The file that a name leads to. Nothing is opened, so a pipe does not block and no lock is lost.
+///
+/// # Errors
+/// When there is none, or it may not be asked about.
+pub fn identity(path: &Utf8Path) -> Result<FileIdentity, PathError> {
+    fs::metadata(path).map(FileIdentity::from).map_err(PathError::of(Action::Inspect, path))
+}
+
+/// Whether a name is a symbolic link, dangling or not.
+pub fn is_link(path: &Utf8Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Checks that this process may read a file, without opening it: closing it again would drop the locks that SQLite holds on it.
+///
+/// # Errors
+/// When it may not.
+pub fn check_readable(path: &Utf8Path) -> Result<(), PathError> {
+    accessat(CWD, path.as_std_path(), Access::READ_OK, AtFlags::EACCESS).map_err(|error| PathError::of(Action::Read, path)(error.into()))
+}
+
+/// Removes a name if it still leads to this file.
+///
+/// # Errors
+/// When it leads to it and cannot be removed.
+pub fn remove_if_same(path: &Utf8Path, expected: FileIdentity) -> Result<(), PathError> {
+    let is_same = fs::symlink_metadata(path).is_ok_and(|metadata| FileIdentity::from(metadata) == expected);
+    if is_same { fs::remove_file(path).map_err(PathError::of(Action::Remove, path)) } else { Ok(()) }
+}
