@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::schema::{Assessment, Dialect, SchemaError};
+use crate::{
+    schema::{Assessment, Dialect, SchemaError},
+    transfer,
+};
 
 /// How many keys of a problem are kept.
 const MOST_KEYS: usize = 100;
@@ -65,6 +68,17 @@ struct Collection {
 
 impl Collection {
     fn add(&mut self, problem: &str, table: Option<&'static str>, column: Option<&str>, key: Option<&str>) {
+        self.add_many(problem, table, column, 1, key);
+    }
+
+    fn add_many(
+        &mut self,
+        problem: &str,
+        table: Option<&'static str>,
+        column: Option<&str>,
+        count: u64,
+        keys: impl IntoIterator<Item = impl AsRef<str>>,
+    ) {
         let place = (problem.to_owned(), table, column.map(str::to_owned));
         let index = *self.places.entry(place.clone()).or_insert(self.list.len());
         if index == self.list.len() {
@@ -72,10 +86,10 @@ impl Collection {
             self.list.push(Finding { problem, table, column, count: 0, keys: Vec::new() });
         }
         let Some(finding) = self.list.get_mut(index) else { return };
-        finding.count = finding.count.saturating_add(1);
-        if let Some(key) = key.filter(|_| finding.keys.len() < MOST_KEYS) {
-            finding.keys.push(key.chars().take(MOST_KEY_CHARACTERS).flat_map(char::escape_debug).collect());
-        }
+        finding.count = finding.count.saturating_add(count);
+        let shown = |key: &str| key.chars().take(MOST_KEY_CHARACTERS).flat_map(char::escape_debug).collect();
+        let room = MOST_KEYS.saturating_sub(finding.keys.len());
+        finding.keys.extend(keys.into_iter().take(room).map(|key| shown(key.as_ref())));
     }
 }
 
@@ -92,6 +106,17 @@ impl Ledger {
     /// Something is wrong with the database, or with a table as a whole.
     pub(super) fn whole(&mut self, problem: &str, table: Option<&'static str>) {
         self.findings.add(problem, table, None, None);
+    }
+
+    /// Something is worth knowing.
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// Cells that cannot be carried.
+    pub(super) fn carried(&mut self, finding: &transfer::Finding) {
+        let problem = format!("holds {}", finding.kind.text());
+        self.findings.add_many(&problem, Some(finding.table), Some(finding.column), finding.count, &finding.keys);
     }
 
     /// A row belongs to a job that is not there.

@@ -13,8 +13,9 @@ pub use postgres::check_server;
 pub use sqlite::check_file;
 
 use crate::{
-    schema::{Column, Found, Need, Table},
+    schema::{Column, Found, Need, TABLES, Table},
     storage::json_text,
+    transfer::TransferError,
 };
 
 /// The columns that hold JSON.
@@ -36,6 +37,12 @@ fn json_problem(column: &Column, text: &str) -> Option<String> {
         return None;
     }
     json_text::check(text).err().map(|_| "holds no valid JSON".to_owned())
+}
+
+/// Refuses what has none of RUNE's tables: nothing is wrong with it, and nothing is right.
+fn check_is_rune(found: &Found, location: &str) -> Result<(), TransferError> {
+    let is_rune = TABLES.iter().any(|table| found.tables.contains_key(table.name));
+    if is_rune { Ok(()) } else { Err(TransferError::NotRune(location.to_owned())) }
 }
 
 /// Whether a table is there with all its columns; the others are findings already.

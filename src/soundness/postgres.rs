@@ -3,26 +3,33 @@
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::{Client, Row, types::Type};
 
-use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, findings::Ledger, findings::Soundness, is_json, json_problem};
+use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune, findings::Ledger, findings::Soundness, is_json, json_problem};
 use crate::{
     progress::Progress,
-    schema::{Assessment, Column, Dialect, Migrations, SchemaError, TABLES, Table, on_postgres, quoted},
+    schema::{Assessment, Column, Dialect, Migrations, TABLES, Table, on_postgres, quoted},
     storage::ServerError,
+    transfer::{self, TransferError},
 };
 
 /// Checks a database.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn check_server(client: &Client, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, SchemaError> {
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
-    let outcome = check(client, migrations, progress).await;
+pub async fn check_server(
+    client: &Client,
+    location: &str,
+    migrations: &Migrations,
+    progress: &dyn Progress,
+) -> Result<Soundness, TransferError> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let outcome = check(client, location, migrations, progress).await;
     let _ = client.batch_execute("ROLLBACK").await;
     outcome
 }
 
-async fn check(client: &Client, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, SchemaError> {
+async fn check(client: &Client, location: &str, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, TransferError> {
     let (schema, found) = on_postgres::look_within(client, None).await?;
+    check_is_rune(&found, location)?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(&found, migrations, Dialect::Postgres), Dialect::Postgres);
     let place = Place { client, schema: quoted(&schema) };
@@ -31,19 +38,37 @@ async fn check(client: &Client, migrations: &Migrations, progress: &dyn Progress
         let rows = place.number(&format!("SELECT count(*) FROM {}", place.table(table.name))).await?;
         ledger.table(table.name, u64::try_from(rows).unwrap_or_default());
         if table.columns.iter().any(is_json) {
-            place.texts(table, &mut ledger).await?;
+            let outcome = place.savepoint(place.texts(table, &mut ledger)).await;
+            note_encoding(outcome, table.name, &mut ledger)?;
         }
         if OF_A_JOB.contains(&table.name) && readable("jobs") {
-            place.orphans(table, &mut ledger).await?;
+            let outcome = place.savepoint(place.orphans(table, &mut ledger)).await;
+            note_encoding(outcome, table.name, &mut ledger)?;
         }
     }
+    for finding in transfer::server_findings(client, &schema, &found).await? {
+        ledger.carried(&finding);
+    }
+    place.children(&schema, &mut ledger).await?;
     if readable(EVENTS) {
         place.sequence(&schema, &mut ledger).await?;
     }
     if readable(ARTIFACTS) {
-        place.artifacts(progress, &mut ledger).await?;
+        let outcome = place.savepoint(place.artifacts(progress, &mut ledger)).await;
+        note_encoding(outcome, ARTIFACTS, &mut ledger)?;
     }
     Ok(ledger.finish())
+}
+
+/// Texts that have no like in UTF-8 stop one check, not all of them; their rows are findings of their own.
+fn note_encoding(outcome: Result<(), ServerError>, table: &'static str, ledger: &mut Ledger) -> Result<(), ServerError> {
+    match outcome {
+        Err(error) if error.is_of_encoding() => {
+            ledger.whole("cannot be read to the end, because of texts that are not UTF-8", Some(table));
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 struct Place<'a> {
@@ -55,6 +80,31 @@ struct Place<'a> {
 impl Place<'_> {
     fn table(&self, name: &str) -> String {
         format!("{}.{name}", self.schema)
+    }
+
+    /// Keeps the transaction alive when a check fails.
+    async fn savepoint(&self, check: impl Future<Output = Result<(), ServerError>>) -> Result<(), ServerError> {
+        self.client.batch_execute("SAVEPOINT one_check").await?;
+        let outcome = check.await;
+        if outcome.is_err() {
+            self.client.batch_execute("ROLLBACK TO SAVEPOINT one_check").await?;
+        }
+        self.client.batch_execute("RELEASE SAVEPOINT one_check").await?;
+        outcome
+    }
+
+    /// Rows of child tables count as rows of the table, but no key or index of it covers them.
+    async fn children(&self, schema: &str, ledger: &mut Ledger) -> Result<(), ServerError> {
+        const SQL: &str = "SELECT p.relname::text, string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text)
+            FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
+            WHERE n.nspname = $1 AND p.relkind IN ('r', 'p') GROUP BY p.relname";
+        for row in self.client.query_typed(SQL, &[(&schema, Type::TEXT)]).await? {
+            let (name, children): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            if let Some(table) = TABLES.iter().find(|table| table.name == name) {
+                ledger.whole(&format!("has child tables, whose rows its keys and indexes do not cover: {children}"), Some(table.name));
+            }
+        }
+        Ok(())
     }
 
     async fn number(&self, sql: &str) -> Result<i64, ServerError> {

@@ -5,15 +5,16 @@ use rusqlite::{Connection, OptionalExtension as _, types::ValueRef};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ARTIFACTS, EVENTS, OF_A_JOB, can_be_read,
+    ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune,
     findings::{Ledger, Soundness},
     is_json, json_problem,
 };
 use crate::{
     failure::{Failure as _, FailureKind},
     progress::Progress,
-    schema::{Assessment, Column, ColumnKind, Dialect, Found, Migrations, Need, SchemaError, TABLES, Table, on_sqlite},
+    schema::{Assessment, Column, ColumnKind, Dialect, Found, Migrations, Need, TABLES, Table, on_sqlite},
     storage::SqliteError,
+    transfer::{Cell, RowCheck, TransferError},
 };
 
 const CHUNK_BYTES: usize = 256 << 10;
@@ -21,19 +22,20 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Checks a database.
 ///
 /// # Errors
-/// When SQLite cannot read it at all; damage that it can read around is a finding.
+/// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around is a finding.
 pub fn check_file(
     connection: &Connection,
     path: &Utf8Path,
     migrations: &Migrations,
     progress: &dyn Progress,
-) -> Result<Soundness, SchemaError> {
+) -> Result<Soundness, TransferError> {
     let found = on_sqlite::inspect(connection, path)?;
+    check_is_rune(&found, path.as_str())?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(&found, migrations, Dialect::Sqlite), Dialect::Sqlite);
     let file = File { connection, progress };
     let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
-    let checks = [File::pages, File::rows, File::ids, File::orphans];
+    let checks = [File::whole, File::pages, File::rows, File::ids, File::orphans];
     for check in checks {
         match check(&file, &found, &mut ledger).map_err(SqliteError::on(path)) {
             Ok(()) => {}
@@ -52,6 +54,23 @@ struct File<'a> {
 }
 
 impl File<'_> {
+    /// What is true of the file as a whole and keeps it from being carried.
+    fn whole(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
+        const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        let encoding: String = self.connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
+        if encoding != "UTF-8" {
+            ledger.whole(&format!("the file holds its texts as {encoding}, and RUNE's files as UTF-8"), None);
+        }
+        let mut statement = self.connection.prepare(OTHERS)?;
+        let names = statement.query_map([], |row| Ok(lossy(row.get_ref(0)?)))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        let others: Vec<String> =
+            names.into_iter().filter(|name| !found.tables.keys().any(|known| known.eq_ignore_ascii_case(name))).collect();
+        if !others.is_empty() {
+            ledger.note(format!("tables that are not RUNE's, which `rune-db migrate-to-postgres` refuses: {}", others.join(", ")));
+        }
+        Ok(())
+    }
+
     /// What SQLite itself finds: pages, order, indexes that lack rows.
     fn pages(&self, _found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare("PRAGMA integrity_check(100)")?;
@@ -75,22 +94,27 @@ impl File<'_> {
             let mut count = 0_u64;
             while let Some(row) = rows.next()? {
                 count = count.saturating_add(1);
+                let mut check = RowCheck::of(table);
                 for (index, column) in columns.iter().enumerate() {
-                    if let Some(problem) = cell_problem(column, row.get_ref(index + 1)?) {
-                        ledger.row(&problem, table.name, column.name, &row.get::<_, String>(0)?);
+                    let value = row.get_ref(index + 1)?;
+                    let refused = check.cell(column, Cell::from(value)).into_iter().flatten().map(|kind| format!("holds {}", kind.text()));
+                    // What is wrong by itself is said in its own words; what a move would refuse beside that, in the move's.
+                    let problems = cell_problem(column, value).map_or_else(|| refused.collect(), |problem| vec![problem]);
+                    for problem in problems {
+                        ledger.row(&problem, table.name, column.name, &lossy(row.get_ref(0)?));
                     }
                 }
             }
             ledger.table(table.name, count);
             if table.name == ARTIFACTS {
-                self.artifacts(ledger)?;
+                self.artifacts(table, ledger)?;
             }
         }
         Ok(())
     }
 
     /// Reads every artifact in pieces.
-    fn artifacts(&self, ledger: &mut Ledger) -> rusqlite::Result<()> {
+    fn artifacts(&self, table: &'static Table, ledger: &mut Ledger) -> rusqlite::Result<()> {
         let bytes: i64 = self.connection.query_row("SELECT coalesce(sum(length(content)), 0) FROM audit_artifact", [], |row| row.get(0))?;
         self.progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
         let columns =
@@ -98,16 +122,21 @@ impl File<'_> {
         let mut statement = self.connection.prepare(&format!("SELECT {columns} FROM audit_artifact"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (rowid, id, kind): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (rowid, id, kind): (i64, String, String) = (row.get(0)?, lossy(row.get_ref(1)?), row.get(2)?);
             if kind != "blob" {
                 ledger.row(&format!("holds {kind}, not bytes"), ARTIFACTS, "content", &id);
                 continue;
             }
             let (length, hash) = self.artifact(rowid)?;
+            let content = Cell::Large { is_blob: true, bytes: length as u64 };
+            let column = table.columns.iter().find(|column| column.kind == ColumnKind::Bytes);
+            for kind in column.into_iter().flat_map(|column| RowCheck::of(table).cell(column, content)).flatten() {
+                ledger.row(&format!("holds {}", kind.text()), ARTIFACTS, "content", &id);
+            }
             if row.get::<_, Option<i64>>(3)? != i64::try_from(length).ok() {
                 ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", &id);
             }
-            if row.get::<_, Option<String>>(4)?.as_deref() != Some(hash.as_str()) {
+            if lossy(row.get_ref(4)?) != hash {
                 ledger.row("is not the hash of the content", ARTIFACTS, "sha256", &id);
             }
         }
@@ -137,6 +166,8 @@ impl File<'_> {
         const IS_AUTOMATIC: &str = "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE type = 'table' AND name = 'workflow_events'";
         const IS_BEHIND: &str = "SELECT coalesce((SELECT max(id) FROM workflow_events), 0)
             > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'workflow_events'), 0)";
+        const IS_AT_END: &str =
+            "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'workflow_events' AND seq = 9223372036854775807)";
         if !found.tables.contains_key(EVENTS) {
             return Ok(());
         }
@@ -146,6 +177,9 @@ impl File<'_> {
         }
         if self.connection.query_row(IS_BEHIND, [], |row| row.get(0))? {
             ledger.whole("`sqlite_sequence` is behind the highest id", Some(EVENTS));
+        }
+        if self.connection.query_row(IS_AT_END, [], |row| row.get(0))? {
+            ledger.whole("has given out the last id that there is", Some(EVENTS));
         }
         Ok(())
     }
@@ -164,11 +198,16 @@ impl File<'_> {
             let mut statement = self.connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                ledger.orphan(table.name, &row.get::<_, String>(0)?);
+                ledger.orphan(table.name, &lossy(row.get_ref(0)?));
             }
         }
         Ok(())
     }
+}
+
+/// A text as it is shown, whatever its bytes.
+fn lossy(value: ValueRef<'_>) -> String {
+    value.as_bytes_or_null().ok().flatten().map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// What is wrong with a cell, if anything: SQLite takes any type anywhere.

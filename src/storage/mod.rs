@@ -6,6 +6,7 @@
 //! could be one.
 
 mod encrypted;
+mod json_float;
 pub mod json_text;
 mod open_session;
 mod passwords;
@@ -13,6 +14,7 @@ mod pieces;
 pub mod port;
 mod postgres;
 mod postgres_url;
+mod raw_text;
 mod selection;
 mod server_error;
 mod sqlite;
@@ -22,6 +24,7 @@ mod tls;
 mod url;
 mod wire;
 
+pub use json_float::{json_float, json_optional_float};
 pub use passwords::PasswordError;
 pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
@@ -29,6 +32,7 @@ pub use postgres_url::{
     ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind,
     SslMode,
 };
+pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
 pub use sqlite::{OpenError, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};

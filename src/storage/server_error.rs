@@ -38,6 +38,12 @@ impl ServerError {
         self.code().is_some_and(|code| RACES.contains(code))
     }
 
+    /// Whether a text has bytes that the other encoding does not have.
+    pub fn is_of_encoding(&self) -> bool {
+        const ENCODING: [SqlState; 2] = [SqlState::CHARACTER_NOT_IN_REPERTOIRE, SqlState::UNTRANSLATABLE_CHARACTER];
+        self.code().is_some_and(|code| ENCODING.contains(code))
+    }
+
     fn rustls(&self) -> Option<&rustls::Error> {
         let source = self.0.source()?;
         source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()

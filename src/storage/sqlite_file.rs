@@ -27,8 +27,8 @@ pub enum SqliteFileError {
     #[error("`{0}` cannot be the name of a database file")]
     Name(Utf8PathBuf),
     /// A directory, a device, a pipe or a socket.
-    #[error("`{0}` is not a regular file")]
-    NotRegular(Utf8PathBuf),
+    #[error("`{0}` is {1}, not a regular file")]
+    NotRegular(Utf8PathBuf, &'static str),
     /// A link where a file is to be written.
     #[error("`{0}` is a symbolic link, and a database is not written through a link")]
     Link(Utf8PathBuf),
@@ -72,7 +72,7 @@ impl Failure for SqliteFileError {
         match self {
             Self::Path(error) => error.kind(),
             Self::Name(_) => FailureKind::Usage,
-            Self::NotRegular(_) => FailureKind::Input,
+            Self::NotRegular(..) => FailureKind::Input,
             Self::Link(_) | Self::SideFiles { .. } | Self::SeveralNames { .. } | Self::Replaced(_) | Self::Same { .. } => {
                 FailureKind::Conflict
             }
@@ -88,7 +88,7 @@ impl Failure for SqliteFileError {
         Some(match self {
             Self::Path(error) => return error.help(),
             Self::Name(_) => format!("name a file; names that end in {} belong to SQLite", SIDE_FILES.join(", ")),
-            Self::NotRegular(_) => "name the database file itself".to_owned(),
+            Self::NotRegular(..) => "name the database file itself".to_owned(),
             Self::Link(path) => match fsx::resolve(path) {
                 Ok(target) => format!("name the file itself: `{target}`"),
                 Err(_) => "remove the link, or choose another name".to_owned(),
@@ -126,7 +126,8 @@ impl SqliteFile {
         let logs = beside(&path, &["-wal"], 1);
         let identity = fsx::identity(&path)?;
         if !identity.is_regular {
-            return Err(SqliteFileError::NotRegular(path));
+            let what = if identity.is_directory { "a directory" } else { "a pipe, device or socket" };
+            return Err(SqliteFileError::NotRegular(path, what));
         }
         fsx::check_readable(&path)?;
         if identity.size == 0 && !logs.is_empty() {

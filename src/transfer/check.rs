@@ -57,12 +57,10 @@ pub(super) fn check(source: &FileSnapshot, tables: &[&'static Table], progress: 
 }
 
 fn check_row(row: &RowView<'_, '_>, table: &'static Table, volume: &mut Volume, findings: &mut Findings) -> Result<(), TransferError> {
-    let key_columns = layout::key(table).len();
-    let mut key_bytes = 0;
+    let mut check = RowCheck::of(table);
     for (position, column) in table.columns.iter().enumerate() {
         let cell = row.cell(position)?;
-        let is_key = position < key_columns;
-        if let Some(kind) = finding(table, column, cell, is_key) {
+        for kind in check.cell(column, cell).into_iter().flatten() {
             findings.add(table, column, kind, || row.key());
         }
         let bytes = match cell {
@@ -74,19 +72,36 @@ fn check_row(row: &RowView<'_, '_>, table: &'static Table, volume: &mut Volume, 
         if let (ColumnKind::Id, Cell::Integer(id)) = (column.kind, cell) {
             volume.highest_id = volume.highest_id.max(id);
         }
-        if let Cell::Text(text) = cell {
-            if is_key {
-                key_bytes += text.len();
-            }
-            let indexed = if is_key { key_bytes } else { text.len() };
-            if (is_key || layout::is_indexed(table, column)) && indexed > MAX_KEY_BYTES {
-                findings.add(table, column, FindingKind::KeyTooLong, || row.key());
-            }
-        }
         volume.bytes = volume.bytes.saturating_add(bytes);
     }
     volume.rows = volume.rows.saturating_add(1);
     Ok(())
+}
+
+/// The look at one row, cell by cell in the order of its columns.
+#[derive(Debug)]
+pub(crate) struct RowCheck {
+    table: &'static Table,
+    /// The bytes of the key so far.
+    key_bytes: usize,
+}
+
+impl RowCheck {
+    pub(crate) const fn of(table: &'static Table) -> Self {
+        Self { table, key_bytes: 0 }
+    }
+
+    /// What of a cell cannot be carried exactly.
+    pub(crate) fn cell(&mut self, column: &Column, cell: Cell<'_>) -> [Option<FindingKind>; 2] {
+        let is_key = layout::key(self.table).iter().any(|key| key.name == column.name);
+        let Cell::Text(text) = cell else { return [finding(self.table, column, cell, is_key), None] };
+        if is_key {
+            self.key_bytes = self.key_bytes.saturating_add(text.len());
+        }
+        let indexed = if is_key { self.key_bytes } else { text.len() };
+        let is_long = (is_key || layout::is_indexed(self.table, column)) && indexed > MAX_KEY_BYTES;
+        [finding(self.table, column, cell, is_key), is_long.then_some(FindingKind::KeyTooLong)]
+    }
 }
 
 /// What is wrong with one cell.

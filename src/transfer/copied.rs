@@ -3,6 +3,8 @@
 //! This is SQLite's online backup from within the snapshot of the source, so it never starts over. The copy is proved
 //! by digest and by SQLite's own check.
 
+use std::thread;
+
 use camino::Utf8Path;
 use rusqlite::{
     Connection,
@@ -10,6 +12,7 @@ use rusqlite::{
 };
 
 use super::{
+    digest::TableDigest,
     error::TransferError,
     file::FileSnapshot,
     new_database::NewDatabase,
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     fsx::{self, FileMode},
-    progress::Progress,
+    progress::{Progress, Silent},
     schema::Migrations,
     storage::{SqliteError, SqliteFile, SqliteFileError, open_existing, retry_while_busy},
 };
@@ -41,10 +44,10 @@ pub fn into_new_file(
     let path = file.path();
     let mut connection = file.connect()?;
     connection.execute_batch("PRAGMA synchronous = OFF").map_err(SqliteError::on(path))?;
-    copy_pages(source, &mut connection, path, progress)?;
+    let expected = copy(source, &mut connection, path, progress)?;
     sealed::without_wal(&connection, path)?;
     drop(connection);
-    let tables = prove(source, path, progress)?;
+    let tables = prove(path, &expected, progress)?;
     file.publish()?;
     Ok(tables)
 }
@@ -73,9 +76,9 @@ pub fn into_empty_file(
         return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
     }
     take_page_size(source, &connection).map_err(SqliteError::on(destination))?;
-    copy_pages(source, &mut connection, destination, progress)?;
+    let expected = copy(source, &mut connection, destination, progress)?;
     drop(connection);
-    let tables = prove(source, destination, progress)?;
+    let tables = prove(destination, &expected, progress)?;
     file.check_current()?;
     Ok(tables)
 }
@@ -107,13 +110,33 @@ fn take_page_size(source: &FileSnapshot, to: &Connection) -> rusqlite::Result<()
     retry_while_busy(|| to.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM")))
 }
 
-fn prove(source: &FileSnapshot, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
-    progress.begin("verification", fsx::file_size(source.path())?.saturating_mul(2));
-    let expected = sealed::digests(source, progress)?;
-    source.release()?;
-    let tables = sealed::verify(path, &expected, progress)?;
+fn prove(path: &Utf8Path, expected: &[TableDigest], progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
+    progress.begin("verification", fsx::file_size(path)?);
+    let tables = sealed::verify(path, expected, progress)?;
     progress.end();
     Ok(tables)
+}
+
+/// Copies a source and lets go of it; gives the digests of its tables.
+///
+/// A source without write-ahead log keeps writers out as long as it is read. So it is hashed while it is copied, from a second
+/// connection, and not after that.
+fn copy(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<TableDigest>, TransferError> {
+    let digests = match source.second() {
+        Some(second) => thread::scope(|scope| {
+            let hashing = scope.spawn(move || sealed::digests(&second, &Silent));
+            let copied = copy_pages(source, to, path, progress);
+            let digests = hashing.join().map_err(|_| TransferError::Lost)?;
+            copied?;
+            digests
+        })?,
+        None => {
+            copy_pages(source, to, path, progress)?;
+            sealed::digests(source, &Silent)?
+        }
+    };
+    source.release()?;
+    Ok(digests)
 }
 
 fn copy_pages(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<(), TransferError> {

@@ -50,6 +50,9 @@ pub enum TransferError {
         /// The file with the changes.
         beside: Utf8PathBuf,
     },
+    /// Nothing at all.
+    #[error("`{0}` is an empty file, so there is no database in it")]
+    EmptyFile(Utf8PathBuf),
     /// UTF-16.
     #[error("`{path}` holds its texts as {encoding}, and RUNE's files as UTF-8")]
     Encoding {
@@ -166,7 +169,7 @@ impl Failure for TransferError {
                 FailureKind::Conflict
             }
             Self::Encoding { .. } | Self::CannotCarry(_) | Self::Incomplete { .. } => FailureKind::Input,
-            Self::NotRune(_) => FailureKind::NotFound,
+            Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
             Self::TargetDrift(_) => FailureKind::Drift,
             Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
             Self::NoSequence(_) | Self::Protocol | Self::Lost => FailureKind::Internal,
@@ -193,6 +196,7 @@ impl Failure for TransferError {
                 "leave `--immutable-source` out; it is for files that nothing has changed since they were closed".to_owned()
             }
             Self::Encoding { .. } => "dump it with `sqlite3` and load the dump into a new file".to_owned(),
+            Self::EmptyFile(_) => "check the path; a copy that broke off leaves such a file, so use another backup".to_owned(),
             Self::NotRune(_) => "check the URL; `rune-db status` says what a database is".to_owned(),
             Self::Unknown { .. } => {
                 "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()

@@ -85,6 +85,22 @@ impl FileSnapshot {
         Ok(Self { file, location, connection, watch, found })
     }
 
+    /// The same snapshot for another thread. None when it cannot be the same, because a write-ahead log lets writers in meanwhile, or
+    /// when a writer waits already: it would wait for this one, and this one for it.
+    pub(super) fn second(&self) -> Option<Self> {
+        let mode: String = self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).ok()?;
+        if !matches!(mode.as_str(), "delete" | "truncate" | "persist") {
+            return None;
+        }
+        let connection = self.file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        connection.busy_timeout(Duration::ZERO).ok()?;
+        connection.execute_batch("BEGIN").ok()?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).ok()?;
+        self.file.check_current().ok()?;
+        let (file, location, found) = (self.file.clone(), self.location.clone(), self.found.clone());
+        Some(Self { file, location, connection, watch: Watch::Stamp(None), found })
+    }
+
     /// Ends the transaction, and with it the lock that keeps writers out of a file without write-ahead log.
     pub(super) fn release(&self) -> Result<(), TransferError> {
         Ok(self.connection.execute_batch("ROLLBACK").map_err(self.file.failed())?)

@@ -38,7 +38,8 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    const fn text(self) -> &'static str {
+    /// What is wrong, as words behind "holds".
+    pub const fn text(self) -> &'static str {
         match self {
             Self::Nul => "text with U+0000",
             Self::InvalidUtf8 => "text that is not UTF-8",

@@ -133,7 +133,7 @@ fn select(server: &ServerTables<'_>, table: &Table) -> String {
         let name = column.name;
         columns.push(match column.kind {
             ColumnKind::Text => name.to_owned(),
-            ColumnKind::Float => format!("{name}::float8"),
+            ColumnKind::Float => server.float(table, column),
             ColumnKind::Id | ColumnKind::Integer => format!("{name}::int8"),
             ColumnKind::Bytes => format!("CASE WHEN octet_length({name}) <= {INLINE_BYTES} THEN {name} END"),
         });

@@ -19,7 +19,7 @@ const PIECE_BYTES: usize = 128 << 10;
 
 /// A cell as SQLite stores it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Null,
     Integer(i64),
     Real(f64),
@@ -31,6 +31,18 @@ pub(super) enum Cell<'a> {
         is_blob: bool,
         bytes: u64,
     },
+}
+
+impl<'a> From<ValueRef<'a>> for Cell<'a> {
+    fn from(value: ValueRef<'a>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(text),
+            ValueRef::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
 }
 
 /// A row that is being read.
@@ -90,13 +102,7 @@ impl RowView<'_, '_> {
 
     /// The cell of the column at a position of the table.
     pub(super) fn cell(&self, position: usize) -> Result<Cell<'_>, TransferError> {
-        let cell = match self.row.get_ref(position).map_err(|error| self.failed(error))? {
-            ValueRef::Null => Cell::Null,
-            ValueRef::Integer(number) => Cell::Integer(number),
-            ValueRef::Real(number) => Cell::Real(number),
-            ValueRef::Text(text) => Cell::Text(text),
-            ValueRef::Blob(bytes) => Cell::Blob(bytes),
-        };
+        let cell = Cell::from(self.row.get_ref(position).map_err(|error| self.failed(error))?);
         let is_content = self.table.columns.get(position).is_some_and(|column| column.kind == ColumnKind::Bytes);
         if cell != Cell::Null || !is_content {
             return Ok(cell);

@@ -13,7 +13,7 @@ use super::{
     layout,
     server::ServerTables,
 };
-use crate::schema::{ColumnKind, Table};
+use crate::schema::{Column, ColumnKind, Table};
 
 /// Computes the digest of a table. A table that is not there has no rows.
 pub(super) async fn table_digest(server: &ServerTables<'_>, table: &Table) -> Result<TableDigest, TransferError> {
@@ -21,7 +21,7 @@ pub(super) async fn table_digest(server: &ServerTables<'_>, table: &Table) -> Re
     if !server.has(table) {
         return Ok(digest);
     }
-    let sql = format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)", row_digest_sql(table), server.name(table));
+    let sql = format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)", row_digest_sql(server, table), server.name(table));
     let mut stream = pin!(server.client.copy_out(&sql).await?);
     let mut tuples = Tuples::new(1);
     while let Some(bytes) = stream.try_next().await? {
@@ -50,7 +50,7 @@ pub(super) fn keyed_digests_sql(server: &ServerTables<'_>, table: &Table) -> Str
     format!(
         "COPY (SELECT {}, digest FROM (SELECT {names}, {} AS digest FROM {} OFFSET 0) AS rows ORDER BY {}) TO STDOUT (FORMAT BINARY)",
         shown.join(", "),
-        row_digest_sql(table),
+        row_digest_sql(server, table),
         server.name(table),
         order.join(", ")
     )
@@ -62,15 +62,15 @@ pub(super) fn row_digest(field: Option<&[u8]>) -> Result<RowDigest, TransferErro
 }
 
 /// The digest of a row in SQL.
-fn row_digest_sql(table: &Table) -> String {
-    let value = |name: &str, kind: ColumnKind| match kind {
+fn row_digest_sql(server: &ServerTables<'_>, table: &Table) -> String {
+    let value = |column: &Column, name: &str| match column.kind {
         ColumnKind::Text => format!("int8send(octet_length(convert_to({name}, 'UTF8'))) || convert_to({name}, 'UTF8')"),
-        ColumnKind::Float => format!("'\\x0000000000000008'::bytea || float8send({name}::float8)"),
+        ColumnKind::Float => format!("'\\x0000000000000008'::bytea || float8send({})", server.float(table, column)),
         ColumnKind::Id | ColumnKind::Integer => format!("'\\x0000000000000008'::bytea || int8send({name}::int8)"),
         ColumnKind::Bytes => format!("'\\x0000000000000020'::bytea || sha256({name})"),
     };
-    let column = |column: &crate::schema::Column| {
-        let (name, value) = (column.name, value(column.name, column.kind));
+    let column = |column: &Column| {
+        let (name, value) = (column.name, value(column, column.name));
         format!("CASE WHEN {name} IS NULL THEN '\\x00'::bytea ELSE '\\x01'::bytea || {value} END")
     };
     format!("sha256({})", table.columns.iter().map(column).collect::<Vec<_>>().join(" || "))

@@ -58,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sign", &["canonical_json", "failure", "fsx", "oci", "secret", "yaml"]),
     ("storage", &["failure", "fsx", "interrupt", "secret", "tls"]),
     ("schema", &["failure", "fsx", "oci", "secret", "storage"]),
-    ("soundness", &["failure", "fsx", "oci", "progress", "schema", "storage"]),
+    ("soundness", &["failure", "fsx", "oci", "progress", "schema", "storage", "transfer"]),
     ("transfer", &["failure", "fsx", "oci", "progress", "schema", "secret", "storage"]),
     ("net", &["failure", "fsx", "secret", "tls"]),
     ("tls", &["failure", "text"]),

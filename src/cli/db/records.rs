@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use super::{DatabaseArgs, secret};
 use crate::{
     cli::output::Printer,
-    commands::db::{Moment, PageOptions, SpanOptions, StoreOptions, audit, events, jobs, parse_duration, prune, settings},
+    commands::db::{Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, parse_duration, prune, settings},
     secret::Secret,
 };
 
@@ -107,6 +107,14 @@ enum JobsVerb {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Show the steps of a chained job
+    Chain {
+        /// The id of the job
+        #[arg(value_name = "JOB")]
+        job_id: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// Give up on jobs that are queued or running and have not changed for long
     FailStale {
         /// Those that have not changed for so long: 30m, 12h, 7d
@@ -143,6 +151,7 @@ impl Jobs {
             JobsVerb::Show { job_id, tenant, payload, database } => {
                 printer.finish(jobs::show(&jobs::ShowOptions { store: store(database), job_id, tenant, has_payload: payload }))
             }
+            JobsVerb::Chain { job_id, database } => printer.finish(chain::run(&chain::ChainOptions { store: store(database), job_id })),
             JobsVerb::FailStale { older_than, tenant, all_tenants: _, message, dry_run, database } => {
                 printer.finish(jobs::fail_stale(&jobs::FailStaleOptions {
                     store: store(database),

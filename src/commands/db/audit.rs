@@ -7,14 +7,16 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table},
+    records::{
+        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict,
+    },
 };
 use crate::{
     commands::{CommandError, Report, counted},
     failure::FailureKind,
     fsx::NewFile,
     progress::Progress,
-    storage::port::{ArtifactFilter, ArtifactInfo, OperatorPort, Page, StoreError},
+    storage::port::{ArtifactFilter, ArtifactInfo, OperatorPort, Page, StoreError, Unreadable},
 };
 
 /// How many artifacts are asked for at a time.
@@ -40,6 +42,8 @@ pub struct ListOptions {
 pub struct ListReport {
     /// The artifacts.
     pub artifacts: Vec<ArtifactInfo>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
 }
@@ -56,16 +60,16 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         created: options.created.span((options.store.now)()),
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut artifacts = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
-    let next = cut(&mut artifacts, limit, |artifact| artifact.artifact_id.clone());
-    Ok(ListReport { artifacts, next })
+    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
+    let Cut { rows: artifacts, unreadable, next } = cut(listed, limit, |artifact| artifact.artifact_id.clone());
+    Ok(ListReport { artifacts, unreadable, next })
 }
 
 impl Report for ListReport {
     const VERB: &'static str = "db-audit-list";
 
     fn text(&self) -> String {
-        if self.artifacts.is_empty() {
+        if self.artifacts.is_empty() && self.unreadable.is_empty() {
             return "no artifacts\n".to_owned();
         }
         let row = |artifact: &ArtifactInfo| {
@@ -73,7 +77,11 @@ impl Report for ListReport {
             [artifact_id.clone(), job_id.clone(), kind.clone(), name.clone(), size_bytes.to_string(), moment_text(*created_at)]
         };
         let text = table(["ARTIFACT", "JOB", "KIND", "NAME", "BYTES", "CREATED"], self.artifacts.iter().map(row));
-        text + &next_line(self.next.as_deref())
+        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }
 
@@ -141,6 +149,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Those that are not what was stored.
     pub damaged: Vec<Damage>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Evidence that is not what was stored.
@@ -164,15 +174,15 @@ pub fn verify(options: &VerifyOptions, progress: &dyn Progress) -> Result<Verify
 }
 
 fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
-    let mut report = VerifyReport { checked: 0, bytes: 0, damaged: Vec::new() };
+    let mut report = VerifyReport { checked: 0, bytes: 0, damaged: Vec::new(), unreadable: Vec::new() };
     let filter = ArtifactFilter { job_id, ..ArtifactFilter::default() };
     let mut after: Option<String> = None;
     progress.begin("artifacts", store.artifact_bytes(job_id)?);
     loop {
-        let infos = store.list_artifacts(&filter, Page { after: after.as_deref(), limit: BATCH })?;
-        let Some(last) = infos.last() else { break };
-        after = Some(last.artifact_id.clone());
-        for info in infos {
+        let page = Page { after: after.as_deref(), limit: BATCH.saturating_add(1) };
+        let Cut { rows, unreadable, next } = cut(store.list_artifacts(&filter, page)?, BATCH, |info| info.artifact_id.clone());
+        report.unreadable.extend(unreadable);
+        for info in rows {
             report.checked += 1;
             report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
             let mut read = |piece: &[u8]| {
@@ -187,6 +197,10 @@ fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Pro
                 Err(error) => return Err(error.into()),
             }
         }
+        if next.is_none() || next == after {
+            break;
+        }
+        after = next;
     }
     progress.end();
     Ok(report)
@@ -203,10 +217,10 @@ impl Report for VerifyReport {
         let checked = counted(usize::try_from(self.checked).unwrap_or(usize::MAX), "artifact");
         let verdict = if self.damaged.is_empty() { "all as stored".to_owned() } else { format!("{} damaged", self.damaged.len()) };
         let _ = writeln!(text, "checked {checked}, {} bytes: {verdict}", self.bytes);
-        text
+        text + &unreadable_lines(&self.unreadable)
     }
 
     fn verdict(&self) -> Option<FailureKind> {
-        (!self.damaged.is_empty()).then_some(FailureKind::Drift)
+        unreadable_verdict(&self.unreadable).or_else(|| (!self.damaged.is_empty()).then_some(FailureKind::Drift))
     }
 }

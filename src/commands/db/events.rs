@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{SpanOptions, StoreOptions, Use, cut, next_line, table},
+    records::{Cut, SpanOptions, StoreOptions, Use, cut, next_line, number_text, table, unreadable_lines, unreadable_verdict},
 };
 use crate::{
     commands::{CommandError, Report},
-    storage::port::{Event, EventFilter, EventSummary},
+    failure::FailureKind,
+    storage::port::{Event, EventFilter, EventSummary, Unreadable},
 };
 
 /// Which events to list.
@@ -37,8 +38,12 @@ pub struct ListOptions {
 pub struct ListReport {
     /// The events, with labels only if they are to be shown.
     pub events: Vec<Event>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub next: Option<i64>,
+    #[serde(skip)]
+    has_labels: bool,
 }
 
 /// Lists events.
@@ -53,26 +58,26 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         recorded: options.recorded.span((options.store.now)()),
     };
     let limit = options.limit.saturating_add(1);
-    let mut events = options.store.with_store(Use::Looking, |store| Ok(store.list_events(&filter, options.after, limit)?))?;
-    let more = cut(&mut events, options.limit, |_| String::new());
-    let next = more.and(events.last().map(|event| event.id));
+    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_events(&filter, options.after, limit)?))?;
+    let Cut { rows: mut events, unreadable, next } = cut(listed, options.limit, |event| event.id.to_string());
+    let next = next.and_then(|id| id.parse().ok());
     if !options.has_labels {
         for event in &mut events {
             event.labels_json = None;
         }
     }
-    Ok(ListReport { events, next })
+    Ok(ListReport { events, unreadable, next, has_labels: options.has_labels })
 }
 
 impl Report for ListReport {
     const VERB: &'static str = "db-events-list";
 
     fn text(&self) -> String {
-        if self.events.is_empty() {
+        if self.events.is_empty() && self.unreadable.is_empty() {
             return "no events\n".to_owned();
         }
         let row = |event: &Event| {
-            let duration = event.duration_ms.map_or_else(String::new, |duration| duration.to_string());
+            let duration = event.duration_ms.map_or_else(String::new, number_text);
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
             [
                 event.id.to_string(),
@@ -85,8 +90,13 @@ impl Report for ListReport {
                 text(&event.labels_json),
             ]
         };
-        let text = table(["ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", ""], self.events.iter().map(row));
-        text + &next_line(self.next.map(|id| id.to_string()).as_deref())
+        let labels = if self.has_labels { "LABELS" } else { "" };
+        let text = table(["ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", labels], self.events.iter().map(row));
+        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.map(|id| id.to_string()).as_deref())
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }
 
@@ -106,6 +116,8 @@ pub struct SummaryOptions {
 pub struct SummaryReport {
     /// One for each name, in order.
     pub events: Vec<EventSummary>,
+    /// Names of which a duration, or the name itself, cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Sums events up.
@@ -115,19 +127,20 @@ pub struct SummaryReport {
 pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();
-    let events = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
-    Ok(SummaryReport { events })
+    let listed = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
+    let Cut { rows: events, unreadable, .. } = cut(listed, u32::MAX, |event| event.event.clone());
+    Ok(SummaryReport { events, unreadable })
 }
 
 impl Report for SummaryReport {
     const VERB: &'static str = "db-events-summary";
 
     fn text(&self) -> String {
-        if self.events.is_empty() {
+        if self.events.is_empty() && self.unreadable.is_empty() {
             return "no events\n".to_owned();
         }
         let row = |event: &EventSummary| {
-            let tenth = |number: f64| format!("{number:.1}");
+            let tenth = |number: f64| if number.abs() < 1e15 { format!("{number:.1}") } else { number_text(number) };
             [
                 event.event.clone(),
                 event.total.to_string(),
@@ -138,6 +151,11 @@ impl Report for SummaryReport {
                 tenth(event.max_ms),
             ]
         };
-        table(["EVENT", "TOTAL", "OK", "ERROR", "MEAN MS", "MIN MS", "MAX MS"], self.events.iter().map(row))
+        let text = table(["EVENT", "TOTAL", "OK", "ERROR", "MEAN MS", "MIN MS", "MAX MS"], self.events.iter().map(row));
+        text + &unreadable_lines(&self.unreadable)
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DurationError, parse_duration};
+use super::{DurationError, parse_duration, records::number_text};
 
 const DAY: i64 = 86_400;
 
@@ -116,7 +116,7 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 pub(super) fn moment_text(seconds: f64) -> String {
     const LAST: f64 = 253_402_300_800.0;
     if !(0.0..LAST).contains(&seconds) {
-        return seconds.to_string();
+        return number_text(seconds);
     }
     #[expect(clippy::cast_possible_truncation, reason = "within the bounds above")]
     let whole = seconds.floor() as i64;

@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table},
+    records::{
+        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict,
+    },
 };
 use crate::{
     commands::{CommandError, Report, counted},
-    storage::port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs},
+    failure::FailureKind,
+    storage::port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs, Unreadable},
 };
 
 /// How many jobs are asked for at a time.
@@ -38,6 +41,8 @@ pub struct ListOptions {
 pub struct ListReport {
     /// The jobs.
     pub jobs: Vec<JobLine>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
 }
@@ -56,16 +61,16 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         stale_since: None,
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut jobs = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
-    let next = cut(&mut jobs, limit, |job| job.job_id.clone());
-    Ok(ListReport { jobs, next })
+    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
+    let Cut { rows: jobs, unreadable, next } = cut(listed, limit, |job| job.job_id.clone());
+    Ok(ListReport { jobs, unreadable, next })
 }
 
 impl Report for ListReport {
     const VERB: &'static str = "db-jobs-list";
 
     fn text(&self) -> String {
-        if self.jobs.is_empty() {
+        if self.jobs.is_empty() && self.unreadable.is_empty() {
             return "no jobs\n".to_owned();
         }
         let row = |job: &JobLine| {
@@ -73,7 +78,11 @@ impl Report for ListReport {
             [job.job_id.clone(), job.tenant_id.clone(), job.kind.clone(), job.status.clone(), moment_text(job.created_at), updated]
         };
         let text = table(["JOB", "TENANT", "KIND", "STATUS", "CREATED", "UPDATED"], self.jobs.iter().map(row));
-        text + &next_line(self.next.as_deref())
+        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }
 
@@ -107,8 +116,10 @@ pub struct ShowReport {
     /// A word for people.
     pub message: Option<String>,
     /// When it was accepted, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub created_at: f64,
     /// When it changed last, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub updated_at: f64,
     /// The size of the request.
     pub request_bytes: usize,
@@ -193,6 +204,8 @@ pub struct FailStaleReport {
     pub dry_run: bool,
     /// Their ids, in order.
     pub job_ids: Vec<String>,
+    /// Jobs that have not ended and were left as they are, because it cannot be read since when.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Gives up on jobs.
@@ -202,25 +215,33 @@ pub struct FailStaleReport {
 pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
-    let job_ids = if options.is_dry_run {
-        options.store.with_store(Use::Looking, |store| stale(store, tenant_id, unchanged_since))?
-    } else {
-        let jobs = StaleJobs { tenant_id, unchanged_since, message: &options.message };
-        options.store.with_store(Use::Changing, |store| Ok(store.fail_stale_jobs(&jobs)?))?
-    };
-    Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids })
+    let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
+    options.store.with_store(purpose, |store| {
+        let job_ids = if options.is_dry_run {
+            stale(store, tenant_id, unchanged_since)?
+        } else {
+            store.fail_stale_jobs(&StaleJobs { tenant_id, unchanged_since, message: &options.message })?
+        };
+        let unreadable = store.list_unreadable_unfinished(tenant_id)?;
+        Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids, unreadable })
+    })
 }
 
 fn stale(store: &dyn OperatorPort, tenant_id: Option<&str>, unchanged_since: f64) -> Result<Vec<String>, CommandError> {
     let filter = JobFilter { tenant_id, stale_since: Some(unchanged_since), ..JobFilter::default() };
     let mut ids: Vec<String> = Vec::new();
+    let mut after: Option<String> = None;
     loop {
-        let lines = store.list_jobs(&filter, Page { after: ids.last().map(String::as_str), limit: BATCH })?;
-        if lines.is_empty() {
+        let page = Page { after: after.as_deref(), limit: BATCH.saturating_add(1) };
+        let Cut { rows, unreadable, next } = cut(store.list_jobs(&filter, page)?, BATCH, |line| line.job_id.clone());
+        ids.extend(rows.into_iter().map(|line| line.job_id));
+        // What else of a row cannot be read does not matter to whether it is stale.
+        ids.extend(unreadable.into_iter().filter(|row| row.column != "job_id" && row.column != "updated_at").filter_map(|row| row.key));
+        if next.is_none() || next == after {
             ids.sort();
             return Ok(ids);
         }
-        ids.extend(lines.into_iter().map(|line| line.job_id));
+        after = next;
     }
 }
 
@@ -231,6 +252,10 @@ impl Report for FailStaleReport {
         let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
         let count = counted(self.job_ids.len(), "job");
         let _ = if self.dry_run { writeln!(text, "would give up {count}; nothing was changed") } else { writeln!(text, "gave up {count}") };
-        text
+        text + &unreadable_lines(&self.unreadable)
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }

@@ -9,6 +9,7 @@ mod target;
 
 pub mod audit;
 pub mod backup;
+pub mod chain;
 pub mod compare;
 pub mod doctor;
 pub mod events;

@@ -8,7 +8,7 @@ use crate::{
     commands::CommandError,
     failure::{Failure, FailureKind},
     secret::Secret,
-    storage::port::{OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore},
+    storage::port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
 };
 
 /// Gives the time, in seconds since 1970.
@@ -100,14 +100,56 @@ impl SpanOptions {
     }
 }
 
-/// Cuts a list to its page, when one more was asked for than the page holds; gives the key to go on after.
-pub(super) fn cut<T>(rows: &mut Vec<T>, limit: u32, key: impl FnOnce(&T) -> String) -> Option<String> {
+/// A page of a list.
+pub(super) struct Cut<T> {
+    pub(super) rows: Vec<T>,
+    /// The rows of the page that cannot be read.
+    pub(super) unreadable: Vec<Unreadable>,
+    /// The key to go on after, when more follow.
+    pub(super) next: Option<String>,
+}
+
+/// Cuts a list to its page, when one more was asked for than the page holds.
+pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) -> String) -> Cut<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if rows.len() <= limit {
-        return None;
+    let more = listed.len() > limit;
+    listed.truncate(limit);
+    // A row whose key cannot be read is no place to go on after.
+    let key_of = |row: &Listed<T>| row.as_ref().map_or_else(|unreadable| unreadable.key.clone(), |row| Some(key(row)));
+    let next = if more { listed.iter().rev().find_map(key_of) } else { None };
+    let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
+    for row in listed {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(row) => unreadable.push(row),
+        }
     }
-    rows.truncate(limit);
-    rows.last().map(key)
+    Cut { rows, unreadable, next }
+}
+
+/// A line for each row that cannot be read.
+pub(super) fn unreadable_lines(rows: &[Unreadable]) -> String {
+    let key = |row: &Unreadable| row.key.as_deref().map_or_else(|| "(no readable key)".to_owned(), |key| format!("`{}`", shown(key)));
+    let line = |row: &Unreadable| {
+        let Unreadable { table, column, expected, .. } = row;
+        format!("unreadable: {table} {}: the column `{column}` holds something other than {expected}\n", key(row))
+    };
+    let mut text: String = rows.iter().map(line).collect();
+    if !rows.is_empty() {
+        text.push_str("run `rune-db verify` to list every such row\n");
+    }
+    text
+}
+
+/// What a list with rows that cannot be read amounts to.
+pub(super) fn unreadable_verdict(rows: &[Unreadable]) -> Option<FailureKind> {
+    (!rows.is_empty()).then_some(FailureKind::Input)
+}
+
+/// A number for people, never longer than its digits.
+pub(super) fn number_text(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && number.is_finite() && !(1e-5..1e16).contains(&size) { format!("{number:e}") } else { number.to_string() }
 }
 
 /// The line below a page that is not the last.
@@ -134,7 +176,8 @@ pub(super) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, shown, table};
+    use super::{cut, number_text, shown, table};
+    use crate::storage::port::Unreadable;
 
     #[test]
     fn columns_are_as_wide_as_they_need_be() {
@@ -145,9 +188,26 @@ mod tests {
 
     #[test]
     fn a_page_says_what_to_go_on_after() {
-        let mut rows = vec![1, 2, 3];
-        assert_eq!(cut(&mut rows, 3, ToString::to_string), None);
-        assert_eq!(cut(&mut rows, 2, ToString::to_string).as_deref(), Some("2"));
-        assert_eq!(rows, [1, 2]);
+        let rows = || vec![Ok(1), Ok(2), Ok(3)];
+        assert_eq!(cut(rows(), 3, ToString::to_string).next, None);
+        let page = cut(rows(), 2, ToString::to_string);
+        assert_eq!((page.rows, page.next.as_deref()), (vec![1, 2], Some("2")));
+    }
+
+    #[test]
+    fn a_row_without_a_readable_key_counts_and_is_no_place_to_go_on_after() {
+        let bad =
+            |key: Option<&str>| Err(Unreadable { table: "jobs", key: key.map(str::to_owned), column: "kind".to_owned(), expected: "text" });
+        let page = cut(vec![Ok(1), bad(None), Ok(3)], 2, ToString::to_string);
+        assert_eq!((page.rows, page.unreadable.len(), page.next.as_deref()), (vec![1], 1, Some("1")));
+        let page = cut(vec![Ok(1), bad(Some("x")), Ok(3)], 2, ToString::to_string);
+        assert_eq!(page.next.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_number_is_never_as_wide_as_its_zeros() {
+        for (number, text) in [(0.0, "0"), (1.1, "1.1"), (5e-324, "5e-324"), (-1e300, "-1e300"), (1e-5, "0.00001"), (f64::NAN, "NaN")] {
+            assert_eq!(number_text(number), text);
+        }
     }
 }

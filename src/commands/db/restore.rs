@@ -94,7 +94,10 @@ impl FileOwner {
         let Self { uid, gid, mode, directory } = self;
         let mut text = format!("owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n");
         if let Some(DirectoryOwner { uid, gid }) = directory {
-            let _ = writeln!(text, "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that user, run `chown {uid}:{gid} {path}`");
+            let _ = writeln!(
+                text,
+                "warning: its directory belongs to uid {uid}, gid {gid}; if RUNE runs as that user, run `chown {uid}:{gid} {path}`"
+            );
         }
         text
     }

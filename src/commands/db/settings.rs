@@ -8,13 +8,14 @@ use zeroize::Zeroizing;
 
 use super::{
     instant::moment_text,
-    records::{Missing, PageOptions, StoreOptions, Use, cut, next_line, shown, table},
+    records::{Cut, Missing, PageOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict},
 };
 use crate::{
     commands::{CommandError, Report},
+    failure::FailureKind,
     fsx::{self, Action, PathError},
     secret::Secret,
-    storage::port::{MAX_JSON_BYTES, Page, SettingLine},
+    storage::port::{MAX_JSON_BYTES, Page, SettingLine, Unreadable},
 };
 
 /// The size of the longest value, in bytes.
@@ -36,6 +37,8 @@ pub struct ListOptions {
 pub struct ListReport {
     /// The settings.
     pub settings: Vec<SettingLine>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// What to go on after, when more follow.
     pub next: Option<String>,
 }
@@ -47,20 +50,25 @@ pub struct ListReport {
 pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let mut settings = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
-    let next = cut(&mut settings, limit, |line| line.key.clone());
-    Ok(ListReport { settings, next })
+    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let Cut { rows: settings, unreadable, next } = cut(listed, limit, |line| line.key.clone());
+    Ok(ListReport { settings, unreadable, next })
 }
 
 impl Report for ListReport {
     const VERB: &'static str = "db-settings-list";
 
     fn text(&self) -> String {
-        if self.settings.is_empty() {
+        if self.settings.is_empty() && self.unreadable.is_empty() {
             return "no settings\n".to_owned();
         }
         let row = |line: &SettingLine| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
-        table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row)) + &next_line(self.next.as_deref())
+        let text = table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row));
+        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
     }
 }
 
@@ -82,6 +90,7 @@ pub struct GetReport {
     /// Its value, as the text that it is.
     pub value_json: String,
     /// When it changed last, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub updated_at: f64,
 }
 

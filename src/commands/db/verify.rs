@@ -16,6 +16,7 @@ use crate::{
     schema::Migrations,
     soundness::{self, Finding, Soundness, TableRows},
     storage,
+    transfer::TransferError,
 };
 
 /// How many keys of a finding people are shown.
@@ -63,11 +64,16 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
 fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, CommandError> {
     match &target.place {
         Place::File(path) => {
+            let file = storage::SqliteFile::existing(path)?;
+            file.check_single_name()?;
+            if file.identity().size == 0 {
+                return Err(TransferError::EmptyFile(path.clone()).into());
+            }
             let connection = storage::open_for_looking(path)?;
             Ok(soundness::check_file(&connection, path, migrations, progress)?)
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| -> Result<_, CommandError> {
-            Ok(soundness::check_server(client, migrations, progress).await?)
+            Ok(soundness::check_server(client, &target.location, migrations, progress).await?)
         })),
     }
 }

@@ -11,7 +11,8 @@ use super::{
     vocabulary::ARTIFACT_KINDS,
 };
 
-pub(super) const COLUMNS: &str = "artifact_id, job_id, kind, name, size_bytes, sha256, created_at";
+pub(super) const COLUMNS: &str = "artifact_id, job_id, kind, name, size_bytes, sha256,
+    created_at /* ::text::float8 */ AS created_at";
 
 pub(super) fn read(row: &Row) -> Result<ArtifactInfo, StoreError> {
     Ok(ArtifactInfo {
@@ -54,7 +55,8 @@ pub(super) fn record(session: &mut dyn Session, artifact: &NewArtifact<'_>, now:
 }
 
 pub(super) fn list(session: &mut dyn Session, job_id: &str) -> Result<Vec<ArtifactInfo>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY created_at, artifact_id COLLATE BINARY");
+    let sql =
+        format!("SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY");
     session.query(&sql, &[Value::Text(job_id)])?.iter().map(read).collect()
 }
 

@@ -3,12 +3,14 @@
 use super::{
     error::StoreError,
     limits,
+    readable::{self, Listed},
     records::{Event, EventSummary, NewEvent},
     rounding::to_tenth,
     session::{Row, Session, Value},
 };
 
-pub(super) const COLUMNS: &str = "id, job_id, event, status, duration_ms, error_type, labels_json, recorded_at";
+pub(super) const COLUMNS: &str = "id, job_id, event, status, duration_ms /* ::text::float8 */ AS duration_ms, error_type, labels_json,
+    recorded_at /* ::text::float8 */ AS recorded_at";
 
 pub(super) fn read(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {
@@ -58,30 +60,33 @@ pub(super) struct Scope<'a> {
     pub(super) until: Option<f64>,
 }
 
-pub(super) fn summarise(session: &mut dyn Session, scope: Scope<'_>) -> Result<Vec<EventSummary>, StoreError> {
+pub(super) fn summarise(session: &mut dyn Session, scope: Scope<'_>) -> Result<Vec<Listed<EventSummary>>, StoreError> {
     // The mean is `avg` on SQLite, whose sum carries what it rounds off, and a decimal one on PostgreSQL, whose order of
     // adding is not known: both are right to 15 digits, whatever the order.
     const SUMMARY: &str = "SELECT event, count(*) AS total, count(CASE WHEN status = 'ok' THEN 1 END) AS ok,
             count(CASE WHEN status = 'error' THEN 1 END) AS error,
-            avg(duration_ms /* ::numeric */) /* ::float8 */ AS average_ms,
-            min(duration_ms) AS min_ms, max(duration_ms) AS max_ms
-        FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR recorded_at >= ?2) AND (?3 IS NULL OR recorded_at < ?3)
+            avg(duration_ms /* ::text::numeric */) /* ::float8 */ AS average_ms,
+            min(duration_ms /* ::text::float8 */) AS min_ms, max(duration_ms /* ::text::float8 */) AS max_ms
+        FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR recorded_at /* ::text::float8 */ >= ?2)
+            AND (?3 IS NULL OR recorded_at /* ::text::float8 */ < ?3)
         GROUP BY event ORDER BY event COLLATE BINARY";
     let values = [Value::OptionalText(scope.job_id), Value::OptionalFloat(scope.since), Value::OptionalFloat(scope.until)];
     let rows = session.query(SUMMARY, &values)?;
     let summary = |row: &Row| {
         let tenth = |column| Ok::<_, StoreError>(row.optional_float(column)?.map_or(0.0, to_tenth));
+        // The mean of both infinities is no number, which SQLite gives as NULL.
+        let has_no_mean = row.optional_float("average_ms")?.is_none() && row.optional_float("min_ms")?.is_some();
         Ok(EventSummary {
             event: row.text("event")?,
             total: row.integer("total")?,
             ok: row.integer("ok")?,
             error: row.integer("error")?,
-            average_ms: tenth("average_ms")?,
+            average_ms: if has_no_mean { f64::NAN } else { tenth("average_ms")? },
             min_ms: tenth("min_ms")?,
             max_ms: tenth("max_ms")?,
         })
     };
-    rows.iter().map(summary).collect()
+    readable::each("workflow_events", "event", &rows, summary)
 }
 
 pub(super) fn list_for_job(session: &mut dyn Session, job_id: &str, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {

@@ -3,13 +3,16 @@
 use super::{
     error::StoreError,
     limits,
+    readable::{self, Unreadable},
     records::{CreatedJob, FinopsJob, Job, JobChange, NewJob, StaleJobs},
     session::{Row, Session, Value},
     uuid,
     vocabulary::{FINOPS_KINDS, JobStatus},
 };
 
-pub(super) const COLUMNS: &str = "job_id, tenant_id, kind, status, request_json, result_json, error, message, created_at, updated_at";
+/// Columns that era B of RUNE made 32 bits wide are read by their text, as RUNE reads them: 12.3 is no 12.300000190734863.
+pub(super) const COLUMNS: &str = "job_id, tenant_id, kind, status, request_json, result_json, error, message,
+    created_at /* ::text::float8 */ AS created_at, updated_at /* ::text::float8 */ AS updated_at";
 
 /// How often a key is looked for that somebody else takes and gives back meanwhile.
 const ATTEMPTS: usize = 5;
@@ -115,29 +118,51 @@ pub(super) fn get(session: &mut dyn Session, job_id: &str, tenant_id: Option<&st
     session.query(&sql, &[Value::Text(job_id), Value::OptionalText(tenant_id)])?.first().map(read).transpose()
 }
 
-/// Gives up on one batch of jobs; says which, and whether there may be more.
-pub(super) fn fail_stale(session: &mut dyn Session, stale: &StaleJobs<'_>, now: f64) -> Result<(Vec<String>, bool), StoreError> {
-    const FAIL: &str = "UPDATE jobs SET status = 'failed', error = ?3, message = ?3, updated_at = ?4 WHERE job_id IN (
-        SELECT job_id FROM jobs WHERE status IN ('queued', 'running') AND updated_at <= ?2 AND (?1 IS NULL OR tenant_id = ?1)
-        ORDER BY job_id COLLATE BINARY LIMIT ?5 /* FOR UPDATE */) RETURNING job_id";
-    let values = [
-        Value::OptionalText(stale.tenant_id),
-        Value::Float(stale.unchanged_since),
-        Value::Text(stale.message),
-        Value::Float(now),
-        Value::Integer(STALE_BATCH),
-    ];
-    let rows = session.query(FAIL, &values)?;
-    let mut ids = rows.iter().map(|row| row.text("job_id")).collect::<Result<Vec<_>, _>>()?;
+/// What one transaction gave up.
+pub(super) struct StaleBatch {
+    pub(super) ids: Vec<String>,
+    /// How many rows have no id that can be read, and are left as they are.
+    pub(super) unreadable: i64,
+    pub(super) may_be_more: bool,
+}
+
+/// Gives up on one batch of jobs, after so many that cannot be read.
+pub(super) fn fail_stale(session: &mut dyn Session, stale: &StaleJobs<'_>, skipped: i64, now: f64) -> Result<StaleBatch, StoreError> {
+    const FIND: &str = "SELECT job_id FROM jobs
+        WHERE status IN ('queued', 'running') AND updated_at <= ?2 AND (?1 IS NULL OR tenant_id = ?1)
+        ORDER BY job_id COLLATE BINARY LIMIT ?3 OFFSET ?4 /* FOR UPDATE */";
+    let values =
+        [Value::OptionalText(stale.tenant_id), Value::Float(stale.unchanged_since), Value::Integer(STALE_BATCH), Value::Integer(skipped)];
+    let rows = session.query(FIND, &values)?;
+    let mut ids: Vec<String> = rows.iter().filter_map(|row| row.text("job_id").ok()).collect();
     ids.sort();
-    let may_be_more = i64::try_from(ids.len()).is_ok_and(|count| count >= STALE_BATCH);
-    Ok((ids, may_be_more))
+    if !ids.is_empty() {
+        let list = (3..ids.len() + 3).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
+        let sql = format!("UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE job_id IN ({list})");
+        let values = [Value::Text(stale.message), Value::Float(now)].into_iter().chain(ids.iter().map(|id| Value::Text(id)));
+        session.execute(&sql, &values.collect::<Vec<_>>())?;
+    }
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    Ok(StaleBatch { unreadable: count(rows.len() - ids.len()), may_be_more: count(rows.len()) >= STALE_BATCH, ids })
+}
+
+/// Jobs that have not ended, and of which it cannot be said since when.
+pub(super) fn unreadable_unfinished(session: &mut dyn Session, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError> {
+    const LIST: &str = "SELECT job_id, updated_at /* ::text::float8 */ AS updated_at FROM jobs
+        WHERE status IN ('queued', 'running') AND (?1 IS NULL OR tenant_id = ?1)";
+    let rows = session.query(LIST, &[Value::OptionalText(tenant_id)])?;
+    let read = |row: &Row| {
+        let time = row.text("job_id").and_then(|_| row.float("updated_at"))?;
+        if time.is_finite() { Ok(()) } else { Err(StoreError::Cell { column: "updated_at".to_owned(), expected: "a finite number" }) }
+    };
+    Ok(readable::each("jobs", "job_id", &rows, read)?.into_iter().filter_map(Result::err).collect())
 }
 
 pub(super) fn list_for_finops(session: &mut dyn Session, tenant_id: &str, limit: u32) -> Result<Vec<FinopsJob>, StoreError> {
-    const LIST: &str = "SELECT kind, request_json, result_json, created_at, updated_at FROM jobs
+    const LIST: &str = "SELECT kind, request_json, result_json, created_at /* ::text::float8 */ AS created_at,
+            updated_at /* ::text::float8 */ AS updated_at FROM jobs
         WHERE tenant_id = ?1 AND status = 'succeeded' AND kind IN (?2, ?3)
-        ORDER BY updated_at DESC, job_id COLLATE BINARY LIMIT ?4";
+        ORDER BY jobs.updated_at DESC, job_id COLLATE BINARY LIMIT ?4";
     let [benchmark, agentic] = FINOPS_KINDS;
     let limit = i64::from(limit.clamp(1, MAX_FINOPS_JOBS));
     let rows = session.query(LIST, &[Value::Text(tenant_id), Value::Text(benchmark), Value::Text(agentic), Value::Integer(limit)])?;

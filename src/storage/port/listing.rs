@@ -9,6 +9,7 @@ use super::{
     artifacts,
     error::StoreError,
     events, limits,
+    readable::{self, Listed},
     records::{ArtifactInfo, Event},
     session::{Row, Session, Value},
 };
@@ -65,8 +66,10 @@ pub struct JobLine {
     /// The size of the result, if there is one.
     pub result_bytes: i64,
     /// When it was accepted, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub created_at: f64,
     /// When it changed last, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub updated_at: f64,
 }
 
@@ -103,6 +106,7 @@ pub struct SettingLine {
     /// The size of its value.
     pub value_bytes: i64,
     /// When it changed last, in seconds since 1970.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub updated_at: f64,
 }
 
@@ -110,26 +114,27 @@ fn check(filters: &[Option<&str>]) -> Result<(), StoreError> {
     filters.iter().flatten().try_for_each(|filter| limits::lookup("filter", filter))
 }
 
-/// The moment of a row that a page goes on after.
-fn moment(session: &mut dyn Session, sql: &str, key: Option<&str>) -> Result<Option<f64>, StoreError> {
-    let Some(key) = key else { return Ok(None) };
+/// Refuses a row that is not there as the one that a page goes on after. What stands in it is compared where it stands.
+fn check_after(session: &mut dyn Session, sql: &str, key: Option<&str>) -> Result<(), StoreError> {
+    let Some(key) = key else { return Ok(()) };
     check(&[Some(key)])?;
-    let rows = session.query(sql, &[Value::Text(key)])?;
-    rows.first().ok_or_else(|| StoreError::PageNotFound(key.to_owned()))?.float("created_at").map(Some)
+    if session.query(sql, &[Value::Text(key)])?.is_empty() { Err(StoreError::PageNotFound(key.to_owned())) } else { Ok(()) }
 }
 
-pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<JobLine>, StoreError> {
-    const AFTER: &str = "SELECT created_at FROM jobs WHERE job_id = ?1";
+pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError> {
+    const AFTER: &str = "SELECT 1 AS found FROM jobs WHERE job_id = ?1";
     const LIST: &str = "SELECT job_id, tenant_id, kind, status, CASE WHEN COALESCE(error, '') = '' THEN 0 ELSE 1 END AS has_error,
             octet_length(request_json) AS request_bytes,
-            COALESCE(octet_length(result_json), 0) AS result_bytes, created_at, updated_at
+            COALESCE(octet_length(result_json), 0) AS result_bytes, created_at /* ::text::float8 */ AS created_at,
+            updated_at /* ::text::float8 */ AS updated_at
         FROM jobs WHERE (?1 IS NULL OR tenant_id = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR status = ?3)
-            AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5)
+            AND (?4 IS NULL OR created_at /* ::text::float8 */ >= ?4)
+            AND (?5 IS NULL OR created_at /* ::text::float8 */ < ?5)
             AND (?6 IS NULL OR (status IN ('queued', 'running') AND updated_at <= ?6))
-            AND (?7 IS NULL OR created_at < ?7 OR (created_at = ?7 AND job_id COLLATE BINARY < ?8))
-        ORDER BY created_at DESC, job_id COLLATE BINARY DESC LIMIT ?9";
+            AND (?7 IS NULL OR (jobs.created_at, job_id COLLATE BINARY) < (SELECT j.created_at, j.job_id FROM jobs j WHERE j.job_id = ?7))
+        ORDER BY jobs.created_at DESC, job_id COLLATE BINARY DESC LIMIT ?8";
     check(&[filter.tenant_id, filter.kind, filter.status])?;
-    let after = moment(session, AFTER, page.after)?;
+    check_after(session, AFTER, page.after)?;
     let values = [
         Value::OptionalText(filter.tenant_id),
         Value::OptionalText(filter.kind),
@@ -137,7 +142,6 @@ pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page
         Value::OptionalFloat(filter.created.since),
         Value::OptionalFloat(filter.created.until),
         Value::OptionalFloat(filter.stale_since),
-        Value::OptionalFloat(after),
         Value::OptionalText(page.after),
         Value::Integer(page.limit.into()),
     ];
@@ -154,13 +158,19 @@ pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page
             updated_at: row.float("updated_at")?,
         })
     };
-    session.query(LIST, &values)?.iter().map(line).collect()
+    readable::each("jobs", "job_id", &session.query(LIST, &values)?, line)
 }
 
-pub(super) fn events(session: &mut dyn Session, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+pub(super) fn events(
+    session: &mut dyn Session,
+    filter: &EventFilter<'_>,
+    after_id: i64,
+    limit: u32,
+) -> Result<Vec<Listed<Event>>, StoreError> {
     let sql = format!(
         "SELECT {} FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR event = ?2) AND (?3 IS NULL OR status = ?3)
-            AND (?4 IS NULL OR recorded_at >= ?4) AND (?5 IS NULL OR recorded_at < ?5) AND id > ?6 ORDER BY id LIMIT ?7",
+            AND (?4 IS NULL OR recorded_at /* ::text::float8 */ >= ?4)
+            AND (?5 IS NULL OR recorded_at /* ::text::float8 */ < ?5) AND id > ?6 ORDER BY id LIMIT ?7",
         events::COLUMNS
     );
     check(&[filter.job_id, filter.event, filter.status])?;
@@ -173,39 +183,45 @@ pub(super) fn events(session: &mut dyn Session, filter: &EventFilter<'_>, after_
         Value::Integer(after_id),
         Value::Integer(limit.into()),
     ];
-    session.query(&sql, &values)?.iter().map(events::read).collect()
+    readable::each("workflow_events", "id", &session.query(&sql, &values)?, events::read)
 }
 
-pub(super) fn artifacts(session: &mut dyn Session, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<ArtifactInfo>, StoreError> {
-    const AFTER: &str = "SELECT created_at FROM audit_artifact WHERE artifact_id = ?1";
+pub(super) fn artifacts(
+    session: &mut dyn Session,
+    filter: &ArtifactFilter<'_>,
+    page: Page<'_>,
+) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
+    const AFTER: &str = "SELECT 1 AS found FROM audit_artifact WHERE artifact_id = ?1";
     let sql = format!(
         "SELECT {} FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR kind = ?2)
-            AND (?3 IS NULL OR created_at >= ?3) AND (?4 IS NULL OR created_at < ?4)
-            AND (?5 IS NULL OR created_at > ?5 OR (created_at = ?5 AND artifact_id COLLATE BINARY > ?6))
-        ORDER BY created_at, artifact_id COLLATE BINARY LIMIT ?7",
+            AND (?3 IS NULL OR created_at /* ::text::float8 */ >= ?3)
+            AND (?4 IS NULL OR created_at /* ::text::float8 */ < ?4)
+            AND (?5 IS NULL OR (audit_artifact.created_at, artifact_id COLLATE BINARY)
+                > (SELECT a.created_at, a.artifact_id FROM audit_artifact a WHERE a.artifact_id = ?5))
+        ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY LIMIT ?6",
         artifacts::COLUMNS
     );
     check(&[filter.job_id, filter.kind])?;
-    let after = moment(session, AFTER, page.after)?;
+    check_after(session, AFTER, page.after)?;
     let values = [
         Value::OptionalText(filter.job_id),
         Value::OptionalText(filter.kind),
         Value::OptionalFloat(filter.created.since),
         Value::OptionalFloat(filter.created.until),
-        Value::OptionalFloat(after),
         Value::OptionalText(page.after),
         Value::Integer(page.limit.into()),
     ];
-    session.query(&sql, &values)?.iter().map(artifacts::read).collect()
+    readable::each("audit_artifact", "artifact_id", &session.query(&sql, &values)?, artifacts::read)
 }
 
-pub(super) fn settings(session: &mut dyn Session, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError> {
-    const LIST: &str = "SELECT key, octet_length(value_json) AS value_bytes, updated_at FROM settings
+pub(super) fn settings(session: &mut dyn Session, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
+    const LIST: &str = "SELECT key, octet_length(value_json) AS value_bytes, updated_at /* ::text::float8 */ AS updated_at
+        FROM settings
         WHERE substr(key, 1, length(?1)) = ?1 AND (?2 IS NULL OR key COLLATE BINARY > ?2) ORDER BY key COLLATE BINARY LIMIT ?3";
     check(&[Some(prefix), page.after])?;
     let rows = session.query(LIST, &[Value::Text(prefix), Value::OptionalText(page.after), Value::Integer(page.limit.into())])?;
     let line = |row: &Row| {
         Ok(SettingLine { key: row.text("key")?, value_bytes: row.integer("value_bytes")?, updated_at: row.float("updated_at")? })
     };
-    rows.iter().map(line).collect()
+    readable::each("settings", "key", &rows, line)
 }

@@ -23,6 +23,7 @@ mod listing;
 mod operators;
 mod postgres;
 mod pruning;
+mod readable;
 mod records;
 mod rounding;
 mod session;
@@ -38,6 +39,7 @@ pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, Setting
 pub use operators::OperatorPort;
 pub use postgres::PostgresStore;
 pub use pruning::{PruneCounts, PruneRule};
+pub use readable::{Listed, Unreadable};
 pub use records::{
     ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob, Job, JobChange, NewArtifact, NewEvent,
     NewJob, NodeChange, Setting, StaleJobs,

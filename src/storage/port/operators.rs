@@ -4,9 +4,10 @@ use super::{
     StoragePort, artifacts,
     error::StoreError,
     events::{self, Scope},
-    limits,
+    jobs, limits,
     listing::{self, ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span},
     pruning::{self, PruneCounts, PruneRule},
+    readable::{Listed, Unreadable},
     records::{ArtifactInfo, Event, EventSummary},
     session::Engine,
     store::Store,
@@ -16,19 +17,22 @@ use super::{
 #[expect(clippy::missing_errors_doc, reason = "as for the operations of RUNE: said once for all")]
 pub trait OperatorPort: StoragePort {
     /// Lists jobs without their payloads, newest first. Fails when the row that a page goes on after is gone.
-    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<JobLine>, StoreError>;
+    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError>;
+
+    /// Lists jobs that have not ended and of which nobody can say since when: what decides it cannot be read.
+    fn list_unreadable_unfinished(&self, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError>;
 
     /// Lists events in the order of their ids.
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Listed<Event>>, StoreError>;
 
     /// Sums events of a job, or of all, up by name.
-    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<EventSummary>, StoreError>;
+    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<Listed<EventSummary>>, StoreError>;
 
     /// Lists evidence without its content, oldest first. Fails when the row that a page goes on after is gone.
-    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<ArtifactInfo>, StoreError>;
+    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError>;
 
     /// Lists settings without their values, by key.
-    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError>;
+    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError>;
 
     /// How many bytes of evidence there are, of a job or of all.
     fn artifact_bytes(&self, job_id: Option<&str>) -> Result<u64, StoreError>;
@@ -44,24 +48,29 @@ pub trait OperatorPort: StoragePort {
 }
 
 impl<E: Engine> OperatorPort for Store<E> {
-    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<JobLine>, StoreError> {
+    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError> {
         self.read(&mut |session| listing::jobs(session, filter, page))
     }
 
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    fn list_unreadable_unfinished(&self, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError> {
+        limits::lookup("tenant_id", tenant_id.unwrap_or_default())?;
+        self.read(&mut |session| jobs::unreadable_unfinished(session, tenant_id))
+    }
+
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Listed<Event>>, StoreError> {
         self.read(&mut |session| listing::events(session, filter, after_id, limit))
     }
 
-    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<EventSummary>, StoreError> {
+    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<Listed<EventSummary>>, StoreError> {
         limits::lookup("job_id", job_id.unwrap_or_default())?;
         self.read(&mut |session| events::summarise(session, Scope { job_id, since: recorded.since, until: recorded.until }))
     }
 
-    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<ArtifactInfo>, StoreError> {
+    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
         self.read(&mut |session| listing::artifacts(session, filter, page))
     }
 
-    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<SettingLine>, StoreError> {
+    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
         self.read(&mut |session| listing::settings(session, prefix, page))
     }
 

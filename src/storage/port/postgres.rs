@@ -25,7 +25,7 @@ use super::{
 use crate::{
     interrupt::Interrupt,
     storage::{
-        ConnectError, PostgresUrl, Refusal, ServerError, for_each_piece,
+        ConnectError, PostgresUrl, RawText, Refusal, ServerError, for_each_piece,
         open_session::{Canceller, OpenSession},
         postgres::open,
     },
@@ -33,6 +33,9 @@ use crate::{
 
 /// How long taking leave of the server may take (SR-Q-033).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lets a server that knows no encoding send texts as they are, so that one which is not UTF-8 does not fail a whole list.
+const AS_IT_IS: &str = "SELECT set_config('client_encoding', 'SQL_ASCII', true) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
 /// RUNE's database on a PostgreSQL server.
 pub type PostgresStore = Store<PostgresEngine>;
@@ -198,7 +201,7 @@ impl Engine for PostgresEngine {
         let mut session = self.block_on(self.session())?;
         session.is_in_transaction = true;
         let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
-        let outcome = run(&session.client, begin)
+        let outcome = run(&session.client, &format!("{begin}; {AS_IT_IS}"))
             .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
             .and_then(|value| run(&session.client, "COMMIT").map(|()| value));
         if matches!(outcome, Err(StoreError::Interrupted)) {
@@ -325,12 +328,13 @@ fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
 
 fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, StoreError> {
     let cell = match *kind {
-        Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<String>>(index).map_err(said)?.map(Cell::Text),
+        Type::TEXT | Type::VARCHAR | Type::NAME => {
+            let text = row.try_get::<_, Option<RawText<'_>>>(index).map_err(said)?;
+            text.map(|text| String::from_utf8(text.0.to_vec()).map_or(Cell::Other, Cell::Text))
+        }
         Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(said)?.map(Cell::Integer),
         Type::INT4 => row.try_get::<_, Option<i32>>(index).map_err(said)?.map(|number| Cell::Integer(number.into())),
         Type::FLOAT8 => row.try_get::<_, Option<f64>>(index).map_err(said)?.map(Cell::Float),
-        // Era B of RUNE made columns of this type.
-        Type::FLOAT4 => row.try_get::<_, Option<f32>>(index).map_err(said)?.map(|number| Cell::Float(number.into())),
         _ => Some(Cell::Other),
     };
     Ok(cell.unwrap_or(Cell::Null))

@@ -121,12 +121,14 @@ pub struct Event {
     /// `ok` or `error`.
     pub status: String,
     /// How long it took.
+    #[serde(serialize_with = "crate::storage::json_optional_float")]
     pub duration_ms: Option<f64>,
     /// The kind of error.
     pub error_type: Option<String>,
     /// More about it; a JSON object.
     pub labels_json: Option<String>,
     /// When it happened.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub recorded_at: f64,
 }
 
@@ -143,15 +145,19 @@ pub struct EventSummary {
     /// How many did not.
     pub error: i64,
     /// The mean duration, to one decimal; 0 when none is known.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub average_ms: f64,
     /// The shortest, likewise.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub min_ms: f64,
     /// The longest, likewise.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub max_ms: f64,
 }
 
 /// A step of a chained job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ChainNode {
     /// Its name within the job.
     pub id: String,
@@ -160,8 +166,10 @@ pub struct ChainNode {
     /// `pending`, `running`, `success`, `failed` or `skipped`.
     pub status: String,
     /// When it began.
+    #[serde(serialize_with = "crate::storage::json_optional_float")]
     pub started_at: Option<f64>,
     /// When it ended.
+    #[serde(serialize_with = "crate::storage::json_optional_float")]
     pub finished_at: Option<f64>,
     /// What went wrong.
     pub error: Option<String>,
@@ -175,7 +183,7 @@ impl ChainNode {
 }
 
 /// That one step comes after another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChainEdge {
     /// The earlier step.
     pub from: String,
@@ -237,6 +245,7 @@ pub struct ArtifactInfo {
     /// Their SHA-256, 64 hex digits.
     pub sha256: String,
     /// When it was kept.
+    #[serde(serialize_with = "crate::storage::json_float")]
     pub created_at: f64,
 }
 

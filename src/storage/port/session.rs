@@ -39,6 +39,15 @@ impl Row {
         found.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "anything" })
     }
 
+    /// The key of the row as it is shown, when it can be read.
+    pub(super) fn key(&self, column: &'static str) -> Option<String> {
+        match self.cell(column).ok()? {
+            Cell::Text(text) => Some(text.clone()),
+            Cell::Integer(number) => Some(number.to_string()),
+            Cell::Null | Cell::Float(_) | Cell::Other => None,
+        }
+    }
+
     pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
         match self.cell(column)? {
             Cell::Null => Ok(None),

@@ -7,7 +7,7 @@ use super::{
     session::{Row, Session, Value},
 };
 
-pub(super) const COLUMNS: &str = "key, value_json, updated_at";
+pub(super) const COLUMNS: &str = "key, value_json, updated_at /* ::text::float8 */ AS updated_at";
 
 pub(super) fn read(row: &Row) -> Result<Setting, StoreError> {
     Ok(Setting { key: row.text("key")?, value_json: row.text("value_json")?, updated_at: row.float("updated_at")? })

@@ -178,12 +178,13 @@ impl<E: Engine> StoragePort for Store<E> {
         limits::word("message", stale.message, limits::MAX_ERROR)?;
         let unchanged_since = limits::number("unchanged_since", stale.unchanged_since)?;
         let stale = StaleJobs { unchanged_since, ..*stale };
-        let mut all = Vec::new();
+        let (mut all, mut skipped) = (Vec::new(), 0);
         loop {
             let now = self.now()?;
-            let (ids, may_be_more) = self.write(&mut |session| jobs::fail_stale(session, &stale, now))?;
-            all.extend(ids);
-            if !may_be_more {
+            let batch = self.write(&mut |session| jobs::fail_stale(session, &stale, skipped, now))?;
+            all.extend(batch.ids);
+            skipped += batch.unreadable;
+            if !batch.may_be_more {
                 all.sort();
                 return Ok(all);
             }
@@ -201,7 +202,8 @@ impl<E: Engine> StoragePort for Store<E> {
 
     fn get_events_summary(&self, job_id: Option<&str>) -> Result<Vec<EventSummary>, StoreError> {
         limits::lookup("job_id", job_id.unwrap_or_default())?;
-        self.read(&mut |session| events::summarise(session, events::Scope { job_id, ..events::Scope::default() }))
+        let listed = self.read(&mut |session| events::summarise(session, events::Scope { job_id, ..events::Scope::default() }))?;
+        listed.into_iter().map(|event| event.map_err(StoreError::from)).collect()
     }
 
     fn get_events_for_job(&self, job_id: &str, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {

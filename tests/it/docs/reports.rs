@@ -327,11 +327,13 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
             VALUES ('j', 'e', 'ok', 1.0, 't', '{}', 1.0), ('j', 'e', 'ok', 1.0, 't', '{\"a\": 1}', 1.0);
         INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', x'', 1.0);
         INSERT INTO audit_artifact VALUES ('b', 'j', 'log', 'n', 1, '', x'', 1.0);
+        INSERT INTO chain_state VALUES ('j', '{\"nodes\": [{\"id\": \"a\", \"status\": \"pending\"}], \"edges\": [{\"from\": \"a\", \"to\": \"a\"}]}', 'pending', 1.0);
         INSERT INTO settings VALUES ('k', '{}', 1.0), ('l', '{}', 1.0);";
     rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
     for (arguments, verb, code) in [
         (&["jobs", "list", "--limit", "1"][..], "db-jobs-list", 0),
         (&["jobs", "show", "j", "--payload"], "db-jobs-show", 0),
+        (&["jobs", "chain", "j"], "db-jobs-chain", 0),
         (&["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"], "db-jobs-fail-stale", 0),
         (&["events", "list", "--limit", "1", "--labels"], "db-events-list", 0),
         (&["events", "summary"], "db-events-summary", 0),
@@ -347,7 +349,10 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
         reader.read(&database(&sandbox, arguments), verb, code);
         reader.has_seen_all(&[&format!("## `{verb}`")]);
     }
-    reader.has_seen_all(&["### `artifact`"]);
+    let sql = "INSERT INTO jobs VALUES ('x', 't', x'00', 'queued', '{}', NULL, NULL, NULL, 2.0, 2.0)";
+    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    reader.read(&database(&sandbox, &["jobs", "list"]), "db-jobs-list", 3);
+    reader.has_seen_all(&["### `artifact`", "### `unreadable`"]);
 }
 
 #[test]
