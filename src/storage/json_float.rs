@@ -7,7 +7,6 @@ use serde::Serializer;
 ///
 /// # Errors
 /// When the serializer fails.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 pub fn json_float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *number {
         number if number.is_finite() => serializer.serialize_f64(number),
@@ -20,7 +19,6 @@ pub fn json_float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S
 ///
 /// # Errors
 /// When the serializer fails.
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
 pub fn json_optional_float<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match number {
         Some(number) => json_float(number, serializer),

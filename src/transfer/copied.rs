@@ -122,18 +122,16 @@ fn prove(path: &Utf8Path, expected: &[TableDigest], progress: &dyn Progress) -> 
 /// A source without write-ahead log keeps writers out as long as it is read. So it is hashed while it is copied, from a second
 /// connection, and not after that.
 fn copy(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<TableDigest>, TransferError> {
-    let digests = match source.second() {
-        Some(second) => thread::scope(|scope| {
+    let digests = if let Some(second) = source.second() {
+        thread::scope(|scope| {
             let hashing = scope.spawn(move || sealed::digests(&second, &Silent));
             let copied = copy_pages(source, to, path, progress);
             let digests = hashing.join().map_err(|_| TransferError::Lost)?;
-            copied?;
-            digests
-        })?,
-        None => {
-            copy_pages(source, to, path, progress)?;
-            sealed::digests(source, &Silent)?
-        }
+            copied.and(digests)
+        })?
+    } else {
+        copy_pages(source, to, path, progress)?;
+        sealed::digests(source, &Silent)?
     };
     source.release()?;
     Ok(digests)

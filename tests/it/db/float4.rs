@@ -1,6 +1,6 @@
 //! Columns of 32-bit floats count as what RUNE reads in them: the shortest decimal that means the float.
 
-use rune_testkit::postgres::{Database, MAJORS, Server};
+use rune_testkit::postgres::{Database, Server};
 use serde_json::Value;
 
 use crate::{
@@ -34,7 +34,7 @@ fn narrow<'s>(server: &'s Server) -> Database<'s> {
         "INSERT INTO jobs SELECT 'j' || n, 't', 'benchmark', 'running', '{{}}', NULL, NULL, NULL, f::real, f::real
             FROM unnest(ARRAY[{FLOATS}]) WITH ORDINALITY AS list (f, n);
         INSERT INTO jobs SELECT 'r' || n, 't', 'benchmark', 'succeeded', '{{}}', NULL, NULL, NULL, (1.7e9 + n * 997.13)::real, (n / 7.0)::real
-            FROM generate_series(1, 2000) n;
+            FROM generate_series(1, 300) n;
         INSERT INTO idempotency_keys SELECT tenant_id, kind, job_id, job_id, created_at FROM jobs;
         INSERT INTO workflow_events (job_id, event, status, duration_ms, recorded_at) SELECT job_id, 'e', 'ok', updated_at, created_at FROM jobs;
         INSERT INTO workflow_events (event, status, duration_ms, recorded_at) VALUES ('none', 'ok', NULL, 12.3);
@@ -47,7 +47,7 @@ fn narrow<'s>(server: &'s Server) -> Database<'s> {
 
 #[test]
 fn a_database_with_narrow_floats_equals_its_own_backup_before_and_after_repair() {
-    for major in MAJORS {
+    for major in [15, 18] {
         let (server, source) = (Server::shared(major), Source::empty());
         let database = narrow(&server);
         let expected = python_digests(&database.url());
@@ -82,7 +82,7 @@ fn lists_of_narrow_floats_show_what_rune_shows_and_their_pages_leave_nothing_out
     assert_eq!((&job["createdAt"], &job["updatedAt"]), (&12.3.into(), &12.3.into()));
     let (mut after, mut ids): (Option<String>, Vec<String>) = (None, Vec::new());
     loop {
-        let mut arguments = vec!["jobs", "list", "--limit", "700"];
+        let mut arguments = vec!["jobs", "list", "--limit", "100"];
         arguments.extend(after.iter().flat_map(|after| ["--after", after]));
         let page = run(&arguments);
         ids.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["jobId"].as_str().unwrap().to_owned()));
