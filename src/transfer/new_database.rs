@@ -86,7 +86,7 @@ fn confirm(destination: &Utf8Path, expected: FileIdentity, lock: Connection) -> 
 
 #[cfg(test)]
 mod tests {
-    use camino::Utf8Path;
+    use camino::{Utf8Path, Utf8PathBuf};
 
     use super::{NewDatabase, confirm};
     use crate::{
@@ -106,15 +106,15 @@ mod tests {
         let name = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
         for suffix in ["-wal", "-shm", "-journal"] {
             let new = filled(&name);
-            let beside = format!("{name}{suffix}");
-            std::fs::write(&beside, "").unwrap();
+            let beside = Utf8PathBuf::from(format!("{name}{suffix}"));
+            fsx::write_new(&beside, b"", 0o600).unwrap();
             assert_eq!(new.publish().unwrap_err().kind(), FailureKind::Conflict, "{suffix}");
             assert!(!name.exists());
-            std::fs::remove_file(&beside).unwrap();
+            fsx::remove_file(&beside).unwrap();
         }
         filled(&name).publish().unwrap();
         assert!(name.exists());
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
     }
 
     #[test]
@@ -124,13 +124,14 @@ mod tests {
         let mut new = filled(&name);
         let (lock, identity) = (new.connect().unwrap(), new.file().identity().unwrap());
         new.file.publish().unwrap();
-        let journal = format!("{name}-journal");
-        std::fs::write(&journal, "").unwrap();
+        let journal = Utf8PathBuf::from(format!("{name}-journal"));
+        fsx::write_new(&journal, b"", 0o600).unwrap();
         assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);
-        std::fs::remove_file(journal).unwrap();
-        std::fs::rename(&name, directory.path().join("b.db")).unwrap();
-        std::fs::write(&name, "another").unwrap();
-        let lock = super::connect_new(&Utf8Path::from_path(directory.path()).unwrap().join("b.db")).unwrap();
+        fsx::remove_file(&journal).unwrap();
+        let other = Utf8Path::from_path(directory.path()).unwrap().join("b.db");
+        fsx::rename_new(&name, &other).unwrap();
+        fsx::write_new(&name, b"another", 0o600).unwrap();
+        let lock = super::connect_new(&other).unwrap();
         assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);
         fsx::remove_if_same(&name, identity).unwrap();
         assert!(name.exists(), "another file is not removed");

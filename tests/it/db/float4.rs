@@ -24,7 +24,7 @@ const COLUMNS: [(&str, &str); 8] = [
 ];
 
 /// A database with columns of RUNE's era B and rows in all its tables.
-fn narrow<'s>(server: &'s Server) -> Database<'s> {
+fn narrow(server: &Server) -> Database<'_> {
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     for (table, column) in COLUMNS {
