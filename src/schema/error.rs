@@ -66,7 +66,7 @@ impl Failure for SchemaError {
             Self::Role(error) => error.kind(),
             // What the engine calls an error of nobody's is one of the file here.
             Self::Failed { source, .. } => match source.kind() {
-                FailureKind::Internal => FailureKind::Input,
+                FailureKind::Internal | FailureKind::Drift => FailureKind::Input,
                 kind => kind,
             },
             Self::Edited(_) => FailureKind::Drift,
@@ -90,6 +90,9 @@ impl Failure for SchemaError {
             Self::Sqlite(error) => return error.help(),
             Self::Server(error) => return error.help(),
             Self::Role(error) => return error.help(),
+            Self::Failed { source, .. } if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) => {
+                "correct the statement in the file; everything the migration did is undone".to_owned()
+            }
             Self::Failed { source, .. } => return source.help(),
             Self::Edited(_) => "put the file back as it was; a change belongs into a new migration".to_owned(),
             Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),

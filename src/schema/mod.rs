@@ -34,7 +34,7 @@ pub use splitter::{SplitError, Statement, split};
 /// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
     pub use super::{
-        postgres::{check_roles, inspect, look_within, migrate, migrate_within},
+        postgres::{begin_snapshot, begin_writing, check_roles, inspect, look_within, migrate, migrate_within},
         repair_postgres::repair,
     };
 }

@@ -13,10 +13,10 @@ use super::{
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     migrations::{Migration, Migrations},
-    roles::{RoleError, Standing, quoted, with_temporary_last},
+    roles::{RoleError, Standing, quoted},
     shape,
 };
-use crate::storage::ServerError;
+use crate::storage::{self, Access, Reading, ServerError, begin, roll_back};
 
 /// What all who migrate RUNE's database lock: "rune-db" as a number.
 const LOCK: i64 = 0x0072_756e_652d_6462;
@@ -31,22 +31,57 @@ const TABLE_LOCK_TIMEOUT: &str = "1min";
 /// # Errors
 /// When the server cannot be asked, the role cannot be taken on, or no schema is there to look into.
 pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
-    let outcome = look_within(client, owner).await;
-    let _ = client.batch_execute("ROLLBACK").await;
+    // Only what is read: the catalog says what the other tables are like, whoever holds them.
+    snapshot(client, &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS], owner).await?;
+    let outcome = look_within(client).await;
+    roll_back(client).await;
     outcome
 }
 
-/// The same within a transaction of the caller, which from then on has no time limits, the right role and a safe
-/// search path.
+/// Begins a transaction that sees all of RUNE's tables as they were at one moment, and reads what there is.
+///
+/// # Errors
+/// As [`inspect`]; when a table may not be read.
+pub async fn begin_snapshot(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
+    let names: Vec<&str> = shape::names().collect();
+    snapshot(client, &names, owner).await?;
+    let outcome = look_within(client).await;
+    if outcome.is_err() {
+        roll_back(client).await;
+    }
+    outcome
+}
+
+async fn snapshot(client: &Client, names: &[&str], role: Option<&str>) -> Result<(), SchemaError> {
+    let reading = Reading { names, role, needs_all: true, statement_timeout: Duration::ZERO };
+    storage::begin_snapshot(client, &reading, None).await.map_err(not_begun)?;
+    Ok(())
+}
+
+/// The same within a transaction of the caller.
 ///
 /// # Errors
 /// As [`inspect`].
-pub async fn look_within(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
-    settle(client, owner).await?;
+pub async fn look_within(client: &Client) -> Result<(String, Found), SchemaError> {
     let standing = Standing::read(client).await??;
     let found = read(client, &standing.schema).await?;
     Ok((standing.schema, found))
+}
+
+/// Begins a transaction that changes something, perhaps as another role.
+///
+/// # Errors
+/// When the server cannot be asked or only reads, or the role cannot be taken on.
+pub async fn begin_writing(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
+    begin(client, Access::Writing, owner, Duration::ZERO).await.map_err(not_begun)
+}
+
+/// Why there is no transaction: the role is the caller's, everything else the server's.
+pub(super) fn not_begun(error: ServerError) -> SchemaError {
+    match error {
+        ServerError::Role { role, source } => RoleError::owner(&role, &source).into(),
+        error => error.into(),
+    }
 }
 
 /// Brings a database up to date within one transaction of the caller, all or nothing; keeps everybody else who
@@ -70,13 +105,10 @@ pub async fn migrate_within(client: &Client, migrations: &Migrations, settings: 
 /// # Errors
 /// When it could not, or the server cannot be asked.
 pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(ServerError::from)?;
-    let outcome = async {
-        settle(client, owner).await?;
-        Ok(Standing::read(client).await??.check(client, owner.is_some()).await??)
-    };
+    begin(client, Access::Reading, owner, Duration::ZERO).await.map_err(not_begun)?;
+    let outcome = async { Ok(Standing::read(client).await??.check(client, owner.is_some()).await??) };
     let outcome = outcome.await;
-    let _ = client.batch_execute("ROLLBACK").await;
+    roll_back(client).await;
     outcome
 }
 
@@ -120,23 +152,21 @@ struct Step {
 }
 
 async fn transaction(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    let run = async |sql: &str| client.batch_execute(sql).await.map_err(ServerError::from);
-    run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    begin_writing(client, settings.owner.as_deref()).await?;
     let outcome = async {
         let step = step(client, migrations, settings).await?;
-        run("COMMIT").await?;
+        client.batch_execute("COMMIT").await.map_err(ServerError::from)?;
         Ok(step)
     };
     let outcome = outcome.await;
     if outcome.is_err() {
-        let _ = run("ROLLBACK").await;
+        roll_back(client).await;
     }
     outcome
 }
 
 /// One transaction's work: the lock, taking over what RUNE made, then the lowest pending migration.
 async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    settle(client, settings.owner.as_deref()).await?;
     lock(client).await?;
     let standing = Standing::read(client).await??;
     standing.check(client, settings.owner.is_some()).await??;
@@ -164,18 +194,6 @@ async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettin
     Ok(Step { applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
 }
 
-/// Makes the transaction ours: no time limit on work, the right role, a safe search path.
-pub(super) async fn settle(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
-    const UNLIMITED: &str = "SELECT set_config(name, '0', true) FROM pg_settings
-        WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')";
-    client.query_typed(UNLIMITED, &[]).await.map_err(ServerError::from)?;
-    take_role(client, owner).await?;
-    let row = client.query_typed_one("SELECT current_setting('search_path')", &[]).await;
-    let path: String = row.and_then(|row| row.try_get(0)).map_err(ServerError::from)?;
-    set(client, "search_path", &with_temporary_last(&path)).await?;
-    Ok(())
-}
-
 /// Keeps everybody else who migrates out until the transaction ends.
 pub(super) async fn lock(client: &Client) -> Result<(), ServerError> {
     set(client, "lock_timeout", LOCK_TIMEOUT).await?;
@@ -187,12 +205,6 @@ pub(super) async fn lock(client: &Client) -> Result<(), ServerError> {
 async fn set(client: &Client, name: &str, value: &str) -> Result<(), ServerError> {
     client.query_typed("SELECT set_config($1, $2, true)", &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
     Ok(())
-}
-
-/// Acts as the owner until the transaction ends.
-async fn take_role(client: &Client, owner: Option<&str>) -> Result<(), RoleError> {
-    let Some(owner) = owner else { return Ok(()) };
-    set(client, "role", owner).await.map_err(|error| RoleError::owner(owner, &error))
 }
 
 async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError> {

@@ -6,7 +6,7 @@ use super::{
     assessment::Assessment,
     dialect::Dialect,
     migrations::Migrations,
-    postgres::{lock, read, settle},
+    postgres::{begin_snapshot, begin_writing, lock, read},
     repair::{NarrowColumn, Plan, Repair, RepairError, Repaired, lost_precision},
     roles::{Standing, quoted},
     shape::{ColumnKind, Table},
@@ -18,8 +18,11 @@ use crate::{schema::SchemaError, storage::ServerError};
 /// # Errors
 /// When it must not be touched, is in use for too long, or is not right afterwards; then everything is as it was.
 pub async fn repair(client: &Client, migrations: &Migrations, owner: Option<&str>, is_dry_run: bool) -> Result<Repaired, RepairError> {
-    let mode = if is_dry_run { "REPEATABLE READ READ ONLY" } else { "READ COMMITTED" };
-    client.batch_execute(&format!("BEGIN ISOLATION LEVEL {mode}")).await.map_err(ServerError::from)?;
+    if is_dry_run {
+        begin_snapshot(client, owner).await?;
+    } else {
+        begin_writing(client, owner).await?;
+    }
     let outcome = within(client, migrations, owner, is_dry_run).await;
     let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(ServerError::from);
@@ -29,7 +32,6 @@ pub async fn repair(client: &Client, migrations: &Migrations, owner: Option<&str
 }
 
 async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, is_dry_run: bool) -> Result<Repaired, RepairError> {
-    settle(client, owner).await?;
     if !is_dry_run {
         lock(client).await?;
     }
@@ -83,7 +85,7 @@ impl Place<'_> {
         if self.is_dry_run {
             return Ok(());
         }
-        Ok(self.client.batch_execute(sql).await?)
+        self.client.batch_execute(sql).await.map_err(ServerError::OfObject)
     }
 
     /// Gives the columns of a table their 64 bits, and proves that rounded to 32 they are what they were.

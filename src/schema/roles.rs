@@ -194,44 +194,9 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A search path that looks into the session's temporary schema last, where nothing there can pass for a table of RUNE.
-pub(super) fn with_temporary_last(path: &str) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let (mut current, mut is_quoted) = (String::new(), false);
-    for character in path.chars() {
-        match character {
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => {
-                parts.push(std::mem::take(&mut current));
-                continue;
-            }
-            _ => {}
-        }
-        current.push(character);
-    }
-    parts.push(current);
-    let is_kept = |part: &&str| !part.is_empty() && !matches!(part.trim_matches('"').to_ascii_lowercase().as_str(), "pg_temp");
-    let mut kept: Vec<&str> = parts.iter().map(|part| part.trim()).filter(is_kept).collect();
-    kept.push("pg_temp");
-    kept.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{quoted, with_temporary_last};
-
-    #[test]
-    fn the_temporary_schema_comes_last() {
-        for (path, expected) in [
-            ("\"$user\", public", "\"$user\", public, pg_temp"),
-            ("pg_temp, public", "public, pg_temp"),
-            ("\"a,b\",  \"c\"\"d\" , PG_TEMP", "\"a,b\", \"c\"\"d\", pg_temp"),
-            ("", "pg_temp"),
-            ("\"\"", "\"\", pg_temp"),
-        ] {
-            assert_eq!(with_temporary_last(path), expected);
-        }
-    }
+    use super::quoted;
 
     #[test]
     fn a_name_is_quoted_whatever_it_holds() {

@@ -6,8 +6,8 @@ use tokio_postgres::{Client, Row, types::Type};
 use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune, findings::Ledger, findings::Soundness, is_json, json_problem};
 use crate::{
     progress::Progress,
-    schema::{Assessment, Column, Dialect, Migrations, TABLES, Table, on_postgres, quoted},
-    storage::ServerError,
+    schema::{Assessment, Column, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted},
+    storage::{ServerError, roll_back},
     transfer::{self, TransferError},
 };
 
@@ -21,19 +21,24 @@ pub async fn check_server(
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Soundness, TransferError> {
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let outcome = check(client, location, migrations, progress).await;
-    let _ = client.batch_execute("ROLLBACK").await;
+    let (schema, found) = on_postgres::begin_snapshot(client, None).await?;
+    let outcome = check(client, location, (&schema, &found), migrations, progress).await;
+    roll_back(client).await;
     outcome
 }
 
-async fn check(client: &Client, location: &str, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, TransferError> {
-    let (schema, found) = on_postgres::look_within(client, None).await?;
-    check_is_rune(&found, location)?;
+async fn check(
+    client: &Client,
+    location: &str,
+    (schema, found): (&str, &Found),
+    migrations: &Migrations,
+    progress: &dyn Progress,
+) -> Result<Soundness, TransferError> {
+    check_is_rune(found, location)?;
     let mut ledger = Ledger::default();
-    ledger.schema(&Assessment::of(&found, migrations, Dialect::Postgres), Dialect::Postgres);
-    let place = Place { client, schema: quoted(&schema) };
-    let readable = |name: &str| TABLES.iter().any(|table| table.name == name && can_be_read(table, &found));
+    ledger.schema(&Assessment::of(found, migrations, Dialect::Postgres), Dialect::Postgres);
+    let place = Place { client, schema: quoted(schema) };
+    let readable = |name: &str| TABLES.iter().any(|table| table.name == name && can_be_read(table, found));
     for table in TABLES.iter().filter(|table| readable(table.name)) {
         let rows = place.number(&format!("SELECT count(*) FROM {}", place.table(table.name))).await?;
         ledger.table(table.name, u64::try_from(rows).unwrap_or_default());
@@ -46,12 +51,12 @@ async fn check(client: &Client, location: &str, migrations: &Migrations, progres
             note_encoding(outcome, table.name, &mut ledger)?;
         }
     }
-    for finding in transfer::server_findings(client, &schema, &found).await? {
+    for finding in transfer::server_findings(client, schema, found).await? {
         ledger.carried(&finding);
     }
-    place.children(&schema, &mut ledger).await?;
+    place.children(schema, &mut ledger).await?;
     if readable(EVENTS) {
-        place.sequence(&schema, &mut ledger).await?;
+        place.sequence(schema, &mut ledger).await?;
     }
     if readable(ARTIFACTS) {
         let outcome = place.savepoint(place.artifacts(progress, &mut ledger)).await;

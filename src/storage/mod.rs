@@ -17,10 +17,13 @@ mod postgres_url;
 mod raw_text;
 mod selection;
 mod server_error;
+mod snapshot;
 mod sqlite;
 mod sqlite_error;
 mod sqlite_file;
+mod sqlstate;
 mod tls;
+mod transaction;
 mod url;
 mod wire;
 
@@ -35,9 +38,11 @@ pub use postgres_url::{
 pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
+pub use snapshot::{Reading, SeenTables, begin_snapshot};
 pub use sqlite::{OpenError, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
 pub(crate) use sqlite_file::connect;
 pub use sqlite_file::{SqliteFile, SqliteFileError, check_nothing_beside, new_name};
 pub use tls::{ServerCertificate, TlsError};
+pub use transaction::{Access, ask, begin, roll_back};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

@@ -2,27 +2,62 @@
 
 use std::{error::Error as _, fmt};
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::sqlstate;
 use crate::{
     failure::{Failure, FailureKind},
+    text::shown,
     tls::CertificateProblem,
 };
 
 /// A failure of a PostgreSQL server or of the connection to it, told in one line.
-#[derive(Debug, thiserror::Error)]
-pub struct ServerError(tokio_postgres::Error);
+#[derive(Debug)]
+pub enum ServerError {
+    /// What the server or the client library says.
+    Said(tokio_postgres::Error),
+    /// The same about a statement that changes or removes an object and carries no rows, so that the detail is safe to show.
+    OfObject(tokio_postgres::Error),
+    /// The role of the command line cannot be taken on.
+    Role {
+        /// The role.
+        role: String,
+        /// Why not.
+        source: Box<ServerError>,
+    },
+    /// The session only reads because a setting says so.
+    ReadOnly,
+    /// The server only reads.
+    Standby,
+    /// Tables or sequences that may not be read.
+    Denied {
+        /// Who may not, in SQL.
+        role: String,
+        /// What, in the words of `GRANT`.
+        relations: Vec<String>,
+    },
+    /// The tables were replaced again and again.
+    Unsteady,
+}
+
+impl std::error::Error for ServerError {}
 
 impl From<tokio_postgres::Error> for ServerError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(error)
+        Self::Said(error)
     }
 }
 
 impl ServerError {
     /// The SQLSTATE, when the server itself answered.
     pub fn code(&self) -> Option<&SqlState> {
-        self.0.code()
+        match self {
+            Self::Said(error) | Self::OfObject(error) => error.code(),
+            Self::Role { source, .. } => source.code(),
+            Self::ReadOnly | Self::Standby => Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+            Self::Denied { .. } => Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            Self::Unsteady => None,
+        }
     }
 
     /// Whether somebody else was quicker at making the same thing, or the server asks for another attempt.
@@ -44,8 +79,31 @@ impl ServerError {
         self.code().is_some_and(|code| ENCODING.contains(code))
     }
 
+    fn said(&self) -> Option<&tokio_postgres::Error> {
+        match self {
+            Self::Said(error) | Self::OfObject(error) => Some(error),
+            Self::Role { source, .. } => source.said(),
+            Self::ReadOnly | Self::Standby | Self::Denied { .. } | Self::Unsteady => None,
+        }
+    }
+
+    fn database(&self) -> Option<&DbError> {
+        self.said()?.as_db_error()
+    }
+
+    /// Whether the session ended with it, or never began.
+    fn is_fatal(&self) -> bool {
+        // The word in the other field is in the server's language.
+        matches!(self.database().and_then(DbError::parsed_severity), Some(Severity::Fatal | Severity::Panic))
+    }
+
+    /// Whether a policy would have hidden rows. The message is in the server's language, the name of its function is not.
+    fn is_row_security(&self) -> bool {
+        self.database().is_some_and(|error| error.routine() == Some("check_enable_rls"))
+    }
+
     fn rustls(&self) -> Option<&rustls::Error> {
-        let source = self.0.source()?;
+        let source = self.said()?.source()?;
         source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
     }
 
@@ -56,34 +114,48 @@ impl ServerError {
 
     /// Whether the login was to be bound to the connection, and the server did not.
     fn is_unbound(&self) -> bool {
-        self.0.source().is_some_and(|source| source.to_string().contains("channel binding"))
+        self.said().and_then(|error| error.source()).is_some_and(|source| source.to_string().contains("channel binding"))
     }
 
     fn is_tls(&self) -> bool {
-        self.0.to_string().contains("TLS")
+        self.said().is_some_and(|error| error.to_string().contains("TLS"))
     }
 
     /// Whether the client gave up while it logged in: no password where one is asked for, or no common method.
     fn is_login(&self) -> bool {
-        let text = self.0.to_string();
+        let text = self.said().map(ToString::to_string).unwrap_or_default();
         text.starts_with("invalid configuration") || text.starts_with("authentication error")
     }
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(error) = self.0.as_db_error() {
-            // Not the detail: it may hold whole rows.
-            return write!(formatter, "the server says: {} [{}]", error.message(), error.code().code());
+        let error = match self {
+            Self::Role { source, .. } => return source.fmt(formatter),
+            Self::ReadOnly => {
+                return formatter.write_str("the session may only read: `default_transaction_read_only` is on for this role or database");
+            }
+            Self::Standby => return formatter.write_str("the server is a standby and only reads"),
+            Self::Denied { role, relations } => {
+                return write!(formatter, "role {role} may not read all that is needed: {}", relations.join(", "));
+            }
+            Self::Unsteady => return formatter.write_str("RUNE's tables are being replaced again and again"),
+            Self::Said(error) | Self::OfObject(error) => error,
+        };
+        if let Some(error) = error.as_db_error() {
+            write!(formatter, "the server says: {} [{}]", shown(error.message()), error.code().code())?;
+            // The detail may hold whole rows, except here: it names what depends on the object.
+            let detail = error.detail().filter(|_| matches!(self, Self::OfObject(_)) && names_objects(error.code()));
+            return detail.map_or(Ok(()), |detail| write!(formatter, ": {}", shown(&detail.replace('\n', "; "))));
         }
         if let Some(problem) = self.certificate_problem() {
             return write!(formatter, "the server's certificate is not accepted: {problem}");
         }
-        if self.0.is_closed() {
+        if error.is_closed() {
             return formatter.write_str("the connection to the server was lost");
         }
-        let mut text = self.0.to_string();
-        let mut source = self.0.source();
+        let mut text = error.to_string();
+        let mut source = error.source();
         while let Some(error) = source {
             let cause = without_number(&error.to_string()).to_owned();
             if !text.ends_with(&cause) {
@@ -95,32 +167,27 @@ impl fmt::Display for ServerError {
     }
 }
 
+/// Whether the detail of such an error is a list of objects.
+fn names_objects(code: &SqlState) -> bool {
+    [SqlState::DEPENDENT_OBJECTS_STILL_EXIST, SqlState::FEATURE_NOT_SUPPORTED].contains(code)
+}
+
 impl Failure for ServerError {
     fn kind(&self) -> FailureKind {
-        let Some(code) = self.code() else {
-            return if self.rustls().is_some() || self.is_tls() || self.is_login() { FailureKind::Access } else { FailureKind::Network };
-        };
-        match code.code() {
-            "3D000" | "3F000" | "42704" => FailureKind::NotFound,
-            "42501" | "25006" => FailureKind::Access,
-            "55P03" | "40001" | "40P01" | "42P07" | "23505" => FailureKind::Conflict,
-            // Cancelled by an administrator, shut down, starting up: of the connection's kind, not the statement's.
-            "57P01" | "57P02" | "57P03" | "57014" => FailureKind::Network,
-            other => match other.get(..2) {
-                Some("28") => FailureKind::Access,
-                Some("53") => FailureKind::Space,
-                Some("08") => FailureKind::Network,
-                _ => FailureKind::Internal,
-            },
+        match (self, self.code()) {
+            (Self::Unsteady, _) => FailureKind::Conflict,
+            (_, Some(code)) => sqlstate::kind(code.code(), self.is_fatal()),
+            (_, None) if self.rustls().is_some() || self.is_tls() || self.is_login() => FailureKind::Access,
+            (_, None) => FailureKind::Network,
         }
     }
 
     fn may_pass(&self) -> bool {
-        let Some(code) = self.code() else { return self.kind() == FailureKind::Network };
-        // Whoever sets the server up may still have to make the role, its password and the database, or to promote it.
-        match code.code() {
-            "28P01" | "28000" | "3D000" | "25006" => true,
-            _ => matches!(self.kind(), FailureKind::Network | FailureKind::Conflict) || code.code().starts_with("53"),
+        match (self, self.code()) {
+            // A standby may be promoted. The setting stays until somebody changes it.
+            (Self::ReadOnly, _) => false,
+            (_, None) => self.kind() != FailureKind::Access,
+            (_, Some(code)) => sqlstate::may_pass(code.code(), self.is_fatal()),
         }
     }
 
@@ -131,6 +198,23 @@ impl Failure for ServerError {
         if let Some(error) = self.rustls() {
             return tls_help(error).map(str::to_owned);
         }
+        match self {
+            Self::ReadOnly => {
+                return Some(
+                    "if writing is intended, `ALTER ROLE … RESET default_transaction_read_only`, or the same for the database, or take it out of the URL's `options`"
+                        .to_owned(),
+                );
+            }
+            Self::Standby => {
+                return Some("connect to the primary; `target_session_attrs=read-write` finds it among several hosts".to_owned());
+            }
+            Self::Denied { role, relations } => {
+                let grants: Vec<String> = relations.iter().map(|relation| format!("`GRANT SELECT ON {relation} TO {role}`")).collect();
+                return Some(format!("as the owner of the tables: {}", grants.join(", ")));
+            }
+            Self::Unsteady => return Some("wait for whoever does that to end and run the same command again".to_owned()),
+            Self::Said(_) | Self::OfObject(_) | Self::Role { .. } => {}
+        }
         let Some(code) = self.code() else {
             return Some(if self.is_unbound() {
                 "use TLS, a password that is stored as SCRAM-SHA-256, and a server certificate that can be verified; or leave out `channel_binding=require`"
@@ -139,23 +223,18 @@ impl Failure for ServerError {
                 "give the password: in the URL, by `--password-file` or by PGPASSFILE".to_owned()
             } else if self.is_tls() {
                 "turn TLS on in the server (`ssl = on`), or say `sslmode=disable` if the way to it is trusted".to_owned()
-            } else if self.0.is_closed() {
+            } else if self.said().is_some_and(tokio_postgres::Error::is_closed) {
                 "check that the server runs and can be reached; `--verbose` says what ended the connection".to_owned()
             } else {
                 "check that the server runs and can be reached under this host and port".to_owned()
             });
         };
-        Some(match code.code() {
-            "28P01" => "check the user and the password; in a URL, special characters must be percent-encoded".to_owned(),
-            "28000" => "check that the role exists and that the server's pg_hba.conf lets it in from here".to_owned(),
-            "3D000" => "create the database first, owned by RUNE's role".to_owned(),
-            "42501" => "give the role the right it lacks, or connect as another role".to_owned(),
-            "25006" => "this server only reads; connect to the primary".to_owned(),
-            "55P03" => "another session holds a lock; wait for it to end and run the same command again".to_owned(),
-            "53300" => "free a connection or raise `max_connections`".to_owned(),
-            "57P01" | "57P02" | "57P03" => "wait for the server to be up and run the same command again".to_owned(),
-            _ => return None,
-        })
+        if self.is_row_security() {
+            return Some(
+                "connect as a role that sees every row: the owner without FORCE ROW LEVEL SECURITY, or one with BYPASSRLS".to_owned(),
+            );
+        }
+        sqlstate::help(code.code(), self.is_fatal()).map(str::to_owned)
     }
 }
 

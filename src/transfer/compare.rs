@@ -10,7 +10,14 @@ use std::{cmp::Ordering, sync::Arc};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
-use super::{digest::TableDigest, error::TransferError, file::FileSnapshot, file_digest, server::begin_snapshot, server_digest};
+use super::{
+    digest::TableDigest,
+    error::TransferError,
+    file::FileSnapshot,
+    file_digest,
+    server::{ServerTables, in_snapshot},
+    server_digest,
+};
 use crate::{
     fsx,
     progress::Progress,
@@ -157,17 +164,16 @@ async fn digests(
         }
         Side::Server(url) => {
             let location = url.to_string();
-            let read = async |client: &tokio_postgres::Client| {
-                let server = begin_snapshot(client).await?;
+            let read = async |server: &ServerTables<'_>| {
                 server.check_is_rune(migrations, &location)?;
                 let mut digests = Vec::new();
                 for table in TABLES {
-                    digests.push(server_digest::table_digest(&server, table).await?);
+                    digests.push(server_digest::table_digest(server, table).await?);
                 }
                 let unknown = server.check_is_known(migrations, &location).err();
-                Ok::<_, TransferError>((digests, unknown.map(|error| format!("{error}; that was not compared"))))
+                Ok((digests, unknown.map(|error| format!("{error}; that was not compared"))))
             };
-            with_session(&url, read).await
+            with_session(&url, async |client| in_snapshot(client, None, read).await).await
         }
     }
 }

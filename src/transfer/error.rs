@@ -6,7 +6,7 @@ use super::finding::Finding;
 use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
-    schema::{MigrationFileError, RoleError, SchemaError},
+    schema::{MigrationFileError, RoleError, SchemaError, Table},
     storage::{ConnectError, OpenError, ServerError, SqliteError, SqliteFileError},
 };
 
@@ -28,6 +28,14 @@ pub enum TransferError {
     /// The server.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The server, while it took or gave the rows of a table.
+    #[error("the rows of table `{table}` cannot be carried")]
+    Rows {
+        /// The table.
+        table: &'static str,
+        /// What the server says.
+        source: ServerError,
+    },
     /// The schema of one side.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -137,6 +145,23 @@ impl From<SqliteFileError> for TransferError {
     }
 }
 
+impl TransferError {
+    /// The server's error about the rows of a table.
+    pub(super) fn rows(table: &Table) -> impl Fn(tokio_postgres::Error) -> Self {
+        let table = table.name;
+        move |error| Self::Rows { table, source: error.into() }
+    }
+
+    /// Whether the same thing may work in a moment.
+    pub(super) fn is_race(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_race(),
+            Self::Schema(error) => error.is_race(),
+            _ => false,
+        }
+    }
+}
+
 impl From<RoleError> for TransferError {
     fn from(error: RoleError) -> Self {
         Self::Schema(error.into())
@@ -162,7 +187,7 @@ impl Failure for TransferError {
             Self::Sqlite(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Connect(error) => error.kind(),
-            Self::Server(error) | Self::Uncertain(error) => error.kind(),
+            Self::Server(error) | Self::Rows { source: error, .. } | Self::Uncertain(error) => error.kind(),
             Self::Schema(error) => error.kind(),
             Self::ReadOnly { .. } => FailureKind::Access,
             Self::HotJournal(_) | Self::NotImmutable { .. } | Self::NotEmpty { .. } | Self::SourceChanged(_) | Self::Unknown { .. } => {
@@ -182,7 +207,7 @@ impl Failure for TransferError {
             Self::Sqlite(error) => return error.help(),
             Self::Open(error) => return error.help(),
             Self::Connect(error) => return error.help(),
-            Self::Server(error) => return error.help(),
+            Self::Server(error) | Self::Rows { source: error, .. } => return error.help(),
             Self::Schema(error) => return error.help(),
             Self::ReadOnly { path, .. } => format!(
                 "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as it stands"
@@ -211,7 +236,10 @@ impl Failure for TransferError {
             Self::SourceChanged(_) => {
                 "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()
             }
-            Self::Mismatch { .. } => "check the disks and memory of both machines, and run the same command again".to_owned(),
+            Self::Mismatch { .. } => {
+                "a trigger or rule of the site on this table may change rows: drop it and run the same command again; without one, check the disks and memory of both machines"
+                    .to_owned()
+            }
             Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
             Self::NoSequence(_) => "the column must be a `bigserial`, as RUNE and `rune-db migrate` make it".to_owned(),
             Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),

@@ -19,7 +19,7 @@ use super::{
     layout,
     new_database::NewDatabase,
     sealed::{self, CarriedTable},
-    server::{ServerTables, begin_snapshot},
+    server::{ServerTables, in_snapshot},
     server_check, server_digest,
 };
 use crate::{
@@ -47,20 +47,21 @@ pub async fn into_file(
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<CarriedTable>, TransferError> {
     let file = NewDatabase::beside(destination, mode)?;
-    let server = begin_snapshot(client).await?;
-    server.check_is_rune(migrations, location)?;
-    server.check_is_known(migrations, location)?;
-    server_check::check(&server).await?;
-    let mut new = NewFile::make(file.path(), migrations)?;
-    for table in TABLES.iter().filter(|table| server.has(table)) {
-        progress.begin(table.name, server.bytes(table).await?);
-        new = fetch(&server, new, table, progress).await?;
-        progress.end();
-    }
-    new.set_sequence(&server).await?;
-    new.finish(file.file())?;
-    let expected = digests(&server, progress).await?;
-    client.batch_execute("ROLLBACK").await?;
+    let read = async |server: &ServerTables<'_>| {
+        server.check_is_rune(migrations, location)?;
+        server.check_is_known(migrations, location)?;
+        server_check::check(server).await?;
+        let mut new = NewFile::make(file.path(), migrations)?;
+        for table in TABLES.iter().filter(|table| server.has(table)) {
+            progress.begin(table.name, server.bytes(table).await?);
+            new = fetch(server, new, table, progress).await?;
+            progress.end();
+        }
+        new.set_sequence(server).await?;
+        new.finish(file.file())?;
+        digests(server, progress).await
+    };
+    let expected = in_snapshot(client, None, read).await?;
     let path = file.path().to_owned();
     let reporter = Arc::clone(progress);
     let proving = spawn_blocking(move || sealed::verify(&path, &expected, reporter.as_ref()));
@@ -92,8 +93,8 @@ async fn fetch(
 ) -> Result<NewFile, TransferError> {
     let (sender, messages) = mpsc::channel(MESSAGES_AHEAD);
     let writing = spawn_blocking(move || new.insert(table, messages));
-    let mut stream = pin!(server.client.copy_out(&select(server, table)).await?);
-    while let Some(bytes) = stream.try_next().await? {
+    let mut stream = pin!(server.client.copy_out(&select(server, table)).await.map_err(TransferError::rows(table))?);
+    while let Some(bytes) = stream.try_next().await.map_err(TransferError::rows(table))? {
         progress.advance(bytes.len() as u64);
         if sender.send(bytes).await.is_err() {
             break;

@@ -24,7 +24,7 @@ use super::{
     finding::{Finding, FindingKind},
     keys::Keys,
     layout,
-    server::ServerTables,
+    server::{ServerTables, in_snapshot},
     server_digest,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     fsx,
     progress::Progress,
     schema::{Assessment, Dialect, MigrateSettings, Migrations, TABLES, Table, on_postgres},
-    storage::ServerError,
+    storage::{ServerError, roll_back},
 };
 
 /// How often those who take no lock may be quicker than we at making a table.
@@ -147,16 +147,16 @@ pub async fn plan_into_server(
     settings: &MoveSettings,
 ) -> Result<Moved, TransferError> {
     let owner = settings.migrate.owner.as_deref();
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let server = ServerTables::look(client, owner).await?;
-    let assessment = Assessment::of(&server.found, migrations, Dialect::Postgres);
-    assessment.check(Dialect::Postgres, settings.migrate.is_strict)?;
-    check_target(&server, migrations, location).await?;
-    let applied: Vec<u32> = assessment.pending.iter().map(|migration| migration.version()).collect();
-    client.batch_execute("ROLLBACK").await?;
+    let look = async |server: &ServerTables<'_>| {
+        let assessment = Assessment::of(&server.found, migrations, Dialect::Postgres);
+        assessment.check(Dialect::Postgres, settings.migrate.is_strict)?;
+        check_target(server, migrations, location).await?;
+        Ok((server.schema.clone(), assessment.pending.iter().map(|migration| migration.version()).collect()))
+    };
+    let (schema, applied) = in_snapshot(client, owner, look).await?;
     on_postgres::check_roles(client, owner).await?;
     Ok(Moved {
-        schema: server.schema,
+        schema,
         applied,
         tables: checked.report(),
         next_event_id: None,
@@ -177,8 +177,8 @@ pub async fn into_server(
     settings: &MoveSettings,
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
-    let applied = begin(client, migrations, &settings.migrate).await?;
-    let moved = carry(client, location, checked, migrations, settings, &applied, progress).await;
+    let (applied, server) = begin(client, migrations, &settings.migrate).await?;
+    let moved = carry(server, location, checked, migrations, settings, &applied, progress).await;
     match moved {
         Ok(moved) => {
             client.batch_execute("COMMIT").await.map_err(|error| {
@@ -188,29 +188,45 @@ pub async fn into_server(
             Ok(Moved { applied, ..moved })
         }
         Err(error) => {
-            let _ = client.batch_execute("ROLLBACK").await;
+            roll_back(client).await;
             Err(error)
         }
     }
 }
 
-/// Begins the transaction and brings the schema up to date in it.
-async fn begin(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Vec<u32>, TransferError> {
+/// Begins the transaction, brings the schema up to date in it, and keeps all other writers out of the tables.
+async fn begin<'c>(
+    client: &'c Client,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+) -> Result<(Vec<u32>, ServerTables<'c>), TransferError> {
     let mut attempt = 0;
     loop {
-        client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let error = match on_postgres::migrate_within(client, migrations, settings).await {
-            Ok(done) => return Ok(done.applied),
+        on_postgres::begin_writing(client, settings.owner.as_deref()).await?;
+        let begun = async {
+            let done = on_postgres::migrate_within(client, migrations, settings).await?;
+            Ok::<_, TransferError>((done.applied, lock(client).await?))
+        };
+        let error = match begun.await {
+            Ok(begun) => return Ok(begun),
             Err(error) => error,
         };
-        let _ = client.batch_execute("ROLLBACK").await;
+        roll_back(client).await;
         // RUNE's own starters take no lock. What they made meanwhile is seen at the next attempt.
         if !error.is_race() || attempt >= ATTEMPTS {
-            return Err(error.into());
+            return Err(error);
         }
         attempt += 1;
         tokio::time::sleep(Duration::from_millis(25) * attempt).await;
     }
+}
+
+/// Locks the tables, then looks: what they were like before may have changed while the lock was waited for.
+async fn lock(client: &Client) -> Result<ServerTables<'_>, TransferError> {
+    let server = ServerTables::look(client).await?;
+    let names: Vec<String> = TABLES.iter().filter(|table| server.has(table)).map(|table| server.name(table)).collect();
+    client.batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "))).await?;
+    ServerTables::look(client).await
 }
 
 /// Refuses a target that rows cannot go into exactly, or that has some.
@@ -226,7 +242,7 @@ async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, locati
 }
 
 async fn carry(
-    client: &Client,
+    server: ServerTables<'_>,
     location: &str,
     checked: CheckedSource,
     migrations: &Migrations,
@@ -234,9 +250,6 @@ async fn carry(
     applied: &[u32],
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
-    let server = ServerTables::look(client, settings.migrate.owner.as_deref()).await?;
-    let names: Vec<String> = TABLES.iter().filter(|table| server.has(table)).map(|table| server.name(table)).collect();
-    client.batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "))).await?;
     check_target(&server, migrations, location).await?;
     let keys = Keys::take_away(&server, applied).await?;
 
@@ -286,6 +299,7 @@ async fn copy(
         let rows = encode(&source, table, batch_rows, sender);
         (source, rows)
     });
+    let rows = TransferError::rows(table);
     let mut refusal = None;
     while let Some(chunk) = chunks.recv().await {
         let bytes = chunk.len() as u64;
@@ -299,11 +313,11 @@ async fn copy(
     let (source, encoded) = reading.await.map_err(|_| TransferError::Lost)?;
     if let Some(error) = refusal {
         // Why the server takes no more, it says in its answer.
-        return Err(sink.finish().await.err().unwrap_or(error).into());
+        return Err(rows(sink.finish().await.err().unwrap_or(error)));
     }
     // The stream counts as whole only when the reader says so; otherwise the sink is dropped, which fails the COPY.
     let expected = encoded?;
-    let rows = sink.finish().await?;
+    let rows = sink.finish().await.map_err(rows)?;
     if rows == expected {
         return Ok((source, rows));
     }
@@ -322,7 +336,7 @@ async fn restart_sequence(server: &ServerTables<'_>, source: &FileSnapshot, volu
             Finding { table: table.name, column: column.name, kind: FindingKind::OutOfRange, count: 1, keys: vec![last.to_string()] };
         return Err(TransferError::CannotCarry(vec![finding]));
     };
-    server.client.batch_execute(&format!("ALTER SEQUENCE {} RESTART WITH {next}", sequence.name)).await?;
+    server.client.batch_execute(&format!("ALTER SEQUENCE {} RESTART WITH {next}", sequence.name)).await.map_err(ServerError::OfObject)?;
     Ok(next)
 }
 

@@ -6,7 +6,7 @@
 use tokio_postgres::types::Type;
 
 use super::{error::TransferError, server::ServerTables};
-use crate::schema::TABLES;
+use crate::{schema::TABLES, storage::ServerError};
 
 /// What makes the keys and indexes again, in SQL.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Keys {
         let mut again = Vec::new();
         for table in TABLES.iter().filter(|table| made.contains(&table.version)) {
             for row in server.client.query_typed(OF_A_TABLE, &[(&server.name(table), Type::TEXT)]).await? {
-                server.client.batch_execute(row.try_get(0)?).await?;
+                server.client.batch_execute(row.try_get(0)?).await.map_err(ServerError::OfObject)?;
                 again.push(row.try_get(1)?);
             }
         }

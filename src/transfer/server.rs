@@ -6,7 +6,10 @@ use super::{
     error::TransferError,
     file::{check_is_known, check_is_rune},
 };
-use crate::schema::{Column, ColumnKind, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted};
+use crate::{
+    schema::{Column, ColumnKind, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted},
+    storage::roll_back,
+};
 
 /// What a transaction sees.
 #[derive(Debug)]
@@ -16,16 +19,22 @@ pub(super) struct ServerTables<'c> {
     pub(super) found: Found,
 }
 
-/// Begins a transaction that sees one moment and changes nothing.
-pub(super) async fn begin_snapshot(client: &Client) -> Result<ServerTables<'_>, TransferError> {
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    ServerTables::look(client, None).await
+/// Does something in a transaction that sees one moment and changes nothing, perhaps as another role, and ends it.
+pub(super) async fn in_snapshot<T>(
+    client: &Client,
+    owner: Option<&str>,
+    act: impl AsyncFnOnce(&ServerTables<'_>) -> Result<T, TransferError>,
+) -> Result<T, TransferError> {
+    let (schema, found) = on_postgres::begin_snapshot(client, owner).await?;
+    let outcome = act(&ServerTables { client, schema, found }).await;
+    roll_back(client).await;
+    outcome
 }
 
 impl<'c> ServerTables<'c> {
     /// Looks within the transaction that is open.
-    pub(super) async fn look(client: &'c Client, owner: Option<&str>) -> Result<Self, TransferError> {
-        let (schema, found) = on_postgres::look_within(client, owner).await?;
+    pub(super) async fn look(client: &'c Client) -> Result<Self, TransferError> {
+        let (schema, found) = on_postgres::look_within(client).await?;
         Ok(Self { client, schema, found })
     }
 

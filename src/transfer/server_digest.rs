@@ -22,9 +22,9 @@ pub(super) async fn table_digest(server: &ServerTables<'_>, table: &Table) -> Re
         return Ok(digest);
     }
     let sql = format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)", row_digest_sql(server, table), server.name(table));
-    let mut stream = pin!(server.client.copy_out(&sql).await?);
+    let mut stream = pin!(server.client.copy_out(&sql).await.map_err(TransferError::rows(table))?);
     let mut tuples = Tuples::new(1);
-    while let Some(bytes) = stream.try_next().await? {
+    while let Some(bytes) = stream.try_next().await.map_err(TransferError::rows(table))? {
         tuples.push(&bytes);
         while let Some(fields) = tuples.next()? {
             digest.add(&row_digest(fields.first().copied().flatten())?);

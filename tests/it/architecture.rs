@@ -56,7 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oci", &["canonical_json", "failure"]),
     ("registry", &["failure", "fsx", "net", "oci", "secret", "yaml"]),
     ("sign", &["canonical_json", "failure", "fsx", "oci", "secret", "yaml"]),
-    ("storage", &["failure", "fsx", "interrupt", "secret", "tls"]),
+    ("storage", &["failure", "fsx", "interrupt", "secret", "text", "tls"]),
     ("schema", &["failure", "fsx", "oci", "secret", "storage"]),
     ("soundness", &["failure", "fsx", "oci", "progress", "schema", "storage", "transfer"]),
     ("transfer", &["failure", "fsx", "oci", "progress", "schema", "secret", "storage"]),

@@ -96,7 +96,7 @@ impl Look {
     /// At a PostgreSQL database, perhaps as another role.
     pub(super) async fn at_server(client: &Client, owner: Option<&str>) -> Result<Self, CommandError> {
         let (schema, found) = on_postgres::inspect(client, owner).await?;
-        let version = client.query_typed_one("SELECT current_setting('server_version')", &[]).await.and_then(|row| row.try_get(0));
+        let version = storage::ask(client, "SELECT current_setting('server_version')").await?.try_get(0);
         Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found })
     }
 }

@@ -1,10 +1,13 @@
 //! The port on PostgreSQL.
 //!
 //! A pool of sessions on a runtime of its own; every call blocks its thread until the server has answered, and so must not
-//! come from asynchronous code. Statements are unnamed: nothing stays behind in a session. Time limits are those of
-//! SR-Q-007, unless the role or the URL sets `statement_timeout` itself.
+//! come from asynchronous code. Statements are unnamed: nothing stays behind in a session. Time limits are those of SR-Q-007.
 
-use std::{borrow::Cow, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use deadpool::{
     Runtime as PoolRuntime,
@@ -25,7 +28,7 @@ use super::{
 use crate::{
     interrupt::Interrupt,
     storage::{
-        ConnectError, PostgresUrl, RawText, Refusal, ServerError, for_each_piece,
+        Access, ConnectError, PostgresUrl, RawText, Reading, Refusal, SeenTables, ServerError, begin, begin_snapshot, for_each_piece,
         open_session::{Canceller, OpenSession},
         postgres::open,
     },
@@ -36,6 +39,9 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Lets a server that knows no encoding send texts as they are, so that one which is not UTF-8 does not fail a whole list.
 const AS_IT_IS: &str = "SELECT set_config('client_encoding', 'SQL_ASCII', true) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
+/// The tables that operations read.
+const NAMES: [&str; 7] = ["audit_artifact", "chain_state", "idempotency_keys", "jobs", "schema_version", "settings", "workflow_events"];
 
 /// RUNE's database on a PostgreSQL server.
 pub type PostgresStore = Store<PostgresEngine>;
@@ -57,6 +63,8 @@ pub struct PostgresEngine {
     location: String,
     /// Whether the program was asked to end, if that is to end the work.
     interrupt: Option<Interrupt>,
+    /// What the last snapshot locked.
+    seen: Mutex<Option<SeenTables>>,
     /// Only none while it is being dropped.
     runtime: Option<Runtime>,
 }
@@ -64,7 +72,6 @@ pub struct PostgresEngine {
 /// Makes sessions and looks after them.
 struct Sessions {
     url: PostgresUrl,
-    statement_timeout: Duration,
 }
 
 /// A session of the pool.
@@ -81,11 +88,7 @@ impl Manager for Sessions {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connected, ConnectError> {
-        const LIMIT: &str = "SELECT set_config('statement_timeout', $1, false) WHERE current_setting('statement_timeout') = '0'";
         let OpenSession { client, traffic, canceller, .. } = open(&self.url).await?;
-        let milliseconds = self.statement_timeout.as_millis().to_string();
-        let outcome = client.query_typed(LIMIT, &[(&milliseconds, Type::TEXT)]).await;
-        outcome.map_err(|error| ConnectError::Server { location: self.url.to_string(), source: ServerError::from(error).into() })?;
         Ok(Connected { client, traffic, canceller, is_in_transaction: false })
     }
 
@@ -103,7 +106,7 @@ impl PostgresEngine {
         let runtime = runtime.map_err(|error| StoreError::Machine(format!("threads ({error})")))?;
         let interrupt = limits.ends_on_signals.then(|| runtime.block_on(async { Interrupt::listen() })).transpose();
         let interrupt = interrupt.map_err(|error| StoreError::Machine(format!("signals ({error})")))?;
-        let sessions = Sessions { url: url.clone(), statement_timeout: limits.statement_timeout };
+        let sessions = Sessions { url: url.clone() };
         let pool = Pool::builder(sessions)
             .max_size(limits.max)
             .wait_timeout(Some(limits.connect_timeout))
@@ -112,7 +115,7 @@ impl PostgresEngine {
             .runtime(PoolRuntime::Tokio1)
             .build()
             .map_err(|error| StoreError::Machine(error.to_string()))?;
-        let engine = Self { pool, limits, location: url.to_string(), interrupt, runtime: Some(runtime) };
+        let engine = Self { pool, limits, location: url.to_string(), interrupt, seen: Mutex::new(None), runtime: Some(runtime) };
         engine.warm()?;
         engine.close_idle_sessions();
         Ok(engine)
@@ -173,6 +176,20 @@ impl PostgresEngine {
         }
     }
 
+    async fn begin(&self, client: &Client, purpose: Purpose) -> Result<(), StoreError> {
+        let statement_timeout = self.limits.statement_timeout;
+        if purpose == Purpose::Writing {
+            begin(client, Access::Writing, None, statement_timeout).await?;
+            return client.batch_execute(AS_IT_IS).await.map_err(said);
+        }
+        // A table that the role may not read is an error of the operation that reads it.
+        let reading = Reading { names: &NAMES, role: None, needs_all: false, statement_timeout };
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let seen = begin_snapshot(client, &reading, seen).await?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        client.batch_execute(AS_IT_IS).await.map_err(said)
+    }
+
     async fn session(&self) -> Result<Object<Sessions>, StoreError> {
         Box::pin(self.pool.get()).await.map_err(|error| self.no_session(error))
     }
@@ -194,14 +211,11 @@ impl PostgresEngine {
 
 impl Engine for PostgresEngine {
     fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let begin = match purpose {
-            Purpose::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Purpose::Writing => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        };
         let mut session = self.block_on(self.session())?;
         session.is_in_transaction = true;
         let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
-        let outcome = run(&session.client, &format!("{begin}; {AS_IT_IS}"))
+        let outcome = self
+            .block_on(self.begin(&session.client, purpose))
             .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
             .and_then(|value| run(&session.client, "COMMIT").map(|()| value));
         if matches!(outcome, Err(StoreError::Interrupted)) {

@@ -19,7 +19,7 @@ use crate::{
         finding::shown,
         layout,
         rows::{Cell, INLINE_BYTES, for_each_row},
-        server::{ServerTables, begin_snapshot},
+        server::{ServerTables, in_snapshot},
         server_digest,
     },
 };
@@ -96,16 +96,15 @@ pub(super) async fn read(
         }
         Side::Server(url) => {
             let location = url.to_string();
-            let read = async |client: &tokio_postgres::Client| {
-                let server = begin_snapshot(client).await?;
+            let read = async |server: &ServerTables<'_>| {
                 server.check_is_rune(migrations, &location)?;
                 for table in TABLES {
-                    read_server(&server, table, &sender).await?;
+                    read_server(server, table, &sender).await?;
                 }
                 let unknown = server.check_is_known(migrations, &location).err();
-                Ok::<_, TransferError>(unknown.map(|error| format!("{error}; that was not compared")))
+                Ok(unknown.map(|error| format!("{error}; that was not compared")))
             };
-            with_session(&url, read).await
+            with_session(&url, async |client| in_snapshot(client, None, read).await).await
         }
     }
 }
@@ -142,9 +141,10 @@ fn read_file(
 async fn read_server(server: &ServerTables<'_>, table: &Table, sender: &mpsc::Sender<Message>) -> Result<(), TransferError> {
     if server.has(table) {
         let key = layout::key(table);
-        let mut stream = pin!(server.client.copy_out(&server_digest::keyed_digests_sql(server, table)).await?);
+        let mut stream =
+            pin!(server.client.copy_out(&server_digest::keyed_digests_sql(server, table)).await.map_err(TransferError::rows(table))?);
         let mut tuples = Tuples::new(key.len() + 1);
-        while let Some(bytes) = stream.try_next().await? {
+        while let Some(bytes) = stream.try_next().await.map_err(TransferError::rows(table))? {
             tuples.push(&bytes);
             let mut batch = Vec::new();
             while let Some(mut fields) = tuples.next()? {

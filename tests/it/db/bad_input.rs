@@ -104,7 +104,7 @@ fn servers_that_cannot_serve_are_told_apart() {
     for (url, code, words) in [
         ("postgresql://rune:p%40ss@127.0.0.1:1/rune".to_owned(), 10, "onnection refused"),
         (database.url(), 11, "53300"),
-        (only_reads.clone(), 9, "read-only transaction"),
+        (only_reads.clone(), 9, "the server is a standby"),
         (format!("{only_reads}&target_session_attrs=read-write"), 10, "the session only reads"),
         (url("postgres:p%40ss", "postgres"), 9, "password authentication failed"),
         (url("nobody:p%40ss", "postgres"), 9, "password authentication failed"),

@@ -31,12 +31,17 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts one before a database, with a pool mode of PgBouncer: `session`, `transaction`.
     pub fn start(database: &Database<'_>, mode: &str) -> Self {
+        Self::start_with(database, mode, "")
+    }
+
+    /// The same with more lines for its section `[pgbouncer]`.
+    pub fn start_with(database: &Database<'_>, mode: &str, lines: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("rune-bouncer-").tempdir().expect("a directory can be made");
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
         let (port, name) = (free_port(), database.name());
         let settings = format!(
             "[databases]\n{name} = host=127.0.0.1 port={} dbname={name} user={name} password={PASSWORD}\n[pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = {mode}\n",
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = {mode}\n{lines}",
             database.port(),
             directory.path().join("users").display(),
         );

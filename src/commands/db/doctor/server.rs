@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 
 use super::{Check, schema};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         db::{overview::Look, target::Target},
     },
     schema::{Migrations, on_postgres},
-    storage::{self, PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode},
+    storage::{self, PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode, ask},
     tls::Certificate,
 };
 
@@ -53,13 +53,9 @@ async fn session(
     ]
 }
 
-async fn ask(client: &Client, sql: &str) -> Result<Row, ServerError> {
-    Ok(client.query_typed_one(sql, &[]).await?)
-}
-
 async fn connection(client: &Client) -> Result<Check, CommandError> {
     const SQL: &str =
-        "SELECT current_user::text, current_database()::text, pg_is_in_recovery(), current_setting('transaction_read_only')::bool";
+        "SELECT current_user::text, current_database()::text, pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool";
     let row = ask(client, SQL).await?;
     let get = |index| row.try_get::<_, String>(index).map_err(ServerError::from);
     let flag = |index| row.try_get::<_, bool>(index).map_err(ServerError::from);
