@@ -150,6 +150,9 @@ struct Repair {
     /// The PostgreSQL role that owns RUNE's tables, when it is not the one that connects
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
+    /// Try again for this time (90s, 10m, 2h) when the tables are in use; no try holds readers up for longer than a second
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1m")]
+    wait: Duration,
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
@@ -163,6 +166,8 @@ struct Verify {
     database: DatabaseArgs,
     #[command(flatten)]
     schema: SchemaArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
 }
 
 /// Examines the way to the database and what can be done there.
@@ -228,13 +233,19 @@ impl From<Status> for status::StatusOptions {
 
 impl From<Repair> for repair::RepairOptions {
     fn from(verb: Repair) -> Self {
-        Self { migrations: verb.schema.migrations, owner: verb.owner, is_dry_run: verb.dry_run, database: verb.database.options() }
+        Self {
+            migrations: verb.schema.migrations,
+            owner: verb.owner,
+            is_dry_run: verb.dry_run,
+            wait: verb.wait,
+            database: verb.database.options(),
+        }
     }
 }
 
 impl From<Verify> for verify::VerifyOptions {
     fn from(verb: Verify) -> Self {
-        Self { migrations: verb.schema.migrations, database: verb.database.options() }
+        Self { migrations: verb.schema.migrations, is_strict: verb.strict.strict, database: verb.database.options() }
     }
 }
 
@@ -259,7 +270,7 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Migrate(verb) => printer.finish(migrate::run(&verb.into(), &*printer.progress())),
         Verb::Status(verb) => printer.finish(status::run(&verb.into())),
-        Verb::Repair(verb) => printer.finish(repair::run(&verb.into())),
+        Verb::Repair(verb) => printer.finish(repair::run(&verb.into(), &*printer.progress())),
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
         Verb::Doctor(verb) => printer.finish(doctor::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),

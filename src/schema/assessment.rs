@@ -133,26 +133,44 @@ impl<'a> Assessment<'a> {
         self.missing_indexes.iter().copied().filter(move |(table, ..)| is_untended(table))
     }
 
+    /// The differences of some kind, if there are any.
+    fn listed(&self, is_listed: fn(&Drift) -> bool) -> Option<String> {
+        let texts: Vec<String> = self.drift.iter().filter(|one| is_listed(one)).map(ToString::to_string).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// The columns that RUNE itself gave too few bits. What a newer RUNE wants is not known here: then no repair is advised.
+    pub fn lossy_types(&self) -> Option<String> {
+        self.listed(Drift::is_lossy).map(|columns| format!("columns have types that lose digits: {columns}{}", self.repair_advice()))
+    }
+
+    const fn repair_advice(&self) -> &'static str {
+        if self.unknown.is_empty() { "; run `rune-db repair`" } else { "" }
+    }
+
     /// What is worth a warning and no more, unless one is strict.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.unknown.is_empty() {
             let versions: Vec<String> = self.unknown.iter().map(i64::to_string).collect();
-            warnings.push(format!("schema version {} is not known here; RUNE is ahead of this program", versions.join(", ")));
+            warnings.push(format!(
+                "schema version {} is not known here; use the release of rune-db that belongs to this RUNE",
+                versions.join(", ")
+            ));
         }
-        let (types, others): (Vec<_>, Vec<_>) = self.drift.iter().partition(|one| one.kind == DriftKind::Type);
-        let listed = |drift: Vec<&Drift>| drift.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        if !types.is_empty() {
-            warnings.push(format!("columns have types that lose digits or are not RUNE's: {}", listed(types)));
+        let listed = |is_listed| self.listed(is_listed);
+        warnings.extend(self.lossy_types());
+        if let Some(columns) = listed(|one| one.kind == DriftKind::Type && !one.is_lossy()) {
+            warnings.push(format!("columns have types that are not RUNE's: {columns}"));
         }
-        if !others.is_empty() {
-            warnings.push(format!("tables differ from RUNE's: {}", listed(others)));
+        if let Some(others) = listed(|one| one.kind != DriftKind::Type) {
+            warnings.push(format!("tables differ from RUNE's: {others}"));
         }
         for table in &self.missing {
             warnings.push(format!("schema version {} is recorded, but its table `{}` is not there", table.version, table.name));
         }
         for (table, index, _) in &self.missing_indexes {
-            warnings.push(format!("table `{table}` lacks its index `{index}`"));
+            warnings.push(format!("table `{table}` lacks its index `{index}`{}", self.repair_advice()));
         }
         warnings
     }

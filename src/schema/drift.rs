@@ -59,6 +59,12 @@ impl fmt::Display for Drift {
 }
 
 impl Drift {
+    /// Whether it is a 32-bit type that RUNE itself chose on PostgreSQL: values lose digits, and `rune-db repair` widens it.
+    pub fn is_lossy(&self) -> bool {
+        self.kind == DriftKind::Type
+            && matches!((self.expected.as_str(), self.found.as_str()), ("double precision", "real") | ("bigint", "integer"))
+    }
+
     /// Compares a table that is there.
     pub(super) fn of(table: &'static Table, found: &Found, dialect: Dialect) -> Vec<Self> {
         let columns = found.tables.get(table.name).map(Vec::as_slice).unwrap_or_default();

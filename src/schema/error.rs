@@ -3,6 +3,7 @@
 use super::{
     assessment::{Assessment, Edited},
     dialect::Dialect,
+    inspection::Obstacle,
     migrations::MigrationFileError,
     roles::RoleError,
 };
@@ -26,6 +27,9 @@ pub enum SchemaError {
     /// Who owns what.
     #[error(transparent)]
     Role(#[from] RoleError),
+    /// What a site put on RUNE's tables.
+    #[error(transparent)]
+    Site(#[from] Obstacle),
     /// A statement of a migration; everything the migration did is undone.
     #[error("migration {version} ({file}) failed in the statement of line {line}")]
     Failed {
@@ -64,6 +68,7 @@ impl Failure for SchemaError {
             Self::Sqlite(error) => error.kind(),
             Self::Server(error) => error.kind(),
             Self::Role(error) => error.kind(),
+            Self::Site(error) => error.kind(),
             // What the engine calls an error of nobody's is one of the file here.
             Self::Failed { source, .. } => match source.kind() {
                 FailureKind::Internal | FailureKind::Drift => FailureKind::Input,
@@ -79,6 +84,7 @@ impl Failure for SchemaError {
             Self::Sqlite(error) => error.may_pass(),
             Self::Server(error) => error.may_pass(),
             Self::Role(error) => error.may_pass(),
+            Self::Site(error) => error.may_pass(),
             Self::Failed { source, .. } => source.may_pass(),
             Self::Files(_) | Self::Edited(_) | Self::Strict(_) | Self::Foreign { .. } | Self::Unrecorded(_) => false,
         }
@@ -93,6 +99,7 @@ impl Failure for SchemaError {
             Self::Failed { source, .. } if matches!(source.kind(), FailureKind::Internal | FailureKind::Drift) => {
                 "correct the statement in the file; everything the migration did is undone".to_owned()
             }
+            Self::Site(error) => return error.help(),
             Self::Failed { source, .. } => return source.help(),
             Self::Edited(_) => "put the file back as it was; a change belongs into a new migration".to_owned(),
             Self::Strict(_) => "leave `--strict` out to go on regardless".to_owned(),

@@ -10,6 +10,8 @@ mod drift;
 mod embedded;
 mod error;
 mod found;
+mod id_source;
+mod inspection;
 mod migrations;
 mod postgres;
 mod repair;
@@ -25,6 +27,7 @@ pub use dialect::Dialect;
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
 pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
+pub use inspection::{Inspection, Obstacle, SiteObject, Verb};
 pub use migrations::{Migration, MigrationFileError, Migrations};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
@@ -34,7 +37,9 @@ pub use splitter::{SplitError, Statement, split};
 /// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
     pub use super::{
-        postgres::{begin_snapshot, begin_writing, check_roles, inspect, look_within, migrate, migrate_within},
+        id_source::{IdSource, Sequence},
+        inspection::{look_around, survey},
+        postgres::{begin_migrated, begin_snapshot, check_roles, inspect, look_within, migrate},
         repair_postgres::repair,
     };
 }
@@ -42,6 +47,7 @@ pub mod on_postgres {
 /// Looking at, migrating and repairing SQLite databases.
 pub mod on_sqlite {
     pub use super::{
+        inspection::look_around_file as look_around,
         repair_sqlite::repair,
         sqlite::{inspect, migrate, read},
     };

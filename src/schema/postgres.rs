@@ -12,6 +12,7 @@ use super::{
     dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
+    inspection::{Verb, survey},
     migrations::{Migration, Migrations},
     roles::{RoleError, Standing, quoted},
     shape,
@@ -23,8 +24,8 @@ const LOCK: i64 = 0x0072_756e_652d_6462;
 /// How often others who take no lock may be quicker than we before it is an error.
 const ATTEMPTS: u32 = 20;
 /// How long is waited for others who migrate, and for those who use a table.
-const LOCK_TIMEOUT: &str = "10min";
-const TABLE_LOCK_TIMEOUT: &str = "1min";
+const LOCK_TIMEOUT: Duration = Duration::from_mins(10);
+const TABLE_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Reads what a database has, and in which schema, without changing anything.
 ///
@@ -72,7 +73,7 @@ pub async fn look_within(client: &Client) -> Result<(String, Found), SchemaError
 ///
 /// # Errors
 /// When the server cannot be asked or only reads, or the role cannot be taken on.
-pub async fn begin_writing(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
+pub(super) async fn begin_writing(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
     begin(client, Access::Writing, owner, Duration::ZERO).await.map_err(not_begun)
 }
 
@@ -84,12 +85,8 @@ pub(super) fn not_begun(error: ServerError) -> SchemaError {
     }
 }
 
-/// Brings a database up to date within one transaction of the caller, all or nothing; keeps everybody else who
-/// migrates out until that transaction ends.
-///
-/// # Errors
-/// As [`migrate`]; the transaction is then of no more use.
-pub async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+/// The work of [`migrate`] within a transaction that is open; keeps everybody else who migrates out until it ends.
+async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
     let mut done = Migrated::default();
     loop {
         let step = step(client, migrations, settings).await?;
@@ -112,62 +109,58 @@ pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), Sch
     outcome
 }
 
-/// Brings a database up to date, one transaction per migration, and adds each to what is done when it is committed.
+/// Brings a database up to date in one transaction for all pending migrations, so that RUNE, which starts beside it and takes no
+/// lock, finds all tables or none.
 ///
 /// # Errors
-/// When it must not be touched, or a migration fails; what was applied before that stays.
-pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings, done: &mut Migrated) -> Result<(), SchemaError> {
+/// When it must not be touched, or a migration fails; then everything is as it was.
+pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
     // A look without any lock, for the many starts that find nothing to do; also on servers that only read.
     let (_, found) = inspect(client, settings.owner.as_deref()).await?;
     let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
     assessment.check(Dialect::Postgres, settings.is_strict)?;
     if assessment.is_up_to_date() {
-        return Ok(());
+        return Ok(Migrated::default());
     }
+    survey(client, settings.owner.as_deref()).await?.check(Verb::Migrate)?;
+    let done = begin_migrated(client, migrations, settings).await?;
+    client.batch_execute("COMMIT").await.map_err(ServerError::from)?;
+    Ok(done)
+}
+
+/// Begins a transaction and brings the database up to date in it. RUNE's own starters take no lock: where one of them was quicker
+/// at creating a table, the transaction is rolled back whole and begun anew, and sees what they created.
+///
+/// # Errors
+/// As [`migrate`]; no transaction is open then.
+pub async fn begin_migrated(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
     let mut attempt = 0;
     loop {
-        match transaction(client, migrations, settings).await {
-            Ok(step) => {
-                attempt = 0;
-                done.applied.extend(step.applied);
-                if step.is_last {
-                    return Ok(());
-                }
-            }
-            // RUNE's own starters take no lock. What they made meanwhile is seen at the next attempt.
-            Err(error) if error.is_race() && attempt < ATTEMPTS => {
-                attempt += 1;
-                tracing::debug!(%error, attempt, "somebody else was quicker");
-                tokio::time::sleep(Duration::from_millis(25) * attempt).await;
-            }
-            Err(error) => return Err(error),
+        begin_writing(client, settings.owner.as_deref()).await?;
+        let error = match migrate_within(client, migrations, settings).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        roll_back(client).await;
+        if !error.is_race() || attempt >= ATTEMPTS {
+            return Err(error);
         }
+        attempt += 1;
+        tracing::debug!(%error, attempt, "another process was quicker");
+        tokio::time::sleep(Duration::from_millis(25) * attempt).await;
     }
 }
 
-/// What one transaction did.
+/// What a step did.
 struct Step {
     applied: Option<u32>,
     is_last: bool,
 }
 
-async fn transaction(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    begin_writing(client, settings.owner.as_deref()).await?;
-    let outcome = async {
-        let step = step(client, migrations, settings).await?;
-        client.batch_execute("COMMIT").await.map_err(ServerError::from)?;
-        Ok(step)
-    };
-    let outcome = outcome.await;
-    if outcome.is_err() {
-        roll_back(client).await;
-    }
-    outcome
-}
-
-/// One transaction's work: the lock, taking over what RUNE made, then the lowest pending migration.
+/// The lock, adopting what RUNE created, then the lowest pending migration.
 async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    lock(client).await?;
+    lock(client, LOCK_TIMEOUT).await?;
+    set_lock_timeout(client, TABLE_LOCK_TIMEOUT).await?;
     let standing = Standing::read(client).await??;
     standing.check(client, settings.owner.is_some()).await??;
     let found = read(client, &standing.schema).await?;
@@ -194,11 +187,16 @@ async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettin
     Ok(Step { applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
 }
 
-/// Keeps everybody else who migrates out until the transaction ends.
-pub(super) async fn lock(client: &Client) -> Result<(), ServerError> {
-    set(client, "lock_timeout", LOCK_TIMEOUT).await?;
+/// Keeps everybody else who migrates or repairs out until the transaction ends.
+pub(super) async fn lock(client: &Client, limit: Duration) -> Result<(), ServerError> {
+    set_lock_timeout(client, limit).await?;
     client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await?;
-    set(client, "lock_timeout", TABLE_LOCK_TIMEOUT).await
+    Ok(())
+}
+
+/// Limits how long the transaction waits for each of its further locks.
+pub(super) async fn set_lock_timeout(client: &Client, limit: Duration) -> Result<(), ServerError> {
+    set(client, "lock_timeout", &format!("{}ms", limit.as_millis())).await
 }
 
 /// Sets a parameter until the transaction ends.

@@ -41,6 +41,8 @@ pub struct Repaired {
     pub repairs: Vec<Repair>,
     /// What is not right and cannot be repaired here.
     pub left: Vec<String>,
+    /// What of the site's a repair touches.
+    pub notes: Vec<String>,
 }
 
 /// Why nothing was repaired.
@@ -52,6 +54,9 @@ pub enum RepairError {
     /// What stands in a column afterwards is not what stood in it before.
     #[error("the values of `{0}` would not be the same afterwards; everything is as it was")]
     Changed(String),
+    /// The tables changed between the look and the locks.
+    #[error("the tables were changed by another session at the same time; everything is as it was")]
+    Moved,
     /// It is still not right afterwards.
     #[error("`{0}` would still not be right afterwards; everything is as it was")]
     Unrepaired(String),
@@ -73,13 +78,23 @@ impl Failure for RepairError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Schema(error) => error.kind(),
+            Self::Moved => FailureKind::Conflict,
             Self::Changed(_) | Self::Unrepaired(_) => FailureKind::Internal,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Schema(error) => error.may_pass(),
+            Self::Moved => true,
+            Self::Changed(_) | Self::Unrepaired(_) => false,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::Schema(error) => error.help(),
+            Self::Moved => Some("run the same command again".to_owned()),
             Self::Changed(_) | Self::Unrepaired(_) => None,
         }
     }

@@ -1,29 +1,71 @@
 //! Repairs on PostgreSQL.
 
+use std::time::{Duration, Instant};
+
 use tokio_postgres::{Client, types::Type};
 
 use super::{
     assessment::Assessment,
     dialect::Dialect,
+    id_source::{IdSource, Mending},
+    inspection::{Verb, inspect},
     migrations::Migrations,
-    postgres::{begin_snapshot, begin_writing, lock, read},
+    postgres::{begin_snapshot, begin_writing, lock, not_begun, read, set_lock_timeout},
     repair::{NarrowColumn, Plan, Repair, RepairError, Repaired, lost_precision},
     roles::{Standing, quoted},
-    shape::{ColumnKind, Table},
+    shape::{ColumnKind, TABLES, Table},
 };
-use crate::{schema::SchemaError, storage::ServerError};
+use crate::{
+    schema::SchemaError,
+    storage::{Access, ServerError, begin},
+};
 
-/// Repairs a database in one transaction, or says what would be repaired.
+/// How long a try may wait for its locks altogether: whoever reads queues behind the lock that is waited for.
+const LOCK_BUDGET: Duration = Duration::from_secs(1);
+
+/// Repairs a database in one transaction, or says what would be repaired. Waits a second for its locks and no longer; the caller
+/// pauses and tries again, so that readers get their turn.
 ///
 /// # Errors
-/// When it must not be touched, is in use for too long, or is not right afterwards; then everything is as it was.
+/// When it must not be touched, is in use, or is not right afterwards; then everything is as it was.
 pub async fn repair(client: &Client, migrations: &Migrations, owner: Option<&str>, is_dry_run: bool) -> Result<Repaired, RepairError> {
     if is_dry_run {
-        begin_snapshot(client, owner).await?;
-    } else {
-        begin_writing(client, owner).await?;
+        return Ok(transaction(client, migrations, owner, &Step::Plan).await?.repaired);
     }
-    let outcome = within(client, migrations, owner, is_dry_run).await;
+    let look = transaction(client, migrations, owner, &Step::Look).await?;
+    if look.tables.is_empty() {
+        return Ok(look.repaired);
+    }
+    Ok(transaction(client, migrations, owner, &Step::Change(look.tables)).await?.repaired)
+}
+
+/// What a transaction is for.
+enum Step {
+    /// To say what would be repaired, and how many values are in it.
+    Plan,
+    /// To find out which tables have to be locked.
+    Look,
+    /// To change these tables.
+    Change(Vec<TableLock>),
+}
+
+/// A table that is to be changed, and whether even readers have to wait meanwhile.
+type TableLock = (&'static str, &'static str);
+
+/// What was repaired, and what had to be locked for it.
+struct Outcome {
+    repaired: Repaired,
+    tables: Vec<TableLock>,
+}
+
+async fn transaction(client: &Client, migrations: &Migrations, owner: Option<&str>, step: &Step) -> Result<Outcome, RepairError> {
+    match step {
+        // It reads the tables.
+        Step::Plan => drop(begin_snapshot(client, owner).await?),
+        Step::Look => begin(client, Access::Reading, owner, Duration::ZERO).await.map_err(not_begun)?,
+        Step::Change(_) => begin_writing(client, owner).await?,
+    }
+    let outcome = within(client, migrations, owner, step).await;
     let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(ServerError::from);
     let repaired = outcome?;
@@ -31,22 +73,43 @@ pub async fn repair(client: &Client, migrations: &Migrations, owner: Option<&str
     Ok(repaired)
 }
 
-async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, is_dry_run: bool) -> Result<Repaired, RepairError> {
-    if !is_dry_run {
-        lock(client).await?;
-    }
+async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, step: &Step) -> Result<Outcome, RepairError> {
     let standing = Standing::read(client).await?.map_err(SchemaError::from)?;
     standing.check(client, owner.is_some()).await?.map_err(SchemaError::from)?;
+    let is_dry_run = !matches!(step, Step::Change(_));
+    let place = Place { client, schema: quoted(&standing.schema), is_dry_run };
+    if let Step::Change(tables) = step {
+        place.lock(tables).await?;
+    }
+    // What counts is what is there once nobody else can change it.
     let found = read(client, &standing.schema).await?;
     let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
     assessment.check(Dialect::Postgres, false)?;
     let plan = Plan::of(&assessment, Dialect::Postgres);
-    let place = Place { client, schema: quoted(&standing.schema), schema_name: &standing.schema, is_dry_run };
-    let mut repaired = Repaired::default();
+    let ids = match found.tables.get("workflow_events") {
+        Some(columns) if columns.iter().any(|column| column.name == "id") => Some(IdSource::read(client, &standing.schema).await?),
+        _ => None,
+    };
+    let ids = ids.as_ref();
+    let tables = place.tables(&plan, ids).await?;
+    let site = inspect(client, &standing).await?;
+    if !tables.is_empty() {
+        site.check(Verb::Repair).map_err(SchemaError::from)?;
+        let columns = plan.columns.iter().flat_map(|(table, columns)| columns.iter().map(|column| (table.name, column.name)));
+        site.check_altered(&columns.collect::<Vec<_>>()).map_err(SchemaError::from)?;
+    }
+    let mut repaired = Repaired { repairs: Vec::new(), left: plan.left.clone(), notes: site.notes(Verb::Repair) };
+    let unmendable = ids.map(IdSource::unmendable).unwrap_or_default();
+    repaired.left.extend(unmendable.into_iter().map(|problem| format!("workflow_events.id {problem}")));
+    match step {
+        Step::Look => return Ok(Outcome { repaired, tables }),
+        Step::Change(locked) if tables.iter().any(|table| !locked.contains(table)) => return Err(RepairError::Moved),
+        Step::Plan | Step::Change(_) => {}
+    }
     for (table, columns) in &plan.columns {
         repaired.repairs.extend(place.widen(table, columns).await?);
     }
-    repaired.repairs.extend(place.widen_sequence().await?);
+    repaired.repairs.extend(place.mend_sequence(ids).await?);
     for (table, index, column, _) in &plan.indexes {
         // One that is there and not valid has the name and is of no use.
         place.run(&format!("DROP INDEX IF EXISTS {}.{index}", place.schema)).await?;
@@ -60,15 +123,13 @@ async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, i
         }
         place.log(&repaired.repairs).await?;
     }
-    repaired.left = plan.left;
-    Ok(repaired)
+    Ok(Outcome { repaired, tables })
 }
 
 struct Place<'a> {
     client: &'a Client,
     /// Quoted.
     schema: String,
-    schema_name: &'a str,
     is_dry_run: bool,
 }
 
@@ -81,6 +142,40 @@ struct Content {
 }
 
 impl Place<'_> {
+    /// The locks that a plan needs, in the order of the tables. A table whose columns or indexes go away is closed to readers too;
+    /// one that gets an index, or whose sequence is altered, only to writers.
+    async fn tables(&self, plan: &Plan, ids: Option<&IdSource>) -> Result<Vec<TableLock>, ServerError> {
+        const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1))";
+        let mut locks = Vec::new();
+        for table in TABLES {
+            let has_columns = plan.columns.iter().any(|(one, _)| one.name == table.name);
+            let mut mode = has_columns.then_some("ACCESS EXCLUSIVE");
+            for (_, index, ..) in plan.indexes.iter().filter(|(one, ..)| *one == table.name) {
+                let name = format!("{}.{index}", self.schema);
+                let replaces: bool = self.client.query_typed_one(EXISTS, &[(&name, Type::TEXT)]).await?.try_get(0)?;
+                mode = if replaces { Some("ACCESS EXCLUSIVE") } else { mode.or(Some("SHARE")) };
+            }
+            if mode.is_none() && table.name == "workflow_events" && ids.is_some_and(|ids| ids.mending().is_some()) {
+                mode = Some("SHARE ROW EXCLUSIVE");
+            }
+            locks.extend(mode.map(|mode| (table.name, mode)));
+        }
+        Ok(locks)
+    }
+
+    /// Takes all locks before the first change, within one budget for all of them. What is altered beside the tables later waits
+    /// no longer than that either.
+    async fn lock(&self, tables: &[TableLock]) -> Result<(), ServerError> {
+        let end = Instant::now() + LOCK_BUDGET;
+        let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        lock(self.client, left()).await?;
+        for (table, mode) in tables {
+            set_lock_timeout(self.client, left()).await?;
+            self.run(&format!("LOCK TABLE {}.{table} IN {mode} MODE", self.schema)).await?;
+        }
+        set_lock_timeout(self.client, LOCK_BUDGET).await
+    }
+
     async fn run(&self, sql: &str) -> Result<(), ServerError> {
         if self.is_dry_run {
             return Ok(());
@@ -91,7 +186,6 @@ impl Place<'_> {
     /// Gives the columns of a table their 64 bits, and proves that rounded to 32 they are what they were.
     async fn widen(&self, table: &Table, columns: &[NarrowColumn]) -> Result<Vec<Repair>, RepairError> {
         let name = format!("{}.{}", self.schema, table.name);
-        self.run(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")).await?;
         let mut before = Vec::new();
         for column in columns {
             before.push(self.content(&name, *column).await?);
@@ -127,18 +221,11 @@ impl Place<'_> {
         Ok(Content { rows: row.try_get(0)?, hashes: row.try_get(1)?, greatest: row.try_get(2)? })
     }
 
-    /// The sequence of the event ids has 32 bits where the column had.
-    async fn widen_sequence(&self) -> Result<Option<Repair>, ServerError> {
-        const SQL: &str = "SELECT s.relname::text, format_type(q.seqtypid, NULL) FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid
-            JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
-            JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace n ON n.oid = t.relnamespace
-            JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-            WHERE n.nspname = $1 AND t.relname = 'workflow_events' AND a.attname = 'id' AND q.seqtypid <> 'bigint'::regtype";
-        let rows = self.client.query_typed(SQL, &[(&self.schema_name, Type::TEXT)]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let (subject, was): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        self.run(&format!("ALTER SEQUENCE {}.{} AS bigint", self.schema, quoted(&subject))).await?;
-        Ok(Some(Repair { subject, was, became: "bigint".to_owned(), rows: None, lost_precision: None }))
+    /// Lets the sequence of the event ids rise to the end of 64 bits, above every id in use.
+    async fn mend_sequence(&self, ids: Option<&IdSource>) -> Result<Option<Repair>, ServerError> {
+        let Some(Mending { subject, sql, was, became }) = ids.and_then(IdSource::mending) else { return Ok(None) };
+        self.run(&sql).await?;
+        Ok(Some(Repair { subject: subject.to_owned(), was, became, rows: None, lost_precision: None }))
     }
 
     async fn log(&self, repairs: &[Repair]) -> Result<(), ServerError> {

@@ -6,6 +6,8 @@ use rusqlite::{Connection, params};
 use super::{
     assessment::Assessment,
     dialect::Dialect,
+    error::SchemaError,
+    inspection::{Verb, look_around_file},
     migrations::Migrations,
     repair::{Plan, RepairError, Repaired},
     sqlite::read,
@@ -47,6 +49,8 @@ fn within(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_
     let found = read(connection).map_err(on_path())?;
     let assessment = Assessment::of(&found, migrations, Dialect::Sqlite);
     assessment.check(Dialect::Sqlite, false)?;
+    let site = look_around_file(connection).map_err(on_path())?;
+    site.check(Verb::Repair).map_err(SchemaError::from)?;
     let plan = Plan::of(&assessment, Dialect::Sqlite);
     let repairs: Vec<_> = plan.index_repairs().collect();
     if !is_dry_run && !repairs.is_empty() {
@@ -64,5 +68,5 @@ fn within(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_
             connection.execute(NOTE, values).map_err(on_path())?;
         }
     }
-    Ok(Repaired { repairs, left: plan.left })
+    Ok(Repaired { repairs, left: plan.left, notes: site.notes(Verb::Repair) })
 }

@@ -5,7 +5,10 @@
 
 use tokio_postgres::{Client, types::Type};
 
-use super::shape::{self, TABLES};
+use super::{
+    inspection::other_schema_help,
+    shape::{self, TABLES},
+};
 use crate::{
     failure::{Failure, FailureKind},
     storage::ServerError,
@@ -48,7 +51,7 @@ pub enum RoleError {
         owner: String,
     },
     /// RUNE's tables stand elsewhere, or twice.
-    #[error("RUNE's tables stand in schema `{elsewhere}`, but the search path leads to `{schema}`")]
+    #[error("RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema `{schema}`")]
     TwoSchemas {
         /// Where tables would be made.
         schema: String,
@@ -82,13 +85,14 @@ impl Failure for RoleError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Owner { role, is_denied: false, .. } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
-            Self::Owner { role, .. } => format!("connect as `{role}` itself, or as a role that is a member of it"),
+            Self::Owner { role, .. } => format!(
+                "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
+                quoted(role)
+            ),
             Self::NoSchema(role) => format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(role)),
             Self::OtherOwner { owner, .. } => format!("connect as `{owner}`, or add `--owner {owner}`"),
             Self::Superuser { owner, .. } => format!("connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"),
-            Self::TwoSchemas { elsewhere, .. } => {
-                format!("put schema `{elsewhere}` first in the role's search_path, or remove the tables that are not used")
-            }
+            Self::TwoSchemas { schema, elsewhere } => other_schema_help(schema, elsewhere),
             Self::NoCreate { role, schema } => {
                 format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(schema), quoted(role))
             }
@@ -109,6 +113,8 @@ impl RoleError {
 pub(super) struct Standing {
     pub(super) role: String,
     pub(super) schema: String,
+    /// Whether the URL itself says which schema is meant.
+    pub(super) is_schema_named: bool,
     database: String,
     database_owner: String,
     is_superuser: bool,
@@ -119,7 +125,8 @@ impl Standing {
     /// Reads it from the session.
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
         const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
-                r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+                r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+                coalesce(current_setting('rune_db.names_schema', true), '') = 'yes'
             FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
         let row = client.query_typed_one(SQL, &[]).await?;
         let role: String = row.try_get(0)?;
@@ -129,6 +136,7 @@ impl Standing {
         Ok(Ok(Self {
             role,
             schema,
+            is_schema_named: row.try_get(6)?,
             database: row.try_get(2)?,
             database_owner: row.try_get(3)?,
             is_superuser: row.try_get(4)?,
@@ -138,7 +146,7 @@ impl Standing {
 
     /// Refuses to make or change tables that RUNE could then not use.
     pub(super) async fn check(&self, client: &Client, is_owner_named: bool) -> Result<Result<(), RoleError>, ServerError> {
-        if let Some(elsewhere) = self.other_schema(client).await? {
+        if let Some(elsewhere) = self.other_schema(client).await?.filter(|_| !self.is_schema_named) {
             return Ok(Err(RoleError::TwoSchemas { schema: self.schema.clone(), elsewhere }));
         }
         let owners = self.owners(client).await?;
@@ -170,7 +178,7 @@ impl Standing {
     }
 
     /// Another schema with a table that has a name and the columns of RUNE's: `jobs` alone may be anybody's.
-    async fn other_schema(&self, client: &Client) -> Result<Option<String>, ServerError> {
+    pub(super) async fn other_schema(&self, client: &Client) -> Result<Option<String>, ServerError> {
         const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text) FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE n.nspname <> $1 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

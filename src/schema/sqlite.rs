@@ -9,6 +9,7 @@ use super::{
     dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
+    inspection::{Verb, look_around_file},
     migrations::{Migration, Migrations},
     shape,
 };
@@ -59,6 +60,7 @@ pub fn migrate(
     if judge(&inspect(connection, path)?)? {
         return Ok(());
     }
+    look_around_file(connection).map_err(SqliteError::on(path))?.check(Verb::Migrate)?;
     if !switch_to_wal(connection, path)? {
         tracing::debug!("the file system does not let SQLite use write-ahead logging");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    schema::{Assessment, Dialect, SchemaError},
+    schema::{Assessment, Dialect, Inspection, SchemaError, TABLES, Verb},
     transfer,
 };
 
@@ -49,6 +49,8 @@ pub struct Soundness {
     pub warnings: Vec<Finding>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
+    /// Whether a strict caller is to be told: types that lose digits, versions that are not known here.
+    pub is_doubtful: bool,
 }
 
 /// Collects what is found.
@@ -58,6 +60,7 @@ pub(super) struct Ledger {
     findings: Collection,
     warnings: Collection,
     notes: Vec<String>,
+    is_doubtful: bool,
 }
 
 #[derive(Default)]
@@ -126,8 +129,12 @@ impl Ledger {
 
     /// What the schema is worth.
     pub(super) fn schema(&mut self, assessment: &Assessment<'_>, dialect: Dialect) {
-        for drift in &assessment.drift {
+        for drift in assessment.drift.iter().filter(|drift| !drift.is_lossy()) {
             self.findings.add(&drift.to_string(), Some(drift.table), drift.column.as_deref(), None);
+        }
+        if let Some(warning) = assessment.lossy_types() {
+            self.warnings.add(&warning, None, None, None);
+            self.is_doubtful = true;
         }
         for table in &assessment.missing {
             self.whole("is not there although its version is recorded", Some(table.name));
@@ -144,11 +151,28 @@ impl Ledger {
             self.notes.push("the schema is not up to date; run `rune-db migrate`".to_owned());
         }
         if !assessment.unknown.is_empty() {
+            self.is_doubtful = true;
             self.notes.push("versions of RUNE's schema that are not known here are not checked".to_owned());
         }
     }
 
+    /// What a site put on the tables: what is wrong whatever is done, and what is worth knowing.
+    pub(super) fn site(&mut self, site: &Inspection) {
+        for (table, fault) in site.faults() {
+            let table = TABLES.iter().map(|known| known.name).find(|known| *known == table);
+            self.findings.add(&fault, table, None, None);
+        }
+        let faults: Vec<String> = site.faults().map(|(_, fault)| fault).collect();
+        self.notes.extend(site.notes(Verb::Status).into_iter().filter(|note| !faults.contains(note)));
+    }
+
     pub(super) fn finish(self) -> Soundness {
-        Soundness { tables: self.tables, findings: self.findings.list, warnings: self.warnings.list, notes: self.notes }
+        Soundness {
+            tables: self.tables,
+            findings: self.findings.list,
+            warnings: self.warnings.list,
+            notes: self.notes,
+            is_doubtful: self.is_doubtful,
+        }
     }
 }

@@ -37,6 +37,7 @@ async fn check(
     check_is_rune(found, location)?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(found, migrations, Dialect::Postgres), Dialect::Postgres);
+    ledger.site(&on_postgres::look_around(client).await?);
     let place = Place { client, schema: quoted(schema) };
     let readable = |name: &str| TABLES.iter().any(|table| table.name == name && can_be_read(table, found));
     for table in TABLES.iter().filter(|table| readable(table.name)) {
@@ -56,7 +57,14 @@ async fn check(
     }
     place.children(schema, &mut ledger).await?;
     if readable(EVENTS) {
-        place.sequence(schema, &mut ledger).await?;
+        let ids = on_postgres::IdSource::read(client, schema).await?;
+        for problem in ids.problems() {
+            ledger.whole(&problem, Some(EVENTS));
+        }
+        if let Some(sequence) = ids.sequence().filter(|_| ids.is_behind()) {
+            let name = &sequence.name;
+            ledger.whole(&format!("the sequence {name} would give out an id that is in use already, or a lower one"), Some(EVENTS));
+        }
     }
     if readable(ARTIFACTS) {
         let outcome = place.savepoint(place.artifacts(progress, &mut ledger)).await;
@@ -154,29 +162,6 @@ impl Place<'_> {
             Ok(())
         })
         .await
-    }
-
-    /// The next event must get an id above all others: readers ask for what came after an id.
-    async fn sequence(&self, schema: &str, ledger: &mut Ledger) -> Result<(), ServerError> {
-        const SQL: &str = "SELECT format('%I.%I', n.nspname, s.relname) FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
-            JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
-            JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
-            JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-            WHERE s.relkind = 'S' AND tn.nspname = $1 AND t.relname = 'workflow_events' AND a.attname = 'id'";
-        let rows = self.client.query_typed(SQL, &[(&schema, Type::TEXT)]).await?;
-        let Some(row) = rows.first() else {
-            ledger.whole("has no sequence that gives out its ids", Some(EVENTS));
-            return Ok(());
-        };
-        let sequence: String = row.try_get(0)?;
-        let sql = format!(
-            "SELECT coalesce((SELECT max(id)::int8 FROM {}), 0) >= last_value + is_called::int FROM {sequence}",
-            self.table(EVENTS)
-        );
-        if self.client.query_typed_one(&sql, &[]).await?.try_get(0)? {
-            ledger.whole(&format!("the sequence {sequence} would give out an id that is in use already, or a lower one"), Some(EVENTS));
-        }
-        Ok(())
     }
 
     /// The server computes the hashes, so that no artifact comes this way.

@@ -33,6 +33,7 @@ pub fn check_file(
     check_is_rune(&found, path.as_str())?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(&found, migrations, Dialect::Sqlite), Dialect::Sqlite);
+    ledger.site(&on_sqlite::look_around(connection).map_err(SqliteError::on(path))?);
     let file = File { connection, progress };
     let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
     let checks = [File::whole, File::pages, File::rows, File::ids, File::orphans];

@@ -106,6 +106,8 @@ pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
 fn open(path: &Utf8Path, flags: OpenFlags) -> Result<Connection, SqliteError> {
     let connection = connect(path, flags).map_err(SqliteError::on(path))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(SqliteError::on(path))?;
+    // Whatever the library was built with: what a site's foreign keys say holds for what is changed here.
+    connection.pragma_update(None, "foreign_keys", true).map_err(SqliteError::on(path))?;
     // SQLite looks at the file only when it must. This makes it look.
     retry_while_busy(|| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))).map_err(SqliteError::on(path))?;
     Ok(connection)

@@ -71,9 +71,11 @@ const NEWER: &[(u32, &str, &str)] = &[(17, "transaction_timeout", "0")];
 /// Where the role may: pages that cannot be read are errors and not empty.
 const PRIVILEGED: &[(&str, &str)] = &[("zero_damaged_pages", "off"), ("ignore_checksum_failure", "off")];
 
-/// Fixes the search path to the schemas that exist in it. `pg_catalog` comes first, so that nothing in another schema can pass for a
+/// Remembers whether the URL's own `options` say which schema is meant, then fixes the search path to the schemas that exist in it. `pg_catalog` comes first, so that nothing in another schema can pass for a
 /// function or operator of the server, and the session's temporary schema last, where nothing can pass for a table of RUNE.
-pub(super) const FIX_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', (
+pub(super) const FIX_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('rune_db.names_schema', 'yes', true)
+        FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path' AND source OPERATOR(pg_catalog.=) 'client';
+    SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', (
         SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY place)
         FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS path (name, place)
         WHERE name OPERATOR(pg_catalog.<>) 'pg_catalog' AND name OPERATOR(pg_catalog.!~) '^pg_temp_'
@@ -86,6 +88,8 @@ pub enum Access {
     Reading,
     /// Each statement sees what is committed before it.
     Writing,
+    /// Everything it reads is of one moment, but for what it changes itself.
+    Counting,
 }
 
 /// What begins a transaction, up to and without the first statement that takes a snapshot. Settings of later major versions are
@@ -95,6 +99,7 @@ pub(super) fn prelude(access: Access, statement_timeout: Duration, major: Option
         Access::Reading => "REPEATABLE READ READ ONLY",
         // Not READ WRITE, which would switch off `default_transaction_read_only`.
         Access::Writing => "READ COMMITTED",
+        Access::Counting => "REPEATABLE READ",
     };
     let mut sql = format!("BEGIN ISOLATION LEVEL {mode} NOT DEFERRABLE; SET LOCAL statement_timeout = {};", statement_timeout.as_millis());
     let newer = NEWER.iter().filter(|(since, ..)| major.is_some_and(|major| major >= *since)).map(|(_, name, value)| (*name, *value));
@@ -116,7 +121,7 @@ pub(super) fn postlude(access: Access) -> String {
     for (name, value) in PRIVILEGED {
         set(name, value, format!("pg_catalog.has_parameter_privilege('{name}', 'SET')"));
     }
-    if access == Access::Writing {
+    if access != Access::Reading {
         // What was reported as done must survive a crash of the server.
         set("synchronous_commit", "local", "pg_catalog.current_setting('synchronous_commit') = 'off'".to_owned());
     }
@@ -142,7 +147,7 @@ pub async fn begin(client: &Client, access: Access, role: Option<&str>, statemen
         } else {
             client.simple_query(&(first + &rest)).await?
         };
-        if access == Access::Writing { check_is_writable(&messages) } else { Ok(()) }
+        if access != Access::Reading { check_is_writable(&messages) } else { Ok(()) }
     };
     let outcome = outcome.await;
     if outcome.is_err() {

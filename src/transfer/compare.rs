@@ -21,7 +21,7 @@ use super::{
 use crate::{
     fsx,
     progress::Progress,
-    schema::{Migrations, TABLES},
+    schema::{Migrations, TABLES, Verb},
     storage::{PostgresUrl, with_session},
 };
 use keyed::{KeyedRow, Reading};
@@ -165,6 +165,7 @@ async fn digests(
         Side::Server(url) => {
             let location = url.to_string();
             let read = async |server: &ServerTables<'_>| {
+                server.check_site(Verb::Read).await?;
                 server.check_is_rune(migrations, &location)?;
                 let mut digests = Vec::new();
                 for table in TABLES {

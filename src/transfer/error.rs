@@ -125,9 +125,9 @@ pub enum TransferError {
         /// The first of them.
         first: String,
     },
-    /// Nothing to give out the next id.
-    #[error("column `{0}` has no sequence that gives out its numbers")]
-    NoSequence(&'static str),
+    /// What gives out the ids of the target would give out wrong ones.
+    #[error("`workflow_events.id` of the target: {}", .0.join("; "))]
+    TargetIds(Vec<String>),
     /// The answer to COMMIT did not come.
     #[error("the connection ended during COMMIT, so it is not known whether the rows are in the target")]
     Uncertain(#[source] ServerError),
@@ -195,9 +195,9 @@ impl Failure for TransferError {
             }
             Self::Encoding { .. } | Self::CannotCarry(_) | Self::Incomplete { .. } => FailureKind::Input,
             Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
-            Self::TargetDrift(_) => FailureKind::Drift,
+            Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
             Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
-            Self::NoSequence(_) | Self::Protocol | Self::Lost => FailureKind::Internal,
+            Self::Protocol | Self::Lost => FailureKind::Internal,
         }
     }
 
@@ -241,7 +241,9 @@ impl Failure for TransferError {
                     .to_owned()
             }
             Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
-            Self::NoSequence(_) => "the column must be a `bigserial`, as RUNE and `rune-db migrate` make it".to_owned(),
+            Self::TargetIds(_) => {
+                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as `rune-db migrate` creates it".to_owned()
+            }
             Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),
             Self::Protocol | Self::Lost => return None,
         })

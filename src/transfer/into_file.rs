@@ -25,7 +25,7 @@ use super::{
 use crate::{
     fsx::FileMode,
     progress::Progress,
-    schema::{ColumnKind, Migrations, TABLES, Table},
+    schema::{ColumnKind, Migrations, TABLES, Table, Verb},
     storage::for_each_piece,
 };
 use insert::{LargeContent, NewFile};
@@ -48,6 +48,9 @@ pub async fn into_file(
 ) -> Result<Vec<CarriedTable>, TransferError> {
     let file = NewDatabase::beside(destination, mode)?;
     let read = async |server: &ServerTables<'_>| {
+        for note in server.check_site(Verb::Read).await? {
+            progress.announce(&format!("note: {note}"));
+        }
         server.check_is_rune(migrations, location)?;
         server.check_is_known(migrations, location)?;
         server_check::check(server).await?;

@@ -31,11 +31,11 @@ use crate::{
     failure::{Failure as _, FailureKind},
     fsx,
     progress::Progress,
-    schema::{Assessment, Dialect, MigrateSettings, Migrations, TABLES, Table, on_postgres},
+    schema::{Assessment, Dialect, MigrateSettings, Migrations, TABLES, Table, Verb, on_postgres},
     storage::{ServerError, roll_back},
 };
 
-/// How often those who take no lock may be quicker than we at making a table.
+/// How often tables may be replaced between the look at them and their lock.
 const ATTEMPTS: u32 = 20;
 
 /// How rows are moved.
@@ -99,6 +99,8 @@ pub struct Moved {
     pub next_event_id: Option<i64>,
     /// Whether the source was written to meanwhile.
     pub source_changed: bool,
+    /// What of the site's the rows met, or would meet.
+    pub warnings: Vec<String>,
     /// How long it took.
     pub seconds: Phases,
 }
@@ -150,10 +152,10 @@ pub async fn plan_into_server(
     let look = async |server: &ServerTables<'_>| {
         let assessment = Assessment::of(&server.found, migrations, Dialect::Postgres);
         assessment.check(Dialect::Postgres, settings.migrate.is_strict)?;
-        check_target(server, migrations, location).await?;
-        Ok((server.schema.clone(), assessment.pending.iter().map(|migration| migration.version()).collect()))
+        let warnings = check_target(server, migrations, location).await?;
+        Ok((server.schema.clone(), assessment.pending.iter().map(|migration| migration.version()).collect(), warnings))
     };
-    let (schema, applied) = in_snapshot(client, owner, look).await?;
+    let (schema, applied, warnings) = in_snapshot(client, owner, look).await?;
     on_postgres::check_roles(client, owner).await?;
     Ok(Moved {
         schema,
@@ -161,6 +163,7 @@ pub async fn plan_into_server(
         tables: checked.report(),
         next_event_id: None,
         source_changed: false,
+        warnings,
         seconds: Phases { check: checked.took.as_secs_f64(), ..Phases::default() },
     })
 }
@@ -202,13 +205,9 @@ async fn begin<'c>(
 ) -> Result<(Vec<u32>, ServerTables<'c>), TransferError> {
     let mut attempt = 0;
     loop {
-        on_postgres::begin_writing(client, settings.owner.as_deref()).await?;
-        let begun = async {
-            let done = on_postgres::migrate_within(client, migrations, settings).await?;
-            Ok::<_, TransferError>((done.applied, lock(client).await?))
-        };
-        let error = match begun.await {
-            Ok(begun) => return Ok(begun),
+        let applied = on_postgres::begin_migrated(client, migrations, settings).await?.applied;
+        let error = match lock(client).await {
+            Ok(server) => return Ok((applied, server)),
             Err(error) => error,
         };
         roll_back(client).await;
@@ -230,15 +229,20 @@ async fn lock(client: &Client) -> Result<ServerTables<'_>, TransferError> {
 }
 
 /// Refuses a target that rows cannot go into exactly, or that has some.
-async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, location: &str) -> Result<(), TransferError> {
+async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, location: &str) -> Result<Vec<String>, TransferError> {
+    let notes = server.check_site(Verb::Fill).await?;
     server.check_is_known(migrations, location)?;
     let drift = Assessment::of(&server.found, migrations, Dialect::Postgres).drift;
     if !drift.is_empty() {
         let text = drift.iter().map(ToString::to_string);
         return Err(TransferError::TargetDrift(text.collect()));
     }
+    let problems = server.ids().await?.map(|ids| ids.problems()).unwrap_or_default();
+    if !problems.is_empty() {
+        return Err(TransferError::TargetIds(problems));
+    }
     let tables = server.tables_with_rows().await?;
-    if tables.is_empty() { Ok(()) } else { Err(TransferError::NotEmpty { location: location.to_owned(), tables }) }
+    if tables.is_empty() { Ok(notes) } else { Err(TransferError::NotEmpty { location: location.to_owned(), tables }) }
 }
 
 async fn carry(
@@ -250,7 +254,7 @@ async fn carry(
     applied: &[u32],
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
-    check_target(&server, migrations, location).await?;
+    let warnings = check_target(&server, migrations, location).await?;
     let keys = Keys::take_away(&server, applied).await?;
 
     let mut tables = checked.report();
@@ -266,6 +270,8 @@ async fn carry(
         report.migrated_rows = Some(rows);
     }
     keys.make_again(&server).await?;
+    // What a site deferred to the COMMIT happens now, before the proof and not after it.
+    server.client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     let next_event_id = restart_sequence(&server, &source, &volumes).await?;
     seconds.copy = started.elapsed().as_secs_f64();
 
@@ -281,7 +287,7 @@ async fn carry(
     if source_changed && !settings.allows_live_source {
         return Err(TransferError::SourceChanged(source.location().to_owned()));
     }
-    Ok(Moved { schema: server.schema, applied: Vec::new(), tables, next_event_id: Some(next_event_id), source_changed, seconds })
+    Ok(Moved { schema: server.schema, applied: Vec::new(), tables, next_event_id: Some(next_event_id), source_changed, warnings, seconds })
 }
 
 /// Sends one table to the server and gives the number of rows that it took.
@@ -328,7 +334,8 @@ async fn copy(
 /// undone with the transaction.
 async fn restart_sequence(server: &ServerTables<'_>, source: &FileSnapshot, volumes: &[Volume]) -> Result<i64, TransferError> {
     let (table, column) = layout::numbered().ok_or(TransferError::Lost)?;
-    let sequence = server.sequence(table, column).await?.ok_or(TransferError::NoSequence(column.name))?;
+    let ids = server.ids().await?;
+    let sequence = ids.as_ref().and_then(|ids| ids.sequence()).ok_or(TransferError::Lost)?;
     let highest = volumes.iter().map(|volume| volume.highest_id).max().unwrap_or_default();
     let last = highest.max(source.last_sequence(table)?).max(sequence.last);
     let Some(next) = last.checked_add(1) else {

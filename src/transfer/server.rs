@@ -1,13 +1,18 @@
 //! RUNE's tables on a PostgreSQL server, as seen by one transaction.
 
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 
 use super::{
     error::TransferError,
     file::{check_is_known, check_is_rune},
+    layout,
 };
 use crate::{
-    schema::{Column, ColumnKind, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted},
+    schema::{
+        Column, ColumnKind, Dialect, Found, Migrations, SchemaError, TABLES, Table, Verb,
+        on_postgres::{self, IdSource},
+        quoted,
+    },
     storage::roll_back,
 };
 
@@ -52,6 +57,13 @@ impl<'c> ServerTables<'c> {
         self.found.tables.contains_key(table.name)
     }
 
+    /// Refuses what a site put in the way of a verb; says what is worth knowing.
+    pub(super) async fn check_site(&self, verb: Verb) -> Result<Vec<String>, TransferError> {
+        let site = on_postgres::look_around(self.client).await?;
+        site.check(verb).map_err(SchemaError::from)?;
+        Ok(site.notes(verb))
+    }
+
     /// The name of a table in SQL.
     pub(super) fn name(&self, table: &Table) -> String {
         format!("{}.{}", quoted(&self.schema), table.name)
@@ -87,24 +99,10 @@ impl<'c> ServerTables<'c> {
     }
 }
 
-/// What gives out the numbers of a column.
-#[derive(Debug)]
-pub(super) struct Sequence {
-    /// Its name in SQL.
-    pub(super) name: String,
-    /// The number that it gave out last; 0 when it gave out none.
-    pub(super) last: i64,
-}
-
 impl ServerTables<'_> {
-    /// The sequence of a column, if it has one.
-    pub(super) async fn sequence(&self, table: &Table, column: &Column) -> Result<Option<Sequence>, TransferError> {
-        let (table, column) = (self.name(table), column.name);
-        let sql = "SELECT pg_get_serial_sequence($1, $2)";
-        let row = self.client.query_typed_one(sql, &[(&table, Type::TEXT), (&column, Type::TEXT)]).await?;
-        let Some(name) = row.try_get::<_, Option<String>>(0)? else { return Ok(None) };
-        let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {name}");
-        let last = self.client.query_typed_one(&sql, &[]).await?.try_get(0)?;
-        Ok(Some(Sequence { name, last }))
+    /// What gives out the ids of the events, if that table is there.
+    pub(super) async fn ids(&self) -> Result<Option<IdSource>, TransferError> {
+        let is_there = layout::numbered().is_some_and(|(table, _)| self.has(table));
+        Ok(if is_there { Some(IdSource::read(self.client, &self.schema).await?) } else { None })
     }
 }

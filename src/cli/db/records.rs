@@ -13,7 +13,9 @@ use clap::{Args, Subcommand};
 use super::{DatabaseArgs, secret};
 use crate::{
     cli::output::Printer,
-    commands::db::{Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, parse_duration, prune, settings},
+    commands::db::{
+        Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, parse_age, parse_duration, prune, settings,
+    },
     secret::Secret,
 };
 
@@ -369,11 +371,14 @@ impl Settings {
 #[derive(Debug, Args)]
 pub(super) struct Prune {
     /// What is older than this: 90d, 12h. Of jobs counts when they ended
-    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
     older_than: Duration,
     /// Take away the evidence of these jobs too
     #[arg(long)]
     with_audit_artifacts: bool,
+    /// Go on although foreign keys, triggers or rules of others act on these deletes; then all is one transaction, and rows are counted
+    #[arg(long)]
+    allow_cascade: bool,
     /// Say how much it would be, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -387,6 +392,7 @@ impl Prune {
             store: store(self.database),
             older_than: self.older_than,
             with_artifacts: self.with_audit_artifacts,
+            allow_cascade: self.allow_cascade,
             is_dry_run: self.dry_run,
         }))
     }

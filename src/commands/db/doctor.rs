@@ -18,7 +18,7 @@ use super::{
 use crate::{
     commands::{CommandError, Report, block_on, counted},
     failure::FailureKind,
-    schema::{Era, Migrations},
+    schema::{Drift, Era, Migrations, Verb},
 };
 
 /// What to examine.
@@ -116,7 +116,7 @@ pub fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
 /// What the schema is worth.
 fn schema(target: &Target, look: super::overview::Look, migrations: &Migrations) -> Check {
     const NAME: &str = "schema";
-    let overview = Overview::describe(&Target { notes: Vec::new(), ..target.clone() }, look, migrations);
+    let overview = Overview::describe(&Target { notes: Vec::new(), ..target.clone() }, look, migrations, Verb::Status);
     let version = overview.schema_version.map_or_else(|| "none yet".to_owned(), |version| format!("version {version}"));
     if overview.found == Era::Foreign || !overview.edited.is_empty() {
         return Check {
@@ -125,11 +125,15 @@ fn schema(target: &Target, look: super::overview::Look, migrations: &Migrations)
             ..Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), "run `rune-db status`, which says more")
         };
     }
+    if !overview.unknown.is_empty() {
+        let help = "use the release of rune-db that belongs to this RUNE";
+        return Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), help);
+    }
     let pending = overview.pending.len() + overview.unrecorded.len();
     if pending > 0 {
         return Check::warning(NAME, format!("{version}, {} pending", counted(pending, "migration")), "run `rune-db migrate`");
     }
-    if !overview.drift.is_empty() {
+    if overview.drift.iter().any(Drift::is_lossy) {
         return Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), "run `rune-db repair`");
     }
     if !overview.warnings.is_empty() {

@@ -42,6 +42,36 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
+/// The shortest age of what is deleted.
+const SHORTEST_AGE: Duration = Duration::from_hours(1);
+
+/// Why a text is no age of what is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AgeError {
+    /// It is no span of time.
+    #[error(transparent)]
+    Form(#[from] DurationError),
+    /// Minutes, where months may be meant.
+    #[error("`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`")]
+    Minutes(String, String, String),
+    /// So short that it means everything.
+    #[error("`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`")]
+    TooShort(String),
+}
+
+/// Reads the age of what is to be deleted. `3m` is three minutes, which nobody means, and `0d` is everything.
+///
+/// # Errors
+/// When the text has another form, counts in minutes alone, or is less than an hour.
+pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
+    let age = parse_duration(text)?;
+    if let Some(months) = text.strip_suffix('m').and_then(|number| number.parse::<u64>().ok()).filter(|months| *months > 0) {
+        let minutes = if months == 1 { "1 minute".to_owned() } else { format!("{months} minutes") };
+        return Err(AgeError::Minutes(text.to_owned(), minutes, format!("{}d", months.saturating_mul(30))));
+    }
+    if age < SHORTEST_AGE { Err(AgeError::TooShort(text.to_owned())) } else { Ok(age) }
+}
+
 /// Writes a span of time in the form that [`parse_duration`] reads; parts of a second are left out.
 pub fn duration_text(duration: Duration) -> String {
     let mut rest = duration.as_secs();
@@ -60,7 +90,21 @@ pub fn duration_text(duration: Duration) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{DurationError, duration_text, parse_duration};
+    use super::{AgeError, DurationError, duration_text, parse_age, parse_duration};
+
+    #[test]
+    fn an_age_in_minutes_or_of_nothing_is_refused_with_what_is_meant() {
+        for (text, words) in [("3m", "`3m` means 3 minutes: write `90d`"), ("1m", "1 minute: write `30d`"), ("90m", "`2700d`")] {
+            let error = parse_age(text).unwrap_err();
+            assert!(matches!(error, AgeError::Minutes(..)) && error.to_string().contains(words), "{error}");
+        }
+        for text in ["0d", "0s", "0m", "59s", "30m10s", "0d0h"] {
+            assert_eq!(parse_age(text), Err(AgeError::TooShort(text.to_owned())));
+        }
+        for (text, seconds) in [("1h", 3_600), ("90d", 7_776_000), ("1h30m", 5_400)] {
+            assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)));
+        }
+    }
 
     #[test]
     fn numbers_with_units_are_added_up_and_written_back() {

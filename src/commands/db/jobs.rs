@@ -13,6 +13,7 @@ use super::{
 use crate::{
     commands::{CommandError, Report, counted},
     failure::FailureKind,
+    schema::{Inspection, Verb},
     storage::port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs, Unreadable},
 };
 
@@ -216,7 +217,9 @@ pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, Command
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
     let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
-    options.store.with_store(purpose, |store| {
+    // A dry run says what the run would be refused for.
+    let check = |site: &Inspection| site.check(Verb::Write);
+    options.store.with_inspected_store(purpose, check, |store, _| {
         let job_ids = if options.is_dry_run {
             stale(store, tenant_id, unchanged_since)?
         } else {

@@ -16,7 +16,7 @@ use crate::{
     commands::{CommandError, Report, block_on},
     fsx,
     progress::Progress,
-    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, on_postgres, on_sqlite},
+    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, Verb, on_postgres, on_sqlite},
     storage,
 };
 
@@ -61,7 +61,7 @@ pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateR
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
-    let patience = Patience { limit: options.wait, progress };
+    let patience = Patience { limit: options.wait, passes: CommandError::may_pass, progress };
     let mut created = false;
     // What an attempt applied stays applied when the next one has to finish the work.
     let mut done = Migrated::default();
@@ -76,12 +76,14 @@ pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateR
     });
     let look = look.map_err(|error| target.explain(error))?.outcome;
     let pending = |version: &u32| migrations.get(*version).map(Pending::from);
+    // What acts on changes of the schema matters only where there are some.
+    let verb = if done == Migrated::default() { Verb::Status } else { Verb::Migrate };
     Ok(MigrateReport {
         dry_run: options.is_dry_run,
         created,
         applied: done.applied.iter().filter_map(pending).collect(),
         adopted: done.adopted,
-        database: Overview::describe(&target, look, &migrations),
+        database: Overview::describe(&target, look, &migrations, verb),
     })
 }
 
@@ -122,7 +124,7 @@ async fn on_server(
         }
         return Ok(look);
     }
-    on_postgres::migrate(client, migrations, settings, done).await?;
+    *done = on_postgres::migrate(client, migrations, settings).await?;
     Look::at_server(client, owner).await
 }
 
@@ -130,6 +132,9 @@ async fn on_server(
 fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
     let assessment = Assessment::of(look.found(), migrations, dialect);
     assessment.check(dialect, settings.is_strict)?;
+    if !assessment.is_up_to_date() {
+        look.site().check(Verb::Migrate)?;
+    }
     Ok(Migrated {
         applied: assessment.pending.iter().map(|migration| migration.version()).collect(),
         adopted: assessment.unrecorded.iter().map(|table| table.version).collect(),

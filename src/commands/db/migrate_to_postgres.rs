@@ -122,6 +122,9 @@ impl Report for MoveReport {
         if let Some(id) = moved.next_event_id {
             let _ = writeln!(text, "next event id {id}");
         }
+        for warning in &moved.warnings {
+            let _ = writeln!(text, "warning: {warning}");
+        }
         let seconds = moved.seconds;
         if self.dry_run {
             text.push_str("Dry run complete: no rows were written.\n");

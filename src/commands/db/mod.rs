@@ -27,7 +27,7 @@ pub mod wait;
 
 use camino::Utf8Path;
 
-pub use duration::{DurationError, duration_text, parse_duration};
+pub use duration::{DurationError, duration_text, parse_age, parse_duration};
 pub use instant::{Moment, MomentError};
 pub use overview::{Overview, Pending};
 pub use records::{Now, PageOptions, SpanOptions, StoreOptions};

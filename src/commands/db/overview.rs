@@ -11,9 +11,10 @@ use crate::{
     commands::CommandError,
     fsx,
     schema::{
-        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Migration, Migrations, RepairRow, SchemaError, on_postgres, on_sqlite,
+        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Inspection, Migration, Migrations, RepairRow, SchemaError, Verb,
+        on_postgres, on_sqlite,
     },
-    storage::{self, ServerError},
+    storage::{self, ServerError, SqliteError},
 };
 
 /// What is known about a database.
@@ -75,6 +76,7 @@ pub(super) struct Look {
     engine_version: Option<String>,
     schema: Option<String>,
     found: Found,
+    site: Inspection,
 }
 
 impl Look {
@@ -84,6 +86,7 @@ impl Look {
         if fsx::exists(path) {
             let connection = storage::open_for_looking(path)?;
             look.found = on_sqlite::inspect(&connection, path)?;
+            look.site = on_sqlite::look_around(&connection).map_err(SqliteError::on(path))?;
         }
         Ok(look)
     }
@@ -93,22 +96,29 @@ impl Look {
         &self.found
     }
 
+    /// What the site has put on RUNE's tables and around them.
+    pub(super) const fn site(&self) -> &Inspection {
+        &self.site
+    }
+
     /// At a PostgreSQL database, perhaps as another role.
     pub(super) async fn at_server(client: &Client, owner: Option<&str>) -> Result<Self, CommandError> {
         let (schema, found) = on_postgres::inspect(client, owner).await?;
+        let site = on_postgres::survey(client, owner).await?;
         let version = storage::ask(client, "SELECT current_setting('server_version')").await?.try_get(0);
-        Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found })
+        Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found, site })
     }
 }
 
 impl Overview {
-    pub(super) fn describe(target: &Target, look: Look, migrations: &Migrations) -> Self {
+    pub(super) fn describe(target: &Target, look: Look, migrations: &Migrations, verb: Verb) -> Self {
         let engine = target.dialect();
         let assessment = Assessment::of(&look.found, migrations, engine);
         let mut warnings = assessment.warnings();
         if let Err(error @ (SchemaError::Foreign { .. } | SchemaError::Unrecorded(_))) = assessment.check(engine, false) {
             warnings.push(error.to_string());
         }
+        warnings.extend(look.site.notes(verb));
         Self {
             engine,
             engine_version: look.engine_version,

@@ -21,6 +21,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) struct Patience<'a> {
     /// `None` is not at all.
     pub(super) limit: Option<Duration>,
+    /// Which failures are worth another try.
+    pub(super) passes: fn(&CommandError) -> bool,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -51,7 +53,7 @@ impl Patience<'_> {
                 Ok(outcome) => return Ok(Patient { outcome, attempts, waited: started.elapsed() }),
                 Err(error) => error,
             };
-            let Some(limit) = self.limit.filter(|_| error.may_pass()) else { return Err(error) };
+            let Some(limit) = self.limit.filter(|_| (self.passes)(&error)) else { return Err(error) };
             if left(limit).is_zero() {
                 return Err(error.context(format!("waited {} for `{location}` in vain", duration_text(limit))));
             }

@@ -1,13 +1,14 @@
 //! `rune-db prune`: takes away old events, and jobs that ended long ago with what belongs to them.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 
 use super::records::{StoreOptions, Use};
 use crate::{
     commands::{CommandError, Report},
-    storage::port::PruneRule,
+    schema::{Inspection, Verb},
+    storage::port::{OperatorPort, PruneRule, TableCount},
 };
 
 /// What to take away.
@@ -19,6 +20,8 @@ pub struct PruneOptions {
     pub older_than: Duration,
     /// Whether the evidence of jobs goes with them.
     pub with_artifacts: bool,
+    /// Whether foreign keys, triggers and rules of the site may change more than what is taken away.
+    pub allow_cascade: bool,
     /// Whether to count it, and change nothing.
     pub is_dry_run: bool,
 }
@@ -41,6 +44,21 @@ pub struct PruneReport {
     pub chain_states: u64,
     /// Their evidence.
     pub audit_artifacts: u64,
+    /// With `--allow-cascade`: the rows of every table that the deletes reach.
+    pub tables: Vec<TableRows>,
+    /// What is worth knowing; what triggers and rules did elsewhere is not known.
+    pub warnings: Vec<String>,
+}
+
+/// The rows of a table before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableRows {
+    /// The table.
+    pub table: String,
+    /// How many there were.
+    pub before: u64,
+    /// How many are left.
+    pub after: u64,
 }
 
 /// Takes away what is old.
@@ -50,12 +68,28 @@ pub struct PruneReport {
 pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
     let rule = PruneRule { before, with_artifacts: options.with_artifacts };
-    let counts = if options.is_dry_run {
-        options.store.with_store(Use::Looking, |store| Ok(store.count_prunable(rule)?))?
-    } else {
+    let verb = Verb::Prune { with_artifacts: options.with_artifacts };
+    let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
+    let check = |site: &Inspection| if options.allow_cascade { site.check_without_cascades(verb) } else { site.check(verb) };
+    let act = |store: &dyn OperatorPort, site: &Inspection| {
+        let mut warnings = site.notes(verb);
+        if options.allow_cascade {
+            let unknown = if options.is_dry_run { "what it would do elsewhere is unknown" } else { "what it did elsewhere is unknown" };
+            warnings.extend(site.unknown_effects(verb).iter().map(|effect| format!("{effect}; {unknown}")));
+        }
+        if options.is_dry_run {
+            warnings.extend(site.reached().iter().map(|table| format!("foreign keys reach table {table}")));
+            return Ok((store.count_prunable(rule)?, Vec::new(), warnings));
+        }
+        if options.allow_cascade {
+            let (counts, tables) = store.prune_counted(rule, site.reached())?;
+            return Ok((counts, tables, warnings));
+        }
         let mut note = |counts: &_| tracing::debug!(?counts, "taken away so far");
-        options.store.with_store(Use::Changing, |store| Ok(store.prune(rule, &mut note)?))?
+        Ok((store.prune(rule, &mut note)?, Vec::new(), warnings))
     };
+    let (counts, tables, warnings) = options.store.with_inspected_store(purpose, check, act)?;
+    let table = |TableCount { table, before, after }| TableRows { table, before, after };
     Ok(PruneReport {
         dry_run: options.is_dry_run,
         before,
@@ -64,6 +98,8 @@ pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
         idempotency_keys: counts.idempotency_keys,
         chain_states: counts.chain_states,
         audit_artifacts: counts.audit_artifacts,
+        tables: tables.into_iter().map(table).collect(),
+        warnings,
     })
 }
 
@@ -73,9 +109,18 @@ impl Report for PruneReport {
     fn text(&self) -> String {
         let did = if self.dry_run { "would take away" } else { "took away" };
         let note = if self.dry_run { "; nothing was changed" } else { "" };
-        format!(
-            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit artifacts{note}\n",
+        let mut text = String::new();
+        for TableRows { table, before, after } in &self.tables {
+            let _ = writeln!(text, "{table:<18} {before:>12} rows before, {after} after");
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "warning: {warning}");
+        }
+        let _ = writeln!(
+            text,
+            "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit artifacts{note}",
             self.events, self.jobs, self.idempotency_keys, self.chain_states, self.audit_artifacts
-        )
+        );
+        text
     }
 }

@@ -5,10 +5,15 @@ use super::{
     target::{Place, Target},
 };
 use crate::{
-    commands::CommandError,
+    commands::{CommandError, block_on},
     failure::{Failure, FailureKind},
+    schema::{Inspection, Obstacle, Verb, on_postgres, on_sqlite},
     secret::Secret,
-    storage::port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
+    storage::{
+        self, SqliteError,
+        port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
+        retry_while_busy,
+    },
 };
 
 /// Gives the time, in seconds since 1970.
@@ -69,9 +74,22 @@ impl StoreOptions {
         purpose: Use,
         act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
+        let verb = if purpose == Use::Looking { Verb::Read } else { Verb::Write };
+        self.with_inspected_store(purpose, |site| site.check(verb), |store, _| act(store))
+    }
+
+    /// The same for whoever judges himself what the site has put on RUNE's tables.
+    pub(super) fn with_inspected_store<T>(
+        &self,
+        purpose: Use,
+        check: impl FnOnce(&Inspection) -> Result<(), Obstacle>,
+        act: impl FnOnce(&dyn OperatorPort, &Inspection) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         let target = self.database.resolve()?;
-        let outcome = self.open(&target, purpose).and_then(|store| {
-            let outcome = act(&*store);
+        let outcome = look_around(&target).and_then(|site| {
+            check(&site)?;
+            let store = self.open(&target, purpose)?;
+            let outcome = act(&*store, &site);
             store.close();
             outcome
         });
@@ -91,6 +109,19 @@ impl StoreOptions {
                 Box::new(PostgresStore::open(url, PoolLimits { min: 1, ends_on_signals: true, ..limits }, clock())?)
             }
         })
+    }
+}
+
+/// The look around RUNE's tables, in a session that ends before the store's begins: some poolers have one to give.
+fn look_around(target: &Target) -> Result<Inspection, CommandError> {
+    match &target.place {
+        Place::File(path) => {
+            let connection = storage::open_for_looking(path)?;
+            Ok(retry_while_busy(|| on_sqlite::look_around(&connection)).map_err(SqliteError::on(path))?)
+        }
+        Place::Server(url) => {
+            block_on(storage::with_session(url, async |client| -> Result<_, CommandError> { Ok(on_postgres::survey(client, None).await?) }))
+        }
     }
 }
 

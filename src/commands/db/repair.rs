@@ -1,13 +1,15 @@
 //! `rune-db repair`: gives a database of RUNE's the types and indexes that it should have.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{DatabaseOptions, target::Place};
+use super::{DatabaseOptions, patience::Patience, target::Place};
 use crate::{
     commands::{CommandError, Report, block_on},
+    failure::FailureKind,
+    progress::Progress,
     schema::{Repair, Repaired, on_postgres, on_sqlite},
     storage,
 };
@@ -23,6 +25,8 @@ pub struct RepairOptions {
     pub owner: Option<String>,
     /// Whether to say what would be done and do nothing.
     pub is_dry_run: bool,
+    /// How long to try again when tables are in use.
+    pub wait: Duration,
 }
 
 /// What was repaired, or would be.
@@ -47,7 +51,7 @@ pub struct RepairReport {
 ///
 /// # Errors
 /// When there is no database, it must not be touched, or is in use for too long; then nothing is changed.
-pub fn run(options: &RepairOptions) -> Result<RepairReport, CommandError> {
+pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
     let (owner, is_dry_run) = (options.owner.as_deref(), options.is_dry_run);
@@ -63,8 +67,12 @@ pub fn run(options: &RepairOptions) -> Result<RepairReport, CommandError> {
             })),
         }
     };
-    let Repaired { repairs, left } = act().map_err(|error| target.explain(error))?;
-    Ok(RepairReport { dry_run: is_dry_run, location: target.location, selected_by: target.origin, repairs, left, warnings: target.notes })
+    // Between the tries everybody else gets at the tables again.
+    let passes = |error: &CommandError| error.kind() == FailureKind::Conflict && error.may_pass();
+    let patience = Patience { limit: Some(options.wait), passes, progress };
+    let Repaired { repairs, left, notes } = patience.until(&target.location, |_| act()).map_err(|error| target.explain(error))?.outcome;
+    let warnings = target.notes.into_iter().chain(notes).collect();
+    Ok(RepairReport { dry_run: is_dry_run, location: target.location, selected_by: target.origin, repairs, left, warnings })
 }
 
 impl Report for RepairReport {

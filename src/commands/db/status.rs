@@ -14,7 +14,7 @@ use super::{
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::FailureKind,
-    schema::{Era, Migrations, RepairRow},
+    schema::{Era, Migrations, RepairRow, Verb},
     storage,
 };
 
@@ -62,7 +62,7 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,
     };
-    Ok(Overview::describe(target, look, migrations))
+    Ok(Overview::describe(target, look, migrations, Verb::Status))
 }
 
 impl Report for StatusReport {

@@ -29,6 +29,8 @@ pub struct VerifyOptions {
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
+    /// Whether what is only worth a warning fails the job.
+    pub is_strict: bool,
 }
 
 /// What was found.
@@ -47,6 +49,8 @@ pub struct VerifyReport {
     pub warnings: Vec<Finding>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
+    #[serde(skip)]
+    is_refused: bool,
 }
 
 /// Checks.
@@ -56,9 +60,11 @@ pub struct VerifyReport {
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let Soundness { tables, findings, warnings, notes } = check(&target, &migrations, progress).map_err(|error| target.explain(error))?;
+    let Soundness { tables, findings, warnings, notes, is_doubtful } =
+        check(&target, &migrations, progress).map_err(|error| target.explain(error))?;
     let notes = target.notes.into_iter().chain(notes).collect();
-    Ok(VerifyReport { location: target.location, selected_by: target.origin, tables, findings, warnings, notes })
+    let is_refused = options.is_strict && is_doubtful;
+    Ok(VerifyReport { location: target.location, selected_by: target.origin, tables, findings, warnings, notes, is_refused })
 }
 
 fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, CommandError> {
@@ -103,7 +109,10 @@ impl Report for VerifyReport {
     }
 
     fn verdict(&self) -> Option<FailureKind> {
-        (!self.findings.is_empty()).then_some(FailureKind::Drift)
+        if !self.findings.is_empty() {
+            return Some(FailureKind::Drift);
+        }
+        self.is_refused.then_some(FailureKind::Conflict)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     commands::{CommandError, Report, block_on, counted},
     failure::{Failure, FailureKind},
     progress::Progress,
-    schema::Migrations,
+    schema::{Migrations, Verb},
     storage,
 };
 
@@ -81,7 +81,7 @@ impl Failure for Outdated {
 pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let patience = Patience { limit: Some(options.timeout), progress };
+    let patience = Patience { limit: Some(options.timeout), passes: CommandError::may_pass, progress };
     let done = patience.until(&target.location, |left| {
         let overview = look(&target.limited(left), &migrations)?;
         let pending = overview.pending.len() + overview.unrecorded.len();
@@ -111,7 +111,7 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,
     };
-    Ok(Overview::describe(target, look, migrations))
+    Ok(Overview::describe(target, look, migrations, Verb::Status))
 }
 
 impl Report for WaitReport {

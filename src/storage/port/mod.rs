@@ -38,7 +38,7 @@ pub use limits::{MAX_ARTIFACT_BYTES, MAX_ERROR, MAX_JOB_ID, MAX_JSON_BYTES, MAX_
 pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span};
 pub use operators::OperatorPort;
 pub use postgres::PostgresStore;
-pub use pruning::{PruneCounts, PruneRule};
+pub use pruning::{PruneCounts, PruneRule, TableCount};
 pub use readable::{Listed, Unreadable};
 pub use records::{
     ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob, Job, JobChange, NewArtifact, NewEvent,

@@ -6,7 +6,7 @@ use super::{
     events::{self, Scope},
     jobs, limits,
     listing::{self, ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span},
-    pruning::{self, PruneCounts, PruneRule},
+    pruning::{self, PruneCounts, PruneRule, TableCount},
     readable::{Listed, Unreadable},
     records::{ArtifactInfo, Event, EventSummary},
     session::Engine,
@@ -45,6 +45,10 @@ pub trait OperatorPort: StoragePort {
 
     /// Takes away what is old, batch by batch; `progress` hears after each how much is gone so far.
     fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError>;
+
+    /// The same in one transaction, and counts the rows before and after of RUNE's tables and of `others`, names in SQL, which foreign
+    /// keys reach.
+    fn prune_counted(&self, rule: PruneRule, others: &[String]) -> Result<(PruneCounts, Vec<TableCount>), StoreError>;
 }
 
 impl<E: Engine> OperatorPort for Store<E> {
@@ -92,24 +96,36 @@ impl<E: Engine> OperatorPort for Store<E> {
     fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError> {
         limits::number("before", rule.before)?;
         let mut done = PruneCounts::default();
-        loop {
-            let count = self.write(&mut |session| pruning::events(session, rule))?;
-            if count == 0 {
-                break;
+        for batch in pruning::BATCHES {
+            loop {
+                let counts = self.write(&mut |session| batch(session, rule))?;
+                if counts == PruneCounts::default() {
+                    break;
+                }
+                done += counts;
+                progress(&done);
             }
-            done.events += count;
-            progress(&done);
         }
-        loop {
-            let batch = self.write(&mut |session| pruning::jobs(session, rule))?;
-            if batch.jobs == 0 {
-                return Ok(done);
+        Ok(done)
+    }
+
+    fn prune_counted(&self, rule: PruneRule, others: &[String]) -> Result<(PruneCounts, Vec<TableCount>), StoreError> {
+        limits::number("before", rule.before)?;
+        self.write_counted(&mut |session| {
+            let before = pruning::rows_of(session, others)?;
+            let mut done = PruneCounts::default();
+            for batch in pruning::BATCHES {
+                loop {
+                    let counts = batch(session, rule)?;
+                    if counts == PruneCounts::default() {
+                        break;
+                    }
+                    done += counts;
+                }
             }
-            done.jobs += batch.jobs;
-            done.idempotency_keys += batch.idempotency_keys;
-            done.chain_states += batch.chain_states;
-            done.audit_artifacts += batch.audit_artifacts;
-            progress(&done);
-        }
+            let after = pruning::rows_of(session, others)?;
+            let count = |((table, before), (_, after))| TableCount { table, before, after };
+            Ok((done, before.into_iter().zip(after).map(count).collect()))
+        })
     }
 }

@@ -178,9 +178,15 @@ impl PostgresEngine {
 
     async fn begin(&self, client: &Client, purpose: Purpose) -> Result<(), StoreError> {
         let statement_timeout = self.limits.statement_timeout;
-        if purpose == Purpose::Writing {
-            begin(client, Access::Writing, None, statement_timeout).await?;
-            return client.batch_execute(AS_IT_IS).await.map_err(said);
+        let writing = match purpose {
+            Purpose::Reading => None,
+            Purpose::Writing => Some((Access::Writing, "")),
+            // What a deferred trigger or key does is to be counted too.
+            Purpose::Counting => Some((Access::Counting, "SET CONSTRAINTS ALL IMMEDIATE; ")),
+        };
+        if let Some((access, first)) = writing {
+            begin(client, access, None, statement_timeout).await?;
+            return client.batch_execute(&format!("{first}{AS_IT_IS}")).await.map_err(said);
         }
         // A table that the role may not read is an error of the operation that reads it.
         let reading = Reading { names: &NAMES, role: None, needs_all: false, statement_timeout };

@@ -3,6 +3,8 @@
 //! Evidence goes only when that is said. A batch is one transaction, so a run that is killed leaves whole jobs or none of
 //! a job, and readers and writers never wait long.
 
+use std::ops::AddAssign;
+
 use super::{
     error::StoreError,
     session::{Session, Value},
@@ -36,6 +38,32 @@ pub struct PruneCounts {
     pub audit_artifacts: u64,
 }
 
+/// The rows of a table before and after everything was taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableCount {
+    /// The table.
+    pub table: String,
+    /// How many there were.
+    pub before: u64,
+    /// How many are left.
+    pub after: u64,
+}
+
+/// The tables that rows are taken from, and the one that keeps its rows unless a foreign key reaches it.
+const COUNTED: [&str; 6] = ["jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
+
+/// Counts the rows of RUNE's tables and of some others, given by their names in SQL.
+pub(super) fn rows_of(session: &mut dyn Session, others: &[String]) -> Result<Vec<(String, u64)>, StoreError> {
+    let tables = COUNTED.into_iter().chain(others.iter().map(String::as_str));
+    let mut counts = Vec::new();
+    for table in tables {
+        let rows = session.query(&format!("SELECT count(*) AS n FROM {table}"), &[])?;
+        let number = rows.first().map_or(Ok(0), |row| row.integer("n"))?;
+        counts.push((table.to_owned(), u64::try_from(number).unwrap_or_default()));
+    }
+    Ok(counts)
+}
+
 /// Counts what would be taken away.
 pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let mut count = |sql: &str| {
@@ -53,15 +81,32 @@ pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneC
     })
 }
 
+impl AddAssign for PruneCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.events += more.events;
+        self.jobs += more.jobs;
+        self.idempotency_keys += more.idempotency_keys;
+        self.chain_states += more.chain_states;
+        self.audit_artifacts += more.audit_artifacts;
+    }
+}
+
+/// Takes one batch away; nothing when there is no more.
+type Batch = fn(&mut dyn Session, PruneRule) -> Result<PruneCounts, StoreError>;
+
+/// The batches, one kind after the other.
+pub(super) const BATCHES: [Batch; 2] = [events, jobs];
+
 /// Takes one batch of events away.
-pub(super) fn events(session: &mut dyn Session, rule: PruneRule) -> Result<u64, StoreError> {
+fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
         SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
-    session.execute(DELETE, &[Value::Float(rule.before), Value::Integer(BATCH)])
+    let events = session.execute(DELETE, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
+    Ok(PruneCounts { events, ..PruneCounts::default() })
 }
 
 /// Takes one batch of jobs away, with what belongs to them.
-pub(super) fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
+fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
     let chosen = format!("SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */");
     let rows = session.query(&chosen, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
     let ids = rows.iter().map(|row| row.text("job_id")).collect::<Result<Vec<_>, _>>()?;

@@ -104,6 +104,8 @@ pub(super) enum Purpose {
     Reading,
     /// What it reads and then writes cannot change in between: SQLite's only writer, or rows that are locked.
     Writing,
+    /// Writing that sees one moment and its own changes, those that a site deferred to the end included.
+    Counting,
 }
 
 /// A database engine.

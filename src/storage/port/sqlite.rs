@@ -119,14 +119,14 @@ impl SqliteEngine {
 
 impl Engine for SqliteEngine {
     fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let _turn = (purpose == Purpose::Writing).then(|| lock(&self.writer));
+        let _turn = (purpose != Purpose::Reading).then(|| lock(&self.writer));
         self.with_connection(|connection| {
             let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(|error| self.said(error));
             if !connection.is_autocommit() {
                 // Somebody panicked in the middle.
                 run("ROLLBACK")?;
             }
-            run(if purpose == Purpose::Writing { "BEGIN IMMEDIATE" } else { "BEGIN" })?;
+            run(if purpose == Purpose::Reading { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
             let outcome = act(&mut SqliteSession { connection, engine: self }).and_then(|value| {
                 run("COMMIT")?;
                 Ok(value)

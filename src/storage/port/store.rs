@@ -127,6 +127,11 @@ impl<E: Engine> Store<E> {
         self.engine.transaction(Purpose::Writing, act)
     }
 
+    /// A write that counts rows before and after: everything it sees is of one moment and its own.
+    pub(super) fn write_counted<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.engine.transaction(Purpose::Counting, act)
+    }
+
     pub(super) fn now(&self) -> Result<f64, StoreError> {
         limits::number("now", (self.clock)())
     }

@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use super::Side;
 use crate::{
     progress::Progress,
-    schema::{ColumnKind, Migrations, TABLES, Table},
+    schema::{ColumnKind, Migrations, TABLES, Table, Verb},
     storage::with_session,
     transfer::{
         decode::Tuples,
@@ -97,6 +97,7 @@ pub(super) async fn read(
         Side::Server(url) => {
             let location = url.to_string();
             let read = async |server: &ServerTables<'_>| {
+                server.check_site(Verb::Read).await?;
                 server.check_is_rune(migrations, &location)?;
                 for table in TABLES {
                     read_server(server, table, &sender).await?;

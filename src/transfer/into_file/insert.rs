@@ -142,11 +142,9 @@ impl NewFile {
         const SET: &str = "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1";
         const ADD: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ?2 WHERE ?2 > 0
             AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)";
-        let (table, column) = layout::numbered().ok_or(TransferError::Lost)?;
-        if !server.has(table) {
-            return Ok(());
-        }
-        let Some(sequence) = server.sequence(table, column).await? else { return Ok(()) };
+        let (table, _) = layout::numbered().ok_or(TransferError::Lost)?;
+        let ids = server.ids().await?;
+        let Some(sequence) = ids.as_ref().and_then(|ids| ids.sequence()) else { return Ok(()) };
         for sql in [SET, ADD] {
             self.connection.execute(sql, (table.name, sequence.last)).map_err(|error| self.failed(error))?;
         }

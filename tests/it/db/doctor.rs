@@ -119,6 +119,17 @@ fn several_migrations_at_once_through_a_shared_pool_apply_each_file_once() {
 }
 
 #[test]
+fn doctor_examines_everything_where_there_is_one_session_to_have() {
+    let server = Server::shared(17);
+    let database = server.database();
+    rune_db(&["migrate"]).on(&database.url()).run().succeeds();
+    database.query(&format!("ALTER ROLE {} CONNECTION LIMIT 1", database.name()));
+    let report = examine(&database.url(), 0);
+    check(&report, "pooler", "warning", "a second session is refused while one is open");
+    check(&report, "schema", "ok", "up to date");
+}
+
+#[test]
 fn through_a_pooler_in_session_mode_everything_works() {
     let server = Server::shared(17);
     let database = server.database();

@@ -67,7 +67,7 @@ fn a_migration_that_fails_leaves_nothing_of_itself_and_says_where() {
     }
     assert_eq!(sqlite_versions(&path), "1 2 3 4 5 6");
     assert_eq!(sqlite_query(&path, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), "0");
-    assert_eq!(database.query("SELECT max(version), to_regclass('half') IS NULL FROM schema_version"), "6|t");
+    assert_eq!(database.query("SELECT to_regclass('jobs') IS NULL, to_regclass('half') IS NULL"), "t|t");
 }
 
 #[test]

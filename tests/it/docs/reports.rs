@@ -344,7 +344,7 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
         (&["settings", "get", "k"], "db-settings-get", 0),
         (&["settings", "set", "k", "{}"], "db-settings-set", 0),
         (&["settings", "delete", "k"], "db-settings-delete", 0),
-        (&["prune", "--older-than", "90d"], "db-prune", 0),
+        (&["prune", "--older-than", "90d", "--allow-cascade"], "db-prune", 0),
     ] {
         reader.read(&database(&sandbox, arguments), verb, code);
         reader.has_seen_all(&[&format!("## `{verb}`")]);

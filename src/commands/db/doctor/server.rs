@@ -21,6 +21,8 @@ const POOL: i64 = 10;
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
 /// A certificate should be renewed when it has less than this left.
 const RENEWAL_SECONDS: f64 = 30.0 * 86_400.0;
+/// How long a second session may take, beside the first.
+const SECOND_SESSION: Duration = Duration::from_secs(5);
 /// Clocks further apart than this make durations and ages wrong.
 const SKEW_SECONDS: f64 = 2.0;
 
@@ -129,7 +131,22 @@ async fn pooler(client: &Client, url: &PostgresUrl) -> Result<Check, CommandErro
         let row = ask(other, SQL).await?;
         Ok((row.try_get::<_, i32>(0).map_err(ServerError::from)?, row.try_get::<_, Option<i32>>(1).map_err(ServerError::from)?))
     });
-    let (second, port) = second.await?;
+    // A pool or a role with one session to give lets the second wait for the first, or refuses it. The other checks need only one.
+    let help = format!("allow more sessions: each replica of RUNE opens up to {POOL}");
+    let (second, port) = match tokio::time::timeout(SECOND_SESSION, second).await {
+        Ok(Ok(second)) => second,
+        Ok(Err(error)) => {
+            return Ok(Check::warning(
+                NAME,
+                format!("a second session is refused while one is open: {}", error.messages().join(": ")),
+                help,
+            ));
+        }
+        Err(_) => {
+            let seconds = SECOND_SESSION.as_secs();
+            return Ok(Check::warning(NAME, format!("a second session got no answer within {seconds}s while one is open"), help));
+        }
+    };
     let is_port = |host: &PostgresHost| match host {
         PostgresHost::Socket(..) => port.is_none(),
         PostgresHost::Tcp(_, own) => port == Some(i32::from(*own)),
