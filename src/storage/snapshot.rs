@@ -10,7 +10,7 @@ use tokio_postgres::{Client, error::SqlState, types::Type};
 
 use super::{
     server_error::ServerError,
-    transaction::{Access, FIX_SEARCH_PATH, begin, postlude, prelude, roll_back, set_role},
+    transaction::{Access, CHECK_INTERVAL, FIX_SEARCH_PATH, begin, postlude, prelude, roll_back, set_role},
 };
 
 /// How often tables may change between the two looks.
@@ -35,6 +35,8 @@ pub struct Reading<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeenTables {
     major: Option<u32>,
+    /// Whether the server can look whether we are still there.
+    is_linux: bool,
     /// Names in SQL and object identifiers, in the order in which all of us lock.
     tables: Vec<(String, i64)>,
 }
@@ -87,6 +89,9 @@ async fn lock_and_look(client: &Client, reading: &Reading<'_>, seen: &SeenTables
     if let Some(role) = reading.role {
         sql.push_str(&set_role(role));
     }
+    if seen.is_linux {
+        sql.push_str(&format!("SET LOCAL client_connection_check_interval = '{CHECK_INTERVAL}';"));
+    }
     if !seen.tables.is_empty() {
         let names: Vec<&str> = seen.tables.iter().map(|(name, _)| name.as_str()).collect();
         sql.push_str(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {} IN ACCESS SHARE MODE;", names.join(", ")));
@@ -106,7 +111,7 @@ async fn look(client: &Client, reading: &Reading<'_>) -> Result<SeenTables, Serv
             JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid WHERE s.relkind = 'S' AND d.deptype IN ('a', 'i')
         )
         SELECT format('%I.%I', n.nspname, c.relname), c.oid::int8, has_table_privilege(c.oid, 'SELECT'), c.relkind = 'S',
-            current_setting('server_version_num')::int4 / 10000, quote_ident(current_user)
+            current_setting('server_version_num')::int4 / 10000, quote_ident(current_user), version() ~ 'linux'
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.oid IN (SELECT oid FROM found UNION ALL SELECT oid FROM owned) ORDER BY c.relname";
     let mut seen = SeenTables::default();
@@ -117,6 +122,7 @@ async fn look(client: &Client, reading: &Reading<'_>) -> Result<SeenTables, Serv
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         seen.major = u32::try_from(row.try_get::<_, i32>(4)?).ok();
         role = row.try_get(5)?;
+        seen.is_linux = row.try_get(6)?;
         match (is_readable, is_sequence) {
             (false, true) => denied.push(format!("SEQUENCE {name}")),
             (false, false) => denied.push(format!("TABLE {name}")),

@@ -11,6 +11,9 @@ use super::server_error::ServerError;
 /// How long ending a transaction may take.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a server looks whether the program is still there while it works on a statement.
+pub(super) const CHECK_INTERVAL: &str = "2s";
+
 /// What is set in every transaction. A setting that a later major version brought is in [`NEWER`].
 ///
 /// # What is left alone
@@ -118,6 +121,8 @@ pub(super) fn postlude(access: Access) -> String {
     for (since, name, value) in NEWER {
         set(name, value, format!("pg_catalog.current_setting('server_version_num')::int >= {since}0000"));
     }
+    // A server on Linux can find out that the program was killed, and then ends its statement. Elsewhere the setting is refused.
+    set("client_connection_check_interval", CHECK_INTERVAL, "pg_catalog.version() OPERATOR(pg_catalog.~) 'linux'".to_owned());
     for (name, value) in PRIVILEGED {
         set(name, value, format!("pg_catalog.has_parameter_privilege('{name}', 'SET')"));
     }

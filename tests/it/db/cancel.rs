@@ -45,6 +45,16 @@ fn an_interrupted_command_cancels_its_statement() {
 }
 
 #[test]
+fn the_server_ends_the_statement_of_a_command_that_was_killed() {
+    let server = Server::shared(17);
+    for arguments in [&["verify"][..], &["prune", "--older-than", "1d"], &["settings", "set", "a", "{}"]] {
+        // It could send no request to cancel, and the lock is still held when the server finds out.
+        let ended = interrupt(&server, &server.database(), "", arguments, Signal::KILL);
+        assert_eq!(ended.code, -1, "{ended:?}");
+    }
+}
+
+#[test]
 fn the_request_to_cancel_goes_over_tls_that_is_verified() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("ours"));
     let server = authority.setup("127.0.0.1", false).setting("log_connections=on").setting("log_min_messages=debug2").start();

@@ -1,6 +1,6 @@
 //! `rune-db` on PostgreSQL servers: what it makes, for whom, and what it says when it may not.
 
-use rune_testkit::postgres::{ENCODED_PASSWORD, MAJORS, PASSWORD, Server, Setup};
+use rune_testkit::postgres::{ENCODED_PASSWORD, MAJORS, PASSWORD, Server};
 
 use crate::db::support::rune_db;
 
@@ -182,9 +182,15 @@ fn a_schema_of_its_own_with_an_odd_name_is_used_when_the_search_path_says_so() {
 #[test]
 fn limits_of_the_session_do_not_cut_a_migration_short() {
     let files = crate::db::kept::migrations(&[("0007_slow.sql", "-- migrate:postgres\nSELECT pg_sleep(2);\n-- migrate:sqlite\nSELECT 1;")]);
-    let server = Setup::new(17).setting("transaction_timeout=1s").setting("statement_timeout=1s").start();
+    let server = Server::shared(17);
     let database = server.database();
-    for setting in ["default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on"] {
+    let settings = [
+        "transaction_timeout = '1s'",
+        "statement_timeout = '1s'",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+    ];
+    for setting in settings {
         database.query(&format!("ALTER ROLE {} SET {setting}", database.name()));
     }
     rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()]).on(&database.url()).run().succeeds();

@@ -38,6 +38,8 @@ fn a_database_of_era_b_gets_64_bits_and_is_told_what_is_lost() {
     let status = rune_db(&["status"]).on(&database.url()).report();
     let subjects = |list: &serde_json::Value| list.as_array().unwrap().iter().map(|one| one["subject"].clone()).collect::<Vec<_>>();
     assert_eq!(subjects(&status["database"]["repairs"]), subjects(&plan["repairs"]));
+    // What no repair can give a value is left, and named.
+    database.query("UPDATE jobs SET updated_at = 1 WHERE updated_at = 'NaN'");
     rune_db(&["verify"]).on(&database.url()).run().succeeds();
 }
 

@@ -67,7 +67,7 @@ fn objects_of_the_site_on_the_target_of_a_move_have_their_code_and_no_row_is_sho
     let raising = |code: &str| {
         format!(
             "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '{code}', DETAIL = new::text; END $$;
-            CREATE TRIGGER no BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION no()"
+            CREATE TRIGGER no AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION no()"
         )
     };
     let cases = [

@@ -69,8 +69,8 @@ fn with_options(url: &str, settings: &[(&str, &str)]) -> String {
 
 /// Takes out what differs from run to run.
 fn steady(value: &mut Value, names: &[&str]) {
-    const VARIES: [&str; 11] =
-        ["seconds", "waitedMs", "attempts", "appliedAt", "location", "tool", "target", "source", "output", "bytes", "before"];
+    const VARIES: [&str; 12] =
+        ["seconds", "waitedMs", "attempts", "appliedAt", "location", "tool", "target", "source", "output", "bytes", "before", "repairedAt"];
     match value {
         Value::Object(fields) => {
             fields.retain(|key, _| !VARIES.contains(&key.as_str()));

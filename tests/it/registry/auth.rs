@@ -298,7 +298,7 @@ fn a_credential_helper_is_asked_in_the_protocol_of_docker() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let nothing = files.write("docker-credential-rune-empty", "#!/bin/sh\necho 'credentials not found in native keychain'\nexit 1\n");
     fs::set_permissions(&nothing, fs::Permissions::from_mode(0o755)).unwrap();
-    run_with_path("registry_auth::helpers_in_path", files.directory());
+    run_with_path("registry::auth::helpers_in_path", files.directory());
 }
 
 #[tokio::test]
