@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod float4;
 pub(crate) mod kept;
 pub(crate) mod legacy;
+mod matrix;
 pub(crate) mod migrate_whole;
 pub(crate) mod postgres;
 pub(crate) mod records;
