@@ -17,7 +17,7 @@ use super::{
     roles::{RoleError, Standing, quoted},
     shape,
 };
-use crate::storage::{self, Access, Reading, ServerError, begin, roll_back};
+use crate::storage::{self, Access, Reading, ServerError, begin, commit, roll_back};
 
 /// What all who migrate RUNE's database lock: "rune-db" as a number.
 const LOCK: i64 = 0x0072_756e_652d_6462;
@@ -124,7 +124,7 @@ pub async fn migrate(client: &Client, migrations: &Migrations, settings: &Migrat
     }
     survey(client, settings.owner.as_deref()).await?.check(Verb::Migrate)?;
     let done = begin_migrated(client, migrations, settings).await?;
-    client.batch_execute("COMMIT").await.map_err(ServerError::from)?;
+    commit(client).await?;
     Ok(done)
 }
 

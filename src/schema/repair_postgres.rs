@@ -15,7 +15,10 @@ use super::{
     roles::{Standing, quoted},
     shape::{ColumnKind, TABLES, Table},
 };
-use crate::{schema::SchemaError, storage::ServerError};
+use crate::{
+    schema::SchemaError,
+    storage::{ServerError, commit, roll_back},
+};
 
 /// How long a try may wait for its locks altogether: whoever reads queues behind the lock that is waited for.
 const LOCK_BUDGET: Duration = Duration::from_secs(1);
@@ -63,11 +66,12 @@ async fn transaction(client: &Client, migrations: &Migrations, owner: Option<&st
         Step::Look | Step::Change(_) => begin_writing(client, owner).await?,
     }
     let outcome = within(client, migrations, owner, step).await;
-    let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = client.batch_execute(end).await.map_err(ServerError::from);
-    let repaired = outcome?;
-    ended?;
-    Ok(repaired)
+    if outcome.is_ok() {
+        commit(client).await?;
+    } else {
+        roll_back(client).await;
+    }
+    outcome
 }
 
 async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, step: &Step) -> Result<Outcome, RepairError> {

@@ -113,7 +113,7 @@ impl RoleError {
 pub(super) struct Standing {
     pub(super) role: String,
     pub(super) schema: String,
-    /// Whether the URL itself says which schema is meant.
+    /// Whether the URL itself says which schema is meant, and no table of RUNE's comes from another schema of its search path.
     pub(super) is_schema_named: bool,
     database: String,
     database_owner: String,
@@ -126,9 +126,12 @@ impl Standing {
     pub(super) async fn read(client: &Client) -> Result<Result<Self, RoleError>, ServerError> {
         const SQL: &str = "SELECT current_user::text, current_schema()::text, current_database()::text, pg_get_userbyid(d.datdba)::text,
                 r.rolsuper, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
-                coalesce(current_setting('rune_db.names_schema', true), '') = 'yes'
+                coalesce(current_setting('rune_db.names_schema', true), '') = 'yes' AND NOT EXISTS (
+                    SELECT FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
+                    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> current_schema())
             FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
-        let row = client.query_typed_one(SQL, &[]).await?;
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let row = client.query_typed_one(SQL, &[(&names, Type::TEXT_ARRAY)]).await?;
         let role: String = row.try_get(0)?;
         // When nothing else is left in the search path, the session's temporary schema is all there is.
         let schema = row.try_get::<_, Option<String>>(1)?.filter(|schema| !schema.starts_with("pg_temp_"));

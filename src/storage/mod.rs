@@ -44,5 +44,5 @@ pub use sqlite_error::SqliteError;
 pub(crate) use sqlite_file::connect;
 pub use sqlite_file::{SqliteFile, SqliteFileError, check_nothing_beside, new_name};
 pub use tls::{ServerCertificate, TlsError};
-pub use transaction::{Access, ask, begin, roll_back};
+pub use transaction::{Access, ask, begin, commit, roll_back};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

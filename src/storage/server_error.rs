@@ -38,6 +38,8 @@ pub enum ServerError {
     },
     /// The tables were replaced again and again.
     Unsteady,
+    /// The connection was lost while COMMIT was on its way.
+    Uncertain(tokio_postgres::Error),
 }
 
 impl std::error::Error for ServerError {}
@@ -56,7 +58,7 @@ impl ServerError {
             Self::Role { source, .. } => source.code(),
             Self::ReadOnly | Self::Standby => Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
             Self::Denied { .. } => Some(&SqlState::INSUFFICIENT_PRIVILEGE),
-            Self::Unsteady => None,
+            Self::Unsteady | Self::Uncertain(_) => None,
         }
     }
 
@@ -81,7 +83,7 @@ impl ServerError {
 
     fn said(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Said(error) | Self::OfObject(error) => Some(error),
+            Self::Said(error) | Self::OfObject(error) | Self::Uncertain(error) => Some(error),
             Self::Role { source, .. } => source.said(),
             Self::ReadOnly | Self::Standby | Self::Denied { .. } | Self::Unsteady => None,
         }
@@ -122,6 +124,11 @@ impl ServerError {
     }
 
     /// Whether the client gave up while it logged in: no password where one is asked for, or no common method.
+    /// Whether there is no telling what the server did with the last statement: it did not answer, or it answered by ending the session.
+    pub(super) fn is_lost(error: &tokio_postgres::Error) -> bool {
+        error.as_db_error().is_none_or(|error| matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)))
+    }
+
     fn is_login(&self) -> bool {
         let text = self.said().map(ToString::to_string).unwrap_or_default();
         text.starts_with("invalid configuration") || text.starts_with("authentication error")
@@ -140,6 +147,9 @@ impl fmt::Display for ServerError {
                 return write!(formatter, "role {role} may not read all that is needed: {}", relations.join(", "));
             }
             Self::Unsteady => return formatter.write_str("RUNE's tables are being replaced again and again"),
+            Self::Uncertain(_) => {
+                return formatter.write_str("the connection was lost during COMMIT: it is unknown whether the changes were made");
+            }
             Self::Said(error) | Self::OfObject(error) => error,
         };
         if let Some(error) = error.as_db_error() {
@@ -176,6 +186,7 @@ impl Failure for ServerError {
     fn kind(&self) -> FailureKind {
         match (self, self.code()) {
             (Self::Unsteady, _) => FailureKind::Conflict,
+            (Self::Uncertain(_), _) => FailureKind::Network,
             (_, Some(code)) => sqlstate::kind(code.code(), self.is_fatal()),
             (_, None) if self.rustls().is_some() || self.is_tls() || self.is_login() => FailureKind::Access,
             (_, None) => FailureKind::Network,
@@ -213,6 +224,7 @@ impl Failure for ServerError {
                 return Some(format!("as the owner of the tables: {}", grants.join(", ")));
             }
             Self::Unsteady => return Some("wait for whoever does that to end and run the same command again".to_owned()),
+            Self::Uncertain(_) => return Some("run the same command again: what was done already is not done twice".to_owned()),
             Self::Said(_) | Self::OfObject(_) | Self::Role { .. } => {}
         }
         let Some(code) = self.code() else {

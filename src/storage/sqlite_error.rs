@@ -1,7 +1,7 @@
 //! What SQLite said when something failed.
 
 use camino::Utf8PathBuf;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::failure::{Failure, FailureKind};
 
@@ -23,6 +23,21 @@ impl SqliteError {
     }
 }
 
+impl SqliteError {
+    /// What an error of input or output is about: SQLite says at what it happened, and not the reason that the system gave.
+    fn io_kind(&self) -> FailureKind {
+        match self.source.sqlite_error().map(|error| error.extended_code) {
+            Some(ffi::SQLITE_IOERR_ACCESS | ffi::SQLITE_IOERR_AUTH) => FailureKind::Access,
+            Some(ffi::SQLITE_IOERR_LOCK | ffi::SQLITE_IOERR_SHMLOCK | ffi::SQLITE_IOERR_BLOCKED) => FailureKind::Conflict,
+            Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_DATA | ffi::SQLITE_IOERR_CORRUPTFS) => {
+                FailureKind::Input
+            }
+            // It could not write: no space, a quota, or a limit of the file size.
+            _ => FailureKind::Space,
+        }
+    }
+}
+
 impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
@@ -33,6 +48,7 @@ impl Failure for SqliteError {
             ) => FailureKind::Access,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
             Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
+            Some(ErrorCode::SystemIoFailure) => self.io_kind(),
             _ => FailureKind::Internal,
         }
     }
@@ -51,9 +67,36 @@ impl Failure for SqliteError {
                     format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
                 }
                 FailureKind::Conflict => "another program holds the database; stop it, or run the same command again".to_owned(),
-                FailureKind::Space => "make room and run the same command again".to_owned(),
+                FailureKind::Space => {
+                    format!(
+                        "make room beside `{path}`; check quotas and the limit of the file size (`ulimit -f`); run the same command again"
+                    )
+                }
+                FailureKind::Input => "check the disk; `dmesg` names what it could not read".to_owned(),
                 _ => return None,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure as _, FailureKind, SqliteError, ffi};
+
+    #[test]
+    fn errors_of_the_disk_are_no_bugs() {
+        let cases = [
+            (ffi::SQLITE_IOERR_SHMSIZE, FailureKind::Space),
+            (ffi::SQLITE_IOERR_WRITE, FailureKind::Space),
+            (ffi::SQLITE_IOERR_FSYNC, FailureKind::Space),
+            (ffi::SQLITE_IOERR_READ, FailureKind::Input),
+            (ffi::SQLITE_IOERR_ACCESS, FailureKind::Access),
+            (ffi::SQLITE_IOERR_SHMLOCK, FailureKind::Conflict),
+        ];
+        for (code, kind) in cases {
+            let error = SqliteError::on("jobs.db")(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert_eq!(error.kind(), kind, "{code}");
+            assert!(error.help().is_some(), "{code}");
+        }
     }
 }

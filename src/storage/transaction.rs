@@ -175,6 +175,17 @@ fn check_is_writable(messages: &[SimpleQueryMessage]) -> Result<(), ServerError>
     }
 }
 
+/// Ends a transaction and keeps what it did.
+///
+/// # Errors
+/// When the server refuses, and then nothing was kept; when the connection is lost meanwhile, and then nobody knows.
+pub async fn commit(client: &Client) -> Result<(), ServerError> {
+    client.batch_execute("COMMIT").await.map_err(|error| match ServerError::from(error) {
+        ServerError::Said(error) if ServerError::is_lost(&error) => ServerError::Uncertain(error),
+        error => error,
+    })
+}
+
 /// Ends a transaction that came to nothing, so that a pooler can go on with the session.
 pub async fn roll_back(client: &Client) {
     // A session that is gone, or still busy sending what nobody wants any more, rolls back when it is closed.

@@ -28,11 +28,10 @@ use super::{
     server_digest,
 };
 use crate::{
-    failure::{Failure as _, FailureKind},
     fsx,
     progress::Progress,
     schema::{Assessment, Dialect, MigrateSettings, Migrations, TABLES, Table, Verb, on_postgres},
-    storage::{ServerError, roll_back},
+    storage::{ServerError, commit, roll_back},
 };
 
 /// How often tables may be replaced between the look at them and their lock.
@@ -184,9 +183,9 @@ pub async fn into_server(
     let moved = carry(server, location, checked, migrations, settings, &applied, progress).await;
     match moved {
         Ok(moved) => {
-            client.batch_execute("COMMIT").await.map_err(|error| {
-                let error = ServerError::from(error);
-                if error.kind() == FailureKind::Network { TransferError::Uncertain(error) } else { error.into() }
+            commit(client).await.map_err(|error| match error {
+                error @ ServerError::Uncertain(_) => TransferError::Uncertain(error),
+                error => error.into(),
             })?;
             Ok(Moved { applied, ..moved })
         }

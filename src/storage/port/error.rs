@@ -2,6 +2,7 @@
 //!
 //! Messages name table, key and column, never content.
 
+use super::pruning::PruneCounts;
 use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
@@ -30,6 +31,14 @@ pub enum StoreError {
         seconds: u64,
         /// How many there are.
         max: usize,
+    },
+    /// Removing old rows ended early, after whole batches.
+    #[error("stopped; removed so far: {} events, and {} jobs with what belongs to them", done.events, done.jobs)]
+    PrunedInPart {
+        /// What is gone.
+        done: PruneCounts,
+        /// Why it stopped.
+        source: Box<StoreError>,
     },
     /// The program was asked to end.
     #[error("interrupted")]
@@ -152,6 +161,7 @@ impl Failure for StoreError {
             Self::Sqlite(error) => error.kind(),
             Self::Connect(error) => error.kind(),
             Self::Server(error) => error.kind(),
+            Self::PrunedInPart { source, .. } => source.kind(),
             Self::PoolExhausted { .. } => FailureKind::Space,
             Self::Interrupted => FailureKind::Interrupted,
             Self::Closed | Self::Machine(_) => FailureKind::Internal,
@@ -172,6 +182,7 @@ impl Failure for StoreError {
             Self::Sqlite(error) => return error.help(),
             Self::Connect(error) => return error.help(),
             Self::Server(error) => return error.help(),
+            Self::PrunedInPart { source, .. } => return source.help(),
             Self::File(error) => return error.help(),
             Self::PoolExhausted { .. } => "set RUNE_PG_POOL_MAX higher, if the server has connections to give".to_owned(),
             Self::NotMigrated(_) => "run `rune-db migrate` first; `rune-db status` shows what is missing".to_owned(),

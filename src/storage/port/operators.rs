@@ -51,6 +51,11 @@ pub trait OperatorPort: StoragePort {
     fn prune_counted(&self, rule: PruneRule, others: &[String]) -> Result<(PruneCounts, Vec<TableCount>), StoreError>;
 }
 
+/// Adds to an error what was done before it.
+fn stopped(done: PruneCounts, error: StoreError) -> StoreError {
+    if done == PruneCounts::default() { error } else { StoreError::PrunedInPart { done, source: Box::new(error) } }
+}
+
 impl<E: Engine> OperatorPort for Store<E> {
     fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError> {
         self.read(&mut |session| listing::jobs(session, filter, page))
@@ -98,7 +103,7 @@ impl<E: Engine> OperatorPort for Store<E> {
         let mut done = PruneCounts::default();
         for batch in pruning::BATCHES {
             loop {
-                let counts = self.write(&mut |session| batch(session, rule))?;
+                let counts = self.write(&mut |session| batch(session, rule)).map_err(|error| stopped(done, error))?;
                 if counts == PruneCounts::default() {
                     break;
                 }

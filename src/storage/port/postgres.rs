@@ -28,7 +28,8 @@ use super::{
 use crate::{
     interrupt::Interrupt,
     storage::{
-        Access, ConnectError, PostgresUrl, RawText, Reading, Refusal, SeenTables, ServerError, begin, begin_snapshot, for_each_piece,
+        Access, ConnectError, PostgresUrl, RawText, Reading, Refusal, SeenTables, ServerError, begin, begin_snapshot, commit,
+        for_each_piece,
         open_session::{Canceller, OpenSession},
         postgres::open,
     },
@@ -223,7 +224,7 @@ impl Engine for PostgresEngine {
         let outcome = self
             .block_on(self.begin(&session.client, purpose))
             .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
-            .and_then(|value| run(&session.client, "COMMIT").map(|()| value));
+            .and_then(|value| self.block_on(async { Ok(commit(&session.client).await?) }).map(|()| value));
         if matches!(outcome, Err(StoreError::Interrupted)) {
             self.cancel(session);
             return outcome;
