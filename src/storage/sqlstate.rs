@@ -38,12 +38,11 @@ pub(super) fn kind(code: &str, is_fatal: bool) -> FailureKind {
 
 /// Whether it may go away while one waits.
 pub(super) fn may_pass(code: &str, is_fatal: bool) -> bool {
-    match code {
-        // Whoever sets the server up may still have to create the role, its password and the database, or to promote it.
-        "28P01" | "28000" | "3D000" | "25006" => true,
-        "55006" | "55P03" | "40001" | "40P01" | "42P07" | "23505" | "42710" | "42P06" => true,
-        _ => kind(code, is_fatal) == FailureKind::Network || code.starts_with("53"),
-    }
+    // Whoever sets the server up may still have to create the role, its password and the database, or to promote it.
+    const NOT_SET_UP: [&str; 4] = ["28P01", "28000", "3D000", "25006"];
+    const IN_USE: [&str; 8] = ["55006", "55P03", "40001", "40P01", "42P07", "23505", "42710", "42P06"];
+    let is_scarce = code.starts_with("53");
+    NOT_SET_UP.contains(&code) || IN_USE.contains(&code) || is_scarce || kind(code, is_fatal) == FailureKind::Network
 }
 
 /// What to do next.

@@ -152,7 +152,7 @@ pub async fn begin(client: &Client, access: Access, role: Option<&str>, statemen
         } else {
             client.simple_query(&(first + &rest)).await?
         };
-        if access != Access::Reading { check_is_writable(&messages) } else { Ok(()) }
+        if access == Access::Reading { Ok(()) } else { check_is_writable(&messages) }
     };
     let outcome = outcome.await;
     if outcome.is_err() {

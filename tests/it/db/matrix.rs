@@ -48,7 +48,7 @@ fn run(server: Option<&Server>, more: &serde_json::Value) {
     python.arg(engine).arg(options.to_string()).env("PYTHONPATH", tools().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = python.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
+    eprintln!("{said}");
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
