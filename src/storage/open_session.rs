@@ -20,11 +20,14 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long it may take to reach the server once more, and how long to wait for what comes of it.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The traffic of a session. What the server said when it ended the session, if no statement was there to hear it.
+pub(super) type Traffic = JoinHandle<Option<ServerError>>;
+
 /// An open session.
 pub(super) struct OpenSession {
     pub(super) client: Client,
     /// Does the session's traffic; ends when the client is dropped.
-    pub(super) traffic: JoinHandle<()>,
+    pub(super) traffic: Traffic,
     /// The certificate that the server showed; without TLS there is none.
     pub(super) certificate: Option<ServerCertificate>,
     pub(super) canceller: Canceller,
@@ -71,18 +74,17 @@ impl OpenSession {
 }
 
 /// What remains of a session when its client is gone. Whoever drops it before [`AtWork::done`] gives the session up.
-pub(super) struct AtWork(Option<(JoinHandle<()>, Canceller)>);
+pub(super) struct AtWork(Option<(Traffic, Canceller)>);
 
 impl AtWork {
-    pub(super) const fn new(traffic: JoinHandle<()>, canceller: Canceller) -> Self {
+    pub(super) const fn new(traffic: Traffic, canceller: Canceller) -> Self {
         Self(Some((traffic, canceller)))
     }
 
-    /// Waits until leave is taken; the client must be gone.
-    pub(super) async fn done(mut self) {
-        if let Some((traffic, _)) = self.0.take() {
-            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await;
-        }
+    /// Waits until leave is taken; the client must be gone. Gives what the server said that nobody heard.
+    pub(super) async fn done(mut self) -> Option<ServerError> {
+        let (traffic, _) = self.0.take()?;
+        tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await.ok()?.ok()?
     }
 }
 

@@ -39,6 +39,14 @@ pub enum ConnectError {
         /// Each address that was tried, and why not.
         refusals: Vec<(String, Refusal)>,
     },
+    /// The server ended the session while no statement was waiting for an answer.
+    #[error("the server ended the session with `{location}`")]
+    Ended {
+        /// The URL, without password.
+        location: String,
+        /// What it said.
+        source: ServerError,
+    },
     /// TLS cannot even be tried.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -88,7 +96,7 @@ impl ConnectError {
                 let mut all = refusals.iter().map(|(_, refusal)| refusal);
                 all.clone().find(|refusal| refusal.kind() != FailureKind::Network).or_else(|| all.next())
             }
-            Self::Tls(_) => None,
+            Self::Ended { .. } | Self::Tls(_) => None,
         }
     }
 }
@@ -97,6 +105,7 @@ impl Failure for ConnectError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Tls(error) => error.kind(),
+            Self::Ended { source, .. } => source.kind(),
             _ => self.telling().map_or(FailureKind::Network, Failure::kind),
         }
     }
@@ -104,6 +113,7 @@ impl Failure for ConnectError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Tls(error) => error.help(),
+            Self::Ended { source, .. } => source.help(),
             _ => self.telling().and_then(Failure::help),
         }
     }
@@ -112,6 +122,7 @@ impl Failure for ConnectError {
         match self {
             Self::Server { source, .. } => source.may_pass(),
             Self::Servers { refusals, .. } => refusals.iter().any(|(_, refusal)| refusal.may_pass()),
+            Self::Ended { source, .. } => source.may_pass(),
             Self::Tls(_) => false,
         }
     }
@@ -168,8 +179,10 @@ pub async fn with_shown_certificate<T, E: From<ConnectError>>(
     let client = client;
     let outcome = act(&client, certificate.as_ref()).await;
     drop(client);
-    at_work.done().await;
-    outcome
+    match (outcome, at_work.done().await) {
+        (Err(_), Some(source)) => Err(ConnectError::Ended { location: url.to_string(), source }.into()),
+        (outcome, _) => outcome,
+    }
 }
 
 /// Opens a session with the first server that lets us in and is of the right kind.
@@ -284,11 +297,12 @@ async fn is_of_kind(client: &Client, wanted: SessionKind) -> Result<(), Refusal>
     if only_reads == (wanted == SessionKind::Reading) { Ok(()) } else { Err(Refusal::WrongKind { writes: !only_reads }) }
 }
 
-async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    // Whoever waits for an answer is told as well; this is for the case that nobody does.
-    if let Err(error) = connection.await {
-        tracing::debug!(error = %ServerError::from(error), "the connection ended");
-    }
+/// Does the traffic of a session. Whoever waits for an answer is told why the session ended; what the server said when nobody did is
+/// what this gives.
+async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Option<ServerError> {
+    let error = ServerError::from(connection.await.err()?);
+    tracing::debug!(%error, "the connection ended");
+    error.code().is_some().then_some(error)
 }
 
 /// The settings of a session with one of the servers.

@@ -13,7 +13,7 @@ use deadpool::{
     Runtime as PoolRuntime,
     managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
 };
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::runtime::Runtime;
 use tokio_postgres::{
     Client,
     error::SqlState,
@@ -30,7 +30,7 @@ use crate::{
     storage::{
         Access, ConnectError, PostgresUrl, RawText, Reading, Refusal, SeenTables, ServerError, begin, begin_snapshot, commit,
         for_each_piece,
-        open_session::{Canceller, OpenSession},
+        open_session::{Canceller, OpenSession, Traffic},
         postgres::open,
     },
 };
@@ -78,7 +78,7 @@ struct Sessions {
 /// A session of the pool.
 struct Connected {
     client: Client,
-    traffic: JoinHandle<()>,
+    traffic: Traffic,
     canceller: Canceller,
     /// Whether a transaction was begun and its end not seen.
     is_in_transaction: bool,

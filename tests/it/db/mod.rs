@@ -21,6 +21,7 @@ mod session_settings;
 pub(crate) mod site_objects;
 mod snapshots;
 pub(crate) mod sqlite;
+mod standby;
 pub(crate) mod store_artifacts;
 pub(crate) mod store_chains;
 pub(crate) mod store_concurrency;

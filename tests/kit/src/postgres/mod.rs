@@ -105,6 +105,20 @@ impl Setup {
         self.setting("max_connections=100").file("standby.signal", "")
     }
 
+    /// Makes it a primary that standbys of this machine may follow, see [`Self::standby_of`].
+    #[must_use]
+    pub fn primary(self) -> Self {
+        self.setting("wal_keep_size=256MB").file("pg_hba.conf", format!("local replication postgres trust\n{HBA}"))
+    }
+
+    /// Makes it a standby that follows a [`Self::primary`] of the same major version, which was started just before: both begin as
+    /// copies of one cluster, so the standby only needs what the primary has written since.
+    #[must_use]
+    pub fn standby_of(self, primary: &Server) -> Self {
+        let (directory, port) = (primary.socket_directory().display(), primary.port());
+        self.standby().setting(format!("primary_conninfo=host={directory} port={port} user=postgres"))
+    }
+
     /// Waits for another state than `ready`, by the word in the last line of `postmaster.pid`.
     #[must_use]
     pub fn until(mut self, state: &'static str) -> Self {
