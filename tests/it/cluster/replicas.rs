@@ -65,5 +65,5 @@ fn two_replicas_of_the_api_share_one_migration_whatever_the_password_and_bear_a_
     namespace.kubectl(&["rollout", "restart", "deployment/rune-api"]);
     namespace.kubectl(&["rollout", "status", "deployment/rune-api", &format!("--timeout={}s", PATIENCE.as_secs())]);
     let said = migrations(&namespace);
-    assert!(said.iter().any(|said| said.contains("schema version 7 is not known here; RUNE is ahead of this program")), "{said:?}");
+    assert!(said.iter().any(|said| said.contains("schema version 7 is not known here; use the release of rune-db")), "{said:?}");
 }
