@@ -183,7 +183,7 @@ fn same_whatever_is_set(major: u32) {
             database.query(&format!("ALTER {whose} {} SET {name} = {value}", database.name()));
         }
         if major >= 17 {
-            database.query(&format!("ALTER ROLE {} SET transaction_timeout = '300ms'", database.name()));
+            database.query(&format!("ALTER ROLE {} SET transaction_timeout = '1s'", database.name()));
         }
     }
     for ((verb, found), (_, expected)) in every_verb(&databases).iter().zip(&expected) {
