@@ -9,6 +9,7 @@ use super::{AddressClass, ProxyError};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
+    tls::{CertificateProblem, PemProblem, handshake_problem},
 };
 
 /// Why the HTTP client cannot be set up. `option` is what a person gave the file with.
@@ -22,39 +23,15 @@ pub enum NetError {
         /// Why.
         source: PathError,
     },
-    /// A file that should hold certificates or a key holds none.
-    #[error("`{path}`, given with `{option}`, holds no {wanted} in PEM form")]
-    Empty {
-        /// The option, or the place in a configuration file.
-        option: String,
-        /// The file.
-        path: Utf8PathBuf,
-        /// What is missing.
-        wanted: &'static str,
-        /// What it holds instead, as far as can be told.
-        hint: &'static str,
-    },
-    /// A certificate is damaged.
-    #[error("certificate {number} in `{path}`, given with `{option}`, is damaged")]
-    Certificate {
-        /// The option, or the place in a configuration file.
-        option: String,
-        /// The file.
-        path: Utf8PathBuf,
-        /// Which certificate of the file, from 1.
-        number: usize,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// The PEM of a file is malformed.
-    #[error("`{path}`, given with `{option}`, is malformed")]
+    /// A file does not hold the certificates or the key that it should.
+    #[error("`{path}`, given with `{option}`, {problem}")]
     Pem {
         /// The option, or the place in a configuration file.
         option: String,
         /// The file.
         path: Utf8PathBuf,
-        /// Why.
-        source: rustls_pki_types::pem::Error,
+        /// What is wrong with it.
+        problem: PemProblem,
     },
     /// Certificate and key do not belong together, or the key is of a kind that TLS does not use.
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
@@ -77,11 +54,17 @@ pub enum NetError {
     Tls(#[source] rustls::Error),
 }
 
+impl NetError {
+    pub(super) fn identity([certificate, key]: &[(String, Utf8PathBuf); 2], source: rustls::Error) -> Self {
+        Self::Identity { certificate: certificate.1.clone(), key: key.1.clone(), source }
+    }
+}
+
 impl Failure for NetError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::File { source, .. } => source.kind(),
-            Self::Empty { .. } | Self::Certificate { .. } | Self::Pem { .. } | Self::Identity { .. } => FailureKind::Input,
+            Self::Pem { .. } | Self::Identity { .. } => FailureKind::Input,
             Self::Proxy(error) => error.kind(),
             Self::Client(_) | Self::Tls(_) => FailureKind::Internal,
         }
@@ -90,10 +73,7 @@ impl Failure for NetError {
     fn help(&self) -> Option<String> {
         match self {
             Self::File { source, .. } => source.help(),
-            Self::Empty { hint, .. } => Some((*hint).to_owned()),
-            Self::Certificate { path, .. } | Self::Pem { path, .. } => {
-                Some(format!("look at it with `openssl x509 -in {path} -noout -text`"))
-            }
+            Self::Pem { problem, .. } => Some(problem.help()),
             Self::Identity { key, .. } => Some(format!("check that `{key}` is the unencrypted private key of that certificate")),
             Self::Proxy(error) => error.help(),
             Self::Client(_) | Self::Tls(_) => None,
@@ -109,6 +89,8 @@ pub struct TransportError {
     pub fault: TransportFault,
     /// What the layers below say, without URLs.
     detail: String,
+    /// Why the certificate of the server is not trusted.
+    certificate: Option<CertificateProblem>,
 }
 
 /// What happened to a request.
@@ -122,8 +104,10 @@ pub enum TransportFault {
     Connect,
     /// The certificate of the server is not trusted.
     Certificate,
-    /// TLS failed otherwise; for example, the server does not speak it.
+    /// TLS failed otherwise: the server speaks it, and there is no agreement.
     Tls,
+    /// The answer is not TLS.
+    NotTls,
     /// The server wants a certificate of ours, or another one.
     ClientCertificate,
     /// The connection ended during the TLS handshake.
@@ -143,7 +127,7 @@ impl fmt::Display for TransportFault {
             Self::Resolve => formatter.write_str("the host name cannot be resolved"),
             Self::Connect => formatter.write_str("no connection"),
             Self::Certificate => formatter.write_str("its TLS certificate is not trusted"),
-            Self::Tls => formatter.write_str("TLS failed"),
+            Self::Tls | Self::NotTls => formatter.write_str("TLS failed"),
             Self::ClientCertificate => formatter.write_str("it does not accept us without another client certificate"),
             Self::Handshake => formatter.write_str("the connection broke during the TLS handshake"),
             Self::Timeout => formatter.write_str("no answer in time"),
@@ -168,12 +152,18 @@ pub(super) struct ForbiddenAddress {
 }
 
 impl TransportError {
-    pub(super) const fn of(fault: TransportFault) -> Self {
-        Self { fault, detail: String::new() }
+    /// An error about which there is nothing else to say.
+    pub const fn of(fault: TransportFault) -> Self {
+        Self { fault, detail: String::new(), certificate: None }
     }
 
     pub(super) fn forbidden(address: IpAddr) -> Self {
-        Self { fault: TransportFault::Forbidden(AddressClass::of(address)), detail: address.to_string() }
+        Self { detail: address.to_string(), ..Self::of(TransportFault::Forbidden(AddressClass::of(address))) }
+    }
+
+    /// Why the certificate of the server is not trusted, when that is the fault.
+    pub const fn certificate(&self) -> Option<&CertificateProblem> {
+        self.certificate.as_ref()
     }
 
     /// Makes sense of what the HTTP library says: its chain of causes, without the URL, which may hold a signature.
@@ -198,7 +188,8 @@ impl TransportError {
                 fault = TransportFault::Resolve;
             }
             if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-                fault = Self::tls_fault(tls);
+                let certificate = CertificateProblem::of(tls).cloned();
+                return Self { fault: Self::tls_fault(tls), detail: handshake_problem(tls), certificate };
             }
             // What an `io::Error` wraps is not its source, but stands in its place.
             source = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -212,7 +203,7 @@ impl TransportError {
         } else if fault == TransportFault::Connect && detail == "tls handshake eof" {
             fault = TransportFault::Handshake;
         }
-        Self { fault, detail }
+        Self { detail, ..Self::of(fault) }
     }
 
     const fn tls_fault(error: &rustls::Error) -> TransportFault {
@@ -227,6 +218,7 @@ impl TransportError {
                 | AlertDescription::UnknownCA
                 | AlertDescription::AccessDenied,
             ) => TransportFault::ClientCertificate,
+            rustls::Error::InvalidMessage(_) => TransportFault::NotTls,
             _ => TransportFault::Tls,
         }
     }

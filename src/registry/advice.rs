@@ -3,7 +3,10 @@
 use http::StatusCode;
 
 use super::{Cause, RepositoryName, TokenProblem, cause::is_transient};
-use crate::{failure::Failure as _, net::TransportFault};
+use crate::{
+    failure::Failure as _,
+    net::{TransportError, TransportFault},
+};
 
 /// Why a redirect from https to http is not followed.
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";
@@ -23,7 +26,7 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         Cause::TokenServer { server, problem: TokenProblem::OutOfBounds } => allow(server),
         Cause::TokenServer { problem, .. } => return about_token(problem, host),
         Cause::Redirect { .. } => suspicious(host),
-        Cause::Transport { error, .. } => about_fault(error.fault, host),
+        Cause::Transport { error, .. } => about_transport(error, host),
         Cause::Status { status, redirected_to, .. } => return about_status(*status, redirected_to.as_deref(), host),
         Cause::WrongDigest { .. } | Cause::WrongSize { .. } | Cause::WrongRange { .. } => {
             format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
@@ -96,7 +99,7 @@ fn allow(url: &str) -> String {
 fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
     Some(match problem {
         TokenProblem::NotAllowed(_) => suspicious(host),
-        TokenProblem::Transport(error) => about_fault(error.fault, host),
+        TokenProblem::Transport(error) => about_transport(error, host),
         TokenProblem::Status { status, .. } if is_transient(*status) => again(),
         TokenProblem::Status { user: Some(_), .. } => format!("check the entry for `{host}` in the docker config.json (--authfile)"),
         TokenProblem::Status { user: None, .. } => {
@@ -124,15 +127,18 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
     })
 }
 
-fn about_fault(fault: TransportFault, host: &str) -> String {
-    match fault {
+fn about_transport(error: &TransportError, host: &str) -> String {
+    match error.fault {
         TransportFault::Certificate => {
-            format!("if `{host}` has a certificate of a private authority, name the file with the authority's certificate with --ca-file")
+            error.certificate().map_or_else(|| suspicious(host), |problem| problem.advice("the file of --ca-file"))
         }
         TransportFault::ClientCertificate => {
             format!("name the certificate that `{host}` knows us by with --client-cert and --client-key")
         }
-        TransportFault::Tls => format!("if `{host}` does not speak TLS, say so with --plain-http {host}"),
+        TransportFault::Tls => format!(
+            "let `{host}` offer TLS 1.2 or 1.3, and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
+        ),
+        TransportFault::NotTls => format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http {host}"),
         TransportFault::Forbidden(_) => suspicious(host),
         TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
         TransportFault::Resolve

@@ -14,7 +14,7 @@ use super::{
     question::{Place, Question},
     retry::{Attempts, retry_after},
 };
-use crate::net::{AddressClass, Reach, Request, Response, TransportFault};
+use crate::net::{AddressClass, Reach, Request, Response, TransportError, TransportFault};
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -242,18 +242,30 @@ impl Exchange {
     }
 }
 
-/// Tries TLS without credentials. A certificate that is not trusted is TLS too, and an error in its own right later.
+/// Tries TLS without credentials. A handshake that fails is TLS too, and an error in its own right later; only an answer that is
+/// not TLS, or none where plain HTTP gets one, means that the server does not speak it.
 async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
-    let Ok(url) = Url::parse(&format!("https://{}/v2/", endpoint.host.authority)) else { return Ok(true) };
-    let request = Request { method: Method::GET, url, headers: HeaderMap::new(), body: None };
-    match endpoint.host.transport.send(request, Reach::Anywhere).await {
-        Ok(_) => Ok(true),
-        Err(error) => match error.fault {
-            TransportFault::Certificate | TransportFault::ClientCertificate => Ok(true),
-            TransportFault::Tls | TransportFault::Handshake => Ok(false),
+    let error = match knock(endpoint, "https").await {
+        Ok(_) => return Ok(true),
+        Err(error) => error,
+    };
+    match error.fault {
+        TransportFault::Certificate | TransportFault::ClientCertificate | TransportFault::Tls => Ok(true),
+        TransportFault::NotTls => Ok(false),
+        // A server of TLS answers plain HTTP with 400, if at all.
+        TransportFault::Handshake => match knock(endpoint, "http").await {
+            Ok(status) if status != StatusCode::BAD_REQUEST => Ok(false),
             _ => Err(Cause::transport(error)),
         },
+        _ => Err(Cause::transport(error)),
     }
+}
+
+async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, TransportError> {
+    let url =
+        Url::parse(&format!("{scheme}://{}/v2/", endpoint.host.authority)).map_err(|_| TransportError::of(TransportFault::UnknownHost))?;
+    let request = Request { method: Method::GET, url, headers: HeaderMap::new(), body: None };
+    Ok(endpoint.host.transport.send(request, Reach::Anywhere).await?.status())
 }
 
 /// Refuses a step from TLS to none, and to what is no web at all.

@@ -8,7 +8,7 @@ use super::sqlstate;
 use crate::{
     failure::{Failure, FailureKind},
     text::shown,
-    tls::CertificateProblem,
+    tls::{CertificateProblem, handshake_problem},
 };
 
 /// A failure of a PostgreSQL server or of the connection to it, told in one line.
@@ -160,6 +160,9 @@ impl fmt::Display for ServerError {
         }
         if let Some(problem) = self.certificate_problem() {
             return write!(formatter, "the server's certificate is not accepted: {problem}");
+        }
+        if let Some(error) = self.rustls() {
+            return write!(formatter, "TLS failed: {}", handshake_problem(error));
         }
         if error.is_closed() {
             return formatter.write_str("the connection to the server was lost");

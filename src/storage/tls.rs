@@ -20,7 +20,7 @@ use rustls::{
     },
     crypto::WebPkiSupportedAlgorithms,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::TlsConnect;
 use tokio_rustls::TlsConnector;
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    tls::{NameCheck, Proof, TrustVerifier, TrustedCertificates, provider, verify_handshake},
+    tls::{NameCheck, PemProblem, Proof, TrustVerifier, TrustedCertificates, certificates, private_key, provider, verify_handshake},
 };
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -48,15 +48,15 @@ pub enum TlsError {
         /// What is wrong with the file.
         source: PathError,
     },
-    /// A file holds nothing usable.
-    #[error("`{path}` (`{parameter}`) holds no {expected} in PEM form")]
-    Empty {
+    /// A file does not hold the certificates or the key that it should.
+    #[error("`{path}` (`{parameter}`) {problem}")]
+    Pem {
         /// The parameter that names it.
         parameter: &'static str,
         /// The file.
         path: Utf8PathBuf,
-        /// What should stand in it.
-        expected: &'static str,
+        /// What is wrong with it.
+        problem: PemProblem,
     },
     /// Verification is asked for, but by nothing.
     #[error("the certificate of the server is to be verified, but no root certificates are named")]
@@ -87,7 +87,7 @@ impl Failure for TlsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::File { source, .. } => source.kind(),
-            Self::Empty { .. } | Self::Client(_) => FailureKind::Input,
+            Self::Pem { .. } | Self::Client(_) => FailureKind::Input,
             Self::NoRoots | Self::HalfClient { .. } | Self::Host(_) => FailureKind::Usage,
             Self::KeyExposed(_) => FailureKind::Access,
             Self::Setup(_) => FailureKind::Internal,
@@ -97,11 +97,7 @@ impl Failure for TlsError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::File { source, .. } => return source.help(),
-            Self::Empty { parameter: "sslrootcert", .. } => {
-                "set it to the file with the certificate of the CA that issued the server's certificate, or with that certificate itself"
-                    .to_owned()
-            }
-            Self::Empty { .. } => "a key must not be encrypted: `openssl pkey -in KEY -out PLAIN` takes the passphrase off".to_owned(),
+            Self::Pem { problem, .. } => problem.help(),
             Self::NoRoots => {
                 "add `sslrootcert=/path/to/ca.crt`, or `sslrootcert=system` with `sslmode=verify-full` for the public CAs".to_owned()
             }
@@ -143,7 +139,8 @@ impl Tls {
         let mut config = match url.client_certificate.files()? {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let (chain, key) = (load_chain("sslcert", certificate)?, load_key(key)?);
+                let (chain, key) = (read("sslcert", certificate, certificates)?, load_key(key)?);
+                let chain = chain.into_iter().map(|given| given.der).collect();
                 builder.with_client_auth_cert(chain, key).map_err(TlsError::Client)?
             }
         };
@@ -226,17 +223,9 @@ impl ClientCertificate {
     }
 }
 
-fn read(parameter: &'static str, path: &Utf8Path) -> Result<Vec<u8>, TlsError> {
-    fsx::read(path, MAX_BYTES).map_err(|source| TlsError::File { parameter, source })
-}
-
-/// The certificates of a PEM file, at least one.
-fn load_chain(parameter: &'static str, path: &Utf8Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_slice_iter(&read(parameter, path)?).collect::<Result<Vec<_>, _>>().unwrap_or_default();
-    if certificates.is_empty() {
-        return Err(TlsError::Empty { parameter, path: path.to_owned(), expected: "certificate" });
-    }
-    Ok(certificates)
+fn read<T>(parameter: &'static str, path: &Utf8Path, parse: impl FnOnce(&[u8]) -> Result<T, PemProblem>) -> Result<T, TlsError> {
+    let bytes = fsx::read(path, MAX_BYTES).map_err(|source| TlsError::File { parameter, source })?;
+    parse(&bytes).map_err(|problem| TlsError::Pem { parameter, path: path.to_owned(), problem })
 }
 
 /// A private key that nobody else can read: as with libpq, it is the user's alone, or root's and the group may read it.
@@ -249,18 +238,13 @@ fn load_key(path: &Utf8Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     if file.metadata().is_ok_and(is_exposed) {
         return Err(TlsError::KeyExposed(path.to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_slice(&read("sslkey", path)?);
-    key.map_err(|_| TlsError::Empty { parameter: "sslkey", path: path.to_owned(), expected: "private key without a passphrase" })
+    read("sslkey", path, private_key)
 }
 
 fn load(roots: &RootCertificates) -> Result<TrustedCertificates, TlsError> {
     match roots {
-        RootCertificates::System => Ok(TrustedCertificates::system()),
-        RootCertificates::File(path) => {
-            let trusted = TrustedCertificates::new(load_chain("sslrootcert", path)?);
-            let unusable = || TlsError::Empty { parameter: "sslrootcert", path: path.clone(), expected: "certificate" };
-            if trusted.is_empty() { Err(unusable()) } else { Ok(trusted) }
-        }
+        RootCertificates::System => Ok(TrustedCertificates::new(Vec::new()).and_public()),
+        RootCertificates::File(path) => read("sslrootcert", path, certificates).map(TrustedCertificates::new),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use rustls_pki_types::{CertificateDer, UnixTime};
+use sha2::{Digest as _, Sha256};
 use x509_cert::{
     certificate::{CertificateInner, Raw, Version},
     der::{
@@ -20,7 +21,7 @@ use crate::text::shown;
 const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
 
 /// A certificate that could be read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Certificate(CertificateInner<Raw>);
 
 /// A moment of a certificate, to compare with a clock and to show.
@@ -164,6 +165,12 @@ impl Certificate {
         let der = self.key().algorithm.to_der().ok()?;
         AnyRef::from_der(&der).ok().map(|sequence| sequence.value().to_vec())
     }
+}
+
+/// How people compare certificates: its SHA-256, in groups of eight digits.
+pub(super) fn fingerprint(der: &CertificateDer<'_>) -> String {
+    let digits: Vec<String> = Sha256::digest(der).chunks(4).map(|four| four.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    format!("sha256:{}", digits.join(" "))
 }
 
 fn name_text(name: &GeneralName) -> Option<String> {

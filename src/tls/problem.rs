@@ -9,11 +9,23 @@ pub enum CertificateProblem {
     /// It cannot be read.
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
     Malformed(String),
-    /// No CA certificate that was given issued it.
-    #[error("it was issued by `{issuer}`, which is not in the CA file, and is not in the CA file itself")]
+    /// No CA certificate that is trusted issued it.
+    #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
     UnknownIssuer {
+        /// Whose certificate it is.
+        subject: String,
         /// Who issued it, as it says.
         issuer: String,
+        /// The last issuer that leads from it towards a CA.
+        missing: String,
+        /// The SHA-256 of the certificate.
+        fingerprint: String,
+    },
+    /// The file with the CA certificates says that it, or its issuer, is not for servers.
+    #[error("the CA file rejects the certificate of `{subject}` for servers")]
+    Rejected {
+        /// Whose certificate it is.
+        subject: String,
     },
     /// A certificate of that name is given, but must not issue others.
     #[error("it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate")]
@@ -74,6 +86,16 @@ pub enum CertificateProblem {
     NotItsOwn,
 }
 
+fn issued(subject: &str, issuer: &str, missing: &str) -> String {
+    if subject == issuer {
+        format!("it is self-signed by `{subject}`")
+    } else if issuer == missing {
+        format!("the certificate of `{subject}` was issued by `{issuer}`, which is not a trusted CA")
+    } else {
+        format!("the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, which is not a trusted CA")
+    }
+}
+
 fn listed(names: &[String], common_name: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), common_name) {
@@ -89,28 +111,39 @@ impl Failure for CertificateProblem {
     }
 
     fn help(&self) -> Option<String> {
-        const REISSUE: &str = "or add the server's own certificate to the CA file";
-        Some(match self {
-            Self::UnknownIssuer { .. } => {
-                "add the certificate of the CA that issued it to the CA file, or, if it is self-signed, the certificate itself".to_owned()
+        Some(self.advice("the CA file"))
+    }
+}
+
+impl CertificateProblem {
+    /// What to do next, where the file with CA certificates is called `ca_file`.
+    pub fn advice(&self, ca_file: &str) -> String {
+        let reissue = format!("or add the server's own certificate to {ca_file}");
+        match self {
+            Self::UnknownIssuer { subject, issuer, .. } if subject == issuer => {
+                format!("compare the fingerprint, and add the certificate itself to {ca_file}")
             }
-            Self::NotAnIssuer { .. } => "add the certificate of the CA that issued it, which says `CA:TRUE`, to the CA file".to_owned(),
-            Self::WrongName { names, .. } if names.is_empty() => {
-                "issue a certificate with the host in `subjectAltName`, or verify the CA only".to_owned()
+            Self::UnknownIssuer { missing, .. } => {
+                format!("add the certificate of `{missing}` to {ca_file}, or, with its fingerprint compared, the certificate itself")
             }
+            Self::Rejected { .. } => {
+                format!("take the rejection out of {ca_file} (`openssl x509 -clrreject -clrtrust`), or use another certificate")
+            }
+            Self::NotAnIssuer { .. } => format!("add the certificate of the CA that issued it, which says `CA:TRUE`, to {ca_file}"),
+            Self::WrongName { names, .. } if names.is_empty() => "issue a certificate with the host in `subjectAltName`".to_owned(),
             Self::WrongName { .. } => "connect by a name of the certificate, or issue one for this host".to_owned(),
             Self::Expired { .. } => "renew it, or set the clock that is wrong".to_owned(),
             Self::NotYetValid { .. } => "set the clock that is wrong, or issue it again".to_owned(),
             Self::UnsupportedKey(_) | Self::UnsupportedSignature => {
                 "issue certificates with keys on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits, signed with SHA-2".to_owned()
             }
-            Self::Version1 => format!("issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {REISSUE}"),
-            Self::CaAsServer => format!("issue a server certificate with `CA:FALSE`, {REISSUE}"),
-            Self::WrongPurpose => format!("issue one with `extendedKeyUsage = serverAuth`, {REISSUE}"),
+            Self::Version1 => format!("issue one with `subjectAltName` (`openssl x509 -req -extfile FILE`), {reissue}"),
+            Self::CaAsServer => format!("issue a server certificate with `CA:FALSE`, {reissue}"),
+            Self::WrongPurpose => format!("issue one with `extendedKeyUsage = serverAuth`, {reissue}"),
             Self::Malformed(_) | Self::BadSignature => {
                 "check it with `openssl verify -CAfile CA CERTIFICATE`, and issue it again".to_owned()
             }
             Self::NotItsOwn => "check who answers at this address: another server may show a copied certificate".to_owned(),
-        })
+        }
     }
 }

@@ -13,7 +13,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{Certificate, CertificateProblem, Day, Proof, TrustedCertificates, verify_handshake};
+use super::{Certificate, CertificateProblem, Day, Proof, TrustedCertificates, certificate::fingerprint, verify_handshake};
 
 /// Whether a certificate has to be for the host that is connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +50,14 @@ impl TrustVerifier {
         now: UnixTime,
     ) -> Result<(), CertificateProblem> {
         let certificate = Certificate::read(end_entity).ok_or_else(|| CertificateProblem::Malformed("not X.509".to_owned()))?;
+        if self.trusted.rejects(end_entity) {
+            return Err(CertificateProblem::Rejected { subject: certificate.subject() });
+        }
         check_dates(&certificate, "it", now)?;
         if !self.trusted.contains(end_entity) {
-            self.check_chain(&certificate, end_entity, intermediates, now)?;
+            // No way leads through a certificate that is rejected.
+            let intermediates: Vec<_> = intermediates.iter().filter(|sent| !self.trusted.rejects(sent)).cloned().collect();
+            self.check_chain(&certificate, end_entity, &intermediates, now)?;
         }
         match self.name_check {
             NameCheck::AnyHost => Ok(()),
@@ -75,7 +80,7 @@ impl TrustVerifier {
             verify_server_cert_signed_by_trust_anchor(&parsed, &self.trusted.issuers(now), intermediates, now, algorithms)
         });
         outcome.map_err(|error| match error {
-            rustls::Error::InvalidCertificate(error) => self.explain(&error, certificate, intermediates, now),
+            rustls::Error::InvalidCertificate(error) => self.explain(&error, certificate, (end_entity, intermediates), now),
             other => CertificateProblem::Malformed(other.to_string()),
         })
     }
@@ -85,7 +90,7 @@ impl TrustVerifier {
         &self,
         error: &CertificateError,
         certificate: &Certificate,
-        intermediates: &[CertificateDer<'_>],
+        shown: (&CertificateDer<'_>, &[CertificateDer<'_>]),
         now: UnixTime,
     ) -> CertificateProblem {
         match error {
@@ -93,14 +98,14 @@ impl TrustVerifier {
             | CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => self.missing_issuer(certificate, intermediates, now),
+            | CertificateError::NotValidYetContext { .. } => self.missing_issuer(certificate, shown, now),
             CertificateError::BadSignature => CertificateProblem::BadSignature,
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => CertificateProblem::WrongPurpose,
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => CertificateProblem::UnsupportedSignature,
             // The library has no word of its own for this one, and finds it before it looks for the issuer.
-            _ if certificate.is_ca() => match self.missing_issuer(certificate, intermediates, now) {
-                CertificateProblem::UnknownIssuer { issuer } if self.trusted.of_subject(&issuer).next().is_some() => {
+            _ if certificate.is_ca() => match self.missing_issuer(certificate, shown, now) {
+                CertificateProblem::UnknownIssuer { missing, .. } if self.trusted.of_subject(&missing).next().is_some() => {
                     CertificateProblem::CaAsServer
                 }
                 problem => problem,
@@ -110,7 +115,12 @@ impl TrustVerifier {
     }
 
     /// Why no way leads from a certificate to a CA: one of those on the way is out of date, must not issue, or is not there.
-    fn missing_issuer(&self, certificate: &Certificate, intermediates: &[CertificateDer<'_>], now: UnixTime) -> CertificateProblem {
+    fn missing_issuer(
+        &self,
+        certificate: &Certificate,
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+    ) -> CertificateProblem {
         let sent: Vec<Certificate> = intermediates.iter().filter_map(Certificate::read).collect();
         let issuers: Vec<String> = std::iter::once(certificate).chain(&sent).map(Certificate::issuer).collect();
         let given: Vec<&Certificate> = issuers.iter().flat_map(|issuer| self.trusted.of_subject(issuer)).collect();
@@ -119,9 +129,17 @@ impl TrustVerifier {
         if let Some(problem) = sent.iter().chain(given.iter().copied()).find_map(out_of_date) {
             return problem;
         }
-        match given.iter().find(|issuer| !issuer.is_issuer()) {
-            Some(issuer) => CertificateProblem::NotAnIssuer { issuer: issuer.subject() },
-            None => CertificateProblem::UnknownIssuer { issuer: issuers.last().cloned().unwrap_or_default() },
+        if let Some(issuer) = given.iter().find(|issuer| !issuer.is_issuer()) {
+            return CertificateProblem::NotAnIssuer { issuer: issuer.subject() };
+        }
+        if let Some(subject) = issuers.iter().find(|issuer| self.trusted.rejects_subject(issuer)) {
+            return CertificateProblem::Rejected { subject: subject.clone() };
+        }
+        CertificateProblem::UnknownIssuer {
+            subject: certificate.subject(),
+            issuer: certificate.issuer(),
+            missing: issuers.last().cloned().unwrap_or_default(),
+            fingerprint: fingerprint(end_entity),
         }
     }
 }

@@ -27,4 +27,5 @@ pub(crate) mod serve_protocol;
 pub(crate) mod serve_start;
 pub(crate) mod serve_support;
 pub(crate) mod support;
+pub(crate) mod tls_certificates;
 pub(crate) mod trouble;

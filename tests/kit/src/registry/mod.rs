@@ -85,6 +85,11 @@ impl Registry {
         Self::start_server(auth, Some(Identity::new(true)))
     }
 
+    /// Starts an empty registry that speaks TLS with this certificate and key, both in PEM form.
+    pub fn start_tls_as(certificate: &str, key: &str) -> Self {
+        Self::start_server(Auth::None, Some(Identity::of(certificate, key)))
+    }
+
     fn start_server(auth: Auth, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("the socket is ours");

@@ -4,7 +4,12 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::serve::Listener;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::{RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -50,6 +55,16 @@ impl Identity {
         let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
         let client_pem = (client.pem(), client_key.serialize_pem());
         Self { ca_pem: root.pem(), client_pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+
+    /// A server with this certificate and key, both in PEM form.
+    pub(super) fn of(certificate: &str, key: &str) -> Self {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()));
+        Self { ca_pem: certificate.to_owned(), client_pem: (String::new(), String::new()), acceptor }
     }
 
     pub(super) fn listen(self, listener: TcpListener) -> TlsListener {
