@@ -29,7 +29,7 @@ pub(super) struct RegistryArgs {
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_REGISTRY_CONFIG", hide_env_values = true)]
     registry_config: Option<Utf8PathBuf>,
-    /// Credentials in the format of the docker `config.json` [default: the one of docker]
+    /// Credentials in the format of the docker `config.json` [default: those of podman and docker]
     #[arg(long, value_name = "FILE")]
     authfile: Option<Utf8PathBuf>,
 }
@@ -59,7 +59,7 @@ impl RegistryArgs {
             client_identity: self.client_cert.zip(self.client_key),
             plain_http: self.plain_http.into_iter().collect(),
             registries_file: self.registry_config,
-            auth_file: self.authfile.map(AuthFile::Named).or_else(docker_config),
+            auth_files: self.authfile.map_or_else(usual_auth_files, |path| vec![AuthFile::Named(path)]),
             ..ClientConfig::default()
         }
     }
@@ -93,11 +93,24 @@ fn plain_host(text: &str) -> Result<String, PlainHostError> {
     if is_host { Ok(host.to_owned()) } else { Err(PlainHostError) }
 }
 
-/// Where docker keeps its `config.json`.
-fn docker_config() -> Option<AuthFile> {
-    let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
-    let directory = path("DOCKER_CONFIG").or_else(|| path("HOME").map(|home| home.join(".docker")))?;
-    Some(AuthFile::Usual(directory.join("config.json")))
+/// Where the programs of docker and podman look for credentials, the first that counts first. The file of a variable that is there
+/// for this alone is the only one.
+fn usual_auth_files() -> Vec<AuthFile> {
+    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let path = |name: &str| text(name).map(Utf8PathBuf::from);
+    if let Some(named) = path("REGISTRY_AUTH_FILE") {
+        return vec![AuthFile::Named(named)];
+    }
+    let home = path("HOME");
+    let runtime = path("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/containers/{}", rustix::process::getuid().as_raw()).into());
+    // Without the variable the directory is that of containers already.
+    let runtime = if text("XDG_RUNTIME_DIR").is_some() { runtime.join("containers") } else { runtime };
+    let configuration = path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let docker = path("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    let variable = text("DOCKER_AUTH_CONFIG").map(|text| AuthFile::Text { variable: "DOCKER_AUTH_CONFIG", text: Secret::new(text) });
+    let podman = configuration.map(|directory| AuthFile::Usual(directory.join("containers/auth.json")));
+    let docker = docker.map(|directory| AuthFile::Usual(directory.join("config.json")));
+    std::iter::once(AuthFile::Usual(runtime.join("auth.json"))).chain(podman).chain(variable).chain(docker).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 mod address;
 mod body;
 mod error;
+mod no_proxy;
 mod proxy;
 mod resolver;
 mod tls;

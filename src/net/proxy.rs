@@ -1,14 +1,20 @@
 //! Which requests go through a proxy.
 //!
 //! The values are those of the usual variables, handed in by whoever may read the environment. Loopback is
-//! always reached directly: a proxy elsewhere cannot mean this machine.
+//! always reached directly: a proxy elsewhere cannot mean this machine. One decision, made here, holds for the HTTP library too.
 
-use hyper_util::client::proxy::matcher::Matcher;
+use std::sync::Arc;
 
+use url::Url;
+
+use super::no_proxy::NoProxy;
 use crate::{
     failure::{Failure, FailureKind},
     secret::Secret,
 };
+
+/// Kinds of proxies that the HTTP library knows.
+const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Proxies, as the variables of the same names say it.
 #[derive(Debug, Clone, Default)]
@@ -21,11 +27,23 @@ pub struct ProxySettings {
     pub none_for: Option<String>,
 }
 
-/// A proxy setting that is no URL. Says which, not what: it may hold a password.
+/// A proxy setting that cannot be used. Says which, not what: it may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
-pub struct ProxyError {
-    scheme: &'static str,
+pub enum ProxyError {
+    /// It is no URL.
+    #[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
+    Url {
+        /// Which setting.
+        scheme: &'static str,
+    },
+    /// The proxy speaks something else.
+    #[error("the proxy for {scheme} is of the kind `{kind}`, which is not supported")]
+    Kind {
+        /// Which setting.
+        scheme: &'static str,
+        /// The scheme of its URL.
+        kind: String,
+    },
 }
 
 impl Failure for ProxyError {
@@ -34,53 +52,57 @@ impl Failure for ProxyError {
     }
 
     fn help(&self) -> Option<String> {
-        Some(format!("check the variable {}_PROXY", self.scheme.to_uppercase()))
+        let (Self::Url { scheme } | Self::Kind { scheme, .. }) = self;
+        Some(format!("set {}_PROXY to a URL that begins with {}://", scheme.to_uppercase(), SCHEMES.join("://, ")))
     }
 }
 
-/// The settings in use. Not printable: the libraries' types show passwords.
-pub(super) struct Proxies {
-    rules: Vec<reqwest::Proxy>,
-    matcher: Matcher,
-    hosts: Vec<String>,
+/// The settings in use. Not printable: they have passwords.
+pub(super) struct Proxies(Arc<Rules>);
+
+struct Rules {
+    https: Option<Url>,
+    http: Option<Url>,
+    none_for: NoProxy,
 }
 
 impl Proxies {
     pub(super) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
-        let none_for = format!("localhost,127.0.0.0/8,::1,{}", settings.none_for.as_deref().unwrap_or_default());
-        let mut matcher = Matcher::builder().no(none_for.clone());
-        let mut rules = Vec::new();
-        let mut hosts = Vec::new();
-        for (scheme, url) in [("https", &settings.https), ("http", &settings.http)] {
-            let Some(url) = url else { continue };
-            let is_https = scheme == "https";
-            let wrong = |_| ProxyError { scheme };
-            let make = if is_https { reqwest::Proxy::https } else { reqwest::Proxy::http };
-            let proxy = make(url.expose()).map_err(wrong)?;
-            rules.push(proxy.no_proxy(reqwest::NoProxy::from_string(&none_for)));
-            let text = url.expose().to_owned();
-            matcher = if is_https { matcher.https(text) } else { matcher.http(text) };
-            let with_scheme = if url.expose().contains("://") { url.expose().to_owned() } else { format!("http://{}", url.expose()) };
-            hosts.extend(url::Url::parse(&with_scheme).ok().and_then(|url| url.host_str().map(str::to_owned)));
-        }
-        Ok(Self { rules, matcher: matcher.build(), hosts })
+        let url = |scheme, url: &Option<Secret>| url.as_ref().map(|url| proxy_url(scheme, url.expose())).transpose();
+        let (https, http) = (url("https", &settings.https)?, url("http", &settings.http)?);
+        let none_for = NoProxy::parse(settings.none_for.as_deref().unwrap_or_default());
+        Ok(Self(Arc::new(Rules { https, http, none_for })))
     }
 
     /// Whether a request for this URL goes through a proxy.
-    pub(super) fn intercept(&self, url: &url::Url) -> bool {
-        url.as_str().parse::<http::Uri>().is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
+    pub(super) fn intercept(&self, url: &Url) -> bool {
+        self.0.of(url).is_some()
     }
 
     /// Whether this is the name of a proxy. It is exempt from the check of addresses, because a person named it.
     pub(super) fn is_proxy(&self, host: &str) -> bool {
-        self.hosts.iter().any(|own| own == host)
+        [&self.0.https, &self.0.http].into_iter().flatten().any(|proxy| proxy.host_str() == Some(host))
     }
 
-    pub(super) fn add_to(&self, mut builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-        // Without this the library would look at the environment by itself.
-        builder = builder.no_proxy();
-        self.rules.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
+    pub(super) fn add_to(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        let rules = Arc::clone(&self.0);
+        // Without the first the library would look at the environment by itself.
+        builder.no_proxy().proxy(reqwest::Proxy::custom(move |url| rules.of(url).cloned()))
     }
+}
+
+impl Rules {
+    fn of(&self, url: &Url) -> Option<&Url> {
+        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !self.none_for.matches(url))
+    }
+}
+
+/// Without a scheme it is an HTTP proxy.
+fn proxy_url(scheme: &'static str, text: &str) -> Result<Url, ProxyError> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&with_scheme).ok().filter(Url::has_host).ok_or(ProxyError::Url { scheme })?;
+    if SCHEMES.contains(&url.scheme()) { Ok(url) } else { Err(ProxyError::Kind { scheme, kind: url.scheme().to_owned() }) }
 }
 
 #[cfg(test)]
@@ -88,13 +110,13 @@ mod tests {
     use super::{Proxies, ProxySettings};
     use crate::secret::Secret;
 
+    fn settings(https: &str) -> ProxySettings {
+        ProxySettings { https: Some(Secret::new(https)), http: None, none_for: Some(".internal,10.0.0.0/8".to_owned()) }
+    }
+
     #[test]
     fn loopback_and_named_exceptions_are_reached_directly() {
-        let settings = ProxySettings {
-            https: Some(Secret::new("http://user:hunter2@proxy.example:3128")),
-            http: None,
-            none_for: Some(".internal,10.0.0.0/8".to_owned()),
-        };
+        let settings = settings("http://user:hunter2@proxy.example:3128");
         let proxies = Proxies::new(&settings).unwrap();
         let through = |url: &str| proxies.intercept(&url.parse().unwrap());
         assert!(through("https://docker.io/v2/") && proxies.is_proxy("proxy.example"));
@@ -109,5 +131,16 @@ mod tests {
             assert!(!through(direct), "{direct}");
         }
         assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_proxy_of_another_kind_is_refused_at_once() {
+        for good in ["proxy.example:3128", "https://proxy.example", "socks5://u:p@[fd00::1]:1080", "socks5h://proxy"] {
+            assert!(Proxies::new(&settings(good)).is_ok(), "{good}");
+        }
+        for bad in ["ftp://hunter2@proxy", "socks4://hunter2@proxy", "http://", "http://a b"] {
+            let Err(error) = Proxies::new(&settings(bad)) else { panic!("{bad}") };
+            assert!(error.to_string().contains("the proxy") && !error.to_string().contains("hunter2"), "{error}");
+        }
     }
 }

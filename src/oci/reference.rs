@@ -113,6 +113,13 @@ impl Reference {
     /// # Errors
     /// When the grammar does not allow it, or the digest is not sha256.
     pub fn parse_like_a_runtime(text: &str) -> Result<Self, ReferenceError> {
+        if let Some((registry, rest)) = split_address(text) {
+            // The library does not know addresses in brackets; a host with a dot or a port in their place is read like any other.
+            let port = registry.rsplit_once(']').map(|(_, port)| port).unwrap_or_default();
+            let like_a_host = Self::parse_like_a_runtime(&format!("ipv6.invalid{port}/{rest}"));
+            let reference = like_a_host.map_err(|error| error.about(text))?;
+            return Ok(Self { registry: registry.to_owned(), ..reference });
+        }
         let read = |text: &str| oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()));
         let parsed = read(text)?;
         // The library lets a first component be written like a host and then takes it for the beginning of a repository.
@@ -126,6 +133,27 @@ impl Reference {
             tag: parsed.tag().map(str::to_owned),
             digest,
         })
+    }
+}
+
+/// The IPv6 address in brackets that a text begins with, with its port if any, and what comes after the slash behind it.
+fn split_address(text: &str) -> Option<(&str, &str)> {
+    let (registry, rest) = text.split_once('/').filter(|(registry, _)| registry.starts_with('['))?;
+    let (address, port) = registry.strip_prefix('[')?.split_once(']')?;
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    (is_port && address.parse::<std::net::Ipv6Addr>().is_ok()).then_some((registry, rest))
+}
+
+impl ReferenceError {
+    /// The same about another text.
+    fn about(self, text: &str) -> Self {
+        let text = text.to_owned();
+        match self {
+            Self::Form(_) => Self::Form(text),
+            Self::NoRegistry(_) => Self::NoRegistry(text),
+            Self::NoTagOrDigest(_) => Self::NoTagOrDigest(text),
+            Self::Digest(_) => Self::Digest(text),
+        }
     }
 }
 
@@ -182,6 +210,9 @@ mod tests {
             "localhost:5000/a/b:c".to_owned(),
             format!("ghcr.io/x/y:1.0@sha256:{hex}"),
             format!("ghcr.io/x/y@sha256:{hex}"),
+            "[::1]:5000/a/b:c".to_owned(),
+            "[fd00::10]/a:1".to_owned(),
+            format!("[2001:DB8::1]:443/x/y:1.0@sha256:{hex}"),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
@@ -193,6 +224,9 @@ mod tests {
         assert_eq!("library/postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("library/postgres:17".into())));
         let untagged = "localhost:5000/postgres";
         assert_eq!(untagged.parse::<Reference>(), Err(ReferenceError::NoTagOrDigest(untagged.into())));
+        assert_eq!("[::1]:5000/a".parse::<Reference>(), Err(ReferenceError::NoTagOrDigest("[::1]:5000/a".into())));
+        assert_eq!(Reference::parse_registry("[fd00::10]:5000/rune"), Ok(("[fd00::10]:5000".to_owned(), Some("rune".to_owned()))));
+        assert_eq!(Reference::parse_registry("[::1]"), Ok(("[::1]".to_owned(), None)));
     }
 
     #[test]
@@ -212,7 +246,20 @@ mod tests {
 
     #[test]
     fn refuses_what_the_grammar_refuses() {
-        for bad in ["", "docker.io/", "docker.io/UPPER:1", "docker.io/a:b c", "docker.io/a:1@sha256:abc", "http://docker.io/a:1"] {
+        for bad in [
+            "",
+            "docker.io/",
+            "docker.io/UPPER:1",
+            "docker.io/a:b c",
+            "docker.io/a:1@sha256:abc",
+            "http://docker.io/a:1",
+            "[::1/a:1",
+            "[::1]x/a:1",
+            "[::1]:99999/a:1",
+            "[fe80::1%2]:5000/a:1",
+            "[1.2.3.4]/a:1",
+            "[::1]:5000/A:1",
+        ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
         let sha512 = format!("docker.io/a/b@sha512:{}", "a".repeat(128));

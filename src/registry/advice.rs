@@ -22,7 +22,7 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         Cause::CredentialsRefused { user: None, .. } => {
             format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
         }
-        Cause::Helper(error) => return error.help(),
+        Cause::Credentials(error) => return error.help(),
         Cause::TokenServer { server, problem: TokenProblem::OutOfBounds } => allow(server),
         Cause::TokenServer { problem, .. } => return about_token(problem, host),
         Cause::Redirect { .. } => suspicious(host),
@@ -122,6 +122,7 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
             "check the spelling of repository and tag; some registries also say this to those who may not read it ({})",
             login(host)
         ),
+        (StatusCode::UNAUTHORIZED, None) => format!("run {}, or name a file with credentials with --authfile", login(host)),
         (StatusCode::FORBIDDEN, None) => format!("check what the credentials for `{host}` may read"),
         _ => return None,
     })

@@ -2,10 +2,10 @@
 //!
 //! Where credentials may go is decided here and nowhere else: to the host they belong to, and to the token
 //! server that this very host names in a 401: over https when the host itself is spoken to with TLS; when it is
-//! not (loopback, or allowed by name), to a server whose address is of the same class as the host's. The token
-//! goes to the host alone.
+//! not (loopback, or allowed by name), to a server whose address is of the same class as the host's. A server that a person named
+//! is where it is: only a name without TLS could mean another address than before. The token goes to the host alone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -13,10 +13,11 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::{
-    Cause, CredentialStore, Credentials, TokenProblem,
+    Cause, CredentialError, CredentialStore, Credentials, TokenProblem,
     challenge::{Challenge, challenges},
+    credential_store::Found,
     credentials::{Authorization, basic_value, bearer_value},
-    hosts::{Endpoint, Hosts, authority_of},
+    hosts::{Endpoint, Hosts},
     retry::retry_after,
 };
 use crate::{
@@ -56,10 +57,7 @@ pub(super) async fn answer(
     if let Some(other) = authorizations.get(scopes).filter(|known| Some(&known.value) != refusal.used) {
         return Ok(other.clone());
     }
-    let credentials = match &host.credentials {
-        Some(credentials) => Some(credentials.clone()),
-        None => store.find(&host.authority, &refusal.endpoint.repository).await.map_err(Cause::Helper)?,
-    };
+    let credentials = credentials_for(store, refusal.endpoint).await.map_err(Cause::Credentials)?;
     let offered = challenges(refusal.response.headers());
     let bearer = offered.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
     let value = match (bearer, &credentials) {
@@ -77,6 +75,45 @@ pub(super) async fn answer(
     Ok(authorization)
 }
 
+/// The credentials for a repository at a host: what the registries file says goes before everything else.
+async fn credentials_for(store: &CredentialStore, endpoint: &Endpoint) -> Result<Option<Credentials>, CredentialError> {
+    let host = &endpoint.host;
+    let found = match &host.credentials {
+        Some(credentials) => Some(Found { credentials: credentials.clone(), place: "the file of --registry-config".to_owned() }),
+        None => store.find(&host.authority, &endpoint.repository).await?,
+    };
+    if let Some(found) = &found {
+        tracing::debug!(host = host.authority, repository = endpoint.repository, "credentials from {}", found.place);
+    }
+    Ok(found.map(|found| found.credentials))
+}
+
+/// Whether a registry that answers so may do it because nobody said who asks: some refuse without a challenge, and some say that
+/// there is nothing.
+pub(super) fn may_hide(response: &Response) -> bool {
+    match response.status() {
+        StatusCode::UNAUTHORIZED => !response.headers().contains_key(header::WWW_AUTHENTICATE),
+        status => matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
+    }
+}
+
+/// What the root of the API answers to a stranger, when it is a challenge and there are credentials for this very host. It is asked
+/// once; a redirect is no answer.
+pub(super) async fn challenge_at_root(store: &CredentialStore, endpoint: &Endpoint, is_tls: bool) -> Option<Response> {
+    // A helper that fails has nothing at hand, and what was answered stays the answer.
+    credentials_for(store, endpoint).await.ok().flatten()?;
+    let host = &endpoint.host;
+    if host.has_no_challenge.load(Ordering::Relaxed) {
+        return None;
+    }
+    let url = endpoint.root(if is_tls { "https" } else { "http" })?;
+    let request = Request { method: Method::GET, url, headers: HeaderMap::new(), body: None };
+    let response = host.transport.send(request, Reach::Anywhere).await.ok()?;
+    let is_challenge = response.status() == StatusCode::UNAUTHORIZED && !challenges(response.headers()).is_empty();
+    host.has_no_challenge.store(!is_challenge, Ordering::Relaxed);
+    is_challenge.then_some(response)
+}
+
 /// Gets a token from the server that a challenge names.
 async fn token(
     hosts: &Hosts,
@@ -86,7 +123,7 @@ async fn token(
     scopes: &BTreeSet<String>,
 ) -> Result<HeaderValue, Cause> {
     let Challenge::Bearer { realm, service, scopes: asked } = challenge else { return Err(Cause::UnknownChallenge) };
-    let (url, reach) = token_server(realm, refusal)?;
+    let (url, reach) = token_server(hosts, realm, refusal)?;
     let server = url.origin().ascii_serialization();
     let failed = |problem| Cause::TokenServer { server: server.clone(), problem };
     let scopes: BTreeSet<&str> = asked.iter().map(String::as_str).chain(scopes.iter().map(String::as_str)).collect();
@@ -99,7 +136,7 @@ async fn token(
         }
         _ => token_request(url, service.as_deref(), &scopes),
     };
-    let own = authority_of(&request.url) == refusal.endpoint.host.authority;
+    let own = refusal.endpoint.is_same_server(&request.url);
     let foreign = || hosts.foreign(&request.url).ok_or_else(|| failed(TokenProblem::OutOfBounds));
     let transport = if own { &*refusal.endpoint.host.transport } else { foreign()? };
     let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
@@ -109,23 +146,26 @@ async fn token(
     }
     let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     let answer: Option<TokenAnswer> = body.and_then(|body| serde_json::from_slice(&body).ok());
-    let token = answer.and_then(|answer| answer.token.or(answer.access_token)).filter(|token| !token.is_empty());
+    let filled = |token: Option<String>| token.filter(|token| !token.is_empty());
+    let token = answer.and_then(|answer| filled(answer.token).or_else(|| filled(answer.access_token)));
     token.and_then(|token| bearer_value(&token)).ok_or_else(|| failed(TokenProblem::NoToken))
 }
 
 /// The URL of the token server, if credentials may go there at all, and how far away it may be.
-fn token_server(realm: &str, refusal: Refusal<'_>) -> Result<(Url, Reach), Cause> {
+fn token_server(hosts: &Hosts, realm: &str, refusal: Refusal<'_>) -> Result<(Url, Reach), Cause> {
     let refused = |server: String, reason| Cause::TokenServer { server, problem: TokenProblem::NotAllowed(reason) };
     let url = Url::parse(realm).map_err(|_| refused("(not a URL)".to_owned(), "which is no place to ask"))?;
     let server = url.origin().ascii_serialization();
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused(server, "with credentials in its URL"));
     }
-    match (url.scheme(), refusal.is_tls) {
-        ("https", true) => Ok((url, Reach::From(refusal.response.origin()))),
-        ("https" | "http", false) => Ok((url, Reach::Only(refusal.response.origin()))),
-        _ => Err(refused(server, "and credentials are sent over https only")),
-    }
+    let otherwise = match (url.scheme(), refusal.is_tls) {
+        ("https", true) => Reach::From(refusal.response.origin()),
+        ("https" | "http", false) => Reach::Only(refusal.response.origin()),
+        _ => return Err(refused(server, "and credentials are sent over https only")),
+    };
+    let reach = hosts.reach_of_named(&url).unwrap_or(otherwise);
+    Ok((url, reach))
 }
 
 /// Asks as the distribution token specification has it.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::HelperError;
+use super::CredentialError;
 use crate::{
-    failure::FailureKind,
+    failure::{Failure as _, FailureKind},
     net::{TransportError, TransportFault},
     oci::{Digest, ManifestError},
 };
@@ -65,9 +65,9 @@ pub enum Cause {
         /// Why there is no token.
         problem: TokenProblem,
     },
-    /// A credential helper failed.
+    /// The credentials for it cannot be read.
     #[error("asks for credentials: {0}")]
-    Helper(#[source] HelperError),
+    Credentials(#[source] CredentialError),
     /// It sent us somewhere where we do not go.
     #[error("redirects to `{to}`, {problem}")]
     Redirect {
@@ -211,9 +211,10 @@ impl Cause {
             Self::NoCredentials { .. }
             | Self::CredentialsRefused { .. }
             | Self::UnknownChallenge
-            | Self::Helper(_)
+            | Self::Credentials(CredentialError::Helper(_))
             | Self::OutOfBounds { .. }
             | Self::Redirect { .. } => FailureKind::Access,
+            Self::Credentials(error) => error.kind(),
             Self::Nonsense(_) | Self::Lost => FailureKind::Network,
             Self::Damaged
             | Self::Changed { .. }

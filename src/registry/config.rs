@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use camino::Utf8PathBuf;
 
 use super::RetryPolicy;
-use crate::net::ProxySettings;
+use crate::{net::ProxySettings, secret::Secret};
 
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct ClientConfig {
     pub plain_http: BTreeSet<String>,
     /// A file in the format of k3s and RKE2 `registries.yaml` (`--registry-config`).
     pub registries_file: Option<Utf8PathBuf>,
-    /// Where credentials are found.
-    pub auth_file: Option<AuthFile>,
+    /// Where credentials are found: the first that has some for a host counts.
+    pub auth_files: Vec<AuthFile>,
     /// Whether the credential helpers that the file names may be run.
     pub run_credential_helpers: bool,
     /// Proxies.
@@ -45,6 +45,13 @@ pub enum AuthFile {
     Named(Utf8PathBuf),
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
+    /// Its content, in a variable of the environment.
+    Text {
+        /// The variable.
+        variable: &'static str,
+        /// The content.
+        text: Secret,
+    },
 }
 
 impl Default for ClientConfig {
@@ -54,7 +61,7 @@ impl Default for ClientConfig {
             client_identity: None,
             plain_http: BTreeSet::new(),
             registries_file: None,
-            auth_file: None,
+            auth_files: Vec::new(),
             run_credential_helpers: false,
             proxy: ProxySettings::default(),
             max_connections_per_host: 4,

@@ -1,19 +1,20 @@
-//! As whom we come: the docker `config.json`, and the programs it names.
+//! As whom we come: files in the format of docker's `config.json`, and the programs they name.
 //!
 //! Only the entry of the host that is being asked is ever looked at, and it is handed to that host alone.
 //! The format is that of docker and podman: `auths` by host or by host and path, `credHelpers` by host,
-//! `credsStore` for all hosts.
+//! `credsStore` for all hosts. It is read as their programs do, which are in Go: names in any case, `null` for nothing, an empty
+//! file, further keys; an entry that is broken is an error only for its own host.
 
 use std::collections::{BTreeMap, HashMap};
 
-use camino::Utf8Path;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use super::{
     AuthFile,
     credentials::{Credentials, decoded},
     helper::{self, HelperError},
+    hosts::canonical,
 };
 use crate::{
     failure::{Failure, FailureKind},
@@ -32,22 +33,22 @@ pub enum AuthFileError {
     #[error("cannot use the file with registry credentials")]
     Read(#[source] PathError),
     /// It is not what docker writes. Says where, not what: it is full of secrets.
-    #[error("`{path}` is not a docker config.json (line {line}, column {column})")]
+    #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
-        /// The file.
-        path: camino::Utf8PathBuf,
+        /// The file, or the variable.
+        place: String,
         /// Line of the mistake, from 1.
         line: usize,
         /// Column of the mistake.
         column: usize,
     },
-    /// An entry cannot be decoded.
-    #[error("the entry for `{key}` in `{path}` is not the base64 form of user:password")]
-    Entry {
-        /// The file.
-        path: camino::Utf8PathBuf,
-        /// The entry.
-        key: String,
+    /// A part of it is of another type.
+    #[error("{place} is not a docker config.json: `{key}` is not a mapping")]
+    Type {
+        /// The file, or the variable.
+        place: String,
+        /// The part.
+        key: &'static str,
     },
 }
 
@@ -55,7 +56,7 @@ impl Failure for AuthFileError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Read(error) => error.kind(),
-            Self::Syntax { .. } | Self::Entry { .. } => FailureKind::Input,
+            Self::Syntax { .. } | Self::Type { .. } => FailureKind::Input,
         }
     }
 
@@ -64,110 +65,192 @@ impl Failure for AuthFileError {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct DockerConfig {
-    auths: BTreeMap<String, Entry>,
-    cred_helpers: BTreeMap<String, String>,
-    creds_store: Option<String>,
+/// Why there are no credentials for a host.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// A credential helper failed.
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    /// The entry of the host cannot be decoded.
+    #[error("the entry for `{key}` in {place} is neither the base64 form of user:password nor a token")]
+    Entry {
+        /// The file, or the variable.
+        place: String,
+        /// The entry.
+        key: String,
+    },
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Entry {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    identitytoken: Option<String>,
-    registrytoken: Option<String>,
+impl Failure for CredentialError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Helper(error) => error.kind(),
+            Self::Entry { .. } => FailureKind::Input,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Helper(error) => error.help(),
+            Self::Entry { .. } => Some("name another file with --authfile, or write it anew with `docker login`".to_owned()),
+        }
+    }
+}
+
+/// Credentials, and where they are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) credentials: Credentials,
+    pub(super) place: String,
 }
 
 /// Where credentials are found.
 #[derive(Debug, Default)]
 pub(super) struct CredentialStore {
-    by_key: BTreeMap<String, Credentials>,
-    helpers: BTreeMap<String, String>,
-    store: Option<String>,
+    sources: Vec<Source>,
     run_helpers: bool,
     /// What helpers said, so that each is asked once per host.
-    answers: Mutex<HashMap<String, Option<Credentials>>>,
+    answers: Mutex<HashMap<(String, String), Option<Credentials>>>,
+}
+
+/// One file.
+#[derive(Debug)]
+struct Source {
+    /// How messages call it.
+    place: String,
+    /// A broken entry has no credentials.
+    by_key: BTreeMap<String, Result<Credentials, String>>,
+    helpers: BTreeMap<String, String>,
+    store: Option<String>,
 }
 
 impl CredentialStore {
-    /// Reads the file, if there is to be one.
-    pub(super) fn load(file: Option<&AuthFile>, run_helpers: bool) -> Result<Self, AuthFileError> {
-        let path = match file {
-            None => return Ok(Self::default()),
-            Some(AuthFile::Usual(path)) if !fsx::exists(path) => return Ok(Self::default()),
-            Some(AuthFile::Named(path) | AuthFile::Usual(path)) => path,
-        };
-        let text = fsx::read(path, MAX_AUTH_FILE_BYTES).map_err(AuthFileError::Read)?;
-        let config: DockerConfig = serde_json::from_slice(&text).map_err(|error| AuthFileError::Syntax {
-            path: path.clone(),
-            line: error.line(),
-            column: error.column(),
-        })?;
-        let mut by_key = BTreeMap::new();
-        for (key, entry) in config.auths {
-            if let Some(credentials) = entry.credentials(path, &key)? {
-                by_key.insert(normalized(&key), credentials);
-            }
-        }
-        let helpers = config.cred_helpers.into_iter().map(|(key, helper)| (normalized(&key), helper)).collect();
-        let store = config.creds_store.filter(|store| !store.is_empty());
-        Ok(Self { by_key, helpers, store, run_helpers, answers: Mutex::default() })
+    /// Reads the files, those that are there.
+    pub(super) fn load(files: &[AuthFile], run_helpers: bool) -> Result<Self, AuthFileError> {
+        let sources = files.iter().map(Source::load).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { sources: sources.into_iter().flatten().collect(), run_helpers, answers: Mutex::default() })
     }
 
-    /// The credentials for a repository at a host, the most specific entry first.
-    pub(super) async fn find(&self, authority: &str, repository: &str) -> Result<Option<Credentials>, HelperError> {
+    /// The credentials for a repository at a host: those of the first file that has some, there the most specific entry.
+    pub(super) async fn find(&self, authority: &str, repository: &str) -> Result<Option<Found>, CredentialError> {
         let names = names_of(authority);
-        for name in &names {
-            let mut key = format!("{name}/{repository}");
-            loop {
-                if let Some(credentials) = self.by_key.get(&key) {
-                    return Ok(Some(credentials.clone()));
-                }
-                match key.rfind('/') {
-                    Some(end) => key.truncate(end),
-                    None => break,
-                }
+        for source in &self.sources {
+            if let Some((key, entry)) = source.entry(&names, repository) {
+                let place = source.place.clone();
+                let broken = |_: &String| CredentialError::Entry { place: place.clone(), key: key.to_owned() };
+                let credentials = entry.as_ref().map_err(broken)?.clone();
+                return Ok(Some(Found { credentials, place }));
+            }
+            let helper = names.iter().find_map(|name| source.helpers.get(*name)).or(source.store.as_ref());
+            let Some(helper) = helper.filter(|_| self.run_helpers) else { continue };
+            if let Some(credentials) = self.ask(helper, if names.len() > 1 { HUB_KEY } else { authority }).await? {
+                return Ok(Some(Found { credentials, place: format!("the credential helper `{helper}` of {}", source.place) }));
             }
         }
-        let helper = names.iter().find_map(|name| self.helpers.get(*name)).or(self.store.as_ref());
-        let Some(helper) = helper.filter(|_| self.run_helpers) else { return Ok(None) };
-        let server = if names.len() > 1 { HUB_KEY } else { authority };
+        Ok(None)
+    }
+
+    async fn ask(&self, helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
         let mut answers = self.answers.lock().await;
-        if let Some(answer) = answers.get(server) {
+        let key = (helper.to_owned(), server.to_owned());
+        if let Some(answer) = answers.get(&key) {
             return Ok(answer.clone());
         }
         let answer = helper::ask(helper, server).await?;
-        answers.insert(server.to_owned(), answer.clone());
+        answers.insert(key, answer.clone());
         Ok(answer)
     }
 }
 
-impl Entry {
-    fn credentials(self, path: &Utf8Path, key: &str) -> Result<Option<Credentials>, AuthFileError> {
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        if let Some(token) = filled(self.registrytoken) {
-            return Ok(Some(Credentials::RegistryToken(Secret::new(token))));
+impl Source {
+    fn load(file: &AuthFile) -> Result<Option<Self>, AuthFileError> {
+        let (place, text) = match file {
+            AuthFile::Usual(path) if !fsx::exists(path) => return Ok(None),
+            AuthFile::Named(path) | AuthFile::Usual(path) => {
+                (format!("`{path}`"), fsx::read(path, MAX_AUTH_FILE_BYTES).map_err(AuthFileError::Read)?)
+            }
+            AuthFile::Text { variable, text } => (format!("the variable {variable}"), text.expose().as_bytes().to_vec()),
+        };
+        if text.trim_ascii().is_empty() {
+            return Ok(None);
         }
-        if let Some(token) = filled(self.identitytoken) {
-            return Ok(Some(Credentials::IdentityToken(Secret::new(token))));
-        }
-        if let Some(auth) = filled(self.auth) {
-            let wrong = || AuthFileError::Entry { path: path.to_owned(), key: key.to_owned() };
-            return decoded(&auth).map(Some).ok_or_else(wrong);
-        }
-        let both = filled(self.username).zip(filled(self.password));
-        Ok(both.map(|(user, password)| Credentials::Basic { user, password: Secret::new(password) }))
+        // What follows the first value is not looked at, as in Go.
+        let value = serde_json::Deserializer::from_slice(&text).into_iter::<Value>().next().unwrap_or(Ok(Value::Null));
+        let value = value.map_err(|error| AuthFileError::Syntax { place: place.clone(), line: error.line(), column: error.column() })?;
+        let config = match value {
+            Value::Object(config) => config,
+            Value::Null => return Ok(None),
+            _ => return Err(AuthFileError::Syntax { place, line: 1, column: 1 }),
+        };
+        let mapping = |key: &'static str| match field(&config, key) {
+            None => Ok(Map::new()),
+            Some(Value::Object(mapping)) => Ok(mapping.clone()),
+            Some(_) => Err(AuthFileError::Type { place: place.clone(), key }),
+        };
+        let by_key = mapping("auths")?.iter().filter_map(|(key, entry)| Some((normalized(key), entry_credentials(key, entry)?))).collect();
+        let named = |(key, helper): (String, Value)| Some((normalized(&key), text_of(&helper)?));
+        let helpers = mapping("credHelpers")?.into_iter().filter_map(named).collect();
+        let store = field(&config, "credsStore").and_then(text_of);
+        Ok(Some(Self { place, by_key, helpers, store }))
     }
+
+    /// The most specific entry of a host that goes by several names.
+    fn entry(&self, names: &[&str], repository: &str) -> Option<(&str, &Result<Credentials, String>)> {
+        names.iter().find_map(|name| {
+            let mut key = format!("{name}/{repository}");
+            loop {
+                if let Some((key, entry)) = self.by_key.get_key_value(&key) {
+                    return Some((key.as_str(), entry));
+                }
+                key.truncate(key.rfind('/')?);
+            }
+        })
+    }
+}
+
+/// A field by its name in any case, unless it is null; of several, the one that is spelled right.
+fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let folded = || object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    object.get(name).or_else(folded).filter(|value| !value.is_null())
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// What an entry says: nothing when it is empty, an error when it cannot be decoded.
+fn entry_credentials(key: &str, entry: &Value) -> Option<Result<Credentials, String>> {
+    let broken = || Some(Err(key.to_owned()));
+    let entry = match entry {
+        Value::Null => return None,
+        Value::Object(entry) => entry,
+        _ => return broken(),
+    };
+    let text = |name| field(entry, name).and_then(text_of);
+    if let Some(token) = text("registrytoken") {
+        return Some(Ok(Credentials::RegistryToken(Secret::new(token))));
+    }
+    if let Some(token) = text("identitytoken") {
+        return Some(Ok(Credentials::IdentityToken(Secret::new(token))));
+    }
+    if let Some(auth) = text("auth") {
+        return Some(decoded(&auth).ok_or_else(|| key.to_owned()));
+    }
+    if ["auth", "username", "password"].iter().any(|name| field(entry, name).is_some_and(|value| !value.is_string())) {
+        return broken();
+    }
+    let both = text("username").zip(text("password"));
+    both.map(|(user, password)| Ok(Credentials::Basic { user, password: Secret::new(password) }))
 }
 
 /// A key of the file as `host[/path]`: some programs write a URL, and docker's has `/v1/` at its end.
 fn normalized(key: &str) -> String {
     let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    key.trim_end_matches("/v1").trim_end_matches("/v2").to_owned()
+    let key = key.trim_end_matches("/v1").trim_end_matches("/v2");
+    match key.split_once('/') {
+        Some((host, path)) => format!("{}/{path}", canonical(host)),
+        None => canonical(key),
+    }
 }
 
 /// All names under which something about a host may be filed, its own first.
@@ -189,7 +272,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(directory.path().join("config.json")).unwrap();
         fsx::write_atomic(&path, content.as_bytes()).unwrap();
-        CredentialStore::load(Some(&AuthFile::Named(path)), false)
+        CredentialStore::load(&[AuthFile::Named(path)], false)
+    }
+
+    async fn find(store: &CredentialStore, authority: &str, repository: &str) -> Option<Credentials> {
+        store.find(authority, repository).await.unwrap().map(|found| found.credentials)
     }
 
     fn basic(user: &str, password: &str) -> Credentials {
@@ -202,31 +289,69 @@ mod tests {
         let store =
             load(r#"{"auths": {"r:5000": {"auth": "YTpi"}, "r:5000/team": {"auth": "Yzpk"}, "https://q/v2/": {"identitytoken": "t"}}}"#)
                 .unwrap();
-        assert_eq!(store.find("r:5000", "x/y").await.unwrap(), Some(basic("a", "b")));
-        assert_eq!(store.find("r:5000", "team/y").await.unwrap(), Some(basic("c", "d")));
-        assert_eq!(store.find("r:5000", "teams").await.unwrap(), Some(basic("a", "b")));
-        assert_eq!(store.find("q", "z").await.unwrap(), Some(Credentials::IdentityToken(Secret::new("t"))));
-        assert_eq!(store.find("r", "team/y").await.unwrap(), None);
+        assert_eq!(find(&store, "r:5000", "x/y").await, Some(basic("a", "b")));
+        assert_eq!(find(&store, "r:5000", "team/y").await, Some(basic("c", "d")));
+        assert_eq!(find(&store, "r:5000", "teams").await, Some(basic("a", "b")));
+        assert_eq!(find(&store, "q", "z").await, Some(Credentials::IdentityToken(Secret::new("t"))));
+        assert_eq!(find(&store, "r", "team/y").await, None);
     }
 
     #[tokio::test]
     async fn docker_hub_goes_by_several_names() {
         let store = load(r#"{"auths": {"https://index.docker.io/v1/": {"username": "a", "password": "b:c"}}, "HttpHeaders": {}}"#).unwrap();
-        assert_eq!(store.find("registry-1.docker.io", "library/postgres").await.unwrap(), Some(basic("a", "b:c")));
+        assert_eq!(find(&store, "registry-1.docker.io", "library/postgres").await, Some(basic("a", "b:c")));
     }
 
-    #[test]
-    fn mistakes_are_placed_without_showing_what_is_there() {
-        let error = load(r#"{"auths": {"r": {"auth": "!!hunter2!!"}}}"#).unwrap_err();
-        assert!(error.to_string().contains("entry for `r`") && !error.to_string().contains("hunter2"), "{error}");
+    #[tokio::test]
+    async fn a_file_is_read_as_programs_in_go_read_it() {
+        let of = |text: &str| {
+            let store = load(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            async move { find(&store, "[fd00::1]:5000", "x").await }
+        };
+        for text in
+            ["", " \n", "null", "{}", r#"{"auths": null}"#, r#"{"auths": {"[fd00::1]:5000": {}}, "credHelpers": null, "credsStore": null}"#]
+        {
+            assert_eq!(of(text).await, None, "{text}");
+        }
+        for text in [
+            r#"{"auths": {"x": null, "y": {"auth": "!!"}, "z": 7, "[FD00:0::1]:5000": {"auth": "YTpi", "email": null}}}"#,
+            r#"{"AUTHS": {"https://[fd00::1]:5000/v2/": {"Username": "a", "PASSWORD": "b"}}, "HttpHeaders": {"a": 1}, "psFormat": 3}"#,
+            r#"{"auths": {"[fd00::1]:5000": {"auth": "YTpi"}}} and more"#,
+        ] {
+            assert_eq!(of(text).await, Some(basic("a", "b")), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn mistakes_are_placed_without_showing_what_is_there() {
+        for entry in [r#"{"auth": "!!hunter2!!"}"#, r#""hunter2""#, r#"{"username": 7, "password": "hunter2"}"#] {
+            let store = load(&format!(r#"{{"auths": {{"r": {entry}}}}}"#)).unwrap();
+            let error = store.find("r", "x").await.unwrap_err().to_string();
+            assert!(error.contains("entry for `r`") && !error.contains("hunter2"), "{error}");
+            assert!(find(&store, "q", "x").await.is_none());
+        }
         let error = load("{\"auths\": [\"hunter2\"").unwrap_err();
         assert!(error.to_string().contains("line 1") && !format!("{error:?}").contains("hunter2"), "{error:?}");
+        let error = load("{\"auths\": [\"hunter2\"]}").unwrap_err();
+        assert!(error.to_string().contains("`auths` is not a mapping") && !format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn the_first_source_that_has_something_counts_and_is_named() {
+        let text = |variable, text: &str| AuthFile::Text { variable, text: Secret::new(text) };
+        let files = [
+            text("ONE", r#"{"auths": {"q": {"auth": "Yzpk"}}}"#),
+            text("TWO", r#"{"auths": {"r": {"auth": "YTpi"}}}"#),
+            text("THREE", r#"{"auths": {"r": {"auth": "Yzpk"}}}"#),
+        ];
+        let found = CredentialStore::load(&files, false).unwrap().find("r", "x").await.unwrap().unwrap();
+        assert_eq!((found.credentials, found.place.as_str()), (basic("a", "b"), "the variable TWO"));
     }
 
     #[test]
     fn only_a_file_that_somebody_named_has_to_exist() {
         let path = Utf8PathBuf::from("/nowhere/config.json");
-        assert!(CredentialStore::load(Some(&AuthFile::Usual(path.clone())), true).is_ok());
-        assert!(CredentialStore::load(Some(&AuthFile::Named(path)), true).is_err());
+        assert!(CredentialStore::load(&[AuthFile::Usual(path.clone())], true).is_ok());
+        assert!(CredentialStore::load(&[AuthFile::Named(path)], true).is_err());
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        let credentials = CredentialStore::load(config.auth_file.as_ref(), config.run_credential_helpers)?;
+        let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?;
         Ok(Self { hosts: Hosts::new(&config)?, retry: config.retry, credentials })
     }
 
@@ -168,7 +168,13 @@ impl Exchange {
     ) -> Result<(Response, Option<Authorization>), Cause> {
         let scopes = question.access.scopes(&endpoint.repository);
         let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
-        let response = send(endpoint, url, question, known.as_ref()).await?;
+        let mut response = send(endpoint, url, question, known.as_ref()).await?;
+        if known.is_none() && auth::may_hide(&response) {
+            match auth::challenge_at_root(&self.credentials, endpoint, is_tls).await {
+                Some(challenge) => response = challenge,
+                None => return Ok((response, known)),
+            }
+        }
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok((response, known));
         }
@@ -227,7 +233,8 @@ impl Exchange {
         let label = next.origin().ascii_serialization();
         let transport = self.hosts.foreign(next);
         let transport = transport.ok_or_else(|| Cause::OutOfBounds { to: label.clone() })?;
-        let sent = transport.send(request(next, question, None), Reach::From(from)).await;
+        let reach = self.hosts.reach_of_named(next).unwrap_or(Reach::From(from));
+        let sent = transport.send(request(next, question, None), reach).await;
         let response = sent.map_err(|error| Cause::Transport { error, redirected_to: Some(label.clone()) })?;
         Ok(Followed { response, url: next.clone(), redirected_to: Some(label) })
     }
@@ -280,7 +287,9 @@ fn check_step(url: &Url, next: &Url) -> Result<(), Cause> {
 
 async fn send(endpoint: &Endpoint, url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Result<Response, Cause> {
     let request = request(url, question, authorization);
-    endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)
+    let response = endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)?;
+    endpoint.host.first_seen.get_or_init(|| response.origin());
+    Ok(response)
 }
 
 fn request(url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Request {

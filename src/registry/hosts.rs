@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use url::{Host as UrlHost, Url};
@@ -11,7 +14,7 @@ use super::{
     ClientConfig, Credentials, RegistryError, RepositoryName, credential_store::names_of, credentials::Authorization, gate::Gate,
     registries_file::Registries,
 };
-use crate::net::{AddressClass, NetError, Timeouts, Tls, TlsFiles, Transport};
+use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport};
 
 /// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +43,10 @@ pub(super) struct Host {
     pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
     /// The most bytes that it takes in one request, as far as it showed; 0 for any number.
     pub(super) max_request_bytes: AtomicU64,
+    /// Whether the root of its API was asked, and did not ask who we are.
+    pub(super) has_no_challenge: AtomicBool,
+    /// How far away it was when it first answered.
+    pub(super) first_seen: OnceLock<AddressClass>,
 }
 
 /// One place where a repository may be found.
@@ -80,8 +87,9 @@ impl Hosts {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, RegistryError> {
         let registries = config.registries_file.as_deref().map(Registries::load).transpose()?.unwrap_or_default();
         let transports = Transports::new(config, &registries)?;
-        let (plain_http, max_per_host) = (config.plain_http.clone(), config.max_connections_per_host);
-        let allowed = config.allowed_hosts.clone();
+        let listed = |hosts: &BTreeSet<String>| hosts.iter().map(|host| canonical(host)).collect();
+        let (plain_http, max_per_host) = (listed(&config.plain_http), config.max_connections_per_host);
+        let allowed = config.allowed_hosts.as_ref().map(listed);
         let hosts = Self { registries, plain_http, allowed, max_per_host, transports, known: Mutex::default() };
         for url in hosts.registries.endpoints() {
             let authority = authority_of(url);
@@ -112,14 +120,14 @@ impl Hosts {
     /// Where to write a repository: at the registry itself, never at a mirror.
     pub(super) fn own_endpoint(&self, name: &RepositoryName) -> Endpoint {
         let own = wire_authority(name.registry());
-        let speech = if self.may_be_plain(own) {
+        let speech = if self.may_be_plain(&own) {
             Speech::Plain
-        } else if is_loopback(own) {
+        } else if is_loopback(&own) {
             Speech::TlsIfSpoken
         } else {
             Speech::Tls
         };
-        Endpoint { host: self.host(own, speech), api: "/v2".to_owned(), repository: name.repository().to_owned(), namespace: None }
+        Endpoint { host: self.host(&own, speech), api: "/v2".to_owned(), repository: name.repository().to_owned(), namespace: None }
     }
 
     /// How to reach a host that a registry sent us to, if we may go there.
@@ -127,6 +135,17 @@ impl Hosts {
         let authority = authority_of(url);
         let is_allowed = self.allowed.as_ref().is_none_or(|allowed| is_listed(allowed, &authority));
         is_allowed.then(|| &**self.transports.particular(&authority).unwrap_or(&self.transports.foreign))
+    }
+
+    /// How far a server may be away that a registry sends us to, when a person named it too, with this scheme and port: with TLS it proves
+    /// who it is, and an address is what it is. A name that is spoken to without TLS stays where it was when it first answered.
+    pub(super) fn reach_of_named(&self, url: &Url) -> Option<Reach> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = known.values().find(|host| host.has_scheme(url.scheme()) && host.is_at(url))?;
+        if url.scheme() == "https" || !matches!(url.host(), Some(UrlHost::Domain(_))) {
+            return Some(Reach::Anywhere);
+        }
+        host.first_seen.get().map(|class| Reach::Only(*class))
     }
 
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
@@ -141,6 +160,8 @@ impl Hosts {
                 authorizations: tokio::sync::Mutex::default(),
                 speaks_tls: tokio::sync::OnceCell::new(),
                 max_request_bytes: AtomicU64::new(0),
+                has_no_challenge: AtomicBool::new(false),
+                first_seen: OnceLock::new(),
             })
         });
         Arc::clone(host)
@@ -173,7 +194,7 @@ impl Transports {
             if let Some((certificate, key)) = settings.identity.clone() {
                 files.identity = Some([(option("cert_file"), certificate), (option("key_file"), key)]);
             }
-            particular.insert(host.to_owned(), make(&files)?);
+            particular.insert(canonical(host), make(&files)?);
         }
         Ok(Self { named, foreign, particular })
     }
@@ -187,7 +208,35 @@ impl Transports {
     }
 }
 
+impl Host {
+    /// Whether it is spoken to with this scheme, as far as is known.
+    fn has_scheme(&self, scheme: &str) -> bool {
+        match self.speech {
+            Speech::Tls => scheme == "https",
+            Speech::Plain => scheme == "http",
+            Speech::TlsIfSpoken => self.speaks_tls.get().is_some_and(|speaks_tls| scheme == if *speaks_tls { "https" } else { "http" }),
+        }
+    }
+
+    /// Whether a URL leads to its name and port.
+    fn is_at(&self, url: &Url) -> bool {
+        Url::parse(&format!("{}://{}", url.scheme(), self.authority)).is_ok_and(|own| own.origin() == url.origin())
+    }
+}
+
 impl Endpoint {
+    /// Whether a URL leads to this very server.
+    pub(super) fn is_same_server(&self, url: &Url) -> bool {
+        self.host.has_scheme(url.scheme()) && self.host.is_at(url)
+    }
+
+    /// The root of the API, `/v2/`.
+    pub(super) fn root(&self, scheme: &str) -> Option<Url> {
+        let mut url = Url::parse(&format!("{scheme}://{}", self.host.authority)).ok()?;
+        url.set_path(&format!("{}/", self.api));
+        Some(url)
+    }
+
     /// A URL below the repository: `manifests/<tag>`, `blobs/<digest>`.
     pub(super) fn url(&self, scheme: &str, path: &str) -> Option<Url> {
         let mut url = Url::parse(&format!("{scheme}://{}", self.host.authority)).ok()?;
@@ -209,9 +258,17 @@ impl Endpoint {
     }
 }
 
-/// The name on the wire; Docker Hub's differs from the one in references.
-fn wire_authority(registry: &str) -> &str {
-    if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { registry }
+/// The name on the wire; Docker Hub's differs from the one in references, and an IPv6 address has one form there.
+fn wire_authority(registry: &str) -> String {
+    if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io".to_owned() } else { canonical(registry) }
+}
+
+/// A host, with port if any, in the form in which hosts are compared: lower case, and IPv6 addresses as short as they can be.
+pub(super) fn canonical(authority: &str) -> String {
+    let Some((address, port)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return authority.to_ascii_lowercase();
+    };
+    address.parse::<std::net::Ipv6Addr>().map_or_else(|_| authority.to_owned(), |address| format!("[{address}]{port}"))
 }
 
 /// Host and port of a URL, as it stands in a reference.
@@ -261,6 +318,9 @@ mod tests {
         assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5000"]).1, Speech::Plain);
         assert_eq!(endpoint("registry.lan:5000", &["registry.lan"]).1, Speech::Plain);
         assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5001"]).1, Speech::Tls);
+        assert_eq!(endpoint("[fd00:0::10]:5000", &["[FD00::10]:5000"]).1, Speech::Plain);
+        assert_eq!(endpoint("[fd00::10]:5000", &["[fd00::10]"]).0, "http://[fd00::10]:5000");
+        assert_eq!(endpoint("[0:0::1]:5000", &[]).1, Speech::TlsIfSpoken);
         assert!(is_loopback("127.0.0.1:1") && is_loopback("[::1]:1") && !is_loopback("127.0.0.1.example:1"));
     }
 }

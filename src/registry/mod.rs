@@ -36,7 +36,7 @@ pub use cause::{Cause, TokenProblem};
 pub use challenge::Challenge;
 pub use client::Client;
 pub use config::{AuthFile, ClientConfig};
-pub use credential_store::AuthFileError;
+pub use credential_store::{AuthFileError, CredentialError};
 pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
 pub use name::RepositoryName;

@@ -12,7 +12,7 @@ use regex::Regex;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Credentials, credential_store::names_of, credentials::decoded};
+use super::{Credentials, credential_store::names_of, credentials::decoded, hosts::canonical};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
@@ -101,15 +101,15 @@ impl Failure for RegistriesFileError {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
-    mirrors: BTreeMap<String, Option<MirrorEntry>>,
-    configs: BTreeMap<String, Option<ConfigEntry>>,
+    mirrors: Option<BTreeMap<String, Option<MirrorEntry>>>,
+    configs: Option<BTreeMap<String, Option<ConfigEntry>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct MirrorEntry {
-    endpoint: Vec<Spanned<String>>,
-    rewrite: BTreeMap<String, String>,
+    endpoint: Option<Vec<Spanned<String>>>,
+    rewrite: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -167,17 +167,18 @@ impl Registries {
 
     fn parse(path: &Utf8Path, text: &str) -> Result<Self, RegistriesFileError> {
         let file: File = yaml::from_str(path, text).map_err(RegistriesFileError::Syntax)?;
-        let mirrors = file.mirrors.into_iter().map(|(host, entry)| Ok((host, mirrors(path, entry.unwrap_or_default())?)));
-        let hosts = file.configs.into_iter().map(|(host, entry)| {
+        let mirrors =
+            file.mirrors.into_iter().flatten().map(|(host, entry)| Ok((canonical(&host), mirrors(path, entry.unwrap_or_default())?)));
+        let hosts = file.configs.into_iter().flatten().map(|(host, entry)| {
             let settings = settings(path, &host, entry.unwrap_or_default())?;
-            Ok((host, settings))
+            Ok((canonical(&host), settings))
         });
         Ok(Self { mirrors: mirrors.collect::<Result<_, _>>()?, hosts: hosts.collect::<Result<_, _>>()? })
     }
 
     /// The mirrors of a registry.
     pub(super) fn mirrors(&self, registry: &str) -> Option<&Mirrors> {
-        self.mirrors.get(registry).or_else(|| self.mirrors.get("*"))
+        self.mirrors.get(&canonical(registry)).or_else(|| self.mirrors.get("*"))
     }
 
     /// What is particular to a host.
@@ -206,10 +207,10 @@ impl Mirrors {
 
 fn mirrors(path: &Utf8Path, entry: MirrorEntry) -> Result<Mirrors, RegistriesFileError> {
     let mut mirrors = Mirrors::default();
-    for endpoint in entry.endpoint {
+    for endpoint in entry.endpoint.into_iter().flatten() {
         mirrors.endpoints.push(endpoint_url(path, &endpoint)?);
     }
-    for (pattern, name) in entry.rewrite {
+    for (pattern, name) in entry.rewrite.into_iter().flatten() {
         let wrong = |source| RegistriesFileError::Rewrite { path: path.to_owned(), pattern: pattern.clone(), source: Box::new(source) };
         mirrors.rewrite.push((Regex::new(&pattern).map_err(wrong)?, name));
     }
@@ -285,6 +286,15 @@ mod tests {
         let host = registries.host("mirror.example:5000").unwrap();
         assert_eq!(host.credentials, Some(Credentials::Basic { user: "alice".into(), password: Secret::new("s3cret") }));
         assert!(!format!("{registries:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_is_null_is_absent() {
+        for text in ["mirrors:\nconfigs:\n", "mirrors: {r: {endpoint: , rewrite: }}\nconfigs: {r: {auth: , tls: }}\n", "mirrors: {r: }"] {
+            assert!(parse(text).unwrap().mirrors("r").is_none_or(|mirrors| mirrors.endpoints.is_empty()), "{text}");
+        }
+        let registries = parse("mirrors: {'[FD00::0:1]:5000': {endpoint: ['http://[::1]:5000']}}\n").unwrap();
+        assert_eq!(registries.mirrors("[fd00::1]:5000").unwrap().endpoints[0].as_str(), "http://[::1]:5000/v2");
     }
 
     #[test]

@@ -19,7 +19,7 @@ async fn a_token_server_on_a_link_local_address_gets_nothing() {
     {
         let registry = stocked(Registry::start_with(token_at(realm)));
         let files = Files::new();
-        let config = ClientConfig { auth_file: Some(files.login(&registry.host(), "alice", "wonderland")), ..quick() };
+        let config = ClientConfig { auth_files: vec![files.login(&registry.host(), "alice", "wonderland")], ..quick() };
         let error = client(config).resolve(&reference(&registry, "library/postgres:17-alpine")).await.unwrap_err();
         let words = words(error, &[(&registry.host(), "REGISTRY")]);
         assert!(words.contains("`http://REGISTRY` wants a token from `http") && words.contains("we may not go"), "{words}");

@@ -19,7 +19,7 @@ fn basic() -> Auth {
 }
 
 fn with_login(files: &Files, host: &str, password: &str) -> ClientConfig {
-    ClientConfig { auth_file: Some(files.login(host, USER, password)), ..quick() }
+    ClientConfig { auth_files: vec![files.login(host, USER, password)], ..quick() }
 }
 
 /// Which requests carried credentials.
@@ -141,7 +141,7 @@ async fn an_identity_token_is_exchanged_and_a_registry_token_used_as_it_is() {
     let image = reference(&registry, "library/postgres:17-alpine");
     for (key, secret) in [("identitytoken", IDENTITY_TOKEN), ("registrytoken", "testkit-token:repository:library/postgres:pull")] {
         let path = files.write("config.json", serde_json::json!({"auths": {registry.host(): {key: secret}}}).to_string());
-        let config = ClientConfig { auth_file: Some(AuthFile::Named(path)), ..quick() };
+        let config = ClientConfig { auth_files: vec![AuthFile::Named(path)], ..quick() };
         client(config).resolve(&image).await.unwrap();
     }
     let asked = registry.requests_to("/token");
@@ -265,7 +265,7 @@ async fn credential_helpers_are_run_only_when_that_is_allowed_and_their_failure_
     // The name of a helper that is not installed.
     let path = files.write("config.json", r#"{"credsStore": "rune-no-such-helper"}"#);
     let image = reference(&registry, "library/postgres:17-alpine");
-    let mut config = ClientConfig { auth_file: Some(AuthFile::Named(path)), ..quick() };
+    let mut config = ClientConfig { auth_files: vec![AuthFile::Named(path)], ..quick() };
     let error = client(config.clone()).resolve(&image).await.unwrap_err();
     assert!(error.to_string().contains("there are none for"), "{error}");
     config.run_credential_helpers = true;
@@ -310,7 +310,7 @@ async fn helpers_in_path() {
     let files = Files::new();
     let image = reference(&registry, "library/postgres:17-alpine");
     let config = |text: String| ClientConfig {
-        auth_file: Some(AuthFile::Named(files.write("config.json", text))),
+        auth_files: vec![AuthFile::Named(files.write("config.json", text))],
         run_credential_helpers: true,
         ..quick()
     };

@@ -2,6 +2,8 @@
 
 pub(crate) mod addresses;
 pub(crate) mod auth;
+pub(crate) mod auth_hidden;
+pub(crate) mod auth_sources;
 pub(crate) mod blobs;
 pub(crate) mod fetch;
 pub(crate) mod foreign_registries;

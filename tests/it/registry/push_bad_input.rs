@@ -98,7 +98,7 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     };
     let (registry, storage) = begin();
     let login =
-        |registry: &Registry| registry_config(|config| config.auth_file = Some(files.login(&registry.host(), "alice", "wonderland")));
+        |registry: &Registry| registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
     let said = shipped.push_with(&registry, |options| (options.settings.jobs, options.registry) = (1, login(&registry))).unwrap_err();
     assert!(
         said.contains("sends us to `http://localhost:") && said.contains("--allow-host localhost:") && said.ends_with("exit: 9"),
@@ -123,7 +123,7 @@ fn a_token_server_on_a_host_that_was_not_named_is_not_asked() {
     let realm = format!("http://localhost:{}/token", tokens.address().port());
     let registry = Registry::start_with(token(Some(realm)));
     let files = Files::new();
-    let mut config = registry_config(|config| config.auth_file = Some(files.login(&registry.host(), "alice", "wonderland")));
+    let mut config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
     let said = shipped.push_with(&registry, |options| options.registry = config.clone()).unwrap_err();
     assert!(said.contains("wants a token from `http://localhost:") && said.contains("a host that was not named"), "{said}");
     assert!(said.contains("--allow-host localhost:") && said.ends_with("exit: 9"), "{said}");
@@ -142,7 +142,7 @@ fn tokens_are_for_pulling_and_pushing_and_for_the_repository_that_is_mounted_fro
     let shipped = Shipped::twins();
     let registry = Registry::start_with(token(None));
     let files = Files::new();
-    let config = registry_config(|config| config.auth_file = Some(files.login(&registry.host(), "alice", "wonderland")));
+    let config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
     let report = shipped.push_with(&registry, |options| options.registry = config).unwrap();
     assert!(report["blobs"]["mounted"].as_u64().unwrap() > 0);
     let asked: Vec<_> = registry.requests_to("/token").into_iter().map(|request| request.query).collect();
@@ -157,7 +157,7 @@ fn wrong_credentials_are_said_to_be_wrong() {
     let said = shipped.push(&registry).unwrap_err();
     assert!(said.contains("asks for credentials, and there are none") && said.contains("docker login REGISTRY"), "{said}");
     let files = Files::new();
-    let config = registry_config(|config| config.auth_file = Some(files.login(&registry.host(), "alice", "hunter2")));
+    let config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")]);
     let said = shipped.push_with(&registry, |options| options.registry = config).unwrap_err();
     assert!(said.contains("refused the credentials of `alice`") && !said.contains("hunter2") && said.ends_with("exit: 9"), "{said}");
     assert!(writes(&registry).is_empty());

@@ -158,7 +158,12 @@ fn each_kind_of_refusal_has_its_words_and_its_exit_code() {
         ),
         (Fault::on("POST", UPLOADS).answer(405, &error("UNSUPPORTED", "read-only")), "it is read-only, or a cache of another registry", 9),
         (Fault::on("POST", UPLOADS).answer(403, &error("DENIED", "no")), "check that the user for `REGISTRY` may push to `", 9),
-        (Fault::on("POST", UPLOADS).status(401), "asks for authentication of a kind that is not supported", 9),
+        (Fault::on("POST", UPLOADS).status(401), "answered 401 Unauthorized", 9),
+        (
+            Fault::on("POST", UPLOADS).status(401).header("www-authenticate", "Negotiate"),
+            "authentication of a kind that is not supported",
+            9,
+        ),
         (Fault::on("POST", UPLOADS).answer(404, &error("NAME_UNKNOWN", "no such repository")), "make the repository `", 4),
         (Fault::on("POST", UPLOADS).answer(400, &error("NAME_INVALID", "bad name")), "--flatten", 2),
         (Fault::on("PUT", MANIFESTS).answer(400, &error("TAG_INVALID", "The image tag already exists and is immutable")), "tags of `", 12),

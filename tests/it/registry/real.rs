@@ -41,7 +41,7 @@ impl Real {
     /// The same, with the user who may do everything.
     fn config_with_login(&self) -> ClientConfig {
         let login = self.text("user").zip(self.text("password")).map(|(user, password)| self.files.login(self.host(), user, password));
-        ClientConfig { auth_file: login, ..self.config() }
+        ClientConfig { auth_files: login.into_iter().collect(), ..self.config() }
     }
 
     /// Pushes the sample with skopeo, byte for byte, and gives its reference.
@@ -111,7 +111,7 @@ async fn token_server() {
         fetch_everything(&Client::new(real.config()).unwrap(), &reference).await;
         fetch_everything(&Client::new(real.config_with_login()).unwrap(), &reference).await;
         let files = Files::new();
-        let wrong = ClientConfig { auth_file: Some(files.login(real.host(), "alice", "hunter2")), ..real.config() };
+        let wrong = ClientConfig { auth_files: vec![files.login(real.host(), "alice", "hunter2")], ..real.config() };
         let error = Client::new(wrong).unwrap().resolve(&reference).await.unwrap_err();
         let words = words(error, &[]);
         assert!(words.contains("which answered 401 Unauthorized to the credentials of `alice`") && words.ends_with("exit: 9"), "{words}");

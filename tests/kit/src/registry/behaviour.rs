@@ -20,6 +20,12 @@ pub struct Behaviour {
     pub min_chunk_bytes: Option<u64>,
     /// How many components a repository may have.
     pub max_depth: Option<usize>,
+    /// How it answers whoever did not say who asks, without a challenge, except at the root of its API.
+    pub hides_with: Option<u16>,
+    /// The types of configurations that it takes manifests of; without a list, all.
+    pub config_types: Option<Vec<&'static str>>,
+    /// How it refuses the others.
+    pub refusal: (u16, &'static str),
 }
 
 impl Default for Behaviour {
@@ -33,6 +39,9 @@ impl Default for Behaviour {
             max_request_bytes: None,
             min_chunk_bytes: None,
             max_depth: None,
+            hides_with: None,
+            config_types: None,
+            refusal: (400, "MANIFEST_INVALID"),
         }
     }
 }

@@ -147,6 +147,9 @@ impl State {
         let repository = ["/manifests/", "/blobs/", "/tags/list"].iter().find_map(|part| rest.split_once(part)).map(|(name, _)| name);
         let scope = repository.map(|name| format!("repository:{name}:{}", if is_read { "pull" } else { "pull,push" })).unwrap_or_default();
         if let Err(challenge) = self.auth.check(headers, &scope, &self.url) {
+            if let Some(status) = locked(&self.behaviour).hides_with.filter(|_| !rest.is_empty()) {
+                return Answer::error(StatusCode::from_u16(status).expect("it is a status code"), "DENIED");
+            }
             return Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED").with("www-authenticate", &challenge);
         }
         if rest.is_empty() {
@@ -208,6 +211,14 @@ impl State {
             let list = value.as_array().cloned().unwrap_or_else(|| vec![value]);
             list.iter().filter_map(|one| one.get("digest")?.as_str().map(str::to_owned)).collect()
         };
+        let own = locked(&self.behaviour).clone();
+        let config_type = document.pointer("/config/mediaType").and_then(Value::as_str);
+        if let Some(config_type) = config_type
+            && own.config_types.as_ref().is_some_and(|types| !types.contains(&config_type))
+        {
+            let (status, code) = own.refusal;
+            return Answer::error(StatusCode::from_u16(status).expect("it is a status code"), code);
+        }
         let is_missing = |child: &String| store.manifest(repository, child).is_none();
         let is_unknown = |child: &String| store.blob(repository, child).is_none();
         let behaviour = locked(&self.behaviour).clone();
