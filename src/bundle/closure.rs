@@ -79,8 +79,12 @@ impl<'a> Walk<'a> {
     fn new(index: &BundleIndex, documents: &'a Documents) -> Self {
         let blob = |path: &EntryName| path.as_str().strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok());
         let sizes = index.entries.iter().filter_map(|entry| Some((blob(&entry.path)?, entry.size))).collect();
-        let manifests = index.images.iter().flat_map(|image| &image.manifests);
-        let absent = manifests.filter(|manifest| !manifest.carried).map(|manifest| manifest.digest).collect();
+        let digests = |carried: bool| {
+            let manifests = index.images.iter().flat_map(|image| &image.manifests);
+            manifests.filter(move |manifest| manifest.carried == carried).map(|manifest| manifest.digest).collect::<BTreeSet<_>>()
+        };
+        // One manifest may stand for several platforms, of which some were chosen.
+        let absent = &digests(false) - &digests(true);
         Self { sizes, absent, documents, reached: BTreeSet::new(), gaps: Vec::new() }
     }
 

@@ -118,6 +118,10 @@ pub enum Role {
     Image,
     /// A statement about an image, such as an SBOM or provenance.
     Attestation,
+    /// An index within the index.
+    Index,
+    /// Something else that stands beside the images.
+    Artifact,
 }
 
 /// One Helm chart.

@@ -31,7 +31,7 @@ fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<Stri
     };
     let index = document(&image.target);
     let children = match index.as_ref().map(Manifest::kind) {
-        Some(ManifestKind::Index { manifests }) => manifests.as_slice(),
+        Some(ManifestKind::Index { manifests, .. }) => manifests.as_slice(),
         _ => &[],
     };
     let described = image.carried_runnable().map(|manifest| {

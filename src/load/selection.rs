@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::LoadError;
 use crate::{
-    bundle::{ManifestRecord, OpenBundle},
-    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference},
+    bundle::{ImageRecord, ManifestRecord, OpenBundle, Role},
+    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type},
 };
 
 /// The images that can run on a platform, with what they need, and those that cannot.
@@ -26,6 +26,8 @@ pub struct SelectedImage {
     pub reference: Reference,
     /// The index or manifest that the reference means, whichever platforms are there.
     pub target: Descriptor,
+    /// What it is for: the platform of the node, or one that the node runs too.
+    pub platform: Platform,
     /// The digests of everything that belongs to it on this platform.
     pub contents: BTreeSet<Digest>,
 }
@@ -41,48 +43,79 @@ impl SelectedImage {
 }
 
 impl Selection {
-    /// Selects what a platform needs.
+    /// Selects what a platform needs: of each image the best that runs on it, as containerd chooses.
     ///
     /// # Errors
     /// When no image is there for it.
     pub fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
         let (mut images, mut left_out, mut offered) = (Vec::new(), Vec::new(), BTreeSet::new());
         for image in &bundle.index().images {
-            let wanted: BTreeSet<Digest> =
-                image.carried_runnable().filter(|record| is_for(record, &platform)).map(|record| record.digest).collect();
             offered.extend(image.carried_runnable().filter_map(|record| record.platform.as_ref()).map(ToString::to_string));
-            if wanted.is_empty() {
+            let Some((its, mut wanted)) = best(image, &platform) else {
                 left_out.push(image.reference.clone());
                 continue;
-            }
+            };
+            // containerd also looks into what does not say its platform, or says the same.
+            let beside = image.manifests.iter().filter(|record| record.role == Role::Artifact && record.carried);
+            wanted.extend(beside.filter(|record| record.platform.as_ref().is_none_or(|own| own.matches(&its))).map(|record| record.digest));
             let mut contents = BTreeSet::new();
             gather(bundle, image.target.digest, &wanted, &mut contents)?;
-            images.push(SelectedImage { reference: image.reference.clone(), target: image.target.clone(), contents });
+            images.push(SelectedImage { reference: image.reference.clone(), target: image.target.clone(), platform: its, contents });
         }
         if images.is_empty() {
             return Err(LoadError::NothingForPlatform { platform, offered: offered.into_iter().collect() });
         }
         Ok(Self { platform, images, left_out })
     }
-}
 
-/// A manifest that does not say its platform is for every one, as runtimes have it.
-fn is_for(record: &ManifestRecord, platform: &Platform) -> bool {
-    record.platform.as_ref().is_none_or(|its| its.matches(platform))
-}
-
-/// Adds a content and what it leads to; of an index only the wanted manifests.
-fn gather(bundle: &OpenBundle, digest: Digest, wanted: &BTreeSet<Digest>, contents: &mut BTreeSet<Digest>) -> Result<(), LoadError> {
-    if !contents.insert(digest) {
-        return Ok(());
+    /// What is for another architecture than the node, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let others = self.images.iter().filter(|image| image.platform.architecture != self.platform.architecture);
+        others
+            .map(|image| {
+                let SelectedImage { reference, platform, .. } = image;
+                format!("warning: `{reference}` is not there for {}; what is there for {platform} is loaded, which runs only where the node runs that too", self.platform)
+            })
+            .collect()
     }
-    let Some(bytes) = bundle.document(digest) else { return Ok(()) };
+}
+
+/// The manifests of an image that run best on a node, and their platform. A manifest that does not say its platform is for every
+/// one, as runtimes have it.
+fn best(image: &ImageRecord, node: &Platform) -> Option<(Platform, BTreeSet<Digest>)> {
+    let distance =
+        |record: &ManifestRecord| record.platform.as_ref().filter(|own| !own.is_unknown()).map_or(Some(0), |own| own.distance_from(node));
+    let nearest = image.carried_runnable().filter_map(distance).min()?;
+    let chosen: Vec<&ManifestRecord> = image.carried_runnable().filter(|record| distance(record) == Some(nearest)).collect();
+    let platform = chosen.iter().find_map(|record| record.platform.clone()).filter(|own| !own.is_unknown() && nearest > 0);
+    Some((platform.unwrap_or_else(|| node.clone()), chosen.iter().map(|record| record.digest).collect()))
+}
+
+/// Adds a content and what it leads to; of an index only the wanted manifests, and the indexes that lead to them. Says whether
+/// anything wanted is there.
+fn gather(bundle: &OpenBundle, digest: Digest, wanted: &BTreeSet<Digest>, contents: &mut BTreeSet<Digest>) -> Result<bool, LoadError> {
+    let is_wanted = wanted.contains(&digest);
+    let Some(bytes) = bundle.document(digest) else {
+        contents.insert(digest);
+        return Ok(is_wanted);
+    };
     let document = Manifest::parse(bytes.to_vec(), None)?;
-    let is_index = matches!(document.kind(), ManifestKind::Index { .. });
-    for child in document.children().filter(|child| !is_index || wanted.contains(&child.digest)) {
-        gather(bundle, child.digest, wanted, contents)?;
+    if !matches!(document.kind(), ManifestKind::Index { .. }) {
+        contents.insert(digest);
+        contents.extend(document.children().map(|child| child.digest));
+        return Ok(is_wanted);
     }
-    Ok(())
+    let mut leads_there = false;
+    for child in document.children() {
+        let is_index = matches!(child.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST);
+        if wanted.contains(&child.digest) || (is_index && bundle.document(child.digest).is_some()) {
+            leads_there |= gather(bundle, child.digest, wanted, contents)?;
+        }
+    }
+    if leads_there {
+        contents.insert(digest);
+    }
+    Ok(leads_there)
 }
 
 /// The platform that this program was built for, which is the one it runs on.

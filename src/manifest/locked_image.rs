@@ -48,6 +48,44 @@ pub struct PulledImage {
     /// The attestation manifests of the index, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attestations: Vec<LockedAttestation>,
+    /// The indexes within the index; what they list is among the other lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<LockedIndex>,
+    /// Everything else that the index lists, such as artifacts beside the images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<LockedArtifact>,
+    /// Digests of entries that cannot be verified here, because they are of an algorithm other than SHA-256. They are never carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<String>,
+}
+
+/// An index within an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedIndex {
+    /// Whether the bundle carries it: when it carries anything below it, or everything.
+    pub carried: bool,
+    /// The index itself.
+    pub manifest: Blob,
+}
+
+/// A manifest in an index that is neither an image nor an attestation, or that nobody looked at because it is not carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedArtifact {
+    /// What the index says it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "platform_text::option")]
+    pub platform: Option<Platform>,
+    /// What kind of artifact it is, as the index says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Whether the bundle carries it.
+    pub carried: bool,
+    /// The manifest itself.
+    pub manifest: Blob,
+    /// Its configuration and layers, when it is carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Blob>,
 }
 
 /// An image manifest: one platform.
@@ -61,9 +99,11 @@ pub struct LockedManifest {
     pub carried: bool,
     /// The manifest itself.
     pub manifest: Blob,
-    /// Its configuration.
-    pub config: Blob,
+    /// Its configuration; not looked at unless it is carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Blob>,
     /// Its layers, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Blob>,
 }
 
@@ -80,9 +120,11 @@ pub struct LockedAttestation {
     pub predicates: Vec<String>,
     /// The manifest itself.
     pub manifest: Blob,
-    /// Its configuration.
-    pub config: Blob,
+    /// Its configuration; not looked at unless it is carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Blob>,
     /// Its layers, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Blob>,
 }
 
@@ -129,14 +171,25 @@ pub struct ManifestContent<'a> {
     /// The manifest itself.
     pub manifest: &'a Blob,
     /// Its configuration.
-    pub config: &'a Blob,
+    pub config: Option<&'a Blob>,
     /// Its layers, in order.
     pub layers: &'a [Blob],
 }
 
-/// What says nothing about its platform is carried always: nobody could tell that it is not needed.
-pub(super) fn is_carried(platforms: &Platforms, platform: Option<&Platform>) -> bool {
-    platform.is_none_or(|platform| platform.is_unknown() || platforms.choose(platform))
+impl<'a> ManifestContent<'a> {
+    /// The manifest, its configuration and its layers.
+    fn blobs(self) -> impl Iterator<Item = &'a Blob> {
+        std::iter::once(self.manifest).chain(self.config).chain(self.layers)
+    }
+}
+
+/// Which of several images are carried. What says nothing about its platform is carried always: nobody could tell that it is not
+/// needed.
+pub(super) fn carried(platforms: &Platforms, images: &[Option<&Platform>]) -> Vec<bool> {
+    let known: Vec<&Platform> = images.iter().flatten().copied().filter(|platform| !platform.is_unknown()).collect();
+    let is_carried =
+        |platform: Option<&Platform>| platform.is_none_or(|platform| platform.is_unknown() || platforms.choose(platform, &known));
+    images.iter().copied().map(is_carried).collect()
 }
 
 impl PulledImage {
@@ -147,40 +200,50 @@ impl PulledImage {
 
     /// Whether every manifest of the index is carried.
     pub fn is_complete(&self) -> bool {
-        self.contents().all(|content| content.carried)
+        self.unsupported.is_empty() && self.contents().all(|content| content.carried)
     }
 
-    /// Image manifests, then attestation manifests.
+    /// Image manifests, attestation manifests, artifacts, and the indexes between them and the root.
     pub fn contents(&self) -> impl Iterator<Item = ManifestContent<'_>> {
         let images = self.manifests.iter().map(|entry| ManifestContent {
             carried: entry.carried,
             manifest: &entry.manifest,
-            config: &entry.config,
+            config: entry.config.as_ref(),
             layers: &entry.layers,
         });
-        images.chain(self.attestations.iter().map(|entry| ManifestContent {
+        let attestations = self.attestations.iter().map(|entry| ManifestContent {
             carried: entry.carried,
             manifest: &entry.manifest,
-            config: &entry.config,
+            config: entry.config.as_ref(),
             layers: &entry.layers,
-        }))
+        });
+        let artifacts = self.artifacts.iter().map(|entry| ManifestContent {
+            carried: entry.carried,
+            manifest: &entry.manifest,
+            config: None,
+            layers: &entry.blobs,
+        });
+        let indexes = self.indexes.iter().map(|entry| ManifestContent {
+            carried: entry.carried,
+            manifest: &entry.manifest,
+            config: None,
+            layers: &[],
+        });
+        images.chain(attestations).chain(artifacts).chain(indexes)
     }
 
     /// Every blob that the bundle carries: the root, then each carried manifest, its configuration and layers.
     /// A blob that several manifests share comes several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
-        let root = std::iter::once(&self.root);
-        root.chain(
-            self.contents()
-                .filter(|content| content.carried)
-                .flat_map(|content| [content.manifest, content.config].into_iter().chain(content.layers)),
-        )
+        let carried = self.contents().filter(|content| content.carried);
+        std::iter::once(&self.root).chain(carried.flat_map(ManifestContent::blobs))
     }
 
-    /// Decides anew what is carried.
+    /// Decides anew what of the images and of what is attested about them is carried.
     pub(super) fn choose(&mut self, platforms: &Platforms) {
-        for entry in &mut self.manifests {
-            entry.carried = is_carried(platforms, entry.platform.as_ref());
+        let carried = carried(platforms, &self.platforms());
+        for (entry, carried) in self.manifests.iter_mut().zip(carried) {
+            entry.carried = carried;
         }
         let mut attestations = std::mem::take(&mut self.attestations);
         for entry in &mut attestations {
@@ -189,10 +252,15 @@ impl PulledImage {
         self.attestations = attestations;
     }
 
+    fn platforms(&self) -> Vec<Option<&Platform>> {
+        self.manifests.iter().map(|entry| entry.platform.as_ref()).collect()
+    }
+
     /// The first manifest whose `carried` does not follow from the chosen platforms.
     pub(super) fn first_wrongly_carried(&self, platforms: &Platforms) -> Option<Digest> {
-        let wrong = self.manifests.iter().find(|entry| entry.carried != is_carried(platforms, entry.platform.as_ref()));
-        wrong.map(|entry| entry.manifest.digest).or_else(|| {
+        let expected = carried(platforms, &self.platforms());
+        let wrong = self.manifests.iter().zip(expected).find(|(entry, carried)| entry.carried != *carried);
+        wrong.map(|(entry, _)| entry.manifest.digest).or_else(|| {
             let is_wrong = |entry: &&LockedAttestation| entry.carried != self.carries_attestation_of(entry.attests, platforms);
             self.attestations.iter().find(is_wrong).map(|entry| entry.manifest.digest)
         })
@@ -211,8 +279,7 @@ impl PulledImage {
 
     /// Every blob of the image, carried or not, in the order of [`Self::carried_blobs`].
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        std::iter::once(&self.root)
-            .chain(self.contents().flat_map(|content| [content.manifest, content.config].into_iter().chain(content.layers)))
+        std::iter::once(&self.root).chain(self.contents().flat_map(ManifestContent::blobs))
     }
 }
 

@@ -26,11 +26,12 @@ pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
 };
 pub use locked_image::{
-    Blob, BuiltBinary, BuiltImage, LockedAttestation, LockedContent, LockedImage, LockedManifest, ManifestContent, PulledImage,
+    Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage, LockedIndex, LockedManifest,
+    ManifestContent, PulledImage,
 };
 pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
 pub use subjects::subjects;
 
-use locked_image::is_carried;
+use locked_image::carried;

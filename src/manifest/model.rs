@@ -138,11 +138,24 @@ pub struct ExtraFile {
 }
 
 impl Platforms {
-    /// Whether an image manifest for `platform` is carried.
-    pub fn choose(&self, platform: &Platform) -> bool {
+    /// Whether a platform is one of these.
+    pub fn include(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,
-            Self::Only(wanted) => wanted.iter().any(|wanted| platform.matches(wanted)),
+            Self::Only(chosen) => chosen.iter().any(|chosen| platform.matches(chosen)),
+        }
+    }
+
+    /// Whether an image manifest for `platform` is carried, of an image that there is for `all` these: for each chosen platform the
+    /// best that runs on it, as containerd chooses.
+    pub fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
+        let is_best = |wanted: &Platform| {
+            let best = all.iter().filter_map(|other| other.distance_from(wanted)).min();
+            best.is_some() && platform.distance_from(wanted) == best
+        };
+        match self {
+            Self::All => true,
+            Self::Only(wanted) => wanted.iter().any(is_best),
         }
     }
 }

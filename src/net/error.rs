@@ -90,7 +90,7 @@ pub struct TransportError {
     /// What the layers below say, without URLs.
     detail: String,
     /// Why the certificate of the server is not trusted.
-    certificate: Option<CertificateProblem>,
+    certificate: Option<Box<CertificateProblem>>,
 }
 
 /// What happened to a request.
@@ -162,8 +162,8 @@ impl TransportError {
     }
 
     /// Why the certificate of the server is not trusted, when that is the fault.
-    pub const fn certificate(&self) -> Option<&CertificateProblem> {
-        self.certificate.as_ref()
+    pub fn certificate(&self) -> Option<&CertificateProblem> {
+        self.certificate.as_deref()
     }
 
     /// Makes sense of what the HTTP library says: its chain of causes, without the URL, which may hold a signature.
@@ -188,7 +188,7 @@ impl TransportError {
                 fault = TransportFault::Resolve;
             }
             if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-                let certificate = CertificateProblem::of(tls).cloned();
+                let certificate = CertificateProblem::of(tls).cloned().map(Box::new);
                 return Self { fault: Self::tls_fault(tls), detail: handshake_problem(tls), certificate };
             }
             // What an `io::Error` wraps is not its source, but stands in its place.

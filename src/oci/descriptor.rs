@@ -30,7 +30,35 @@ pub struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// A descriptor as a document of others has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    #[serde(default)]
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    platform: Option<serde_json::Value>,
+    artifact_type: Option<String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
 impl Descriptor {
+    /// Reads a descriptor out of a document of others, after [`super::go_json`] has brought it into form: its media type in lower
+    /// case, and a platform only if it decides anything.
+    pub(super) fn from_document(value: serde_json::Value) -> Result<Self, serde_json::Error> {
+        let Written { media_type, digest, size, platform, artifact_type, annotations } = serde_json::from_value(value)?;
+        Ok(Self {
+            media_type: media_type.to_ascii_lowercase(),
+            digest,
+            size,
+            platform: platform.map(Platform::from_document).transpose()?.flatten(),
+            artifact_type: artifact_type.filter(|artifact_type| !artifact_type.is_empty()),
+            annotations,
+        })
+    }
+
     /// Describes bytes in memory.
     pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
         Self {

@@ -7,8 +7,12 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{Descriptor, Digest};
+use super::{
+    Descriptor, Digest, DigestError,
+    go_json::{self, Shape},
+};
 use crate::failure::{Failure, FailureKind};
 
 /// Media types of the OCI image specification and Docker's image manifest version 2, schema 2.
@@ -40,13 +44,14 @@ pub struct Manifest {
 }
 
 /// What a manifest document is.
-#[expect(clippy::large_enum_variant, reason = "there are few of them, and each is used at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
     /// An image index: manifests of several platforms.
     Index {
         /// The entries, in the order of the document.
         manifests: Vec<Descriptor>,
+        /// The digests of entries that cannot be verified here: of an algorithm other than SHA-256.
+        unsupported: Vec<String>,
     },
     /// An image (or artifact) manifest.
     Image {
@@ -63,14 +68,14 @@ pub enum ManifestKind {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not JSON, or a required field is missing or malformed.
-    #[error("not an image manifest or index")]
-    Syntax(#[source] serde_json::Error),
+    #[error("not an image manifest or index: {0}")]
+    Syntax(String),
     /// The schema version is not 2.
     #[error("manifest schema version {0} is not supported, only 2 is")]
     SchemaVersion(u64),
     /// The document has the fields of an index and of an image, or of neither.
-    #[error("the document is not clearly either an image index or an image manifest")]
-    Ambiguous,
+    #[error("the document is not clearly either an image index or an image manifest: {0}")]
+    Ambiguous(&'static str),
     /// The media type of the document contradicts what it contains, or what the server said.
     #[error("media type `{stated}` does not fit the content, which is of type `{actual}`")]
     MediaType {
@@ -84,6 +89,18 @@ pub enum ManifestError {
     Unsupported(String),
 }
 
+impl ManifestError {
+    fn syntax(place: &str, error: &serde_json::Error) -> Self {
+        let text = shown(error);
+        Self::Syntax(if place.is_empty() { text } else { format!("`{place}`: {text}") })
+    }
+}
+
+/// The reason of the parser, which may quote what it found.
+fn shown(error: &serde_json::Error) -> String {
+    error.to_string().chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
 impl Failure for ManifestError {
     fn kind(&self) -> FailureKind {
         FailureKind::Content
@@ -94,11 +111,12 @@ impl Failure for ManifestError {
 #[serde(rename_all = "camelCase")]
 struct Document {
     schema_version: u64,
-    media_type: Option<String>,
-    manifests: Option<Vec<Descriptor>>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    subject: Option<Box<Descriptor>>,
+    #[serde(default)]
+    media_type: String,
+    manifests: Option<Vec<Value>>,
+    config: Option<Value>,
+    layers: Option<Vec<Value>>,
+    subject: Option<Value>,
 }
 
 impl Manifest {
@@ -108,31 +126,19 @@ impl Manifest {
     /// # Errors
     /// When the bytes are not a schema 2 manifest or index, or its media types contradict each other.
     pub fn parse(bytes: Vec<u8>, stated_media_type: Option<&str>) -> Result<Self, ManifestError> {
-        let document: Document = serde_json::from_slice(&bytes).map_err(ManifestError::Syntax)?;
+        let value = go_json::read(&bytes, Shape::Manifest).map_err(|error| ManifestError::syntax("", &error))?;
+        let document: Document = serde_json::from_value(value).map_err(|error| ManifestError::syntax("", &error))?;
         if document.schema_version != 2 {
             return Err(ManifestError::SchemaVersion(document.schema_version));
         }
-        let kind = match (document.manifests, document.config, document.layers) {
-            (Some(manifests), None, None) => ManifestKind::Index { manifests },
-            (None, Some(config), Some(layers)) => ManifestKind::Image { config, layers, subject: document.subject },
-            _ => return Err(ManifestError::Ambiguous),
+        let own = Some(document.media_type.to_ascii_lowercase()).filter(|own| !own.is_empty());
+        let stated = stated_media_type.map(str::to_ascii_lowercase).filter(|stated| !stated.is_empty());
+        let media_type = match (own, stated) {
+            (Some(own), Some(stated)) if own != stated => return Err(ManifestError::MediaType { stated, actual: own }),
+            (own, stated) => own.or(stated),
         };
-        let media_type = match (document.media_type, stated_media_type) {
-            (Some(own), Some(stated)) if own != stated => {
-                return Err(ManifestError::MediaType { stated: stated.to_owned(), actual: own });
-            }
-            (Some(own), _) => own,
-            (None, Some(stated)) => stated.to_owned(),
-            (None, None) => kind.oci_media_type().to_owned(),
-        };
-        let is_index = match media_type.as_str() {
-            media_type::INDEX | media_type::DOCKER_LIST => true,
-            media_type::MANIFEST | media_type::DOCKER_MANIFEST => false,
-            _ => return Err(ManifestError::Unsupported(media_type)),
-        };
-        if is_index != matches!(kind, ManifestKind::Index { .. }) {
-            return Err(ManifestError::MediaType { stated: media_type, actual: kind.oci_media_type().to_owned() });
-        }
+        let kind = document.kind(media_type.as_deref())?;
+        let media_type = media_type.unwrap_or_else(|| kind.oci_media_type().to_owned());
         Ok(Self { digest: Digest::of(&bytes), bytes, media_type, kind })
     }
 
@@ -178,11 +184,73 @@ impl Manifest {
     /// configuration and layers of an image. The subject is not among them.
     pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, list) = match &self.kind {
-            ManifestKind::Index { manifests } => (None, manifests),
+            ManifestKind::Index { manifests, .. } => (None, manifests),
             ManifestKind::Image { config, layers, .. } => (Some(config), layers),
         };
         config.into_iter().chain(list)
     }
+}
+
+impl Document {
+    /// What the document is. An empty list of the other kind does no harm: everybody reads it as nothing.
+    fn kind(self, media_type: Option<&str>) -> Result<ManifestKind, ManifestError> {
+        let has_manifests = self.manifests.as_ref().is_some_and(|list| !list.is_empty());
+        let has_layers = self.layers.as_ref().is_some_and(|list| !list.is_empty());
+        if has_manifests && (has_layers || self.config.is_some()) {
+            return Err(ManifestError::Ambiguous("it has both `manifests` and `config` or `layers`"));
+        }
+        let is_index = match media_type {
+            Some(media_type::INDEX | media_type::DOCKER_LIST) => true,
+            Some(media_type::MANIFEST | media_type::DOCKER_MANIFEST) => false,
+            Some(other) => return Err(ManifestError::Unsupported(other.to_owned())),
+            None => self.config.is_none() && self.manifests.is_some(),
+        };
+        let contradicts = |actual: &str| {
+            let stated = media_type.unwrap_or_default().to_owned();
+            Err(ManifestError::MediaType { stated, actual: actual.to_owned() })
+        };
+        if is_index {
+            if self.config.is_some() || has_layers {
+                return contradicts(media_type::MANIFEST);
+            }
+            let (manifests, unsupported) = entries(self.manifests.unwrap_or_default())?;
+            return Ok(ManifestKind::Index { manifests, unsupported });
+        }
+        if has_manifests || (self.config.is_none() && self.manifests.is_some()) {
+            return contradicts(media_type::INDEX);
+        }
+        let Some(config) = self.config else { return Err(ManifestError::Ambiguous("it has neither `manifests` nor `config`")) };
+        let layers = self.layers.unwrap_or_default().into_iter().enumerate();
+        Ok(ManifestKind::Image {
+            config: Descriptor::from_document(config).map_err(|error| ManifestError::syntax("config", &error))?,
+            layers: layers
+                .map(|(position, layer)| {
+                    Descriptor::from_document(layer).map_err(|error| ManifestError::syntax(&format!("layers[{position}]"), &error))
+                })
+                .collect::<Result<_, _>>()?,
+            subject: (self.subject.map(Descriptor::from_document).transpose())
+                .map_err(|error| ManifestError::syntax("subject", &error))?
+                .map(Box::new),
+        })
+    }
+}
+
+/// The entries of an index, and the digests of those that are of an algorithm other than SHA-256.
+fn entries(list: Vec<Value>) -> Result<(Vec<Descriptor>, Vec<String>), ManifestError> {
+    let (mut manifests, mut unsupported) = (Vec::new(), Vec::new());
+    for (position, entry) in list.into_iter().enumerate() {
+        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
+        match digest.parse::<Digest>() {
+            Err(DigestError::Algorithm(_)) if digest.starts_with("sha512:") || digest.starts_with("sha384:") => {
+                unsupported.push(digest.escape_debug().to_string());
+            }
+            _ => {
+                let wrong = |error| ManifestError::syntax(&format!("manifests[{position}]"), &error);
+                manifests.push(Descriptor::from_document(entry).map_err(wrong)?);
+            }
+        }
+    }
+    Ok((manifests, unsupported))
 }
 
 impl ManifestKind {
@@ -199,7 +267,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Manifest, ManifestError, ManifestKind, media_type};
-    use crate::oci::Descriptor;
+    use crate::oci::{Descriptor, Digest};
 
     fn parse(value: &serde_json::Value, stated: Option<&str>) -> Result<Manifest, ManifestError> {
         Manifest::parse(serde_json::to_vec(value).unwrap(), stated)
@@ -210,15 +278,22 @@ mod tests {
         let bytes = b"{ \"schemaVersion\": 2,\n \"manifests\": [] }".to_vec();
         let manifest = Manifest::parse(bytes.clone(), Some(media_type::INDEX)).unwrap();
         assert_eq!(manifest.bytes(), bytes);
-        assert!(matches!(manifest.kind(), ManifestKind::Index { manifests } if manifests.is_empty()));
+        assert!(matches!(manifest.kind(), ManifestKind::Index { manifests, .. } if manifests.is_empty()));
     }
 
     #[test]
     fn refuses_a_document_that_is_index_and_image_at_once() {
         let config = Descriptor::of(media_type::CONFIG, b"{}");
-        let both = json!({"schemaVersion": 2, "manifests": [], "config": config, "layers": []});
-        assert!(matches!(parse(&both, None), Err(ManifestError::Ambiguous)));
-        assert!(matches!(parse(&json!({"schemaVersion": 2}), None), Err(ManifestError::Ambiguous)));
+        for (manifests, layers) in [(json!([config]), json!([config])), (json!([config]), json!([]))] {
+            let both = json!({"schemaVersion": 2, "manifests": manifests, "config": config, "layers": layers});
+            for stated in [None, Some(media_type::MANIFEST), Some(media_type::INDEX)] {
+                assert!(matches!(parse(&both, stated), Err(ManifestError::Ambiguous(_))));
+            }
+        }
+        assert!(matches!(parse(&json!({"schemaVersion": 2}), None), Err(ManifestError::Ambiguous(_))));
+        // What is empty says nothing.
+        let image = json!({"schemaVersion": 2, "manifests": [], "config": config, "layers": [config]});
+        assert!(matches!(parse(&image, None).unwrap().kind(), ManifestKind::Image { layers, .. } if layers.len() == 1));
     }
 
     #[test]
@@ -227,6 +302,36 @@ mod tests {
         assert!(matches!(parse(&index, Some(media_type::MANIFEST)), Err(ManifestError::MediaType { .. })));
         let lie = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "manifests": []});
         assert!(matches!(parse(&lie, None), Err(ManifestError::MediaType { .. })));
+    }
+
+    #[test]
+    fn media_types_are_compared_without_regard_to_case() {
+        let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX.to_uppercase(), "manifests": []});
+        assert_eq!(parse(&index, Some("Application/Vnd.Oci.Image.Index.V1+Json")).unwrap().media_type(), media_type::INDEX);
+        let config = json!({"mediaType": "Application/X", "digest": Digest::of(b"").to_string(), "size": 0, "annotations": null});
+        let image = parse(&json!({"schemaVersion": 2, "config": config, "layers": null}), None).unwrap();
+        assert!(
+            matches!(image.kind(), ManifestKind::Image { config, layers, .. } if config.media_type == "application/x" && layers.is_empty())
+        );
+    }
+
+    #[test]
+    fn an_entry_of_another_algorithm_is_kept_apart() {
+        let entry = |digest: String| json!({"mediaType": media_type::MANIFEST, "digest": digest, "size": 1});
+        let sha512 = format!("sha512:{}", "a".repeat(128));
+        let index = json!({"schemaVersion": 2, "manifests": [entry(sha512.clone()), entry(Digest::of(b"").to_string())]});
+        let index = parse(&index, None).unwrap();
+        let ManifestKind::Index { manifests, unsupported } = index.kind() else { panic!("{index:?}") };
+        assert_eq!((manifests.len(), unsupported), (1, &vec![sha512]));
+    }
+
+    #[test]
+    fn the_place_of_a_mistake_is_named() {
+        let entry = json!({"mediaType": "a", "digest": "sha256:x", "size": 1});
+        let error = parse(&json!({"schemaVersion": 2, "manifests": [entry]}), None).unwrap_err().to_string();
+        assert!(error.contains("`manifests[0]`") && error.contains("sha256:x"), "{error}");
+        let error = Manifest::parse(b"\xef\xbb\xbf{}".to_vec(), None).unwrap_err().to_string();
+        assert!(error.contains("line 1 column 1"), "{error}");
     }
 
     #[test]

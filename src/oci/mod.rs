@@ -5,6 +5,7 @@
 
 mod descriptor;
 mod digest;
+mod go_json;
 mod image_builder;
 mod image_layer;
 mod layout;

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Descriptor, Digest, Manifest};
+use super::{
+    Descriptor, Digest, Manifest,
+    go_json::{self, Shape},
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,7 +36,8 @@ impl Manifest {
     /// What this manifest is about, and the descriptor under which it is listed among the referrers of that, with its type and its
     /// annotations; nothing when it is about nothing.
     pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
-        let Document { artifact_type, config, subject, annotations } = serde_json::from_slice(self.bytes()).ok()?;
+        let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
+        let Document { artifact_type, config, subject, annotations } = serde_json::from_value(document).ok()?;
         let artifact_type = artifact_type.or_else(|| config.map(|config| config.media_type));
         Some((subject?.digest, Descriptor { artifact_type, annotations, ..self.descriptor() }))
     }

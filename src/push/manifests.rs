@@ -18,6 +18,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Roots {
     by_position: BTreeMap<usize, Written>,
+    /// What the registry does not take, and why.
+    refused: BTreeMap<usize, String>,
     /// Everything that was written, to be looked at again.
     written: BTreeSet<(RepositoryName, Digest)>,
 }
@@ -35,6 +37,11 @@ impl Roots {
     /// The manifest that the publication at this position of the plan became.
     pub(super) fn of(&self, position: usize) -> Option<&Document> {
         self.by_position.get(&position).map(|written| &written.document)
+    }
+
+    /// Why the registry did not take the publication at this position.
+    pub(super) fn refusal(&self, position: usize) -> Option<&str> {
+        self.refused.get(&position).map(String::as_str)
     }
 
     /// Whether it was there before.
@@ -66,12 +73,26 @@ pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs:
         let items = plan.items.iter().enumerate().filter(|(_, item)| item.root.first.referrer.is_some() == is_referrer);
         let work = items.map(|(position, item)| {
             let may_be_there = may_be_there(&item.name, &item.root.first, blobs, &there);
-            (position, shared.writer(&item.name), Choice::of(item, current.get(&position).copied()), may_be_there)
+            let choice = Choice::of(item, current.get(&position).copied());
+            ((position, item.may_be_refused()), shared.writer(&item.name), choice, may_be_there)
         });
-        let done = in_parallel(shared.jobs, work, |(position, writer, choice, may_be_there)| async move {
-            Ok((position, choice.push(&writer, may_be_there).await?))
+        let done = in_parallel(shared.jobs, work, |((position, may_be_refused), writer, choice, may_be_there)| async move {
+            match choice.push(&writer, may_be_there).await {
+                Ok(written) => Ok((position, Ok(written))),
+                Err(PushError::Registry(error)) if may_be_refused && error.is_refusal_of_artifact() => {
+                    Ok((position, Err(error.to_string())))
+                }
+                Err(error) => Err(error),
+            }
         });
-        for (position, written) in done.await? {
+        for (position, outcome) in done.await? {
+            let written = match outcome {
+                Ok(written) => written,
+                Err(reason) => {
+                    roots.refused.insert(position, reason);
+                    continue;
+                }
+            };
             if let Some(item) = plan.items.get(position).filter(|_| !written.was_there) {
                 roots.written.insert((item.name.clone(), written.document.descriptor.digest));
             }

@@ -3,7 +3,8 @@
 //! The bytes in the bundle are the bytes that are written; nothing is converted, and nothing is kept on this machine. First it is
 //! seen that no tag would be taken from somebody else. Then blobs are written, then manifests, children before parents, then
 //! tags: whoever uses a tag finds everything behind it. In the end every manifest and tag is fetched again and compared. A run that
-//! broke off is finished by the next one, which moves no blob twice.
+//! broke off is finished by the next one, which moves no blob twice. A registry that takes images and no other artifacts gets the
+//! images and charts, and what it refused is part of the outcome.
 
 mod blobs;
 mod destination;
@@ -20,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use destination::{Destination, DestinationError};
 pub use error::PushError;
-pub use outcome::{BlobTally, IndexForm, Pushed, PushedKind, PushedReference};
+pub use outcome::{BlobTally, IndexForm, Pushed, PushedKind, PushedReference, RefusedArtifact};
 pub use plan::IndexChoice;
 
 use crate::{
@@ -42,6 +43,8 @@ pub struct PushSettings {
     pub index: IndexChoice,
     /// Whether a tag that means something else there may be moved.
     pub overwrites_tags: bool,
+    /// Whether the index of the bundle and its signatures are pushed as well.
+    pub with_index: bool,
     /// How many requests at once.
     pub jobs: usize,
     /// The most bytes of a blob in one request.
@@ -78,7 +81,7 @@ pub async fn push(
     settings: &PushSettings,
     progress: &Arc<dyn Progress>,
 ) -> Result<Pushed, PushError> {
-    let plan = Plan::new(bundle, &settings.destination, settings.index)?;
+    let plan = Plan::new(bundle, settings)?;
     let shared = Shared {
         bundle: Arc::clone(bundle),
         client: client.clone(),

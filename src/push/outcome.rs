@@ -20,8 +20,22 @@ use crate::{
 pub struct Pushed {
     /// Every reference.
     pub references: Vec<PushedReference>,
+    /// What the registry takes no artifacts of.
+    pub refused: Vec<RefusedArtifact>,
     /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be sent.
     pub sent_bytes: u64,
+}
+
+/// Something that the registry does not take, although it takes images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedArtifact {
+    /// What it is.
+    pub kind: PushedKind,
+    /// Where it was to be.
+    pub destination: String,
+    /// What the registry answered.
+    pub reason: String,
 }
 
 /// One reference at the destination.
@@ -112,8 +126,13 @@ impl Pushed {
 /// What was done; without roots, what would be.
 pub(super) fn summary(plan: &Plan, current: &Current, blobs: &Blobs, sent_bytes: u64, roots: Option<&Roots>) -> Pushed {
     let mut counted = BTreeSet::new();
-    let mut references = Vec::new();
+    let (mut references, mut refused) = (Vec::new(), Vec::new());
     for (position, item) in plan.items.iter().enumerate() {
+        if let Some(reason) = roots.and_then(|roots| roots.refusal(position)) {
+            let (kind, reason) = (PushedKind::of(&item.publication.kind), reason.to_owned());
+            refused.push(RefusedArtifact { kind, destination: item.reference(), reason });
+            continue;
+        }
         let tally = tally(item, blobs, &mut counted);
         let now = current.get(&position).copied();
         let would_be = item.root.otherwise.as_ref().map(|reduced| reduced.descriptor.digest).filter(|reduced| now == Some(*reduced));
@@ -139,7 +158,7 @@ pub(super) fn summary(plan: &Plan, current: &Current, blobs: &Blobs, sent_bytes:
             blobs: tally,
         });
     }
-    Pushed { references, sent_bytes }
+    Pushed { references, refused, sent_bytes }
 }
 
 fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -> BlobTally {

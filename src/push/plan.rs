@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Destination, PushError};
+use super::{PushError, PushSettings};
 use crate::{
     bundle::{OpenBundle, Publication, PublicationKind},
     oci::{Descriptor, Digest, Manifest, ManifestKind},
@@ -64,10 +64,11 @@ pub(super) struct Document {
 }
 
 impl Plan {
-    pub(super) fn new(bundle: &Arc<OpenBundle>, destination: &Destination, choice: IndexChoice) -> Result<Self, PushError> {
+    pub(super) fn new(bundle: &Arc<OpenBundle>, settings: &PushSettings) -> Result<Self, PushError> {
+        let (destination, choice) = (&settings.destination, settings.index);
         let mut items = Vec::new();
         let mut incomplete = Vec::new();
-        for publication in bundle.publications() {
+        for publication in bundle.publications().iter().filter(|publication| settings.with_index || !is_artifact(&publication.kind)) {
             let mut manifests = Vec::new();
             let target = collect(bundle, &publication.target, &mut manifests)?;
             let reduced = match &publication.kind {
@@ -94,7 +95,17 @@ impl Plan {
     }
 }
 
+/// Whether it is neither an image nor a chart, which every registry takes.
+const fn is_artifact(kind: &PublicationKind) -> bool {
+    matches!(kind, PublicationKind::Index | PublicationKind::Signature { .. })
+}
+
 impl Item {
+    /// Whether a registry may refuse it and get everything else.
+    pub(super) const fn may_be_refused(&self) -> bool {
+        is_artifact(&self.publication.kind)
+    }
+
     /// The manifests below the root, and the root.
     pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
         self.manifests.iter().chain([&self.root.first])
@@ -121,10 +132,10 @@ impl Document {
         let manifest = Manifest::parse(bytes, Some(&descriptor.media_type))?;
         let (mut blobs, mut children, mut lacks_children): (Vec<Descriptor>, _, _) = (Vec::new(), Vec::new(), false);
         match manifest.kind() {
-            ManifestKind::Index { manifests } => {
+            ManifestKind::Index { manifests, unsupported } => {
                 let (carried, absent): (Vec<_>, Vec<_>) = manifests.iter().partition(|child| bundle.document(child.digest).is_some());
                 children = carried.into_iter().map(|child| child.digest).collect();
-                lacks_children = !absent.is_empty();
+                lacks_children = !absent.is_empty() || !unsupported.is_empty();
             }
             ManifestKind::Image { .. } => {
                 for blob in manifest.children() {

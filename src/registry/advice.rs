@@ -6,6 +6,7 @@ use super::{Cause, RepositoryName, TokenProblem, cause::is_transient};
 use crate::{
     failure::Failure as _,
     net::{TransportError, TransportFault},
+    oci::ManifestError,
 };
 
 /// Why a redirect from https to http is not followed.
@@ -36,7 +37,14 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         Cause::Changed { .. } => {
             format!("`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators")
         }
-        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } | Cause::Manifest(_) => return None,
+        Cause::NoManifest { is_page: true, .. } => {
+            format!("check what `{host}` is: a page answers for it, such as that of a login or of a proxy; open it in a browser")
+        }
+        Cause::NoManifest { error: ManifestError::SchemaVersion(1), .. } => {
+            "push the image again with a current program: this format is from before 2016".to_owned()
+        }
+        Cause::NoManifest { .. } => format!("try without proxy or mirror, or tell the operators of `{host}` what it sends"),
+        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } => return None,
     })
 }
 

@@ -130,8 +130,16 @@ pub enum Cause {
         max: u64,
     },
     /// The document is not a manifest.
-    #[error("sent something else than a manifest: {0}")]
-    Manifest(#[source] ManifestError),
+    #[error("sent something else than a manifest ({what}): {error}")]
+    NoManifest {
+        /// Status, type of the content, and what can be told of it.
+        what: String,
+        /// Whether it is a page for people.
+        is_page: bool,
+        /// Why it is none.
+        #[source]
+        error: ManifestError,
+    },
 }
 
 /// Why there is no token.
@@ -222,7 +230,7 @@ impl Cause {
             | Self::WrongSize { .. }
             | Self::WrongRange { .. }
             | Self::TooLarge { .. }
-            | Self::Manifest(_) => FailureKind::Content,
+            | Self::NoManifest { .. } => FailureKind::Content,
         }
     }
 

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
-
-use super::{BlobStream, Cause, ClientConfig, RegistryError, RepositoryName, RepositoryWriter, exchange::Exchange, question::Question};
+use super::{
+    BlobStream, Cause, ClientConfig, RegistryError, RepositoryName, RepositoryWriter,
+    exchange::{Exchange, Head},
+    manifest_body,
+    question::Question,
+};
 use crate::oci::{Descriptor, Digest, Manifest, Reference};
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
@@ -13,8 +16,6 @@ pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 /// has converts it, and the digest is then another.
 pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
-/// Media types that servers send when they do not know.
-const UNTELLING_TYPES: [&str; 4] = ["", "application/json", "application/octet-stream", "text/plain"];
 
 /// A client for any number of registries. Cheap to clone: clones share connections, tokens and limits.
 ///
@@ -70,13 +71,9 @@ impl Client {
         expected_type: Option<&str>,
     ) -> Result<Manifest, RegistryError> {
         let question = Question::get(format!("manifests/{tag_or_digest}"), MANIFEST_TYPES);
-        let accept = |headers: &HeaderMap, body: Option<Vec<u8>>| {
-            let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            // Parameters such as a character set say nothing about JSON, and what servers of plain files say nothing at all.
-            let stated = stated.and_then(|value| value.split(';').next()).map(str::trim).filter(|stated| !UNTELLING_TYPES.contains(stated));
+        let accept = |head: &Head, body: Option<Vec<u8>>| {
             let bytes = body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES })?;
-            check_digest(&bytes, expected)?;
-            Manifest::parse(bytes, expected_type.or(stated)).map_err(Cause::Manifest)
+            manifest_body::read(head, bytes, expected, expected_type)
         };
         self.exchange.ask(name, what, &question, MAX_MANIFEST_BYTES, accept).await
     }
@@ -105,7 +102,7 @@ impl Client {
             return Err(RegistryError::TooLarge { what, bytes: descriptor.size, max_bytes });
         }
         let question = Question::get(format!("blobs/{}", descriptor.digest), "*/*");
-        let accept = |_: &HeaderMap, body: Option<Vec<u8>>| {
+        let accept = |_: &Head, body: Option<Vec<u8>>| {
             let bytes = body.ok_or(Cause::TooLarge { max: descriptor.size })?;
             if bytes.len() as u64 != descriptor.size {
                 return Err(Cause::WrongSize { expected: descriptor.size, actual: bytes.len() as u64 });
@@ -117,7 +114,7 @@ impl Client {
     }
 }
 
-fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), Cause> {
+pub(super) fn check_digest(bytes: &[u8], expected: Option<Digest>) -> Result<(), Cause> {
     let actual = Digest::of(bytes);
     match expected.filter(|expected| *expected != actual) {
         Some(expected) => Err(Cause::WrongDigest { expected, actual }),

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{AuthFileError, Cause, RegistriesFileError, RepositoryName, advice};
+use super::{AuthFileError, Cause, RegistriesFileError, RepositoryName, advice, quirks};
 use crate::{
     failure::{Failure, FailureKind},
     net::NetError,
@@ -72,6 +72,11 @@ pub struct EndpointFailure {
 }
 
 impl RegistryError {
+    /// Whether the registry takes images and does not take the artifact that was to be written.
+    pub fn is_refusal_of_artifact(&self) -> bool {
+        matches!(self, Self::Push { failure, .. } if quirks::refuses_artifact(&failure.cause))
+    }
+
     /// Whether the registry looked at what was to be written and does not want it as it is.
     pub fn is_refusal(&self) -> bool {
         let Self::Push { failure, .. } = self else { return false };

@@ -34,6 +34,20 @@ impl Answer {
     }
 }
 
+/// How a good answer begins.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+}
+
+impl Head {
+    /// A header, if it is text; empty when it is not there.
+    pub(super) fn text(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default()
+    }
+}
+
 /// A request that was answered, after redirects.
 struct Followed {
     response: Response,
@@ -64,7 +78,7 @@ impl Exchange {
         what: String,
         question: &Question<'_>,
         max_bytes: u64,
-        accept: impl Fn(&HeaderMap, Option<Vec<u8>>) -> Result<T, Cause>,
+        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, Cause>,
     ) -> Result<T, RegistryError> {
         let mut failures = Vec::new();
         for endpoint in self.hosts.endpoints(name) {
@@ -82,22 +96,22 @@ impl Exchange {
         endpoint: &Endpoint,
         question: &Question<'_>,
         max_bytes: u64,
-        accept: impl Fn(&HeaderMap, Option<Vec<u8>>) -> Result<T, Cause>,
+        accept: impl Fn(&Head, Option<Vec<u8>>) -> Result<T, Cause>,
     ) -> Result<T, EndpointFailure> {
         let mut attempts = Attempts::new(&self.retry, 0);
         loop {
             let answered = self.ask_whole(endpoint, question, max_bytes).await;
-            match answered.and_then(|(headers, body)| accept(&headers, body)) {
+            match answered.and_then(|(head, body)| accept(&head, body)) {
                 Ok(accepted) => return Ok(accepted),
                 Err(cause) => self.pause(endpoint, &mut attempts, cause).await?,
             }
         }
     }
 
-    async fn ask_whole(&self, endpoint: &Endpoint, question: &Question<'_>, max_bytes: u64) -> Result<(HeaderMap, Option<Vec<u8>>), Cause> {
+    async fn ask_whole(&self, endpoint: &Endpoint, question: &Question<'_>, max_bytes: u64) -> Result<(Head, Option<Vec<u8>>), Cause> {
         let mut answer = self.ask_once(endpoint, question).await?;
         let body = answer.response.whole(max_bytes).await.map_err(Cause::transport)?;
-        Ok((answer.response.headers().clone(), body))
+        Ok((Head { status: answer.response.status(), headers: answer.response.headers().clone() }, body))
     }
 
     /// Waits before the next attempt, or gives up.
@@ -252,10 +266,7 @@ impl Exchange {
 /// Tries TLS without credentials. A handshake that fails is TLS too, and an error in its own right later; only an answer that is
 /// not TLS, or none where plain HTTP gets one, means that the server does not speak it.
 async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
-    let error = match knock(endpoint, "https").await {
-        Ok(_) => return Ok(true),
-        Err(error) => error,
-    };
+    let Err(error) = knock(endpoint, "https").await else { return Ok(true) };
     match error.fault {
         TransportFault::Certificate | TransportFault::ClientCertificate | TransportFault::Tls => Ok(true),
         TransportFault::NotTls => Ok(false),

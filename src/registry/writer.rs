@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     Cause, Delivery, EndpointFailure, Pieces, RegistryError, RepositoryName,
     client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
-    exchange::{Answer, Exchange},
+    exchange::{Answer, Exchange, Head},
     hosts::Endpoint,
     pieces::Meter,
     question::{Access, Place, Question},
+    quirks::lacks_a_part,
     retry::Attempts,
     upload::Upload,
 };
@@ -98,7 +99,7 @@ impl RepositoryWriter {
     pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
         let question = Self::question(Method::GET, format!("manifests/{tag_or_digest}"));
         let question = question.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let accept = |_: &HeaderMap, body: Option<Vec<u8>>| body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES });
+        let accept = |_: &Head, body: Option<Vec<u8>>| body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES });
         match self.exchange.ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(failure) if failure.cause.answered() == Some(StatusCode::NOT_FOUND) => Ok(None),
@@ -178,9 +179,4 @@ impl RepositoryWriter {
     pub(super) fn error(&self, what: String, failure: EndpointFailure) -> RegistryError {
         RegistryError::Push { what, name: self.name.clone(), failure: Box::new(failure) }
     }
-}
-
-/// Whether a registry does not know of something that a manifest refers to.
-fn lacks_a_part(cause: &Cause) -> bool {
-    matches!(cause, Cause::Status { code: Some(code), .. } if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
 }

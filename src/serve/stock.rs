@@ -197,7 +197,7 @@ impl Contents {
             self.referrers.entry(subject).or_default().insert(digest, referrer);
         }
         match manifest.kind() {
-            ManifestKind::Index { manifests } => children.extend(manifests.iter().cloned()),
+            ManifestKind::Index { manifests, .. } => children.extend(manifests.iter().cloned()),
             ManifestKind::Image { .. } => {
                 for child in manifest.children().filter(|child| origin.bundle.size(child.digest).is_some()) {
                     entry(&mut self.blobs, child.digest, (), origin, registry);

@@ -9,7 +9,7 @@ use std::fmt;
 
 use base64ct::{Base64, Encoding as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_cert::der::{AnyRef, Reader as _, SliceReader, Tag, TagNumber, asn1::ObjectIdentifier};
+use x509_cert::der::{AnyRef, Reader as _, SliceReader, Tag, TagNumber, Tagged as _, asn1::ObjectIdentifier};
 
 use super::Certificate;
 use crate::text::shown;
@@ -203,20 +203,15 @@ fn with_settings(content: &[u8]) -> Option<GivenCertificate> {
         let mut settings = SliceReader::new(settings.value()).ok()?;
         while !settings.is_finished() {
             let field = settings.decode::<AnyRef<'_>>().ok()?;
-            match field_tag(field) {
-                Some(Tag::Sequence) => is_accepted = names_servers(field.value())?,
-                Some(Tag::ContextSpecific { number: TagNumber::N0, .. }) => is_rejected = names_servers(field.value())?,
+            match field.tag() {
+                Tag::Sequence => is_accepted = names_servers(field.value())?,
+                Tag::ContextSpecific { number: TagNumber::N0, .. } => is_rejected = names_servers(field.value())?,
                 // Its alias, its key identifier, and what nobody uses.
                 _ => {}
             }
         }
     }
     Some(GivenCertificate { der, is_for_servers: is_accepted && !is_rejected })
-}
-
-fn field_tag(field: AnyRef<'_>) -> Option<Tag> {
-    use x509_cert::der::Tagged as _;
-    Some(field.tag())
 }
 
 /// Whether a list of purposes has that of servers.
@@ -305,10 +300,10 @@ mod tests {
             format!("# the CA of the site\nsubject=/CN=a\n\n{pem}\nand that was it"),
             pem.replace("-----END", "\n\n-----END"),
         ] {
-            assert_eq!(ders(&text), [der.clone()], "{text}");
+            assert_eq!(ders(&text), std::slice::from_ref(&der), "{text}");
         }
         let latin1 = [b"# Beh\xf6rde\n".as_slice(), pem.as_bytes()].concat();
-        assert_eq!(ders(latin1), [der.clone()]);
+        assert_eq!(ders(latin1), std::slice::from_ref(&der));
         let (other, other_der) = certificate();
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         assert_eq!(ders(format!("{pem}comment\n{key}{other}")), [der, other_der]);

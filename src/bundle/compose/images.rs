@@ -126,7 +126,19 @@ fn records(image: &PulledImage) -> Vec<ManifestRecord> {
         platform: image.manifests.iter().find(|image| image.manifest.digest == entry.attests).and_then(|image| image.platform.clone()),
         carried: entry.carried,
     });
-    images.chain(attestations).collect()
+    let artifacts = image.artifacts.iter().map(|entry| ManifestRecord {
+        digest: entry.manifest.digest,
+        role: Role::Artifact,
+        platform: entry.platform.clone(),
+        carried: entry.carried,
+    });
+    let indexes = image.indexes.iter().map(|entry| ManifestRecord {
+        digest: entry.manifest.digest,
+        role: Role::Index,
+        platform: None,
+        carried: entry.carried,
+    });
+    images.chain(attestations).chain(artifacts).chain(indexes).collect()
 }
 
 /// The index of the carried manifests alone. Strict registries and most tools refuse an index with a missing
@@ -139,5 +151,10 @@ fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
         descriptor.annotations = Descriptor::attestation_annotations(entry.attests);
         descriptor
     });
-    Ok(index_document(&images.chain(attestations).collect::<Vec<_>>())?)
+    let artifacts = image
+        .artifacts
+        .iter()
+        .filter(|entry| entry.carried)
+        .map(|entry| Descriptor { artifact_type: entry.artifact_type.clone(), ..describe(&entry.manifest, entry.platform.clone()) });
+    Ok(index_document(&images.chain(attestations).chain(artifacts).collect::<Vec<_>>())?)
 }

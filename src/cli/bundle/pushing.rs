@@ -13,6 +13,7 @@ use crate::{
 
 /// Pushes images, charts, the index and its signatures into a registry, byte for byte.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Push {
     #[command(flatten)]
     bundle: BundleArgs,
@@ -28,6 +29,9 @@ pub(super) struct Push {
     /// Move tags that mean something else there
     #[arg(long)]
     overwrite_tags: bool,
+    /// Leave out the index of the bundle and its signatures, for registries that take images and charts only
+    #[arg(long)]
+    no_index_artifact: bool,
     /// How many requests at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -58,7 +62,8 @@ enum IndexArg {
 
 impl From<Push> for PushOptions {
     fn from(args: Push) -> Self {
-        let Push { bundle, destination, flatten, index, overwrite_tags, jobs, chunk_size, dry_run, receipts, registry } = args;
+        let Push { bundle, destination, flatten, index, overwrite_tags, no_index_artifact, jobs, chunk_size, dry_run, receipts, registry } =
+            args;
         Self {
             bundle: bundle.into(),
             settings: PushSettings {
@@ -70,6 +75,7 @@ impl From<Push> for PushOptions {
                     IndexArg::Reduced => IndexChoice::Reduced,
                 },
                 overwrites_tags: overwrite_tags,
+                with_index: !no_index_artifact,
                 jobs: usize::from(jobs),
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,

@@ -313,6 +313,7 @@ impl Work<'_> {
                 destination,
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
+                with_index: true,
                 jobs: PUSH_JOBS,
                 chunk_bytes: None,
                 is_dry_run: false,
@@ -320,6 +321,6 @@ impl Work<'_> {
             receipts: Some(self.options.receipts.clone()),
             registry: self.options.registry_access.clone(),
         };
-        push_opened(self.bundle, &options, self.progress).await.map(drop)
+        Ok(push_opened(self.bundle, &options, self.progress).await?.whole()?)
     }
 }

@@ -1,6 +1,6 @@
 //! `load`: the images into the container runtime of a node, or into a file that k3s and RKE2 import.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
@@ -130,6 +130,9 @@ pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport,
     let bundle = options.bundle.open_in_place()?;
     let platform = options.platform.clone().unwrap_or_else(load::platform_of_this_machine);
     let selection = Selection::of(&bundle, platform)?;
+    for warning in selection.warnings() {
+        progress.announce(&warning);
+    }
     let (destination, images, bytes) = match &options.destination {
         LoadDestination::Containerd(options) => into_containerd(&bundle, &selection, options, progress),
         LoadDestination::ImagesDirectory(directory) => into_directory(&bundle, &selection, directory, progress),
@@ -166,9 +169,13 @@ fn into_containerd(
     let missing: Vec<&SelectedImage> = selection.images.iter().filter(|image| !is_there(image)).collect();
     let mut bytes = 0;
     if !missing.is_empty() {
-        let archive = ImageArchive::new(bundle, missing.iter().copied())?;
-        containerd.import(&archive, bundle, &selection.platform, progress)?;
-        bytes = archive.total_bytes();
+        // `ctr` is told one platform and takes no other, however well it would run.
+        let platforms: BTreeSet<&Platform> = missing.iter().map(|image| &image.platform).collect();
+        for platform in platforms {
+            let archive = ImageArchive::new(bundle, missing.iter().copied().filter(|image| image.platform == *platform))?;
+            containerd.import(&archive, bundle, platform, progress)?;
+            bytes += archive.total_bytes();
+        }
         let after = containerd.standing(&names)?;
         for image in missing {
             let expected = image.target.digest;

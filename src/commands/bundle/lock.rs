@@ -200,7 +200,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     let new = match (&options.mode, &old) {
         (LockMode::Update(name), Some(old)) => {
             let image = project.manifest().image(name).ok_or_else(|| no_such_image(name, &project))?;
-            block_on(manifest::resolve_one(&project, image, old, &client))
+            block_on(manifest::resolve_one(&project, image, old, &client, progress))
         }
         _ => block_on(manifest::resolve(&project, &client, progress)),
     };

@@ -8,9 +8,10 @@ use super::{open::BundleOptions, receipts::ReceiptPlace};
 use crate::{
     bundle::OpenBundle,
     commands::{CommandError, Report, block_on, counted},
+    failure::{Failure, FailureKind},
     oci::Digest,
     progress::Progress,
-    push::{self, BlobTally, IndexForm, PushedKind, PushedReference},
+    push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, VerifiedBundle},
     registry::{Client, ClientConfig},
 };
@@ -40,6 +41,8 @@ pub struct PushReport {
     destination: String,
     dry_run: bool,
     references: Vec<PushedReference>,
+    /// What the registry does not take: the index of the bundle and its signatures.
+    refused: Vec<RefusedArtifact>,
     /// All of them together.
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
@@ -51,8 +54,13 @@ pub struct PushReport {
 impl Report for PushReport {
     const VERB: &'static str = "push";
 
+    /// Images and charts are there, and what proves where they are from is not.
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.refused.is_empty()).then_some(FailureKind::Network)
+    }
+
     fn text(&self) -> String {
-        let Self { name, version, destination, references, blobs, .. } = self;
+        let Self { name, version, destination, references, refused, blobs, .. } = self;
         let would = if self.dry_run { "would push" } else { "pushed" };
         let mut text = format!("{would} {name} {version} to {destination}: {}\n", counted(references.len(), "reference"));
         for reference in references {
@@ -60,6 +68,12 @@ impl Report for PushReport {
             if let Some(remark) = remark(reference) {
                 let _ = writeln!(text, "           {remark}");
             }
+        }
+        for RefusedArtifact { kind, destination, reason } in refused {
+            let _ = writeln!(text, "refused    {} {destination}: {reason}", word(*kind));
+        }
+        if !refused.is_empty() {
+            text.push_str("           the registry takes images and no other artifacts; --no-index-artifact leaves the index and its signatures out\n");
         }
         let BlobTally { uploaded, uploaded_bytes, mounted, skipped } = blobs;
         let to = if self.dry_run { "to send" } else { "sent" };
@@ -111,6 +125,32 @@ pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushRe
     block_on(push_opened(&bundle, options, progress))
 }
 
+/// Images and charts are in the registry, and the index or a signature is not.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry took the images and charts, and refused: {}", .0.join("; "))]
+pub(super) struct ArtifactsRefused(Vec<String>);
+
+impl Failure for ArtifactsRefused {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Network
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("push with `rune-bundle push --no-index-artifact`, and install without --push".to_owned())
+    }
+}
+
+impl PushReport {
+    /// Everything of the bundle, or an error.
+    pub(super) fn whole(self) -> Result<(), ArtifactsRefused> {
+        if self.refused.is_empty() {
+            Ok(())
+        } else {
+            Err(ArtifactsRefused(self.refused.into_iter().map(|refused| refused.destination).collect()))
+        }
+    }
+}
+
 /// Pushes a bundle that is open, and writes the receipt.
 pub(super) async fn push_opened(
     bundle: &Arc<OpenBundle>,
@@ -141,6 +181,7 @@ pub(super) async fn push_opened(
         blobs: pushed.blobs(),
         sent_bytes: pushed.sent_bytes,
         references: pushed.references,
+        refused: pushed.refused,
     })
 }
 

@@ -93,7 +93,7 @@ impl Reader {
         for (key, place, value) in entries {
             let path = self.file(value, "a program", Role::Binary);
             let Some(platform) = self.platform(place, key) else { continue };
-            if platforms.is_some_and(|platforms| !platforms.choose(&platform)) {
+            if platforms.is_some_and(|platforms| !platforms.include(&platform)) {
                 self.add(place, &ManifestProblem::PlatformNotCarried(key.to_owned()));
             }
             if programs.keys().any(|known: &Platform| known.matches(&platform)) {

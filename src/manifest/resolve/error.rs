@@ -28,9 +28,20 @@ pub enum ResolveError {
     /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
-    /// An index lists another index.
-    #[error("the index lists another index, {0}; that is not supported")]
-    NestedIndex(Digest),
+    /// Indexes lie too deep within each other, or there are too many.
+    #[error("the index has more than {count} indexes within it, or more than {depth} within each other")]
+    TooManyIndexes {
+        /// How deep they may lie.
+        depth: usize,
+        /// How many there may be.
+        count: usize,
+    },
+    /// What is listed as an image or artifact is an index.
+    #[error("{0} is an index, and is listed as something else")]
+    UnexpectedIndex(Digest),
+    /// The digest of something that is to be carried cannot be verified.
+    #[error("the index lists `{0}`; only sha256 digests are supported")]
+    UnsupportedDigest(String),
     /// An index lists nothing that could run.
     #[error("the index lists no image")]
     EmptyIndex,
@@ -51,14 +62,6 @@ pub enum ResolveError {
         layer: Digest,
         /// Its media type.
         media_type: String,
-    },
-    /// The platform of a manifest is not written as platforms are.
-    #[error("the index says that {manifest} is for `{platform}`, which is no platform")]
-    Platform {
-        /// The manifest.
-        manifest: Digest,
-        /// What the index says.
-        platform: String,
     },
     /// A manifest has another size than the index says.
     #[error("manifest {manifest} has {actual} bytes, the index says {expected}")]
@@ -112,14 +115,17 @@ impl Failure for ResolveError {
             Self::NotAnImage { .. }
             | Self::DuplicateChart(_)
             | Self::ForeignLayer { .. }
-            | Self::NestedIndex(_)
+            | Self::UnsupportedDigest(_)
             | Self::NoChosenPlatform { .. }
             | Self::MigrationName(_)
             | Self::MigrationNumber { .. }
             | Self::NoMigrations => FailureKind::Input,
-            Self::EmptyIndex | Self::Platform { .. } | Self::ManifestSize { .. } | Self::Config(..) | Self::Contradiction(_) => {
-                FailureKind::Content
-            }
+            Self::EmptyIndex
+            | Self::TooManyIndexes { .. }
+            | Self::UnexpectedIndex(_)
+            | Self::ManifestSize { .. }
+            | Self::Config(..)
+            | Self::Contradiction(_) => FailureKind::Content,
             Self::Task(_) => FailureKind::Internal,
         }
     }
@@ -129,6 +135,7 @@ impl Failure for ResolveError {
             Self::Registry(error) => error.help(),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
+            Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
             Self::NotAnImage { .. } => Some("name container images under `images` only".to_owned()),
             Self::ForeignLayer { .. } => {
                 Some("choose `platforms` without that image, or ask its publisher for one that is whole".to_owned())

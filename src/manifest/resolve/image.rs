@@ -1,11 +1,16 @@
-//! What a registry has under a reference, to the last descriptor.
+//! What a registry has under a reference, to the last descriptor of what is carried.
+//!
+//! First the index is read, with those within it, which says of what there is a choice. Then it is decided what is carried, and only
+//! that is fetched: an entry that nobody wants never stops an image.
 
 use serde::Deserialize;
-use tokio::task::JoinSet;
 
-use super::error::ResolveError;
+use super::{
+    error::ResolveError,
+    index::{Entry, EntryKind, Listing},
+};
 use crate::{
-    manifest::{Blob, LockedAttestation, LockedManifest, Platforms, PulledImage, is_carried},
+    manifest::{Blob, LockedArtifact, LockedAttestation, LockedManifest, Platforms, PulledImage, carried},
     oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type},
     registry::{Client, RepositoryName},
 };
@@ -16,98 +21,179 @@ const IMAGE_CONFIGS: [&str; 2] = [media_type::CONFIG, "application/vnd.docker.co
 /// Image configurations have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
-/// Resolves a reference, and fetches every manifest below it.
-pub(super) async fn resolve(client: &Client, reference: &Reference, platforms: &Platforms) -> Result<PulledImage, ResolveError> {
+/// An image, and what a person should know about the choice of its platforms.
+pub(super) struct Resolved {
+    pub(super) image: PulledImage,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Resolves a reference, and fetches every manifest below it that is carried.
+pub(super) async fn resolve(client: &Client, reference: &Reference, platforms: &Platforms) -> Result<Resolved, ResolveError> {
     let root = client.resolve(reference).await?;
     let name = RepositoryName::from(reference);
-    let pulled = match root.kind() {
-        ManifestKind::Index { manifests } => {
-            let children = fetch_children(client, &name, manifests).await?;
-            index(&root, manifests, &children, platforms)?
+    let image = match root.kind() {
+        ManifestKind::Index { .. } => {
+            let listing = Listing::read(client, &name, &root, platforms).await?;
+            index(client, &name, &root, listing, platforms).await?
         }
         ManifestKind::Image { config, .. } => {
             let platform = config_platform(client, &name, config).await?;
-            let entry = image_entry(&root, Some(platform), platforms)?;
-            PulledImage { root: Blob::from(&root.descriptor()), manifests: vec![entry], attestations: Vec::new() }
+            let is_carried = carried(platforms, &[platform.as_ref()]).first() == Some(&true);
+            let manifest = if is_carried { image_entry(&root, platform)? } else { left_out(Blob::from(&root.descriptor()), platform) };
+            PulledImage { manifests: vec![manifest], ..empty(&root) }
         }
     };
-    check_choice(&pulled, platforms)?;
-    Ok(pulled)
+    check_choice(&image, platforms)?;
+    let warnings = other_architectures(reference, &image, platforms);
+    Ok(Resolved { image, warnings })
 }
 
-/// Fetches each manifest that an index lists, in the order of the index. The client checks the digests.
-async fn fetch_children(client: &Client, name: &RepositoryName, entries: &[Descriptor]) -> Result<Vec<Manifest>, ResolveError> {
-    let mut running = JoinSet::new();
-    for (position, entry) in entries.iter().enumerate() {
-        if [media_type::INDEX, media_type::DOCKER_LIST].contains(&entry.media_type.as_str()) {
-            return Err(ResolveError::NestedIndex(entry.digest));
-        }
-        let (client, name, entry) = (client.clone(), name.clone(), entry.clone());
-        running.spawn(async move { (position, client.manifest(&name, entry.digest, Some(&entry.media_type)).await) });
+fn empty(root: &Manifest) -> PulledImage {
+    PulledImage {
+        root: Blob::from(&root.descriptor()),
+        manifests: Vec::new(),
+        attestations: Vec::new(),
+        indexes: Vec::new(),
+        artifacts: Vec::new(),
+        unsupported: Vec::new(),
     }
-    let mut fetched = Vec::new();
-    while let Some(finished) = running.join_next().await {
-        let (position, manifest) = finished.map_err(ResolveError::Task)?;
-        fetched.push((position, manifest?));
-    }
-    fetched.sort_by_key(|(position, _)| *position);
-    let manifests = fetched.into_iter().map(|(_, manifest)| manifest).collect::<Vec<_>>();
-    for (entry, manifest) in entries.iter().zip(&manifests) {
-        let actual = manifest.bytes().len() as u64;
-        if actual != entry.size {
-            return Err(ResolveError::ManifestSize { manifest: entry.digest, expected: entry.size, actual });
-        }
-    }
-    Ok(manifests)
 }
 
-/// Sorts the entries of an index into images and attestations.
-fn index(root: &Manifest, entries: &[Descriptor], children: &[Manifest], platforms: &Platforms) -> Result<PulledImage, ResolveError> {
-    let mut pulled = PulledImage { root: Blob::from(&root.descriptor()), manifests: Vec::new(), attestations: Vec::new() };
-    let mut attested = Vec::new();
-    for (entry, child) in entries.iter().zip(children) {
-        match entry.attested_digest().filter(|_| entry.is_attestation()) {
-            Some(subject) => attested.push((subject, child)),
-            None => pulled.manifests.push(image_entry(child, written_platform(entry)?, platforms)?),
+/// Fetches what is carried of an index. What turns out to be no image is no candidate any more, and the choice is made again.
+async fn index(
+    client: &Client,
+    name: &RepositoryName,
+    root: &Manifest,
+    mut listing: Listing,
+    platforms: &Platforms,
+) -> Result<PulledImage, ResolveError> {
+    let mut no_image = None;
+    let mut image = loop {
+        let candidates: Vec<Option<&Platform>> = listing.of(EntryKind::Image).map(|entry| entry.descriptor.platform.as_ref()).collect();
+        let choice = carried(platforms, &candidates);
+        let wanted = listing.of(EntryKind::Image).zip(&choice).filter(|(_, is_carried)| **is_carried).map(|(entry, _)| entry);
+        let fetched = listing.fetch(client, name, wanted).await?;
+        let is_other = |entry: &&Entry| fetched.get(&entry.descriptor.digest).is_some_and(|manifest| !is_image(manifest));
+        let others: Vec<Digest> = listing.of(EntryKind::Image).filter(is_other).map(|entry| entry.descriptor.digest).collect();
+        if let Some(other) = others.first() {
+            no_image = fetched.get(other).and_then(|manifest| parts(manifest).ok()).map(|(config, _)| (*other, config.media_type.clone()));
+            listing.mark_artifacts(&others);
+            continue;
         }
+        let mut image = empty(root);
+        for (entry, is_carried) in listing.of(EntryKind::Image).zip(choice) {
+            let platform = entry.descriptor.platform.clone();
+            image.manifests.push(match fetched.get(&entry.descriptor.digest).filter(|_| is_carried) {
+                Some(manifest) => image_entry(manifest, platform)?,
+                None => left_out(Blob::from(&entry.descriptor), platform),
+            });
+        }
+        break image;
+    };
+    if image.manifests.is_empty() {
+        return Err(match no_image {
+            Some((digest, config_type)) => ResolveError::NotAnImage { digest, config_type },
+            None => ResolveError::EmptyIndex,
+        });
     }
-    if pulled.manifests.is_empty() {
-        return Err(ResolveError::EmptyIndex);
+    add_attestations(client, name, &listing, platforms, &mut image).await?;
+    add_artifacts(client, name, &listing, platforms, &mut image).await?;
+    image.unsupported = listing.unsupported().to_vec();
+    if *platforms == Platforms::All
+        && let Some(digest) = image.unsupported.first()
+    {
+        return Err(ResolveError::UnsupportedDigest(digest.clone()));
     }
-    for (subject, child) in attested {
-        let carried = pulled.carries_attestation_of(subject, platforms);
-        pulled.attestations.push(attestation_entry(child, subject, carried)?);
-    }
-    Ok(pulled)
+    let digests = image.contents().filter(|content| content.carried).map(|content| content.manifest.digest).collect();
+    image.indexes = listing.indexes(platforms, &digests);
+    Ok(image)
 }
 
-fn image_entry(manifest: &Manifest, platform: Option<Platform>, platforms: &Platforms) -> Result<LockedManifest, ResolveError> {
+async fn add_attestations(
+    client: &Client,
+    name: &RepositoryName,
+    listing: &Listing,
+    platforms: &Platforms,
+    image: &mut PulledImage,
+) -> Result<(), ResolveError> {
+    let entries = || {
+        listing.entries().filter_map(|entry| match entry.kind {
+            EntryKind::Attestation(subject) => Some((entry, subject)),
+            _ => None,
+        })
+    };
+    let wanted = entries().filter(|(_, subject)| image.carries_attestation_of(*subject, platforms)).map(|(entry, _)| entry);
+    let fetched = listing.fetch(client, name, wanted).await?;
+    for (entry, attests) in entries() {
+        let carried = image.carries_attestation_of(attests, platforms);
+        let manifest = fetched.get(&entry.descriptor.digest).filter(|_| carried);
+        let (config, layers) = manifest.map(parts).transpose()?.unzip();
+        image.attestations.push(LockedAttestation {
+            attests,
+            carried,
+            predicates: manifest.map(Manifest::predicate_types).unwrap_or_default(),
+            manifest: Blob::from(&entry.descriptor),
+            config: config.map(Blob::from),
+            layers: layers.unwrap_or_default().iter().map(Blob::from).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// An artifact travels with the images of its platform, or when everything does. What this program cannot read it cannot carry whole.
+async fn add_artifacts(
+    client: &Client,
+    name: &RepositoryName,
+    listing: &Listing,
+    platforms: &Platforms,
+    image: &mut PulledImage,
+) -> Result<(), ResolveError> {
+    let is_carried = |entry: &Entry| {
+        let is_for_image = |platform: &Platform| {
+            let mut carried = image.manifests.iter().filter(|manifest| manifest.carried);
+            carried.any(|manifest| manifest.platform.as_ref().is_some_and(|own| own.matches(platform)))
+        };
+        let is_for_somebody = entry.descriptor.platform.as_ref().is_none_or(is_for_image);
+        entry.kind == EntryKind::Artifact && (*platforms == Platforms::All || is_for_somebody)
+    };
+    let entries = || listing.entries().filter(|entry| matches!(entry.kind, EntryKind::Artifact | EntryKind::Unknown));
+    let fetched = listing.fetch(client, name, entries().filter(|entry| is_carried(entry))).await?;
+    let mut artifacts = Vec::new();
+    for entry in entries() {
+        let carried = is_carried(entry);
+        let manifest = fetched.get(&entry.descriptor.digest).filter(|_| carried);
+        artifacts.push(LockedArtifact {
+            platform: entry.descriptor.platform.clone(),
+            artifact_type: entry.descriptor.artifact_type.clone(),
+            carried,
+            manifest: Blob::from(&entry.descriptor),
+            blobs: manifest.into_iter().flat_map(Manifest::children).map(Blob::from).collect(),
+        });
+    }
+    image.artifacts = artifacts;
+    Ok(())
+}
+
+fn is_image(manifest: &Manifest) -> bool {
+    matches!(manifest.kind(), ManifestKind::Image { config, .. } if IMAGE_CONFIGS.contains(&config.media_type.as_str()))
+}
+
+fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
+    LockedManifest { platform, carried: false, manifest, config: None, layers: Vec::new() }
+}
+
+/// An image that is carried.
+fn image_entry(manifest: &Manifest, platform: Option<Platform>) -> Result<LockedManifest, ResolveError> {
     let (config, layers) = parts(manifest)?;
-    if !IMAGE_CONFIGS.contains(&config.media_type.as_str()) {
-        return Err(ResolveError::NotAnImage { digest: manifest.digest(), config_type: config.media_type.clone() });
-    }
-    let carried = is_carried(platforms, platform.as_ref());
-    if let Some(layer) = layers.iter().find(|layer| carried && is_foreign(&layer.media_type)) {
+    if let Some(layer) = layers.iter().find(|layer| is_foreign(&layer.media_type)) {
         let (layer, media_type) = (layer.digest, layer.media_type.clone());
         return Err(ResolveError::ForeignLayer { manifest: manifest.digest(), layer, media_type });
     }
     Ok(LockedManifest {
         platform,
-        carried,
+        carried: true,
         manifest: Blob::from(&manifest.descriptor()),
-        config: Blob::from(config),
-        layers: layers.iter().map(Blob::from).collect(),
-    })
-}
-
-fn attestation_entry(manifest: &Manifest, attests: Digest, carried: bool) -> Result<LockedAttestation, ResolveError> {
-    let (config, layers) = parts(manifest)?;
-    Ok(LockedAttestation {
-        attests,
-        carried,
-        predicates: manifest.predicate_types(),
-        manifest: Blob::from(&manifest.descriptor()),
-        config: Blob::from(config),
+        config: Some(Blob::from(config)),
         layers: layers.iter().map(Blob::from).collect(),
     })
 }
@@ -115,7 +201,7 @@ fn attestation_entry(manifest: &Manifest, attests: Digest, carried: bool) -> Res
 fn parts(manifest: &Manifest) -> Result<(&Descriptor, &[Descriptor]), ResolveError> {
     match manifest.kind() {
         ManifestKind::Image { config, layers, .. } => Ok((config, layers)),
-        ManifestKind::Index { .. } => Err(ResolveError::NestedIndex(manifest.digest())),
+        ManifestKind::Index { .. } => Err(ResolveError::UnexpectedIndex(manifest.digest())),
     }
 }
 
@@ -123,22 +209,12 @@ fn is_foreign(media_type: &str) -> bool {
     media_type.contains(".foreign.") || media_type.contains(".nondistributable.")
 }
 
-/// The platform of an index entry, without the operating system's version, which no choice depends on.
-fn written_platform(entry: &Descriptor) -> Result<Option<Platform>, ResolveError> {
-    let Some(platform) = &entry.platform else { return Ok(None) };
-    let text = platform.to_string();
-    match text.parse() {
-        Ok(platform) => Ok(Some(platform)),
-        Err(_) => Err(ResolveError::Platform { manifest: entry.digest, platform: text }),
-    }
-}
-
-/// A single image says in its configuration what it is for.
-async fn config_platform(client: &Client, name: &RepositoryName, config: &Descriptor) -> Result<Platform, ResolveError> {
+/// A single image says in its configuration what it is for, if it does.
+async fn config_platform(client: &Client, name: &RepositoryName, config: &Descriptor) -> Result<Option<Platform>, ResolveError> {
     #[derive(Deserialize)]
     struct ImageConfig {
-        os: String,
-        architecture: String,
+        os: Option<String>,
+        architecture: Option<String>,
         variant: Option<String>,
     }
 
@@ -146,11 +222,11 @@ async fn config_platform(client: &Client, name: &RepositoryName, config: &Descri
         return Err(ResolveError::NotAnImage { digest: config.digest, config_type: config.media_type.clone() });
     }
     let bytes = client.blob_bytes(name, config, MAX_CONFIG_BYTES).await?;
-    let ImageConfig { os, architecture, variant } =
-        serde_json::from_slice(&bytes).map_err(|error| ResolveError::Config(config.digest, error))?;
-    let written = Platform { os, architecture, variant: variant.filter(|variant| !variant.is_empty()), os_version: None };
-    let text = written.to_string();
-    text.parse().map_err(|_| ResolveError::Platform { manifest: config.digest, platform: text })
+    let malformed = |error| ResolveError::Config(config.digest, error);
+    let ImageConfig { os, architecture, variant } = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let text = |text: Option<String>| text.unwrap_or_default();
+    let written = serde_json::json!({"os": text(os), "architecture": text(architecture), "variant": text(variant)});
+    Platform::from_document(written).map_err(malformed)
 }
 
 /// An image that serves none of the chosen platforms would be carried in vain.
@@ -162,4 +238,17 @@ fn check_choice(pulled: &PulledImage, platforms: &Platforms) -> Result<(), Resol
     let list = |platforms: Vec<String>| platforms.join(", ");
     let available = pulled.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
     Err(ResolveError::NoChosenPlatform { wanted: list(wanted.iter().map(Platform::to_string).collect()), available: list(available) })
+}
+
+/// What is carried for a chosen platform that the image does not have.
+fn other_architectures(reference: &Reference, image: &PulledImage, platforms: &Platforms) -> Vec<String> {
+    let Platforms::Only(wanted) = platforms else { return Vec::new() };
+    let carried: Vec<&Platform> =
+        image.manifests.iter().filter(|entry| entry.carried).filter_map(|entry| entry.platform.as_ref()).collect();
+    let other = |wanted: &Platform| {
+        let best = carried.iter().filter_map(|own| Some((own.distance_from(wanted)?, own))).min()?.1;
+        (best.architecture != wanted.architecture)
+            .then(|| format!("warning: `{reference}` is not there for {wanted}; what is there for {best} is included, which runs only where the node runs that too"))
+    };
+    wanted.iter().filter_map(other).collect()
 }

@@ -5,6 +5,7 @@
 mod error;
 mod files;
 mod image;
+mod index;
 mod local;
 
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ use self::{
     error::Problems,
     local::{local, locked},
 };
-use super::{BundleManifest, Image, ImageSource, Lock, LockedContent, LockedImage, Project};
+use super::{BundleManifest, Image, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
 use crate::{progress::Progress, registry::Client};
 
 /// How many images are asked for at a time. The client limits how busy each host gets.
@@ -38,13 +39,19 @@ pub async fn resolve(project: &Project, client: &Client, progress: &dyn Progress
 ///
 /// # Errors
 /// When the image cannot be resolved, or the result contradicts itself.
-pub async fn resolve_one(project: &Project, image: &Image, old: &Lock, client: &Client) -> Result<Lock, ResolveFailures> {
+pub async fn resolve_one(
+    project: &Project,
+    image: &Image,
+    old: &Lock,
+    client: &Client,
+    progress: &dyn Progress,
+) -> Result<Lock, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = old.clone();
     let resolved = match &image.source {
         ImageSource::Registry(reference) => image::resolve(client, reference, &project.manifest().platforms)
             .await
-            .map(|pulled| locked(image, LockedContent::Registry(pulled))),
+            .map(|resolved| locked(image, LockedContent::Registry(announced(resolved, progress)))),
         ImageSource::Build(build) => files::built(project, build).map(|built| locked(image, LockedContent::Build(built))),
     };
     if let Some(resolved) = problems.keep(format!("image `{}`", image.name), resolved) {
@@ -76,13 +83,21 @@ async fn images(manifest: &BundleManifest, client: &Client, progress: &dyn Progr
             None => return resolved,
             Some(Ok((image, pulled))) => {
                 let pulled = problems.keep(format!("image `{}`", image.name), pulled);
-                resolved.extend(pulled.map(|pulled| locked(&image, LockedContent::Registry(pulled))));
+                resolved.extend(pulled.map(|pulled| locked(&image, LockedContent::Registry(announced(pulled, progress)))));
             }
             Some(Err(error)) => {
                 problems.keep::<()>("an image".to_owned(), Err(ResolveError::Task(error)));
             }
         }
     }
+}
+
+/// The image, once what there is to know about it was said.
+fn announced(resolved: image::Resolved, progress: &dyn Progress) -> PulledImage {
+    for warning in &resolved.warnings {
+        progress.announce(warning);
+    }
+    resolved.image
 }
 
 /// Brings a lock into its canonical order and makes sure that it could be read again.

@@ -10,7 +10,7 @@ use super::{
     sandbox::Sandbox,
 };
 use crate::bundle::small_bundle::ends_with;
-use crate::registry::serve_support::Serving;
+use crate::registry::{push_refused::picky, serve_support::Serving};
 use crate::{
     bundle::foreign_shipment::{POSTGRES, RUNE_DB},
     registry::load_support::Containerd,
@@ -184,6 +184,8 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let push = ["push", file, &destination, "--key", "release.pub"];
     reader.read(&bundle(&sandbox, &[&push[..], &["--dry-run"]].concat()), "push", 0);
     reader.read(&bundle(&sandbox, &push), "push", 0);
+    let picky = picky(400, "MANIFEST_INVALID");
+    reader.read(&bundle(&sandbox, &["push", file, &picky.host(), "--key", "release.pub"]), "push", 10);
     reader.has_seen_all(&["## `push`", "### `blobTally`"]);
 }
 

@@ -80,6 +80,7 @@ impl Shipped {
                 destination: destination.parse().unwrap(),
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
+                with_index: true,
                 jobs: 4,
                 chunk_bytes: None,
                 is_dry_run: false,

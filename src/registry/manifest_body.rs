@@ -1,0 +1,64 @@
+//! What a registry sent when it was asked for a manifest.
+
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+use http::header;
+
+use super::{
+    Cause,
+    client::{MAX_MANIFEST_BYTES, check_digest},
+    exchange::Head,
+};
+use crate::oci::{Digest, Manifest, ManifestError};
+
+/// What the types of all manifests begin with. Other types say nothing: servers of plain files send what they like.
+const TELLING_TYPES: [&str; 2] = ["application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."];
+
+/// How much of a type of content is shown.
+const MAX_TYPE_CHARACTERS: usize = 80;
+
+/// Reads a manifest out of an answer; what it has to be is checked. When it is none, the error says what came instead.
+pub(super) fn read(head: &Head, bytes: Vec<u8>, expected: Option<Digest>, expected_type: Option<&str>) -> Result<Manifest, Cause> {
+    let stated = head.text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let stated = Some(stated.as_str()).filter(|stated| TELLING_TYPES.iter().any(|telling| stated.starts_with(telling)));
+    let is_as_expected = expected.is_some_and(|expected| Digest::of(&bytes) == expected);
+    let bytes = if is_as_expected { bytes } else { decoded(head, bytes) };
+    // A page that says something else has another digest, too; what it is says more.
+    let parsed = Manifest::parse(bytes.clone(), expected_type.or(stated));
+    match parsed {
+        Err(error @ ManifestError::Syntax(_)) if !is_as_expected => Err(no_manifest(head, &bytes, error)),
+        parsed => {
+            check_digest(&bytes, expected)?;
+            parsed.map_err(|error| no_manifest(head, &bytes, error))
+        }
+    }
+}
+
+/// What a proxy packed although nobody asked for that. The digest is that of what was packed.
+fn decoded(head: &Head, bytes: Vec<u8>) -> Vec<u8> {
+    if !head.text(header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip") || !bytes.starts_with(&[0x1f, 0x8b]) {
+        return bytes;
+    }
+    let mut unpacked = Vec::new();
+    let is_whole = GzDecoder::new(bytes.as_slice()).take(MAX_MANIFEST_BYTES).read_to_end(&mut unpacked).is_ok();
+    if is_whole { unpacked } else { bytes }
+}
+
+fn no_manifest(head: &Head, bytes: &[u8], error: ManifestError) -> Cause {
+    let shown = |name| head.text(name).chars().take(MAX_TYPE_CHARACTERS).flat_map(char::escape_debug).collect::<String>();
+    let start = String::from_utf8_lossy(bytes.get(..256).unwrap_or(bytes)).trim_start().to_lowercase();
+    let hint = match bytes {
+        [] => ", which is empty",
+        [0xef, 0xbb, 0xbf, ..] => ", which begins with a byte order mark",
+        [0x1f, 0x8b, ..] => ", which is gzip",
+        _ if start.starts_with("<!doctype html") || start.starts_with("<html") => ", which is an HTML page",
+        _ => "",
+    };
+    let encoding = match shown(header::CONTENT_ENCODING) {
+        encoding if encoding.is_empty() => String::new(),
+        encoding => format!(", Content-Encoding `{encoding}`"),
+    };
+    let what = format!("{}, Content-Type `{}`{encoding}{hint}", head.status, shown(header::CONTENT_TYPE));
+    Cause::NoManifest { what, is_page: hint.contains("HTML"), error }
+}
