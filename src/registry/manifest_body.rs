@@ -24,10 +24,12 @@ pub(super) fn read(head: &Head, bytes: Vec<u8>, expected: Option<Digest>, expect
     let stated = Some(stated.as_str()).filter(|stated| TELLING_TYPES.iter().any(|telling| stated.starts_with(telling)));
     let is_as_expected = expected.is_some_and(|expected| Digest::of(&bytes) == expected);
     let bytes = if is_as_expected { bytes } else { decoded(head, bytes) };
-    // A page that says something else has another digest, too; what it is says more.
+    // A page has another digest, too; what it is says more. What is said to be a manifest is a damaged one.
     let parsed = Manifest::parse(bytes.clone(), expected_type.or(stated));
     match parsed {
-        Err(error @ ManifestError::Syntax(_)) if !is_as_expected => Err(no_manifest(head, &bytes, error)),
+        Err(error @ ManifestError::Syntax(_)) if expected.is_none() || (!is_as_expected && stated.is_none()) => {
+            Err(no_manifest(head, &bytes, error))
+        }
         parsed => {
             check_digest(&bytes, expected)?;
             parsed.map_err(|error| no_manifest(head, &bytes, error))

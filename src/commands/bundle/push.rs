@@ -72,9 +72,6 @@ impl Report for PushReport {
         for RefusedArtifact { kind, destination, reason } in refused {
             let _ = writeln!(text, "refused    {} {destination}: {reason}", word(*kind));
         }
-        if !refused.is_empty() {
-            text.push_str("           the registry takes images and no other artifacts; --no-index-artifact leaves the index and its signatures out\n");
-        }
         let BlobTally { uploaded, uploaded_bytes, mounted, skipped } = blobs;
         let to = if self.dry_run { "to send" } else { "sent" };
         let _ = writeln!(
@@ -122,7 +119,11 @@ fn remark(reference: &PushedReference) -> Option<String> {
 /// When the bundle is not as signed, a tag is taken, or the registry does not take something. Running it again goes on from there.
 pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
-    block_on(push_opened(&bundle, options, progress))
+    let report = block_on(push_opened(&bundle, options, progress))?;
+    if !report.refused.is_empty() {
+        progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
+    }
+    Ok(report)
 }
 
 /// Images and charts are in the registry, and the index or a signature is not.

@@ -43,8 +43,8 @@ fn images_and_charts_arrive_under_their_tags_and_what_was_refused_is_listed() {
         let output = shipped.run(&registry.host(), &[]);
         ends_with(&output, 10);
         assert!(writes(&registry).iter().all(|request| request.path.contains("/bundles/")));
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("refused    index") && text.contains("--no-index-artifact"), "{text}");
+        let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(text.contains("refused    index") && errors.contains("help: ") && errors.contains("--no-index-artifact"), "{text}{errors}");
     }
 }
 
