@@ -106,3 +106,52 @@ fn what_cannot_be_honoured_is_refused_before_anything_is_asked() {
         assert!(words.ends_with("exit: 3") || words.ends_with("exit: 4"), "{words}");
     }
 }
+
+/// Answers one client after the other as a SOCKS 5 proxy without passwords does, and leads each to `target`; gives its address, and
+/// tells the host that was asked for.
+fn socks_proxy(target: std::net::SocketAddr) -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut read = |bytes: usize| {
+                let mut buffer = vec![0; bytes];
+                client.read_exact(&mut buffer).map(|()| buffer)
+            };
+            let Ok(greeting) = read(2) else { continue };
+            read(greeting[1].into()).unwrap();
+            client.write_all(&[5, 0]).unwrap();
+            let mut read = |bytes: usize| {
+                let mut buffer = vec![0; bytes];
+                client.read_exact(&mut buffer).unwrap();
+                buffer
+            };
+            // Version, command, reserved, and 3 for a name with its length before it.
+            assert_eq!(read(4), [5, 1, 0, 3]);
+            let length = read(1)[0];
+            let name = String::from_utf8(read(length.into())).unwrap();
+            read(2);
+            let _ = tell.send(name);
+            client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            let server = std::net::TcpStream::connect(target).unwrap();
+            let (mut up, mut down) = ((client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client));
+            std::thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
+            std::thread::spawn(move || std::io::copy(&mut down.0, &mut down.1));
+        }
+    });
+    (address, told)
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_used_and_resolves_names_itself() {
+    let registry = stocked(Registry::start());
+    let (proxy, asked) = socks_proxy(registry.address());
+    let mut config = quick();
+    config.plain_http = ["registry.example".to_owned()].into();
+    config.proxy.http = Some(rune_bundle::secret::Secret::new(format!("socks5h://{proxy}")));
+    client(config).resolve(&"registry.example/library/postgres:17-alpine".parse().unwrap()).await.unwrap();
+    assert_eq!(asked.recv().unwrap(), "registry.example");
+}
