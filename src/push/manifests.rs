@@ -104,10 +104,10 @@ pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs:
 
 /// Writes everything below the roots: first manifests, all at once; then indexes within indexes, one after the other.
 async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut Roots, there: &mut There) -> Result<(), PushError> {
-    let all = || plan.items.iter().flat_map(|item| item.manifests.iter().map(move |document| (&item.name, document)));
+    let all = || plan.items.iter().flat_map(|item| item.manifests.iter().map(move |document| (item, document)));
     let mut distinct = BTreeMap::new();
-    for (name, document) in all().filter(|(_, document)| document.children.is_empty()) {
-        distinct.entry((name.clone(), document.descriptor.digest)).or_insert_with(|| document.clone());
+    for (item, document) in all().filter(|(_, document)| document.children.is_empty()) {
+        distinct.entry((item.name.clone(), document.descriptor.digest)).or_insert_with(|| document.clone());
     }
     let work = distinct.into_iter().map(|((name, digest), document)| {
         let may_be_there = may_be_there(&name, &document, blobs, there);
@@ -125,9 +125,14 @@ async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut 
             roots.written.insert(key)
         };
     }
-    for (name, document) in all().filter(|(_, document)| !document.children.is_empty()) {
+    for (item, document) in all().filter(|(_, document)| !document.children.is_empty()) {
+        let name = &item.name;
         let may_be_there = may_be_there(name, document, blobs, there);
-        let written = push_one(&shared.writer(name), document.clone(), may_be_there).await?;
+        let written = match push_one(&shared.writer(name), document.clone(), may_be_there).await {
+            // The root is refused too, and the reduced index does not need it.
+            Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal() => continue,
+            written => written?,
+        };
         let key = (name.clone(), document.descriptor.digest);
         if written.was_there {
             there.insert(key)

@@ -35,6 +35,8 @@ pub(super) struct Item {
     pub(super) name: RepositoryName,
     /// Everything below the root, children before parents.
     pub(super) manifests: Vec<Document>,
+    /// Whether an index among these lacks manifests: a registry may refuse it, and then takes no root above it either.
+    pub(super) has_gaps: bool,
     pub(super) root: Root,
 }
 
@@ -71,6 +73,7 @@ impl Plan {
         for publication in bundle.publications().iter().filter(|publication| settings.with_index || !is_artifact(&publication.kind)) {
             let mut manifests = Vec::new();
             let target = collect(bundle, &publication.target, &mut manifests)?;
+            let has_gaps = manifests.iter().any(|document| document.lacks_children);
             let reduced = match &publication.kind {
                 PublicationKind::Image { reduced_index: Some(reduced), reference } => {
                     incomplete.push(reference.to_string());
@@ -82,10 +85,16 @@ impl Plan {
                 (Some(reduced), IndexChoice::Reduced) => Root { first: reduced, is_sparse: false, otherwise: None },
                 (reduced, _) => {
                     let otherwise = reduced.filter(|_| choice == IndexChoice::Auto);
-                    Root { is_sparse: target.lacks_children, first: target, otherwise }
+                    Root { is_sparse: has_gaps || target.lacks_children, first: target, otherwise }
                 }
             };
-            items.push(Item { publication: publication.clone(), name: destination.name(&publication.repository), manifests, root });
+            items.push(Item {
+                publication: publication.clone(),
+                name: destination.name(&publication.repository),
+                manifests,
+                has_gaps,
+                root,
+            });
         }
         if choice == IndexChoice::Full && !incomplete.is_empty() {
             return Err(PushError::Incomplete(incomplete));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rune_bundle::commands::bundle::push::IndexChoice;
 use rune_testkit::{registry::Registry, sha256};
 use serde_json::{Value, json};
 
@@ -185,6 +186,23 @@ fn a_nested_index_travels_whole_and_leads_to_the_image_everywhere() {
         }
         assert!(!names.contains(images[1]["digest"].as_str().unwrap().trim_start_matches("sha256:")), "{names}");
     }
+}
+
+#[test]
+fn where_a_nested_index_with_gaps_is_refused_the_reduced_index_is_pushed() {
+    let (mut inner, mut image) = (Value::Null, Value::Null);
+    let (shipped, _) = through("[linux/amd64]", |odd| {
+        image = odd.image("linux/amd64");
+        inner = odd.index(&[image.clone(), odd.image("linux/arm64")]);
+        odd.index(&[odd.index(&[inner.clone()])]);
+    });
+    let strict = Registry::start();
+    let report = shipped.push(&strict).unwrap();
+    assert_eq!(report["references"][0]["index"], "reduced", "{report:#}");
+    assert!(has(&strict, &image) && !has(&strict, &inner));
+    assert_eq!(strict.tags("library/postgres"), ["17-alpine"]);
+    let said = shipped.push_with(&Registry::start(), |options| options.settings.index = IndexChoice::Sparse).unwrap_err();
+    assert!(said.contains("--index reduced"), "{said}");
 }
 
 fn lock(platforms: &str, make: impl FnOnce(&Odd<'_>)) -> (Option<i32>, String) {
