@@ -1,14 +1,21 @@
 //! What is found in rendered text, and where.
 
+mod odd_places;
+
 use super::{Named, discover};
-use crate::policy::{ImageField, ImagePlaces};
+use crate::policy::{FieldForm, ImageField, ImagePlaces};
 
 /// `file: object [container] path = what`, one line each.
 fn found(rendered: &str) -> Vec<String> {
     let places = ImagePlaces {
         variables: vec!["RELATED_IMAGE_*".to_owned()],
         options: vec!["--sidecar-image".to_owned()],
-        fields: vec![ImageField { kind: "Widget.example.com".to_owned(), path: "spec.parts[].image".to_owned() }],
+        fields: vec![ImageField {
+            kind: "Widget.example.com".to_owned(),
+            path: "spec.parts[].image".to_owned(),
+            form: FieldForm::References,
+        }],
+        ..ImagePlaces::default()
     };
     let line = |(place, named): (super::ImagePlace, Named)| {
         let container = place.container.map(|name| format!(" [{name}]")).unwrap_or_default();
