@@ -47,12 +47,17 @@ pub(super) fn is_repository_of(reference: &Reference, image: &AvailableImage, im
     if prefix.is_empty() {
         return true;
     }
-    let sources: BTreeSet<&str> = images.iter().map(|image| image.reference.registry()).chain(SHARED_REGISTRIES).collect();
-    let is_source = |registry: &str| sources.iter().any(|source| registry == *source || registry.ends_with(&format!(".{source}")));
     // Another repository of the lock is meant when one fits better.
     let is_closer = images.iter().any(|other| {
         let other = other.reference.repository();
         other.len() > wanted.len() && reference.repository().ends_with(other)
     });
-    prefix.ends_with('/') && !is_source(reference.registry()) && !is_closer
+    prefix.ends_with('/') && is_at_destination(reference, images) && !is_closer
+}
+
+/// Whether a reference is at a registry of one's own: not one that many people share, or that an image of the lock comes from.
+pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]) -> bool {
+    let sources: BTreeSet<&str> = images.iter().map(|image| image.reference.registry()).chain(SHARED_REGISTRIES).collect();
+    let registry = reference.registry();
+    !sources.iter().any(|source| registry == *source || registry.ends_with(&format!(".{source}")))
 }

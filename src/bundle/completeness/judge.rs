@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AvailableImage, CompletenessFinding, Exceptions, Incomplete, Survey,
-    available::is_repository_of,
+    available::{is_at_destination, is_repository_of},
     random_names::{Places, Sightings},
 };
 use crate::{
@@ -192,7 +192,9 @@ impl<'i> Judge<'i> {
     ) -> Result<(), Fault> {
         let tagged = reference.tag().and_then(|tag| same.iter().find(|image| image.has_tag(tag)));
         let pinned: Vec<&'i AvailableImage> = same.iter().copied().filter(|image| image.digest == digest).collect();
-        let meant = pinned.iter().copied().find(|image| reference.tag().is_none_or(|tag| image.has_tag(tag)));
+        // At a registry of one's own nobody can be asked for a tag; there it must only not be that of another image.
+        let is_free = tagged.is_none() && is_at_destination(reference, self.images);
+        let meant = pinned.iter().copied().find(|image| is_free || reference.tag().is_none_or(|tag| image.has_tag(tag)));
         if let Some(image) = meant {
             self.is_used(image, profile);
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AvailableImage, CompletenessError, HelmOptions, available::is_repository_of};
+use super::{AvailableImage, CompletenessError, HelmOptions, available::{is_at_destination, is_repository_of}};
 use crate::{
     bundle::ProfileIngredient,
     chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},
@@ -71,8 +71,8 @@ impl Survey {
         for reference in self.references().filter_map(|text| Reference::parse_like_a_runtime(text).ok()) {
             let (Some(tag), Some(digest)) = (reference.tag(), reference.digest()) else { continue };
             let same: Vec<&AvailableImage> = images.iter().filter(|image| is_repository_of(&reference, image, images)).collect();
-            // A tag that the lock has is answered already.
-            if same.iter().any(|image| image.has_tag(tag)) {
+            // A tag that the lock has is answered already, and one at a registry of one's own need not be that of the source.
+            if same.iter().any(|image| image.has_tag(tag)) || is_at_destination(&reference, images) {
                 continue;
             }
             if let Some(image) = same.iter().find(|image| image.digest == digest)

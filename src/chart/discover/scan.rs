@@ -189,7 +189,7 @@ impl Search<'_> {
             Shape::Bare => is_image && is_possible_bare(candidate.text, is_about_registry(key) || is_about_registry(candidate.before)),
             Shape::Untagged => known::is_image(key) && is_whole(),
             // `image: busybox` of a custom resource.
-            Shape::Word => key == "image" && context.depth == 0 && is_whole() && super::declared::is_reference(candidate.text),
+            Shape::Word => key == "image" && !self.has_own_group && context.depth == 0 && is_whole() && super::declared::is_reference(candidate.text),
         }
     }
 

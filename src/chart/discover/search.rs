@@ -21,7 +21,7 @@ pub(super) struct Search<'s> {
     pub(super) object: String,
     /// The kind as the policy names it.
     pub(super) kind: String,
-    has_own_group: bool,
+    pub(super) has_own_group: bool,
     pub(super) is_secret: bool,
     pub(super) places: &'s ImagePlaces,
     pub(super) container: Option<String>,

@@ -44,6 +44,8 @@ fn length_of_word(text: &str) -> usize {
             Some(byte) if byte.is_ascii_alphanumeric() || b"._-/:@+%~".contains(byte) => 1,
             // An IPv6 address stands at the beginning, or behind a scheme.
             Some(b'[') if length == 0 || text.get(..length).is_some_and(|before| before.ends_with('/')) => address(rest),
+            // At the beginning it is a tag of XML.
+            Some(b'<') if !text.get(..length).is_some_and(|before| before.ends_with(['/', ':', '-', '.'])) => 0,
             _ => placeholder(rest).unwrap_or(0),
         };
         if step == 0 {

@@ -218,7 +218,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness = check_completeness(&project, &mut new, options, &client)?;
+        let completeness = check_completeness(&project, &mut new, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
     Ok(report(&project, path, &new, outcome, changes, policy, completeness))
@@ -226,7 +226,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
 
 /// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins. An update of one image may leave a lock that is not current otherwise: then there is nothing
 /// yet that the charts could be held against, and `build` will do it.
-fn check_completeness(project: &Project, lock: &mut Lock, options: &LockOptions, client: &Client) -> Result<CompletenessReport, CommandError> {
+fn check_completeness(project: &Project, lock: &mut Lock, options: &LockOptions, client: &Client, progress: &dyn Progress) -> Result<CompletenessReport, CommandError> {
     let is_partial = matches!(options.mode, LockMode::Update(_)) && manifest::check_current(project, lock).is_err();
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
@@ -234,7 +234,7 @@ fn check_completeness(project: &Project, lock: &mut Lock, options: &LockOptions,
     let PinnedCharts { charts, profiles, mut available } = bundle::pin_charts(project, lock)?;
     let survey = survey_charts(project, &charts, &profiles, &options.chart_check)?;
     for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
-        if means(client, &reference, digest)? {
+        if means(client, &reference, digest, progress) {
             let tag = reference.tag().unwrap_or_default();
             lock.add_other_tag(&name, tag);
             available.iter_mut().filter(|image| image.name == name).for_each(|image| image.other_tags.push(tag.to_owned()));
@@ -243,12 +243,14 @@ fn check_completeness(project: &Project, lock: &mut Lock, options: &LockOptions,
     check_survey(project, survey.as_ref(), &available)
 }
 
-/// Whether the registry has a digest under a tag.
-fn means(client: &Client, reference: &Reference, digest: Digest) -> Result<bool, CommandError> {
+/// Whether the registry has a digest under a tag. When it cannot be asked, nothing says so.
+fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn Progress) -> bool {
     match block_on(client.resolve(reference)) {
-        Ok(found) => Ok(found.digest() == digest),
-        Err(error) if error.kind() == FailureKind::NotFound => Ok(false),
-        Err(error) => Err(error.into()),
+        Ok(found) => found.digest() == digest,
+        Err(error) => {
+            progress.announce(&format!("note: what the tag of {reference} means is not known: {}", CommandError::from(error).messages().join(": ")));
+            false
+        }
     }
 }
 

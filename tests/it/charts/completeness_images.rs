@@ -236,7 +236,7 @@ fn push_and_serve_give_the_tag_exactly_the_digest_of_the_lock() {
     let destination = rune_testkit::registry::Registry::start();
     let at = destination.host();
     ends_with(&app.run(&["push", "x.tar", &at, "--key", "release.pub"]), 0);
-    let digest = |bytes: &[u8]| format!("sha256:{}", rune_testkit::sha256(bytes));
+    let digest = rune_testkit::sha256;
     let (_, bytes) = destination.manifest("library/one", "1").unwrap();
     assert_eq!(digest(&bytes), target);
     // The same name with another content is not overwritten without being asked.
