@@ -27,4 +27,4 @@ pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
 pub use rollout::{RolledOut, RolloutError, State, Wanted, roll_out, take_over};
-pub use running::RunningImages;
+pub use running::{RunningImage, RunningImages};

@@ -14,8 +14,17 @@ use crate::oci::Digest;
 /// The most pods that are looked at in one answer.
 const PAGE: u32 = 500;
 
-/// Images as pods name them, without a digest, and by which digests each may run: of its index, its manifests, their configurations.
-pub type RunningImages = BTreeMap<String, BTreeSet<Digest>>;
+/// Images as pods name them, without a digest, and as what each may run.
+pub type RunningImages = BTreeMap<String, RunningImage>;
+
+/// By which digests an image may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningImage {
+    /// That of the lock.
+    pub digest: Digest,
+    /// Those of what it leads to: the reduced index, manifests, their configurations.
+    pub parts: BTreeSet<Digest>,
+}
 
 /// Every container of the objects that runs another image than it may, one sentence each.
 ///
@@ -62,11 +71,10 @@ fn foreign_in(pod: &Pod, images: &RunningImages) -> Vec<String> {
         let (allowed, actual) = (images.get(image)?, digest_of(&status.image_id));
         // One that has not started yet, or is over, runs nothing.
         let is_running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-        let is_foreign = actual.is_some_and(|digest| !allowed.contains(&digest));
-        let expected = allowed.first().map(ToString::to_string).unwrap_or_default();
+        let is_foreign = actual.is_some_and(|digest| allowed.digest != digest && !allowed.parts.contains(&digest));
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         (is_running && is_foreign).then(|| {
-            format!("pod {name}, container {}: `{image}` runs as {}, the bundle has {expected}", status.name, status.image_id)
+            format!("pod {name}, container {}: `{image}` runs as {}, the bundle has {}", status.name, status.image_id, allowed.digest)
         })
     };
     statuses.filter_map(sentence).collect()
@@ -81,7 +89,7 @@ fn digest_of(image_id: &str) -> Option<Digest> {
 mod tests {
     use serde_json::json;
 
-    use super::{Pod, RunningImages, foreign_in, is_of};
+    use super::{Pod, RunningImage, RunningImages, foreign_in, is_of};
     use crate::{install::parse_objects, oci::Digest};
 
     fn pod(image_id: &str) -> Pod {
@@ -98,9 +106,10 @@ mod tests {
 
     #[test]
     fn an_image_under_a_tag_is_compared_with_what_the_kubelet_took() {
-        let (own, other) = (Digest::of(b"own"), Digest::of(b"other"));
-        let images: RunningImages = [("r.example/library/a:1".to_owned(), [own].into())].into();
-        for image_id in [format!("r.example/library/a@{own}"), own.to_string(), format!("docker-pullable://a@{own}"), String::new()] {
+        let (own, part, other) = (Digest::of(b"own"), Digest::of(b"part"), Digest::of(b"other"));
+        let image = RunningImage { digest: own, parts: [part].into() };
+        let images: RunningImages = [("r.example/library/a:1".to_owned(), image)].into();
+        for image_id in [format!("r.example/library/a@{own}"), part.to_string(), format!("docker-pullable://a@{own}"), String::new()] {
             assert!(foreign_in(&pod(&image_id), &images).is_empty(), "{image_id}");
         }
         let said = foreign_in(&pod(&format!("r.example/library/a@{other}")), &images);

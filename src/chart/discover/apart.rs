@@ -1,5 +1,7 @@
 //! References that stand in parts: a repository under one key, its tag under another.
 
+use std::collections::BTreeSet;
+
 use super::{
     entries, items,
     known::is_about_images,
@@ -86,7 +88,8 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
             continue;
         }
         let version = part("version").filter(|_| image.is_some());
-        let (registry, tag, digest) = (part("registry"), part("tag").or(version).or_else(|| part("imagetag")), part("digest"));
+        let image_tag = || ["imagetag", "image_tag", "image-tag", "image.tag"].into_iter().find_map(part);
+        let (registry, tag, digest) = (part("registry"), part("tag").or_else(image_tag).or(version), part("digest"));
         if (tag.is_none() && digest.is_none()) || value.value.contains("://") {
             continue;
         }
@@ -116,6 +119,11 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
         guesses.push(Guess { reference, apart, paths });
     }
     guesses
+}
+
+/// The places of repositories and images of references that stand in parts in a node.
+pub(super) fn places(node: &Node, path: &str) -> BTreeSet<String> {
+    guesses(node, path, true).into_iter().flat_map(|guess| guess.paths).collect()
 }
 
 /// The reference in flags of one string: `image=acme/app,tag=1.2`.

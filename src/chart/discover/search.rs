@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ImagePlace, Named, entries, fields, inside::Budget, items, known, scalar, scan::Context, shown, text_of};
+use super::{ImagePlace, Named, apart, entries, fields, inside::Budget, items, known, scalar, scan::Context, shown, text_of};
 use crate::{
     policy::{ImagePlaces, below_item, below_key},
     yaml::{Node, Value},
@@ -105,7 +105,10 @@ impl<'s> Search<'s> {
                     has_image |= scalar(value).is_some();
                     self.image(&path, value);
                 }
-                "env" => items(value).for_each(|(number, item)| self.variable(item, &below_item(&path, number))),
+                "env" => {
+                    let parts = apart::places(value, &path);
+                    items(value).for_each(|(number, item)| self.variable(item, &below_item(&path, number), &parts));
+                }
                 "args" | "command" => self.options(value, &path),
                 _ => {}
             }
@@ -125,10 +128,11 @@ impl<'s> Search<'s> {
         }
     }
 
-    fn variable(&mut self, node: &Node, path: &str) {
+    /// `parts` are the places of what is one part of a reference only.
+    fn variable(&mut self, node: &Node, path: &str, parts: &BTreeSet<String>) {
         let Some(name) = text_of(node, "name") else { return };
         let is_declared = self.places.has_variable(name);
-        if !is_declared && !known::is_variable(name) {
+        if !is_declared && (!known::is_variable(name) || parts.contains(&below_key(path, "value"))) {
             return;
         }
         for (key, value) in entries(node) {
@@ -170,10 +174,11 @@ impl<'s> Search<'s> {
     /// The keys of a `ConfigMap` or Secret that become variables.
     fn data(&mut self, object: &Node) {
         for (section, data) in entries(object).filter(|(key, _)| matches!(*key, "data" | "stringData")) {
+            let parts = apart::places(data, section);
             for (key, value) in entries(data) {
-                let is_declared = self.places.has_variable(key);
-                if is_declared || known::is_variable(key) {
-                    self.declared(&below_key(section, key), value, is_declared);
+                let (path, is_declared) = (below_key(section, key), self.places.has_variable(key));
+                if is_declared || (known::is_variable(key) && !parts.contains(&path)) {
+                    self.declared(&path, value, is_declared);
                 }
             }
         }

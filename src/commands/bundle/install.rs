@@ -192,8 +192,11 @@ impl Work<'_> {
         let rendered = helm.render(&chart, &values, &kubernetes, !history.is_empty()).await?;
         let wanted = parse_objects(&rendered).map_err(InstallError::from)?;
 
-        let (mut checks, _) = check_access(cluster, &wanted, options.permissions.create_namespace).await.map_err(InstallError::from)?;
-        let demands = Demands { objects: &wanted, kube_version: destination.kube_version.as_deref(), namespace_exists };
+        // A test that is not run needs nothing.
+        let left_out = self.left_out_tests(&wanted);
+        let needed: Vec<Object> = wanted.iter().filter(|object| !left_out.iter().any(|name| object.is_test() && object.name() == name)).cloned().collect();
+        let (mut checks, _) = check_access(cluster, &needed, options.permissions.create_namespace).await.map_err(InstallError::from)?;
+        let demands = Demands { objects: &needed, kube_version: destination.kube_version.as_deref(), namespace_exists };
         checks.extend(check_cluster(cluster, demands).await);
         checks.extend(Destination::check_images(&rendered, &images, self.bundle));
         let running = images.running(&rendered, self.bundle);

@@ -14,7 +14,7 @@ use crate::{
     chart::{self, ChartError, Named},
     commands::CommandError,
     failure::{Failure, FailureKind},
-    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImages, Verdict, destination_values},
+    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
     oci::{Descriptor, Digest, Reference},
     policy::{Exception, ImagePlaces},
     registry::Client,
@@ -249,13 +249,12 @@ impl Images {
         let running = images_of(rendered, bundle).into_iter().filter_map(|text| {
             let reference = Reference::parse_like_a_runtime(&text).ok().filter(|reference| reference.digest().is_none())?;
             let image = index.images.get(number_of(&reference)?)?;
-            let mut digests = BTreeSet::from([image.target.digest]);
-            digests.extend(image.reduced_index.as_ref().map(|reduced| reduced.digest));
+            let mut parts: BTreeSet<Digest> = image.reduced_index.iter().map(|reduced| reduced.digest).collect();
             for manifest in image.carried_runnable() {
-                digests.insert(manifest.digest);
-                digests.extend(bundle.config_of(manifest.digest).map(|config| config.digest));
+                parts.insert(manifest.digest);
+                parts.extend(bundle.config_of(manifest.digest).map(|config| config.digest));
             }
-            Some((text, digests))
+            Some((text, RunningImage { digest: image.target.digest, parts }))
         });
         running.collect()
     }
