@@ -42,7 +42,9 @@ impl Problem for PolicyProblem<'_> {
             Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
-            Self::FieldPath(_) => Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned()),
+            Self::FieldPath(_) => {
+                Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned())
+            }
             Self::FieldForm(_) => Some("write one of `template` with {} in it, or `repository` with `tag` or `digest`".to_owned()),
             Self::Image(_) => Some("write registry/repository or registry/repository:tag, without * and digest".to_owned()),
             Self::Version(_) => Some("write the first bundle version for which the waiver no longer holds, such as 0.3.0".to_owned()),

@@ -5,8 +5,17 @@ use std::collections::BTreeSet;
 use crate::oci::{Digest, Reference};
 
 /// Registries that many people share: what stands before a repository there is the name of somebody else.
-const SHARED_REGISTRIES: [&str; 9] =
-    ["docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.k8s.io", "public.ecr.aws", "mcr.microsoft.com", "registry.gitlab.com", "nvcr.io"];
+const SHARED_REGISTRIES: [&str; 9] = [
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+    "registry.gitlab.com",
+    "nvcr.io",
+];
 
 /// An image of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,7 +92,9 @@ impl<'i> Judge<'i> {
                 self.exceptions.tests.insert((pattern.clone(), reason.clone()));
                 return;
             }
-            Named::NoReference => (None, Some(Fault::bare("the policy says that images are named here, and the value names none".to_owned()))),
+            Named::NoReference => {
+                (None, Some(Fault::bare("the policy says that images are named here, and the value names none".to_owned())))
+            }
             Named::Nothing => (None, Some(Fault::bare("the container has no image".to_owned()))),
             Named::Elsewhere => {
                 let hint = "write the image as `value`, or take the variable out of `images.variables` in the policy";
@@ -144,8 +146,7 @@ impl<'i> Judge<'i> {
         let Ok(reference) = Reference::parse_like_a_runtime(text) else {
             return Err(Fault::bare(format!("`{text}` is not an image reference")));
         };
-        let same: Vec<&'i AvailableImage> =
-            self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
+        let same: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
         match reference.digest() {
             Some(digest) => self.by_digest(text, &reference, digest, &same, profile),
             None => self.by_tag(text, &reference, &same, profile),
@@ -218,9 +219,10 @@ impl<'i> Judge<'i> {
                     let hint = format!("the lock has this digest as {}; at the destination it will be called that", image.reference);
                     Fault::new(format!("`{text}` is of a repository that the lock does not have"), &hint)
                 }
-                None => {
-                    Fault::new(format!("`{text}` is not in the lock"), "name it under `images` in the manifest, then run `rune-bundle lock`")
-                }
+                None => Fault::new(
+                    format!("`{text}` is not in the lock"),
+                    "name it under `images` in the manifest, then run `rune-bundle lock`",
+                ),
             });
         };
         let one_platform = same.iter().find(|image| image.manifests.contains(&digest));
@@ -255,12 +257,19 @@ impl<'i> Judge<'i> {
             chart: None,
             image: Some(reference.to_string()),
             hint: Some("take it out of the manifest, or say `extra: true` if it is to be carried all the same".to_owned()),
-            ..CompletenessFinding::of_chart("", format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile"))
+            ..CompletenessFinding::of_chart(
+                "",
+                format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile"),
+            )
         });
         let mut findings: Vec<CompletenessFinding> = unused.collect();
         findings.extend(self.findings.into_iter().flat_map(|(finding, places)| places.findings(&finding)));
         findings.sort();
-        if findings.is_empty() { Ok((self.references, self.left_out.into_iter().collect(), self.exceptions)) } else { Err(Incomplete { findings }) }
+        if findings.is_empty() {
+            Ok((self.references, self.left_out.into_iter().collect(), self.exceptions))
+        } else {
+            Err(Incomplete { findings })
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{AvailableImage, CompletenessError, HelmOptions, available::{is_at_destination, is_repository_of}};
+use super::{
+    AvailableImage, CompletenessError, HelmOptions,
+    available::{is_at_destination, is_repository_of},
+};
 use crate::{
     bundle::ProfileIngredient,
     chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},

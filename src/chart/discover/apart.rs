@@ -1,6 +1,6 @@
 //! References that stand in parts: a repository under one key, its tag under another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     entries, items,
@@ -73,11 +73,14 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
     if !lower.iter().any(|name| name.ends_with("tag") || name.ends_with("digest") || name.ends_with("version")) {
         return Vec::new();
     }
-    let find = |name: String| lower.iter().position(|other| *other == name).and_then(|position| values.get(position));
+    let positions: BTreeMap<&str, usize> = lower.iter().enumerate().rev().map(|(position, name)| (name.as_str(), position)).collect();
+    let find = |name: String| positions.get(name.as_str()).and_then(|position| values.get(*position));
     let mut guesses = Vec::new();
     for (name, value) in lower.iter().zip(&values) {
-        let Some((beginning, is_repository)) =
-            name.strip_suffix("repository").map(|beginning| (beginning, true)).or_else(|| name.strip_suffix("image").map(|name| (name, false)))
+        let Some((beginning, is_repository)) = name
+            .strip_suffix("repository")
+            .map(|beginning| (beginning, true))
+            .or_else(|| name.strip_suffix("image").map(|name| (name, false)))
         else {
             continue;
         };

@@ -13,6 +13,17 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// What is said of a value without a reference.
+#[derive(Clone, Copy)]
+enum Otherwise<'t> {
+    /// Nothing: it may be something else.
+    Nothing,
+    /// That this is none.
+    Shown(&'t str),
+    /// That there is none; the value may be secret, or long.
+    Hidden,
+}
+
 impl Search<'_> {
     /// Every image of a value that names images. Where the policy says so (`is_declared`), it must name one; where only a name says so, it
     /// may be something else.
@@ -24,7 +35,7 @@ impl Search<'_> {
             Value::Sequence(_) | Value::Mapping(_) => {
                 let mut references = Vec::new();
                 self.references_below(node, 0, &mut references);
-                self.add_declared(path, references, is_declared.then_some(None));
+                self.add_declared(path, references, if is_declared { Otherwise::Hidden } else { Otherwise::Nothing });
             }
         }
     }
@@ -33,20 +44,23 @@ impl Search<'_> {
     pub(super) fn declared_text(&mut self, path: &str, text: &str, is_declared: bool) {
         let mut references = Vec::new();
         self.references_in(text, self.is_encoded(path), 0, &mut references);
-        let is_shown = !self.is_secret && !text.contains('\n');
-        self.add_declared(path, references, is_declared.then(|| is_shown.then(|| text.to_owned())));
+        let otherwise = match is_declared {
+            true if !self.is_secret && !text.contains('\n') => Otherwise::Shown(text),
+            true => Otherwise::Hidden,
+            false => Otherwise::Nothing,
+        };
+        self.add_declared(path, references, otherwise);
     }
 
-    /// `without` is what to say when there is none: the text, or that it may not be shown.
-    fn add_declared(&mut self, path: &str, references: Vec<String>, without: Option<Option<String>>) {
-        if references.is_empty() && without.is_none() {
-            return;
+    fn add_declared(&mut self, path: &str, references: Vec<String>, otherwise: Otherwise<'_>) {
+        if references.is_empty() {
+            match otherwise {
+                Otherwise::Nothing => return,
+                Otherwise::Shown(text) => self.add(path, Named::Image(shown(text))),
+                Otherwise::Hidden => self.add(path, Named::NoReference),
+            }
         }
         self.settled.insert(path.to_owned());
-        if references.is_empty() {
-            let named = without.flatten().map_or(Named::NoReference, |text| Named::Image(shown(&text)));
-            self.add(path, named);
-        }
         for reference in references {
             self.add_image(path, &reference);
         }
@@ -94,6 +108,7 @@ impl Search<'_> {
 /// Whether a whole text is a reference as a runtime takes it, and nothing that is commonly something else.
 pub(super) fn is_reference(text: &str) -> bool {
     let has_letter = text.contains(|letter: char| letter.is_ascii_alphabetic());
-    let is_switch = ["true", "false", "yes", "no", "on", "off", "none", "null", "auto", "default"].contains(&text.to_ascii_lowercase().as_str());
-    has_letter && !is_switch && !text.contains("://") && Reference::parse_like_a_runtime(text).is_ok()
+    let is_switch =
+        ["true", "false", "yes", "no", "on", "off", "none", "null", "auto", "default"].contains(&text.to_ascii_lowercase().as_str());
+    text.len() <= 1024 && has_letter && !is_switch && !text.contains("://") && Reference::parse_like_a_runtime(text).is_ok()
 }

@@ -7,21 +7,95 @@ use super::reference::Parts;
 
 /// Tags that are switches, effects of taints, modes of mounts, actions or names of ports.
 const NO_TAGS: [&str; 45] = [
-    "true", "false", "on", "off", "yes", "no", "enabled", "disabled", "none", "null", "ro", "rw", "z", "tcp", "udp", "sctp", "http", "https", "http2",
-    "grpc", "metrics", "web", "noschedule", "noexecute", "prefernoschedule", "read", "write", "pull", "push", "get", "list", "watch", "create",
-    "update", "delete", "patch", "admin", "all", "any", "allow", "deny", "audit", "warn", "error", "info",
+    "true",
+    "false",
+    "on",
+    "off",
+    "yes",
+    "no",
+    "enabled",
+    "disabled",
+    "none",
+    "null",
+    "ro",
+    "rw",
+    "z",
+    "tcp",
+    "udp",
+    "sctp",
+    "http",
+    "https",
+    "http2",
+    "grpc",
+    "metrics",
+    "web",
+    "noschedule",
+    "noexecute",
+    "prefernoschedule",
+    "read",
+    "write",
+    "pull",
+    "push",
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "delete",
+    "patch",
+    "admin",
+    "all",
+    "any",
+    "allow",
+    "deny",
+    "audit",
+    "warn",
+    "error",
+    "info",
 ];
 
 /// Ports below 1000 that services commonly have.
 const LOW_PORTS: [u16; 26] =
     [21, 22, 23, 25, 53, 80, 81, 88, 110, 111, 123, 143, 161, 179, 389, 443, 445, 465, 500, 514, 587, 636, 853, 873, 993, 995];
 
-/// First components that begin paths of something else: MIME types, references of git, resources, directories.
-const NO_ORGANISATIONS: [&str; 50] = [
-    "application", "text", "audio", "video", "font", "image", "multipart", "message", "model", "refs", "heads", "origin", "roles", "projects",
-    "proc", "sys", "dev", "etc", "usr", "var", "tmp", "home", "opt", "root", "bin", "tcp", "udp", "http", "https", "pod", "pods", "svc", "service", "services",
-    "deploy", "deployment", "deployments", "statefulset", "daemonset", "secret", "secrets", "configmap", "configmaps", "node", "nodes",
-    "namespace", "namespaces", "job", "jobs", "and",
+/// First components that begin paths of something else: MIME types, references of git, directories, objects.
+const NO_ORGANISATIONS: [&str; 36] = [
+    "application",
+    "text",
+    "audio",
+    "video",
+    "font",
+    "image",
+    "multipart",
+    "message",
+    "model",
+    "refs",
+    "heads",
+    "origin",
+    "roles",
+    "projects",
+    "proc",
+    "sys",
+    "dev",
+    "etc",
+    "usr",
+    "var",
+    "tmp",
+    "home",
+    "opt",
+    "root",
+    "bin",
+    "tcp",
+    "udp",
+    "http",
+    "https",
+    "pod",
+    "pods",
+    "svc",
+    "secret",
+    "secrets",
+    "node",
+    "nodes",
 ];
 
 /// First labels of names that are written backwards, as in Java.
@@ -42,12 +116,14 @@ pub(super) fn is_no_host(parts: &Parts<'_>) -> bool {
     let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let labels: Vec<&str> = name.split('.').collect();
     let first = labels.first().copied().unwrap_or_default();
-    let is_label_domain = (name.ends_with("kubernetes.io") || name.ends_with("k8s.io")) && first != "registry" && !name.contains("registry.");
-    let is_reversed = labels.len() > 1 && REVERSED.contains(&first);
+    let is_registry = name.contains("registry") || name.contains("gcr");
+    let is_label_domain = (name.ends_with("kubernetes.io") || name.ends_with("k8s.io")) && !is_registry;
+    let last = labels.last().copied().unwrap_or_default();
+    let is_reversed = labels.len() > 1 && REVERSED.contains(&first) && !REVERSED.contains(&last) && last.len() > 2;
     let is_file = labels.len() > 1 && labels.last().is_some_and(|last| FILE_ENDS.contains(last));
     let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_block = labels.len() == 4 && labels.iter().all(|label| is_number(&label)) && parts.path.first().is_some_and(is_number);
-    let is_service = name.ends_with(".svc") || name.ends_with(".svc.cluster.local");
+    let is_block = labels.len() == 4 && labels.iter().all(is_number) && parts.path.first().is_some_and(&is_number);
+    let is_service = labels.contains(&"svc");
     // `Team/app:1` can be nothing else than a name with a capital; `$VAR/path:80` is an address.
     let is_doubtful = !host.contains(['.', ':', '[']) && host != "localhost" && parts.tag.is_some_and(is_like_port);
     // A word with capitals and nothing else is not a host.
@@ -59,7 +135,9 @@ pub(super) fn is_no_host(parts: &Parts<'_>) -> bool {
         || is_doubtful
         || is_word
         || (is_service && parts.tag.is_some_and(is_like_port))
-        || parts.tag.is_some_and(|tag| NO_TAGS.contains(&tag.to_ascii_lowercase().as_str()) && !matches!(tag, "all" | "any" | "web" | "admin"))
+        || parts
+            .tag
+            .is_some_and(|tag| NO_TAGS.contains(&tag.to_ascii_lowercase().as_str()) && !matches!(tag, "all" | "any" | "web" | "admin"))
         || is_version_of_api(parts)
 }
 

@@ -102,7 +102,9 @@ impl Search<'_> {
         if let Value::Scalar { text, .. } = &node.value {
             let is_encoded = self.is_encoded(path);
             if let Inside::Documents(documents) = self.budget.open(text, is_encoded) {
-                documents.iter().for_each(|root| self.apart(path, root, apart));
+                for root in &documents {
+                    self.apart(path, root, apart);
+                }
             }
             return;
         }
@@ -113,13 +115,8 @@ impl Search<'_> {
             self.settled.insert(found.path(path));
         }
         let text = |name: &Option<String>| part(name).map(|part| part.value);
-        let reference = super::apart::joined(
-            text(&apart.registry),
-            repository.value,
-            text(&apart.image),
-            text(&apart.tag),
-            text(&apart.digest),
-        );
+        let reference =
+            super::apart::joined(text(&apart.registry), repository.value, text(&apart.image), text(&apart.tag), text(&apart.digest));
         self.add_image(path, &reference);
     }
 }

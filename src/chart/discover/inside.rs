@@ -62,7 +62,9 @@ impl Budget {
         }
         let read = |document| yaml::parse_rendered(Utf8Path::new("a string"), document, MAX_NODES);
         match documents(text).map(read).collect::<Result<Vec<Node>, _>>() {
-            Ok(documents) if documents.iter().any(|root| !matches!(root.value, Value::Null | Value::Scalar { .. })) => Inside::Documents(documents),
+            Ok(documents) if documents.iter().any(|root| !matches!(root.value, Value::Null | Value::Scalar { .. })) => {
+                Inside::Documents(documents)
+            }
             _ => Inside::Plain,
         }
     }

@@ -65,10 +65,5 @@ pub(super) const VERSIONS: [(&str, &str, &str, &str); 4] = [
     ("Elasticsearch", "elasticsearch.k8s.elastic.co", "spec.version", "docker.elastic.co/elasticsearch/elasticsearch:{}"),
     ("Kibana", "kibana.k8s.elastic.co", "spec.version", "docker.elastic.co/kibana/kibana:{}"),
     ("Logstash", "logstash.k8s.elastic.co", "spec.version", "docker.elastic.co/logstash/logstash:{}"),
-    (
-        "EnterpriseSearch",
-        "enterprisesearch.k8s.elastic.co",
-        "spec.version",
-        "docker.elastic.co/enterprise-search/enterprise-search:{}",
-    ),
+    ("EnterpriseSearch", "enterprisesearch.k8s.elastic.co", "spec.version", "docker.elastic.co/enterprise-search/enterprise-search:{}"),
 ];

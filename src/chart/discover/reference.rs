@@ -5,6 +5,9 @@
 
 use super::{exclusions, words::words};
 
+/// The longest word that is taken for a reference, in bytes: host, repository, tag and digest, and placeholders in them.
+const MAX_REFERENCE: usize = 1024;
+
 /// How much a word looks like an image reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shape {
@@ -41,7 +44,7 @@ pub(super) struct Parts<'w> {
 
 /// Every word of a text that has the shape of a reference, in order.
 pub(super) fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
-    words(text).filter_map(|word| {
+    words(text).filter(|word| word.text.len() <= MAX_REFERENCE).filter_map(|word| {
         let (reference, shape) = shape_of(word.text)?;
         Some(Candidate { text: reference, shape, before: word.before })
     })
@@ -107,10 +110,11 @@ impl<'w> Parts<'w> {
             _ if self.has_digest => Shape::Full,
             // Nothing but placeholders and numbers.
             (Some(_), _) if !is_whole => Shape::Word,
+            // A placeholder can be a host as well as anything else.
+            (Some(_), Some("\0")) if !exclusions::is_no_host(self) => Shape::Path,
             (Some(_), Some(_)) if !exclusions::is_no_host(self) => Shape::Full,
-            (Some(_), Some(_)) => Shape::Bare,
             (Some(_), None) if self.path.len() > 1 && !exclusions::is_no_path(self) => Shape::Path,
-            (Some(_), None) => Shape::Bare,
+            (Some(_), _) => Shape::Bare,
             (None, host) if host.is_some() || self.path.len() > 1 => Shape::Untagged,
             (None, _) => Shape::Word,
         }
@@ -147,7 +151,10 @@ fn is_tag(tag: &str) -> bool {
 }
 
 fn is_like_host(first: &str) -> bool {
-    first.contains(['.', ':', '\0']) || first.starts_with('[') || first == "localhost" || first.bytes().any(|byte| byte.is_ascii_uppercase())
+    first.contains(['.', ':', '\0'])
+        || first.starts_with('[')
+        || first == "localhost"
+        || first.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_host(host: &str) -> bool {

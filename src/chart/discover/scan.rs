@@ -83,15 +83,15 @@ impl Context {
 }
 
 impl Search<'_> {
-    pub(super) fn scan(&mut self, node: &Node, path: &str, context: Context) {
+    pub(super) fn scan(&mut self, node: &Node, path: &str, context: &Context) {
         if self.settled.contains(path) {
             return;
         }
         match &node.value {
             Value::Null => {}
-            Value::Scalar { text, .. } => self.scan_text(text, path, &context),
-            Value::Sequence(_) => self.scan_list(node, path, &context),
-            Value::Mapping(_) => self.scan_mapping(node, path, &context),
+            Value::Scalar { text, .. } => self.scan_text(text, path, context),
+            Value::Sequence(_) => self.scan_list(node, path, context),
+            Value::Mapping(_) => self.scan_mapping(node, path, context),
         }
     }
 
@@ -109,13 +109,16 @@ impl Search<'_> {
             }
             let below = below_key(path, key);
             let mut context = match name.filter(|_| key == "value") {
-                Some(name) => Context { declaration: self.variable_of(path, name), ..context.below(name) },
+                Some(name) => Context { declaration: variable_of(path, name), ..context.below(name) },
                 None => context.below(key),
             };
-            if matches!(self.kind.as_str(), "ConfigMap" | "Secret") && matches!(path, "data" | "stringData") && below == format!("{path}.{key}") {
+            if matches!(self.kind.as_str(), "ConfigMap" | "Secret")
+                && matches!(path, "data" | "stringData")
+                && below == format!("{path}.{key}")
+            {
                 context.declaration = Some(Declaration::Variable(key.to_owned()));
             }
-            self.scan(value, &below, context);
+            self.scan(value, &below, &context);
         }
     }
 
@@ -136,7 +139,7 @@ impl Search<'_> {
             if is_option(text) {
                 option = Some(text);
             }
-            self.scan(item, &below_item(path, number), context);
+            self.scan(item, &below_item(path, number), &context);
         }
     }
 
@@ -159,7 +162,9 @@ impl Search<'_> {
         match inside {
             // A document, or another text within it, is declared by its own path.
             Inside::Documents(documents) => {
-                documents.iter().for_each(|root| self.scan(root, path, Context { declaration: None, ..deeper() }));
+                for root in &documents {
+                    self.scan(root, path, &Context { declaration: None, ..deeper() });
+                }
             }
             Inside::Text(text) => self.scan_text(&text, path, &deeper()),
             Inside::Plain => {
@@ -189,7 +194,9 @@ impl Search<'_> {
             Shape::Bare => is_image && is_possible_bare(candidate.text, is_about_registry(key) || is_about_registry(candidate.before)),
             Shape::Untagged => known::is_image(key) && is_whole(),
             // `image: busybox` of a custom resource.
-            Shape::Word => key == "image" && !self.has_own_group && context.depth == 0 && is_whole() && super::declared::is_reference(candidate.text),
+            Shape::Word => {
+                key == "image" && !self.has_own_group && context.depth == 0 && is_whole() && super::declared::is_reference(candidate.text)
+            }
         }
     }
 
@@ -205,13 +212,6 @@ impl Search<'_> {
         Declaration::Field(ImageField { kind: self.kind.clone(), path: path.to_owned(), form: FieldForm::References })
     }
 
-    /// A variable of a container; other lists of names and values are fields.
-    fn variable_of(&self, path: &str, name: &str) -> Option<Declaration> {
-        let (list, _) = path.rsplit_once('[')?;
-        let is_of_container = list.ends_with("].env") && ["ontainers[", "Containers["].iter().any(|part| list.contains(part));
-        is_of_container.then(|| Declaration::Variable(name.to_owned()))
-    }
-
     /// What a definition fills in: its defaults.
     pub(super) fn definition(&mut self, node: &Node, path: &str) {
         for (key, value) in entries(node) {
@@ -219,13 +219,20 @@ impl Search<'_> {
             if key == "default" {
                 // The property whose default it is.
                 let property = path.rsplit(['.', '[']).next().unwrap_or_default().trim_end_matches(']');
-                self.scan(value, &below, Context::default().below(property));
+                self.scan(value, &below, &Context::default().below(property));
             } else {
                 self.definition(value, &below);
             }
         }
         items(node).for_each(|(number, item)| self.definition(item, &below_item(path, number)));
     }
+}
+
+/// A variable of a container; other lists of names and values are fields.
+fn variable_of(path: &str, name: &str) -> Option<Declaration> {
+    let (list, _) = path.rsplit_once('[')?;
+    let is_of_container = list.ends_with("].env") && ["ontainers[", "Containers["].iter().any(|part| list.contains(part));
+    is_of_container.then(|| Declaration::Variable(name.to_owned()))
 }
 
 fn is_option(text: &str) -> bool {

@@ -75,7 +75,7 @@ impl<'s> Search<'s> {
         if matches!(kind, "ConfigMap" | "Secret") {
             search.data(object);
         }
-        search.scan(object, "", Context::default());
+        search.scan(object, "", &Context::default());
     }
 
     fn walk(&mut self, node: &Node, path: &str) {

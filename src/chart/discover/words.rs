@@ -3,6 +3,9 @@
 /// The longest placeholder that is taken for one, in bytes.
 const MAX_PLACEHOLDER: usize = 200;
 
+/// The longest IPv6 address, in bytes.
+const MAX_ADDRESS: usize = 46;
+
 /// A word, and what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word<'t> {
@@ -59,8 +62,8 @@ fn length_of_word(text: &str) -> usize {
 /// The length of `[…]` with an IPv6 address in it.
 fn address(text: &str) -> usize {
     let inside = text.get(1..).unwrap_or_default();
-    match inside.find(']') {
-        Some(end) if end <= 45 && inside.get(..end).is_some_and(|address| address.contains(':')) => {
+    match inside.bytes().take(MAX_ADDRESS).position(|byte| byte == b']') {
+        Some(end) if inside.get(..end).is_some_and(|address| address.contains(':')) => {
             let is_address = inside.bytes().take(end).all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
             if is_address { end + 2 } else { 0 }
         }

@@ -111,7 +111,11 @@ pub(super) fn survey_charts(
 }
 
 /// Holds what the charts name against the images of the lock.
-pub(super) fn check_survey(project: &Project, survey: Option<&Survey>, images: &[AvailableImage]) -> Result<CompletenessReport, CommandError> {
+pub(super) fn check_survey(
+    project: &Project,
+    survey: Option<&Survey>,
+    images: &[AvailableImage],
+) -> Result<CompletenessReport, CommandError> {
     let Some(survey) = survey else { return Ok(CompletenessReport::unchecked()) };
     let complete = bundle::check_completeness(survey, images, project.policy())?;
     let Complete { helm, renderings, references, left_out, exceptions: Exceptions { tag_pins, tests, ignored }, without_images } = complete;

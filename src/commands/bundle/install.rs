@@ -20,8 +20,9 @@ use crate::{
     commands::{CommandError, block_on_to_the_end},
     fsx,
     install::{
-        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, Object, ObjectChange, Problems, ReleaseHelm,
-        RolledOut, RunningImages, State, Wanted, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
+        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, Object, ObjectChange, Problems,
+        ReleaseHelm, RolledOut, RunningImages, State, Wanted, back_up, check_access, check_cluster, differences, parse_objects, roll_out,
+        take_over,
     },
     interrupt::Interrupt,
     oci::Digest,
@@ -194,7 +195,8 @@ impl Work<'_> {
 
         // A test that is not run needs nothing.
         let left_out = self.left_out_tests(&wanted);
-        let needed: Vec<Object> = wanted.iter().filter(|object| !left_out.iter().any(|name| object.is_test() && object.name() == name)).cloned().collect();
+        let needed: Vec<Object> =
+            wanted.iter().filter(|object| !left_out.iter().any(|name| object.is_test() && object.name() == name)).cloned().collect();
         let (mut checks, _) = check_access(cluster, &needed, options.permissions.create_namespace).await.map_err(InstallError::from)?;
         let demands = Demands { objects: &needed, kube_version: destination.kube_version.as_deref(), namespace_exists };
         checks.extend(check_cluster(cluster, demands).await);
@@ -254,31 +256,30 @@ impl Work<'_> {
             left_out_tests: &self.left_out_tests(&found.objects),
             patience: self.options.patience,
         };
-        let rolled_out =
-            match roll_out(cluster, helm, &wanted, &history, self.progress.as_ref()).await {
-                Ok(rolled_out) => rolled_out,
-                Err(InstallError::Rollout(failure)) => {
-                    let outcome = match failure.state() {
-                        State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
-                        State::Stuck { .. } => Some(Outcome::Failed),
-                        State::Interrupted { .. } => None,
-                    };
-                    if let Some(outcome) = outcome {
-                        // The failure is what matters; that it could not be put on record as well is said beside it.
-                        if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
-                            self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
-                        }
+        let rolled_out = match roll_out(cluster, helm, &wanted, &history, self.progress.as_ref()).await {
+            Ok(rolled_out) => rolled_out,
+            Err(InstallError::Rollout(failure)) => {
+                let outcome = match failure.state() {
+                    State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
+                    State::Stuck { .. } => Some(Outcome::Failed),
+                    State::Interrupted { .. } => None,
+                };
+                if let Some(outcome) = outcome {
+                    // The failure is what matters; that it could not be put on record as well is said beside it.
+                    if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
+                        self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
                     }
-                    if outcome == Some(Outcome::RolledBack) {
-                        kept.attempt = None;
-                        if let Err(error) = kept.write(cluster, release).await {
-                            self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
-                        }
-                    }
-                    return Err(InstallError::Rollout(failure).into());
                 }
-                Err(error) => return Err(error.into()),
-            };
+                if outcome == Some(Outcome::RolledBack) {
+                    kept.attempt = None;
+                    if let Err(error) = kept.write(cluster, release).await {
+                        self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
+                    }
+                }
+                return Err(InstallError::Rollout(failure).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let appended = self.put_on_record(cluster, helm, found, rolled_out.revision, Outcome::Deployed);
         kept.attempt = None;
         kept.installed = Some(Installed {

@@ -226,7 +226,13 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
 
 /// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins. An update of one image may leave a lock that is not current otherwise: then there is nothing
 /// yet that the charts could be held against, and `build` will do it.
-fn check_completeness(project: &Project, lock: &mut Lock, options: &LockOptions, client: &Client, progress: &dyn Progress) -> Result<CompletenessReport, CommandError> {
+fn check_completeness(
+    project: &Project,
+    lock: &mut Lock,
+    options: &LockOptions,
+    client: &Client,
+    progress: &dyn Progress,
+) -> Result<CompletenessReport, CommandError> {
     let is_partial = matches!(options.mode, LockMode::Update(_)) && manifest::check_current(project, lock).is_err();
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
@@ -248,7 +254,7 @@ fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn 
     match block_on(client.resolve(reference)) {
         Ok(found) => found.digest() == digest,
         Err(error) => {
-            progress.announce(&format!("note: what the tag of {reference} means is not known: {}", CommandError::from(error).messages().join(": ")));
+            progress.announce(&format!("note: what the tag of {reference} means is not known: {}", error.messages().join(": ")));
             false
         }
     }

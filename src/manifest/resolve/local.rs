@@ -3,10 +3,7 @@
 use super::{ResolveError, ResolveFailures, error::Problems, files};
 use crate::{
     failure::{Failure, FailureKind},
-    manifest::{
-        BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project,
-        StaleLock,
-    },
+    manifest::{BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project, StaleLock},
 };
 
 /// Why a lock cannot be used for a project.

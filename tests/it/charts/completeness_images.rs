@@ -54,7 +54,10 @@ impl App {
         app.edit("bundle-manifests/rune.yaml", ", component: side, extra: true", "");
         app.write("charts/app/templates/deployment.yaml", OPERATOR);
         app.write("templates/charts/app/values.yaml.j2", "{}\n");
-        app.write("policy.yaml", "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: [docker.io/library/*] }\n");
+        app.write(
+            "policy.yaml",
+            "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: [docker.io/library/*] }\n",
+        );
         app
     }
 
@@ -134,7 +137,10 @@ fn parts_templates_and_documents_within_strings_are_declared_by_the_policy() {
          { kind: Engine.example.com, path: spec.version, template: 'docker.io/library/engine:{}' }]",
     );
     let said = ends_with(&app.lock(&[]), 8);
-    assert!(said.contains("Engine/e, spec.version: `docker.io/library/engine:9` has no digest") && said.matches(" has no digest").count() == 1, "{said}");
+    assert!(
+        said.contains("Engine/e, spec.version: `docker.io/library/engine:9` has no digest") && said.matches(" has no digest").count() == 1,
+        "{said}"
+    );
     app.edit("policy.yaml", "images:\n", "images:\n  ignore: [{ reference: 'docker.io/library/engine:*', reason: 'made elsewhere' }]\n");
     let said = ends_with(&app.lock(&[]), 0);
     assert!(said.contains("docker.io/library/engine:9 in the charts was ignored: made elsewhere"), "{said}");

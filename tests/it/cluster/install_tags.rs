@@ -74,7 +74,8 @@ fn an_image_that_is_named_by_its_tag_must_run_as_the_bundle_has_it() {
     let build = [&["build", "--key", "release.key", "--output", "tagged.tar"], &access[..]].concat();
     ends_with(&works.command(&build).output().unwrap(), 0);
     let install = |options: &[&str], code| {
-        let given = ["install", "tagged.tar", "--key", "release.pub", "--namespace", namespace.name(), "--timeout", "100s", "--release", "rune"];
+        let given =
+            ["install", "tagged.tar", "--key", "release.pub", "--namespace", namespace.name(), "--timeout", "100s", "--release", "rune"];
         ends_with(&works.command(&[&given, options].concat()).output().unwrap(), code)
     };
 
@@ -83,7 +84,10 @@ fn an_image_that_is_named_by_its_tag_must_run_as_the_bundle_has_it() {
     let said = install(&["--registry", REGISTRY], 4);
     assert!(said.contains(&format!("another image under this tag, {}", other.digest())), "{said}");
     let said = install(&[], 13);
-    assert!(said.contains("with other images than the bundle has") && said.contains(&other.digest()) && said.contains(&own.digest()), "{said}");
+    assert!(
+        said.contains("with other images than the bundle has") && said.contains(&other.digest()) && said.contains(&own.digest()),
+        "{said}"
+    );
     assert!(said.contains("container main: `docker.io/tests/tagged:1` runs as") && history(&namespace).is_empty(), "{said}");
 
     // The image of the bundle is taken, and the test that was left out is not run.

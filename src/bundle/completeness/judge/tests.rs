@@ -38,8 +38,7 @@ fn place(object: &str) -> ImagePlace {
 
 /// Renderings of the chart `c`: profile, and what was found.
 fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
-    let rendering =
-        |(profile, found): (&str, _)| Rendering { chart: "c".to_owned(), profile: profile.to_owned(), found: Ok(found) };
+    let rendering = |(profile, found): (&str, _)| Rendering { chart: "c".to_owned(), profile: profile.to_owned(), found: Ok(found) };
     Survey { helm: None, renderings: renderings.into_iter().map(rendering).collect() }
 }
 
@@ -65,9 +64,13 @@ fn fault(text: &str) -> Option<String> {
 #[test]
 fn repository_digest_and_tag_must_agree_and_the_registry_is_free() {
     let (postgres, rune) = (Digest::of(b"postgres"), Digest::of(b"rune"));
-    for good in
-        ["docker.io/library/postgres:17", "registry.example:5000/library/postgres", "library/postgres", "postgres", "r.example/mirror/library/postgres"]
-    {
+    for good in [
+        "docker.io/library/postgres:17",
+        "registry.example:5000/library/postgres",
+        "library/postgres",
+        "postgres",
+        "r.example/mirror/library/postgres",
+    ] {
         assert_eq!(fault(&format!("{good}@{postgres}")), None, "{good}");
     }
     let platform = Digest::of(b"amd64");

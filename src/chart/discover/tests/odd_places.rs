@@ -23,7 +23,9 @@ fn references(object: &str) -> Vec<String> {
 
 /// A container with a line of its own, whose image is `main`.
 fn container(line: &str) -> String {
-    format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: {{template: {{spec: {{containers: [{{name: c, image: main, {line}}}]}}}}}}\n")
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: {{template: {{spec: {{containers: [{{name: c, image: main, {line}}}]}}}}}}\n"
+    )
 }
 
 fn config_map(data: &str) -> String {
@@ -168,7 +170,9 @@ fn a_secret_is_shown_as_nothing_but_the_reference() {
     let object = format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a.ini: {}}}\n", Base64::encode_string(secret.as_bytes()));
     let found = format!("{:?}", discover(&object, &ImagePlaces::default()));
     assert!(found.contains("ghcr.io/acme/app:1.2") && !found.contains("hunter2") && !found.contains("admin"), "{found}");
-    for (key, value) in [("password", "acme/word:x1"), (".dockerconfigjson", r#"{"auths":{"ghcr.io":{"auth":"YWNtZS91c2VyOnBhc3MxMjM0NQ=="}}}"#)] {
+    for (key, value) in
+        [("password", "acme/word:x1"), (".dockerconfigjson", r#"{"auths":{"ghcr.io":{"auth":"YWNtZS91c2VyOnBhc3MxMjM0NQ=="}}}"#)]
+    {
         let object = format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{{key}: {}}}\n", Base64::encode_string(value.as_bytes()));
         assert_eq!(references(&object), Vec::<String>::new(), "{key}");
     }
