@@ -160,7 +160,11 @@ impl<'i> Judge<'i> {
             // An image that was locked by its digest may be the one.
             self.mentioned.extend(same.iter().filter(|image| image.reference.tag().is_none()).map(|image| image.name.as_str()));
             return Err(match same {
-                [] => Fault::new(message, "name the image in the manifest, and let the chart take its digest from the lock"),
+                // Whoever names it in the manifest can accept its tag at once.
+                [] => Fault {
+                    policy: vec![Declaration::Pin(reference.name())],
+                    ..Fault::new(message, "name the image in the manifest, and let the chart take its digest from the lock")
+                },
                 _ => Fault::new(
                     format!("{message}, and the lock has another tag of it"),
                     &format!("the lock has {}; name {} in the manifest as well, or correct the tag", listed(same), reference),
@@ -175,7 +179,8 @@ impl<'i> Judge<'i> {
         }
         self.mentioned.insert(&image.name);
         let hint = format!("let the chart take `images.{}.digest` from its template; the lock says {}", image.name, image.digest);
-        let pin = Declaration::Pin(image.reference.name());
+        // Of several images of one repository only this one.
+        let pin = Declaration::Pin(if same.len() > 1 { format!("{}:{tag}", image.reference.name()) } else { image.reference.name() });
         if !own_tag {
             return Err(Fault::new(message, &hint));
         }

@@ -58,6 +58,46 @@ const NO_TAGS: [&str; 45] = [
 const LOW_PORTS: [u16; 26] =
     [21, 22, 23, 25, 53, 80, 81, 88, 110, 111, 123, 143, 161, 179, 389, 443, 445, 465, 500, 514, 587, 636, 853, 873, 993, 995];
 
+/// Tags without a digit that images commonly have; any other word may be a port, a verb or a branch.
+const WORD_TAGS: [&str; 36] = [
+    "latest",
+    "stable",
+    "edge",
+    "main",
+    "master",
+    "trunk",
+    "head",
+    "nightly",
+    "dev",
+    "devel",
+    "develop",
+    "development",
+    "canary",
+    "beta",
+    "alpha",
+    "rc",
+    "next",
+    "current",
+    "lts",
+    "release",
+    "production",
+    "prod",
+    "staging",
+    "test",
+    "testing",
+    "unstable",
+    "rolling",
+    "snapshot",
+    "debug",
+    "nonroot",
+    "alpine",
+    "slim",
+    "bookworm",
+    "trixie",
+    "mainline",
+    "fpm",
+];
+
 /// First components that begin paths of something else: MIME types, references of git, directories, objects.
 const NO_ORGANISATIONS: [&str; 36] = [
     "application",
@@ -147,8 +187,12 @@ pub(super) fn is_no_path(parts: &Parts<'_>) -> bool {
     let last = parts.path.last().copied().unwrap_or_default();
     let has_letter = |text: &str| text.contains(|letter: char| letter.is_ascii_alphabetic());
     let tag = parts.tag.unwrap_or_default();
+    let lower = tag.to_ascii_lowercase();
+    let is_word =
+        !tag.contains(|part: char| part.is_ascii_digit() || part == '\0') && !lower.split('-').all(|word| WORD_TAGS.contains(&word));
     NO_ORGANISATIONS.contains(&first)
-        || NO_TAGS.contains(&tag.to_ascii_lowercase().as_str())
+        || is_word
+        || NO_TAGS.contains(&lower.as_str())
         || is_like_port(tag)
         // A tag that is not known yet: a port as well as a version.
         || tag == "\0"

@@ -3,7 +3,7 @@
 //! A text is cut into words of the characters that a reference can have, placeholders included; each word is a reference by its shape or
 //! it is not. How sure that is depends on the shape alone; the caller knows where the text stands and decides. One pass, no backtracking.
 
-use super::{exclusions, words::words};
+use super::{exclusions, known::is_about_images, words::words};
 
 /// The longest word that is taken for a reference, in bytes: host, repository, tag and digest, and placeholders in them.
 const MAX_REFERENCE: usize = 1024;
@@ -62,9 +62,11 @@ fn shape_of(word: &str) -> Option<(&str, Shape)> {
         return Some((reference, parts.shape()));
     }
     // `docker:ghcr.io/a/b:1`, `kafka:quay.io/a/b:1`: what stands before is not a part of it.
-    let (_, rest) = reference.split_once(':')?;
-    let shape = Parts::read(&masked(rest)).map(|parts| parts.shape()).filter(|shape| *shape == Shape::Full)?;
-    Some((rest, shape))
+    let (before, rest) = reference.split_once(':')?;
+    let least = if is_about_images(before) { Shape::Bare } else { Shape::Full };
+    let shape = Parts::read(&masked(rest)).map(|parts| parts.shape()).filter(|shape| *shape >= least)?;
+    // `image:redis:7`: what stands before says enough.
+    Some((rest, if shape == Shape::Bare { Shape::Path } else { shape }))
 }
 
 /// The word with a `\0` for each placeholder.

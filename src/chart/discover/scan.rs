@@ -50,6 +50,9 @@ const DOUBTFUL: [&str; 24] = [
 /// Parts of keys whose values are secret: only a whole reference with its host is one there.
 const SECRET: [&str; 6] = ["password", "passwd", "token", "secret", "credential", "private"];
 
+/// Keys that stand beside the image of a container.
+const CONTAINER_KEYS: [&str; 6] = ["name", "command", "args", "imagePullPolicy", "env", "resources"];
+
 /// Keys that hold logins of registries.
 const LOGINS: [&str; 3] = [".dockerconfigjson", ".dockercfg", "auths"];
 
@@ -62,6 +65,8 @@ pub(super) struct Context {
     is_image: bool,
     /// Whether it is a query, a pattern or prose.
     is_doubtful: bool,
+    /// Whether it stands beside what containers have.
+    is_in_container: bool,
     /// How many strings it lies within.
     depth: usize,
     /// What declares the place; without one, the field.
@@ -73,7 +78,7 @@ impl Context {
         let lower = key.to_ascii_lowercase();
         let is_doubtful = self.is_doubtful || DOUBTFUL.contains(&lower.as_str());
         let is_image = known::is_about_images(key) || (self.is_image && !is_doubtful);
-        Self { key: key.to_owned(), is_image, is_doubtful, depth: self.depth, declaration: None }
+        Self { key: key.to_owned(), is_image, is_doubtful, is_in_container: false, depth: self.depth, declaration: None }
     }
 
     fn is_secret(&self) -> bool {
@@ -97,14 +102,15 @@ impl Search<'_> {
 
     fn scan_mapping(&mut self, node: &Node, path: &str, context: &Context) {
         self.scan_parts(node, path, context);
+        let is_in_container = entries(node).any(|(key, _)| CONTAINER_KEYS.contains(&key));
         // `{name: X_IMAGE, value: …}`
         let name = text_of(node, "name").or_else(|| text_of(node, "key")).filter(|_| text_of(node, "value").is_some());
         for (key, value) in entries(node) {
             if LOGINS.contains(&key) {
                 continue;
             }
-            let full: Vec<&str> = candidates(key).filter(|key| key.shape == Shape::Full).map(|key| key.text).collect();
-            for reference in full {
+            let references = candidates(key).filter(|key| key.shape >= Shape::Path && !context.is_doubtful);
+            for reference in references.map(|key| key.text) {
                 self.possible(path, reference, self.field(path));
             }
             let below = below_key(path, key);
@@ -118,6 +124,7 @@ impl Search<'_> {
             {
                 context.declaration = Some(Declaration::Variable(key.to_owned()));
             }
+            context.is_in_container = is_in_container;
             self.scan(value, &below, &context);
         }
     }
@@ -193,9 +200,12 @@ impl Search<'_> {
             Shape::Path => is_image || !context.is_doubtful,
             Shape::Bare => is_image && is_possible_bare(candidate.text, is_about_registry(key) || is_about_registry(candidate.before)),
             Shape::Untagged => known::is_image(key) && is_whole(),
-            // `image: busybox` of a custom resource.
+            // `image: busybox` of a custom resource, or of a container in a document.
             Shape::Word => {
-                key == "image" && !self.has_own_group && context.depth == 0 && is_whole() && super::declared::is_reference(candidate.text)
+                let is_of_resource = !self.has_own_group && context.depth == 0;
+                let is_in_document = context.depth > 0 && context.is_in_container;
+                let is_image = key == "image" && (is_of_resource || is_in_document);
+                is_image && is_whole() && super::declared::is_reference(candidate.text)
             }
         }
     }

@@ -71,7 +71,7 @@ fn address(text: &str) -> usize {
     }
 }
 
-/// The length of the placeholder that a text begins with: `$(A)`, `${A}`, `{{ .A }}`, `$A`, `<A>`.
+/// The length of the placeholder that a text begins with: `$(A)`, `${A}`, `{{ .A }}`, `$A`, `%s`, `<A>`.
 pub(super) fn placeholder(text: &str) -> Option<usize> {
     let within = |open: &str, close: &str| {
         let inside = text.strip_prefix(open)?;
@@ -84,6 +84,8 @@ pub(super) fn placeholder(text: &str) -> Option<usize> {
         [b'$', b'(', ..] => within("$(", ")"),
         [b'$', b'{', ..] => within("${", "}"),
         [b'{', b'{', ..] => within("{{", "}}"),
+        // As in formats of C and Go.
+        [b'%', b's' | b'd' | b'v', rest @ ..] => (!rest.first().is_some_and(u8::is_ascii_alphanumeric)).then_some(2),
         [b'$', first, ..] if first.is_ascii_alphabetic() || *first == b'_' => {
             let name = text.get(1..)?.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
             Some(name + 1)

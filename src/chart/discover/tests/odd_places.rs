@@ -42,10 +42,8 @@ fn zipped(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[test]
-fn references_in_odd_places_are_found() {
-    let base64 = |text: &str| Base64::encode_string(text.as_bytes());
-    let release = Base64::encode_string(&zipped(r#"{"manifest":"spec:\n  image: ghcr.io/acme/app:1.2\n"}"#));
+/// Objects with containers, and a reference that is found in each.
+fn in_containers() -> Vec<(String, String)> {
     let pinned = format!("ghcr.io/acme/app:1.2@{SHA256}");
     let untagged = format!("acme/app@{SHA256}");
     let bare = format!("redis@{SHA256}");
@@ -79,11 +77,23 @@ fn references_in_odd_places_are_found() {
         (container("env: [{name: A, value: 'localhost:5000/app:1.2'}]"), "localhost:5000/app:1.2"),
         (container("env: [{name: A, value: '10.0.0.5:5000/app:1.2'}]"), "10.0.0.5:5000/app:1.2"),
         (container("env: [{name: A, value: '[2001:db8::1]:5000/acme/app:1.2'}]"), "[2001:db8::1]:5000/acme/app:1.2"),
-        (container("env: [{name: A, value: 'ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z'}]"), "ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z"),
+        (
+            container("env: [{name: A, value: 'ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z'}]"),
+            "ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z",
+        ),
         (container(&format!("env: [{{name: A, value: '{pinned}'}}]")), &pinned),
         (container(&format!("env: [{{name: A, value: '{untagged}'}}]")), &untagged),
         (container(&format!("env: [{{name: A, value: '{bare}'}}]")), &bare),
         (container(&format!("env: [{{name: A, value: '{sha512}'}}]")), &sha512),
+    ];
+    rows.into_iter().map(|(object, reference)| (object, reference.to_owned())).collect()
+}
+
+/// Objects of other kinds, and a reference that is found in each.
+fn in_other_objects() -> Vec<(String, &'static str)> {
+    let base64 = |text: &str| Base64::encode_string(text.as_bytes());
+    let release = Base64::encode_string(&zipped(r#"{"manifest":"spec:\n  image: ghcr.io/acme/app:1.2\n"}"#));
+    vec![
         (config_map("  SIDECAR_IMAGE: ghcr.io/acme/sidecar:v0.13.0"), "ghcr.io/acme/sidecar:v0.13.0"),
         (config_map("  app.yaml: |\n    agent: { image: \"jenkins/agent:3385\" }"), "jenkins/agent:3385"),
         (config_map("  app.yaml: |\n    agent:\n      image: redis:7 # why\n"), "redis:7"),
@@ -104,6 +114,10 @@ fn references_in_odd_places_are_found() {
         ("kind: Service\nmetadata: {name: s, annotations: {example.com/inject: 'ghcr.io/acme/app:1.2'}}\n".to_owned(), "ghcr.io/acme/app:1.2"),
         ("kind: Service\nmetadata: {name: s, annotations: {example.com/sidecar-image: 'redis:7'}}\n".to_owned(), "redis:7"),
         ("kind: Service\nmetadata: {name: s, annotations: {a: '[{\"name\": \"x\", \"image\": \"redis:7\"}]'}}\n".to_owned(), "redis:7"),
+        (config_map("  pod.yaml: |\n    spec:\n      containers: [{name: a, image: busybox}]\n"), "busybox"),
+        (config_map("  app.conf: |\n    agent_image:redis:7\n    {{ x }\n"), "redis:7"),
+        (config_map("  app.tpl: |\n    image: {{ .Registry }}/acme/app:{{ .Tag }}\n    {{ end }}\n"), "{{ .Registry }}/acme/app:{{ .Tag }}"),
+        (config_map("  app.conf: |\n    image=%s/acme/app:%s\n    {{ x }\n"), "%s/acme/app:%s"),
         (resource("{image: 'ghcr.io/acme/app:1.2'}"), "ghcr.io/acme/app:1.2"),
         (resource("{image: busybox}"), "busybox"),
         (resource("{image: acme/app}"), "acme/app"),
@@ -115,6 +129,8 @@ fn references_in_odd_places_are_found() {
         (resource("{sidecar: {imageRepository: acme/app, imageTag: v2}}"), "acme/app:v2"),
         (resource("{extraArgs: ['--agent-image=redis:7']}"), "redis:7"),
         (resource("{catalog: {'ghcr.io/acme/app:1.2': {}}}"), "ghcr.io/acme/app:1.2"),
+        (resource("{catalog: {'acme/app:1.2': true}}"), "acme/app:1.2"),
+        (resource("{source: 'https://example.com/api?image=ghcr.io/acme/app:1.2&x=y'}"), "ghcr.io/acme/app:1.2"),
         (
             "apiVersion: fluentbit.fluent.io/v1alpha2\nkind: FluentBit\nmetadata: {name: f}\nspec: {image: 'ghcr.io/fluent/fluent-bit:5.1.0'}\n"
                 .to_owned(),
@@ -135,11 +151,17 @@ fn references_in_odd_places_are_found() {
                 .to_owned(),
             "ghcr.io/acme/app:1.2",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn references_in_odd_places_are_found() {
+    let others = in_other_objects().into_iter().map(|(object, reference)| (object, reference.to_owned()));
+    let rows: Vec<(String, String)> = in_containers().into_iter().chain(others).collect();
     assert!(rows.len() >= 60);
     for (object, reference) in &rows {
         let found = references(object);
-        assert!(found.iter().any(|text| text == reference), "{reference} is not among {found:?} of {object}");
+        assert!(found.contains(reference), "{reference} is not among {found:?} of {object}");
     }
 }
 
