@@ -93,7 +93,7 @@ impl<'i> Judge<'i> {
                 return;
             }
             Named::NoReference => {
-                (None, Some(Fault::bare("the policy says that images are named here, and the value names none".to_owned())))
+                (None, Some(Fault::bare("the policy declares an image here, but the value has no image reference".to_owned())))
             }
             Named::Nothing => (None, Some(Fault::bare("the container has no image".to_owned()))),
             Named::Elsewhere => {
@@ -133,7 +133,7 @@ impl<'i> Judge<'i> {
             }
             Err(fault) => fault,
         };
-        let not_one = "if it is none, name it under `images.ignore` with a reason";
+        let not_one = "if it is not an image, add it to `images.ignore` with a reason";
         let hint = fault.hint.map_or_else(
             || format!("write it in full; {not_one}"),
             |hint| format!("declare it under `{}` in the policy: {declaration}; {hint}; {not_one}", declaration.list()),
@@ -210,10 +210,11 @@ impl<'i> Judge<'i> {
             let tag = reference.tag().unwrap_or_default();
             let hint = match tagged {
                 Some(other) => format!("the lock has {} for the tag {tag} (image `{}`)", other.digest, other.name),
-                None => format!(
-                    "write the tag that the lock has for this digest, or none; if the tag {tag} means it too, `rune-bundle lock` asks its \
-                     registry"
-                ),
+                None => {
+                    "write the tag that the lock has for this digest, or no tag; `rune-bundle lock` accepts another tag when the registry \
+                         of the image has it for the same digest"
+                        .to_owned()
+                }
             };
             return Err(Fault::new(format!("`{text}` has the tag {tag} and the digest of the image {}", image.label()), &hint));
         }

@@ -90,7 +90,8 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
         if !is_repository && part("repository").is_some() {
             continue;
         }
-        let version = part("version").filter(|_| image.is_some());
+        // A repository with a version alone may be one of charts or sources.
+        let version = part("version").filter(|_| image.is_some() || !is_repository);
         let image_tag = || ["imagetag", "image_tag", "image-tag", "image.tag"].into_iter().find_map(part);
         let (registry, tag, digest) = (part("registry"), part("tag").or_else(image_tag).or(version), part("digest"));
         if (tag.is_none() && digest.is_none()) || value.value.contains("://") {

@@ -90,8 +90,8 @@ impl CompletenessReport {
         for chart in &self.charts_without_images {
             let _ = writeln!(
                 text,
-                "note: the chart {chart} names no image in any profile; if a program makes images of its objects, declare where under \
-                 `images.fields` in the policy"
+                "note: the chart {chart} names no image in any profile; if an operator derives images from its objects, declare the \
+                 fields under `images.fields` in the policy"
             );
         }
         text

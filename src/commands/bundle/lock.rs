@@ -249,12 +249,12 @@ fn check_completeness(
     check_survey(project, survey.as_ref(), &available)
 }
 
-/// Whether the registry has a digest under a tag. When it cannot be asked, nothing says so.
+/// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not confirmed.
 fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn Progress) -> bool {
     match block_on(client.resolve(reference)) {
         Ok(found) => found.digest() == digest,
         Err(error) => {
-            progress.announce(&format!("note: what the tag of {reference} means is not known: {}", error.messages().join(": ")));
+            progress.announce(&format!("note: cannot confirm the digest of {reference}: {}", error.messages().join(": ")));
             false
         }
     }

@@ -67,6 +67,7 @@ fn in_containers() -> Vec<(String, String)> {
         (container("env: [{name: IMAGE_CONFIG, value: '{\"agent\": \"redis:7\"}'}]"), "redis:7"),
         (container("env: [{name: A_REPOSITORY, value: acme/app}, {name: A_TAG, value: '1.0'}]"), "acme/app:1.0"),
         (container("env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_IMAGE_TAG, value: '1.0'}]"), "acme/app:1.0"),
+        (container("env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_VERSION, value: '1.0'}]"), "acme/app:1.0"),
         (container("env: [{name: A, value: 'docker://ghcr.io/acme/app:1.2'}]"), "ghcr.io/acme/app:1.2"),
         (container("env: [{name: A, value: 'oci://ghcr.io/acme/app:1.2'}]"), "ghcr.io/acme/app:1.2"),
         (container("env: [{name: A, value: '$(REGISTRY)/acme/app:1.2'}]"), "$(REGISTRY)/acme/app:1.2"),
