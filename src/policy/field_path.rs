@@ -34,8 +34,14 @@ pub fn field_steps(path: &str) -> Option<Vec<FieldStep<'_>>> {
     Some(steps).filter(|steps| !steps.is_empty())
 }
 
-/// The path of the value of a key below a path.
+/// How long a path may become, in bytes: objects that nest without end do not make paths without end.
+pub const MAX_FIELD_PATH: usize = 2048;
+
+/// The path of the value of a key below a path; a path that is too long already stays as it is.
 pub fn below_key(path: &str, key: &str) -> String {
+    if path.len().saturating_add(key.len()) > MAX_FIELD_PATH {
+        return path.to_owned();
+    }
     let is_plain = !key.is_empty() && key.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_'));
     match (is_plain, path.is_empty()) {
         (true, true) => key.to_owned(),
@@ -46,6 +52,9 @@ pub fn below_key(path: &str, key: &str) -> String {
 
 /// The path of an item of a list below a path.
 pub fn below_item(path: &str, number: usize) -> String {
+    if path.len() > MAX_FIELD_PATH {
+        return path.to_owned();
+    }
     format!("{path}[{number}]")
 }
 

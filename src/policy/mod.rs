@@ -17,7 +17,7 @@ mod read;
 
 pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
 pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
-pub use field_path::{FieldStep, below_item, below_key, field_steps};
+pub use field_path::{FieldStep, MAX_FIELD_PATH, below_item, below_key, field_steps};
 pub use glob::Glob;
 pub use license::{LicenseError, LicenseExpression};
 pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver};

@@ -80,7 +80,7 @@ impl Search<'_> {
             self.references_in(text, false, depth + 1, references);
         }
         for (key, value) in entries(node) {
-            let keys = candidates(key).filter(|candidate| candidate.shape == Shape::Full).map(|candidate| candidate.text.to_owned());
+            let keys = candidates(key).filter(|candidate| candidate.shape >= Shape::Path).map(|candidate| candidate.text.to_owned());
             references.extend(keys);
             self.references_below(value, depth, references);
         }

@@ -15,7 +15,7 @@ use super::{
     shown, text_of,
 };
 use crate::{
-    policy::{Declaration, FieldForm, ImageField, below_item, below_key},
+    policy::{Declaration, FieldForm, ImageField, MAX_FIELD_PATH, below_item, below_key},
     yaml::{Node, Value},
 };
 
@@ -89,7 +89,8 @@ impl Context {
 
 impl Search<'_> {
     pub(super) fn scan(&mut self, node: &Node, path: &str, context: &Context) {
-        if self.settled.contains(path) {
+        // A path that was cut is that of several places.
+        if path.len() < MAX_FIELD_PATH && self.settled.contains(path) {
             return;
         }
         match &node.value {

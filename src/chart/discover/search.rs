@@ -60,6 +60,7 @@ impl<'s> Search<'s> {
         };
         if kind == "CustomResourceDefinition" {
             // What a definition describes is not there yet, but for what it fills in.
+            fields::search(&mut search, object, kind, group);
             search.definition(object, "");
             return;
         }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use base64ct::{Base64, Encoding as _};
 
 use super::super::{Named, discover};
-use crate::policy::ImagePlaces;
+use crate::policy::{Declaration, ImagePlaces};
 
 const SHA256: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -163,6 +163,31 @@ fn references_in_odd_places_are_found() {
     for (object, reference) in &rows {
         let found = references(object);
         assert!(found.contains(reference), "{reference} is not among {found:?} of {object}");
+    }
+}
+
+#[test]
+fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
+    let others = in_other_objects().into_iter().map(|(object, reference)| (object, reference.to_owned()));
+    for (object, _) in in_containers().into_iter().chain(others) {
+        let mut places = ImagePlaces::default();
+        for (_, named) in discover(&object, &places.clone()) {
+            match named {
+                Named::Possible(_, Declaration::Variable(name)) => places.variables.push(name),
+                Named::Possible(_, Declaration::Option(name)) => places.options.push(name),
+                Named::Possible(_, Declaration::Field(field)) => {
+                    assert!(crate::policy::field_steps(&field.path).is_some(), "{field:?}");
+                    places.fields.push(field);
+                }
+                _ => {}
+            }
+        }
+        let (before, after) = (references(&object), discover(&object, &places));
+        let images: Vec<String> = after
+            .into_iter()
+            .map(|(place, named)| if let Named::Image(text) = named { text } else { panic!("{named:?} at {place:?} of {object}") })
+            .collect();
+        assert!(before.iter().all(|text| images.contains(text)), "{before:?} are not all among {images:?} of {object}");
     }
 }
 
