@@ -15,6 +15,9 @@ use crate::{
 /// The most sentences about pods.
 const MAX_SENTENCES: usize = 8;
 
+/// What fails when a pod runs another image under its tag.
+const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
+
 /// A release that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledOut {
@@ -116,6 +119,12 @@ impl Failure for RolloutError {
 
     fn help(&self) -> Option<String> {
         Some(match &self.state {
+            // Pods whose template did not change are not started anew, and a node keeps what it has.
+            State::RolledBack { .. } | State::Removed if self.what == FOREIGN_IMAGES => {
+                "push the bundle to the registry that the nodes use; pods and nodes that have the old image under this tag keep it until \
+                 `kubectl rollout restart` with imagePullPolicy Always; then run the same command again"
+                    .to_owned()
+            }
             State::RolledBack { .. } | State::Removed => {
                 "what the pods said is above; when it is mended, run the same command again".to_owned()
             }
@@ -166,8 +175,7 @@ pub async fn roll_out(
     }
     let foreign = running::foreign(cluster, wanted.objects, wanted.running).await?;
     if !foreign.is_empty() {
-        let what = "the release runs, but with other images than the bundle has";
-        return Err(Box::new(go_back(cluster, helm, what, foreign.join("; "), before, &timeout, progress).await?).into());
+        return Err(Box::new(go_back(cluster, helm, FOREIGN_IMAGES, foreign.join("; "), before, &timeout, progress).await?).into());
     }
     progress.announce("running the chart's tests");
     let filters: Vec<String> = wanted.left_out_tests.iter().map(|name| format!("!name={name}")).collect();
