@@ -133,19 +133,22 @@ impl<'i> Judge<'i> {
             }
             Err(fault) => fault,
         };
-        let not_one = "if it is not an image, add it to `images.ignore` with a reason";
-        let hint = fault.hint.map_or_else(
-            || format!("write it in full; {not_one}"),
-            |hint| format!("declare it under `{}` in the policy: {declaration}; {hint}; {not_one}", declaration.list()),
+        // What cannot be transferred cannot be declared either, such as a reference with a placeholder.
+        let Some(hint) = fault.hint else {
+            let hint =
+                format!("write the whole reference, or add it to `images.ignore` in the policy: {{ reference: \"{text}\", reason: … }}");
+            return Some(Fault::new(format!("possible image: {}", fault.message), &hint));
+        };
+        let list = declaration.list();
+        let hint = format!(
+            "declare it under `{list}` in the policy: {declaration}; {hint}; if it is not an image, add it to `images.ignore` with a reason"
         );
         let policy = std::iter::once(declaration.clone()).chain(fault.policy).collect();
         Some(Fault { message: format!("possible image: {}", fault.message), hint: Some(hint), policy })
     }
 
     fn reference(&mut self, text: &str, profile: &str) -> Result<(), Fault> {
-        let Ok(reference) = Reference::parse_like_a_runtime(text) else {
-            return Err(Fault::bare(format!("`{text}` is not an image reference")));
-        };
+        let reference = Reference::parse_like_a_runtime(text).map_err(|error| Fault::bare(error.to_string()))?;
         let same: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
         match reference.digest() {
             Some(digest) => self.by_digest(text, &reference, digest, &same, profile),

@@ -157,6 +157,12 @@ fn what_only_looks_like_an_image_is_one_when_the_lock_has_it_and_else_a_finding_
     let found = findings(&images(), &policy(""), possible("ghcr.io/lpasquali/rune:1"));
     assert_eq!(found[0].0, "possible image: `ghcr.io/lpasquali/rune:1` has no digest");
     assert!(found[0].1.contains("`images.options` in the policy: \"--sidecar\"") && found[0].1.contains("`images.ignore`"), "{found:?}");
+    for text in ["ghcr.io/lpasquali/rune:$(TAG)".to_owned(), format!("ghcr.io/lpasquali/rune@sha512:{}", "a".repeat(128))] {
+        let found = findings(&images(), &policy(""), possible(&text));
+        assert!(found[0].0.starts_with("possible image: ") && found[0].1.contains("add it to `images.ignore`"), "{found:?}");
+        let survey = survey(vec![("p", vec![(place("o"), possible(&text))])]);
+        assert!(!judged(&images(), &policy(""), &survey).unwrap_err().to_string().contains("lines for the policy"));
+    }
     let survey = survey(vec![("p", vec![(place("o"), possible("ghcr.io/lpasquali/rune:1"))])]);
     let error = judged(&images(), &policy(""), &survey).unwrap_err().to_string();
     let lines = "images:\n      options:\n        - \"--sidecar\"\n    pins:\n      - { image: ghcr.io/lpasquali/rune, pin: tag, reason:";
