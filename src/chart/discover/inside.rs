@@ -4,7 +4,7 @@
 
 use std::io::Read as _;
 
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64Unpadded, Encoding as _};
 use camino::Utf8Path;
 use flate2::read::GzDecoder;
 
@@ -69,17 +69,25 @@ impl Budget {
         }
     }
 
-    /// The text that base64, and perhaps gzip in it, stands for.
+    /// The text that base64, and perhaps gzip in it, stands for: with or without padding, in either alphabet, or in a `data:` address.
     fn decoded(&mut self, text: &str, is_encoded: bool) -> Option<String> {
-        if !is_encoded && text.len() < MIN_ENCODED {
+        let address = text.trim().strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+        let (text, is_encoded) = address.map_or((text.trim(), is_encoded), |(_, data)| (data, true));
+        if text.is_empty() || (!is_encoded && text.len() < MIN_ENCODED) {
             return None;
         }
-        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r');
-        if text.is_empty() || !text.trim().bytes().all(is_base64) || !self.take(text.len()) {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=\n\r".contains(&byte);
+        if !text.bytes().all(is_base64) || !self.take(text.len()) {
             return None;
         }
-        let compact: String = text.split_ascii_whitespace().collect();
-        let bytes = Base64::decode_vec(&compact).ok()?;
+        let digits = |byte: char| match byte {
+            '\n' | '\r' | '=' => None,
+            '-' => Some('+'),
+            '_' => Some('/'),
+            digit => Some(digit),
+        };
+        let compact: String = text.chars().filter_map(digits).collect();
+        let bytes = Base64Unpadded::decode_vec(&compact).ok()?;
         let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { self.unzipped(&bytes)? } else { bytes };
         let text = String::from_utf8(bytes).ok()?;
         let is_text = text.chars().all(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'));

@@ -111,6 +111,11 @@ fn in_other_objects() -> Vec<(String, &'static str)> {
         (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", base64("acme/app:1.2")), "acme/app:1.2"),
         (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", base64(&base64("image: redis:7.2\n"))), "redis:7.2"),
         (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{release: {}}}\n", base64(&release)), "ghcr.io/acme/app:1.2"),
+        (
+            format!("kind: Secret\nmetadata: {{name: s}}\nstringData: {{a: {}}}\n", base64("image: ghcr.io/acme/app:1.2\n").trim_end_matches('=')),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (resource(&format!("{{source: 'data:text/plain;charset=utf-8;base64,{}'}}", base64("acme/app:1.2"))), "acme/app:1.2"),
         ("kind: Secret\nmetadata: {name: s}\nstringData: {a.yaml: \"agent:\\n  image: redis:7\\n\"}\n".to_owned(), "redis:7"),
         ("kind: Service\nmetadata: {name: s, annotations: {example.com/inject: 'ghcr.io/acme/app:1.2'}}\n".to_owned(), "ghcr.io/acme/app:1.2"),
         ("kind: Service\nmetadata: {name: s, annotations: {example.com/sidecar-image: 'redis:7'}}\n".to_owned(), "redis:7"),
