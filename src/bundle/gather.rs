@@ -258,6 +258,7 @@ pub(super) fn images(
             reference: reference.clone(),
             digest,
             manifests,
+            is_built: matches!(image.content, LockedContent::Build(_)),
             other_tags: image.other_tags.clone(),
             left_out_with,
             extra: image.extra,

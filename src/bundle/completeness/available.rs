@@ -28,6 +28,8 @@ pub struct AvailableImage {
     pub digest: Digest,
     /// The digests of what the index leads to.
     pub manifests: Vec<Digest>,
+    /// Whether the packager makes it, so that no registry knows it.
+    pub is_built: bool,
     /// Other tags that its registry had for this digest when it was locked.
     pub other_tags: Vec<String>,
     /// The component that it belongs to, when that is left out of the bundle.

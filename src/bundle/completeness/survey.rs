@@ -78,7 +78,7 @@ impl Survey {
             if same.iter().any(|image| image.has_tag(tag)) || is_at_destination(&reference, images) {
                 continue;
             }
-            if let Some(image) = same.iter().find(|image| image.digest == digest)
+            if let Some(image) = same.iter().find(|image| image.digest == digest && !image.is_built)
                 && let Ok(question) = format!("{}:{tag}", image.reference.name()).parse::<Reference>()
             {
                 asked.insert((image.name.clone(), question, digest));

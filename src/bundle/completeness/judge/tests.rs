@@ -16,6 +16,7 @@ fn image(name: &str, reference: &str) -> AvailableImage {
         reference: reference.parse().unwrap(),
         digest: Digest::of(name.as_bytes()),
         manifests: vec![Digest::of(b"amd64")],
+        is_built: false,
         other_tags: Vec::new(),
         left_out_with: None,
         extra: false,
@@ -130,6 +131,8 @@ fn a_tag_fits_a_digest_when_the_manifest_or_the_registry_says_so() {
     assert_eq!(findings(&images, &policy(""), named()).len(), 1);
     let asked = survey(vec![("p", vec![(place("o"), named())])]).unconfirmed_tags(&images);
     assert_eq!(asked.len(), 1);
+    let built = [AvailableImage { is_built: true, ..images[0].clone() }];
+    assert!(survey(vec![("p", vec![(place("o"), named())])]).unconfirmed_tags(&built).is_empty());
     assert_eq!((asked[0].0.as_str(), asked[0].1.to_string()), ("postgres", "docker.io/library/postgres:17.4".to_owned()));
     let same = AvailableImage { digest: images[0].digest, ..image("same", "docker.io/library/postgres:17.4") };
     assert!(findings(&[images[0].clone(), same], &policy(""), named()).is_empty());
