@@ -147,7 +147,8 @@ const FILE_ENDS: [&str; 16] =
 
 /// Whether a tag is none, wherever it stands.
 pub(super) fn is_no_tag(tag: &str) -> bool {
-    matches!(tag.to_ascii_lowercase().as_str(), "true" | "false" | "noschedule" | "noexecute" | "prefernoschedule")
+    // `name:tag` is how people write about images.
+    matches!(tag.to_ascii_lowercase().as_str(), "true" | "false" | "noschedule" | "noexecute" | "prefernoschedule" | "tag" | "version")
 }
 
 /// Whether `host/path:tag` is commonly something else.

@@ -9,7 +9,7 @@ const OPTIONS: [&str; 1] = ["--prometheus-config-reloader"];
 /// Whether the name of a variable says that it names an image.
 pub(super) fn is_variable(name: &str) -> bool {
     let [prefix, ends @ ..] = VARIABLES;
-    name.starts_with(prefix) || ends.iter().any(|end| name.ends_with(end))
+    name == "IMAGE" || name.starts_with(prefix) || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether an option names an image: `--image`, `--x-image`, `--xImage`.

@@ -52,6 +52,8 @@ pub(super) fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
 
 /// The reference in a word, and its shape.
 fn shape_of(word: &str) -> Option<(&str, Shape)> {
+    // Emphasis goes around a word, the star of a pattern stands on one side of it.
+    let word = word.strip_prefix("**").and_then(|word| word.strip_suffix("**")).unwrap_or(word);
     let reference = match word.split_once("://") {
         // Other schemes are addresses of something else.
         Some((scheme, rest)) => Some(rest).filter(|_| matches!(scheme.rsplit(':').next(), Some("docker" | "oci" | "docker-daemon")))?,

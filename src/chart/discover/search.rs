@@ -187,9 +187,13 @@ impl<'s> Search<'s> {
 
     /// The image of a container or volume, unless there is no value.
     fn image(&mut self, path: &str, value: &Node) {
-        if let Some(text) = scalar(value) {
-            self.settled.insert(path.to_owned());
+        let Some(text) = scalar(value) else { return };
+        self.settled.insert(path.to_owned());
+        if self.has_own_group {
             self.add(path, Named::Image(shown(text)));
+        } else if !text.contains(['*', '?', '!', '|']) {
+            // Policies have patterns where pods have images.
+            self.add_image(path, text);
         }
     }
 

@@ -96,6 +96,18 @@ spec: {parts: [{image: no}]}
 }
 
 #[test]
+fn patterns_of_policies_for_pods_are_no_images() {
+    let policy = |image: &str| {
+        found(&format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec: {{pattern: {{containers: [{{image: '{image}'}}]}}}}\n"
+        ))
+    };
+    assert_eq!(policy("!*:latest"), Vec::<String>::new());
+    assert_eq!(policy("ghcr.io/acme/*"), Vec::<String>::new());
+    assert_eq!(policy("redis:7"), ["unknown file: ClusterPolicy/p spec.pattern.containers[0].image = Image(\"redis:7\")"]);
+}
+
+#[test]
 fn known_custom_resources_are_looked_into() {
     for (version, kind, spec, expected) in [
         ("postgresql.cnpg.io/v1", "Cluster", "{imageName: a}", &["spec.imageName"][..]),

@@ -44,7 +44,7 @@ fn length_of_word(text: &str) -> usize {
     let mut length = 0;
     while let Some(rest) = text.get(length..).filter(|rest| !rest.is_empty()) {
         let step = match rest.as_bytes().first() {
-            Some(byte) if byte.is_ascii_alphanumeric() || b"._-/:@+%~".contains(byte) => 1,
+            Some(byte) if byte.is_ascii_alphanumeric() || b"._-/:@+%~*".contains(byte) => 1,
             // An IPv6 address stands at the beginning, or behind a scheme.
             Some(b'[') if length == 0 || text.get(..length).is_some_and(|before| before.ends_with('/')) => address(rest),
             // At the beginning it is a tag of XML.

@@ -106,6 +106,7 @@ fn in_other_objects() -> Vec<(String, &'static str)> {
         (config_map("  pod.yaml: |\n    ---\n    a: 1\n    ---\n    spec:\n      image: redis:7\n"), "redis:7"),
         (config_map("  trivy.repository: ghcr.io/acme/scanner\n  trivy.tag: \"0.67\""), "ghcr.io/acme/scanner:0.67"),
         (config_map("  a: '{\"b\": \"{\\\"image\\\": \\\"redis:7\\\"}\"}'"), "redis:7"),
+        (config_map("  a: 'uses **ghcr.io/acme/app:1.2** today'"), "ghcr.io/acme/app:1.2"),
         (config_map("  a: 'wget -O- ghcr.io/acme/app:1.2, then quay.io/acme/other:3.'"), "quay.io/acme/other:3"),
         (format!("kind: ConfigMap\nmetadata: {{name: m}}\nbinaryData: {{a: {}}}\n", base64("image: ghcr.io/acme/app:1.2\n")), "ghcr.io/acme/app:1.2"),
         (format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", base64("acme/app:1.2")), "acme/app:1.2"),
