@@ -66,6 +66,12 @@ pub(super) fn is_repository_of(reference: &Reference, image: &AvailableImage, im
     prefix.ends_with('/') && is_at_destination(reference, images) && !is_closer
 }
 
+/// Whether a reference is at the registry of an image; Docker Hub has several names.
+pub(super) fn is_same_registry(reference: &Reference, image: &AvailableImage) -> bool {
+    let name_of = |registry: &str| if registry.ends_with(".docker.io") { "docker.io".to_owned() } else { registry.to_owned() };
+    name_of(reference.registry()) == name_of(image.reference.registry())
+}
+
 /// Whether a reference is at a registry of one's own: not one that many people share, or that an image of the lock comes from.
 pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]) -> bool {
     let sources: BTreeSet<&str> = images.iter().map(|image| image.reference.registry()).chain(SHARED_REGISTRIES).collect();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AvailableImage, CompletenessFinding, Exceptions, Incomplete, Survey,
-    available::{is_at_destination, is_repository_of},
+    available::{is_at_destination, is_repository_of, is_same_registry},
     random_names::{Places, Sightings},
 };
 use crate::{
@@ -159,10 +159,13 @@ impl<'i> Judge<'i> {
     fn by_tag(&mut self, text: &str, reference: &Reference, same: &[&'i AvailableImage], profile: &str) -> Result<(), Fault> {
         let tag = reference.tag().unwrap_or_default();
         let message = format!("`{text}` has no digest");
+        // Without a digest another source has another image, whatever it is called.
+        let is_same_source = |image: &&AvailableImage| is_at_destination(reference, self.images) || is_same_registry(reference, image);
+        let same: Vec<&'i AvailableImage> = same.iter().copied().filter(is_same_source).collect();
         let Some(image) = same.iter().find(|image| image.has_tag(tag)) else {
             // An image that was locked by its digest may be the one.
             self.mentioned.extend(same.iter().filter(|image| image.reference.tag().is_none()).map(|image| image.name.as_str()));
-            return Err(match same {
+            return Err(match same.as_slice() {
                 // Whoever names it in the manifest can accept its tag at once.
                 [] => Fault {
                     policy: vec![Declaration::Pin(reference.name())],
@@ -170,7 +173,7 @@ impl<'i> Judge<'i> {
                 },
                 _ => Fault::new(
                     format!("{message}, and the lock has another tag of it"),
-                    &format!("the lock has {}; name {} in the manifest as well, or correct the tag", listed(same), reference),
+                    &format!("the lock has {}; name {} in the manifest as well, or correct the tag", listed(&same), reference),
                 ),
             });
         };

@@ -144,7 +144,10 @@ fn a_tag_fits_a_digest_when_the_manifest_or_the_registry_says_so() {
 fn a_tag_alone_fits_where_the_policy_says_so_and_only_for_that_image() {
     let pinned = policy("pins: [{ image: docker.io/library/postgres, pin: tag, reason: hard-coded }]\n");
     assert!(findings(&images(), &pinned, Named::Image("docker.io/library/postgres:17".to_owned())).is_empty());
-    for bad in ["postgres:16", "ghcr.io/lpasquali/rune:1", "other/postgres:17"] {
+    for good in ["postgres:17", "index.docker.io/library/postgres:17", "registry.example:5000/library/postgres:17"] {
+        assert!(findings(&images(), &pinned, Named::Image(good.to_owned())).is_empty(), "{good}");
+    }
+    for bad in ["postgres:16", "ghcr.io/lpasquali/rune:1", "other/postgres:17", "quay.io/library/postgres:17"] {
         assert_eq!(findings(&images(), &pinned, Named::Image(bad.to_owned())).len(), 1, "{bad}");
     }
     let other_tag = policy("pins: [{ image: 'docker.io/library/postgres:16', pin: tag, reason: hard-coded }]\n");
