@@ -9,9 +9,10 @@ use rune_bundle::{
     archive::{CheckError, Entry, EntryName, EntryReader, Layout, Mode},
     bundle::{BundleIndex, UnverifiedHead},
     canonical_json,
+    chart::{self, discover},
     manifest::Lock,
     oci::{Digest, Manifest, Reference},
-    policy::{LicenseExpression, Policy},
+    policy::{ImagePlaces, LicenseExpression, Policy},
     registry::Challenge,
     schema::{Dialect, split},
     serve::{Repository, Route, Target as Named, route},
@@ -24,7 +25,7 @@ use rune_bundle::{
 pub(crate) type Target = fn(&[u8]);
 
 /// The targets by name.
-pub(crate) const TARGETS: [(&str, Target); 13] = [
+pub(crate) const TARGETS: [(&str, Target); 14] = [
     ("archive", archive),
     ("canonical-json", canonical),
     ("challenge", challenge),
@@ -34,6 +35,7 @@ pub(crate) const TARGETS: [(&str, Target); 13] = [
     ("lock", lock),
     ("oci-manifest", oci_manifest),
     ("policy", policy),
+    ("rendered", rendered),
     ("reference", reference),
     ("route", asked),
     ("signature", signature),
@@ -226,6 +228,19 @@ fn lock(data: &[u8]) {
         let written = lock.to_text().unwrap();
         assert_eq!(Lock::parse(path, &written).unwrap().to_text().unwrap(), written);
     }
+}
+
+/// What a chart renders to: whatever is found can be shown, and the same is found again.
+fn rendered(data: &[u8]) {
+    let Some(text) = text(data) else { return };
+    let found = discover(text, &ImagePlaces::default());
+    for (place, named) in &found {
+        let (chart::Named::Image(text) | chart::Named::Possible(text, _)) = named else { continue };
+        for shown in [&place.file, &place.object, &place.path, text] {
+            assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        }
+    }
+    assert_eq!(found, discover(text, &ImagePlaces::default()));
 }
 
 fn policy(data: &[u8]) {

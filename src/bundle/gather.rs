@@ -253,8 +253,16 @@ pub(super) fn images(
         let (name, reference, component) = (image.name.clone(), image.reference.clone(), image.component.clone());
         let left_out_with = component.clone().filter(|component| left_out.contains(component));
         let is_carried = left_out_with.is_none();
-        let (called, extra) = (reference.clone(), image.extra);
-        gathered.available.push(AvailableImage { name: name.clone(), reference: called, digest, manifests, left_out_with, extra });
+        gathered.available.push(AvailableImage {
+            name: name.clone(),
+            reference: reference.clone(),
+            digest,
+            manifests,
+            is_built: matches!(image.content, LockedContent::Build(_)),
+            other_tags: image.other_tags.clone(),
+            left_out_with,
+            extra: image.extra,
+        });
         if is_carried {
             gathered.carried.push(ImageIngredient { name, reference, component, license: image.license.clone(), source });
         }

@@ -17,6 +17,9 @@ use crate::{
 /// The version of the format that this program writes and reads.
 pub const FORMAT: u64 = 1;
 
+/// The ability to act on exceptions from the check of the charts, such as images that are named by their tag.
+pub(super) const CHART_EXCEPTIONS: &str = "chart-exceptions";
+
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
@@ -200,6 +203,25 @@ pub struct Completeness {
     /// What the charts need in some profile and was left out with its component, each as one sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// Images that charts name by their tag alone, which the destination must give to exactly the digest of the bundle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_pins: Vec<ExceptionRecord>,
+    /// Patterns of the names of test hooks whose images were not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests_left_out: Vec<ExceptionRecord>,
+    /// References in the charts that are not images to transfer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<ExceptionRecord>,
+}
+
+/// What the policy let through when the bundle was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionRecord {
+    /// The image, the pattern or the reference.
+    pub what: String,
+    /// The reason that the policy gives.
+    pub reason: String,
 }
 
 /// Why bytes are not an index that this program can act on.
@@ -240,6 +262,30 @@ struct Preamble {
     requires: Vec<String>,
 }
 
+impl Completeness {
+    /// Whether a reader must know of exceptions to act on the bundle.
+    pub const fn has_exceptions(&self) -> bool {
+        !(self.tag_pins.is_empty() && self.tests_left_out.is_empty() && self.ignored.is_empty())
+    }
+
+    /// Why charts may name an image by its tag alone; nothing when they do not.
+    pub fn tag_pin(&self, image: &str) -> Option<&ExceptionRecord> {
+        self.tag_pins.iter().find(|pin| pin.what == image)
+    }
+
+    /// The exceptions, one sentence each. Not escaped.
+    pub fn exceptions(&self) -> Vec<String> {
+        let sentence = |text: &str| {
+            let text = text.to_owned();
+            move |ExceptionRecord { what, reason }: &ExceptionRecord| format!("{}: {reason}", text.replace("{}", what))
+        };
+        let pins = self.tag_pins.iter().map(sentence("the charts name the image {} by its tag alone"));
+        let tests = self.tests_left_out.iter().map(sentence("the tests of the charts named {} were left out"));
+        let ignored = self.ignored.iter().map(sentence("{} in the charts was ignored"));
+        pins.chain(tests).chain(ignored).collect()
+    }
+}
+
 impl ImageRecord {
     /// The manifests that run, carried or left out; all but the attestations.
     pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
@@ -272,7 +318,7 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        if let Some(word) = preamble.requires.into_iter().next() {
+        if let Some(word) = preamble.requires.into_iter().find(|word| word != CHART_EXCEPTIONS) {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)

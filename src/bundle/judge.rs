@@ -17,6 +17,7 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
             name: image.name.clone(),
             reference: image.reference.clone(),
             license: image.license.clone(),
+            tag_pin: index.completeness.tag_pin(&image.name).map(|pin| pin.reason.clone()),
             content,
         })
     };

@@ -35,7 +35,10 @@ mod view;
 pub use archive::{BundleSource, ContentError, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
-pub use completeness::{AvailableImage, Complete, CompletenessError, CompletenessFinding, HelmOptions, Incomplete, check_completeness};
+pub use completeness::{
+    AvailableImage, Complete, CompletenessError, CompletenessFinding, Exceptions, HelmOptions, Incomplete, Survey, check_completeness,
+    survey,
+};
 pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
     ProfileIngredient,
@@ -47,8 +50,8 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
-    BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord,
-    Migrations, PolicyRecord, ProfileRecord, Role,
+    BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, ExceptionRecord, FORMAT, ImageRecord, IndexError, ManifestRecord,
+    MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     archive::{EntryName, Placed},
     failure::{Failure, FailureKind},
-    oci::Digest,
+    oci::{Descriptor, Digest, Manifest, ManifestKind},
 };
 
 /// A bundle whose head is authenticated and whose documents hang together.
@@ -106,6 +106,15 @@ impl OpenBundle {
     pub fn document(&self, digest: Digest) -> Option<&[u8]> {
         let made = || self.made.get(&digest).map(|bytes| &**bytes);
         self.contents.documents.get(blob_path(digest).as_str()).map(Vec::as_slice).or_else(made)
+    }
+
+    /// The configuration of an image manifest of the bundle.
+    pub fn config_of(&self, manifest: Digest) -> Option<Descriptor> {
+        let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
+        match Manifest::parse(bytes.clone(), None).ok()?.kind() {
+            ManifestKind::Image { config, .. } => Some(config.clone()),
+            ManifestKind::Index { .. } => None,
+        }
     }
 
     /// The size in bytes of the content with this digest, if the bundle has it.

@@ -1,15 +1,26 @@
 //! Which images the objects of a rendered chart name, and where each of them stands.
 //!
 //! Containers are found by their shape at any depth, whatever kind of object they stand in: pods, workloads, jobs, hooks, tests and
-//! custom resources that hold pod specifications. Custom resources with fields of their own are in a small table, which the policy
-//! extends. What the text says is untrusted: it is read with limits, and what cannot be read is reported, never left out.
+//! custom resources that hold pod specifications. Options, variables and fields that name images are in tables, which the policy
+//! extends. Whatever else looks like an image, in any string of any object, is a possible image: nothing is passed over in silence.
+//! What the text says is untrusted: it is read with limits, and what cannot be read is reported, never left out.
 
+mod apart;
+mod declared;
+mod exclusions;
 mod fields;
+mod inside;
+mod known;
+mod reference;
+mod scan;
+mod search;
+mod words;
 
 use camino::Utf8Path;
 
+use self::{inside::Budget, search::Search};
 use crate::{
-    policy::ImagePlaces,
+    policy::{Declaration, ImagePlaces},
     yaml::{self, Node, Value},
 };
 
@@ -19,11 +30,6 @@ const MAX_DOCUMENTS: usize = 20_000;
 const MAX_NODES: usize = 500_000;
 /// The most characters of a name or reference that are shown.
 const MAX_SHOWN: usize = 300;
-
-/// Keys whose lists hold containers.
-const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
-/// Groups of the kinds whose containers must have an image; elsewhere a container can be a patch of one.
-const OWN_GROUPS: [&str; 3] = ["", "apps", "batch"];
 
 /// Where something stands in a rendered chart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +49,14 @@ pub struct ImagePlace {
 pub enum Named {
     /// A text that should be an image reference.
     Image(String),
+    /// A part of a text that looks like an image reference, at a place that is not known to name images, and what declares that place.
+    Possible(String, Declaration),
+    /// A reference that the policy ignores: with its reason.
+    Ignored(String, String),
+    /// A test hook that the policy leaves out: the pattern that it does so by, and its reason.
+    LeftOutTest(String, String),
+    /// A declared value without a reference in it, which may not be shown.
+    NoReference,
     /// Nothing, although the container needs an image.
     Nothing,
     /// A value that comes from somewhere else when the pod starts.
@@ -54,6 +68,7 @@ pub enum Named {
 /// Finds every image in what `helm template` printed.
 pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)> {
     let mut found = Vec::new();
+    let mut budget = Budget::default();
     let mut file = "unknown file".to_owned();
     for (number, document) in documents(rendered).enumerate() {
         if number == MAX_DOCUMENTS {
@@ -64,9 +79,12 @@ pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)
             file = shown(source.trim());
         }
         match yaml::parse_rendered(Utf8Path::new(&file), document, MAX_NODES) {
-            Ok(root) => objects(&root, &mut |object| Search::in_object(object, &file, places, &mut found)),
+            Ok(root) => objects(&root, &mut |object| Search::in_object(object, &file, places, &mut budget, &mut found)),
             Err(error) => found.push((ImagePlace::of_file(&file), Named::Unreadable(shown(&error.to_string())))),
         }
+    }
+    if !budget.is_left() {
+        found.push((ImagePlace::of_file(&file), Named::Unreadable("its strings hold too much YAML, JSON or base64".to_owned())));
     }
     found
 }
@@ -146,148 +164,6 @@ impl ImagePlace {
     fn of_file(file: &str) -> Self {
         Self { file: file.to_owned(), object: String::new(), container: None, path: String::new() }
     }
-}
-
-/// The search through one object.
-struct Search<'s> {
-    file: &'s str,
-    object: String,
-    has_own_group: bool,
-    places: &'s ImagePlaces,
-    container: Option<String>,
-    found: &'s mut Vec<(ImagePlace, Named)>,
-}
-
-impl<'s> Search<'s> {
-    fn in_object(object: &Node, file: &'s str, places: &'s ImagePlaces, found: &'s mut Vec<(ImagePlace, Named)>) {
-        let kind = text_of(object, "kind").unwrap_or_default();
-        // What a definition describes is not there yet.
-        if kind.is_empty() || kind == "CustomResourceDefinition" {
-            return;
-        }
-        let group = text_of(object, "apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-        let mut metadata = entries(object).filter(|(key, _)| *key == "metadata").map(|(_, metadata)| metadata);
-        let name = metadata.find_map(|metadata| text_of(metadata, "name").or_else(|| text_of(metadata, "generateName")));
-        let mut search = Self {
-            file,
-            object: shown(&format!("{kind}/{}", name.unwrap_or("without a name"))),
-            has_own_group: OWN_GROUPS.contains(&group),
-            places,
-            container: None,
-            found,
-        };
-        search.walk(object, "");
-        for path in fields::paths_of(kind, group, places) {
-            fields::resolve(object, path, &mut |at, value| search.value(&at, value));
-        }
-        if kind == "ConfigMap" {
-            search.config_map(object);
-        }
-    }
-
-    fn walk(&mut self, node: &Node, path: &str) {
-        for (key, value) in entries(node) {
-            let path = join(path, key);
-            if CONTAINER_LISTS.contains(&key) {
-                items(value).for_each(|(number, item)| self.container(item, &format!("{path}[{number}]")));
-            }
-            if key == "volumes" {
-                items(value).for_each(|(number, item)| self.volume(item, &format!("{path}[{number}]")));
-            }
-            self.walk(value, &path);
-        }
-        items(node).for_each(|(number, item)| self.walk(item, &format!("{path}[{number}]")));
-    }
-
-    fn container(&mut self, node: &Node, path: &str) {
-        if !matches!(node.value, Value::Mapping(_)) {
-            return;
-        }
-        self.container = text_of(node, "name").map(shown);
-        let mut has_image = false;
-        for (key, value) in entries(node) {
-            let path = format!("{path}.{key}");
-            match key {
-                "image" => {
-                    has_image |= scalar(value).is_some();
-                    self.value(&path, value);
-                }
-                "env" => items(value).for_each(|(number, item)| self.variable(item, &format!("{path}[{number}]"))),
-                "args" | "command" => self.options(value, &path),
-                _ => {}
-            }
-        }
-        if !has_image && self.has_own_group {
-            self.add(&format!("{path}.image"), Named::Nothing);
-        }
-        self.container = None;
-    }
-
-    /// A volume whose content is an image.
-    fn volume(&mut self, node: &Node, path: &str) {
-        for (_, image) in entries(node).filter(|(key, _)| *key == "image") {
-            for (_, reference) in entries(image).filter(|(key, _)| *key == "reference") {
-                self.value(&format!("{path}.image.reference"), reference);
-            }
-        }
-    }
-
-    fn variable(&mut self, node: &Node, path: &str) {
-        if !text_of(node, "name").is_some_and(|name| self.places.has_variable(name)) {
-            return;
-        }
-        for (key, value) in entries(node) {
-            match key {
-                "value" => self.value(&format!("{path}.value"), value),
-                "valueFrom" => self.add(&format!("{path}.valueFrom"), Named::Elsewhere),
-                _ => {}
-            }
-        }
-    }
-
-    /// `--option=image`, or the item behind `--option`.
-    fn options(&mut self, node: &Node, path: &str) {
-        let mut is_next = false;
-        for (number, item) in items(node) {
-            let Some(text) = scalar(item) else { continue };
-            if std::mem::take(&mut is_next) {
-                self.value(&format!("{path}[{number}]"), item);
-                continue;
-            }
-            match text.split_once('=') {
-                Some((name, image)) if self.places.has_option(name) && !image.is_empty() => {
-                    self.add(&format!("{path}[{number}]"), Named::Image(shown(image)));
-                }
-                Some(_) => {}
-                None => is_next = self.places.has_option(text),
-            }
-        }
-    }
-
-    fn config_map(&mut self, object: &Node) {
-        for (_, data) in entries(object).filter(|(key, _)| *key == "data") {
-            for (key, value) in entries(data).filter(|(key, _)| self.places.has_variable(key)) {
-                self.value(&format!("data.{}", shown(key)), value);
-            }
-        }
-    }
-
-    /// An image, unless there is no value.
-    fn value(&mut self, path: &str, value: &Node) {
-        if let Some(text) = scalar(value) {
-            self.add(path, Named::Image(shown(text)));
-        }
-    }
-
-    fn add(&mut self, path: &str, named: Named) {
-        let (file, object) = (self.file.to_owned(), self.object.clone());
-        self.found.push((ImagePlace { file, object, container: self.container.clone(), path: shown(path) }, named));
-    }
-}
-
-/// The path of an entry.
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub struct Diff {
     pub waivers: ListDiff,
     /// What the charts need in some profile and was left out with its component, one sentence each.
     pub left_out: ListDiff,
+    /// What the policy let through when the charts were checked, one sentence each.
+    pub exceptions: ListDiff,
     /// The images that changed, by name.
     pub images: Vec<ImageDiff>,
     /// The charts that changed, by name.
@@ -137,6 +139,7 @@ impl Diff {
             signers,
             waivers: ListDiff::between(&before.policy.waived, &after.policy.waived),
             left_out: ListDiff::between(&before.completeness.left_out, &after.completeness.left_out),
+            exceptions: ListDiff::between(&before.completeness.exceptions(), &after.completeness.exceptions()),
             profiles: values::profiles(before, after),
             values: values::between(old, new)?,
             migrations: entries::migrations(before, after),

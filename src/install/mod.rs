@@ -15,6 +15,7 @@ mod kept;
 mod objects;
 mod pins;
 mod rollout;
+mod running;
 
 pub use backup::{BackupError, back_up};
 pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
@@ -25,4 +26,5 @@ pub use helm::{ReleaseHelm, Revision};
 pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
-pub use rollout::{RolledOut, RolloutError, State, roll_out, take_over};
+pub use rollout::{RolledOut, RolloutError, State, Wanted, roll_out, take_over};
+pub use running::{RunningImage, RunningImages};

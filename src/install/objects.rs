@@ -48,6 +48,12 @@ impl Object {
         self.0.pointer("/metadata/annotations/helm.sh~1hook").is_some()
     }
 
+    /// Whether it is one of the chart's tests.
+    pub fn is_test(&self) -> bool {
+        let hooks = self.0.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
+        hooks.split(',').any(|hook| hook.trim().starts_with("test"))
+    }
+
     /// The template of the pods that it makes, with `spec` and perhaps `metadata`.
     pub fn pod_template(&self) -> Option<&Value> {
         let pointer = match self.kind() {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::{Cluster, InstallError, ReleaseHelm, Revision};
+use super::{Cluster, InstallError, Object, ReleaseHelm, Revision, RunningImages, running};
 use crate::{
     failure::{Failure, FailureKind},
     progress::Progress,
@@ -15,6 +15,9 @@ use crate::{
 /// The most sentences about pods.
 const MAX_SENTENCES: usize = 8;
 
+/// What fails when a pod runs another image under its tag.
+const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
+
 /// A release that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledOut {
@@ -22,6 +25,23 @@ pub struct RolledOut {
     pub revision: u64,
     /// Whether the chart's tests were run.
     pub is_tested: bool,
+}
+
+/// What is to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The file with the chart.
+    pub chart: &'a str,
+    /// Helm's options with the values.
+    pub values: &'a [String],
+    /// What they render to.
+    pub objects: &'a [Object],
+    /// By which digests images that are named by their tag may run.
+    pub running: &'a RunningImages,
+    /// The names of tests that the bundle leaves out.
+    pub left_out_tests: &'a [String],
+    /// How long it may take to run.
+    pub patience: Duration,
 }
 
 /// In which state a failed installation left the release.
@@ -99,6 +119,12 @@ impl Failure for RolloutError {
 
     fn help(&self) -> Option<String> {
         Some(match &self.state {
+            // Pods whose template did not change are not started anew, and a node keeps what it has.
+            State::RolledBack { .. } | State::Removed if self.what == FOREIGN_IMAGES => {
+                "push the bundle to the registry that the nodes use; pods and nodes that have the old image under this tag keep it until \
+                 `kubectl rollout restart` with imagePullPolicy Always; then run the same command again"
+                    .to_owned()
+            }
             State::RolledBack { .. } | State::Removed => {
                 "what the pods said is above; when it is mended, run the same command again".to_owned()
             }
@@ -122,23 +148,22 @@ fn sentences(pods: &[String]) -> String {
     pods.iter().map(|sentence| format!("\n  {sentence}")).collect()
 }
 
-/// Installs or upgrades the release, waits until it runs, and runs its tests. On failure it goes back to the revision before.
+/// Installs or upgrades the release, waits until it runs, compares the images that run with those of the bundle, and runs its tests. On
+/// failure it goes back to the revision before.
 ///
 /// # Errors
-/// When the release does not come to run, or its tests fail: says in which state it was left.
+/// When the release does not come to run, with other images, or its tests fail: says in which state it was left.
 pub async fn roll_out(
     cluster: &Cluster,
     helm: &ReleaseHelm,
-    chart: &str,
-    values: &[String],
-    patience: Duration,
+    wanted: &Wanted<'_>,
     history: &[Revision],
     progress: &dyn Progress,
 ) -> Result<RolledOut, InstallError> {
-    let timeout = format!("{}s", patience.as_secs());
+    let timeout = format!("{}s", wanted.patience.as_secs());
     let before = deployed(history);
-    let mut arguments = vec!["upgrade", "--install", helm.release(), chart, "--wait", "--timeout", &timeout];
-    arguments.extend(values.iter().map(String::as_str));
+    let mut arguments = vec!["upgrade", "--install", helm.release(), wanted.chart, "--wait", "--timeout", &timeout];
+    arguments.extend(wanted.values.iter().map(String::as_str));
     progress.announce(&match before {
         Some(before) => format!("upgrading release {} from revision {before}, and waiting until it runs", helm.release()),
         None => format!("installing release {}, and waiting until it runs", helm.release()),
@@ -148,8 +173,15 @@ pub async fn roll_out(
         let what = "the release did not come to run";
         return Err(Box::new(go_back(cluster, helm, what, upgrade.complaint, before, &timeout, progress).await?).into());
     }
+    let foreign = running::foreign(cluster, wanted.objects, wanted.running).await?;
+    if !foreign.is_empty() {
+        return Err(Box::new(go_back(cluster, helm, FOREIGN_IMAGES, foreign.join("; "), before, &timeout, progress).await?).into());
+    }
     progress.announce("running the chart's tests");
-    let test = helm.run(&["test", helm.release(), "--timeout", &timeout, "--logs"]).await?;
+    let filters: Vec<String> = wanted.left_out_tests.iter().map(|name| format!("!name={name}")).collect();
+    let mut arguments = vec!["test", helm.release(), "--timeout", &timeout, "--logs"];
+    arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
+    let test = helm.run(&arguments).await?;
     if !test.is_success {
         let what = "the release runs, but a test of its chart failed";
         return Err(Box::new(go_back(cluster, helm, what, test.complaint, before, &timeout, progress).await?).into());

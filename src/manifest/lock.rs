@@ -16,8 +16,8 @@ use crate::{
     yaml::{self, YamlError},
 };
 
-/// The format this version of the tool writes and reads.
-pub const LOCK_FORMAT_VERSION: u32 = 1;
+/// The newest format that this version of the tool reads. It writes the oldest that holds what there is to say.
+pub const LOCK_FORMAT_VERSION: u32 = 2;
 
 /// A lock of a few hundred images has well below a megabyte.
 const MAX_LOCK_BYTES: u64 = 16 << 20;
@@ -28,7 +28,7 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
-    /// Always [`LOCK_FORMAT_VERSION`].
+    /// 1; with what came later, at most [`LOCK_FORMAT_VERSION`].
     pub format_version: u32,
     /// The manifest that was locked.
     pub bundle: BundleIdentity,
@@ -143,7 +143,7 @@ pub enum LockError {
     #[error("the lock file is malformed")]
     Syntax(#[source] YamlError),
     /// It was written by another version of the tool.
-    #[error("`{path}` has lock format {found}, this tool reads format {LOCK_FORMAT_VERSION}")]
+    #[error("`{path}` has lock format {found}, this tool reads format 1 to {LOCK_FORMAT_VERSION}")]
     FormatVersion {
         /// The lock file.
         path: Utf8PathBuf,
@@ -185,6 +185,9 @@ impl Failure for LockError {
 }
 
 impl Lock {
+    /// The format of locks that say nothing of what came later.
+    pub(super) const FIRST_FORMAT: u32 = 1;
+
     /// Reads a lock file.
     ///
     /// # Errors
@@ -201,7 +204,7 @@ impl Lock {
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Self, LockError> {
         // The version first: a later format may have keys that this one does not know.
         let probe: FormatProbe = yaml::from_str(path, text).map_err(LockError::Syntax)?;
-        if probe.format_version != LOCK_FORMAT_VERSION {
+        if !(Self::FIRST_FORMAT..=LOCK_FORMAT_VERSION).contains(&probe.format_version) {
             return Err(LockError::FormatVersion { path: path.to_owned(), found: probe.format_version });
         }
         let lock: Self = yaml::from_str(path, text).map_err(LockError::Syntax)?;
@@ -223,6 +226,21 @@ impl Lock {
     /// When it cannot be written; an old file is then untouched.
     pub fn write(&self, path: &Utf8Path) -> Result<(), LockError> {
         fsx::write_atomic(path, self.to_text()?.as_bytes()).map_err(LockError::File)
+    }
+
+    /// Notes that the registry of an image has the same digest under another tag.
+    pub fn add_other_tag(&mut self, image: &str, tag: &str) {
+        for image in self.images.iter_mut().filter(|locked| locked.name == image && !locked.other_tags.iter().any(|known| known == tag)) {
+            image.other_tags.push(tag.to_owned());
+            image.other_tags.sort();
+        }
+        self.set_format();
+    }
+
+    /// The oldest format that holds what the lock says.
+    pub(super) fn set_format(&mut self) {
+        let has_other_tags = self.images.iter().any(|image| !image.other_tags.is_empty());
+        self.format_version = if has_other_tags { LOCK_FORMAT_VERSION } else { Self::FIRST_FORMAT };
     }
 
     /// The image of that name.
@@ -260,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_has_the_newer_format_only_when_it_says_something_newer() {
+        let mut lock = parse(SAMPLE).unwrap();
+        assert_eq!(lock.format_version, 1);
+        lock.add_other_tag("postgres", "17");
+        lock.add_other_tag("postgres", "17");
+        let text = lock.to_text().unwrap();
+        assert!(text.contains("formatVersion: 2\n") && text.matches("otherTags:").count() == 1, "{text}");
+        assert_eq!(parse(&text).unwrap(), lock);
+    }
+
+    #[test]
     fn carried_blobs_leave_out_the_platforms_that_were_not_chosen() {
         let lock = parse(SAMPLE).unwrap();
         let LockedContent::Registry(postgres) = &lock.image("postgres").unwrap().content else { panic!() };
@@ -276,8 +305,8 @@ mod tests {
 
     #[test]
     fn another_format_is_named_before_its_keys_are_looked_at() {
-        let error = parse("formatVersion: 2\nsomethingNew: {}\n").unwrap_err();
-        assert!(matches!(error, LockError::FormatVersion { found: 2, .. }), "{error:?}");
+        let error = parse("formatVersion: 3\nsomethingNew: {}\n").unwrap_err();
+        assert!(matches!(error, LockError::FormatVersion { found: 3, .. }), "{error:?}");
     }
 
     #[test]

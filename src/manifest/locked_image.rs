@@ -23,6 +23,9 @@ pub struct LockedImage {
     /// Whether it is carried although no chart refers to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extra: bool,
+    /// Other tags that the charts have for its digest, and that the registry had for it, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_tags: Vec<String>,
     /// What the image consists of.
     pub content: LockedContent,
 }

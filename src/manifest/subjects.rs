@@ -16,7 +16,7 @@ pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> 
             },
         };
         let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.effective_license().map(str::to_owned));
-        Subject::Image(ImageSubject { name, reference, license, content })
+        Subject::Image(ImageSubject { name, reference, license, tag_pin: None, content })
     };
     manifest.images.iter().map(subject).collect()
 }

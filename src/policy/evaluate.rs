@@ -30,6 +30,8 @@ pub struct ImageSubject {
     pub reference: Reference,
     /// Licence in the manifest.
     pub license: Option<String>,
+    /// Why the charts of a bundle may name it by its tag alone, as the bundle says; nothing when they do not.
+    pub tag_pin: Option<String>,
     /// What is known of its content.
     pub content: ImageContent,
 }
@@ -162,12 +164,24 @@ impl Judge<'_> {
     fn pin(&self, subject: &str, source: &str, image: &ImageSubject) -> Option<Decision> {
         let rule = Rule::Pins;
         let matched = format!("reference `{}`", image.reference);
+        if let Some(reason) = &image.tag_pin {
+            return Some(self.tag_pin(subject, source, &image.reference, reason));
+        }
         Some(match &image.content {
             ImageContent::Unresolved => return None,
             ImageContent::Unpinned => self.deny(subject, source, rule, matched, "the lock holds no digest for it"),
             ImageContent::Pinned { .. } => allow(subject, source, rule, matched, "the lock holds its digest".to_owned()),
             ImageContent::Built => allow(subject, source, rule, matched, "it is made of files whose digests the lock holds".to_owned()),
         })
+    }
+
+    /// A tag in place of a digest is allowed by name only, whatever the bundle gives as its reason.
+    fn tag_pin(&self, subject: &str, source: &str, image: &Reference, stated: &str) -> Decision {
+        let matched = format!("the charts name `{image}` by its tag alone ({stated})");
+        match self.policy.tag_pin(image) {
+            Some(pin) => allow(subject, source, Rule::Pins, matched, format!("`pins` allows it: {}", pin.reason)),
+            None => self.deny(subject, source, Rule::Pins, matched, "`pins` does not allow it"),
+        }
     }
 
     fn attestations(&self, subject: &str, source: &str, content: &ImageContent) -> Vec<Decision> {

@@ -8,13 +8,17 @@
 
 mod evaluate;
 mod evaluation;
+mod field_path;
 mod glob;
 mod license;
 mod model;
+mod places;
 mod read;
 
 pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
 pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
+pub use field_path::{FieldStep, MAX_FIELD_PATH, below_item, below_key, field_steps};
 pub use glob::Glob;
 pub use license::{LicenseError, LicenseExpression};
-pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, ImageField, ImagePlaces, Policy, Rule, Waiver};
+pub use model::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver};
+pub use places::{Apart, Declaration, Exception, FieldForm, ImageField, ImagePlaces, TagPin};

@@ -5,8 +5,8 @@ use std::fmt;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, glob::component_matches};
-use crate::oci::Digest;
+use super::{Glob, ImagePlaces, TagPin, glob::component_matches};
+use crate::oci::{Digest, Reference};
 
 /// What may be in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Policy {
     pub attestations: Vec<AttestationRule>,
     /// Where rendered charts name images besides the usual places.
     pub image_places: ImagePlaces,
+    /// Images that charts may name by their tag alone.
+    pub tag_pins: Vec<TagPin>,
     /// Exceptions.
     pub waivers: Vec<Waiver>,
 }
@@ -67,26 +69,6 @@ pub enum AttestationKind {
     Provenance,
 }
 
-/// Where the objects of a rendered chart name images besides the `image` of a container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImagePlaces {
-    /// Names of environment variables, and of keys of `ConfigMap`s, whose value is an image; `*` stands for any characters.
-    pub variables: Vec<String>,
-    /// Options of programs whose value is an image, with their dashes; `*` stands for any characters.
-    pub options: Vec<String>,
-    /// Fields of objects of some kind.
-    pub fields: Vec<ImageField>,
-}
-
-/// A field of objects of some kind that holds an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageField {
-    /// `Kind`, or `Kind.group` as kubectl writes it.
-    pub kind: String,
-    /// Keys separated by dots, with `[]` behind one that holds a list: `spec.images[].image`.
-    pub path: String,
-}
-
 /// An exception that ends with a version of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
@@ -122,17 +104,10 @@ impl Policy {
         let tag = tag.to_ascii_lowercase();
         self.denied_tags.iter().find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag)).map(String::as_str)
     }
-}
 
-impl ImagePlaces {
-    /// Whether the value of such an environment variable is an image.
-    pub fn has_variable(&self, name: &str) -> bool {
-        self.variables.iter().any(|pattern| component_matches(pattern, name))
-    }
-
-    /// Whether the value of such an option is an image.
-    pub fn has_option(&self, name: &str) -> bool {
-        self.options.iter().any(|pattern| component_matches(pattern, name))
+    /// What lets charts name an image by its tag alone.
+    pub fn tag_pin(&self, image: &Reference) -> Option<&TagPin> {
+        self.tag_pins.iter().find(|pin| pin.is_for(image))
     }
 }
 

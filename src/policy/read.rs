@@ -3,11 +3,13 @@
 use camino::Utf8Path;
 use semver::Version;
 
-use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImageField, ImagePlaces, Policy, Rule, Waiver};
+use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, Rule, Waiver};
 use crate::{
     oci::Digest,
     yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
 };
+
+mod images;
 
 const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Policy";
@@ -26,6 +28,12 @@ enum PolicyProblem<'a> {
     Empty { what: &'a str },
     #[error("`{0}` is not a SemVer version")]
     Version(&'a str),
+    #[error("`{0}` is not the path of a field")]
+    FieldPath(&'a str),
+    #[error("a field has {0}")]
+    FieldForm(&'static str),
+    #[error("`{0}` is not one image")]
+    Image(&'a str),
 }
 
 impl Problem for PolicyProblem<'_> {
@@ -34,6 +42,11 @@ impl Problem for PolicyProblem<'_> {
             Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
+            Self::FieldPath(_) => {
+                Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned())
+            }
+            Self::FieldForm(_) => Some("write one of `template` with {} in it, or `repository` with `tag` or `digest`".to_owned()),
+            Self::Image(_) => Some("write registry/repository or registry/repository:tag, without * and digest".to_owned()),
             Self::Version(_) => Some("write the first bundle version for which the waiver no longer holds, such as 0.3.0".to_owned()),
         }
     }
@@ -76,7 +89,14 @@ impl Policy {
             denied_sources: Vec::new(),
             denied_tags: Vec::new(),
             attestations: Vec::new(),
-            image_places: ImagePlaces { variables: Vec::new(), options: Vec::new(), fields: Vec::new() },
+            image_places: ImagePlaces {
+                variables: Vec::new(),
+                options: Vec::new(),
+                fields: Vec::new(),
+                ignored: Vec::new(),
+                left_out_tests: Vec::new(),
+            },
+            tag_pins: Vec::new(),
             waivers: Vec::new(),
         }
     }
@@ -88,7 +108,7 @@ struct Reader<'f> {
 
 impl Reader<'_> {
     fn policy(&mut self, root: &Node, policy: &mut Policy) {
-        let known = &["apiVersion", "kind", "licenses", "sources", "tags", "attestations", "images", "waivers"];
+        let known = &["apiVersion", "kind", "licenses", "sources", "tags", "attestations", "images", "pins", "waivers"];
         let Some(map) = Mapping::open(root, "a policy", known, self.findings) else { return };
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
@@ -112,15 +132,10 @@ impl Reader<'_> {
             policy.denied_tags = self.list(&map, "deny", |reader, node| reader.word(node, "a tag"));
         }
         policy.attestations = self.list(&map, "attestations", Self::attestation);
-        if let Some(map) = self.section(&map, "images", &["variables", "options", "fields"]) {
-            policy.image_places.variables = self.list(&map, "variables", |reader, node| reader.word(node, "a variable"));
-            policy.image_places.options = self.list(&map, "options", |reader, node| reader.word(node, "an option"));
-            policy.image_places.fields = self.list(&map, "fields", |reader, node| {
-                let map = Mapping::open(node, "a field", &["kind", "path"], reader.findings)?;
-                let (kind, path) = (reader.required(&map, "kind"), reader.required(&map, "path"));
-                Some(ImageField { kind: kind?, path: path? })
-            });
+        if let Some(map) = self.section(&map, "images", &["variables", "options", "fields", "ignore", "leaveOutTests"]) {
+            policy.image_places = self.image_places(&map);
         }
+        policy.tag_pins = self.list(&map, "pins", Self::tag_pin);
         policy.waivers = self.list(&map, "waivers", Self::waiver);
     }
 

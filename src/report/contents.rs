@@ -35,6 +35,7 @@ pub(super) struct Contents {
     waived: Vec<String>,
     is_complete: bool,
     left_out: Vec<String>,
+    exceptions: Vec<String>,
     unproven: Vec<String>,
 }
 
@@ -102,6 +103,7 @@ impl Contents {
             waived: index.policy.waived.clone(),
             is_complete: index.completeness.checked,
             left_out: index.completeness.left_out.clone(),
+            exceptions: index.completeness.exceptions(),
             unproven: unproven::sentences(view, &images),
             images,
         })

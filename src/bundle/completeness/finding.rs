@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    policy::Declaration,
+};
 
 /// One thing that does not fit, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,14 +36,40 @@ pub struct CompletenessFinding {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What settles it in the policy: entries of its lists.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "entries")]
+    pub policy: Vec<Declaration>,
     /// The profiles in which it was found; empty for the chart's own values.
     pub profiles: Vec<String>,
+}
+
+/// Each as `list: entry`.
+fn entries<S: serde::Serializer>(declarations: &[Declaration], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(declarations.iter().map(|declaration| format!("{}: [{declaration}]", declaration.list())))
 }
 
 /// Everything that does not fit.
 #[derive(Debug, thiserror::Error)]
 pub struct Incomplete {
     pub(super) findings: Vec<CompletenessFinding>,
+}
+
+impl CompletenessFinding {
+    /// A finding about a whole chart.
+    pub(super) fn of_chart(chart: &str, message: String) -> Self {
+        Self {
+            chart: Some(chart.to_owned()),
+            file: None,
+            object: None,
+            container: None,
+            path: None,
+            image: None,
+            message,
+            hint: None,
+            policy: Vec::new(),
+            profiles: Vec::new(),
+        }
+    }
 }
 
 impl Incomplete {
@@ -86,6 +115,13 @@ impl fmt::Display for Incomplete {
             write!(formatter, "\n  {finding}")?;
             if let Some(hint) = &finding.hint {
                 write!(formatter, "\n    hint: {hint}")?;
+            }
+        }
+        let lines = Declaration::lines(self.findings.iter().flat_map(|finding| &finding.policy));
+        if !lines.is_empty() {
+            write!(formatter, "\n  lines for the policy, which declare these places and accept these tags:")?;
+            for line in lines.lines() {
+                write!(formatter, "\n    {line}")?;
             }
         }
         Ok(())

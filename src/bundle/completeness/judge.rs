@@ -1,252 +1,294 @@
 //! Holding what the charts name against the images of the lock.
 //!
-//! A reference fits when its repository is that of an image in the lock, without the registry, which the destination replaces, and
-//! its digest is the one of that image's index. A tag decides nothing.
+//! A reference fits when its repository is that of an image in the lock, without the registry, which the destination replaces, its
+//! digest is the one of that image's index, and its tag, if it has one, means that digest. A tag alone fits where the policy says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AvailableImage, CompletenessFinding, Incomplete};
+use super::{
+    AvailableImage, CompletenessFinding, Exceptions, Incomplete, Survey,
+    available::{is_at_destination, is_repository_of, is_same_registry},
+    random_names::{Places, Sightings},
+};
 use crate::{
-    chart::{ImagePlace, Named, RenderFailure},
-    oci::Reference,
+    chart::{ImagePlace, Named},
+    oci::{Digest, Reference},
+    policy::{Declaration, Policy},
 };
 
 /// What was found so far.
 pub(super) struct Judge<'i> {
     images: &'i [AvailableImage],
+    policy: &'i Policy,
     used: BTreeSet<&'i str>,
-    /// Findings without profiles, and the profiles of each.
-    findings: BTreeMap<CompletenessFinding, BTreeSet<String>>,
+    /// Images that something speaks of, though not as it should.
+    mentioned: BTreeSet<&'i str>,
+    findings: BTreeMap<CompletenessFinding, Places>,
     left_out: BTreeSet<String>,
+    exceptions: Exceptions,
     references: usize,
     has_unread: bool,
 }
 
 /// What is wrong with a reference, and what to do.
-type Fault = (String, Option<String>);
+struct Fault {
+    message: String,
+    hint: Option<String>,
+    policy: Vec<Declaration>,
+}
+
+impl Fault {
+    fn new(message: String, hint: &str) -> Self {
+        Self { message, hint: Some(hint.to_owned()), policy: Vec::new() }
+    }
+
+    fn bare(message: String) -> Self {
+        Self { message, hint: None, policy: Vec::new() }
+    }
+}
 
 impl<'i> Judge<'i> {
-    pub(super) fn new(images: &'i [AvailableImage]) -> Self {
-        let (used, findings, left_out) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Self { images, used, findings, left_out, references: 0, has_unread: false }
+    pub(super) fn new(images: &'i [AvailableImage], policy: &'i Policy) -> Self {
+        Self {
+            images,
+            policy,
+            used: BTreeSet::new(),
+            mentioned: BTreeSet::new(),
+            findings: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            exceptions: Exceptions::default(),
+            references: 0,
+            has_unread: false,
+        }
+    }
+
+    /// Judges everything that was found in the renderings of charts.
+    pub(super) fn judge_all(&mut self, survey: &Survey) {
+        for (number, rendering) in survey.renderings.iter().enumerate() {
+            let of = Sightings { rendering: number, profile: &rendering.profile };
+            match &rendering.found {
+                Ok(found) => found.iter().for_each(|(place, named)| self.judge(&rendering.chart, of, place, named)),
+                Err(failure) => {
+                    self.has_unread = true;
+                    self.add(of, "", CompletenessFinding::of_chart(&rendering.chart, failure.to_string()));
+                }
+            }
+        }
     }
 
     /// Judges what one rendering names at one place.
-    pub(super) fn judge(&mut self, chart: &str, profile: &str, place: ImagePlace, named: Named) {
+    fn judge(&mut self, chart: &str, of: Sightings<'_>, place: &ImagePlace, named: &Named) {
         let (image, fault) = match named {
             Named::Image(text) => {
                 self.references += 1;
-                let fault = self.reference(&text, profile).err();
-                (Some(text), fault)
+                (Some(text.clone()), self.reference(text, of.profile).err())
             }
-            Named::Nothing => (None, Some(("the container has no image".to_owned(), None))),
+            Named::Possible(text, declaration) => (Some(text.clone()), self.possible(text, declaration, of.profile)),
+            Named::Ignored(text, reason) => {
+                self.exceptions.ignored.insert((text.clone(), reason.clone()));
+                return;
+            }
+            Named::LeftOutTest(pattern, reason) => {
+                self.exceptions.tests.insert((pattern.clone(), reason.clone()));
+                return;
+            }
+            Named::NoReference => {
+                (None, Some(Fault::bare("the policy declares an image here, but the value has no image reference".to_owned())))
+            }
+            Named::Nothing => (None, Some(Fault::bare("the container has no image".to_owned()))),
             Named::Elsewhere => {
                 let hint = "write the image as `value`, or take the variable out of `images.variables` in the policy";
-                (None, Some(("the policy says that this is an image, but its value is not in the chart".to_owned(), Some(hint.to_owned()))))
+                (None, Some(Fault::new("the policy says that this is an image, but its value is not in the chart".to_owned(), hint)))
             }
             Named::Unreadable(why) => {
                 self.has_unread = true;
-                (None, Some((format!("what helm rendered cannot be read: {why}"), None)))
+                (None, Some(Fault::bare(format!("what helm rendered cannot be read: {why}"))))
             }
         };
-        let Some((message, hint)) = fault else { return };
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let ImagePlace { file, object, container, path } = place;
-        let (object, path) = (some(object), some(path));
-        self.add(
-            profile,
-            CompletenessFinding {
-                chart: Some(chart.to_owned()),
-                file: Some(file),
-                object,
-                container,
-                path,
-                image,
-                message,
-                hint,
-                profiles: Vec::new(),
-            },
-        );
+        let Some(Fault { message, hint, policy }) = fault else { return };
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let finding = CompletenessFinding {
+            file: some(&place.file),
+            object: None,
+            container: place.container.clone(),
+            path: some(&place.path),
+            image,
+            hint,
+            policy,
+            ..CompletenessFinding::of_chart(chart, message)
+        };
+        self.add(of, &place.object, finding);
     }
 
-    /// Notes that a chart could not be rendered with a profile.
-    pub(super) fn failed(&mut self, chart: &str, profile: &str, failure: &RenderFailure) {
-        self.has_unread = true;
-        let (file, object, container, path, image) = (None, None, None, None, None);
-        let chart = Some(chart.to_owned());
-        self.add(
-            profile,
-            CompletenessFinding {
-                chart,
-                file,
-                object,
-                container,
-                path,
-                image,
-                message: failure.to_string(),
-                hint: None,
-                profiles: Vec::new(),
-            },
-        );
+    fn add(&mut self, of: Sightings<'_>, object: &str, finding: CompletenessFinding) {
+        self.findings.entry(finding).or_default().add(object, of);
     }
 
-    fn add(&mut self, profile: &str, finding: CompletenessFinding) {
-        let profiles = self.findings.entry(finding).or_default();
-        if !profile.is_empty() {
-            profiles.insert(profile.to_owned());
-        }
+    /// What only looks like an image is one when the lock has it; otherwise somebody has to say.
+    fn possible(&mut self, text: &str, declaration: &Declaration, profile: &str) -> Option<Fault> {
+        let fault = match self.reference(text, profile) {
+            Ok(()) => {
+                self.references += 1;
+                return None;
+            }
+            Err(fault) => fault,
+        };
+        // What cannot be transferred cannot be declared either, such as a reference with a placeholder.
+        let Some(hint) = fault.hint else {
+            let hint =
+                format!("write the whole reference, or add it to `images.ignore` in the policy: {{ reference: \"{text}\", reason: … }}");
+            return Some(Fault::new(format!("possible image: {}", fault.message), &hint));
+        };
+        let list = declaration.list();
+        let hint = format!(
+            "declare it under `{list}` in the policy: {declaration}; {hint}; if it is not an image, add it to `images.ignore` with a reason"
+        );
+        let policy = std::iter::once(declaration.clone()).chain(fault.policy).collect();
+        Some(Fault { message: format!("possible image: {}", fault.message), hint: Some(hint), policy })
     }
 
     fn reference(&mut self, text: &str, profile: &str) -> Result<(), Fault> {
-        let fault = |message: String, hint: &str| Err((message, Some(hint.to_owned())));
-        let Ok(reference) = Reference::parse_like_a_runtime(text) else {
-            return Err((format!("`{text}` is not an image reference"), None));
-        };
-        let known: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image)).collect();
-        let Some(digest) = reference.digest() else {
-            let hint = match known.first() {
-                Some(image) => {
-                    format!("let the chart take `images.{}.digest` from its template; the lock says {}", image.name, image.digest)
-                }
-                None => "name the image in the manifest, and let the chart take its digest from the lock".to_owned(),
-            };
-            return fault(format!("`{text}` has no digest"), &hint);
-        };
-        if let Some(image) = known.iter().find(|image| image.digest == digest) {
-            self.used.insert(&image.name);
-            if let Some(component) = &image.left_out_with {
-                let profile = if profile.is_empty() { "the charts need".to_owned() } else { format!("profile {profile} needs") };
-                self.left_out.insert(format!("{profile} the image {}, which was left out with the component {component}", image.name));
-            }
-            return Ok(());
-        }
-        let expected = |image: &&AvailableImage| format!("the lock has {}", image.digest);
-        match known.first() {
-            None => match self.images.iter().find(|image| image.digest == digest) {
-                Some(image) => {
-                    let hint = format!("the lock has this digest as {}; at the destination it will be called that", image.reference);
-                    fault(format!("`{text}` is of a repository that the lock does not have"), &hint)
-                }
-                None => {
-                    fault(format!("`{text}` is not in the lock"), "name it under `images` in the manifest, then run `rune-bundle lock`")
-                }
-            },
-            Some(image) if image.manifests.contains(&digest) => {
-                let hint = format!("{}, the digest of the index, which holds for every platform", expected(image));
-                fault(format!("`{text}` is pinned to one platform"), &hint)
-            }
-            Some(image) => fault(format!("`{text}` has another digest than the lock"), &expected(image)),
+        let reference = Reference::parse_like_a_runtime(text).map_err(|error| Fault::bare(error.to_string()))?;
+        let same: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
+        match reference.digest() {
+            Some(digest) => self.by_digest(text, &reference, digest, &same, profile),
+            None => self.by_tag(text, &reference, &same, profile),
         }
     }
 
-    /// How often an image was named, and what was left out on purpose.
-    pub(super) fn finish(mut self) -> Result<(usize, Vec<String>), Incomplete> {
-        // While something could not be read, it might be what uses an image.
-        let unused = self.images.iter().filter(|image| !self.has_unread && !image.extra && !self.used.contains(image.name.as_str()));
-        for AvailableImage { name, reference, .. } in unused {
-            let message = format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile");
-            let hint = Some("take it out of the manifest, or say `extra: true` if it is to be carried all the same".to_owned());
-            let (chart, file, object, container, path) = (None, None, None, None, None);
-            let image = Some(reference.to_string());
-            self.findings.insert(
-                CompletenessFinding { chart, file, object, container, path, image, message, hint, profiles: Vec::new() },
-                BTreeSet::new(),
-            );
-        }
-        if self.findings.is_empty() {
-            return Ok((self.references, self.left_out.into_iter().collect()));
-        }
-        let with_profiles = |(finding, profiles): (CompletenessFinding, BTreeSet<String>)| CompletenessFinding {
-            profiles: profiles.into_iter().collect(),
-            ..finding
+    fn by_tag(&mut self, text: &str, reference: &Reference, same: &[&'i AvailableImage], profile: &str) -> Result<(), Fault> {
+        let tag = reference.tag().unwrap_or_default();
+        let message = format!("`{text}` has no digest");
+        // Without a digest another source has another image, whatever it is called.
+        let is_same_source = |image: &&AvailableImage| is_at_destination(reference, self.images) || is_same_registry(reference, image);
+        let same: Vec<&'i AvailableImage> = same.iter().copied().filter(is_same_source).collect();
+        let Some(image) = same.iter().find(|image| image.has_tag(tag)) else {
+            // An image that was locked by its digest may be the one.
+            self.mentioned.extend(same.iter().filter(|image| image.reference.tag().is_none()).map(|image| image.name.as_str()));
+            return Err(match same.as_slice() {
+                // Whoever names it in the manifest can accept its tag at once.
+                [] => Fault {
+                    policy: vec![Declaration::Pin(reference.name())],
+                    ..Fault::new(message, "name the image in the manifest, and let the chart take its digest from the lock")
+                },
+                _ => Fault::new(
+                    format!("{message}, and the lock has another tag of it"),
+                    &format!("the lock has {}; name {} in the manifest as well, or correct the tag", listed(&same), reference),
+                ),
+            });
         };
-        Err(Incomplete { findings: self.findings.into_iter().map(with_profiles).collect() })
+        let own_tag = image.reference.tag() == Some(tag);
+        if let Some(pin) = self.policy.tag_pin(&image.reference).filter(|_| own_tag) {
+            self.exceptions.tag_pins.insert(image.name.clone(), pin.reason.clone());
+            self.is_used(image, profile);
+            return Ok(());
+        }
+        self.mentioned.insert(&image.name);
+        let hint = format!("let the chart take `images.{}.digest` from its template; the lock says {}", image.name, image.digest);
+        // Of several images of one repository only this one.
+        let pin = Declaration::Pin(if same.len() > 1 { format!("{}:{tag}", image.reference.name()) } else { image.reference.name() });
+        if !own_tag {
+            return Err(Fault::new(message, &hint));
+        }
+        let hint = format!("{hint}; where it cannot, accept the tag under `pins` in the policy: {pin}");
+        Err(Fault { message, hint: Some(hint), policy: vec![pin] })
+    }
+
+    fn by_digest(
+        &mut self,
+        text: &str,
+        reference: &Reference,
+        digest: Digest,
+        same: &[&'i AvailableImage],
+        profile: &str,
+    ) -> Result<(), Fault> {
+        let tagged = reference.tag().and_then(|tag| same.iter().find(|image| image.has_tag(tag)));
+        let pinned: Vec<&'i AvailableImage> = same.iter().copied().filter(|image| image.digest == digest).collect();
+        // At a registry of one's own nobody can be asked for a tag; there it must only not be that of another image.
+        let is_free = tagged.is_none() && is_at_destination(reference, self.images);
+        let meant = pinned.iter().copied().find(|image| is_free || reference.tag().is_none_or(|tag| image.has_tag(tag)));
+        if let Some(image) = meant {
+            self.is_used(image, profile);
+            return Ok(());
+        }
+        self.mentioned.extend(pinned.iter().copied().chain(tagged.copied()).map(|image| image.name.as_str()));
+        if let Some(image) = pinned.first() {
+            let tag = reference.tag().unwrap_or_default();
+            let hint = match tagged {
+                Some(other) => format!("the lock has {} for the tag {tag} (image `{}`)", other.digest, other.name),
+                None => {
+                    "write the tag that the lock has for this digest, or no tag; `rune-bundle lock` accepts another tag when the registry \
+                         of the image has it for the same digest"
+                        .to_owned()
+                }
+            };
+            return Err(Fault::new(format!("`{text}` has the tag {tag} and the digest of the image {}", image.label()), &hint));
+        }
+        let Some(image) = tagged.or(same.first()) else {
+            return Err(match self.images.iter().find(|image| image.digest == digest) {
+                Some(image) => {
+                    self.mentioned.insert(&image.name);
+                    let hint = format!("the lock has this digest as {}; at the destination it will be called that", image.reference);
+                    Fault::new(format!("`{text}` is of a repository that the lock does not have"), &hint)
+                }
+                None => Fault::new(
+                    format!("`{text}` is not in the lock"),
+                    "name it under `images` in the manifest, then run `rune-bundle lock`",
+                ),
+            });
+        };
+        let one_platform = same.iter().find(|image| image.manifests.contains(&digest));
+        if let Some(image) = one_platform {
+            self.mentioned.insert(&image.name);
+            let hint = format!("the lock has {}, the digest of the index, which holds for every platform", image.digest);
+            return Err(Fault::new(format!("`{text}` is pinned to one platform"), &hint));
+        }
+        let message = format!("`{text}` has another digest than the lock");
+        Err(match (tagged, same) {
+            (Some(_), _) | (None, [_]) => Fault::new(message, &format!("the lock has {}", image.digest)),
+            (None, _) => Fault::new(message, &format!("the lock has {}", listed(same))),
+        })
+    }
+
+    fn is_used(&mut self, image: &'i AvailableImage, profile: &str) {
+        self.used.insert(&image.name);
+        if let Some(component) = &image.left_out_with {
+            let profile = if profile.is_empty() { "the charts need".to_owned() } else { format!("profile {profile} needs") };
+            self.left_out.insert(format!("{profile} the image {}, which was left out with the component {component}", image.name));
+        }
+    }
+
+    /// How often an image was named, what was left out on purpose, and which exceptions were made.
+    pub(super) fn finish(self) -> Result<(usize, Vec<String>, Exceptions), Incomplete> {
+        // While something could not be read, it might be what uses an image.
+        let is_unused = |image: &&AvailableImage| {
+            let is_named = self.used.contains(image.name.as_str()) || self.mentioned.contains(image.name.as_str());
+            !self.has_unread && !image.extra && !is_named
+        };
+        let unused = self.images.iter().filter(is_unused).map(|AvailableImage { name, reference, .. }| CompletenessFinding {
+            chart: None,
+            image: Some(reference.to_string()),
+            hint: Some("take it out of the manifest, or say `extra: true` if it is to be carried all the same".to_owned()),
+            ..CompletenessFinding::of_chart(
+                "",
+                format!("the image `{name}`, {reference}, is in the lock, and no chart uses it in any profile"),
+            )
+        });
+        let mut findings: Vec<CompletenessFinding> = unused.collect();
+        findings.extend(self.findings.into_iter().flat_map(|(finding, places)| places.findings(&finding)));
+        findings.sort();
+        if findings.is_empty() {
+            Ok((self.references, self.left_out.into_iter().collect(), self.exceptions))
+        } else {
+            Err(Incomplete { findings })
+        }
     }
 }
 
-/// Whether a reference names the repository of an image, at whatever registry, below whatever prefix.
-fn is_repository_of(reference: &Reference, image: &AvailableImage) -> bool {
-    let wanted = image.reference.repository();
-    reference.repository().strip_suffix(wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('/'))
+/// Images with their digests, in a sentence.
+fn listed(images: &[&AvailableImage]) -> String {
+    images.iter().map(|image| format!("{} for the image {}", image.digest, image.label())).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{AvailableImage, Judge};
-    use crate::{
-        chart::{ImagePlace, Named},
-        oci::Digest,
-    };
-
-    fn images() -> Vec<AvailableImage> {
-        let image = |name: &str, reference: &str| AvailableImage {
-            name: name.to_owned(),
-            reference: reference.parse().unwrap(),
-            digest: Digest::of(name.as_bytes()),
-            manifests: vec![Digest::of(b"amd64")],
-            left_out_with: None,
-            extra: false,
-        };
-        vec![image("postgres", "docker.io/library/postgres:17"), image("rune", "ghcr.io/lpasquali/rune:1")]
-    }
-
-    /// What is wrong with an image that a chart names beside both of the lock.
-    fn fault(text: &str) -> Option<String> {
-        let images = images();
-        let mut judge = Judge::new(&images);
-        let place = || ImagePlace { file: "f".to_owned(), object: "o".to_owned(), container: None, path: "p".to_owned() };
-        for image in &images {
-            judge.judge("c", "p", place(), Named::Image(format!("{}@{}", image.reference, image.digest)));
-        }
-        judge.judge("c", "p", place(), Named::Image(text.to_owned()));
-        judge.finish().err().map(|error| error.findings()[0].message.clone())
-    }
-
-    #[test]
-    fn the_registry_and_the_tag_decide_nothing_the_repository_and_the_digest_everything() {
-        let (postgres, rune) = (Digest::of(b"postgres"), Digest::of(b"rune"));
-        for good in [
-            "docker.io/library/postgres:17",
-            "registry.example:5000/library/postgres",
-            "library/postgres:other",
-            "postgres",
-            "r.example/mirror/library/postgres",
-        ] {
-            assert_eq!(fault(&format!("{good}@{postgres}")), None, "{good}");
-        }
-        let platform = Digest::of(b"amd64");
-        for (bad, why) in [
-            ("docker.io/library/postgres:17".to_owned(), "has no digest"),
-            (format!("docker.io/library/postgres:17@{rune}"), "another digest"),
-            (format!("docker.io/library/postgres:17@{platform}"), "one platform"),
-            (format!("docker.io/library/mypostgres@{postgres}"), "a repository that the lock does not have"),
-            (format!("docker.io/library/redis@{}", Digest::of(b"redis")), "is not in the lock"),
-            ("{{ .Values.image }}".to_owned(), "is not an image reference"),
-        ] {
-            let message = fault(&bad).unwrap_or_default();
-            assert!(message.contains(why), "{bad}: {message}");
-        }
-    }
-
-    #[test]
-    fn one_finding_names_all_its_profiles_and_what_nobody_uses_is_one() {
-        let images = images();
-        let mut judge = Judge::new(&images);
-        let place =
-            ImagePlace { file: "c/t.yaml".to_owned(), object: "Job/j".to_owned(), container: Some("x".to_owned()), path: "p".to_owned() };
-        for profile in ["b", "a", "b"] {
-            judge.judge("c", profile, place.clone(), Named::Image("redis:7".to_owned()));
-        }
-        let error = judge.finish().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "charts and lock do not fit together in 3 places\n  \
-             the image `postgres`, docker.io/library/postgres:17, is in the lock, and no chart uses it in any profile\n    \
-             hint: take it out of the manifest, or say `extra: true` if it is to be carried all the same\n  \
-             the image `rune`, ghcr.io/lpasquali/rune:1, is in the lock, and no chart uses it in any profile\n    \
-             hint: take it out of the manifest, or say `extra: true` if it is to be carried all the same\n  \
-             chart c, profiles a, b: c/t.yaml: Job/j, container x, p: `redis:7` has no digest\n    \
-             hint: name the image in the manifest, and let the chart take its digest from the lock"
-        );
-    }
-}
+mod tests;

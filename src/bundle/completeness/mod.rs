@@ -3,40 +3,29 @@
 //! Each chart is rendered by the real Helm in the form in which it will be packed, with the values of each profile, as for an
 //! installation and as for an upgrade. Nothing is fetched. All findings come at once.
 
+mod available;
 mod finding;
 mod judge;
+mod random_names;
+mod survey;
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use camino::Utf8PathBuf;
 
 use self::judge::Judge;
-use super::ProfileIngredient;
 use crate::{
-    chart::{Helm, HelmError, Occasion, Package, discover},
+    chart::HelmError,
     failure::{Failure, FailureKind},
-    oci::{Digest, Reference},
-    policy::ImagePlaces,
+    policy::Policy,
 };
 
+pub use available::AvailableImage;
 pub use finding::{CompletenessFinding, Incomplete};
-
-/// An image of the lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AvailableImage {
-    /// Its name in the manifest.
-    pub name: String,
-    /// What it is called.
-    pub reference: Reference,
-    /// The digest of its index, or of its manifest where there is no index.
-    pub digest: Digest,
-    /// The digests of what the index leads to.
-    pub manifests: Vec<Digest>,
-    /// The component that it belongs to, when that is left out of the bundle.
-    pub left_out_with: Option<String>,
-    /// Whether it is carried although no chart asks for it.
-    pub extra: bool,
-}
+pub use survey::{Survey, survey};
 
 /// Which Helm renders the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +37,7 @@ pub struct HelmOptions {
 }
 
 /// That the check was made, and what it found to be remarked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Complete {
     /// The version of Helm; nothing when there were no charts to render.
     pub helm: Option<String>,
@@ -58,6 +47,21 @@ pub struct Complete {
     pub references: usize,
     /// What the charts ask for in some profile and was left out on purpose, one sentence each.
     pub left_out: Vec<String>,
+    /// What the policy lets through.
+    pub exceptions: Exceptions,
+    /// The charts in which no object names an image, in any profile.
+    pub without_images: Vec<String>,
+}
+
+/// What does not fit as it is, and the policy lets through; each with the reason that the policy gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Images that charts name by their tag alone.
+    pub tag_pins: BTreeMap<String, String>,
+    /// Patterns of the names of test hooks that were left out.
+    pub tests: BTreeSet<(String, String)>,
+    /// References that are not images to transfer.
+    pub ignored: BTreeSet<(String, String)>,
 }
 
 /// Why the check was not passed.
@@ -103,43 +107,18 @@ impl Failure for CompletenessError {
     }
 }
 
-/// Renders charts in their pinned form, as each profile installs them, and holds every image that they name against those of the
-/// lock. Without profiles, the charts' own values are the only way to install them.
+/// Holds every image that charts name against those of the lock.
 ///
 /// # Errors
-/// When there is no Helm although there are charts, or with everything that does not fit.
-pub async fn check_completeness(
-    charts: &[Package],
-    profiles: &[ProfileIngredient],
-    images: &[AvailableImage],
-    places: &ImagePlaces,
-    helm: &HelmOptions,
-) -> Result<Complete, CompletenessError> {
-    let charts: Vec<&Package> = charts.iter().filter(|chart| chart.metadata.kind.as_deref() != Some("library")).collect();
-    if charts.is_empty() {
-        return Ok(Complete { helm: None, renderings: 0, references: 0, left_out: Vec::new() });
+/// With everything that does not fit.
+pub fn check_completeness(survey: &Survey, images: &[AvailableImage], policy: &Policy) -> Result<Complete, CompletenessError> {
+    if survey.renderings.is_empty() {
+        // Without charts nobody could use an image.
+        return Ok(Complete::default());
     }
-    let program = helm.program.as_deref().ok_or(CompletenessError::NoHelm)?;
-    let helm = Helm::find(program, helm.time_limit).await?;
-    let own_values = [ProfileIngredient { name: String::new(), values: Vec::new() }];
-    let profiles = if profiles.is_empty() { &own_values[..] } else { profiles };
-    let mut judge = Judge::new(images);
-    let mut renderings = 0;
-    for chart in charts {
-        for profile in profiles {
-            for occasion in Occasion::ALL {
-                renderings += 1;
-                match helm.template(chart, &profile.values, occasion).await? {
-                    Ok(text) => {
-                        for (place, named) in discover(&text, places) {
-                            judge.judge(&chart.metadata.name, &profile.name, place, named);
-                        }
-                    }
-                    Err(failure) => judge.failed(&chart.metadata.name, &profile.name, &failure),
-                }
-            }
-        }
-    }
-    let (references, left_out) = judge.finish()?;
-    Ok(Complete { helm: Some(helm.version().to_owned()), renderings, references, left_out })
+    let mut judge = Judge::new(images, policy);
+    judge.judge_all(survey);
+    let (references, left_out, exceptions) = judge.finish()?;
+    let (helm, renderings, without_images) = (survey.helm.clone(), survey.renderings.len(), survey.charts_without_images());
+    Ok(Complete { helm, renderings, references, left_out, exceptions, without_images })
 }

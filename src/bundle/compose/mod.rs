@@ -16,6 +16,7 @@ use self::{
 };
 use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
+    index::CHART_EXCEPTIONS,
     materialise::{Content, Plan},
 };
 use crate::{
@@ -180,7 +181,7 @@ impl Ingredients {
         let (records, contents) = entries.in_order()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: Vec::new(),
+            requires: self.completeness.has_exceptions().then(|| CHART_EXCEPTIONS.to_owned()).into_iter().collect(),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),

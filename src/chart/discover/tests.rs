@@ -1,14 +1,21 @@
 //! What is found in rendered text, and where.
 
+mod odd_places;
+
 use super::{Named, discover};
-use crate::policy::{ImageField, ImagePlaces};
+use crate::policy::{FieldForm, ImageField, ImagePlaces};
 
 /// `file: object [container] path = what`, one line each.
 fn found(rendered: &str) -> Vec<String> {
     let places = ImagePlaces {
         variables: vec!["RELATED_IMAGE_*".to_owned()],
         options: vec!["--sidecar-image".to_owned()],
-        fields: vec![ImageField { kind: "Widget.example.com".to_owned(), path: "spec.parts[].image".to_owned() }],
+        fields: vec![ImageField {
+            kind: "Widget.example.com".to_owned(),
+            path: "spec.parts[].image".to_owned(),
+            form: FieldForm::References,
+        }],
+        ..ImagePlaces::default()
     };
     let line = |(place, named): (super::ImagePlace, Named)| {
         let container = place.container.map(|name| format!(" [{name}]")).unwrap_or_default();
@@ -89,6 +96,18 @@ spec: {parts: [{image: no}]}
 }
 
 #[test]
+fn patterns_of_policies_for_pods_are_no_images() {
+    let policy = |image: &str| {
+        found(&format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec: {{pattern: {{containers: [{{image: '{image}'}}]}}}}\n"
+        ))
+    };
+    assert_eq!(policy("!*:latest"), Vec::<String>::new());
+    assert_eq!(policy("ghcr.io/acme/*"), Vec::<String>::new());
+    assert_eq!(policy("redis:7"), ["unknown file: ClusterPolicy/p spec.pattern.containers[0].image = Image(\"redis:7\")"]);
+}
+
+#[test]
 fn known_custom_resources_are_looked_into() {
     for (version, kind, spec, expected) in [
         ("postgresql.cnpg.io/v1", "Cluster", "{imageName: a}", &["spec.imageName"][..]),
@@ -158,7 +177,7 @@ fn what_a_chart_says_cannot_act_on_a_terminal() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_searched(text in "(---\n|# Source: x\n|kind: Pod\n|spec: |containers: |\\[|\\]|\\{|\\}|[-a-z:,&*!|>'\" \n]){0,60}") {
+    fn any_text_is_searched(text in "(---\n|# Source: x\n|kind: Pod\n|spec: |containers: |image: |a/b:1|@sha256:|\\{\\{|\\}\\}|\\$\\(|://|=|\\[|\\]|\\{|\\}|[-a-z:,&*!|>'\" \n]){0,60}") {
         found(&text);
     }
 }

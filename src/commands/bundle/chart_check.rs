@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::{
-    bundle::{self, AvailableImage, Complete, Completeness, HelmOptions, ProfileIngredient},
+    bundle::{self, AvailableImage, Complete, Completeness, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey},
     chart::Package,
     commands::{CommandError, block_on, counted},
     manifest::Project,
@@ -36,17 +36,41 @@ pub(super) struct CompletenessReport {
     renderings: usize,
     references: usize,
     left_out: Vec<String>,
+    /// Images that are named by their tag alone, with the reason.
+    tag_pins: Vec<ExceptionRecord>,
+    /// Patterns of the names of tests that were left out, with the reason.
+    tests_left_out: Vec<ExceptionRecord>,
+    /// References that were ignored, with the reason.
+    ignored: Vec<ExceptionRecord>,
+    /// Charts in which no object names an image.
+    charts_without_images: Vec<String>,
 }
 
 impl CompletenessReport {
     /// The check was not made.
     pub(super) const fn unchecked() -> Self {
-        Self { checked: false, helm: None, renderings: 0, references: 0, left_out: Vec::new() }
+        Self {
+            checked: false,
+            helm: None,
+            renderings: 0,
+            references: 0,
+            left_out: Vec::new(),
+            tag_pins: Vec::new(),
+            tests_left_out: Vec::new(),
+            ignored: Vec::new(),
+            charts_without_images: Vec::new(),
+        }
     }
 
     /// What the bundle records: nothing that depends on the Helm that was used.
     pub(super) fn record(&self) -> Completeness {
-        Completeness { checked: self.checked, left_out: self.left_out.clone() }
+        Completeness {
+            checked: self.checked,
+            left_out: self.left_out.clone(),
+            tag_pins: self.tag_pins.clone(),
+            tests_left_out: self.tests_left_out.clone(),
+            ignored: self.ignored.clone(),
+        }
     }
 
     /// One line for people, and one for everything that was left out on purpose.
@@ -60,11 +84,53 @@ impl CompletenessReport {
                 format!("{label}every image of the charts is inside: {references} in {renderings} by helm {helm}\n")
             }
         };
-        for sentence in &self.left_out {
+        for sentence in self.left_out.iter().chain(&self.record().exceptions()) {
             let _ = writeln!(text, "note: {sentence}");
+        }
+        for chart in &self.charts_without_images {
+            let _ = writeln!(
+                text,
+                "note: the chart {chart} names no image in any profile; if an operator derives images from its objects, declare the \
+                 fields under `images.fields` in the policy"
+            );
         }
         text
     }
+}
+
+/// Renders the charts and finds what they name, unless the check is to be left out.
+pub(super) fn survey_charts(
+    project: &Project,
+    charts: &[Package],
+    profiles: &[ProfileIngredient],
+    check: &ChartCheck,
+) -> Result<Option<Survey>, CommandError> {
+    let ChartCheck::Helm { program, time_limit } = check else { return Ok(None) };
+    let helm = HelmOptions { program: program.clone(), time_limit: *time_limit };
+    Ok(Some(block_on(bundle::survey(charts, profiles, &project.policy().image_places, &helm))?))
+}
+
+/// Holds what the charts name against the images of the lock.
+pub(super) fn check_survey(
+    project: &Project,
+    survey: Option<&Survey>,
+    images: &[AvailableImage],
+) -> Result<CompletenessReport, CommandError> {
+    let Some(survey) = survey else { return Ok(CompletenessReport::unchecked()) };
+    let complete = bundle::check_completeness(survey, images, project.policy())?;
+    let Complete { helm, renderings, references, left_out, exceptions: Exceptions { tag_pins, tests, ignored }, without_images } = complete;
+    let record = |(what, reason)| ExceptionRecord { what, reason };
+    Ok(CompletenessReport {
+        checked: true,
+        helm,
+        renderings,
+        references,
+        left_out,
+        tag_pins: tag_pins.into_iter().map(record).collect(),
+        tests_left_out: tests.into_iter().map(record).collect(),
+        ignored: ignored.into_iter().map(record).collect(),
+        charts_without_images: without_images,
+    })
 }
 
 /// Makes the check, unless it is to be left out.
@@ -75,10 +141,5 @@ pub(super) fn check_charts(
     images: &[AvailableImage],
     check: &ChartCheck,
 ) -> Result<CompletenessReport, CommandError> {
-    let ChartCheck::Helm { program, time_limit } = check else { return Ok(CompletenessReport::unchecked()) };
-    let helm = HelmOptions { program: program.clone(), time_limit: *time_limit };
-    let places = &project.policy().image_places;
-    let Complete { helm, renderings, references, left_out } =
-        block_on(bundle::check_completeness(charts, profiles, images, places, &helm))?;
-    Ok(CompletenessReport { checked: true, helm, renderings, references, left_out })
+    check_survey(project, survey_charts(project, charts, profiles, check)?.as_ref(), images)
 }

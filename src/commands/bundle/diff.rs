@@ -88,6 +88,7 @@ impl Lines {
         self.list("signer", &diff.signers);
         self.list("waiver", &diff.waivers);
         self.list("left out", &diff.left_out);
+        self.list("exception", &diff.exceptions);
         for image in &diff.images {
             self.image(image);
         }

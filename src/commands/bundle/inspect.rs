@@ -83,7 +83,7 @@ impl Report for InspectReport {
         }
         let checked = if index.completeness.checked { "checked" } else { "not checked" };
         let _ = writeln!(text, "completeness   {checked} when it was built");
-        for sentence in &index.completeness.left_out {
+        for sentence in index.completeness.left_out.iter().chain(&index.completeness.exceptions()) {
             let _ = writeln!(text, "               {}", shown(sentence));
         }
         if self.with_entries {

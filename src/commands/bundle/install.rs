@@ -20,8 +20,9 @@ use crate::{
     commands::{CommandError, block_on_to_the_end},
     fsx,
     install::{
-        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, ObjectChange, Problems, ReleaseHelm,
-        RolledOut, State, back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
+        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, Object, ObjectChange, Problems,
+        ReleaseHelm, RolledOut, RunningImages, State, Wanted, back_up, check_access, check_cluster, differences, parse_objects, roll_out,
+        take_over,
     },
     interrupt::Interrupt,
     oci::Digest,
@@ -130,6 +131,8 @@ struct Found {
     manifest: Digest,
     chart: Utf8PathBuf,
     values: Vec<String>,
+    objects: Vec<Object>,
+    running: RunningImages,
     history: Vec<crate::install::Revision>,
     namespace_exists: bool,
 }
@@ -190,10 +193,15 @@ impl Work<'_> {
         let rendered = helm.render(&chart, &values, &kubernetes, !history.is_empty()).await?;
         let wanted = parse_objects(&rendered).map_err(InstallError::from)?;
 
-        let (mut checks, _) = check_access(cluster, &wanted, options.permissions.create_namespace).await.map_err(InstallError::from)?;
-        let demands = Demands { objects: &wanted, kube_version: destination.kube_version.as_deref(), namespace_exists };
+        // A test that is not run needs nothing.
+        let left_out = self.left_out_tests(&wanted);
+        let needed: Vec<Object> =
+            wanted.iter().filter(|object| !left_out.iter().any(|name| object.is_test() && object.name() == name)).cloned().collect();
+        let (mut checks, _) = check_access(cluster, &needed, options.permissions.create_namespace).await.map_err(InstallError::from)?;
+        let demands = Demands { objects: &needed, kube_version: destination.kube_version.as_deref(), namespace_exists };
         checks.extend(check_cluster(cluster, demands).await);
         checks.extend(Destination::check_images(&rendered, &images, self.bundle));
+        let running = images.running(&rendered, self.bundle);
         Problems::among(&checks).map_err(InstallError::from)?;
 
         let installed = match history.iter().rev().find(|revision| revision.status == "deployed") {
@@ -203,11 +211,19 @@ impl Work<'_> {
         let changes = differences(&parse_objects(&installed).map_err(InstallError::from)?, &wanted);
         let shown: Vec<_> = wanted.iter().map(|object| object.without_secrets().value().to_string()).collect();
         let manifest = Digest::of(shown.join("\n").as_bytes());
-        Ok(Found { kept, judgement, checks, changes, manifest, chart, values, history, namespace_exists })
+        let objects = wanted;
+        Ok(Found { kept, judgement, checks, changes, manifest, chart, values, objects, running, history, namespace_exists })
     }
 
     fn schema_version(&self) -> Option<u32> {
         self.bundle.index().migrations.as_ref().map(|migrations| migrations.schema_version)
+    }
+
+    /// The names of the tests that the bundle leaves out.
+    fn left_out_tests(&self, objects: &[Object]) -> Vec<String> {
+        let places = destination::image_places(self.bundle);
+        let tests = objects.iter().filter(|object| object.is_test() && places.leaves_out_test(object.name()).is_some());
+        tests.map(|object| object.name().to_owned()).collect()
     }
 
     /// What somebody should know before it happens.
@@ -232,32 +248,38 @@ impl Work<'_> {
         kept.attempt = Some(Attempt { bundle: index.name.clone(), version: index.version.clone(), digest });
         kept.write(cluster, release).await.map_err(InstallError::from)?;
         let history = take_over(helm, &found.history, self.progress.as_ref()).await?;
-        let patience = self.options.patience;
-        let rolled_out =
-            match roll_out(cluster, helm, found.chart.as_str(), &found.values, patience, &history, self.progress.as_ref()).await {
-                Ok(rolled_out) => rolled_out,
-                Err(InstallError::Rollout(failure)) => {
-                    let outcome = match failure.state() {
-                        State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
-                        State::Stuck { .. } => Some(Outcome::Failed),
-                        State::Interrupted { .. } => None,
-                    };
-                    if let Some(outcome) = outcome {
-                        // The failure is what matters; that it could not be put on record as well is said beside it.
-                        if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
-                            self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
-                        }
+        let wanted = Wanted {
+            chart: found.chart.as_str(),
+            values: &found.values,
+            objects: &found.objects,
+            running: &found.running,
+            left_out_tests: &self.left_out_tests(&found.objects),
+            patience: self.options.patience,
+        };
+        let rolled_out = match roll_out(cluster, helm, &wanted, &history, self.progress.as_ref()).await {
+            Ok(rolled_out) => rolled_out,
+            Err(InstallError::Rollout(failure)) => {
+                let outcome = match failure.state() {
+                    State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
+                    State::Stuck { .. } => Some(Outcome::Failed),
+                    State::Interrupted { .. } => None,
+                };
+                if let Some(outcome) = outcome {
+                    // The failure is what matters; that it could not be put on record as well is said beside it.
+                    if let Err(error) = self.put_on_record(cluster, helm, found, 0, outcome) {
+                        self.progress.announce(&format!("note: there is no receipt of this: {}", error.messages().join(": ")));
                     }
-                    if outcome == Some(Outcome::RolledBack) {
-                        kept.attempt = None;
-                        if let Err(error) = kept.write(cluster, release).await {
-                            self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
-                        }
-                    }
-                    return Err(InstallError::Rollout(failure).into());
                 }
-                Err(error) => return Err(error.into()),
-            };
+                if outcome == Some(Outcome::RolledBack) {
+                    kept.attempt = None;
+                    if let Err(error) = kept.write(cluster, release).await {
+                        self.progress.announce(&format!("note: the cluster still has it on record that this was begun: {error}"));
+                    }
+                }
+                return Err(InstallError::Rollout(failure).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let appended = self.put_on_record(cluster, helm, found, rolled_out.revision, Outcome::Deployed);
         kept.attempt = None;
         kept.installed = Some(Installed {

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    chart_check::{ChartCheck, CompletenessReport, check_charts},
+    chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
     project::ProjectOptions,
 };
 use crate::{
@@ -205,7 +205,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         _ => block_on(manifest::resolve(&project, &client, progress)),
     };
     progress.end();
-    let new = new?;
+    let mut new = new?;
     // What `rune-db` would refuse on the far side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
@@ -218,21 +218,46 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness = check_completeness(&project, &new, options)?;
+        let completeness = check_completeness(&project, &mut new, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
     Ok(report(&project, path, &new, outcome, changes, policy, completeness))
 }
 
-/// Holds the charts against the lock. An update of one image may leave a lock that is not current otherwise: then there is nothing
+/// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins. An update of one image may leave a lock that is not current otherwise: then there is nothing
 /// yet that the charts could be held against, and `build` will do it.
-fn check_completeness(project: &Project, lock: &Lock, options: &LockOptions) -> Result<CompletenessReport, CommandError> {
+fn check_completeness(
+    project: &Project,
+    lock: &mut Lock,
+    options: &LockOptions,
+    client: &Client,
+    progress: &dyn Progress,
+) -> Result<CompletenessReport, CommandError> {
     let is_partial = matches!(options.mode, LockMode::Update(_)) && manifest::check_current(project, lock).is_err();
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
     }
-    let PinnedCharts { charts, profiles, available } = bundle::pin_charts(project, lock)?;
-    check_charts(project, &charts, &profiles, &available, &options.chart_check)
+    let PinnedCharts { charts, profiles, mut available } = bundle::pin_charts(project, lock)?;
+    let survey = survey_charts(project, &charts, &profiles, &options.chart_check)?;
+    for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
+        if means(client, &reference, digest, progress) {
+            let tag = reference.tag().unwrap_or_default();
+            lock.add_other_tag(&name, tag);
+            available.iter_mut().filter(|image| image.name == name).for_each(|image| image.other_tags.push(tag.to_owned()));
+        }
+    }
+    check_survey(project, survey.as_ref(), &available)
+}
+
+/// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not confirmed.
+fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn Progress) -> bool {
+    match block_on(client.resolve(reference)) {
+        Ok(found) => found.digest() == digest,
+        Err(error) => {
+            progress.announce(&format!("note: cannot confirm the digest of {reference}: {}", error.messages().join(": ")));
+            false
+        }
+    }
 }
 
 fn no_such_image(name: &str, project: &Project) -> LockVerbError {

@@ -81,6 +81,8 @@ pub struct VerifyReport {
     signatures: Vec<SlotState>,
     completeness_checked: bool,
     left_out: Vec<String>,
+    /// What the policy let through when the charts were checked.
+    exceptions: Vec<String>,
     waived: Vec<String>,
 }
 
@@ -97,7 +99,7 @@ impl Report for VerifyReport {
         if !self.completeness_checked {
             text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
         }
-        for sentence in &self.left_out {
+        for sentence in self.left_out.iter().chain(&self.exceptions) {
             let _ = writeln!(text, "note: {sentence}");
         }
         for waived in &self.waived {
@@ -141,6 +143,7 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         signatures: head.slots().to_vec(),
         completeness_checked: index.completeness.checked,
         left_out: index.completeness.left_out.clone(),
+        exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
     })
 }

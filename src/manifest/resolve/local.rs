@@ -3,10 +3,7 @@
 use super::{ResolveError, ResolveFailures, error::Problems, files};
 use crate::{
     failure::{Failure, FailureKind},
-    manifest::{
-        BundleIdentity, Change, Image, ImageSource, LOCK_FORMAT_VERSION, Lock, LockedChart, LockedContent, LockedImage, Programs, Project,
-        StaleLock,
-    },
+    manifest::{BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project, StaleLock},
 };
 
 /// Why a lock cannot be used for a project.
@@ -111,7 +108,7 @@ pub(super) fn local(project: &Project, known: Option<&Lock>, problems: &mut Prob
         problems.keep(format!("migrations `{path}`"), locked)
     });
     Lock {
-        format_version: LOCK_FORMAT_VERSION,
+        format_version: Lock::FIRST_FORMAT,
         bundle: BundleIdentity { name: manifest.name.clone(), version: manifest.version.clone() },
         platforms: manifest.platforms.clone(),
         images,
@@ -129,6 +126,7 @@ pub(super) fn locked(image: &Image, content: LockedContent) -> LockedImage {
         component: image.component.clone(),
         license: image.effective_license().map(str::to_owned),
         extra: image.extra,
+        other_tags: Vec::new(),
         content,
     }
 }

@@ -105,6 +105,7 @@ fn finish(mut lock: Lock, mut problems: Problems) -> Result<Lock, ResolveFailure
     lock.images.sort_by(|one, other| one.name.cmp(&other.name));
     lock.charts.sort_by(|one, other| one.name.cmp(&other.name));
     lock.binaries.sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));
+    lock.set_format();
     if problems.is_empty() {
         problems.keep("the lock".to_owned(), lock.check().map_err(ResolveError::Contradiction));
     }

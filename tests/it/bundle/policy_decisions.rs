@@ -4,6 +4,7 @@ use rune_bundle::policy::{Decision, ImageContent, ImageSubject, Policy, Rule, Su
 
 fn image(reference: &str, license: Option<&str>, content: ImageContent) -> Subject {
     Subject::Image(ImageSubject {
+        tag_pin: None,
         name: "it".to_owned(),
         reference: reference.parse().unwrap(),
         license: license.map(str::to_owned),

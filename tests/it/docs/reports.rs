@@ -263,7 +263,7 @@ fn error_reports_are_documented_field_by_field() {
         (
             "charts/rune/templates/deployment.yaml",
             "        - name: api\n",
-            "        - { name: more, image: 'docker.io/library/more:1' }\n        - name: api\n",
+            "        - { name: more, image: 'docker.io/library/more:1', args: ['acme/more:1'] }\n        - name: api\n",
             8,
             "misfit",
         ),

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     archive::EntryName,
-    bundle::{ChartRecord, OpenBundle, Publication, PublicationKind},
+    bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, ChartError, Named},
     commands::CommandError,
     failure::{Failure, FailureKind},
-    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, Verdict, destination_values},
-    oci::{Digest, Reference},
-    policy::ImagePlaces,
+    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
+    oci::{Descriptor, Digest, Reference},
+    policy::{Exception, ImagePlaces},
     registry::Client,
     yaml,
 };
@@ -75,6 +75,24 @@ pub(super) struct Images {
     pub(super) replaced: Replaced,
     /// What was asked for; the error says why it is not there.
     asked: BTreeMap<String, Result<(), String>>,
+    /// What images that the charts name by their tag alone are called there, and the number of each in the index.
+    tagged: BTreeMap<String, usize>,
+}
+
+/// What the bundle says about the images of its charts: references that it ignores, tests that it leaves out.
+pub(super) fn image_places(bundle: &OpenBundle) -> ImagePlaces {
+    let completeness = &bundle.index().completeness;
+    let exceptions = |records: &[ExceptionRecord]| {
+        records.iter().map(|record| Exception { pattern: record.what.clone(), reason: record.reason.clone() }).collect()
+    };
+    let (ignored, left_out_tests) = (exceptions(&completeness.ignored), exceptions(&completeness.tests_left_out));
+    ImagePlaces { ignored, left_out_tests, ..ImagePlaces::default() }
+}
+
+/// The images that a rendered chart names.
+fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
+    let named = chart::discover(rendered, &image_places(bundle)).into_iter();
+    named.filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None }).collect()
 }
 
 /// The chart that is meant.
@@ -143,8 +161,17 @@ impl Destination {
         let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
         // In a dry run they may be still to be pushed.
         let is_to_come = options.with_push && options.is_dry_run;
+        let index = bundle.index();
         for Publication { repository, target, kind, .. } in bundle.publications() {
-            let PublicationKind::Image { reduced_index, .. } = kind else { continue };
+            let PublicationKind::Image { reduced_index, reference } = kind else { continue };
+            let number = index.images.iter().position(|image| image.reference == *reference && image.target.digest == target.digest);
+            if let (Some(number), Some(tag)) = (number.filter(|number| is_tagged(index, *number)), reference.tag()) {
+                let name: Reference = format!("{}:{tag}", destination.name(repository)).parse()?;
+                if !is_to_come {
+                    images.ask_tag(&client, &name, [Some(target), reduced_index.as_ref()].into_iter().flatten()).await?;
+                }
+                images.tagged.insert(tagged(&name), number);
+            }
             images.replaced.repositories.extend(destination.renamed(repository).map(|other| (repository.clone(), other)));
             if is_to_come || images.ask(&client, destination, repository, target.digest).await? {
                 continue;
@@ -160,10 +187,7 @@ impl Destination {
 
     /// Compares the images that the rendered chart names with those that are at the destination.
     pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
-        let named: BTreeSet<String> = chart::discover(rendered, &ImagePlaces::default())
-            .into_iter()
-            .filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None })
-            .collect();
+        let named = images_of(rendered, bundle);
         let carried: BTreeSet<Digest> = bundle
             .publications()
             .iter()
@@ -182,7 +206,11 @@ impl Destination {
                 return check("no image reference".to_owned(), Verdict::Missing);
             };
             match reference.digest() {
-                None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
+                None => match images.asked.get(&tagged(&reference)) {
+                    Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
+                    Some(Err(reason)) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
+                    None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
+                },
                 Some(digest) if !carried.contains(&digest) => check("no image of the bundle".to_owned(), Verdict::Unknown),
                 Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
                     Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
@@ -196,6 +224,41 @@ impl Destination {
 }
 
 impl Images {
+    /// Whether a tag is there and means one of some digests.
+    async fn ask_tag(&mut self, client: &Client, name: &Reference, meant: impl Iterator<Item = &Descriptor>) -> Result<(), CommandError> {
+        let meant: Vec<Digest> = meant.map(|descriptor| descriptor.digest).collect();
+        let found = match client.resolve(name).await {
+            Ok(found) if meant.contains(&found.digest()) => Ok(()),
+            Ok(found) => Err(format!("another image under this tag, {}", found.digest())),
+            Err(error) if error.kind() == FailureKind::NotFound => Err("no such image".to_owned()),
+            Err(error) => return Err(error.into()),
+        };
+        self.asked.insert(tagged(name), found);
+        Ok(())
+    }
+
+    /// By which digests the images may run that a rendered chart names by their tag alone.
+    pub(super) fn running(&self, rendered: &str, bundle: &OpenBundle) -> RunningImages {
+        let index = bundle.index();
+        let number_of = |reference: &Reference| {
+            // Without a registry of its own the chart names the image as the manifest does.
+            let own = |number: &usize| index.images.get(*number).is_some_and(|image| tagged(&image.reference) == tagged(reference));
+            let known = self.tagged.get(&tagged(reference)).copied();
+            known.or_else(|| (0..index.images.len()).filter(|number| is_tagged(index, *number)).find(own))
+        };
+        let running = images_of(rendered, bundle).into_iter().filter_map(|text| {
+            let reference = Reference::parse_like_a_runtime(&text).ok().filter(|reference| reference.digest().is_none())?;
+            let image = index.images.get(number_of(&reference)?)?;
+            let mut parts: BTreeSet<Digest> = image.reduced_index.iter().map(|reduced| reduced.digest).collect();
+            for manifest in image.carried_runnable() {
+                parts.insert(manifest.digest);
+                parts.extend(bundle.config_of(manifest.digest).map(|config| config.digest));
+            }
+            Some((text, RunningImage { digest: image.target.digest, parts }))
+        });
+        running.collect()
+    }
+
     /// Whether an image is there.
     async fn ask(&mut self, client: &Client, destination: &Registry, repository: &str, digest: Digest) -> Result<bool, CommandError> {
         let name: Reference = format!("{}@{digest}", destination.name(repository)).parse()?;
@@ -208,6 +271,16 @@ impl Images {
         self.asked.insert(name.to_string(), found);
         Ok(is_there)
     }
+}
+
+/// Whether charts name an image of the index by its tag alone.
+fn is_tagged(index: &BundleIndex, number: usize) -> bool {
+    index.images.get(number).is_some_and(|image| index.completeness.tag_pin(&image.name).is_some())
+}
+
+/// Name and tag, without a digest.
+fn tagged(reference: &Reference) -> String {
+    format!("{}:{}", reference.name(), reference.tag().unwrap_or_default())
 }
 
 fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError> {

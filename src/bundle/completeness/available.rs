@@ -1,0 +1,80 @@
+//! The images of a lock, and which of them a reference means.
+
+use std::collections::BTreeSet;
+
+use crate::oci::{Digest, Reference};
+
+/// Registries that many people share: what stands before a repository there is the name of somebody else.
+const SHARED_REGISTRIES: [&str; 9] = [
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+    "registry.gitlab.com",
+    "nvcr.io",
+];
+
+/// An image of the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvailableImage {
+    /// Its name in the manifest.
+    pub name: String,
+    /// What it is called.
+    pub reference: Reference,
+    /// The digest of its index, or of its manifest where there is no index.
+    pub digest: Digest,
+    /// The digests of what the index leads to.
+    pub manifests: Vec<Digest>,
+    /// Whether the packager makes it, so that no registry knows it.
+    pub is_built: bool,
+    /// Other tags that its registry had for this digest when it was locked.
+    pub other_tags: Vec<String>,
+    /// The component that it belongs to, when that is left out of the bundle.
+    pub left_out_with: Option<String>,
+    /// Whether it is carried although no chart asks for it.
+    pub extra: bool,
+}
+
+impl AvailableImage {
+    /// Whether a tag means this image.
+    pub(super) fn has_tag(&self, tag: &str) -> bool {
+        self.reference.tag() == Some(tag) || self.other_tags.iter().any(|other| other == tag)
+    }
+
+    /// What it is called in a sentence.
+    pub(super) fn label(&self) -> String {
+        format!("`{}`, {}", self.name, self.reference)
+    }
+}
+
+/// Whether a reference names the repository of an image: at any registry, and below a prefix only where that cannot be the name of
+/// another repository: not at a registry that many people share, or that an image of the lock comes from.
+pub(super) fn is_repository_of(reference: &Reference, image: &AvailableImage, images: &[AvailableImage]) -> bool {
+    let wanted = image.reference.repository();
+    let Some(prefix) = reference.repository().strip_suffix(wanted) else { return false };
+    if prefix.is_empty() {
+        return true;
+    }
+    // Another repository of the lock is meant when one fits better.
+    let is_closer = images.iter().any(|other| {
+        let other = other.reference.repository();
+        other.len() > wanted.len() && reference.repository().ends_with(other)
+    });
+    prefix.ends_with('/') && is_at_destination(reference, images) && !is_closer
+}
+
+/// Whether a reference is at the registry of an image; Docker Hub has several names.
+pub(super) fn is_same_registry(reference: &Reference, image: &AvailableImage) -> bool {
+    let name_of = |registry: &str| if registry.ends_with(".docker.io") { "docker.io".to_owned() } else { registry.to_owned() };
+    name_of(reference.registry()) == name_of(image.reference.registry())
+}
+
+/// Whether a reference is at a registry of one's own: not one that many people share, or that an image of the lock comes from.
+pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]) -> bool {
+    let sources: BTreeSet<&str> = images.iter().map(|image| image.reference.registry()).chain(SHARED_REGISTRIES).collect();
+    let registry = reference.registry();
+    !sources.iter().any(|source| registry == *source || registry.ends_with(&format!(".{source}")))
+}

@@ -1,0 +1,99 @@
+//! What the charts name, before anything is held against it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    AvailableImage, CompletenessError, HelmOptions,
+    available::{is_at_destination, is_repository_of},
+};
+use crate::{
+    bundle::ProfileIngredient,
+    chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},
+    oci::{Digest, Reference},
+    policy::ImagePlaces,
+};
+
+/// What was found in the renderings of charts.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The version of Helm; nothing when there were no charts to render.
+    pub(super) helm: Option<String>,
+    pub(super) renderings: Vec<Rendering>,
+}
+
+/// What was found in one rendering.
+#[derive(Debug)]
+pub(super) struct Rendering {
+    pub(super) chart: String,
+    pub(super) profile: String,
+    pub(super) found: Result<Vec<(ImagePlace, Named)>, RenderFailure>,
+}
+
+/// Renders charts in their pinned form, as each profile installs them, and finds every image that they name. Without profiles, the charts'
+/// own values are the only way to install them.
+///
+/// # Errors
+/// When there is no Helm although there are charts, or it cannot be run.
+pub async fn survey(
+    charts: &[Package],
+    profiles: &[ProfileIngredient],
+    places: &ImagePlaces,
+    helm: &HelmOptions,
+) -> Result<Survey, CompletenessError> {
+    let charts: Vec<&Package> = charts.iter().filter(|chart| chart.metadata.kind.as_deref() != Some("library")).collect();
+    if charts.is_empty() {
+        return Ok(Survey::default());
+    }
+    let program = helm.program.as_deref().ok_or(CompletenessError::NoHelm)?;
+    let helm = Helm::find(program, helm.time_limit).await?;
+    let own_values = [ProfileIngredient { name: String::new(), values: Vec::new() }];
+    let profiles = if profiles.is_empty() { &own_values[..] } else { profiles };
+    let mut renderings = Vec::new();
+    for chart in charts {
+        for profile in profiles {
+            for occasion in Occasion::ALL {
+                let rendered = helm.template(chart, &profile.values, occasion).await?;
+                let found = rendered.map(|text| discover(&text, places));
+                renderings.push(Rendering { chart: chart.metadata.name.clone(), profile: profile.name.clone(), found });
+            }
+        }
+    }
+    Ok(Survey { helm: Some(helm.version().to_owned()), renderings })
+}
+
+impl Survey {
+    fn references(&self) -> impl Iterator<Item = &str> {
+        let found = self.renderings.iter().filter_map(|rendering| rendering.found.as_ref().ok()).flatten();
+        found.filter_map(|(_, named)| if let Named::Image(text) | Named::Possible(text, _) = named { Some(text.as_str()) } else { None })
+    }
+
+    /// The tags of references that have the digest of an image and another tag: only the registry knows whether that tag means this
+    /// digest, too. Each with the name of the image and the reference to ask for.
+    pub fn unconfirmed_tags(&self, images: &[AvailableImage]) -> Vec<(String, Reference, Digest)> {
+        let mut asked = BTreeSet::new();
+        for reference in self.references().filter_map(|text| Reference::parse_like_a_runtime(text).ok()) {
+            let (Some(tag), Some(digest)) = (reference.tag(), reference.digest()) else { continue };
+            let same: Vec<&AvailableImage> = images.iter().filter(|image| is_repository_of(&reference, image, images)).collect();
+            // A tag that the lock has is answered already, and one at a registry of one's own need not be that of the source.
+            if same.iter().any(|image| image.has_tag(tag)) || is_at_destination(&reference, images) {
+                continue;
+            }
+            if let Some(image) = same.iter().find(|image| image.digest == digest && !image.is_built)
+                && let Ok(question) = format!("{}:{tag}", image.reference.name()).parse::<Reference>()
+            {
+                asked.insert((image.name.clone(), question, digest));
+            }
+        }
+        asked.into_iter().collect()
+    }
+
+    /// The charts in which no object names an image in any rendering.
+    pub(super) fn charts_without_images(&self) -> Vec<String> {
+        let is_empty = |chart: &&String| {
+            let mut renderings = self.renderings.iter().filter(|rendering| rendering.chart == **chart);
+            renderings.all(|rendering| rendering.found.as_ref().is_ok_and(Vec::is_empty))
+        };
+        let charts: BTreeSet<&String> = self.renderings.iter().map(|rendering| &rendering.chart).collect();
+        charts.into_iter().filter(is_empty).cloned().collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! Where rendered charts name images besides containers, and what of them is treated as an exception: typed, as a policy says it.
+
+use std::fmt;
+
+use super::glob::component_matches;
+use crate::oci::Reference;
+
+/// Where the objects of a rendered chart name images besides the `image` of a container, beyond what is built in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImagePlaces {
+    /// Names of environment variables, and of keys of `ConfigMap`s and Secrets, whose value names images; `*` stands for any characters.
+    pub variables: Vec<String>,
+    /// Options of programs whose value names images, with their dashes; `*` stands for any characters.
+    pub options: Vec<String>,
+    /// Fields of objects of some kind.
+    pub fields: Vec<ImageField>,
+    /// References outside containers that are not images to transfer.
+    pub ignored: Vec<Exception>,
+    /// Test hooks that are left out, by the name of their object.
+    pub left_out_tests: Vec<Exception>,
+}
+
+/// A field of objects of some kind that names images.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageField {
+    /// `Kind`, or `Kind.group` as kubectl writes it.
+    pub kind: String,
+    /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads through text that is YAML, too.
+    pub path: String,
+    /// How the image is written there.
+    pub form: FieldForm,
+}
+
+/// How an image is written at a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FieldForm {
+    /// As references, one or several.
+    #[default]
+    References,
+    /// In parts, each under a key of its own below the path.
+    Apart(Apart),
+    /// As a part of a reference, in place of `{}` in this text.
+    Template(String),
+}
+
+/// The keys under which the parts of a reference stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Apart {
+    /// What stands before the repository.
+    pub registry: Option<String>,
+    /// The repository.
+    pub repository: String,
+    /// What stands behind the repository, behind a `/`.
+    pub image: Option<String>,
+    /// The tag.
+    pub tag: Option<String>,
+    /// The digest.
+    pub digest: Option<String>,
+}
+
+/// An exception from the check of charts, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exception {
+    /// What it is for; `*` stands for any characters.
+    pub pattern: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An image that charts may name by its tag alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagPin {
+    /// The image; without a tag in the policy, whatever its tag is.
+    pub image: Reference,
+    /// Whether the policy names the tag.
+    pub has_tag: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a policy says to settle a finding: one entry of one list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Declaration {
+    /// `images.variables`.
+    Variable(String),
+    /// `images.options`.
+    Option(String),
+    /// `images.fields`.
+    Field(ImageField),
+    /// `pins`.
+    Pin(String),
+}
+
+impl ImagePlaces {
+    /// Whether the value of such an environment variable names images.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|pattern| component_matches(pattern, name))
+    }
+
+    /// Whether the value of such an option names images.
+    pub fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|pattern| component_matches(pattern, name))
+    }
+
+    /// The exception for a reference that is not an image to transfer.
+    pub fn ignores(&self, reference: &str) -> Option<&Exception> {
+        Exception::among(&self.ignored, reference)
+    }
+
+    /// The exception for a test hook that is left out.
+    pub fn leaves_out_test(&self, name: &str) -> Option<&Exception> {
+        Exception::among(&self.left_out_tests, name)
+    }
+}
+
+impl Exception {
+    fn among<'e>(exceptions: &'e [Self], text: &str) -> Option<&'e Self> {
+        exceptions.iter().find(|exception| exception.matches(text))
+    }
+
+    /// Whether it is for this.
+    pub fn matches(&self, text: &str) -> bool {
+        component_matches(&self.pattern, text)
+    }
+}
+
+impl TagPin {
+    /// Whether it is for this image, as the manifest names it.
+    pub fn is_for(&self, image: &Reference) -> bool {
+        self.image.name() == image.name() && (!self.has_tag || self.image.tag() == image.tag())
+    }
+}
+
+impl Declaration {
+    /// The list of the policy that it belongs to.
+    pub const fn list(&self) -> &'static str {
+        match self {
+            Self::Variable(_) => "images.variables",
+            Self::Option(_) => "images.options",
+            Self::Field(_) => "images.fields",
+            Self::Pin(_) => "pins",
+        }
+    }
+
+    /// Lines that can be added to a policy, sorted by list.
+    pub fn lines<'d>(declarations: impl Iterator<Item = &'d Self>) -> String {
+        let declarations: std::collections::BTreeSet<&Self> = declarations.collect();
+        let (mut lines, mut section, mut list) = (String::new(), "", "");
+        for declaration in declarations {
+            let (own_section, own_list) = declaration.list().split_once('.').unwrap_or((declaration.list(), ""));
+            if section != own_section {
+                lines.push_str(&format!("{own_section}:\n"));
+            }
+            if list != own_list && !own_list.is_empty() {
+                lines.push_str(&format!("  {own_list}:\n"));
+            }
+            (section, list) = (own_section, own_list);
+            let indent = if own_list.is_empty() { "  " } else { "    " };
+            lines.push_str(&format!("{indent}- {declaration}\n"));
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Declaration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) | Self::Option(name) => formatter.write_str(&quoted(name)),
+            Self::Field(ImageField { kind, path, form }) => {
+                write!(formatter, "{{ kind: {}, path: {}", quoted(kind), quoted(path))?;
+                match form {
+                    FieldForm::References => {}
+                    FieldForm::Template(text) => write!(formatter, ", template: {}", quoted(text))?,
+                    FieldForm::Apart(apart) => {
+                        for (key, name) in apart.keys() {
+                            write!(formatter, ", {key}: {}", quoted(name))?;
+                        }
+                    }
+                }
+                formatter.write_str(" }")
+            }
+            Self::Pin(image) => {
+                write!(formatter, "{{ image: {}, pin: tag, reason: \"the chart names it by its tag\" }}", quoted(image))
+            }
+        }
+    }
+}
+
+impl Apart {
+    /// The keys of a policy with the names that it gives them.
+    pub fn keys(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parts = [
+            ("registry", self.registry.as_deref()),
+            ("repository", Some(self.repository.as_str())),
+            ("image", self.image.as_deref()),
+            ("tag", self.tag.as_deref()),
+            ("digest", self.digest.as_deref()),
+        ];
+        parts.into_iter().filter_map(|(key, name)| Some((key, name?)))
+    }
+}
+
+/// A text as a YAML scalar of one line that no reader takes for something else.
+fn quoted(text: &str) -> String {
+    let is_plain = text.chars().all(|character| character.is_ascii_alphanumeric() || "-_./".contains(character))
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
