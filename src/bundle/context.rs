@@ -49,15 +49,18 @@ pub(super) fn binary_path(binary: &Binary) -> String {
 }
 
 fn image_context(image: &Image, lock: Option<&Lock>, built: &BuiltDigests) -> ImageContext {
-    let pinned = match lock.and_then(|lock| lock.image(&image.name)).map(|locked| &locked.content) {
-        Some(LockedContent::Registry(pulled)) => Some((pulled.root.digest, carried(pulled), pulled.is_complete())),
-        Some(LockedContent::Build(_)) => built.get(&image.name).map(|(digest, platforms)| (*digest, platforms.clone(), true)),
+    let pinned = |digest| ImageContext::new(image.reference(), Some(digest));
+    let context = match lock.and_then(|lock| lock.image(&image.name)).map(|locked| &locked.content) {
+        Some(LockedContent::Registry(pulled)) => {
+            let context = pinned(pulled.root.digest).with_platforms(carried(pulled), pulled.is_complete());
+            Some(context.with_media_type(&pulled.root.media_type))
+        }
+        Some(LockedContent::Build(_)) => {
+            built.get(&image.name).map(|(digest, platforms)| pinned(*digest).with_platforms(platforms.clone(), true))
+        }
         None => None,
     };
-    let context = match pinned {
-        Some((digest, platforms, complete)) => ImageContext::new(image.reference(), Some(digest)).with_platforms(platforms, complete),
-        None => ImageContext::new(image.reference(), None),
-    };
+    let context = context.unwrap_or_else(|| ImageContext::new(image.reference(), None));
     context.with_license(image.effective_license().unwrap_or_default())
 }
 

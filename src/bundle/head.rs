@@ -38,6 +38,9 @@ pub struct AuthenticatedHead {
 /// Why a file does not begin as a bundle does.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
+    /// There is nothing in it.
+    #[error("this is not a bundle: the file is empty")]
+    Empty,
     /// The first header is not that of a bundle's index.
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
@@ -97,6 +100,9 @@ impl UnverifiedHead {
     pub fn read(source: &mut impl Read) -> Result<Self, HeadError> {
         let mut first = Vec::new();
         source.take(BLOCK_BYTES).read_to_end(&mut first).map_err(|error| HeadError::Damaged(CheckError::Read(error)))?;
+        if first.is_empty() {
+            return Err(HeadError::Empty);
+        }
         let name = EntryName::new(INDEX_NAME)?;
         let size = first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| HeadError::NotABundle)?;
         let layout = Layout::new(head_entries(size)?)?;

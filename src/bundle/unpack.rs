@@ -24,8 +24,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The destination exists.
-    #[error("`{0}` exists already")]
-    Exists(Utf8PathBuf),
+    #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
+    Exists {
+        /// The destination.
+        directory: Utf8PathBuf,
+        /// A directory in it that could be one; none where it is no directory.
+        inside: Option<Utf8PathBuf>,
+    },
     /// The disk has too little room.
     #[error("unpacking into `{directory}` needs {needed_bytes} bytes, {available_bytes} are free")]
     Space {
@@ -50,7 +55,7 @@ pub enum UnpackError {
 impl Failure for UnpackError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Exists(_) => FailureKind::Conflict,
+            Self::Exists { .. } => FailureKind::Conflict,
             Self::Space { .. } => FailureKind::Space,
             Self::Path(error) => error.kind(),
             Self::Content(error) => error.kind(),
@@ -60,7 +65,10 @@ impl Failure for UnpackError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Exists(path) => Some(format!("choose another directory; `{path}` is left as it was")),
+            Self::Exists { directory, inside: None } => Some(format!("choose another directory; `{directory}` is left as it was")),
+            Self::Exists { directory, inside: Some(path) } => {
+                Some(format!("`{directory}` is a directory; name a new one in it, such as `{path}`"))
+            }
             Self::Space { .. } => Some("make room, or name a directory on another disk".to_owned()),
             Self::Path(error) => error.help(),
             Self::Content(error) => error.help(),
@@ -99,7 +107,8 @@ pub fn unpack(
 /// When the destination exists or there is too little room.
 pub fn check_destination(head: &AuthenticatedHead, destination: &Utf8Path) -> Result<(), UnpackError> {
     if fsx::exists(destination) {
-        return Err(UnpackError::Exists(destination.to_owned()));
+        let name = || destination.join(format!("{}-{}", head.index().name, head.index().version));
+        return Err(UnpackError::Exists { directory: destination.to_owned(), inside: fsx::is_dir(destination).then(name) });
     }
     let directory = fsx::parent(destination);
     let (needed_bytes, available_bytes) = (head.layout().total_bytes(), fsx::available_space(directory)?);

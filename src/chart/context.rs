@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::oci::{Digest, Platform, Reference};
+use crate::oci::{Digest, Platform, Reference, media_type};
 
 /// Everything a template may name.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -54,6 +54,8 @@ pub struct ImageContext {
     pub platforms: Vec<PlatformContext>,
     /// Whether the bundle carries every platform of the index, so that any tool can copy it as a whole.
     pub complete: bool,
+    /// Whether the index or manifest has Docker's media types, which not every tool finds in an OCI layout.
+    pub docker_format: bool,
     /// Its licence; empty when not stated.
     pub license: String,
 }
@@ -118,6 +120,7 @@ impl ImageContext {
             pinned: pinned.to_string(),
             platforms: Vec::new(),
             complete: true,
+            docker_format: false,
             license: String::new(),
         }
     }
@@ -127,6 +130,13 @@ impl ImageContext {
     pub fn with_platforms(mut self, platforms: impl IntoIterator<Item = (Platform, Digest)>, complete: bool) -> Self {
         self.platforms = platforms.into_iter().map(|(platform, digest)| PlatformContext::new(&platform, digest)).collect();
         self.complete = complete;
+        self
+    }
+
+    /// Says of which media type the index or manifest is.
+    #[must_use]
+    pub fn with_media_type(mut self, media_type: &str) -> Self {
+        self.docker_format = matches!(media_type, media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST);
         self
     }
 

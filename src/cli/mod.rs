@@ -8,6 +8,7 @@ mod bundle;
 mod db;
 mod documents;
 mod output;
+mod output_path;
 mod passphrase;
 mod progress;
 mod registry_args;

@@ -10,7 +10,7 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Action, PathError, whole};
+use super::{Action, PathError, exclusive, lacking, publish, whole};
 
 /// A regular file, open for reading and writing by position.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ impl EditableFile {
             let error = io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file");
             return Err(PathError::of(Action::Write, path)(error));
         }
+        publish::check_finished(path)?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -42,12 +43,12 @@ impl EditableFile {
     }
 
     /// Waits until no other process holds the file with this lock, and holds it until the value and its readers are
-    /// dropped. Programs that do not ask for the lock are not kept out.
+    /// dropped. Programs that do not ask for the lock are not kept out, and nobody is where the file system has no locks.
     ///
     /// # Errors
-    /// When the file system has no locks.
+    /// When the lock cannot be waited for.
     pub fn lock(&self) -> Result<(), PathError> {
-        self.file.lock().map_err(PathError::of(Action::Lock, &self.path))
+        exclusive::wait(&self.file, &self.path)
     }
 
     /// Writes all bytes at a position, with one call when the system takes them all at once.
@@ -63,6 +64,6 @@ impl EditableFile {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&self) -> Result<(), PathError> {
-        self.file.sync_data().map_err(PathError::of(Action::Sync, &self.path))
+        lacking::sync_data(&self.file, &self.path)
     }
 }

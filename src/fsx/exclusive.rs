@@ -10,18 +10,28 @@ use std::{
 
 use camino::Utf8Path;
 
-use super::{Action, PathError};
+use super::{Action, PathError, lacking};
 
 /// Takes the lock, if nobody has it and the name still leads to this file: whoever had the lock before may have given the
-/// file its final name meanwhile.
+/// file its final name meanwhile. Where the file system has no locks, nobody is kept off.
 pub(super) fn lock(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     let failed = PathError::of(Action::Lock, path);
     let busy = || io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it");
-    match file.try_lock() {
+    let outcome = match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(failed(busy())),
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
+    match lacking::locked(outcome) {
         Ok(()) if is_at(file, path).unwrap_or(false) => Ok(()),
-        Ok(()) | Err(TryLockError::WouldBlock) => Err(failed(busy())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+        Ok(()) => Err(failed(busy())),
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// Waits for the lock, where the file system has locks.
+pub(super) fn wait(file: &File, path: &Utf8Path) -> Result<(), PathError> {
+    lacking::locked(file.lock()).map_err(PathError::of(Action::Lock, path))
 }
 
 fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {

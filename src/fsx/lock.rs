@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 
 use camino::Utf8Path;
 
-use super::{Action, PathError};
+use super::{Action, PathError, exclusive};
 
 /// The file that is locked. It stays: removing it would let a third writer in beside the second.
 const NAME: &str = ".lock";
@@ -18,15 +18,15 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Waits until nobody else has it.
+    /// Waits until nobody else has it. Where the file system has no locks, nobody is waited for.
     ///
     /// # Errors
-    /// When the directory does not exist, or nothing can be written or locked there.
+    /// When the directory does not exist, or nothing can be written there.
     pub fn wait(directory: &Utf8Path) -> Result<Self, PathError> {
         let path = directory.join(NAME);
         let open = OpenOptions::new().create(true).append(true).open(&path);
         let file = open.map_err(PathError::of(Action::Write, &path))?;
-        file.lock().map_err(PathError::of(Action::Lock, &path))?;
+        exclusive::wait(&file, &path)?;
         Ok(Self { _file: file })
     }
 }

@@ -7,11 +7,13 @@
 mod editable;
 mod exclusive;
 mod identity;
+mod lacking;
 mod line_log;
 mod lock;
 mod new_file;
 mod partial;
 mod path_error;
+mod publish;
 mod scratch;
 mod staging;
 mod stamp;
@@ -25,12 +27,13 @@ pub use lock::DirectoryLock;
 pub use new_file::NewFile;
 pub use partial::PartialFile;
 pub use path_error::{Action, PathError};
+pub use publish::{check_free, check_no_directory, complete, is_placeholder, is_taken, partial_path};
 pub use scratch::ScratchDirectory;
 pub use staging::StagingDirectory;
 pub use stamp::Stamp;
 pub use temporary::{FileMode, SIDE_FILES, TemporaryFile};
 pub use whole::{
-    FileSystem, available_space, check_free, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit, file_system,
-    for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent,
-    write_atomic, write_new,
+    FileSystem, available_space, check_keeps_private, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit,
+    file_system, for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, write_atomic, write_new,
+    write_private,
 };

@@ -5,17 +5,13 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     sync::Arc,
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::{
-    fs::{FallocateFlags, fallocate},
-    io::Errno,
-};
 
-use super::{Action, PathError, exclusive::lock, whole};
+use super::{Action, PathError, exclusive::lock, identity, lacking, publish, remove_if_same, whole};
 
 /// A locked file beside its destination, `<destination>.partial`, written by position from several threads.
 ///
@@ -28,31 +24,43 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens or creates the partial file of `destination` and locks it.
+    /// Opens or creates the partial file of `destination`, which must be free, and locks it.
     ///
     /// # Errors
-    /// When it cannot be created, or another process holds it (`Conflict`).
+    /// When the destination is taken, it cannot be created, or another process holds it (`Conflict`).
     pub fn open(destination: &Utf8Path) -> Result<Self, PathError> {
-        let path = Self::path_for(destination);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(PathError::of(Action::Write, &path))?;
+        publish::check_free(destination)?;
+        let path = publish::partial_path(destination);
+        let failed = |error| PathError::of(Action::Write, &path)(error);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = match options.open(&path) {
+            // A run that was killed had given it its name already, and somebody has moved that file: it is not ours to write.
+            Ok(file) if file.metadata().map_err(failed)?.nlink() > 1 => {
+                lock(&file, &path)?;
+                whole::remove_file(&path)?;
+                options.create_new(true).open(&path)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => options.create_new(true).open(&path),
+            opened => opened,
+        };
+        let file = file.map_err(failed)?;
         lock(&file, &path)?;
+        publish::remove_placeholder(destination)?;
         Ok(Self { file: Arc::new(file), path, destination: destination.to_owned() })
     }
 
-    fn path_for(destination: &Utf8Path) -> Utf8PathBuf {
-        Utf8PathBuf::from(format!("{destination}.partial"))
+    /// Removes the working name of a file that has its final one: a run was killed between giving it the one and taking the other.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_second_name(destination: &Utf8Path) -> Result<(), PathError> {
+        remove_if_same(&publish::partial_path(destination), identity::identity(destination)?)
     }
 
     /// How many bytes of the disk an earlier partial file of `destination` holds already.
     pub fn reserved_bytes(destination: &Utf8Path) -> u64 {
-        use std::os::unix::fs::MetadataExt as _;
-        std::fs::metadata(Self::path_for(destination)).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
+        std::fs::metadata(publish::partial_path(destination)).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
     }
 
     /// The size it has now, in bytes.
@@ -73,11 +81,7 @@ impl PartialFile {
         if size == 0 {
             return Ok(());
         }
-        match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
-            // Where space cannot be reserved, the file is sparse.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(error) => Err(failed(error.into())),
-        }
+        lacking::reserve(&self.file, size).map_err(failed)
     }
 
     /// Writes all bytes at a position.
@@ -101,7 +105,7 @@ impl PartialFile {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&self) -> Result<(), PathError> {
-        self.file.sync_data().map_err(PathError::of(Action::Sync, &self.path))
+        lacking::sync_data(&self.file, &self.path)
     }
 
     /// Makes everything durable and gives the file its final name, which must be free.
@@ -109,7 +113,7 @@ impl PartialFile {
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(self) -> Result<(), PathError> {
-        self.file.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
-        whole::rename_new(&self.path, &self.destination)
+        lacking::sync_file(&self.file, &self.path)?;
+        publish::file(&self.file, &self.path, &self.destination)
     }
 }

@@ -64,9 +64,12 @@ impl Failure for PathError {
     fn kind(&self) -> FailureKind {
         match self.source.kind() {
             io::ErrorKind::NotFound => FailureKind::NotFound,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureKind::Access,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::Unsupported => FailureKind::Access,
             io::ErrorKind::AlreadyExists | io::ErrorKind::WouldBlock => FailureKind::Conflict,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FailureKind::Space,
+            io::ErrorKind::IsADirectory if self.action == Action::Write => FailureKind::Conflict,
+            // A name that this file system does not take, such as one with a colon on FAT.
+            io::ErrorKind::InvalidInput if self.action == Action::Write => FailureKind::Input,
             io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
                 FailureKind::Input
             }
@@ -78,6 +81,13 @@ impl Failure for PathError {
 
     fn help(&self) -> Option<String> {
         Some(match self.kind() {
+            _ if self.source.kind() == io::ErrorKind::Unsupported => {
+                "choose a directory on another file system, such as your home directory".to_owned()
+            }
+            _ if self.source.kind() == io::ErrorKind::IsADirectory => format!("name a file in it, such as `{}`", self.path.join("FILE")),
+            _ if self.source.kind() == io::ErrorKind::InvalidInput => {
+                format!("choose a name without any of : * ? \" < > | \\ for `{}`: not every file system takes them", self.path)
+            }
             FailureKind::NotFound => format!("check the path; `{}` does not exist", self.path),
             FailureKind::Access => format!("check who owns `{}` and whether its file system is writable", self.path),
             FailureKind::Conflict if self.source.kind() == io::ErrorKind::WouldBlock => "wait until that process has ended".to_owned(),

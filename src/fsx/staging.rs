@@ -1,12 +1,12 @@
 //! The directory that a tree is written into before it gets its final name.
 
-use std::io;
+use std::{fs::File, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cap_std::{ambient_authority, fs::Dir};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat, syncfs};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
-use super::{Action, PathError, whole};
+use super::{Action, PathError, lacking, publish, whole};
 
 /// A locked directory beside its destination, `<destination>.partial`, reached only through one handle, so that
 /// nothing written into it can land elsewhere.
@@ -24,7 +24,7 @@ impl StagingDirectory {
     /// # Errors
     /// When it cannot be created, or another process is using it (`Conflict`).
     pub fn create(destination: &Utf8Path) -> Result<Self, PathError> {
-        let path = Utf8PathBuf::from(format!("{destination}.partial"));
+        let path = publish::partial_path(destination);
         let name = path.file_name().unwrap_or_default().to_owned();
         let at = |error: io::Error| PathError::of(Action::Write, &path)(error);
         let parent = Dir::open_ambient_dir(whole::parent(destination), ambient_authority()).map_err(at)?;
@@ -36,7 +36,8 @@ impl StagingDirectory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&parent, name.as_str(), flags, Mode::empty()).map_err(|error| at(error.into()))?;
         let handle = Dir::from_std_file(opened.into());
-        flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(|error| PathError::of(Action::Lock, &path)(error.into()))?;
+        lacking::locked(flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from))
+            .map_err(PathError::of(Action::Lock, &path))?;
         for entry in handle.entries().map_err(at)? {
             let entry = entry.map_err(at)?;
             if entry.file_type().map_err(at)?.is_dir() {
@@ -58,8 +59,10 @@ impl StagingDirectory {
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(self) -> Result<(), PathError> {
-        syncfs(&self.handle).map_err(|error| PathError::of(Action::Sync, &self.path)(error.into()))?;
-        whole::rename_new(&self.path, &self.destination)
+        lacking::sync_file_system(&self.handle, &self.path)?;
+        let opened = self.handle.try_clone().map(|handle| File::from(std::os::fd::OwnedFd::from(handle)));
+        let metadata = opened.and_then(|handle| handle.metadata()).map_err(PathError::of(Action::Inspect, &self.path))?;
+        publish::directory(&metadata, &self.path, &self.destination)
     }
 
     /// Removes the directory with all that is in it.

@@ -11,7 +11,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::OFlags;
 
-use super::{Action, FileIdentity, PathError, exclusive::lock, whole};
+use super::{Action, FileIdentity, PathError, exclusive::lock, lacking, publish, whole};
 
 /// What SQLite appends to the name of a database for the files beside it.
 pub const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
@@ -28,7 +28,7 @@ pub enum FileMode {
 }
 
 impl FileMode {
-    /// For its owner alone.
+    /// For its owner alone, where the file system keeps permissions.
     pub const PRIVATE: Self = Self::Exact(PRIVATE);
 }
 
@@ -52,19 +52,19 @@ impl TemporaryFile {
     /// # Errors
     /// When the destination is taken or another process is writing it (`Conflict`), or its directory is missing or not writable.
     pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
-        whole::check_free(destination)?;
+        publish::check_free(destination)?;
         let path = Self::path_for(destination);
         // Its lock is kept until the new file has its own, so that of two that begin at once one is refused.
-        let _left = remove_left(&path)?;
+        let _left = remove_left(destination, &path)?;
         // Only the kernel knows what the umask or an access list leaves of a mode; it is asked by creating the file.
         let asked = if mode == FileMode::Umask { 0o666 } else { PRIVATE };
         let begin = || {
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(asked).open(&path)?;
             let left = file.metadata()?.permissions().mode() & 0o7777;
-            file.set_permissions(fs::Permissions::from_mode(PRIVATE))?;
+            lacking::set_mode(&file, PRIVATE)?;
             Ok((file, left))
         };
-        let (file, left) = begin().map_err(PathError::of(Action::Write, &path))?;
+        let (file, left) = begin().map_err(PathError::of(Action::Write, destination))?;
         lock(&file, &path)?;
         let mode = match mode {
             FileMode::Exact(mode) => mode,
@@ -75,7 +75,7 @@ impl TemporaryFile {
 
     /// The name that the file of a destination has until it is published.
     pub fn path_for(destination: &Utf8Path) -> Utf8PathBuf {
-        Utf8PathBuf::from(format!("{destination}.partial"))
+        publish::partial_path(destination)
     }
 
     /// Which file it is.
@@ -117,9 +117,9 @@ impl TemporaryFile {
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn publish(&mut self) -> Result<(), PathError> {
-        self.file.set_permissions(fs::Permissions::from_mode(self.mode)).map_err(PathError::of(Action::Write, &self.path))?;
-        self.file.sync_all().map_err(PathError::of(Action::Sync, &self.path))?;
-        whole::rename_new(&self.path, &self.destination)?;
+        lacking::set_mode(&self.file, self.mode).map_err(PathError::of(Action::Write, &self.path))?;
+        lacking::sync_file(&self.file, &self.path)?;
+        publish::file(&self.file, &self.path, &self.destination)?;
         self.is_published = true;
         Ok(())
     }
@@ -135,15 +135,19 @@ impl Drop for TemporaryFile {
 }
 
 /// Removes what a killed run left. The file was never whole, or it would have its name.
-fn remove_left(path: &Utf8Path) -> Result<Option<File>, PathError> {
+fn remove_left(destination: &Utf8Path, path: &Utf8Path) -> Result<Option<File>, PathError> {
     let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let left = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
+    let open = |writable: bool| OpenOptions::new().read(true).write(writable).custom_flags(no_link).open(path);
+    // NFS locks only what is open for writing; a run that was killed may have set permissions without it.
+    let left = match open(true).or_else(|_| open(false)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(PathError::of(Action::Write, path)(error)),
     };
     lock(&left, path)?;
     remove_beside(path);
+    // First the name that it reserved: without a `.partial` beside it, the empty file would be anybody's.
+    publish::remove_placeholder(destination)?;
     whole::remove_file(path)?;
     Ok(Some(left))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Action, PathError};
+use super::{Action, FileMode, PathError, TemporaryFile, lacking, publish};
 
 /// Reads a file of at most `max_bytes` bytes.
 ///
@@ -44,6 +44,9 @@ pub fn open(path: &Utf8Path) -> Result<File, PathError> {
     if metadata.is_dir() {
         return Err(PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
     }
+    if metadata.len() == 0 {
+        publish::check_finished(path)?;
+    }
     Ok(file)
 }
 
@@ -73,14 +76,6 @@ pub fn exists(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Checks that nothing is under this name yet.
-///
-/// # Errors
-/// When something is (`Conflict`).
-pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
-    if exists(path) { Err(PathError::of(Action::Write, path)(io::ErrorKind::AlreadyExists.into())) } else { Ok(()) }
-}
-
 /// Whether this is a directory.
 pub fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
@@ -91,8 +86,14 @@ pub fn is_dir(path: &Utf8Path) -> bool {
 /// # Errors
 /// When any step fails; the old content is then untouched.
 pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
-    let mut file = staged(path, bytes, 0o644)?;
-    file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(path))?;
+        file.write_all(bytes)?;
+        lacking::set_mode(file.as_file(), 0o644)?;
+        Ok(file)
+    };
+    let file = write().map_err(PathError::of(Action::Write, path))?;
+    lacking::sync_file(file.as_file(), path)?;
     file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
     sync_parent(path)
 }
@@ -102,21 +103,22 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
 /// # Errors
 /// When the name is taken, or any step fails.
 pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
-    let mut file = staged(path, bytes, mode)?;
-    file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
-    file.persist_noclobber(path).map_err(|error| PathError::of(Action::Write, path)(error.error))?;
-    sync_parent(path)
+    write_and_publish(TemporaryFile::beside(path, FileMode::Exact(mode))?, bytes)
 }
 
-fn staged(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, PathError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(path))?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        Ok(file)
-    };
-    write().map_err(PathError::of(Action::Write, path))
+/// The same for a file that only its owner may use: nothing is written where that cannot be had.
+///
+/// # Errors
+/// When the name is taken, the file system keeps no permissions, or any step fails.
+pub fn write_private(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
+    let file = TemporaryFile::beside(path, FileMode::PRIVATE)?;
+    lacking::check_private(file.file(), path)?;
+    write_and_publish(file, bytes)
+}
+
+fn write_and_publish(mut file: TemporaryFile, bytes: &[u8]) -> Result<(), PathError> {
+    file.write_at(bytes, 0)?;
+    file.publish()
 }
 
 /// Creates a directory and its parents; an existing directory is fine.
@@ -135,31 +137,12 @@ pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
     fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
 }
 
-/// Renames to a name that must not exist (`RENAME_NOREPLACE`), then makes the new name durable.
-///
-/// # Errors
-/// When the name is taken, or the rename fails.
-pub fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
-    use rustix::fs::{CWD, RenameFlags};
-    rustix::fs::renameat_with(CWD, from.as_std_path(), CWD, to.as_std_path(), RenameFlags::NOREPLACE)
-        .map_err(|error| PathError::of(Action::Rename, to)(error.into()))?;
-    sync_parent(to)
-}
-
-/// Makes the entries of a directory durable.
-///
-/// # Errors
-/// When it cannot be opened or synced.
-pub fn sync_dir(path: &Utf8Path) -> Result<(), PathError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(PathError::of(Action::Sync, path))
-}
-
 /// Makes the name of a file durable.
 ///
 /// # Errors
 /// When its directory cannot be opened or synced.
-pub fn sync_parent(path: &Utf8Path) -> Result<(), PathError> {
-    sync_dir(parent(path))
+pub(super) fn sync_parent(path: &Utf8Path) -> Result<(), PathError> {
+    lacking::sync_directory(parent(path))
 }
 
 /// Every regular file below a directory, as paths relative to it with `/` separators, in byte order.
@@ -233,12 +216,25 @@ pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
     })
 }
 
-/// Checks that files can be created in a directory, by creating one without a name.
+/// Checks that files can be created in a directory, by creating one and removing it.
 ///
 /// # Errors
 /// When the directory does not exist, or nothing can be created in it.
 pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
-    tempfile::tempfile_in(directory).map(drop).map_err(PathError::of(Action::Write, directory))
+    // One without a name would do, but not every file system has those, and some cannot remove a file that is open.
+    let probe = || tempfile::Builder::new().prefix(".rune-").tempfile_in(directory)?.into_temp_path().close();
+    probe().map_err(PathError::of(Action::Write, directory))
+}
+
+/// Checks that a directory lies on a file system that keeps the permissions of a private file.
+///
+/// # Errors
+/// When it does not exist, nothing can be created in it, or everybody could read what is.
+pub fn check_keeps_private(directory: &Utf8Path) -> Result<(), PathError> {
+    let failed = |error| PathError::of(Action::Write, directory)(error);
+    let file = tempfile::Builder::new().prefix(".rune-").tempfile_in(directory).map_err(failed)?;
+    lacking::set_mode(file.as_file(), 0o600).map_err(failed)?;
+    lacking::check_private(file.as_file(), directory)
 }
 
 /// The largest file that this process may write, in bytes, when there is a limit.
@@ -282,7 +278,7 @@ pub fn parent(path: &Utf8Path) -> &Utf8Path {
 mod tests {
     use camino::Utf8PathBuf;
 
-    use super::{list_files, read, rename_new, write_atomic, write_new};
+    use super::{list_files, read, write_atomic, write_new};
     use crate::failure::{Failure as _, FailureKind};
 
     fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -306,8 +302,6 @@ mod tests {
         let path = dir.join("a");
         write_new(&path, b"1", 0o600).unwrap();
         assert_eq!(write_new(&path, b"2", 0o600).unwrap_err().kind(), FailureKind::Conflict);
-        write_new(&dir.join("b"), b"3", 0o600).unwrap();
-        assert_eq!(rename_new(&dir.join("b"), &path).unwrap_err().kind(), FailureKind::Conflict);
         assert_eq!(read(&path, 9).unwrap(), b"1");
     }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
+use super::NotRunnable;
 use crate::{
     archive::{EntryNameError, LayoutError},
     bundle::ContentError,
@@ -24,6 +25,9 @@ pub enum LoadError {
         /// What there is.
         offered: Vec<String>,
     },
+    /// containerd would run none of the images.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NotRunnable(Vec<NotRunnable>),
     /// A manifest cannot be read, which opening the bundle would have shown.
     #[error("a manifest of the bundle cannot be read")]
     Manifest(#[from] ManifestError),
@@ -112,7 +116,7 @@ fn shown(said: &str) -> String {
 impl Failure for LoadError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NothingForPlatform { .. } | Self::NoContainerd(_) => FailureKind::NotFound,
+            Self::NothingForPlatform { .. } | Self::NotRunnable(_) | Self::NoContainerd(_) => FailureKind::NotFound,
             Self::Manifest(error) => error.kind(),
             Self::Missing(_) => FailureKind::Content,
             Self::Index(error) => error.kind(),
@@ -137,6 +141,9 @@ impl Failure for LoadError {
     fn help(&self) -> Option<String> {
         match (self, self.kind()) {
             (Self::NothingForPlatform { .. }, _) => Some("name the platform of the nodes with --platform".to_owned()),
+            (Self::NotRunnable(_), _) => Some(
+                "have the publisher list the image before everything else for its platform, then lock, build and load again".to_owned(),
+            ),
             (Self::Content(error), _) => error.help(),
             (Self::Path(error), _) => error.help(),
             (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),

@@ -34,7 +34,7 @@ pub fn write_images_file(
     let archive = ImageArchive::new(bundle, &selection.images)?;
     let path = directory.join(file_name(bundle, selection)?);
     progress.begin("writing", archive.total_bytes());
-    let written_bytes = if fsx::exists(&path) {
+    let written_bytes = if fsx::is_taken(&path) {
         compare(&archive, bundle, &path, progress)?;
         0
     } else {

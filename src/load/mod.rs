@@ -6,6 +6,7 @@
 //! and a content whose digest is wrong is never passed on whole. Speaks to no network.
 
 mod archive;
+mod choice;
 mod containerd;
 mod error;
 mod images_directory;
@@ -15,4 +16,4 @@ pub use archive::ImageArchive;
 pub use containerd::{Containerd, ContainerdOptions, Standing};
 pub use error::LoadError;
 pub use images_directory::{ImagesFile, write_images_file};
-pub use selection::{SelectedImage, Selection, platform_of_this_machine};
+pub use selection::{NotRunnable, SelectedImage, Selection, platform_of_this_machine};

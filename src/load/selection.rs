@@ -1,8 +1,8 @@
 //! What a node of one platform needs of a bundle's images.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
-use super::LoadError;
+use super::{LoadError, choice::choice};
 use crate::{
     bundle::{ImageRecord, ManifestRecord, OpenBundle, Role},
     oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type},
@@ -17,6 +17,27 @@ pub struct Selection {
     pub images: Vec<SelectedImage>,
     /// The images of which it does not.
     pub left_out: Vec<Reference>,
+    /// The images of which it does, and containerd would not run it.
+    pub not_runnable: Vec<NotRunnable>,
+}
+
+/// An image of which containerd takes something else first.
+#[derive(Debug, Clone)]
+pub struct NotRunnable {
+    /// The image.
+    pub reference: Reference,
+    /// What it takes.
+    pub taken: Digest,
+}
+
+impl fmt::Display for NotRunnable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference, taken } = self;
+        write!(
+            formatter,
+            "containerd cannot run `{reference}`: of its index it takes {taken} first, which is not an image for this platform"
+        )
+    }
 }
 
 /// One image, and what of it goes to the node.
@@ -48,13 +69,18 @@ impl Selection {
     /// # Errors
     /// When no image is there for it.
     pub fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
-        let (mut images, mut left_out, mut offered) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut images, mut left_out, mut offered, mut not_runnable) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
         for image in &bundle.index().images {
             offered.extend(image.carried_runnable().filter_map(|record| record.platform.as_ref()).map(ToString::to_string));
             let Some((its, mut wanted)) = best(image, &platform) else {
                 left_out.push(image.reference.clone());
                 continue;
             };
+            let taken = choice(bundle, image.target.digest, &its)?;
+            if !wanted.contains(&taken) {
+                not_runnable.push(NotRunnable { reference: image.reference.clone(), taken });
+                continue;
+            }
             // containerd also looks into what does not say its platform, or says the same.
             let beside = image.manifests.iter().filter(|record| record.role == Role::Artifact && record.carried);
             wanted.extend(beside.filter(|record| record.platform.as_ref().is_none_or(|own| own.matches(&its))).map(|record| record.digest));
@@ -62,10 +88,13 @@ impl Selection {
             gather(bundle, image.target.digest, &wanted, &mut contents)?;
             images.push(SelectedImage { reference: image.reference.clone(), target: image.target.clone(), platform: its, contents });
         }
+        if images.is_empty() && !not_runnable.is_empty() {
+            return Err(LoadError::NotRunnable(not_runnable));
+        }
         if images.is_empty() {
             return Err(LoadError::NothingForPlatform { platform, offered: offered.into_iter().collect() });
         }
-        Ok(Self { platform, images, left_out })
+        Ok(Self { platform, images, left_out, not_runnable })
     }
 
     /// What is for another architecture than the node, in words.

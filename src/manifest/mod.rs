@@ -7,6 +7,7 @@
 
 mod change;
 mod consistency;
+mod gone;
 mod judge;
 mod lock;
 mod locked_image;
@@ -21,6 +22,7 @@ mod words;
 
 pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
+pub use gone::LockedImageGone;
 pub use judge::judge;
 pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,

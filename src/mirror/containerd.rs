@@ -3,7 +3,10 @@
 //! `server` is where containerd goes after the hosts; left out, it would be the source registry. So it is the same place again,
 //! with the same settings: containerd takes a file only if it has a `[host]`.
 //!
-//! Source: containerd, `docs/hosts.md`.
+//! The directory of a registry with a port has no colon in its name, which FAT, exFAT and NTFS do not take: for `host:5000`
+//! containerd looks into `host_5000_` before `host:5000`.
+//!
+//! Source: containerd, `docs/hosts.md`, and `core/remotes/docker/config`.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -11,7 +14,7 @@ use super::{Configuration, ConfigurationFile, Destination, quoted};
 
 pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination) -> Configuration {
     let text = hosts_toml(destination);
-    let file = |source: &&str| ConfigurationFile { path: format!("{source}/hosts.toml").into(), text: text.clone() };
+    let file = |source: &&str| ConfigurationFile { path: format!("{}/hosts.toml", directory_of(source)).into(), text: text.clone() };
     Configuration {
         place: "/etc/containerd/certs.d",
         files: sources.iter().map(file).collect(),
@@ -20,6 +23,14 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
             "containerd reads these files at every pull, when `config_path` in its config.toml names their directory".to_owned(),
             "the source registries are not asked any more: what the registry lacks cannot be pulled".to_owned(),
         ],
+    }
+}
+
+/// The directory that containerd reads for a registry.
+fn directory_of(registry: &str) -> String {
+    match registry.rsplit_once(':') {
+        Some((host, port)) => format!("{host}_{port}_"),
+        None => registry.to_owned(),
     }
 }
 
@@ -37,8 +48,16 @@ fn hosts_toml(destination: &Destination) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::hosts_toml;
+    use super::{directory_of, hosts_toml};
     use crate::mirror::Destination;
+
+    #[test]
+    fn the_directory_of_a_registry_has_no_colon_for_its_port() {
+        let directories = [("ghcr.io", "ghcr.io"), ("registry.lan:5000", "registry.lan_5000_"), ("[fd00::1]:5000", "[fd00::1]_5000_")];
+        for (registry, expected) in directories {
+            assert_eq!(directory_of(registry), expected);
+        }
+    }
 
     #[test]
     fn a_registry_of_its_own_needs_no_settings() {

@@ -25,7 +25,7 @@ pub fn write_files(configuration: &Configuration, directory: &Utf8Path) -> Resul
     let (mut states, mut others) = (Vec::new(), Vec::new());
     for file in &configuration.files {
         let path = directory.join(&file.path);
-        if !fsx::exists(&path) {
+        if !fsx::is_taken(&path) {
             states.push(FileState::Written);
         } else if fsx::read(&path, MAX_FILE_BYTES)? == file.text.as_bytes() {
             states.push(FileState::Unchanged);

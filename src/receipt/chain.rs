@@ -78,6 +78,8 @@ impl Chain {
     pub fn prepare(&self) -> Result<(), ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         fsx::check_writable(&self.directory)?;
+        let _lock = DirectoryLock::wait(&self.directory)?;
+        self.complete()?;
         self.verify(None).map(drop)
     }
 
@@ -88,6 +90,7 @@ impl Chain {
     pub fn append(&self, statement: &Statement) -> Result<Appended, ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
+        self.complete()?;
         let previous = self.verify(None)?.pop();
         let number = previous.as_ref().map_or(0, |last| last.number).saturating_add(1);
         let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), statement };
@@ -96,6 +99,17 @@ impl Chain {
         let path = self.directory.join(name.display_name());
         fsx::write_new(&path, &bytes, 0o644)?;
         Ok(Appended { number, digest: name.digest, path })
+    }
+
+    /// Gives a receipt its name whose writer was killed when it had only reserved that: the content was durable before.
+    fn complete(&self) -> Result<(), ReceiptError> {
+        for name in self.names()? {
+            let path = self.directory.join(name.display_name());
+            if fsx::is_placeholder(&path) && Digest::of(&fsx::read(&fsx::partial_path(&path), MAX_RECEIPT_BYTES)?) == name.digest {
+                fsx::complete(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the chain from its beginning and checks every link. `head` is the digest that the last receipt must have: without
@@ -160,6 +174,9 @@ impl Chain {
 }
 
 fn read(&Name { number, digest }: &Name, path: Utf8PathBuf) -> Result<Stored, ReceiptError> {
+    if fsx::is_placeholder(&path) {
+        return Err(ReceiptError::Unfinished { number, path });
+    }
     let bytes = fsx::read(&path, MAX_RECEIPT_BYTES)?;
     let actual = Digest::of(&bytes);
     if actual != digest {

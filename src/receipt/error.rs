@@ -68,6 +68,14 @@ pub enum ReceiptError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Its writer was killed before the file had its content.
+    #[error("receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`")]
+    Unfinished {
+        /// Its number.
+        number: u64,
+        /// The file.
+        path: Utf8PathBuf,
+    },
     /// The receipt that should be the last is not there.
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there is none at all".to_owned(), |last| format!("the chain ends with receipt {last}")))]
     Cut {
@@ -121,6 +129,7 @@ impl Failure for ReceiptError {
             | Self::Changed { .. }
             | Self::Replaced { .. }
             | Self::NoReceipt { .. }
+            | Self::Unfinished { .. }
             | Self::Cut { .. }
             | Self::Continued { .. } => FailureKind::Content,
         }
@@ -130,6 +139,9 @@ impl Failure for ReceiptError {
         match self {
             Self::Path(error) => error.help(),
             Self::Form(_) => None,
+            Self::Unfinished { .. } => {
+                Some("the program that wrote it was killed; the next `push` or `install` with this directory completes it".to_owned())
+            }
             Self::Continued { .. } => {
                 Some("receipts were added since that digest was noted; when that is as it should be, note the new one".to_owned())
             }

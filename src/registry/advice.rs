@@ -48,6 +48,21 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
     })
 }
 
+/// Advice about an endpoint that does not have what was asked for by its digest.
+pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<String> {
+    match cause {
+        Cause::Status { redirected_to: None, .. } => {
+            let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+            Some(format!(
+                "`{host}` may have deleted it, as many registries do with what no tag names any more: have the image pushed again; \
+                 some registries also say this to those who may not read it ({})",
+                login(host)
+            ))
+        }
+        _ => about(cause, endpoint),
+    }
+}
+
 /// Advice about what an endpoint did when something was to be written to a repository.
 pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);

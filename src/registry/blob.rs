@@ -55,7 +55,7 @@ impl BlobStream {
         let what = format!("blob `{}` of `{name}`", descriptor.digest);
         let mut others = exchange.hosts.endpoints(name);
         others.reverse();
-        let Some(endpoint) = others.pop() else { return Err(RegistryError::Fetch { what, failures: Vec::new() }) };
+        let Some(endpoint) = others.pop() else { return Err(RegistryError::Fetch { what, is_by_digest: true, failures: Vec::new() }) };
         let mut stream = Self {
             exchange,
             what,
@@ -184,7 +184,7 @@ impl BlobStream {
     }
 
     fn error(&mut self) -> RegistryError {
-        RegistryError::Fetch { what: self.what.clone(), failures: std::mem::take(&mut self.failures) }
+        RegistryError::Fetch { what: self.what.clone(), is_by_digest: true, failures: std::mem::take(&mut self.failures) }
     }
 }
 

@@ -18,6 +18,8 @@ pub enum RegistryError {
     Fetch {
         /// What was asked for, in words.
         what: String,
+        /// Whether it was asked for by its digest.
+        is_by_digest: bool,
         /// What each endpoint that was tried did, in the order they were tried.
         failures: Vec<EndpointFailure>,
     },
@@ -77,6 +79,11 @@ impl RegistryError {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_artifact(&failure.cause))
     }
 
+    /// Whether nobody has what was asked for by its digest.
+    pub fn is_missing_digest(&self) -> bool {
+        matches!(self, Self::Fetch { is_by_digest: true, .. }) && self.kind() == FailureKind::NotFound
+    }
+
     /// Whether the registry looked at what was to be written and does not want it as it is.
     pub fn is_refusal(&self) -> bool {
         let Self::Push { failure, .. } = self else { return false };
@@ -111,7 +118,14 @@ impl Failure for RegistryError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| advice::about(&failure.cause, &failure.endpoint)),
+            Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| {
+                let is_missing_digest = self.is_missing_digest();
+                if is_missing_digest {
+                    advice::about_missing_digest(&failure.cause, &failure.endpoint)
+                } else {
+                    advice::about(&failure.cause, &failure.endpoint)
+                }
+            }),
             Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),

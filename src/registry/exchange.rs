@@ -87,7 +87,7 @@ impl Exchange {
                 Err(failure) => failures.push(failure),
             }
         }
-        Err(RegistryError::Fetch { what, failures })
+        Err(RegistryError::Fetch { what, is_by_digest: question.is_by_digest(), failures })
     }
 
     /// The same of one endpoint.

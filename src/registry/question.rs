@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use crate::net::{AddressClass, RequestBody};
+use crate::{
+    net::{AddressClass, RequestBody},
+    oci::Digest,
+};
 
 /// Makes the body anew for each time that a request is sent.
 pub(super) type MakeBody<'a> = &'a (dyn Fn() -> RequestBody + Send + Sync);
@@ -102,6 +105,11 @@ impl<'a> Question<'a> {
     /// Sends a body.
     pub(super) fn with_body(self, body: MakeBody<'a>) -> Self {
         Self { body: Some(body), ..self }
+    }
+
+    /// Whether it is about the one content that has a digest, and not about what a name means now.
+    pub(super) fn is_by_digest(&self) -> bool {
+        self.below().0.rsplit('/').next().is_some_and(|last| last.parse::<Digest>().is_ok())
     }
 
     /// The path below the repository and the query; empty when the place is another.

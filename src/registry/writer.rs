@@ -103,9 +103,11 @@ impl RepositoryWriter {
         match self.exchange.ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(failure) if failure.cause.answered() == Some(StatusCode::NOT_FOUND) => Ok(None),
-            Err(failure) => {
-                Err(RegistryError::Fetch { what: format!("the manifest `{}:{tag_or_digest}`", self.name), failures: vec![failure] })
-            }
+            Err(failure) => Err(RegistryError::Fetch {
+                what: format!("the manifest `{}:{tag_or_digest}`", self.name),
+                is_by_digest: question.is_by_digest(),
+                failures: vec![failure],
+            }),
         }
     }
 

@@ -42,6 +42,9 @@ pub enum SqliteFileError {
         /// What lies beside it.
         beside: Vec<Utf8PathBuf>,
     },
+    /// Reserved by a run that was killed.
+    #[error("`{0}` is empty: the program that was writing the database was killed, or has not finished")]
+    Unfinished(Utf8PathBuf),
     /// Hard links.
     #[error("`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of them only")]
     SeveralNames {
@@ -72,7 +75,7 @@ impl Failure for SqliteFileError {
         match self {
             Self::Path(error) => error.kind(),
             Self::Name(_) => FailureKind::Usage,
-            Self::NotRegular(..) => FailureKind::Input,
+            Self::NotRegular(..) | Self::Unfinished(_) => FailureKind::Input,
             Self::Link(_) | Self::SideFiles { .. } | Self::SeveralNames { .. } | Self::Replaced(_) | Self::Same { .. } => {
                 FailureKind::Conflict
             }
@@ -89,6 +92,7 @@ impl Failure for SqliteFileError {
             Self::Path(error) => return error.help(),
             Self::Name(_) => format!("name a file; names that end in {} belong to SQLite", SIDE_FILES.join(", ")),
             Self::NotRegular(..) => "name the database file itself".to_owned(),
+            Self::Unfinished(path) => format!("run the command again that was to write it: it starts over and removes `{path}.partial`"),
             Self::Link(path) => match fsx::resolve(path) {
                 Ok(target) => format!("name the file itself: `{target}`"),
                 Err(_) => "remove the link, or choose another name".to_owned(),
@@ -130,6 +134,9 @@ impl SqliteFile {
             return Err(SqliteFileError::NotRegular(path, what));
         }
         fsx::check_readable(&path)?;
+        if fsx::is_placeholder(&path) {
+            return Err(SqliteFileError::Unfinished(path));
+        }
         if identity.size == 0 && !logs.is_empty() {
             return Err(SqliteFileError::SideFiles { path, state: "is empty", beside: logs });
         }

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);
         fsx::remove_file(&journal).unwrap();
         let other = Utf8Path::from_path(directory.path()).unwrap().join("b.db");
-        fsx::rename_new(&name, &other).unwrap();
+        rustix::fs::rename(name.as_std_path(), other.as_std_path()).unwrap();
         fsx::write_new(&name, b"another", 0o600).unwrap();
         let lock = super::connect_new(&other).unwrap();
         assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);

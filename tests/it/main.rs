@@ -17,6 +17,7 @@ mod cli_conventions;
 mod cli_help;
 mod cluster;
 mod db;
+mod disks;
 mod docs;
 mod feature_openpgp;
 mod fuzz_corpus;

@@ -12,11 +12,14 @@ debian_packages=(
     containernetworking-plugins:/usr/lib/cni/bridge
     curl:curl
     docker-registry:docker-registry
+    exfat-fuse:/usr/sbin/mount.exfat-fuse
+    exfatprogs:/usr/sbin/mkfs.exfat
     gnupg:gpg-agent
     iptables:iptables-restore
     iproute2:ip
     jq:jq
     mmdebstrap:mmdebstrap
+    ntfs-3g:ntfs-3g
     openssl:openssl
     pgloader:pgloader
     pgbouncer:pgbouncer

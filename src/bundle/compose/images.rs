@@ -1,6 +1,6 @@
 //! Images in a bundle: their blobs, their records, and the OCI indexes that root them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{ComposeError, Entries};
 use crate::{
@@ -80,7 +80,7 @@ impl Roots {
 pub(super) fn add_image(image: ImageIngredient, entries: &mut Entries, roots: &mut Roots) -> Result<ImageRecord, ComposeError> {
     let ImageIngredient { name, reference, component, license, source } = image;
     let (target, manifests, reduced_index) = match source {
-        ImageSource::Registry(pulled) => add_pulled(&pulled, &reference, entries, roots)?,
+        ImageSource::Registry(pulled) => add_pulled(&name, &pulled, &reference, entries, roots)?,
         ImageSource::Built { target, manifests, blobs } => {
             for (descriptor, bytes) in blobs {
                 entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
@@ -95,13 +95,21 @@ pub(super) fn add_image(image: ImageIngredient, entries: &mut Entries, roots: &m
 
 type Pulled = (Descriptor, Vec<ManifestRecord>, Option<Descriptor>);
 
-fn add_pulled(image: &PulledImage, reference: &Reference, entries: &mut Entries, roots: &mut Roots) -> Result<Pulled, ComposeError> {
+fn add_pulled(
+    name: &str,
+    image: &PulledImage,
+    reference: &Reference,
+    entries: &mut Entries,
+    roots: &mut Roots,
+) -> Result<Pulled, ComposeError> {
+    let image_name: Arc<str> = name.into();
     let repository = RepositoryName::from(reference);
     for blob in image.carried_blobs() {
         if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
             return Err(ComposeError::DocumentTooLarge { digest: blob.digest, size: blob.size });
         }
-        entries.add_blob(&blob.descriptor(), Content::Blob { name: repository.clone(), descriptor: blob.descriptor() });
+        let content = Content::Blob { image: Arc::clone(&image_name), name: repository.clone(), descriptor: blob.descriptor() };
+        entries.add_blob(&blob.descriptor(), content);
     }
     let reduced = if image.is_complete() { None } else { Some(reduced_index(image)?) };
     let reduced = reduced.map(|bytes| {

@@ -36,7 +36,7 @@ pub(super) async fn fetch_all(
 ) -> Result<Transferred, MaterialiseError> {
     let mut transferred = Transferred::default();
     let mut jobs = Vec::new();
-    for (position, placed, name, descriptor) in plan.blobs() {
+    for (position, placed, image, name, descriptor) in plan.blobs() {
         let present_bytes = match recorded.get(&position) {
             Some(Progressed::Done) => {
                 transferred.kept_blobs += 1;
@@ -46,7 +46,14 @@ pub(super) async fn fetch_all(
             Some(Progressed::Bytes(bytes)) => (*bytes).min(descriptor.size),
             None => 0,
         };
-        jobs.push(Job { position, offset: placed.content_offset(), name: name.clone(), descriptor: descriptor.clone(), present_bytes });
+        jobs.push(Job {
+            position,
+            offset: placed.content_offset(),
+            image: Arc::clone(image),
+            name: name.clone(),
+            descriptor: descriptor.clone(),
+            present_bytes,
+        });
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.descriptor.size));
     let slots = Arc::new(Semaphore::new(at_once.max(1)));
@@ -81,6 +88,7 @@ pub(super) struct Download {
 struct Job {
     position: usize,
     offset: u64,
+    image: Arc<str>,
     name: RepositoryName,
     descriptor: Descriptor,
     /// How many bytes of it an earlier run has written.
@@ -120,7 +128,7 @@ impl Download {
         drop(sender);
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows why.
         let digest = writing.await??;
-        outcome?;
+        outcome.map_err(|error| MaterialiseError::of_image(&job.image, error))?;
         Ok(digest)
     }
 

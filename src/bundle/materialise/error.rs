@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
+    manifest::LockedImageGone,
     oci::Digest,
     registry::RegistryError,
 };
@@ -18,6 +19,9 @@ pub enum MaterialiseError {
     /// A registry did not give what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// What was locked is not there any more.
+    #[error(transparent)]
+    Gone(#[from] LockedImageGone),
     /// What arrived is not what was locked.
     #[error("`{source_name}`: expected {expected}, found {actual}")]
     Digest {
@@ -54,11 +58,19 @@ pub enum MaterialiseError {
     Exists(Utf8PathBuf),
 }
 
+impl MaterialiseError {
+    /// What a registry did when it was asked for a part of a locked image.
+    pub(super) fn of_image(image: &str, error: RegistryError) -> Self {
+        LockedImageGone::from_missing(image, error).map_or_else(Self::Registry, Self::Gone)
+    }
+}
+
 impl Failure for MaterialiseError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Path(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Gone(error) => error.kind(),
             Self::Digest { .. } => FailureKind::Content,
             Self::Task(_) => FailureKind::Internal,
             Self::Space { .. } | Self::FileSizeLimit { .. } => FailureKind::Space,
@@ -70,6 +82,7 @@ impl Failure for MaterialiseError {
         match self {
             Self::Path(error) => error.help(),
             Self::Registry(error) => error.help(),
+            Self::Gone(error) => error.help(),
             Self::Digest { .. } => {
                 Some("what arrived differs from what was locked; check the registry or mirror, or lock again".to_owned())
             }

@@ -44,7 +44,8 @@ pub struct Transferred {
 /// # Errors
 /// When it exists, cannot be written, or there is too little room.
 pub fn check_destination(plan: &Plan, destination: &Utf8Path) -> Result<(), MaterialiseError> {
-    if fsx::exists(destination) && !is_finished(plan, destination)? {
+    fsx::check_no_directory(destination)?;
+    if fsx::is_taken(destination) && !is_finished(plan, destination)? {
         return Err(MaterialiseError::Exists(destination.to_owned()));
     }
     let needed_bytes = plan.total_bytes();
@@ -84,7 +85,8 @@ pub async fn materialise(
     progress: &Arc<dyn Progress>,
 ) -> Result<Transferred, MaterialiseError> {
     check_destination(plan, destination)?;
-    if fsx::exists(destination) {
+    if fsx::is_taken(destination) {
+        PartialFile::remove_second_name(destination)?;
         fsx::remove_file(&journal::path_of(destination))?;
         return Ok(Transferred { kept_blobs: plan.remote().0, ..Transferred::default() });
     }

@@ -35,6 +35,8 @@ pub enum Content {
     },
     /// From a registry.
     Blob {
+        /// The name, in the manifest, of an image that it belongs to.
+        image: Arc<str>,
         /// The repository.
         name: RepositoryName,
         /// What to fetch; a manifest is known by its media type.
@@ -43,10 +45,10 @@ pub enum Content {
 }
 
 impl Plan {
-    /// The contents that come from registries: position, place, repository, descriptor.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = (usize, &Placed, &RepositoryName, &Descriptor)> {
+    /// The contents that come from registries: position, place, image, repository, descriptor.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = (usize, &Placed, &Arc<str>, &RepositoryName, &Descriptor)> {
         self.layout.entries().iter().zip(&self.contents).enumerate().filter_map(|(position, (placed, content))| match content {
-            Content::Blob { name, descriptor } => Some((position, placed, name, descriptor)),
+            Content::Blob { image, name, descriptor } => Some((position, placed, image, name, descriptor)),
             _ => None,
         })
     }

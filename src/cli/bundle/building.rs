@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
 use crate::{
-    cli::registry_args::RegistryArgs,
+    cli::{output_path::output_path, registry_args::RegistryArgs},
     commands::bundle::{BuildOptions, ComponentChoice},
 };
 
@@ -15,7 +15,7 @@ pub(super) struct Build {
     #[command(flatten)]
     project: ProjectArgs,
     /// The file to write; NAME-VERSION.bundle.tar unless given
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
     /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is asked for
     #[arg(long = "key", value_name = "FILE")]

@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::trust::SignerArgs;
-use crate::commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions};
+use crate::{
+    cli::output_path::output_path,
+    commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
+};
 
 /// Keys or digests from outside the bundles; without any, they are shown as unverified.
 #[derive(Debug, Args)]
@@ -39,7 +42,7 @@ pub(super) struct Report {
     #[arg(long, value_name = "BUNDLE")]
     against: Option<Utf8PathBuf>,
     /// The HTML file to create
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Utf8PathBuf,
     #[command(flatten)]
     trust: ViewArgs,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cli::{
         output::Printer,
+        output_path::output_path,
         registry_args::{OfflineRegistryArgs, RegistryArgs},
     },
     commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor, push::Destination},
@@ -40,7 +41,7 @@ struct Build {
     #[command(flatten)]
     project: ProjectArgs,
     /// The file that will be written; NAME-VERSION.bundle.tar unless given
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
     /// Private key that will sign; may be repeated
     #[arg(long = "key", value_name = "FILE")]
@@ -56,7 +57,7 @@ struct Receive {
     #[command(flatten)]
     bundle: BundleArgs,
     /// The directory in which it would be unpacked
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_parser = output_path)]
     into: Utf8PathBuf,
     /// The registry that it would be pushed to, with a prefix if any
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]

@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::trust::{BundleArgs, StreamArgs};
-use crate::commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform};
+use crate::{
+    cli::output_path::output_path,
+    commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
+};
 
 /// Loads the images into the container runtime of this node, without a registry.
 ///
@@ -18,7 +21,7 @@ pub(super) struct Load {
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// Write a file that k3s or RKE2 imports when it starts, instead: /var/lib/rancher/k3s/agent/images
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
     /// containerd's client, or k3s or k0s, which have it inside [default: the first of ctr, k3s, k0s that is there]
     #[arg(long, value_name = "PROGRAM", help_heading = "containerd")]
@@ -46,7 +49,7 @@ pub(super) struct Mirror {
     #[arg(value_name = "REGISTRY[/PREFIX]")]
     registry: MirrorDestination,
     /// Write the files into this directory, such as the one that they belong in; never over others
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path)]
     out: Option<Utf8PathBuf>,
     /// Where nodes have the certificate of the authority that signed the registry's
     #[arg(long, value_name = "FILE", value_parser = absolute_path, conflicts_with = "plain_http")]

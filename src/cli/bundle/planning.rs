@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::chart_check::ChartCheckArgs;
 use crate::{
-    cli::registry_args::RegistryArgs,
+    cli::{output_path::output_path, registry_args::RegistryArgs},
     commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Render {
     #[expect(clippy::option_option, reason = "the three cases: not given, given without a name, given with one")]
     lock: Option<Option<Utf8PathBuf>>,
     /// The directory to write to or compare with [default: the project]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path)]
     out: Option<Utf8PathBuf>,
     /// Fail if a file is not what templates, manifest and lock make of it; write nothing
     #[arg(long, conflicts_with = "dry_run")]

@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::trust::StreamArgs;
-use crate::commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions};
+use crate::{
+    cli::output_path::output_path,
+    commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions},
+};
 
 /// Checks a bundle to its last byte.
 #[derive(Debug, Args)]
@@ -35,6 +38,7 @@ pub(super) struct Unpack {
     #[command(flatten)]
     bundle: StreamArgs,
     /// The directory to create; NAME-VERSION unless given
+    #[arg(value_parser = output_path)]
     directory: Option<Utf8PathBuf>,
     /// Check that it could be done, and write nothing
     #[arg(long)]

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    cli::output::Printer,
+    cli::{output::Printer, output_path::output_path},
     commands::bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
 };
 
@@ -17,7 +17,14 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReceiptArgs {
     /// Directory of the receipts: what was pushed and installed, by which bundle
-    #[arg(long, value_name = "DIR", env = "RUNE_BUNDLE_RECEIPTS", hide_env_values = true, default_value = "rune-bundle-receipts")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "RUNE_BUNDLE_RECEIPTS",
+        hide_env_values = true,
+        default_value = "rune-bundle-receipts",
+        value_parser = output_path
+    )]
     receipts: Utf8PathBuf,
 }
 

@@ -3,13 +3,16 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
+use crate::{
+    cli::output_path::output_path,
+    commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions},
+};
 
 /// Makes a key pair.
 #[derive(Debug, Args)]
 pub(super) struct Keygen {
     /// Write PREFIX.key and PREFIX.pub. The passphrase comes from COSIGN_PASSWORD or is asked for
-    #[arg(long, value_name = "PREFIX", default_value = "cosign")]
+    #[arg(long, value_name = "PREFIX", default_value = "cosign", value_parser = output_path)]
     out: Utf8PathBuf,
     /// Check everything, say what would be written, and write nothing
     #[arg(long)]

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::{DatabaseArgs, secret};
 use crate::{
-    cli::output::Printer,
+    cli::{output::Printer, output_path::output_path},
     commands::db::{
         Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, parse_age, parse_duration, prune, settings,
     },
@@ -262,7 +262,7 @@ enum AuditVerb {
         #[arg(value_name = "ARTIFACT")]
         artifact_id: String,
         /// The file, which must not exist
-        #[arg(long, short, value_name = "FILE")]
+        #[arg(long, short, value_name = "FILE", value_parser = output_path)]
         output: Utf8PathBuf,
         #[command(flatten)]
         database: DatabaseArgs,

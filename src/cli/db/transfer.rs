@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{database_options, secret};
 use crate::{
+    cli::output_path::output_path,
     commands::db::{backup, compare, export_sqlite, migrate_to_postgres, restore},
     secret::Secret,
 };
@@ -76,7 +77,7 @@ pub(super) struct ExportSqlite {
     #[arg(long, value_name = "URL", value_parser = secret)]
     source: Secret,
     /// The file to write; it must not exist
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Utf8PathBuf,
     #[command(flatten)]
     mode: ModeArg,
@@ -102,7 +103,7 @@ struct OneDatabase {
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The file to write; it must not exist
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Utf8PathBuf,
     #[command(flatten)]
     mode: ModeArg,

@@ -42,13 +42,15 @@ enum KeygenError {
     Exists(Utf8PathBuf),
     #[error("`{0}` is not a file name to put `.key` and `.pub` behind")]
     Prefix(Utf8PathBuf),
+    #[error("`{0}` is a directory, and `.key` and `.pub` are put behind a file name")]
+    Directory(Utf8PathBuf),
 }
 
 impl Failure for KeygenError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Exists(_) => FailureKind::Conflict,
-            Self::Prefix(_) => FailureKind::Usage,
+            Self::Prefix(_) | Self::Directory(_) => FailureKind::Usage,
         }
     }
 
@@ -56,6 +58,7 @@ impl Failure for KeygenError {
         Some(match self {
             Self::Exists(_) => "nothing was written; choose another name with --out, or move the old key pair away yourself".to_owned(),
             Self::Prefix(_) => "give a path such as `keys/cosign`".to_owned(),
+            Self::Directory(path) => format!("name a file in it with --out, such as `{}`", path.join("cosign")),
         })
     }
 }
@@ -69,12 +72,15 @@ pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, 
     if prefix.as_str().ends_with('/') || prefix.file_name().is_none() {
         return Err(KeygenError::Prefix(prefix.clone()).into());
     }
+    if fsx::is_dir(prefix) {
+        return Err(KeygenError::Directory(prefix.clone()).into());
+    }
     let (private_path, public_path) = (with_suffix(prefix, "key"), with_suffix(prefix, "pub"));
-    if let Some(taken) = [&private_path, &public_path].into_iter().find(|path| fsx::exists(path)) {
+    if let Some(taken) = [&private_path, &public_path].into_iter().find(|path| fsx::is_taken(path)) {
         return Err(KeygenError::Exists(taken.clone()).into());
     }
     // Asks about the directory before anybody types a passphrase.
-    fsx::available_space(directory(prefix))?;
+    fsx::check_keeps_private(fsx::parent(prefix))?;
 
     let key = if options.is_dry_run { None } else { Some(write_pair(&private_path, &public_path, &passphrase()?)?) };
     let public = key.as_ref().map(PrivateKey::public_key);
@@ -91,7 +97,7 @@ pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, 
 /// Both files or neither: the private one comes first, and goes again when the public one cannot be written.
 fn write_pair(private_path: &Utf8Path, public_path: &Utf8Path, passphrase: &Secret) -> Result<PrivateKey, CommandError> {
     let key = PrivateKey::generate()?;
-    fsx::write_new(private_path, key.to_encrypted_pem(passphrase)?.as_bytes(), 0o600)?;
+    fsx::write_private(private_path, key.to_encrypted_pem(passphrase)?.as_bytes())?;
     if let Err(error) = fsx::write_new(public_path, key.public_key().to_pem().as_bytes(), 0o644) {
         fsx::remove_file(private_path)?;
         return Err(error.into());
@@ -101,10 +107,6 @@ fn write_pair(private_path: &Utf8Path, public_path: &Utf8Path, passphrase: &Secr
 
 fn with_suffix(prefix: &Utf8Path, suffix: &str) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{prefix}.{suffix}"))
-}
-
-fn directory(prefix: &Utf8Path) -> &Utf8Path {
-    prefix.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or_else(|| Utf8Path::new("."))
 }
 
 impl Report for KeygenReport {

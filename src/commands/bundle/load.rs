@@ -48,6 +48,8 @@ pub struct LoadReport {
     destination: Place,
     images: Vec<LoadedImage>,
     left_out: Vec<Reference>,
+    /// Images that containerd would not run, one sentence each.
+    not_runnable: Vec<String>,
     bytes: u64,
 }
 
@@ -113,11 +115,14 @@ impl Report for LoadReport {
         for reference in &self.left_out {
             let _ = writeln!(text, "not loaded: the bundle does not have {reference} for {}", self.platform);
         }
+        for image in &self.not_runnable {
+            let _ = writeln!(text, "not loaded: {image}");
+        }
         text
     }
 
     fn verdict(&self) -> Option<FailureKind> {
-        (!self.left_out.is_empty()).then_some(FailureKind::NotFound)
+        (!self.left_out.is_empty() || !self.not_runnable.is_empty()).then_some(FailureKind::NotFound)
     }
 }
 
@@ -147,6 +152,7 @@ pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport,
         destination,
         images,
         left_out: selection.left_out,
+        not_runnable: selection.not_runnable.iter().map(ToString::to_string).collect(),
         bytes,
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     oci::{Digest, Platform, Reference},
     policy::{self, Evaluation},
     progress::Progress,
-    registry::{Client, ClientConfig},
+    registry::{Client, ClientConfig, RepositoryName},
     schema::Migrations,
     yaml,
 };
@@ -83,6 +83,8 @@ pub struct LockReport {
     /// Bytes of all distinct blobs that a build will fetch.
     fetch_bytes: u64,
     changes: Vec<Change>,
+    /// Images whose pinned digest the registry does not have any more.
+    gone: Vec<String>,
     policy: Evaluation,
     completeness: CompletenessReport,
 }
@@ -139,6 +141,12 @@ impl Report for LockReport {
         };
         for change in &self.changes {
             let _ = writeln!(text, "changed     {change}");
+        }
+        for name in &self.gone {
+            let _ = writeln!(
+                text,
+                "gone        image `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
+            );
         }
         if self.outcome == LockOutcome::Drifted {
             text.push_str("look at what changed, then run `rune-bundle lock`\n");
@@ -221,7 +229,27 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         let completeness = check_completeness(&project, &mut new, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
-    Ok(report(&project, path, &new, outcome, changes, policy, completeness))
+    let gone = match (&options.mode, &old) {
+        (LockMode::Check, Some(old)) => gone(old, &new, &client),
+        _ => Vec::new(),
+    };
+    Ok(LockReport { gone, ..report(&project, path, &new, outcome, changes, policy, completeness) })
+}
+
+/// The images whose tag was moved, and whose pinned digest the registry has deleted since.
+fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
+    let root = |image: &LockedImage| match &image.content {
+        LockedContent::Registry(pulled) => Some(pulled.root.clone()),
+        LockedContent::Build(_) => None,
+    };
+    let is_gone = |image: &&LockedImage| {
+        let Some(pinned) = root(image) else { return false };
+        let now = new.images.iter().find(|other| other.name == image.name).and_then(root);
+        now.is_some_and(|now| now.digest != pinned.digest)
+            && block_on(client.manifest(&RepositoryName::from(&image.reference), pinned.digest, Some(&pinned.media_type)))
+                .is_err_and(|error| error.is_missing_digest())
+    };
+    old.images.iter().filter(is_gone).map(|image| image.name.clone()).collect()
 }
 
 /// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins. An update of one image may leave a lock that is not current otherwise: then there is nothing
@@ -303,6 +331,7 @@ fn report(
         binaries: lock.binaries.len(),
         fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)),
         changes,
+        gone: Vec::new(),
         policy,
         completeness,
     }

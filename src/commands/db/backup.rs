@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     DatabaseOptions,
-    export_sqlite::{export, table_lines},
+    export_sqlite::{export, exposure, table_lines},
     target::{Place, Target},
 };
 use crate::{
@@ -40,6 +40,8 @@ pub struct BackupReport {
     pub bytes: u64,
     /// The tables, as both sides have them.
     pub tables: Vec<CarriedTable>,
+    /// What there is to know about who may read the file.
+    pub warnings: Vec<String>,
 }
 
 /// Backs up.
@@ -50,7 +52,8 @@ pub fn run(options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<Back
     let target = options.database.resolve()?;
     let tables = write(&target, options, progress).map_err(|error| target.explain(error))?;
     let bytes = fsx::file_size(&options.output)?;
-    Ok(BackupReport { source: target.location, output: options.output.clone(), bytes, tables })
+    let warnings = exposure(&options.output, options.mode)?;
+    Ok(BackupReport { source: target.location, output: options.output.clone(), bytes, tables, warnings })
 }
 
 fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
@@ -67,6 +70,7 @@ impl Report for BackupReport {
     const VERB: &'static str = "db-backup";
 
     fn text(&self) -> String {
-        format!("{}wrote {}, {} bytes, from {}\n", table_lines(&self.tables), self.output, self.bytes, self.source)
+        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
+        format!("{}wrote {}, {} bytes, from {}\n{warnings}", table_lines(&self.tables), self.output, self.bytes, self.source)
     }
 }

@@ -9,7 +9,7 @@ use super::{DatabaseOptions, target::Place};
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::{Failure, FailureKind},
-    fsx::FileMode,
+    fsx::{self, FileMode},
     progress::Progress,
     schema::Migrations,
     storage::{PostgresUrl, with_session},
@@ -36,6 +36,8 @@ pub struct ExportReport {
     pub output: Utf8PathBuf,
     /// The tables, as both sides have them.
     pub tables: Vec<CarriedTable>,
+    /// What there is to know about who may read the file.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +62,8 @@ pub fn run(options: &ExportOptions, progress: &Arc<dyn Progress>) -> Result<Expo
     let source = options.source.resolve_as("--source")?;
     let Place::Server(url) = &source.place else { return Err(ExportUsageError.into()) };
     let tables = export(url, &options.output, FileMode::Exact(options.mode), progress)?;
-    Ok(ExportReport { source: source.location, output: options.output.clone(), tables })
+    let warnings = exposure(&options.output, options.mode)?;
+    Ok(ExportReport { source: source.location, output: options.output.clone(), tables, warnings })
 }
 
 /// Writes a database into a new file.
@@ -75,6 +78,14 @@ pub(super) fn export(
     block_on(with_session(url, async |client| into_file(client, &location, output, mode, &migrations, progress).await))
 }
 
+/// Says that a file has not the permissions that were asked for, where the file system keeps none.
+pub(super) fn exposure(path: &Utf8Path, asked: u32) -> Result<Vec<String>, CommandError> {
+    let mode = fsx::identity(path)?.mode & 0o777;
+    let is_exposed = mode & !asked != 0;
+    let warning = || format!("the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: others may read the file");
+    Ok(is_exposed.then(warning).into_iter().collect())
+}
+
 /// A line for each table.
 pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
     tables.iter().fold(String::new(), |mut text, table| {
@@ -87,6 +98,7 @@ impl Report for ExportReport {
     const VERB: &'static str = "db-export-sqlite";
 
     fn text(&self) -> String {
-        format!("{}wrote {} from {}\n", table_lines(&self.tables), self.output, self.source)
+        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
+        format!("{}wrote {} from {}\n{warnings}", table_lines(&self.tables), self.output, self.source)
     }
 }

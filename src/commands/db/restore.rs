@@ -120,7 +120,7 @@ fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>)
         }
     };
     let (source, migrations) = (FileSnapshot::open(&options.from, SourceTrust::Shared)?, Migrations::embedded()?);
-    if fsx::exists(path) {
+    if fsx::is_taken(path) {
         Ok(into_empty_file(&source, path, &migrations, progress.as_ref())?)
     } else {
         fsx::create_dir_all(fsx::parent(path))?;

@@ -19,6 +19,9 @@ pub enum ResolveError {
     /// The registry did not give what was asked for.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The manifest pins a digest that the registry does not have any more.
+    #[error("the registry no longer has the digest that the manifest pins")]
+    PinnedGone(#[source] RegistryError),
     /// A file of the project cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
@@ -109,7 +112,7 @@ pub enum ResolveError {
 impl Failure for ResolveError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Registry(error) => error.kind(),
+            Self::Registry(error) | Self::PinnedGone(error) => error.kind(),
             Self::File(error) => error.kind(),
             Self::Chart(error) => error.kind(),
             Self::NotAnImage { .. }
@@ -133,6 +136,9 @@ impl Failure for ResolveError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.help(),
+            Self::PinnedGone(_) => Some(
+                "in the manifest, give the `reference` of this image a tag or digest that the registry has, then lock again".to_owned(),
+            ),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
             Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),

@@ -29,7 +29,10 @@ pub(super) struct Resolved {
 
 /// Resolves a reference, and fetches every manifest below it that is carried.
 pub(super) async fn resolve(client: &Client, reference: &Reference, platforms: &Platforms) -> Result<Resolved, ResolveError> {
-    let root = client.resolve(reference).await?;
+    let root = client.resolve(reference).await.map_err(|error| {
+        let is_pinned_here = reference.digest().is_some() && error.is_missing_digest();
+        if is_pinned_here { ResolveError::PinnedGone(error) } else { error.into() }
+    })?;
     let name = RepositoryName::from(reference);
     let image = match root.kind() {
         ManifestKind::Index { .. } => {

@@ -15,7 +15,7 @@ use crate::{
     },
     failure::{Failure, FailureKind},
     fsx,
-    manifest::{self, Lock, LockedContent, Programs, Project},
+    manifest::{self, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project},
     registry::{Client, ClientConfig, RepositoryName, RetryPolicy},
 };
 
@@ -136,20 +136,23 @@ pub(super) fn version_of_helm(program: Option<&Utf8Path>, time_limit: Duration) 
 /// Asks every registry for what is locked, by digest.
 fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     let needed = |what: &str| format!("{what} in the lock, by digest");
-    let mut hosts: BTreeMap<&str, Vec<(RepositoryName, &manifest::Blob)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
     for image in &lock.images {
         if let LockedContent::Registry(pulled) = &image.content {
-            hosts.entry(image.reference.registry()).or_default().push((RepositoryName::from(&image.reference), &pulled.root));
+            hosts.entry(image.reference.registry()).or_default().push((image, &pulled.root));
         }
     }
     let client = match Client::new(in_haste(options.registry.clone())) {
         Ok(client) => client,
         Err(error) => return vec![Check::problem("registry", "settings that can be used", &error.into())],
     };
-    let ask = |(host, roots): (&str, Vec<(RepositoryName, &manifest::Blob)>)| {
+    let ask = |(host, roots): (&str, Vec<(&LockedImage, &manifest::Blob)>)| {
         let asked = async {
-            for (name, root) in &roots {
-                client.manifest(name, root.digest, Some(&root.media_type)).await?;
+            for (image, root) in &roots {
+                let found = client.manifest(&RepositoryName::from(&image.reference), root.digest, Some(&root.media_type)).await;
+                if let Err(error) = found {
+                    return Err(LockedImageGone::from_missing(&image.name, error).map_or_else(CommandError::from, CommandError::from));
+                }
             }
             Ok::<_, CommandError>(format!("{host} has {}", counted(roots.len(), "image")))
         };

@@ -1,0 +1,38 @@
+//! What a lock pins and the registry does not have any more.
+
+use crate::{
+    failure::{Failure, FailureKind},
+    registry::RegistryError,
+};
+
+/// A tag was moved, and the registry has deleted what it named before; or somebody has deleted it.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry no longer has what the lock pins for image `{image}`")]
+pub struct LockedImageGone {
+    image: String,
+    source: RegistryError,
+}
+
+impl LockedImageGone {
+    /// Takes an error for this one if it says that a digest of the image is missing; else gives it back.
+    ///
+    /// # Errors
+    /// The error, when it is another one.
+    pub fn from_missing(image: &str, error: RegistryError) -> Result<Self, RegistryError> {
+        if error.is_missing_digest() { Ok(Self { image: image.to_owned(), source: error }) } else { Err(error) }
+    }
+}
+
+impl Failure for LockedImageGone {
+    fn kind(&self) -> FailureKind {
+        self.source.kind()
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(format!(
+            "have that image pushed again, or run `rune-bundle lock --update {}` to pin what the registry has now; some registries also \
+             say this to those who may not read it",
+            self.image
+        ))
+    }
+}
