@@ -9,7 +9,7 @@ mod manifests;
 mod markdown;
 mod messages;
 mod reports;
-mod sandbox;
+pub(crate) mod sandbox;
 mod server;
 mod trust;
 

@@ -21,6 +21,7 @@ pub(crate) mod image_from_scratch;
 pub(crate) mod install_refusals;
 pub(crate) mod lock_real;
 pub(crate) mod lock_verb;
+pub(crate) mod locked_gone;
 pub(crate) mod manifest_mistakes;
 pub(crate) mod policy_decisions;
 pub(crate) mod project;

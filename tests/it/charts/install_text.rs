@@ -2,9 +2,12 @@
 
 use std::{fs, path::Path, process::Command};
 
+use rune_testkit::registry::Registry;
+
 use crate::{
     bundle::project::{Project, repository},
     charts::support::in_tools_env,
+    docs::sandbox::{DockerFormat, put_docker_image},
 };
 
 /// The commands under a heading: the lines that are indented by four.
@@ -67,6 +70,45 @@ fn the_bundle_can_be_checked_and_unpacked_with_and_without_our_binary() {
     let lines: Vec<_> =
         difference.lines().filter(|line| !["bundle.json", "signatures", "SHA256SUMS"].iter().any(|name| line.ends_with(name))).collect();
     assert!(lines.is_empty(), "{difference}");
+}
+
+/// Types the third step of `INSTALL.md` for a bundle of these platforms, and gives what a registry has then under the tag.
+fn bring_over(format: DockerFormat, platforms: &str) -> (Project, Registry) {
+    let project = Project::new();
+    let manifest = project.path("bundle-manifests/rune.yaml");
+    let text = fs::read_to_string(&manifest).unwrap().replacen("platforms: all", &format!("platforms: {platforms}"), 1);
+    fs::write(&manifest, text).unwrap();
+    put_docker_image(&project.registry, "lpasquali/rune", "v0.0.0a6", format);
+    let text = carried(&project);
+    let here = project.path("");
+    type_in(&here, "rune-bundle unpack rune-0.1.0.bundle.tar --key cosign.pub").unwrap();
+    let registry = Registry::start();
+    // The registry of the test has no TLS.
+    let script = commands(&text, "3. ")
+        .replace("REGISTRY=registry.example:5000", &format!("REGISTRY={}", registry.host()))
+        .replace("skopeo copy ", "skopeo copy --dest-tls-verify=false ")
+        .replace("oras cp ", "oras cp --to-plain-http ");
+    type_in(&project.path("rune-0.1.0"), &script).unwrap();
+    (project, registry)
+}
+
+#[test]
+fn images_with_dockers_media_types_are_brought_over_by_what_it_says() {
+    for format in [DockerFormat::List, DockerFormat::Manifest] {
+        let (project, registry) = bring_over(format, "all");
+        let there = registry.manifest("lpasquali/rune", "v0.0.0a6").unwrap();
+        assert_eq!(there, project.registry.manifest("lpasquali/rune", "v0.0.0a6").unwrap(), "{format:?}");
+        assert_eq!(registry.tags("library/postgres"), ["17-alpine"]);
+    }
+}
+
+#[test]
+fn one_platform_of_an_image_with_dockers_media_types_is_brought_over_by_what_it_says() {
+    let (project, registry) = bring_over(DockerFormat::List, "[linux/arm/v7]");
+    let (media_type, _) = registry.manifest("lpasquali/rune", "v0.0.0a6").unwrap();
+    assert!(media_type.ends_with("manifest.v2+json"), "{media_type}");
+    let text = fs::read_to_string(project.path("rune-0.1.0/INSTALL.md")).unwrap();
+    assert!(text.contains("oras cp --platform linux/arm/v7 "), "{text}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use snapbox::{Data, filter::NormalizeToExpected};
 
 use super::{
     markdown::{Block, Document, document, documents},
-    sandbox::Sandbox,
+    sandbox::{DockerFormat, Sandbox},
 };
 use crate::bundle::project::repository;
 
@@ -137,6 +137,21 @@ fn check_all(is_meant: impl Fn(&str) -> bool) {
 #[test]
 fn the_commands_of_the_way_to_a_running_release_do_what_they_say() {
     check_all(|path| path == "docs/airgap/README.md" || path == "docs/airgap/by-hand.md");
+}
+
+#[test]
+fn the_way_by_hand_is_the_same_for_images_with_dockers_media_types() {
+    for page in ["docs/airgap/by-hand.md", "docs/bundle-format.md"] {
+        for format in [DockerFormat::List, DockerFormat::Manifest] {
+            let document = document(page);
+            let blocks = document.blocks();
+            let consoles = blocks.iter().filter(|block| block.language == "console");
+            let steps: Vec<Step> = consoles.flat_map(|block| steps(&document, block)).collect();
+            let sandbox = Sandbox::clone().with_an_image_of(format).with_a_bundle().with_a_distribution();
+            let differences = differences(&sandbox, &steps);
+            assert!(differences.is_empty(), "{page}, {format:?}\n\n{}", differences.join("\n"));
+        }
+    }
 }
 
 #[test]

@@ -10,9 +10,47 @@ use std::{
 };
 
 use rune_testkit::{registry::Registry, sample::Sample};
+use serde_json::{Value, json};
 
 use super::server::DatabaseServer;
 use crate::{bundle::foreign_support::Distribution, bundle::project::Project, bundle::small_bundle::ends_with};
+
+/// Which of Docker's media types the tag of an image leads to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DockerFormat {
+    List,
+    Manifest,
+}
+
+/// Puts a sample into a registry as programs did before there were OCI media types.
+pub(crate) fn put_docker_image(registry: &Registry, repository: &str, tag: &str, format: DockerFormat) {
+    let image = Sample { seed: repository.to_owned(), attestations: false, ..Sample::default() }.build();
+    for blob in &image.blobs {
+        registry.put_blob(repository, blob);
+    }
+    let mut index: Value = serde_json::from_slice(&image.index.bytes).unwrap();
+    for (entry, manifest) in index["manifests"].as_array_mut().unwrap().iter_mut().zip(&image.manifests) {
+        let mut document: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+        document["mediaType"] = json!(DOCKER_MANIFEST);
+        document["config"]["mediaType"] = json!("application/vnd.docker.container.image.v1+json");
+        for layer in document["layers"].as_array_mut().unwrap() {
+            layer["mediaType"] = json!("application/vnd.docker.image.rootfs.diff.tar.gzip");
+        }
+        let bytes = document.to_string().into_bytes();
+        entry["mediaType"] = json!(DOCKER_MANIFEST);
+        entry["size"] = json!(bytes.len());
+        entry["digest"] = json!(registry.put_manifest(repository, None, DOCKER_MANIFEST, &bytes));
+        if matches!(format, DockerFormat::Manifest) {
+            registry.put_manifest(repository, Some(tag), DOCKER_MANIFEST, &bytes);
+            return;
+        }
+    }
+    index["mediaType"] = json!(DOCKER_LIST);
+    registry.put_manifest(repository, Some(tag), DOCKER_LIST, index.to_string().as_bytes());
+}
+
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 pub(super) struct Sandbox {
     project: Project,
@@ -43,11 +81,20 @@ impl Sandbox {
 
     /// The same with a key, a lock and a signed bundle.
     pub(super) fn after_a_build() -> Self {
-        let sandbox = Self::clone();
+        Self::clone().with_a_bundle()
+    }
+
+    pub(super) fn with_a_bundle(self) -> Self {
         for arguments in [&["keygen", "--out", "release"][..], &["lock"], &["build", "--key", "release.key"]] {
-            ends_with(&sandbox.command("rune-bundle").args(arguments).output().unwrap(), 0);
+            ends_with(&self.command("rune-bundle").args(arguments).output().unwrap(), 0);
         }
-        sandbox
+        self
+    }
+
+    /// The same with one image of Docker's media types.
+    pub(super) fn with_an_image_of(self, format: DockerFormat) -> Self {
+        put_docker_image(&self.project.registry, "lpasquali/rune", "v0.0.0a6", format);
+        self
     }
 
     /// The same with a PostgreSQL server, see [`DatabaseServer`].

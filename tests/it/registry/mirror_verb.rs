@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rune_testkit::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     bundle::foreign_support::{Distribution, Foreign},
     bundle::project::Project,
     bundle::small_bundle::{Scratch, ends_with, index_of, rune_bundle},
-    registry::load_support::{Containerd, built, mirror, report, unpack, with_key},
+    registry::load_support::{Containerd, built, mirror, report, unpack, waiting, with_key},
 };
 
 fn postgres_digest(project: &Project) -> String {
@@ -43,6 +44,23 @@ fn containerd_pulls_from_a_registry_with_a_prefix_and_a_certificate_of_its_own()
         containerd.ctr(&["images", "pull", "--hosts-dir", &out, "--user", &login, reference]);
     }
     assert_eq!(containerd.names()[POSTGRES], postgres_digest(&project));
+}
+
+#[test]
+fn containerd_reads_the_directory_of_a_registry_with_a_port_whose_name_has_no_colon() {
+    let reference = "registry.example:5000/team/waiting:1";
+    let ((project, digest), containerd, scratch) = (waiting(reference, "[linux/amd64]"), Containerd::start(), Scratch::new());
+    let there = Registry::start();
+    there.behave(|behaviour| behaviour.takes_sparse = true);
+    ends_with(&project.run(&["push", "bundle.tar", &there.host(), "--key", "release.pub", "--index", "sparse"]), 0);
+    let out = scratch.path("hosts").to_str().unwrap().to_owned();
+    ends_with(&mirror(&project, "containerd", &[&there.host(), "--plain-http", "--out", &out]), 0);
+    assert!(scratch.path("hosts/registry.example_5000_/hosts.toml").exists());
+    let pinned = format!("registry.example:5000/team/waiting@{digest}");
+    for reference in [reference, &pinned] {
+        containerd.ctr(&["images", "pull", "--hosts-dir", &out, reference]);
+    }
+    assert_eq!(containerd.names()[reference], digest);
 }
 
 #[test]

@@ -29,7 +29,7 @@ type Changed<'a> = (&'a str, &'a dyn Fn(&mut Value));
 pub(crate) struct Odd<'a>(pub(crate) &'a Registry);
 
 impl Odd<'_> {
-    fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
+    pub(crate) fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
         self.0.put_blob("library/postgres", bytes);
         json!({"mediaType": media_type, "digest": sha256(bytes), "size": bytes.len()})
     }
@@ -66,7 +66,7 @@ impl Odd<'_> {
     }
 }
 
-fn with_platform(mut entry: Value, platform: &str) -> Value {
+pub(crate) fn with_platform(mut entry: Value, platform: &str) -> Value {
     let mut parts = platform.split('/');
     let (os, architecture) = (parts.next().unwrap(), parts.next().unwrap());
     entry["platform"] = json!({"os": os, "architecture": architecture});
