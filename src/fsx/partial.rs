@@ -44,7 +44,7 @@ impl PartialFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => options.create_new(true).open(&path),
             opened => opened,
         };
-        let file = file.map_err(failed)?;
+        let file = file.map_err(|error| publish::not_created(destination, error))?;
         lock(&file, &path)?;
         publish::remove_placeholder(destination)?;
         Ok(Self { file: Arc::new(file), path, destination: destination.to_owned() })

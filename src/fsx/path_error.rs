@@ -86,7 +86,7 @@ impl Failure for PathError {
             }
             _ if self.source.kind() == io::ErrorKind::IsADirectory => format!("name a file in it, such as `{}`", self.path.join("FILE")),
             _ if self.source.kind() == io::ErrorKind::InvalidInput => {
-                format!("choose a name without any of : * ? \" < > | \\ for `{}`: not every file system takes them", self.path)
+                format!("choose another name for `{}`, without any of : * ? \" < > | \\", self.path)
             }
             FailureKind::NotFound => format!("check the path; `{}` does not exist", self.path),
             FailureKind::Access => format!("check who owns `{}` and whether its file system is writable", self.path),

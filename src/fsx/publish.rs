@@ -80,6 +80,14 @@ pub(super) fn remove_placeholder(path: &Utf8Path) -> Result<(), PathError> {
     if is_placeholder(path) { whole::remove_file(path) } else { Ok(()) }
 }
 
+/// Why something could not be created: a name with a colon is not found on exFAT, although its directory is there.
+pub(super) fn not_created(path: &Utf8Path, error: io::Error) -> PathError {
+    let is_about_name =
+        error.kind() == io::ErrorKind::InvalidInput || (error.kind() == io::ErrorKind::NotFound && whole::is_dir(whole::parent(path)));
+    let reason = || io::Error::new(io::ErrorKind::InvalidInput, "its file system does not take such a name");
+    PathError::of(Action::Write, path)(if is_about_name { reason() } else { error })
+}
+
 /// Gives the finished file of a run that was killed its name, which that run had reserved.
 ///
 /// # Errors

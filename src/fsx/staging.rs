@@ -29,7 +29,7 @@ impl StagingDirectory {
         let at = |error: io::Error| PathError::of(Action::Write, &path)(error);
         let parent = Dir::open_ambient_dir(whole::parent(destination), ambient_authority()).map_err(at)?;
         match parent.create_dir(&name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(publish::not_created(destination, error)),
             _ => {}
         }
         // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the lock.

@@ -64,7 +64,7 @@ impl TemporaryFile {
             lacking::set_mode(&file, PRIVATE)?;
             Ok((file, left))
         };
-        let (file, left) = begin().map_err(PathError::of(Action::Write, destination))?;
+        let (file, left) = begin().map_err(|error| publish::not_created(destination, error))?;
         lock(&file, &path)?;
         let mode = match mode {
             FileMode::Exact(mode) => mode,

@@ -180,7 +180,8 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
 /// When the directory cannot be asked about.
 pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
     let status = rustix::fs::statvfs(directory.as_std_path()).map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
-    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    // Some file systems by FUSE do not know their size, nor does a tmpfs without a limit: then it is no reason to refuse anything.
+    Ok(if status.f_blocks == 0 { u64::MAX } else { status.f_bavail.saturating_mul(status.f_frsize) })
 }
 
 /// What kind of file system something lies on, as far as it matters to a database.

@@ -222,6 +222,7 @@ pub(crate) fn connect(path: &Utf8Path, flags: OpenFlags) -> rusqlite::Result<Con
 /// # Errors
 /// When the name is taken, or is that of a link; when the directory does not exist; when side files of another database lie beside it.
 pub fn new_name(name: &Utf8Path) -> Result<Utf8PathBuf, SqliteFileError> {
+    fsx::check_no_directory(name)?;
     check_name(name)?;
     let file_name = name.file_name().ok_or_else(|| SqliteFileError::Name(name.to_owned()))?;
     if SIDE_FILES.iter().any(|suffix| file_name.ends_with(suffix)) {

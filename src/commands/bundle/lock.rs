@@ -18,7 +18,7 @@ use crate::{
     oci::{Digest, Platform, Reference},
     policy::{self, Evaluation},
     progress::Progress,
-    registry::{Client, ClientConfig, RepositoryName},
+    registry::{Client, ClientConfig, RegistryError, RepositoryName},
     schema::Migrations,
     yaml,
 };
@@ -245,9 +245,11 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
     let is_gone = |image: &&LockedImage| {
         let Some(pinned) = root(image) else { return false };
         let now = new.images.iter().find(|other| other.name == image.name).and_then(root);
-        now.is_some_and(|now| now.digest != pinned.digest)
-            && block_on(client.manifest(&RepositoryName::from(&image.reference), pinned.digest, Some(&pinned.media_type)))
-                .is_err_and(|error| error.is_missing_digest())
+        let asked = async {
+            let found = client.manifest(&RepositoryName::from(&image.reference), pinned.digest, Some(&pinned.media_type)).await;
+            Ok::<_, RegistryError>(found.is_err_and(|error| error.is_missing_digest()))
+        };
+        now.is_some_and(|now| now.digest != pinned.digest) && block_on(asked).unwrap_or(false)
     };
     old.images.iter().filter(is_gone).map(|image| image.name.clone()).collect()
 }

@@ -59,6 +59,22 @@ fn a_private_key_is_refused_on_exfat_that_shows_it_to_everybody() {
 }
 
 #[test]
+fn a_name_that_exfat_does_not_take_is_said_to_be_one() {
+    let Some(disk) = FuseDisk::mount("exFAT") else { return };
+    let site = Site::on(disk.path("project"));
+    let bundle = site.project.build("x.tar");
+    for arguments in [
+        &["report", bundle.to_str().unwrap(), "--key", "release.pub", "--output", "a:b.html"][..],
+        &site.project.build_arguments("a:b.tar"),
+        &["unpack", bundle.to_str().unwrap(), "a:b", "--key", "release.pub"],
+    ] {
+        let said = ends_with(&site.command(arguments).output().unwrap(), 3);
+        assert!(said.contains("does not take such a name") && said.contains("help: "), "{said}");
+    }
+    site.leaves_nothing_behind();
+}
+
+#[test]
 fn a_build_killed_on_exfat_goes_on_and_a_name_that_is_taken_stays() {
     let Some(disk) = FuseDisk::mount("exFAT") else { return };
     let site = Site::on(disk.path("project"));

@@ -112,7 +112,11 @@ impl FuseDisk {
             _ => panic!("no disk of kind {kind}"),
         };
         run(Command::new(make[0]).args(&make[1..]).arg(&image))?;
-        run(Command::new(mount[0]).arg(&image).arg(&mount_point))
+        // exfat-fuse takes block devices only. The kernel frees this one when it is unmounted.
+        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
+        let mounted = run(Command::new(mount[0]).arg(&device).arg(&mount_point));
+        run(Command::new("losetup").args(["--detach", &device]))?;
+        mounted.map(drop)
     }
 
     fn mount_point(&self) -> PathBuf {
@@ -130,11 +134,12 @@ impl Drop for FuseDisk {
     }
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+fn run(command: &mut Command) -> Result<String, String> {
     // Programs of the administrator, which PATH does not have for everybody.
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
 }
 
 /// A project with a lock, a registry to push to, and a directory on a disk with a copy of the project.
