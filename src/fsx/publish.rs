@@ -140,6 +140,11 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
         // The server did it and its answer was lost: the client asked again.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_same(ours, to) => {}
         Err(error) if is_lacking_links(&error) => return reserve_and_rename(ours, from, to),
+        // sshfs and its like take the second name for a second file, which whoever has the first one open is not.
+        Ok(()) if !is_same(ours, to) => {
+            fs::remove_file(to)?;
+            return reserve_and_rename(ours, from, to);
+        }
         outcome => outcome?,
     }
     match fs::remove_file(from) {
@@ -149,13 +154,14 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn reserve_and_rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    // It stays open until the rename, or some file systems would give its number to another file.
+    // It stays open until it was looked at, or some file systems would give its number to another file.
     let reserved = OpenOptions::new().write(true).create_new(true).open(to)?;
     let metadata = reserved.metadata()?;
     let is_ours = || is_same(&metadata, to) && fs::symlink_metadata(to).is_ok_and(|metadata| metadata.len() == 0);
     if !is_ours() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
+    drop(reserved);
     rename(ours, from, to).inspect_err(|_| {
         if is_ours() {
             let _ = fs::remove_file(to);

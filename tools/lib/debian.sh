@@ -20,6 +20,7 @@ debian_packages=(
     jq:jq
     mmdebstrap:mmdebstrap
     ntfs-3g:ntfs-3g
+    openssh-sftp-server:/usr/lib/openssh/sftp-server
     openssl:openssl
     pgloader:pgloader
     pgbouncer:pgbouncer
@@ -28,6 +29,7 @@ debian_packages=(
     runc:runc
     skopeo:skopeo
     sqlite3:sqlite3
+    sshfs:sshfs
     strace:strace
     umoci:umoci
     util-linux:setpriv

@@ -1,4 +1,4 @@
-//! The same on real file systems by FUSE: ntfs-3g and exfat-fuse. A machine without /dev/fuse skips these tests and says so.
+//! The same on real file systems by FUSE: ntfs-3g, exfat-fuse and sshfs. A machine without /dev/fuse skips these tests and says so.
 
 use std::{
     fs,
@@ -33,6 +33,11 @@ fn every_verb_writes_on_ntfs() {
 #[test]
 fn every_verb_writes_on_exfat() {
     every_verb_writes_on("exFAT");
+}
+
+#[test]
+fn every_verb_writes_on_sshfs() {
+    every_verb_writes_on("sshfs");
 }
 
 fn a_private_key_is_refused_on(kind: &'static str) {

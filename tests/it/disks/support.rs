@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -103,20 +104,34 @@ impl FuseDisk {
 
     fn try_mount(&self, kind: &str) -> Result<(), String> {
         fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(|error| format!("/dev/fuse: {error}"))?;
-        let (image, mount_point) = (self.directory.path().join("image"), self.mount_point());
-        fs::create_dir(&mount_point).unwrap();
-        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
-        let (make, mount): (&[&str], &[&str]) = match kind {
-            "NTFS" => (&["mkntfs", "--quick", "--force", "--quiet"], &["ntfs-3g"]),
-            "exFAT" => (&["mkfs.exfat"], &["mount.exfat-fuse"]),
+        fs::create_dir(self.mount_point()).unwrap();
+        match kind {
+            "NTFS" => self.mount_image(&["mkntfs", "--quick", "--force", "--quiet"], "ntfs-3g"),
+            "exFAT" => self.mount_image(&["mkfs.exfat"], "mount.exfat-fuse"),
+            "sshfs" => self.mount_sshfs(),
             _ => panic!("no disk of kind {kind}"),
-        };
+        }
+    }
+
+    fn mount_image(&self, make: &[&str], mount: &str) -> Result<(), String> {
+        let image = self.directory.path().join("image");
+        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
         run(Command::new(make[0]).args(&make[1..]).arg(&image))?;
         // exfat-fuse takes block devices only. The kernel frees this one when it is unmounted.
         let device = run(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
-        let mounted = run(Command::new(mount[0]).arg(&device).arg(&mount_point));
+        let mounted = run(Command::new(mount).arg(&device).arg(self.mount_point()));
         run(Command::new("losetup").args(["--detach", &device]))?;
         mounted.map(drop)
+    }
+
+    /// Without a network: in place of `ssh` the server of its protocol runs here.
+    fn mount_sshfs(&self) -> Result<(), String> {
+        let (remote, ssh) = (self.directory.path().join("remote"), self.directory.path().join("ssh"));
+        fs::create_dir(&remote).unwrap();
+        fs::write(&ssh, "#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n").unwrap();
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+        let (command, source) = (format!("ssh_command={}", ssh.display()), format!("remote:{}", remote.display()));
+        run(Command::new("sshfs").args(["-o", &command, &source]).arg(self.mount_point())).map(drop)
     }
 
     fn mount_point(&self) -> PathBuf {
