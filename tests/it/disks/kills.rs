@@ -9,11 +9,11 @@ use crate::{
         support::{rune_db, sqlite_url},
         transfer_support::{Source, compared},
     },
-    disks::support::{DISKS, Lacking, Site},
+    disks::support::{Lacking, Site},
 };
 
 /// Without `RENAME_NOREPLACE` and hard links.
-const BARE: Lacking = DISKS[2];
+const BARE: Lacking = Lacking { name: "bare", calls: &["renameat2:error=EINVAL", "link,linkat:error=EPERM"] };
 
 /// Runs a command that is killed when it is about to rename onto the name that it reserved.
 fn killed_at_the_rename(command: &Command) {
@@ -117,7 +117,7 @@ fn a_bundle_that_had_two_names_when_the_build_was_killed_is_not_written_to_by_th
     let site = Site::on(directory.path().join("project"));
     let build = site.command(&site.project.build_arguments("x.tar"));
     // With hard links the second step is the removal of the first name.
-    let linked = DISKS[0];
+    let linked = Lacking { name: "with links", calls: &["renameat2:error=EINVAL"] };
     let killed = linked.command(&build, &["-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:signal=KILL:when=1"]).output();
     assert!(!killed.unwrap().status.success());
     let whole = fs::read(site.path("x.tar")).unwrap();

@@ -16,7 +16,7 @@ fn disk(name: &str) -> Lacking {
 fn every_verb_writes_on(name: &str) {
     let (disk, directory) = (disk(name), tempfile::tempdir().unwrap());
     Site::on(directory.path().join("project")).write_everything(|command| disk.run(command));
-    write_databases(&Source::with_rows(), &directory.path().join("project"), |command| disk.run(command));
+    write_databases(&Source::with_rows(), &directory.path().join("project"), |command| disk.run_with_sqlite(command));
 }
 
 #[test]
