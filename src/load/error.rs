@@ -142,7 +142,7 @@ impl Failure for LoadError {
         match (self, self.kind()) {
             (Self::NothingForPlatform { .. }, _) => Some("name the platform of the nodes with --platform".to_owned()),
             (Self::NotRunnable(_), _) => Some(
-                "have the publisher list the image before everything else for its platform, then lock, build and load again".to_owned(),
+                "have the publisher list the image before everything else for its platform and in no nested index, then lock, build and load again".to_owned(),
             ),
             (Self::Content(error), _) => error.help(),
             (Self::Path(error), _) => error.help(),

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{LoadError, choice::choice};
+use super::{
+    LoadError,
+    choice::{Obstacle, obstacle},
+};
 use crate::{
     bundle::{ImageRecord, ManifestRecord, OpenBundle, Role},
-    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type},
+    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference},
 };
 
 /// The images that can run on a platform, with what they need, and those that cannot.
@@ -21,22 +24,21 @@ pub struct Selection {
     pub not_runnable: Vec<NotRunnable>,
 }
 
-/// An image of which containerd takes something else first.
+/// An image of which containerd would run nothing.
 #[derive(Debug, Clone)]
 pub struct NotRunnable {
     /// The image.
     pub reference: Reference,
-    /// What it takes.
-    pub taken: Digest,
+    obstacle: Obstacle,
 }
 
 impl fmt::Display for NotRunnable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reference, taken } = self;
-        write!(
-            formatter,
-            "containerd cannot run `{reference}`: of its index it takes {taken} first, which is not an image for this platform"
-        )
+        write!(formatter, "containerd cannot run `{}`: ", self.reference)?;
+        match self.obstacle {
+            Obstacle::Taken(digest) => write!(formatter, "of its index it takes {digest} first, which is not an image for this platform"),
+            Obstacle::Lacking(digest) => write!(formatter, "it wants the nested index {digest}, which the bundle does not have"),
+        }
     }
 }
 
@@ -76,9 +78,8 @@ impl Selection {
                 left_out.push(image.reference.clone());
                 continue;
             };
-            let taken = choice(bundle, image.target.digest, &its)?;
-            if !wanted.contains(&taken) {
-                not_runnable.push(NotRunnable { reference: image.reference.clone(), taken });
+            if let Some(obstacle) = obstacle(bundle, image.target.digest, &wanted, &its)? {
+                not_runnable.push(NotRunnable { reference: image.reference.clone(), obstacle });
                 continue;
             }
             // containerd also looks into what does not say its platform, or says the same.
@@ -136,9 +137,13 @@ fn gather(bundle: &OpenBundle, digest: Digest, wanted: &BTreeSet<Digest>, conten
     }
     let mut leads_there = false;
     for child in document.children() {
-        let is_index = matches!(child.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST);
-        if wanted.contains(&child.digest) || (is_index && bundle.document(child.digest).is_some()) {
+        let is_nested = child.is_index() && bundle.document(child.digest).is_some();
+        if wanted.contains(&child.digest) || is_nested {
             leads_there |= gather(bundle, child.digest, wanted, contents)?;
+        }
+        if is_nested && child.platform.is_none() {
+            // containerd looks into it, whatever it leads to.
+            contents.insert(child.digest);
         }
     }
     if leads_there {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Platform};
+use super::{Digest, Platform, media_type};
 
 /// A pointer to content: media type, digest and size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,11 @@ impl Descriptor {
             artifact_type: artifact_type.filter(|artifact_type| !artifact_type.is_empty()),
             annotations,
         })
+    }
+
+    /// Whether this is of an image index or Docker's manifest list.
+    pub fn is_index(&self) -> bool {
+        matches!(self.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST)
     }
 
     /// Describes bytes in memory.

@@ -57,7 +57,7 @@ impl Listing {
             for position in &above {
                 listing.indexes.get_mut(*position).map(|(_, below)| below.insert(descriptor.digest));
             }
-            let is_index = matches!(descriptor.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST);
+            let is_index = descriptor.is_index();
             if !is_index {
                 listing.entries.push(Entry { kind: kind(&descriptor), descriptor });
                 continue;

@@ -26,7 +26,7 @@ fn without_platform(mut entry: Value) -> Value {
 }
 
 /// What containerd runs.
-const RUN: [Case<'static>; 8] = [
+const RUN: [Case<'static>; 9] = [
     ("an artifact behind the image", &|odd| odd.index(&[odd.real_image("a"), odd.soci("linux/amd64")])),
     ("an artifact without a platform", &|odd| odd.index(&[without_platform(odd.soci("linux/amd64")), odd.real_image("b")])),
     ("an attestation", &|odd| {
@@ -35,6 +35,9 @@ const RUN: [Case<'static>; 8] = [
     }),
     ("a nested index", &|odd| odd.index(&[odd.index(&[odd.real_image("d")])])),
     ("a nested index with a platform", &|odd| odd.index(&[with_platform(odd.index(&[odd.real_image("e")]), "linux/amd64")])),
+    ("two nested indexes, of which the second is for another platform", &|odd| {
+        odd.index(&[odd.index(&[odd.real_image("k")]), odd.index(&[odd.image("linux/arm64")])])
+    }),
     ("an image without a platform", &|odd| odd.index(&[without_platform(odd.real_image("f"))])),
     ("Docker's manifest list", &|odd| odd.docker_list(&[odd.docker_image("g")])),
     ("Docker's manifest", &|odd| odd.docker_image("h")),
