@@ -68,12 +68,12 @@ pub(super) fn locked(outcome: io::Result<()>) -> io::Result<()> {
 
 /// Makes the content of a file durable, with what is known about it.
 pub(super) fn sync_file(file: &File, path: &Utf8Path) -> Result<(), PathError> {
-    tolerant(file.sync_all(), &[]).map_err(PathError::of(Action::Sync, path))
+    tolerant(file.sync_all(), &[Errno::BADF]).map_err(PathError::of(Action::Sync, path))
 }
 
 /// Makes the content of a file durable (`fdatasync`).
 pub(super) fn sync_data(file: &File, path: &Utf8Path) -> Result<(), PathError> {
-    tolerant(file.sync_data(), &[]).map_err(PathError::of(Action::Sync, path))
+    tolerant(file.sync_data(), &[Errno::BADF]).map_err(PathError::of(Action::Sync, path))
 }
 
 /// Makes the entries of a directory durable. One that may not be read cannot be opened for it.
