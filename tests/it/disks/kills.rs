@@ -116,9 +116,9 @@ fn a_bundle_that_had_two_names_when_the_build_was_killed_is_not_written_to_by_th
     let directory = tempfile::tempdir().unwrap();
     let site = Site::on(directory.path().join("project"));
     let build = site.command(&site.project.build_arguments("x.tar"));
-    // With hard links the second step is the removal of the first name.
+    // With hard links the second step is the removal of the first name, after that of the file that shows whether one can write.
     let linked = Lacking { name: "with links", calls: &["renameat2:error=EINVAL"] };
-    let killed = linked.command(&build, &["-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:signal=KILL:when=1"]).output();
+    let killed = linked.command(&build, &["-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:signal=KILL:when=2"]).output();
     assert!(!killed.unwrap().status.success());
     let whole = fs::read(site.path("x.tar")).unwrap();
     assert!(site.path("x.tar.partial").exists(), "it was killed before it had two names");
