@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
 use super::{
-    Binary, BinarySource, BundleManifest, Chart, Component, ExtraFile, Platforms, Profile,
+    Binary, BinarySource, BundleManifest, Chart, ChartSource, Component, ExtraFile, Platforms, Profile,
     problem::{ManifestProblem, is_known_platform},
     words,
 };
@@ -190,7 +190,7 @@ impl Reader {
     }
 
     fn chart(&mut self, node: &Node) -> Option<Chart> {
-        let map = Mapping::open(node, "a chart", &["path", "reference"], &mut self.findings)?;
+        let map = Mapping::open(node, "a chart", &["path", "reference", "checkValues"], &mut self.findings)?;
         if let Some(reference) = map.optional("reference") {
             let hint = "fetch it with `helm pull` and give its .tgz as `path`";
             self.add(reference.place, &ManifestProblem::Unsupported { what: "a chart from a registry", is: "is", hint });
@@ -201,14 +201,38 @@ impl Reader {
         let is_archive = path.extension() == Some("tgz");
         let role = if is_archive { Role::ChartArchive } else { Role::ChartDirectory };
         self.files.push(NamedFile { place: node.place, path: path.clone(), role });
-        Some(if is_archive { Chart::Archive(path) } else { Chart::Directory(path) })
+        let check_values = self.list(&map, "checkValues", |reader, node| reader.file(node, "a values file", Role::Values));
+        Some(Chart { source: if is_archive { ChartSource::Archive(path) } else { ChartSource::Directory(path) }, check_values })
     }
 
     fn profile(&mut self, node: &Node) -> Option<Profile> {
-        let map = Mapping::open(node, "a profile", &["name", "values"], &mut self.findings)?;
+        let map = Mapping::open(node, "a profile", &["name", "charts", "values"], &mut self.findings)?;
         let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a profile"));
+        let charts = map.optional("charts").map(|node| self.charts_of_profile(node)).unwrap_or_default();
         let values = self.list(&map, "values", |reader, node| reader.file(node, "a values file", Role::Values));
-        Some(Profile { name: name?, values })
+        Some(Profile { name: name?, charts, values })
+    }
+
+    /// The charts that a profile installs, each as the manifest names it under `charts`.
+    fn charts_of_profile(&mut self, node: &Node) -> Vec<Utf8PathBuf> {
+        let items = yaml::items(node, "`charts`", &mut self.findings);
+        if items.is_empty() && matches!(node.value, Value::Sequence(_)) {
+            self.add(node.place, &ManifestProblem::NoCharts);
+        }
+        let of_charts = self.files.iter().filter(|file| matches!(file.role, Role::ChartDirectory | Role::ChartArchive));
+        let known: Vec<String> = of_charts.map(|file| file.path.to_string()).collect();
+        let mut first_lines = BTreeMap::new();
+        let mut charts = Vec::new();
+        for item in items {
+            let Some(path) = yaml::text(item, "a chart of a profile", &mut self.findings).map(str::to_owned) else { continue };
+            self.unique(&mut first_lines, item.place, "charts", path.clone());
+            if known.contains(&path) {
+                charts.push(path.into());
+            } else {
+                self.add(item.place, &ManifestProblem::UnknownChart { path, known: known.clone() });
+            }
+        }
+        charts
     }
 
     fn binary(&mut self, node: &Node) -> Option<Binary> {

@@ -9,9 +9,10 @@ use super::{
     AvailableImage, CompletenessFinding, Exceptions, Incomplete, Survey,
     available::{is_at_destination, is_repository_of, is_same_registry},
     random_names::{Places, Sightings},
+    survey::Rendering,
 };
 use crate::{
-    chart::{ImagePlace, Named},
+    chart::{ImagePlace, Named, Occasion, RenderFailure},
     oci::{Digest, Reference},
     policy::{Declaration, Policy},
 };
@@ -70,7 +71,8 @@ impl<'i> Judge<'i> {
                 Ok(found) => found.iter().for_each(|(place, named)| self.judge(&rendering.chart, of, place, named)),
                 Err(failure) => {
                     self.has_unread = true;
-                    self.add(of, "", CompletenessFinding::of_chart(&rendering.chart, failure.to_string()));
+                    let finding = unrendered(rendering, failure, survey.fails_otherwise(rendering));
+                    self.add(of, "", finding);
                 }
             }
         }
@@ -283,6 +285,19 @@ impl<'i> Judge<'i> {
             Err(Incomplete { findings })
         }
     }
+}
+
+/// That a chart could not be rendered. A chart that needs what only a cluster or a site has can be given it for the check.
+fn unrendered(rendering: &Rendering, failure: &RenderFailure, fails_otherwise: bool) -> CompletenessFinding {
+    let message = match rendering.occasion {
+        _ if fails_otherwise => failure.to_string(),
+        Occasion::Install => format!("only as for an installation, not as for an upgrade: {failure}"),
+        Occasion::Upgrade => format!("only as for an upgrade, not as for an installation: {failure}"),
+    };
+    let hint = "if it asks for a value that the site gives, such as a password, write one into a file that the chart names under \
+                `checkValues` in the manifest: it is for this check alone and not in the bundle";
+    let hint = matches!(failure, RenderFailure::Refused(_)).then(|| hint.to_owned());
+    CompletenessFinding { hint, ..CompletenessFinding::of_chart(&rendering.chart, message) }
 }
 
 /// Images with their digests, in a sentence.

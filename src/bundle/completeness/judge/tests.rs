@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use super::{super::survey::Rendering, AvailableImage, Judge, Survey};
 use crate::{
     bundle::Incomplete,
-    chart::{ImagePlace, Named},
+    chart::{ImagePlace, Named, Occasion},
     oci::Digest,
     policy::{Declaration, Policy},
 };
@@ -39,8 +39,13 @@ fn place(object: &str) -> ImagePlace {
 
 /// Renderings of the chart `c`: profile, and what was found.
 fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
-    let rendering = |(profile, found): (&str, _)| Rendering { chart: "c".to_owned(), profile: profile.to_owned(), found: Ok(found) };
-    Survey { helm: None, renderings: renderings.into_iter().map(rendering).collect() }
+    let rendering = |(profile, found): (&str, _)| Rendering {
+        chart: "c".to_owned(),
+        profile: profile.to_owned(),
+        occasion: Occasion::Install,
+        found: Ok(found),
+    };
+    Survey { renderings: renderings.into_iter().map(rendering).collect(), ..Survey::default() }
 }
 
 fn judged(images: &[AvailableImage], policy: &Policy, survey: &Survey) -> Result<(), Incomplete> {
