@@ -47,10 +47,19 @@ pub(super) struct Draft {
     pub(super) findings: Findings,
     /// The paths that the manifest names.
     pub(super) files: Vec<NamedFile>,
-    /// The references of images, by image name.
-    pub(super) references: Vec<(Place, String, Reference)>,
+    /// The references of images.
+    pub(super) references: Vec<NamedReference>,
     /// The policy file, known even when the rest is wrong.
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
+}
+
+/// The reference of an image.
+pub(super) struct NamedReference {
+    pub(super) place: Place,
+    pub(super) image: String,
+    pub(super) reference: Reference,
+    /// As it stands in the manifest: several spellings mean the same.
+    written: String,
 }
 
 /// A path of the project that a manifest names.
@@ -87,7 +96,7 @@ pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
 struct Reader {
     findings: Findings,
     files: Vec<NamedFile>,
-    references: Vec<(Place, String, Reference)>,
+    references: Vec<NamedReference>,
     policy: Option<(Place, Utf8PathBuf)>,
 }
 

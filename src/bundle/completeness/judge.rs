@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     chart::{ImagePlace, Named, Occasion, RenderFailure},
-    oci::{Digest, Reference},
+    oci::{Digest, Reference, ReferenceError},
     policy::{Declaration, Policy},
 };
 
@@ -150,7 +150,7 @@ impl<'i> Judge<'i> {
     }
 
     fn reference(&mut self, text: &str, profile: &str) -> Result<(), Fault> {
-        let reference = Reference::parse_like_a_runtime(text).map_err(|error| Fault::bare(error.to_string()))?;
+        let reference = Reference::parse_like_a_runtime(text).map_err(|error| unusable(text, &error))?;
         let same: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
         match reference.digest() {
             Some(digest) => self.by_digest(text, &reference, digest, &same, profile),
@@ -285,6 +285,31 @@ impl<'i> Judge<'i> {
             Err(Incomplete { findings })
         }
     }
+}
+
+/// What is wrong with a text that is not a reference. Charts join values that nobody has set: `:` of neither repository nor tag.
+fn unusable(text: &str, error: &ReferenceError) -> Fault {
+    let empty = empty_parts(text);
+    if empty.is_empty() {
+        return Fault::bare(error.to_string());
+    }
+    let message = format!("`{text}` names no image: its {} {} empty", empty.join(" and its "), if empty.len() > 1 { "are" } else { "is" });
+    let hint = "set the values that it is made of in a profile, or switch off what has it; if it is never used, ignore it under \
+                `images.ignore` in the policy";
+    Fault { policy: vec![Declaration::Unusable(text.to_owned())], ..Fault::new(message, hint) }
+}
+
+/// The parts of a reference that are announced by a separator, or cannot be left out, and are empty.
+fn empty_parts(text: &str) -> Vec<&'static str> {
+    let (named, digest) = text.split_once('@').map_or((text, None), |(named, digest)| (named, Some(digest)));
+    let (name, tag) = match named.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (named, None),
+    };
+    let has_no_name = name.split('/').any(|component| matches!(component, "" | ":"));
+    let digest_value = digest.map(|digest| digest.rsplit(':').next().unwrap_or_default());
+    let parts = [(has_no_name, "repository"), (tag == Some(""), "tag"), (digest_value == Some(""), "digest")];
+    parts.into_iter().filter(|(is_empty, _)| *is_empty).map(|(_, part)| part).collect()
 }
 
 /// That a chart could not be rendered. A chart that needs what only a cluster or a site has can be given it for the check.

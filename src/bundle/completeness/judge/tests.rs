@@ -95,6 +95,33 @@ fn repository_digest_and_tag_must_agree_and_the_registry_is_free() {
 }
 
 #[test]
+fn a_reference_with_empty_parts_says_which_and_can_be_ignored() {
+    for (text, empty) in [
+        (":", "repository and its tag are empty"),
+        ("/:", "repository and its tag are empty"),
+        ("docker.io/:", "repository and its tag are empty"),
+        ("r.example:5000/:", "repository and its tag are empty"),
+        (":1.2", "repository is empty"),
+        ("quay.io//x:1", "repository is empty"),
+        ("quay.io/:1", "repository is empty"),
+        ("/a/b:1", "repository is empty"),
+        ("quay.io/a/b:", "tag is empty"),
+        ("a:", "tag is empty"),
+        ("quay.io/a/b@", "digest is empty"),
+        ("quay.io/a/b:1@sha256:", "digest is empty"),
+        (":@", "repository and its tag and its digest are empty"),
+    ] {
+        let error = judged(&[], &policy(""), &survey(vec![("p", vec![(place("o"), Named::Image(text.to_owned()))])])).unwrap_err();
+        let [finding] = error.findings() else { panic!("{error}") };
+        assert_eq!(finding.message, format!("`{text}` names no image: its {empty}"));
+        assert_eq!(finding.policy, [Declaration::Unusable(text.to_owned())]);
+        let read = policy(&Declaration::lines(finding.policy.iter()));
+        assert!(read.image_places.ignores(text).is_some(), "{text}");
+    }
+    assert_eq!(fault("a b").unwrap(), "`a b` is not an image reference");
+}
+
+#[test]
 fn a_suffix_stands_for_no_other_repository() {
     let postgres = Digest::of(b"postgres");
     for other in [
