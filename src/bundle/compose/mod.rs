@@ -178,7 +178,7 @@ impl Ingredients {
         let mut roots = Roots::default();
         let images = self.images.into_iter().map(|image| add_image(image, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
         let charts = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
-        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<_, _>>()?;
+        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<Vec<_>, _>>()?;
         let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
         let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
         for file in self.files {

@@ -14,6 +14,7 @@ use crate::{
     bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, ChartError, Named},
     commands::CommandError,
+    failure::{Failure as _, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
     oci::{Descriptor, Digest, Reference},
     policy::{Exception, ImagePlaces},
