@@ -86,7 +86,7 @@ fn mistakes_in_the_charts_of_a_profile_are_named_with_their_place() {
     ] {
         app.edit("bundle-manifests/rune.yaml", "name: plain, values: [", &format!("name: plain, charts: {text}, values: ["));
         let said = ends_with(&app.lock(&[]), 3);
-        assert!(said.contains(message) && said.contains("rune.yaml:10:"), "{text}: {said}");
+        assert!(said.contains(message) && said.contains("rune.yaml:11:"), "{text}: {said}");
         app.edit("bundle-manifests/rune.yaml", &format!("charts: {text}, values: ["), "values: [");
     }
 }
