@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 
 use crate::{
-    chart::{BinaryContext, BundleContext, Context, ImageContext, ProfileContext, output_path},
-    manifest::{Binary, BundleManifest, Image, Lock, LockedContent, PulledImage},
+    chart::{BinaryContext, BundleContext, ChartContext, ChartMetadata, Context, ImageContext, ProfileContext, output_path},
+    manifest::{Binary, BundleManifest, Image, Lock, LockedContent, Profile, PulledImage},
     oci::{Digest, Platform},
 };
 
@@ -19,7 +19,8 @@ pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDige
     let profiles = manifest
         .profiles
         .iter()
-        .map(|profile| ProfileContext { name: profile.name.clone(), files: profile.values.iter().map(|path| values_path(path)).collect() });
+        .map(|profile| (profile, profile.values.iter().map(|path| values_path(path)).collect()))
+        .map(|(profile, files)| ProfileContext { name: profile.name.clone(), charts: Vec::new(), files });
     let binaries = manifest.binaries.iter().map(|binary| BinaryContext {
         name: binary.name.clone(),
         platform: binary.platform.to_string(),
@@ -33,6 +34,28 @@ pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDige
         profiles: profiles.collect(),
         binaries: binaries.collect(),
     }
+}
+
+/// Lets templates know the packed charts, given in the order of the manifest, and which profile installs which of them.
+pub(super) fn add_charts<'m>(context: &mut Context, manifest: &BundleManifest, charts: impl Iterator<Item = &'m ChartMetadata>) {
+    context.charts = charts.map(chart_context).collect();
+    for (profile, known) in manifest.profiles.iter().zip(&mut context.profiles) {
+        known.charts = charts_of(profile, manifest, &context.charts).map(|chart| chart.name.clone()).collect();
+    }
+}
+
+/// The charts that a profile installs, out of all in the order of the manifest.
+pub(super) fn charts_of<'c>(
+    profile: &Profile,
+    manifest: &BundleManifest,
+    charts: &'c [ChartContext],
+) -> impl Iterator<Item = &'c ChartContext> {
+    manifest.charts.iter().zip(charts).filter(|(chart, _)| profile.is_for(chart)).map(|(_, known)| known)
+}
+
+fn chart_context(metadata: &ChartMetadata) -> ChartContext {
+    let file = format!("charts/{}", metadata.file_name());
+    ChartContext { name: metadata.name.clone(), version: metadata.version.to_string(), file }
 }
 
 /// Where a values file or template of the manifest stands in the bundle.

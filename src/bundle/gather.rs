@@ -8,18 +8,19 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    AvailableImage, BinaryIngredient, BuiltDigests, Completeness, FileIngredient, ImageIngredient, ImageSource, Ingredients,
+    AvailableImage, BinaryIngredient, BuiltDigests, CheckValues, Completeness, FileIngredient, ImageIngredient, ImageSource, Ingredients,
     MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
-    context::{binary_path, values_path},
+    context::{add_charts, binary_path, charts_of, values_path},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
-    chart::{self, ChartContext, ChartError, ChartMetadata, ChartTree, Package, Renderer},
+    chart::{self, ChartError, ChartTree, Package, Renderer},
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    manifest::{self, BundleManifest, Chart, Lock, LockedContent, Project},
+    manifest::{self, BundleManifest, ChartSource, Lock, LockedContent, Project},
     oci::{Digest, Platform, Sha256},
+    yaml::YamlError,
 };
 
 /// The largest program or packed chart that is read, in bytes.
@@ -74,6 +75,9 @@ pub enum GatherError {
     /// A chart or template is wrong.
     #[error(transparent)]
     Chart(#[from] ChartError),
+    /// Values for the check of the charts are not YAML.
+    #[error(transparent)]
+    CheckValues(#[from] YamlError),
     /// The image of the packager cannot be made.
     #[error(transparent)]
     Image(#[from] crate::oci::ImageBuilderError),
@@ -89,6 +93,7 @@ impl Failure for GatherError {
             Self::UnknownComponent { .. } => FailureKind::Usage,
             Self::Path(error) => error.kind(),
             Self::Chart(error) => error.kind(),
+            Self::CheckValues(error) => error.kind(),
             Self::Image(error) => error.kind(),
         }
     }
@@ -101,6 +106,7 @@ impl Failure for GatherError {
             Self::UnknownComponent { .. } | Self::NotLocked(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),
+            Self::CheckValues(error) => error.help(),
             Self::Image(error) => error.help(),
         }
     }
@@ -129,6 +135,8 @@ pub struct Gathered {
     pub ingredients: Ingredients,
     /// Every image of the lock, those that are left out too.
     pub available: Vec<AvailableImage>,
+    /// Values for the check of the charts alone.
+    pub check_values: CheckValues,
 }
 
 /// The images of a lock.
@@ -155,6 +163,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     let renderer = renderer(project)?;
     let charts = charts(project, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
+    let check_values = check_values(project, &renderer, &context)?;
     let binaries = manifest.binaries.iter().map(|binary| {
         let manifest::BinarySource::Path(path) = &binary.source;
         let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
@@ -178,23 +187,38 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
         policy,
         completeness: Completeness::default(),
     };
-    Ok(Gathered { ingredients, available })
+    Ok(Gathered { ingredients, available, check_values })
 }
 
 /// Packs the charts and lets the context know them.
 pub(super) fn charts(project: &Project, renderer: &Renderer, context: &mut chart::Context) -> Result<Vec<Package>, GatherError> {
-    let charts = project.manifest().charts.iter().map(|chart| pack(project, chart, renderer, context)).collect::<Result<Vec<_>, _>>()?;
-    context.charts = charts.iter().map(|package| chart_context(&package.metadata)).collect();
+    let charts = project.manifest().charts.iter().map(|chart| pack(project, &chart.source, renderer, context));
+    let charts = charts.collect::<Result<Vec<_>, _>>()?;
+    add_charts(context, project.manifest(), charts.iter().map(|package| &package.metadata));
     Ok(charts)
 }
 
 /// Renders the values of the profiles.
 pub(super) fn profiles(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<Vec<ProfileIngredient>, GatherError> {
-    let profiles = project.manifest().profiles.iter().map(|profile| {
+    let manifest = project.manifest();
+    let profiles = manifest.profiles.iter().map(|profile| {
         let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, renderer, context)?)));
-        Ok(ProfileIngredient { name: profile.name.clone(), values: values.collect::<Result<_, GatherError>>()? })
+        let is_for_all = profile.charts.is_empty();
+        let charts = charts_of(profile, manifest, &context.charts).filter(|_| !is_for_all).map(|chart| chart.name.clone()).collect();
+        Ok(ProfileIngredient { name: profile.name.clone(), charts, values: values.collect::<Result<_, GatherError>>()? })
     });
     profiles.collect()
+}
+
+/// Renders the values that are for the check of the charts alone. The context must know the charts.
+pub(super) fn check_values(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<CheckValues, GatherError> {
+    let mut all = CheckValues::default();
+    for (chart, known) in project.manifest().charts.iter().zip(&context.charts) {
+        for path in &chart.check_values {
+            all.add(&known.name, path.as_str(), values(project, path, renderer, context)?)?;
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
@@ -270,10 +294,10 @@ pub(super) fn images(
     Ok(gathered)
 }
 
-fn pack(project: &Project, source: &Chart, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {
+fn pack(project: &Project, source: &ChartSource, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {
     match source {
-        Chart::Directory(path) => Ok(chart::package(path.as_str(), &chart_tree(project, path, renderer, context)?)?),
-        Chart::Archive(path) => Ok(chart::read_package(&project.path(path))?),
+        ChartSource::Directory(path) => Ok(chart::package(path.as_str(), &chart_tree(project, path, renderer, context)?)?),
+        ChartSource::Archive(path) => Ok(chart::read_package(&project.path(path))?),
     }
 }
 
@@ -290,11 +314,6 @@ pub(super) fn chart_tree(
         tree.insert(inside, text);
     }
     Ok(tree)
-}
-
-pub(super) fn chart_context(metadata: &ChartMetadata) -> ChartContext {
-    let file = format!("charts/{}", metadata.file_name());
-    ChartContext { name: metadata.name.clone(), version: metadata.version.to_string(), file }
 }
 
 pub(super) fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Completeness;
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -18,7 +19,10 @@ use crate::{
 pub const FORMAT: u64 = 1;
 
 /// The ability to act on exceptions from the check of the charts, such as images that are named by their tag.
-pub(super) const CHART_EXCEPTIONS: &str = "chart-exceptions";
+const CHART_EXCEPTIONS: &str = "chart-exceptions";
+
+/// The ability to install a chart with a profile of its own only.
+const PROFILE_CHARTS: &str = "profile-charts";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -147,6 +151,9 @@ pub struct ChartRecord {
 pub struct ProfileRecord {
     /// Its name.
     pub name: String,
+    /// Names of the charts that it installs; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<String>,
     /// The entries with its values, in the order in which Helm is to take them.
     pub values: Vec<EntryName>,
 }
@@ -194,36 +201,6 @@ pub struct PolicyRecord {
     pub waived: Vec<String>,
 }
 
-/// Whether the bundle was shown to contain every image that its charts can refer to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Completeness {
-    /// Whether the check was made.
-    pub checked: bool,
-    /// What the charts need in some profile and was left out with its component, each as one sentence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
-    /// Images that charts name by their tag alone, which the destination must give to exactly the digest of the bundle.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tag_pins: Vec<ExceptionRecord>,
-    /// Patterns of the names of test hooks whose images were not asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tests_left_out: Vec<ExceptionRecord>,
-    /// References in the charts that are not images to transfer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignored: Vec<ExceptionRecord>,
-}
-
-/// What the policy let through when the bundle was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExceptionRecord {
-    /// The image, the pattern or the reference.
-    pub what: String,
-    /// The reason that the policy gives.
-    pub reason: String,
-}
-
 /// Why bytes are not an index that this program can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -262,27 +239,17 @@ struct Preamble {
     requires: Vec<String>,
 }
 
-impl Completeness {
-    /// Whether a reader must know of exceptions to act on the bundle.
-    pub const fn has_exceptions(&self) -> bool {
-        !(self.tag_pins.is_empty() && self.tests_left_out.is_empty() && self.ignored.is_empty())
-    }
+/// The words for abilities that a reader needs.
+pub(super) fn required_abilities(completeness: &Completeness, profiles: &[ProfileRecord]) -> Vec<String> {
+    let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
+    let charts = profiles.iter().any(|profile| !profile.charts.is_empty()).then_some(PROFILE_CHARTS);
+    exceptions.into_iter().chain(charts).map(str::to_owned).collect()
+}
 
-    /// Why charts may name an image by its tag alone; nothing when they do not.
-    pub fn tag_pin(&self, image: &str) -> Option<&ExceptionRecord> {
-        self.tag_pins.iter().find(|pin| pin.what == image)
-    }
-
-    /// The exceptions, one sentence each. Not escaped.
-    pub fn exceptions(&self) -> Vec<String> {
-        let sentence = |text: &str| {
-            let text = text.to_owned();
-            move |ExceptionRecord { what, reason }: &ExceptionRecord| format!("{}: {reason}", text.replace("{}", what))
-        };
-        let pins = self.tag_pins.iter().map(sentence("the charts name the image {} by its tag alone"));
-        let tests = self.tests_left_out.iter().map(sentence("the tests of the charts named {} were left out"));
-        let ignored = self.ignored.iter().map(sentence("{} in the charts was ignored"));
-        pins.chain(tests).chain(ignored).collect()
+impl ProfileRecord {
+    /// Whether it installs a chart.
+    pub fn is_for(&self, chart: &str) -> bool {
+        self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }
 }
 
@@ -318,7 +285,7 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        if let Some(word) = preamble.requires.into_iter().find(|word| word != CHART_EXCEPTIONS) {
+        if let Some(word) = preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, PROFILE_CHARTS].contains(&word.as_str())) {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)

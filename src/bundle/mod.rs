@@ -8,6 +8,7 @@ mod archive;
 mod buffers;
 mod closure;
 mod completeness;
+mod completeness_record;
 mod compose;
 mod content_reader;
 mod content_stream;
@@ -36,9 +37,10 @@ pub use archive::{BundleSource, ContentError, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{
-    AvailableImage, Complete, CompletenessError, CompletenessFinding, Exceptions, HelmOptions, Incomplete, Survey, check_completeness,
-    survey,
+    AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions, HelmOptions, Incomplete, Survey,
+    check_completeness, survey,
 };
+pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{
     BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
     ProfileIngredient,
@@ -50,8 +52,8 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
-    BinaryRecord, BundleIndex, ChartRecord, Completeness, EntryRecord, ExceptionRecord, FORMAT, ImageRecord, IndexError, ManifestRecord,
-    MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
+    BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord, Migrations,
+    PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    AvailableImage, BuiltDigests, GatherError, ProfileIngredient, context,
-    context::values_path,
-    gather::{ComponentChoice, chart_context, chart_tree, charts, images, left_out, migrations, profiles, values},
+    AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
+    context::{add_charts, values_path},
+    gather::{ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles, values},
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartError, ChartState, ChartTree, Package},
-    manifest::{self, Chart, Lock, Project},
+    manifest::{self, ChartSource, Lock, Project},
 };
 
 /// The file that it becomes.
@@ -44,7 +44,7 @@ pub fn render_development(project: &Project) -> Result<Development, GatherError>
     let context = context(project.manifest(), None, &BuiltDigests::new());
     let mut development = Development { files: RenderedFiles::new(), charts: Vec::new() };
     for chart in &project.manifest().charts {
-        let Chart::Directory(path) = chart else { continue };
+        let ChartSource::Directory(path) = &chart.source else { continue };
         let made = chart::render_below(&renderer, path, &context)?;
         development.files.extend(made.into_iter().map(|(path, text)| (path, text.into_bytes())));
         let mut tree = chart_tree(project, path, &renderer, &context)?;
@@ -78,6 +78,8 @@ pub struct PinnedCharts {
     pub profiles: Vec<ProfileIngredient>,
     /// Every image of the lock.
     pub available: Vec<AvailableImage>,
+    /// Values for the check of the charts alone.
+    pub check_values: CheckValues,
 }
 
 /// Packs the charts in the pinned form and renders the values of all profiles, without anything else of a bundle.
@@ -91,7 +93,8 @@ pub fn pin_charts(project: &Project, lock: &Lock) -> Result<PinnedCharts, Gather
     let mut context = context(project.manifest(), Some(lock), &images.built);
     let charts = charts(project, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
-    Ok(PinnedCharts { charts, profiles, available: images.available })
+    let check_values = check_values(project, &renderer, &context)?;
+    Ok(PinnedCharts { charts, profiles, available: images.available, check_values })
 }
 
 /// Renders the pinned form: whole charts, the values of all profiles, and the text for the admin, as a bundle made
@@ -106,20 +109,22 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
     let built = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?.built;
     let mut context = context(project.manifest(), Some(lock), &built);
     let mut files = RenderedFiles::new();
+    let mut charts = Vec::new();
     for chart in &project.manifest().charts {
-        match chart {
-            Chart::Directory(path) => {
+        match &chart.source {
+            ChartSource::Directory(path) => {
                 let tree = chart_tree(project, path, &renderer, &context)?;
-                context.charts.push(chart_context(&tree.metadata(path.as_str())?));
+                charts.push(tree.metadata(path.as_str())?);
                 files.extend(tree.iter().map(|(file, bytes)| (path.join(file), bytes.to_owned())));
             }
-            Chart::Archive(path) => {
+            ChartSource::Archive(path) => {
                 let package = chart::read_package(&project.path(path))?;
-                context.charts.push(chart_context(&package.metadata));
                 files.insert(Utf8PathBuf::from("charts").join(package.metadata.file_name()), package.bytes);
+                charts.push(package.metadata);
             }
         }
     }
+    add_charts(&mut context, project.manifest(), charts.iter());
     for path in project.manifest().profiles.iter().flat_map(|profile| &profile.values) {
         files.insert(values_path(path).into(), values(project, path, &renderer, &context)?.into_bytes());
     }

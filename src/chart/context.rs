@@ -91,6 +91,8 @@ pub struct ChartContext {
 pub struct ProfileContext {
     /// Its name.
     pub name: String,
+    /// Names of the charts that it installs. Empty while the charts themselves are rendered.
+    pub charts: Vec<String>,
     /// Paths of its values in the bundle, `values/airgap.yaml`, in the order in which Helm takes them.
     pub files: Vec<String>,
 }

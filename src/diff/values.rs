@@ -34,10 +34,13 @@ pub struct ValuesDiff {
     pub note: Option<String>,
 }
 
-/// The profiles that changed, with the names of their values files.
+/// The profiles that changed, with their charts and the names of their values files.
 pub(super) fn profiles(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let files = |profile: Option<&ProfileRecord>| {
-        profile.map(|profile| profile.values.iter().map(EntryName::as_str).collect::<Vec<_>>().join(", "))
+        profile.map(|profile| {
+            let files = profile.values.iter().map(EntryName::as_str).collect::<Vec<_>>().join(", ");
+            if profile.charts.is_empty() { files } else { format!("of {}: {files}", profile.charts.join(", ")) }
+        })
     };
     let pairs = paired(&old.profiles, &new.profiles, |profile| profile.name.clone());
     pairs.into_iter().filter_map(|(old, new)| Difference::between(&new.or(old)?.name, files(old), files(new))).collect()

@@ -1,6 +1,6 @@
 //! What the policy says about a project, before and after its references are resolved.
 
-use super::{Chart, Lock, Project, subjects};
+use super::{ChartSource, Lock, Project, subjects};
 use crate::{
     chart::{ChartError, ChartTree, Dependency, read_package},
     policy::{Evaluation, Subject, evaluate},
@@ -17,9 +17,9 @@ pub fn judge(project: &Project, lock: Option<&Lock>) -> Result<Evaluation, Chart
     let manifest = project.manifest();
     let mut subjects = subjects(manifest, lock);
     for chart in &manifest.charts {
-        let metadata = match chart {
-            Chart::Directory(path) => ChartTree::read(&project.path(path))?.metadata(path.as_str())?,
-            Chart::Archive(path) => read_package(&project.path(path))?.metadata,
+        let metadata = match &chart.source {
+            ChartSource::Directory(path) => ChartTree::read(&project.path(path))?.metadata(path.as_str())?,
+            ChartSource::Archive(path) => read_package(&project.path(path))?.metadata,
         };
         subjects.extend(metadata.dependencies.iter().filter_map(|dependency| foreign(&metadata.name, dependency)));
     }

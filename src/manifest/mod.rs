@@ -31,7 +31,9 @@ pub use locked_image::{
     Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage, LockedIndex, LockedManifest,
     ManifestContent, PulledImage,
 };
-pub use model::{Binary, BinarySource, BuildImage, BundleManifest, Chart, Component, ExtraFile, Image, ImageSource, Platforms, Profile};
+pub use model::{
+    Binary, BinarySource, BuildImage, BundleManifest, Chart, ChartSource, Component, ExtraFile, Image, ImageSource, Platforms, Profile,
+};
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
 pub use subjects::subjects;

@@ -92,9 +92,18 @@ pub struct BuildImage {
     pub binaries: BTreeMap<Platform, Utf8PathBuf>,
 }
 
-/// A Helm chart to carry.
+/// A Helm chart to include.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Chart {
+pub struct Chart {
+    /// Where it comes from.
+    pub source: ChartSource,
+    /// Values files that the completeness check adds to those of every profile. They are not in the bundle.
+    pub check_values: Vec<Utf8PathBuf>,
+}
+
+/// Where a chart comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChartSource {
     /// A directory that holds `Chart.yaml`.
     Directory(Utf8PathBuf),
     /// A packed chart, `.tgz`.
@@ -106,6 +115,8 @@ pub enum Chart {
 pub struct Profile {
     /// Name of the profile.
     pub name: String,
+    /// Paths of the charts that it installs; empty for all.
+    pub charts: Vec<Utf8PathBuf>,
     /// Value files or templates (`.j2`), later ones win.
     pub values: Vec<Utf8PathBuf>,
 }
@@ -187,9 +198,16 @@ impl Image {
 impl Chart {
     /// Its path in the project.
     pub const fn path(&self) -> &Utf8PathBuf {
-        match self {
-            Self::Directory(path) | Self::Archive(path) => path,
+        match &self.source {
+            ChartSource::Directory(path) | ChartSource::Archive(path) => path,
         }
+    }
+}
+
+impl Profile {
+    /// Whether it installs a chart.
+    pub fn is_for(&self, chart: &Chart) -> bool {
+        self.charts.is_empty() || self.charts.contains(chart.path())
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) enum ManifestProblem {
     Duplicate { what: &'static str, name: String, first: usize },
     #[error("there is no component `{name}`")]
     UnknownComponent { name: String, known: Vec<String> },
+    #[error("the manifest has no chart with the path `{path}`")]
+    UnknownChart { path: String, known: Vec<String> },
+    #[error("the list of charts is empty")]
+    NoCharts,
     #[error("unknown platform `{0}`")]
     UnknownPlatform(String),
     #[error("the list of platforms is empty")]
@@ -85,6 +89,9 @@ impl Problem for ManifestProblem {
             Self::Duplicate { .. } => "give each its own name".to_owned(),
             Self::UnknownComponent { name, known } if !known.is_empty() => suggestion(name, known),
             Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
+            Self::UnknownChart { path, known } if !known.is_empty() => suggestion(path, known),
+            Self::UnknownChart { .. } => "add it to `charts` of the manifest, or remove it here".to_owned(),
+            Self::NoCharts => "name the charts that the profile installs by their `path`, or remove the key for all charts".to_owned(),
             Self::UnknownPlatform(name) => suggestion(name, &known_platforms()),
             Self::NoPlatforms => "write `all`, or at least one platform such as linux/amd64".to_owned(),
             Self::PlatformNotCarried(_) => "add it to `platforms`, or remove it here".to_owned(),

@@ -6,7 +6,7 @@ use semver::Version;
 use super::{
     BundleManifest,
     problem::ManifestProblem,
-    read::{self, Draft, NamedFile, Role},
+    read::{self, Draft, NamedFile, NamedReference, Role},
 };
 use crate::{
     failure::{Failure, FailureKind},
@@ -93,7 +93,7 @@ impl Project {
         }
         // With a version that cannot be read every waiver counts as running: the version is a finding of its own.
         let version = manifest.as_ref().map_or(Version::new(0, 0, 0), |manifest| manifest.version.clone());
-        for (place, image, reference) in &references {
+        for NamedReference { place, image, reference, .. } in &references {
             let decision = policy::evaluate_tag(&policy, &version, image, reference);
             if let Some(decision) = decision.filter(|decision| decision.verdict == Verdict::Denied) {
                 let tag = reference.tag().unwrap_or_default().to_owned();

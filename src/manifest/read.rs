@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
 use super::{
-    Binary, BinarySource, BundleManifest, Chart, Component, ExtraFile, Platforms, Profile,
+    Binary, BinarySource, BundleManifest, Chart, ChartSource, Component, ExtraFile, Platforms, Profile,
     problem::{ManifestProblem, is_known_platform},
     words,
 };
@@ -47,10 +47,19 @@ pub(super) struct Draft {
     pub(super) findings: Findings,
     /// The paths that the manifest names.
     pub(super) files: Vec<NamedFile>,
-    /// The references of images, by image name.
-    pub(super) references: Vec<(Place, String, Reference)>,
+    /// The references of images.
+    pub(super) references: Vec<NamedReference>,
     /// The policy file, known even when the rest is wrong.
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
+}
+
+/// The reference of an image.
+pub(super) struct NamedReference {
+    pub(super) place: Place,
+    pub(super) image: String,
+    pub(super) reference: Reference,
+    /// As it stands in the manifest: several spellings mean the same.
+    written: String,
 }
 
 /// A path of the project that a manifest names.
@@ -87,7 +96,7 @@ pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
 struct Reader {
     findings: Findings,
     files: Vec<NamedFile>,
-    references: Vec<(Place, String, Reference)>,
+    references: Vec<NamedReference>,
     policy: Option<(Place, Utf8PathBuf)>,
 }
 
@@ -190,7 +199,7 @@ impl Reader {
     }
 
     fn chart(&mut self, node: &Node) -> Option<Chart> {
-        let map = Mapping::open(node, "a chart", &["path", "reference"], &mut self.findings)?;
+        let map = Mapping::open(node, "a chart", &["path", "reference", "checkValues"], &mut self.findings)?;
         if let Some(reference) = map.optional("reference") {
             let hint = "fetch it with `helm pull` and give its .tgz as `path`";
             self.add(reference.place, &ManifestProblem::Unsupported { what: "a chart from a registry", is: "is", hint });
@@ -201,14 +210,38 @@ impl Reader {
         let is_archive = path.extension() == Some("tgz");
         let role = if is_archive { Role::ChartArchive } else { Role::ChartDirectory };
         self.files.push(NamedFile { place: node.place, path: path.clone(), role });
-        Some(if is_archive { Chart::Archive(path) } else { Chart::Directory(path) })
+        let check_values = self.list(&map, "checkValues", |reader, node| reader.file(node, "a values file", Role::Values));
+        Some(Chart { source: if is_archive { ChartSource::Archive(path) } else { ChartSource::Directory(path) }, check_values })
     }
 
     fn profile(&mut self, node: &Node) -> Option<Profile> {
-        let map = Mapping::open(node, "a profile", &["name", "values"], &mut self.findings)?;
+        let map = Mapping::open(node, "a profile", &["name", "charts", "values"], &mut self.findings)?;
         let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a profile"));
+        let charts = map.optional("charts").map(|node| self.charts_of_profile(node)).unwrap_or_default();
         let values = self.list(&map, "values", |reader, node| reader.file(node, "a values file", Role::Values));
-        Some(Profile { name: name?, values })
+        Some(Profile { name: name?, charts, values })
+    }
+
+    /// The charts that a profile installs, each as the manifest names it under `charts`.
+    fn charts_of_profile(&mut self, node: &Node) -> Vec<Utf8PathBuf> {
+        let items = yaml::items(node, "`charts`", &mut self.findings);
+        if items.is_empty() && matches!(node.value, Value::Sequence(_)) {
+            self.add(node.place, &ManifestProblem::NoCharts);
+        }
+        let of_charts = self.files.iter().filter(|file| matches!(file.role, Role::ChartDirectory | Role::ChartArchive));
+        let known: Vec<String> = of_charts.map(|file| file.path.to_string()).collect();
+        let mut first_lines = BTreeMap::new();
+        let mut charts = Vec::new();
+        for item in items {
+            let Some(path) = yaml::text(item, "a chart of a profile", &mut self.findings).map(str::to_owned) else { continue };
+            self.unique(&mut first_lines, item.place, "charts", path.clone());
+            if known.contains(&path) {
+                charts.push(path.into());
+            } else {
+                self.add(item.place, &ManifestProblem::UnknownChart { path, known: known.clone() });
+            }
+        }
+        charts
     }
 
     fn binary(&mut self, node: &Node) -> Option<Binary> {

@@ -87,6 +87,8 @@ pub enum Declaration {
     Option(String),
     /// `images.fields`.
     Field(ImageField),
+    /// `images.ignore`: a value with nothing in the place of a repository, tag or digest, which no runtime can pull.
+    Unusable(String),
     /// `pins`.
     Pin(String),
 }
@@ -138,6 +140,7 @@ impl Declaration {
             Self::Variable(_) => "images.variables",
             Self::Option(_) => "images.options",
             Self::Field(_) => "images.fields",
+            Self::Unusable(_) => "images.ignore",
             Self::Pin(_) => "pins",
         }
     }
@@ -178,6 +181,9 @@ impl fmt::Display for Declaration {
                     }
                 }
                 formatter.write_str(" }")
+            }
+            Self::Unusable(text) => {
+                write!(formatter, "{{ reference: {}, reason: \"no image: a part of the reference is empty\" }}", quoted(text))
             }
             Self::Pin(image) => {
                 write!(formatter, "{{ image: {}, pin: tag, reason: \"the chart names it by its tag\" }}", quoted(image))

@@ -130,7 +130,7 @@ async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut 
         let may_be_there = may_be_there(name, document, blobs, there);
         let written = match push_one(&shared.writer(name), document.clone(), may_be_there).await {
             // The root is refused too, and the reduced index does not need it.
-            Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal() => continue,
+            Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal_of_gaps() => continue,
             written => written?,
         };
         let key = (name.clone(), document.descriptor.digest);
@@ -186,7 +186,7 @@ impl Choice {
 
     async fn push(self, writer: &RepositoryWriter, may_be_there: bool) -> Result<Written, PushError> {
         let refusal = match push_one(writer, self.first, may_be_there).await {
-            Err(PushError::Registry(error)) if self.is_sparse && error.is_refusal() => error,
+            Err(PushError::Registry(error)) if self.is_sparse && error.is_refusal_of_gaps() => error,
             pushed => return pushed,
         };
         match self.otherwise {

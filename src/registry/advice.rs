@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{Cause, RepositoryName, TokenProblem, cause::is_transient};
+use super::{Cause, RepositoryName, TokenProblem, cause::is_transient, quirks::credential_key};
 use crate::{
     failure::Failure as _,
     net::{TransportError, TransportFault},
@@ -183,7 +183,7 @@ fn again() -> String {
     "run the same command again later; what was finished is kept".to_owned()
 }
 
-/// Docker files Docker Hub under no name at all.
+/// The command that keeps credentials for a registry.
 fn login(host: &str) -> String {
-    if host == "registry-1.docker.io" { "`docker login`".to_owned() } else { format!("`docker login {host}`") }
+    if credential_key(host) == host { format!("`docker login {host}`") } else { "`docker login`".to_owned() }
 }

@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     credential_store::Found,
     credentials::{Authorization, basic_value, bearer_value},
     hosts::{Endpoint, Hosts},
+    quirks,
     retry::retry_after,
 };
 use crate::{
@@ -26,13 +26,6 @@ use crate::{
 };
 
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
-
-/// What a token server answers.
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-}
 
 /// Whom a 401 came from, and how it was reached.
 #[derive(Debug, Clone, Copy)]
@@ -88,15 +81,6 @@ async fn credentials_for(store: &CredentialStore, endpoint: &Endpoint) -> Result
     Ok(found.map(|found| found.credentials))
 }
 
-/// Whether a registry that answers so may do it because nobody said who asks: some refuse without a challenge, and some say that
-/// there is nothing.
-pub(super) fn may_hide(response: &Response) -> bool {
-    match response.status() {
-        StatusCode::UNAUTHORIZED => !response.headers().contains_key(header::WWW_AUTHENTICATE),
-        status => matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
-    }
-}
-
 /// What the root of the API answers to a stranger, when it is a challenge and there are credentials for this very host. It is asked
 /// once; a redirect is no answer.
 pub(super) async fn challenge_at_root(store: &CredentialStore, endpoint: &Endpoint, is_tls: bool) -> Option<Response> {
@@ -145,9 +129,7 @@ async fn token(
         return Err(failed(TokenProblem::Status { status: response.status(), user, retry_after }));
     }
     let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
-    let answer: Option<TokenAnswer> = body.and_then(|body| serde_json::from_slice(&body).ok());
-    let filled = |token: Option<String>| token.filter(|token| !token.is_empty());
-    let token = answer.and_then(|answer| filled(answer.token).or_else(|| filled(answer.access_token)));
+    let token = body.and_then(|body| quirks::token(&body));
     token.and_then(|token| bearer_value(&token)).ok_or_else(|| failed(TokenProblem::NoToken))
 }
 

@@ -10,6 +10,7 @@ use super::{
     exchange::{Answer, Exchange},
     hosts::Endpoint,
     question::Question,
+    quirks::bytes_to_drop,
     retry::Attempts,
 };
 use crate::oci::Descriptor;
@@ -148,7 +149,7 @@ impl BlobStream {
                 }
                 (0, self.size.saturating_sub(first))
             }
-            (StatusCode::OK, range) => (range.map_or(0, |(first, _)| first), self.size),
+            (StatusCode::OK, range) => (bytes_to_drop(range), self.size),
             (status, _) => return Err(Cause::status(status)),
         };
         let announced = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());

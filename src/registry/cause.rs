@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::CredentialError;
+use super::{CredentialError, quirks::is_about_immutable_tag};
 use crate::{
     failure::{Failure as _, FailureKind},
     net::{TransportError, TransportFault},
@@ -182,7 +182,7 @@ impl Cause {
     /// The kind when something was to be written.
     pub(super) fn write_kind(&self) -> FailureKind {
         let Self::Status { status, code, detail, is_about_space, .. } = self else { return self.kind() };
-        let is_immutable = detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains("immutable"));
+        let is_immutable = detail.as_ref().is_some_and(|detail| is_about_immutable_tag(detail));
         match (*status, code.as_deref()) {
             _ if *is_about_space => FailureKind::Space,
             (StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE, _) => FailureKind::Space,

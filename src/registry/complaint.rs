@@ -2,16 +2,11 @@
 
 use serde::Deserialize;
 
-use super::credentials::Authorization;
+use super::{credentials::Authorization, quirks::is_about_space};
 use crate::net::Response;
 
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 const MAX_DETAIL_CHARACTERS: usize = 200;
-
-/// What servers say, in lower case, when their disk or what they grant of it is full. The last two are how distribution writes the
-/// operating system's ENOSPC and EDQUOT.
-const FULL: [&str; 7] =
-    ["no space left", "insufficient storage", "disk full", "disk quota exceeded", "quota exceeded", "\"err\":28", "\"err\":122"];
 
 /// What a registry says about its error.
 #[derive(Debug, Default)]
@@ -47,8 +42,7 @@ impl Complaint {
     }
 
     fn of(body: &[u8], secret: Option<&str>) -> Self {
-        let whole = String::from_utf8_lossy(body).to_lowercase();
-        let is_about_space = FULL.iter().any(|words| whole.contains(words));
+        let is_about_space = is_about_space(body);
         let first = serde_json::from_slice(body).ok().and_then(|document: ErrorDocument| document.errors.into_iter().next());
         let Some(ErrorEntry { code, message }) = first else { return Self { is_about_space, ..Self::default() } };
         let text = if message.is_empty() { code.clone() } else { message };

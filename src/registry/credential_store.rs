@@ -15,6 +15,7 @@ use super::{
     credentials::{Credentials, decoded},
     helper::{self, HelperError},
     hosts::canonical,
+    quirks::{credential_key, names_of},
 };
 use crate::{
     failure::{Failure, FailureKind},
@@ -23,8 +24,6 @@ use crate::{
 };
 
 const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
-/// Under which name docker keeps the credentials of Docker Hub.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// Why a file with credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +142,7 @@ impl CredentialStore {
             }
             let helper = names.iter().find_map(|name| source.helpers.get(*name)).or(source.store.as_ref());
             let Some(helper) = helper.filter(|_| self.run_helpers) else { continue };
-            if let Some(credentials) = self.ask(helper, if names.len() > 1 { HUB_KEY } else { authority }).await? {
+            if let Some(credentials) = self.ask(helper, credential_key(authority)).await? {
                 return Ok(Some(Found { credentials, place: format!("the credential helper `{helper}` of {}", source.place) }));
             }
         }
@@ -250,14 +249,6 @@ fn normalized(key: &str) -> String {
     match key.split_once('/') {
         Some((host, path)) => format!("{}/{path}", canonical(host)),
         None => canonical(key),
-    }
-}
-
-/// All names under which something about a host may be filed, its own first.
-pub(super) fn names_of(authority: &str) -> Vec<&str> {
-    match authority {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" => vec!["registry-1.docker.io", "docker.io", "index.docker.io"],
-        other => vec![other],
     }
 }
 

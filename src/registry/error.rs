@@ -84,10 +84,9 @@ impl RegistryError {
         matches!(self, Self::Fetch { is_by_digest: true, .. }) && self.kind() == FailureKind::NotFound
     }
 
-    /// Whether the registry looked at what was to be written and does not want it as it is.
-    pub fn is_refusal(&self) -> bool {
-        let Self::Push { failure, .. } = self else { return false };
-        matches!(failure.cause.answered().map(|status| status.as_u16()), Some(400 | 404 | 409 | 412 | 415 | 422))
+    /// Whether the registry does not take the index that was to be written because it does not have all of its manifests.
+    pub fn is_refusal_of_gaps(&self) -> bool {
+        matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
 
     /// Whether what was to be written is damaged where it came from.

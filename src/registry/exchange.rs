@@ -12,6 +12,7 @@ use super::{
     gate::Pass,
     hosts::{Endpoint, Hosts, Speech},
     question::{Place, Question},
+    quirks::may_hide,
     retry::{Attempts, retry_after},
 };
 use crate::net::{AddressClass, Reach, Request, Response, TransportError, TransportFault};
@@ -183,7 +184,7 @@ impl Exchange {
         let scopes = question.access.scopes(&endpoint.repository);
         let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
         let mut response = send(endpoint, url, question, known.as_ref()).await?;
-        if known.is_none() && auth::may_hide(&response) {
+        if known.is_none() && may_hide(response.status(), response.headers()) {
             match auth::challenge_at_root(&self.credentials, endpoint, is_tls).await {
                 Some(challenge) => response = challenge,
                 None => return Ok((response, known)),

@@ -11,7 +11,7 @@ use std::{
 use url::{Host as UrlHost, Url};
 
 use super::{
-    ClientConfig, Credentials, RegistryError, RepositoryName, credential_store::names_of, credentials::Authorization, gate::Gate,
+    ClientConfig, Credentials, RegistryError, RepositoryName, credentials::Authorization, gate::Gate, quirks::names_of,
     registries_file::Registries,
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport};
@@ -260,7 +260,7 @@ impl Endpoint {
 
 /// The name on the wire; Docker Hub's differs from the one in references, and an IPv6 address has one form there.
 fn wire_authority(registry: &str) -> String {
-    if matches!(registry, "docker.io" | "index.docker.io") { "registry-1.docker.io".to_owned() } else { canonical(registry) }
+    names_of(registry).first().map_or_else(String::new, |name| canonical(name))
 }
 
 /// A host, with port if any, in the form in which hosts are compared: lower case, and IPv6 addresses as short as they can be.

@@ -1,15 +1,8 @@
 //! What a registry sent when it was asked for a manifest.
 
-use std::io::Read as _;
-
-use flate2::read::GzDecoder;
 use http::header;
 
-use super::{
-    Cause,
-    client::{MAX_MANIFEST_BYTES, check_digest},
-    exchange::Head,
-};
+use super::{Cause, client::check_digest, exchange::Head, quirks::unpacked};
 use crate::oci::{Digest, Manifest, ManifestError};
 
 /// What the types of all manifests begin with. Other types say nothing: servers of plain files send what they like.
@@ -23,7 +16,7 @@ pub(super) fn read(head: &Head, bytes: Vec<u8>, expected: Option<Digest>, expect
     let stated = head.text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let stated = Some(stated.as_str()).filter(|stated| TELLING_TYPES.iter().any(|telling| stated.starts_with(telling)));
     let is_as_expected = expected.is_some_and(|expected| Digest::of(&bytes) == expected);
-    let bytes = if is_as_expected { bytes } else { decoded(head, bytes) };
+    let bytes = if is_as_expected { bytes } else { unpacked(head.text(header::CONTENT_ENCODING), bytes) };
     // A page has another digest, too; what it is says more. What is said to be a manifest is a damaged one.
     let parsed = Manifest::parse(bytes.clone(), expected_type.or(stated));
     match parsed {
@@ -35,16 +28,6 @@ pub(super) fn read(head: &Head, bytes: Vec<u8>, expected: Option<Digest>, expect
             parsed.map_err(|error| no_manifest(head, &bytes, error))
         }
     }
-}
-
-/// What a proxy packed although nobody asked for that. The digest is that of what was packed.
-fn decoded(head: &Head, bytes: Vec<u8>) -> Vec<u8> {
-    if !head.text(header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip") || !bytes.starts_with(&[0x1f, 0x8b]) {
-        return bytes;
-    }
-    let mut unpacked = Vec::new();
-    let is_whole = GzDecoder::new(bytes.as_slice()).take(MAX_MANIFEST_BYTES).read_to_end(&mut unpacked).is_ok();
-    if is_whole { unpacked } else { bytes }
 }
 
 fn no_manifest(head: &Head, bytes: &[u8], error: ManifestError) -> Cause {

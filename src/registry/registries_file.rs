@@ -12,7 +12,7 @@ use regex::Regex;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Credentials, credential_store::names_of, credentials::decoded, hosts::canonical};
+use super::{Credentials, credentials::decoded, hosts::canonical, quirks::names_of};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Cause, exchange::Answer};
+use super::{Cause, exchange::Answer, quirks::received_bytes};
 use crate::net::AddressClass;
 
 /// The least that a registry wants in each part but the last.
@@ -33,7 +33,7 @@ impl Session {
         if let Some(url) = location(answer)? {
             (self.url, self.from) = (url, answer.response.origin());
         }
-        self.offset = answer.header(http::header::RANGE).and_then(received).unwrap_or(expected);
+        self.offset = answer.header(http::header::RANGE).and_then(received_bytes).unwrap_or(expected);
         Ok(())
     }
 
@@ -49,23 +49,4 @@ fn location(answer: &Answer) -> Result<Option<Url>, Cause> {
     let Some(text) = answer.header(http::header::LOCATION) else { return Ok(None) };
     let url = answer.url.join(text).map_err(|_| Cause::Nonsense("goes on with an upload at a place that is not a URL"))?;
     Ok(Some(url))
-}
-
-/// How many bytes `0-<last>` are. Nothing at all is written `0-0` too, and one byte is sent again without harm.
-fn received(range: &str) -> Option<u64> {
-    let last: u64 = range.trim().trim_start_matches("bytes=").strip_prefix("0-")?.parse().ok()?;
-    if last == 0 { Some(0) } else { last.checked_add(1) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::received;
-
-    #[test]
-    fn a_range_says_how_many_bytes_are_there() {
-        assert_eq!(
-            ["0-0", "0-99", "bytes=0-99", "1-2", "x", "0-18446744073709551615"].map(received),
-            [Some(0), Some(100), Some(100), None, None, None]
-        );
-    }
 }

@@ -12,6 +12,7 @@ use super::{
     exchange::Answer,
     pieces::{Cursor, Meter, Outcome, Part},
     question::{Access, Place, Question},
+    quirks::{is_about_upload, refuses_mount, wants_smaller_requests},
     retry::Attempts,
     session::Session,
 };
@@ -79,7 +80,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
             if self.makes_smaller(&cause) {
                 continue;
             }
-            let is_lost = had_session && is_about_session(&cause);
+            let is_lost = had_session && is_about_upload(&cause);
             if is_lost {
                 self.session = None;
             }
@@ -123,8 +124,8 @@ impl<'a, P: Pieces> Upload<'a, P> {
             match self.post(query, Access::Mount { from }).await {
                 Ok(answer) if answer.response.status() == StatusCode::CREATED => return Ok(Some(Delivery::Mounted)),
                 Ok(answer) => self.session = Some(Session::begun(&answer)?),
-                Err(cause) if cause.is_transient() => return Err(cause),
-                Err(cause) => tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}"),
+                Err(cause) if refuses_mount(&cause) => tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}"),
+                Err(cause) => return Err(cause),
             }
             self.mount_from = None;
         }
@@ -222,7 +223,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
     /// Whether it is worth trying with smaller requests, because the last was too large.
     fn makes_smaller(&mut self, cause: &Cause) -> bool {
-        let is_too_large = cause.answered() == Some(StatusCode::PAYLOAD_TOO_LARGE);
+        let is_too_large = wants_smaller_requests(cause);
         let smaller = if self.last_bytes > CHUNK_BYTES { CHUNK_BYTES } else { self.last_bytes / 2 };
         let least = self.session.as_ref().map_or(0, |session| session.min_chunk_bytes).max(MIN_CHUNK_BYTES);
         if !is_too_large || smaller < least {
@@ -237,11 +238,4 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
 fn empty() -> RequestBody {
     RequestBody::Whole(bytes::Bytes::new())
-}
-
-/// Whether an upload that was begun is the problem, so that another may do.
-fn is_about_session(cause: &Cause) -> bool {
-    let Cause::Status { status, code, .. } = cause else { return matches!(cause, Cause::Nonsense(_)) };
-    let is_about_names = code.as_ref().is_some_and(|code| code.starts_with("NAME_"));
-    !is_about_names && matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
 }

@@ -12,7 +12,7 @@ use super::{
     hosts::Endpoint,
     pieces::Meter,
     question::{Access, Place, Question},
-    quirks::lacks_a_part,
+    quirks::{lacks_a_part, leaves_blob_open},
     retry::Attempts,
     upload::Upload,
 };
@@ -72,7 +72,7 @@ impl RepositoryWriter {
         match self.exchange.ask_once(&self.endpoint, &question).await {
             Ok(_) => Ok(true),
             // Whoever may not ask may be able to write, and else hears of it there.
-            Err(Cause::Status { status, .. }) if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => Ok(false),
+            Err(cause) if leaves_blob_open(&cause) => Ok(false),
             Err(cause) => Err(cause),
         }
     }

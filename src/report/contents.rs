@@ -50,6 +50,8 @@ struct Chart {
 #[derive(Debug, Serialize)]
 struct Profile {
     name: String,
+    /// Empty for all charts.
+    charts: Vec<String>,
     values: Vec<String>,
 }
 
@@ -73,10 +75,11 @@ impl Contents {
             path: chart.path.to_string(),
             artifact: chart.artifact.digest,
         });
-        let profiles = index
-            .profiles
-            .iter()
-            .map(|profile| Profile { name: profile.name.clone(), values: profile.values.iter().map(ToString::to_string).collect() });
+        let profiles = index.profiles.iter().map(|profile| Profile {
+            name: profile.name.clone(),
+            charts: profile.charts.clone(),
+            values: profile.values.iter().map(ToString::to_string).collect(),
+        });
         let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files);
         let programs = index
             .binaries

@@ -9,10 +9,11 @@ use super::{
     AvailableImage, CompletenessFinding, Exceptions, Incomplete, Survey,
     available::{is_at_destination, is_repository_of, is_same_registry},
     random_names::{Places, Sightings},
+    survey::Rendering,
 };
 use crate::{
-    chart::{ImagePlace, Named},
-    oci::{Digest, Reference},
+    chart::{ImagePlace, Named, Occasion, RenderFailure},
+    oci::{Digest, Reference, ReferenceError},
     policy::{Declaration, Policy},
 };
 
@@ -70,7 +71,8 @@ impl<'i> Judge<'i> {
                 Ok(found) => found.iter().for_each(|(place, named)| self.judge(&rendering.chart, of, place, named)),
                 Err(failure) => {
                     self.has_unread = true;
-                    self.add(of, "", CompletenessFinding::of_chart(&rendering.chart, failure.to_string()));
+                    let finding = unrendered(rendering, failure, survey.fails_otherwise(rendering));
+                    self.add(of, "", finding);
                 }
             }
         }
@@ -148,7 +150,7 @@ impl<'i> Judge<'i> {
     }
 
     fn reference(&mut self, text: &str, profile: &str) -> Result<(), Fault> {
-        let reference = Reference::parse_like_a_runtime(text).map_err(|error| Fault::bare(error.to_string()))?;
+        let reference = Reference::parse_like_a_runtime(text).map_err(|error| unusable(text, &error))?;
         let same: Vec<&'i AvailableImage> = self.images.iter().filter(|image| is_repository_of(&reference, image, self.images)).collect();
         match reference.digest() {
             Some(digest) => self.by_digest(text, &reference, digest, &same, profile),
@@ -283,6 +285,44 @@ impl<'i> Judge<'i> {
             Err(Incomplete { findings })
         }
     }
+}
+
+/// What is wrong with a text that is not a reference. Charts join values that nobody has set: `:` of neither repository nor tag.
+fn unusable(text: &str, error: &ReferenceError) -> Fault {
+    let empty = empty_parts(text);
+    if empty.is_empty() {
+        return Fault::bare(error.to_string());
+    }
+    let message = format!("`{text}` names no image: its {} {} empty", empty.join(" and its "), if empty.len() > 1 { "are" } else { "is" });
+    let hint = "set the values that it is made of in a profile, or switch off what has it; if it is never used, ignore it under \
+                `images.ignore` in the policy";
+    Fault { policy: vec![Declaration::Unusable(text.to_owned())], ..Fault::new(message, hint) }
+}
+
+/// The parts of a reference that are announced by a separator, or cannot be left out, and are empty.
+fn empty_parts(text: &str) -> Vec<&'static str> {
+    let (named, digest) = text.split_once('@').map_or((text, None), |(named, digest)| (named, Some(digest)));
+    let (name, tag) = match named.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (named, None),
+    };
+    let has_no_name = name.split('/').any(|component| matches!(component, "" | ":"));
+    let digest_value = digest.map(|digest| digest.rsplit(':').next().unwrap_or_default());
+    let parts = [(has_no_name, "repository"), (tag == Some(""), "tag"), (digest_value == Some(""), "digest")];
+    parts.into_iter().filter(|(is_empty, _)| *is_empty).map(|(_, part)| part).collect()
+}
+
+/// That a chart could not be rendered. A chart that needs what only a cluster or a site has can be given it for the check.
+fn unrendered(rendering: &Rendering, failure: &RenderFailure, fails_otherwise: bool) -> CompletenessFinding {
+    let message = match rendering.occasion {
+        _ if fails_otherwise => failure.to_string(),
+        Occasion::Install => format!("only as for an installation, not as for an upgrade: {failure}"),
+        Occasion::Upgrade => format!("only as for an upgrade, not as for an installation: {failure}"),
+    };
+    let hint = "if it asks for a value that the site gives, such as a password, write one into a file that the chart names under \
+                `checkValues` in the manifest: it is for this check alone and not in the bundle";
+    let hint = matches!(failure, RenderFailure::Refused(_)).then(|| hint.to_owned());
+    CompletenessFinding { hint, ..CompletenessFinding::of_chart(&rendering.chart, message) }
 }
 
 /// Images with their digests, in a sentence.

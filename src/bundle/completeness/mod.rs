@@ -1,9 +1,10 @@
 //! Whether every image that the charts can ask for is in the bundle, and every image in the bundle is asked for.
 //!
-//! Each chart is rendered by the real Helm in the form in which it will be packed, with the values of each profile, as for an
+//! Each chart is rendered by the real Helm in the form in which it will be packed, with the values of each of its profiles, as for an
 //! installation and as for an upgrade. Nothing is fetched. All findings come at once.
 
 mod available;
+mod check_values;
 mod finding;
 mod judge;
 mod random_names;
@@ -18,12 +19,14 @@ use camino::Utf8PathBuf;
 
 use self::judge::Judge;
 use crate::{
+    bundle::CheckValuesRecord,
     chart::HelmError,
     failure::{Failure, FailureKind},
     policy::Policy,
 };
 
 pub use available::AvailableImage;
+pub use check_values::CheckValues;
 pub use finding::{CompletenessFinding, Incomplete};
 pub use survey::{Survey, survey};
 
@@ -49,6 +52,8 @@ pub struct Complete {
     pub left_out: Vec<String>,
     /// What the policy lets through.
     pub exceptions: Exceptions,
+    /// The values that charts were rendered with for the check alone.
+    pub check_values: Vec<CheckValuesRecord>,
     /// The charts in which no object names an image, in any profile.
     pub without_images: Vec<String>,
 }
@@ -120,5 +125,6 @@ pub fn check_completeness(survey: &Survey, images: &[AvailableImage], policy: &P
     judge.judge_all(survey);
     let (references, left_out, exceptions) = judge.finish()?;
     let (helm, renderings, without_images) = (survey.helm.clone(), survey.renderings.len(), survey.charts_without_images());
-    Ok(Complete { helm, renderings, references, left_out, exceptions, without_images })
+    let check_values = survey.check_values.clone();
+    Ok(Complete { helm, renderings, references, left_out, exceptions, check_values, without_images })
 }

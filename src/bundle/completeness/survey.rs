@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AvailableImage, CompletenessError, HelmOptions,
+    AvailableImage, CheckValues, CompletenessError, HelmOptions,
     available::{is_at_destination, is_repository_of},
 };
 use crate::{
-    bundle::ProfileIngredient,
+    bundle::{CheckValuesRecord, ProfileIngredient},
     chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},
     oci::{Digest, Reference},
     policy::ImagePlaces,
@@ -19,24 +19,28 @@ pub struct Survey {
     /// The version of Helm; nothing when there were no charts to render.
     pub(super) helm: Option<String>,
     pub(super) renderings: Vec<Rendering>,
+    pub(super) check_values: Vec<CheckValuesRecord>,
 }
 
 /// What was found in one rendering.
 #[derive(Debug)]
 pub(super) struct Rendering {
     pub(super) chart: String,
+    /// Empty for the chart's own values.
     pub(super) profile: String,
+    pub(super) occasion: Occasion,
     pub(super) found: Result<Vec<(ImagePlace, Named)>, RenderFailure>,
 }
 
-/// Renders charts in their pinned form, as each profile installs them, and finds every image that they name. Without profiles, the charts'
-/// own values are the only way to install them.
+/// Renders charts in their pinned form, as each of their profiles installs them, and finds every image that they name. Without a profile,
+/// a chart's own values are the only way to install it.
 ///
 /// # Errors
 /// When there is no Helm although there are charts, or it cannot be run.
 pub async fn survey(
     charts: &[Package],
     profiles: &[ProfileIngredient],
+    check_values: &CheckValues,
     places: &ImagePlaces,
     helm: &HelmOptions,
 ) -> Result<Survey, CompletenessError> {
@@ -46,19 +50,23 @@ pub async fn survey(
     }
     let program = helm.program.as_deref().ok_or(CompletenessError::NoHelm)?;
     let helm = Helm::find(program, helm.time_limit).await?;
-    let own_values = [ProfileIngredient { name: String::new(), values: Vec::new() }];
-    let profiles = if profiles.is_empty() { &own_values[..] } else { profiles };
+    let own_values = ProfileIngredient { name: String::new(), charts: Vec::new(), values: Vec::new() };
     let mut renderings = Vec::new();
     for chart in charts {
+        let name = &chart.metadata.name;
+        let mut profiles: Vec<&ProfileIngredient> = profiles.iter().filter(|profile| profile.is_for(name)).collect();
+        if profiles.is_empty() {
+            profiles.push(&own_values);
+        }
         for profile in profiles {
+            let values: Vec<_> = profile.values.iter().chain(check_values.files(name)).cloned().collect();
             for occasion in Occasion::ALL {
-                let rendered = helm.template(chart, &profile.values, occasion).await?;
-                let found = rendered.map(|text| discover(&text, places));
-                renderings.push(Rendering { chart: chart.metadata.name.clone(), profile: profile.name.clone(), found });
+                let found = helm.template(chart, &values, occasion).await?.map(|text| discover(&text, places));
+                renderings.push(Rendering { chart: name.clone(), profile: profile.name.clone(), occasion, found });
             }
         }
     }
-    Ok(Survey { helm: Some(helm.version().to_owned()), renderings })
+    Ok(Survey { helm: Some(helm.version().to_owned()), renderings, check_values: check_values.records() })
 }
 
 impl Survey {
@@ -85,6 +93,12 @@ impl Survey {
             }
         }
         asked.into_iter().collect()
+    }
+
+    /// Why the same chart with the same values could not be rendered on another occasion; nothing when it could.
+    pub(super) fn fails_otherwise(&self, one: &Rendering) -> bool {
+        let is_sibling = |other: &&Rendering| other.chart == one.chart && other.profile == one.profile && other.occasion != one.occasion;
+        self.renderings.iter().filter(is_sibling).any(|other| other.found.is_err())
     }
 
     /// The charts in which no object names an image in any rendering.

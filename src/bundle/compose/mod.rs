@@ -16,7 +16,7 @@ use self::{
 };
 use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
-    index::CHART_EXCEPTIONS,
+    index::required_abilities,
     materialise::{Content, Plan},
 };
 use crate::{
@@ -64,8 +64,17 @@ pub struct Ingredients {
 pub struct ProfileIngredient {
     /// Its name.
     pub name: String,
+    /// Names of the charts that it installs; empty for all.
+    pub charts: Vec<String>,
     /// Path in the bundle and content of each values file, in the order in which Helm is to take them.
     pub values: Vec<(String, String)>,
+}
+
+impl ProfileIngredient {
+    /// Whether it installs a chart.
+    pub(super) fn is_for(&self, chart: &str) -> bool {
+        self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
+    }
 }
 
 /// The database migrations.
@@ -169,7 +178,7 @@ impl Ingredients {
         let mut roots = Roots::default();
         let images = self.images.into_iter().map(|image| add_image(image, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
         let charts = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
-        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<_, _>>()?;
+        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<Vec<_>, _>>()?;
         let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
         let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
         for file in self.files {
@@ -181,7 +190,7 @@ impl Ingredients {
         let (records, contents) = entries.in_order()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: self.completeness.has_exceptions().then(|| CHART_EXCEPTIONS.to_owned()).into_iter().collect(),
+            requires: required_abilities(&self.completeness, &profiles),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -241,7 +250,7 @@ fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Resul
 
 fn add_profile(profile: ProfileIngredient, entries: &mut Entries) -> Result<ProfileRecord, ComposeError> {
     let values = profile.values.into_iter().map(|(path, text)| entries.add_bytes(&path, text.into_bytes())).collect::<Result<_, _>>()?;
-    Ok(ProfileRecord { name: profile.name, values })
+    Ok(ProfileRecord { name: profile.name, charts: profile.charts, values })
 }
 
 fn add_migrations(migrations: MigrationsIngredient, entries: &mut Entries) -> Result<Migrations, ComposeError> {

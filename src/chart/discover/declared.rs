@@ -56,7 +56,7 @@ impl Search<'_> {
         if references.is_empty() {
             match otherwise {
                 Otherwise::Nothing => return,
-                Otherwise::Shown(text) => self.add(path, Named::Image(shown(text))),
+                Otherwise::Shown(text) => self.add_image(path, text),
                 Otherwise::Hidden => self.add(path, Named::NoReference),
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{ImagePlace, Named, apart, entries, fields, inside::Budget, items, known, scalar, scan::Context, shown, text_of};
 use crate::{
+    oci::Reference,
     policy::{ImagePlaces, below_item, below_key},
     yaml::{Node, Value},
 };
@@ -185,12 +186,15 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The image of a container or volume, unless there is no value.
+    /// The image of a container or volume, unless there is no value. A container needs its image, whatever the policy ignores, but for what
+    /// no runtime can pull.
     fn image(&mut self, path: &str, value: &Node) {
         let Some(text) = scalar(value) else { return };
         self.settled.insert(path.to_owned());
-        if self.has_own_group {
+        if self.has_own_group && Reference::parse_like_a_runtime(text).is_ok() {
             self.add(path, Named::Image(shown(text)));
+        } else if self.has_own_group {
+            self.add_image(path, text);
         } else if !text.contains(['*', '?', '!', '|']) {
             // Policies have patterns where pods have images.
             self.add_image(path, text);

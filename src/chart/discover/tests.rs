@@ -3,7 +3,7 @@
 mod odd_places;
 
 use super::{Named, discover};
-use crate::policy::{FieldForm, ImageField, ImagePlaces};
+use crate::policy::{Exception, FieldForm, ImageField, ImagePlaces};
 
 /// `file: object [container] path = what`, one line each.
 fn found(rendered: &str) -> Vec<String> {
@@ -93,6 +93,20 @@ spec: {parts: [{image: no}]}
             "Widget/w spec.parts[2].image = Image(\"six\")",
         ]
     );
+}
+
+#[test]
+fn in_a_container_only_what_no_runtime_can_pull_is_ignored() {
+    let ignored = vec![Exception { pattern: "*".to_owned(), reason: "r".to_owned() }];
+    let places = ImagePlaces { ignored, ..ImagePlaces::default() };
+    let of = |image: &str| {
+        let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n");
+        discover(&pod, &places).into_iter().map(|(_, named)| named).collect::<Vec<_>>()
+    };
+    for unusable in [":", "quay.io/a/b:", ":1"] {
+        assert_eq!(of(unusable), [Named::Ignored(unusable.to_owned(), "r".to_owned())], "{unusable}");
+    }
+    assert_eq!(of("redis:7"), [Named::Image("redis:7".to_owned())]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) struct Install {
     /// The chart, when the bundle has several
     #[arg(long, value_name = "NAME")]
     chart: Option<String>,
-    /// The profile whose values are taken [default: the first of the bundle]
+    /// The profile whose values are taken [default: the first for the chart]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     #[command(flatten)]

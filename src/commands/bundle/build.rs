@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    chart_check::{ChartCheck, CompletenessReport, check_charts},
+    chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
     keys::{load_chart_key, load_private_key},
     project::ProjectOptions,
 };
@@ -142,8 +142,9 @@ pub fn run(
     let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
     let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
     let chart_key = options.chart_key.as_deref().map(|path| load_chart_key(path, &passphrase)).transpose()?;
-    let Gathered { mut ingredients, available } = bundle::gather(&project, &lock, &options.components, policy)?;
-    let completeness = check_charts(&project, &ingredients.charts, &ingredients.profiles, &available, &options.chart_check)?;
+    let Gathered { mut ingredients, available, check_values } = bundle::gather(&project, &lock, &options.components, policy)?;
+    let survey = survey_charts(&project, &ingredients.charts, &ingredients.profiles, &check_values, &options.chart_check)?;
+    let completeness = check_survey(&project, survey.as_ref(), &available)?;
     ingredients.completeness = completeness.record();
     if let Some(key) = &chart_key {
         for chart in &mut ingredients.charts {

@@ -6,7 +6,10 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::{
-    bundle::{self, AvailableImage, Complete, Completeness, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey},
+    bundle::{
+        self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness, ExceptionRecord, Exceptions, HelmOptions,
+        ProfileIngredient, Survey,
+    },
     chart::Package,
     commands::{CommandError, block_on, counted},
     manifest::Project,
@@ -42,6 +45,8 @@ pub(super) struct CompletenessReport {
     tests_left_out: Vec<ExceptionRecord>,
     /// References that were ignored, with the reason.
     ignored: Vec<ExceptionRecord>,
+    /// The keys of values that were for the check alone.
+    check_values: Vec<CheckValuesRecord>,
     /// Charts in which no object names an image.
     charts_without_images: Vec<String>,
 }
@@ -58,6 +63,7 @@ impl CompletenessReport {
             tag_pins: Vec::new(),
             tests_left_out: Vec::new(),
             ignored: Vec::new(),
+            check_values: Vec::new(),
             charts_without_images: Vec::new(),
         }
     }
@@ -70,6 +76,7 @@ impl CompletenessReport {
             tag_pins: self.tag_pins.clone(),
             tests_left_out: self.tests_left_out.clone(),
             ignored: self.ignored.clone(),
+            check_values: self.check_values.clone(),
         }
     }
 
@@ -103,11 +110,12 @@ pub(super) fn survey_charts(
     project: &Project,
     charts: &[Package],
     profiles: &[ProfileIngredient],
+    check_values: &CheckValues,
     check: &ChartCheck,
 ) -> Result<Option<Survey>, CommandError> {
     let ChartCheck::Helm { program, time_limit } = check else { return Ok(None) };
     let helm = HelmOptions { program: program.clone(), time_limit: *time_limit };
-    Ok(Some(block_on(bundle::survey(charts, profiles, &project.policy().image_places, &helm))?))
+    Ok(Some(block_on(bundle::survey(charts, profiles, check_values, &project.policy().image_places, &helm))?))
 }
 
 /// Holds what the charts name against the images of the lock.
@@ -118,7 +126,8 @@ pub(super) fn check_survey(
 ) -> Result<CompletenessReport, CommandError> {
     let Some(survey) = survey else { return Ok(CompletenessReport::unchecked()) };
     let complete = bundle::check_completeness(survey, images, project.policy())?;
-    let Complete { helm, renderings, references, left_out, exceptions: Exceptions { tag_pins, tests, ignored }, without_images } = complete;
+    let Complete { helm, renderings, references, left_out, exceptions, check_values, without_images } = complete;
+    let Exceptions { tag_pins, tests, ignored } = exceptions;
     let record = |(what, reason)| ExceptionRecord { what, reason };
     Ok(CompletenessReport {
         checked: true,
@@ -129,17 +138,7 @@ pub(super) fn check_survey(
         tag_pins: tag_pins.into_iter().map(record).collect(),
         tests_left_out: tests.into_iter().map(record).collect(),
         ignored: ignored.into_iter().map(record).collect(),
+        check_values,
         charts_without_images: without_images,
     })
-}
-
-/// Makes the check, unless it is to be left out.
-pub(super) fn check_charts(
-    project: &Project,
-    charts: &[Package],
-    profiles: &[ProfileIngredient],
-    images: &[AvailableImage],
-    check: &ChartCheck,
-) -> Result<CompletenessReport, CommandError> {
-    check_survey(project, survey_charts(project, charts, profiles, check)?.as_ref(), images)
 }

@@ -73,7 +73,8 @@ impl Report for InspectReport {
         }
         for profile in &index.profiles {
             let values: Vec<&str> = profile.values.iter().map(EntryName::as_str).collect();
-            let _ = writeln!(text, "profile        {}: {}", shown(&profile.name), values.join(", "));
+            let charts = if profile.charts.is_empty() { String::new() } else { format!(" of {}", profile.charts.join(", ")) };
+            let _ = writeln!(text, "profile        {}{}: {}", shown(&profile.name), shown(&charts), values.join(", "));
         }
         if let Some(migrations) = &index.migrations {
             let _ = writeln!(text, "migrations     {}, schema version {}", migrations.files.len(), migrations.schema_version);

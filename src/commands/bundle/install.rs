@@ -1,5 +1,6 @@
 //! `install`: from a bundle to a release that runs, in one command.
 
+mod choice;
 mod destination;
 mod report;
 

@@ -267,8 +267,8 @@ fn check_completeness(
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
     }
-    let PinnedCharts { charts, profiles, mut available } = bundle::pin_charts(project, lock)?;
-    let survey = survey_charts(project, &charts, &profiles, &options.chart_check)?;
+    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock)?;
+    let survey = survey_charts(project, &charts, &profiles, &check_values, &options.chart_check)?;
     for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
         if means(client, &reference, digest, progress) {
             let tag = reference.tag().unwrap_or_default();

@@ -143,12 +143,33 @@ pub fn run(
         let mut asked = Asked::listen().map_err(ServiceError::Start)?;
         let listener = Listener::bind(options.listen).await?;
         report.address = listener.address();
-        report.url = format!("{scheme}://{}", report.address);
+        report.url = url(scheme, report.address);
+        if let Some(note) = zone_note(scheme, report.address) {
+            progress.announce(&note);
+        }
         ready(&report)?;
         attend(server, listener, progress, &mut asked).await
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// The URL of an address, as curl and containerd take it: the zone of a link-local address stands behind `%25` there.
+fn url(scheme: &str, address: SocketAddr) -> String {
+    format!("{scheme}://{}", address.to_string().replacen('%', "%25", 1))
+}
+
+/// What to know of an address that has a zone: it is that of an interface of this machine, and references of images have none.
+fn zone_note(scheme: &str, address: SocketAddr) -> Option<String> {
+    let SocketAddr::V6(v6) = address else { return None };
+    let (ip, port) = (v6.ip(), v6.port());
+    (v6.scope_id() != 0).then(|| {
+        format!(
+            "note: `{ip}` is link-local: another machine writes the name of its own interface behind it, \
+             `{scheme}://[{ip}%25INTERFACE]:{port}`, in URLs of mirrors and of curl. References of images cannot have one: let a host name \
+             lead to this machine, or listen on another address of it"
+        )
+    })
 }
 
 /// Serves until the process is asked to end, and then until responses that have begun are at their end, or it is asked again.
@@ -210,5 +231,22 @@ impl BundleReport {
     fn of(file: &Utf8Path, bundle: &OpenBundle) -> Self {
         let index = bundle.index();
         Self { file: file.to_owned(), name: index.name.clone(), version: index.version.clone(), digest: bundle.head().digest() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{url, zone_note};
+
+    #[test]
+    fn an_address_with_a_zone_is_announced_as_a_url_that_can_be_typed() {
+        let address = "[fe80::1%2]:5000".parse().unwrap();
+        assert_eq!(url("https", address), "https://[fe80::1%252]:5000");
+        let note = zone_note("https", address).unwrap();
+        assert!(note.contains("`https://[fe80::1%25INTERFACE]:5000`") && note.contains("host name"), "{note}");
+        for other in ["[fd00::1]:5000", "[::]:5000", "127.0.0.1:5000"] {
+            let address = other.parse().unwrap();
+            assert_eq!((url("http", address), zone_note("http", address)), (format!("http://{other}"), None));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 
-use super::{Reader, Role};
+use super::{NamedReference, Reader, Role};
 use crate::{
     manifest::{BuildImage, Component, Image, ImageSource, Platforms, problem::ManifestProblem},
     oci::{Platform, Reference},
@@ -52,11 +52,7 @@ impl Reader {
     fn source(&mut self, map: &Mapping<'_>, image: &str, platforms: Option<&Platforms>) -> Option<ImageSource> {
         let (what, one, other) = ("an image", "reference", "build");
         match (map.optional(one), map.optional(other)) {
-            (Some(node), None) => {
-                let reference = self.reference(node)?;
-                self.references.push((node.place, image.to_owned(), reference.clone()));
-                Some(ImageSource::Registry(reference))
-            }
+            (Some(node), None) => self.reference(node, image).map(ImageSource::Registry),
             (None, Some(node)) => self.build(node, image, platforms).map(ImageSource::Build),
             (Some(_), Some(node)) => {
                 self.add(node.place, &ManifestProblem::Both { what, one, other });
@@ -72,11 +68,10 @@ impl Reader {
     fn build(&mut self, node: &Node, image: &str, platforms: Option<&Platforms>) -> Option<BuildImage> {
         let map = Mapping::open(node, "`build`", &["reference", "binaries"], &mut self.findings)?;
         let reference = map.required("reference", &mut self.findings).and_then(|node| {
-            let reference = self.reference(node)?;
+            let reference = self.reference(node, image)?;
             if reference.digest().is_some() {
                 self.add(node.place, &ManifestProblem::BuiltWithDigest);
             }
-            self.references.push((node.place, image.to_owned(), reference.clone()));
             Some(reference)
         });
         let node = map.required("binaries", &mut self.findings)?;
@@ -113,9 +108,12 @@ impl Reader {
         self.parsed(node.place, if components.contains_key(name) { Ok(name.to_owned()) } else { Err(problem) })
     }
 
-    fn reference(&mut self, node: &Node) -> Option<Reference> {
+    fn reference(&mut self, node: &Node, image: &str) -> Option<Reference> {
         let text = yaml::text(node, "`reference`", &mut self.findings)?;
-        self.parsed(node.place, text.parse().map_err(ManifestProblem::Reference))
+        let reference: Reference = self.parsed(node.place, text.parse().map_err(ManifestProblem::Reference))?;
+        let named = NamedReference { place: node.place, image: image.to_owned(), reference: reference.clone(), written: text.to_owned() };
+        self.references.push(named);
+        Some(reference)
     }
 
     /// At the destination an image is `[prefix/]repository:tag`, whatever registry it came from. Two that share
@@ -123,13 +121,13 @@ impl Reader {
     /// who pull.
     fn collisions(&mut self) {
         let mut problems = Vec::new();
-        for (position, (place, _, reference)) in self.references.iter().enumerate() {
-            let earlier = self.references.iter().take(position);
-            let Some((first, _, other)) = earlier.into_iter().find(|(_, _, other)| collide(reference, other)) else { continue };
-            let tag = reference.tag().filter(|tag| other.tag() == Some(tag));
+        for (position, NamedReference { place, reference, written, .. }) in self.references.iter().enumerate() {
+            let mut earlier = self.references.iter().take(position);
+            let Some(other) = earlier.find(|other| collide(reference, &other.reference)) else { continue };
+            let tag = reference.tag().filter(|tag| other.reference.tag() == Some(tag));
             let destination = tag.map_or_else(|| reference.repository().to_owned(), |tag| format!("{}:{tag}", reference.repository()));
-            let (reference, other) = (reference.to_string(), other.to_string());
-            problems.push((*place, ManifestProblem::Collision { reference, other, destination, first: first.line }));
+            let (reference, first) = (written.clone(), other.place.line);
+            problems.push((*place, ManifestProblem::Collision { reference, other: other.written.clone(), destination, first }));
         }
         for (place, problem) in problems {
             self.add(place, &problem);

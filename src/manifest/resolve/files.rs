@@ -7,8 +7,8 @@ use crate::{
     chart::ChartTree,
     fsx,
     manifest::{
-        Binary, BinarySource, BuildImage, BuiltBinary, BuiltImage, Chart, LockedBinary, LockedChart, LockedChartSource, LockedMigration,
-        LockedMigrations, Project,
+        Binary, BinarySource, BuildImage, BuiltBinary, BuiltImage, Chart, ChartSource, LockedBinary, LockedChart, LockedChartSource,
+        LockedMigration, LockedMigrations, Project,
     },
     oci::{Digest, Sha256},
 };
@@ -37,12 +37,12 @@ pub(super) fn binary(project: &Project, binary: &Binary) -> Result<LockedBinary,
 
 /// A chart: its name and version, and the bytes of one that comes packed.
 pub(super) fn chart(project: &Project, chart: &Chart) -> Result<LockedChart, ResolveError> {
-    match chart {
-        Chart::Directory(path) => {
+    match &chart.source {
+        ChartSource::Directory(path) => {
             let metadata = ChartTree::read(&project.path(path))?.metadata(path.as_str())?;
             Ok(LockedChart { name: metadata.name, version: metadata.version, source: LockedChartSource::Directory { path: path.clone() } })
         }
-        Chart::Archive(path) => {
+        ChartSource::Archive(path) => {
             let (digest, size) = identify(&project.path(path))?;
             let metadata = crate::chart::read_package(&project.path(path))?.metadata;
             let source = LockedChartSource::Archive { path: path.clone(), digest, size };

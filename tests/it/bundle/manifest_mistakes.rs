@@ -113,6 +113,20 @@ policy: bundle-manifests/none.yaml
 }
 
 #[test]
+fn two_spellings_of_one_image_are_named_as_they_were_written() {
+    let scratch = Scratch::new();
+    for (one, other) in [
+        ("docker.io/postgres:17", "docker.io/library/postgres:17"),
+        ("[fd00:0::1]:5000/postgres:17", "[fd00::1]:5000/postgres:17"),
+    ] {
+        let said = scratch.mistakes(&format!(
+            "{HEAD}images:\n  - {{ name: a, reference: '{one}', license: MIT }}\n  - {{ name: b, reference: '{other}', license: MIT }}\n"
+        ));
+        assert!(said.contains(&format!("rune.yaml:7:27: `{other}` and `{one}` (line 6) are both named ")), "{said}");
+    }
+}
+
+#[test]
 fn keys_are_checked_at_every_level() {
     let scratch = Scratch::new();
     insta::assert_snapshot!(scratch.mistakes(&format!(

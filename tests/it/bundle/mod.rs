@@ -18,6 +18,7 @@ pub(crate) mod foreign_signatures;
 pub(crate) mod foreign_support;
 pub(crate) mod hostile_bundle;
 pub(crate) mod image_from_scratch;
+pub(crate) mod install_push;
 pub(crate) mod install_refusals;
 pub(crate) mod lock_real;
 pub(crate) mod lock_verb;

@@ -72,7 +72,11 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
         predecessor: None,
         images: vec![image()],
         charts: vec![package("small", &ChartTree::new(chart)).unwrap()],
-        profiles: vec![ProfileIngredient { name: "lab".to_owned(), values: vec![("values/lab.yaml".to_owned(), "{}\n".to_owned())] }],
+        profiles: vec![ProfileIngredient {
+            name: "lab".to_owned(),
+            charts: Vec::new(),
+            values: vec![("values/lab.yaml".to_owned(), "{}\n".to_owned())],
+        }],
         migrations: Some(MigrationsIngredient { schema_version: 1, files: vec![(1, "0001_x.sql".to_owned(), b"SELECT 1;\n".to_vec())] }),
         binaries: vec![BinaryIngredient {
             name: "rune-db".to_owned(),

@@ -204,7 +204,7 @@ fn an_object_with_a_random_name_is_one_finding() {
 }
 
 /// An app whose chart names `one` by its tag alone, and a bundle of it.
-fn pinned_by_tag() -> App {
+pub(crate) fn pinned_by_tag() -> App {
     let app = App::new("helm4");
     app.write("templates/charts/app/values.yaml.j2", "one: { registry: docker.io, repository: library/one, tag: '1' }\n");
     app.add_to_policy("pins: [{ image: docker.io/library/one, pin: tag, reason: 'no value for a digest' }]\n");

@@ -5,6 +5,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod completeness_check;
 pub(crate) mod completeness_helm;
 pub(crate) mod completeness_images;
+pub(crate) mod completeness_profiles;
 pub(crate) mod completeness_support;
 pub(crate) mod defects;
 pub(crate) mod image;

@@ -80,7 +80,11 @@ pub(crate) fn packed() -> Context {
     Context {
         charts: vec![ChartContext { name: "rune".to_owned(), version: "0.2.0".to_owned(), file: "charts/rune-0.2.0.tgz".to_owned() }],
         profiles: ["airgap", "lab", "cnpg", "external"]
-            .map(|name| ProfileContext { name: name.to_owned(), files: vec![format!("values/{name}.yaml")] })
+            .map(|name| ProfileContext {
+                name: name.to_owned(),
+                charts: vec!["rune".to_owned()],
+                files: vec![format!("values/{name}.yaml")],
+            })
             .to_vec(),
         binaries: vec![BinaryContext {
             name: "rune-db".to_owned(),

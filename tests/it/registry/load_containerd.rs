@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     bundle::foreign_shipment::{POSTGRES, RUNE_DB, Shipment},
     bundle::small_bundle::{Scratch, ends_with, entries_of, index_of},
+    charts::completeness_images::pinned_by_tag,
     registry::load_support::{Containerd, built, damaged, load, report, with_key},
 };
 
@@ -64,6 +65,24 @@ fn an_image_of_the_bundle_runs_under_the_digest_of_the_lock() {
     let pinned = format!("{}@{}", RUNE_DB.rsplit_once(':').unwrap().0, shipment.digest(RUNE_DB));
     let run = ["run", "--rm", "--read-only", &pinned, "rune-load-test", "/usr/local/bin/rune-db", "--version"];
     assert!(containerd.ctr(&run).starts_with("rune-db "));
+}
+
+#[test]
+fn an_image_that_charts_name_by_its_tag_gets_that_tag_for_exactly_the_digest_of_the_lock() {
+    let (app, containerd) = (pinned_by_tag(), Containerd::start());
+    let (bundle, key) = (app.project.path("x.tar"), app.project.path("release.pub"));
+    let arguments = [bundle.to_str().unwrap(), "--key", key.to_str().unwrap(), "--json"];
+    let index = index_of(&bundle);
+    assert_eq!(index.completeness.tag_pins[0].what, "one");
+    let target = index.images.iter().find(|image| image.name == "one").unwrap().target.digest.to_string();
+    report(&containerd.load(&arguments), 0);
+    assert_eq!(containerd.names()["docker.io/library/one:1"], target);
+    // Another image under the tag is replaced, and said to be.
+    containerd.ctr(&["images", "tag", "--force", "docker.io/library/two:2", "docker.io/library/one:1"]);
+    assert_ne!(containerd.names()["docker.io/library/one:1"], target);
+    let again = report(&containerd.load(&arguments), 0);
+    assert_eq!(states(&again), ["alreadyThere", "moved"]);
+    assert_eq!(containerd.names()["docker.io/library/one:1"], target);
 }
 
 #[test]

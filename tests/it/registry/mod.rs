@@ -13,6 +13,7 @@ pub(crate) mod load_support;
 pub(crate) mod mirror_verb;
 pub(crate) mod mirrors;
 pub(crate) mod odd_containerd;
+pub(crate) mod name_changes;
 pub(crate) mod odd_manifests;
 pub(crate) mod options;
 pub(crate) mod push_bad_input;

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use super::{super::survey::Rendering, AvailableImage, Judge, Survey};
 use crate::{
     bundle::Incomplete,
-    chart::{ImagePlace, Named},
+    chart::{ImagePlace, Named, Occasion},
     oci::Digest,
     policy::{Declaration, Policy},
 };
@@ -39,8 +39,13 @@ fn place(object: &str) -> ImagePlace {
 
 /// Renderings of the chart `c`: profile, and what was found.
 fn survey(renderings: Vec<(&str, Vec<(ImagePlace, Named)>)>) -> Survey {
-    let rendering = |(profile, found): (&str, _)| Rendering { chart: "c".to_owned(), profile: profile.to_owned(), found: Ok(found) };
-    Survey { helm: None, renderings: renderings.into_iter().map(rendering).collect() }
+    let rendering = |(profile, found): (&str, _)| Rendering {
+        chart: "c".to_owned(),
+        profile: profile.to_owned(),
+        occasion: Occasion::Install,
+        found: Ok(found),
+    };
+    Survey { renderings: renderings.into_iter().map(rendering).collect(), ..Survey::default() }
 }
 
 fn judged(images: &[AvailableImage], policy: &Policy, survey: &Survey) -> Result<(), Incomplete> {
@@ -87,6 +92,33 @@ fn repository_digest_and_tag_must_agree_and_the_registry_is_free() {
         let message = fault(&bad).unwrap_or_default();
         assert!(message.contains(why), "{bad}: {message}");
     }
+}
+
+#[test]
+fn a_reference_with_empty_parts_says_which_and_can_be_ignored() {
+    for (text, empty) in [
+        (":", "repository and its tag are empty"),
+        ("/:", "repository and its tag are empty"),
+        ("docker.io/:", "repository and its tag are empty"),
+        ("r.example:5000/:", "repository and its tag are empty"),
+        (":1.2", "repository is empty"),
+        ("quay.io//x:1", "repository is empty"),
+        ("quay.io/:1", "repository is empty"),
+        ("/a/b:1", "repository is empty"),
+        ("quay.io/a/b:", "tag is empty"),
+        ("a:", "tag is empty"),
+        ("quay.io/a/b@", "digest is empty"),
+        ("quay.io/a/b:1@sha256:", "digest is empty"),
+        (":@", "repository and its tag and its digest are empty"),
+    ] {
+        let error = judged(&[], &policy(""), &survey(vec![("p", vec![(place("o"), Named::Image(text.to_owned()))])])).unwrap_err();
+        let [finding] = error.findings() else { panic!("{error}") };
+        assert_eq!(finding.message, format!("`{text}` names no image: its {empty}"));
+        assert_eq!(finding.policy, [Declaration::Unusable(text.to_owned())]);
+        let read = policy(&Declaration::lines(finding.policy.iter()));
+        assert!(read.image_places.ignores(text).is_some(), "{text}");
+    }
+    assert_eq!(fault("a b").unwrap(), "`a b` is not an image reference");
 }
 
 #[test]

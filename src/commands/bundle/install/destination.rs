@@ -7,13 +7,14 @@ use camino::Utf8Path;
 use super::{
     super::push::{Destination as Registry, client_config},
     InstallOptions,
+    choice::{ChoiceError, chosen_chart, chosen_profile},
 };
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, ChartError, Named},
     commands::CommandError,
-    failure::{Failure, FailureKind},
+    failure::{Failure as _, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
     oci::{Descriptor, Digest, Reference},
     policy::{Exception, ImagePlaces},
@@ -23,39 +24,6 @@ use crate::{
 
 /// How many connections the registry is asked on.
 const LOOKS: usize = 4;
-
-/// Why a bundle does not say what to install.
-#[derive(Debug, thiserror::Error)]
-enum ChoiceError {
-    #[error("the bundle has no chart")]
-    NoChart,
-    #[error("the bundle has several charts: {}", .0.join(", "))]
-    SeveralCharts(Vec<String>),
-    #[error("the bundle has no {kind} `{name}`, but {}", .there.join(", "))]
-    Unknown { kind: &'static str, name: String, there: Vec<String> },
-    #[error("the bundle has no entry `{0}`, although its index names it")]
-    NoEntry(EntryName),
-    #[error("`{0}` is not text")]
-    NotText(EntryName),
-}
-
-impl Failure for ChoiceError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoChart | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::SeveralCharts(_) => FailureKind::Usage,
-            Self::NoEntry(_) | Self::NotText(_) => FailureKind::Content,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoChart => Some("there is nothing to install in it; `rune-bundle inspect` shows what there is".to_owned()),
-            Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
-            _ => None,
-        }
-    }
-}
 
 /// What is installed, and with which values.
 pub(super) struct Destination {
@@ -95,35 +63,13 @@ fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
     named.filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None }).collect()
 }
 
-/// The chart that is meant.
-fn chosen_chart<'a>(charts: &'a [ChartRecord], name: Option<&str>) -> Result<&'a ChartRecord, CommandError> {
-    let there = || charts.iter().map(|chart| chart.name.clone()).collect();
-    Ok(match (charts, name) {
-        ([], None) => Err(ChoiceError::NoChart),
-        ([chart], None) => Ok(chart),
-        (_, None) => Err(ChoiceError::SeveralCharts(there())),
-        (charts, Some(name)) => charts.iter().find(|chart| chart.name == name).ok_or_else(|| ChoiceError::Unknown {
-            kind: "chart",
-            name: name.to_owned(),
-            there: there(),
-        }),
-    }?)
-}
-
 impl Destination {
     /// Reads chart and values out of the bundle.
     pub(super) fn read(bundle: &OpenBundle, options: &InstallOptions) -> Result<Self, CommandError> {
         let index = bundle.index();
         let chart = chosen_chart(&index.charts, options.chart.as_deref())?.clone();
         let archive = entry(bundle, &chart.path)?;
-        let profile = match &options.profile {
-            None => index.profiles.first(),
-            Some(name) => Some(index.profiles.iter().find(|profile| profile.name == *name).ok_or_else(|| ChoiceError::Unknown {
-                kind: "profile",
-                name: name.clone(),
-                there: index.profiles.iter().map(|profile| profile.name.clone()).collect(),
-            })?),
-        };
+        let profile = chosen_profile(&index.profiles, options.profile.as_deref(), &chart.name)?;
         let text = |name: &EntryName| -> Result<String, CommandError> {
             Ok(String::from_utf8(entry(bundle, name)?).map_err(|_| ChoiceError::NotText(name.clone()))?)
         };

@@ -1,0 +1,89 @@
+//! Values that charts are rendered with for the check alone, such as a password that an upgrade asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use crate::{
+    bundle::CheckValuesRecord,
+    yaml::{self, Node, Value, YamlError},
+};
+
+/// Far above what values files have, aliases written out.
+const MAX_NODES: usize = 100_000;
+
+/// For each chart, by name: values files as path and text, later ones winning. They are not in the bundle, and only their keys are
+/// recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckValues(BTreeMap<String, ChartValues>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct ChartValues {
+    files: Vec<(String, String)>,
+    keys: BTreeSet<String>,
+}
+
+impl CheckValues {
+    /// Adds a values file of a chart.
+    ///
+    /// # Errors
+    /// When the text is not YAML.
+    pub fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), YamlError> {
+        // What stands in it is not shown in a message, wherever it is wrong.
+        let root = yaml::parse_rendered(Utf8Path::new(path), &text, MAX_NODES)?;
+        let values = self.0.entry(chart.to_owned()).or_default();
+        add_keys("", &root, &mut values.keys);
+        values.files.push((path.to_owned(), text));
+        Ok(())
+    }
+
+    /// The files of a chart.
+    pub(super) fn files(&self, chart: &str) -> &[(String, String)] {
+        self.0.get(chart).map_or(&[], |values| &values.files)
+    }
+
+    /// The keys of all of them. A file without keys changes nothing.
+    pub fn records(&self) -> Vec<CheckValuesRecord> {
+        let with_keys = self.0.iter().filter(|(_, values)| !values.keys.is_empty());
+        with_keys.map(|(chart, values)| CheckValuesRecord { chart: chart.clone(), keys: values.keys.iter().cloned().collect() }).collect()
+    }
+}
+
+/// The keys that lead to something else than a mapping, in the form of `helm --set`.
+fn add_keys(above: &str, node: &Node, keys: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Mapping(entries) if above.is_empty() || !entries.is_empty() => {
+            for (key, value) in entries {
+                let name = key.text.replace('\\', "\\\\").replace('.', "\\.");
+                let path = if above.is_empty() { name } else { format!("{above}.{name}") };
+                add_keys(&path, value, keys);
+            }
+        }
+        _ if above.is_empty() => {}
+        _ => _ = keys.insert(above.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CheckValues;
+
+    #[test]
+    fn only_the_keys_of_check_values_are_recorded_and_in_the_form_of_set() {
+        let mut values = CheckValues::default();
+        let text = "auth: {password: s3cret, users: [{name: n}], none: }\nnode: {\"example.org/role\": db}\nempty: {}\n";
+        values.add("app", "check.yaml", text.to_owned()).unwrap();
+        values.add("app", "more.yaml", "auth: {password: other}\n".to_owned()).unwrap();
+        values.add("beside", "nothing.yaml", "# nothing\n".to_owned()).unwrap();
+        let records = values.records();
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0].keys, ["auth.none", "auth.password", "auth.users", "empty", r"node.example\.org/role"]);
+        assert_eq!(values.files("app").len(), 2);
+    }
+
+    #[test]
+    fn check_values_that_are_no_yaml_are_an_error_without_what_stands_in_them() {
+        let error = CheckValues::default().add("app", "check.yaml", "auth: {password: \"s3cret\n".to_owned()).unwrap_err();
+        assert!(error.to_string().starts_with("check.yaml:") && !error.to_string().contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What the index of a bundle records of the check of its charts.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the bundle was shown to contain every image that its charts can refer to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Completeness {
+    /// Whether the check was made.
+    pub checked: bool,
+    /// What the charts need in some profile and was left out with its component, each as one sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Images that charts name by their tag alone, which the destination must give to exactly the digest of the bundle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_pins: Vec<ExceptionRecord>,
+    /// Patterns of the names of test hooks whose images were not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests_left_out: Vec<ExceptionRecord>,
+    /// References in the charts that are not images to transfer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<ExceptionRecord>,
+    /// Values that charts were rendered with for this check alone: their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub check_values: Vec<CheckValuesRecord>,
+}
+
+/// The keys of values that a chart was rendered with for the check alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckValuesRecord {
+    /// The name of the chart.
+    pub chart: String,
+    /// The keys, as `helm --set` takes them.
+    pub keys: Vec<String>,
+}
+
+/// What the policy let through when the bundle was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionRecord {
+    /// The image, the pattern or the reference.
+    pub what: String,
+    /// The reason that the policy gives.
+    pub reason: String,
+}
+
+impl Completeness {
+    /// Whether a reader must know of exceptions to act on the bundle.
+    pub const fn has_exceptions(&self) -> bool {
+        let Self { checked: _, left_out: _, tag_pins, tests_left_out, ignored, check_values } = self;
+        !(tag_pins.is_empty() && tests_left_out.is_empty() && ignored.is_empty() && check_values.is_empty())
+    }
+
+    /// Why charts may name an image by its tag alone; nothing when they do not.
+    pub fn tag_pin(&self, image: &str) -> Option<&ExceptionRecord> {
+        self.tag_pins.iter().find(|pin| pin.what == image)
+    }
+
+    /// The exceptions, one sentence each. Not escaped.
+    pub fn exceptions(&self) -> Vec<String> {
+        let sentence = |text: &str| {
+            let text = text.to_owned();
+            move |ExceptionRecord { what, reason }: &ExceptionRecord| format!("{}: {reason}", text.replace("{}", what))
+        };
+        let pins = self.tag_pins.iter().map(sentence("the charts name the image {} by its tag alone"));
+        let tests = self.tests_left_out.iter().map(sentence("the tests of the charts named {} were left out"));
+        let ignored = self.ignored.iter().map(sentence("{} in the charts was ignored"));
+        let check_values = self.check_values.iter().map(|CheckValuesRecord { chart, keys }| {
+            format!("the chart {chart} was checked with values that are not in the bundle: {}", keys.join(", "))
+        });
+        pins.chain(tests).chain(ignored).chain(check_values).collect()
+    }
+}
