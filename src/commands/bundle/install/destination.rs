@@ -11,7 +11,7 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
-    chart::{self, ChartError, Named},
+    chart::{self, Named},
     commands::CommandError,
     failure::{Failure, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
@@ -136,6 +136,11 @@ impl Destination {
     /// The chart, `name-version`.
     pub(super) fn chart_label(&self) -> String {
         format!("{}-{}", self.chart.name, self.chart.version)
+    }
+
+    /// The name of the release unless another one is asked for: that of the chart, in letters that a release may have.
+    pub(super) fn release(&self) -> String {
+        self.chart.name.to_ascii_lowercase().replace('_', "-").trim_matches(['-', '.']).to_owned()
     }
 
     /// The name of the file that Helm is given.
@@ -289,14 +294,7 @@ fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError>
 
 /// The versions of Kubernetes that the chart works with.
 fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head {
-        kube_version: Option<String>,
-    }
-    let (chart, path) = (Utf8Path::new("the chart"), Utf8Path::new("Chart.yaml"));
-    let files = chart::unpack_package(chart, archive)?;
-    let missing = || ChartError::Missing { chart: chart.to_string(), file: "Chart.yaml" };
-    let text = std::str::from_utf8(files.get("Chart.yaml").ok_or_else(missing)?).map_err(|_| ChartError::NotText(path.to_owned()))?;
-    Ok(yaml::from_str::<Head>(path, text)?.kube_version)
+    let chart = Utf8Path::new("the chart");
+    let metadata = chart::unpack_package(chart, archive)?.own_metadata(chart)?;
+    Ok(Some(metadata.kube_version).filter(|text| !text.is_empty()))
 }
