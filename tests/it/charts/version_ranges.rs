@@ -88,8 +88,12 @@ fn ranges() -> impl Strategy<Value = String> {
         prop_oneof![4 => Just(" "), 3 => Just(", "), 2 => Just(","), 1 => Just("  , "), 1 => Just("")]
             .prop_map(move |between| comparisons.join(between))
     });
-    (prop::collection::vec(alternative, 1..4), prop_oneof![Just("||"), Just(" || ")], mistake())
-        .prop_map(|(alternatives, between, mistake)| mistake(alternatives.join(between)))
+    let between = prop_oneof![Just("||"), Just(" || ")];
+    (prop::collection::vec(alternative, 1..4), between, mistake()).prop_map(|(alternatives, between, (extra, place))| {
+        let mut text = alternatives.join(between);
+        text.insert_str(place.index(text.len().max(1)).min(text.len()), extra);
+        text
+    })
 }
 
 fn hyphen() -> impl Strategy<Value = String> {
@@ -114,25 +118,24 @@ fn suffix() -> impl Strategy<Value = &'static str> {
 }
 
 fn bound() -> impl Strategy<Value = String> {
-    let parts = prop::collection::vec(part(), prop_oneof![1 => 1..2_usize, 2 => 2..3_usize, 6 => 3..4_usize, 1 => 4..5_usize]);
+    let parts = parts(vec![1, 2, 2, 3, 3, 3, 3, 3, 3, 4], part);
     (prop_oneof![9 => Just(""), 1 => Just("v")], parts, suffix()).prop_map(|(v, parts, suffix)| format!("{v}{}{suffix}", parts.join(".")))
 }
 
 /// Close to the bounds, or nothing could be said of how they are compared.
 fn versions() -> impl Strategy<Value = String> {
-    let number = prop_oneof![9 => prop::sample::select(vec!["0", "1", "2", "3", "10"]), 1 => prop::sample::select(vec!["01", "000", "x"])];
-    let parts = prop::collection::vec(number, prop_oneof![1 => 1..3_usize, 8 => 3..4_usize]);
+    let number =
+        || prop_oneof![9 => prop::sample::select(vec!["0", "1", "2", "3", "10"]), 1 => prop::sample::select(vec!["01", "000", "x"])];
+    let parts = parts(vec![1, 2, 3, 3, 3, 3, 3, 3], number);
     (prop_oneof![9 => Just(""), 1 => Just("v")], parts, suffix()).prop_map(|(v, parts, suffix)| format!("{v}{}{suffix}", parts.join(".")))
 }
 
-/// Sometimes something that does not belong there.
-fn mistake() -> impl Strategy<Value = impl Fn(String) -> String> {
+/// As many parts of a version as one of the counts says.
+fn parts<S: Strategy<Value = &'static str> + 'static>(counts: Vec<usize>, part: fn() -> S) -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::select(counts).prop_flat_map(move |count| prop::collection::vec(part(), count))
+}
+
+/// Sometimes something that does not belong there, and where it goes.
+fn mistake() -> impl Strategy<Value = (&'static str, prop::sample::Index)> {
     (prop::sample::select(vec!["", "", "", "", "", "", "", "", "|", ",", "é", "\t", "\u{b}", ">", "v"]), any::<prop::sample::Index>())
-        .prop_map(|(extra, place)| {
-            move |mut text: String| {
-                let place = if text.is_empty() { 0 } else { place.index(text.len()) };
-                text.insert_str(place, extra);
-                text
-            }
-        })
 }
