@@ -6,7 +6,7 @@ use super::{MAX_CHART_FILES, TemplateError};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
-    yaml::YamlError,
+    yaml::{Place, YamlError},
 };
 
 /// Why a chart cannot be rendered, read or packaged.
@@ -36,10 +36,12 @@ pub enum ChartError {
     #[error("`{0}` is not UTF-8 text")]
     NotText(Utf8PathBuf),
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
-    #[error("{path}: `{field}` is `{value}`, which {reason}")]
+    #[error("{path}{}: `{field}` is `{value}`, which {reason}", place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column)))]
     Field {
         /// The file.
         path: Utf8PathBuf,
+        /// Where in it; nothing when the field is missing.
+        place: Option<Place>,
         /// The field.
         field: &'static str,
         /// What it holds.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 use serde::Serialize;
 
-use self::read::Draft;
+use self::read::{Draft, Places};
 use super::{ChartError, ChartVersion};
 
 /// Longest name and version together: the chart's files in a bundle are named after both.
@@ -124,13 +124,16 @@ impl ChartMetadata {
         if let Some(requirements) = requirements {
             draft.read(&chart.join("requirements.yaml"), requirements)?;
         }
-        let metadata = draft.finish(&path)?;
-        metadata.check(&path)?;
-        Ok(metadata)
+        match draft.finish() {
+            Ok((metadata, places)) => metadata.check(&path, &places).map(|()| metadata),
+            Err((version, places)) => {
+                Err(refusal(&path, &places, "version", &version, "is not a version such as `1.2.3` or `v1.2.3-rc.1`"))
+            }
+        }
     }
 
-    fn check(&self, path: &Utf8Path) -> Result<(), ChartError> {
-        let refuse = |field, value: &str, reason| Err(ChartError::Field { path: path.to_owned(), field, value: value.to_owned(), reason });
+    fn check(&self, path: &Utf8Path, places: &Places) -> Result<(), ChartError> {
+        let refuse = |field, value: &str, reason| Err(refusal(path, places, field, value, reason));
         if !["v1", "v2"].contains(&self.api_version.as_str()) {
             return refuse("apiVersion", &self.api_version, "is neither `v1` nor `v2`, the ones that Helm 3 and 4 know");
         }
@@ -150,7 +153,7 @@ impl ChartMetadata {
         for (position, dependency) in self.dependencies.iter().enumerate() {
             let is_alias = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
             if !dependency.alias.bytes().all(is_alias) {
-                return refuse("alias", &dependency.alias, "has something else than letters, digits, `_` and `-`");
+                return refuse("dependencies", &dependency.alias, "has something else than letters, digits, `_` and `-` in an alias");
             }
             let name = dependency.values_key();
             if self.dependencies.iter().take(position).any(|earlier| earlier.values_key() == name) {
@@ -171,6 +174,12 @@ impl Dependency {
     pub fn values_key(&self) -> &str {
         if self.alias.is_empty() { &self.name } else { &self.alias }
     }
+}
+
+fn refusal(path: &Utf8Path, places: &Places, field: &'static str, value: &str, reason: &'static str) -> ChartError {
+    let place = places.get(field);
+    let path = place.map_or(path, |(path, _)| path).to_owned();
+    ChartError::Field { path, place: place.map(|(_, place)| *place), field, value: value.to_owned(), reason }
 }
 
 /// Whether a name can stand in a file name and an archive path. Helm also takes blanks and what a shell acts upon.
@@ -212,13 +221,13 @@ mod tests {
 
     #[test]
     fn a_chart_of_helm_2_has_its_dependencies_beside_it() {
-        let requirements = b"dependencies:\n  - {name: a, version: '>=1.0.0 <2.0.0', import-values: [data, {child: x, parent: y}]}\n  - {name: b, repository: file://../b, alias: c}\n";
+        let requirements = b"dependencies:\n  - {name: a, version: '>=1.0.0 <2.0.0', import-values: [data, {child: x, parent: y.z}]}\n  - {name: b, repository: file://../b, alias: c}\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("c"), b"name: old\nversion: 1.2\n", Some(requirements)).unwrap();
         assert_eq!((metadata.api_version.as_str(), metadata.version.as_str()), ("v1", "1.2"));
         assert_eq!(
             serde_json::to_value(&metadata.dependencies).unwrap(),
             json!([
-                {"name": "a", "version": ">=1.0.0 <2.0.0", "repository": "", "import-values": ["data", {"child": "x", "parent": "y"}]},
+                {"name": "a", "version": ">=1.0.0 <2.0.0", "repository": "", "import-values": ["data", {"child": "x", "parent": "y.z"}]},
                 {"name": "b", "repository": "file://../b", "alias": "c"},
             ])
         );
@@ -244,8 +253,8 @@ mod tests {
             (format!("{GOOD}description: [x]\n"), "expected a string for `description`"),
             (format!("{GOOD}deprecated: 'true'\n"), "expected true or false for `deprecated`"),
             (format!("{GOOD}maintainers: [~]\n"), "an item of `maintainers` is empty"),
-            (format!("{GOOD}type: operator\n"), "`type` is `operator`"),
-            (format!("{GOOD}dependencies: [{{name: a, alias: 'b c'}}]\n"), "`alias` is `b c`"),
+            (format!("{GOOD}type: operator\n"), "Chart.yaml:4:7: `type` is `operator`"),
+            (format!("{GOOD}dependencies: [{{name: a, alias: 'b c'}}]\n"), "Chart.yaml:4:15: `dependencies` is `b c`"),
             (format!("{GOOD}dependencies: [{{name: a}}, {{name: b, alias: a}}]\n"), "the name or alias of two"),
             ("apiVersion: v3\nname: a\nversion: 0.1.0\n".to_owned(), "neither `v1` nor `v2`"),
             ("name: a\n".to_owned(), "`version` is ``"),

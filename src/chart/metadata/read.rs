@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ChartMetadata, Dependency, Maintainer, scalar::Scalar};
 use crate::{
@@ -18,6 +18,7 @@ const MAX_NODES: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     texts: BTreeMap<&'static str, String>,
+    places: Places,
     deprecated: bool,
     sources: Vec<String>,
     keywords: Vec<String>,
@@ -25,6 +26,9 @@ pub(super) struct Draft {
     dependencies: Vec<Dependency>,
     annotations: BTreeMap<String, String>,
 }
+
+/// Where the fields stand.
+pub(super) type Places = BTreeMap<&'static str, (Utf8PathBuf, Place)>;
 
 const TEXTS: [&str; 11] =
     ["apiVersion", "appVersion", "condition", "description", "home", "icon", "kubeVersion", "name", "tags", "type", "version"];
@@ -40,6 +44,7 @@ impl Draft {
             if let Some(name) = TEXTS.into_iter().find(|name| known(name)) {
                 if let Some(text) = reader.text(node, key)? {
                     self.texts.insert(name, printable(&text));
+                    self.places.insert(name, (path.to_owned(), node.place));
                 }
             } else if known("deprecated") {
                 self.deprecated = reader.boolean(node, key)?;
@@ -51,6 +56,7 @@ impl Draft {
                 self.maintainers = reader.items(node, key)?.iter().map(|node| reader.maintainer(node)).collect::<Result<_, _>>()?;
             } else if known("dependencies") {
                 self.dependencies = reader.items(node, key)?.iter().map(|node| reader.dependency(node)).collect::<Result<_, _>>()?;
+                self.places.insert("dependencies", (path.to_owned(), node.place));
             } else if known("annotations") {
                 let entry = |(key, node): &(&str, &Node)| Ok(((*key).to_owned(), reader.text(node, key)?.unwrap_or_default()));
                 self.annotations =
@@ -60,11 +66,12 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, path: &Utf8Path) -> Result<ChartMetadata, ChartError> {
+    /// The metadata, where its fields stand, and what is not a version if it is none.
+    pub(super) fn finish(mut self) -> Result<(ChartMetadata, Places), (String, Places)> {
         let mut text = |name: &str| self.texts.remove(name).unwrap_or_default();
         let version = text("version");
-        let refused = |reason| ChartError::Field { path: path.to_owned(), field: "version", value: version.clone(), reason };
-        Ok(ChartMetadata {
+        let Ok(version) = version.parse() else { return Err((version, self.places)) };
+        let metadata = ChartMetadata {
             // Charts of Helm 2 need not say it.
             api_version: Some(text("apiVersion")).filter(|text| !text.is_empty()).unwrap_or_else(|| "v1".to_owned()),
             app_version: text("appVersion"),
@@ -76,14 +83,15 @@ impl Draft {
             name: text("name"),
             tags: text("tags"),
             kind: text("type"),
-            version: version.parse().map_err(|_| refused("is not a version such as `1.2.3` or `v1.2.3-rc.1`"))?,
+            version,
             deprecated: self.deprecated,
             sources: self.sources,
             keywords: self.keywords,
             maintainers: self.maintainers,
             dependencies: self.dependencies,
             annotations: self.annotations,
-        })
+        };
+        Ok((metadata, self.places))
     }
 }
 

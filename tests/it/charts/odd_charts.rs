@@ -40,11 +40,15 @@ const CHARTS: [(&str, &str, &str, &str); 9] = [
     ),
 ];
 
+/// Rendering every chart with Helm takes long and is not what most of these tests are about.
+const UNCHECKED: [&str; 1] = ["--no-chart-check"];
+
 /// A bundle of all these charts.
 struct OddCharts(Foreign);
 
 impl OddCharts {
-    fn build() -> Self {
+    /// Locks, builds and unpacks; whether the charts are rendered is said by `options`.
+    fn build(options: &[&str]) -> Self {
         let odd = Self(Foreign::new());
         let mut manifest =
             "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: odd\nversion: 1.0.0\npolicy: policy.yaml\ncharts:\n".to_owned();
@@ -66,8 +70,8 @@ impl OddCharts {
         odd.write("policy.yaml", POLICY);
         odd.write("odd.key", KEY);
         succeeded(Command::new("openssl").args(["pkey", "-in", "odd.key", "-pubout", "-out", "odd.pub"]).current_dir(odd.0.path("")));
-        odd.run("helm3", &["lock", "bundle-manifests/odd.yaml"]);
-        odd.run("helm4", &["build", "bundle-manifests/odd.yaml", "--key", "odd.key", "--output", "odd.tar"]);
+        odd.run("helm3", &[&["lock", "bundle-manifests/odd.yaml"], options].concat());
+        odd.run("helm4", &[&["build", "bundle-manifests/odd.yaml", "--key", "odd.key", "--output", "odd.tar"], options].concat());
         odd.run("helm4", &["unpack", "odd.tar", "unpacked", "--key", "odd.pub"]);
         odd
     }
@@ -111,18 +115,23 @@ impl OddCharts {
 }
 
 #[test]
-fn helm_pulls_every_odd_chart_from_a_registry_and_from_serve() {
-    let odd = OddCharts::build();
+fn helm_pulls_every_odd_chart_from_a_registry() {
+    let odd = OddCharts::build(&UNCHECKED);
     let registry = Distribution::start("plain");
     odd.run("helm4", &["push", "odd.tar", &format!("{}/site", registry.host()), "--key", "odd.pub"]);
     odd.are_pulled_from(&format!("{}/site", registry.host()));
+}
+
+#[test]
+fn helm_pulls_every_odd_chart_from_serve() {
+    let odd = OddCharts::build(&UNCHECKED);
     let serving = Serving::run(&mut odd.command("helm4", &["serve", "odd.tar", "--key", "odd.pub", "--listen", "127.0.0.1:0", "--json"]));
     odd.are_pulled_from(serving.host());
 }
 
 #[test]
 fn the_install_text_names_the_file_of_every_odd_chart_and_helm_renders_it() {
-    let odd = OddCharts::build();
+    let odd = OddCharts::build(&[]);
     let install = fs::read_to_string(odd.0.path("unpacked/INSTALL.md")).unwrap();
     for packed in odd.packed() {
         let file = packed.file_name().unwrap().to_str().unwrap();
@@ -135,7 +144,7 @@ fn the_install_text_names_the_file_of_every_odd_chart_and_helm_renders_it() {
 
 #[test]
 fn configuration_and_annotations_in_a_registry_are_those_of_helm_push() {
-    let odd = OddCharts::build();
+    let odd = OddCharts::build(&UNCHECKED);
     let registry = Distribution::start("plain");
     odd.run("helm4", &["push", "odd.tar", registry.host(), "--key", "odd.pub"]);
     for helm in ["helm3", "helm4"] {

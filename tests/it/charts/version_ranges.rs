@@ -68,7 +68,7 @@ fn ten_thousand_drawn_pairs_get_the_answers_of_the_library() {
         assert_eq!(answer(range, version), expected, "{range:?} {version:?}");
         *counts.entry(expected).or_insert(0) += 1;
     }
-    for (kind, least) in [("in", 1000), ("out", 1000), ("no range", 500), ("no version", 100)] {
+    for (kind, least) in [("in", 1000), ("out", 1000), ("no range", 500), ("no version", 50)] {
         assert!(counts.get(kind).is_some_and(|count| *count >= least), "{counts:?}");
     }
 }
@@ -84,12 +84,11 @@ fn the_library_is_the_one_of_the_helm_that_is_tested() {
 }
 
 fn ranges() -> impl Strategy<Value = String> {
-    let alternative = prop::collection::vec(prop_oneof![9 => comparison(), 2 => hyphen()], 1..4).prop_flat_map(|comparisons| {
-        prop_oneof![4 => Just(" "), 3 => Just(", "), 2 => Just(","), 1 => Just("  , "), 1 => Just("")]
-            .prop_map(move |between| comparisons.join(between))
+    let alternative = prop::collection::vec(prop_oneof![9 => comparison(), 2 => hyphen()], 1..3).prop_flat_map(|comparisons| {
+        prop_oneof![4 => Just(" "), 3 => Just(", "), 2 => Just(",")].prop_map(move |between| comparisons.join(between))
     });
     let between = prop_oneof![Just("||"), Just(" || ")];
-    (prop::collection::vec(alternative, 1..4), between, mistake()).prop_map(|(alternatives, between, (extra, place))| {
+    (prop::collection::vec(alternative, 1..3), between, mistake()).prop_map(|(alternatives, between, (extra, place))| {
         let mut text = alternatives.join(between);
         text.insert_str(place.index(text.len().max(1)).min(text.len()), extra);
         text
@@ -97,35 +96,40 @@ fn ranges() -> impl Strategy<Value = String> {
 }
 
 fn hyphen() -> impl Strategy<Value = String> {
-    (bound(), prop_oneof![9 => Just(" - "), 1 => Just("-"), 1 => Just(" -")], bound()).prop_map(|(from, hyphen, to)| from + hyphen + &to)
+    (bound(), prop_oneof![30 => Just(" - "), 1 => Just("-"), 1 => Just(" -")], bound()).prop_map(|(from, hyphen, to)| from + hyphen + &to)
 }
 
 fn comparison() -> impl Strategy<Value = String> {
-    let operator = prop::sample::select(vec!["", "=", "!=", ">", "<", ">=", "=>", "<=", "=<", "~", "~>", "^", "==", "><"]);
+    let known = prop::sample::select(vec!["", "=", "!=", ">", "<", ">=", "=>", "<=", "=<", "~", "~>", "^"]);
+    let operator = prop_oneof![40 => known, 1 => prop::sample::select(vec!["==", "><"])];
     (operator, prop_oneof![3 => Just(""), 1 => Just(" ")], bound()).prop_map(|(operator, space, bound)| format!("{operator}{space}{bound}"))
 }
 
 fn part() -> impl Strategy<Value = &'static str> {
-    prop_oneof![6 => prop::sample::select(vec!["0", "1", "2", "3", "10"]), 2 => prop::sample::select(vec!["x", "X", "*", "01", "1x"])]
+    prop_oneof![
+        60 => prop::sample::select(vec!["0", "1", "2", "3", "10"]),
+        10 => prop::sample::select(vec!["x", "X", "*", "01"]),
+        1 => Just("1x"),
+    ]
 }
 
 fn suffix() -> impl Strategy<Value = &'static str> {
     prop_oneof![
-        6 => Just(""),
-        4 => prop::sample::select(vec!["-0", "-1", "-10", "-rc.1", "-rc.2", "-alpha", "-a.b.c", "-rc-1", "-99999999999999999999", "-rc.1+b"]),
+        60 => Just(""),
+        30 => prop::sample::select(vec!["-0", "-1", "-10", "-rc.1", "-rc.2", "-alpha", "-a.b.c", "-rc-1", "-99999999999999999999", "-rc.1+b"]),
         1 => prop::sample::select(vec!["+b.1", "-01", "-", "+", "-rc..1"]),
     ]
 }
 
 fn bound() -> impl Strategy<Value = String> {
-    let parts = parts(vec![1, 2, 2, 3, 3, 3, 3, 3, 3, 4], part);
+    let parts = parts([1, 2, 2].into_iter().chain([3; 20]).chain([4]).collect(), part);
     (prop_oneof![9 => Just(""), 1 => Just("v")], parts, suffix()).prop_map(|(v, parts, suffix)| format!("{v}{}{suffix}", parts.join(".")))
 }
 
 /// Close to the bounds, or nothing could be said of how they are compared.
 fn versions() -> impl Strategy<Value = String> {
     let number =
-        || prop_oneof![9 => prop::sample::select(vec!["0", "1", "2", "3", "10"]), 1 => prop::sample::select(vec!["01", "000", "x"])];
+        || prop_oneof![60 => prop::sample::select(vec!["0", "1", "2", "3", "10"]), 1 => prop::sample::select(vec!["01", "000", "x"])];
     let parts = parts(vec![1, 2, 3, 3, 3, 3, 3, 3], number);
     (prop_oneof![9 => Just(""), 1 => Just("v")], parts, suffix()).prop_map(|(v, parts, suffix)| format!("{v}{}{suffix}", parts.join(".")))
 }
@@ -137,5 +141,8 @@ fn parts<S: Strategy<Value = &'static str> + 'static>(counts: Vec<usize>, part: 
 
 /// Sometimes something that does not belong there, and where it goes.
 fn mistake() -> impl Strategy<Value = (&'static str, prop::sample::Index)> {
-    (prop::sample::select(vec!["", "", "", "", "", "", "", "", "|", ",", "é", "\t", "\u{b}", ">", "v"]), any::<prop::sample::Index>())
+    (
+        prop::sample::select([""; 60].into_iter().chain(["|", ",", "é", "\t", "\u{b}", ">", "v"]).collect::<Vec<_>>()),
+        any::<prop::sample::Index>(),
+    )
 }
