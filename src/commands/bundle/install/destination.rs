@@ -140,7 +140,7 @@ impl Destination {
 
     /// The name of the release unless another one is asked for: that of the chart, in letters that a release may have.
     pub(super) fn release(&self) -> String {
-        self.chart.name.to_ascii_lowercase().replace('_', "-").trim_matches(['-', '.']).to_owned()
+        release_name(&self.chart.name)
     }
 
     /// The name of the file that Helm is given.
@@ -297,4 +297,21 @@ fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
     let chart = Utf8Path::new("the chart");
     let metadata = chart::unpack_package(chart, archive)?.own_metadata(chart)?;
     Ok(Some(metadata.kube_version).filter(|text| !text.is_empty()))
+}
+
+/// Releases have names of lower case letters, digits, `-` and `.`.
+fn release_name(chart: &str) -> String {
+    chart.to_ascii_lowercase().replace('_', "-").trim_matches(['-', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release_name;
+
+    #[test]
+    fn a_chart_gives_its_release_a_name_that_helm_takes() {
+        for (chart, release) in [("rune", "rune"), ("Demo", "demo"), ("de.mo_x", "de.mo-x"), ("_a-", "a")] {
+            assert_eq!(release_name(chart), release);
+        }
+    }
 }
