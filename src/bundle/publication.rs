@@ -85,7 +85,7 @@ pub(super) fn publications(head: &AuthenticatedHead) -> Result<(Vec<Publication>
     };
     let images = index.images.iter().map(image);
     let charts = index.charts.iter().map(|chart| Publication {
-        repository: format!("charts/{}", chart.name),
+        repository: chart_repository(&chart.name),
         tag: Some(tag(&chart.version)),
         target: chart.artifact.clone(),
         kind: PublicationKind::Chart,
@@ -132,7 +132,44 @@ fn image(image: &ImageRecord) -> Publication {
     }
 }
 
+/// Where a chart is published: `charts/<name>`, in the letters that a repository may have. `Demo` is `charts/demo`, and what stands
+/// between letters and digits in a way that no repository has becomes `-`.
+pub(super) fn chart_repository(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let is_separator = |character: char| !character.is_ascii_alphanumeric();
+    let mut repository = "charts/".to_owned();
+    let mut rest = lower.trim_matches(is_separator);
+    while let Some(word) = rest.split(is_separator).next().filter(|word| !word.is_empty()) {
+        repository.push_str(word);
+        let after = rest.get(word.len()..).unwrap_or_default();
+        rest = after.trim_start_matches(is_separator);
+        let between = after.strip_suffix(rest).unwrap_or_default();
+        let is_plain = matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-');
+        repository.push_str(if is_plain { between } else { "-" });
+    }
+    repository
+}
+
 /// A version as a tag: a `+` cannot stand in one and becomes `_`, as Helm has it.
 fn tag(version: &str) -> String {
     version.replace('+', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chart_repository;
+
+    #[test]
+    fn every_name_of_a_chart_is_a_repository() {
+        for (name, repository) in [
+            ("rune", "charts/rune"),
+            ("Demo", "charts/demo"),
+            ("de.mo_x--y", "charts/de.mo_x--y"),
+            ("my.Demo__x", "charts/my.demo__x"),
+            ("_a-", "charts/a"),
+            ("a..b._c", "charts/a-b-c"),
+        ] {
+            assert_eq!(chart_repository(name), repository);
+        }
+    }
 }

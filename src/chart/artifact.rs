@@ -7,11 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ChartError, ChartMetadata, Package};
-use crate::{
-    canonical_json,
-    oci::{Descriptor, media_type},
-};
+use super::{ChartError, ChartMetadata, Maintainer, Package};
+use crate::oci::{Descriptor, media_type};
 
 /// Media type of the configuration.
 const CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
@@ -60,12 +57,12 @@ impl ChartArtifact {
     /// Makes the artifact of a packaged chart.
     ///
     /// # Errors
-    /// When the metadata has no canonical JSON form.
+    /// Never for metadata that was read.
     pub fn new(package: &Package) -> Result<Self, ChartError> {
-        let config = Blob::new(CONFIG_TYPE, canonical_json::to_bytes(&package.metadata)?);
+        let config = Blob::new(CONFIG_TYPE, sorted_json(&package.metadata)?);
         let mut layers = vec![Blob::new(LAYER_TYPE, package.bytes.clone())];
         layers.extend(package.provenance.clone().map(|provenance| Blob::new(PROVENANCE_TYPE, provenance)));
-        let manifest = canonical_json::to_bytes(&ManifestDocument {
+        let manifest = sorted_json(&ManifestDocument {
             schema_version: 2,
             media_type: media_type::MANIFEST,
             config: &config.descriptor,
@@ -77,32 +74,32 @@ impl ChartArtifact {
 
     /// The tag under which Helm looks for a version: a `+` cannot stand in a tag and becomes `_`.
     pub fn tag(metadata: &ChartMetadata) -> String {
-        metadata.version.to_string().replace('+', "_")
+        metadata.version.as_str().replace('+', "_")
     }
 }
 
-/// The annotations that Helm writes: the chart's own, and the standard ones derived from its metadata.
+/// JSON with sorted keys and nothing between. Keys of annotations need not be ASCII, and numbers in `import-values` may be any.
+fn sorted_json<T: Serialize>(value: &T) -> Result<Vec<u8>, ChartError> {
+    serde_json::to_value(value).and_then(|value| serde_json::to_vec(&value)).map_err(ChartError::Json)
+}
+
+/// The annotations that Helm writes: the standard ones derived from the metadata, and the chart's own, which win but for name and version.
 fn annotations(metadata: &ChartMetadata) -> BTreeMap<String, String> {
-    let mut annotations = metadata.annotations.clone();
-    let mut set = |name: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            annotations.insert(format!("org.opencontainers.image.{name}"), value);
-        }
+    let standard =
+        |name: &str, value: &str| (!value.trim().is_empty()).then(|| (format!("org.opencontainers.image.{name}"), value.to_owned()));
+    let author = |maintainer: &Maintainer| {
+        if maintainer.email.is_empty() { maintainer.name.clone() } else { format!("{} ({})", maintainer.name, maintainer.email) }
     };
-    let authors: Vec<String> = metadata
-        .maintainers
-        .iter()
-        .map(|maintainer| {
-            maintainer.email.as_ref().map_or_else(|| maintainer.name.clone(), |email| format!("{} ({email})", maintainer.name))
-        })
-        .collect();
-    set("title", Some(metadata.name.clone()));
-    set("version", Some(metadata.version.to_string()));
-    set("description", metadata.description.clone());
-    set("url", metadata.home.clone());
-    set("source", metadata.sources.first().cloned());
-    set("authors", Some(authors.join(", ")));
-    annotations
+    let authors: Vec<String> = metadata.maintainers.iter().map(author).collect();
+    let derived = [
+        standard("description", &metadata.description),
+        standard("url", &metadata.home),
+        standard("source", metadata.sources.first().map_or("", String::as_str)),
+        standard("authors", &authors.join(", ")),
+    ];
+    let fixed = [standard("title", &metadata.name), standard("version", metadata.version.as_str())];
+    let own = metadata.annotations.clone();
+    derived.into_iter().flatten().chain(own).chain(fixed.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]
@@ -117,14 +114,15 @@ mod tests {
 
     #[test]
     fn the_manifest_names_config_and_layer_and_never_a_time() {
-        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other }\n";
-        let metadata = ChartMetadata::parse(Utf8Path::new("Chart.yaml"), text).unwrap();
+        let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: https://home.example\n";
+        let metadata = ChartMetadata::parse(Utf8Path::new("demo"), text.as_bytes(), None).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
         let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec(), provenance: None }).unwrap();
         assert_eq!(artifact.layers[0].descriptor.digest, Digest::of(b"tgz"));
         let manifest = String::from_utf8(artifact.manifest.bytes.clone()).unwrap();
         assert!(manifest.contains(r#""org.opencontainers.image.authors":"A (a@example.org), B""#), "{manifest}");
         assert!(manifest.contains(r#""org.opencontainers.image.title":"demo""#), "{manifest}");
+        assert!(manifest.contains(r#""org.opencontainers.image.url":"https://own.example""#), "{manifest}");
         assert!(!manifest.contains("created"), "{manifest}");
         let config = String::from_utf8(artifact.config.bytes).unwrap();
         assert!(config.starts_with(r#"{"annotations":{"#) && config.contains(r#""version":"1.2.3+b.1""#), "{config}");

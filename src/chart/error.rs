@@ -2,12 +2,11 @@
 
 use camino::Utf8PathBuf;
 
-use super::TemplateError;
+use super::{MAX_CHART_FILES, TemplateError};
 use crate::{
-    canonical_json::CanonicalJsonError,
     failure::{Failure, FailureKind},
     fsx::PathError,
-    yaml::YamlError,
+    yaml::{Place, YamlError},
 };
 
 /// Why a chart cannot be rendered, read or packaged.
@@ -37,10 +36,12 @@ pub enum ChartError {
     #[error("`{0}` is not UTF-8 text")]
     NotText(Utf8PathBuf),
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
-    #[error("{path}: `{field}` is `{value}`, which {reason}")]
+    #[error("{path}{}: `{field}` is `{value}`, which {reason}", place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column)))]
     Field {
         /// The file.
         path: Utf8PathBuf,
+        /// Where in it; nothing when the field is missing.
+        place: Option<Place>,
         /// The field.
         field: &'static str,
         /// What it holds.
@@ -48,11 +49,13 @@ pub enum ChartError {
         /// What is wrong with it, completing "which …".
         reason: &'static str,
     },
-    /// A subchart's directory has no matching entry under `dependencies`, or the other way round.
+    /// An entry under `dependencies` has no matching chart in `charts/`.
     #[error("{path}: the dependency `{name}` {version} {problem}")]
     Dependency {
         /// The parent's `Chart.yaml`.
         path: Utf8PathBuf,
+        /// The parent.
+        chart: Utf8PathBuf,
         /// The subchart.
         name: String,
         /// The version asked for.
@@ -60,21 +63,35 @@ pub enum ChartError {
         /// What is wrong.
         problem: String,
     },
-    /// A file, or the whole chart, is larger than Helm loads.
-    #[error("`{what}` has {bytes} bytes, and Helm loads at most {max_bytes}")]
+    /// A file, or the whole chart with its packed subcharts, is larger than every Helm loads.
+    #[error("`{what}` is larger than the {max_bytes} bytes that Helm 3 loads")]
     TooLarge {
         /// The file or chart.
         what: String,
-        /// Its size.
-        bytes: u64,
         /// Helm's limit.
         max_bytes: u64,
     },
+    /// A chart with its packed subcharts has too many files.
+    #[error("`{0}` has more than {MAX_CHART_FILES} files, those of its subcharts included")]
+    TooManyFiles(Utf8PathBuf),
+    /// Packed subcharts lie in packed subcharts, again and again.
+    #[error("`{0}` is a packed chart within too many others")]
+    TooDeep(Utf8PathBuf),
     /// A path cannot stand in a chart archive.
     #[error("`{0}` cannot be packed: {1}")]
     PackPath(Utf8PathBuf, &'static str),
-    /// A pattern of `.helmignore` that this implementation does not know.
-    #[error(".helmignore:{line}: `{pattern}` is not supported")]
+    /// A path in a chart archive that Helm refuses, or that could be read in two ways.
+    #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]
+    ArchivePath {
+        /// The archive.
+        archive: Utf8PathBuf,
+        /// The path in it.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A pattern of `.helmignore` that Helm refuses.
+    #[error(".helmignore:{line}: `{pattern}` is not a pattern that Helm reads")]
     IgnorePattern {
         /// The line, from 1.
         line: usize,
@@ -90,9 +107,9 @@ pub enum ChartError {
     /// `values.schema.json` is no JSON.
     #[error("`{0}` is not JSON")]
     Schema(Utf8PathBuf, #[source] serde_json::Error),
-    /// The metadata has no canonical JSON form.
+    /// The metadata has no JSON form.
     #[error("the chart's metadata cannot be written as JSON")]
-    Json(#[from] CanonicalJsonError),
+    Json(#[source] serde_json::Error),
 }
 
 impl From<TemplateError> for ChartError {
@@ -107,9 +124,8 @@ impl Failure for ChartError {
             Self::NoTemplate(_) | Self::Missing { .. } => FailureKind::NotFound,
             Self::Path(error) => error.kind(),
             Self::Yaml(error) => error.kind(),
-            Self::TooLarge { .. } => FailureKind::Space,
-            Self::Archive(_) => FailureKind::Internal,
-            Self::Json(error) => error.kind(),
+            Self::TooLarge { .. } | Self::TooManyFiles(_) => FailureKind::Space,
+            Self::Archive(_) | Self::Json(_) => FailureKind::Internal,
             Self::Template(_)
             | Self::NotText(_)
             | Self::Unpack(..)
@@ -117,6 +133,8 @@ impl Failure for ChartError {
             | Self::Field { .. }
             | Self::Dependency { .. }
             | Self::PackPath(..)
+            | Self::ArchivePath { .. }
+            | Self::TooDeep(_)
             | Self::IgnorePattern { .. } => FailureKind::Input,
         }
     }
@@ -126,14 +144,15 @@ impl Failure for ChartError {
             Self::Template(error) => return error.help().map(str::to_owned),
             Self::Path(error) => return error.help(),
             Self::Yaml(error) => return error.help(),
-            Self::Json(error) => return error.help(),
             Self::NoTemplate(name) => format!("make `{name}`, or correct the path in the manifest"),
             Self::Missing { file, .. } => format!("make `{file}`, or run `rune-bundle render` if it comes from a template"),
-            Self::Dependency { .. } => "make `dependencies` say what lies in `charts/`".to_owned(),
-            Self::TooLarge { .. } => "list what does not belong into the chart in .helmignore".to_owned(),
-            Self::IgnorePattern { .. } => "use plain names, `*`, `?` and a trailing `/`".to_owned(),
-            Self::Unpack(..) => "make it with `helm package`".to_owned(),
-            Self::NotText(_) | Self::Schema(..) | Self::Field { .. } | Self::PackPath(..) | Self::Archive(_) => return None,
+            Self::Dependency { chart, .. } => format!("run `helm dependency update {chart}`, or correct the entry"),
+            Self::TooLarge { .. } | Self::TooManyFiles(_) => "list what does not belong into the chart in .helmignore".to_owned(),
+            Self::TooDeep(_) => "unpack the subcharts with `helm pull --untar`".to_owned(),
+            Self::IgnorePattern { .. } => "write `*` for `**`, close every `[`, and end no pattern with `\\`".to_owned(),
+            Self::Unpack(..) | Self::ArchivePath { .. } => "create it with `helm package`".to_owned(),
+            Self::PackPath(..) => "rename the file, or list it in .helmignore".to_owned(),
+            Self::NotText(_) | Self::Schema(..) | Self::Field { .. } | Self::Archive(_) | Self::Json(_) => return None,
         })
     }
 }

@@ -164,7 +164,7 @@ impl Helm {
         occasion: Occasion,
     ) -> Result<Result<String, RenderFailure>, HelmError> {
         let archive = self.scratch.write(&chart.metadata.file_name(), &chart.bytes)?;
-        let kubernetes = kubernetes_version(chart.metadata.kube_version.as_deref());
+        let kubernetes = kubernetes_version(&chart.metadata.kube_version);
         let mut command = self.command();
         command.args(["template", RELEASE]).arg(&archive);
         command.args(["--namespace", RELEASE, "--kube-version", &kubernetes, "--include-crds"]);

@@ -3,43 +3,38 @@
 //! Helm takes the version from the cluster, or else from the library it was built with; a Helm that `go install` built believes
 //! in one of years ago. So the version is always said: the newest known here that the chart's `kubeVersion` allows.
 
+use std::collections::BTreeSet;
+
+use super::VersionRange;
+
 /// The newest minor version of Kubernetes 1 that charts are rendered for.
 const NEWEST_MINOR: u64 = 36;
 
 /// The oldest one that is tried.
 const OLDEST_MINOR: u64 = 16;
 
+/// The largest patch level that is tried of every minor version.
+const MAX_PATCH: u64 = 40;
+
 /// The version to render a chart for. When nothing fits, or the constraint is not understood, the newest: Helm then says itself
 /// what is wrong.
-pub(super) fn kubernetes_version(constraint: Option<&str>) -> String {
-    let alternatives: Vec<_> = constraint.unwrap_or_default().split("||").filter_map(requirement).collect();
-    let fits = |minor: &u64| {
-        let version = semver::Version::new(1, *minor, 0);
-        alternatives.iter().any(|requirement| requirement.matches(&version))
-    };
-    let minor = (OLDEST_MINOR..=NEWEST_MINOR).rev().find(fits).unwrap_or(NEWEST_MINOR);
-    format!("1.{minor}.0")
+pub(super) fn kubernetes_version(constraint: &str) -> String {
+    let newest = format!("1.{NEWEST_MINOR}.0");
+    let Ok(range) = constraint.parse::<VersionRange>() else { return newest };
+    // Patch levels that exist, and those around what the constraint names.
+    let named = range.named().map(|version| version.numbers[2]).flat_map(|patch| [patch, patch.saturating_add(1)]);
+    let patches: BTreeSet<u64> = (0..=MAX_PATCH).chain(named).collect();
+    let fits = |text: &String| text.parse().is_ok_and(|version| range.contains(&version));
+    let candidates = (OLDEST_MINOR..=NEWEST_MINOR).rev().flat_map(|minor| patches.iter().map(move |patch| format!("1.{minor}.{patch}")));
+    candidates.into_iter().find(fits).unwrap_or(newest)
 }
 
 /// Whether a chart's `kubeVersion` allows a version; nothing when the constraint is not understood.
 pub fn fits_kubernetes(constraint: &str, version: &semver::Version) -> Option<bool> {
-    let alternatives: Vec<_> = constraint.split("||").map(requirement).collect::<Option<_>>()?;
+    let range: VersionRange = constraint.parse().ok()?;
     // What a distribution adds, `-eks-1` or `+k3s1`, is no pre-release of the version.
-    let version = semver::Version::new(version.major, version.minor, version.patch);
-    Some(alternatives.iter().any(|requirement| requirement.matches(&version)))
-}
-
-/// One alternative. Helm separates what must hold together by commas or spaces, and a space may stand behind an operator.
-fn requirement(text: &str) -> Option<semver::VersionReq> {
-    let mut parts: Vec<String> = Vec::new();
-    for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-        match parts.last_mut().filter(|last| last.ends_with(['<', '>', '=', '~', '^'])) {
-            Some(operator) => operator.push_str(word),
-            None => parts.push(word.to_owned()),
-        }
-    }
-    let parts: Vec<String> = parts.into_iter().map(|part| part.replacen("v1", "1", 1)).collect();
-    semver::VersionReq::parse(&parts.join(", ")).ok()
+    let version = format!("{}.{}.{}", version.major, version.minor, version.patch);
+    version.parse().ok().map(|version| range.contains(&version))
 }
 
 #[cfg(test)]
@@ -53,6 +48,7 @@ mod tests {
             (">=1.29.0-0", "1.29.0-eks-1", Some(true)),
             (">=1.29.0-0", "1.28.9", Some(false)),
             ("~1.27.0 || ~v1.24.0", "1.24.3", Some(true)),
+            ("1.24.0 - 1.26", "1.25.3", Some(true)),
             ("whatever", "1.24.3", None),
         ] {
             assert_eq!(fits_kubernetes(constraint, &version.parse().unwrap()), expected, "{constraint} {version}");
@@ -62,14 +58,22 @@ mod tests {
     #[test]
     fn the_newest_version_is_taken_that_the_chart_allows() {
         for (constraint, expected) in [
-            (None, "1.36.0"),
-            (Some(">=1.29.0-0"), "1.36.0"),
-            (Some(">= 1.19.0 < 1.30.0-0"), "1.29.0"),
-            (Some(">=1.22.0-0, <=1.28.0"), "1.28.0"),
-            (Some("~1.27.0 || ~v1.24.0"), "1.27.0"),
-            (Some("1.25.x"), "1.25.0"),
-            (Some(">= 2.0.0"), "1.36.0"),
-            (Some("whatever"), "1.36.0"),
+            ("", "1.36.0"),
+            (">=1.29.0-0", "1.36.0"),
+            (">= 1.19.0 < 1.30.0-0", "1.29.0"),
+            (">=1.22.0-0, <=1.28.0", "1.28.0"),
+            ("~1.27.0 || ~v1.24.0", "1.27.0"),
+            ("1.25.x", "1.25.0"),
+            ("1.20.0 - 1.29.0", "1.29.0"),
+            ("~1.27.4", "1.27.4"),
+            (">=1.27.4 <1.28.0-0", "1.27.4"),
+            ("1.27.5", "1.27.5"),
+            ("~>1.27.0", "1.27.0"),
+            ("=<1.30", "1.30.0"),
+            (">1.27.98 <1.28", "1.27.99"),
+            ("!=1.36.0", "1.36.1"),
+            (">= 2.0.0", "1.36.0"),
+            ("whatever", "1.36.0"),
         ] {
             assert_eq!(kubernetes_version(constraint), expected, "{constraint:?}");
         }

@@ -21,6 +21,8 @@ mod render;
 mod template_error;
 mod tree;
 mod values_table;
+mod version;
+mod version_range;
 mod versions;
 
 pub use archive::{read_package, unpack_package};
@@ -36,6 +38,8 @@ pub use package::{Package, package};
 pub use provenance::{ChartKey, ProvenanceError};
 pub use render::Renderer;
 pub use template_error::TemplateError;
-pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};
+pub use tree::{ChartTree, MAX_CHART_BYTES, MAX_CHART_FILES, MAX_FILE_BYTES};
 pub use values_table::readme_with_values;
+pub use version::{ChartVersion, NotAVersion};
+pub use version_range::{NotARange, VersionRange};
 pub use versions::{ChartState, RELEASED_VERSIONS, ReleasedVersions, VersionsNotRaised};

@@ -1,20 +1,21 @@
 //! A chart as a `.tgz` whose bytes depend on its files alone.
 //!
-//! `<name>/Chart.yaml` first, as Helm writes it, then the other files in byte order; plain ustar headers with fixed owner, mode and
-//! time; a gzip header without time, name or operating system.
+//! `<name>/Chart.yaml` first, as Helm writes it, then the other files in byte order; ustar headers with fixed owner, mode and time, and
+//! an extended header of POSIX where a path does not fit; a gzip header without time, name or operating system. Packed subcharts stay
+//! packed.
 
 use std::io::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::{Compression, GzBuilder};
 
-use super::{ChartError, ChartMetadata, ChartTree, MAX_CHART_BYTES, MAX_FILE_BYTES};
+use super::{ChartError, ChartMetadata, ChartTree, MAX_FILE_BYTES};
 
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 
 /// A packaged chart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     /// What its `Chart.yaml` says.
     pub metadata: ChartMetadata,
@@ -24,16 +25,12 @@ pub struct Package {
     pub provenance: Option<Vec<u8>>,
 }
 
-/// Packs a chart, its unpacked subcharts included. `name` is what errors call it.
+/// Packs a chart, its subcharts included. `name` is what errors call it.
 ///
 /// # Errors
-/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or a path does not fit into a ustar header.
+/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or Helm would read a path as another one.
 pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let metadata = tree.metadata(name)?;
-    let total: u64 = tree.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    if total > MAX_CHART_BYTES {
-        return Err(ChartError::TooLarge { what: name.to_owned(), bytes: total, max_bytes: MAX_CHART_BYTES });
-    }
     let gzip = GzBuilder::new().mtime(0).operating_system(GZIP_UNKNOWN_SYSTEM).write(Vec::new(), Compression::best());
     let mut archive = tar::Builder::new(gzip);
     let is_head = |path: &Utf8Path| path == "Chart.yaml";
@@ -47,28 +44,74 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
 }
 
 fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, chart: &str, path: &Utf8Path, bytes: &[u8]) -> Result<(), ChartError> {
-    let size = bytes.len() as u64;
-    if size > MAX_FILE_BYTES {
-        return Err(ChartError::TooLarge { what: path.to_string(), bytes: size, max_bytes: MAX_FILE_BYTES });
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(ChartError::TooLarge { what: path.to_string(), max_bytes: MAX_FILE_BYTES });
+    }
+    if let Some(reason) = misread(path.as_str()) {
+        return Err(ChartError::PackPath(path.to_owned(), reason));
     }
     let name = Utf8PathBuf::from(chart).join(path);
-    let refuse = |reason| ChartError::PackPath(path.to_owned(), reason);
-    if !path.as_str().is_ascii() || path.as_str().contains(['\\', ':']) || path.as_str().chars().any(char::is_control) {
-        return Err(refuse("it is not plain ASCII"));
+    let mut header = header(tar::EntryType::Regular, bytes.len());
+    if !name.as_str().is_ascii() || header.set_path(&name).is_err() {
+        let record = pax_record("path", name.as_str());
+        let mut extended = self::header(tar::EntryType::XHeader, record.len());
+        set_ascii_name(&mut extended, "PaxHeaders/path");
+        extended.set_cksum();
+        archive.append(&extended, record.as_bytes()).map_err(ChartError::Archive)?;
+        // For a reader that does not know extended headers.
+        set_ascii_name(&mut header, name.as_str());
     }
-    if path.as_str().split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-        return Err(refuse("it does not stay below the chart"));
+    header.set_cksum();
+    archive.append(&header, bytes).map_err(ChartError::Archive)
+}
+
+/// Why Helm, or a person who lists the archive, would take a path for another one.
+fn misread(path: &str) -> Option<&'static str> {
+    if path.contains('\\') {
+        return Some("Helm reads `\\` in an archive as the separator of directories");
     }
+    if path.chars().any(char::is_control) {
+        return Some("its name has a control character");
+    }
+    let is_drive = path.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && path.get(1..3) == Some(":/");
+    if is_drive {
+        return Some("Helm refuses a path that begins like a drive of Windows");
+    }
+    let is_below = !path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+    (!is_below).then_some("it does not stay below the chart")
+}
+
+fn header(kind: tar::EntryType, bytes: usize) -> tar::Header {
     let mut header = tar::Header::new_ustar();
-    header.set_path(&name).map_err(|_| refuse("it is too long for a ustar header"))?;
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(size);
+    header.set_entry_type(kind);
+    header.set_size(bytes as u64);
     header.set_mode(0o644);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_cksum();
-    archive.append(&header, bytes).map_err(ChartError::Archive)
+    header
+}
+
+/// What fits of a name, in ASCII.
+fn set_ascii_name(header: &mut tar::Header, name: &str) {
+    let mut field = [0; 100];
+    for (place, character) in field.iter_mut().zip(name.chars()) {
+        *place = u8::try_from(character).ok().filter(u8::is_ascii).unwrap_or(b'_');
+    }
+    header.as_old_mut().name = field;
+}
+
+/// `LENGTH KEY=VALUE`, whose length counts itself.
+fn pax_record(key: &str, value: &str) -> String {
+    let rest = format!(" {key}={value}\n");
+    let mut digits = 1;
+    loop {
+        let length = rest.len().saturating_add(digits).to_string();
+        if length.len() <= digits {
+            return format!("{length}{rest}");
+        }
+        digits = length.len();
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +120,7 @@ mod tests {
 
     use super::package;
     use crate::{
-        chart::{ChartError, ChartTree, MAX_FILE_BYTES},
+        chart::{ChartError, ChartTree, MAX_FILE_BYTES, unpack_package},
         failure::{Failure as _, FailureKind},
     };
 
@@ -119,11 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn every_other_name_is_read_back_as_it_was() {
+        let long = format!("files/{}/{}.json", "d".repeat(90), "f".repeat(200));
+        let paths = ["Chart.yaml", "files/\u{dc} \u{1f600}.json", "files/a:b.json", "files/with space", &long];
+        let files: Vec<_> = paths.iter().map(|path| (*path, CHART)).collect();
+        let bytes = package("demo", &tree(&files)).unwrap().bytes;
+        assert_eq!(unpack_package("demo.tgz".into(), &bytes).unwrap(), tree(&files));
+    }
+
+    #[test]
     fn helms_limits_and_bad_paths_are_refused() {
         let mut large = tree(&[("Chart.yaml", CHART)]);
         large.insert("big", vec![0; usize::try_from(MAX_FILE_BYTES).unwrap() + 1]);
         assert_eq!(package("demo", &large).unwrap_err().kind(), FailureKind::Space);
-        for path in ["../x", "a//b", "a\\b", "é", "a\nb"] {
+        for path in ["../x", "a//b", "a\\b", "a\nb", "c:/x"] {
             let mut bad = tree(&[("Chart.yaml", CHART)]);
             bad.insert(path, "x");
             // A path type may clean some of these; what remains must be refused.

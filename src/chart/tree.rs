@@ -1,16 +1,22 @@
 //! A chart as files in memory, and the limits within which Helm loads one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ChartError, ChartMetadata, ignore::Rules};
+use super::{
+    ChartError, ChartMetadata, VersionRange,
+    archive::{Budget, is_subchart, unfold, without_byte_order_mark},
+    ignore::Rules,
+};
 use crate::fsx;
 
-/// The largest file that Helm loads from a chart.
+/// The largest file that Helm 3 loads from a chart.
 pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
-/// The largest chart, unpacked, that Helm loads.
+/// The largest chart, unpacked, that Helm loads; packed subcharts count with what they unpack to.
 pub const MAX_CHART_BYTES: u64 = 100 * 1024 * 1024;
+/// The most files of a chart, those of its subcharts included.
+pub const MAX_CHART_FILES: usize = 20_000;
 
 /// The files of a chart, by their path relative to the chart's root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,18 +30,23 @@ impl ChartTree {
         Self { files }
     }
 
-    /// Reads a chart's directory, without what its `.helmignore` names.
+    /// Reads a chart's directory, without what its `.helmignore` names. Links within the directory are followed.
     ///
     /// # Errors
-    /// When a file cannot be read, is larger than Helm loads, or is a link.
+    /// When a file cannot be read, is larger than Helm loads, or is a link that leads elsewhere.
     pub fn read(directory: &Utf8Path) -> Result<Self, ChartError> {
         let ignore = directory.join(".helmignore");
-        let rules = if fsx::exists(&ignore) { Rules::parse(&fsx::read_to_string(&ignore, MAX_FILE_BYTES)?)? } else { Rules::default() };
+        let rules = Rules::parse(&if fsx::exists(&ignore) { fsx::read_to_string(&ignore, MAX_FILE_BYTES)? } else { String::new() })?;
+        let mut budget = Budget::of_a_chart();
         let mut files = BTreeMap::new();
-        for path in fsx::list_files(directory)? {
-            if !rules.ignores(&path) {
-                files.insert(path.clone(), fsx::read(&directory.join(&path), MAX_FILE_BYTES)?);
+        for path in fsx::list_linked_files(directory, MAX_CHART_FILES, |path, is_directory| rules.ignores(path, is_directory))? {
+            let place = directory.join(&path);
+            if fsx::file_size(&place)? > MAX_FILE_BYTES {
+                return Err(ChartError::TooLarge { what: place.into_string(), max_bytes: MAX_FILE_BYTES });
             }
+            let bytes = fsx::read(&place, MAX_FILE_BYTES)?;
+            budget.count(directory, bytes.len() as u64)?;
+            files.insert(path, without_byte_order_mark(bytes));
         }
         Ok(Self { files })
     }
@@ -54,7 +65,8 @@ impl ChartTree {
     pub fn chart_roots(&self) -> Vec<Utf8PathBuf> {
         let is_root = |root: &Utf8Path| {
             let parts: Vec<&str> = root.as_str().split('/').filter(|part| !part.is_empty()).collect();
-            parts.len().is_multiple_of(2) && parts.iter().step_by(2).all(|part| *part == "charts")
+            let (pairs, rest) = parts.as_chunks::<2>();
+            rest.is_empty() && pairs.iter().all(|[charts, name]| *charts == "charts" && is_subchart(name))
         };
         let heads = self.iter().filter(|(path, _)| path.file_name() == Some("Chart.yaml")).filter_map(|(path, _)| path.parent());
         let mut roots: Vec<Utf8PathBuf> = heads.filter(|root| is_root(root)).map(Utf8Path::to_owned).collect();
@@ -77,41 +89,71 @@ impl ChartTree {
         files.into_iter()
     }
 
-    /// Reads `Chart.yaml` and checks that the unpacked subcharts are the ones it asks for.
+    /// The same chart with its packed subcharts, at any depth, as directories of the same name.
     ///
     /// # Errors
-    /// When there is none, it is wrong, or a dependency and what lies in `charts/` differ.
+    /// When one of them is no chart archive, or they unpack to more than Helm loads.
+    pub fn unfolded(&self, name: &Utf8Path) -> Result<Self, ChartError> {
+        let mut budget = Budget::of_a_chart();
+        for (_, bytes) in self.iter() {
+            budget.count(name, bytes.len() as u64)?;
+        }
+        unfold(name, self.files.clone(), budget)
+    }
+
+    /// Reads what the chart says of itself. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When there is no `Chart.yaml`, or it is wrong.
+    pub fn own_metadata(&self, name: &Utf8Path) -> Result<ChartMetadata, ChartError> {
+        let missing = || ChartError::Missing { chart: name.to_string(), file: "Chart.yaml" };
+        let chart_yaml = self.get("Chart.yaml").ok_or_else(missing)?;
+        ChartMetadata::parse(name, chart_yaml, self.get("requirements.yaml"))
+    }
+
+    /// Reads what the chart says of itself, and checks that the subcharts in `charts/` are the ones it asks for.
+    ///
+    /// # Errors
+    /// When there is no `Chart.yaml`, it or that of a subchart is wrong, or a dependency is not in `charts/`.
     pub fn metadata(&self, name: &str) -> Result<ChartMetadata, ChartError> {
-        let metadata = self.read_metadata(name, Utf8Path::new("Chart.yaml"))?;
-        let path = Utf8Path::new(name).join("Chart.yaml");
+        let name = Utf8Path::new(name);
+        let metadata = self.own_metadata(name)?;
+        let whole = self.unfolded(name)?;
+        let subcharts = whole.subcharts().into_iter().map(|(place, chart)| chart.own_metadata(&name.join(place)));
+        let subcharts = subcharts.collect::<Result<Vec<_>, _>>()?;
         for dependency in &metadata.dependencies {
-            let problem = |problem: &str| ChartError::Dependency {
-                path: path.clone(),
+            let problem = |problem: String| ChartError::Dependency {
+                path: name.join(if self.get("requirements.yaml").is_some() { "requirements.yaml" } else { "Chart.yaml" }),
+                chart: name.to_owned(),
                 name: dependency.name.clone(),
                 version: dependency.version.clone(),
-                problem: problem.to_owned(),
+                problem,
             };
-            let file = Utf8Path::new("charts").join(&dependency.name).join("Chart.yaml");
-            if !self.files.contains_key(&file) {
-                return Err(problem("does not lie unpacked in `charts/`"));
+            let found: Vec<_> = subcharts.iter().filter(|chart| chart.name == dependency.name).map(|chart| &chart.version).collect();
+            let Some(first) = found.first() else { return Err(problem("is not in `charts/`".to_owned())) };
+            // Without a version Helm takes any, but looks at neither condition nor alias.
+            if dependency.version.is_empty() {
+                continue;
             }
-            let found = self.read_metadata(name, &file)?;
-            if found.name != dependency.name {
-                return Err(problem(&format!("is called `{}` in its own Chart.yaml", found.name)));
-            }
-            let wanted = semver::VersionReq::parse(&dependency.version).map_err(|_| problem("asks for what is no version range"))?;
-            let exact = dependency.version == found.version.to_string();
-            if !(exact || wanted.matches(&found.version)) {
-                return Err(problem(&format!("meets version {} in `charts/`", found.version)));
+            let wanted: VersionRange = dependency.version.parse().map_err(|error| problem(format!("asks for what is {error}")))?;
+            if !found.iter().any(|version| wanted.contains(version)) {
+                return Err(problem(format!("meets version {first} in `charts/`")));
             }
         }
         Ok(metadata)
     }
 
-    fn read_metadata(&self, name: &str, file: &Utf8Path) -> Result<ChartMetadata, ChartError> {
-        let bytes = self.files.get(file).ok_or_else(|| ChartError::Missing { chart: name.to_owned(), file: "Chart.yaml" })?;
-        let path = Utf8Path::new(name).join(file);
-        let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.clone()))?;
-        ChartMetadata::parse(&path, text)
+    /// The subcharts in `charts/`, unpacked ones only, with the directories that they are in.
+    pub fn subcharts(&self) -> Vec<(Utf8PathBuf, Self)> {
+        let directories: BTreeSet<Utf8PathBuf> = self
+            .files
+            .keys()
+            .filter_map(|path| {
+                let mut parts = path.as_str().split('/');
+                let name = parts.next().filter(|first| *first == "charts").and_then(|_| parts.next())?;
+                (is_subchart(name) && !name.ends_with(".prov")).then(|| Utf8Path::new("charts").join(name))
+            })
+            .collect();
+        directories.into_iter().map(|place| (place.clone(), self.below(&place))).collect()
     }
 }

@@ -6,9 +6,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use semver::Version;
 
-use super::{ChartError, ChartTree};
+use super::{ChartError, ChartTree, ChartVersion};
 use crate::{
     failure::{Failure, FailureKind},
     fsx,
@@ -27,7 +26,7 @@ const HEAD: &str = "# written by rune-bundle render --release; do not edit\n";
 
 /// The released versions of every chart, by the chart's directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<Version, Digest>>);
+pub struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, Digest>>);
 
 /// A chart as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub struct ChartState {
     /// Its directory, relative to the project.
     pub directory: Utf8PathBuf,
     /// Its version.
-    pub version: Version,
+    pub version: ChartVersion,
     /// The digest of its files.
     pub content: Digest,
 }

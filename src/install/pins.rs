@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{self, ChartError},
+    chart::{self, ChartError, ChartTree},
     failure::{Failure, FailureKind},
     oci::Digest,
     yaml::{self, YamlError},
@@ -67,11 +67,8 @@ impl Replaced {
 pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[u8], profile: &[String]) -> Result<Value, PinError> {
     let mut values = Map::new();
     if !replaced.is_empty() {
-        let files = chart::unpack_package(Utf8Path::new("chart"), chart)?;
-        for (path, bytes) in files.iter().filter(|(path, _)| path.file_name() == Some("values.yaml")) {
-            let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.to_owned()))?;
-            replace(&yaml::from_str(path, text)?, replaced, &keys_of_subchart(path), &mut values);
-        }
+        let path = Utf8Path::new("chart");
+        replace_in_chart(path, &chart::unpack_package(path, chart)?, replaced, &[], &mut values)?;
         for text in profile {
             replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
         }
@@ -82,10 +79,33 @@ pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[
     Ok(Value::Object(values))
 }
 
-/// Under which keys the parent of a subchart has its values: `charts/postgres/values.yaml` is `postgres`.
-fn keys_of_subchart(path: &Utf8Path) -> Vec<String> {
-    let parts: Vec<&str> = path.as_str().split('/').collect();
-    parts.chunks(2).filter_map(|pair| if let ["charts", name] = pair { Some((*name).to_owned()) } else { None }).collect()
+/// Replaces in the values of a chart and of its subcharts, whose values the parent has under their name or aliases.
+fn replace_in_chart(
+    path: &Utf8Path,
+    chart: &ChartTree,
+    replaced: &Replaced,
+    keys: &[String],
+    values: &mut Map<String, Value>,
+) -> Result<(), PinError> {
+    if let Some(bytes) = chart.get("values.yaml") {
+        let path = path.join("values.yaml");
+        let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.clone()))?;
+        replace(&yaml::from_str(&path, text)?, replaced, keys, values);
+    }
+    let dependencies = chart.own_metadata(path)?.dependencies;
+    for (place, subchart) in chart.subcharts() {
+        let path = path.join(place);
+        let name = subchart.own_metadata(&path)?.name;
+        let mut names: Vec<String> =
+            dependencies.iter().filter(|dependency| dependency.name == name).map(|dependency| dependency.values_key().to_owned()).collect();
+        if names.is_empty() {
+            names.push(name);
+        }
+        for name in names {
+            replace_in_chart(&path, &subchart, replaced, &[keys, &[name]].concat(), values)?;
+        }
+    }
+    Ok(())
 }
 
 fn replace(value: &Value, replaced: &Replaced, keys: &[String], values: &mut Map<String, Value>) {
@@ -136,13 +156,18 @@ mod tests {
         let files = [
             ("Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n".to_owned()),
             ("values.yaml", format!("image: {{ digest: '{}', tag: x }}\n", Digest::of(b"whole"))),
-            ("charts/b/Chart.yaml", "apiVersion: v2\nname: b\nversion: 1.0.0\n".to_owned()),
-            ("charts/b/values.yaml", format!("image: {{ digest: '{sparse}', repository: library/b }}\nother: library/b\n")),
+            ("charts/of another name/Chart.yaml", "apiVersion: v2\nname: b\nversion: v1.0\n".to_owned()),
+            ("charts/of another name/values.yaml", format!("image: {{ digest: '{sparse}', repository: library/b }}\nother: library/b\n")),
         ];
         let files: BTreeMap<_, _> = files.into_iter().map(|(path, text)| (path.into(), text.into_bytes())).collect();
         let mut files = files;
-        let head = b"apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0}]\n".to_vec();
+        let head =
+            b"apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0}, {name: c, version: 1.x, alias: d}]\n"
+                .to_vec();
         files.insert("Chart.yaml".into(), head);
+        let packed = [("Chart.yaml", "name: c\nversion: 1.2.3\n"), ("values.yaml", "image: { repository: library/b }\n")];
+        let packed = ChartTree::new(packed.into_iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect());
+        files.insert("charts/c-1.2.3.tgz".into(), package("c", &packed).unwrap().bytes);
         let chart = package("a", &ChartTree::new(files)).unwrap();
         let profile = [format!("migrate: {{ image: {{ digest: '{sparse}' }} }}\n")];
         let replaced = Replaced {
@@ -154,6 +179,7 @@ mod tests {
         let expected = json!({
             "global": {"imageRegistry": "r.example:5000/x"},
             "b": {"image": {"digest": digest, "repository": "library-b"}},
+            "d": {"image": {"repository": "library-b"}},
             "migrate": {"image": {"digest": digest}},
         });
         assert_eq!(values, expected);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contradiction, LockedImage, Platforms, platform_text};
 use crate::{
+    chart::ChartVersion,
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     oci::{Digest, Platform},
@@ -65,7 +66,7 @@ pub struct LockedChart {
     /// Name in `Chart.yaml`.
     pub name: String,
     /// Version in `Chart.yaml`.
-    pub version: Version,
+    pub version: ChartVersion,
     /// Where it comes from.
     pub source: LockedChartSource,
 }

@@ -24,9 +24,25 @@ go_tool() {
     offer "$name" "$name-${!version}"
 }
 
+# What a test asks about ranges of versions: a small program of ours around the library that Helm uses, in Helm's version of it.
+version_ranges_build() {
+    mkdir -p "$1/bin"
+    (cd "$here/version-ranges" && fetch env GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" \
+        GOFLAGS='-trimpath -modcacherw -mod=readonly -buildvcs=false' CGO_ENABLED=0 GOWORK=off go build -o "$1/bin/version-ranges" -ldflags='-s -w' .)
+}
+
+install_version_ranges() {
+    local entry
+    entry=version-ranges-$(cd "$here/version-ranges" && sha256sum main.go go.mod go.sum | sha256sum | cut -c1-12)
+    store_has "$entry" || need go '`version-ranges`'
+    provide "$entry" version_ranges_build
+    offer version-ranges "$entry"
+}
+
 install_go_tools() {
     local name
     for name in crane oras regctl helm3 helm4 cosign distribution oci-conformance; do
         go_tool "$name"
     done
+    install_version_ranges
 }

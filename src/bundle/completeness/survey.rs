@@ -44,7 +44,7 @@ pub async fn survey(
     places: &ImagePlaces,
     helm: &HelmOptions,
 ) -> Result<Survey, CompletenessError> {
-    let charts: Vec<&Package> = charts.iter().filter(|chart| chart.metadata.kind.as_deref() != Some("library")).collect();
+    let charts: Vec<&Package> = charts.iter().filter(|chart| chart.metadata.kind != "library").collect();
     if charts.is_empty() {
         return Ok(Survey::default());
     }

@@ -6,7 +6,7 @@
 mod entries;
 mod images;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use camino::Utf8PathBuf;
 
@@ -18,6 +18,7 @@ use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
     index::required_abilities,
     materialise::{Content, Plan},
+    publication::chart_repository,
 };
 use crate::{
     archive::{EntryName, EntryNameError, Mode},
@@ -119,6 +120,16 @@ pub enum ComposeError {
     /// Two ingredients want the same entry.
     #[error("two parts of the bundle want to be the entry `{0}`")]
     Collision(EntryName),
+    /// Two charts would have one repository.
+    #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
+    Repositories {
+        /// The name of a chart.
+        one: String,
+        /// The name of the other.
+        other: String,
+        /// The repository of both.
+        repository: String,
+    },
     /// A document has no canonical form.
     #[error(transparent)]
     Json(#[from] CanonicalJsonError),
@@ -154,6 +165,7 @@ impl Failure for ComposeError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Name(_) => Some("entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the file or chart".to_owned()),
+            Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
             Self::Index(error) => error.help(),
             Self::Chart(error) => error.help(),
             _ => None,
@@ -177,7 +189,8 @@ impl Ingredients {
         let mut entries = Entries::default();
         let mut roots = Roots::default();
         let images = self.images.into_iter().map(|image| add_image(image, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
-        let charts = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
+        let charts: Vec<_> = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
+        check_repositories(&charts)?;
         let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<Vec<_>, _>>()?;
         let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
         let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
@@ -231,6 +244,19 @@ impl Draft {
         let contents = std::iter::once(Content::Bytes(index_bytes.into())).chain(slots).chain(self.contents).collect();
         Ok(Plan { digest, layout, contents })
     }
+}
+
+/// Names of charts may differ in ways that names of repositories do not.
+fn check_repositories(charts: &[ChartRecord]) -> Result<(), ComposeError> {
+    let mut names = BTreeMap::new();
+    for chart in charts {
+        let repository = chart_repository(&chart.name);
+        let other = names.entry(repository.clone()).or_insert(&chart.name);
+        if *other != &chart.name {
+            return Err(ComposeError::Repositories { one: (*other).clone(), other: chart.name.clone(), repository });
+        }
+    }
+    Ok(())
 }
 
 fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Result<ChartRecord, ComposeError> {

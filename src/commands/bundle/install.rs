@@ -117,8 +117,8 @@ pub fn run(options: &InstallOptions, progress: &Arc<dyn Progress>) -> Result<Ins
         let interrupt = Interrupt::listen().map_err(|source| InstallError::Run { program: program.to_owned(), source })?;
         let helm = Helm::find(program, HELM_TIME_LIMIT).await.map_err(InstallError::from)?;
         let cluster = Cluster::connect(&options.cluster).await.map_err(InstallError::from)?;
-        let release = options.release.as_deref().unwrap_or(&work.destination.chart.name);
-        let helm = ReleaseHelm::new(&helm, program, &cluster, &options.cluster, release, interrupt)?;
+        let release = options.release.clone().unwrap_or_else(|| work.destination.release());
+        let helm = ReleaseHelm::new(&helm, program, &cluster, &options.cluster, &release, interrupt)?;
         work.install(&cluster, &helm).await
     })
 }

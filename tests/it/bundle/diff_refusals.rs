@@ -88,7 +88,7 @@ fn a_damaged_document_or_chart_is_refused_and_named() {
     for entry in ["charts/", "index.json", "artifacts/index.json", "values/lab.yaml"] {
         let pair = Pair::new(|made| {
             // What is the same by its digest need not be read.
-            made.charts[0].metadata.description = Some("other".to_owned());
+            made.charts[0].metadata.description = "other".to_owned();
             made.profiles[0].values[0].1 = "{a: 1}\n".to_owned();
         });
         flip(&pair.old, entry);

@@ -1,5 +1,6 @@
 //! The charts of this project, and what is found in charts.
 
+pub(crate) mod acceptance;
 pub(crate) mod backup;
 pub(crate) mod bootstrap;
 pub(crate) mod completeness_check;
@@ -12,6 +13,7 @@ pub(crate) mod image;
 pub(crate) mod install_text;
 pub(crate) mod lint;
 pub(crate) mod matrix;
+pub(crate) mod odd_charts;
 pub(crate) mod package;
 pub(crate) mod pod;
 pub(crate) mod properties;
@@ -19,3 +21,4 @@ pub(crate) mod provenance;
 pub(crate) mod refusals;
 pub(crate) mod render;
 pub(crate) mod support;
+pub(crate) mod version_ranges;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
-    chart::{self, ChartError, Named},
+    chart::{self, Named},
     commands::CommandError,
     failure::{Failure as _, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
@@ -82,6 +82,11 @@ impl Destination {
     /// The chart, `name-version`.
     pub(super) fn chart_label(&self) -> String {
         format!("{}-{}", self.chart.name, self.chart.version)
+    }
+
+    /// The name of the release unless another one is asked for: that of the chart, in letters that a release may have.
+    pub(super) fn release(&self) -> String {
+        release_name(&self.chart.name)
     }
 
     /// The name of the file that Helm is given.
@@ -235,14 +240,24 @@ fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError>
 
 /// The versions of Kubernetes that the chart works with.
 fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head {
-        kube_version: Option<String>,
+    let chart = Utf8Path::new("the chart");
+    let metadata = chart::unpack_package(chart, archive)?.own_metadata(chart)?;
+    Ok(Some(metadata.kube_version).filter(|text| !text.is_empty()))
+}
+
+/// Releases have names of lower case letters, digits, `-` and `.`.
+fn release_name(chart: &str) -> String {
+    chart.to_ascii_lowercase().replace('_', "-").trim_matches(['-', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release_name;
+
+    #[test]
+    fn a_chart_gives_its_release_a_name_that_helm_takes() {
+        for (chart, release) in [("rune", "rune"), ("Demo", "demo"), ("de.mo_x", "de.mo-x"), ("_a-", "a")] {
+            assert_eq!(release_name(chart), release);
+        }
     }
-    let (chart, path) = (Utf8Path::new("the chart"), Utf8Path::new("Chart.yaml"));
-    let files = chart::unpack_package(chart, archive)?;
-    let missing = || ChartError::Missing { chart: chart.to_string(), file: "Chart.yaml" };
-    let text = std::str::from_utf8(files.get("Chart.yaml").ok_or_else(missing)?).map_err(|_| ChartError::NotText(path.to_owned()))?;
-    Ok(yaml::from_str::<Head>(path, text)?.kube_version)
 }
