@@ -7,9 +7,7 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict,
-    },
+    records::{Cut, Missing, PageOptions, SpanOptions, StoreOptions, cut, next_line, shown, table, unreadable_lines, unreadable_verdict},
 };
 use crate::{
     commands::{CommandError, Report, counted},
@@ -60,7 +58,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         created: options.created.span((options.store.now)()),
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
+    let listed = options.store.read_store(|store| Ok(store.list_artifacts(&filter, page)?))?;
     let Cut { rows: artifacts, unreadable, next } = cut(listed, limit, |artifact| artifact.artifact_id.clone());
     Ok(ListReport { artifacts, unreadable, next })
 }
@@ -111,7 +109,7 @@ pub struct ExportReport {
 /// When there is no such artifact, its content is damaged, or the file cannot be written or exists.
 pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing { what: "audit artifact", name: shown(&options.artifact_id) };
-    let artifact = options.store.with_store(Use::Looking, |store| {
+    let artifact = options.store.read_store(|store| {
         let info = store.find_artifact(&options.artifact_id)?.ok_or_else(missing)?;
         let mut file = NewFile::create(&options.output, 0o644)?;
         let mut write = |piece: &[u8]| Ok(file.write(piece)?);
@@ -170,7 +168,7 @@ pub struct Damage {
 /// # Errors
 /// When the database cannot be read.
 pub fn verify(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
-    options.store.with_store(Use::Looking, |store| verify_all(store, options.job_id.as_deref(), progress))
+    options.store.read_store(|store| verify_all(store, options.job_id.as_deref(), progress))
 }
 
 fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
