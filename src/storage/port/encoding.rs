@@ -3,11 +3,12 @@
 //! A server that converts an answer fails at the first text that UTF-8 has no like for, and all others are lost with it. So texts
 //! arrive here as they are stored, and the server is asked for each what it is in UTF-8. What is sent it converts itself.
 
-use std::ops::Range;
+use std::{error::Error, ops::Range};
 
+use bytes::BytesMut;
 use tokio_postgres::{
     Client,
-    types::{ToSql, Type},
+    types::{IsNull, ToSql, Type},
 };
 
 use super::session::Value;
@@ -43,17 +44,15 @@ impl Encoding {
                 }
             }
         }
-        let kind = if *self == Self::Utf8 { Type::TEXT } else { Type::BYTEA };
+        let text = if *self == Self::Utf8 { Type::TEXT } else { Type::BYTEA };
         let typed = |value: &'a Value<'_>| -> Typed<'a> {
-            match value {
-                Value::Text(text) => (text, kind.clone()),
-                Value::OptionalText(text) => (text, kind.clone()),
-                Value::Integer(number) => (number, Type::INT8),
-                Value::OptionalInteger(number) => (number, Type::INT8),
-                Value::Float(number) => (number, Type::FLOAT8),
-                Value::OptionalFloat(number) => (number, Type::FLOAT8),
-                Value::Bytes(bytes) => (bytes, Type::BYTEA),
-            }
+            let kind = match value {
+                Value::Text(_) | Value::OptionalText(_) => text.clone(),
+                Value::Integer(_) | Value::OptionalInteger(_) => Type::INT8,
+                Value::Float(_) | Value::OptionalFloat(_) => Type::FLOAT8,
+                Value::Bytes(_) => Type::BYTEA,
+            };
+            (value, kind)
         };
         (translated(&sql), values.iter().map(typed).collect())
     }
@@ -86,6 +85,27 @@ impl Encoding {
 
 /// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            // A text and its bytes are sent alike.
+            Self::Text(text) | Self::OptionalText(Some(text)) => text.as_bytes().to_sql(kind, out),
+            Self::Integer(number) | Self::OptionalInteger(Some(number)) => number.to_sql(kind, out),
+            Self::Float(number) | Self::OptionalFloat(Some(number)) => number.to_sql(kind, out),
+            Self::Bytes(bytes) => bytes.to_sql(kind, out),
+            Self::OptionalText(None) | Self::OptionalInteger(None) | Self::OptionalFloat(None) => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        self.to_sql(kind, out)
+    }
+}
 
 /// Some texts in UTF-8; nothing when one of them has no like.
 async fn convert(client: &Client, encoding: &str, texts: &[&[u8]]) -> Result<Option<Vec<Vec<u8>>>, ServerError> {

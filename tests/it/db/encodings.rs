@@ -21,7 +21,7 @@ impl<'a> Encoded<'a> {
         let name = format!("{}_{}", home.name(), encoding.to_lowercase());
         let owner = home.name();
         home.query(&format!("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"));
-        let url = home.url().replace(&format!("/{owner}"), &format!("/{name}"));
+        let url = format!("{}{name}", home.url().strip_suffix(owner).unwrap());
         Self { home, name, url }
     }
 
