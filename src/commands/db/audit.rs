@@ -14,10 +14,10 @@ use crate::{
     failure::FailureKind,
     fsx::NewFile,
     progress::Progress,
-    storage::port::{ArtifactFilter, ArtifactInfo, OperatorPort, Page, StoreError, Unreadable},
+    storage::port::{ArtifactFilter, ArtifactInfo, CheckedArtifact, OperatorPort, Page, Unreadable},
 };
 
-/// How many artifacts are asked for at a time.
+/// How many artifacts are read in one transaction.
 const BATCH: u32 = 200;
 
 /// Which evidence to list.
@@ -177,28 +177,28 @@ fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Pro
     let mut after: Option<String> = None;
     progress.begin("artifacts", store.artifact_bytes(job_id)?);
     loop {
-        let page = Page { after: after.as_deref(), limit: BATCH.saturating_add(1) };
-        let Cut { rows, unreadable, next } = cut(store.list_artifacts(&filter, page)?, BATCH, |info| info.artifact_id.clone());
-        report.unreadable.extend(unreadable);
-        for info in rows {
-            report.checked += 1;
-            report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
-            let mut read = |piece: &[u8]| {
-                progress.advance(piece.len() as u64);
-                Ok(())
-            };
-            match store.read_audit_artifact(&info.job_id, &info.artifact_id, &mut read) {
-                Ok(_) => {}
-                Err(StoreError::ArtifactDamaged { problem, .. }) => {
-                    report.damaged.push(Damage { artifact_id: info.artifact_id, job_id: info.job_id, problem: problem.to_owned() });
+        let page = Page { after: after.as_deref(), limit: BATCH };
+        let checked = store.check_artifacts(&filter, page, &mut |piece| progress.advance(piece.len() as u64))?;
+        let count = checked.len();
+        let last = after.clone();
+        for checked in checked {
+            match checked {
+                Ok(CheckedArtifact { info, problem }) => {
+                    report.checked += 1;
+                    report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
+                    after = Some(info.artifact_id.clone());
+                    let (artifact_id, job_id) = (info.artifact_id, info.job_id);
+                    report.damaged.extend(problem.map(|problem| Damage { artifact_id, job_id, problem: problem.to_owned() }));
                 }
-                Err(error) => return Err(error.into()),
+                Err(row) => {
+                    after = row.key.clone().or(after);
+                    report.unreadable.push(row);
+                }
             }
         }
-        if next.is_none() || next == after {
+        if count < BATCH as usize || after == last {
             break;
         }
-        after = next;
     }
     progress.end();
     Ok(report)

@@ -35,6 +35,7 @@ mod store;
 mod uuid;
 mod vocabulary;
 
+pub use artifacts::CheckedArtifact;
 pub use error::{Problem, StoreError};
 pub use guard::{Guard, Reached};
 pub use limits::{MAX_ARTIFACT_BYTES, MAX_ERROR, MAX_JOB_ID, MAX_JSON_BYTES, MAX_KEY, MAX_TENANT_ID, MAX_WORD};

@@ -1,7 +1,8 @@
 //! What operators do with RUNE's database, beside what RUNE itself does.
 
 use super::{
-    StoragePort, artifacts,
+    StoragePort,
+    artifacts::{self, CheckedArtifact},
     error::StoreError,
     events::{self, Scope},
     jobs, limits,
@@ -30,6 +31,14 @@ pub trait OperatorPort: StoragePort {
 
     /// Lists evidence without its content, oldest first. Fails when the row that a page goes on after is gone.
     fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError>;
+
+    /// Reads a page of evidence to its end and says what of each is not what was stored; `read` hears of every piece.
+    fn check_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<Listed<CheckedArtifact>>, StoreError>;
 
     /// Lists settings without their values, by key.
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError>;
@@ -76,6 +85,24 @@ impl<E: Engine> OperatorPort for Store<E> {
 
     fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
         self.read(&mut |session| listing::artifacts(session, filter, page))
+    }
+
+    fn check_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<Listed<CheckedArtifact>>, StoreError> {
+        self.read(&mut |session| {
+            let mut checked = Vec::new();
+            for listed in listing::artifacts(session, filter, page)? {
+                checked.push(match listed {
+                    Ok(info) => Ok(artifacts::check(session, info, read)?),
+                    Err(unreadable) => Err(unreadable),
+                });
+            }
+            Ok(checked)
+        })
     }
 
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
