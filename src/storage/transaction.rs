@@ -146,7 +146,7 @@ pub async fn begin(client: &Client, access: Access, role: Option<&str>, statemen
         let rest = format!("{FIX_SEARCH_PATH}; {} {WRITABILITY}", postlude(access));
         let messages = if let Some(role) = role {
             client.batch_execute(&first).await?;
-            let refused = |error| ServerError::Role { role: role.to_owned(), source: Box::new(ServerError::from(error)) };
+            let refused = |error| ServerError::Role { role: role.to_owned(), source: Box::new(ServerError::WithoutRows(error)) };
             client.batch_execute(&set_role(role)).await.map_err(refused)?;
             client.simple_query(&rest).await?
         } else {

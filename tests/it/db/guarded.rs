@@ -11,7 +11,7 @@ use std::{
 use camino::Utf8Path;
 use rune_bundle::{
     schema::{SiteGuard, Verb},
-    storage::port::{Guard, OperatorPort as _, PoolLimits, PostgresStore, PruneRule, Reached, SqliteStore, StoragePort as _, StoreError},
+    storage::port::{Guard, PoolLimits, PostgresStore, PruneRule, Reached, SqliteStore, StoreError},
 };
 use rune_testkit::postgres::Server;
 
