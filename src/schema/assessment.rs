@@ -17,15 +17,15 @@ use crate::oci::Digest;
 pub enum Era {
     /// Nobody yet.
     Empty,
-    /// RUNE up to v0.0.0a5: tables and no `schema_version`.
+    /// RUNE up to v0.0.0a5, and main until 2026-04-09: tables and no `schema_version`.
     Legacy,
-    /// RUNE of April 2026, up to v0.0.0a6: eras A and X look alike in SQLite.
+    /// RUNE v0.0.0a6, and main from 2026-04-10 to 2026-04-30: eras A and X look alike in SQLite.
     AOrX,
     /// RUNE of April 2026 with PostgreSQL's own types.
     A,
     /// RUNE v0.0.0a6, stopped in the middle by PostgreSQL.
     X,
-    /// RUNE since the end of April 2026.
+    /// RUNE's main since 2026-04-30.
     B,
     /// This program, or it has taken charge.
     Ours,

@@ -2,6 +2,7 @@
 //!
 //! There is one look, the same for every verb and for its dry run, and one list of consequences: [`SiteObject::weight`].
 
+mod guard;
 mod postgres;
 mod sqlite;
 
@@ -9,8 +10,9 @@ use std::fmt;
 
 use crate::failure::{Failure, FailureKind};
 
+pub use guard::SiteGuard;
 pub(super) use postgres::inspect;
-pub use postgres::{look_around, survey};
+pub use postgres::look_around;
 pub use sqlite::look_around as look_around_file;
 
 /// What is going to be done with RUNE's tables.
@@ -31,8 +33,13 @@ pub enum Verb {
         /// Whether audit artifacts too.
         with_artifacts: bool,
     },
-    /// To change single rows.
-    Write,
+    /// To change single rows of one table.
+    Write {
+        /// The table.
+        table: &'static str,
+        /// Whether rows are deleted; they are added or updated otherwise.
+        deletes: bool,
+    },
 }
 
 /// What an object means for a verb.
@@ -108,8 +115,8 @@ pub(super) enum ObjectKind {
     /// A column elsewhere that holds whole rows of the table.
     RowType,
     Publication,
-    /// Deletes are published and the table has nothing to tell its rows by.
-    NoReplicaIdentity,
+    /// These statements are published and the table has nothing to tell its rows by, so the server refuses them.
+    NoReplicaIdentity(Events),
     EventTrigger,
     Encoding,
     Standby,
@@ -124,12 +131,10 @@ impl SiteObject {
         use Weight::{Note, Refuse, Silent};
         const CONFLICT: Weight = Refuse(FailureKind::Conflict);
         const ACCESS: Weight = Refuse(FailureKind::Access);
-        if let Verb::Prune { with_artifacts } = verb
-            && !self.is_pruned(with_artifacts)
-        {
+        if !self.concerns(verb) {
             return Silent;
         }
-        let changes = matches!(verb, Verb::Migrate | Verb::Repair | Verb::Fill | Verb::Prune { .. } | Verb::Write);
+        let changes = matches!(verb, Verb::Migrate | Verb::Repair | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. });
         match (&self.kind, verb) {
             (Kind::SecondSchema { is_named: true, .. }, _)
             | (Kind::SecondSchema { .. } | Kind::Relation(_) | Kind::RowSecurity, Verb::Status) => Note,
@@ -144,7 +149,7 @@ impl SiteObject {
                 }
             }
             (Kind::Unlogged, Verb::Fill) => CONFLICT,
-            (Kind::Unlogged, Verb::Write) => Silent,
+            (Kind::Unlogged, Verb::Write { .. }) => Silent,
             (Kind::Trigger { events, .. } | Kind::Rule(events), Verb::Prune { .. }) => {
                 if events.delete || events.update {
                     CONFLICT
@@ -158,15 +163,17 @@ impl SiteObject {
                 (false, _) => Silent,
             },
             (Kind::ForeignKey { action: Some(_), .. }, Verb::Prune { .. }) => CONFLICT,
-            (Kind::ChildTable, Verb::Read | Verb::Fill | Verb::Prune { .. }) => CONFLICT,
-            (Kind::GeneratedColumn, Verb::Fill) => CONFLICT,
+            (Kind::ChildTable, Verb::Read | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. }) => CONFLICT,
+            (Kind::GeneratedColumn, Verb::Fill | Verb::Write { .. }) => CONFLICT,
             // The columns that are to be altered are the caller's to know.
             (Kind::Dependent { .. } | Kind::RowType, _) => Silent,
-            (Kind::NoReplicaIdentity, Verb::Prune { .. } | Verb::Write) => CONFLICT,
-            (Kind::NoReplicaIdentity | Kind::EventTrigger | Kind::Encoding, Verb::Status)
+            (Kind::NoReplicaIdentity(events), Verb::Prune { .. } | Verb::Write { deletes: true, .. }) if events.delete => CONFLICT,
+            (Kind::NoReplicaIdentity(events), Verb::Write { deletes: false, .. }) if events.update => CONFLICT,
+            (Kind::NoReplicaIdentity(_), Verb::Prune { .. }) => Silent,
+            (Kind::NoReplicaIdentity(_) | Kind::EventTrigger | Kind::Encoding, Verb::Status)
             | (Kind::EventTrigger, Verb::Prune { .. } | Verb::Fill)
             | (Kind::Encoding, Verb::Repair | Verb::Prune { .. })
-            | (_, Verb::Read | Verb::Write)
+            | (_, Verb::Read | Verb::Write { .. })
             | (Kind::Reference { .. } | Kind::GeneratedColumn | Kind::ParentTable, Verb::Prune { .. }) => Silent,
             _ => Note,
         }
@@ -177,14 +184,17 @@ impl SiteObject {
         matches!(self.kind, ObjectKind::Trigger { .. } | ObjectKind::Rule(_) | ObjectKind::ForeignKey { .. })
     }
 
-    /// Whether deletes of old rows can meet it: those of settings and of the bookkeeping stay, and artifacts unless they go too.
-    fn is_pruned(&self, with_artifacts: bool) -> bool {
-        let is_kept = match self.table.as_str() {
-            "" | "jobs" | "idempotency_keys" | "workflow_events" | "chain_state" => false,
-            "audit_artifact" => !with_artifacts,
+    /// Whether the verb's changes can meet it. Old rows are not deleted from settings and the bookkeeping, nor artifacts unless they go
+    /// too; a single row is changed in its table alone.
+    fn concerns(&self, verb: Verb) -> bool {
+        let is_met = match (verb, self.table.as_str()) {
+            (_, "") | (Verb::Prune { .. }, "jobs" | "idempotency_keys" | "workflow_events" | "chain_state") => true,
+            (Verb::Prune { with_artifacts }, "audit_artifact") => with_artifacts,
+            (Verb::Prune { .. }, _) => false,
+            (Verb::Write { table: written, .. }, table) => written == table,
             _ => true,
         };
-        !is_kept || matches!(self.kind, ObjectKind::Relation(_) | ObjectKind::RowSecurity)
+        is_met || matches!(self.kind, ObjectKind::Relation(_) | ObjectKind::RowSecurity)
     }
 
     fn help(&self, verb: Verb) -> String {
@@ -204,9 +214,14 @@ impl SiteObject {
                     .to_owned()
             }
             ObjectKind::ChildTable => format!("detach it: `ALTER TABLE {name} NO INHERIT {table}`"),
-            ObjectKind::GeneratedColumn => format!("make it an ordinary column: `ALTER TABLE {table} ALTER COLUMN {name} DROP EXPRESSION`"),
+            ObjectKind::GeneratedColumn => format!(
+                "make it an ordinary column: `ALTER TABLE {table} ALTER COLUMN {name} DROP EXPRESSION` on PostgreSQL, unless it is virtual; \
+                 otherwise create the table anew"
+            ),
             ObjectKind::Dependent { .. } | ObjectKind::RowType => "drop it, run `rune-db repair`, and create it again".to_owned(),
-            ObjectKind::NoReplicaIdentity => format!("run `ALTER TABLE {table} REPLICA IDENTITY FULL`, or give the table its primary key"),
+            ObjectKind::NoReplicaIdentity(_) => {
+                format!("run `ALTER TABLE {table} REPLICA IDENTITY FULL`, or give the table its primary key")
+            }
             ObjectKind::Standby => "connect to the primary server".to_owned(),
             ObjectKind::ReadOnly => "ask whoever set it, or connect to the primary server; it is not switched off here".to_owned(),
             _ => "run `rune-db status`, which lists all of it".to_owned(),
@@ -244,8 +259,8 @@ impl fmt::Display for SiteObject {
             ObjectKind::Dependent { column } => write!(formatter, "{name} keeps the type of `{table}.{column}` from being altered"),
             ObjectKind::RowType => write!(formatter, "{name} holds whole rows of `{table}` and keeps its columns from being altered"),
             ObjectKind::Publication => write!(formatter, "publication `{name}` sends changes of table `{table}` to other servers"),
-            ObjectKind::NoReplicaIdentity => {
-                write!(formatter, "publication `{name}` sends deletes of table `{table}`, which has no replica identity")
+            ObjectKind::NoReplicaIdentity(events) => {
+                write!(formatter, "publication `{name}` sends {events} of table `{table}`, which has no replica identity")
             }
             ObjectKind::EventTrigger => write!(formatter, "event trigger `{name}` acts on statements that change the schema"),
             ObjectKind::Encoding => {

@@ -27,19 +27,19 @@ pub use dialect::Dialect;
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
 pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
-pub use inspection::{Inspection, Obstacle, SiteObject, Verb};
+pub use inspection::{Inspection, Obstacle, SiteGuard, SiteObject, Verb};
 pub use migrations::{Migration, MigrationFileError, Migrations};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
-pub use shape::{Column, ColumnKind, Need, TABLES, Table};
+pub use shape::{Column, ColumnKind, Need, TABLES, Table, is_name_of_rune};
 pub use splitter::{SplitError, Statement, split};
 
 /// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {
     pub use super::{
         id_source::{IdSource, Sequence},
-        inspection::{look_around, survey},
-        postgres::{begin_migrated, begin_snapshot, check_roles, inspect, look_within, migrate},
+        inspection::look_around,
+        postgres::{begin_migrated, begin_snapshot, check_roles, inspect, inspect_site, look_within, migrate},
         repair_postgres::repair,
     };
 }
@@ -49,7 +49,7 @@ pub mod on_sqlite {
     pub use super::{
         inspection::look_around_file as look_around,
         repair_sqlite::repair,
-        sqlite::{inspect, migrate, read},
+        sqlite::{inspect_site, migrate, read},
     };
 }
 

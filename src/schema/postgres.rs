@@ -12,12 +12,12 @@ use super::{
     dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
-    inspection::{Verb, survey},
+    inspection::{self, Inspection, Verb},
     migrations::{Migration, Migrations},
     roles::{RoleError, Standing, quoted},
     shape,
 };
-use crate::storage::{self, Access, Reading, ServerError, begin, commit, roll_back};
+use crate::storage::{Access, Locking, ServerError, begin, begin_locked, commit, roll_back};
 
 /// What all who migrate RUNE's database lock: "rune-db" as a number.
 const LOCK: i64 = 0x0072_756e_652d_6462;
@@ -39,6 +39,21 @@ pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Fo
     outcome
 }
 
+/// The same, with what the site has put on RUNE's tables.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn inspect_site(client: &Client, owner: Option<&str>) -> Result<(String, Found, Inspection), SchemaError> {
+    snapshot(client, &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS], owner).await?;
+    let outcome = async {
+        let (schema, found) = look_within(client).await?;
+        Ok((schema, found, inspection::look_around(client).await?))
+    };
+    let outcome = outcome.await;
+    roll_back(client).await;
+    outcome
+}
+
 /// Begins a transaction that sees all of RUNE's tables as they were at one moment, and reads what there is.
 ///
 /// # Errors
@@ -54,8 +69,8 @@ pub async fn begin_snapshot(client: &Client, owner: Option<&str>) -> Result<(Str
 }
 
 async fn snapshot(client: &Client, names: &[&str], role: Option<&str>) -> Result<(), SchemaError> {
-    let reading = Reading { names, role, needs_all: true, statement_timeout: Duration::ZERO };
-    storage::begin_snapshot(client, &reading, None).await.map_err(not_begun)?;
+    let locking = Locking { access: Access::Reading, names, role, needs_all: true, statement_timeout: Duration::ZERO };
+    begin_locked(client, &locking, None).await.map_err(not_begun)?;
     Ok(())
 }
 
@@ -87,13 +102,24 @@ pub(super) fn not_begun(error: ServerError) -> SchemaError {
 
 /// The work of [`migrate`] within a transaction that is open; keeps everybody else who migrates out until it ends.
 async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+    lock(client, LOCK_TIMEOUT).await?;
+    set_lock_timeout(client, TABLE_LOCK_TIMEOUT).await?;
+    let standing = Standing::read(client).await??;
+    standing.check(client, settings.owner.is_some()).await??;
     let mut done = Migrated::default();
+    let mut is_inspected = false;
     loop {
-        let step = step(client, migrations, settings).await?;
-        done.applied.extend(step.applied);
-        if step.is_last {
+        let found = read(client, &standing.schema).await?;
+        let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
+        assessment.check(Dialect::Postgres, settings.is_strict)?;
+        if assessment.is_up_to_date() {
             return Ok(done);
         }
+        if !is_inspected {
+            inspection::inspect(client, &standing).await?.check(Verb::Migrate)?;
+            is_inspected = true;
+        }
+        done.applied.extend(step(client, &standing, &assessment).await?);
     }
 }
 
@@ -122,27 +148,36 @@ pub async fn migrate(client: &Client, migrations: &Migrations, settings: &Migrat
     if assessment.is_up_to_date() {
         return Ok(Migrated::default());
     }
-    survey(client, settings.owner.as_deref()).await?.check(Verb::Migrate)?;
-    let done = begin_migrated(client, migrations, settings).await?;
+    let done = begin_migrated(client, migrations, settings, async |done| Ok::<_, SchemaError>(done), SchemaError::is_race).await?;
     commit(client).await?;
     Ok(done)
 }
 
-/// Begins a transaction and brings the database up to date in it. RUNE's own starters take no lock: where one of them was quicker
-/// at creating a table, the transaction is rolled back whole and begun anew, and sees what they created.
+/// Begins a transaction, brings the database up to date in it, and does what else has to come first. RUNE's own starters take no lock:
+/// where one of them was quicker, the transaction is rolled back whole and begun anew, and sees what they created.
 ///
 /// # Errors
-/// As [`migrate`]; no transaction is open then.
-pub async fn begin_migrated(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+/// As [`migrate`], and those of `then`; no transaction is open after that.
+pub async fn begin_migrated<T, E: From<SchemaError> + std::fmt::Display>(
+    client: &Client,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+    then: impl AsyncFn(Migrated) -> Result<T, E>,
+    is_race: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     let mut attempt = 0;
     loop {
         begin_writing(client, settings.owner.as_deref()).await?;
-        let error = match migrate_within(client, migrations, settings).await {
-            Ok(done) => return Ok(done),
+        let outcome = match migrate_within(client, migrations, settings).await {
+            Ok(done) => then(done).await,
+            Err(error) => Err(error.into()),
+        };
+        let error = match outcome {
+            Ok(value) => return Ok(value),
             Err(error) => error,
         };
         roll_back(client).await;
-        if !error.is_race() || attempt >= ATTEMPTS {
+        if !is_race(&error) || attempt >= ATTEMPTS {
             return Err(error);
         }
         attempt += 1;
@@ -151,40 +186,22 @@ pub async fn begin_migrated(client: &Client, migrations: &Migrations, settings: 
     }
 }
 
-/// What a step did.
-struct Step {
-    applied: Option<u32>,
-    is_last: bool,
-}
-
-/// The lock, adopting what RUNE created, then the lowest pending migration.
-async fn step(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
-    lock(client, LOCK_TIMEOUT).await?;
-    set_lock_timeout(client, TABLE_LOCK_TIMEOUT).await?;
-    let standing = Standing::read(client).await??;
-    standing.check(client, settings.owner.is_some()).await??;
-    let found = read(client, &standing.schema).await?;
-    let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
-    assessment.check(Dialect::Postgres, settings.is_strict)?;
-    if assessment.is_up_to_date() {
-        return Ok(Step { applied: None, is_last: true });
-    }
+/// Adopts what RUNE created, then applies the lowest pending migration, if there is one.
+async fn step(client: &Client, standing: &Standing, assessment: &Assessment<'_>) -> Result<Option<u32>, SchemaError> {
     let books = Books::new(client, &standing.schema);
     books.make().await?;
     for (table, index, column) in assessment.untended_indexes() {
         let schema = quoted(&standing.schema);
         let sql = format!("CREATE INDEX IF NOT EXISTS {index} ON {schema}.{table} ({column})");
-        client.batch_execute(&sql).await.map_err(ServerError::from)?;
+        client.batch_execute(&sql).await.map_err(ServerError::WithoutRows)?;
     }
     for migration in &assessment.unledgered {
         books.note(migration, Origin::Recorded).await?;
     }
-    let next = assessment.pending.first();
-    if let Some(migration) = next {
-        apply(client, migration).await?;
-        books.record(migration).await?;
-    }
-    Ok(Step { applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
+    let Some(migration) = assessment.pending.first() else { return Ok(None) };
+    apply(client, migration).await?;
+    books.record(migration).await?;
+    Ok(Some(migration.version()))
 }
 
 /// Keeps everybody else who migrates or repairs out until the transaction ends.
@@ -207,11 +224,15 @@ async fn set(client: &Client, name: &str, value: &str) -> Result<(), ServerError
 
 async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError> {
     for statement in migration.statements(Dialect::Postgres)? {
+        // A file of the caller's own may meet rows.
+        let is_table = statement.words.starts_with(&["CREATE".to_owned(), "TABLE".to_owned()]);
+        let is_filled = statement.sql.split_whitespace().any(|word| word.eq_ignore_ascii_case("as"));
+        let said = if is_table && !is_filled { ServerError::WithoutRows } else { ServerError::Said };
         client.batch_execute(&statement.sql).await.map_err(|source| SchemaError::Failed {
             version: migration.version(),
             file: migration.file().to_owned(),
             line: statement.line,
-            source: Box::new(ServerError::from(source).into()),
+            source: Box::new(said(source).into()),
         })?;
     }
     tracing::debug!(version = migration.version(), file = migration.file(), "applied");
@@ -242,7 +263,7 @@ impl<'a> Books<'a> {
                 applied_at double precision NOT NULL
             )"
         );
-        Ok(self.client.batch_execute(&sql).await?)
+        self.client.batch_execute(&sql).await.map_err(ServerError::WithoutRows)
     }
 
     async fn record(&self, migration: &Migration) -> Result<(), ServerError> {

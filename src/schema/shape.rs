@@ -179,3 +179,8 @@ pub(super) const BOOKS: [(&str, &[&str]); 3] = [
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER, REPAIRS])
 }
+
+/// Whether a relation has a name of one of RUNE's tables, as SQLite compares names.
+pub fn is_name_of_rune(name: &str) -> bool {
+    names().any(|known| name.eq_ignore_ascii_case(known))
+}

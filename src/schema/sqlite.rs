@@ -9,7 +9,7 @@ use super::{
     dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
-    inspection::{Verb, look_around_file},
+    inspection::{Inspection, Verb, look_around_file},
     migrations::{Migration, Migrations},
     shape,
 };
@@ -29,14 +29,14 @@ const RECORD: &str = "INSERT INTO schema_version (version, applied_at) VALUES (?
 const NOTE: &str = "INSERT OR REPLACE INTO rune_db_ledger (version, file, sha256, origin, tool, applied_at)
     SELECT version, ?2, ?3, ?4, ?5, applied_at FROM schema_version WHERE version = ?1";
 
-/// Reads what a database has.
+/// Reads what a database has, and what the site has put on RUNE's tables, as of one moment.
 ///
 /// # Errors
 /// When SQLite cannot read it.
-pub fn inspect(connection: &Connection, path: &Utf8Path) -> Result<Found, SqliteError> {
+pub fn inspect_site(connection: &Connection, path: &Utf8Path) -> Result<(Found, Inspection), SqliteError> {
     let read = || {
         let transaction = connection.unchecked_transaction()?;
-        read(&transaction)
+        Ok((read(&transaction)?, look_around_file(&transaction)?))
     };
     retry_while_busy(read).map_err(SqliteError::on(path))
 }
@@ -57,10 +57,12 @@ pub fn migrate(
         assessment.check(Dialect::Sqlite, settings.is_strict)?;
         Ok(assessment.is_up_to_date())
     };
-    if judge(&inspect(connection, path)?)? {
+    let (found, site) = inspect_site(connection, path)?;
+    if judge(&found)? {
         return Ok(());
     }
-    look_around_file(connection).map_err(SqliteError::on(path))?.check(Verb::Migrate)?;
+    // Not even its mode of logging is changed before.
+    site.check(Verb::Migrate)?;
     if !switch_to_wal(connection, path)? {
         tracing::debug!("the file system does not let SQLite use write-ahead logging");
     }
@@ -103,6 +105,7 @@ fn step(connection: &Connection, path: &Utf8Path, migrations: &Migrations, setti
     if assessment.is_up_to_date() {
         return Ok(Step { adopted: Vec::new(), applied: None, is_last: true });
     }
+    look_around_file(connection).map_err(on_path())?.check(Verb::Migrate)?;
     connection.execute_batch(BOOKKEEPING).map_err(on_path())?;
     for (table, index, column) in assessment.untended_indexes() {
         connection.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {index} ON {table} ({column})")).map_err(on_path())?;
@@ -130,7 +133,7 @@ fn apply(connection: &Connection, path: &Utf8Path, migration: &Migration) -> Res
             version: migration.version(),
             file: migration.file().to_owned(),
             line: statement.line,
-            source: Box::new(SqliteError { path: path.to_owned(), source }.into()),
+            source: Box::new(SqliteError::on(path)(source).into()),
         })?;
     }
     tracing::debug!(version = migration.version(), file = migration.file(), "applied");

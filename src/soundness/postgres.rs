@@ -1,5 +1,7 @@
 //! Checking a PostgreSQL database, in one snapshot.
 
+use std::borrow::Cow;
+
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::{Client, Row, types::Type};
 
@@ -44,18 +46,15 @@ async fn check(
         let rows = place.number(&format!("SELECT count(*) FROM {}", place.table(table.name))).await?;
         ledger.table(table.name, u64::try_from(rows).unwrap_or_default());
         if table.columns.iter().any(is_json) {
-            let outcome = place.savepoint(place.texts(table, &mut ledger)).await;
-            note_encoding(outcome, table.name, &mut ledger)?;
+            place.texts(table, &mut ledger).await?;
         }
         if OF_A_JOB.contains(&table.name) && readable("jobs") {
-            let outcome = place.savepoint(place.orphans(table, &mut ledger)).await;
-            note_encoding(outcome, table.name, &mut ledger)?;
+            place.orphans(table, &mut ledger).await?;
         }
     }
     for finding in transfer::server_findings(client, schema, found).await? {
         ledger.carried(&finding);
     }
-    place.children(schema, &mut ledger).await?;
     if readable(EVENTS) {
         let ids = on_postgres::IdSource::read(client, schema).await?;
         for problem in ids.problems() {
@@ -67,21 +66,9 @@ async fn check(
         }
     }
     if readable(ARTIFACTS) {
-        let outcome = place.savepoint(place.artifacts(progress, &mut ledger)).await;
-        note_encoding(outcome, ARTIFACTS, &mut ledger)?;
+        place.artifacts(progress, &mut ledger).await?;
     }
     Ok(ledger.finish())
-}
-
-/// Texts that have no like in UTF-8 stop one check, not all of them; their rows are findings of their own.
-fn note_encoding(outcome: Result<(), ServerError>, table: &'static str, ledger: &mut Ledger) -> Result<(), ServerError> {
-    match outcome {
-        Err(error) if error.is_of_encoding() => {
-            ledger.whole("cannot be read to the end, because of texts that are not UTF-8", Some(table));
-            Ok(())
-        }
-        outcome => outcome,
-    }
 }
 
 struct Place<'a> {
@@ -93,31 +80,6 @@ struct Place<'a> {
 impl Place<'_> {
     fn table(&self, name: &str) -> String {
         format!("{}.{name}", self.schema)
-    }
-
-    /// Keeps the transaction alive when a check fails.
-    async fn savepoint(&self, check: impl Future<Output = Result<(), ServerError>>) -> Result<(), ServerError> {
-        self.client.batch_execute("SAVEPOINT one_check").await?;
-        let outcome = check.await;
-        if outcome.is_err() {
-            self.client.batch_execute("ROLLBACK TO SAVEPOINT one_check").await?;
-        }
-        self.client.batch_execute("RELEASE SAVEPOINT one_check").await?;
-        outcome
-    }
-
-    /// Rows of child tables count as rows of the table, but no key or index of it covers them.
-    async fn children(&self, schema: &str, ledger: &mut Ledger) -> Result<(), ServerError> {
-        const SQL: &str = "SELECT p.relname::text, string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text)
-            FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
-            WHERE n.nspname = $1 AND p.relkind IN ('r', 'p') GROUP BY p.relname";
-        for row in self.client.query_typed(SQL, &[(&schema, Type::TEXT)]).await? {
-            let (name, children): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-            if let Some(table) = TABLES.iter().find(|table| table.name == name) {
-                ledger.whole(&format!("has child tables, whose rows its keys and indexes do not cover: {children}"), Some(table.name));
-            }
-        }
-        Ok(())
     }
 
     async fn number(&self, sql: &str) -> Result<i64, ServerError> {
@@ -136,13 +98,13 @@ impl Place<'_> {
 
     async fn texts(&self, table: &'static Table, ledger: &mut Ledger) -> Result<(), ServerError> {
         let columns: Vec<&Column> = table.columns.iter().filter(|column| is_json(column)).collect();
-        let names = columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        let names = columns.iter().map(|column| bytes_of(column.name)).collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT {}, {names} FROM {}", key(table), self.table(table.name));
         self.each(&sql, |row| {
             for (index, column) in columns.iter().enumerate() {
-                let text: Option<&str> = row.try_get(index + 1)?;
-                if let Some(problem) = text.and_then(|text| json_problem(column, text)) {
-                    ledger.row(&problem, table.name, column.name, row.try_get(0)?);
+                let text: Option<&[u8]> = row.try_get(index + 1)?;
+                if let Some(problem) = text.and_then(|text| json_problem(column, &String::from_utf8_lossy(text))) {
+                    ledger.row(&problem, table.name, column.name, &lossy(row.try_get(0)?));
                 }
             }
             Ok(())
@@ -158,7 +120,7 @@ impl Place<'_> {
             self.table("jobs"),
         );
         self.each(&sql, |row| {
-            ledger.orphan(table.name, row.try_get(0)?);
+            ledger.orphan(table.name, &lossy(row.try_get(0)?));
             Ok(())
         })
         .await
@@ -170,15 +132,16 @@ impl Place<'_> {
         let bytes = self.number(&format!("SELECT coalesce(sum(octet_length(content)::int8), 0)::int8 FROM {table}")).await?;
         progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
         let sql = format!(
-            "SELECT artifact_id, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), 'hex') = sha256 FROM {table}"
+            "SELECT {}, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), 'hex') = sha256 FROM {table}",
+            bytes_of("artifact_id")
         );
         let read = self.each(&sql, |row| {
-            let (id, length, size): (&str, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (id, length, size): (_, i64, i64) = (lossy(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
             if length != size {
-                ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", id);
+                ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", &id);
             }
             if !row.try_get::<_, bool>(3)? {
-                ledger.row("is not the hash of the content", ARTIFACTS, "sha256", id);
+                ledger.row("is not the hash of the content", ARTIFACTS, "sha256", &id);
             }
             progress.advance(u64::try_from(length).unwrap_or_default());
             Ok(())
@@ -189,8 +152,17 @@ impl Place<'_> {
     }
 }
 
-/// The key of a row, as one text.
+/// A text as its bytes: whatever its encoding, one that has no like in UTF-8 does not hide the others.
+fn bytes_of(text: &str) -> String {
+    format!("convert_to({text}, current_setting('server_encoding'))")
+}
+
+fn lossy(text: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(text)
+}
+
+/// The key of a row, as the bytes of one text.
 fn key(table: &Table) -> String {
     let columns: Vec<String> = table.key().map(|column| format!("{}::text", column.name)).collect();
-    format!("concat_ws(', ', {})", columns.join(", "))
+    bytes_of(&format!("concat_ws(', ', {})", columns.join(", ")))
 }

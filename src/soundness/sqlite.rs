@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure as _, FailureKind},
     progress::Progress,
     schema::{Assessment, Column, ColumnKind, Dialect, Found, Migrations, Need, TABLES, Table, on_sqlite},
-    storage::SqliteError,
+    storage::{SqliteError, retry_while_busy},
     transfer::{Cell, RowCheck, TransferError},
 };
 
@@ -29,13 +29,14 @@ pub fn check_file(
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Soundness, TransferError> {
-    let found = on_sqlite::inspect(connection, path)?;
+    let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
+    // The first read takes the snapshot, so it can be tried again.
+    let found = retry_while_busy(|| on_sqlite::read(connection)).map_err(SqliteError::on(path))?;
     check_is_rune(&found, path.as_str())?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(&found, migrations, Dialect::Sqlite), Dialect::Sqlite);
     ledger.site(&on_sqlite::look_around(connection).map_err(SqliteError::on(path))?);
     let file = File { connection, progress };
-    let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
     let checks = [File::whole, File::pages, File::rows, File::ids, File::orphans];
     for check in checks {
         match check(&file, &found, &mut ledger).map_err(SqliteError::on(path)) {

@@ -8,6 +8,7 @@
 mod encrypted;
 mod json_float;
 pub mod json_text;
+mod locking;
 mod open_session;
 mod passwords;
 mod pieces;
@@ -17,7 +18,7 @@ mod postgres_url;
 mod raw_text;
 mod selection;
 mod server_error;
-mod snapshot;
+mod server_message;
 mod sqlite;
 mod sqlite_error;
 mod sqlite_file;
@@ -28,6 +29,7 @@ mod url;
 mod wire;
 
 pub use json_float::{json_float, json_optional_float};
+pub use locking::{Locking, SeenTables, begin_locked};
 pub use passwords::PasswordError;
 pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
@@ -38,7 +40,6 @@ pub use postgres_url::{
 pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
-pub use snapshot::{Reading, SeenTables, begin_snapshot};
 pub use sqlite::{OpenError, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
 pub(crate) use sqlite_file::connect;

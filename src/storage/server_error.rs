@@ -4,10 +4,12 @@ use std::{error::Error as _, fmt};
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use super::sqlstate;
+use super::{
+    server_message::{bounded, message},
+    sqlstate,
+};
 use crate::{
     failure::{Failure, FailureKind},
-    text::shown,
     tls::{CertificateProblem, handshake_problem},
 };
 
@@ -18,6 +20,8 @@ pub enum ServerError {
     Said(tokio_postgres::Error),
     /// The same about a statement that changes or removes an object and carries no rows, so that the detail is safe to show.
     OfObject(tokio_postgres::Error),
+    /// The same about a statement that meets no row, so that whatever its message says is safe to show.
+    WithoutRows(tokio_postgres::Error),
     /// The role of the command line cannot be taken on.
     Role {
         /// The role.
@@ -54,7 +58,7 @@ impl ServerError {
     /// The SQLSTATE, when the server itself answered.
     pub fn code(&self) -> Option<&SqlState> {
         match self {
-            Self::Said(error) | Self::OfObject(error) => error.code(),
+            Self::Said(error) | Self::OfObject(error) | Self::WithoutRows(error) => error.code(),
             Self::Role { source, .. } => source.code(),
             Self::ReadOnly | Self::Standby => Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
             Self::Denied { .. } => Some(&SqlState::INSUFFICIENT_PRIVILEGE),
@@ -83,7 +87,7 @@ impl ServerError {
 
     fn said(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Said(error) | Self::OfObject(error) | Self::Uncertain(error) => Some(error),
+            Self::Said(error) | Self::OfObject(error) | Self::WithoutRows(error) | Self::Uncertain(error) => Some(error),
             Self::Role { source, .. } => source.said(),
             Self::ReadOnly | Self::Standby | Self::Denied { .. } | Self::Unsteady => None,
         }
@@ -123,12 +127,12 @@ impl ServerError {
         self.said().is_some_and(|error| error.to_string().contains("TLS"))
     }
 
-    /// Whether the client gave up while it logged in: no password where one is asked for, or no common method.
     /// Whether there is no telling what the server did with the last statement: it did not answer, or it answered by ending the session.
     pub(super) fn is_lost(error: &tokio_postgres::Error) -> bool {
         error.as_db_error().is_none_or(|error| matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)))
     }
 
+    /// Whether the client gave up while it logged in: no password where one is asked for, or no common method.
     fn is_login(&self) -> bool {
         let text = self.said().map(ToString::to_string).unwrap_or_default();
         text.starts_with("invalid configuration") || text.starts_with("authentication error")
@@ -150,13 +154,15 @@ impl fmt::Display for ServerError {
             Self::Uncertain(_) => {
                 return formatter.write_str("the connection was lost during COMMIT: it is unknown whether the changes were made");
             }
-            Self::Said(error) | Self::OfObject(error) => error,
+            Self::Said(error) | Self::OfObject(error) | Self::WithoutRows(error) => error,
         };
         if let Some(error) = error.as_db_error() {
-            write!(formatter, "the server says: {} [{}]", shown(error.message()), error.code().code())?;
+            // Before and after a session there are no rows.
+            let touches_rows = !matches!(self, Self::WithoutRows(_)) && !self.is_fatal();
+            write!(formatter, "the server says: {} [{}]", message(error, touches_rows), error.code().code())?;
             // The detail may hold whole rows, except here: it names what depends on the object.
-            let detail = error.detail().filter(|_| matches!(self, Self::OfObject(_)) && names_objects(error.code()));
-            return detail.map_or(Ok(()), |detail| write!(formatter, ": {}", shown(&detail.replace('\n', "; "))));
+            let detail = error.detail().filter(|_| !matches!(self, Self::Said(_)) && names_objects(error.code()));
+            return detail.map_or(Ok(()), |detail| write!(formatter, ": {}", bounded(&detail.replace('\n', "; "), MOST_DETAIL)));
         }
         if let Some(problem) = self.certificate_problem() {
             return write!(formatter, "the server's certificate is not accepted: {problem}");
@@ -179,6 +185,9 @@ impl fmt::Display for ServerError {
         formatter.write_str(&text)
     }
 }
+
+/// How many characters of a list of objects are shown.
+const MOST_DETAIL: usize = 1000;
 
 /// Whether the detail of such an error is a list of objects.
 fn names_objects(code: &SqlState) -> bool {
@@ -228,7 +237,7 @@ impl Failure for ServerError {
             }
             Self::Unsteady => return Some("wait for whoever does that to end and run the same command again".to_owned()),
             Self::Uncertain(_) => return Some("run the same command again: what was done already is not done twice".to_owned()),
-            Self::Said(_) | Self::OfObject(_) | Self::Role { .. } => {}
+            Self::Said(_) | Self::OfObject(_) | Self::WithoutRows(_) | Self::Role { .. } => {}
         }
         let Some(code) = self.code() else {
             return Some(if self.is_unbound() {

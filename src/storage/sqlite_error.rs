@@ -19,11 +19,25 @@ impl SqliteError {
     /// Makes a closure for `map_err`.
     pub(crate) fn on(path: impl Into<Utf8PathBuf>) -> impl FnOnce(rusqlite::Error) -> Self {
         let path = path.into();
-        move |source| Self { path, source }
+        move |source| Self { path, source: without_rows(source) }
+    }
+}
+
+/// A trigger of a site may raise any text, with values of the row too. It is not repeated.
+fn without_rows(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, Some(_)) if failure.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER => {
+            rusqlite::Error::SqliteFailure(failure, Some("a trigger of this site refuses the statement".to_owned()))
+        }
+        error => error,
     }
 }
 
 impl SqliteError {
+    fn is_of_trigger(&self) -> bool {
+        self.source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER)
+    }
+
     /// What an error of input or output is about: SQLite says at what it happened, and not the reason that the system gave.
     fn io_kind(&self) -> FailureKind {
         match self.source.sqlite_error().map(|error| error.extended_code) {
@@ -49,12 +63,15 @@ impl Failure for SqliteError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
             Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
             Some(ErrorCode::SystemIoFailure) => self.io_kind(),
+            // What a site's trigger raises forbids something; its constraints and unique indexes are in the way.
+            Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => FailureKind::Access,
+            Some(ErrorCode::ConstraintViolation) => FailureKind::Conflict,
             _ => FailureKind::Internal,
         }
     }
 
     fn may_pass(&self) -> bool {
-        self.kind() == FailureKind::Conflict
+        self.kind() == FailureKind::Conflict && self.source.sqlite_error_code() != Some(ErrorCode::ConstraintViolation)
     }
 
     fn help(&self) -> Option<String> {
@@ -62,6 +79,12 @@ impl Failure for SqliteError {
         Some(match self.source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is no SQLite database, or it is encrypted"),
             Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => {
+                "ask whoever maintains the trigger; `rune-db status` names those on RUNE's tables".to_owned()
+            }
+            Some(ErrorCode::ConstraintViolation) => {
+                "a constraint or unique index that RUNE does not have refuses a row; drop it, or change the rows".to_owned()
+            }
             _ => match self.kind() {
                 FailureKind::Access => {
                     format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")

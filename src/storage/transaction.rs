@@ -84,6 +84,9 @@ pub(super) const FIX_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('rune_db.
         WHERE name OPERATOR(pg_catalog.<>) 'pg_catalog' AND name OPERATOR(pg_catalog.!~) '^pg_temp_'
     ), 'pg_temp'), true)";
 
+/// Asks whether the session can write; [`check_is_writable`] reads the answer.
+pub(super) const WRITABILITY: &str = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
+
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -133,20 +136,17 @@ pub(super) fn postlude(access: Access) -> String {
     sql
 }
 
-/// Begins a transaction, perhaps as another role. Every transaction of ours begins here, or in `begin_snapshot`.
+/// Begins a transaction, perhaps as another role. Every transaction of ours begins here, or in `begin_locked`.
 ///
 /// # Errors
 /// When the server cannot be asked, the role cannot be taken on, or the transaction is to write and the server only reads.
 pub async fn begin(client: &Client, access: Access, role: Option<&str>, statement_timeout: Duration) -> Result<(), ServerError> {
     let outcome = async {
         let first = prelude(access, statement_timeout, None);
-        let rest = format!(
-            "{FIX_SEARCH_PATH}; {} SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')",
-            postlude(access)
-        );
+        let rest = format!("{FIX_SEARCH_PATH}; {} {WRITABILITY}", postlude(access));
         let messages = if let Some(role) = role {
             client.batch_execute(&first).await?;
-            let refused = |error| ServerError::Role { role: role.to_owned(), source: Box::new(ServerError::from(error)) };
+            let refused = |error| ServerError::Role { role: role.to_owned(), source: Box::new(ServerError::WithoutRows(error)) };
             client.batch_execute(&set_role(role)).await.map_err(refused)?;
             client.simple_query(&rest).await?
         } else {
@@ -166,7 +166,8 @@ pub(super) fn set_role(role: &str) -> String {
     format!("SET LOCAL ROLE \"{}\";", role.replace('"', "\"\""))
 }
 
-fn check_is_writable(messages: &[SimpleQueryMessage]) -> Result<(), ServerError> {
+/// Refuses a server or session that only reads, by the last row of an answer.
+pub(super) fn check_is_writable(messages: &[SimpleQueryMessage]) -> Result<(), ServerError> {
     let row = messages.iter().rev().find_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
     match row.map(|row| (row.get(0), row.get(1))) {
         Some((Some("t"), _)) => Err(ServerError::Standby),

@@ -3,9 +3,10 @@
 //! All findings of all tables are collected in one pass. Contents are judged by type and size alone.
 
 use super::{
+    characters::Characters,
     error::TransferError,
     file::FileSnapshot,
-    finding::{FindingKind, Findings},
+    finding::{Finding, FindingKind, Findings},
     layout,
     rows::{Cell, RowView, for_each_row},
 };
@@ -31,18 +32,23 @@ pub(super) struct Volume {
     pub(super) highest_id: i64,
 }
 
-/// Looks at every row of every table.
+/// Looks at every row of every table; gives what each holds, and the characters of all.
 ///
 /// # Errors
 /// When something cannot be carried exactly, with everything that was found.
-pub(super) fn check(source: &FileSnapshot, tables: &[&'static Table], progress: &dyn Progress) -> Result<Vec<Volume>, TransferError> {
+pub(super) fn check(
+    source: &FileSnapshot,
+    tables: &[&'static Table],
+    progress: &dyn Progress,
+) -> Result<(Vec<Volume>, Characters), TransferError> {
     let mut findings = Findings::default();
+    let mut characters = Characters::default();
     let mut volumes = Vec::new();
     for table in tables {
         let mut volume = Volume::default();
         let mut told = 0;
         for_each_row(source, table, -1, "", |row| {
-            check_row(row, table, &mut volume, &mut findings)?;
+            check_row(row, table, &mut volume, &mut characters, &mut findings)?;
             if volume.bytes.saturating_sub(told) > PROGRESS_BYTES {
                 progress.advance(volume.bytes.saturating_sub(told));
                 told = volume.bytes;
@@ -53,10 +59,32 @@ pub(super) fn check(source: &FileSnapshot, tables: &[&'static Table], progress: 
         volumes.push(volume);
     }
     let findings = findings.into_list();
-    if findings.is_empty() { Ok(volumes) } else { Err(TransferError::CannotCarry(findings)) }
+    if findings.is_empty() { Ok((volumes, characters)) } else { Err(TransferError::CannotCarry(findings)) }
 }
 
-fn check_row(row: &RowView<'_, '_>, table: &'static Table, volume: &mut Volume, findings: &mut Findings) -> Result<(), TransferError> {
+/// The cells with one of some characters.
+pub(super) fn cells_with(characters: &Characters, source: &FileSnapshot, tables: &[&'static Table]) -> Result<Vec<Finding>, TransferError> {
+    let mut findings = Findings::default();
+    for table in tables {
+        for_each_row(source, table, -1, "", |row| {
+            for (position, column) in table.columns.iter().enumerate() {
+                if matches!(row.cell(position)?, Cell::Text(text) if characters.are_in(text)) {
+                    findings.add(table, column, FindingKind::NoLike, || row.key());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(findings.into_list())
+}
+
+fn check_row(
+    row: &RowView<'_, '_>,
+    table: &'static Table,
+    volume: &mut Volume,
+    characters: &mut Characters,
+    findings: &mut Findings,
+) -> Result<(), TransferError> {
     let mut check = RowCheck::of(table);
     for (position, column) in table.columns.iter().enumerate() {
         let cell = row.cell(position)?;
@@ -66,7 +94,11 @@ fn check_row(row: &RowView<'_, '_>, table: &'static Table, volume: &mut Volume, 
         let bytes = match cell {
             Cell::Null => 0,
             Cell::Integer(_) | Cell::Real(_) => 8,
-            Cell::Text(bytes) | Cell::Blob(bytes) => bytes.len() as u64,
+            Cell::Text(bytes) => {
+                characters.add(bytes);
+                bytes.len() as u64
+            }
+            Cell::Blob(bytes) => bytes.len() as u64,
             Cell::Large { bytes, .. } => bytes,
         };
         if let (ColumnKind::Id, Cell::Integer(id)) = (column.kind, cell) {

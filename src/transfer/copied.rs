@@ -21,7 +21,7 @@ use super::{
 use crate::{
     fsx::{self, FileMode},
     progress::{Progress, Silent},
-    schema::Migrations,
+    schema::{Migrations, SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
     storage::{SqliteError, SqliteFile, SqliteFileError, open_existing, retry_while_busy},
 };
 
@@ -75,6 +75,12 @@ pub fn into_empty_file(
     if !tables.is_empty() {
         return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
     }
+    let objects = objects_of_others(&connection).map_err(SqliteError::on(destination))?;
+    if !objects.is_empty() {
+        return Err(TransferError::Overwritten { location: destination.to_string(), objects });
+    }
+    let site = on_sqlite::look_around(&connection).map_err(SqliteError::on(destination))?;
+    site.check(Verb::Fill).map_err(SchemaError::from)?;
     take_page_size(source, &connection).map_err(SqliteError::on(destination))?;
     let expected = copy(source, &mut connection, destination, progress)?;
     drop(connection);
@@ -164,10 +170,26 @@ fn tables_with_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     let mut full = Vec::new();
     for name in names {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", crate::schema::quoted(&name));
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&name));
         if connection.query_row(&sql, [], |row| row.get(0))? {
             full.push(name);
         }
     }
     Ok(full)
+}
+
+/// What is not RUNE's in a database without rows: a copy of pages would delete it.
+fn objects_of_others(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    const SQL: &str = "SELECT type || ' `' || name || '`', type IN ('table', 'index'), tbl_name FROM sqlite_schema
+        WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1";
+    let mut statement = connection.prepare(SQL)?;
+    let mut rows = statement.query([])?;
+    let mut objects = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (may_be_of_rune, table): (bool, String) = (row.get(1)?, row.get(2)?);
+        if !(may_be_of_rune && is_name_of_rune(&table)) {
+            objects.push(row.get(0)?);
+        }
+    }
+    Ok(objects)
 }

@@ -101,9 +101,25 @@ pub enum TransferError {
         /// In which tables.
         tables: Vec<String>,
     },
+    /// Objects of a site where a copy of pages would delete them.
+    #[error("`{location}` has what is not RUNE's and would be deleted: {}", objects.join(", "))]
+    Overwritten {
+        /// Where.
+        location: String,
+        /// Kinds and names.
+        objects: Vec<String>,
+    },
     /// Cells that cannot be carried.
     #[error("there is what cannot be carried exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     CannotCarry(Vec<Finding>),
+    /// Texts that a target of another encoding has nothing for.
+    #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NotEncodable {
+        /// The encoding.
+        encoding: String,
+        /// The cells.
+        findings: Vec<Finding>,
+    },
     /// Somebody wrote to the source meanwhile.
     #[error("`{0}` was written to meanwhile; nothing was kept")]
     SourceChanged(String),
@@ -190,10 +206,13 @@ impl Failure for TransferError {
             Self::Server(error) | Self::Rows { source: error, .. } | Self::Uncertain(error) => error.kind(),
             Self::Schema(error) => error.kind(),
             Self::ReadOnly { .. } => FailureKind::Access,
-            Self::HotJournal(_) | Self::NotImmutable { .. } | Self::NotEmpty { .. } | Self::SourceChanged(_) | Self::Unknown { .. } => {
-                FailureKind::Conflict
-            }
-            Self::Encoding { .. } | Self::CannotCarry(_) | Self::Incomplete { .. } => FailureKind::Input,
+            Self::HotJournal(_)
+            | Self::NotImmutable { .. }
+            | Self::NotEmpty { .. }
+            | Self::SourceChanged(_)
+            | Self::Unknown { .. }
+            | Self::Overwritten { .. } => FailureKind::Conflict,
+            Self::Encoding { .. } | Self::CannotCarry(_) | Self::NotEncodable { .. } | Self::Incomplete { .. } => FailureKind::Input,
             Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
             Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
             Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
@@ -232,7 +251,9 @@ impl Failure for TransferError {
                 "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
                     .to_owned()
             }
+            Self::Overwritten { .. } => "name a file that does not exist; the objects can be created in it afterwards".to_owned(),
             Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
+            Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
             Self::SourceChanged(_) => {
                 "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()
             }
@@ -251,7 +272,7 @@ impl Failure for TransferError {
 
     fn details(&self) -> Option<serde_json::Value> {
         match self {
-            Self::CannotCarry(findings) => serde_json::to_value(findings).ok(),
+            Self::CannotCarry(findings) | Self::NotEncodable { findings, .. } => serde_json::to_value(findings).ok(),
             _ => None,
         }
     }

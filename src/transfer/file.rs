@@ -9,7 +9,7 @@ use super::error::TransferError;
 use crate::{
     failure::{Failure as _, FailureKind},
     fsx::{self, Stamp},
-    schema::{Assessment, Dialect, Found, Migrations, SchemaError, TABLES, Table, on_sqlite},
+    schema::{Assessment, Dialect, Found, Migrations, SchemaError, TABLES, Table, Verb, on_sqlite},
     storage::{DatabaseUrl, SqliteFile, SqliteUrl, retry_while_busy},
 };
 
@@ -139,9 +139,11 @@ impl FileSnapshot {
         self.found.tables.contains_key(table.name)
     }
 
-    /// Refuses what is no database of RUNE.
+    /// Refuses what is no database of RUNE, and what a site put in the way of reading it.
     pub(super) fn check_is_rune(&self, migrations: &Migrations) -> Result<(), TransferError> {
-        check_is_rune(&self.found, migrations, Dialect::Sqlite, &self.location)
+        check_is_rune(&self.found, migrations, Dialect::Sqlite, &self.location)?;
+        let site = on_sqlite::look_around(&self.connection).map_err(self.file.failed())?;
+        Ok(site.check(Verb::Read).map_err(SchemaError::from)?)
     }
 
     /// Refuses what holds more than this program knows, and so more than it would carry.

@@ -19,6 +19,8 @@ pub enum FindingKind {
     Nul,
     /// A text that is not UTF-8.
     InvalidUtf8,
+    /// A text with characters that the encoding of the target does not have.
+    NoLike,
     /// A value of another type than the column's: SQLite stores what it is given.
     WrongType,
     /// NULL where PostgreSQL demands a value.
@@ -43,6 +45,7 @@ impl FindingKind {
         match self {
             Self::Nul => "text with U+0000",
             Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::NoLike => "characters that the encoding does not have",
             Self::WrongType => "values of another type",
             Self::MissingValue => "NULL where a value must be",
             Self::NullKey => "NULL in the primary key",

@@ -15,6 +15,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_postgres::Client;
 
 use super::{
+    characters::Characters,
     check::{self, Volume},
     digest::TableDigest,
     encode::{CHUNKS_AHEAD, encode},
@@ -30,12 +31,9 @@ use super::{
 use crate::{
     fsx,
     progress::Progress,
-    schema::{Assessment, Dialect, MigrateSettings, Migrations, TABLES, Table, Verb, on_postgres},
+    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
     storage::{ServerError, commit, roll_back},
 };
-
-/// How often tables may be replaced between the look at them and their lock.
-const ATTEMPTS: u32 = 20;
 
 /// How rows are moved.
 #[derive(Debug, Clone)]
@@ -53,6 +51,7 @@ pub struct MoveSettings {
 pub struct CheckedSource {
     source: FileSnapshot,
     volumes: Vec<Volume>,
+    characters: Characters,
     took: Duration,
 }
 
@@ -115,9 +114,17 @@ impl CheckedSource {
         let started = Instant::now();
         progress.begin("check", fsx::file_size(source.path())?);
         let tables: Vec<&'static Table> = TABLES.iter().collect();
-        let volumes = check::check(&source, &tables, progress)?;
+        let (volumes, characters) = check::check(&source, &tables, progress)?;
         progress.end();
-        Ok(Self { source, volumes, took: started.elapsed() })
+        Ok(Self { source, volumes, characters, took: started.elapsed() })
+    }
+
+    /// Refuses a target whose encoding has nothing for some of the characters.
+    async fn check_encoding(&self, server: &ServerTables<'_>) -> Result<(), TransferError> {
+        let Some((encoding, without)) = self.characters.without_like(server).await? else { return Ok(()) };
+        let tables: Vec<&'static Table> = TABLES.iter().collect();
+        let findings = check::cells_with(&without, &self.source, &tables)?;
+        Err(TransferError::NotEncodable { encoding, findings })
     }
 
     fn tables(&self) -> impl Iterator<Item = (&'static Table, Volume)> {
@@ -152,6 +159,7 @@ pub async fn plan_into_server(
         let assessment = Assessment::of(&server.found, migrations, Dialect::Postgres);
         assessment.check(Dialect::Postgres, settings.migrate.is_strict)?;
         let warnings = check_target(server, migrations, location).await?;
+        checked.check_encoding(server).await?;
         Ok((server.schema.clone(), assessment.pending.iter().map(|migration| migration.version()).collect(), warnings))
     };
     let (schema, applied, warnings) = in_snapshot(client, owner, look).await?;
@@ -179,7 +187,8 @@ pub async fn into_server(
     settings: &MoveSettings,
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
-    let (applied, server) = begin(client, migrations, &settings.migrate).await?;
+    let lock = async |done: Migrated| Ok((done.applied, lock(client).await?));
+    let (applied, server) = on_postgres::begin_migrated(client, migrations, &settings.migrate, lock, TransferError::is_race).await?;
     let moved = carry(server, location, checked, migrations, settings, &applied, progress).await;
     match moved {
         Ok(moved) => {
@@ -193,29 +202,6 @@ pub async fn into_server(
             roll_back(client).await;
             Err(error)
         }
-    }
-}
-
-/// Begins the transaction, brings the schema up to date in it, and keeps all other writers out of the tables.
-async fn begin<'c>(
-    client: &'c Client,
-    migrations: &Migrations,
-    settings: &MigrateSettings,
-) -> Result<(Vec<u32>, ServerTables<'c>), TransferError> {
-    let mut attempt = 0;
-    loop {
-        let applied = on_postgres::begin_migrated(client, migrations, settings).await?.applied;
-        let error = match lock(client).await {
-            Ok(server) => return Ok((applied, server)),
-            Err(error) => error,
-        };
-        roll_back(client).await;
-        // RUNE's own starters take no lock. What they made meanwhile is seen at the next attempt.
-        if !error.is_race() || attempt >= ATTEMPTS {
-            return Err(error);
-        }
-        attempt += 1;
-        tokio::time::sleep(Duration::from_millis(25) * attempt).await;
     }
 }
 
@@ -254,6 +240,7 @@ async fn carry(
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
     let warnings = check_target(&server, migrations, location).await?;
+    checked.check_encoding(&server).await?;
     let keys = Keys::take_away(&server, applied).await?;
 
     let mut tables = checked.report();

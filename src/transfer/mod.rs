@@ -5,6 +5,7 @@
 //! its own. No value is interpreted, and no message holds the content of a row, only its table, key and column. How a
 //! database is reached belongs to `storage`, what its tables look like to `schema`.
 
+mod characters;
 mod check;
 mod compare;
 mod copied;

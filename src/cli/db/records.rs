@@ -192,8 +192,8 @@ enum EventsVerb {
         #[command(flatten)]
         recorded: SpanArgs,
         /// Go on after the event of this id
-        #[arg(long, value_name = "ID", default_value_t = 0)]
-        after: i64,
+        #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+        after: Option<i64>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]

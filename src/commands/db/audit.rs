@@ -7,19 +7,17 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict,
-    },
+    records::{Cut, Missing, PageOptions, SpanOptions, StoreOptions, cut, next_line, shown, table, unreadable_lines, unreadable_verdict},
 };
 use crate::{
     commands::{CommandError, Report, counted},
     failure::FailureKind,
     fsx::NewFile,
     progress::Progress,
-    storage::port::{ArtifactFilter, ArtifactInfo, OperatorPort, Page, StoreError, Unreadable},
+    storage::port::{ArtifactFilter, ArtifactInfo, CheckedArtifact, OperatorPort, Page, Unreadable},
 };
 
-/// How many artifacts are asked for at a time.
+/// How many artifacts are read in one transaction.
 const BATCH: u32 = 200;
 
 /// Which evidence to list.
@@ -60,7 +58,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         created: options.created.span((options.store.now)()),
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_artifacts(&filter, page)?))?;
+    let listed = options.store.read_store(|store| Ok(store.list_artifacts(&filter, page)?))?;
     let Cut { rows: artifacts, unreadable, next } = cut(listed, limit, |artifact| artifact.artifact_id.clone());
     Ok(ListReport { artifacts, unreadable, next })
 }
@@ -111,7 +109,7 @@ pub struct ExportReport {
 /// When there is no such artifact, its content is damaged, or the file cannot be written or exists.
 pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
     let missing = || Missing { what: "audit artifact", name: shown(&options.artifact_id) };
-    let artifact = options.store.with_store(Use::Looking, |store| {
+    let artifact = options.store.read_store(|store| {
         let info = store.find_artifact(&options.artifact_id)?.ok_or_else(missing)?;
         let mut file = NewFile::create(&options.output, 0o644)?;
         let mut write = |piece: &[u8]| Ok(file.write(piece)?);
@@ -170,7 +168,7 @@ pub struct Damage {
 /// # Errors
 /// When the database cannot be read.
 pub fn verify(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
-    options.store.with_store(Use::Looking, |store| verify_all(store, options.job_id.as_deref(), progress))
+    options.store.read_store(|store| verify_all(store, options.job_id.as_deref(), progress))
 }
 
 fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
@@ -179,28 +177,28 @@ fn verify_all(store: &dyn OperatorPort, job_id: Option<&str>, progress: &dyn Pro
     let mut after: Option<String> = None;
     progress.begin("artifacts", store.artifact_bytes(job_id)?);
     loop {
-        let page = Page { after: after.as_deref(), limit: BATCH.saturating_add(1) };
-        let Cut { rows, unreadable, next } = cut(store.list_artifacts(&filter, page)?, BATCH, |info| info.artifact_id.clone());
-        report.unreadable.extend(unreadable);
-        for info in rows {
-            report.checked += 1;
-            report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
-            let mut read = |piece: &[u8]| {
-                progress.advance(piece.len() as u64);
-                Ok(())
-            };
-            match store.read_audit_artifact(&info.job_id, &info.artifact_id, &mut read) {
-                Ok(_) => {}
-                Err(StoreError::ArtifactDamaged { problem, .. }) => {
-                    report.damaged.push(Damage { artifact_id: info.artifact_id, job_id: info.job_id, problem: problem.to_owned() });
+        let page = Page { after: after.as_deref(), limit: BATCH };
+        let checked = store.check_artifacts(&filter, page, &mut |piece| progress.advance(piece.len() as u64))?;
+        let count = checked.len();
+        let last = after.clone();
+        for checked in checked {
+            match checked {
+                Ok(CheckedArtifact { info, problem }) => {
+                    report.checked += 1;
+                    report.bytes = report.bytes.saturating_add(u64::try_from(info.size_bytes).unwrap_or_default());
+                    after = Some(info.artifact_id.clone());
+                    let (artifact_id, job_id) = (info.artifact_id, info.job_id);
+                    report.damaged.extend(problem.map(|problem| Damage { artifact_id, job_id, problem: problem.to_owned() }));
                 }
-                Err(error) => return Err(error.into()),
+                Err(row) => {
+                    after = row.key.clone().or(after);
+                    report.unreadable.push(row);
+                }
             }
         }
-        if next.is_none() || next == after {
+        if count < BATCH as usize || after == last {
             break;
         }
-        after = next;
     }
     progress.end();
     Ok(report)

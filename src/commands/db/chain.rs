@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{Missing, StoreOptions, Use, shown, table},
+    records::{Missing, StoreOptions, shown, table},
 };
 use crate::{
     commands::{CommandError, Report},
@@ -41,7 +41,7 @@ pub struct ChainReport {
 /// # Errors
 /// When the job has none, or they cannot be read.
 pub fn run(options: &ChainOptions) -> Result<ChainReport, CommandError> {
-    let ChainState { nodes, edges, overall_status } = options.store.with_store(Use::Looking, |store| {
+    let ChainState { nodes, edges, overall_status } = options.store.read_store(|store| {
         let missing = || Missing { what: "chain state of job", name: shown(&options.job_id) };
         Ok(store.get_chain_state(&options.job_id)?.ok_or_else(missing)?)
     })?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{Cut, SpanOptions, StoreOptions, Use, cut, next_line, number_text, table, unreadable_lines, unreadable_verdict},
+    records::{Cut, SpanOptions, StoreOptions, cut, next_line, number_text, table, unreadable_lines, unreadable_verdict},
 };
 use crate::{
     commands::{CommandError, Report},
@@ -28,7 +28,7 @@ pub struct ListOptions {
     /// Whether labels are shown.
     pub has_labels: bool,
     /// The id of the last event that was seen.
-    pub after: i64,
+    pub after: Option<i64>,
     /// How many at most.
     pub limit: u32,
 }
@@ -58,7 +58,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         recorded: options.recorded.span((options.store.now)()),
     };
     let limit = options.limit.saturating_add(1);
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_events(&filter, options.after, limit)?))?;
+    let listed = options.store.read_store(|store| Ok(store.list_events(&filter, options.after, limit)?))?;
     let Cut { rows: mut events, unreadable, next } = cut(listed, options.limit, |event| event.id.to_string());
     let next = next.and_then(|id| id.parse().ok());
     if !options.has_labels {
@@ -127,7 +127,7 @@ pub struct SummaryReport {
 pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.summarise_events(job_id, recorded)?))?;
+    let listed = options.store.read_store(|store| Ok(store.summarise_events(job_id, recorded)?))?;
     let Cut { rows: events, unreadable, .. } = cut(listed, u32::MAX, |event| event.event.clone());
     Ok(SummaryReport { events, unreadable })
 }

@@ -1,6 +1,6 @@
 //! `rune-db jobs`: lists jobs, shows one, gives up on those that nobody works on any more.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     commands::{CommandError, Report, counted},
     failure::FailureKind,
-    schema::{Inspection, Verb},
+    schema::{SiteGuard, Verb},
     storage::port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs, Unreadable},
 };
 
@@ -62,7 +62,7 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         stale_since: None,
     };
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_jobs(&filter, page)?))?;
+    let listed = options.store.read_store(|store| Ok(store.list_jobs(&filter, page)?))?;
     let Cut { rows: jobs, unreadable, next } = cut(listed, limit, |job| job.job_id.clone());
     Ok(ListReport { jobs, unreadable, next })
 }
@@ -141,7 +141,7 @@ pub fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
         let job = store.get_job(&options.job_id, options.tenant.as_deref())?;
         job.ok_or_else(|| Missing { what: "job", name: shown(&options.job_id) }.into())
     };
-    let job = options.store.with_store(Use::Looking, find)?;
+    let job = options.store.read_store(find)?;
     Ok(ShowReport {
         job_id: job.job_id,
         tenant_id: job.tenant_id,
@@ -218,8 +218,8 @@ pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, Command
     let tenant_id = options.tenant.as_deref();
     let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
     // A dry run says what the run would be refused for.
-    let check = |site: &Inspection| site.check(Verb::Write);
-    options.store.with_inspected_store(purpose, check, |store, _| {
+    let guard = Arc::new(SiteGuard::new(Verb::Write { table: "jobs", deletes: false }));
+    options.store.with_store(purpose, &guard, |store| {
         let job_ids = if options.is_dry_run {
             stale(store, tenant_id, unchanged_since)?
         } else {

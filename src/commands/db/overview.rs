@@ -14,7 +14,7 @@ use crate::{
         Applied, Assessment, Dialect, Drift, Edited, Era, Found, Inspection, Migration, Migrations, RepairRow, SchemaError, Verb,
         on_postgres, on_sqlite,
     },
-    storage::{self, ServerError, SqliteError},
+    storage::{self, ServerError},
 };
 
 /// What is known about a database.
@@ -85,8 +85,7 @@ impl Look {
         let mut look = Self { engine_version: Some(rusqlite::version().to_owned()), ..Self::default() };
         if fsx::exists(path) {
             let connection = storage::open_for_looking(path)?;
-            look.found = on_sqlite::inspect(&connection, path)?;
-            look.site = on_sqlite::look_around(&connection).map_err(SqliteError::on(path))?;
+            (look.found, look.site) = on_sqlite::inspect_site(&connection, path)?;
         }
         Ok(look)
     }
@@ -103,8 +102,7 @@ impl Look {
 
     /// At a PostgreSQL database, perhaps as another role.
     pub(super) async fn at_server(client: &Client, owner: Option<&str>) -> Result<Self, CommandError> {
-        let (schema, found) = on_postgres::inspect(client, owner).await?;
-        let site = on_postgres::survey(client, owner).await?;
+        let (schema, found, site) = on_postgres::inspect_site(client, owner).await?;
         let version = storage::ask(client, "SELECT current_setting('server_version')").await?.try_get(0);
         Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found, site })
     }

@@ -1,13 +1,13 @@
 //! `rune-db prune`: takes away old events, and jobs that ended long ago with what belongs to them.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
 use super::records::{StoreOptions, Use};
 use crate::{
     commands::{CommandError, Report},
-    schema::{Inspection, Verb},
+    schema::{SiteGuard, Verb},
     storage::port::{OperatorPort, PruneRule, TableCount},
 };
 
@@ -70,25 +70,27 @@ pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let rule = PruneRule { before, with_artifacts: options.with_artifacts };
     let verb = Verb::Prune { with_artifacts: options.with_artifacts };
     let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
-    let check = |site: &Inspection| if options.allow_cascade { site.check_without_cascades(verb) } else { site.check(verb) };
-    let act = |store: &dyn OperatorPort, site: &Inspection| {
-        let mut warnings = site.notes(verb);
-        if options.allow_cascade {
-            let unknown = if options.is_dry_run { "what it would do elsewhere is unknown" } else { "what it did elsewhere is unknown" };
-            warnings.extend(site.unknown_effects(verb).iter().map(|effect| format!("{effect}; {unknown}")));
-        }
+    let guard = Arc::new(if options.allow_cascade { SiteGuard::allowing_cascades(verb) } else { SiteGuard::new(verb) });
+    let act = |store: &dyn OperatorPort| {
         if options.is_dry_run {
-            warnings.extend(site.reached().iter().map(|table| format!("foreign keys reach table {table}")));
-            return Ok((store.count_prunable(rule)?, Vec::new(), warnings));
+            return Ok((store.count_prunable(rule)?, Vec::new()));
         }
         if options.allow_cascade {
-            let (counts, tables) = store.prune_counted(rule, site.reached())?;
-            return Ok((counts, tables, warnings));
+            return Ok(store.prune_counted(rule)?);
         }
         let mut note = |counts: &_| tracing::debug!(?counts, "taken away so far");
-        Ok((store.prune(rule, &mut note)?, Vec::new(), warnings))
+        Ok((store.prune(rule, &mut note)?, Vec::new()))
     };
-    let (counts, tables, warnings) = options.store.with_inspected_store(purpose, check, act)?;
+    let (counts, tables) = options.store.with_store(purpose, &guard, act)?;
+    let site = guard.seen();
+    let mut warnings = site.notes(verb);
+    if options.allow_cascade {
+        let unknown = if options.is_dry_run { "what it would do elsewhere is unknown" } else { "what it did elsewhere is unknown" };
+        warnings.extend(site.unknown_effects(verb).iter().map(|effect| format!("{effect}; {unknown}")));
+    }
+    if options.is_dry_run {
+        warnings.extend(site.reached().iter().map(|table| format!("foreign keys reach table {table}")));
+    }
     let table = |TableCount { table, before, after }| TableRows { table, before, after };
     Ok(PruneReport {
         dry_run: options.is_dry_run,

@@ -1,19 +1,17 @@
 //! What the verbs have in common that look into RUNE's tables: opening the store, pages, tables for people.
 
+use std::sync::Arc;
+
 use super::{
     DatabaseOptions, Moment,
     target::{Place, Target},
 };
 use crate::{
-    commands::{CommandError, block_on},
+    commands::CommandError,
     failure::{Failure, FailureKind},
-    schema::{Inspection, Obstacle, Verb, on_postgres, on_sqlite},
+    schema::{SiteGuard, Verb},
     secret::Secret,
-    storage::{
-        self, SqliteError,
-        port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
-        retry_while_busy,
-    },
+    storage::port::{Listed, OperatorPort, PoolLimits, PostgresStore, Span, SqliteStore, Unreadable},
 };
 
 /// Gives the time, in seconds since 1970.
@@ -68,60 +66,42 @@ impl Failure for Missing {
 }
 
 impl StoreOptions {
-    /// Opens the store, does something with it, and adds to a failure what is worth knowing about the choice.
+    /// Opens the store for reading.
+    pub(super) fn read_store<T>(&self, act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>) -> Result<T, CommandError> {
+        self.with_store(Use::Looking, &Arc::new(SiteGuard::new(Verb::Read)), act)
+    }
+
+    /// Opens the store, does something with it, and adds to a failure what is worth knowing about the choice. The guard inspects what
+    /// the site has put on RUNE's tables.
     pub(super) fn with_store<T>(
         &self,
         purpose: Use,
+        guard: &Arc<SiteGuard>,
         act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        let verb = if purpose == Use::Looking { Verb::Read } else { Verb::Write };
-        self.with_inspected_store(purpose, |site| site.check(verb), |store, _| act(store))
-    }
-
-    /// The same for whoever judges himself what the site has put on RUNE's tables.
-    pub(super) fn with_inspected_store<T>(
-        &self,
-        purpose: Use,
-        check: impl FnOnce(&Inspection) -> Result<(), Obstacle>,
-        act: impl FnOnce(&dyn OperatorPort, &Inspection) -> Result<T, CommandError>,
-    ) -> Result<T, CommandError> {
         let target = self.database.resolve()?;
-        let outcome = look_around(&target).and_then(|site| {
-            check(&site)?;
-            let store = self.open(&target, purpose)?;
-            let outcome = act(&*store, &site);
+        let outcome = self.open(&target, purpose, guard).and_then(|store| {
+            let outcome = act(&*store);
             store.close();
             outcome
         });
         outcome.map_err(|error| target.explain(error))
     }
 
-    fn open(&self, target: &Target, purpose: Use) -> Result<Box<dyn OperatorPort>, CommandError> {
+    fn open(&self, target: &Target, purpose: Use, guard: &Arc<SiteGuard>) -> Result<Box<dyn OperatorPort>, CommandError> {
         let clock = || Box::new(self.now) as _;
+        let guard = || Arc::clone(guard) as _;
         Ok(match (&target.place, purpose) {
-            (Place::File(path), Use::Looking) => Box::new(SqliteStore::open_for_looking(path, clock())?),
-            (Place::File(path), Use::Changing) => Box::new(SqliteStore::open(path, clock())?),
+            (Place::File(path), Use::Looking) => Box::new(SqliteStore::open_for_looking(path, clock(), guard())?),
+            (Place::File(path), Use::Changing) => Box::new(SqliteStore::open(path, clock(), guard())?),
             (Place::Server(url), _) => {
                 let variable = |name| (self.database.environment.variable)(name);
                 let (min, max) = (variable("RUNE_PG_POOL_MIN"), variable("RUNE_PG_POOL_MAX"));
                 let limits = PoolLimits::parse(min.as_ref().map(Secret::expose), max.as_ref().map(Secret::expose))?;
                 // One command does one thing at a time.
-                Box::new(PostgresStore::open(url, PoolLimits { min: 1, ends_on_signals: true, ..limits }, clock())?)
+                Box::new(PostgresStore::open(url, PoolLimits { min: 1, ends_on_signals: true, ..limits }, clock(), guard())?)
             }
         })
-    }
-}
-
-/// The look around RUNE's tables, in a session that ends before the store's begins: some poolers have one to give.
-fn look_around(target: &Target) -> Result<Inspection, CommandError> {
-    match &target.place {
-        Place::File(path) => {
-            let connection = storage::open_for_looking(path)?;
-            Ok(retry_while_busy(|| on_sqlite::look_around(&connection)).map_err(SqliteError::on(path))?)
-        }
-        Place::Server(url) => {
-            block_on(storage::with_session(url, async |client| -> Result<_, CommandError> { Ok(on_postgres::survey(client, None).await?) }))
-        }
     }
 }
 

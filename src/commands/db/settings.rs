@@ -1,6 +1,9 @@
 //! `rune-db settings`: lists the keys of settings, and gives, sets and deletes their values.
 
-use std::io::{self, Read as _};
+use std::{
+    io::{self, Read as _},
+    sync::Arc,
+};
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
@@ -14,6 +17,7 @@ use crate::{
     commands::{CommandError, Report},
     failure::FailureKind,
     fsx::{self, Action, PathError},
+    schema::{SiteGuard, Verb},
     secret::Secret,
     storage::port::{MAX_JSON_BYTES, Page, SettingLine, Unreadable},
 };
@@ -50,7 +54,7 @@ pub struct ListReport {
 pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
     let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.with_store(Use::Looking, |store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let listed = options.store.read_store(|store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
     let Cut { rows: settings, unreadable, next } = cut(listed, limit, |line| line.key.clone());
     Ok(ListReport { settings, unreadable, next })
 }
@@ -94,12 +98,16 @@ pub struct GetReport {
     pub updated_at: f64,
 }
 
+fn guard(deletes: bool) -> Arc<SiteGuard> {
+    Arc::new(SiteGuard::new(Verb::Write { table: "settings", deletes }))
+}
+
 /// Gives a setting.
 ///
 /// # Errors
 /// When there is none of this key, or the database cannot be read.
 pub fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
-    let setting = options.store.with_store(Use::Looking, |store| {
+    let setting = options.store.read_store(|store| {
         Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing { what: "setting", name: shown(&options.key) })?)
     })?;
     Ok(GetReport { key: setting.key, value_json: setting.value_json, updated_at: setting.updated_at })
@@ -171,7 +179,7 @@ pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
         NewValue::File(path) => Secret::new(fsx::read_to_string(path, MAX_VALUE_BYTES)?),
     };
     let value = value.expose().trim_end_matches(['\n', '\r']);
-    options.store.with_store(Use::Changing, |store| Ok(store.set_setting(&options.key, value)?))?;
+    options.store.with_store(Use::Changing, &guard(false), |store| Ok(store.set_setting(&options.key, value)?))?;
     Ok(SetReport { key: options.key.clone(), value_bytes: value.len() })
 }
 
@@ -195,7 +203,7 @@ pub struct DeleteReport {
 /// # Errors
 /// When there is none of this key, or the database cannot be changed.
 pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
-    options.store.with_store(Use::Changing, |store| {
+    options.store.with_store(Use::Changing, &guard(true), |store| {
         let was_there = store.delete_setting(&options.key)?;
         if was_there { Ok(()) } else { Err(Missing { what: "setting", name: shown(&options.key) }.into()) }
     })?;

@@ -113,11 +113,11 @@ impl Report for StatusReport {
 const fn found_text(era: Era) -> &'static str {
     match era {
         Era::Empty => "found: an empty database",
-        Era::Legacy => "found: a database of RUNE up to v0.0.0a5 (era L), without records of its versions",
-        Era::AOrX => "found: a database of RUNE from April 2026, up to v0.0.0a6 (era A or X)",
-        Era::A => "found: a database of RUNE from April 2026 (era A)",
+        Era::Legacy => "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)",
+        Era::AOrX => "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)",
+        Era::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
         Era::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",
-        Era::B => "found: a database of RUNE since the end of April 2026 (era B)",
+        Era::B => "found: a database of RUNE's main since 2026-04-30 (era B)",
         Era::Ours => "found: a database in the care of rune-db",
         Era::Foreign => "found: tables with names of RUNE that are not RUNE's",
     }

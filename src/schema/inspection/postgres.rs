@@ -1,18 +1,15 @@
 //! The look around RUNE's tables on PostgreSQL.
 
-use std::time::Duration;
-
 use tokio_postgres::{Client, types::Type};
 
 use super::{Events, Inspection, ObjectKind, SiteObject};
 use crate::{
     schema::{
         SchemaError,
-        postgres::not_begun,
         roles::Standing,
         shape::{self, TABLES},
     },
-    storage::{Access, ServerError, begin, roll_back},
+    storage::ServerError,
 };
 
 /// One row for each thing: what it is, on which table, its name, more about it, and a number. Only what is enabled counts.
@@ -59,8 +56,10 @@ UNION ALL SELECT 'dependent', o.relname, 'the partition key', a.attname, 0 FROM 
 UNION ALL SELECT 'rowtype', o.relname, 'column ' || u.oid::regclass::text || '.' || a.attname, '', 0 FROM ours o
     JOIN pg_type y ON y.oid = o.reltype JOIN pg_attribute a ON a.atttypid IN (y.oid, nullif(y.typarray, 0)) AND NOT a.attisdropped
     JOIN pg_class u ON u.oid = a.attrelid AND u.relkind IN ('r', 'p', 'm')
-UNION ALL SELECT 'publication', o.relname, p.pubname, CASE WHEN b.pubdelete AND (o.relreplident = 'n' OR (o.relreplident = 'd'
-        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisprimary))) THEN 'blind' ELSE '' END, 0
+UNION ALL SELECT 'publication', o.relname, p.pubname, '', CASE WHEN o.relreplident = 'n'
+        OR o.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisprimary AND i.indimmediate)
+        OR o.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisreplident)
+        THEN b.pubupdate::int * 16 + b.pubdelete::int * 8 ELSE 0 END
     FROM pg_publication_tables p JOIN pg_publication b ON b.pubname = p.pubname JOIN ours o ON p.schemaname = $1 AND p.tablename = o.relname
 UNION ALL SELECT 'event', '', evtname, '', 0 FROM pg_event_trigger WHERE evtenabled IN ('O', 'A')
     AND (evttags IS NULL OR evttags && ARRAY['CREATE TABLE', 'ALTER TABLE', 'CREATE INDEX', 'DROP INDEX', 'CREATE SEQUENCE', 'ALTER SEQUENCE'])
@@ -85,21 +84,10 @@ WITH RECURSIVE kin (oid) AS (
 SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM reach JOIN pg_class c ON c.oid = reach.oid
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid NOT IN (SELECT oid FROM kin) AND NOT c.relispartition ORDER BY 1";
 
-/// Looks around in a transaction of its own.
+/// Looks around within a transaction of the caller, which acts as the right role in the right schema already.
 ///
 /// # Errors
-/// When the server cannot be asked, the role cannot be taken on, or no schema is there to look into.
-pub async fn survey(client: &Client, owner: Option<&str>) -> Result<Inspection, SchemaError> {
-    begin(client, Access::Reading, owner, Duration::ZERO).await.map_err(not_begun)?;
-    let outcome = look_around(client).await;
-    roll_back(client).await;
-    outcome
-}
-
-/// The same within a transaction of the caller, which acts as the right role in the right schema already.
-///
-/// # Errors
-/// As [`survey`].
+/// When the server cannot be asked, or no schema is there to look into.
 pub async fn look_around(client: &Client) -> Result<Inspection, SchemaError> {
     let standing = Standing::read(client).await??;
     Ok(inspect(client, &standing).await?)
@@ -131,11 +119,8 @@ fn kind(word: &str, table: &str, name: &str, more: String, number: i32) -> Optio
         "relation" => ObjectKind::Relation(more),
         "unlogged" => ObjectKind::Unlogged,
         "security" => ObjectKind::RowSecurity,
-        "trigger" => {
-            // The bits of `pg_trigger.tgtype`: 1 for each row, 2 before, 4 insert, 8 delete, 16 update.
-            let events = Events { insert: number & 4 > 0, delete: number & 8 > 0, update: number & 16 > 0 };
-            ObjectKind::Trigger { events, decides: number & 3 == 3 }
-        }
+        // Besides the statements: 1 for each row, 2 before it.
+        "trigger" => ObjectKind::Trigger { events: events(number), decides: number & 3 == 3 },
         "rule" => ObjectKind::Rule(Events { update: number == 2, insert: number == 3, delete: number == 4 }),
         "key" => {
             let action = match u8::try_from(number).unwrap_or_default() {
@@ -157,11 +142,16 @@ fn kind(word: &str, table: &str, name: &str, more: String, number: i32) -> Optio
         }
         "dependent" => ObjectKind::Dependent { column: more },
         "rowtype" => ObjectKind::RowType,
-        "publication" if more == "blind" => ObjectKind::NoReplicaIdentity,
+        "publication" if number > 0 => ObjectKind::NoReplicaIdentity(events(number)),
         "publication" => ObjectKind::Publication,
         "event" => ObjectKind::EventTrigger,
         "encoding" => ObjectKind::Encoding,
         "standby" => ObjectKind::Standby,
         _ => ObjectKind::ReadOnly,
     })
+}
+
+/// Statements, by the bits of `pg_trigger.tgtype`.
+const fn events(bits: i32) -> Events {
+    Events { insert: bits & 4 > 0, delete: bits & 8 > 0, update: bits & 16 > 0 }
 }

@@ -90,6 +90,28 @@ pub(super) fn read_content(session: &mut dyn Session, info: &ArtifactInfo, sink:
     Ok(())
 }
 
+/// A piece of evidence that was read to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedArtifact {
+    /// What it says it is.
+    pub info: ArtifactInfo,
+    /// What of it is not so.
+    pub problem: Option<&'static str>,
+}
+
+pub(super) fn check(session: &mut dyn Session, info: ArtifactInfo, read: &mut dyn FnMut(&[u8])) -> Result<CheckedArtifact, StoreError> {
+    let mut sink = |piece: &[u8]| {
+        read(piece);
+        Ok(())
+    };
+    let problem = match read_content(session, &info, &mut sink) {
+        Ok(()) => None,
+        Err(StoreError::ArtifactDamaged { problem, .. }) => Some(problem),
+        Err(error) => return Err(error),
+    };
+    Ok(CheckedArtifact { info, problem })
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

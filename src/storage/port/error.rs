@@ -49,6 +49,9 @@ pub enum StoreError {
     /// No threads, no random numbers, or the like.
     #[error("this machine does not give what the store needs: {0}")]
     Machine(String),
+    /// What the guard of the store found.
+    #[error("{0}")]
+    Site(Box<dyn Failure>),
     /// Tables are missing.
     #[error("the database is not initialized for RUNE: {0}")]
     NotMigrated(String),
@@ -161,6 +164,7 @@ impl Failure for StoreError {
             Self::Sqlite(error) => error.kind(),
             Self::Connect(error) => error.kind(),
             Self::Server(error) => error.kind(),
+            Self::Site(error) => error.kind(),
             Self::PrunedInPart { source, .. } => source.kind(),
             Self::PoolExhausted { .. } => FailureKind::Space,
             Self::Interrupted => FailureKind::Interrupted,
@@ -182,6 +186,7 @@ impl Failure for StoreError {
             Self::Sqlite(error) => return error.help(),
             Self::Connect(error) => return error.help(),
             Self::Server(error) => return error.help(),
+            Self::Site(error) => return error.help(),
             Self::PrunedInPart { source, .. } => return source.help(),
             Self::File(error) => return error.help(),
             Self::PoolExhausted { .. } => "set RUNE_PG_POOL_MAX higher, if the server has connections to give".to_owned(),

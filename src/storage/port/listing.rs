@@ -164,13 +164,14 @@ pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page
 pub(super) fn events(
     session: &mut dyn Session,
     filter: &EventFilter<'_>,
-    after_id: i64,
+    after_id: Option<i64>,
     limit: u32,
 ) -> Result<Vec<Listed<Event>>, StoreError> {
     let sql = format!(
         "SELECT {} FROM workflow_events WHERE (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR event = ?2) AND (?3 IS NULL OR status = ?3)
             AND (?4 IS NULL OR recorded_at /* ::text::float8 */ >= ?4)
-            AND (?5 IS NULL OR recorded_at /* ::text::float8 */ < ?5) AND id > ?6 ORDER BY id LIMIT ?7",
+            AND (?5 IS NULL OR recorded_at /* ::text::float8 */ < ?5) AND (?6 IS NULL OR id > ?6)
+        ORDER BY id LIMIT ?7",
         events::COLUMNS
     );
     check(&[filter.job_id, filter.event, filter.status])?;
@@ -180,7 +181,7 @@ pub(super) fn events(
         Value::OptionalText(filter.status),
         Value::OptionalFloat(filter.recorded.since),
         Value::OptionalFloat(filter.recorded.until),
-        Value::Integer(after_id),
+        Value::OptionalInteger(after_id),
         Value::Integer(limit.into()),
     ];
     readable::each("workflow_events", "id", &session.query(&sql, &values)?, events::read)

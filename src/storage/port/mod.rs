@@ -14,8 +14,10 @@
 
 mod artifacts;
 mod chains;
+mod encoding;
 mod error;
 mod events;
+mod guard;
 mod jobs;
 mod json_tree;
 mod limits;
@@ -33,7 +35,9 @@ mod store;
 mod uuid;
 mod vocabulary;
 
+pub use artifacts::CheckedArtifact;
 pub use error::{Problem, StoreError};
+pub use guard::{Guard, Reached};
 pub use limits::{MAX_ARTIFACT_BYTES, MAX_ERROR, MAX_JOB_ID, MAX_JSON_BYTES, MAX_KEY, MAX_TENANT_ID, MAX_WORD};
 pub use listing::{ArtifactFilter, EventFilter, JobFilter, JobLine, Page, SettingLine, Span};
 pub use operators::OperatorPort;

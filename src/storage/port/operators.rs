@@ -1,7 +1,8 @@
 //! What operators do with RUNE's database, beside what RUNE itself does.
 
 use super::{
-    StoragePort, artifacts,
+    StoragePort,
+    artifacts::{self, CheckedArtifact},
     error::StoreError,
     events::{self, Scope},
     jobs, limits,
@@ -22,14 +23,22 @@ pub trait OperatorPort: StoragePort {
     /// Lists jobs that have not ended and of which nobody can say since when: what decides it cannot be read.
     fn list_unreadable_unfinished(&self, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError>;
 
-    /// Lists events in the order of their ids.
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Listed<Event>>, StoreError>;
+    /// Lists events in the order of their ids, those after an id or all.
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: Option<i64>, limit: u32) -> Result<Vec<Listed<Event>>, StoreError>;
 
     /// Sums events of a job, or of all, up by name.
     fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<Listed<EventSummary>>, StoreError>;
 
     /// Lists evidence without its content, oldest first. Fails when the row that a page goes on after is gone.
     fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError>;
+
+    /// Reads a page of evidence to its end and says what of each is not what was stored; `read` hears of every piece.
+    fn check_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<Listed<CheckedArtifact>>, StoreError>;
 
     /// Lists settings without their values, by key.
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError>;
@@ -46,9 +55,8 @@ pub trait OperatorPort: StoragePort {
     /// Takes away what is old, batch by batch; `progress` hears after each how much is gone so far.
     fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError>;
 
-    /// The same in one transaction, and counts the rows before and after of RUNE's tables and of `others`, names in SQL, which foreign
-    /// keys reach.
-    fn prune_counted(&self, rule: PruneRule, others: &[String]) -> Result<(PruneCounts, Vec<TableCount>), StoreError>;
+    /// The same in one transaction, and counts the rows before and after of RUNE's tables and of those that foreign keys reach.
+    fn prune_counted(&self, rule: PruneRule) -> Result<(PruneCounts, Vec<TableCount>), StoreError>;
 }
 
 /// Adds to an error what was done before it.
@@ -66,7 +74,7 @@ impl<E: Engine> OperatorPort for Store<E> {
         self.read(&mut |session| jobs::unreadable_unfinished(session, tenant_id))
     }
 
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: i64, limit: u32) -> Result<Vec<Listed<Event>>, StoreError> {
+    fn list_events(&self, filter: &EventFilter<'_>, after_id: Option<i64>, limit: u32) -> Result<Vec<Listed<Event>>, StoreError> {
         self.read(&mut |session| listing::events(session, filter, after_id, limit))
     }
 
@@ -77,6 +85,24 @@ impl<E: Engine> OperatorPort for Store<E> {
 
     fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
         self.read(&mut |session| listing::artifacts(session, filter, page))
+    }
+
+    fn check_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<Listed<CheckedArtifact>>, StoreError> {
+        self.read(&mut |session| {
+            let mut checked = Vec::new();
+            for listed in listing::artifacts(session, filter, page)? {
+                checked.push(match listed {
+                    Ok(info) => Ok(artifacts::check(session, info, read)?),
+                    Err(unreadable) => Err(unreadable),
+                });
+            }
+            Ok(checked)
+        })
     }
 
     fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
@@ -114,10 +140,11 @@ impl<E: Engine> OperatorPort for Store<E> {
         Ok(done)
     }
 
-    fn prune_counted(&self, rule: PruneRule, others: &[String]) -> Result<(PruneCounts, Vec<TableCount>), StoreError> {
+    fn prune_counted(&self, rule: PruneRule) -> Result<(PruneCounts, Vec<TableCount>), StoreError> {
         limits::number("before", rule.before)?;
         self.write_counted(&mut |session| {
-            let before = pruning::rows_of(session, others)?;
+            let others = session.reached().to_vec();
+            let before = pruning::rows_of(session, &others)?;
             let mut done = PruneCounts::default();
             for batch in pruning::BATCHES {
                 loop {
@@ -128,7 +155,7 @@ impl<E: Engine> OperatorPort for Store<E> {
                     done += counts;
                 }
             }
-            let after = pruning::rows_of(session, others)?;
+            let after = pruning::rows_of(session, &others)?;
             let count = |((table, before), (_, after))| TableCount { table, before, after };
             Ok((done, before.into_iter().zip(after).map(count).collect()))
         })

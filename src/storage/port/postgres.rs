@@ -4,8 +4,7 @@
 //! come from asynchronous code. Statements are unnamed: nothing stays behind in a session. Time limits are those of SR-Q-007.
 
 use std::{
-    borrow::Cow,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,22 +13,19 @@ use deadpool::{
     managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
 };
 use tokio::runtime::Runtime;
-use tokio_postgres::{
-    Client,
-    error::SqlState,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Client, error::SqlState, types::Type};
 
 use super::{
+    encoding::{AS_IT_IS, Encoding},
     error::StoreError,
+    guard::{Guard, Reached},
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, PoolLimits, Store},
 };
 use crate::{
     interrupt::Interrupt,
     storage::{
-        Access, ConnectError, PostgresUrl, RawText, Reading, Refusal, SeenTables, ServerError, begin, begin_snapshot, commit,
-        for_each_piece,
+        Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError, begin_locked, commit, for_each_piece,
         open_session::{Canceller, OpenSession, Traffic},
         postgres::open,
     },
@@ -38,10 +34,7 @@ use crate::{
 /// How long taking leave of the server may take (SR-Q-033).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Lets a server that knows no encoding send texts as they are, so that one which is not UTF-8 does not fail a whole list.
-const AS_IT_IS: &str = "SELECT set_config('client_encoding', 'SQL_ASCII', true) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
-
-/// The tables that operations read.
+/// The tables that operations work on.
 const NAMES: [&str; 7] = ["audit_artifact", "chain_state", "idempotency_keys", "jobs", "schema_version", "settings", "workflow_events"];
 
 /// RUNE's database on a PostgreSQL server.
@@ -52,8 +45,8 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the server does not let us in, or the database is not one that the port knows.
-    pub fn open(url: &PostgresUrl, limits: PoolLimits, clock: Clock) -> Result<Self, StoreError> {
-        Self::over(PostgresEngine::open(url, limits)?, clock)
+    pub fn open(url: &PostgresUrl, limits: PoolLimits, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
+        Self::over(PostgresEngine::open(url, limits)?, clock, guard)
     }
 }
 
@@ -64,7 +57,7 @@ pub struct PostgresEngine {
     location: String,
     /// Whether the program was asked to end, if that is to end the work.
     interrupt: Option<Interrupt>,
-    /// What the last snapshot locked.
+    /// What the last transaction locked.
     seen: Mutex<Option<SeenTables>>,
     /// Only none while it is being dropped.
     runtime: Option<Runtime>,
@@ -177,24 +170,25 @@ impl PostgresEngine {
         }
     }
 
-    async fn begin(&self, client: &Client, purpose: Purpose) -> Result<(), StoreError> {
-        let statement_timeout = self.limits.statement_timeout;
-        let writing = match purpose {
-            Purpose::Reading => None,
-            Purpose::Writing => Some((Access::Writing, "")),
-            // What a deferred trigger or key does is to be counted too.
-            Purpose::Counting => Some((Access::Counting, "SET CONSTRAINTS ALL IMMEDIATE; ")),
+    async fn begin(&self, client: &Client, purpose: Purpose, guard: &dyn Guard) -> Result<(Reached, Encoding), StoreError> {
+        let access = match purpose {
+            Purpose::Reading => Access::Reading,
+            Purpose::Writing => Access::Writing,
+            Purpose::Counting => Access::Counting,
         };
-        if let Some((access, first)) = writing {
-            begin(client, access, None, statement_timeout).await?;
-            return client.batch_execute(&format!("{first}{AS_IT_IS}")).await.map_err(said);
-        }
-        // A table that the role may not read is an error of the operation that reads it.
-        let reading = Reading { names: &NAMES, role: None, needs_all: false, statement_timeout };
+        // A table that the role may not use is an error of the operation that uses it.
+        let statement_timeout = self.limits.statement_timeout;
+        let locking = Locking { access, names: &NAMES, role: None, needs_all: false, statement_timeout };
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let seen = begin_snapshot(client, &reading, seen).await?;
+        let seen = begin_locked(client, &locking, seen).await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
-        client.batch_execute(AS_IT_IS).await.map_err(said)
+        let reached = guard.check_server(client).await?;
+        if purpose == Purpose::Counting {
+            // What a deferred trigger or key does is to be counted too.
+            client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(said)?;
+        }
+        let row = client.query_typed_one(AS_IT_IS, &[]).await.map_err(said)?;
+        Ok((reached, Encoding::of(row.try_get(1).map_err(said)?)))
     }
 
     async fn session(&self) -> Result<Object<Sessions>, StoreError> {
@@ -217,13 +211,18 @@ impl PostgresEngine {
 }
 
 impl Engine for PostgresEngine {
-    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn transaction<T>(
+        &self,
+        purpose: Purpose,
+        guard: &dyn Guard,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut session = self.block_on(self.session())?;
         session.is_in_transaction = true;
         let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
         let outcome = self
-            .block_on(self.begin(&session.client, purpose))
-            .and_then(|()| act(&mut PostgresSession { engine: self, client: &session.client }))
+            .block_on(self.begin(&session.client, purpose, guard))
+            .and_then(|(reached, encoding)| act(&mut PostgresSession { engine: self, client: &session.client, reached, encoding }))
             .and_then(|value| self.block_on(async { Ok(commit(&session.client).await?) }).map(|()| value));
         if matches!(outcome, Err(StoreError::Interrupted)) {
             self.cancel(session);
@@ -234,8 +233,12 @@ impl Engine for PostgresEngine {
         outcome
     }
 
-    fn has_table(session: &mut dyn Session, table: &str) -> Result<bool, StoreError> {
-        Ok(!session.query("SELECT 1 AS found WHERE to_regclass(?1) IS NOT NULL", &[Value::Text(table)])?.is_empty())
+    fn missing_table(session: &mut dyn Session, tables: &[&'static str]) -> Result<Option<&'static str>, StoreError> {
+        const MISSING: &str = "SELECT place FROM unnest(string_to_array(?1, ',')) WITH ORDINALITY AS one (name, place)
+            WHERE to_regclass(name) IS NULL ORDER BY place LIMIT 1";
+        let rows = session.query(MISSING, &[Value::Text(&tables.join(","))])?;
+        let place = rows.first().map(|row| row.integer("place")).transpose()?;
+        Ok(place.and_then(|place| usize::try_from(place - 1).ok()).and_then(|place| tables.get(place).copied()))
     }
 
     fn close(&self) {
@@ -269,18 +272,39 @@ impl Drop for PostgresEngine {
 struct PostgresSession<'a> {
     engine: &'a PostgresEngine,
     client: &'a Client,
+    reached: Reached,
+    encoding: Encoding,
 }
 
 impl Session for PostgresSession<'_> {
     fn execute(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError> {
-        let (sql, parameters) = (translated(sql), typed(parameters));
+        let (sql, parameters) = self.encoding.statement(sql, parameters);
         self.engine.block_on(async { self.client.execute_typed(&sql, &parameters).await.map_err(said) })
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let (sql, parameters) = (translated(sql), typed(parameters));
-        let rows = self.engine.block_on(async { self.client.query_typed(&sql, &parameters).await.map_err(said) })?;
-        rows.iter().map(row).collect()
+        let (sql, parameters) = self.encoding.statement(sql, parameters);
+        self.engine.block_on(async {
+            let rows = self.client.query_typed(&sql, &parameters).await.map_err(said)?;
+            let mut read: Vec<Row> = rows.iter().map(row).collect::<Result<_, _>>()?;
+            let (mut places, mut texts) = (Vec::new(), Vec::new());
+            for (from, to) in rows.iter().zip(&mut read) {
+                for (index, (_, cell)) in to.cells.iter_mut().enumerate().filter(|(_, (_, cell))| *cell == Cell::Other) {
+                    if let Ok(Some(text)) = from.try_get::<_, Option<RawText<'_>>>(index) {
+                        places.push(cell);
+                        texts.push(text.0);
+                    }
+                }
+            }
+            for (cell, text) in places.into_iter().zip(self.encoding.decode(self.client, &texts).await?) {
+                *cell = text.map_or(Cell::Other, Cell::Text);
+            }
+            Ok(read)
+        })
+    }
+
+    fn reached(&self) -> &[String] {
+        &self.reached
     }
 
     fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError> {
@@ -322,26 +346,6 @@ fn said(error: tokio_postgres::Error) -> StoreError {
     }
 }
 
-/// From the port's spelling to PostgreSQL's: `?1` is `$1`, `COLLATE BINARY` is `COLLATE "C"`, and what stands in a comment
-/// is meant for PostgreSQL alone.
-fn translated(sql: &str) -> Cow<'_, str> {
-    sql.replace('?', "$").replace("COLLATE BINARY", "COLLATE \"C\"").replace("/*", "").replace("*/", "").into()
-}
-
-fn typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    let typed = |value: &'a Value<'_>| -> (&'a (dyn ToSql + Sync), Type) {
-        match value {
-            Value::Text(text) => (text, Type::TEXT),
-            Value::OptionalText(text) => (text, Type::TEXT),
-            Value::Integer(number) => (number, Type::INT8),
-            Value::Float(number) => (number, Type::FLOAT8),
-            Value::OptionalFloat(number) => (number, Type::FLOAT8),
-            Value::Bytes(bytes) => (bytes, Type::BYTEA),
-        }
-    };
-    values.iter().map(typed).collect()
-}
-
 fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     let cell = |(index, column): (usize, &tokio_postgres::Column)| Ok((column.name().to_owned(), cell(row, index, column.type_())?));
     Ok(Row { cells: row.columns().iter().enumerate().map(cell).collect::<Result<_, StoreError>>()? })
@@ -351,7 +355,8 @@ fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, St
     let cell = match *kind {
         Type::TEXT | Type::VARCHAR | Type::NAME => {
             let text = row.try_get::<_, Option<RawText<'_>>>(index).map_err(said)?;
-            text.map(|text| String::from_utf8(text.0.to_vec()).map_or(Cell::Other, Cell::Text))
+            // What is more than ASCII has to be decoded.
+            text.map(|text| if text.0.is_ascii() { Cell::Text(text.lossy().into_owned()) } else { Cell::Other })
         }
         Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(said)?.map(Cell::Integer),
         Type::INT4 => row.try_get::<_, Option<i32>>(index).map_err(said)?.map(|number| Cell::Integer(number.into())),
@@ -359,16 +364,4 @@ fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, St
         _ => Some(Cell::Other),
     };
     Ok(cell.unwrap_or(Cell::Null))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::translated;
-
-    #[test]
-    fn the_words_that_differ_are_translated() {
-        let sql = "SELECT avg(a /* ::numeric */) FROM t WHERE k = ?12 ORDER BY k COLLATE BINARY /* FOR UPDATE */";
-        let expected = "SELECT avg(a  ::numeric ) FROM t WHERE k = $12 ORDER BY k COLLATE \"C\"  FOR UPDATE ";
-        assert_eq!(translated(sql), expected);
-    }
 }

@@ -3,7 +3,7 @@
 //! The port's SQL is written once, in SQLite's spelling. An adapter translates the few words that differ and converts
 //! values; what is done, in which order and under which lock, is the same everywhere.
 
-use super::error::StoreError;
+use super::{error::StoreError, guard::Guard};
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,7 @@ pub(super) enum Value<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
     Integer(i64),
+    OptionalInteger(Option<i64>),
     Float(f64),
     OptionalFloat(Option<f64>),
     Bytes(&'a [u8]),
@@ -93,6 +94,9 @@ pub(super) trait Session {
     /// Runs a statement and gives its rows. The statement limits how many there are, or the caller needs all.
     fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
 
+    /// Tables that deletes reach by foreign keys, as the guard found them in this transaction; names in SQL.
+    fn reached(&self) -> &[String];
+
     /// Passes on the content of an artifact in pieces, from the first byte to the last.
     fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError>;
 }
@@ -110,11 +114,16 @@ pub(super) enum Purpose {
 
 /// A database engine.
 pub(super) trait Engine: Send + Sync {
-    /// Runs something in a transaction, and ends it: kept when it succeeds, undone when it fails.
-    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError>;
+    /// Runs something in a transaction, after its guard, and ends it: kept when it succeeds, undone when it fails.
+    fn transaction<T>(
+        &self,
+        purpose: Purpose,
+        guard: &dyn Guard,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError>;
 
-    /// Whether the database has a table.
-    fn has_table(session: &mut dyn Session, table: &str) -> Result<bool, StoreError>;
+    /// The first of some tables that the database lacks.
+    fn missing_table(session: &mut dyn Session, tables: &[&'static str]) -> Result<Option<&'static str>, StoreError>;
 
     /// Lets go of all connections.
     fn close(&self);

@@ -3,13 +3,14 @@
 //! One connection per thread that is at work, a few kept for the next. Writers of this process queue up before SQLite is
 //! asked, and SQLite's own lock (`BEGIN IMMEDIATE`, with its busy timeout) decides between processes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, types::ToSqlOutput, types::ValueRef};
 
 use super::{
     error::StoreError,
+    guard::Guard,
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, Store},
 };
@@ -48,39 +49,52 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
-    pub fn open(path: &Utf8Path, clock: Clock) -> Result<Self, StoreError> {
-        let connection = open_existing(path)?;
-        if !switch_to_wal(&connection, path)? {
-            tracing::debug!("the file system does not let SQLite use write-ahead logging");
-        }
-        Self::on_file(path, connection, false, clock)
+    pub fn open(path: &Utf8Path, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
+        let store = Self::on_file(path, open_existing(path)?, false, clock, guard)?;
+        // Only a file that may be written to is changed.
+        store.engine().with_connection(|connection| {
+            if !switch_to_wal(connection, path)? {
+                tracing::debug!("the file system does not let SQLite use write-ahead logging");
+            }
+            Ok(())
+        })?;
+        Ok(store)
     }
 
     /// Opens an existing file for looking at it; every operation that writes fails.
     ///
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
-    pub fn open_for_looking(path: &Utf8Path, clock: Clock) -> Result<Self, StoreError> {
-        let connection = open_for_looking(path)?;
-        Self::on_file(path, connection, true, clock)
+    pub fn open_for_looking(path: &Utf8Path, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
+        Self::on_file(path, open_for_looking(path)?, true, clock, guard)
     }
 
-    fn on_file(path: &Utf8Path, connection: Connection, is_read_only: bool, clock: Clock) -> Result<Self, StoreError> {
+    fn on_file(
+        path: &Utf8Path,
+        connection: Connection,
+        is_read_only: bool,
+        clock: Clock,
+        guard: Arc<dyn Guard>,
+    ) -> Result<Self, StoreError> {
         let connections = Connections::Many { idle: Mutex::new(Some(vec![connection])), is_read_only };
-        Self::over(SqliteEngine { path: path.to_owned(), connections, writer: Mutex::new(()) }, clock)
+        Self::over(SqliteEngine { path: path.to_owned(), connections, writer: Mutex::new(()) }, clock, guard)
     }
 
     /// Makes a database in memory; `prepare` makes its tables, because the port makes none.
     ///
     /// # Errors
     /// When SQLite fails, `prepare` does, or it does not make the tables that the port knows.
-    pub fn in_memory<E: From<StoreError>>(clock: Clock, prepare: impl FnOnce(&Connection) -> Result<(), E>) -> Result<Self, E> {
+    pub fn in_memory<E: From<StoreError>>(
+        clock: Clock,
+        guard: Arc<dyn Guard>,
+        prepare: impl FnOnce(&Connection) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let path = Utf8Path::new(":memory:");
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_in_memory_with_flags(flags).map_err(SqliteError::on(path)).map_err(StoreError::from)?;
         prepare(&connection)?;
         let connections = Connections::One(Mutex::new(Some(connection)));
-        Ok(Self::over(SqliteEngine { path: path.to_owned(), connections, writer: Mutex::new(()) }, clock)?)
+        Ok(Self::over(SqliteEngine { path: path.to_owned(), connections, writer: Mutex::new(()) }, clock, guard)?)
     }
 }
 
@@ -113,12 +127,17 @@ impl SqliteEngine {
         {
             return StoreError::NotMigrated(text.clone());
         }
-        SqliteError { path: self.path.clone(), source: error }.into()
+        SqliteError::on(&*self.path)(error).into()
     }
 }
 
 impl Engine for SqliteEngine {
-    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn transaction<T>(
+        &self,
+        purpose: Purpose,
+        guard: &dyn Guard,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let _turn = (purpose != Purpose::Reading).then(|| lock(&self.writer));
         self.with_connection(|connection| {
             let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(|error| self.said(error));
@@ -127,7 +146,11 @@ impl Engine for SqliteEngine {
                 run("ROLLBACK")?;
             }
             run(if purpose == Purpose::Reading { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
-            let outcome = act(&mut SqliteSession { connection, engine: self }).and_then(|value| {
+            let mut within = || {
+                let reached = guard.check_file(connection, &self.path)?;
+                act(&mut SqliteSession { connection, engine: self, reached })
+            };
+            let outcome = within().and_then(|value| {
                 run("COMMIT")?;
                 Ok(value)
             });
@@ -138,9 +161,14 @@ impl Engine for SqliteEngine {
         })
     }
 
-    fn has_table(session: &mut dyn Session, table: &str) -> Result<bool, StoreError> {
+    fn missing_table(session: &mut dyn Session, tables: &[&'static str]) -> Result<Option<&'static str>, StoreError> {
         const TABLE: &str = "SELECT 1 AS found FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?1";
-        Ok(!session.query(TABLE, &[Value::Text(table)])?.is_empty())
+        for table in tables {
+            if session.query(TABLE, &[Value::Text(table)])?.is_empty() {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
     }
 
     fn close(&self) {
@@ -154,6 +182,7 @@ impl Engine for SqliteEngine {
 struct SqliteSession<'a> {
     connection: &'a Connection,
     engine: &'a SqliteEngine,
+    reached: Vec<String>,
 }
 
 impl Session for SqliteSession<'_> {
@@ -174,6 +203,10 @@ impl Session for SqliteSession<'_> {
             rows.collect::<rusqlite::Result<Vec<Row>>>()
         };
         run().map_err(|error| self.engine.said(error))
+    }
+
+    fn reached(&self) -> &[String] {
+        &self.reached
     }
 
     fn read_content(&mut self, artifact_id: &str, sink: PieceSink<'_>) -> Result<(), StoreError> {
@@ -218,10 +251,10 @@ impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Text(text) | Self::OptionalText(Some(text)) => ValueRef::Text(text.as_bytes()),
-            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Integer(number) | Self::OptionalInteger(Some(number)) => ValueRef::Integer(*number),
             Self::Float(number) | Self::OptionalFloat(Some(number)) => ValueRef::Real(*number),
             Self::Bytes(bytes) => ValueRef::Blob(bytes),
-            Self::OptionalText(None) | Self::OptionalFloat(None) => ValueRef::Null,
+            Self::OptionalText(None) | Self::OptionalInteger(None) | Self::OptionalFloat(None) => ValueRef::Null,
         }))
     }
 }

@@ -1,11 +1,13 @@
 //! The port over any engine.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     StoragePort, artifacts, chains,
     error::StoreError,
-    events, jobs, limits,
+    events,
+    guard::Guard,
+    jobs, limits,
     records::{
         ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob, Job, JobChange, NewArtifact, NewEvent,
         NewJob, NodeChange, Setting, StaleJobs,
@@ -19,7 +21,8 @@ pub type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The schema version that the port is written for.
 pub const SCHEMA_VERSION: i64 = 6;
-const TABLES: [&str; 6] = ["jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
+const BOOK: &str = "schema_version";
+const TABLES: [&str; 7] = [BOOK, "jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
 
 /// Limits on the sessions of a store with a server (SR-Q-007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,7 @@ impl PoolLimits {
 pub struct Store<E> {
     engine: E,
     clock: Clock,
+    guard: Arc<dyn Guard>,
 }
 
 impl<E> fmt::Debug for Store<E> {
@@ -113,23 +117,35 @@ impl<E> fmt::Debug for Store<E> {
 #[expect(private_bounds, reason = "engines are this module's own")]
 impl<E: Engine> Store<E> {
     /// Puts the port over an engine, if the database is one that the port knows.
-    pub(super) fn over(engine: E, clock: Clock) -> Result<Self, StoreError> {
-        let store = Self { engine, clock };
-        store.read(&mut check_schema::<E>)?;
+    pub(super) fn over(engine: E, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
+        let store = Self { engine, clock, guard };
+        store.read(&mut |_| Ok(()))?;
         Ok(store)
     }
 
+    pub(super) const fn engine(&self) -> &E {
+        &self.engine
+    }
+
     pub(super) fn read<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.engine.transaction(Purpose::Reading, act)
+        self.transaction(Purpose::Reading, act)
     }
 
     pub(super) fn write<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.engine.transaction(Purpose::Writing, act)
+        self.transaction(Purpose::Writing, act)
     }
 
     /// A write that counts rows before and after: everything it sees is of one moment and its own.
     pub(super) fn write_counted<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.engine.transaction(Purpose::Counting, act)
+        self.transaction(Purpose::Counting, act)
+    }
+
+    /// Every operation sees the database as the guard and the look at the schema saw it: they are of the same transaction.
+    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.engine.transaction(purpose, &*self.guard, &mut |session| {
+            check_schema::<E>(session)?;
+            act(session)
+        })
     }
 
     pub(super) fn now(&self) -> Result<f64, StoreError> {
@@ -139,7 +155,8 @@ impl<E: Engine> Store<E> {
 
 /// Refuses a database that is behind this program, or ahead of it.
 fn check_schema<E: Engine>(session: &mut dyn Session) -> Result<(), StoreError> {
-    if !E::has_table(session, "schema_version")? {
+    let missing = E::missing_table(session, &TABLES)?;
+    if missing == Some(BOOK) {
         return Err(StoreError::NotMigrated("it has no record of schema versions".to_owned()));
     }
     let newest =
@@ -147,12 +164,10 @@ fn check_schema<E: Engine>(session: &mut dyn Session) -> Result<(), StoreError> 
     if let Some(Ok(version)) = newest.first().map(|row| row.integer("newest")) {
         return Err(StoreError::Newer { version, known: SCHEMA_VERSION });
     }
-    for table in TABLES {
-        if !E::has_table(session, table)? {
-            return Err(StoreError::NotMigrated(format!("the table `{table}` is missing")));
-        }
+    match missing {
+        Some(table) => Err(StoreError::NotMigrated(format!("the table `{table}` is missing"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 impl<E: Engine> StoragePort for Store<E> {

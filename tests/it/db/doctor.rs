@@ -130,6 +130,22 @@ fn doctor_examines_everything_where_there_is_one_session_to_have() {
 }
 
 #[test]
+fn doctor_examines_everything_through_a_shared_pool_of_one() {
+    let server = Server::shared(17);
+    let database = server.database();
+    let lines = "default_pool_size = 1\nquery_wait_timeout = 60\n";
+    let bouncer = PgBouncer::start_with(&database, "transaction", lines);
+    let url = bouncer.url(&database);
+    rune_db(&["migrate"]).on(&url).run().succeeds();
+    let report = examine(&url, 0);
+    check(&report, "pooler", "warning", "shares sessions");
+    check(&report, "schema", "ok", "version 6, up to date");
+    check(&report, "version", "ok", "PostgreSQL 17");
+    rune_db(&["jobs", "list"]).on(&url).run().succeeds();
+    rune_db(&["prune", "--older-than", "300d"]).on(&url).run().succeeds();
+}
+
+#[test]
 fn through_a_pooler_in_session_mode_everything_works() {
     let server = Server::shared(17);
     let database = server.database();

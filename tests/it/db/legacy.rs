@@ -168,11 +168,19 @@ fn every_era_of_rune_in_a_file_is_recognised() {
     const LAST: &str = "CREATE TABLE settings (key TEXT PRIMARY KEY, value_json TEXT NOT NULL, updated_at REAL NOT NULL);
         INSERT INTO schema_version VALUES (6, 1);";
     let directory = tempfile::tempdir().unwrap();
-    for (name, more, era) in [("l", String::new(), "legacy"), ("a", LATER.to_owned(), "aOrX"), ("b", format!("{LATER}{LAST}"), "b")] {
+    let unversioned = LATER.split("CREATE TABLE schema_version").next().unwrap().to_owned();
+    for (name, more, era, words) in [
+        ("l", String::new(), "legacy", "era L: RUNE up to v0.0.0a5, and main until 2026-04-09"),
+        ("m", unversioned, "legacy", "era L: RUNE up to v0.0.0a5, and main until 2026-04-09"),
+        ("a", LATER.to_owned(), "aOrX", "RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)"),
+        ("b", format!("{LATER}{LAST}"), "b", "RUNE's main since 2026-04-30 (era B)"),
+    ] {
         let path = directory.path().join(name);
         make_legacy(&path);
         sqlite_execute(&path, &more);
         assert_eq!(rune_db(&["status"]).on(&sqlite_url(&path)).report()["database"]["found"], era);
+        let status = rune_db(&["status"]).on(&sqlite_url(&path)).run().succeeds();
+        assert!(status.contains(words), "{status}");
         rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
         assert_eq!(sqlite_versions(&path), ALL_VERSIONS);
         assert_eq!(rune_db(&["status", "--strict"]).on(&sqlite_url(&path)).report()["database"]["warnings"], serde_json::json!([]));

@@ -10,7 +10,7 @@ use rune_testkit::postgres::Server;
 use serde_json::{Value, json};
 
 use crate::{
-    db::store_support::{clock, migrated_file, postgres_url, still_clock},
+    db::store_support::{clock, guard, migrated_file, postgres_url, still_clock},
     db::support::{Ended, rune_db, sqlite_execute},
 };
 
@@ -76,12 +76,12 @@ fn fill(url: String, open: impl Fn(rune_bundle::storage::port::Clock) -> Box<dyn
 fn on_both(act: impl Fn(&Sample, &Path)) {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    act(&fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock).unwrap())), directory.path());
+    act(&fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock, guard()).unwrap())), directory.path());
     let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let directory = tempfile::tempdir().unwrap();
-    let open = |clock| Box::new(PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock).unwrap()) as _;
+    let open = |clock| Box::new(PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock, guard()).unwrap()) as _;
     act(&fill(database.url(), open), directory.path());
 }
 
@@ -238,7 +238,7 @@ fn evidence_is_listed_taken_out_and_checked() {
 fn damaged_evidence_is_named_and_never_taken_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let sample = fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock).unwrap()));
+    let sample = fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock, guard()).unwrap()));
     let [sbom, log] = &sample.artifacts;
     let damage = format!(
         "UPDATE audit_artifact SET content = x'00' WHERE artifact_id = '{sbom}';
@@ -258,7 +258,7 @@ fn damaged_evidence_is_named_and_never_taken_out() {
 fn content_that_is_no_bytes_is_damaged_and_the_rest_is_still_checked() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let sample = fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock).unwrap()));
+    let sample = fill(format!("sqlite:///{path}"), |clock| Box::new(SqliteStore::open(&path, clock, guard()).unwrap()));
     let [sbom, log] = &sample.artifacts;
     for (content, problem) in [("7", "a number"), ("1.5", "a number"), ("CAST(content AS TEXT)", "text")] {
         sqlite_execute(path.as_std_path(), &format!("UPDATE audit_artifact SET content = {content} WHERE artifact_id = '{log}'"));
@@ -392,4 +392,29 @@ fn pool_limits_of_the_environment_are_read_with_clear_errors() {
     let run = |name, value| rune_db(&["jobs", "list"]).on(&database.url()).env(name, value).run();
     run("RUNE_PG_POOL_MAX", "ten").fails(2, &["`RUNE_PG_POOL_MAX` must be a whole number from 1 to 1000"]);
     run("RUNE_PG_POOL_MAX", "3").succeeds();
+}
+
+#[test]
+fn events_with_ids_of_zero_and_below_are_listed_on_both_engines_and_pages_go_on_past_them() {
+    const EVENTS: &str = "INSERT INTO workflow_events (id, event, status, recorded_at) VALUES (-9223372036854775807, 'a', 'ok', 1), (-1, 'b', 'ok', 1), (0, 'c', 'ok', 1), (1, 'd', 'ok', 1)";
+    let directory = tempfile::tempdir().unwrap();
+    let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
+    crate::db::support::sqlite_execute(path.as_std_path(), EVENTS);
+    let server = Server::shared(17);
+    let database = server.database();
+    rune_db(&["migrate"]).on(&database.url()).run().succeeds();
+    database.query(EVENTS);
+    for url in [format!("sqlite:///{path}"), database.url()] {
+        let names = |arguments: &[&str]| {
+            let report = rune_db(&[&["events", "list"], arguments].concat()).on(&url).report();
+            let names: String = report["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+            (names, report["next"].as_i64())
+        };
+        assert_eq!(names(&[]), ("abcd".to_owned(), None));
+        assert_eq!(names(&["--limit", "2"]), ("ab".to_owned(), Some(-1)));
+        assert_eq!(names(&["--limit", "2", "--after", "-1"]), ("cd".to_owned(), None));
+        assert_eq!(names(&["--after", "0"]), ("d".to_owned(), None));
+        assert!(rune_db(&["events", "summary"]).on(&url).run().succeeds().contains('a'));
+    }
+    crate::db::transfer_support::compared(&format!("sqlite:///{path}"), &database.url(), &["--rows"]).succeeds();
 }

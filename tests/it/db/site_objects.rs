@@ -340,3 +340,50 @@ fn a_role_that_may_not_be_acted_as_is_named_with_the_grant() {
     ended.fails(9, &[&format!("`GRANT \"{owner}\" TO … WITH SET TRUE`")]);
     database.query(&format!("DROP ROLE {other}"));
 }
+
+#[test]
+fn a_publication_of_a_table_without_replica_identity_is_refused_by_the_verbs_whose_statements_it_forbids() {
+    const SET: &[&str] = &["settings", "set", "k", "{\"a\": 1}"];
+    const DELETE: &[&str] = &["settings", "delete", "k"];
+    const STALE: &[&str] = &["jobs", "fail-stale", "--older-than", "1h", "--all-tenants"];
+    let server = Server::shared(17);
+    // What the site did, and the verbs that the server would refuse with 55000.
+    for (sql, refused) in [
+        ("ALTER TABLE settings REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE settings", &[SET, DELETE][..]),
+        ("ALTER TABLE settings REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE settings WITH (publish = 'update')", &[SET]),
+        ("ALTER TABLE settings REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE settings WITH (publish = 'delete')", &[DELETE]),
+        ("ALTER TABLE settings REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE settings WITH (publish = 'insert')", &[]),
+        ("ALTER TABLE jobs DROP CONSTRAINT jobs_pkey CASCADE; CREATE PUBLICATION p FOR ALL TABLES", &[PRUNE, STALE]),
+        (
+            "ALTER TABLE jobs DROP CONSTRAINT jobs_pkey, ADD PRIMARY KEY (job_id) DEFERRABLE; CREATE PUBLICATION p FOR TABLES IN SCHEMA public",
+            &[PRUNE, STALE],
+        ),
+        (
+            "CREATE UNIQUE INDEX other ON jobs (job_id); ALTER TABLE jobs REPLICA IDENTITY USING INDEX other; DROP INDEX other; CREATE PUBLICATION p FOR TABLE jobs WITH (publish = 'delete')",
+            &[PRUNE],
+        ),
+        ("ALTER TABLE jobs REPLICA IDENTITY FULL; CREATE PUBLICATION p FOR ALL TABLES", &[]),
+    ] {
+        for verb in [SET, STALE, PRUNE, DELETE] {
+            let database = migrated(&server);
+            database.query(&format!("{OLD_JOB}; INSERT INTO jobs VALUES ('j2', 't', 'k', 'running', '{{}}', NULL, NULL, NULL, 1, 1); INSERT INTO settings VALUES ('k', '{{}}', 1)"));
+            database.query(sql);
+            let ended = rune_db(verb).on(&database.url()).run();
+            if refused.contains(&verb) {
+                ended.fails(12, &["publication `p` sends", "which has no replica identity", "REPLICA IDENTITY FULL"]);
+                assert_eq!(database.query("SELECT (SELECT count(*) FROM jobs), (SELECT string_agg(value_json, '') FROM settings)"), "2|{}");
+            } else {
+                assert_eq!(ended.code, 0, "{sql}: {verb:?}: {ended:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_child_table_is_one_finding() {
+    let server = Server::shared(17);
+    let database = migrated(&server);
+    as_owner(&database, "CREATE TABLE jobs_old () INHERITS (jobs)");
+    let verify = rune_db(&["verify"]).on(&database.url()).run();
+    assert!(verify.code == 5 && verify.stdout.matches("jobs_old").count() == 1, "{verify:?}");
+}

@@ -10,7 +10,7 @@ use rune_bundle::storage::port::{ChainNode, NodeChange, PoolLimits, PostgresStor
 use rune_testkit::postgres::{MAJORS, Server};
 
 use crate::{
-    db::store_support::{clock, job, memory_store, migrated_file, postgres_url, still_clock},
+    db::store_support::{clock, guard, job, memory_store, migrated_file, postgres_url, still_clock},
     db::support::rune_db,
 };
 
@@ -22,15 +22,16 @@ fn everywhere(act: impl Fn(&str, &Stores)) {
     act("memory", &vec![Arc::new(memory_store(&still_clock()))]);
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let open = || -> Arc<dyn StoragePort> { Arc::new(SqliteStore::open(&path, clock(&still_clock())).unwrap()) };
+    let open = || -> Arc<dyn StoragePort> { Arc::new(SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap()) };
     act("file", &vec![open(), open()]);
     for major in MAJORS {
         let server = Server::shared(major);
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         let url = postgres_url(&database.url());
-        let open =
-            || -> Arc<dyn StoragePort> { Arc::new(PostgresStore::open(&url, PoolLimits::default(), clock(&still_clock())).unwrap()) };
+        let open = || -> Arc<dyn StoragePort> {
+            Arc::new(PostgresStore::open(&url, PoolLimits::default(), clock(&still_clock()), guard()).unwrap())
+        };
         act(&format!("PostgreSQL {major}"), &vec![open(), open()]);
     }
 }

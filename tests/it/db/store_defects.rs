@@ -14,12 +14,12 @@ use rune_bundle::{
 use rune_testkit::postgres::{Database, Server};
 
 use crate::{
-    db::store_support::{clock, job, migrated_file, postgres_url, still_clock},
+    db::store_support::{clock, guard, job, migrated_file, postgres_url, still_clock},
     db::support::{rune_db, sqlite_execute},
 };
 
 fn open(database: &Database<'_>, limits: PoolLimits) -> Result<PostgresStore, StoreError> {
-    PostgresStore::open(&postgres_url(&database.url()), limits, clock(&still_clock()))
+    PostgresStore::open(&postgres_url(&database.url()), limits, clock(&still_clock()), guard())
 }
 
 fn migrated(server: &Server) -> Database<'_> {
@@ -148,7 +148,7 @@ fn s14_no_spelling_of_a_url_brings_its_password_into_a_message() {
         assert!(!said.contains("hunter2"), "{said}");
     }
     let url = postgres_url("postgresql://rune:hunter2@127.0.0.1:1/rune?connect_timeout=2");
-    let error = PostgresStore::open(&url, PoolLimits::default(), clock(&still_clock())).unwrap_err();
+    let error = PostgresStore::open(&url, PoolLimits::default(), clock(&still_clock()), guard()).unwrap_err();
     let said = format!("{error} {error:?} {:?}", error.help());
     assert!(!said.contains("hunter2") && said.contains("127.0.0.1:1"), "{said}");
     assert_eq!(error.kind(), FailureKind::Network);
@@ -172,7 +172,7 @@ fn s16_a_legacy_file_can_be_used_once_it_is_migrated() {
     let directory = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(directory.path()).unwrap().join("jobs.db");
     crate::db::legacy::make_legacy(path.as_std_path());
-    let open = || SqliteStore::open(&path, clock(&still_clock()));
+    let open = || SqliteStore::open(&path, clock(&still_clock()), guard());
     let error = open().unwrap_err();
     assert_eq!((error.kind(), error.to_string().contains("not initialized")), (FailureKind::Drift, true), "{error}");
     rune_db(&["migrate"]).on(&format!("sqlite:///{path}")).run().succeeds();
@@ -188,8 +188,8 @@ fn s17_a_newer_schema_is_refused_on_both_engines() {
     let database = migrated(&server);
     database.query("INSERT INTO schema_version VALUES (7, 1.0)");
     let errors = [
-        SqliteStore::open(&path, clock(&still_clock())).unwrap_err(),
-        SqliteStore::open_for_looking(&path, clock(&still_clock())).unwrap_err(),
+        SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap_err(),
+        SqliteStore::open_for_looking(&path, clock(&still_clock()), guard()).unwrap_err(),
         open(&database, PoolLimits::default()).unwrap_err(),
     ];
     for error in errors {
@@ -206,7 +206,9 @@ fn a_missing_table_is_named_on_both_engines() {
     let server = Server::shared(17);
     let database = migrated(&server);
     database.query("DROP TABLE settings");
-    for error in [SqliteStore::open(&path, clock(&still_clock())).unwrap_err(), open(&database, PoolLimits::default()).unwrap_err()] {
+    for error in
+        [SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap_err(), open(&database, PoolLimits::default()).unwrap_err()]
+    {
         assert_eq!(error.to_string(), "the database is not initialized for RUNE: the table `settings` is missing");
     }
     let empty = server.database();
@@ -217,7 +219,7 @@ fn a_missing_table_is_named_on_both_engines() {
 fn a_table_that_goes_away_is_named_on_both_engines() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let sqlite = SqliteStore::open(&path, clock(&still_clock())).unwrap();
+    let sqlite = SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap();
     sqlite_execute(path.as_std_path(), "DROP TABLE settings");
     let server = Server::shared(17);
     let database = migrated(&server);
@@ -234,8 +236,8 @@ fn a_file_is_never_made_by_opening_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(directory.path()).unwrap().join("jobs.db");
     for error in [
-        SqliteStore::open(&path, clock(&still_clock())).unwrap_err(),
-        SqliteStore::open_for_looking(&path, clock(&still_clock())).unwrap_err(),
+        SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap_err(),
+        SqliteStore::open_for_looking(&path, clock(&still_clock()), guard()).unwrap_err(),
     ] {
         assert_eq!(error.kind(), FailureKind::NotFound);
     }
@@ -246,7 +248,7 @@ fn a_file_is_never_made_by_opening_it() {
 fn a_store_for_looking_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let store = SqliteStore::open_for_looking(&path, clock(&still_clock())).unwrap();
+    let store = SqliteStore::open_for_looking(&path, clock(&still_clock()), guard()).unwrap();
     assert_eq!(store.set_setting("k", "{}").unwrap_err().kind(), FailureKind::Access);
     assert_eq!(store.get_setting("k").unwrap(), None);
 }
@@ -255,7 +257,7 @@ fn a_store_for_looking_changes_nothing() {
 fn s12_content_beyond_the_limit_is_refused_before_it_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let store = SqliteStore::open(&path, clock(&still_clock())).unwrap();
+    let store = SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap();
     let content = vec![0; rune_bundle::storage::port::MAX_ARTIFACT_BYTES + 1];
     let error = store.record_audit_artifact(&NewArtifact { job_id: "j", kind: "log", name: "n", content: &content }).unwrap_err();
     assert_eq!(error.to_string(), "`content` has more than 500000000 bytes");

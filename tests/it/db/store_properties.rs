@@ -14,7 +14,7 @@ use rune_bundle::{
 use rune_testkit::postgres::Server;
 
 use crate::{
-    db::store_support::{clock, memory_store, postgres_url, still_clock},
+    db::store_support::{clock, guard, memory_store, postgres_url, still_clock},
     db::support::rune_db,
 };
 
@@ -149,7 +149,7 @@ fn random_operations_have_the_same_results_on_sqlite_and_postgres() {
     let server = Server::shared(17);
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
-    let postgres = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&still_clock())).unwrap();
+    let postgres = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&still_clock()), guard()).unwrap();
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&prop::collection::vec(call(), 1..60), |calls| {
         database.query("TRUNCATE jobs, idempotency_keys, workflow_events, chain_state, audit_artifact, settings");

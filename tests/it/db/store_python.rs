@@ -9,7 +9,7 @@ use rune_bundle::storage::port::{
 use rune_testkit::postgres::{MAJORS, Server};
 
 use crate::{
-    db::store_support::{clock, migrated_file, postgres_url, still_clock},
+    db::store_support::{clock, guard, migrated_file, postgres_url, still_clock},
     db::support::rune_db,
 };
 
@@ -79,7 +79,7 @@ fn exchange(url: &str, store: &dyn OperatorPort) {
 fn pythons_sqlite3_and_the_port_understand_each_other() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
-    let store = SqliteStore::open(&path, clock(&still_clock())).unwrap();
+    let store = SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap();
     exchange(&format!("sqlite:///{path}"), &store);
 }
 
@@ -90,7 +90,7 @@ fn psycopg_and_the_port_understand_each_other_by_the_url_of_the_chart() {
         let database = server.database();
         let url = format!("{}?sslmode=disable", database.url());
         rune_db(&["migrate"]).on(&url).run().succeeds();
-        let store = PostgresStore::open(&postgres_url(&url), PoolLimits::default(), clock(&still_clock())).unwrap();
+        let store = PostgresStore::open(&postgres_url(&url), PoolLimits::default(), clock(&still_clock()), guard()).unwrap();
         exchange(&url, &store);
     }
 }

@@ -12,10 +12,10 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     failure::{Failure as _, FailureKind},
-    schema::{MigrateSettings, Migrated, Migrations, SchemaError, on_sqlite},
+    schema::{MigrateSettings, Migrated, Migrations, SchemaError, SiteGuard, Verb, on_sqlite},
     storage::{
         DatabaseUrl, Places, PostgresUrl,
-        port::{Clock, CreatedJob, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
+        port::{Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
     },
 };
 use rune_testkit::postgres::{Database, Server, Session};
@@ -52,6 +52,11 @@ pub(crate) fn clock(time: &Arc<AtomicU64>) -> Clock {
     Box::new(move || f64::from_bits(time.load(Ordering::SeqCst)))
 }
 
+/// The guard of those that only read: what a site did to the tables is no matter of these tests.
+pub(crate) fn guard() -> Arc<dyn Guard> {
+    Arc::new(SiteGuard::new(Verb::Read))
+}
+
 pub(crate) fn still_clock() -> Arc<AtomicU64> {
     Arc::new(AtomicU64::new(1000.5_f64.to_bits()))
 }
@@ -70,7 +75,7 @@ pub(crate) fn postgres_url(text: &str) -> PostgresUrl {
 }
 
 pub(crate) fn memory_store(time: &Arc<AtomicU64>) -> SqliteStore {
-    SqliteStore::in_memory(clock(time), |connection| {
+    SqliteStore::in_memory(clock(time), guard(), |connection| {
         migrate_sqlite(connection).unwrap();
         Ok::<(), StoreError>(())
     })
@@ -95,7 +100,7 @@ impl<'a> Ground<'a> {
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         let time = still_clock();
-        let store = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&time)).unwrap();
+        let store = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&time), guard()).unwrap();
         let session = Arc::new(Mutex::new(server.session(database.name())));
         Self::Postgres { store: Arc::new(store), time, session, _database: database }
     }
@@ -113,7 +118,7 @@ impl<'a> Ground<'a> {
                 let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
                 _directory = directory;
                 let time = still_clock();
-                let store = SqliteStore::open(&path, clock(&time)).unwrap();
+                let store = SqliteStore::open(&path, clock(&time), guard()).unwrap();
                 (Arc::new(store), time, Some(Box::new(move |sql: &str| crate::db::support::sqlite_query(path.as_std_path(), sql))))
             }
             Self::Postgres { store, time, session, .. } => {
