@@ -19,7 +19,7 @@ mod temporary;
 mod whole;
 
 pub use editable::EditableFile;
-pub use identity::{FileIdentity, check_readable, identity, is_link, remove_if_same, resolve};
+pub use identity::{FileIdentity, check_readable, identity, is_link, is_mount_point, remove_if_same, resolve};
 pub use line_log::LineLog;
 pub use lock::DirectoryLock;
 pub use new_file::NewFile;
@@ -31,6 +31,5 @@ pub use stamp::Stamp;
 pub use temporary::{FileMode, SIDE_FILES, TemporaryFile};
 pub use whole::{
     FileSystem, available_space, check_free, check_writable, create_dir_all, duplicate, exists, file_size, file_size_limit, file_system,
-    for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, sync_dir, sync_parent,
-    write_atomic, write_new,
+    for_each_chunk, is_dir, is_regular, list_files, open, parent, read, read_to_string, remove_file, rename_new, write_atomic, write_new,
 };

@@ -93,8 +93,9 @@ pub fn is_dir(path: &Utf8Path) -> bool {
 pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     let mut file = staged(path, bytes, 0o644)?;
     file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
+    let directory = open_directory(parent(path))?;
     file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
-    sync_parent(path)
+    directory.sync_all().map_err(PathError::of(Action::Sync, parent(path)))
 }
 
 /// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
@@ -104,8 +105,16 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
 pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
     let mut file = staged(path, bytes, mode)?;
     file.as_file_mut().sync_all().map_err(PathError::of(Action::Sync, path))?;
+    let directory = open_directory(parent(path))?;
     file.persist_noclobber(path).map_err(|error| PathError::of(Action::Write, path)(error.error))?;
-    sync_parent(path)
+    directory.sync_all().map_err(PathError::of(Action::Sync, parent(path))).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
+/// Opens a directory to sync it later. Who may write to one may not always read it, so this comes before the change.
+fn open_directory(path: &Utf8Path) -> Result<File, PathError> {
+    File::open(path).map_err(PathError::of(Action::Sync, path))
 }
 
 fn staged(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, PathError> {
@@ -138,28 +147,16 @@ pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
 /// Renames to a name that must not exist (`RENAME_NOREPLACE`), then makes the new name durable.
 ///
 /// # Errors
-/// When the name is taken, or the rename fails.
+/// When the name is taken, the rename fails, or the directory cannot be read or synced; then the old name stays, or comes back.
 pub fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     use rustix::fs::{CWD, RenameFlags};
-    rustix::fs::renameat_with(CWD, from.as_std_path(), CWD, to.as_std_path(), RenameFlags::NOREPLACE)
-        .map_err(|error| PathError::of(Action::Rename, to)(error.into()))?;
-    sync_parent(to)
-}
-
-/// Makes the entries of a directory durable.
-///
-/// # Errors
-/// When it cannot be opened or synced.
-pub fn sync_dir(path: &Utf8Path) -> Result<(), PathError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(PathError::of(Action::Sync, path))
-}
-
-/// Makes the name of a file durable.
-///
-/// # Errors
-/// When its directory cannot be opened or synced.
-pub fn sync_parent(path: &Utf8Path) -> Result<(), PathError> {
-    sync_dir(parent(path))
+    let rename =
+        |from: &Utf8Path, to: &Utf8Path| rustix::fs::renameat_with(CWD, from.as_std_path(), CWD, to.as_std_path(), RenameFlags::NOREPLACE);
+    let directory = open_directory(parent(to))?;
+    rename(from, to).map_err(|error| PathError::of(Action::Rename, to)(error.into()))?;
+    directory.sync_all().map_err(PathError::of(Action::Sync, parent(to))).inspect_err(|_| {
+        let _ = rename(to, from);
+    })
 }
 
 /// Every regular file below a directory, as paths relative to it with `/` separators, in byte order.

@@ -81,15 +81,18 @@ pub fn open_for_writing(path: &Utf8Path) -> Result<Connection, OpenError> {
 /// Opens a file for reading and writing that must be there.
 ///
 /// # Errors
-/// When it is missing, cannot be opened, or is no SQLite database.
+/// When it is missing, cannot be opened, or is no SQLite database; when its log may lie beside another name.
 pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
-    Ok(open(SqliteFile::existing(path)?.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    let file = SqliteFile::existing(path)?;
+    let connection = open(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    file.check_log(&connection)?;
+    Ok(connection)
 }
 
 /// Opens an existing file for looking at it; nothing is created, and no statement can change anything.
 ///
 /// # Errors
-/// When it is missing, cannot be read, or is no SQLite database.
+/// When it is missing, cannot be read, or is no SQLite database; when its log may lie beside another name.
 pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
     let file = SqliteFile::existing(path)?;
     let path = file.path();
@@ -99,6 +102,7 @@ pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
         FailureKind::Access => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
         _ => Err(error),
     })?;
+    file.check_log(&connection)?;
     connection.pragma_update(None, "query_only", true).map_err(SqliteError::on(path))?;
     Ok(connection)
 }

@@ -77,6 +77,7 @@ impl FileSnapshot {
         };
         let found = retry_while_busy(read).map_err(|error| refusal(&file, error))?;
         file.check_current()?;
+        file.check_log(&connection)?;
         let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
         if encoding != "UTF-8" {
             return Err(TransferError::Encoding { path: file.path().to_owned(), encoding });

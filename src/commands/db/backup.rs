@@ -66,6 +66,10 @@ fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>)
 impl Report for BackupReport {
     const VERB: &'static str = "db-backup";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         format!("{}wrote {}, {} bytes, from {}\n", table_lines(&self.tables), self.output, self.bytes, self.source)
     }

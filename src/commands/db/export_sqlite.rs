@@ -86,6 +86,10 @@ pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
 impl Report for ExportReport {
     const VERB: &'static str = "db-export-sqlite";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         format!("{}wrote {} from {}\n", table_lines(&self.tables), self.output, self.source)
     }
