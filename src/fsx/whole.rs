@@ -114,7 +114,7 @@ pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), PathErr
 
 /// Opens a directory to sync it later. Who may write to one may not always read it, so this comes before the change.
 fn open_directory(path: &Utf8Path) -> Result<File, PathError> {
-    File::open(path).map_err(PathError::of(Action::Sync, path))
+    File::open(path).map_err(PathError::of(Action::Read, path))
 }
 
 fn staged(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, PathError> {

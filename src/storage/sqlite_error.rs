@@ -38,6 +38,24 @@ impl SqliteError {
     }
 }
 
+impl SqliteError {
+    /// An error without a kind of its own: of the statement, or of what the file's tables and triggers make of it.
+    fn statement_kind(&self) -> FailureKind {
+        let text = self.source.to_string();
+        match self.source.sqlite_error().map(|error| error.extended_code) {
+            Some(ffi::SQLITE_ERROR) if text.contains("unsupported file format") => FailureKind::Input,
+            // Nobody but us writes a statement. What it names, the file has or has not.
+            Some(ffi::SQLITE_ERROR) if !text.contains("syntax error") => FailureKind::Drift,
+            _ => FailureKind::Internal,
+        }
+    }
+
+    /// Whether a trigger of the file raised it.
+    fn is_of_trigger(&self) -> bool {
+        self.source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER)
+    }
+}
+
 impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
@@ -49,12 +67,16 @@ impl Failure for SqliteError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
             Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
             Some(ErrorCode::SystemIoFailure) => self.io_kind(),
-            _ => FailureKind::Internal,
+            Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => FailureKind::Access,
+            Some(ErrorCode::ConstraintViolation | ErrorCode::SchemaChanged) => FailureKind::Conflict,
+            Some(ErrorCode::TypeMismatch) => FailureKind::Input,
+            Some(ErrorCode::OutOfMemory | ErrorCode::NoLargeFileSupport) => FailureKind::Space,
+            _ => self.statement_kind(),
         }
     }
 
     fn may_pass(&self) -> bool {
-        self.kind() == FailureKind::Conflict
+        self.kind() == FailureKind::Conflict && self.source.sqlite_error_code() != Some(ErrorCode::ConstraintViolation)
     }
 
     fn help(&self) -> Option<String> {
@@ -62,7 +84,21 @@ impl Failure for SqliteError {
         Some(match self.source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => format!("check the path; `{path}` is no SQLite database, or it is encrypted"),
             Some(ErrorCode::DatabaseCorrupt) => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => {
+                "a trigger of this file refuses; ask whoever maintains it, or drop it".to_owned()
+            }
+            Some(ErrorCode::ConstraintViolation) => {
+                "a constraint or unique index that RUNE does not have refuses a row; drop it, or change the rows".to_owned()
+            }
+            Some(ErrorCode::TypeMismatch) => "the tables are not as RUNE creates them; `rune-db status` shows what differs".to_owned(),
             _ => match self.kind() {
+                FailureKind::Drift => {
+                    "the tables or triggers are not as RUNE creates them; `rune-db status` and `rune-db verify` show what differs"
+                        .to_owned()
+                }
+                FailureKind::Input if self.source.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+                    format!("`{path}` is of another version of SQLite, or damaged; restore a backup")
+                }
                 FailureKind::Access => {
                     format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
                 }
