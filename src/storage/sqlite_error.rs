@@ -41,6 +41,11 @@ impl SqliteError {
 impl SqliteError {
     /// An error without a kind of its own: of the statement, or of what the file's tables and triggers make of it.
     fn statement_kind(&self) -> FailureKind {
+        use rusqlite::Error as Of;
+        if matches!(self.source, Of::InvalidColumnType(..) | Of::FromSqlConversionFailure(..) | Of::IntegralValueOutOfRange(..)) {
+            // SQLite takes any type anywhere.
+            return FailureKind::Input;
+        }
         let text = self.source.to_string();
         match self.source.sqlite_error().map(|error| error.extended_code) {
             Some(ffi::SQLITE_ERROR) if text.contains("unsupported file format") => FailureKind::Input,
@@ -95,6 +100,9 @@ impl Failure for SqliteError {
                 FailureKind::Drift => {
                     "the tables or triggers are not as RUNE creates them; `rune-db status` and `rune-db verify` show what differs"
                         .to_owned()
+                }
+                FailureKind::Input if self.source.sqlite_error_code().is_none() => {
+                    "a cell has a type that RUNE never stores there; `rune-db verify` names most of them".to_owned()
                 }
                 FailureKind::Input if self.source.sqlite_error_code() == Some(ErrorCode::Unknown) => {
                     format!("`{path}` is of another version of SQLite, or damaged; restore a backup")

@@ -195,6 +195,10 @@ fn what_a_site_made_of_the_tables_of_a_file_is_no_bug_of_ours() {
         says(&ended, code, words);
         assert!(ended.stderr.contains("help: "), "{ended:?}");
     }
+    let path = directory.path().join("types.db");
+    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    sqlite_execute(&path, "UPDATE schema_version SET applied_at = 'soon' WHERE version = 3");
+    says(&rune_db(&["backup", "--output", "/nowhere/x.db"]).on(&sqlite_url(&path)).run(), 3, "Invalid column type Text");
     let path = directory.path().join("format.db");
     rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
     let mut bytes = fs::read(&path).unwrap();
