@@ -26,10 +26,8 @@ struct OutputError(#[source] io::Error);
 
 impl Failure for OutputError {
     fn kind(&self) -> FailureKind {
-        match self.0.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FailureKind::Space,
-            _ => FailureKind::Internal,
-        }
+        // A full disk or a terminal that is gone: either way there is no room for it.
+        FailureKind::Space
     }
 }
 
@@ -65,7 +63,8 @@ impl Printer {
         match outcome {
             Ok(report) => {
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
-                self.print(self.text(&report).as_bytes(), code)
+                let text = self.text(&report);
+                if report.has_changed() { self.print_of_change(text.as_bytes(), code) } else { self.print(text.as_bytes(), code) }
             }
             Err(error) => self.fail(&error),
         }
@@ -95,6 +94,15 @@ impl Printer {
             Ok(()) => ExitCode::from(code),
             Err(error) => self.fail(&error.into()),
         }
+    }
+
+    /// The same for a command that has changed something: a failure would say that it has not.
+    fn print_of_change(self, text: &[u8], code: u8) -> ExitCode {
+        if let Err(OutputError(source)) = Self::write(text) {
+            let text = format!("warning: the command has done its work, but its report cannot be written to standard output: {source}\n");
+            let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
+        }
+        ExitCode::from(code)
     }
 
     fn write(text: &[u8]) -> Result<(), OutputError> {

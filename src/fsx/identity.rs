@@ -8,7 +8,7 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, statx};
 
 use super::{Action, PathError};
 
@@ -75,6 +75,13 @@ pub fn identity(path: &Utf8Path) -> Result<FileIdentity, PathError> {
 /// Whether a name is a symbolic link, dangling or not.
 pub fn is_link(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Whether something is mounted under exactly this name, as a container does with a single file. The other name of the file is then
+/// out of sight. Kernels before 5.8 do not say.
+pub fn is_mount_point(path: &Utf8Path) -> bool {
+    statx(CWD, path.as_std_path(), AtFlags::empty(), StatxFlags::empty())
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Checks that this process may read a file, without opening it: closing it again would drop the locks that SQLite holds on it.

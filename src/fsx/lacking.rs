@@ -76,10 +76,14 @@ pub(super) fn sync_data(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     tolerant(file.sync_data(), &[Errno::BADF]).map_err(PathError::of(Action::Sync, path))
 }
 
-/// Makes the entries of a directory durable. One that may not be read cannot be opened for it.
-pub(super) fn sync_directory(path: &Utf8Path) -> Result<(), PathError> {
-    let synced = File::open(path).and_then(|directory| directory.sync_all());
-    tolerant(synced, &[Errno::BADF, Errno::ISDIR, Errno::ACCESS]).map_err(PathError::of(Action::Sync, path))
+/// Opens a directory to sync it later. Who may write to one may not always read it, so this comes before the change.
+pub(super) fn open_directory(path: &Utf8Path) -> Result<File, PathError> {
+    File::open(path).map_err(PathError::of(Action::Read, path))
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync_directory(directory: &File, path: &Utf8Path) -> Result<(), PathError> {
+    tolerant(directory.sync_all(), &[Errno::BADF, Errno::ISDIR]).map_err(PathError::of(Action::Sync, path))
 }
 
 /// Makes all that was written to the file system of an open file durable.

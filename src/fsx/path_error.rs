@@ -60,6 +60,21 @@ impl PathError {
     }
 }
 
+impl PathError {
+    /// What std has no stable kind for.
+    fn kind_by_number(&self) -> Option<FailureKind> {
+        Some(match Errno::from_raw_os_error(self.source.raw_os_error()?) {
+            // Links that lead in a circle.
+            Errno::LOOP => FailureKind::Input,
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOLCK => FailureKind::Space,
+            Errno::BUSY | Errno::TXTBSY | Errno::DEADLK => FailureKind::Conflict,
+            // A broken disk, a file system that is gone or cannot do it, a thing that is no file.
+            _ if matches!(self.action, Action::Read | Action::Inspect) => FailureKind::Input,
+            _ => FailureKind::Space,
+        })
+    }
+}
+
 impl Failure for PathError {
     fn kind(&self) -> FailureKind {
         match self.source.kind() {
@@ -73,27 +88,58 @@ impl Failure for PathError {
             io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
                 FailureKind::Input
             }
-            // Links that lead in a circle; std has no stable kind for it.
-            _ if self.source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => FailureKind::Input,
-            _ => FailureKind::Internal,
+            _ => self.kind_by_number().unwrap_or(FailureKind::Internal),
         }
     }
 
     fn help(&self) -> Option<String> {
-        Some(match self.kind() {
-            _ if self.source.kind() == io::ErrorKind::Unsupported => {
-                "choose a directory on another file system, such as your home directory".to_owned()
-            }
-            _ if self.source.kind() == io::ErrorKind::IsADirectory => format!("name a file in it, such as `{}`", self.path.join("FILE")),
-            _ if self.source.kind() == io::ErrorKind::InvalidInput => {
+        Some(match (self.kind(), self.source.kind()) {
+            (_, io::ErrorKind::Unsupported) => "choose a directory on another file system, such as your home directory".to_owned(),
+            (_, io::ErrorKind::IsADirectory) => format!("name a file in it, such as `{}`", self.path.join("FILE")),
+            (_, io::ErrorKind::InvalidInput) => {
                 format!("choose another name for `{}`, without any of : * ? \" < > | \\", self.path)
             }
-            FailureKind::NotFound => format!("check the path; `{}` does not exist", self.path),
-            FailureKind::Access => format!("check who owns `{}` and whether its file system is writable", self.path),
-            FailureKind::Conflict if self.source.kind() == io::ErrorKind::WouldBlock => "wait until that process has ended".to_owned(),
-            FailureKind::Conflict => format!("`{}` is left as it was; choose another name or remove it yourself", self.path),
-            FailureKind::Space => "make room and run the same command again".to_owned(),
+            (FailureKind::NotFound, _) => format!("check the path; `{}` does not exist", self.path),
+            (FailureKind::Access, _) => format!("check who owns `{}` and whether its file system is writable", self.path),
+            (FailureKind::Conflict, io::ErrorKind::AlreadyExists) => {
+                format!("`{}` is left as it was; choose another name or remove it yourself", self.path)
+            }
+            (FailureKind::Conflict, _) => "wait until that process has ended".to_owned(),
+            (FailureKind::Space, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
+                "make room and run the same command again".to_owned()
+            }
+            (FailureKind::Space, _) => "check the limits of this process and the file system; `dmesg` may say more".to_owned(),
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+
+    use super::{Action, FailureKind, PathError};
+    use crate::failure::Failure as _;
+
+    #[test]
+    fn what_the_system_refuses_is_no_bug_of_this_program() {
+        for (action, error, kind) in [
+            (Action::Read, Errno::IO, FailureKind::Input),
+            (Action::Read, Errno::NXIO, FailureKind::Input),
+            (Action::Inspect, Errno::STALE, FailureKind::Input),
+            (Action::Read, Errno::MFILE, FailureKind::Space),
+            (Action::Write, Errno::IO, FailureKind::Space),
+            (Action::Sync, Errno::IO, FailureKind::Space),
+            (Action::Lock, Errno::NOLCK, FailureKind::Space),
+            (Action::Write, Errno::TXTBSY, FailureKind::Conflict),
+            (Action::Rename, Errno::EXIST, FailureKind::Conflict),
+            (Action::Rename, Errno::INVAL, FailureKind::Space),
+        ] {
+            let error = PathError::of(action, "a".into())(io::Error::from(error));
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(kind == FailureKind::Input || error.help().is_some(), "{error:?}");
+        }
     }
 }

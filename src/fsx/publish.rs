@@ -20,7 +20,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{
     Action, PathError, exclusive,
-    lacking::{is_lacking, is_lacking_links},
+    lacking::{self, is_lacking, is_lacking_links},
     whole,
 };
 
@@ -96,31 +96,36 @@ pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
     let from = partial_path(destination);
     let file = OpenOptions::new().read(true).write(true).open(&from).map_err(PathError::of(Action::Write, &from))?;
     exclusive::lock(&file, &from)?;
+    let directory = lacking::open_directory(whole::parent(destination))?;
     fs::rename(&from, destination).map_err(PathError::of(Action::Rename, destination))?;
-    whole::sync_parent(destination)
+    lacking::sync_directory(&directory, whole::parent(destination))
 }
 
 /// Gives a file, open as `file`, its final name and makes that durable.
 ///
 /// # Errors
-/// When the name is taken, another file is under the first one, or the disk refuses.
+/// When the name is taken, another file is under the first one, the directory may not be read, or the disk refuses; then the first
+/// name stays, or comes back.
 pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     let ours = file.metadata().map_err(PathError::of(Action::Inspect, from))?;
     check_same(&ours, from)?;
+    let directory = lacking::open_directory(whole::parent(to))?;
     let outcome = match rename_new(from, to) {
         Err(error) if is_lacking(&error) => link(&ours, from, to),
         outcome => outcome,
     };
     outcome.map_err(|error| failed(to, error))?;
-    whole::sync_parent(to)
+    make_durable(&directory, from, to)
 }
 
 /// Gives a directory, whose metadata are `ours`, its final name and makes that durable.
 ///
 /// # Errors
-/// When the name is taken, another directory is under the first one, or the disk refuses.
+/// When the name is taken, another directory is under the first one, the directory around it may not be read, or the disk refuses;
+/// then the first name stays, or comes back.
 pub(super) fn directory(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     check_same(ours, from)?;
+    let around = lacking::open_directory(whole::parent(to))?;
     let outcome = match rename_new(from, to) {
         Err(_) if whole::exists(to) => Err(io::ErrorKind::AlreadyExists.into()),
         // At most an empty directory can be replaced by this one.
@@ -128,7 +133,14 @@ pub(super) fn directory(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> Resu
         outcome => outcome,
     };
     outcome.map_err(|error| failed(to, error))?;
-    whole::sync_parent(to)
+    make_durable(&around, from, to)
+}
+
+/// What is said to have failed must not be there.
+fn make_durable(directory: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
+    lacking::sync_directory(directory, whole::parent(to)).inspect_err(|_| {
+        let _ = fs::rename(to, from);
+    })
 }
 
 fn rename_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {

@@ -136,14 +136,18 @@ impl Drop for TemporaryFile {
 
 /// Removes what a killed run left. The file was never whole, or it would have its name.
 fn remove_left(destination: &Utf8Path, path: &Utf8Path) -> Result<Option<File>, PathError> {
-    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let open = |writable: bool| OpenOptions::new().read(true).write(writable).custom_flags(no_link).open(path);
+    // No link is followed, and a pipe is not waited for.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let open = |writable: bool| OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path);
     // NFS locks only what is open for writing; a run that was killed may have set permissions without it.
     let left = match open(true).or_else(|_| open(false)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(PathError::of(Action::Write, path)(error)),
     };
+    if !whole::is_regular(&left) {
+        return Err(PathError::of(Action::Write, path)(io::ErrorKind::AlreadyExists.into()));
+    }
     lock(&left, path)?;
     remove_beside(path);
     // First the name that it reserved: without a `.partial` beside it, the empty file would be anybody's.
@@ -195,5 +199,15 @@ mod tests {
         std::os::unix::fs::symlink(&other, directory.path().join("a.db.partial")).unwrap();
         assert!(TemporaryFile::beside(&destination, FileMode::PRIVATE).is_err());
         assert_eq!(std::fs::read_to_string(other).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
+        let pipe = TemporaryFile::path_for(&destination);
+        rustix::fs::mknodat(rustix::fs::CWD, pipe.as_std_path(), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
+        assert!(pipe.exists(), "what no run of this program left is kept");
     }
 }

@@ -94,8 +94,9 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     };
     let file = write().map_err(PathError::of(Action::Write, path))?;
     lacking::sync_file(file.as_file(), path)?;
+    let directory = lacking::open_directory(parent(path))?;
     file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
-    sync_parent(path)
+    lacking::sync_directory(&directory, parent(path))
 }
 
 /// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
@@ -135,14 +136,6 @@ pub fn create_dir_all(path: &Utf8Path) -> Result<(), PathError> {
 /// When it does not exist or may not be removed.
 pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
     fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
-}
-
-/// Makes the name of a file durable.
-///
-/// # Errors
-/// When its directory cannot be opened or synced.
-pub(super) fn sync_parent(path: &Utf8Path) -> Result<(), PathError> {
-    lacking::sync_directory(parent(path))
 }
 
 /// Every regular file below a directory, as paths relative to it with `/` separators, in byte order.

@@ -8,6 +8,9 @@ mod sqlite;
 
 use std::fmt;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::roles::quoted;
 use crate::failure::{Failure, FailureKind};
 
 pub use guard::SiteGuard;
@@ -378,7 +381,17 @@ impl Inspection {
 
 /// What to do where RUNE's tables exist in two schemas.
 pub(super) fn other_schema_help(schema: &str, other: &str) -> String {
+    let [schema, other] = [schema, other].map(path_in_url);
     format!("name the schema in the URL, `?options=-csearch_path%3D{schema}` or `…%3D{other}`; or remove the tables that are not used")
+}
+
+/// A search path of one schema within the `options` of a URL: quoted for SQL unless it is a plain word, its spaces and backslashes
+/// escaped for `options`, then encoded for the URL.
+fn path_in_url(schema: &str) -> String {
+    let is_plain = schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let name = if is_plain { schema.to_owned() } else { quoted(schema) };
+    let escaped = name.replace('\\', "\\\\").replace(' ', "\\ ");
+    utf8_percent_encode(&escaped, NON_ALPHANUMERIC).to_string().replace("%5F", "_")
 }
 
 fn obstacle(all: &[&SiteObject], verb: Verb, kind: Option<FailureKind>) -> Result<(), Obstacle> {

@@ -108,6 +108,11 @@ impl ServerError {
         self.database().is_some_and(|error| error.routine() == Some("check_enable_rls"))
     }
 
+    /// Whether it happened within a function of the site's, whatever its code.
+    fn is_within_function(&self) -> bool {
+        self.database().is_some_and(|error| error.where_().is_some())
+    }
+
     fn rustls(&self) -> Option<&rustls::Error> {
         let source = self.said()?.source()?;
         source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
@@ -199,7 +204,11 @@ impl Failure for ServerError {
         match (self, self.code()) {
             (Self::Unsteady, _) => FailureKind::Conflict,
             (Self::Uncertain(_), _) => FailureKind::Network,
-            (_, Some(code)) => sqlstate::kind(code.code(), self.is_fatal()),
+            (_, Some(code)) => match sqlstate::kind(code.code(), self.is_fatal()) {
+                // The code of a bug of ours, but it is a trigger that has it.
+                FailureKind::Internal if self.is_within_function() => FailureKind::Access,
+                kind => kind,
+            },
             (_, None) if self.rustls().is_some() || self.is_tls() || self.is_login() => FailureKind::Access,
             (_, None) => FailureKind::Network,
         }
@@ -258,7 +267,9 @@ impl Failure for ServerError {
                 "connect as a role that sees every row: the owner without FORCE ROW LEVEL SECURITY, or one with BYPASSRLS".to_owned(),
             );
         }
-        sqlstate::help(code.code(), self.is_fatal()).map(str::to_owned)
+        let code =
+            if self.is_within_function() && sqlstate::kind(code.code(), false) == FailureKind::Internal { "P0001" } else { code.code() };
+        sqlstate::help(code, self.is_fatal()).map(str::to_owned)
     }
 }
 

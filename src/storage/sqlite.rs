@@ -6,7 +6,7 @@ use std::{
 };
 
 use camino::Utf8Path;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{
     sqlite_error::SqliteError,
@@ -75,36 +75,53 @@ pub fn open_for_writing(path: &Utf8Path) -> Result<Connection, OpenError> {
         Err(_) if fsx::exists(path) && !fsx::is_link(path) => return open_existing(path),
         Err(error) => return Err(error.into()),
     };
-    Ok(open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?)
+    Ok(open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, Log::IsOurs)?)
 }
 
 /// Opens a file for reading and writing that must be there.
 ///
 /// # Errors
-/// When it is missing, cannot be opened, or is no SQLite database.
+/// When it is missing, cannot be opened, or is no SQLite database; when its log may lie beside another name.
 pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
-    Ok(open(SqliteFile::existing(path)?.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    let file = SqliteFile::existing(path)?;
+    let connection = open(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, Log::IsOurs)?;
+    file.check_log(&connection)?;
+    Ok(connection)
 }
 
 /// Opens an existing file for looking at it; nothing is created, and no statement can change anything.
 ///
 /// # Errors
-/// When it is missing, cannot be read, or is no SQLite database.
+/// When it is missing, cannot be read, or is no SQLite database; when its log may lie beside another name.
 pub fn open_for_looking(path: &Utf8Path) -> Result<Connection, OpenError> {
     let file = SqliteFile::existing(path)?;
     let path = file.path();
+    let log = if file.changes_beside().is_empty() { Log::IsOurs } else { Log::Stays };
     // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
     // could write cleans up after itself; the pragma keeps it from writing anything else.
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|error| match error.kind() {
-        FailureKind::Access => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, log).or_else(|error| match error.kind() {
+        FailureKind::Access => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, log),
         _ => Err(error),
     })?;
+    file.check_log(&connection)?;
     connection.pragma_update(None, "query_only", true).map_err(SqliteError::on(path))?;
     Ok(connection)
 }
 
-fn open(path: &Utf8Path, flags: OpenFlags) -> Result<Connection, SqliteError> {
+/// What becomes of the write-ahead log when the last connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// It is written into the file and removed.
+    IsOurs,
+    /// It stays as it was found. It may be that of another file, left beside one that was copied here; as long as nobody has
+    /// written it into the file, removing it saves both.
+    Stays,
+}
+
+fn open(path: &Utf8Path, flags: OpenFlags, log: Log) -> Result<Connection, SqliteError> {
     let connection = connect(path, flags).map_err(SqliteError::on(path))?;
+    let stays = log == Log::Stays;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, stays).map_err(SqliteError::on(path))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(SqliteError::on(path))?;
     // Whatever the library was built with: what a site's foreign keys say holds for what is changed here.
     connection.pragma_update(None, "foreign_keys", true).map_err(SqliteError::on(path))?;

@@ -52,6 +52,24 @@ impl SqliteError {
     }
 }
 
+impl SqliteError {
+    /// An error without a kind of its own: of the statement, or of what the file's tables and triggers make of it.
+    fn statement_kind(&self) -> FailureKind {
+        use rusqlite::Error as Of;
+        if matches!(self.source, Of::InvalidColumnType(..) | Of::FromSqlConversionFailure(..) | Of::IntegralValueOutOfRange(..)) {
+            // SQLite takes any type anywhere.
+            return FailureKind::Input;
+        }
+        let text = self.source.to_string();
+        match self.source.sqlite_error().map(|error| error.extended_code) {
+            Some(ffi::SQLITE_ERROR) if text.contains("unsupported file format") => FailureKind::Input,
+            // Nobody but us writes a statement. What it names, the file has or has not.
+            Some(ffi::SQLITE_ERROR) if !text.contains("syntax error") => FailureKind::Drift,
+            _ => FailureKind::Internal,
+        }
+    }
+}
+
 impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
@@ -63,10 +81,11 @@ impl Failure for SqliteError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
             Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
             Some(ErrorCode::SystemIoFailure) => self.io_kind(),
-            // What a site's trigger raises forbids something; its constraints and unique indexes are in the way.
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => FailureKind::Access,
-            Some(ErrorCode::ConstraintViolation) => FailureKind::Conflict,
-            _ => FailureKind::Internal,
+            Some(ErrorCode::ConstraintViolation | ErrorCode::SchemaChanged) => FailureKind::Conflict,
+            Some(ErrorCode::TypeMismatch) => FailureKind::Input,
+            Some(ErrorCode::OutOfMemory | ErrorCode::NoLargeFileSupport) => FailureKind::Space,
+            _ => self.statement_kind(),
         }
     }
 
@@ -85,7 +104,18 @@ impl Failure for SqliteError {
             Some(ErrorCode::ConstraintViolation) => {
                 "a constraint or unique index that RUNE does not have refuses a row; drop it, or change the rows".to_owned()
             }
+            Some(ErrorCode::TypeMismatch) => "the tables are not as RUNE creates them; `rune-db status` shows what differs".to_owned(),
             _ => match self.kind() {
+                FailureKind::Drift => {
+                    "the tables or triggers are not as RUNE creates them; `rune-db status` and `rune-db verify` show what differs"
+                        .to_owned()
+                }
+                FailureKind::Input if self.source.sqlite_error_code().is_none() => {
+                    "a cell has a type that RUNE never stores there; `rune-db verify` names most of them".to_owned()
+                }
+                FailureKind::Input if self.source.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+                    format!("`{path}` is of another version of SQLite, or damaged; restore a backup")
+                }
                 FailureKind::Access => {
                     format!("check who owns `{path}` and its directory; SQLite needs to make files beside it, even to read after a crash")
                 }

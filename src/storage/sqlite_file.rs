@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::sqlite_error::SqliteError;
+use super::{sqlite::OpenError, sqlite_error::SqliteError};
 use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, FileIdentity, PathError, SIDE_FILES},
@@ -53,6 +53,9 @@ pub enum SqliteFileError {
         /// How many there are.
         links: u64,
     },
+    /// A file mounted by itself, as containers do.
+    #[error("`{0}` is mounted by itself, and SQLite's log lies beside its other name only")]
+    Mounted(Utf8PathBuf),
     /// Another file is under the name now.
     #[error("`{0}` was replaced by another file meanwhile")]
     Replaced(Utf8PathBuf),
@@ -76,9 +79,12 @@ impl Failure for SqliteFileError {
             Self::Path(error) => error.kind(),
             Self::Name(_) => FailureKind::Usage,
             Self::NotRegular(..) | Self::Unfinished(_) => FailureKind::Input,
-            Self::Link(_) | Self::SideFiles { .. } | Self::SeveralNames { .. } | Self::Replaced(_) | Self::Same { .. } => {
-                FailureKind::Conflict
-            }
+            Self::Link(_)
+            | Self::SideFiles { .. }
+            | Self::SeveralNames { .. }
+            | Self::Mounted(_)
+            | Self::Replaced(_)
+            | Self::Same { .. } => FailureKind::Conflict,
         }
     }
 
@@ -105,6 +111,7 @@ impl Failure for SqliteFileError {
                 "remove the other names, or make sure that no other name has a `-wal` or `-journal` beside it and work on a copy made with `cp`"
                     .to_owned()
             }
+            Self::Mounted(_) => "mount the directory of the database, not the file alone".to_owned(),
             Self::Replaced(_) => "run the same command again when nothing replaces the file".to_owned(),
             Self::Same { .. } => "choose another destination".to_owned(),
         })
@@ -169,6 +176,20 @@ impl SqliteFile {
     pub fn check_single_name(&self) -> Result<(), SqliteFileError> {
         let links = self.identity.links;
         if links > 1 { Err(SqliteFileError::SeveralNames { path: self.path.clone(), links }) } else { Ok(()) }
+    }
+
+    /// Refuses a database whose write-ahead log may lie beside another name of the file: rows of it would not be seen, and changes
+    /// made without it would be overwritten by it. A log outlives the program that wrote it; a journal only when that was killed.
+    ///
+    /// # Errors
+    /// When the file has hard links or is mounted by itself, and is in that mode; or SQLite cannot say.
+    pub fn check_log(&self, connection: &Connection) -> Result<(), OpenError> {
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(self.failed())?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Ok(());
+        }
+        self.check_single_name()?;
+        if fsx::is_mount_point(&self.path) { Err(SqliteFileError::Mounted(self.path.clone()).into()) } else { Ok(()) }
     }
 
     /// The files beside it that hold changes: those of its log and journal that are not empty.

@@ -11,7 +11,7 @@ pub(super) fn kind(code: &str, is_fatal: bool) -> FailureKind {
         // A right is missing, or the server or session only reads. What a site's own function raises (P0001 to P0004) forbids something.
         "42501" | "25006" => FailureKind::Access,
         // A setting in the options of a URL.
-        "22023" | "55P02" if is_fatal => FailureKind::Input,
+        "22023" | "55P02" | "42601" if is_fatal => FailureKind::Input,
         // A database that takes no connections, or a server whose state changed under the connection.
         "55000" if is_fatal => FailureKind::Network,
         // The server or an administrator ended the statement or the session.
@@ -59,7 +59,7 @@ pub(super) fn help(code: &str, is_fatal: bool) -> Option<&'static str> {
         "57P01" | "57P02" | "57P03" => "wait for the server to be up and run the same command again",
         "57014" => "an administrator or a time limit ended the statement; run the same command again",
         "55000" if is_fatal => "the database takes no connections; wait, or `ALTER DATABASE … ALLOW_CONNECTIONS true`",
-        "22023" | "42704" | "55P02" if is_fatal => "check `options` in the URL",
+        "22023" | "42704" | "55P02" | "42601" if is_fatal => "check `options` in the URL",
         "0A000" | "2BP01" => "drop the object that depends on it, run the same command again, and create the object anew",
         "40001" | "40P01" => {
             "another session was in the way (on a standby: the replay of the primary's changes); run the same command again"
@@ -113,6 +113,7 @@ mod tests {
             assert_eq!(kind(code, false), expected, "{code}");
         }
         assert_eq!(kind("55000", true), FailureKind::Network);
+        assert_eq!(kind("42601", true), FailureKind::Input, "`options` that are no options");
     }
 
     #[test]

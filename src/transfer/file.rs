@@ -77,6 +77,7 @@ impl FileSnapshot {
         };
         let found = retry_while_busy(read).map_err(|error| refusal(&file, error))?;
         file.check_current()?;
+        file.check_log(&connection)?;
         let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
         if encoding != "UTF-8" {
             return Err(TransferError::Encoding { path: file.path().to_owned(), encoding });
@@ -163,7 +164,7 @@ impl FileSnapshot {
     /// The highest id that was ever given out, if SQLite keeps that.
     pub(super) fn last_sequence(&self, table: &Table) -> Result<i64, TransferError> {
         const IS_KEPT: &str = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sqlite_sequence'";
-        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1";
+        const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND typeof(seq) = 'integer'";
         let read = || {
             let is_kept: bool = self.connection.query_row(IS_KEPT, [], |row| row.get(0))?;
             if is_kept { self.connection.query_row(SQL, [table.name], |row| row.get(0)) } else { Ok(0) }

@@ -123,6 +123,10 @@ pub fn export(options: &ExportOptions) -> Result<ExportReport, CommandError> {
 impl Report for ExportReport {
     const VERB: &'static str = "db-audit-export";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         let ArtifactInfo { kind, size_bytes, sha256, .. } = &self.artifact;
         format!("wrote `{}`: {kind}, {size_bytes} bytes, sha256:{sha256}\n", self.output)

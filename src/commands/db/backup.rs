@@ -69,6 +69,10 @@ fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>)
 impl Report for BackupReport {
     const VERB: &'static str = "db-backup";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
         format!("{}wrote {}, {} bytes, from {}\n{warnings}", table_lines(&self.tables), self.output, self.bytes, self.source)

@@ -97,6 +97,10 @@ pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
 impl Report for ExportReport {
     const VERB: &'static str = "db-export-sqlite";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
         format!("{}wrote {} from {}\n{warnings}", table_lines(&self.tables), self.output, self.source)

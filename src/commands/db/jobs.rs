@@ -251,6 +251,10 @@ fn stale(store: &dyn OperatorPort, tenant_id: Option<&str>, unchanged_since: f64
 impl Report for FailStaleReport {
     const VERB: &'static str = "db-jobs-fail-stale";
 
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
     fn text(&self) -> String {
         let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
         let count = counted(self.job_ids.len(), "job");

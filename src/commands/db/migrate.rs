@@ -124,8 +124,14 @@ async fn on_server(
         }
         return Ok(look);
     }
-    *done = on_postgres::migrate(client, migrations, settings).await?;
-    Look::at_server(client, owner).await
+    let Migrated { applied, adopted } = on_postgres::migrate(client, migrations, settings).await?;
+    done.applied.extend(applied);
+    done.adopted.extend(adopted);
+    let look = Look::at_server(client, owner).await;
+    look.map_err(|error| match done.applied.last() {
+        Some(version) => error.context(format!("applied all migrations up to version {version}, but what there is now cannot be read")),
+        None => error,
+    })
 }
 
 /// What migrating would do.
@@ -143,6 +149,10 @@ fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &Migra
 
 impl Report for MigrateReport {
     const VERB: &'static str = "db-migrate";
+
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
 
     fn text(&self) -> String {
         let (made, took, applied) =

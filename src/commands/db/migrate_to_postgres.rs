@@ -111,6 +111,10 @@ pub(super) fn move_file(
 impl Report for MoveReport {
     const VERB: &'static str = "db-migrate-to-postgres";
 
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
     fn text(&self) -> String {
         let moved = &self.moved;
         let mut text = String::from(if self.dry_run { "Database Migration Plan\n" } else { "Database Migration Summary\n" });

@@ -108,6 +108,10 @@ pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
 impl Report for PruneReport {
     const VERB: &'static str = "db-prune";
 
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
     fn text(&self) -> String {
         let did = if self.dry_run { "would take away" } else { "took away" };
         let note = if self.dry_run { "; nothing was changed" } else { "" };

@@ -78,6 +78,10 @@ pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairRep
 impl Report for RepairReport {
     const VERB: &'static str = "db-repair";
 
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
     fn text(&self) -> String {
         let made = if self.dry_run { "would make" } else { "made" };
         let mut text = String::new();

@@ -131,6 +131,10 @@ fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>)
 impl Report for RestoreReport {
     const VERB: &'static str = "db-restore";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         let path = self.target.strip_prefix("sqlite:///").unwrap_or(&self.target);
         let owner = self.file.as_ref().map_or_else(String::new, |file| file.lines(path));

@@ -186,6 +186,10 @@ pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
 impl Report for SetReport {
     const VERB: &'static str = "db-settings-set";
 
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         format!("set `{}` ({} bytes)\n", shown(&self.key), self.value_bytes)
     }
@@ -212,6 +216,10 @@ pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
 
 impl Report for DeleteReport {
     const VERB: &'static str = "db-settings-delete";
+
+    fn has_changed(&self) -> bool {
+        true
+    }
 
     fn text(&self) -> String {
         format!("deleted `{}`\n", shown(&self.key))

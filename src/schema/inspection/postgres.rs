@@ -12,12 +12,15 @@ use crate::{
     storage::ServerError,
 };
 
-/// One row for each thing: what it is, on which table, its name, more about it, and a number. Only what is enabled counts.
+/// One row for each thing: what it is, on which table, its name, more about it, and a number. Only what fires in this session counts:
+/// with `session_replication_role = replica`, what is enabled for replicas, and not what is enabled as usual.
 ///
 /// `ours` are RUNE's tables, `kin` those and all that inherit from them, under the name of RUNE's. A trigger that a partition has
 /// from its parent and a foreign key that it repeats are their parent's.
 const OBJECTS: &str = "
-WITH RECURSIVE ours AS (
+WITH RECURSIVE firing (state) AS (
+    VALUES ('A'), (CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
+), ours AS (
     SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 ), kin (oid, name) AS (
@@ -29,9 +32,9 @@ SELECT 'relation', relname::text, '', CASE relkind WHEN 'v' THEN 'a view' WHEN '
 UNION ALL SELECT 'unlogged', relname, '', '', 0 FROM ours WHERE relpersistence = 'u' AND relkind IN ('r', 'p')
 UNION ALL SELECT 'security', relname, '', '', 0 FROM ours WHERE row_security_active(oid)
 UNION ALL SELECT 'trigger', kin.name, t.tgname, '', t.tgtype FROM pg_trigger t JOIN kin ON kin.oid = t.tgrelid
-    WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgparentid = 0
+    WHERE NOT t.tgisinternal AND t.tgenabled::text IN (SELECT state FROM firing) AND t.tgparentid = 0
 UNION ALL SELECT 'rule', o.relname, r.rulename, '', r.ev_type::text::int FROM pg_rewrite r JOIN ours o ON o.oid = r.ev_class
-    WHERE r.ev_enabled IN ('O', 'A') AND r.ev_type IN ('2', '3', '4')
+    WHERE r.ev_enabled::text IN (SELECT state FROM firing) AND r.ev_type IN ('2', '3', '4')
 UNION ALL SELECT 'key', kin.name, k.conname, k.conrelid::regclass::text, ascii(k.confdeltype::text) FROM pg_constraint k
     JOIN kin ON kin.oid = k.confrelid WHERE k.contype = 'f' AND k.conparentid = 0
 UNION ALL SELECT 'reference', o.relname, k.conname, k.confrelid::regclass::text, 0 FROM pg_constraint k
@@ -61,7 +64,8 @@ UNION ALL SELECT 'publication', o.relname, p.pubname, '', CASE WHEN o.relreplide
         OR o.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisreplident)
         THEN b.pubupdate::int * 16 + b.pubdelete::int * 8 ELSE 0 END
     FROM pg_publication_tables p JOIN pg_publication b ON b.pubname = p.pubname JOIN ours o ON p.schemaname = $1 AND p.tablename = o.relname
-UNION ALL SELECT 'event', '', evtname, '', 0 FROM pg_event_trigger WHERE evtenabled IN ('O', 'A')
+UNION ALL SELECT 'event', '', evtname, '', 0 FROM pg_event_trigger WHERE evtenabled::text IN (SELECT state FROM firing)
+    AND evtevent <> 'login' AND coalesce(current_setting('event_triggers', true), 'on') = 'on'
     AND (evttags IS NULL OR evttags && ARRAY['CREATE TABLE', 'ALTER TABLE', 'CREATE INDEX', 'DROP INDEX', 'CREATE SEQUENCE', 'ALTER SEQUENCE'])
 UNION ALL SELECT 'encoding', '', pg_encoding_to_char(encoding), '', 0 FROM pg_database
     WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8'

@@ -85,6 +85,10 @@ impl Parts {
             if self.parameters.iter().any(|(seen, _)| seen == known) {
                 return Err(UrlError::Postgres("has the same parameter twice"));
             }
+            // libpq, and so RUNE, does not take one either.
+            if value.contains('=') {
+                return Err(UrlError::Postgres("has a `=` in the value of a parameter that is not percent-encoded as `%3D`"));
+            }
             let value = decode(value)?;
             if value.is_empty() {
                 return Err(UrlError::ParameterValue { parameter: known, expected: "something" });

@@ -84,6 +84,13 @@ fn what_is_missing_unknown_or_said_twice_is_refused() {
 }
 
 #[test]
+fn a_value_that_libpq_does_not_take_is_refused() {
+    let error = parse("postgresql://rune@a/b?options=-csearch_path=rune").unwrap_err();
+    assert!(error.to_string().contains("`%3D`"), "{error}");
+    assert_eq!(parse("postgresql://rune@a/b?options=-csearch_path%3Drune").unwrap().options.as_deref(), Some("-csearch_path=rune"));
+}
+
+#[test]
 fn parameters_become_settings() {
     let url = parse(
         "postgresql://rune@a,b:6000/rune?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=7&application_name=x%20y\

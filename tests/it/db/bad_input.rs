@@ -175,3 +175,37 @@ fn a_server_that_dies_in_the_middle_of_a_migration_leaves_nothing_and_a_rerun_fi
     rune_db(&arguments).on(&url).run().succeeds();
     assert_eq!(server.query(&name, "SELECT max(version) FROM schema_version"), "7");
 }
+
+#[test]
+fn what_a_site_made_of_the_tables_of_a_file_is_no_bug_of_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    for (number, (sql, code, words)) in [
+        ("CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'not here'); END", 9, "not here"),
+        ("CREATE TRIGGER t AFTER INSERT ON settings BEGIN SELECT no_such_function(1); END", 5, "no_such_function"),
+        ("CREATE TABLE more (k TEXT REFERENCES settings(key)); CREATE UNIQUE INDEX u ON settings (updated_at > 0); INSERT INTO settings VALUES ('a', '{}', 1)", 12, "UNIQUE"),
+        ("ALTER TABLE settings RENAME TO was; CREATE TABLE settings (key TEXT, value_json TEXT NOT NULL, updated_at REAL NOT NULL)", 5, "ON CONFLICT"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = directory.path().join(format!("{number}.db"));
+        rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+        sqlite_execute(&path, sql);
+        let ended = rune_db(&["settings", "set", "new", "{}"]).on(&sqlite_url(&path)).run();
+        says(&ended, code, words);
+        assert!(ended.stderr.contains("help: "), "{ended:?}");
+    }
+    let path = directory.path().join("types.db");
+    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    sqlite_execute(&path, "UPDATE schema_version SET applied_at = 'soon' WHERE version = 3");
+    says(&rune_db(&["backup", "--output", "/nowhere/x.db"]).on(&sqlite_url(&path)).run(), 3, "Invalid column type Text");
+    let path = directory.path().join("format.db");
+    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    let mut bytes = fs::read(&path).unwrap();
+    // The number of the schema's format, of which there are four.
+    bytes[47] = 9;
+    fs::write(&path, bytes).unwrap();
+    for verb in [&["status"][..], &["migrate"], &["verify"], &["jobs", "list"], &["backup", "--output", "/nowhere/x.db"]] {
+        says(&rune_db(verb).on(&sqlite_url(&path)).run(), 3, "unsupported file format");
+    }
+}

@@ -57,6 +57,7 @@ fn settings_of_the_url_that_the_server_refuses_are_bad_input() {
     let server = Server::shared(17);
     let database = server.database();
     let url = |option: &str| format!("{}?options=-c%20{option}", database.url());
+    rune_db(&["status"]).on(&format!("{}?options=nonsense", database.url())).run().fails(3, &["[42601]", "`options`"]);
     rune_db(&["status"]).on(&url("work_mem%3Dmuch")).run().fails(3, &["[22023]", "`options`"]);
     rune_db(&["status"]).on(&url("no_such_setting%3D1")).run().fails(4, &["[42704]", "`options`"]);
 }
@@ -139,5 +140,24 @@ fn tables_that_the_site_has_changed_differ_and_are_no_bug_of_ours() {
             let ended = rune_db(arguments).on(&database.url()).run();
             assert!(ended.code != 1, "{change}: {arguments:?}: {ended:?}");
         }
+    }
+}
+
+#[test]
+fn a_function_of_a_site_makes_no_bug_of_ours_whatever_code_it_raises() {
+    let server = Server::shared(17);
+    let database = server.database();
+    rune_db(&["migrate"]).on(&database.url()).run().succeeds();
+    database.query(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SELEC 1''; RETURN NEW; END';
+        CREATE TRIGGER no BEFORE INSERT ON settings FOR EACH ROW EXECUTE FUNCTION no()",
+    );
+    let set = || rune_db(&["settings", "set", "new", "{}"]).on(&database.url()).run();
+    set().fails(9, &["[42601]", "help: a trigger"]);
+    for code in ["25P01", "34000", "42P02", "26000"] {
+        database.query(&format!(
+            "CREATE OR REPLACE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no'' USING ERRCODE = ''{code}''; END'"
+        ));
+        set().fails(9, &[&format!("[{code}]"), "help: a trigger"]);
     }
 }

@@ -67,6 +67,26 @@ fn prune_refuses_by_name_what_acts_on_deletes_in_postgres_and_changes_nothing() 
 }
 
 #[test]
+fn what_fires_for_a_role_that_acts_as_a_replica_is_what_counts() {
+    let server = Server::shared(17);
+    let database = migrated(&server);
+    as_owner(
+        &database,
+        &format!(
+            "{OLD_JOB}; CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM audit_artifact; RETURN OLD; END';
+            CREATE TRIGGER replicas AFTER DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION gone(); ALTER TABLE jobs ENABLE REPLICA TRIGGER replicas;
+            CREATE RULE replicas AS ON DELETE TO chain_state DO INSTEAD NOTHING; ALTER TABLE chain_state ENABLE REPLICA RULE replicas"
+        ),
+    );
+    rune_db(&[PRUNE, &["--dry-run"]].concat()).on(&database.url()).run().succeeds();
+    database.query(&format!("ALTER ROLE {} SET session_replication_role = replica", database.name()));
+    rune_db(PRUNE).on(&database.url()).run().fails(12, &["trigger `replicas` acts on DELETE of table `jobs`", "rule `replicas`"]);
+    as_owner(&database, "ALTER TABLE jobs ENABLE TRIGGER replicas; ALTER TABLE chain_state ENABLE RULE replicas");
+    rune_db(PRUNE).on(&database.url()).run().succeeds();
+    assert_eq!(database.query("SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM audit_artifact)"), "0|1");
+}
+
+#[test]
 fn prune_goes_on_beside_what_cannot_act_on_its_deletes() {
     let server = Server::shared(17);
     let database = migrated(&server);
@@ -197,6 +217,21 @@ fn runes_tables_in_two_schemas_are_refused_unless_the_url_names_one() {
     let status = rune_db(&["status"]).on(&named).run().succeeds();
     assert!(status.contains(&format!("exist in schema `{name}` too; the URL names schema `public`")), "{status}");
     rune_db(&["verify"]).on(&named).run().succeeds();
+}
+
+#[test]
+fn the_advice_for_a_schema_of_any_name_can_be_pasted_into_the_url() {
+    const ODD: &str = "Odd \"Sch\\ema, é";
+    let server = Server::shared(17);
+    let database = migrated(&server);
+    let quoted = format!("\"{}\"", ODD.replace('"', "\"\""));
+    as_owner(&database, &format!("CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.jobs (LIKE public.jobs INCLUDING ALL)"));
+    database.query(&format!("ALTER ROLE {} SET search_path = {quoted}", database.name()));
+    let ended = rune_db(&["jobs", "list"]).on(&database.url()).run();
+    ended.fails(12, &["exist in schema `public`"]);
+    let options = ended.stderr.split('`').find(|word| word.starts_with("?options=")).unwrap();
+    let status = rune_db(&["status"]).on(&format!("{}{options}", database.url())).run();
+    assert!(status.stdout.contains("in schema `public` too; the URL names schema `Odd"), "{status:?}");
 }
 
 #[test]

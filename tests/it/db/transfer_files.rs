@@ -161,6 +161,92 @@ fn a_file_with_hard_links_is_not_copied_because_its_log_may_lie_beside_another_n
 }
 
 #[test]
+fn a_log_beside_another_name_of_the_file_is_never_missed_and_never_overwritten() {
+    let source = Source::with_rows();
+    leave_in_log(&source.path(), LATE);
+    fs::hard_link(source.path(), source.beside("second.db")).unwrap();
+    let before = fs::read(source.path()).unwrap();
+    let url = sqlite_url(&source.beside("second.db"));
+    let looking: &[&[&str]] = &[&["jobs", "list"], &["settings", "get", "rune_config"], &["status"]];
+    let changing: &[&[&str]] = &[&["settings", "set", "new", "{}"], &["prune", "--older-than", "1d"], &["migrate"], &["repair"]];
+    for arguments in [looking, changing].concat() {
+        rune_db(arguments).on(&url).run().fails(12, &["2 names", "second.db", "help: "]);
+    }
+    assert_eq!(fs::read(source.path()).unwrap(), before);
+    assert_eq!(sqlite_query(&source.path(), "SELECT count(*) FROM settings WHERE key IN ('late', 'new')"), "1");
+}
+
+#[test]
+fn looking_at_a_file_leaves_the_log_beside_it_as_it_was() {
+    let source = Source::with_rows();
+    leave_in_log(&source.path(), LATE);
+    let both = || [source.path(), with_suffix(&source.path(), "-wal")].map(|path| fs::read(path).unwrap());
+    let before = both();
+    for arguments in [&["status"][..], &["verify"], &["doctor"], &["jobs", "list"], &["prune", "--older-than", "1d", "--dry-run"]] {
+        rune_db(arguments).on(&source.url()).run();
+        assert!(both() == before, "{arguments:?}");
+    }
+    rune_db(&["settings", "get", "late"]).on(&source.url()).run().succeeds();
+    rune_db(&["settings", "delete", "late"]).on(&source.url()).run().succeeds();
+    assert!(!with_suffix(&source.path(), "-wal").exists(), "a change writes the log into the file");
+}
+
+/// Runs a command where `second.db` is the file `real/jobs.db`, mounted by itself as containers do.
+fn with_mounted_file(directory: &Path, arguments: &[&str]) -> Ended {
+    const MOUNT: &str = "mount --bind real/jobs.db second.db && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", env!("CARGO_BIN_EXE_rune-db")]).args(arguments);
+    command.env("RUNE_DB_URL", sqlite_url(&directory.join("second.db"))).current_dir(directory).output().unwrap().into()
+}
+
+#[test]
+fn a_file_that_is_mounted_by_itself_is_used_only_without_a_log() {
+    let source = Source::with_rows();
+    let directory = source.directory();
+    fs::create_dir(source.beside("real")).unwrap();
+    fs::copy(source.path(), source.beside("real/jobs.db")).unwrap();
+    fs::write(source.beside("second.db"), "").unwrap();
+    leave_in_log(&source.beside("real/jobs.db"), LATE);
+    for arguments in [&["backup", "--output", "out.db"][..], &["settings", "set", "new", "{}"], &["jobs", "list"], &["verify"]] {
+        with_mounted_file(directory, arguments).fails(12, &["second.db` is mounted by itself", "mount the directory"]);
+    }
+    assert!(!source.beside("out.db").exists());
+    sqlite_execute(&source.beside("real/jobs.db"), "PRAGMA journal_mode = delete");
+    with_mounted_file(directory, &["backup", "--output", "out.db"]).succeeds();
+    assert_eq!(python_digests(&sqlite_url(&source.beside("out.db"))), python_digests(&sqlite_url(&source.beside("real/jobs.db"))));
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_gets_no_file_that_is_said_to_have_failed() {
+    let source = Source::with_rows();
+    let drop_box = source.beside("box");
+    fs::create_dir(&drop_box).unwrap();
+    fs::set_permissions(&drop_box, fs::Permissions::from_mode(0o300)).unwrap();
+    // As a user who is nobody there, so that permission bits count for root too.
+    let mut command = Command::new("unshare");
+    command.args(["--user", env!("CARGO_BIN_EXE_rune-db"), "backup", "--output", "box/out.db"]);
+    let ended: Ended = command.env("RUNE_DB_URL", source.url()).current_dir(source.directory()).output().unwrap().into();
+    fs::set_permissions(&drop_box, fs::Permissions::from_mode(0o700)).unwrap();
+    ended.fails(9, &["cannot read", "/box`", "help: "]);
+    assert_eq!(names_in(&drop_box), [""; 0]);
+}
+
+#[test]
+fn a_change_is_a_success_though_its_report_cannot_be_written() {
+    let source = Source::with_rows();
+    for arguments in [&["settings", "set", "new", "{}"][..], &["backup", "--output", "out.db", "--json"], &["migrate"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = rune_db(arguments).on(&source.url()).within(source.directory()).command();
+        let ended: Ended = command.stdout(full).output().unwrap().into();
+        assert!(ended.code == 0 && ended.stderr.contains("warning: the command has done its work"), "{ended:?}");
+    }
+    assert_eq!(sqlite_query(&source.beside("out.db"), "SELECT count(*) FROM settings WHERE key = 'new'"), "1");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended: Ended = rune_db(&["settings", "list"]).on(&source.url()).command().stdout(full).output().unwrap().into();
+    ended.fails(11, &["cannot write to standard output"]);
+}
+
+#[test]
 fn a_restore_onto_the_backup_itself_is_refused_at_once_by_whatever_name() {
     let source = Source::with_rows();
     let backup = backup_of(&source);

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import environments_file
+import environments_odd
 import environments_server
 from environment import Environment
 from verbs import FILLS, VERBS, Verb
 from verbs import BY_NAME as VERBS_BY_NAME
 
-ENVIRONMENTS = [*environments_server.ENVIRONMENTS, *environments_file.ENVIRONMENTS]
+ENVIRONMENTS = [*environments_server.ENVIRONMENTS, *environments_file.ENVIRONMENTS, *environments_odd.ENVIRONMENTS]
 BY_NAME = {environment.name: environment for environment in ENVIRONMENTS}
 MOST_ROWS = 12
 
