@@ -116,8 +116,8 @@ impl StoreOptions {
 fn look_around(target: &Target) -> Result<Inspection, CommandError> {
     match &target.place {
         Place::File(path) => {
-            let connection = storage::open_for_looking(path)?;
-            Ok(retry_while_busy(|| on_sqlite::look_around(&connection)).map_err(SqliteError::on(path))?)
+            let connection = storage::open_for_looking(path, storage::LOCK_TIMEOUT)?;
+            Ok(retry_while_busy(&connection, || on_sqlite::look_around(&connection)).map_err(SqliteError::on(path))?)
         }
         Place::Server(url) => {
             block_on(storage::with_session(url, async |client| -> Result<_, CommandError> { Ok(on_postgres::survey(client, None).await?) }))

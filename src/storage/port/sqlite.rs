@@ -13,7 +13,7 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, Store},
 };
-use crate::storage::{SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
+use crate::storage::{LOCK_TIMEOUT, SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
 
 /// How many connections are kept.
 const MAX_IDLE: usize = 10;
@@ -61,7 +61,7 @@ impl SqliteStore {
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
     pub fn open_for_looking(path: &Utf8Path, clock: Clock) -> Result<Self, StoreError> {
-        let connection = open_for_looking(path)?;
+        let connection = open_for_looking(path, LOCK_TIMEOUT)?;
         Self::on_file(path, connection, true, clock)
     }
 
@@ -94,7 +94,7 @@ impl SqliteEngine {
         let kept = lock(idle).as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match kept {
             Some(connection) => connection,
-            None if is_read_only => open_for_looking(&self.path)?,
+            None if is_read_only => open_for_looking(&self.path, LOCK_TIMEOUT)?,
             None => open_existing(&self.path)?,
         };
         let outcome = act(&connection);
@@ -121,7 +121,7 @@ impl Engine for SqliteEngine {
     fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _turn = (purpose != Purpose::Reading).then(|| lock(&self.writer));
         self.with_connection(|connection| {
-            let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(|error| self.said(error));
+            let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(|error| self.said(error));
             if !connection.is_autocommit() {
                 // Somebody panicked in the middle.
                 run("ROLLBACK")?;
