@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bundle::{
     sign_support::Team,
-    small_bundle::{ends_with, index_of, rune_bundle},
+    small_bundle::{ends_with, index_of},
 };
 
 /// A key with the object identifier of ML-DSA-65 (FIPS 204); its bits are not that of one.
