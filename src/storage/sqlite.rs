@@ -108,7 +108,8 @@ fn open(path: &Utf8Path, flags: OpenFlags, lock_timeout: Duration) -> Result<Con
     // Whatever the library was built with: what a site's foreign keys say holds for what is changed here.
     connection.pragma_update(None, "foreign_keys", true).map_err(SqliteError::on(path))?;
     // SQLite looks at the file only when it must. This makes it look.
-    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))).map_err(SqliteError::on(path))?;
+    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
+        .map_err(SqliteError::on(path))?;
     Ok(connection)
 }
 
@@ -118,8 +119,8 @@ fn open(path: &Utf8Path, flags: OpenFlags, lock_timeout: Duration) -> Result<Con
 /// When it stays locked, or SQLite fails otherwise.
 pub fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
     // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
-    let mode: String =
-        retry_while_busy(connection, || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))).map_err(SqliteError::on(path))?;
+    let mode: String = retry_while_busy(connection, || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
+        .map_err(SqliteError::on(path))?;
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
 

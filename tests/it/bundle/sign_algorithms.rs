@@ -127,7 +127,8 @@ fn a_public_key_of_an_unknown_algorithm_is_an_unsupported_algorithm() {
     fs::write(team.scratch.path("new.pub"), ML_DSA_PUBLIC).unwrap();
     let said = ends_with(&team.verify(&["first", "new"], 1), 3);
     assert!(said.contains("unsupported algorithm: 2.16.840.1.101.3.4.3.18") && said.contains("new.pub"), "{said}");
-    let trust = "apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\nkeys: [{ name: first, file: first.pub }, { name: new, file: new.pub }]\n";
+    let trust =
+        "apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\nkeys: [{ name: first, file: first.pub }, { name: new, file: new.pub }]\n";
     fs::write(team.scratch.path("trust.yaml"), trust).unwrap();
     let said = ends_with(&team.run("verify", &["--trust", &team.file("trust.yaml")]), 3);
     assert!(said.contains("unsupported algorithm") && said.contains(":4:"), "{said}");
