@@ -65,9 +65,6 @@ pub enum CosignError {
     /// A slot holds a part of another signature, or rubbish.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     OtherPart(usize),
-    /// Somebody signed another index, whose signature this file has.
-    #[error("signature slot {0} holds a signature over another `bundle.json`: the index was changed after it was signed")]
-    OtherContent(usize),
     /// There is no blank slot.
     #[error("all {SLOTS} signature slots are taken")]
     Full,
@@ -84,7 +81,7 @@ impl Failure for CosignError {
             Self::Index(error) => error.kind(),
             Self::Contents(error) => error.kind(),
             Self::Trust(error) => error.kind(),
-            Self::OtherPart(_) | Self::OtherContent(_) => FailureKind::Signature,
+            Self::OtherPart(_) => FailureKind::Signature,
             Self::Full | Self::Changed => FailureKind::Conflict,
         }
     }
@@ -100,7 +97,6 @@ impl Failure for CosignError {
                 "if somebody else's `sign` or `attach` was cut off, let them run it again with the same key or signature; else copy the file again from its source"
                     .to_owned(),
             ),
-            Self::OtherContent(_) => Some("do not use this file; copy it again from its source and compare its bundle digest".to_owned()),
             Self::Full => Some(
                 "build the bundle again, which gives the same bundle.json, and `attach` the signatures that are still wanted".to_owned(),
             ),
@@ -190,9 +186,6 @@ impl CheckedFile {
             };
             match &state {
                 SlotState::Blank => blank = blank.or(Some(slot)),
-                SlotState::Unknown { .. } | SlotState::Revoked { .. } if !is_over(bytes, self.head.digest()) => {
-                    return Err(CosignError::OtherContent(slot));
-                }
                 state if *state == own => present = present.or(Some(slot)),
                 _ => {}
             }
@@ -217,11 +210,6 @@ impl CheckedFile {
         let head = BundleSource::File(self.file.reader()?).read_head()?;
         if head.index_bytes() == self.head.index_bytes() { Ok(head) } else { Err(CosignError::Changed) }
     }
-}
-
-/// Whether a slot holds a signature that says it is over these bytes, whoever made it.
-fn is_over(slot: &[u8], message: Digest) -> bool {
-    matches!(Slot::parse(slot), Ok(Slot::Signed(signature)) if signature.is_over(message))
 }
 
 /// Whether a slot is what a write of `whole` that was cut off leaves.

@@ -166,7 +166,8 @@ impl UnverifiedHead {
     /// # Errors
     /// When it is not an index of this format.
     pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
-        Ok((BundleIndex::from_bytes(&self.index_bytes)?, self.slots.iter().map(|slot| SlotState::peek(slot)).collect()))
+        let digest = self.digest();
+        Ok((BundleIndex::from_bytes(&self.index_bytes)?, self.slots.iter().map(|slot| SlotState::peek(digest, slot)).collect()))
     }
 }
 

@@ -38,7 +38,7 @@ pub enum SlotState {
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
-    /// A signature by a key that the trust file revokes; it counts for nothing and is not checked.
+    /// A signature over this index by a key that the trust file revokes; it counts for nothing and is not checked.
     Revoked {
         /// The id of the key, as the signature claims.
         key: String,
@@ -48,12 +48,12 @@ pub enum SlotState {
         /// Why the key is revoked.
         reason: String,
     },
-    /// A signature by a key that was not given.
+    /// A signature over this index by a key that was not given, of whatever algorithm; it counts for nothing and is not checked.
     Unknown {
         /// The id of the key, as the signature claims.
         key: String,
     },
-    /// Neither blank nor a signature in the one accepted form.
+    /// Neither blank nor a signature over this index in the one accepted form.
     Malformed,
 }
 
@@ -63,12 +63,12 @@ fn called(name: Option<&str>, key: &str) -> String {
 }
 
 impl SlotState {
-    /// Says what a slot claims to hold, verified by nobody.
-    pub(super) fn peek(bytes: &[u8]) -> Self {
+    /// Says what a slot beside the index of this digest claims to hold, verified by nobody.
+    pub(super) fn peek(index: Digest, bytes: &[u8]) -> Self {
         match Slot::parse(bytes) {
             Ok(Slot::Blank) => Self::Blank,
-            Ok(Slot::Signed(signature)) => Self::Unknown { key: signature.hint() },
-            Err(_) => Self::Malformed,
+            Ok(Slot::Signed(signature)) if signature.is_over(index) => Self::Unknown { key: signature.hint() },
+            Ok(Slot::Signed(_)) | Err(_) => Self::Malformed,
         }
     }
 
@@ -173,16 +173,21 @@ impl Trust {
             Slot::Signed(signature) => signature,
         };
         let key = signature.hint();
-        if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| signature.is_by(revoked.key)) {
-            return Ok(SlotState::Revoked { key, name: name.clone(), reason: reason.clone() });
-        }
-        match self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
-            None => Ok(SlotState::Unknown { key }),
-            Some(TrustedKey { name, key: known }) => match signature.verify(known, index) {
+        if let Some(TrustedKey { name, key: known }) = self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
+            return match signature.verify(known, index) {
                 Ok(()) => Ok(SlotState::Verified { key, name: name.clone() }),
                 Err(_) => Err(TrustError::Bad { slot, key: called(name.as_deref(), &key) }),
-            },
+            };
         }
+        // Without a key nothing but the digest tells whether it belongs to this index.
+        if !signature.is_over(Digest::of(index)) {
+            return Err(TrustError::OtherContent(slot));
+        }
+        let revocation = self.revoked.iter().find(|revoked| signature.is_by(revoked.key));
+        Ok(match revocation {
+            Some(Revocation { name, reason, .. }) => SlotState::Revoked { key, name: name.clone(), reason: reason.clone() },
+            None => SlotState::Unknown { key },
+        })
     }
 
     /// Counts the distinct signers.

@@ -40,6 +40,9 @@ pub enum TrustError {
     /// A slot holds something that is neither blank nor a signature.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     Malformed(usize),
+    /// A signature by a key that was not given is over another index.
+    #[error("signature slot {0} holds a signature over another `bundle.json`: the index was changed after it was signed")]
+    OtherContent(usize),
     /// The digest is not the one that was given.
     #[error("the bundle has the digest {actual}, not {expected}")]
     OtherDigest {
@@ -105,7 +108,7 @@ impl Failure for TrustError {
             Self::Malformed(_) => {
                 "do not use this file: copy it again from its source; where it was being signed, run the same `sign` or `attach` again"
             }
-            Self::Bad { .. } | Self::OtherDigest { .. } => {
+            Self::Bad { .. } | Self::OtherContent(_) | Self::OtherDigest { .. } => {
                 "do not use this file; copy it again from its source and compare its bundle digest"
             }
             Self::RevokedKey { .. } => "sign with a key that still counts",

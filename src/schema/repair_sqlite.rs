@@ -32,7 +32,7 @@ const NOTE: &str = "INSERT INTO rune_db_repairs (subject, was, became, rows, too
 /// When it must not be touched, stays locked, or is not right afterwards; then everything is as it was.
 pub fn repair(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_dry_run: bool) -> Result<Repaired, RepairError> {
     let begin = if is_dry_run { "BEGIN" } else { "BEGIN IMMEDIATE" };
-    let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(SqliteError::on(path));
+    let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(SqliteError::on(path));
     run(begin)?;
     let outcome = within(connection, path, migrations, is_dry_run).and_then(|repaired| {
         run("COMMIT")?;

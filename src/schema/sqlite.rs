@@ -38,7 +38,7 @@ pub fn inspect_site(connection: &Connection, path: &Utf8Path) -> Result<(Found, 
         let transaction = connection.unchecked_transaction()?;
         Ok((read(&transaction)?, look_around_file(&transaction)?))
     };
-    retry_while_busy(read).map_err(SqliteError::on(path))
+    retry_while_busy(connection, read).map_err(SqliteError::on(path))
 }
 
 /// Brings a database up to date, one transaction per migration, and adds each to what is done when it is committed.
@@ -66,7 +66,7 @@ pub fn migrate(
     if !switch_to_wal(connection, path)? {
         tracing::debug!("the file system does not let SQLite use write-ahead logging");
     }
-    let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(SqliteError::on(path));
+    let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(SqliteError::on(path));
     loop {
         run("BEGIN IMMEDIATE")?;
         let step = step(connection, path, migrations, settings).and_then(|step| {

@@ -35,7 +35,7 @@ pub enum SignError {
         problem: &'static str,
     },
     /// The key is of a kind this project does not sign with.
-    #[error("keys of type {0} are not supported")]
+    #[error("unsupported algorithm: {0}")]
     Algorithm(String),
     /// The encrypted part of a private key is not what cosign writes.
     #[error("the encrypted private key is not in cosign's format")]

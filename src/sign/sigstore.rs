@@ -1,19 +1,21 @@
 //! The signature in a slot: a Sigstore bundle v0.3 with a public-key hint and nothing from a transparency log.
 //!
 //! The format allows much more. What is accepted is exactly the form that [`SlotSignature::sign`] writes, byte for
-//! byte: no unknown field, canonical base64, RFC 8785 JSON, the message digest present, and ECDSA in DER with S in the
-//! lower half. So nobody but the holder of a key can make a second good slot out of a first.
+//! byte: no unknown field, canonical base64, RFC 8785 JSON, the message digest present. [`SlotSignature::verify`] also demands
+//! ECDSA in DER with S in the lower half. So nobody but the holder of a key can make a second valid slot out of a first.
+//!
+//! The bytes of the signature itself are interpreted with the key only. A slot of an algorithm that this version does not know can
+//! therefore be read, and is left for those who have its key.
 
 use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 
-use super::{PrivateKey, PublicKey, SignError, public_key::strict_ecdsa};
+use super::{PrivateKey, PublicKey, SignError};
 use crate::{canonical_json, oci::Digest};
 
 /// The media type of the one form of a signature that is written and read.
 pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const DIGEST_ALGORITHM: &str = "SHA2_256";
-const ED25519_SIGNATURE_BYTES: usize = 64;
 
 /// One person's signature over the exact bytes of `bundle.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl SlotSignature {
     ///
     /// # Errors
     /// When the bytes are anything but what [`SlotSignature::to_canonical_json`] writes.
-    pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let document: Document = canonical_json::from_bytes(bytes).map_err(SignError::SlotForm)?;
         let Document { media_type, message_signature, verification_material } = document;
         if media_type != SIGSTORE_BUNDLE {
@@ -81,10 +83,8 @@ impl SlotSignature {
         if message_signature.message_digest.algorithm != DIGEST_ALGORITHM {
             return Err(SignError::SlotField("messageDigest.algorithm"));
         }
-        let signature = Base64::decode_vec(&message_signature.signature).map_err(|_| SignError::SlotField("signature"))?;
-        if signature.len() != ED25519_SIGNATURE_BYTES && strict_ecdsa(&signature).is_err() {
-            return Err(SignError::SlotField("signature"));
-        }
+        let signature = Base64::decode_vec(&message_signature.signature).ok().filter(|signature| !signature.is_empty());
+        let signature = signature.ok_or(SignError::SlotField("signature"))?;
         Ok(Self {
             key: decode_digest(&verification_material.public_key.hint, "hint")?,
             message: decode_digest(&message_signature.message_digest.digest, "messageDigest.digest")?,
@@ -92,7 +92,7 @@ impl SlotSignature {
         })
     }
 
-    /// The canonical form, at most a few hundred bytes.
+    /// The canonical form.
     pub fn to_canonical_json(&self) -> Vec<u8> {
         let document = Document {
             media_type: SIGSTORE_BUNDLE.to_owned(),
@@ -124,7 +124,7 @@ impl SlotSignature {
         self.message == message
     }
 
-    /// The bare signature: DER for ECDSA, 64 bytes for Ed25519, as `openssl` takes it.
+    /// The bare signature: DER for ECDSA, 64 bytes for Ed25519, as `openssl` takes it; anything for a key of another algorithm.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
@@ -227,12 +227,22 @@ mod tests {
             ("/mediaType", "application/vnd.dev.sigstore.bundle+json;version=0.3"),
             ("/messageSignature/messageDigest/algorithm", "SHA2_512"),
             ("/messageSignature/messageDigest/digest", "AAAA"),
-            ("/messageSignature/signature", "AAAA"),
             ("/messageSignature/signature", ""),
+            ("/messageSignature/signature", "AAA"),
             ("/verificationMaterial/publicKey/hint", "key"),
         ];
         for (pointer, text) in changes {
             assert!(parse_changed(|value| *value.pointer_mut(pointer).unwrap() = json!(text)).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_signature_of_any_algorithm_is_read_and_verifies_with_no_known_key() {
+        let key = fixtures::private_key(fixtures::P256_PRIVATE);
+        for signature in [vec![0], vec![7; 65], vec![0x5a; 4627]] {
+            let slot = SlotSignature { signature, ..signed() };
+            assert_eq!(SlotSignature::parse(&slot.to_canonical_json()).unwrap(), slot);
+            assert!(matches!(slot.verify(key.public_key(), MESSAGE), Err(SignError::BadSignature)));
         }
     }
 

@@ -13,7 +13,7 @@ pub const SLOT_BYTES: usize = 8192;
 pub enum Slot {
     /// Nothing: all spaces.
     Blank,
-    /// A signature, then spaces.
+    /// A signature by whatever key and algorithm, then spaces.
     Signed(SlotSignature),
 }
 
@@ -46,6 +46,8 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use base64ct::{Base64, Encoding as _};
+
     use super::{SLOT_BYTES, Slot};
     use crate::{
         failure::{Failure as _, FailureKind},
@@ -91,6 +93,22 @@ mod tests {
                 Ok(Slot::Blank) | Err(_) => false,
             };
             assert!(!verified, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_slot_holds_a_signature_of_any_algorithm_that_fits() {
+        let text = String::from_utf8(signed().to_bytes()).unwrap();
+        let begin = text.find("\"signature\":\"").unwrap() + "\"signature\":\"".len();
+        let end = begin + text[begin..].find('"').unwrap();
+        // The largest is that of ML-DSA-87 with 4,627 bytes; what is longer than the slot is not a slot.
+        for (bytes, fits) in [(1, true), (65, true), (3309, true), (4627, true), (6000, false)] {
+            let other = format!("{}{}{}", &text[..begin], Base64::encode_string(&vec![0x5a; bytes]), text[end..].trim_end());
+            let padded = format!("{other:<SLOT_BYTES$}").into_bytes();
+            match Slot::parse(&padded) {
+                Ok(slot) => assert!(fits && slot.to_bytes() == padded, "{bytes}"),
+                Err(error) => assert!(!fits && error.kind() == FailureKind::Signature, "{bytes}: {error}"),
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn check_file(
 ) -> Result<Soundness, TransferError> {
     let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
     // The first read takes the snapshot, so it can be tried again.
-    let found = retry_while_busy(|| on_sqlite::read(connection)).map_err(SqliteError::on(path))?;
+    let found = retry_while_busy(connection, || on_sqlite::read(connection)).map_err(SqliteError::on(path))?;
     check_is_rune(&found, path.as_str())?;
     let mut ledger = Ledger::default();
     ledger.schema(&Assessment::of(&found, migrations, Dialect::Sqlite), Dialect::Sqlite);

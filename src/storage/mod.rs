@@ -43,7 +43,7 @@ pub use server_error::ServerError;
 pub use sqlite::{OpenError, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
 pub(crate) use sqlite_file::connect;
-pub use sqlite_file::{SqliteFile, SqliteFileError, check_nothing_beside, new_name};
+pub use sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, check_nothing_beside, new_name};
 pub use tls::{ServerCertificate, TlsError};
 pub use transaction::{Access, ask, begin, commit, roll_back};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

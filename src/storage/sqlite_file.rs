@@ -4,6 +4,8 @@
 //! So links are resolved before anything is decided about a file, and a new file is not created where side files of another
 //! wait for it. A path is given to SQLite as an absolute one, so that it is never read as a URI or as `:memory:`.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
@@ -13,6 +15,9 @@ use crate::{
     failure::{Failure, FailureKind},
     fsx::{self, FileIdentity, PathError, SIDE_FILES},
 };
+
+/// How long a connection waits for another program to release the database, unless less is asked for; RUNE waits as long.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What may stand in the path of a SQLite URI as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -235,7 +240,9 @@ impl SqliteFile {
 
 /// Opens an absolute path without links.
 pub(crate) fn connect(path: &Utf8Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW)
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    Ok(connection)
 }
 
 /// The path that a new database will have, with the links of its directory resolved.

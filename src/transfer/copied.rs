@@ -70,7 +70,7 @@ pub fn into_empty_file(
     file.check_current()?;
     // In this mode the lock of the look outlives its transaction, so nobody writes between look and copy.
     let lock = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
-    retry_while_busy(lock).map_err(SqliteError::on(destination))?;
+    retry_while_busy(&connection, lock).map_err(SqliteError::on(destination))?;
     let tables = tables_with_rows(&connection).map_err(SqliteError::on(destination))?;
     if !tables.is_empty() {
         return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
@@ -113,7 +113,7 @@ fn take_page_size(source: &FileSnapshot, to: &Connection) -> rusqlite::Result<()
     if wanted == present {
         return Ok(());
     }
-    retry_while_busy(|| to.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM")))
+    retry_while_busy(to, || to.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM")))
 }
 
 fn prove(path: &Utf8Path, expected: &[TableDigest], progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
@@ -156,7 +156,7 @@ fn copy_pages(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progr
         Ok(_) => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
         Err(error) => Err(error),
     };
-    while !retry_while_busy(step).map_err(|error| SqliteError::on(path)(error))? {
+    while !retry_while_busy(from, step).map_err(|error| SqliteError::on(path)(error))? {
         progress.advance(page_bytes.saturating_mul(u64::from(PAGES.unsigned_abs())));
     }
     progress.end();

@@ -13,7 +13,6 @@ use crate::{
     storage::{DatabaseUrl, SqliteFile, SqliteUrl, retry_while_busy},
 };
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What SQLite says when a broken-off transaction has to be undone first.
 const READONLY_ROLLBACK: i32 = ffi::SQLITE_READONLY_ROLLBACK;
 
@@ -75,7 +74,7 @@ impl FileSnapshot {
                 let _ = connection.execute_batch("ROLLBACK");
             })
         };
-        let found = retry_while_busy(read).map_err(|error| refusal(&file, error))?;
+        let found = retry_while_busy(&connection, read).map_err(|error| refusal(&file, error))?;
         file.check_current()?;
         file.check_log(&connection)?;
         let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
@@ -211,13 +210,11 @@ fn connect(file: &SqliteFile, trust: SourceTrust) -> Result<Connection, Transfer
         SourceTrust::Shared => file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY),
         SourceTrust::UnsafeImmutable => file.connect_immutable(),
     };
-    let connection = connection.map_err(|error| refusal(file, error))?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(file.failed())?;
-    Ok(connection)
+    connection.map_err(|error| refusal(file, error))
 }
 
 fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, TransferError> {
-    retry_while_busy(|| connection.query_row("PRAGMA data_version", [], |row| row.get(0))).map_err(|error| refusal(file, error))
+    retry_while_busy(connection, || connection.query_row("PRAGMA data_version", [], |row| row.get(0))).map_err(|error| refusal(file, error))
 }
 
 /// What SQLite's refusal of a reader means.

@@ -80,7 +80,7 @@ fn confirm(destination: &Utf8Path, expected: FileIdentity, lock: Connection) -> 
     let written: Option<String> = schema(&lock).map_err(found.failed())?;
     drop(lock);
     let connection = found.connect(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(found.failed())?;
-    let read: Option<String> = retry_while_busy(|| schema(&connection)).map_err(found.failed())?;
+    let read: Option<String> = retry_while_busy(&connection, || schema(&connection)).map_err(found.failed())?;
     if read == written { Ok(()) } else { Err(SqliteFileError::Replaced(destination.to_owned()).into()) }
 }
 

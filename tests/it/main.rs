@@ -22,4 +22,5 @@ mod docs;
 mod feature_openpgp;
 mod fuzz_corpus;
 mod heavy;
+mod recorded;
 mod registry;

@@ -1,4 +1,4 @@
-# Sourced by tools/setup: the programs of a Kubernetes cluster, from their Go modules, and what checks charts.
+# Sourced by tools/setup: the programs of a Kubernetes cluster, from their Go modules.
 # All of Kubernetes is one static binary (tools/kubernetes/node) that goes by several names.
 
 kubernetes_programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
@@ -52,7 +52,7 @@ make_kubernetes() {
 }
 
 install_kubernetes() {
-    local entry name
+    local entry
     go_environment=(GOPATH="$RUNE_TOOLS/work/go" GOCACHE="$RUNE_TOOLS/work/go-cache" GOFLAGS='-trimpath -modcacherw -buildvcs=false'
         CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=local GO111MODULE=on)
     entry=kubernetes-$KUBERNETES_VERSION-$(kubernetes_sources_hash)
@@ -62,8 +62,4 @@ install_kubernetes() {
     provide "$entry" make_kubernetes
     point kubernetes "store/$entry"
     offer kubectl "$entry"
-    for name in kubeconform kube-score; do
-        go_tool "$name"
-    done
-    install_chart_checkers
 }

@@ -76,9 +76,12 @@ checkov_from_pypi() {
     chmod +x "$scratch/bin/checkov"
 }
 
-# The JSON schemas of Kubernetes' objects, one folder per minor version, as kubeconform reads them.
+# What checks charts. The JSON schemas of Kubernetes' objects are there as kubeconform reads them, one folder per minor version.
 install_chart_checkers() {
-    local entry=checkov-$CHECKOV_VERSION
+    local entry=checkov-$CHECKOV_VERSION name
+    for name in kubeconform kube-score; do
+        go_tool "$name"
+    done
     if ! store_has "$entry" || ! store_has "kubernetes-schemas-$KUBERNETES_SCHEMAS_VERSION"; then
         need python3 'the checks of the charts'
     fi

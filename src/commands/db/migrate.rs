@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::{
     DatabaseOptions, Overview,
     overview::{Look, Pending},
-    patience::Patience,
+    patience::{Patience, lock_timeout},
     target::Place,
 };
 use crate::{
@@ -68,7 +68,7 @@ pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateR
     let look = patience.until(&target.location, |left| match &target.limited(left).place {
         Place::File(path) => {
             created |= !fsx::exists(path);
-            on_file(path, &migrations, &settings, options.is_dry_run, &mut done)
+            on_file(path, lock_timeout(left), &migrations, &settings, options.is_dry_run, &mut done)
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| {
             on_server(client, &migrations, &settings, options.is_dry_run, &mut done).await
@@ -89,6 +89,7 @@ pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateR
 
 fn on_file(
     path: &Utf8Path,
+    lock_timeout: Duration,
     migrations: &Migrations,
     settings: &MigrateSettings,
     is_dry_run: bool,
@@ -98,14 +99,14 @@ fn on_file(
         return Err(super::OwnerError.into());
     }
     if is_dry_run {
-        let look = Look::at_file(path)?;
+        let look = Look::at_file(path, lock_timeout)?;
         *done = plan(&look, migrations, Dialect::Sqlite, settings)?;
         return Ok(look);
     }
-    let connection = storage::open_for_writing(path)?;
+    let connection = storage::open_for_writing(path, lock_timeout)?;
     on_sqlite::migrate(&connection, path, migrations, settings, done)?;
     drop(connection);
-    Look::at_file(path)
+    Look::at_file(path, lock_timeout)
 }
 
 async fn on_server(

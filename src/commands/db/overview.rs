@@ -1,6 +1,6 @@
 //! A database as `migrate` and `status` describe it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use camino::Utf8Path;
 use serde::Serialize;
@@ -81,10 +81,10 @@ pub(super) struct Look {
 
 impl Look {
     /// At a SQLite file; one that does not exist is empty.
-    pub(super) fn at_file(path: &Utf8Path) -> Result<Self, CommandError> {
+    pub(super) fn at_file(path: &Utf8Path, lock_timeout: Duration) -> Result<Self, CommandError> {
         let mut look = Self { engine_version: Some(rusqlite::version().to_owned()), ..Self::default() };
         if fsx::exists(path) {
-            let connection = storage::open_for_looking(path)?;
+            let connection = storage::open_for_looking(path, lock_timeout)?;
             (look.found, look.site) = on_sqlite::inspect_site(&connection, path)?;
         }
         Ok(look)

@@ -10,12 +10,18 @@ use super::duration_text;
 use crate::{
     commands::{CommandError, block_on},
     progress::Progress,
+    storage::LOCK_TIMEOUT,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the same reason is not repeated.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long an attempt waits for a locked SQLite file when this much time is left; without a limit as long as RUNE does.
+pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
+    left.map_or(LOCK_TIMEOUT, |left| left.min(LOCK_TIMEOUT))
+}
 
 /// How long one waits, and who is told.
 pub(super) struct Patience<'a> {

@@ -59,7 +59,8 @@ pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairRep
         match &target.place {
             Place::File(_) if owner.is_some() => Err(super::OwnerError.into()),
             Place::File(path) => {
-                let connection = if is_dry_run { storage::open_for_looking(path)? } else { storage::open_existing(path)? };
+                let connection =
+                    if is_dry_run { storage::open_for_looking(path, storage::LOCK_TIMEOUT)? } else { storage::open_existing(path)? };
                 Ok(on_sqlite::repair(&connection, path, &migrations, is_dry_run)?)
             }
             Place::Server(url) => block_on(storage::with_session(url, async |client| -> Result<_, CommandError> {

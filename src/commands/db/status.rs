@@ -58,7 +58,7 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
     let look = match &target.place {
         Place::File(path) => {
             storage::SqliteFile::existing(path)?;
-            Look::at_file(path)?
+            Look::at_file(path, storage::LOCK_TIMEOUT)?
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,
     };

@@ -75,7 +75,7 @@ fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> R
             if file.identity().size == 0 {
                 return Err(TransferError::EmptyFile(path.clone()).into());
             }
-            let connection = storage::open_for_looking(path)?;
+            let connection = storage::open_for_looking(path, storage::LOCK_TIMEOUT)?;
             Ok(soundness::check_file(&connection, path, migrations, progress)?)
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| -> Result<_, CommandError> {

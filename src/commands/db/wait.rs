@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     DatabaseOptions, Overview, duration_text,
     overview::Look,
-    patience::Patience,
+    patience::{Patience, lock_timeout},
     target::{Place, Target},
 };
 use crate::{
@@ -83,7 +83,7 @@ pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport,
     let target = options.database.resolve()?;
     let patience = Patience { limit: Some(options.timeout), passes: CommandError::may_pass, progress };
     let done = patience.until(&target.location, |left| {
-        let overview = look(&target.limited(left), &migrations)?;
+        let overview = look(&target.limited(left), &migrations, lock_timeout(left))?;
         let pending = overview.pending.len() + overview.unrecorded.len();
         if options.needs_schema && pending > 0 {
             return Err(Outdated { pending }.into());
@@ -103,11 +103,11 @@ pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport,
     })
 }
 
-fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandError> {
+fn look(target: &Target, migrations: &Migrations, lock_timeout: Duration) -> Result<Overview, CommandError> {
     let look = match &target.place {
         Place::File(path) => {
-            storage::open_for_looking(path)?;
-            Look::at_file(path)?
+            storage::open_for_looking(path, lock_timeout)?;
+            Look::at_file(path, lock_timeout)?
         }
         Place::Server(url) => block_on(storage::with_session(url, async |client| Look::at_server(client, None).await))?,
     };

@@ -55,7 +55,7 @@ impl SiteGuard {
 impl Guard for SiteGuard {
     fn check_file(&self, connection: &Connection, path: &Utf8Path) -> Result<Reached, StoreError> {
         // Nothing was read in the transaction yet: it can be tried again.
-        let site = retry_while_busy(|| look_around_file(connection));
+        let site = retry_while_busy(connection, || look_around_file(connection));
         self.decide(site.map_err(SqliteError::on(path))?)
     }
 

@@ -14,7 +14,7 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, Store},
 };
-use crate::storage::{SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
+use crate::storage::{LOCK_TIMEOUT, SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
 
 /// How many connections are kept.
 const MAX_IDLE: usize = 10;
@@ -66,7 +66,7 @@ impl SqliteStore {
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
     pub fn open_for_looking(path: &Utf8Path, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
-        Self::on_file(path, open_for_looking(path)?, true, clock, guard)
+        Self::on_file(path, open_for_looking(path, LOCK_TIMEOUT)?, true, clock, guard)
     }
 
     fn on_file(
@@ -108,7 +108,7 @@ impl SqliteEngine {
         let kept = lock(idle).as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match kept {
             Some(connection) => connection,
-            None if is_read_only => open_for_looking(&self.path)?,
+            None if is_read_only => open_for_looking(&self.path, LOCK_TIMEOUT)?,
             None => open_existing(&self.path)?,
         };
         let outcome = act(&connection);
@@ -140,7 +140,7 @@ impl Engine for SqliteEngine {
     ) -> Result<T, StoreError> {
         let _turn = (purpose != Purpose::Reading).then(|| lock(&self.writer));
         self.with_connection(|connection| {
-            let run = |sql: &str| retry_while_busy(|| connection.execute_batch(sql)).map_err(|error| self.said(error));
+            let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(|error| self.said(error));
             if !connection.is_autocommit() {
                 // Somebody panicked in the middle.
                 run("ROLLBACK")?;

@@ -31,6 +31,7 @@ pub(crate) mod receipts_chain;
 pub(crate) mod render_verb;
 pub(crate) mod report_browser;
 pub(crate) mod report_page;
+pub(crate) mod sign_algorithms;
 pub(crate) mod sign_attach;
 pub(crate) mod sign_crash;
 pub(crate) mod sign_interop;

@@ -62,12 +62,14 @@ fn a_file_that_another_user_keeps_closed_is_said_to_be_closed() {
 }
 
 #[test]
-fn a_file_that_stays_locked_is_given_up_after_the_time_that_rune_waits_too() {
+fn a_file_that_stays_locked_is_given_up_when_the_wait_is_over() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
     let holder = rusqlite::Connection::open(&path).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE other (a)").unwrap();
-    says(&rune_db(&["migrate"]).on(&sqlite_url(&path)).run(), 12, "another program holds the database");
+    for verb in [&["migrate", "--wait", "1s"][..], &["wait", "--timeout", "1s"]] {
+        says(&rune_db(verb).on(&sqlite_url(&path)).run(), 12, "another program holds the database");
+    }
 }
 
 #[test]

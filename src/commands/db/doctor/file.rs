@@ -24,7 +24,7 @@ pub(super) fn examine(path: &Utf8Path, target: &Target, migrations: &Migrations)
         Check::of("file system", file_system(directory)),
         Check::of("space", space(path, directory)),
     ];
-    let connection = match storage::open_for_looking(path) {
+    let connection = match storage::open_for_looking(path, storage::LOCK_TIMEOUT) {
         Ok(connection) => connection,
         Err(error) => {
             checks.push(Check::error("file", &error.into()));
@@ -35,7 +35,7 @@ pub(super) fn examine(path: &Utf8Path, target: &Target, migrations: &Migrations)
     checks.push(Check::of("integrity", integrity(&connection, path)));
     checks.push(Check::of("journal", journal(&connection, path)));
     drop(connection);
-    checks.push(Check::of("schema", Look::at_file(path).map(|look| schema(target, look, migrations))));
+    checks.push(Check::of("schema", Look::at_file(path, storage::LOCK_TIMEOUT).map(|look| schema(target, look, migrations))));
     checks
 }
 

@@ -1,0 +1,2 @@
+-- migrate:all
+CREATE TABLE one (a integer);
