@@ -172,12 +172,12 @@ SQL
 # --- The site's own scripts: once, as superuser in RUNE's database, in the order of their names ---------------------------
 lower_case() { printf '%s' "${1##*/}" | tr '[:upper:]' '[:lower:]'; }
 
-# decompressor NAME: the program that reads a script of that name; none for one that is not compressed.
+# decompressor NAME: the command that reads a script of that name; none for one that is not compressed.
 decompressor() {
   case $1 in
-    *.sql.gz) echo gunzip ;;
-    *.sql.xz) echo unxz ;;
-    *.sql.zst) echo unzstd ;;
+    *.sql.gz) echo gunzip -c ;;
+    *.sql.xz) echo xzcat ;;
+    *.sql.zst) echo zstd -dcq ;;
   esac
 }
 
@@ -193,9 +193,10 @@ check_scripts() {
       *) refuse "the script ${script##*/} cannot run: names end with .sql, .sql.gz, .sql.xz, .sql.zst or .sh; rename it or remove it from initdb" ;;
     esac
     [ -f "$script" ] && [ -r "$script" ] || refuse "the script ${script##*/} is not a file that this pod may read"
-    program=$(decompressor "$name")
-    [ -z "$program" ] || command -v "$program" >/dev/null || refuse "the script ${script##*/} needs $program, which the image does not have"
-    [ -z "$program" ] || "$program" -c <"$script" >/dev/null || refuse "the script ${script##*/} cannot be decompressed: it is damaged or not what its name says"
+    command=$(decompressor "$name")
+    [ -n "$command" ] || continue
+    command -v "${command%% *}" >/dev/null || refuse "the script ${script##*/} needs ${command%% *}, which the image does not have"
+    $command <"$script" >/dev/null || refuse "the script ${script##*/} cannot be decompressed: it is damaged or not what its name says"
   done
 }
 
@@ -205,12 +206,11 @@ run_scripts() {
   for script in "$SCRIPTS"/.[!.]* "$SCRIPTS"/*; do
     [ -e "$script" ] || continue
     name=$(lower_case "$script")
-    program=$(decompressor "$name")
     say "running ${script##*/}"
     case $name in
       *.sh) PGHOST=$SOCKET_DIR PGUSER=postgres PGDATABASE=$DB_NAME sh -eu "$script" >&2 ;;
       *.sql) superuser --dbname="$DB_NAME" --file="$script" >&2 ;;
-      *) "$program" -c <"$script" | superuser --dbname="$DB_NAME" --file=- >&2 ;;
+      *) $(decompressor "$name") <"$script" | superuser --dbname="$DB_NAME" --file=- >&2 ;;
     esac || { say "${script##*/} failed"; fail 1; }
     ran=true
   done
@@ -278,7 +278,7 @@ wal_directory() {
 prepare_volume() {
   # initdb sets this link after it has found the directory empty and before it writes there: what is in it is of the start that was killed.
   if [ -L "$staging/pg_wal" ] && [ -d "$staging/pg_wal/" ]; then
-    find "$staging/pg_wal/" -mindepth 1 -delete
+    find "$staging/pg_wal/" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
   fi
   reason=$({ rm -rf "$staging" && mkdir "$staging" && mkdir -p "$(dirname "$PGDATA")"; } 2>&1) ||
     refuse "cannot write to the volume: $reason; $(about "$VOLUME"); $myself; $access. Where the mode allows it, SELinux may not: podSecurity.seLinuxOptions"

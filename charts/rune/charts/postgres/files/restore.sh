@@ -5,8 +5,8 @@
 task=restore
 . "${0%/*}/client.sh"
 
-cd "$BACKUP_DIR"
 may_read_volume
+cd "$BACKUP_DIR"
 [ -f "$FILE" ] || refuse "there is no $FILE on the backup volume; it has: $(ls -1 | grep '[.]dump$' | tr '\n' ' ')"
 [ -r "$FILE" ] || refuse "cannot read $FILE: $(about "$FILE"); $myself"
 if [ -f "$FILE.sha256" ]; then
