@@ -2,6 +2,8 @@
 
 pub(crate) mod backup;
 pub(crate) mod bootstrap;
+pub(crate) mod bootstrap_scripts;
+pub(crate) mod bootstrap_volume;
 pub(crate) mod completeness_check;
 pub(crate) mod completeness_helm;
 pub(crate) mod completeness_images;
@@ -15,6 +17,8 @@ pub(crate) mod package;
 pub(crate) mod pod;
 pub(crate) mod properties;
 pub(crate) mod provenance;
+pub(crate) mod published;
 pub(crate) mod refusals;
 pub(crate) mod render;
+pub(crate) mod site;
 pub(crate) mod support;
