@@ -43,6 +43,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not (or .image.tag .image.digest) -}}
 {{- fail (printf "rune: %s.tag and %s.digest are both empty; set at least one" .path .path) -}}
 {{- end -}}
+{{- $first := regexFind "^[^/]+/" .image.repository | trimSuffix "/" -}}
+{{- if or (contains "." $first) (eq $first "localhost") -}}
+{{- fail (printf "rune: %s.repository is %s, which begins with a registry; set %s.registry to %s and take it out of %s.repository" .path .image.repository .path $first .path) -}}
+{{- end -}}
 {{- with $registry }}{{ . }}/{{ end -}}
 {{- .image.repository -}}
 {{- with .image.tag }}:{{ . }}{{ end -}}
@@ -185,11 +189,11 @@ readOnly: true
 
 {{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
 {{- define "rune.dnsPorts" -}}
-{{- $ports := list 53 -}}
+{{- $ports := (.Values.global | default dict).dnsPorts | default (list 53) -}}
 {{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}
-{{- range $port := $ports }}
+{{- range $port := $ports | uniq }}
 {{- range list "UDP" "TCP" }}
-- port: {{ $port }}
+- port: {{ $port | int }}
   protocol: {{ . }}
 {{- end }}
 {{- end }}
@@ -213,18 +217,101 @@ readOnly: true
 {{- end -}}
 {{- end -}}
 
-{{/* Where every pod of this chart goes. */}}
+{{/* Where a pod goes, and what may displace it, of (dict "root" . "isJob" bool). */}}
 {{- define "rune.scheduling" -}}
-{{- with .Values.priorityClassName }}
+{{- $values := .root.Values -}}
+{{- $jobs := ternary $values.jobs dict .isJob -}}
+{{- with $values.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
-{{- with .Values.nodeSelector }}
+{{- with $jobs.nodeSelector | default $values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.tolerations }}
+{{- with $jobs.tolerations | default $values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $jobs.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What the site puts on the pods of jobs: as on all pods, unless it says otherwise for jobs. */}}
+{{- define "rune.jobPodAnnotations" -}}
+{{- with merge (deepCopy .Values.jobs.podAnnotations) .Values.podAnnotations }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+{{- define "rune.jobPodLabels" -}}
+{{- with merge (deepCopy .Values.jobs.podLabels) .Values.podLabels }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* Whether SQLite is in a temporary volume, which counts towards the limit of ephemeral storage. */}}
+{{- define "rune.isTemporary" -}}
+{{- if and (eq (include "rune.database" .) "sqlite") (not .Values.persistence.enabled) }}true{{ end -}}
+{{- end -}}
+
+{{- define "rune.apiResources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- if and (include "rune.isTemporary" .) (dig "limits" "ephemeral-storage" "" $resources) -}}
+{{- $_ := set $resources.limits "ephemeral-storage" .Values.persistence.size -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{/* The API's environment: the chart's own variables, then the site's, and none of them twice. A second entry of one name is refused by
+     server-side apply, or wins in silence. */}}
+{{- define "rune.apiEnv" -}}
+{{- $env := include "rune.ownEnv" . | fromYamlArray -}}
+{{- $taken := list "RUNE_DB_URI" "RUNE_POSTGRES_URL" "RUNE_API_DB_PATH" -}}
+{{- range $env }}{{ $taken = append $taken .name }}{{ end -}}
+{{- range .Values.rune.extraEnv -}}
+{{- if has .name $taken -}}
+{{- fail (printf "rune: rune.extraEnv sets %s, which the chart decides; use the value that the chart has for it, and remove it from rune.extraEnv" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (concat $env .Values.rune.extraEnv) -}}
+{{- end -}}
+
+{{/* RUNE up to v0.0.0a5 reads RUNE_API_DB_PATH only. */}}
+{{- define "rune.ownEnv" -}}
+- name: HOME
+  value: /app
+- name: RUNE_API_HOST
+  value: {{ .Values.rune.api.host | default (eq (.Values.service.ipFamilies | first | default "IPv4") "IPv6" | ternary "::" "0.0.0.0") | quote }}
+- name: RUNE_API_PORT
+  value: {{ .Values.rune.api.port | int | toString | quote }}
+- name: RUNE_API_TENANT
+  value: {{ .Values.rune.api.tenant | quote }}
+- name: RUNE_API_AUTH_DISABLED
+  value: {{ .Values.rune.api.authDisabled | quote }}
+{{ include "rune.databaseEnv" . }}
+{{- if eq (include "rune.database" .) "sqlite" }}
+- name: RUNE_API_DB_PATH
+  value: {{ include "rune.sqlitePath" . }}
+{{- end }}
+{{- if .Values.s3.enabled }}
+- name: RUNE_S3_ENABLED
+  value: "1"
+- name: RUNE_S3_BUCKET
+  value: {{ required "rune: s3.enabled is true and s3.bucket is empty" .Values.s3.bucket | quote }}
+{{- with .Values.s3.region }}
+- name: RUNE_S3_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.s3.endpoint }}
+- name: RUNE_S3_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.s3.existingSecret }}
+{{- range $key := list "S3_ACCESS_KEY_ID" "S3_SECRET_ACCESS_KEY" }}
+- name: {{ $key }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.s3.existingSecret }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -268,6 +355,13 @@ metadata:
     {{- include "rune.toolLabels" .root | nindent 4 }}
     app.kubernetes.io/part-of: rune
     rune/db-client: "true"
+    {{- with include "rune.jobPodLabels" .root }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  {{- with include "rune.jobPodAnnotations" .root }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
 spec:
   {{- include "rune.toolPodSpec" . | nindent 2 }}
 {{- end -}}
@@ -282,7 +376,7 @@ enableServiceLinks: false
 {{- end }}
 securityContext:
   {{- include "rune.podSecurityContext" .root | nindent 2 }}
-{{- with include "rune.scheduling" .root }}
+{{- with include "rune.scheduling" (dict "root" .root "isJob" true) }}
 {{ . | trim }}
 {{- end }}
 containers:
@@ -309,6 +403,16 @@ runAsGroup: {{ .Values.podSecurity.runAsGroup | int64 }}
 fsGroup: {{ .Values.podSecurity.fsGroup | int64 }}
 {{- end }}
 fsGroupChangePolicy: OnRootMismatch
+{{- with .Values.podSecurity.supplementalGroups }}
+supplementalGroups:
+  {{- range . }}
+  - {{ . | int64 }}
+  {{- end }}
+{{- end }}
+{{- with .Values.podSecurity.seLinuxOptions }}
+seLinuxOptions:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}

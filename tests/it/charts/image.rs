@@ -138,7 +138,7 @@ fn said(output: &Output) -> String {
 }
 
 /// The files of the test image, unpacked once beside the build.
-fn image_root() -> PathBuf {
+pub(crate) fn image_root() -> PathBuf {
     let layout = PathBuf::from(in_tools_env("echo $RUNE_TOOLS/images/postgres-17-alpine"));
     assert!(layout.join("index.json").exists(), "the PostgreSQL image is missing: run tools/setup");
     let index = &json(&layout.join("index.json"))["manifests"][0];

@@ -3,6 +3,8 @@
 pub(crate) mod acceptance;
 pub(crate) mod backup;
 pub(crate) mod bootstrap;
+pub(crate) mod bootstrap_scripts;
+pub(crate) mod bootstrap_volume;
 pub(crate) mod completeness_check;
 pub(crate) mod completeness_helm;
 pub(crate) mod completeness_images;
@@ -18,7 +20,9 @@ pub(crate) mod package;
 pub(crate) mod pod;
 pub(crate) mod properties;
 pub(crate) mod provenance;
+pub(crate) mod published;
 pub(crate) mod refusals;
 pub(crate) mod render;
+pub(crate) mod site;
 pub(crate) mod support;
 pub(crate) mod version_ranges;

@@ -1,5 +1,5 @@
-//! A pod of the postgres chart without a cluster: its bootstrap script and a real PostgreSQL 17, each as process 1 of a process namespace, like in
-//! a container.
+//! A pod of the postgres chart without a cluster: its bootstrap script and a real PostgreSQL, each as process 1 of a process namespace, like in
+//! a container; and its jobs as clients of it.
 
 use std::{
     fs,
@@ -11,7 +11,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::charts::support::{Helm, in_tools_env, text, tool};
+use crate::charts::{
+    image::image_root,
+    support::{Helm, in_tools_env, project, text, tool},
+};
 
 pub(crate) const PASSWORD: &str = "p@ss w:rd/%+#'\"$x`y`\\0";
 /// Who runs PostgreSQL when the tests run as root, which it refuses to be.
@@ -20,13 +23,20 @@ const NOBODY: u32 = 65534;
 /// A volume and the chart's files for it.
 pub(crate) struct Pod {
     directory: TempDir,
+    major: u32,
     binaries: PathBuf,
 }
 
 impl Pod {
     pub(crate) fn new() -> Self {
-        let pod = Self { directory: tempfile::tempdir().unwrap(), binaries: PathBuf::from(in_tools_env("echo $RUNE_TOOLS/pg/17/bin")) };
-        assert!(pod.binaries.join("initdb").exists(), "PostgreSQL 17 is missing: run tools/setup");
+        Self::of(17)
+    }
+
+    /// A pod with the server of a major version.
+    pub(crate) fn of(major: u32) -> Self {
+        let binaries = PathBuf::from(in_tools_env(&format!("echo $RUNE_TOOLS/pg/{major}/bin")));
+        let pod = Self { directory: tempfile::tempdir().unwrap(), major, binaries };
+        assert!(pod.binaries.join("initdb").exists(), "PostgreSQL {major} is missing: run tools/setup");
         let objects = Helm::new("helm3").template("charts/rune/charts/postgres", "1.33.0", "auth: { existingSecret: x }").unwrap();
         let files = &objects.get("ConfigMap", "rune-postgres")["data"];
         for name in ["bootstrap.sh", "postgresql.conf", "pg_hba.conf"] {
@@ -34,7 +44,7 @@ impl Pod {
             let content = text(&files[name]).replace("/etc/postgresql/", &format!("{}/", pod.path("").display()));
             fs::write(pod.path(name), content.replace("/var/run/postgresql", pod.path("run").to_str().unwrap())).unwrap();
         }
-        for name in ["volume", "run", "scripts"] {
+        for name in ["volume", "run", "scripts", "programs", "backup", "jobs"] {
             fs::create_dir(pod.path(name)).unwrap();
         }
         pod.set_password(PASSWORD);
@@ -47,7 +57,7 @@ impl Pod {
     }
 
     pub(crate) fn pgdata(&self) -> PathBuf {
-        self.path("volume/17/docker")
+        self.path(&format!("volume/{}/docker", self.major))
     }
 
     pub(crate) fn set_password(&self, password: &str) {
@@ -63,6 +73,30 @@ impl Pod {
         }
     }
 
+    /// Puts a program in front of the others of its name.
+    pub(crate) fn replace_program(&self, name: &str, script: &str) {
+        let path = self.path("programs").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Gives the pod the clients of the PostgreSQL image, which has those of version 17.
+    pub(crate) fn add_clients(&self) {
+        let root = image_root();
+        let root = root.display();
+        for name in ["pg_dump", "pg_restore", "psql", "pg_isready"] {
+            let library_path = format!("{root}/usr/lib/x86_64-linux-gnu");
+            let loader = format!("{root}/lib64/ld-linux-x86-64.so.2 --library-path {library_path}");
+            self.replace_program(name, &format!("exec {loader} {root}/usr/lib/postgresql/17/bin/{name} \"$@\""));
+        }
+    }
+
+    /// A script of the first start.
+    pub(crate) fn write_script(&self, name: &str, content: &[u8]) {
+        fs::write(self.path("scripts").join(name), content).unwrap();
+        self.give_away();
+    }
+
     /// A program in a process namespace of its own, which ends with its first process.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
@@ -73,9 +107,15 @@ impl Pod {
         } else {
             command.args(["--user", "--map-current-user"]);
         }
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.binaries.display());
+        let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin", self.path("programs").display(), self.binaries.display());
         command.arg(program).env_clear().env("PATH", path).env("PGDATA", self.pgdata()).current_dir("/").stdin(Stdio::null());
         command
+    }
+
+    /// A line of shell, as the pod's user with its programs and data directory; it must succeed.
+    pub(crate) fn types(&self, script: &str) {
+        let output = self.command("sh").args(["-euc", script]).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
     }
 
     pub(crate) fn bootstrap(&self) -> Command {
@@ -85,7 +125,7 @@ impl Pod {
             .args(["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums"])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"])
             .env("VOLUME", self.path("volume"))
-            .env("MAJOR", "17")
+            .env("MAJOR", self.major.to_string())
             .env("SOCKET_DIR", self.path("run"))
             .env("CONFIG_FILE", self.path("postgresql.conf"))
             .env("PASSWORD_FILE", self.path("password"))
@@ -115,6 +155,14 @@ impl Pod {
         let output = self.bootstrap().envs(environment.iter().copied()).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{}", said(&output));
         assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+
+    /// The files of the volume that matter: names at its root.
+    pub(crate) fn volume(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(self.path("volume")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     /// Starts the server as the chart does, on a free port of the loopback address.
@@ -153,6 +201,20 @@ impl Server<'_> {
             command.env("PGPASSWORD", password);
         }
         command.output().unwrap()
+    }
+
+    /// Runs a job of the chart as a client of this server; it must succeed.
+    pub(crate) fn job(&self, script: &str, environment: &[(&str, &str)]) -> String {
+        for name in ["client.sh", "backup.sh", "restore.sh"] {
+            fs::copy(project().join("charts/rune/charts/postgres/files").join(name), self.pod.path("jobs").join(name)).unwrap();
+        }
+        let mut command = self.pod.command("sh");
+        command.arg(self.pod.path("jobs").join(script)).envs([("PGHOST", "127.0.0.1"), ("PGUSER", "rune"), ("PGDATABASE", "rune")]);
+        command.env("PGPORT", self.port.to_string()).env("PASSWORD_FILE", self.pod.path("password"));
+        command.env("BACKUP_DIR", self.pod.path("backup")).envs([("WAIT_SECONDS", "60"), ("KEEP", "2"), ("COMPRESSION", "zstd:3")]);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", said(&output));
+        said(&output)
     }
 
     pub(crate) fn answers(&self, password: &str, sql: &str) -> String {

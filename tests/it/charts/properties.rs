@@ -23,6 +23,14 @@ pub(crate) fn cases() -> BTreeMap<&'static str, (&'static str, Value)> {
         merge(&mut values, more);
         (RUNE, values)
     };
+    let snapshot = json!({ "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "before" });
+    let egress = json!({ "to": [{ "ipBlock": { "cidr": "10.0.0.0/8" } }], "ports": [{ "port": 636 }] });
+    let security = json!({ "supplementalGroups": [5555], "seLinuxOptions": { "level": "s0:c1,c2" } });
+    let jobs = json!({
+        "podAnnotations": { "note": "y" }, "podLabels": { "sidecar.istio.io/inject": "false" }, "nodeSelector": { "jobs": "yes" },
+        "tolerations": [{ "key": "jobs", "operator": "Exists" }],
+        "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "jobs", "operator": "Exists" }] }] } } },
+    });
     let external = json!({ "existingSecret": "rune-db-app", "existingSecretKey": "uri" });
     BTreeMap::from([
         ("default, which is SQLite", (RUNE, json!({}))),
@@ -80,9 +88,15 @@ pub(crate) fn cases() -> BTreeMap<&'static str, (&'static str, Value)> {
                     "tolerations": [{ "key": "db", "operator": "Exists" }], "initdb": { "scripts": { "a.sql": "SELECT 1" } },
                     "extraVolumes": [{ "name": "more", "emptyDir": {} }], "extraVolumeMounts": [{ "name": "more", "mountPath": "/more" }],
                     "service": { "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"], "annotations": { "note": "x" } },
-                    "backup": { "enabled": true }, "config": { "max_connections": 50 },
+                    "backup": { "enabled": true, "persistence": { "annotations": { "note": "x" }, "dataSource": snapshot } },
+                    "persistence": { "annotations": { "note": "x" }, "dataSource": snapshot }, "config": { "max_connections": 50 },
+                    "jobs": jobs, "podSecurity": security, "networkPolicy": { "extraEgress": [egress], "extraJobEgress": [egress] },
+                    "livenessProbe": { "periodSeconds": 30 },
                 }),
                 json!({
+                    "jobs": jobs, "podSecurity": security, "networkPolicy": { "extraEgress": [egress], "extraJobEgress": [egress] },
+                    "global": { "dnsPorts": [53, 8053] }, "service": { "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"] },
+                    "readinessProbe": { "timeoutSeconds": 9 },
                     "commonLabels": { "site": "one" }, "podLabels": { "team": "api" }, "podAnnotations": { "note": "x" }, "priorityClassName": "high",
                     "s3": { "enabled": true, "bucket": "rune", "existingSecret": "s3" }, "nodeSelector": { "disk": "ssd" },
                     "extraVolumes": [{ "name": "more", "emptyDir": {} }], "extraVolumeMounts": [{ "name": "more", "mountPath": "/more" }],

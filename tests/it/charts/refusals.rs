@@ -43,6 +43,28 @@ fn what_cannot_work_is_refused_with_a_sentence() {
     ] {
         refuse(RUNE, values, expected);
     }
+    for (variable, values) in
+        [("RUNE_DB_URI", ""), ("RUNE_API_HOST", ""), ("RUNE_S3_BUCKET", "s3: { enabled: true, bucket: b }\n"), ("HOME", "")]
+    {
+        let values = format!("{values}rune: {{ extraEnv: [{{ name: {variable}, value: x }}] }}");
+        refuse(RUNE, &values, &format!("rune.extraEnv sets {variable}, which the chart decides"));
+    }
+    for variable in ["PGDATA", "SCRIPTS"] {
+        let values = format!("auth: {{ existingSecret: x }}\nextraEnv: [{{ name: {variable}, value: x }}]");
+        refuse(POSTGRES, &values, &format!("extraEnv sets {variable}, which the chart sets itself"));
+    }
+    // With the registry of the values before it, the host would be there twice.
+    for (chart, values, place) in [
+        (RUNE, "image: { repository: ghcr.io/lpasquali/rune }", "image.registry to ghcr.io"),
+        (
+            RUNE,
+            "rune: { database: { migrate: { image: { repository: localhost/rune-db } } } }",
+            "rune.database.migrate.image.registry to localhost",
+        ),
+        (POSTGRES, "auth: { existingSecret: x }\nimage: { repository: docker.io/library/postgres }", "image.registry to docker.io"),
+    ] {
+        refuse(chart, values, &format!("begins with a registry; set {place} and take it out of"));
+    }
     refuse(POSTGRES, "auth: { existingSecret: x }\nrestore: { file: a.dump }", "set restore.confirm to its name, rune");
     refuse(
         POSTGRES,
@@ -60,7 +82,6 @@ fn values_outside_the_schema_are_refused() {
         (RUNE, "image: { tag: latest }", "tag"),
         (RUNE, "replicas: 2", "replicas"),
         (RUNE, "rune: { databse: {} }", "databse"),
-        (RUNE, "rune: { extraEnv: [{ name: RUNE_DB_URI, value: x }] }", "extraEnv"),
         (RUNE, "postgres: { enabled: true, image: { digest: 'sha512:abc' } }", "digest"),
         (POSTGRES, "replicaCount: 2", "replicaCount"),
         (POSTGRES, "auth: { password: short }", "password"),
@@ -73,7 +94,15 @@ fn values_outside_the_schema_are_refused() {
         (POSTGRES, "backup: { keep: 0 }", "keep"),
         (POSTGRES, "backup: { schedule: daily }", "schedule"),
         (POSTGRES, "restore: { file: ../a.dump }", "file"),
-        (POSTGRES, "initdb: { scripts: { run.py: x } }", "run.py"),
+        (POSTGRES, "initdb: { scripts: { run.py: x } }", "at '/initdb/scripts': additional properties 'run.py' not allowed"),
+        (POSTGRES, "initdb: { scripts: { a.sql.gz: x } }", "at '/initdb/scripts': additional properties 'a.sql.gz' not allowed"),
+        (POSTGRES, "config: { Max-Connections: 5 }", "at '/config': additional properties 'Max-Connections' not allowed"),
+        (
+            RUNE,
+            "podSecurity: { seLinuxOptions: { levl: x } }",
+            "at '/podSecurity/seLinuxOptions': additional properties 'levl' not allowed",
+        ),
+        (POSTGRES, "persistence: { dataSource: { nmae: x } }", "at '/persistence/dataSource': additional properties 'nmae' not allowed"),
         (POSTGRES, "initdbArgs: [--pgdata=/x]", "initdbArgs"),
         (POSTGRES, "extraHba: ['local all all trust']", "extraHba"),
         (RUNE, "auditLogs: { retentionDays: 30 }", "retentionDays"),

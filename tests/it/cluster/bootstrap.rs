@@ -14,7 +14,10 @@ use rune_testkit::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::cluster::support::{Images, PATIENCE, values_file, wait_until};
+use crate::{
+    charts::support::project,
+    cluster::support::{Images, PATIENCE, values_file, wait_until},
+};
 
 const CHART: &str = "charts/rune/charts/postgres";
 const PASSWORD: &str = "not-so-secret-here";
@@ -90,11 +93,24 @@ fn survives(namespace: &Namespace<'_>, release: &str, values: &Value, moment: Du
     status["restartCount"].as_u64() > Some(0)
 }
 
+/// The same with the write-ahead log on a volume of its own, which outlives a killed container.
+fn with_its_log_elsewhere(values: &Value) -> Value {
+    let path = project().join(CHART).join("values.yaml");
+    let defaults: Value = rune_bundle::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+    let mut values = values.clone();
+    values["initdbArgs"] = defaults["initdbArgs"].clone();
+    values["initdbArgs"].as_array_mut().unwrap().push(json!("--waldir=/wal/17"));
+    values["extraVolumes"] = json!([{"name": "wal", "emptyDir": {}}]);
+    values["extraVolumeMounts"] = json!([{"name": "wal", "mountPath": "/wal"}]);
+    values
+}
+
 #[test]
 fn a_bootstrap_that_is_killed_on_a_node_is_made_good_by_the_next() {
     let Some(cluster) = Cluster::up() else { return };
     let mut values = Images::push(&cluster).values()["postgres"].clone();
     values["auth"] = json!({"password": PASSWORD});
+    let log_elsewhere = with_its_log_elsewhere(&values);
     let namespace = cluster.namespace("killed");
 
     // How long one takes here, and whether it is seen at all.
@@ -115,7 +131,8 @@ fn a_bootstrap_that_is_killed_on_a_node_is_made_good_by_the_next() {
     let work = || {
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let mine = numbers.map_while(|number| Some((number, *moments.get(number)?)));
-        mine.filter(|(number, moment)| survives(&namespace, &format!("killed-{number}"), &values, *moment)).count()
+        let values = |number: &usize| if number % 2 == 0 { &values } else { &log_elsewhere };
+        mine.filter(|(number, moment)| survives(&namespace, &format!("killed-{number}"), values(number), *moment)).count()
     };
     let killed: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();

@@ -15,5 +15,7 @@ pub(crate) mod network;
 pub(crate) mod offline;
 pub(crate) mod release;
 pub(crate) mod replicas;
+pub(crate) mod scripts;
 pub(crate) mod shell;
 pub(crate) mod support;
+pub(crate) mod volumes;

@@ -3,26 +3,25 @@
 use super::markdown::{Block, document, documents};
 
 /// Commands that a test types, by the page and how they begin.
-const TYPED: [(&str, &str); 9] = [
+const TYPED: [(&str, &str); 12] = [
     ("docs/operations/backup-restore.md", "kubectl -n rune create job"),
     ("docs/operations/backup-restore.md", "helm upgrade rune "),
+    ("docs/operations/from-another-chart.md", "kubectl -n rune exec old-postgresql-0"),
+    ("docs/operations/from-another-chart.md", "kubectl -n rune wait --for=condition=Ready pod/old-data"),
     ("docs/operations/from-published-chart.md", "kubectl -n rune-new exec -i bring-a-dump"),
     ("docs/operations/install.md", "kubectl create namespace rune"),
     ("docs/operations/install.md", "helm upgrade --install rune "),
     ("docs/operations/install.md", "kubectl -n rune create job"),
     ("docs/operations/install.md", "kubectl -n rune delete pvc"),
+    ("docs/operations/monitoring.md", "kubectl -n rune exec -i statefulset/rune-postgres"),
     ("docs/operations/rotation.md", "kubectl -n rune delete secret"),
     ("docs/operations/rotation.md", "kubectl -n rune exec "),
 ];
 
 /// Commands that no test types, and why.
 const NOT_TYPED: [(&str, &str, &str); 5] = [
-    (
-        "docs/operations/from-published-chart.md",
-        "kubectl -n rune scale deployment/rune-api --replicas=0\nkubectl -n rune annotate",
-        PUBLISHED,
-    ),
-    ("docs/operations/from-published-chart.md", "kubectl -n rune scale deployment/rune-api --replicas=0\nkubectl -n rune exec", PUBLISHED),
+    ("docs/operations/from-published-chart.md", "kubectl -n rune scale deployment/rune --replicas=0\nkubectl -n rune annotate", PUBLISHED),
+    ("docs/operations/from-published-chart.md", "kubectl -n rune scale deployment/rune --replicas=0\nkubectl -n rune exec", PUBLISHED),
     (
         "docs/operations/high-availability.md",
         "kubectl -n rune wait --for=condition=Ready cluster/rune-db",
@@ -64,7 +63,7 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
         }
     }
     assert!(known.is_empty(), "no longer there: {known:?}");
-    let tests: String = ["cluster/backup.rs", "cluster/move_to_postgres.rs", "cluster/release.rs"].map(source).concat();
+    let tests: String = ["backup.rs", "move_to_postgres.rs", "release.rs", "scripts.rs", "volumes.rs"].map(source).concat();
     for (page, start) in TYPED {
         let name = page.rsplit('/').next().unwrap();
         assert!(tests.contains(start) && tests.contains(name), "{page}: no test types `{start}`");
@@ -72,5 +71,5 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
 }
 
 fn source(name: &str) -> String {
-    std::fs::read_to_string(crate::bundle::project::repository().join("tests/it").join(name)).unwrap()
+    std::fs::read_to_string(crate::bundle::project::repository().join("tests/it/cluster").join(name)).unwrap()
 }

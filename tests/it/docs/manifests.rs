@@ -16,7 +16,7 @@ use crate::charts::support::{Helm, text};
 const WITHOUT_DEFINITION: [&str; 7] =
     ["Application", "Certificate", "HelmRelease", "ImageDigestMirrorSet", "OCIRepository", "NetworkPolicy", "PersistentVolumeClaim"];
 /// Kinds that everybody knows.
-const PLAIN: [&str; 2] = ["Pod", "Secret"];
+const PLAIN: [&str; 4] = ["Deployment", "Pod", "Secret", "Service"];
 const CUSTOM: [&str; 5] = ["Cluster", "ImageCatalog", "ObjectStore", "Pooler", "ScheduledBackup"];
 
 /// The objects of a block, or none when it is values.

@@ -6,6 +6,7 @@
 task=backup
 . "${0%/*}/client.sh"
 
+may_write_volume
 wait_for_server
 cd "$BACKUP_DIR"
 # What former runs left when they were killed. A younger one may be at work beside us, and does us no harm.
@@ -17,7 +18,11 @@ done
 name=$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ).dump
 [ ! -e "$name" ] || refuse "$name is there already"
 say "dumping to $name"
-pg_dump --format=custom --compress="$COMPRESSION" --no-owner --no-privileges --no-password --lock-wait-timeout=60s --file=".$name.part"
+pg_dump --format=custom --compress="$COMPRESSION" --no-owner --no-privileges --no-password --lock-wait-timeout=60s --file=".$name.part" || {
+  rm -f ".$name.part"
+  say "pg_dump failed for the reason above; older dumps are untouched. What the role $PGUSER may not read, give to it: ALTER TABLE … OWNER TO $PGUSER"
+  exit 1
+}
 is_whole ".$name.part" || { rm -f ".$name.part"; say "the dump cannot be read back; older ones are untouched"; exit 1; }
 sum=$(sha256sum <".$name.part")
 printf '%s  %s\n' "${sum%% *}" "$name" >".$name.sha256.part"

@@ -46,6 +46,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not (or .Values.image.tag .Values.image.digest) -}}
 {{- fail "postgres: image.tag and image.digest are both empty; set at least one" -}}
 {{- end -}}
+{{- $first := regexFind "^[^/]+/" .Values.image.repository | trimSuffix "/" -}}
+{{- if or (contains "." $first) (eq $first "localhost") -}}
+{{- fail (printf "postgres: image.repository is %s, which begins with a registry; set image.registry to %s and take it out of image.repository" .Values.image.repository $first) -}}
+{{- end -}}
 {{- with $registry }}{{ . }}/{{ end -}}
 {{- .Values.image.repository -}}
 {{- with .Values.image.tag }}:{{ . }}{{ end -}}
@@ -78,11 +82,11 @@ imagePullSecrets:
 
 {{/* Where the name service answers. Policies look at packets after the Service was resolved, and OpenShift's name servers listen on 5353. */}}
 {{- define "rune-postgres.dnsPorts" -}}
-{{- $ports := list 53 -}}
+{{- $ports := (.Values.global | default dict).dnsPorts | default (list 53) -}}
 {{- if or .Values.openshift (.Values.global | default dict).openshift -}}{{- $ports = append $ports 5353 -}}{{- end -}}
-{{- range $port := $ports }}
+{{- range $port := $ports | uniq }}
 {{- range list "UDP" "TCP" }}
-- port: {{ $port }}
+- port: {{ $port | int }}
   protocol: {{ . }}
 {{- end }}
 {{- end }}
@@ -97,6 +101,16 @@ runAsGroup: {{ .Values.podSecurity.runAsGroup | int64 }}
 fsGroup: {{ .Values.podSecurity.fsGroup | int64 }}
 {{- end }}
 fsGroupChangePolicy: OnRootMismatch
+{{- with .Values.podSecurity.supplementalGroups }}
+supplementalGroups:
+  {{- range . }}
+  - {{ . | int64 }}
+  {{- end }}
+{{- end }}
+{{- with .Values.podSecurity.seLinuxOptions }}
+seLinuxOptions:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
@@ -119,19 +133,52 @@ capabilities:
 {{- if or .Values.initdb.scripts .Values.initdb.existingConfigMap .Values.initdb.existingSecret }}true{{ end -}}
 {{- end -}}
 
-{{/* Where every pod goes that this chart makes, and what may displace it. */}}
+{{/* Where a pod goes, and what may displace it, of (dict "root" . "isJob" bool). */}}
 {{- define "rune-postgres.scheduling" -}}
-{{- with .Values.priorityClassName }}
+{{- $values := .root.Values -}}
+{{- $jobs := ternary $values.jobs dict .isJob -}}
+{{- with $values.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
-{{- with .Values.nodeSelector }}
+{{- with $jobs.nodeSelector | default $values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.tolerations }}
+{{- with $jobs.tolerations | default $values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with ternary $jobs.affinity $values.affinity .isJob }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What the site puts on the pods of jobs: as on all pods, unless it says otherwise for jobs. */}}
+{{- define "rune-postgres.jobPodAnnotations" -}}
+{{- with merge (deepCopy .Values.jobs.podAnnotations) .Values.podAnnotations }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+{{- define "rune-postgres.jobPodLabels" -}}
+{{- with merge (deepCopy .Values.jobs.podLabels) .Values.podLabels }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* Resources of the server. Without a claim the data are in a temporary volume, which counts towards this limit. */}}
+{{- define "rune-postgres.serverResources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- if and (not .Values.persistence.enabled) (dig "limits" "ephemeral-storage" "" $resources) -}}
+{{- $_ := set $resources.limits "ephemeral-storage" .Values.persistence.size -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{/* Variables of the site, which must not be the chart's own: a second entry of one name is refused by server-side apply, or wins in silence. */}}
+{{- define "rune-postgres.extraEnv" -}}
+{{- range .Values.extraEnv }}
+{{- if has .name (list "VOLUME" "PGDATA" "MAJOR" "SOCKET_DIR" "CONFIG_FILE" "PASSWORD_FILE" "DB_USER" "DB_NAME" "SCRIPTS") }}
+{{- fail (printf "postgres: extraEnv sets %s, which the chart sets itself; remove it" .name) }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* What the bootstrap and the server mount alike. */}}
@@ -178,6 +225,9 @@ mountPath: {{ include "rune-postgres.caDirectory" . }}
 readOnly: true
 {{- end -}}
 
+{{/* How long a probe's pg_isready waits for an answer, of the probe's values: it must end before the kubelet ends it. */}}
+{{- define "rune-postgres.probeWait" -}}{{ max 1 (sub (.timeoutSeconds | int) 2) }}{{- end -}}
+
 {{/* A claim that outlives the release, of (dict "root" . "name" … "persistence" … "component" …). */}}
 {{- define "rune-postgres.claim" -}}
 apiVersion: v1
@@ -189,6 +239,9 @@ metadata:
   annotations:
     helm.sh/resource-policy: keep
     argocd.argoproj.io/sync-options: Prune=false,Delete=false
+    {{- with .persistence.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
   accessModes:
     - {{ .persistence.accessMode }}
@@ -198,6 +251,10 @@ spec:
   resources:
     requests:
       storage: {{ .persistence.size | quote }}
+  {{- with .persistence.dataSource }}
+  dataSource:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{/* One setting of postgresql.conf. Numbers through JSON, because Helm holds them as floats and would print 1e+06. */}}

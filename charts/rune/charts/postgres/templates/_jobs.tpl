@@ -39,9 +39,15 @@ metadata:
     app.kubernetes.io/part-of: rune
     rune/db-client: "true"
     rune/job: {{ .script | trimSuffix ".sh" }}
+    {{- with include "rune-postgres.jobPodLabels" $root }}
+    {{- . | nindent 4 }}
+    {{- end }}
   annotations:
     checksum/scripts: {{ include "rune-postgres.scripts" $root | sha256sum }}
     rune/auth-rotation: {{ $root.Values.auth.rotation | quote }}
+    {{- with include "rune-postgres.jobPodAnnotations" $root }}
+    {{- . | nindent 4 }}
+    {{- end }}
 spec:
   restartPolicy: Never
   serviceAccountName: {{ include "rune-postgres.serviceAccountName" $root }}
@@ -52,7 +58,7 @@ spec:
   {{- end }}
   securityContext:
     {{- include "rune-postgres.podSecurityContext" $root | nindent 4 }}
-  {{- with include "rune-postgres.scheduling" $root }}
+  {{- with include "rune-postgres.scheduling" (dict "root" $root "isJob" true) }}
   {{- . | trim | nindent 2 }}
   {{- end }}
   containers:
