@@ -11,14 +11,23 @@ use crate::bundle::{project::Project, small_bundle::ends_with};
 
 const GONE: &str = r#"{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}"#;
 const MANIFEST: &str = "bundle-manifests/rune.yaml";
+const ONE: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: one\nversion: 0.1.0\nplatforms: all\nimages:\n  \
+    - { name: postgres, reference: 'docker.io/library/postgres:17-alpine', license: PostgreSQL }\npolicy: bundle-manifests/policy.yaml\n";
 
 fn forget(project: &Project, kind: &str, digest: &str) {
     project.registry.fault(Fault::on("GET", &format!("/v2/library/postgres/{kind}/{digest}")).answer(404, GONE).always());
 }
 
-/// A locked project, and the image that the lock pins.
+/// A locked project, and the image that the lock pins. It is named by its registry: with mirrors there is always one more to ask.
 fn locked() -> (Project, Image) {
-    let project = Project::new();
+    let project = Project::with_manifest(ONE);
+    let host = project.registry.host();
+    fs::write(project.path(MANIFEST), ONE.replace("docker.io", &host)).unwrap();
+    let policy = project.path("bundle-manifests/policy.yaml");
+    let text = fs::read_to_string(&policy).unwrap();
+    let allowed = "    - docker.io/library/*\n";
+    assert!(text.contains(allowed), "{text}");
+    fs::write(policy, text.replacen(allowed, &format!("{allowed}    - {host}/**\n"), 1)).unwrap();
     let image = project.put("library/postgres", "17-alpine", &Sample { seed: "pinned".to_owned(), ..Sample::default() });
     project.lock();
     (project, image)

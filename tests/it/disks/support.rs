@@ -222,7 +222,7 @@ impl Site {
         for arguments in checks {
             ends_with(&self.command(arguments).output().unwrap(), 0);
         }
-        for name in ["unpacked/bundle.json", "page.html", "certs.d/docker.io/hosts.toml", "images/rune-0.1.0-linux-amd64.tar"] {
+        for name in ["unpacked/index.json", "page.html", "certs.d/docker.io/hosts.toml", "images/rune-0.1.0-linux-amd64.tar"] {
             assert!(fs::metadata(self.path(name)).unwrap().len() > 0, "{name}");
         }
         self.leaves_nothing_behind();
