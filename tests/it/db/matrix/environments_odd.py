@@ -102,7 +102,6 @@ IN_FILE = {
     "columns in another order": "updated_at REAL NOT NULL, value_json TEXT NOT NULL, key TEXT PRIMARY KEY",
     "keys that take letters for the same": "key TEXT COLLATE NOCASE PRIMARY KEY, value_json TEXT NOT NULL, updated_at REAL NOT NULL",
     "no types": "key PRIMARY KEY, value_json NOT NULL, updated_at NOT NULL",
-    "numbers": "key TEXT PRIMARY KEY, value_json TEXT NOT NULL, updated_at NUMERIC NOT NULL",
 }
 IN_HEADER = {"an unknown format of the schema": (47, 9), "an application": (68, 82), "a version of its user": (63, 7)}
 SEQUENCES = {

@@ -125,7 +125,8 @@ def schemas(world: World) -> None:
             database.run(*[f"ALTER TABLE public.{name} SET SCHEMA {schema}" for name in there])
             database.schema = schema
         elif how == "divided":
-            database.run(*[f"ALTER TABLE public.{name} SET SCHEMA {schema}" for name in there if rng.random() < 0.5])
+            names = [table.name for table in TABLES if table.name in there]
+            database.run(*[f"ALTER TABLE public.{name} SET SCHEMA {schema}" for name in rng.sample(names, rng.randint(1, len(names) - 1))])
         elif how == "view before it":
             name = rng.choice(there)
             database.run(f"CREATE VIEW {schema}.{name} AS SELECT * FROM public.{name} WHERE false", f"ALTER VIEW {schema}.{name} OWNER TO {OWNER}")
@@ -146,7 +147,7 @@ def schemas(world: World) -> None:
     if how == "moved" or world.keep == set():
         return
     # Two databases of RUNE: which is meant says only the URL.
-    if is_named and how in ("empty twin", "full twin"):
+    if is_named and how in ("empty twin", "full twin", "twin elsewhere"):
         database.schema = schema
     else:
         world.facts["is_ambiguous"] = how != "twin elsewhere"
