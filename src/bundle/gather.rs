@@ -20,7 +20,6 @@ use crate::{
     fsx::{self, PathError},
     manifest::{self, BundleManifest, ChartSource, Lock, LockedContent, Project},
     oci::{Digest, Platform, Sha256},
-    yaml::YamlError,
 };
 
 /// The largest program or packed chart that is read, in bytes.
@@ -75,9 +74,6 @@ pub enum GatherError {
     /// A chart or template is wrong.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// Values for the check of the charts are not YAML.
-    #[error(transparent)]
-    CheckValues(#[from] YamlError),
     /// The image of the packager cannot be made.
     #[error(transparent)]
     Image(#[from] crate::oci::ImageBuilderError),
@@ -93,7 +89,6 @@ impl Failure for GatherError {
             Self::UnknownComponent { .. } => FailureKind::Usage,
             Self::Path(error) => error.kind(),
             Self::Chart(error) => error.kind(),
-            Self::CheckValues(error) => error.kind(),
             Self::Image(error) => error.kind(),
         }
     }
@@ -106,7 +101,6 @@ impl Failure for GatherError {
             Self::UnknownComponent { .. } | Self::NotLocked(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),
-            Self::CheckValues(error) => error.help(),
             Self::Image(error) => error.help(),
         }
     }

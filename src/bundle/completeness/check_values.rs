@@ -6,11 +6,8 @@ use camino::Utf8Path;
 
 use crate::{
     bundle::CheckValuesRecord,
-    yaml::{self, Node, Value, YamlError},
+    chart::{ChartError, value_keys},
 };
-
-/// Far above what values files have, aliases written out.
-const MAX_NODES: usize = 100_000;
 
 /// For each chart, by name: values files as path and text, later ones winning. They are not in the bundle, and only their keys are
 /// recorded.
@@ -28,11 +25,10 @@ impl CheckValues {
     ///
     /// # Errors
     /// When the text is not YAML.
-    pub fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), YamlError> {
-        // What stands in it is not shown in a message, wherever it is wrong.
-        let root = yaml::parse_rendered(Utf8Path::new(path), &text, MAX_NODES)?;
+    pub fn add(&mut self, chart: &str, path: &str, text: String) -> Result<(), ChartError> {
+        let keys = value_keys(Utf8Path::new(path), &text)?;
         let values = self.0.entry(chart.to_owned()).or_default();
-        add_keys("", &root, &mut values.keys);
+        values.keys.extend(keys);
         values.files.push((path.to_owned(), text));
         Ok(())
     }
@@ -46,21 +42,6 @@ impl CheckValues {
     pub fn records(&self) -> Vec<CheckValuesRecord> {
         let with_keys = self.0.iter().filter(|(_, values)| !values.keys.is_empty());
         with_keys.map(|(chart, values)| CheckValuesRecord { chart: chart.clone(), keys: values.keys.iter().cloned().collect() }).collect()
-    }
-}
-
-/// The keys that lead to something else than a mapping, in the form of `helm --set`.
-fn add_keys(above: &str, node: &Node, keys: &mut BTreeSet<String>) {
-    match &node.value {
-        Value::Mapping(entries) if above.is_empty() || !entries.is_empty() => {
-            for (key, value) in entries {
-                let name = key.text.replace('\\', "\\\\").replace('.', "\\.");
-                let path = if above.is_empty() { name } else { format!("{above}.{name}") };
-                add_keys(&path, value, keys);
-            }
-        }
-        _ if above.is_empty() => {}
-        _ => _ = keys.insert(above.to_owned()),
     }
 }
 

@@ -29,7 +29,7 @@ fn two_charts(helm: &'static str) -> App {
     app.edit("bundle-manifests/rune.yaml", "name: plain, values: [", "name: plain, charts: [charts/app], values: [");
     app.edit("bundle-manifests/rune.yaml", "name: full, values: [", "name: full, charts: [charts/beside], values: [");
     app.write("values/plain.yaml", "onlyApp: x\n");
-    app.write("values/full.yaml", "own: y\n");
+    app.write("values/full.yaml", "own: mine\n");
     app.write("charts/beside/Chart.yaml", "apiVersion: v2\nname: beside\nversion: 0.1.0\n");
     app.write("charts/beside/values.yaml", "own: x\n");
     app.write("charts/beside/values.schema.json", STRICT);
