@@ -25,10 +25,13 @@ impl EditableFile {
     /// # Errors
     /// When it does not exist, may not be written, or is no regular file.
     pub fn open(path: &Utf8Path) -> Result<Self, PathError> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(PathError::of(Action::Write, path))?;
+        let irregular = || PathError::of(Action::Write, path)(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory => irregular(),
+            _ => PathError::of(Action::Write, path)(error),
+        })?;
         if !whole::is_regular(&file) {
-            let error = io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file");
-            return Err(PathError::of(Action::Write, path)(error));
+            return Err(irregular());
         }
         publish::check_finished(path)?;
         Ok(Self { file, path: path.to_owned() })

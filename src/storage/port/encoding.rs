@@ -38,10 +38,10 @@ impl Encoding {
         if let Self::Other(_) = self {
             // From the last on: `?1` begins `?12` too.
             for (index, value) in values.iter().enumerate().rev() {
-                if matches!(value, Value::Text(_) | Value::OptionalText(_)) {
-                    let number = index + 1;
-                    sql = sql.replace(&format!("?{number}"), &format!("convert_from(${number}, 'UTF8')"));
-                }
+                let number = index + 1;
+                let is_text = matches!(value, Value::Text(_) | Value::OptionalText(_));
+                let parameter = if is_text { format!("convert_from(${number}, 'UTF8')") } else { format!("${number}") };
+                sql = sql.replace(&format!("?{number}"), &parameter);
             }
         }
         let text = if *self == Self::Utf8 { Type::TEXT } else { Type::BYTEA };
