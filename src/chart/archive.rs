@@ -217,7 +217,7 @@ mod tests {
         let files: Vec<(&str, &[u8])> = parts.iter().map(|name| (name.as_str(), part.as_slice())).collect();
         assert_eq!(unpack_package(path(), &archive(&files)).unwrap_err().kind(), FailureKind::Space);
         unpack_package(path(), &archive(&files[..3])).unwrap();
-        let empty = archive(&vec![("p/x", b"".as_slice()); 1]);
+        let empty = archive(&[("p/x", b"".as_slice())]);
         assert!(unpack_package(path(), &empty).is_ok());
         let names: Vec<String> = (0..=7_000).map(|number| format!("p/{number}")).collect();
         let many = archive(&names.iter().map(|name| (name.as_str(), b"".as_slice())).collect::<Vec<_>>());

@@ -151,7 +151,7 @@ impl ChartTree {
             .filter_map(|path| {
                 let mut parts = path.as_str().split('/');
                 let name = parts.next().filter(|first| *first == "charts").and_then(|_| parts.next())?;
-                (is_subchart(name) && !name.ends_with(".prov")).then(|| Utf8Path::new("charts").join(name))
+                (is_subchart(name) && Utf8Path::new(name).extension() != Some("prov")).then(|| Utf8Path::new("charts").join(name))
             })
             .collect();
         directories.into_iter().map(|place| (place.clone(), self.below(&place))).collect()

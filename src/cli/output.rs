@@ -64,7 +64,7 @@ impl Printer {
             Ok(report) => {
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
                 let text = self.text(&report);
-                if report.has_changed() { self.print_of_change(text.as_bytes(), code) } else { self.print(text.as_bytes(), code) }
+                if report.has_changed() { Self::print_of_change(text.as_bytes(), code) } else { self.print(text.as_bytes(), code) }
             }
             Err(error) => self.fail(&error),
         }
@@ -97,7 +97,7 @@ impl Printer {
     }
 
     /// The same for a command that has changed something: a failure would say that it has not.
-    fn print_of_change(self, text: &[u8], code: u8) -> ExitCode {
+    fn print_of_change(text: &[u8], code: u8) -> ExitCode {
         if let Err(OutputError(source)) = Self::write(text) {
             let text = format!("warning: the command has done its work, but its report cannot be written to standard output: {source}\n");
             let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());

@@ -53,7 +53,8 @@ pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
 /// Checks that only its owner can use a file whose mode was set to that: FAT, exFAT and NTFS show the mode of the mount instead.
 pub(super) fn check_private(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     let mode = file.metadata().map_err(PathError::of(Action::Inspect, path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return Ok(());
     }
     let reason = format!("its file system does not keep mode 0600 but shows {mode:04o}, so other users could read the file");

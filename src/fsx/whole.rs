@@ -226,6 +226,8 @@ pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
 /// When it does not exist, nothing can be created in it, or everybody could read what is.
 pub fn check_keeps_private(directory: &Utf8Path) -> Result<(), PathError> {
     let failed = |error| PathError::of(Action::Write, directory)(error);
+    // Before a file of any name is looked for in it.
+    fs::metadata(directory).map_err(failed)?;
     let file = tempfile::Builder::new().prefix(".rune-").tempfile_in(directory).map_err(failed)?;
     lacking::set_mode(file.as_file(), 0o600).map_err(failed)?;
     lacking::check_private(file.as_file(), directory)

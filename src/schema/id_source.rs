@@ -34,7 +34,8 @@ pub struct Sequence {
     pub subject: String,
     /// The number above which no id was ever given out; 0 when none was.
     pub last: i64,
-    next: i64,
+    /// The number that it gives out next.
+    pub next: i64,
     kind: String,
     increment: i64,
     max: i64,

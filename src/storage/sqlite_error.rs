@@ -73,18 +73,21 @@ impl SqliteError {
 impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => FailureKind::Input,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch) => FailureKind::Input,
             // Whether the file is there is known before SQLite is asked.
             Some(
                 ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied,
             ) => FailureKind::Access,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => FailureKind::Conflict,
-            Some(ErrorCode::DiskFull | ErrorCode::TooBig) => FailureKind::Space,
-            Some(ErrorCode::SystemIoFailure) => self.io_kind(),
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => FailureKind::Access,
-            Some(ErrorCode::ConstraintViolation | ErrorCode::SchemaChanged) => FailureKind::Conflict,
-            Some(ErrorCode::TypeMismatch) => FailureKind::Input,
-            Some(ErrorCode::OutOfMemory | ErrorCode::NoLargeFileSupport) => FailureKind::Space,
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::SchemaChanged,
+            ) => FailureKind::Conflict,
+            Some(ErrorCode::DiskFull | ErrorCode::TooBig | ErrorCode::OutOfMemory | ErrorCode::NoLargeFileSupport) => FailureKind::Space,
+            Some(ErrorCode::SystemIoFailure) => self.io_kind(),
             _ => self.statement_kind(),
         }
     }

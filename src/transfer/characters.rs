@@ -61,7 +61,8 @@ impl Characters {
         let mut without = Self::default();
         let mut is_without_any = false;
         // The server only says that there is one, so they are halved until it is found.
-        let mut pending: Vec<Range<usize>> = vec![0..all.len()];
+        let whole = 0..all.len();
+        let mut pending: Vec<Range<usize>> = vec![whole];
         while let Some(range) = pending.pop() {
             let some = all.get(range.clone()).unwrap_or_default();
             if some.is_empty() || has_all(server, some).await? {

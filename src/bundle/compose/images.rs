@@ -108,7 +108,7 @@ fn add_pulled(
         if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
             return Err(ComposeError::DocumentTooLarge { digest: blob.digest, size: blob.size });
         }
-        let content = Content::Blob { image: Arc::clone(&image_name), name: repository.clone(), descriptor: blob.descriptor() };
+        let content = Content::Blob { image: Arc::clone(&image_name), name: repository.clone(), descriptor: Box::new(blob.descriptor()) };
         entries.add_blob(&blob.descriptor(), content);
     }
     let reduced = if image.is_complete() { None } else { Some(reduced_index(image)?) };

@@ -21,7 +21,7 @@ pub enum MaterialiseError {
     Registry(#[from] RegistryError),
     /// What was locked is not there any more.
     #[error(transparent)]
-    Gone(#[from] LockedImageGone),
+    Gone(Box<LockedImageGone>),
     /// What arrived is not what was locked.
     #[error("`{source_name}`: expected {expected}, found {actual}")]
     Digest {
@@ -61,7 +61,7 @@ pub enum MaterialiseError {
 impl MaterialiseError {
     /// What a registry did when it was asked for a part of a locked image.
     pub(super) fn of_image(image: &str, error: RegistryError) -> Self {
-        LockedImageGone::from_missing(image, error).map_or_else(Self::Registry, Self::Gone)
+        LockedImageGone::from_missing(image, error).map_or_else(Self::Registry, |gone| Self::Gone(Box::new(gone)))
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Content {
         /// The repository.
         name: RepositoryName,
         /// What to fetch; a manifest is known by its media type.
-        descriptor: Descriptor,
+        descriptor: Box<Descriptor>,
     },
 }
 
@@ -48,7 +48,7 @@ impl Plan {
     /// The contents that come from registries: position, place, image, repository, descriptor.
     pub(super) fn blobs(&self) -> impl Iterator<Item = (usize, &Placed, &Arc<str>, &RepositoryName, &Descriptor)> {
         self.layout.entries().iter().zip(&self.contents).enumerate().filter_map(|(position, (placed, content))| match content {
-            Content::Blob { image, name, descriptor } => Some((position, placed, image, name, descriptor)),
+            Content::Blob { image, name, descriptor } => Some((position, placed, image, name, &**descriptor)),
             _ => None,
         })
     }

@@ -129,8 +129,8 @@ async fn on_server(
     done.applied.extend(applied);
     done.adopted.extend(adopted);
     let look = Look::at_server(client, owner).await;
-    look.map_err(|error| match done.applied.last() {
-        Some(version) => error.context(format!("applied all migrations up to version {version}, but what there is now cannot be read")),
+    look.map_err(|error| match done.applied.last().or(done.adopted.last()) {
+        Some(version) => error.context(format!("the schema is at version {version} now, but what there is cannot be read")),
         None => error,
     })
 }

@@ -64,7 +64,8 @@ impl Encoding {
         };
         let mut decoded = vec![None; texts.len()];
         // The server only says that there is one without a like, so they are halved until it is found.
-        let mut pending: Vec<Range<usize>> = vec![0..texts.len()];
+        let whole = 0..texts.len();
+        let mut pending: Vec<Range<usize>> = vec![whole];
         while let Some(range) = pending.pop() {
             let some = texts.get(range.clone()).unwrap_or_default();
             if some.is_empty() {

@@ -145,8 +145,10 @@ impl NewFile {
         let (table, _) = layout::numbered().ok_or(TransferError::Lost)?;
         let ids = server.ids().await?;
         let Some(sequence) = ids.as_ref().and_then(|ids| ids.sequence()) else { return Ok(()) };
+        // A sequence may step by more than one.
+        let before_next = sequence.last.max(sequence.next.saturating_sub(1));
         for sql in [SET, ADD] {
-            self.connection.execute(sql, (table.name, sequence.last)).map_err(|error| self.failed(error))?;
+            self.connection.execute(sql, (table.name, before_next)).map_err(|error| self.failed(error))?;
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ fn a_bootstrap_that_is_killed_on_a_node_is_made_good_by_the_next() {
     let work = || {
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let mine = numbers.map_while(|number| Some((number, *moments.get(number)?)));
-        let values = |number: &usize| if number % 2 == 0 { &values } else { &log_elsewhere };
+        let values = |number: &usize| if number.is_multiple_of(2) { &values } else { &log_elsewhere };
         mine.filter(|(number, moment)| survives(&namespace, &format!("killed-{number}"), values(number), *moment)).count()
     };
     let killed: usize = std::thread::scope(|scope| {

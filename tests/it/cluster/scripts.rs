@@ -1,4 +1,4 @@
-//! Scripts of the first start from a ConfigMap and a Secret, packed; the backup of what they leave, and an exporter beside the database.
+//! Scripts of the first start from a `ConfigMap` and a Secret, packed; the backup of what they leave, and an exporter beside the database.
 
 use std::{
     io::Write as _,

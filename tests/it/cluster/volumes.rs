@@ -145,7 +145,7 @@ fn a_volume_without_an_owner_ends_with_a_sentence_and_works_once_it_has_one() {
     shell.apply(INSTALL, &["name: rune-db-secret", "stringData:"]);
     let directory = tempfile::Builder::new().prefix("hand-made").tempdir_in(cluster.hosts_directory().parent().unwrap()).unwrap();
     let [volume, claim] = hand_made_volume(&namespace, directory.path());
-    cluster.apply(&[volume.clone()]);
+    cluster.apply(std::slice::from_ref(&volume));
     namespace.apply(&[claim]);
     values["persistence"]["existingClaim"] = json!("hand-made");
     begin(&namespace, &values);

@@ -182,7 +182,7 @@ fn a_server_that_dies_in_the_middle_of_a_migration_leaves_nothing_and_a_rerun_fi
 fn what_a_site_made_of_the_tables_of_a_file_is_no_bug_of_ours() {
     let directory = tempfile::tempdir().unwrap();
     for (number, (sql, code, words)) in [
-        ("CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'not here'); END", 9, "not here"),
+        ("CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'not here'); END", 9, "a trigger of this site refuses"),
         ("CREATE TRIGGER t AFTER INSERT ON settings BEGIN SELECT no_such_function(1); END", 5, "no_such_function"),
         ("CREATE TABLE more (k TEXT REFERENCES settings(key)); CREATE UNIQUE INDEX u ON settings (updated_at > 0); INSERT INTO settings VALUES ('a', '{}', 1)", 12, "UNIQUE"),
         ("ALTER TABLE settings RENAME TO was; CREATE TABLE settings (key TEXT, value_json TEXT NOT NULL, updated_at REAL NOT NULL)", 5, "ON CONFLICT"),

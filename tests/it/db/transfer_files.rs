@@ -289,9 +289,9 @@ fn names_of_nothing_and_names_of_sqlite_are_no_destinations() {
     fs::create_dir(directory.path().join("directory")).unwrap();
     for (name, code) in [
         ("", 2),
-        (".", 2),
-        ("..", 2),
-        ("new.db/", 2),
+        (".", 12),
+        ("..", 12),
+        ("new.db/", 12),
         ("a.db-wal", 2),
         ("a.db-journal", 2),
         ("a.db-shm", 2),

@@ -109,7 +109,7 @@ impl Session {
             let mut ingredients = ingredients(&scratch);
             ingredients.version = version.parse().unwrap();
             if name == "new.bundle.tar" {
-                ingredients.install = "# Install it\n".to_owned();
+                "# Install it\n".clone_into(&mut ingredients.install);
                 ingredients.binaries.clear();
             }
             let made = sign_and_write(&scratch, ingredients.compose().unwrap());

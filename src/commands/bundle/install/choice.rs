@@ -69,13 +69,13 @@ pub(super) fn chosen_profile<'a>(
 ) -> Result<Option<&'a ProfileRecord>, CommandError> {
     let fitting = || profiles.iter().filter(|profile| profile.is_for(chart));
     let Some(name) = name else { return Ok(fitting().next()) };
-    let names = |profiles: &mut dyn Iterator<Item = &ProfileRecord>| profiles.map(|profile| profile.name.clone()).collect();
-    let named = profiles.iter().find(|profile| profile.name == name);
+    let names_of = |profiles: &mut dyn Iterator<Item = &ProfileRecord>| profiles.map(|profile| profile.name.clone()).collect();
+    let found = profiles.iter().find(|profile| profile.name == name);
     let profile =
-        named.ok_or_else(|| ChoiceError::Unknown { kind: "profile", name: name.to_owned(), there: names(&mut profiles.iter()) })?;
+        found.ok_or_else(|| ChoiceError::Unknown { kind: "profile", name: name.to_owned(), there: names_of(&mut profiles.iter()) })?;
     if !profile.is_for(chart) {
         let (profile, chart, charts) = (name.to_owned(), chart.to_owned(), profile.charts.clone());
-        return Err(ChoiceError::ProfileOfOthers { profile, chart, charts, fitting: names(&mut fitting()) }.into());
+        return Err(ChoiceError::ProfileOfOthers { profile, chart, charts, fitting: names_of(&mut fitting()) }.into());
     }
     Ok(Some(profile))
 }

@@ -52,7 +52,7 @@ def events_list(report: dict[str, Any], rows: Rows) -> list[str]:
         "id": "id", "jobId": "job_id", "event": "event", "status": "status", "durationMs": "duration_ms", "errorType": "error_type",
         "labelsJson": "labels_json", "recordedAt": "recorded_at",
     }
-    return _listed(report.get("events"), [row for row in rows[EVENTS.name] if row[0] > 0], EVENTS, fields)
+    return _listed(report.get("events"), rows[EVENTS.name], EVENTS, fields)
 
 
 def events_summary(report: dict[str, Any], rows: Rows) -> list[str]:

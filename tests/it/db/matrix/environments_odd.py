@@ -16,8 +16,6 @@ from world import World
 TRIGGER = "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
 GONE = TRIGGER.format(body="DELETE FROM audit_artifact; RETURN OLD;")
 AS_REPLICA = f"ALTER ROLE {OWNER} SET session_replication_role = replica"
-LOGIN = """CREATE FUNCTION odd() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN IF session_user <> 'postgres' THEN
-    CREATE TEMP TABLE jobs (LIKE public.jobs); PERFORM set_config('search_path', 'pg_temp, public', false); END IF; END $$"""
 ON_SERVER: dict[str, list[str]] = {
     "columns in another order": [
         "ALTER TABLE jobs RENAME message TO was", "ALTER TABLE jobs ADD message text", "UPDATE jobs SET message = was",
@@ -54,7 +52,6 @@ ON_SERVER: dict[str, list[str]] = {
     "a trigger that always fires": [
         GONE, "CREATE TRIGGER odd AFTER DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION odd()", "ALTER TABLE jobs ENABLE ALWAYS TRIGGER odd",
     ],
-    "a temporary table at every login": [LOGIN, "CREATE EVENT TRIGGER odd ON login EXECUTE FUNCTION odd()"],
     "a key that is checked at the end": [
         "ALTER TABLE settings DROP CONSTRAINT settings_pkey",
         "ALTER TABLE settings ADD PRIMARY KEY (key) DEFERRABLE INITIALLY DEFERRED",
