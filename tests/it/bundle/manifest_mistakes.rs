@@ -115,10 +115,9 @@ policy: bundle-manifests/none.yaml
 #[test]
 fn two_spellings_of_one_image_are_named_as_they_were_written() {
     let scratch = Scratch::new();
-    for (one, other) in [
-        ("docker.io/postgres:17", "docker.io/library/postgres:17"),
-        ("[fd00:0::1]:5000/postgres:17", "[fd00::1]:5000/postgres:17"),
-    ] {
+    for (one, other) in
+        [("docker.io/postgres:17", "docker.io/library/postgres:17"), ("[fd00:0::1]:5000/postgres:17", "[fd00::1]:5000/postgres:17")]
+    {
         let said = scratch.mistakes(&format!(
             "{HEAD}images:\n  - {{ name: a, reference: '{one}', license: MIT }}\n  - {{ name: b, reference: '{other}', license: MIT }}\n"
         ));
