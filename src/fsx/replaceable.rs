@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     Action, PathError,
     exclusive::{self, is_at},
-    exists, lacking, parent, remove_file, resolve,
+    exists, lacking, parent, remove_file, resolve, whole,
 };
 
 /// A file that nobody else changes in the meantime. Dropping it leaves the file as it was.
@@ -69,7 +69,15 @@ impl ReplaceableFile {
         &self.content
     }
 
-    /// Replaces it by other content, readable by its owner alone.
+    /// Checks that its file system lets nobody but its owner read it.
+    ///
+    /// # Errors
+    /// When others could read what is put there.
+    pub fn check_keeps_private(&self) -> Result<(), PathError> {
+        whole::check_keeps_private(parent(&self.path))
+    }
+
+    /// Replaces it by other content, readable by its owner alone where the file system keeps permissions.
     ///
     /// # Errors
     /// When any step fails; the file is then as it was.
@@ -78,7 +86,6 @@ impl ReplaceableFile {
         let failed = || PathError::of(Action::Write, &self.path);
         // Created with mode 0600, so it is never open to others.
         let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(&self.path)).map_err(failed())?;
-        lacking::check_private(file.as_file(), &self.path)?;
         file.write_all(bytes).map_err(failed())?;
         let own = file.as_file().metadata().map_err(failed())?;
         if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {

@@ -216,6 +216,7 @@ pub fn store_login<E: From<LoginError>>(
     check_readers(file, others, &host)?;
     // Nothing is shown to a registry that could not be kept.
     let replaceable = ReplaceableFile::open(file, MAX_AUTH_FILE_BYTES).map_err(LoginError::from)?;
+    replaceable.check_keeps_private().map_err(LoginError::from)?;
     let broken = |error: serde_json::Error| LoginError::from(AuthFileError::syntax(&format!("`{file}`"), &error));
     let mut document = AuthDocument::parse(replaceable.content()).map_err(broken)?;
     document.set(&host, user, password).map_err(broken)?;
