@@ -85,7 +85,7 @@ fn bring_over(format: DockerFormat, platforms: &str) -> (Project, Registry) {
     put_docker_image(&project.registry, "lpasquali/rune", "v0.0.0a6", format);
     let text = carried(&project);
     let here = project.path("");
-    type_in(&here, "rune-bundle unpack rune-0.1.0.bundle.tar --key cosign.pub").unwrap();
+    type_in(&here, "rune-bundle unpack rune-0.1.0.bundle.tar --key release.pub").unwrap();
     let registry = Registry::start();
     // The registry of the test has no TLS.
     let script = commands(&text, "3. ")
