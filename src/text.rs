@@ -10,6 +10,31 @@ pub fn shown_lines(text: &str) -> String {
     text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
 }
 
+/// The same for a text as somebody wrote it: tabs stay too.
+pub fn shown_text(text: &str) -> String {
+    text.split('\t').map(shown_lines).collect::<Vec<_>>().join("\t")
+}
+
+/// A number of bytes for people, in decimal units.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" });
+    }
+    let mut divisor = 1_u128;
+    let mut shown = String::new();
+    for unit in UNITS {
+        divisor *= 1000;
+        let tenths = (u128::from(bytes) * 10 + divisor / 2) / divisor;
+        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        // What would be shown as 1000 belongs to the next unit.
+        if tenths < 10_000 {
+            break;
+        }
+    }
+    shown
+}
+
 fn is_harmless(c: char) -> bool {
     !(c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'))
@@ -17,7 +42,7 @@ fn is_harmless(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{shown, shown_lines};
+    use super::{shown, shown_lines, shown_text, size};
 
     #[test]
     fn control_and_bidirectional_characters_are_escaped() {
@@ -28,5 +53,12 @@ mod tests {
     #[test]
     fn line_ends_stay_where_lines_are_wanted() {
         assert_eq!(shown_lines("a\n  b\u{7}\n"), "a\n  b\\u{7}\n");
+        assert_eq!(shown_text("a\tb\n\u{1b}c"), "a\tb\n\\u{1b}c");
+    }
+
+    #[test]
+    fn sizes_are_short_and_never_say_a_thousand() {
+        let shown: Vec<String> = [0, 1, 999, 1000, 1234, 999_949, 999_950, 1_000_000, 12_345_678_901].into_iter().map(size).collect();
+        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]);
     }
 }

@@ -144,7 +144,8 @@ impl BundleSource {
     }
 }
 
-/// Reads all contents of a bundle, checks each against the index and hands it to the sink that `open` gives.
+/// Reads the contents of a bundle, checks each against the index and hands it to the sink that `open` gives. With `only`, entries with
+/// other names are not read from a file, and from a stream for nothing but to come past them.
 ///
 /// # Errors
 /// When anything at all does not match, or a sink fails. All problems of a file are reported together.
@@ -153,11 +154,15 @@ pub(super) fn read_contents<'a>(
     head: &AuthenticatedHead,
     threads: usize,
     progress: &dyn Progress,
+    only: Option<&BTreeSet<EntryName>>,
     open: &(dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
 ) -> Result<Documents, ContentError> {
-    let total = head.index().entries.iter().map(|entry| entry.size).sum();
+    let is_wanted = |entry: &&EntryRecord| only.is_none_or(|only| only.contains(&entry.path));
+    let is_file = matches!(source, BundleSource::File(_));
+    let total = head.index().entries.iter().filter(|entry| !is_file || is_wanted(entry)).map(|entry| entry.size).sum();
     progress.begin("checking", total);
-    let pass = Pass { head, documents: documents_of(head.index()), progress, open, kept: Mutex::default(), problems: Mutex::default() };
+    let pass =
+        Pass { head, documents: documents_of(head.index()), progress, only, open, kept: Mutex::default(), problems: Mutex::default() };
     match source {
         BundleSource::File(file) => pass.read_file(&file, threads),
         BundleSource::Stream(mut stream) => pass.read_stream(&mut stream),
@@ -194,6 +199,7 @@ struct Pass<'a, 'b> {
     head: &'b AuthenticatedHead,
     documents: BTreeSet<EntryName>,
     progress: &'b dyn Progress,
+    only: Option<&'b BTreeSet<EntryName>>,
     open: &'b (dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
     kept: Mutex<Documents>,
     problems: Mutex<Vec<(usize, Problem)>>,
@@ -201,7 +207,7 @@ struct Pass<'a, 'b> {
 
 impl Pass<'_, '_> {
     fn read_file(&self, file: &File, threads: usize) {
-        let mut entries: Vec<_> = self.head.entries().enumerate().collect();
+        let mut entries: Vec<_> = self.head.entries().enumerate().filter(|(_, (record, _))| self.is_wanted(record)).collect();
         entries.sort_by_key(|(_, (record, _))| std::cmp::Reverse(record.size));
         let next = AtomicUsize::new(0);
         let is_stopped = AtomicBool::new(false);
@@ -245,7 +251,7 @@ impl Pass<'_, '_> {
 
     fn read_entry(&self, reader: &mut EntryReader, source: &mut impl Read, record: &EntryRecord, placed: &Placed) -> Result<(), Problem> {
         let unwritable = |source| Problem::Write { path: record.path.clone(), source };
-        let mut sink = (self.open)(record).map_err(unwritable)?;
+        let mut sink = if self.is_wanted(record) { (self.open)(record).map_err(unwritable)? } else { Box::new(io::sink()) };
         let mut kept = self.documents.contains(&record.path).then(Vec::new);
         let mut hasher = Sha256::new();
         reader.read(source, placed, |piece| {
@@ -265,6 +271,10 @@ impl Pass<'_, '_> {
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(record.path.clone(), kept);
         }
         Ok(())
+    }
+
+    fn is_wanted(&self, record: &EntryRecord) -> bool {
+        self.only.is_none_or(|only| only.contains(&record.path))
     }
 
     fn report(&self, position: usize, problem: Problem) {

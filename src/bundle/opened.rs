@@ -160,6 +160,12 @@ impl OpenBundle {
         At::cached(&self.contents.file, at).read(buffer)
     }
 
+    /// Begins to read an entry by its name, if there is one.
+    pub fn read_entry(&self, name: &EntryName) -> Option<ContentReader> {
+        let found = self.head.entries().find(|(record, _)| record.path == *name);
+        found.map(|(record, placed)| ContentReader::of_archive(placed.clone(), record.sha256))
+    }
+
     /// Reads an entry by its name, whole; for the small ones. `None` when there is no such entry.
     ///
     /// # Errors

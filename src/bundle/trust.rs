@@ -11,20 +11,14 @@ use crate::{
 /// What the caller trusts. Keys found inside a bundle have no way into this.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    keys: Vec<TrustedKey>,
+    keys: Vec<Signer>,
     revoked: Vec<Revocation>,
     threshold: usize,
     digest: Option<Digest>,
 }
 
-#[derive(Debug, Clone)]
-struct TrustedKey {
-    name: Option<String>,
-    key: PublicKey,
-}
-
-/// What a signature slot holds. Keys are named by the base64 of the SHA-256 of the public key, and by the name that the
-/// trust file has for them.
+/// What a signature slot holds. Programs tell keys by the base64 of the SHA-256 of the public key, people by the same as a
+/// fingerprint, and both by the name in the trust file, or else the key file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
@@ -34,7 +28,9 @@ pub enum SlotState {
     Verified {
         /// The id of the key.
         key: String,
-        /// The name of the signer.
+        /// The same as people compare it.
+        fingerprint: Digest,
+        /// The name of the signer in the trust file, or the key file.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
@@ -42,7 +38,9 @@ pub enum SlotState {
     Revoked {
         /// The id of the key, as the signature claims.
         key: String,
-        /// The name of the signer.
+        /// The same as people compare it.
+        fingerprint: Digest,
+        /// The name of the signer in the trust file.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         /// Why the key is revoked.
@@ -52,14 +50,17 @@ pub enum SlotState {
     Unknown {
         /// The id of the key, as the signature claims.
         key: String,
+        /// The same as people compare it.
+        fingerprint: Digest,
     },
     /// Neither blank nor a signature over this index in the one accepted form.
     Malformed,
 }
 
-/// A signer in a sentence.
-fn called(name: Option<&str>, key: &str) -> String {
-    name.map_or_else(|| key.to_owned(), |name| format!("{name} ({key})"))
+/// A signer in a sentence: by name and fingerprint.
+fn called(name: Option<&str>, fingerprint: Digest) -> String {
+    let fingerprint = fingerprint.grouped();
+    name.map_or_else(|| fingerprint.clone(), |name| format!("{name} ({fingerprint})"))
 }
 
 impl SlotState {
@@ -67,7 +68,9 @@ impl SlotState {
     pub(super) fn peek(index: Digest, bytes: &[u8]) -> Self {
         match Slot::parse(bytes) {
             Ok(Slot::Blank) => Self::Blank,
-            Ok(Slot::Signed(signature)) if signature.is_over(index) => Self::Unknown { key: signature.hint() },
+            Ok(Slot::Signed(signature)) if signature.is_over(index) => {
+                Self::Unknown { key: signature.hint(), fingerprint: signature.key() }
+            }
             Ok(Slot::Signed(_)) | Err(_) => Self::Malformed,
         }
     }
@@ -84,11 +87,13 @@ impl SlotState {
         }
     }
 
-    /// Who signed, or claims to have: the name if there is one, and the id of the key.
+    /// Who signed, or claims to have: the name if there is one, and the fingerprint of the key.
     pub fn signer(&self) -> Option<String> {
         match self {
-            Self::Verified { key, name } | Self::Revoked { key, name, .. } => Some(called(name.as_deref(), key)),
-            Self::Unknown { key } => Some(key.clone()),
+            Self::Verified { fingerprint, name, .. } | Self::Revoked { fingerprint, name, .. } => {
+                Some(called(name.as_deref(), *fingerprint))
+            }
+            Self::Unknown { fingerprint, .. } => Some(called(None, *fingerprint)),
             Self::Blank | Self::Malformed => None,
         }
     }
@@ -100,11 +105,11 @@ impl Trust {
     ///
     /// # Errors
     /// When neither is given, or the threshold cannot be met.
-    pub fn new(keys: Vec<PublicKey>, threshold: usize, digest: Option<Digest>) -> Result<Self, TrustError> {
-        let mut distinct: Vec<TrustedKey> = Vec::new();
-        for key in keys {
-            if distinct.iter().all(|known| known.key != key) {
-                distinct.push(TrustedKey { name: None, key });
+    pub fn new(keys: Vec<Signer>, threshold: usize, digest: Option<Digest>) -> Result<Self, TrustError> {
+        let mut distinct: Vec<Signer> = Vec::new();
+        for signer in keys {
+            if distinct.iter().all(|known| known.key != signer.key) {
+                distinct.push(signer);
             }
         }
         if distinct.is_empty() && digest.is_none() {
@@ -121,8 +126,7 @@ impl Trust {
     pub fn of_file(file: TrustFile, digest: Option<Digest>) -> Self {
         let TrustFile { signers, revocations, threshold } = file;
         let usable = signers.into_iter().filter(|signer| revocations.iter().all(|revoked| revoked.key != signer.key.fingerprint()));
-        let keys = usable.map(|Signer { name, key }| TrustedKey { name: Some(name), key }).collect();
-        Self { keys, revoked: revocations, threshold, digest }
+        Self { keys: usable.collect(), revoked: revocations, threshold, digest }
     }
 
     /// How many signers it takes.
@@ -130,9 +134,9 @@ impl Trust {
         self.threshold
     }
 
-    /// The keys that count.
-    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.keys.iter().map(|trusted| &trusted.key)
+    /// Those whose signatures count.
+    pub fn signers(&self) -> &[Signer] {
+        &self.keys
     }
 
     /// Checks that signatures by this key count.
@@ -141,9 +145,9 @@ impl Trust {
     /// When the key is revoked, or is none of those that count.
     pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
         if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| revoked.key == key.fingerprint()) {
-            return Err(TrustError::RevokedKey { key: called(name.as_deref(), &key.key_id()), reason: reason.clone() });
+            return Err(TrustError::RevokedKey { key: called(name.as_deref(), key.fingerprint()), reason: reason.clone() });
         }
-        if self.keys().any(|known| known == key) { Ok(()) } else { Err(TrustError::UnknownKey(key.key_id())) }
+        if self.keys.iter().any(|known| known.key == *key) { Ok(()) } else { Err(TrustError::UnknownKey(key.fingerprint().grouped())) }
     }
 
     /// Judges the exact bytes of an index by the slots beside it.
@@ -172,11 +176,11 @@ impl Trust {
             Slot::Blank => return Ok(SlotState::Blank),
             Slot::Signed(signature) => signature,
         };
-        let key = signature.hint();
-        if let Some(TrustedKey { name, key: known }) = self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
+        let (key, fingerprint) = (signature.hint(), signature.key());
+        if let Some(Signer { name, key: known }) = self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
             return match signature.verify(known, index) {
-                Ok(()) => Ok(SlotState::Verified { key, name: name.clone() }),
-                Err(_) => Err(TrustError::Bad { slot, key: called(name.as_deref(), &key) }),
+                Ok(()) => Ok(SlotState::Verified { key, fingerprint, name: Some(name.clone()) }),
+                Err(_) => Err(TrustError::Bad { slot, key: called(Some(name), fingerprint) }),
             };
         }
         // Without a key nothing but the digest tells whether it belongs to this index.
@@ -185,8 +189,8 @@ impl Trust {
         }
         let revocation = self.revoked.iter().find(|revoked| signature.is_by(revoked.key));
         Ok(match revocation {
-            Some(Revocation { name, reason, .. }) => SlotState::Revoked { key, name: name.clone(), reason: reason.clone() },
-            None => SlotState::Unknown { key },
+            Some(Revocation { name, reason, .. }) => SlotState::Revoked { key, fingerprint, name: name.clone(), reason: reason.clone() },
+            None => SlotState::Unknown { key, fingerprint },
         })
     }
 
@@ -205,7 +209,10 @@ impl Trust {
         match (have.is_empty(), unknown.is_empty(), revoked.is_empty()) {
             (true, true, true) => Err(TrustError::Unsigned),
             (true, true, false) => Err(TrustError::OnlyRevoked(revoked)),
-            _ if have.len() < self.threshold => Err(TrustError::TooFew { have, need: self.threshold, unknown, revoked }),
+            _ if have.len() < self.threshold => {
+                let given = self.keys.iter().map(Signer::to_string).collect();
+                Err(TrustError::TooFew { given, have, need: self.threshold, unknown, revoked })
+            }
             _ => Ok(()),
         }
     }

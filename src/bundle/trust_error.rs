@@ -15,13 +15,15 @@ pub enum TrustError {
     #[error("the bundle is not signed")]
     Unsigned,
     /// Slots hold signatures, but too few by given keys.
-    #[error("the bundle is signed by {} of the given keys, {need} are needed{}", .have.len(), signed_by(.have, .unknown, .revoked))]
+    #[error("{}{}", too_few(.given, .have, *.need), signed_by(.have, .unknown, .revoked))]
     TooFew {
+        /// The given keys.
+        given: Vec<String>,
         /// The given keys that signed, each once.
         have: Vec<String>,
         /// How many are needed.
         need: usize,
-        /// The key identifiers of signatures by other keys.
+        /// The fingerprints of the other keys that signed.
         unknown: Vec<String>,
         /// The revoked keys that signed.
         revoked: Vec<String>,
@@ -34,7 +36,7 @@ pub enum TrustError {
     Bad {
         /// Which slot, from 0.
         slot: usize,
-        /// The key identifier.
+        /// The key.
         key: String,
     },
     /// A slot holds something that is neither blank nor a signature.
@@ -72,6 +74,18 @@ pub enum TrustError {
     UnknownKey(String),
 }
 
+/// How many signed, and of which keys.
+fn too_few(given: &[String], have: &[String], need: usize) -> String {
+    match given {
+        [only] => format!("the bundle is not signed by the given key {only}"),
+        _ => {
+            let (count, are) = (have.len(), if need == 1 { "is" } else { "are" });
+            let missing: Vec<&str> = given.iter().filter(|signer| !have.contains(signer)).map(String::as_str).collect();
+            format!("the bundle is signed by {count} of the given keys, {need} {are} needed; not signed by: {}", missing.join(", "))
+        }
+    }
+}
+
 /// Who signed, of those that count and of those that do not.
 fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String {
     let list = |introduction: &str, signers: &[String]| match signers {
@@ -80,7 +94,7 @@ fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String 
     };
     [
         list("it is signed by", have),
-        list("it is signed by other keys", unknown),
+        list(if unknown.len() == 1 { "it is signed by another key" } else { "it is signed by other keys" }, unknown),
         list("it is signed by revoked keys, which do not count", revoked),
     ]
     .concat()

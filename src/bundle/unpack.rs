@@ -4,7 +4,7 @@
 //! checked while they are written. Only when the last byte was right does the directory get its name. What a
 //! killed run left behind is cleared away by the next one.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
@@ -15,6 +15,7 @@ use super::{
     closure::{self, ClosureError},
 };
 use crate::{
+    archive::EntryName,
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     progress::Progress,
@@ -89,9 +90,35 @@ pub fn unpack(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<(), UnpackError> {
-    check_destination(head, destination)?;
+    unpack_some(source, head, None, destination, threads, progress)
+}
+
+/// The same with the entries of these names only. Nothing but what is written is checked then, and the signed index.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_only(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    names: &BTreeSet<EntryName>,
+    destination: &Utf8Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(), UnpackError> {
+    unpack_some(source, head, Some(names), destination, threads, progress)
+}
+
+fn unpack_some(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    only: Option<&BTreeSet<EntryName>>,
+    destination: &Utf8Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(), UnpackError> {
+    check_destination(head, only, destination)?;
     let staging = fsx::StagingDirectory::create(destination)?;
-    let written = write_entries(source, head, staging.handle(), threads, progress);
+    let written = write_entries(source, head, only, staging.handle(), threads, progress);
     match written {
         Ok(()) => Ok(staging.finish()?),
         Err(error) => {
@@ -105,13 +132,18 @@ pub fn unpack(
 ///
 /// # Errors
 /// When the destination exists or there is too little room.
-pub fn check_destination(head: &AuthenticatedHead, destination: &Utf8Path) -> Result<(), UnpackError> {
+pub fn check_destination(head: &AuthenticatedHead, only: Option<&BTreeSet<EntryName>>, destination: &Utf8Path) -> Result<(), UnpackError> {
     if fsx::exists(destination) {
         let name = || destination.join(format!("{}-{}", head.index().name, head.index().version));
         return Err(UnpackError::Exists { directory: destination.to_owned(), inside: fsx::is_dir(destination).then(name) });
     }
     let directory = fsx::parent(destination);
-    let (needed_bytes, available_bytes) = (head.layout().total_bytes(), fsx::available_space(directory)?);
+    let chosen = |only: &BTreeSet<EntryName>| {
+        let entries = head.index().entries.iter().filter(|entry| only.contains(&entry.path));
+        entries.map(|entry| entry.size).sum()
+    };
+    let needed_bytes = only.map_or_else(|| head.layout().total_bytes(), chosen);
+    let available_bytes = fsx::available_space(directory)?;
     if needed_bytes > available_bytes {
         return Err(UnpackError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
     }
@@ -121,12 +153,16 @@ pub fn check_destination(head: &AuthenticatedHead, destination: &Utf8Path) -> Re
 fn write_entries(
     source: BundleSource,
     head: &AuthenticatedHead,
+    only: Option<&BTreeSet<EntryName>>,
     directory: &Dir,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<(), UnpackError> {
-    let documents = read_contents(source, head, threads, progress, &|entry| Ok(Box::new(create(directory, entry)?) as Sink<'_>))?;
-    closure::check(head.index(), &documents)?;
+    let open = |entry: &EntryRecord| Ok(Box::new(create(directory, entry)?) as Sink<'_>);
+    let documents = read_contents(source, head, threads, progress, only, &open)?;
+    if only.is_none() {
+        closure::check(head.index(), &documents)?;
+    }
     Ok(())
 }
 

@@ -43,7 +43,7 @@ impl Failure for VerifyError {
 /// # Errors
 /// When anything differs; a file is read to its end, and all differences are in the error.
 pub fn verify(source: BundleSource, head: &AuthenticatedHead, threads: usize, progress: &dyn Progress) -> Result<Documents, VerifyError> {
-    let documents = read_contents(source, head, threads, progress, &|_| Ok(Box::new(std::io::sink()) as Sink<'_>))?;
+    let documents = read_contents(source, head, threads, progress, None, &|_| Ok(Box::new(std::io::sink()) as Sink<'_>))?;
     closure::check(head.index(), &documents)?;
     Ok(documents)
 }

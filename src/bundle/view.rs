@@ -3,11 +3,11 @@
 //! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a directory. What is read is compared
 //! with the index all the same, so a damaged file is told from one that was made otherwise.
 
-use std::fs::File;
+use std::{collections::BTreeMap, fs::File};
 
 use super::{
-    AuthenticatedHead, BundleIndex, ContentError, OpenError, SlotState, UnverifiedHead, contents::Contents, head::placed_entries,
-    index::blob_path,
+    AuthenticatedHead, BundleIndex, ContentError, ImageRecord, OpenError, SlotState, UnverifiedHead, contents::Contents,
+    head::placed_entries, index::blob_path,
 };
 use crate::{
     archive::{EntryName, Layout},
@@ -105,6 +105,17 @@ impl BundleView {
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
         let found = self.contents.place(digest).filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
         found.map(|placed| self.contents.whole(placed, digest)).transpose()
+    }
+
+    /// How many bytes of configurations and layers the bundle has of an image, each content once.
+    pub fn carried_bytes(&self, image: &ImageRecord) -> u64 {
+        let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
+        for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
+            if let Some((config, layers)) = self.parts(manifest.digest) {
+                sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
+            }
+        }
+        sizes.values().sum()
     }
 
     /// Configuration and layers of a carried image or attestation manifest; nothing for one that was left out.

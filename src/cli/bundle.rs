@@ -3,6 +3,7 @@
 mod building;
 mod chart_check;
 mod comparing;
+mod credentials;
 mod examining;
 mod installing;
 mod loading;
@@ -10,11 +11,12 @@ mod planning;
 mod pushing;
 mod reading;
 mod receipts;
+mod registry;
 mod serving;
 mod signing;
 mod trust;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -22,9 +24,11 @@ use super::{
     GlobalArgs,
     arguments::{self, exit_codes},
     documents, passphrase,
+    site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, diff, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack, verify,
+    attach, build, cat, diff, fingerprint, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack,
+    verify,
 };
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
@@ -34,6 +38,8 @@ pub struct RuneBundle {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
+    site: SiteArgs,
+    #[command(flatten)]
     global: GlobalArgs,
 }
 
@@ -41,6 +47,8 @@ pub struct RuneBundle {
 enum Verb {
     /// Make a key pair that signs bundles, in cosign's format
     Keygen(signing::Keygen),
+    /// Show the fingerprint of a public key, or of every key of a trust file
+    Fingerprint(fingerprint::Fingerprint),
     /// Pin what a manifest names: references become digests, files become checksums
     Lock(planning::Lock),
     /// Render charts and values from templates, manifest and lock
@@ -57,6 +65,8 @@ enum Verb {
     Verify(reading::Verify),
     /// Show what a bundle says it contains
     Inspect(reading::Inspect),
+    /// Write one entry of a bundle to standard output, after checking it
+    Cat(reading::Cat),
     /// Say what changed between two bundles
     Diff(comparing::Diff),
     /// Write one HTML page about a bundle, for those who decide about it
@@ -71,6 +81,10 @@ enum Verb {
     Load(loading::Load),
     /// Make the configuration that sends nodes to your registry, so that charts need no change
     Mirror(loading::Mirror),
+    /// Log in to a registry: try a password, and keep it where docker, podman and this program look for it
+    Login(credentials::Login),
+    /// Remove the credentials of a registry
+    Logout(credentials::Logout),
     /// Push everything a bundle has into a registry, byte for byte
     Push(pushing::Push),
     /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back when it fails
@@ -90,26 +104,41 @@ pub(super) fn main() -> ExitCode {
     };
     let printer = arguments.global.printer();
     let progress = printer.progress();
+    let site = || Site::load(&arguments.site);
     match arguments.verb {
         Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
-        Verb::Lock(verb) => printer.finish(lock::run(&verb.into(), progress.as_ref())),
+        Verb::Fingerprint(verb) => printer.finish(fingerprint::run(&verb)),
+        Verb::Lock(verb) => printer.finish(site().and_then(|site| lock::run(&verb.options(&site), progress.as_ref()))),
         Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
-        Verb::Build(verb) => printer.finish(build::run(verb.into(), passphrase::existing, &progress)),
+        Verb::Build(verb) => printer.finish(site().and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress))),
         Verb::Sign(verb) => printer.finish(sign::run(&verb.into(), passphrase::existing, progress.as_ref())),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
-        Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), progress.as_ref())),
-        Verb::Inspect(verb) => printer.finish(inspect::run(&verb.into())),
-        Verb::Diff(verb) => printer.finish(diff::run(&verb.into())),
-        Verb::Report(verb) => printer.finish(report::run(&verb.into())),
-        Verb::Doctor(verb) => verb.run(printer),
-        Verb::Unpack(verb) => printer.finish(unpack::run(&verb.into(), progress.as_ref())),
-        Verb::Serve(verb) => printer.finish_service(serve::run(&verb.into(), &progress, |report| printer.announce(report))),
-        Verb::Load(verb) => printer.finish(load::run(&verb.into(), progress.as_ref())),
-        Verb::Mirror(verb) => printer.finish(mirror::run(&verb.into(), progress.as_ref())),
-        Verb::Push(verb) => printer.finish(push::run(&verb.into(), &progress)),
-        Verb::Install(verb) => printer.finish(install::run(&(*verb).into(), &progress)),
-        Verb::Receipts(verb) => verb.run(printer),
+        Verb::Verify(verb) => printer.finish(site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Inspect(verb) => printer.finish(site().and_then(|site| inspect::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Cat(verb) => {
+            let stdout = std::io::stdout();
+            let output = cat::Output { is_terminal: stdout.is_terminal(), writer: &mut stdout.lock() };
+            printer.finish_service(site().and_then(|site| verb.run(&site, output, progress.as_ref())))
+        }
+        Verb::Diff(verb) => printer.finish(site().and_then(|site| diff::run(&verb.options(&site)))),
+        Verb::Report(verb) => printer.finish(site().and_then(|site| report::run(&verb.options(&site)))),
+        Verb::Doctor(verb) => verb.run(printer, site),
+        Verb::Unpack(verb) => printer.finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Serve(verb) => {
+            printer.finish_service(site().and_then(|site| serve::run(&verb.options(&site), &progress, |report| printer.announce(report))))
+        }
+        Verb::Load(verb) => printer.finish(site().and_then(|site| load::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Mirror(verb) => {
+            printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| mirror::run(&options, progress.as_ref())))
+        }
+        Verb::Login(verb) => printer.finish(site().and_then(|site| verb.run(&site))),
+        Verb::Logout(verb) => printer.finish(site().and_then(|site| verb.run(&site))),
+        Verb::Push(verb) => printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| push::run(&options, &progress))),
+        Verb::Install(verb) => {
+            printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| install::run(&options, &progress)))
+        }
+        Verb::Receipts(verb) => verb.run(printer, site),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
     }

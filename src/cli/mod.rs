@@ -12,6 +12,7 @@ mod output_path;
 mod passphrase;
 mod progress;
 mod registry_args;
+mod site;
 
 use std::process::ExitCode;
 
@@ -41,9 +42,9 @@ pub struct GlobalArgs {
     /// Print no progress and no notes
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more on standard error
-    #[arg(long, short, global = true)]
-    verbose: bool,
+    /// Say more on standard error; twice for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     /// When to use colour: auto (on a terminal, unless `NO_COLOR` is set), always, never
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
     color: Color,

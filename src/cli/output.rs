@@ -40,15 +40,16 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(json: bool, quiet: bool, verbose: bool, color: Color) -> Self {
+    pub(super) fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
         let colored = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        if verbose {
+        if verbosity > 0 {
+            let level = if verbosity == 1 { "rune_bundle=debug" } else { "rune_bundle=trace" };
             let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colored).with_target(false).without_time();
-            let _ = subscriber.with_env_filter("rune_bundle=debug").try_init();
+            let _ = subscriber.with_env_filter(level).try_init();
         }
         Self { json, quiet, colored }
     }

@@ -29,6 +29,8 @@ const VARIABLE: &str = "COSIGN_PASSWORD";
 enum PassphraseError {
     #[error("there is no passphrase: {VARIABLE} is not set and there is no terminal to ask at")]
     NoTerminal(#[source] io::Error),
+    #[error("there is no password, and no terminal to ask at")]
+    NoTerminalForPassword(#[source] io::Error),
     #[error("the passphrase is not UTF-8 text")]
     NotText,
     #[error("the passphrase is empty")]
@@ -52,6 +54,7 @@ impl Failure for PassphraseError {
             Self::NoTerminal(_) => {
                 format!("put the passphrase into {VARIABLE}; an empty one must be set to the empty text")
             }
+            Self::NoTerminalForPassword(_) => "give it on standard input: `--password-stdin < FILE`".to_owned(),
             Self::NotText => "give a passphrase in UTF-8".to_owned(),
             Self::Empty => format!("type one; a key without passphrase is made by setting {VARIABLE} to the empty text"),
             Self::Mismatch => "run the same command again and type the same passphrase twice".to_owned(),
@@ -78,6 +81,14 @@ pub(super) fn new() -> Result<Secret, CommandError> {
         return Err(PassphraseError::Mismatch.into());
     }
     Ok(passphrase)
+}
+
+/// The password of a user at a registry, typed at the terminal.
+pub(super) fn of_user(user: &str, registry: &str) -> Result<Secret, CommandError> {
+    Ok(ask(&format!("Password of {user} at {registry}: ")).map_err(|error| match error {
+        PassphraseError::NoTerminal(source) => PassphraseError::NoTerminalForPassword(source),
+        other => other,
+    })?)
 }
 
 fn from_environment() -> Result<Option<Secret>, PassphraseError> {

@@ -1,12 +1,11 @@
 //! Options of every verb that talks to registries.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
-
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::site::{Site, path_in, variable};
 use crate::{
-    commands::registry_access::{AuthFile, ClientConfig, ProxySettings},
+    commands::registry_access::{AuthFile, ClientConfig, Login, Password, ProxySettings},
     secret::Secret,
 };
 
@@ -14,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registry access")]
 pub(super) struct RegistryArgs {
-    /// File with certificates of authorities to trust besides the built-in ones; may be repeated
+    /// CA certificates to trust besides the built-in ones; may be repeated [env: RUNE_BUNDLE_CA_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Vec<Utf8PathBuf>,
     /// Certificate to show to registries that ask for one
@@ -29,9 +28,10 @@ pub(super) struct RegistryArgs {
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_REGISTRY_CONFIG", hide_env_values = true)]
     registry_config: Option<Utf8PathBuf>,
-    /// Credentials in the format of the docker `config.json` [default: those of podman and docker]
+    /// Credentials in the format of the docker `config.json` [env: RUNE_BUNDLE_AUTHFILE]
+    /// [default: those of podman and docker]
     #[arg(long, value_name = "FILE")]
-    authfile: Option<Utf8PathBuf>,
+    pub(super) authfile: Option<Utf8PathBuf>,
 }
 
 /// How the one registry that a verb names is reached, where there is no internet.
@@ -44,31 +44,55 @@ pub(super) struct OfflineRegistryArgs {
     allow_host: Vec<String>,
 }
 
+/// Who writes to the one registry that a verb names, when it is not who the files of docker and podman say.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Registry access")]
+pub(super) struct LoginArgs {
+    /// User at the registry; goes before every other credential
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    username: Option<String>,
+    /// File whose content is the password; one newline at its end does not belong to it
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<Utf8PathBuf>,
+}
+
+impl LoginArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.username.is_some()
+    }
+
+    /// The same access, as this user at this registry.
+    pub(super) fn with(&self, access: ClientConfig, registry: &str) -> ClientConfig {
+        let given = self.username.clone().zip(self.password_file.clone());
+        let login = given.map(|(user, file)| Login { registry: registry.to_owned(), user, password: Password::File(file) });
+        ClientConfig { login, ..access }
+    }
+}
+
 impl OfflineRegistryArgs {
     /// What the options mean for a verb that contacts the host it was given, and those that are allowed, and no other: no proxy
     /// of the environment, no credential helper, which may ask anybody.
-    pub(super) fn into_offline_config(self) -> ClientConfig {
-        ClientConfig { allowed_hosts: Some(self.allow_host.into_iter().collect()), ..self.access.into_config() }
+    pub(super) fn into_offline_config(self, site: &Site) -> ClientConfig {
+        ClientConfig { allowed_hosts: Some(self.allow_host.into_iter().collect()), ..self.access.into_config(site) }
     }
 }
 
 impl RegistryArgs {
-    fn into_config(self) -> ClientConfig {
+    fn into_config(self, site: &Site) -> ClientConfig {
         ClientConfig {
-            ca_files: self.ca_file,
+            ca_files: site.ca_files(self.ca_file),
             client_identity: self.client_cert.zip(self.client_key),
             plain_http: self.plain_http.into_iter().collect(),
             registries_file: self.registry_config,
-            auth_files: self.authfile.map_or_else(usual_auth_files, |path| vec![AuthFile::Named(path)]),
+            auth_files: site.authfile(self.authfile).map_or_else(usual_auth_files, |path| vec![AuthFile::Named(path)]),
             ..ClientConfig::default()
         }
     }
 
     /// What the options mean for a verb that may use the network freely: proxies and docker's credentials
     /// come from the environment when the options do not say otherwise.
-    pub(super) fn into_online_config(self) -> ClientConfig {
-        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let either = |upper: &str, lower: &str| text(lower).or_else(|| text(upper));
+    pub(super) fn into_online_config(self, site: &Site) -> ClientConfig {
+        let either = |upper: &str, lower: &str| variable(lower).or_else(|| variable(upper));
         ClientConfig {
             run_credential_helpers: true,
             proxy: ProxySettings {
@@ -76,7 +100,7 @@ impl RegistryArgs {
                 http: either("HTTP_PROXY", "http_proxy").map(Secret::new),
                 none_for: either("NO_PROXY", "no_proxy"),
             },
-            ..self.into_config()
+            ..self.into_config(site)
         }
     }
 }
@@ -93,24 +117,29 @@ fn plain_host(text: &str) -> Result<String, PlainHostError> {
     if is_host { Ok(host.to_owned()) } else { Err(PlainHostError) }
 }
 
+/// Where `login` writes: a file that every verb reads.
+pub(super) fn login_file(site: &Site, option: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
+    let docker = || path_in("DOCKER_CONFIG").or_else(|| path_in("HOME").map(|home| home.join(".docker")));
+    let usual = || docker().map(|directory| directory.join("config.json"));
+    site.authfile(option).or_else(|| path_in("REGISTRY_AUTH_FILE")).or_else(usual)
+}
+
 /// Where the programs of docker and podman look for credentials, the first that counts first. The file of a variable that is there
 /// for this alone is the only one.
 fn usual_auth_files() -> Vec<AuthFile> {
-    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let path = |name: &str| text(name).map(Utf8PathBuf::from);
-    if let Some(named) = path("REGISTRY_AUTH_FILE") {
+    if let Some(named) = path_in("REGISTRY_AUTH_FILE") {
         return vec![AuthFile::Named(named)];
     }
-    let home = path("HOME");
-    let runtime = path("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/containers/{}", rustix::process::getuid().as_raw()).into());
+    let home = path_in("HOME");
+    let runtime = path_in("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/containers/{}", rustix::process::getuid().as_raw()).into());
     // Without the variable the directory is that of containers already.
-    let runtime = if text("XDG_RUNTIME_DIR").is_some() { runtime.join("containers") } else { runtime };
-    let configuration = path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
-    let docker = path("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
-    let variable = text("DOCKER_AUTH_CONFIG").map(|text| AuthFile::Text { variable: "DOCKER_AUTH_CONFIG", text: Secret::new(text) });
+    let runtime = if variable("XDG_RUNTIME_DIR").is_some() { runtime.join("containers") } else { runtime };
+    let configuration = path_in("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let docker = path_in("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    let in_variable = variable("DOCKER_AUTH_CONFIG").map(|text| AuthFile::Text { variable: "DOCKER_AUTH_CONFIG", text: Secret::new(text) });
     let podman = configuration.map(|directory| AuthFile::Usual(directory.join("containers/auth.json")));
     let docker = docker.map(|directory| AuthFile::Usual(directory.join("config.json")));
-    std::iter::once(AuthFile::Usual(runtime.join("auth.json"))).chain(podman).chain(variable).chain(docker).collect()
+    std::iter::once(AuthFile::Usual(runtime.join("auth.json"))).chain(podman).chain(in_variable).chain(docker).collect()
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub(super) fn wait(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     lacking::locked(file.lock()).map_err(PathError::of(Action::Lock, path))
 }
 
-fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
+/// Whether a name leads to this very file.
+pub(super) fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
     let (ours, there) = (file.metadata()?, fs::metadata(path)?);
     Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }

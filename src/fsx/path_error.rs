@@ -24,6 +24,8 @@ pub enum Action {
     Inspect,
     /// Taking the lock on it.
     Lock,
+    /// Taking its word.
+    Trust,
 }
 
 impl fmt::Display for Action {
@@ -36,6 +38,7 @@ impl fmt::Display for Action {
             Self::Sync => "make durable",
             Self::Inspect => "look at",
             Self::Lock => "lock",
+            Self::Trust => "trust",
         })
     }
 }
@@ -100,6 +103,9 @@ impl Failure for PathError {
                 format!("choose another name for `{}`, without any of : * ? \" < > | \\", self.path)
             }
             (FailureKind::NotFound, _) => format!("check the path; `{}` does not exist", self.path),
+            (FailureKind::Access, _) if self.action == Action::Trust => {
+                format!("let it belong to root (`chown root {0}`), and let nobody else write it (`chmod go-w {0}`)", self.path)
+            }
             (FailureKind::Access, _) => format!("check who owns `{}` and whether its file system is writable", self.path),
             (FailureKind::Conflict, io::ErrorKind::AlreadyExists) => {
                 format!("`{}` is left as it was; choose another name or remove it yourself", self.path)

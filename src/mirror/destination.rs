@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-use crate::oci::Reference;
+use crate::{
+    failure::{Failure, FailureKind},
+    oci::Reference,
+};
 
 /// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://")]
 pub struct DestinationError;
+
+impl Failure for DestinationError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+}
 
 impl FromStr for Destination {
     type Err = DestinationError;

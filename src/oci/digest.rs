@@ -59,6 +59,13 @@ impl Digest {
         })
     }
 
+    /// `sha256:` and the hex digits in groups of eight, as people read and compare it.
+    pub fn grouped(&self) -> String {
+        let hex = self.hex();
+        let groups: Vec<_> = hex.as_bytes().chunks(8).map(String::from_utf8_lossy).collect();
+        format!("sha256:{}", groups.join(" "))
+    }
+
     /// Parses the 64 hex digits without the algorithm.
     ///
     /// # Errors

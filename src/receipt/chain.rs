@@ -4,15 +4,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FORMAT, ReceiptError, Statement, error::Name};
+use super::{FORMAT, ReceiptError, Statement, WithoutReceipt, error::Name};
 use crate::{
     canonical_json,
-    fsx::{self, DirectoryLock},
+    fsx::{self, DirectoryLock, LineLog},
     oci::Digest,
 };
 
 /// Far above what a receipt of a large bundle needs.
 const MAX_RECEIPT_BYTES: u64 = 8 << 20;
+
+/// What was done without a receipt since the last one, a line of JSON each.
+const WITHOUT_RECEIPT: &str = "without-receipt";
 
 /// The chain of receipts in one directory.
 #[derive(Debug, Clone)]
@@ -44,11 +47,27 @@ pub struct Appended {
     pub path: Utf8PathBuf,
 }
 
+/// A chain in another directory that ended when this one began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Earlier {
+    /// The directory.
+    pub directory: Utf8PathBuf,
+    /// The number of its last receipt.
+    pub number: u64,
+    /// The SHA-256 of that receipt.
+    pub digest: Digest,
+}
+
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Written<'a> {
     format: u64,
     number: u64,
     previous: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<&'a Earlier>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_receipt: Vec<WithoutReceipt>,
     #[serde(flatten)]
     statement: &'a Statement,
 }
@@ -83,21 +102,50 @@ impl Chain {
         self.verify(None).map(drop)
     }
 
-    /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same chain.
+    /// Notes that something is about to be done without a receipt. The next receipt says so.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn leave_out(&self, run: &WithoutReceipt) -> Result<(), ReceiptError> {
+        fsx::create_dir_all(&self.directory)?;
+        let _lock = DirectoryLock::wait(&self.directory)?;
+        let (mut log, _) = LineLog::open(&self.directory.join(WITHOUT_RECEIPT))?;
+        let line = canonical_json::to_bytes(run)?;
+        Ok(log.append(&[String::from_utf8_lossy(&line).into_owned()])?)
+    }
+
+    /// What was done without a receipt since the last one. A line that is none is left out: whoever can write it can remove it too.
+    fn without_receipt(&self) -> Result<Vec<WithoutReceipt>, ReceiptError> {
+        let path = self.directory.join(WITHOUT_RECEIPT);
+        if !fsx::exists(&path) {
+            return Ok(Vec::new());
+        }
+        let (_, lines) = LineLog::open(&path)?;
+        Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same chain. The first receipt of a chain names
+    /// the `earlier` one, if there is one, and every receipt what was done without one before it.
     ///
     /// # Errors
     /// When the chain is not as it was written, or the file cannot be written.
-    pub fn append(&self, statement: &Statement) -> Result<Appended, ReceiptError> {
+    pub fn append(&self, statement: &Statement, earlier: Option<&Earlier>) -> Result<Appended, ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
         self.complete()?;
         let previous = self.verify(None)?.pop();
         let number = previous.as_ref().map_or(0, |last| last.number).saturating_add(1);
-        let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), statement };
+        let earlier = earlier.filter(|_| previous.is_none());
+        let without_receipt = self.without_receipt()?;
+        let is_noted = !without_receipt.is_empty();
+        let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), earlier, without_receipt, statement };
         let bytes = canonical_json::to_bytes(&written)?;
         let name = Name { number, digest: Digest::of(&bytes) };
         let path = self.directory.join(name.display_name());
         fsx::write_new(&path, &bytes, 0o644)?;
+        if is_noted {
+            fsx::remove_file(&self.directory.join(WITHOUT_RECEIPT))?;
+        }
         Ok(Appended { number, digest: name.digest, path })
     }
 

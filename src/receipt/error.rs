@@ -19,7 +19,7 @@ pub enum ReceiptError {
     #[error("the receipt cannot be written as JSON")]
     Form(#[from] CanonicalJsonError),
     /// A number is missing.
-    #[error("receipt {number} is not there, and `{after}` is")]
+    #[error("receipt {number} is missing, and `{after}` exists")]
     Removed {
         /// The first number that is missing.
         number: u64,
@@ -59,7 +59,7 @@ pub enum ReceiptError {
         actual: Digest,
     },
     /// It is no receipt.
-    #[error("receipt {number} is none: `{path}`: {reason}")]
+    #[error("`{path}` is not a valid receipt {number}: {reason}")]
     NoReceipt {
         /// Its number.
         number: u64,
@@ -77,7 +77,7 @@ pub enum ReceiptError {
         path: Utf8PathBuf,
     },
     /// The receipt that should be the last is not there.
-    #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there is none at all".to_owned(), |last| format!("the chain ends with receipt {last}")))]
+    #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
     Cut {
         /// The digest that the last receipt should have.
         expected: Digest,

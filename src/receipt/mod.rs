@@ -8,7 +8,7 @@
 mod chain;
 mod error;
 
-pub use chain::{Appended, Chain, Stored};
+pub use chain::{Appended, Chain, Earlier, Stored};
 pub use error::ReceiptError;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,26 @@ pub struct Statement {
     pub bundle: VerifiedBundle,
     /// What was done.
     pub act: Act,
+}
+
+/// Something that was done and left no receipt, because somebody wanted none. The next receipt says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WithoutReceipt {
+    /// When it began, by the clock of the machine: RFC 3339 in UTC.
+    pub time: String,
+    /// Name and version of the program.
+    pub tool: String,
+    /// `push` or `install`.
+    pub kind: String,
+    /// The name of the bundle.
+    pub name: String,
+    /// Its version.
+    pub version: semver::Version,
+    /// The SHA-256 of its index.
+    pub digest: Digest,
+    /// The registry, or the release and the cluster.
+    pub destination: String,
 }
 
 /// A bundle, and what of it was verified.

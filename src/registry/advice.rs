@@ -63,6 +63,19 @@ pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<Stri
     }
 }
 
+/// Advice about what an endpoint did when somebody wanted to log in.
+pub(super) fn about_login(cause: &Cause, endpoint: &str) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    match cause {
+        Cause::CredentialsRefused { .. } | Cause::TokenServer { problem: TokenProblem::Status { .. }, .. } => {
+            Some("check user and password; nothing was written".to_owned())
+        }
+        Cause::Status { status: StatusCode::NOT_FOUND, .. } => Some(format!("check that `{host}` is a registry: it has no /v2/")),
+        Cause::Redirect { to, .. } => Some(format!("if `{to}` is the registry that is meant, log in there; nothing was written")),
+        _ => about(cause, endpoint),
+    }
+}
+
 /// Advice about what an endpoint did when something was to be written to a repository.
 pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
@@ -185,5 +198,7 @@ fn again() -> String {
 
 /// The command that keeps credentials for a registry.
 fn login(host: &str) -> String {
-    if credential_key(host) == host { format!("`docker login {host}`") } else { "`docker login`".to_owned() }
+    // Docker Hub by the name that people know.
+    let host = if credential_key(host) == host { host } else { "docker.io" };
+    format!("`rune-bundle login {host} -u USER`")
 }

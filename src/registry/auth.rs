@@ -68,12 +68,14 @@ pub(super) async fn answer(
     Ok(authorization)
 }
 
-/// The credentials for a repository at a host: what the registries file says goes before everything else.
+/// The credentials for a repository at a host: the user of the command goes before everything else, and what the registries file says
+/// before the other files.
 async fn credentials_for(store: &CredentialStore, endpoint: &Endpoint) -> Result<Option<Credentials>, CredentialError> {
     let host = &endpoint.host;
-    let found = match &host.credentials {
-        Some(credentials) => Some(Found { credentials: credentials.clone(), place: "the file of --registry-config".to_owned() }),
-        None => store.find(&host.authority, &endpoint.repository).await?,
+    let found = match (store.given(&host.authority), &host.credentials) {
+        (Some(credentials), _) => Some(Found { credentials: credentials.clone(), place: "--username".to_owned() }),
+        (None, Some(credentials)) => Some(Found { credentials: credentials.clone(), place: "the file of --registry-config".to_owned() }),
+        (None, None) => store.find(&host.authority, &endpoint.repository).await?,
     };
     if let Some(found) = &found {
         tracing::debug!(host = host.authority, repository = endpoint.repository, "credentials from {}", found.place);

@@ -18,6 +18,8 @@ pub struct ClientConfig {
     pub plain_http: BTreeSet<String>,
     /// A file in the format of k3s and RKE2 `registries.yaml` (`--registry-config`).
     pub registries_file: Option<Utf8PathBuf>,
+    /// Credentials that go before all others, for one registry.
+    pub login: Option<Login>,
     /// Where credentials are found: the first that has some for a host counts.
     pub auth_files: Vec<AuthFile>,
     /// Whether the credential helpers that the file names may be run.
@@ -36,6 +38,26 @@ pub struct ClientConfig {
     pub commit_timeout: Duration,
     /// The only hosts that a registry may send us to: its token server, its storage. Each with or without a port; `None` for any.
     pub allowed_hosts: Option<BTreeSet<String>>,
+}
+
+/// A user of one registry.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The registry, as it stands in references.
+    pub registry: String,
+    /// The name of the user.
+    pub user: String,
+    /// Where the password is.
+    pub password: Password,
+}
+
+/// Where a password is.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// Here.
+    Given(Secret),
+    /// In this file (`--password-file`).
+    File(Utf8PathBuf),
 }
 
 /// A docker `config.json` (or podman `auth.json`).
@@ -61,6 +83,7 @@ impl Default for ClientConfig {
             client_identity: None,
             plain_http: BTreeSet::new(),
             registries_file: None,
+            login: None,
             auth_files: Vec::new(),
             run_credential_helpers: false,
             proxy: ProxySettings::default(),

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 use super::{
-    AuthFile,
+    AuthFile, Login, Password,
     credentials::{Credentials, decoded},
     helper::{self, HelperError},
-    hosts::canonical,
+    hosts::{canonical, wire_authority},
     quirks::{credential_key, names_of},
 };
 use crate::{
@@ -23,7 +24,9 @@ use crate::{
     secret::Secret,
 };
 
-const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
+pub(super) const MAX_AUTH_FILE_BYTES: u64 = 4 << 20;
+/// Far above any password.
+const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// Why a file with credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum AuthFileError {
     /// It cannot be read.
     #[error("cannot use the file with registry credentials")]
     Read(#[source] PathError),
+    /// The file with a password cannot be read.
+    #[error("cannot use the file of --password-file")]
+    Password(#[source] PathError),
     /// It is not what docker writes. Says where, not what: it is full of secrets.
     #[error("{place} is not a docker config.json (line {line}, column {column})")]
     Syntax {
@@ -54,14 +60,29 @@ pub enum AuthFileError {
 impl Failure for AuthFileError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Read(error) => error.kind(),
+            Self::Read(error) | Self::Password(error) => error.kind(),
             Self::Syntax { .. } | Self::Type { .. } => FailureKind::Input,
         }
     }
 
     fn help(&self) -> Option<String> {
-        Some("name another file with --authfile, or write it anew with `docker login`".to_owned())
+        match self {
+            Self::Password(error) => error.help(),
+            _ => Some("correct it, or name another file with --authfile".to_owned()),
+        }
     }
+}
+
+impl AuthFileError {
+    pub(super) fn syntax(place: &str, error: &serde_json::Error) -> Self {
+        Self::Syntax { place: place.to_owned(), line: error.line(), column: error.column() }
+    }
+}
+
+/// A text without the one newline that editors and `echo` put behind it.
+fn without_newline(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 /// Why there are no credentials for a host.
@@ -91,7 +112,7 @@ impl Failure for CredentialError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Helper(error) => error.help(),
-            Self::Entry { .. } => Some("name another file with --authfile, or write it anew with `docker login`".to_owned()),
+            Self::Entry { .. } => Some("name another file with --authfile, or write the entry anew with `rune-bundle login`".to_owned()),
         }
     }
 }
@@ -106,6 +127,8 @@ pub(super) struct Found {
 /// Where credentials are found.
 #[derive(Debug, Default)]
 pub(super) struct CredentialStore {
+    /// Goes before everything else, for its host.
+    login: Option<(String, Credentials)>,
     sources: Vec<Source>,
     run_helpers: bool,
     /// What helpers said, so that each is asked once per host.
@@ -114,9 +137,9 @@ pub(super) struct CredentialStore {
 
 /// One file.
 #[derive(Debug)]
-struct Source {
+pub(super) struct Source {
     /// How messages call it.
-    place: String,
+    pub(super) place: String,
     /// A broken entry has no credentials.
     by_key: BTreeMap<String, Result<Credentials, String>>,
     helpers: BTreeMap<String, String>,
@@ -127,7 +150,34 @@ impl CredentialStore {
     /// Reads the files, those that are there.
     pub(super) fn load(files: &[AuthFile], run_helpers: bool) -> Result<Self, AuthFileError> {
         let sources = files.iter().map(Source::load).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { sources: sources.into_iter().flatten().collect(), run_helpers, answers: Mutex::default() })
+        Ok(Self { login: None, sources: sources.into_iter().flatten().collect(), run_helpers, answers: Mutex::default() })
+    }
+
+    /// With a user for one registry, who goes before everything else.
+    pub(super) fn with_login(self, login: Option<&Login>) -> Result<Self, AuthFileError> {
+        let Some(Login { registry, user, password }) = login else { return Ok(self) };
+        let password = match password {
+            Password::Given(password) => password.clone(),
+            Password::File(path) => {
+                let text = Zeroizing::new(fsx::read_to_string(path, MAX_PASSWORD_BYTES).map_err(AuthFileError::Password)?);
+                Secret::new(without_newline(&text))
+            }
+        };
+        let credentials = Credentials::Basic { user: user.clone(), password };
+        Ok(Self { login: Some((wire_authority(registry), credentials)), ..self })
+    }
+
+    /// That user.
+    pub(super) fn login(&self) -> Option<(&str, &Secret)> {
+        match &self.login {
+            Some((_, Credentials::Basic { user, password })) => Some((user, password)),
+            _ => None,
+        }
+    }
+
+    /// The credentials that go before everything else at a host.
+    pub(super) fn given(&self, authority: &str) -> Option<&Credentials> {
+        self.login.as_ref().filter(|(host, _)| host == authority).map(|(_, credentials)| credentials)
     }
 
     /// The credentials for a repository at a host: those of the first file that has some, there the most specific entry.
@@ -140,8 +190,7 @@ impl CredentialStore {
                 let credentials = entry.as_ref().map_err(broken)?.clone();
                 return Ok(Some(Found { credentials, place }));
             }
-            let helper = names.iter().find_map(|name| source.helpers.get(*name)).or(source.store.as_ref());
-            let Some(helper) = helper.filter(|_| self.run_helpers) else { continue };
+            let Some(helper) = source.helper(&names).filter(|_| self.run_helpers) else { continue };
             if let Some(credentials) = self.ask(helper, credential_key(authority)).await? {
                 return Ok(Some(Found { credentials, place: format!("the credential helper `{helper}` of {}", source.place) }));
             }
@@ -162,7 +211,18 @@ impl CredentialStore {
 }
 
 impl Source {
-    fn load(file: &AuthFile) -> Result<Option<Self>, AuthFileError> {
+    /// The program that keeps the credentials of a host.
+    pub(super) fn helper(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.helpers.get(*name)).or(self.store.as_ref()).map(String::as_str)
+    }
+
+    /// Whether it has credentials of a host, or of a path below it.
+    pub(super) fn has(&self, authority: &str) -> bool {
+        let names = names_of(authority);
+        self.by_key.keys().any(|key| names.contains(&key.split('/').next().unwrap_or_default()))
+    }
+
+    pub(super) fn load(file: &AuthFile) -> Result<Option<Self>, AuthFileError> {
         let (place, text) = match file {
             AuthFile::Usual(path) if !fsx::exists(path) => return Ok(None),
             AuthFile::Named(path) | AuthFile::Usual(path) => {
@@ -175,7 +235,7 @@ impl Source {
         }
         // What follows the first value is not looked at, as in Go.
         let value = serde_json::Deserializer::from_slice(&text).into_iter::<Value>().next().unwrap_or(Ok(Value::Null));
-        let value = value.map_err(|error| AuthFileError::Syntax { place: place.clone(), line: error.line(), column: error.column() })?;
+        let value = value.map_err(|error| AuthFileError::syntax(&place, &error))?;
         let config = match value {
             Value::Object(config) => config,
             Value::Null => return Ok(None),
@@ -243,7 +303,7 @@ fn entry_credentials(key: &str, entry: &Value) -> Option<Result<Credentials, Str
 }
 
 /// A key of the file as `host[/path]`: some programs write a URL, and docker's has `/v1/` at its end.
-fn normalized(key: &str) -> String {
+pub(super) fn normalized(key: &str) -> String {
     let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let key = key.trim_end_matches("/v1").trim_end_matches("/v2");
     match key.split_once('/') {

@@ -33,6 +33,12 @@ pub enum RegistryError {
         /// What happened.
         failure: Box<EndpointFailure>,
     },
+    /// Credentials were tried, and are not good for anything.
+    #[error("cannot log in: {failure}")]
+    Login {
+        /// What happened.
+        failure: EndpointFailure,
+    },
     /// A descriptor announces more than is accepted in memory.
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
     TooLarge {
@@ -107,6 +113,7 @@ impl Failure for RegistryError {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures).map_or(FailureKind::Internal, |failure| failure.cause.kind()),
             Self::Push { failure, .. } => failure.cause.write_kind(),
+            Self::Login { failure } => failure.cause.kind(),
             Self::TooLarge { .. } => FailureKind::Content,
             Self::Net(error) => error.kind(),
             Self::RegistriesFile(error) => error.kind(),
@@ -126,6 +133,7 @@ impl Failure for RegistryError {
                 }
             }),
             Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
+            Self::Login { failure } => advice::about_login(&failure.cause, &failure.endpoint),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),
             Self::RegistriesFile(error) => error.help(),

@@ -62,12 +62,12 @@ struct Followed {
 pub(super) struct Exchange {
     pub(super) hosts: Hosts,
     pub(super) retry: RetryPolicy,
-    credentials: CredentialStore,
+    pub(super) credentials: CredentialStore,
 }
 
 impl Exchange {
     pub(super) fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?;
+        let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?.with_login(config.login.as_ref())?;
         Ok(Self { hosts: Hosts::new(&config)?, retry: config.retry, credentials })
     }
 
@@ -255,7 +255,7 @@ impl Exchange {
     }
 
     /// Whether to speak TLS; a host on loopback about which nobody said anything is asked once.
-    async fn speaks_tls(&self, endpoint: &Endpoint) -> Result<bool, Cause> {
+    pub(super) async fn speaks_tls(&self, endpoint: &Endpoint) -> Result<bool, Cause> {
         match endpoint.host.speech {
             Speech::Tls => Ok(true),
             Speech::Plain => Ok(false),

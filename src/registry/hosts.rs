@@ -259,7 +259,7 @@ impl Endpoint {
 }
 
 /// The name on the wire; Docker Hub's differs from the one in references, and an IPv6 address has one form there.
-fn wire_authority(registry: &str) -> String {
+pub(super) fn wire_authority(registry: &str) -> String {
     names_of(registry).first().map_or_else(String::new, |name| canonical(name))
 }
 

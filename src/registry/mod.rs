@@ -8,6 +8,7 @@
 
 mod advice;
 mod auth;
+mod auth_file;
 mod blob;
 mod cause;
 mod challenge;
@@ -21,6 +22,7 @@ mod exchange;
 mod gate;
 mod helper;
 mod hosts;
+mod login;
 mod manifest_body;
 mod name;
 mod pieces;
@@ -37,10 +39,11 @@ pub use blob::BlobStream;
 pub use cause::{Cause, TokenProblem};
 pub use challenge::Challenge;
 pub use client::Client;
-pub use config::{AuthFile, ClientConfig};
+pub use config::{AuthFile, ClientConfig, Login, Password};
 pub use credential_store::{AuthFileError, CredentialError};
 pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
+pub use login::{LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login};
 pub use name::RepositoryName;
 pub use pieces::{Damaged, Meter, Pieces};
 pub use registries_file::RegistriesFileError;

@@ -1,7 +1,5 @@
 //! What the page says about one image.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::ReportError;
@@ -45,19 +43,9 @@ impl Image {
             component: image.component.clone(),
             platforms: names(&carried),
             platforms_left_out: names(&left_out),
-            bytes: carried_bytes(view, image),
+            bytes: view.carried_bytes(image),
             listed_platforms,
             unlisted_platforms,
         })
     }
-}
-
-fn carried_bytes(view: &BundleView, image: &ImageRecord) -> u64 {
-    let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
-    for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
-        if let Some((config, layers)) = view.parts(manifest.digest) {
-            sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
-        }
-    }
-    sizes.values().sum()
 }

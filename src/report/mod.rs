@@ -16,7 +16,8 @@ use crate::{
     bundle::{BundleView, ContentError},
     diff::Diff,
     failure::{Failure, FailureKind},
-    text::shown,
+    oci::Digest,
+    text::{shown, size},
 };
 
 const PAGE: &str = include_str!("../../templates/report/page.html");
@@ -62,6 +63,7 @@ pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportE
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("grouped", grouped);
     environment.add_filter("size", size);
     environment.add_filter("counted", counted);
     environment.add_template("page", PAGE)?;
@@ -100,38 +102,12 @@ fn escape(value: &mut serde_json::Value) {
     }
 }
 
-/// A number of bytes for people, in decimal units.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return counted(bytes, "byte");
-    }
-    let mut divisor = 1_u128;
-    let mut shown = String::new();
-    for unit in UNITS {
-        divisor *= 1000;
-        let tenths = (u128::from(bytes) * 10 + divisor / 2) / divisor;
-        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
-        // What would be shown as 1000 belongs to the next unit.
-        if tenths < 10_000 {
-            break;
-        }
-    }
-    shown
+/// A digest in groups of eight hex digits.
+fn grouped(digest: &str) -> String {
+    digest.parse().map_or_else(|_| digest.to_owned(), |digest: Digest| digest.grouped())
 }
 
 /// A number of things: `1 chart`, `2 charts`.
 fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_short_and_never_say_a_thousand() {
-        let shown: Vec<String> = [0, 1, 999, 1000, 1234, 999_949, 999_950, 1_000_000, 12_345_678_901].into_iter().map(size).collect();
-        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]);
-    }
 }

@@ -64,9 +64,9 @@ pub enum SignError {
     /// The signature was made by another key.
     #[error("the signature was made by the key `{found}`, not by `{expected}`")]
     OtherKey {
-        /// The id of the key that was given.
+        /// The fingerprint of the key that was given.
         expected: String,
-        /// The id of the key that the signature names.
+        /// The key that the signature names.
         found: String,
     },
     /// The signature says it is for other bytes.

@@ -7,7 +7,10 @@
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use serde::Deserialize;
 
-use super::{Algorithm, PublicKey, SignError, SlotSignature, public_key::normalized_ecdsa};
+use super::{
+    Algorithm, PublicKey, SignError, SlotSignature,
+    public_key::{fingerprint_of_key_id, normalized_ecdsa},
+};
 use crate::oci::Digest;
 
 /// How the media types of all versions of Sigstore bundles begin.
@@ -112,10 +115,17 @@ impl ForeignSignature {
         };
         match (key.verify(message, &signature), &self.hint) {
             (Ok(()), _) => Ok(SlotSignature::of(key, message, signature)),
-            (Err(_), Some(found)) if *found != key.key_id() => Err(SignError::OtherKey { expected: key.key_id(), found: found.clone() }),
+            (Err(_), Some(found)) if *found != key.key_id() => {
+                Err(SignError::OtherKey { expected: key.fingerprint().grouped(), found: fingerprint_of(found) })
+            }
             (Err(error), _) => Err(error),
         }
     }
+}
+
+/// The fingerprint that a hint means, when it has the form that cosign gives it.
+fn fingerprint_of(hint: &str) -> String {
+    fingerprint_of_key_id(hint).map_or_else(|| hint.to_owned(), |digest| digest.grouped())
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

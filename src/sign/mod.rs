@@ -21,7 +21,7 @@ mod trust_file;
 pub use error::SignError;
 pub use foreign::ForeignSignature;
 pub use private_key::PrivateKey;
-pub use public_key::{Algorithm, PublicKey};
+pub use public_key::{Algorithm, PublicKey, fingerprint_of_key_id};
 pub use sigstore::{SIGSTORE_BUNDLE, SlotSignature};
 pub use slot::{SLOT_BYTES, SLOTS, Slot};
 pub use trust_file::{Revocation, Signer, TrustFile};

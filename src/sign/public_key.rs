@@ -84,6 +84,11 @@ enum Key {
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
+/// The fingerprint that the id of a key means, see [`PublicKey::key_id`].
+pub fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
+    Base64::decode_vec(id).ok()?.try_into().ok().map(Digest::from_bytes)
+}
+
 impl PublicKey {
     /// Reads a PEM file with one `PUBLIC KEY` block.
     ///

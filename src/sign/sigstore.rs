@@ -114,6 +114,11 @@ impl SlotSignature {
         Base64::encode_string(self.key.as_bytes())
     }
 
+    /// The fingerprint of that key.
+    pub(crate) fn key(&self) -> Digest {
+        self.key
+    }
+
     /// Whether the signature says it was made with the key of this fingerprint.
     pub fn is_by(&self, key: Digest) -> bool {
         self.key == key
@@ -135,7 +140,7 @@ impl SlotSignature {
     /// When it was made with another key, for another message, or does not verify.
     pub fn verify(&self, key: &PublicKey, message: &[u8]) -> Result<(), SignError> {
         if !self.is_by(key.fingerprint()) {
-            return Err(SignError::OtherKey { expected: key.key_id(), found: self.hint() });
+            return Err(SignError::OtherKey { expected: key.fingerprint().grouped(), found: self.key.grouped() });
         }
         if !self.is_over(Digest::of(message)) {
             return Err(SignError::OtherMessage);

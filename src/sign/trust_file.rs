@@ -4,10 +4,11 @@
 //! be believed is revoked by its name or its id; there are no dates, because the clock of a machine without a
 //! network proves nothing. All mistakes of the file are found in one reading.
 
-use base64ct::{Base64, Encoding as _};
+use std::fmt;
+
 use camino::Utf8Path;
 
-use super::{PublicKey, SLOTS};
+use super::{PublicKey, SLOTS, fingerprint_of_key_id};
 use crate::{
     fsx::PathError,
     oci::Digest,
@@ -32,10 +33,17 @@ pub struct TrustFile {
 /// A key with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// What reports call it.
+    /// What reports call it: the name in the trust file, or the file that the key was read from.
     pub name: String,
     /// The key.
     pub key: PublicKey,
+}
+
+/// The name, and the fingerprint that people compare.
+impl fmt::Display for Signer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.name, self.key.fingerprint().grouped())
+    }
 }
 
 /// A key that counts no longer.
@@ -95,7 +103,7 @@ impl Problem for TrustProblem<'_> {
             Self::Key(_) => {
                 "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of `rune-bundle keygen` or cosign".to_owned()
             }
-            Self::KeyId(_) => "write the key id or the fingerprint (sha256:…) that `keygen`, `verify` and `inspect` show".to_owned(),
+            Self::KeyId(_) => "write the fingerprint (sha256:…) that `fingerprint`, `verify` and `inspect` show".to_owned(),
             Self::UnknownSigner { found, known } => suggestion(found, known),
             Self::RevokedTwice { .. } => "remove one of them".to_owned(),
             Self::Threshold(_) => format!("write a number from 1 to {SLOTS}; a bundle has {SLOTS} signature slots"),
@@ -268,8 +276,9 @@ impl Reader<'_> {
 
     fn id(&mut self, node: &Node) -> Option<Digest> {
         let found = self.word(node, "`id`")?;
-        let decoded = || -> Option<[u8; 32]> { Base64::decode_vec(found).ok()?.try_into().ok() };
-        let key = found.parse().ok().or_else(|| decoded().map(Digest::from_bytes));
+        // As people read it, too: in groups.
+        let compact: String = found.split_whitespace().collect();
+        let key = compact.parse().ok().or_else(|| fingerprint_of_key_id(found));
         if key.is_none() {
             self.findings.add(node.place, &TrustProblem::KeyId(found));
         }

@@ -29,6 +29,11 @@ const FAILING: &[(&str, &[&str], i32)] = &[
     (RUNE_BUNDLE, &["push", "no.tar", "127.0.0.1:1", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["install", "no.tar", "--helm", "no", "--key", "release.pub"], 4),
     (RUNE_BUNDLE, &["receipts", "list"], 4),
+    (RUNE_BUNDLE, &["receipts", "show", "1"], 4),
+    (RUNE_BUNDLE, &["fingerprint", "no.pub"], 4),
+    (RUNE_BUNDLE, &["cat", "no.tar", "INSTALL.md", "--key", "release.pub"], 4),
+    (RUNE_BUNDLE, &["login", "127.0.0.1:1", "--username", "alice", "--password-stdin"], 2),
+    (RUNE_BUNDLE, &["logout", "127.0.0.1:1"], 4),
     (RUNE_DB, &["migrate", "--db-url", "mysql://x"], 2),
     (RUNE_DB, &["status", "--db-url", "sqlite:///./no.db"], 4),
     (RUNE_DB, &["status", "--migrations", "no"], 4),
@@ -65,6 +70,9 @@ const MISUSE: &[(&str, &[&str])] = &[
     (RUNE_BUNDLE, &["report", "x"]),
     (RUNE_BUNDLE, &["verify", "x", "--trust", "trust.yaml", "--key", "release.pub"]),
     (RUNE_BUNDLE, &["attach", "x", "--signature", "y"]),
+    (RUNE_BUNDLE, &["verify", "x", "--threshold", "2"]),
+    (RUNE_BUNDLE, &["login", "127.0.0.1:1"]),
+    (RUNE_BUNDLE, &["push", "x", "127.0.0.1:1", "--username", "alice"]),
     (RUNE_BUNDLE, &["completions", "tcsh"]),
     (RUNE_DB, &["migrate", "--db-url"]),
 ];
@@ -72,7 +80,7 @@ const MISUSE: &[(&str, &[&str])] = &[
 fn run(project: &Project, program: &str, arguments: &[&str], options: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).args(options).current_dir(project.path("."));
-    command.env_clear().env("HOME", project.path("home")).output().unwrap()
+    command.env_clear().env("HOME", project.path("home")).env("RUNE_BUNDLE_RECEIPTS", project.path("receipts")).output().unwrap()
 }
 
 fn error_report(output: &Output, code: i32) -> Value {
@@ -135,6 +143,8 @@ fn a_quiet_verb_that_succeeds_says_nothing_on_standard_error() {
         &["sign", "x.tar", "--key", "second.key"],
         &["verify", "x.tar", "--key", "quiet.pub"],
         &["inspect", "x.tar"],
+        &["fingerprint", "quiet.pub"],
+        &["cat", "x.tar", "INSTALL.md", "--key", "quiet.pub"],
         &["diff", "x.tar", "x.tar"],
         &["report", "x.tar", "--output", "x.html"],
         &["doctor", "build", "--registry-config", "registries.yaml", "--output", "y.tar"],

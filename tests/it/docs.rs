@@ -11,6 +11,7 @@ mod messages;
 mod reports;
 pub(crate) mod sandbox;
 mod server;
+mod site;
 mod trust;
 
 use markdown::{Document, documents};

@@ -15,6 +15,7 @@ mod bundle;
 mod charts;
 mod cli_conventions;
 mod cli_help;
+mod cli_secrets;
 mod cluster;
 mod db;
 mod disks;

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
 use crate::{
-    cli::{output_path::output_path, registry_args::RegistryArgs},
+    cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
     commands::bundle::{BuildOptions, ComponentChoice},
 };
 
@@ -41,9 +41,10 @@ pub(super) struct Build {
     registry: RegistryArgs,
 }
 
-impl From<Build> for BuildOptions {
-    fn from(args: Build) -> Self {
-        Self {
+impl Build {
+    pub(super) fn options(self, site: &Site) -> BuildOptions {
+        let args = self;
+        BuildOptions {
             project: args.project.into(),
             output: args.output,
             keys: args.keys,
@@ -52,7 +53,7 @@ impl From<Build> for BuildOptions {
             chart_check: args.chart_check.into(),
             downloads: usize::from(args.downloads),
             is_dry_run: args.dry_run,
-            registry: args.registry.into_online_config(),
+            registry: args.registry.into_online_config(site),
         }
     }
 }

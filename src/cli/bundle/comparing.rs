@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::trust::SignerArgs;
 use crate::{
-    cli::output_path::output_path,
+    cli::{output_path::output_path, site::Site},
     commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
 };
 
@@ -48,20 +48,20 @@ pub(super) struct Report {
     trust: ViewArgs,
 }
 
-impl From<ViewArgs> for ViewOptions {
-    fn from(args: ViewArgs) -> Self {
-        Self { signers: args.signers.into(), digests: args.digests }
+impl ViewArgs {
+    fn options(self, site: &Site) -> ViewOptions {
+        ViewOptions { signers: self.signers.options(site, !self.digests.is_empty()), digests: self.digests }
     }
 }
 
-impl From<Diff> for DiffOptions {
-    fn from(args: Diff) -> Self {
-        Self { old: args.old, new: args.new, trust: args.trust.into(), is_failure: args.exit_code }
+impl Diff {
+    pub(super) fn options(self, site: &Site) -> DiffOptions {
+        DiffOptions { old: self.old, new: self.new, trust: self.trust.options(site), is_failure: self.exit_code }
     }
 }
 
-impl From<Report> for ReportOptions {
-    fn from(args: Report) -> Self {
-        Self { bundle: args.bundle, against: args.against, output: args.output, trust: args.trust.into() }
+impl Report {
+    pub(super) fn options(self, site: &Site) -> ReportOptions {
+        ReportOptions { bundle: self.bundle, against: self.against, output: self.output, trust: self.trust.options(site) }
     }
 }

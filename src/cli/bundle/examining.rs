@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use super::{
     chart_check::{ChartCheckArgs, absolute, helm_in_path},
     planning::ProjectArgs,
+    registry,
     trust::BundleArgs,
 };
 use crate::{
@@ -17,8 +18,12 @@ use crate::{
         output::Printer,
         output_path::output_path,
         registry_args::{OfflineRegistryArgs, RegistryArgs},
+        site::Site,
     },
-    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor, push::Destination},
+    commands::{
+        CommandError,
+        bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
+    },
 };
 
 /// Looks whether the next step can work here.
@@ -59,9 +64,9 @@ struct Receive {
     /// The directory in which it would be unpacked
     #[arg(long, value_name = "DIR", default_value = ".", value_parser = output_path)]
     into: Utf8PathBuf,
-    /// The registry that it would be pushed to, with a prefix if any
+    /// The registry that it would be pushed to, with a prefix if any [env: RUNE_BUNDLE_REGISTRY]
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    registry: Option<Destination>,
+    registry: Option<String>,
     /// The Helm that would install it [default: `helm` in PATH]
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
     helm: Option<Utf8PathBuf>,
@@ -73,36 +78,38 @@ struct Receive {
 }
 
 impl Doctor {
-    pub(super) fn run(self, printer: Printer) -> ExitCode {
+    pub(super) fn run(self, printer: Printer, site: impl FnOnce() -> Result<Site, CommandError>) -> ExitCode {
         match self.step {
-            Step::Build(step) => printer.finish(doctor::examine_build(&step.into())),
-            Step::Receive(step) => printer.finish(doctor::examine_receive(&step.into())),
+            Step::Build(step) => printer.finish(site().and_then(|site| doctor::examine_build(&step.options(&site)))),
+            Step::Receive(step) => {
+                printer.finish(site().and_then(|site| step.options(&site)).and_then(|options| doctor::examine_receive(&options)))
+            }
         }
     }
 }
 
-impl From<Build> for DoctorBuildOptions {
-    fn from(args: Build) -> Self {
-        Self {
-            project: args.project.into(),
-            output: args.output,
-            keys: args.keys,
-            chart_check: args.chart_check.into(),
-            registry: args.registry.into_online_config(),
+impl Build {
+    fn options(self, site: &Site) -> DoctorBuildOptions {
+        DoctorBuildOptions {
+            project: self.project.into(),
+            output: self.output,
+            keys: self.keys,
+            chart_check: self.chart_check.into(),
+            registry: self.registry.into_online_config(site),
         }
     }
 }
 
-impl From<Receive> for DoctorReceiveOptions {
-    fn from(args: Receive) -> Self {
-        Self {
-            bundle: args.bundle.into(),
-            directory: args.into,
-            registry: args.registry,
-            helm: args.helm.map(absolute).or_else(helm_in_path),
-            kubeconfig: args.kubeconfig.or_else(usual_kubeconfig),
-            access: args.access.into_offline_config(),
-        }
+impl Receive {
+    fn options(self, site: &Site) -> Result<DoctorReceiveOptions, CommandError> {
+        Ok(DoctorReceiveOptions {
+            bundle: self.bundle.options(site),
+            directory: self.into,
+            registry: registry::optional(site.registry(self.registry))?,
+            helm: self.helm.map(absolute).or_else(helm_in_path),
+            kubeconfig: self.kubeconfig.or_else(usual_kubeconfig),
+            access: self.access.into_offline_config(site),
+        })
     }
 }
 

@@ -7,10 +7,14 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::{chart_check::helm_program, receipts::ReceiptArgs, trust::BundleArgs};
+use super::{chart_check::helm_program, receipts::ReceiptArgs, registry, trust::BundleArgs};
 use crate::{
-    cli::registry_args::OfflineRegistryArgs,
+    cli::{
+        registry_args::{LoginArgs, OfflineRegistryArgs},
+        site::Site,
+    },
     commands::{
+        CommandError,
         bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
         db::parse_duration,
     },
@@ -54,20 +58,23 @@ pub(super) struct Install {
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
+    login: LoginArgs,
+    #[command(flatten)]
     registry_access: OfflineRegistryArgs,
 }
 
 /// Where the images are.
 #[derive(Debug, Args)]
 struct ImageArgs {
-    /// Where the images were pushed: the charts take them from there [default: under their own names, for nodes with a mirror]
+    /// Where the images were pushed: the charts take them from there [env: RUNE_BUNDLE_REGISTRY]
+    /// [default: under their own names, for nodes with a mirror]
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
-    registry: Option<Destination>,
+    registry: Option<String>,
     /// With one path component for each repository below the prefix, as `push --flatten` makes them
-    #[arg(long, requires = "registry")]
+    #[arg(long)]
     flatten: bool,
     /// Push the bundle there first
-    #[arg(long, requires = "registry")]
+    #[arg(long)]
     push: bool,
 }
 
@@ -92,7 +99,7 @@ struct ClusterArgs {
     /// Context of the kubeconfig [default: the current one]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Namespace [default: that of the context]
+    /// Namespace [env: RUNE_BUNDLE_NAMESPACE] [default: that of the context]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
     /// Make the namespace if there is none
@@ -105,28 +112,35 @@ struct ClusterArgs {
 
 impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
-    fn options(&self) -> ClusterOptions {
+    fn options(&self, site: &Site) -> ClusterOptions {
         let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let listed = || path("KUBECONFIG").map(|list| list.split(':').filter(|path| !path.is_empty()).map(Utf8PathBuf::from).collect());
         let usual = || path("HOME").map(|home| Utf8PathBuf::from(home).join(".kube/config")).filter(|path| path.is_file());
         let named = self.kubeconfig.clone().map(|path| vec![path]);
         let kubeconfigs = named.or_else(listed).unwrap_or_else(|| usual().into_iter().collect());
-        ClusterOptions { kubeconfigs, context: self.context.clone(), namespace: self.namespace.clone() }
+        ClusterOptions { kubeconfigs, context: self.context.clone(), namespace: site.namespace(self.namespace.clone()) }
     }
 }
 
-impl From<Install> for InstallOptions {
-    fn from(args: Install) -> Self {
+impl Install {
+    pub(super) fn options(self, site: &Site) -> Result<InstallOptions, CommandError> {
+        let args = self;
+        let registry = site.registry(args.images.registry);
+        // Options that are about a registry need one.
+        let needs_one = args.images.push || args.images.flatten || args.login.is_given();
+        let registry: Option<Destination> = if needs_one { Some(registry::required(registry)?) } else { registry::optional(registry)? };
+        let access = args.registry_access.into_offline_config(site);
+        let access = registry.iter().fold(access, |access, registry| args.login.with(access, registry.registry()));
         let files = args.values.into_iter().flat_map(|file| ["--values".to_owned(), file.into_string()]);
         let single = args.set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]);
-        Self {
-            bundle: args.bundle.into(),
-            cluster: args.cluster.options(),
+        Ok(InstallOptions {
+            bundle: args.bundle.options(site),
+            cluster: args.cluster.options(site),
             release: args.release,
             chart: args.chart,
             profile: args.profile,
-            registry: args.images.registry.map(|registry| registry.flattened(args.images.flatten)),
-            registry_access: args.registry_access.into_offline_config(),
+            registry: registry.map(|registry| registry.flattened(args.images.flatten)),
+            registry_access: access,
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),
             patience: args.timeout,
@@ -138,7 +152,7 @@ impl From<Install> for InstallOptions {
             with_push: args.images.push,
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
-            receipts: args.receipts.into(),
-        }
+            receipts: args.receipts.place(site),
+        })
     }
 }

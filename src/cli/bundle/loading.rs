@@ -3,10 +3,16 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::trust::{BundleArgs, StreamArgs};
+use super::{
+    registry,
+    trust::{BundleArgs, StreamArgs},
+};
 use crate::{
-    cli::output_path::output_path,
-    commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
+    cli::{output_path::output_path, site::Site},
+    commands::{
+        CommandError,
+        bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
+    },
 };
 
 /// Loads the images into the container runtime of this node, without a registry.
@@ -45,9 +51,9 @@ pub(super) struct Mirror {
     format: FormatArg,
     #[command(flatten)]
     bundle: StreamArgs,
-    /// The registry that has the images, as nodes reach it
+    /// The registry that has the images, as nodes reach it [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY[/PREFIX]")]
-    registry: MirrorDestination,
+    registry: Option<String>,
     /// Write the files into this directory, such as the one that they belong in; never over others
     #[arg(long, value_name = "DIR", value_parser = output_path)]
     out: Option<Utf8PathBuf>,
@@ -71,24 +77,25 @@ enum FormatArg {
     Docker,
 }
 
-impl From<Load> for LoadOptions {
-    fn from(args: Load) -> Self {
-        let containerd = ContainerdOptions { client: args.ctr, address: args.address, namespace: args.namespace };
-        let destination = args.images_dir.map_or(LoadDestination::Containerd(containerd), LoadDestination::ImagesDirectory);
-        Self { bundle: args.bundle.into(), platform: args.platform, destination }
+impl Load {
+    pub(super) fn options(self, site: &Site) -> LoadOptions {
+        let containerd = ContainerdOptions { client: self.ctr, address: self.address, namespace: self.namespace };
+        let destination = self.images_dir.map_or(LoadDestination::Containerd(containerd), LoadDestination::ImagesDirectory);
+        LoadOptions { bundle: self.bundle.options(site), platform: self.platform, destination }
     }
 }
 
-impl From<Mirror> for MirrorOptions {
-    fn from(args: Mirror) -> Self {
-        let format = match args.format {
+impl Mirror {
+    pub(super) fn options(self, site: &Site) -> Result<MirrorOptions, CommandError> {
+        let format = match self.format {
             FormatArg::Containerd => MirrorFormat::Containerd,
             FormatArg::K3s => MirrorFormat::K3s,
             FormatArg::Crio => MirrorFormat::Crio,
             FormatArg::Docker => MirrorFormat::Docker,
         };
-        let destination = MirrorDestination { is_plain: args.plain_http, ca_file: args.ca_file, ..args.registry };
-        Self { bundle: args.bundle.into(), format, destination, out: args.out }
+        let registry: MirrorDestination = registry::required(site.registry(self.registry))?;
+        let destination = MirrorDestination { is_plain: self.plain_http, ca_file: self.ca_file, ..registry };
+        Ok(MirrorOptions { bundle: self.bundle.options(site), format, destination, out: self.out })
     }
 }
 

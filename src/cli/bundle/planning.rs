@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::chart_check::ChartCheckArgs;
 use crate::{
-    cli::{output_path::output_path, registry_args::RegistryArgs},
+    cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
     commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
 };
 
@@ -82,19 +82,20 @@ impl From<ProjectArgs> for ProjectOptions {
     }
 }
 
-impl From<Lock> for LockOptions {
-    fn from(args: Lock) -> Self {
+impl Lock {
+    pub(super) fn options(self, site: &Site) -> LockOptions {
+        let args = self;
         let mode = match args.update {
             Some(name) => LockMode::Update(name),
             None if args.check => LockMode::Check,
             None => LockMode::Write,
         };
-        Self {
+        LockOptions {
             project: args.project.into(),
             mode,
             chart_check: args.chart_check.into(),
             dry_run: args.dry_run,
-            registry: args.registry.into_online_config(),
+            registry: args.registry.into_online_config(site),
         }
     }
 }

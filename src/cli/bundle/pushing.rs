@@ -2,12 +2,18 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{receipts::ReceiptArgs, trust::BundleArgs};
+use super::{receipts::ReceiptArgs, registry, trust::BundleArgs};
 use crate::{
-    cli::registry_args::OfflineRegistryArgs,
-    commands::bundle::{
-        PushOptions,
-        push::{Destination, IndexChoice, PushSettings},
+    cli::{
+        registry_args::{LoginArgs, OfflineRegistryArgs},
+        site::Site,
+    },
+    commands::{
+        CommandError,
+        bundle::{
+            PushOptions,
+            push::{Destination, IndexChoice, PushSettings},
+        },
     },
 };
 
@@ -17,9 +23,9 @@ use crate::{
 pub(super) struct Push {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// Where to: HOST[:PORT][/PREFIX]
+    /// Where to: HOST[:PORT][/PREFIX] [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY[/PREFIX]")]
-    destination: Destination,
+    destination: Option<String>,
     /// Make one path component of each repository: a/b/c becomes a-b-c below the prefix
     #[arg(long)]
     flatten: bool,
@@ -44,6 +50,8 @@ pub(super) struct Push {
     #[command(flatten)]
     receipts: ReceiptArgs,
     #[command(flatten)]
+    login: LoginArgs,
+    #[command(flatten)]
     registry: OfflineRegistryArgs,
 }
 
@@ -60,12 +68,14 @@ enum IndexArg {
     Reduced,
 }
 
-impl From<Push> for PushOptions {
-    fn from(args: Push) -> Self {
-        let Push { bundle, destination, flatten, index, overwrite_tags, no_index_artifact, jobs, chunk_size, dry_run, receipts, registry } =
-            args;
-        Self {
-            bundle: bundle.into(),
+impl Push {
+    pub(super) fn options(self, site: &Site) -> Result<PushOptions, CommandError> {
+        let Self { bundle, destination, flatten, index, overwrite_tags, no_index_artifact, jobs, chunk_size, dry_run, receipts, .. } = self;
+        let destination: Destination = registry::required(site.registry(destination))?;
+        let access = self.registry.into_offline_config(site);
+        Ok(PushOptions {
+            bundle: bundle.options(site),
+            registry: self.login.with(access, destination.registry()),
             settings: PushSettings {
                 destination: destination.flattened(flatten),
                 index: match index {
@@ -80,9 +90,8 @@ impl From<Push> for PushOptions {
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,
             },
-            receipts: Some(receipts.into()),
-            registry: registry.into_offline_config(),
-        }
+            receipts: Some(receipts.place(site)),
+        })
     }
 }
 

@@ -1,12 +1,16 @@
-//! The verbs that read a bundle: `verify`, `inspect`, `unpack`.
+//! The verbs that read a bundle: `verify`, `inspect`, `cat`, `unpack`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::StreamArgs;
+use super::trust::{BundleArgs, StreamArgs};
 use crate::{
-    cli::output_path::output_path,
-    commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions},
+    cli::{output_path::output_path, site::Site},
+    commands::{
+        CommandError,
+        bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat},
+    },
+    progress::Progress,
 };
 
 /// Checks a bundle to its last byte.
@@ -27,9 +31,12 @@ pub(super) struct Verify {
 pub(super) struct Inspect {
     #[command(flatten)]
     bundle: StreamArgs,
-    /// List every entry with its digest
+    /// List every entry with its digest too
     #[arg(long)]
     entries: bool,
+    /// List the references of the images and nothing else, for scripts
+    #[arg(long, conflicts_with = "entries")]
+    images: bool,
 }
 
 /// Unpacks a bundle into a new directory.
@@ -40,25 +47,46 @@ pub(super) struct Unpack {
     /// The directory to create; NAME-VERSION unless given
     #[arg(value_parser = output_path)]
     directory: Option<Utf8PathBuf>,
+    /// Unpack only entries whose path matches, such as 'values/*'; may be repeated, or several with commas between them
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    only: Vec<String>,
     /// Check that it could be done, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-impl From<Verify> for VerifyOptions {
-    fn from(args: Verify) -> Self {
-        Self { bundle: args.bundle.into(), expect: args.expect, policy: args.policy }
+/// Writes one entry to standard output.
+///
+/// Nothing is written before the entry is known to be what was signed. On a terminal control characters are escaped, and what is not
+/// text is refused.
+#[derive(Debug, Args)]
+pub(super) struct Cat {
+    #[command(flatten)]
+    bundle: BundleArgs,
+    /// The path of the entry, such as INSTALL.md
+    path: String,
+}
+
+impl Cat {
+    pub(super) fn run(self, site: &Site, output: cat::Output<'_>, progress: &dyn Progress) -> Result<(), CommandError> {
+        cat::run(&self.bundle.options(site), &self.path, output, progress)
     }
 }
 
-impl From<Inspect> for InspectOptions {
-    fn from(args: Inspect) -> Self {
-        Self { bundle: args.bundle.into(), with_entries: args.entries }
+impl Verify {
+    pub(super) fn options(self, site: &Site) -> VerifyOptions {
+        VerifyOptions { bundle: self.bundle.options(site), expect: self.expect, policy: self.policy }
     }
 }
 
-impl From<Unpack> for UnpackOptions {
-    fn from(args: Unpack) -> Self {
-        Self { bundle: args.bundle.into(), directory: args.directory, is_dry_run: args.dry_run }
+impl Inspect {
+    pub(super) fn options(self, site: &Site) -> InspectOptions {
+        InspectOptions { bundle: self.bundle.options(site), with_entries: self.entries, only_images: self.images }
+    }
+}
+
+impl Unpack {
+    pub(super) fn options(self, site: &Site) -> UnpackOptions {
+        UnpackOptions { bundle: self.bundle.options(site), directory: self.directory, only: self.only, is_dry_run: self.dry_run }
     }
 }

@@ -9,28 +9,46 @@ use clap::{Args, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    cli::{output::Printer, output_path::output_path},
-    commands::bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
+    cli::{
+        output::Printer,
+        output_path::output_path,
+        site::{ReceiptDirectory, Site},
+    },
+    commands::{
+        CommandError,
+        bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
+    },
 };
 
 /// Where receipts are.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ReceiptArgs {
-    /// Directory of the receipts: what was pushed and installed, by which bundle
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "RUNE_BUNDLE_RECEIPTS",
-        hide_env_values = true,
-        default_value = "rune-bundle-receipts",
-        value_parser = output_path
-    )]
-    receipts: Utf8PathBuf,
+struct ReceiptDirectoryArgs {
+    /// Directory of the receipts: what was pushed and installed, by which bundle [env: RUNE_BUNDLE_RECEIPTS]
+    /// [default: /var/lib/rune-bundle/receipts for root, else rune-bundle/receipts in `XDG_STATE_HOME` or ~/.local/state]
+    #[arg(long, value_name = "DIR", help_heading = "Receipt", value_parser = output_path)]
+    receipts: Option<Utf8PathBuf>,
 }
 
-impl From<ReceiptArgs> for ReceiptPlace {
-    fn from(args: ReceiptArgs) -> Self {
-        Self { directory: args.receipts, now: now() }
+/// Where a receipt is written, if at all.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ReceiptArgs {
+    #[command(flatten)]
+    directory: ReceiptDirectoryArgs,
+    /// Write no receipt; the next one says so
+    #[arg(long, help_heading = "Receipt")]
+    no_receipt: bool,
+}
+
+impl ReceiptArgs {
+    pub(super) fn place(self, site: &Site) -> ReceiptPlace {
+        let ReceiptDirectory { directory, before } = site.receipts(self.directory.receipts);
+        ReceiptPlace { directory, now: now(), is_wanted: !self.no_receipt, before }
+    }
+}
+
+impl ReceiptDirectoryArgs {
+    fn options(self, site: &Site, head: Option<Digest>) -> ReceiptsOptions {
+        ReceiptsOptions { directory: site.receipts(self.receipts).directory, head }
     }
 }
 
@@ -53,12 +71,19 @@ enum ReceiptsVerb {
     /// List the receipts, oldest first, after checking them
     List {
         #[command(flatten)]
-        directory: ReceiptArgs,
+        directory: ReceiptDirectoryArgs,
+    },
+    /// Show one receipt, after checking all of them
+    Show {
+        /// The number of the receipt
+        number: u64,
+        #[command(flatten)]
+        directory: ReceiptDirectoryArgs,
     },
     /// Check that no receipt was changed, removed or moved
     Verify {
         #[command(flatten)]
-        directory: ReceiptArgs,
+        directory: ReceiptDirectoryArgs,
         /// The digest (sha256:…) of the last receipt, known from elsewhere: shows that none was cut off at the end
         #[arg(long, value_name = "DIGEST")]
         head: Option<Digest>,
@@ -66,14 +91,15 @@ enum ReceiptsVerb {
 }
 
 impl Receipts {
-    pub(super) fn run(self, printer: Printer) -> ExitCode {
+    pub(super) fn run(self, printer: Printer, site: impl FnOnce() -> Result<Site, CommandError>) -> ExitCode {
+        let site = match site() {
+            Ok(site) => site,
+            Err(error) => return printer.fail(&error),
+        };
         match self.verb {
-            ReceiptsVerb::List { directory } => {
-                printer.finish(receipts::list(&ReceiptsOptions { directory: directory.receipts, head: None }))
-            }
-            ReceiptsVerb::Verify { directory, head } => {
-                printer.finish(receipts::verify(&ReceiptsOptions { directory: directory.receipts, head }))
-            }
+            ReceiptsVerb::List { directory } => printer.finish(receipts::list(&directory.options(&site, None))),
+            ReceiptsVerb::Show { number, directory } => printer.finish(receipts::show(&directory.options(&site, None), number)),
+            ReceiptsVerb::Verify { directory, head } => printer.finish(receipts::verify(&directory.options(&site, head))),
         }
     }
 }

@@ -6,7 +6,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::trust::BundleArgs;
-use crate::commands::bundle::{BundleOptions, ServeOptions};
+use crate::{
+    cli::site::Site,
+    commands::bundle::{BundleOptions, ServeOptions},
+};
 
 /// Serves bundles as a read-only registry.
 #[derive(Debug, Args)]
@@ -33,16 +36,16 @@ pub(super) struct Serve {
     plain_http: bool,
 }
 
-impl From<Serve> for ServeOptions {
-    fn from(args: Serve) -> Self {
-        let first = BundleOptions::from(args.bundle);
-        let more: Vec<_> = args.more.into_iter().map(|bundle| BundleOptions { bundle, ..first.clone() }).collect();
-        Self {
+impl Serve {
+    pub(super) fn options(self, site: &Site) -> ServeOptions {
+        let first = self.bundle.options(site);
+        let more: Vec<_> = self.more.into_iter().map(|bundle| BundleOptions { bundle, ..first.clone() }).collect();
+        ServeOptions {
             bundles: std::iter::once(first).chain(more).collect(),
-            listen: args.listen,
-            tls: args.tls_cert.zip(args.tls_key),
-            htpasswd: args.htpasswd,
-            is_plain_http_allowed: args.plain_http,
+            listen: self.listen,
+            tls: self.tls_cert.zip(self.tls_key),
+            htpasswd: self.htpasswd,
+            is_plain_http_allowed: self.plain_http,
         }
     }
 }

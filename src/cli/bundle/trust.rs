@@ -3,7 +3,10 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::commands::bundle::{BundleOptions, Digest, SignerOptions};
+use crate::{
+    cli::site::Site,
+    commands::bundle::{BundleOptions, Digest, Origin, SignerOptions},
+};
 
 /// A bundle that is needed at any position, and what it is checked with.
 #[derive(Debug, Args)]
@@ -40,33 +43,39 @@ pub(super) struct SignerArgs {
     #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
     keys: Vec<Utf8PathBuf>,
     /// How many of the given keys must have signed
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust")]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust", requires = "keys")]
     threshold: usize,
-    /// The keys that count, by name, how many of them must have signed, and which are revoked
+    /// Trust file: the keys that count, by name, how many of them must have signed, and which are revoked
+    /// [env: RUNE_BUNDLE_TRUST]; any option of this group replaces what environment and site file say
     #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
     trust: Option<Utf8PathBuf>,
 }
 
-impl From<BundleArgs> for BundleOptions {
-    fn from(BundleArgs { bundle, trust }: BundleArgs) -> Self {
-        trust.of(bundle)
+impl BundleArgs {
+    pub(super) fn options(self, site: &Site) -> BundleOptions {
+        self.trust.of(self.bundle, site)
     }
 }
 
-impl From<StreamArgs> for BundleOptions {
-    fn from(StreamArgs { bundle, trust }: StreamArgs) -> Self {
-        trust.of(bundle)
+impl StreamArgs {
+    pub(super) fn options(self, site: &Site) -> BundleOptions {
+        self.trust.of(self.bundle, site)
     }
 }
 
 impl TrustArgs {
-    fn of(self, bundle: Utf8PathBuf) -> BundleOptions {
-        BundleOptions { bundle, signers: self.signers.into(), digest: self.bundle_digest }
+    fn of(self, bundle: Utf8PathBuf, site: &Site) -> BundleOptions {
+        BundleOptions { bundle, signers: self.signers.options(site, self.bundle_digest.is_some()), digest: self.bundle_digest }
     }
 }
 
-impl From<SignerArgs> for SignerOptions {
-    fn from(args: SignerArgs) -> Self {
-        Self { keys: args.keys, threshold: args.threshold, trust_file: args.trust }
+impl SignerArgs {
+    /// Any option about trust replaces all trust from elsewhere.
+    pub(super) fn options(self, site: &Site, has_digest: bool) -> SignerOptions {
+        let (trust_file, origin) = match self.trust {
+            None if self.keys.is_empty() && !has_digest => site.trust(),
+            named => (named, Origin::Options),
+        };
+        SignerOptions { keys: self.keys, threshold: self.threshold, trust_file, origin }
     }
 }

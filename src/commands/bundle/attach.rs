@@ -14,7 +14,7 @@ use crate::{
     fsx,
     oci::Digest,
     progress::Progress,
-    sign::{ForeignSignature, PublicKey, SignError, SlotSignature},
+    sign::{ForeignSignature, SignError, Signer, SlotSignature},
 };
 
 /// Far above what a signature has, with everything of a transparency log.
@@ -79,12 +79,13 @@ pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachRep
     let signers = Signers::load(options.trust_file.as_deref())?;
     let unusable = |error: SignError| CommandError::from(error).context(format!("cannot use the signature `{}`", options.signature));
     let foreign = ForeignSignature::parse(&fsx::read(&options.signature, MAX_SIGNATURE_FILE_BYTES)?).map_err(unusable)?;
-    let (key, signature) = match (&options.key, &signers) {
+    let (signer, signature) = match (&options.key, &signers) {
         (Some(path), _) => {
-            let key = load_public_key(path)?;
-            signers.check(&key)?;
-            let signature = foreign.check(&key, file.message()).map_err(|error| misfit(&options.bundle, file.digest(), unusable(error)))?;
-            (key, signature)
+            let signer = load_public_key(path)?;
+            signers.check(&signer.key)?;
+            let signature =
+                foreign.check(&signer.key, file.message()).map_err(|error| misfit(&options.bundle, file.digest(), unusable(error)))?;
+            (signer, signature)
         }
         (None, Signers::Listed(trust)) => {
             let found = find(trust, &foreign, file.message());
@@ -92,13 +93,13 @@ pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachRep
         }
         (None, Signers::Alone) => return Err(AttachError::NoKey.into()),
     };
-    let report = cosign::add(&options.bundle, file, (&key, &signature), signers, options.is_dry_run, progress)?;
+    let report = cosign::add(&options.bundle, file, (&signer, &signature), signers, options.is_dry_run, progress)?;
     Ok(AttachReport(report))
 }
 
 /// The key that made the signature.
-fn find(trust: &Trust, foreign: &ForeignSignature, message: &[u8]) -> Option<(PublicKey, SlotSignature)> {
-    trust.keys().find_map(|key| Some((key.clone(), foreign.check(key, message).ok()?)))
+fn find(trust: &Trust, foreign: &ForeignSignature, message: &[u8]) -> Option<(Signer, SlotSignature)> {
+    trust.signers().iter().find_map(|signer| Some((signer.clone(), foreign.check(&signer.key, message).ok()?)))
 }
 
 /// Says what has to be signed.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
-    keys::{load_chart_key, load_private_key},
+    keys::{load_chart_key, load_private_key, signer},
     project::ProjectOptions,
 };
 use crate::{
@@ -56,6 +56,9 @@ pub struct BuildReport {
     images: Vec<BuiltImage>,
     /// The key identifiers of whoever signed.
     signed_by: Vec<String>,
+    /// The same for people.
+    #[serde(skip)]
+    signers: Vec<String>,
     waived: Vec<String>,
     completeness: CompletenessReport,
     /// What is to be fetched, or was.
@@ -111,8 +114,8 @@ impl Report for BuildReport {
                 );
             }
         }
-        for key in &self.signed_by {
-            let _ = writeln!(text, "signed by      {key}");
+        for signer in &self.signers {
+            let _ = writeln!(text, "signed by      {signer}");
         }
         if self.signed_by.is_empty() {
             text.push_str("NOT SIGNED: give --key to sign; the far side refuses an unsigned bundle unless it knows its digest\n");
@@ -180,6 +183,7 @@ pub fn run(
         entries: plan.entries(),
         images,
         signed_by: keys.iter().map(|key| key.public_key().key_id()).collect(),
+        signers: options.keys.iter().zip(&keys).map(|(path, key)| signer(path, key.public_key()).to_string()).collect(),
         waived,
         completeness,
         remote_blobs,

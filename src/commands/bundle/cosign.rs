@@ -12,7 +12,7 @@ use crate::{
     failure::{Failure, FailureKind},
     oci::Digest,
     progress::Progress,
-    sign::{PublicKey, SlotSignature},
+    sign::{PublicKey, Signer, SlotSignature},
     text::shown,
 };
 
@@ -49,6 +49,9 @@ pub(super) struct CosignReport {
     version: semver::Version,
     digest: Digest,
     key_id: String,
+    fingerprint: Digest,
+    #[serde(skip)]
+    signer: String,
     slot: usize,
     outcome: Outcome,
     signatures: Vec<SlotState>,
@@ -96,14 +99,14 @@ pub(super) fn open(bundle: &Utf8Path) -> Result<FileToSign, CommandError> {
 pub(super) fn add(
     bundle: &Utf8Path,
     file: FileToSign,
-    (key, signature): (&PublicKey, &SlotSignature),
+    (signer, signature): (&Signer, &SlotSignature),
     signers: Signers,
     is_dry_run: bool,
     progress: &dyn Progress,
 ) -> Result<CosignReport, CommandError> {
     let (trust, threshold) = match signers {
         Signers::Listed(trust) => (trust.clone(), Some(trust.threshold())),
-        Signers::Alone => (Trust::new(vec![key.clone()], 1, None)?, None),
+        Signers::Alone => (Trust::new(vec![signer.clone()], 1, None)?, None),
     };
     let file = file.check(threads(), progress).map_err(refused(bundle))?;
     let (placement, signatures) = file.add(&trust, signature, is_dry_run).map_err(refused(bundle))?;
@@ -118,7 +121,9 @@ pub(super) fn add(
         name: index.name.clone(),
         version: index.version.clone(),
         digest: file.digest(),
-        key_id: key.key_id(),
+        key_id: signer.key.key_id(),
+        fingerprint: signer.key.fingerprint(),
+        signer: signer.to_string(),
         slot,
         outcome,
         signatures,
@@ -130,10 +135,10 @@ pub(super) fn add(
 impl CosignReport {
     pub(super) fn text(&self) -> String {
         use std::fmt::Write as _;
-        let Self { bundle, version, slot, key_id, .. } = self;
+        let Self { bundle, version, slot, .. } = self;
         // Nobody but the signer vouches for it yet.
         let name = shown(&self.name);
-        let signer = self.signatures.get(*slot).and_then(SlotState::signer).unwrap_or_else(|| key_id.clone());
+        let signer = self.signatures.get(*slot).and_then(SlotState::signer).unwrap_or_else(|| self.signer.clone());
         let mut text = match (self.outcome, self.dry_run) {
             (Outcome::Present, _) => format!("`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"),
             (_, true) => format!("{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"),

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::view::ViewOptions;
+use super::{trust_source::TrustSource, view::ViewOptions};
 use crate::{
     commands::{CommandError, Report, counted},
     diff::{Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally, ValuesDiff},
@@ -29,6 +29,7 @@ pub struct DiffOptions {
 pub struct DiffReport {
     #[serde(flatten)]
     diff: Diff,
+    trust: Option<TrustSource>,
     #[serde(skip)]
     is_failure: bool,
 }
@@ -39,7 +40,7 @@ pub struct DiffReport {
 /// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is compared is damaged.
 pub fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
     let (old, new) = (options.trust.open(&options.old)?, options.trust.open(&options.new)?);
-    Ok(DiffReport { diff: Diff::between(&old, &new)?, is_failure: options.is_failure })
+    Ok(DiffReport { diff: Diff::between(&old, &new)?, trust: options.trust.trust_source(), is_failure: options.is_failure })
 }
 
 impl Report for DiffReport {
@@ -48,6 +49,9 @@ impl Report for DiffReport {
     fn text(&self) -> String {
         let mut lines = Lines::default();
         lines.head(&self.diff);
+        if let Some(trust) = &self.trust {
+            lines.add("trust", &trust.to_string());
+        }
         if !self.diff.different {
             lines.text.push_str("nothing differs\n");
             return lines.text;

@@ -1,14 +1,18 @@
-//! `inspect`: what a bundle says it contains. Reads the head only.
+//! `inspect`: what a bundle says it contains. Reads the head, and of a file the documents.
+
+mod table;
 
 use serde::Serialize;
 
-use super::open::BundleOptions;
+use self::table::ImageRow;
+use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
-    bundle::{BundleIndex, SlotState},
+    bundle::{BundleIndex, BundleSource, BundleView, SlotState},
     commands::{CommandError, Report},
     oci::Digest,
-    text::shown,
+    progress::Progress,
+    text::{shown, size},
 };
 
 /// Which bundle to look into.
@@ -18,6 +22,8 @@ pub struct InspectOptions {
     pub bundle: BundleOptions,
     /// Whether to list every entry.
     pub with_entries: bool,
+    /// Whether to list the references of the images and nothing else.
+    pub only_images: bool,
 }
 
 /// What a bundle says it contains.
@@ -27,11 +33,20 @@ pub struct InspectReport {
     /// Whether somebody trusted vouches for the index.
     verified: bool,
     digest: Digest,
+    trust: Option<TrustSource>,
     signatures: Vec<SlotState>,
     index: BundleIndex,
+    /// The size of the whole file.
+    bytes: u64,
+    /// For each image, how many bytes of contents the bundle has of it; null when that is not known.
+    image_bytes: Vec<Option<u64>>,
     #[serde(skip)]
     with_entries: bool,
+    #[serde(skip)]
+    only_images: bool,
 }
+
+const UNVERIFIED: &str = "UNVERIFIED: no --key and no --trust was given; everything below is only what the file claims";
 
 impl Report for InspectReport {
     const VERB: &'static str = "inspect";
@@ -39,35 +54,51 @@ impl Report for InspectReport {
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let index = &self.index;
-        let bytes: u64 = index.entries.iter().map(|entry| entry.size).sum();
-        let mut text = String::new();
-        if !self.verified {
-            text.push_str("UNVERIFIED: no --key and no --trust was given; everything below is only what the file claims\n");
+        if self.only_images {
+            return index.images.iter().fold(String::new(), |text, image| format!("{text}{}\n", shown(&image.reference.to_string())));
         }
-        let _ = writeln!(text, "{} {}, format {}, made by {}", shown(&index.name), index.version, index.format, shown(&index.tool));
+        let mut text = if self.verified { String::new() } else { format!("{UNVERIFIED}\n") };
+        let _ = writeln!(text, "{} {}, format {}, built by {}", shown(&index.name), index.version, index.format, shown(&index.tool));
         let _ = writeln!(text, "bundle digest  {}", self.digest);
-        for state in &self.signatures {
-            let signer = state.signer().unwrap_or_default();
-            let _ = match state {
-                SlotState::Blank => Ok(()),
-                SlotState::Verified { .. } => writeln!(text, "signature      good, by {signer}"),
-                SlotState::Revoked { reason, .. } => writeln!(text, "signature      revoked, by {signer}: {reason}"),
-                SlotState::Unknown { .. } => writeln!(text, "signature      not checked, claims to be by {signer}"),
-                SlotState::Malformed => writeln!(text, "signature      malformed"),
-            };
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust          {trust}");
         }
-        let _ = writeln!(text, "contents       {} entries, {bytes} bytes", index.entries.len());
-        for image in &index.images {
-            let _ = writeln!(text, "image          {}@{}", shown(&image.reference.to_string()), image.target.digest);
-            for manifest in image.runnable() {
-                let _ = writeln!(
-                    text,
-                    "               {}{}",
-                    shown(&manifest.platform_name()),
-                    if manifest.carried { "" } else { " (left out)" }
-                );
+        self.write_signatures(&mut text);
+        let _ = writeln!(text, "size           {} ({} bytes), {} entries", size(self.bytes), self.bytes, index.entries.len());
+        self.write_charts(&mut text);
+        self.write_rules(&mut text);
+        text.push_str(&table::of(
+            &index.images.iter().zip(&self.image_bytes).map(|(image, bytes)| ImageRow::of(image, *bytes)).collect::<Vec<_>>(),
+        ));
+        if index.entries.iter().any(|entry| entry.path.as_str() == "INSTALL.md") {
+            text.push_str("how to install: `rune-bundle cat BUNDLE INSTALL.md`\n");
+        }
+        if self.with_entries {
+            for entry in &index.entries {
+                let _ = writeln!(text, "{} {:>12} {}", entry.sha256.hex(), entry.size, entry.path);
             }
         }
+        text
+    }
+}
+
+impl InspectReport {
+    fn write_signatures(&self, text: &mut String) {
+        for state in &self.signatures {
+            let signer = state.signer().unwrap_or_default();
+            match state {
+                SlotState::Blank => {}
+                SlotState::Verified { .. } => text.push_str(&format!("signature      good, by {signer}\n")),
+                SlotState::Revoked { reason, .. } => text.push_str(&format!("signature      revoked, by {signer}: {}\n", shown(reason))),
+                SlotState::Unknown { .. } => text.push_str(&format!("signature      not checked, claims to be by {signer}\n")),
+                SlotState::Malformed => text.push_str("signature      malformed\n"),
+            }
+        }
+    }
+
+    fn write_charts(&self, text: &mut String) {
+        use std::fmt::Write as _;
+        let index = &self.index;
         for chart in &index.charts {
             let _ = writeln!(text, "chart          {} {} in {}", shown(&chart.name), shown(&chart.version), chart.path);
         }
@@ -82,17 +113,24 @@ impl Report for InspectReport {
         for binary in &index.binaries {
             let _ = writeln!(text, "binary         {} for {} in {}", shown(&binary.name), shown(&binary.platform.to_string()), binary.path);
         }
+    }
+
+    /// What a reviewer asks: by which rules it was built, and what was let through.
+    fn write_rules(&self, text: &mut String) {
+        use std::fmt::Write as _;
+        let index = &self.index;
         let checked = if index.completeness.checked { "checked" } else { "not checked" };
         let _ = writeln!(text, "completeness   {checked} when it was built");
         for sentence in index.completeness.left_out.iter().chain(&index.completeness.exceptions()) {
             let _ = writeln!(text, "               {}", shown(sentence));
         }
-        if self.with_entries {
-            for entry in &index.entries {
-                let _ = writeln!(text, "{} {:>12} {}", entry.sha256.hex(), entry.size, entry.path);
-            }
+        let _ = writeln!(text, "policy         {}", index.policy.sha256.grouped());
+        match index.policy.waived.as_slice() {
+            [] => text.push_str("waivers        none\n"),
+            waived => waived.iter().for_each(|waiver| text.push_str(&format!("waiver         {}\n", shown(waiver)))),
         }
-        text
+        let attestations = table::attestations(&index.images);
+        let _ = writeln!(text, "attestations   {}", if attestations.is_empty() { "none".to_owned() } else { attestations.join(", ") });
     }
 }
 
@@ -100,14 +138,60 @@ impl Report for InspectReport {
 ///
 /// # Errors
 /// When the head cannot be read, or a key was given and does not vouch for it.
-pub fn run(options: &InspectOptions) -> Result<InspectReport, CommandError> {
-    let with_entries = options.with_entries;
-    if options.bundle.has_trust() {
-        let (_, head) = options.bundle.authenticate()?;
+pub fn run(options: &InspectOptions, progress: &dyn Progress) -> Result<InspectReport, CommandError> {
+    let (source, head) = options.bundle.open()?;
+    let report = if options.bundle.has_trust() {
+        let trust = options.bundle.trust()?;
+        let head = head.authenticate(&trust).map_err(|error| options.bundle.refused(error.into()))?;
+        let view = view(source, |file| BundleView::of_authenticated(file, &head), progress);
         let (digest, signatures, index) = (head.digest(), head.slots().to_vec(), head.index().clone());
-        return Ok(InspectReport { verified: true, digest, signatures, index, with_entries });
+        report(options, true, digest, signatures, index, head.layout().total_bytes(), view.as_ref())
+    } else {
+        let (index, signatures) = head.peek()?;
+        let bytes = index.layout(head.index_size())?.total_bytes();
+        let view = view(source, |file| BundleView::of_unverified(file, &head), progress);
+        report(options, false, head.digest(), signatures, index, bytes, view.as_ref())
+    };
+    if options.only_images && !report.verified {
+        progress.announce(UNVERIFIED);
     }
-    let (_, head) = options.bundle.open()?;
-    let (index, signatures) = head.peek()?;
-    Ok(InspectReport { verified: false, digest: head.digest(), signatures, index, with_entries })
+    Ok(report)
+}
+
+/// The documents of a file. Without them the head is shown all the same, with what is wrong.
+fn view(
+    source: BundleSource,
+    open: impl FnOnce(std::fs::File) -> Result<BundleView, crate::bundle::OpenError>,
+    progress: &dyn Progress,
+) -> Option<BundleView> {
+    let BundleSource::File(file) = source else { return None };
+    match open(file) {
+        Ok(view) => Some(view),
+        Err(error) => {
+            progress.announce(&format!("note: only the head could be read: {}", CommandError::from(error).messages().join(": ")));
+            None
+        }
+    }
+}
+
+fn report(
+    options: &InspectOptions,
+    verified: bool,
+    digest: Digest,
+    signatures: Vec<SlotState>,
+    index: BundleIndex,
+    bytes: u64,
+    view: Option<&BundleView>,
+) -> InspectReport {
+    InspectReport {
+        verified,
+        digest,
+        trust: options.bundle.trust_source(),
+        signatures,
+        image_bytes: index.images.iter().map(|image| view.map(|view| view.carried_bytes(image))).collect(),
+        index,
+        bytes,
+        with_entries: options.with_entries,
+        only_images: options.only_images,
+    }
 }

@@ -13,7 +13,7 @@ pub use self::report::InstallReport;
 use super::{
     open::{BundleOptions, threads},
     push::{Destination as Registry, IndexChoice, PushOptions, PushSettings, push_opened},
-    receipts::{ReceiptPlace, tool},
+    receipt_place::{Deed, ReceiptPlace, tool},
 };
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
@@ -144,10 +144,12 @@ impl Work<'_> {
             found = self.look(cluster, helm) => found?,
             () = helm.interrupt().asked() => return Err(InstallError::Interrupted.into()),
         };
-        let notes = self.notes(&found);
-        for note in &notes {
+        let mut notes = self.notes(&found);
+        let receipt_notes = self.begin_receipt(cluster, helm)?;
+        for note in notes.iter().chain(&receipt_notes) {
             self.progress.announce(note);
         }
+        notes.extend(receipt_notes);
         let mut report = InstallReport::new(self, cluster, helm, &found, notes);
         if self.options.is_dry_run {
             return Ok(report);
@@ -242,7 +244,7 @@ impl Work<'_> {
     }
 
     /// Changes the cluster.
-    async fn change(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found) -> Result<(RolledOut, Appended), CommandError> {
+    async fn change(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found) -> Result<(RolledOut, Option<Appended>), CommandError> {
         let index = self.bundle.index();
         let (digest, release) = (self.bundle.head().digest(), helm.release());
         let mut kept = found.kept.clone();
@@ -290,13 +292,22 @@ impl Work<'_> {
             charts: vec![self.destination.chart_label()],
             profile: self.destination.profile.clone(),
             schema_version: self.schema_version(),
-            receipt: appended.as_ref().ok().map(|appended| appended.digest),
+            receipt: appended.as_ref().ok().and_then(|appended| appended.as_ref().map(|appended| appended.digest)),
             tool: tool(),
         });
         let runs = "the release runs, and this is not on record";
         kept.write(cluster, release).await.map_err(|error| CommandError::from(InstallError::from(error)).context(runs))?;
         let appended = appended.map_err(|error| error.context("the release runs, and there is no receipt of it"))?;
         Ok((rolled_out, appended))
+    }
+
+    /// What there is to say about the receipt, before anything is changed.
+    fn begin_receipt(&self, cluster: &Cluster, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+        if self.options.is_dry_run {
+            return Ok(Vec::new());
+        }
+        let destination = format!("release {} in namespace {} of {}", helm.release(), cluster.namespace(), cluster.address());
+        self.options.receipts.begin(self.bundle.head(), Deed { kind: "install", destination: &destination })
     }
 
     fn put_on_record(
@@ -306,7 +317,7 @@ impl Work<'_> {
         found: &Found,
         revision: u64,
         outcome: Outcome,
-    ) -> Result<Appended, CommandError> {
+    ) -> Result<Option<Appended>, CommandError> {
         let destination = &self.destination;
         let act = Act::Install {
             cluster: cluster.address().to_owned(),

@@ -114,13 +114,12 @@ impl Report for KeygenReport {
 
     fn text(&self) -> String {
         let Self { algorithm, private_key, public_key, .. } = self;
-        let (Some(key_id), Some(fingerprint)) = (&self.key_id, &self.fingerprint) else {
+        let Some(fingerprint) = self.fingerprint.map(|fingerprint| fingerprint.grouped()) else {
             return format!("would write {private_key} and {public_key} ({algorithm})\n");
         };
         format!(
             "private key  {private_key} ({algorithm}, encrypted)\n\
              public key   {public_key}\n\
-             key id       {key_id}\n\
              fingerprint  {fingerprint}\n\
              \n\
              Keep {private_key} and its passphrase to yourself; neither can be recovered.\n\

@@ -1,14 +1,16 @@
 //! Key files: read from where a person said, with errors that name the file.
 
+use std::cell::RefCell;
+
 use camino::Utf8Path;
 use zeroize::Zeroizing;
 
 use crate::{
     chart::ChartKey,
     commands::CommandError,
-    fsx,
+    fsx::{self, Action, PathError},
     secret::Secret,
-    sign::{PrivateKey, PublicKey, TrustFile},
+    sign::{PrivateKey, PublicKey, Signer, TrustFile},
 };
 
 /// Far more than any key of the accepted kinds has.
@@ -38,13 +40,24 @@ pub(super) fn load_chart_key(path: &Utf8Path, passphrase: impl FnOnce() -> Resul
     ChartKey::load(&armored, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }
 
-/// Reads a public key.
+/// Whether a file is a key in PEM, or meant to be one.
+pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
+    Ok(fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?.trim_start_matches('\u{feff}').trim_start().starts_with("-----BEGIN"))
+}
+
+/// Reads a public key, which goes by the name of its file.
 ///
 /// # Errors
 /// When the file cannot be read, or is no supported public key.
-pub(super) fn load_public_key(path: &Utf8Path) -> Result<PublicKey, CommandError> {
+pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
-    PublicKey::from_pem(&pem).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))
+    let key = PublicKey::from_pem(&pem).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))?;
+    Ok(signer(path, &key))
+}
+
+/// The holder of a key, by the name of the file that has it.
+pub(super) fn signer(path: &Utf8Path, key: &PublicKey) -> Signer {
+    Signer { name: path.file_name().unwrap_or(path.as_str()).to_owned(), key: key.clone() }
 }
 
 /// Reads a trust file, and the key files beside it that it names.
@@ -52,7 +65,34 @@ pub(super) fn load_public_key(path: &Utf8Path) -> Result<PublicKey, CommandError
 /// # Errors
 /// When the file cannot be read, or anything in it is wrong.
 pub(super) fn load_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
+    read_trust_file(path, &|_| Ok(()))
+}
+
+/// The same for the trust file of a site: nobody but root and the user may write it, or a key file that it names.
+///
+/// # Errors
+/// As [`load_trust_file`], or when somebody else may write one of them.
+pub(super) fn load_site_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError> {
+    fsx::check_only_ours(path)?;
+    read_trust_file(path, &fsx::check_only_ours)
+}
+
+fn read_trust_file(path: &Utf8Path, check_key: &dyn Fn(&Utf8Path) -> Result<(), PathError>) -> Result<TrustFile, CommandError> {
     let text = fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?;
-    let read_key = |file: &str| fsx::read_to_string(&fsx::parent(path).join(file), MAX_KEY_FILE_BYTES);
-    Ok(TrustFile::read(path, &text, &read_key)?)
+    let refused = RefCell::new(None);
+    let read_key = |file: &str| {
+        let key = fsx::parent(path).join(file);
+        // A mistake in the file has a place; that somebody else may write a key is a matter of its own.
+        if let Err(error) = check_key(&key)
+            && error.action == Action::Trust
+        {
+            refused.borrow_mut().get_or_insert(error);
+        }
+        fsx::read_to_string(&key, MAX_KEY_FILE_BYTES)
+    };
+    let trust = TrustFile::read(path, &text, &read_key);
+    if let Some(error) = refused.take() {
+        return Err(error.into());
+    }
+    Ok(trust?)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::open::BundleOptions;
+use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::OpenBundle,
     commands::{CommandError, Report, counted},
@@ -44,6 +44,7 @@ pub struct LoadReport {
     name: String,
     version: semver::Version,
     digest: Digest,
+    trust: Option<TrustSource>,
     platform: String,
     destination: Place,
     images: Vec<LoadedImage>,
@@ -112,6 +113,9 @@ impl Report for LoadReport {
                 };
             }
         }
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust  {trust}");
+        }
         for reference in &self.left_out {
             let _ = writeln!(text, "not loaded: the bundle does not have {reference} for {}", self.platform);
         }
@@ -148,6 +152,7 @@ pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport,
         name: index.name.clone(),
         version: index.version.clone(),
         digest: bundle.head().digest(),
+        trust: options.bundle.trust_source(),
         platform: selection.platform.to_string(),
         destination,
         images,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::open::BundleOptions;
+use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     commands::{CommandError, Report},
     mirror::{self, ConfigurationFile, FileState},
@@ -35,6 +35,7 @@ pub struct MirrorReport {
     name: String,
     version: semver::Version,
     digest: Digest,
+    trust: Option<TrustSource>,
     sources: Vec<String>,
     files: Vec<ReportedFile>,
     left_out: Vec<String>,
@@ -81,6 +82,11 @@ impl Report for MirrorReport {
 /// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other content is in the way.
 pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorReport, CommandError> {
     let (_, head) = options.bundle.authenticate()?;
+    let trust = options.bundle.trust_source();
+    // Standard output is the configuration.
+    if let Some(trust) = &trust {
+        progress.announce(&format!("trust: {trust}"));
+    }
     let index = head.index();
     let sources: BTreeSet<&str> = index.images.iter().map(|image| image.reference.registry()).collect();
     let configuration = options.format.configuration(&sources, &options.destination)?;
@@ -100,6 +106,7 @@ pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorRep
         name: index.name.clone(),
         version: index.version.clone(),
         digest: head.digest(),
+        trust,
         sources: sources.into_iter().map(str::to_owned).collect(),
         files: configuration.files.into_iter().zip(states).map(file).collect(),
         left_out: configuration.left_out,

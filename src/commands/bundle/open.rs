@@ -4,7 +4,10 @@ use std::{fs::File, sync::Arc};
 
 use camino::Utf8PathBuf;
 
-use super::keys::{load_public_key, load_trust_file};
+use super::{
+    keys::{load_public_key, load_site_trust_file, load_trust_file},
+    trust_source::TrustSource,
+};
 use crate::{
     bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead},
     commands::CommandError,
@@ -33,6 +36,20 @@ pub struct SignerOptions {
     pub threshold: usize,
     /// A trust file, which has keys and a threshold of its own; then there are no other keys.
     pub trust_file: Option<Utf8PathBuf>,
+    /// Who named the trust file.
+    pub origin: Origin,
+}
+
+/// Who named a trust file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    #[default]
+    Options,
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// This site file. The trust file must then be as safe from others as that is.
+    Site(Utf8PathBuf),
 }
 
 /// The bundle comes from a pipe, but is needed at any position.
@@ -56,6 +73,11 @@ impl BundleOptions {
         !self.signers.keys.is_empty() || self.signers.trust_file.is_some() || self.digest.is_some()
     }
 
+    /// What the bundle is checked with, for reports; nothing when nothing was given.
+    pub(super) fn trust_source(&self) -> Option<TrustSource> {
+        TrustSource::of(&self.signers, self.digest.as_slice())
+    }
+
     /// Opens the bundle and reads its head, trusting nothing.
     pub(super) fn open(&self) -> Result<(BundleSource, UnverifiedHead), CommandError> {
         let mut source = match self.bundle.as_str() {
@@ -74,7 +96,14 @@ impl BundleOptions {
     pub(super) fn authenticate(&self) -> Result<(BundleSource, AuthenticatedHead), CommandError> {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
-        Ok((source, head.authenticate(&trust).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))?))
+        Ok((source, head.authenticate(&trust).map_err(|error| self.refused(error.into()))?))
+    }
+
+    /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that comes from elsewhere.
+    pub(super) fn refused(&self, error: CommandError) -> CommandError {
+        let elsewhere = self.trust_source().filter(|_| self.signers.origin != Origin::Options);
+        let trust = elsewhere.map(|source| format!(", which was checked with {source}")).unwrap_or_default();
+        error.context(format!("refusing `{}`{trust}", self.bundle))
     }
 
     /// Opens the bundle, authenticates its head and reads its documents, so that its contents can be given away from where they lie.
@@ -94,9 +123,15 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
-        let SignerOptions { keys, threshold, trust_file } = &self.signers;
+        let SignerOptions { keys, threshold, trust_file, origin } = &self.signers;
         if let Some(path) = trust_file {
-            return Ok(Trust::of_file(load_trust_file(path)?, self.digest));
+            let file = match origin {
+                Origin::Options => load_trust_file(path)?,
+                Origin::Variable(name) => load_trust_file(path).map_err(|error| error.context(format!("cannot use what {name} names")))?,
+                Origin::Site(site) => load_site_trust_file(path)
+                    .map_err(|error| error.context(format!("cannot use the trust file that the site file `{site}` names")))?,
+            };
+            return Ok(Trust::of_file(file, self.digest));
         }
         let keys = keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
         Ok(Trust::new(keys, *threshold, self.digest)?)

@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
-use super::{open::BundleOptions, receipts::ReceiptPlace};
+use super::{
+    open::BundleOptions,
+    receipt_place::{Deed, ReceiptPlace},
+    trust_source::TrustSource,
+};
 use crate::{
     bundle::OpenBundle,
     commands::{CommandError, Report, block_on, counted},
@@ -38,6 +42,7 @@ pub struct PushReport {
     name: String,
     version: semver::Version,
     digest: Digest,
+    trust: Option<TrustSource>,
     destination: String,
     dry_run: bool,
     references: Vec<PushedReference>,
@@ -47,8 +52,9 @@ pub struct PushReport {
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
     sent_bytes: u64,
-    /// Null in a dry run.
+    /// Null in a dry run, or when none is wanted.
     receipt: Option<Appended>,
+    notes: Vec<String>,
 }
 
 impl Report for PushReport {
@@ -81,6 +87,15 @@ impl Report for PushReport {
         );
         if !self.dry_run {
             text.push_str("every manifest and tag was fetched again and is what the bundle has\n");
+        }
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust      {trust}");
+        }
+        if let Some(receipt) = &self.receipt {
+            let _ = writeln!(text, "receipt    {} in `{}`", receipt.number, receipt.path);
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
         }
         text
     }
@@ -160,24 +175,28 @@ pub(super) async fn push_opened(
 ) -> Result<PushReport, CommandError> {
     let settings = &options.settings;
     let receipts = options.receipts.as_ref().filter(|_| !settings.is_dry_run);
-    receipts.map_or(Ok(()), ReceiptPlace::prepare)?;
+    let destination = settings.destination.to_string();
+    let deed = Deed { kind: "push", destination: &destination };
+    let notes = receipts.map(|place| place.begin(bundle.head(), deed)).transpose()?.unwrap_or_default();
     let client = Client::new(client_config(&settings.destination, &options.registry, settings.jobs))?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
     let index = bundle.index();
     let act = Act::Push {
-        registry: settings.destination.to_string(),
+        registry: destination.clone(),
         references: pushed.references.iter().map(on_record).collect(),
         sent_bytes: pushed.sent_bytes,
     };
     let verified = VerifiedBundle::of(bundle.head(), pushed.blobs().uploaded_bytes);
-    let receipt = receipts.map(|place| place.append(verified, act)).transpose();
+    let receipt = receipts.map_or(Ok(None), |place| place.append(verified, act));
     let receipt = receipt.map_err(|error| error.context("everything is pushed, and there is no receipt of it"))?;
     Ok(PushReport {
         receipt,
+        notes,
+        trust: options.bundle.trust_source(),
         name: index.name.clone(),
         version: index.version.clone(),
         digest: bundle.head().digest(),
-        destination: settings.destination.to_string(),
+        destination,
         dry_run: settings.is_dry_run,
         blobs: pushed.blobs(),
         sent_bytes: pushed.sent_bytes,

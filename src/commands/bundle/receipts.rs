@@ -1,56 +1,41 @@
 //! `receipts`: what was done with bundles here, and whether the record is as it was written.
 
-use camino::Utf8PathBuf;
+use std::fmt::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::receipt_place::RECEIPTS_BEFORE;
 use crate::{
     commands::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
+    fsx,
     oci::Digest,
-    receipt::{Act, Appended, Chain, ReceiptError, Statement, Stored, VerifiedBundle},
+    receipt::{Chain, ReceiptError, Stored},
+    sign::fingerprint_of_key_id,
+    text::shown,
 };
-
-/// Where a receipt is written, and when that is.
-#[derive(Debug, Clone)]
-pub struct ReceiptPlace {
-    /// The directory.
-    pub directory: Utf8PathBuf,
-    /// The moment, as RFC 3339.
-    pub now: String,
-}
-
-impl ReceiptPlace {
-    /// Makes sure that a receipt can be written, before something is done that needs one.
-    pub(super) fn prepare(&self) -> Result<(), CommandError> {
-        Chain::at(&self.directory).prepare().map_err(|error| CommandError::from(error).context("no receipt could be written"))
-    }
-
-    /// Writes a receipt.
-    pub(super) fn append(&self, bundle: VerifiedBundle, act: Act) -> Result<Appended, CommandError> {
-        let tool = tool();
-        Ok(Chain::at(&self.directory).append(&Statement { time: self.now.clone(), tool, bundle, act })?)
-    }
-}
-
-/// Name and version of this program.
-pub(super) fn tool() -> String {
-    format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
-}
 
 /// Which receipts.
 #[derive(Debug, Clone)]
 pub struct ReceiptsOptions {
-    /// The directory.
-    pub directory: Utf8PathBuf,
+    /// The directory; without one, no place is known.
+    pub directory: Option<Utf8PathBuf>,
     /// The digest that the last one must have.
     pub head: Option<Digest>,
 }
 
 /// There is nothing to check.
 #[derive(Debug, thiserror::Error)]
-#[error("there are no receipts in `{0}`")]
-struct NoReceipts(Utf8PathBuf);
+enum NoReceipts {
+    #[error("there are no receipts in `{0}`")]
+    Here(Utf8PathBuf),
+    #[error("no directory for receipts is known: HOME is not set")]
+    NoPlace,
+    #[error("there is no receipt {number} in `{directory}`: the last one is {last}")]
+    Number { directory: Utf8PathBuf, number: u64, last: u64 },
+}
 
 impl Failure for NoReceipts {
     fn kind(&self) -> FailureKind {
@@ -58,7 +43,13 @@ impl Failure for NoReceipts {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name the directory with --receipts; `push` and `install` write one receipt each".to_owned())
+        Some(match self {
+            Self::Here(directory) if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) => {
+                format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with --receipts")
+            }
+            Self::Here(_) | Self::NoPlace => "name the directory with --receipts; `push` and `install` write one receipt each".to_owned(),
+            Self::Number { .. } => "list them with `rune-bundle receipts list`".to_owned(),
+        })
     }
 }
 
@@ -73,12 +64,16 @@ pub struct ReceiptsReport {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ReceiptReport {
     number: u64,
     digest: Digest,
     time: String,
     /// What was done, for people.
     summary: String,
+    /// What was done before it and left no receipt, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_receipt: Vec<String>,
 }
 
 /// What `receipts verify` says: the same, with another text.
@@ -86,11 +81,31 @@ struct ReceiptReport {
 #[serde(transparent)]
 pub struct VerifiedReceipts(ReceiptsReport);
 
+/// One receipt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownReceipt {
+    number: u64,
+    digest: Digest,
+    path: Utf8PathBuf,
+    /// How many receipts the chain has.
+    of: usize,
+    /// What it says, also when a newer program wrote it.
+    receipt: Value,
+}
+
 impl Report for ReceiptsReport {
     const VERB: &'static str = "receipts-list";
 
     fn text(&self) -> String {
-        self.receipts.iter().map(|ReceiptReport { number, time, summary, .. }| format!("{number:>4}  {time}  {summary}\n")).collect()
+        let mut text = String::new();
+        for ReceiptReport { number, time, summary, without_receipt, .. } in &self.receipts {
+            for run in without_receipt {
+                let _ = writeln!(text, "   -  {run}, without a receipt");
+            }
+            let _ = writeln!(text, "{number:>4}  {time}  {summary}");
+        }
+        text
     }
 }
 
@@ -103,15 +118,63 @@ impl Report for VerifiedReceipts {
     }
 }
 
+impl Report for ShownReceipt {
+    const VERB: &'static str = "receipts-show";
+
+    fn text(&self) -> String {
+        let Self { number, digest, path, of, receipt } = self;
+        let mut text = format!("receipt        {number} of {of}\nfile           {path}\ndigest         {}\n", digest.grouped());
+        let bundle = receipt.pointer("/bundle").unwrap_or(&Value::Null);
+        let of = |key| shown(bundle.get(key).and_then(Value::as_str).unwrap_or("?"));
+        let _ = writeln!(text, "bundle         {} {}", of("name"), of("version"));
+        let _ = writeln!(text, "bundle digest  {}", grouped(&of("digest")));
+        for signer in bundle.get("signers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            let _ = writeln!(text, "signed by      {}", fingerprint(signer));
+        }
+        let _ = writeln!(text, "what           {}", summary(receipt));
+        for run in without_receipt(receipt) {
+            let _ = writeln!(text, "before it      {run}, without a receipt");
+        }
+        // What is said above, or by the place in the chain.
+        let known = ["bundle", "format", "number", "previous", "withoutReceipt"];
+        for (key, value) in receipt.as_object().into_iter().flatten().filter(|(key, _)| !known.contains(&key.as_str())) {
+            describe(&mut text, key, value, 0);
+        }
+        text
+    }
+}
+
+/// A value of a receipt, key by key.
+fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
+    let (indent, key) = ("  ".repeat(depth), shown(key));
+    let _ = match value {
+        Value::Object(members) => {
+            let _ = writeln!(text, "{indent}{key}:");
+            members.iter().for_each(|(key, value)| describe(text, key, value, depth.saturating_add(1)));
+            Ok(())
+        }
+        Value::Array(items) => {
+            let _ = writeln!(text, "{indent}{key}:");
+            for item in items {
+                describe(text, "-", item, depth.saturating_add(1));
+            }
+            Ok(())
+        }
+        Value::String(word) => writeln!(text, "{indent}{key}: {}", shown(word)),
+        other => writeln!(text, "{indent}{key}: {other}"),
+    };
+}
+
 /// Lists the receipts of a directory, after checking them.
 ///
 /// # Errors
 /// When there are none, or they are not as they were written.
 pub fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
-    let chain = Chain::at(&options.directory).verify(options.head)?;
-    let Some(last) = chain.last() else { return Err(NoReceipts(options.directory.clone()).into()) };
+    let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
+    let chain = Chain::at(&directory).verify(options.head)?;
+    let Some(last) = chain.last() else { return Err(NoReceipts::Here(directory).into()) };
     let head = last.digest;
-    Ok(ReceiptsReport { directory: options.directory.clone(), head, receipts: chain.iter().map(report).collect() })
+    Ok(ReceiptsReport { directory, head, receipts: chain.iter().map(report).collect() })
 }
 
 /// Checks the receipts of a directory.
@@ -129,32 +192,72 @@ pub fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandErro
     }
 }
 
+/// Shows one receipt, after checking the whole chain.
+///
+/// # Errors
+/// When there is none with this number, or the chain is not as it was written.
+pub fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, CommandError> {
+    let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
+    let chain = Chain::at(&directory).verify(options.head)?;
+    let of = chain.len();
+    let Some(last) = chain.last().map(|last| last.number) else { return Err(NoReceipts::Here(directory).into()) };
+    let found = chain.into_iter().find(|receipt| receipt.number == number);
+    let Stored { number, digest, path, content } = found.ok_or(NoReceipts::Number { directory, number, last })?;
+    Ok(ShownReceipt { number, digest, path, of, receipt: content })
+}
+
 fn report(receipt: &Stored) -> ReceiptReport {
-    let time = text(&receipt.content, "/time").to_owned();
-    ReceiptReport { number: receipt.number, digest: receipt.digest, time, summary: summary(&receipt.content) }
+    let content = &receipt.content;
+    ReceiptReport {
+        number: receipt.number,
+        digest: receipt.digest,
+        time: text(content, "/time").to_owned(),
+        summary: summary(content),
+        without_receipt: without_receipt(content),
+    }
+}
+
+/// What was done before a receipt and left none, a line each.
+fn without_receipt(content: &Value) -> Vec<String> {
+    let runs = content.get("withoutReceipt").and_then(Value::as_array).into_iter().flatten();
+    let line = |run: &Value| {
+        let of = |pointer| shown(text(run, pointer));
+        format!("{}  {} of {} {} to {}", of("/time"), of("/kind"), of("/name"), of("/version"), of("/destination"))
+    };
+    runs.map(line).collect()
 }
 
 /// One line about a receipt; of one that a newer program wrote, what is known.
 fn summary(content: &Value) -> String {
-    let of = |pointer| text(content, pointer);
+    let of = |pointer| shown(text(content, pointer));
     let bundle = format!("{} {}", of("/bundle/name"), of("/bundle/version"));
-    match of("/act/kind") {
+    match text(content, "/act/kind") {
         "push" => {
             let references = content.pointer("/act/references").and_then(Value::as_array).map_or(0, Vec::len);
             format!("pushed {bundle} to {}: {}", of("/act/registry"), counted(references, "reference"))
         }
         "install" => {
-            let what = match of("/act/outcome") {
+            let what = match text(content, "/act/outcome") {
                 "deployed" => "installed",
                 "rolledBack" => "tried and took back",
                 _ => "tried and could not take back",
             };
             format!("{what} {bundle} as release {} in namespace {} of {}", of("/act/release"), of("/act/namespace"), of("/act/cluster"))
         }
-        other => format!("{other} {bundle}"),
+        _ => format!("{} {bundle}", of("/act/kind")),
     }
 }
 
 fn text<'a>(content: &'a Value, pointer: &str) -> &'a str {
     content.pointer(pointer).and_then(Value::as_str).unwrap_or("?")
+}
+
+/// A digest as people compare it, or the text as it is.
+fn grouped(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |digest: Digest| digest.grouped())
+}
+
+/// The fingerprint of a key from its id.
+fn fingerprint(id: &str) -> String {
+    fingerprint_of_key_id(id).map_or_else(|| shown(id), |digest| digest.grouped())
 }

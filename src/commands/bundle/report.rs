@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::view::ViewOptions;
+use super::{trust_source::TrustSource, view::ViewOptions};
 use crate::{
     commands::{CommandError, Report},
     diff::Diff,
@@ -35,6 +35,7 @@ pub struct PageReport {
     version: semver::Version,
     digest: Digest,
     verified: bool,
+    trust: Option<TrustSource>,
     against: Option<Digest>,
 }
 
@@ -43,8 +44,9 @@ impl Report for PageReport {
 
     fn text(&self) -> String {
         let Self { output, name, version, digest, .. } = self;
+        let trust = self.trust.as_ref().map(|trust| format!("trust          {trust}\n")).unwrap_or_default();
         let warning = if self.verified { "" } else { "UNVERIFIED: no --key and no --trust was given, and the page says so\n" };
-        format!("{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n", shown(name))
+        format!("{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n{trust}", shown(name))
     }
 }
 
@@ -66,6 +68,7 @@ pub fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
         version: view.index().version.clone(),
         digest: view.digest(),
         verified: view.is_verified(),
+        trust: options.trust.trust_source(),
         against: against.map(|old| old.digest()),
     })
 }

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::open::BundleOptions;
+use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::OpenBundle,
     commands::{CommandError, Report, report::counted},
@@ -45,6 +45,7 @@ pub struct ServeReport {
     address: SocketAddr,
     url: String,
     authenticated: bool,
+    trust: Option<TrustSource>,
     bundles: Vec<BundleReport>,
     references: Vec<ReferenceReport>,
 }
@@ -70,7 +71,8 @@ impl Report for ServeReport {
 
     fn text(&self) -> String {
         let bundles: Vec<_> = self.bundles.iter().map(|bundle| format!("{} {}", bundle.name, bundle.version)).collect();
-        format!("serving {} of {} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
+        let trust = self.trust.as_ref().map(|trust| format!("trust: {trust}\n")).unwrap_or_default();
+        format!("{trust}serving {} of {} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
     }
 }
 
@@ -133,6 +135,8 @@ pub fn run(
         address: options.listen,
         url: String::new(),
         authenticated: users.is_some(),
+        // All are checked with the same.
+        trust: options.bundles.first().and_then(BundleOptions::trust_source),
         bundles: options.bundles.iter().zip(&bundles).map(|(options, bundle)| BundleReport::of(&options.bundle, bundle)).collect(),
         references: bundles.iter().flat_map(|bundle| references(bundle)).collect(),
     };

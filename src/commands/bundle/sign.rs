@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     cosign::{self, CosignReport, Signers},
-    keys::load_private_key,
+    keys::{load_private_key, signer},
 };
 use crate::{
     bundle::TrustError,
@@ -65,6 +65,7 @@ pub fn run(
     let key = load_private_key(&options.key, passphrase)?;
     signers.check(key.public_key())?;
     let signature = SlotSignature::sign(&key, file.message());
-    let report = cosign::add(&options.bundle, file, (key.public_key(), &signature), signers, options.is_dry_run, progress)?;
+    let signer = signer(&options.key, key.public_key());
+    let report = cosign::add(&options.bundle, file, (&signer, &signature), signers, options.is_dry_run, progress)?;
     Ok(SignReport(report))
 }

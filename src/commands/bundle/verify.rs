@@ -3,7 +3,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::open::{BundleOptions, threads};
+use super::{
+    open::{BundleOptions, threads},
+    trust_source::TrustSource,
+};
 use crate::{
     bundle::{self, SlotState},
     commands::{CommandError, Report},
@@ -76,6 +79,7 @@ pub struct VerifyReport {
     name: String,
     version: semver::Version,
     digest: Digest,
+    trust: Option<TrustSource>,
     bytes: u64,
     entries: usize,
     signatures: Vec<SlotState>,
@@ -93,6 +97,9 @@ impl Report for VerifyReport {
         use std::fmt::Write as _;
         let mut text = format!("{} {} is intact: {} entries, {} bytes\n", self.name, self.version, self.entries, self.bytes);
         let _ = writeln!(text, "bundle digest  {}", self.digest);
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust          {trust}");
+        }
         for state in &self.signatures {
             text.push_str(&state.line());
         }
@@ -138,6 +145,7 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         name: index.name.clone(),
         version: index.version.clone(),
         digest: head.digest(),
+        trust: options.bundle.trust_source(),
         bytes: head.layout().total_bytes(),
         entries: head.layout().entries().len(),
         signatures: head.slots().to_vec(),

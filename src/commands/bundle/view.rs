@@ -2,7 +2,10 @@
 
 use camino::Utf8PathBuf;
 
-use super::open::{BundleOptions, SignerOptions};
+use super::{
+    open::{BundleOptions, SignerOptions},
+    trust_source::TrustSource,
+};
 use crate::{
     bundle::{BundleSource, BundleView},
     commands::CommandError,
@@ -35,16 +38,20 @@ impl Failure for NoFile {
 }
 
 impl ViewOptions {
+    /// What bundles are checked with, for reports; nothing when nothing was given.
+    pub(super) fn trust_source(&self) -> Option<TrustSource> {
+        TrustSource::of(&self.signers, &self.digests)
+    }
+
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
         let mut options = BundleOptions { bundle: bundle.clone(), signers: self.signers.clone(), digest: None };
-        let refused = |error: CommandError| error.context(format!("refusing `{bundle}`"));
         let (source, head) = options.open()?;
         let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };
         options.digest = self.digests.iter().copied().find(|digest| *digest == head.digest()).or_else(|| self.digests.first().copied());
         if options.has_trust() {
-            let head = head.authenticate(&options.trust()?).map_err(|error| refused(error.into()))?;
-            return BundleView::of_authenticated(file, &head).map_err(|error| refused(error.into()));
+            let head = head.authenticate(&options.trust()?).map_err(|error| options.refused(error.into()))?;
+            return BundleView::of_authenticated(file, &head).map_err(|error| options.refused(error.into()));
         }
         let unreadable = |error: CommandError| error.context(format!("cannot read `{bundle}`"));
         BundleView::of_unverified(file, &head).map_err(|error| unreadable(error.into()))

@@ -73,7 +73,9 @@ fn trust_is_checked_when_there_is_something_to_check_it_with() {
     let place = Place::new();
     assert_eq!(place.check("trust", &[], 0), ("warning".to_owned(), "1 signature, not checked".to_owned()));
     let key = place.scratch.utf8("key.pub");
-    assert_eq!(place.check("trust", &["--key", key.as_str()], 0), ("ok".to_owned(), "good, 1 signature".to_owned()));
+    let fingerprint = crate::bundle::small_bundle::private_key().public_key().fingerprint().grouped();
+    let good = format!("good, 1 signature: key.pub ({fingerprint}); trust: `{key}` (--key)");
+    assert_eq!(place.check("trust", &["--key", key.as_str()], 0), ("ok".to_owned(), good));
     let other = rune_bundle::sign::PrivateKey::generate().unwrap().public_key().to_pem();
     fs::write(place.scratch.path("other.pub"), other).unwrap();
     assert_eq!(place.check("trust", &["--key", place.scratch.utf8("other.pub").as_str()], 7).0, "problem");

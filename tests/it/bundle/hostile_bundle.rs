@@ -10,6 +10,7 @@ use std::{
 use rune_bundle::{
     bundle::{BundleSource, Trust, UnverifiedHead, verify},
     progress::Silent,
+    sign::Signer,
 };
 
 use crate::bundle::small_bundle::{
@@ -28,7 +29,7 @@ fn refused(scratch: &Scratch, bundle: &Path, code: i32) -> String {
 }
 
 fn is_good(bundle: &fs::File) -> bool {
-    let trust = Trust::new(vec![private_key().public_key().clone()], 1, None).unwrap();
+    let trust = Trust::new(vec![Signer { name: "key.pub".to_owned(), key: private_key().public_key().clone() }], 1, None).unwrap();
     let mut source = BundleSource::File(bundle.try_clone().unwrap());
     let head: Result<UnverifiedHead, _> = source.read_head();
     head.is_ok_and(|head| head.authenticate(&trust).is_ok_and(|head| verify(source, &head, 1, &Silent).is_ok()))
@@ -272,7 +273,9 @@ fn a_bundle_signed_by_another_key_is_refused_and_the_other_key_is_named() {
     let other = rune_bundle::sign::PrivateKey::generate().unwrap();
     fs::write(scratch.path("key.pub"), other.public_key().to_pem()).unwrap();
     let said = refused(&scratch, &path, 7);
-    assert!(said.contains(&private_key().public_key().key_id()), "{said}");
+    let given = format!("the bundle is not signed by the given key key.pub ({})", other.public_key().fingerprint().grouped());
+    let signer = format!("it is signed by another key: {}", private_key().public_key().fingerprint().grouped());
+    assert!(said.contains(&given) && said.contains(&signer), "{said}");
 }
 
 #[test]

@@ -62,6 +62,8 @@ impl Project {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
         command.args(arguments).current_dir(self.guard.path()).env("HOME", self.guard.path()).env_remove("DOCKER_CONFIG");
+        // Not in the state directory of whoever runs the tests.
+        command.env("RUNE_BUNDLE_RECEIPTS", self.path("rune-bundle-receipts"));
         // Whatever Helm this machine has or lacks.
         command.env("RUNE_BUNDLE_HELM", tool("helm4"));
         command

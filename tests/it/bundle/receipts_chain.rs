@@ -35,7 +35,7 @@ fn statement(word: &str) -> Statement {
 fn receipts(words: &[&str]) -> (Scratch, Vec<Appended>) {
     let scratch = Scratch::new();
     let chain = Chain::at(scratch.utf8("receipts"));
-    let appended = words.iter().map(|word| chain.append(&statement(word)).unwrap()).collect();
+    let appended = words.iter().map(|word| chain.append(&statement(word), None).unwrap()).collect();
     (scratch, appended)
 }
 
@@ -99,7 +99,7 @@ fn the_first_receipt_that_is_gone_is_named() {
         let (scratch, appended) = receipts(&["one.example", "two.example", "three.example"]);
         fs::remove_file(&appended[gone].path).unwrap();
         let said = verify(&scratch, &[], 6);
-        assert!(said.contains(&format!("receipt {} is not there", gone + 1)), "{said}");
+        assert!(said.contains(&format!("receipt {} is missing", gone + 1)), "{said}");
     }
 }
 
@@ -110,7 +110,7 @@ fn receipts_that_changed_places_are_found() {
     fs::rename(&appended[1].path, place(3, &appended[1])).unwrap();
     fs::rename(&appended[2].path, place(2, &appended[2])).unwrap();
     let said = verify(&scratch, &[], 6);
-    assert!(said.contains("receipt 2 is none") && said.contains("it says that it is receipt 3"), "{said}");
+    assert!(said.contains("is not a valid receipt 2") && said.contains("it says that it is receipt 3"), "{said}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_end_that_was_cut_off_is_found_with_the_digest_of_the_last_receipt_only() {
         fs::remove_file(&receipt.path).unwrap();
     }
     verify(&scratch, &[], 4);
-    assert!(verify(&scratch, &["--head", &head], 6).contains("there is none at all"));
+    assert!(verify(&scratch, &["--head", &head], 6).contains("there are no receipts"));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn nothing_is_added_to_a_chain_that_was_changed() {
     let (scratch, appended) = receipts(&["one.example", "two.example"]);
     fs::write(&appended[0].path, "{}").unwrap();
     let chain = Chain::at(scratch.utf8("receipts"));
-    chain.append(&statement("three.example")).unwrap_err();
+    chain.append(&statement("three.example"), None).unwrap_err();
     chain.prepare().unwrap_err();
     let names = fs::read_dir(scratch.path("receipts")).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.filter(|name| std::path::Path::new(name).extension().is_some_and(|extension| extension == "json")).count(), 2);
@@ -161,7 +161,7 @@ fn many_writers_make_one_chain() {
             let directory = directory.clone();
             scope.spawn(move || {
                 let chain = Chain::at(directory);
-                (0..EACH).for_each(|number| drop(chain.append(&statement(&format!("{writer}-{number}.example"))).unwrap()));
+                (0..EACH).for_each(|number| drop(chain.append(&statement(&format!("{writer}-{number}.example")), None).unwrap()));
             });
         }
     });

@@ -69,14 +69,19 @@ fn who_signed_is_said_by_name_in_every_verb_and_in_json() {
     let site = Site::new();
     ends_with(&site.team.sign("second", &[]), 0);
     let trust = site.trust(2, "");
-    let id = site.second.public_key().key_id();
+    let (id, fingerprint) = (site.second.public_key().key_id(), site.second.public_key().fingerprint());
+    let shown = fingerprint.grouped();
+    assert!(shown.len() == 78 && shown.split(' ').count() == 8, "{shown}");
     let said = ends_with(&site.verify(&trust), 0);
-    assert!(said.contains(&format!("signed by      second ({id})")), "{said}");
+    assert!(said.contains(&format!("signed by      second ({shown})")), "{said}");
     let said = ends_with(&site.team.run("inspect", &["--trust", &trust]), 0);
-    assert!(said.contains(&format!("good, by second ({id})")) && !said.contains("UNVERIFIED"), "{said}");
+    assert!(said.contains(&format!("good, by second ({shown})")) && !said.contains("UNVERIFIED"), "{said}");
     ends_with(&site.team.run("unpack", &["--trust", &trust, &site.team.file("unpacked")]), 0);
     let report: Value = serde_json::from_slice(&site.team.run("verify", &["--trust", &trust, "--json"]).stdout).unwrap();
-    assert_eq!(report["signatures"][1], serde_json::json!({ "state": "verified", "key": id, "name": "second" }));
+    assert_eq!(
+        report["signatures"][1],
+        serde_json::json!({ "state": "verified", "key": id, "fingerprint": fingerprint, "name": "second" })
+    );
 }
 
 #[test]
@@ -84,10 +89,11 @@ fn a_revoked_key_does_not_count_and_is_reported() {
     let site = Site::new();
     let (id, fingerprint) = (site.second.public_key().key_id(), site.second.public_key().fingerprint());
     ends_with(&site.team.sign("second", &[]), 0);
-    for who in ["name: second".to_owned(), format!("id: {id}"), format!("id: {fingerprint}")] {
+    for who in ["name: second".to_owned(), format!("id: {id}"), format!("id: {fingerprint}"), format!("id: {}", fingerprint.grouped())] {
         let revoked = format!("revoked:\n  - {{ {who}, reason: the laptop   was stolen }}\n");
         let said = ends_with(&site.verify(&site.trust(1, &revoked)), 0);
-        assert!(said.contains(&format!("also signed by second ({id}) (revoked, does not count: the laptop was stolen)")), "{said}");
+        let shown = fingerprint.grouped();
+        assert!(said.contains(&format!("also signed by second ({shown}) (revoked, does not count: the laptop was stolen)")), "{said}");
         let said = ends_with(&site.verify(&site.trust(2, &revoked)), 7);
         assert!(
             said.contains("signed by 1 of the given keys, 2 are needed") && said.contains("revoked keys, which do not count: second"),
@@ -95,7 +101,7 @@ fn a_revoked_key_does_not_count_and_is_reported() {
         );
         let report: Value =
             serde_json::from_slice(&site.team.run("inspect", &["--trust", &site.trust(1, &revoked), "--json"]).stdout).unwrap();
-        let state = serde_json::json!({ "state": "revoked", "key": id, "name": "second", "reason": "the laptop was stolen" });
+        let state = serde_json::json!({ "state": "revoked", "key": id, "fingerprint": fingerprint, "name": "second", "reason": "the laptop was stolen" });
         assert_eq!(report["signatures"][1], state);
     }
 }
@@ -115,10 +121,10 @@ fn a_bundle_that_only_revoked_keys_signed_is_refused() {
 #[test]
 fn a_key_that_is_revoked_by_its_id_need_not_be_listed() {
     let site = Site::new();
-    let gone = site.team.join("gone").public_key().key_id();
+    let gone = site.team.join("gone").public_key().clone();
     ends_with(&site.team.sign("gone", &[]), 0);
-    let said = ends_with(&site.verify(&site.trust(1, &format!("revoked: [{{ id: {gone}, reason: lost }}]\n"))), 0);
-    assert!(said.contains(&format!("also signed by {gone} (revoked, does not count: lost)")), "{said}");
+    let said = ends_with(&site.verify(&site.trust(1, &format!("revoked: [{{ id: {}, reason: lost }}]\n", gone.key_id()))), 0);
+    assert!(said.contains(&format!("also signed by {} (revoked, does not count: lost)", gone.fingerprint().grouped())), "{said}");
 }
 
 #[test]

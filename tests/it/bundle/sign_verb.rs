@@ -32,7 +32,7 @@ fn a_second_person_signs_in_place_and_nothing_but_the_slot_changes() {
     assert_eq!((&before[..slot], &before[slot + 8192..]), (&after[..slot], &after[slot + 8192..]));
     assert!(before[slot..slot + 8192].iter().all(|byte| *byte == b' ') && after[slot..].starts_with(b"{\"mediaType\""));
     let said = ends_with(&team.verify(&["first", "second"], 2), 0);
-    assert!(said.contains(&digest.to_string()) && said.contains(&second.public_key().key_id()), "{said}");
+    assert!(said.contains(&digest.to_string()) && said.contains(&second.public_key().fingerprint().grouped()), "{said}");
 }
 
 #[test]

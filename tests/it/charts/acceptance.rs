@@ -21,7 +21,7 @@ const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .C
 struct Chart {
     /// What the row is about.
     about: &'static str,
-    chart_yaml: String,
+    metadata: String,
     files: Vec<(String, String)>,
     /// Links, and where they lead.
     links: Vec<(&'static str, &'static str)>,
@@ -46,11 +46,11 @@ fn subchart(name: &str, version: &str) -> Vec<(String, String)> {
 
 /// A chart of the usual form, with more in its `Chart.yaml`.
 fn chart(about: &'static str, more: &str) -> Chart {
-    Chart { about, chart_yaml: format!("apiVersion: v2\nname: demo\nversion: 1.2.3\n{more}"), ..Chart::default() }
+    Chart { about, metadata: format!("apiVersion: v2\nname: demo\nversion: 1.2.3\n{more}"), ..Chart::default() }
 }
 
-fn with_head(about: &'static str, chart_yaml: &str) -> Chart {
-    Chart { about, chart_yaml: chart_yaml.to_owned(), ..Chart::default() }
+fn with_head(about: &'static str, metadata: &str) -> Chart {
+    Chart { about, metadata: metadata.to_owned(), ..Chart::default() }
 }
 
 /// The ranges that a subchart of version 0.1.0 meets.
@@ -232,7 +232,7 @@ impl Chart {
     /// Writes the chart; `packed` says whether its subcharts lie in `charts/` as archives of Helm.
     fn write(&self, place: &Path, packed: Option<&Helm>) -> PathBuf {
         let root = place.join("demo");
-        write(&root, "Chart.yaml", &self.chart_yaml);
+        write(&root, "Chart.yaml", &self.metadata);
         write(&root, "templates/a.yaml", TEMPLATE);
         for (path, text) in &self.files {
             write(&root, path, text);

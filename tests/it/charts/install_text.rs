@@ -2,10 +2,15 @@
 
 use std::{fs, path::Path, process::Command};
 
+use clap::Parser as _;
+use rune_bundle::cli::RuneBundle;
 use rune_testkit::registry::Registry;
 
 use crate::{
-    bundle::project::{Project, repository},
+    bundle::{
+        project::{Project, repository},
+        small_bundle::ends_with,
+    },
     charts::support::in_tools_env,
     docs::sandbox::{DockerFormat, put_docker_image},
 };
@@ -31,7 +36,6 @@ fn type_in(directory: &Path, script: &str) -> Result<String, String> {
 fn carried(project: &Project) -> String {
     project.lock();
     project.build("rune-0.1.0.bundle.tar");
-    fs::copy(project.path("release.pub"), project.path("cosign.pub")).unwrap();
     type_in(&project.path(""), "tar --occurrence=1 -xOf rune-0.1.0.bundle.tar INSTALL.md").unwrap()
 }
 
@@ -81,7 +85,7 @@ fn bring_over(format: DockerFormat, platforms: &str) -> (Project, Registry) {
     put_docker_image(&project.registry, "lpasquali/rune", "v0.0.0a6", format);
     let text = carried(&project);
     let here = project.path("");
-    type_in(&here, "rune-bundle unpack rune-0.1.0.bundle.tar --key cosign.pub").unwrap();
+    type_in(&here, "rune-bundle unpack rune-0.1.0.bundle.tar --key release.pub").unwrap();
     let registry = Registry::start();
     // The registry of the test has no TLS.
     let script = commands(&text, "3. ")
@@ -150,4 +154,71 @@ fn skopeo_copies_every_image_with_its_digest() {
         // For a part of the platforms the text names the digest beside the command, else in the table of the images.
         assert!(text.contains(&format!("sha256:{digest}")), "{copied}");
     }
+}
+
+/// What is understood as a command line of `rune-bundle`.
+fn is_understood(line: &str) -> bool {
+    RuneBundle::try_parse_from(line.split_whitespace()).is_ok()
+}
+
+#[test]
+fn the_way_with_our_binary_comes_first_in_three_lines_for_each_profile() {
+    let project = Project::new();
+    let text = carried(&project);
+    assert_eq!(text.split("\n## ").nth(1).unwrap().lines().next(), Some("With rune-bundle"));
+    let commands = commands(&text, "With rune-bundle");
+    let (install, before): (Vec<&str>, Vec<&str>) = commands.lines().partition(|line| line.starts_with("rune-bundle install "));
+    assert_eq!(before.len(), 2, "{before:?}");
+    assert!(before[0].starts_with("rune-bundle doctor receive ") && before[1].starts_with("rune-bundle login "), "{before:?}");
+    let profiles = ["airgap", "lab", "cnpg", "external"];
+    for (line, profile) in install.iter().zip(profiles) {
+        assert!(line.contains(&format!(" --profile {profile} ")), "{line}");
+    }
+    assert_eq!(install.len(), profiles.len());
+    assert!(commands.lines().all(is_understood), "{commands}");
+}
+
+#[test]
+fn every_chart_of_another_application_is_installed_with_every_profile() {
+    let project = Project::with_manifest(
+        "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: shop\nversion: 1.0.0\nimages:\n  \
+         - { name: postgres, reference: docker.io/library/postgres:17-alpine, license: PostgreSQL }\n\
+         charts: [{ path: charts/shop }, { path: charts/stock }]\n\
+         profiles:\n  - { name: small, values: [small.yaml] }\n  - { name: large, values: [small.yaml, large.yaml] }\n",
+    );
+    project.put("library/postgres", "17-alpine", &rune_testkit::sample::Sample::default());
+    for chart in ["shop", "stock"] {
+        fs::create_dir_all(project.path(format!("charts/{chart}"))).unwrap();
+        fs::write(project.path(format!("charts/{chart}/Chart.yaml")), format!("apiVersion: v2\nname: {chart}\nversion: 0.3.0\n")).unwrap();
+    }
+    fs::remove_dir_all(project.path("templates")).unwrap();
+    for values in ["small.yaml", "large.yaml"] {
+        fs::write(project.path(values), "{}\n").unwrap();
+    }
+    for arguments in [
+        &["lock", "--no-chart-check", "--registry-config", "registries.yaml"][..],
+        &[&project.build_arguments("x.tar")[..], &["--no-chart-check"]].concat(),
+    ] {
+        ends_with(&project.run(arguments), 0);
+    }
+    let output = project.run(&["cat", "x.tar", "INSTALL.md", "--key", "release.pub"]);
+    ends_with(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for (chart, profile) in [("shop", "small"), ("shop", "large"), ("stock", "small"), ("stock", "large")] {
+        let ours = format!(
+            "rune-bundle install shop-1.0.0.bundle.tar --key release.pub --chart {chart} --profile {profile} --namespace {chart} --create-namespace --registry registry.example:5000 --push"
+        );
+        assert!(text.lines().any(|line| line.trim() == ours) && is_understood(&ours), "{text}");
+        let by_hand = commands(&text, "4. Install");
+        let values = if profile == "small" {
+            "--values values/small.yaml --set"
+        } else {
+            "--values values/small.yaml --values values/large.yaml --set"
+        };
+        let line = format!(
+            "helm upgrade --install {chart} charts/{chart}-0.3.0.tgz --namespace {chart} --create-namespace --wait --timeout 10m \\\n  {values} global.imageRegistry=$REGISTRY\n"
+        );
+        assert!(by_hand.contains(&line), "{line} in {by_hand}");
+    }
+    assert!(!text.contains("Secrets"), "what is about RUNE is for RUNE: {text}");
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, process::Output};
 
-use rune_testkit::sample::Sample;
+use rune_testkit::{
+    registry::{Auth, Registry},
+    sample::Sample,
+};
 use serde_json::Value;
 
 use super::{
@@ -96,7 +99,7 @@ impl Reader {
             "bool" => value.is_boolean(),
             // What the lists of the error report hold is told apart by the caller.
             "list" => value.is_array(),
-            "bundle.json" => value["format"] == 1,
+            "bundle.json" | "receipt" => value["format"] == 1,
             "object" => {
                 self.object(heading, field, value);
                 true
@@ -187,6 +190,15 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let picky = picky(400, "MANIFEST_INVALID");
     reader.read(&bundle(&sandbox, &["push", file, &picky.host(), "--key", "release.pub"]), "push", 10);
     reader.has_seen_all(&["## `push`", "### `blobTally`"]);
+    reader.read(&bundle(&sandbox, &["receipts", "list"]), "receipts-list", 0);
+    reader.read(&bundle(&sandbox, &["receipts", "show", "1"]), "receipts-show", 0);
+    reader.read(&bundle(&sandbox, &["receipts", "verify"]), "receipts-verify", 0);
+    let guarded = Registry::start_with(Auth::Basic("alice".to_owned(), "wonderland".to_owned()));
+    let mut login = sandbox.command("rune-bundle");
+    login.args(["login", &guarded.host(), "--username", "alice", "--password-stdin", "--json"]);
+    reader.read(&crate::registry::login::with_input(&mut login, "wonderland"), "login", 0);
+    reader.read(&bundle(&sandbox, &["logout", &guarded.host()]), "logout", 0);
+    reader.has_seen_all(&["## `receipts-show`", "## `login`", "## `logout`"]);
 }
 
 #[test]
@@ -215,6 +227,8 @@ fn the_reports_about_signatures_are_documented_field_by_field() {
     };
     reader.read(&bundle(&sandbox, &["keygen", "--out", "second"]), "keygen", 0);
     trust("");
+    reader.read(&bundle(&sandbox, &["fingerprint", "trust.yaml"]), "fingerprint", 0);
+    reader.read(&bundle(&sandbox, &["fingerprint", "second.pub"]), "fingerprint", 0);
     reader.read(&bundle(&sandbox, &["sign", file, "--key", "second.key", "--trust", "trust.yaml"]), "sign", 0);
     let slot = sandbox.command("tar").args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"]).output().unwrap();
     fs::write(sandbox.path("second.json"), slot.stdout).unwrap();

@@ -136,6 +136,8 @@ impl Sandbox {
         command.envs([("PATH", path.as_str()), ("COSIGN_PASSWORD", "of the documentation"), ("LC_ALL", "C.UTF-8")]);
         command.env("HOME", self.equipment.path());
         command.env("REGISTRY", self.registry());
+        // Not in the state directory of whoever runs the tests.
+        command.env("RUNE_BUNDLE_RECEIPTS", self.equipment("receipts"));
         command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
         if let Some(database) = &self.database {
             database.introduce(&mut command);

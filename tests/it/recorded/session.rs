@@ -125,6 +125,8 @@ impl Session {
         shell.args(["40", "sh", "-c", command]).current_dir(self.directory.path()).env_clear();
         shell.envs([("PATH", self.path.as_str()), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("COSIGN_PASSWORD", "")]);
         shell.env("HOME", self.path("home")).env("REGISTRY", self.registry.host());
+        // Not in the state directory of whoever runs the tests.
+        shell.env("RUNE_BUNDLE_RECEIPTS", "rune-bundle-receipts");
         shell.env("RUNE_BUNDLE_HELM", &self.helm).env("RUNE_BUNDLE_REGISTRY_CONFIG", self.path("registries.yaml"));
         shell.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         let output = shell.output().unwrap();

@@ -59,7 +59,7 @@ async fn without_credentials_for_this_very_host_the_root_is_not_asked() {
             let error = client(config).resolve(&reference(&registry, "library/postgres:17-alpine")).await.unwrap_err();
             let said = words(error, &[(&registry.host(), "REGISTRY")]);
             assert!(
-                said.contains(&format!("answered {status}")) && (said.contains("docker login") || said.contains("credentials")),
+                said.contains(&format!("answered {status}")) && (said.contains("rune-bundle login") || said.contains("credentials")),
                 "{said}"
             );
             assert_eq!(asked(&registry), [("17-alpine".to_owned(), false)]);

@@ -10,6 +10,8 @@ pub(crate) mod foreign_registries;
 pub(crate) mod load_containerd;
 pub(crate) mod load_images_dir;
 pub(crate) mod load_support;
+pub(crate) mod login;
+pub(crate) mod login_files;
 pub(crate) mod mirror_verb;
 pub(crate) mod mirrors;
 pub(crate) mod name_changes;

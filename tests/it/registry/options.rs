@@ -46,7 +46,7 @@ fn credentials_come_from_the_option_or_from_where_docker_keeps_them() {
     let (code, errors) = lock(&project, &["--ca-file", "ca.pem"], &[]);
     assert_eq!(code, 9);
     assert!(errors.contains("asks for credentials, and there are none for `registry.test`"), "{errors}");
-    assert!(errors.contains("help: run `docker login registry.test`"), "{errors}");
+    assert!(errors.contains("help: run `rune-bundle login registry.test -u USER`"), "{errors}");
     let (code, errors) = lock(&project, &["--ca-file", "ca.pem", "--authfile", "nowhere.json"], &[]);
     assert_eq!(code, 4);
     assert!(errors.contains("nowhere.json"), "{errors}");

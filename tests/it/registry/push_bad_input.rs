@@ -155,7 +155,7 @@ fn wrong_credentials_are_said_to_be_wrong() {
     let shipped = Shipped::twins();
     let registry = Registry::start_with(Auth::Basic("alice".to_owned(), "wonderland".to_owned()));
     let said = shipped.push(&registry).unwrap_err();
-    assert!(said.contains("asks for credentials, and there are none") && said.contains("docker login REGISTRY"), "{said}");
+    assert!(said.contains("asks for credentials, and there are none") && said.contains("rune-bundle login REGISTRY"), "{said}");
     let files = Files::new();
     let config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")]);
     let said = shipped.push_with(&registry, |options| options.registry = config).unwrap_err();

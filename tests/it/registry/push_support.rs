@@ -7,7 +7,7 @@ use rune_bundle::{
     commands::{
         CommandError,
         bundle::{
-            BundleOptions, PushOptions, SignerOptions,
+            BundleOptions, Origin, PushOptions, SignerOptions,
             push::{self, IndexChoice, PushSettings},
         },
         registry_access::ClientConfig,
@@ -73,7 +73,7 @@ impl Shipped {
         PushOptions {
             bundle: BundleOptions {
                 bundle: path("x.tar"),
-                signers: SignerOptions { keys: vec![path("release.pub")], threshold: 1, trust_file: None },
+                signers: SignerOptions { keys: vec![path("release.pub")], threshold: 1, trust_file: None, origin: Origin::Options },
                 digest: None,
             },
             settings: PushSettings {

@@ -59,7 +59,7 @@ async fn what_is_not_there_is_said_at_once() {
     assert_eq!(
         words(error, &[(&registry.host(), "REGISTRY")]),
         "cannot fetch the manifest of `REGISTRY/library/postgres:16`: `http://REGISTRY` answered 404 Not Found (manifest unknown)\n\
-         help: check the spelling of repository and tag; some registries also say this to those who may not read it (`docker login REGISTRY`)\n\
+         help: check the spelling of repository and tag; some registries also say this to those who may not read it (`rune-bundle login REGISTRY -u USER`)\n\
          exit: 4"
     );
     assert_eq!(registry.requests().len(), 1);

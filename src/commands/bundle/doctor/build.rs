@@ -10,7 +10,10 @@ use crate::{
     chart::Helm,
     commands::{
         CommandError, block_on,
-        bundle::{ChartCheck, ProjectOptions, keys::load_private_key},
+        bundle::{
+            ChartCheck, ProjectOptions,
+            keys::{load_private_key, signer},
+        },
         counted,
     },
     failure::{Failure, FailureKind},
@@ -109,7 +112,7 @@ fn key(path: &Utf8Path) -> Check {
     });
     let needed = format!("a private key in `{path}`");
     match loaded {
-        Ok(key) => Check::ok("key", needed, key.public_key().key_id()),
+        Ok(key) => Check::ok("key", needed, signer(path, key.public_key()).to_string()),
         Err(_) if was_asked.get() => {
             Check::ok("key", needed, "an encrypted one; its passphrase comes from COSIGN_PASSWORD, or is asked for")
         }

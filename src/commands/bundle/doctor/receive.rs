@@ -116,8 +116,13 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     if options.has_trust() {
         let trusted = || -> Result<String, CommandError> {
             let head = head.authenticate(&options.trust()?)?;
-            let signers = head.slots().iter().filter(|state| matches!(state, SlotState::Verified { .. })).count();
-            Ok(if signers == 0 { "the digest that was given".to_owned() } else { format!("good, {}", counted(signers, "signature")) })
+            let verified = head.slots().iter().filter(|state| matches!(state, SlotState::Verified { .. }));
+            let signers: Vec<String> = verified.filter_map(SlotState::signer).collect();
+            let by = options.trust_source().map(|source| format!("; trust: {source}")).unwrap_or_default();
+            Ok(match signers.as_slice() {
+                [] => format!("the digest that was given{by}"),
+                _ => format!("good, {}: {}{by}", counted(signers.len(), "signature"), signers.join(", ")),
+            })
         };
         checks.push(Check::of("trust", needed, trusted()));
     } else {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Found, Work};
 use crate::{
-    commands::{Report, counted},
+    commands::{Report, bundle::trust_source::TrustSource, counted},
     install::{Change, Check, Cluster, Judgement, ObjectChange, ReleaseHelm, RolledOut, Verdict},
     oci::Digest,
     receipt::Appended,
@@ -19,6 +19,7 @@ pub struct InstallReport {
     name: String,
     version: semver::Version,
     digest: Digest,
+    trust: Option<TrustSource>,
     cluster: String,
     kubernetes: String,
     namespace: String,
@@ -50,6 +51,7 @@ impl InstallReport {
             name: index.name.clone(),
             version: index.version.clone(),
             digest: work.bundle.head().digest(),
+            trust: work.options.bundle.trust_source(),
             cluster: cluster.address().to_owned(),
             kubernetes: cluster.version().to_string(),
             namespace: cluster.namespace().to_owned(),
@@ -75,10 +77,10 @@ impl InstallReport {
         self.backup = Some(job);
     }
 
-    pub(super) fn installed(&mut self, rolled_out: RolledOut, receipt: Appended) {
+    pub(super) fn installed(&mut self, rolled_out: RolledOut, receipt: Option<Appended>) {
         self.revision = Some(rolled_out.revision);
         self.tested = rolled_out.is_tested;
-        self.receipt = Some(receipt);
+        self.receipt = receipt;
     }
 }
 
@@ -90,6 +92,9 @@ impl Report for InstallReport {
         let mut text = String::new();
         for note in &self.notes {
             let _ = writeln!(text, "{note}");
+        }
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust          {trust}");
         }
         for check in self.checks.iter().filter(|check| check.verdict == Verdict::Unknown) {
             let _ = writeln!(text, "not known: {check}");
@@ -119,7 +124,7 @@ impl Report for InstallReport {
         let _ = writeln!(text, "{name} {version} runs as release {release}, revision {}, and {tests}", self.revision.unwrap_or(0));
         let _ = writeln!(text, "cluster        {cluster}, namespace {namespace}");
         if let Some(receipt) = &self.receipt {
-            let _ = writeln!(text, "receipt        {} ({})", receipt.path, receipt.digest);
+            let _ = writeln!(text, "receipt        {} in `{}` ({})", receipt.number, receipt.path, receipt.digest);
         }
         text
     }

@@ -1,0 +1,115 @@
+//! What is the same for every bundle at a site: option, then environment, then site file, then default.
+//!
+//! The names of the variables stand in the help, their values nowhere.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+
+use crate::commands::{
+    CommandError,
+    bundle::{Origin, RECEIPTS_BEFORE, SiteFile},
+};
+
+/// Where the site file is when nobody says otherwise.
+const USUAL_PLACE: &str = "/etc/rune-bundle/site.yaml";
+
+/// The site file.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SiteArgs {
+    /// Site file: trust file, registry, CA certificate and more, the same for every bundle [env: RUNE_BUNDLE_SITE]
+    /// [default: /etc/rune-bundle/site.yaml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Site")]
+    site: Option<Utf8PathBuf>,
+}
+
+/// What environment and site file say.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    /// Where the site file is.
+    path: Utf8PathBuf,
+    file: SiteFile,
+}
+
+/// A directory of receipts, and how it was found.
+pub(super) struct ReceiptDirectory {
+    pub(super) directory: Option<Utf8PathBuf>,
+    /// Where earlier versions kept receipts, when nobody named a directory for this run.
+    pub(super) before: Option<Utf8PathBuf>,
+}
+
+impl Site {
+    /// Reads the site file, if there is one.
+    pub(super) fn load(args: &SiteArgs) -> Result<Self, CommandError> {
+        let path = args.site.clone().or_else(|| path_in("RUNE_BUNDLE_SITE"));
+        let path = match path {
+            Some(path) => path,
+            None if std::fs::symlink_metadata(USUAL_PLACE).is_ok() => USUAL_PLACE.into(),
+            None => return Ok(Self::default()),
+        };
+        Ok(Self { file: SiteFile::read(&path)?, path })
+    }
+
+    /// The trust file, when no option says what is trusted.
+    pub(super) fn trust(&self) -> (Option<Utf8PathBuf>, Origin) {
+        const VARIABLE: &str = "RUNE_BUNDLE_TRUST";
+        match (path_in(VARIABLE), &self.file.trust) {
+            (Some(path), _) => (Some(path), Origin::Variable(VARIABLE)),
+            (None, Some(path)) => (Some(path.clone()), Origin::Site(self.path.clone())),
+            (None, None) => (None, Origin::Options),
+        }
+    }
+
+    /// The registry of the site.
+    pub(super) fn registry(&self, option: Option<String>) -> Option<String> {
+        option.or_else(|| variable("RUNE_BUNDLE_REGISTRY")).or_else(|| self.file.registry.clone())
+    }
+
+    /// CA certificates.
+    pub(super) fn ca_files(&self, options: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+        if !options.is_empty() {
+            return options;
+        }
+        path_in("RUNE_BUNDLE_CA_FILE").or_else(|| self.file.ca_file.clone()).into_iter().collect()
+    }
+
+    /// The file with credentials.
+    pub(super) fn authfile(&self, option: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
+        option.or_else(|| path_in("RUNE_BUNDLE_AUTHFILE")).or_else(|| self.file.authfile.clone())
+    }
+
+    /// The namespace of a release.
+    pub(super) fn namespace(&self, option: Option<String>) -> Option<String> {
+        option.or_else(|| variable("RUNE_BUNDLE_NAMESPACE")).or_else(|| self.file.namespace.clone())
+    }
+
+    /// The directory of receipts: by default one that is the same wherever the program is started.
+    pub(super) fn receipts(&self, option: Option<Utf8PathBuf>) -> ReceiptDirectory {
+        if let Some(named) = option.or_else(|| path_in("RUNE_BUNDLE_RECEIPTS")) {
+            return ReceiptDirectory { directory: Some(named), before: None };
+        }
+        let directory = self.file.receipts.clone().or_else(usual_receipts);
+        let before = camino::absolute_utf8(Utf8Path::new(RECEIPTS_BEFORE)).ok();
+        ReceiptDirectory { directory, before }
+    }
+}
+
+fn usual_receipts() -> Option<Utf8PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/rune-bundle/receipts".into());
+    }
+    // A relative path means nothing there (XDG base directory specification).
+    let state = path_in("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let home = || path_in("HOME").map(|home| home.join(".local/state"));
+    Some(state.or_else(home)?.join("rune-bundle/receipts"))
+}
+
+/// A variable that says something.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub(super) fn path_in(name: &str) -> Option<Utf8PathBuf> {
+    variable(name).map(Utf8PathBuf::from)
+}

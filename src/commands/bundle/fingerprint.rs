@@ -1,0 +1,82 @@
+//! `fingerprint`: what people compare, on the telephone or on paper, before they trust a key.
+
+use std::fmt::Write as _;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use serde::Serialize;
+
+use super::keys::{is_pem, load_public_key, load_trust_file};
+use crate::{
+    commands::{CommandError, Report},
+    oci::Digest,
+    sign::{Signer, TrustFile},
+    text::shown,
+};
+
+/// Shows the fingerprint of a public key, or of every key of a trust file.
+#[derive(Debug, Args)]
+pub struct Fingerprint {
+    /// Public key (PEM), or trust file
+    file: Utf8PathBuf,
+}
+
+/// The keys of a file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FingerprintReport {
+    file: Utf8PathBuf,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Key {
+    name: String,
+    key_id: String,
+    fingerprint: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<String>,
+}
+
+impl Key {
+    fn of(Signer { name, key }: Signer, revoked: Option<String>) -> Self {
+        Self { name, key_id: key.key_id(), fingerprint: key.fingerprint(), revoked }
+    }
+}
+
+impl Report for FingerprintReport {
+    const VERB: &'static str = "fingerprint";
+
+    fn text(&self) -> String {
+        let width = self.keys.iter().map(|key| key.name.chars().count()).max().unwrap_or(0);
+        self.keys.iter().fold(String::new(), |mut text, key| {
+            let _ = write!(text, "{:<width$}  {}", shown(&key.name), key.fingerprint.grouped());
+            let _ = match &key.revoked {
+                Some(reason) => writeln!(text, "  (revoked: {})", shown(reason)),
+                None => writeln!(text),
+            };
+            text
+        })
+    }
+}
+
+/// Reads the keys of a file.
+///
+/// # Errors
+/// When it is neither a public key nor a trust file.
+pub fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
+    let file = &options.file;
+    let keys = if is_pem(file)? {
+        vec![Key::of(load_public_key(file)?, None)]
+    } else {
+        let TrustFile { signers, revocations, .. } = load_trust_file(file)?;
+        let revoked = |signer: &Signer| revocations.iter().find(|revoked| revoked.key == signer.key.fingerprint());
+        signers
+            .into_iter()
+            .map(|signer| (revoked(&signer).map(|revoked| revoked.reason.clone()), signer))
+            .map(|(revoked, signer)| Key::of(signer, revoked))
+            .collect()
+    };
+    Ok(FingerprintReport { file: file.clone(), keys })
+}

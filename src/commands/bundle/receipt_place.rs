@@ -1,0 +1,142 @@
+//! Where receipts of `push` and `install` go, and what is said about it.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    bundle::AuthenticatedHead,
+    commands::{CommandError, counted},
+    failure::{Failure, FailureKind},
+    fsx,
+    receipt::{Act, Appended, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt},
+};
+
+/// Where earlier versions of this program kept receipts: in the working directory.
+pub const RECEIPTS_BEFORE: &str = "rune-bundle-receipts";
+
+/// Where a receipt is written, and when that is.
+#[derive(Debug, Clone)]
+pub struct ReceiptPlace {
+    /// The directory; none when nobody named one and there is no home directory.
+    pub directory: Option<Utf8PathBuf>,
+    /// The moment, as RFC 3339.
+    pub now: String,
+    /// Whether a receipt is wanted.
+    pub is_wanted: bool,
+    /// Receipts of earlier versions, when nobody named the directory: they are not left without a word.
+    pub before: Option<Utf8PathBuf>,
+}
+
+/// There is no place for receipts.
+#[derive(Debug, thiserror::Error)]
+#[error("no directory for receipts is known: HOME is not set")]
+struct NoPlace;
+
+impl Failure for NoPlace {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(HELP.to_owned())
+    }
+}
+
+const HELP: &str = "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
+
+/// What is about to be done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deed<'a> {
+    /// `push` or `install`.
+    pub(super) kind: &'a str,
+    /// The registry, or the release and the cluster.
+    pub(super) destination: &'a str,
+}
+
+impl ReceiptPlace {
+    /// Makes sure that a receipt can be written, or that it is known that there is none, before something is done. Gives what people
+    /// have to know about it.
+    pub(super) fn begin(&self, head: &AuthenticatedHead, deed: Deed<'_>) -> Result<Vec<String>, CommandError> {
+        if !self.is_wanted {
+            return Ok(vec![self.leave_out(head, deed)]);
+        }
+        self.prepare()?;
+        Ok(self.about_before().into_iter().collect())
+    }
+
+    /// Makes sure that a receipt can be written, when one is wanted.
+    pub(super) fn prepare(&self) -> Result<(), CommandError> {
+        if !self.is_wanted {
+            return Ok(());
+        }
+        let chain = self.chain().ok_or(NoPlace)?;
+        chain.prepare().map_err(|error| {
+            let error = CommandError::from(error);
+            let is_about_content = error.kind() == FailureKind::Content;
+            let error = error.context(format!("no receipt can be written to `{}`", chain.directory()));
+            if is_about_content { error } else { error.with_help(HELP) }
+        })
+    }
+
+    /// Writes a receipt, when one is wanted.
+    pub(super) fn append(&self, bundle: VerifiedBundle, act: Act) -> Result<Option<Appended>, CommandError> {
+        let Some(chain) = self.chain().filter(|_| self.is_wanted) else { return Ok(None) };
+        let statement = Statement { time: self.now.clone(), tool: tool(), bundle, act };
+        Ok(Some(chain.append(&statement, self.earlier().as_ref())?))
+    }
+
+    fn chain(&self) -> Option<Chain> {
+        self.directory.as_ref().map(Chain::at)
+    }
+
+    fn leave_out(&self, head: &AuthenticatedHead, Deed { kind, destination }: Deed<'_>) -> String {
+        let run = WithoutReceipt {
+            time: self.now.clone(),
+            tool: tool(),
+            kind: kind.to_owned(),
+            name: head.index().name.clone(),
+            version: head.index().version.clone(),
+            digest: head.digest(),
+            destination: destination.to_owned(),
+        };
+        match self.chain().map(|chain| chain.leave_out(&run).map(|()| chain)) {
+            Some(Ok(chain)) => format!("note: no receipt of this; the next one in `{}` will say so", chain.directory()),
+            Some(Err(error)) => {
+                let error = CommandError::from(error).messages().join(": ");
+                format!("note: no receipt of this, and the next one will not say so: {error}")
+            }
+            None => format!("note: no receipt of this, and the next one will not say so: {NoPlace}"),
+        }
+    }
+
+    /// The last receipt of earlier versions.
+    fn earlier(&self) -> Option<Earlier> {
+        let directory = self.before.as_ref()?;
+        let last = Chain::at(directory).verify(None).ok()?.pop()?;
+        Some(Earlier { directory: directory.clone(), number: last.number, digest: last.digest })
+    }
+
+    /// What to say about receipts of earlier versions.
+    fn about_before(&self) -> Option<String> {
+        let (before, now) = (self.before.as_ref()?, self.directory.as_ref()?);
+        if !fsx::is_dir(before) || is_same(before, now) {
+            return None;
+        }
+        let there = match Chain::at(before).verify(None) {
+            Ok(chain) if chain.is_empty() => return None,
+            Ok(chain) => counted(chain.len(), "receipt"),
+            Err(_) => "receipts that are not as they were written".to_owned(),
+        };
+        Some(format!(
+            "note: `{before}` has {there} of earlier runs, and receipts go to `{now}` now; --receipts {RECEIPTS_BEFORE} goes on there"
+        ))
+    }
+}
+
+fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
+    fsx::identity(one).ok().zip(fsx::identity(other).ok()).is_some_and(|(one, other)| one == other)
+}
+
+/// Name and version of this program.
+pub(super) fn tool() -> String {
+    format!("rune-bundle {}", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,114 @@
+//! The site file: what is the same for every bundle that comes to a site. The administrator writes it once.
+//!
+//! It is read from where a person or the system says, never from where a bundle, a medium or a project could put one, and only when nobody
+//! but root and the user may write it: it decides whose signatures count. It holds no password.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    commands::CommandError,
+    fsx,
+    yaml::{self, Findings, Mapping, Mistakes, Node, Problem},
+};
+
+const API_VERSION: &str = "rune-bundle/v1";
+const KIND: &str = "Site";
+/// Far above what a person writes.
+const MAX_BYTES: u64 = 64 << 10;
+const KEYS: [&str; 8] = ["apiVersion", "kind", "trust", "registry", "caFile", "authfile", "namespace", "receipts"];
+
+/// What a site file says. Paths in it are relative to its directory.
+#[derive(Debug, Clone, Default)]
+pub struct SiteFile {
+    /// The trust file.
+    pub trust: Option<Utf8PathBuf>,
+    /// The registry of the site, with a prefix if any.
+    pub registry: Option<String>,
+    /// The CA certificate of the registry.
+    pub ca_file: Option<Utf8PathBuf>,
+    /// Where the credentials of registries are.
+    pub authfile: Option<Utf8PathBuf>,
+    /// The namespace of releases.
+    pub namespace: Option<String>,
+    /// The directory of receipts.
+    pub receipts: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SiteProblem<'a> {
+    #[error("{what} is `{found}`")]
+    Fixed { what: &'a str, found: &'a str, expected: &'a str },
+    #[error("{0} is empty")]
+    Empty(&'a str),
+    #[error("a site file holds no credentials")]
+    Credentials,
+}
+
+impl Problem for SiteProblem<'_> {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
+            Self::Empty(_) => Some("remove the key, or give it a value".to_owned()),
+            Self::Credentials => Some("write the host alone, and log in with `rune-bundle login`".to_owned()),
+        }
+    }
+}
+
+impl SiteFile {
+    /// Reads a site file.
+    ///
+    /// # Errors
+    /// When somebody else may write it, it cannot be read, or anything in it is wrong.
+    pub fn read(path: &Utf8Path) -> Result<Self, CommandError> {
+        let read = || -> Result<Self, CommandError> {
+            fsx::check_only_ours(path)?;
+            Ok(Self::parse(path, &fsx::read_to_string(path, MAX_BYTES)?)?)
+        };
+        read().map_err(|error| error.context(format!("cannot use the site file `{path}`")))
+    }
+
+    fn parse(path: &Utf8Path, text: &str) -> Result<Self, Mistakes> {
+        let mut findings = Findings::new(path);
+        let site = match yaml::parse(path, text) {
+            Ok(root) => Self::of(path, &root, &mut findings),
+            Err(error) => {
+                findings.add_syntax(&error);
+                None
+            }
+        };
+        Mistakes::check([findings])?;
+        site.ok_or_else(|| Mistakes::unexplained(path))
+    }
+
+    fn of(path: &Utf8Path, root: &Node, findings: &mut Findings) -> Option<Self> {
+        let map = Mapping::open(root, "a site file", &KEYS, findings)?;
+        for (key, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+            if let Some(node) = map.required(key, findings)
+                && let Some(found) = yaml::text(node, key, findings)
+                && found != expected
+            {
+                findings.add(node.place, &SiteProblem::Fixed { what: key, found, expected });
+            }
+        }
+        let mut word = |key: &str| {
+            let node = map.optional(key)?;
+            let what = format!("`{key}`");
+            let text = yaml::text(node, &what, findings)?.trim();
+            if text.is_empty() {
+                findings.add(node.place, &SiteProblem::Empty(&what));
+                return None;
+            }
+            // What stands before `@` in an address is a user and perhaps a password: it is not repeated in a message.
+            if key == "registry" && text.contains('@') {
+                findings.add(node.place, &SiteProblem::Credentials);
+                return None;
+            }
+            Some(text.to_owned())
+        };
+        let (registry, namespace) = (word("registry"), word("namespace"));
+        let directory = path.parent().unwrap_or_else(|| Utf8Path::new(""));
+        let mut file = |key: &str| Some(directory.join(word(key)?));
+        let (trust, ca_file, authfile, receipts) = (file("trust"), file("caFile"), file("authfile"), file("receipts"));
+        Some(Self { trust, registry, ca_file, authfile, namespace, receipts })
+    }
+}

@@ -1,0 +1,194 @@
+//! Changing a docker `config.json`: one host's entry, and not a byte of what else is there.
+//!
+//! The values that are not changed are kept as they were written: their order, their form, the numbers in them. What is written can be
+//! read by docker, podman, skopeo, crane and Helm.
+
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding as _};
+use serde::de::IgnoredAny;
+
+use super::{
+    credential_store::normalized,
+    quirks::{credential_key, names_of},
+};
+use crate::secret::Secret;
+
+const AUTHS: &str = "auths";
+
+/// The members of a JSON object: names, and values as they were written. In their order.
+type Members = Vec<(String, String)>;
+
+/// A value that is an object, or null for one without members.
+type AnyObject = Option<BTreeMap<String, IgnoredAny>>;
+
+/// The members of a text that is known to be an object or null.
+fn members(text: &str) -> Result<Members, serde_json::Error> {
+    let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+    let pairs = split(inner, b',').into_iter().filter(|pair| !pair.trim().is_empty());
+    let member = |pair: &str| {
+        let key = split(pair, b':').first().map_or(0, |key| key.len());
+        let (name, value) = (pair.get(..key).unwrap_or_default(), pair.get(key.saturating_add(1)..).unwrap_or_default());
+        Ok((serde_json::from_str(name)?, value.trim().to_owned()))
+    };
+    pairs.map(member).collect()
+}
+
+/// Splits JSON at a separator outside strings, lists and objects.
+fn split(text: &str, separator: u8) -> Vec<&str> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    let (mut is_text, mut is_escaped) = (false, false);
+    for (position, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && byte == separator => {
+                parts.push(text.get(start..position).unwrap_or_default());
+                start = position.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    parts.push(text.get(start..).unwrap_or_default());
+    parts
+}
+
+/// A `config.json`, to be changed.
+#[derive(Debug)]
+pub(super) struct AuthDocument {
+    members: Members,
+    /// What follows the first value, which programs in Go do not look at.
+    rest: Vec<u8>,
+}
+
+impl AuthDocument {
+    /// Reads it; an empty file has nothing.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<AnyObject>();
+        values.next().transpose()?;
+        let (first, rest) = bytes.split_at_checked(values.byte_offset()).unwrap_or((bytes, &[]));
+        // What could be read is UTF-8.
+        let members = members(&String::from_utf8_lossy(first))?;
+        Ok(Self { members, rest: if rest.trim_ascii().is_empty() { Vec::new() } else { rest.to_vec() } })
+    }
+
+    /// Replaces everything about a host itself by one user; entries for paths below it stay.
+    pub(super) fn set(&mut self, host: &str, user: &str, password: &Secret) -> Result<(), serde_json::Error> {
+        let auth = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
+        let entry = serde_json::json!({ "auth": auth }).to_string();
+        let mut auths = self.auths()?;
+        auths.retain(|(key, _)| !is_of(key, host, false));
+        let key = credential_key(host);
+        auths.push((key.to_owned(), entry));
+        self.put(&auths);
+        Ok(())
+    }
+
+    /// Removes everything about a host, paths below it included; says how many entries that were.
+    pub(super) fn remove(&mut self, host: &str) -> Result<usize, serde_json::Error> {
+        let mut auths = self.auths()?;
+        let before = auths.len();
+        auths.retain(|(key, _)| !is_of(key, host, true));
+        let removed = before.saturating_sub(auths.len());
+        if removed > 0 {
+            self.put(&auths);
+        }
+        Ok(removed)
+    }
+
+    /// The entries for paths below a host.
+    pub(super) fn below(&self, host: &str) -> Result<Vec<String>, serde_json::Error> {
+        let keys = self.auths()?.into_iter().map(|(key, _)| key);
+        Ok(keys.filter(|key| is_of(key, host, true) && !is_of(key, host, false)).collect())
+    }
+
+    fn auths(&self) -> Result<Members, serde_json::Error> {
+        let Some((_, value)) = self.place().and_then(|place| self.members.get(place)) else { return Ok(Members::new()) };
+        serde_json::from_str::<AnyObject>(value)?;
+        members(value)
+    }
+
+    /// Where the entries are: names count in any case, the one that is spelled right first.
+    fn place(&self) -> Option<usize> {
+        let found = |is_it: &dyn Fn(&str) -> bool| self.members.iter().position(|(key, _)| is_it(key));
+        found(&|key| key == AUTHS).or_else(|| found(&|key| key.eq_ignore_ascii_case(AUTHS)))
+    }
+
+    fn put(&mut self, auths: &Members) {
+        let value = object(auths, 1);
+        match self.place().and_then(|place| self.members.get_mut(place)) {
+            Some((_, place)) => *place = value,
+            None => self.members.push((AUTHS.to_owned(), value)),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = object(&self.members, 0).into_bytes();
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&self.rest);
+        bytes
+    }
+}
+
+/// Whether a key of `auths` is about a host, or, with `is_below`, about a path below it too.
+fn is_of(key: &str, host: &str, is_below: bool) -> bool {
+    let key = normalized(key);
+    let (name, path) = key.split_once('/').map_or((key.as_str(), None), |(name, path)| (name, Some(path)));
+    names_of(host).contains(&name) && (is_below || path.is_none())
+}
+
+/// An object as docker writes it, with a tab for each level.
+fn object(members: &[(String, String)], level: usize) -> String {
+    if members.is_empty() {
+        return "{}".to_owned();
+    }
+    let (inner, outer) = ("\t".repeat(level.saturating_add(1)), "\t".repeat(level));
+    // A text always has a JSON form.
+    let name = |key: &str| serde_json::to_string(key).unwrap_or_default();
+    let lines: Vec<String> = members.iter().map(|(key, value)| format!("{inner}{}: {value}", name(key))).collect();
+    format!("{{\n{}\n{outer}}}", lines.join(",\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AuthDocument;
+    use crate::secret::Secret;
+
+    fn set(text: &str, host: &str) -> String {
+        let mut document = AuthDocument::parse(text.as_bytes()).unwrap();
+        document.set(host, "a", &Secret::new("b")).unwrap();
+        String::from_utf8(document.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_changed_stays_as_it_was_written() {
+        let before = "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {}\n\t},\n\t\"b\": [1.0, 1e2]\n} and more";
+        let after = set(before, "r:5000");
+        assert_eq!(
+            after,
+            "{\n\t\"big\": 123456789012345678901234567890,\n\t\"auths\": {\n\t\t\"z\": {\"auth\":  \"YTpi\", \"email\": null},\n\t\t\"r:5000/team\": {},\n\t\t\"r:5000\": {\"auth\":\"YTpi\"}\n\t},\n\t\"b\": [1.0, 1e2]\n}\n and more"
+        );
+        let mut document = AuthDocument::parse(after.as_bytes()).unwrap();
+        assert_eq!(document.below("r:5000").unwrap(), ["r:5000/team"]);
+        assert_eq!((document.remove("r:5000").unwrap(), document.remove("r:5000").unwrap()), (2, 0));
+        assert!(!String::from_utf8(document.to_bytes()).unwrap().contains("r:5000"));
+    }
+
+    #[test]
+    fn every_spelling_of_a_host_is_replaced() {
+        let before = r#"{"AUTHS": {"https://R.lan/v2/": {}, "r.lan": {"auth": "Yzpk"}, "http://r.lan": {}}}"#;
+        assert_eq!(set(before, "r.lan"), "{\n\t\"AUTHS\": {\n\t\t\"r.lan\": {\"auth\":\"YTpi\"}\n\t}\n}\n");
+        let hub = set(r#"{"auths": {"docker.io": {}, "registry-1.docker.io": {}}}"#, "docker.io");
+        assert!(hub.contains("https://index.docker.io/v1/") && !hub.contains("registry-1"), "{hub}");
+        for nothing in ["", " \n", "null", "{}", r#"{"auths": null}"#] {
+            assert!(set(nothing, "r.lan").contains("\"r.lan\""), "{nothing}");
+        }
+        for bad in ["[]", "7", "{", r#""text""#] {
+            assert!(AuthDocument::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}
