@@ -24,7 +24,8 @@ fn variables() -> BTreeSet<String> {
     let source: String = files.iter().map(|file| fs::read_to_string(root.join(file)).unwrap()).collect();
     let is_variable = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let found = source.split('"').filter(is_variable).map(str::to_owned);
-    found.chain(["http_proxy", "https_proxy", "no_proxy"].map(str::to_owned)).collect()
+    let others = ["http_proxy", "https_proxy", "no_proxy", "RUNE_DB_URL", "RUNE_DATABASE_URL", "RUNE_API_DB_PATH"];
+    found.chain(others.map(str::to_owned)).collect()
 }
 
 fn with_markers(command: &mut Command) -> &mut Command {
