@@ -54,7 +54,8 @@ fn a_second_signature_of_an_unknown_algorithm_locks_nobody_out_and_does_not_coun
     team.join("second");
     let (key, digest) = (Digest::of(b"a key of another algorithm"), digest_of(&team));
     fill(&team, 1, key, digest);
-    let (first, unknown) = (team.file("first.pub"), json!({ "state": "unknown", "key": Base64::encode_string(key.as_bytes()) }));
+    let unknown = json!({ "state": "unknown", "key": Base64::encode_string(key.as_bytes()), "fingerprint": key.to_string() });
+    let first = team.file("first.pub");
     for verb in ["verify", "inspect"] {
         assert_eq!(report(&team.run(verb, &["--key", &first, "--json"]))["signatures"][1], unknown, "{verb}");
         let digest = digest.to_string();

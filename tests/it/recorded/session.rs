@@ -27,7 +27,7 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 ";
 
 /// What is not the same in every run, and what stands in its place.
-const FILTERS: [(&str, &str); 14] = [
+const FILTERS: [(&str, &str); 15] = [
     // Rows and files of the sessions are from 2001.
     (r"20[2-9]\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?", "[TIME]"),
     (r"\b1[7-9]\d{8}\.\d+", "[TIME]"),
@@ -40,6 +40,7 @@ const FILTERS: [(&str, &str); 14] = [
     (r"PostgreSQL 17\.\d+( \([^)]*\))?", "PostgreSQL 17"),
     (r#""engineVersion":( ?)"17\.[^"]*""#, "\"engineVersion\":$1\"17\""),
     (r"\b(rune_\d+_\d+|rune_\d+)\b", "[DATABASE]"),
+    (r"\d+ free of \d+", "[..] free of [..]"),
     // A new key, and receipts, which have a time.
     (r"fingerprint  sha256:[0-9a-f ]{71}", "fingerprint  sha256:[HEX]"),
     (r"digest         sha256:[0-9a-f ]{71}", "digest         sha256:[HEX]"),
