@@ -72,4 +72,6 @@ pub struct Migrated {
     pub applied: Vec<u32>,
     /// Versions whose tables were there without a record, and are on record now.
     pub adopted: Vec<u32>,
+    /// Whether anything was changed: what is recorded about migrations and indexes counts too.
+    pub is_changed: bool,
 }

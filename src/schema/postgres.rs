@@ -120,6 +120,7 @@ async fn migrate_within(client: &Client, migrations: &Migrations, settings: &Mig
             is_inspected = true;
         }
         done.applied.extend(step(client, &standing, &assessment).await?);
+        done.is_changed = true;
     }
 }
 

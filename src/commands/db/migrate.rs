@@ -125,13 +125,13 @@ async fn on_server(
         }
         return Ok(look);
     }
-    let Migrated { applied, adopted } = on_postgres::migrate(client, migrations, settings).await?;
+    let Migrated { applied, adopted, is_changed } = on_postgres::migrate(client, migrations, settings).await?;
     done.applied.extend(applied);
     done.adopted.extend(adopted);
+    done.is_changed |= is_changed;
     let look = Look::at_server(client, owner).await;
-    look.map_err(|error| match done.applied.last().or(done.adopted.last()) {
-        Some(version) => error.context(format!("the schema is at version {version} now, but what there is cannot be read")),
-        None => error,
+    look.map_err(|error| {
+        if done.is_changed { error.context("the schema is up to date now, but what there is beside it is not known") } else { error }
     })
 }
 
@@ -145,6 +145,7 @@ fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &Migra
     Ok(Migrated {
         applied: assessment.pending.iter().map(|migration| migration.version()).collect(),
         adopted: assessment.unrecorded.iter().map(|table| table.version).collect(),
+        is_changed: false,
     })
 }
 
