@@ -71,8 +71,8 @@ impl Report for ServeReport {
 
     fn text(&self) -> String {
         let bundles: Vec<_> = self.bundles.iter().map(|bundle| format!("{} {}", bundle.name, bundle.version)).collect();
-        let trust = self.trust.as_ref().map(|trust| format!("trust: {trust}\n")).unwrap_or_default();
-        format!("{trust}serving {} of {} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
+        let trust = self.trust.as_ref().map(|trust| format!(", trusted by {trust},")).unwrap_or_default();
+        format!("serving {} of {}{trust} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
     }
 }
 

@@ -63,6 +63,12 @@ impl Listing {
                 continue;
             }
             if !seen.insert(descriptor.digest) {
+                // All that lies below it was visited before whatever waited longer; what lies around it here leads there too.
+                let known = listing.indexes.iter().find(|(known, _)| known.digest == descriptor.digest);
+                let below = known.map(|(_, below)| below.clone()).unwrap_or_default();
+                for position in &above {
+                    listing.indexes.get_mut(*position).map(|(_, around)| around.extend(below.iter().copied()));
+                }
                 continue;
             }
             let may_be_wanted = match (platforms, &descriptor.platform) {
