@@ -147,7 +147,7 @@ fn without_json_one_line_says_where_it_is_and_quiet_says_nothing_else() {
     let mut stdout = io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
-    assert!(line.starts_with("serving 4 references of small 1.2.3 at http://127.0.0.1:"), "{line}");
+    assert!(line.starts_with("serving 4 references of small 1.2.3, trusted by `key.pub` (--key), at http://127.0.0.1:"), "{line}");
     let host = line.trim_end().rsplit('/').next().unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     io::Write::write_all(&mut stream, b"GET /v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
