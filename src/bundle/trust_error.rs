@@ -76,14 +76,12 @@ pub enum TrustError {
 
 /// How many signed, and of which keys.
 fn too_few(given: &[String], have: &[String], need: usize) -> String {
-    match given {
-        [only] => format!("the bundle is not signed by the given key {only}"),
-        _ => {
-            let (count, are) = (have.len(), if need == 1 { "is" } else { "are" });
-            let missing: Vec<&str> = given.iter().filter(|signer| !have.contains(signer)).map(String::as_str).collect();
-            format!("the bundle is signed by {count} of the given keys, {need} {are} needed; not signed by: {}", missing.join(", "))
-        }
+    if let [only] = given {
+        return format!("the bundle is not signed by the given key {only}");
     }
+    let (count, are) = (have.len(), if need == 1 { "is" } else { "are" });
+    let missing: Vec<&str> = given.iter().filter(|signer| !have.contains(signer)).map(String::as_str).collect();
+    format!("the bundle is signed by {count} of the given keys, {need} {are} needed; not signed by: {}", missing.join(", "))
 }
 
 /// Who signed, of those that count and of those that do not.

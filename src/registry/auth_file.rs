@@ -3,10 +3,7 @@
 //! The values that are not changed are kept as they were written: their order, their form, the numbers in them. What is written can be
 //! read by docker, podman, skopeo, crane and Helm.
 
-use std::collections::BTreeMap;
-
 use base64ct::{Base64, Encoding as _};
-use serde::de::IgnoredAny;
 
 use super::{
     credential_store::normalized,
@@ -20,7 +17,7 @@ const AUTHS: &str = "auths";
 type Members = Vec<(String, String)>;
 
 /// A value that is an object, or null for one without members.
-type AnyObject = Option<BTreeMap<String, IgnoredAny>>;
+type AnyObject = Option<serde_json::Map<String, serde_json::Value>>;
 
 /// The members of a text that is known to be an object or null.
 fn members(text: &str) -> Result<Members, serde_json::Error> {

@@ -33,7 +33,8 @@ pub struct FingerprintReport {
 #[serde(rename_all = "camelCase")]
 struct Key {
     name: String,
-    key_id: String,
+    #[serde(rename = "keyId")]
+    id: String,
     fingerprint: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<String>,
@@ -41,7 +42,7 @@ struct Key {
 
 impl Key {
     fn of(Signer { name, key }: Signer, revoked: Option<String>) -> Self {
-        Self { name, key_id: key.key_id(), fingerprint: key.fingerprint(), revoked }
+        Self { name, id: key.key_id(), fingerprint: key.fingerprint(), revoked }
     }
 }
 

@@ -67,7 +67,9 @@ impl Listing {
                 let known = listing.indexes.iter().find(|(known, _)| known.digest == descriptor.digest);
                 let below = known.map(|(_, below)| below.clone()).unwrap_or_default();
                 for position in &above {
-                    listing.indexes.get_mut(*position).map(|(_, around)| around.extend(below.iter().copied()));
+                    if let Some((_, around)) = listing.indexes.get_mut(*position) {
+                        around.extend(below.iter().copied());
+                    }
                 }
                 continue;
             }

@@ -100,7 +100,8 @@ fn within_a_pod_its_account_is_who_installs() {
     let image = ImageLayout::postgres().with_programs(&files.map(|(path, content)| Program { path, content }));
     let digest = cluster.push(&image, "tests/installer:1");
 
-    let install = ["/bin/rune-bundle", "install", "/one.tar", "--key", "/release.pub", "--timeout", "140s", "--json"];
+    let install =
+        ["/bin/rune-bundle", "install", "/one.tar", "--key", "/release.pub", "--timeout", "140s", "--receipts", "receipts", "--json"];
     let values = ["--set", "rune.database.allowUnprovenImage=true"];
     let command = [&install[..], &SQLITE, &values].concat();
     namespace.apply(&pod(&namespace, &format!("docker.io/tests/installer:1@{digest}"), &command));
