@@ -68,7 +68,7 @@ fn references_alone_are_for_scripts() {
     ends_with(&output, 0);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "docker.io/library/postgres:17-alpine\nghcr.io/lpasquali/rune:v0.0.0a6\n");
     let output = shipped.project.run(&["inspect", "x.tar", "--images"]);
-    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 2);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
     assert!(String::from_utf8(output.stderr).unwrap().contains("UNVERIFIED"));
     ends_with(&shipped.project.run(&["inspect", "x.tar", "--images", "--entries"]), 2);
 }

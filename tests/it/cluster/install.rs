@@ -54,6 +54,7 @@ impl<'a> Works<'a> {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.cluster.command(env!("CARGO_BIN_EXE_rune-bundle"));
         command.args(arguments).current_dir(self.path("")).env("RUNE_BUNDLE_HELM", &self.helm);
+        command.env("RUNE_BUNDLE_RECEIPTS", self.path("rune-bundle-receipts"));
         command
     }
 
