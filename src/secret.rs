@@ -16,6 +16,12 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
+    /// Takes in a text that a person put into a file or a pipe, without the one line break that editors and `echo` leave at its end.
+    pub fn from_line(text: &str) -> Self {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        Self::new(text.strip_suffix('\r').unwrap_or(text))
+    }
+
     /// Gives the text out; call it only where the text leaves for its one destination.
     pub fn expose(&self) -> &str {
         &self.0

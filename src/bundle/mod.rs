@@ -64,6 +64,6 @@ pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust};
 pub use trust_error::TrustError;
-pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack, unpack_only};
+pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
 pub use view::BundleView;

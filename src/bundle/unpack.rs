@@ -78,37 +78,13 @@ impl Failure for UnpackError {
     }
 }
 
-/// Unpacks a bundle into a directory that must not exist yet; its parent must.
+/// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some entries, nothing but these and the signed
+/// index is checked.
 ///
 /// # Errors
 /// When the destination exists, there is too little room, a byte differs from the index, or a write fails. The
 /// destination then does not exist.
 pub fn unpack(
-    source: BundleSource,
-    head: &AuthenticatedHead,
-    destination: &Utf8Path,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<(), UnpackError> {
-    unpack_some(source, head, None, destination, threads, progress)
-}
-
-/// The same with the entries of these names only. Nothing but what is written is checked then, and the signed index.
-///
-/// # Errors
-/// As [`unpack`].
-pub fn unpack_only(
-    source: BundleSource,
-    head: &AuthenticatedHead,
-    names: &BTreeSet<EntryName>,
-    destination: &Utf8Path,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<(), UnpackError> {
-    unpack_some(source, head, Some(names), destination, threads, progress)
-}
-
-fn unpack_some(
     source: BundleSource,
     head: &AuthenticatedHead,
     only: Option<&BTreeSet<EntryName>>,

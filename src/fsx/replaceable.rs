@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
 };
 
@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     Action, PathError,
     exclusive::{self, is_at},
-    exists, lacking, parent, remove_file, resolve, whole,
+    exists, parent, remove_file, resolve, whole,
 };
 
 /// A file that nobody else changes in the meantime. Dropping it leaves the file as it was.
@@ -27,7 +27,6 @@ pub struct ReplaceableFile {
     is_new: bool,
     /// Those that were made for it, the innermost first.
     new_directories: Vec<Utf8PathBuf>,
-    is_replaced: bool,
 }
 
 impl ReplaceableFile {
@@ -60,7 +59,7 @@ impl ReplaceableFile {
             }
             let path = resolve(path)?;
             super::check_writable(parent(&path))?;
-            return Ok(Self { path, file, is_new: is_new && content.is_empty(), new_directories, content, is_replaced: false });
+            return Ok(Self { path, file, is_new: is_new && content.is_empty(), new_directories, content });
         }
     }
 
@@ -81,29 +80,22 @@ impl ReplaceableFile {
     ///
     /// # Errors
     /// When any step fails; the file is then as it was.
-    pub fn replace(mut self, bytes: &[u8]) -> Result<(), PathError> {
+    pub fn replace(self, bytes: &[u8]) -> Result<(), PathError> {
         let owner = self.file.metadata().map_err(PathError::of(Action::Inspect, &self.path))?;
-        let failed = || PathError::of(Action::Write, &self.path);
-        // Created with mode 0600, so it is never open to others.
-        let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(&self.path)).map_err(failed())?;
-        file.write_all(bytes).map_err(failed())?;
-        let own = file.as_file().metadata().map_err(failed())?;
-        if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-            fchown(file.as_file(), Some(owner.uid()), Some(owner.gid())).map_err(failed())?;
-        }
-        lacking::sync_file(file.as_file(), &self.path)?;
-        // Who may write to a directory may not always read it, so it is opened before the change.
-        let directory = lacking::open_directory(parent(&self.path))?;
-        file.persist(&self.path).map_err(|error| PathError::of(Action::Rename, &self.path)(error.error))?;
-        self.is_replaced = true;
-        lacking::sync_directory(&directory, parent(&self.path))
+        whole::replace(&self.path, bytes, |file| {
+            let own = file.metadata()?;
+            if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+                fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+            }
+            Ok(())
+        })
     }
 }
 
 /// The empty file that was begun goes again, with its directories, when nothing was put in its place.
 impl Drop for ReplaceableFile {
     fn drop(&mut self) {
-        if self.is_new && !self.is_replaced && is_at(&self.file, &self.path).unwrap_or(false) {
+        if self.is_new && is_at(&self.file, &self.path).unwrap_or(false) {
             let _ = remove_file(&self.path);
             for directory in &self.new_directories {
                 // Somebody may have put something else there meanwhile.

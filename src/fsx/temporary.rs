@@ -53,7 +53,7 @@ impl TemporaryFile {
     /// When the destination is taken or another process is writing it (`Conflict`), or its directory is missing or not writable.
     pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
         publish::check_free(destination)?;
-        let path = Self::path_for(destination);
+        let path = publish::partial_path(destination);
         // Its lock is kept until the new file has its own, so that of two that begin at once one is refused.
         let _left = remove_left(destination, &path)?;
         // Only the kernel knows what the umask or an access list leaves of a mode; it is asked by creating the file.
@@ -71,11 +71,6 @@ impl TemporaryFile {
             FileMode::Umask => left,
         };
         Ok(Self { file, path, destination: destination.to_owned(), mode, is_published: false })
-    }
-
-    /// The name that the file of a destination has until it is published.
-    pub fn path_for(destination: &Utf8Path) -> Utf8PathBuf {
-        publish::partial_path(destination)
     }
 
     /// Which file it is.
@@ -166,7 +161,7 @@ fn remove_beside(path: &Utf8Path) {
 mod tests {
     use camino::Utf8Path;
 
-    use super::{FileMode, TemporaryFile};
+    use super::{FileMode, TemporaryFile, publish};
     use crate::{
         failure::{Failure as _, FailureKind},
         fsx,
@@ -205,7 +200,7 @@ mod tests {
     fn a_pipe_in_its_place_is_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
-        let pipe = TemporaryFile::path_for(&destination);
+        let pipe = publish::partial_path(&destination);
         rustix::fs::mknodat(rustix::fs::CWD, pipe.as_std_path(), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
         assert!(pipe.exists(), "what no run of this program left is kept");

@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -86,10 +88,15 @@ pub fn is_dir(path: &Utf8Path) -> bool {
 /// # Errors
 /// When any step fails; the old content is then untouched.
 pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
+    replace(path, bytes, |file| lacking::set_mode(file, 0o644))
+}
+
+/// The same with a file that only its owner may use until `prepare` is done with it.
+pub(super) fn replace(path: &Utf8Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> Result<(), PathError> {
     let write = || {
-        let mut file = tempfile::Builder::new().prefix(".rune-").tempfile_in(parent(path))?;
+        let mut file = hidden_in(parent(path))?;
         file.write_all(bytes)?;
-        lacking::set_mode(file.as_file(), 0o644)?;
+        prepare(file.as_file())?;
         Ok(file)
     };
     let file = write().map_err(PathError::of(Action::Write, path))?;
@@ -97,6 +104,13 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
     let directory = lacking::open_directory(parent(path))?;
     file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
     lacking::sync_directory(&directory, parent(path))
+}
+
+/// Creates a file of a random name for its owner alone, which is gone when it is dropped. An error is that of the system, without the
+/// name: that says nothing to anybody.
+fn hidden_in(directory: &Utf8Path) -> io::Result<tempfile::NamedTempFile<File>> {
+    let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+    tempfile::Builder::new().prefix(".rune-").make_in(directory, create)
 }
 
 /// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
@@ -216,7 +230,7 @@ pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
 /// When the directory does not exist, or nothing can be created in it.
 pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
     // One without a name would do, but not every file system has those, and some cannot remove a file that is open.
-    let probe = || tempfile::Builder::new().prefix(".rune-").tempfile_in(directory)?.into_temp_path().close();
+    let probe = || hidden_in(directory)?.into_temp_path().close();
     probe().map_err(PathError::of(Action::Write, directory))
 }
 
@@ -226,9 +240,7 @@ pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
 /// When it does not exist, nothing can be created in it, or everybody could read what is.
 pub fn check_keeps_private(directory: &Utf8Path) -> Result<(), PathError> {
     let failed = |error| PathError::of(Action::Write, directory)(error);
-    // Before a file of any name is looked for in it.
-    fs::metadata(directory).map_err(failed)?;
-    let file = tempfile::Builder::new().prefix(".rune-").tempfile_in(directory).map_err(failed)?;
+    let file = hidden_in(directory).map_err(failed)?;
     lacking::set_mode(file.as_file(), 0o600).map_err(failed)?;
     lacking::check_private(file.as_file(), directory)
 }

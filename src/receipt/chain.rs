@@ -65,7 +65,7 @@ struct Written<'a> {
     number: u64,
     previous: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    earlier: Option<&'a Earlier>,
+    earlier: Option<Earlier>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     without_receipt: Vec<WithoutReceipt>,
     #[serde(flatten)]
@@ -129,13 +129,13 @@ impl Chain {
     ///
     /// # Errors
     /// When the chain is not as it was written, or the file cannot be written.
-    pub fn append(&self, statement: &Statement, earlier: Option<&Earlier>) -> Result<Appended, ReceiptError> {
+    pub fn append(&self, statement: &Statement, earlier: impl FnOnce() -> Option<Earlier>) -> Result<Appended, ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
         self.complete()?;
         let previous = self.verify(None)?.pop();
         let number = previous.as_ref().map_or(0, |last| last.number).saturating_add(1);
-        let earlier = earlier.filter(|_| previous.is_none());
+        let earlier = if previous.is_none() { earlier() } else { None };
         let without_receipt = self.without_receipt()?;
         let is_noted = !without_receipt.is_empty();
         let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), earlier, without_receipt, statement };

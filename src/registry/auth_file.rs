@@ -3,7 +3,14 @@
 //! The values that are not changed are kept as they were written: their order, their form, the numbers in them. What is written can be
 //! read by docker, podman, skopeo, crane and Helm.
 
+use std::fmt;
+
 use base64ct::{Base64, Encoding as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     credential_store::normalized,
@@ -13,45 +20,34 @@ use crate::secret::Secret;
 
 const AUTHS: &str = "auths";
 
-/// The members of a JSON object: names, and values as they were written. In their order.
-type Members = Vec<(String, String)>;
+/// The members of a JSON object, or of `null`, which has none: in their order, the values as they were written.
+#[derive(Debug, Default)]
+struct Members(Vec<(String, Box<RawValue>)>);
 
-/// A value that is an object, or null for one without members.
-type AnyObject = Option<serde_json::Map<String, serde_json::Value>>;
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
 
-/// The members of a text that is known to be an object or null.
-fn members(text: &str) -> Result<Members, serde_json::Error> {
-    let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
-    let pairs = split(inner, b',').into_iter().filter(|pair| !pair.trim().is_empty());
-    let member = |pair: &str| {
-        let key = split(pair, b':').first().map_or(0, |key| key.len());
-        let (name, value) = (pair.get(..key).unwrap_or_default(), pair.get(key.saturating_add(1)..).unwrap_or_default());
-        Ok((serde_json::from_str(name)?, value.trim().to_owned()))
-    };
-    pairs.map(member).collect()
-}
-
-/// Splits JSON at a separator outside strings, lists and objects.
-fn split(text: &str, separator: u8) -> Vec<&str> {
-    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    let (mut is_text, mut is_escaped) = (false, false);
-    for (position, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            _ if is_text => {}
-            b'{' | b'[' => depth = depth.saturating_add(1),
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ if depth == 0 && byte == separator => {
-                parts.push(text.get(start..position).unwrap_or_default());
-                start = position.saturating_add(1);
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
             }
-            _ => {}
+
+            fn visit_unit<E>(self) -> Result<Members, E> {
+                Ok(Members::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
         }
+        deserializer.deserialize_any(Object)
     }
-    parts.push(text.get(start..).unwrap_or_default());
-    parts
 }
 
 /// A `config.json`, to be changed.
@@ -65,62 +61,58 @@ pub(super) struct AuthDocument {
 impl AuthDocument {
     /// Reads it; an empty file has nothing.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<AnyObject>();
-        values.next().transpose()?;
-        let (first, rest) = bytes.split_at_checked(values.byte_offset()).unwrap_or((bytes, &[]));
-        // What could be read is UTF-8.
-        let members = members(&String::from_utf8_lossy(first))?;
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Members>();
+        let members = values.next().transpose()?.unwrap_or_default();
+        let rest = bytes.get(values.byte_offset()..).unwrap_or_default();
         Ok(Self { members, rest: if rest.trim_ascii().is_empty() { Vec::new() } else { rest.to_vec() } })
     }
 
     /// Replaces everything about a host itself by one user; entries for paths below it stay.
     pub(super) fn set(&mut self, host: &str, user: &str, password: &Secret) -> Result<(), serde_json::Error> {
         let auth = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
-        let entry = serde_json::json!({ "auth": auth }).to_string();
+        let entry = to_raw_value(&serde_json::json!({ "auth": auth }))?;
         let mut auths = self.auths()?;
-        auths.retain(|(key, _)| !is_of(key, host, false));
-        let key = credential_key(host);
-        auths.push((key.to_owned(), entry));
-        self.put(&auths);
-        Ok(())
+        auths.0.retain(|(key, _)| !is_of(key, host, false));
+        auths.0.push((credential_key(host).to_owned(), entry));
+        self.put(&auths)
     }
 
     /// Removes everything about a host, paths below it included; says how many entries that were.
     pub(super) fn remove(&mut self, host: &str) -> Result<usize, serde_json::Error> {
         let mut auths = self.auths()?;
-        let before = auths.len();
-        auths.retain(|(key, _)| !is_of(key, host, true));
-        let removed = before.saturating_sub(auths.len());
+        let before = auths.0.len();
+        auths.0.retain(|(key, _)| !is_of(key, host, true));
+        let removed = before.saturating_sub(auths.0.len());
         if removed > 0 {
-            self.put(&auths);
+            self.put(&auths)?;
         }
         Ok(removed)
     }
 
     /// The entries for paths below a host.
     pub(super) fn below(&self, host: &str) -> Result<Vec<String>, serde_json::Error> {
-        let keys = self.auths()?.into_iter().map(|(key, _)| key);
+        let keys = self.auths()?.0.into_iter().map(|(key, _)| key);
         Ok(keys.filter(|key| is_of(key, host, true) && !is_of(key, host, false)).collect())
     }
 
     fn auths(&self) -> Result<Members, serde_json::Error> {
-        let Some((_, value)) = self.place().and_then(|place| self.members.get(place)) else { return Ok(Members::new()) };
-        serde_json::from_str::<AnyObject>(value)?;
-        members(value)
+        let value = self.place().and_then(|place| self.members.0.get(place));
+        value.map_or_else(|| Ok(Members::default()), |(_, value)| serde_json::from_str(value.get()))
     }
 
     /// Where the entries are: names count in any case, the one that is spelled right first.
     fn place(&self) -> Option<usize> {
-        let found = |is_it: &dyn Fn(&str) -> bool| self.members.iter().position(|(key, _)| is_it(key));
+        let found = |is_it: &dyn Fn(&str) -> bool| self.members.0.iter().position(|(key, _)| is_it(key));
         found(&|key| key == AUTHS).or_else(|| found(&|key| key.eq_ignore_ascii_case(AUTHS)))
     }
 
-    fn put(&mut self, auths: &Members) {
-        let value = object(auths, 1);
-        match self.place().and_then(|place| self.members.get_mut(place)) {
+    fn put(&mut self, auths: &Members) -> Result<(), serde_json::Error> {
+        let value = RawValue::from_string(object(auths, 1))?;
+        match self.place().and_then(|place| self.members.0.get_mut(place)) {
             Some((_, place)) => *place = value,
-            None => self.members.push((AUTHS.to_owned(), value)),
+            None => self.members.0.push((AUTHS.to_owned(), value)),
         }
+        Ok(())
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -139,14 +131,14 @@ fn is_of(key: &str, host: &str, is_below: bool) -> bool {
 }
 
 /// An object as docker writes it, with a tab for each level.
-fn object(members: &[(String, String)], level: usize) -> String {
+fn object(Members(members): &Members, level: usize) -> String {
     if members.is_empty() {
         return "{}".to_owned();
     }
     let (inner, outer) = ("\t".repeat(level.saturating_add(1)), "\t".repeat(level));
     // A text always has a JSON form.
     let name = |key: &str| serde_json::to_string(key).unwrap_or_default();
-    let lines: Vec<String> = members.iter().map(|(key, value)| format!("{inner}{}: {value}", name(key))).collect();
+    let lines: Vec<String> = members.iter().map(|(key, value)| format!("{inner}{}: {}", name(key), value.get())).collect();
     format!("{{\n{}\n{outer}}}", lines.join(",\n"))
 }
 

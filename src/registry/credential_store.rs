@@ -79,12 +79,6 @@ impl AuthFileError {
     }
 }
 
-/// A text without the one newline that editors and `echo` put behind it.
-fn without_newline(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
-}
-
 /// Why there are no credentials for a host.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
@@ -160,7 +154,7 @@ impl CredentialStore {
             Password::Given(password) => password.clone(),
             Password::File(path) => {
                 let text = Zeroizing::new(fsx::read_to_string(path, MAX_PASSWORD_BYTES).map_err(AuthFileError::Password)?);
-                Secret::new(without_newline(&text))
+                Secret::from_line(&text)
             }
         };
         let credentials = Credentials::Basic { user: user.clone(), password };

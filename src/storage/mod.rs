@@ -5,6 +5,7 @@
 //! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
 //! could be one.
 
+mod conversion;
 mod encrypted;
 mod json_float;
 pub mod json_text;
@@ -28,6 +29,7 @@ mod transaction;
 mod url;
 mod wire;
 
+pub use conversion::{convert, without_like};
 pub use json_float::{json_float, json_optional_float};
 pub use locking::{Locking, SeenTables, begin_locked};
 pub use passwords::PasswordError;

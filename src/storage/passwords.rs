@@ -53,13 +53,11 @@ impl PostgresUrl {
     /// # Errors
     /// When the file cannot be read or is empty.
     pub fn read_password(&mut self, path: &Utf8Path) -> Result<(), PasswordError> {
-        let text = fsx::read_to_string(path, MAX_BYTES)?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if text.is_empty() {
+        let password = Secret::from_line(&fsx::read_to_string(path, MAX_BYTES)?);
+        if password.is_empty() {
             return Err(PasswordError::Empty(path.to_owned()));
         }
-        self.password = Some(Secret::new(text));
+        self.password = Some(password);
         Ok(())
     }
 

@@ -1,11 +1,14 @@
 //! Which characters the texts of a source have, and which of them a database of another encoding has nothing for.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use tokio_postgres::types::Type;
 
 use super::{error::TransferError, server::ServerTables};
-use crate::storage::ServerError;
+use crate::storage::{convert, without_like};
+
+/// Texts of UTF-8 in the encoding of the database.
+const FROM_UTF8: &str = "SELECT count(convert_from(one, 'UTF8')) FROM unnest($1) AS one";
 
 const WORDS: usize = (char::MAX as usize + 1) / 64;
 
@@ -58,38 +61,17 @@ impl Characters {
             return Ok(None);
         }
         let all: Vec<String> = self.iter().map(String::from).collect();
+        let bytes: Vec<&[u8]> = all.iter().map(String::as_bytes).collect();
+        let positions = without_like(bytes.len(), async |range| {
+            let some = bytes.get(range).unwrap_or_default();
+            Ok(convert(server.client, FROM_UTF8, &[(&some, Type::BYTEA_ARRAY)]).await?.is_some())
+        });
         let mut without = Self::default();
-        let mut is_without_any = false;
-        // The server only says that there is one, so they are halved until it is found.
-        let whole = 0..all.len();
-        let mut pending: Vec<Range<usize>> = vec![whole];
-        while let Some(range) = pending.pop() {
-            let some = all.get(range.clone()).unwrap_or_default();
-            if some.is_empty() || has_all(server, some).await? {
-                continue;
-            }
-            if let [one] = some {
-                without.add(one.as_bytes());
-                is_without_any = true;
-                continue;
-            }
-            let middle = range.start + some.len() / 2;
-            pending.extend([middle..range.end, range.start..middle]);
+        let positions = positions.await?;
+        for character in positions.iter().filter_map(|position| bytes.get(*position)) {
+            without.add(character);
         }
-        Ok(is_without_any.then_some((encoding, without)))
-    }
-}
-
-async fn has_all(server: &ServerTables<'_>, characters: &[String]) -> Result<bool, TransferError> {
-    const SQL: &str = "SELECT count(convert_from(one, 'UTF8')) FROM unnest($1) AS one";
-    let bytes: Vec<&[u8]> = characters.iter().map(String::as_bytes).collect();
-    server.client.batch_execute("SAVEPOINT characters").await?;
-    let outcome = server.client.query_typed_one(SQL, &[(&bytes, Type::BYTEA_ARRAY)]).await;
-    server.client.batch_execute("ROLLBACK TO SAVEPOINT characters; RELEASE SAVEPOINT characters").await?;
-    match outcome.map_err(ServerError::from) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_of_encoding() => Ok(false),
-        Err(error) => Err(error.into()),
+        Ok((!positions.is_empty()).then_some((encoding, without)))
     }
 }
 

@@ -28,7 +28,7 @@ impl NewDatabase {
 
     /// The same for a copy of a file, which must not lie where the new one is going to be written.
     pub(super) fn copy_of(source: &SqliteFile, name: &Utf8Path, mode: FileMode) -> Result<Self, TransferError> {
-        let temporary = TemporaryFile::path_for(&new_name(name)?);
+        let temporary = fsx::partial_path(&new_name(name)?);
         if fsx::identity(&temporary).is_ok_and(|identity| identity == source.identity()) {
             return Err(SqliteFileError::Same { path: source.path().to_owned(), destination: temporary }.into());
         }

@@ -107,9 +107,6 @@ fn from_standard_input() -> Result<Secret, PasswordError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(PasswordError::Form),
         Err(error) => Err(PasswordError::Read(error)),
         Ok(length) if length as u64 > MAX_PASSWORD_BYTES => Err(PasswordError::Form),
-        Ok(_) => {
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
-        }
+        Ok(_) => Ok(Secret::from_line(&text)),
     }
 }

@@ -81,7 +81,7 @@ impl ReceiptPlace {
     pub(super) fn append(&self, bundle: VerifiedBundle, act: Act) -> Result<Option<Appended>, CommandError> {
         let Some(chain) = self.chain().filter(|_| self.is_wanted) else { return Ok(None) };
         let statement = Statement { time: self.now.clone(), tool: tool(), bundle, act };
-        Ok(Some(chain.append(&statement, self.earlier().as_ref())?))
+        Ok(Some(chain.append(&statement, || self.earlier())?))
     }
 
     fn chain(&self) -> Option<Chain> {

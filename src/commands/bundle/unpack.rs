@@ -105,10 +105,7 @@ pub fn run(options: &UnpackOptions, progress: &dyn Progress) -> Result<UnpackRep
     if options.is_dry_run {
         bundle::check_unpack_destination(&head, only.as_ref(), &directory)?;
     } else {
-        let unpacked = match &only {
-            None => bundle::unpack(source, &head, &directory, threads(), progress),
-            Some(names) => bundle::unpack_only(source, &head, names, &directory, threads(), progress),
-        };
+        let unpacked = bundle::unpack(source, &head, only.as_ref(), &directory, threads(), progress);
         unpacked.map_err(|error| CommandError::from(error).context(format!("did not unpack `{}`", options.bundle.bundle)))?;
     }
     let (taken, left): (Vec<_>, Vec<_>) =

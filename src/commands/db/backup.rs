@@ -9,6 +9,7 @@ use super::{
     DatabaseOptions,
     export_sqlite::{export, exposure, table_lines},
     target::{Place, Target},
+    warning_lines,
 };
 use crate::{
     commands::{CommandError, Report},
@@ -74,7 +75,7 @@ impl Report for BackupReport {
     }
 
     fn text(&self) -> String {
-        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
+        let warnings = warning_lines(&self.warnings);
         format!("{}wrote {}, {} bytes, from {}\n{warnings}", table_lines(&self.tables), self.output, self.bytes, self.source)
     }
 }

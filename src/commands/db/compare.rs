@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     DatabaseOptions,
     target::{Place, Target},
+    warning_lines,
 };
 use crate::{
     commands::{CommandError, Report, block_on},
@@ -81,9 +82,7 @@ impl Report for CompareReport {
                 let _ = writeln!(text, "  and {unlisted} more");
             }
         }
-        for warning in &self.comparison.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
+        text.push_str(&warning_lines(&self.comparison.warnings));
         text.push_str(if self.comparison.is_equal { "equal\n" } else { "different\n" });
         text
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::{DatabaseOptions, target::Place};
+use super::{DatabaseOptions, target::Place, warning_lines};
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::{Failure, FailureKind},
@@ -102,7 +102,7 @@ impl Report for ExportReport {
     }
 
     fn text(&self) -> String {
-        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
+        let warnings = warning_lines(&self.warnings);
         format!("{}wrote {} from {}\n{warnings}", table_lines(&self.tables), self.output, self.source)
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use camino::Utf8Path;
 use serde::Serialize;
 
-use super::{DatabaseOptions, target::Place};
+use super::{DatabaseOptions, target::Place, warning_lines};
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::{Failure, FailureKind},
@@ -126,9 +126,7 @@ impl Report for MoveReport {
         if let Some(id) = moved.next_event_id {
             let _ = writeln!(text, "next event id {id}");
         }
-        for warning in &moved.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
+        text.push_str(&warning_lines(&moved.warnings));
         let seconds = moved.seconds;
         if self.dry_run {
             text.push_str("Dry run complete: no rows were written.\n");

@@ -49,6 +49,11 @@ impl Failure for OwnerError {
     }
 }
 
+/// What people have to know about an outcome, a line each.
+fn warning_lines(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+}
+
 /// The migrations of a directory, or those that this program brings along.
 fn migrations(directory: Option<&Utf8Path>) -> Result<Migrations, MigrationFileError> {
     directory.map_or_else(Migrations::embedded, Migrations::from_dir)

@@ -1,6 +1,6 @@
 //! A database as `migrate` and `status` describe it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use camino::Utf8Path;
 use serde::Serialize;
@@ -151,9 +151,6 @@ impl Overview {
 
     /// The lines that warn.
     pub(super) fn warning_lines(&self) -> String {
-        self.warnings.iter().fold(String::new(), |mut text, warning| {
-            let _ = writeln!(text, "warning: {warning}");
-            text
-        })
+        super::warning_lines(&self.warnings)
     }
 }

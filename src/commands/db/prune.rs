@@ -4,7 +4,10 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::records::{StoreOptions, Use};
+use super::{
+    records::{StoreOptions, Use},
+    warning_lines,
+};
 use crate::{
     commands::{CommandError, Report},
     schema::{SiteGuard, Verb},
@@ -119,9 +122,7 @@ impl Report for PruneReport {
         for TableRows { table, before, after } in &self.tables {
             let _ = writeln!(text, "{table:<18} {before:>12} rows before, {after} after");
         }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
+        text.push_str(&warning_lines(&self.warnings));
         let _ = writeln!(
             text,
             "{did} {} events, {} jobs with {} idempotency keys, {} chain states and {} audit artifacts{note}",

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{DatabaseOptions, patience::Patience, target::Place};
+use super::{DatabaseOptions, patience::Patience, target::Place, warning_lines};
 use crate::{
     commands::{CommandError, Report, block_on},
     failure::FailureKind,
@@ -96,9 +96,7 @@ impl Report for RepairReport {
         for left in &self.left {
             let _ = writeln!(text, "left as it is: {left}");
         }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
+        text.push_str(&warning_lines(&self.warnings));
         let outcome = match (self.repairs.is_empty(), self.dry_run) {
             (true, _) => "nothing to repair",
             (false, true) => "nothing was changed",

@@ -3,7 +3,7 @@
 //! A server that converts an answer fails at the first text that UTF-8 has no like for, and all others are lost with it. So texts
 //! arrive here as they are stored, and the server is asked for each what it is in UTF-8. What is sent it converts itself.
 
-use std::{error::Error, ops::Range};
+use std::error::Error;
 
 use bytes::BytesMut;
 use tokio_postgres::{
@@ -12,11 +12,15 @@ use tokio_postgres::{
 };
 
 use super::session::Value;
-use crate::storage::ServerError;
+use crate::storage::{ServerError, convert, without_like};
 
 /// Lets the server send texts as they are, and says in which encoding that is.
 pub(super) const AS_IT_IS: &str =
     "SELECT set_config('client_encoding', current_setting('server_encoding'), true), current_setting('server_encoding')";
+
+/// Texts of the encoding `$2` in UTF-8.
+const IN_UTF8: &str = "SELECT array_agg(convert_to(convert_from(value, $2), 'UTF8') ORDER BY place)
+    FROM unnest($1) WITH ORDINALITY AS one (value, place)";
 
 /// How the texts of a database are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,23 +67,18 @@ impl Encoding {
             return Ok(texts.iter().map(|bytes| String::from_utf8(bytes.to_vec()).ok()).collect());
         };
         let mut decoded = vec![None; texts.len()];
-        // The server only says that there is one without a like, so they are halved until it is found.
-        let whole = 0..texts.len();
-        let mut pending: Vec<Range<usize>> = vec![whole];
-        while let Some(range) = pending.pop() {
+        without_like(texts.len(), async |range| {
             let some = texts.get(range.clone()).unwrap_or_default();
-            if some.is_empty() {
-                continue;
+            let Some(row) = convert(client, IN_UTF8, &[(&some, Type::BYTEA_ARRAY), (encoding, Type::TEXT)]).await? else {
+                return Ok(false);
+            };
+            let in_utf8: Vec<Vec<u8>> = row.try_get(0)?;
+            for (place, bytes) in decoded.iter_mut().skip(range.start).zip(in_utf8) {
+                *place = String::from_utf8(bytes).ok();
             }
-            if let Some(in_utf8) = convert(client, encoding, some).await? {
-                for (place, bytes) in decoded.iter_mut().skip(range.start).zip(in_utf8) {
-                    *place = String::from_utf8(bytes).ok();
-                }
-            } else if some.len() > 1 {
-                let middle = range.start + some.len() / 2;
-                pending.extend([middle..range.end, range.start..middle]);
-            }
-        }
+            Ok(true)
+        })
+        .await?;
         Ok(decoded)
     }
 }
@@ -105,20 +104,6 @@ impl ToSql for Value<'_> {
 
     fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         self.to_sql(kind, out)
-    }
-}
-
-/// Some texts in UTF-8; nothing when one of them has no like.
-async fn convert(client: &Client, encoding: &str, texts: &[&[u8]]) -> Result<Option<Vec<Vec<u8>>>, ServerError> {
-    const SQL: &str = "SELECT array_agg(convert_to(convert_from(value, $2), 'UTF8') ORDER BY place)
-        FROM unnest($1) WITH ORDINALITY AS one (value, place)";
-    client.batch_execute("SAVEPOINT one_text").await?;
-    let outcome = client.query_typed_one(SQL, &[(&texts, Type::BYTEA_ARRAY), (&encoding, Type::TEXT)]).await;
-    client.batch_execute("ROLLBACK TO SAVEPOINT one_text; RELEASE SAVEPOINT one_text").await?;
-    match outcome.map_err(ServerError::from) {
-        Ok(row) => Ok(Some(row.try_get(0)?)),
-        Err(error) if error.is_of_encoding() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

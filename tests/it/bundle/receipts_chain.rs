@@ -35,7 +35,7 @@ fn statement(word: &str) -> Statement {
 fn receipts(words: &[&str]) -> (Scratch, Vec<Appended>) {
     let scratch = Scratch::new();
     let chain = Chain::at(scratch.utf8("receipts"));
-    let appended = words.iter().map(|word| chain.append(&statement(word), None).unwrap()).collect();
+    let appended = words.iter().map(|word| chain.append(&statement(word), || None).unwrap()).collect();
     (scratch, appended)
 }
 
@@ -144,7 +144,7 @@ fn nothing_is_added_to_a_chain_that_was_changed() {
     let (scratch, appended) = receipts(&["one.example", "two.example"]);
     fs::write(&appended[0].path, "{}").unwrap();
     let chain = Chain::at(scratch.utf8("receipts"));
-    chain.append(&statement("three.example"), None).unwrap_err();
+    chain.append(&statement("three.example"), || None).unwrap_err();
     chain.prepare().unwrap_err();
     let names = fs::read_dir(scratch.path("receipts")).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.filter(|name| std::path::Path::new(name).extension().is_some_and(|extension| extension == "json")).count(), 2);
@@ -161,7 +161,7 @@ fn many_writers_make_one_chain() {
             let directory = directory.clone();
             scope.spawn(move || {
                 let chain = Chain::at(directory);
-                (0..EACH).for_each(|number| drop(chain.append(&statement(&format!("{writer}-{number}.example")), None).unwrap()));
+                (0..EACH).for_each(|number| drop(chain.append(&statement(&format!("{writer}-{number}.example")), || None).unwrap()));
             });
         }
     });

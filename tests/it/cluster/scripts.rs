@@ -66,8 +66,9 @@ fn packed_scripts_run_their_rows_are_backed_up_and_an_exporter_reads_statistics(
     let digest = values["image"]["digest"].as_str().unwrap();
     let image = format!("docker.io/library/postgres:17-alpine@{digest}");
     let ask = |name: &str, labels: &Value, sql: &str| {
-        let script =
-            format!("for attempt in 1 2 3 4 5; do psql -XAtc \"{sql}\" '{url}&connect_timeout=3' && exit 0; sleep 1; done; exit 1");
+        let script = format!(
+            "for attempt in 1 2 3 4 5; do said=$(psql -XAtc \"{sql}\" '{url}&connect_timeout=3' 2>&1) && echo \"$said\" && exit 0; sleep 1; done; echo \"$said\"; exit 1"
+        );
         namespace.run_pod(name, labels, &image, &["sh", "-c", &script])
     };
     let exporter = json!({"app.kubernetes.io/name": "rune-postgres-exporter"});

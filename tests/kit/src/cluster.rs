@@ -16,6 +16,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::lock::lock;
+
 pub use self::{
     image::{ImageLayout, Program},
     namespace::{Helm, Namespace},
@@ -149,6 +151,8 @@ impl Cluster {
     }
 
     fn push_to(&self, registry: &str, options: &[&str], layout: &ImageLayout, repository: &str) -> String {
+        // Of several that push the same image at once, this registry tells some that a blob or manifest is not there.
+        let _turn = lock(&Path::new(self.text("state")).join("push.lock"));
         let mut skopeo = self.command("skopeo");
         skopeo.args(["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]).args(options);
         run(skopeo.arg(layout.source()).arg(format!("docker://{registry}/{repository}")));

@@ -15,6 +15,7 @@
 pub mod browser;
 pub mod cluster;
 mod digest;
+mod lock;
 pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;

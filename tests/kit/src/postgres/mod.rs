@@ -12,7 +12,7 @@ mod session;
 mod shared;
 
 use std::{
-    fs::{self, File},
+    fs,
     net::TcpListener,
     os::unix::{
         fs::{PermissionsExt as _, chown},
@@ -29,6 +29,7 @@ use tempfile::TempDir;
 pub use self::{database::Database, session::Session};
 
 use crate::{
+    lock::lock,
     poll::{poll, wait_until},
     process::Process,
 };
@@ -312,13 +313,6 @@ fn cache() -> PathBuf {
     let cache = program_path.ancestors().nth(3).expect("tests run below the build directory").join("tmp/postgres");
     fs::create_dir_all(&cache).expect("the build directory is ours");
     cache
-}
-
-/// Holds a file of the cache until the value is dropped.
-fn lock(path: &Path) -> File {
-    let lock = File::create(path).expect("the build directory is ours");
-    lock.lock().expect("the file can be locked");
-    lock
 }
 
 /// A cluster that was never started, made once and kept beside the build.

@@ -11,8 +11,8 @@ use std::{
     sync::atomic::AtomicU32,
 };
 
-use super::{Directory, PATIENCE, Server, Setup, cache, free_port, is_in_state, lock};
-use crate::poll::wait_until;
+use super::{Directory, PATIENCE, Server, Setup, cache, free_port, is_in_state};
+use crate::{lock::lock, poll::wait_until};
 
 /// Runs a server until another process ends, then takes its files away. `tail` looks once a second.
 const UNTIL_RUN_ENDS: &str = r#"
