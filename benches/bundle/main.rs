@@ -26,7 +26,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rune_bundle::oci::{Descriptor, Digest, Sha256, media_type};
+use rune_bundle::oci::{Descriptor, media_type};
+use rune_core::digest::{Digest, Sha256};
 use rune_testkit::process::Process;
 use serde_json::json;
 

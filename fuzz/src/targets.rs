@@ -11,14 +11,16 @@ use rune_bundle::{
     canonical_json,
     chart::{self, discover},
     manifest::Lock,
-    oci::{Digest, Manifest, Reference},
+    oci::{Manifest, Reference},
     policy::{ImagePlaces, LicenseExpression, Policy},
     registry::Challenge,
-    schema::{Dialect, split},
     serve::{Repository, Route, Target as Named, route},
     sign::{SLOT_BYTES, Slot},
-    storage::{DatabaseUrl, Places, json_text},
-    yaml,
+};
+use rune_core::{digest::Digest, yaml};
+use rune_storage::{
+    DatabaseUrl, Places, json_text,
+    schema::{Dialect, split},
 };
 
 /// Reads what it is given; panics when something is wrong with that.

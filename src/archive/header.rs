@@ -1,6 +1,6 @@
 //! The bytes of a tar header.
 
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 use super::EntryName;
 
@@ -112,7 +112,8 @@ mod tests {
     use std::io::Read as _;
 
     use super::{Mode, encode, first_entry_size};
-    use crate::{archive::EntryName, oci::Digest};
+    use crate::archive::EntryName;
+    use rune_core::digest::Digest;
 
     fn name(text: &str) -> EntryName {
         EntryName::new(text).unwrap()

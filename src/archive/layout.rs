@@ -6,7 +6,7 @@ use super::{
     EntryName, Mode,
     header::{BLOCK_BYTES, encode, header_bytes},
 };
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// The two zero blocks that end a tar.
 const END_BYTES: u64 = 2 * BLOCK_BYTES;

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// The longest name, in bytes: what fits the name field of a ustar header without its prefix field.
 const MAX_BYTES: usize = 100;

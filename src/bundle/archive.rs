@@ -20,10 +20,10 @@ use std::{
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::{AuthenticatedHead, BundleIndex, EntryRecord, index::blob_path};
-use crate::{
-    archive::{CheckError, EntryName, EntryReader, Placed, check_end},
+use crate::archive::{CheckError, EntryName, EntryReader, Placed, check_end};
+use rune_core::{
+    digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
-    oci::{Digest, Sha256},
     progress::Progress,
 };
 

@@ -8,8 +8,11 @@ use std::{
 use super::{BundleIndex, archive::Documents, index::blob_path};
 use crate::{
     archive::EntryName,
+    oci::{Descriptor, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
+};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::{Descriptor, Digest, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
 };
 
 /// The contents of a bundle do not hang together.

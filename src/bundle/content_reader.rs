@@ -9,10 +9,8 @@ use super::{
     ContentError, OpenBundle,
     archive::{At, Problem},
 };
-use crate::{
-    archive::{CheckError, Placed},
-    oci::{Digest, Sha256},
-};
+use crate::archive::{CheckError, Placed};
+use rune_core::digest::{Digest, Sha256};
 
 /// How much is read at once, in bytes.
 const PIECE_BYTES: u64 = 256 << 10;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::{Buffers, ContentError, ContentReader, OpenBundle};
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// A place in a content, from its beginning to its end. A clone is another place, at the same byte.
 #[derive(Debug)]

@@ -8,10 +8,8 @@ use super::{
     closure,
     head::placed_entries,
 };
-use crate::{
-    archive::{CheckError, EntryReader, Layout, Placed, check_end},
-    oci::Digest,
-};
+use crate::archive::{CheckError, EntryReader, Layout, Placed, check_end};
+use rune_core::digest::Digest;
 
 /// A file whose end is where its index says, and whose documents are as it says and hang together.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use camino::Utf8Path;
 use crate::{
     chart::{BinaryContext, BundleContext, ChartContext, ChartMetadata, Context, ImageContext, ProfileContext, output_path},
     manifest::{Binary, BundleManifest, Image, Lock, LockedContent, Profile, PulledImage},
-    oci::{Digest, Platform},
+    oci::Platform,
 };
+use rune_core::digest::Digest;
 
 /// Images that the packager makes, by their name in the manifest: the digest of the index, and of the manifest
 /// of each platform.

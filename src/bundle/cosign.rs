@@ -11,12 +11,12 @@ use camino::Utf8Path;
 use super::{
     AuthenticatedHead, BundleIndex, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify,
 };
-use crate::{
+use crate::sign::{SLOTS, Slot, SlotSignature};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::{EditableFile, PathError},
-    oci::Digest,
     progress::Progress,
-    sign::{SLOTS, Slot, SlotSignature},
 };
 
 /// A bundle file that somebody is about to sign; only its head was read, and nothing in it is trusted.

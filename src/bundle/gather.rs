@@ -16,10 +16,13 @@ use super::{
 };
 use crate::{
     chart::{self, ChartError, ChartTree, Package, Renderer},
+    manifest::{self, BundleManifest, ChartSource, Lock, LockedContent, Project},
+    oci::Platform,
+};
+use rune_core::{
+    digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    manifest::{self, BundleManifest, ChartSource, Lock, LockedContent, Project},
-    oci::{Digest, Platform, Sha256},
 };
 
 /// The largest program or packed chart that is read, in bytes.

@@ -12,10 +12,10 @@ use super::{
     trust::{SlotState, Trust},
     trust_error::TrustError,
 };
-use crate::{
-    archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed, first_entry_size},
+use crate::archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed, first_entry_size};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
 };
 
 /// The head as it stands in the file; nothing in it is trusted.

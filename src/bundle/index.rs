@@ -10,9 +10,12 @@ use super::Completeness;
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
-    failure::{Failure, FailureKind},
-    oci::{Descriptor, Digest, Platform, Reference},
+    oci::{Descriptor, Platform, Reference},
     sign::{SLOT_BYTES, SLOTS},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
 };
 
 /// The version of the format that this program writes and reads.
@@ -329,7 +332,7 @@ pub(super) fn blob_path(digest: Digest) -> String {
 mod hex_digest {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&digest.hex())
@@ -366,7 +369,7 @@ mod octal_mode {
 #[cfg(test)]
 mod tests {
     use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     fn empty() -> BundleIndex {
         BundleIndex {

@@ -12,9 +12,9 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
+use rune_core::{
+    digest::Digest,
     fsx::{self, LineLog, PartialFile, PathError},
-    oci::Digest,
 };
 
 const MAGIC: &str = "rune-bundle journal 1";
@@ -154,7 +154,7 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::{Journal, Progressed};
-    use crate::{fsx::PartialFile, oci::Digest};
+    use rune_core::{digest::Digest, fsx::PartialFile};
 
     #[test]
     fn remembers_what_was_recorded_for_the_same_plan_only() {

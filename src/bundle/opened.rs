@@ -21,8 +21,11 @@ use super::{
 };
 use crate::{
     archive::{EntryName, Placed},
+    oci::{Descriptor, Manifest, ManifestKind},
+};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::{Descriptor, Digest, Manifest, ManifestKind},
 };
 
 /// A bundle whose head is authenticated and whose documents hang together.

@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::{AuthenticatedHead, ImageRecord, IndexError, index::INDEX_NAME};
 use crate::{
     canonical_json,
-    oci::{Descriptor, Digest, Reference, media_type},
+    oci::{Descriptor, Reference, media_type},
     sign::SIGSTORE_BUNDLE,
 };
+use rune_core::digest::Digest;
 
 /// The type of the artifact that holds a bundle's index.
 pub const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";

@@ -3,10 +3,8 @@
 use serde::Serialize;
 
 use super::TrustError;
-use crate::{
-    oci::Digest,
-    sign::{PublicKey, Revocation, SLOTS, Signer, Slot, TrustFile},
-};
+use crate::sign::{PublicKey, Revocation, SLOTS, Signer, Slot, TrustFile};
+use rune_core::digest::Digest;
 
 /// What the caller trusts. Keys found inside a bundle have no way into this.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! Why nobody trusted vouches for a bundle.
 
-use crate::{
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
 };
 
 /// Why nobody trusted vouches for a bundle.

@@ -14,8 +14,8 @@ use super::{
     archive::{Sink, read_contents},
     closure::{self, ClosureError},
 };
-use crate::{
-    archive::EntryName,
+use crate::archive::EntryName;
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     progress::Progress,

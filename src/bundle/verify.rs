@@ -5,7 +5,7 @@ use super::{
     archive::{Documents, Sink, read_contents},
     closure::{self, ClosureError},
 };
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     archive::{EntryName, Layout},
-    oci::{Descriptor, Digest, Manifest, ManifestKind},
+    oci::{Descriptor, Manifest, ManifestKind},
 };
+use rune_core::digest::Digest;
 
 /// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of packages.
 const MAX_SHOWN_BYTES: u64 = 128 << 20;

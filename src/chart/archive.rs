@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::{ChartError, ChartTree, MAX_CHART_BYTES, MAX_CHART_FILES, Package};
-use crate::fsx;
+use rune_core::fsx;
 
 /// The longest path of a file in a chart; no file system has longer ones.
 const MAX_PATH_BYTES: usize = 4096;
@@ -151,8 +151,8 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::{MAX_DEPTH, inside, read_package, unpack_package};
-    use crate::{
-        chart::{ChartError, ChartTree, package},
+    use crate::chart::{ChartError, ChartTree, package};
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         fsx,
     };

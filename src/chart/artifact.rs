@@ -109,8 +109,9 @@ mod tests {
     use super::ChartArtifact;
     use crate::{
         chart::{ChartMetadata, Package},
-        oci::{Digest, Manifest},
+        oci::Manifest,
     };
+    use rune_core::digest::Digest;
 
     #[test]
     fn the_manifest_names_config_and_layer_and_never_a_time() {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::oci::{Digest, Platform, Reference, media_type};
+use crate::oci::{Platform, Reference, media_type};
+use rune_core::digest::Digest;
 
 /// Everything a template may name.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -165,7 +166,7 @@ impl PlatformContext {
 #[cfg(test)]
 mod tests {
     use super::ImageContext;
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     #[test]
     fn an_image_without_a_lock_has_empty_digests_and_with_one_is_pinned() {

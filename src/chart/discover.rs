@@ -19,10 +19,8 @@ mod words;
 use camino::Utf8Path;
 
 use self::{inside::Budget, search::Search};
-use crate::{
-    policy::{Declaration, ImagePlaces},
-    yaml::{self, Node, Value},
-};
+use crate::policy::{Declaration, ImagePlaces};
+use rune_core::yaml::{self, Node, Value};
 
 /// The most documents that one rendering may have.
 const MAX_DOCUMENTS: usize = 20_000;

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::{MAX_CHART_FILES, TemplateError};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::PathError,
     yaml::{Place, YamlError},

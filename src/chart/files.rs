@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{ChartError, Renderer};
-use crate::fsx;
+use rune_core::fsx;
 
 /// The folder of the templates, relative to the project.
 const ROOT: &str = "templates/";
@@ -111,7 +111,8 @@ mod tests {
     use serde_json::json;
 
     use super::{compare, first_difference, output_path, render_below};
-    use crate::{chart::Renderer, fsx};
+    use crate::chart::Renderer;
+    use rune_core::fsx;
 
     #[test]
     fn only_the_templates_of_a_directory_are_rendered() {

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Package, kubernetes::kubernetes_version};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{PathError, ScratchDirectory},
 };

@@ -194,10 +194,8 @@ mod tests {
     use serde_json::json;
 
     use super::ChartMetadata;
-    use crate::{
-        chart::ChartError,
-        failure::{Failure as _, FailureKind},
-    };
+    use crate::chart::ChartError;
+    use rune_core::failure::{Failure as _, FailureKind};
 
     fn parse(text: &str) -> Result<ChartMetadata, ChartError> {
         ChartMetadata::parse(Utf8Path::new("charts/rune"), text.as_bytes(), None)

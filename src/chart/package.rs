@@ -119,10 +119,8 @@ mod tests {
     use std::{collections::BTreeMap, io::Read as _};
 
     use super::package;
-    use crate::{
-        chart::{ChartError, ChartTree, MAX_FILE_BYTES, unpack_package},
-        failure::{Failure as _, FailureKind},
-    };
+    use crate::chart::{ChartError, ChartTree, MAX_FILE_BYTES, unpack_package};
+    use rune_core::failure::{Failure as _, FailureKind};
 
     const CHART: &str = "apiVersion: v2\nname: demo\nversion: 1.2.3\n";
 

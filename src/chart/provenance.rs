@@ -10,9 +10,9 @@
 //! Source of the form: Helm, `pkg/provenance/sign.go`.
 
 use super::{ChartError, Package};
-use crate::{
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
     yaml,
 };
 
@@ -85,7 +85,7 @@ impl ChartKey {
     ///
     /// # Errors
     /// Always.
-    pub fn load<E: From<ProvenanceError>>(_: &[u8], _: impl FnOnce() -> Result<crate::secret::Secret, E>) -> Result<Self, E> {
+    pub fn load<E: From<ProvenanceError>>(_: &[u8], _: impl FnOnce() -> Result<rune_core::secret::Secret, E>) -> Result<Self, E> {
         Err(ProvenanceError::NotBuiltIn.into())
     }
 
@@ -103,10 +103,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::statement;
-    use crate::{
-        chart::{ChartTree, package},
-        oci::Digest,
-    };
+    use crate::chart::{ChartTree, package};
+    use rune_core::digest::Digest;
 
     #[test]
     fn names_the_archive_with_its_digest_below_the_metadata() {

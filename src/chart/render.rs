@@ -111,10 +111,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::Renderer;
-    use crate::{
-        chart::ChartError,
-        failure::{Failure as _, FailureKind},
-    };
+    use crate::chart::ChartError;
+    use rune_core::failure::{Failure as _, FailureKind};
 
     fn render(source: &str, context: &Value) -> Result<String, ChartError> {
         Renderer::new(BTreeMap::from([("t.j2".to_owned(), source.to_owned())]))?.render("t.j2", context)

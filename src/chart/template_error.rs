@@ -128,7 +128,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use crate::{chart::Renderer, failure::Failure as _};
+    use crate::chart::Renderer;
+    use rune_core::failure::Failure as _;
 
     fn report(source: &str, context: &Value) -> (String, Option<String>) {
         let templates = BTreeMap::from([("templates/values.yaml.j2".to_owned(), source.to_owned())]);

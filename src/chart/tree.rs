@@ -9,7 +9,7 @@ use super::{
     archive::{Budget, is_subchart, unfold, without_byte_order_mark},
     ignore::Rules,
 };
-use crate::fsx;
+use rune_core::fsx;
 
 /// The largest file that Helm 3 loads from a chart.
 pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 
 use super::ChartError;
-use crate::yaml::{self, Node, Value};
+use rune_core::yaml::{self, Node, Value};
 
 /// Far above what values files have, aliases written out.
 const MAX_NODES: usize = 100_000;

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use serde_json::Value as Json;
 
 use super::ChartError;
-use crate::yaml::{self, Node, Value};
+use rune_core::yaml::{self, Node, Value};
 
 /// Where the table begins in a README.
 const BEGIN: &str = "<!-- values: made by rune-bundle render -->\n";

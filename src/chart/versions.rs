@@ -8,11 +8,10 @@ use std::{collections::BTreeMap, fmt};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ChartError, ChartTree, ChartVersion};
-use crate::{
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    fsx,
-    oci::Digest,
-    yaml,
+    fsx, yaml,
 };
 
 /// The file, relative to the project.
@@ -136,7 +135,8 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{ChartState, RELEASED_VERSIONS, ReleasedVersions};
-    use crate::{chart::ChartTree, fsx};
+    use crate::chart::ChartTree;
+    use rune_core::fsx;
 
     fn states(version: &str, template: &str) -> Vec<ChartState> {
         let chart = |name: &str, version: &str| format!("apiVersion: v2\nname: {name}\nversion: {version}\n").into_bytes();

@@ -21,14 +21,17 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::{
-    GlobalArgs,
-    arguments::{self, exit_codes},
-    documents, passphrase,
+    passphrase,
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
     attach, build, cat, diff, fingerprint, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack,
     verify,
+};
+use rune_core::cli::{
+    GlobalArgs,
+    arguments::{self, exit_codes},
+    documents,
 };
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.

@@ -17,8 +17,8 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use crate::{
-    commands::CommandError,
+use rune_core::{
+    command::CommandError,
     failure::{Failure, FailureKind},
     secret::Secret,
 };

@@ -4,10 +4,8 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::site::{Site, path_in, variable};
-use crate::{
-    commands::registry_access::{AuthFile, ClientConfig, Login, Password, ProxySettings},
-    secret::Secret,
-};
+use crate::commands::registry_access::{AuthFile, ClientConfig, Login, Password, ProxySettings};
+use rune_core::secret::Secret;
 
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone, Args)]

@@ -7,10 +7,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
-use crate::commands::{
-    CommandError,
-    bundle::{Origin, RECEIPTS_BEFORE, SiteFile},
-};
+use crate::commands::bundle::{Origin, RECEIPTS_BEFORE, SiteFile};
+use rune_core::command::CommandError;
 
 /// Where the site file is when nobody says otherwise.
 const USUAL_PLACE: &str = "/etc/rune-bundle/site.yaml";

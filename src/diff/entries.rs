@@ -8,8 +8,8 @@ use super::{Change, pairs::paired};
 use crate::{
     archive::EntryName,
     bundle::{BinaryRecord, BundleIndex, EntryRecord, MigrationRecord},
-    oci::Digest,
 };
+use rune_core::digest::Digest;
 
 /// A file that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,10 +1,7 @@
 //! Why two bundles cannot be compared.
 
-use crate::{
-    bundle::ContentError,
-    chart::ChartError,
-    failure::{Failure, FailureKind},
-};
+use crate::{bundle::ContentError, chart::ChartError};
+use rune_core::failure::{Failure, FailureKind};
 
 /// Why two bundles cannot be compared.
 #[derive(Debug, thiserror::Error)]

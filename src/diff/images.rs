@@ -8,10 +8,8 @@ use super::{
     Change, DiffError, Difference, PackagesDiff, packages,
     pairs::{Pair, paired},
 };
-use crate::{
-    bundle::{BundleView, ImageRecord, ManifestRecord},
-    oci::Digest,
-};
+use crate::bundle::{BundleView, ImageRecord, ManifestRecord};
+use rune_core::digest::Digest;
 
 /// An image that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

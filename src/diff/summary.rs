@@ -3,10 +3,8 @@
 use serde::Serialize;
 
 use super::Difference;
-use crate::{
-    bundle::{BundleIndex, BundleView, SlotState},
-    oci::Digest,
-};
+use crate::bundle::{BundleIndex, BundleView, SlotState};
+use rune_core::digest::Digest;
 
 /// One of the two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,8 +9,8 @@ use super::{Change, DiffError, Difference, pairs::paired, secrecy};
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, BundleView, ProfileRecord},
-    yaml::{self, Node, Value},
 };
+use rune_core::yaml::{self, Node, Value};
 
 /// The most nodes that are compared of one file, and the most bytes.
 const MAX_NODES: usize = 200_000;

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
 use super::{Cluster, ClusterError};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     interrupt::Interrupt,
     progress::Progress,

@@ -12,10 +12,8 @@ use serde::Serialize;
 pub use access::check_access;
 
 use super::{Cluster, Object};
-use crate::{
-    chart::fits_kubernetes,
-    failure::{Failure, FailureKind},
-};
+use crate::chart::fits_kubernetes;
+use rune_core::failure::{Failure, FailureKind};
 
 /// What is to be installed.
 #[derive(Debug, Clone, Copy)]

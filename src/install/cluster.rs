@@ -10,7 +10,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
 };

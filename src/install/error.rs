@@ -3,8 +3,8 @@
 use camino::Utf8PathBuf;
 
 use super::{BackupError, ClusterError, Conflict, KeptError, PinError, Problems, RolloutError};
-use crate::{
-    chart::HelmError,
+use crate::chart::HelmError;
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::PathError,
     yaml::YamlError,

@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{Cluster, ClusterOptions, InstallError};
-use crate::{chart::Helm, fsx::ScratchDirectory, interrupt::Interrupt};
+use crate::chart::Helm;
+use rune_core::{fsx::ScratchDirectory, interrupt::Interrupt};
 
 /// The most that is kept of what Helm prints, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;

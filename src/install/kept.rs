@@ -12,10 +12,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Cluster, ClusterError};
-use crate::{
-    canonical_json,
+use crate::canonical_json;
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
 };
 
 /// The name of this program, as labels have it.
@@ -282,7 +282,7 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 #[cfg(test)]
 mod tests {
     use super::{Attempt, Conflict, Installed, Judgement, Kept};
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     fn kept(version: &str) -> Kept {
         let installed = Installed {

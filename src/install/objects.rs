@@ -5,10 +5,8 @@ use std::fmt;
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::{
-    chart,
-    yaml::{self, YamlError},
-};
+use crate::chart;
+use rune_core::yaml::{self, YamlError};
 
 /// What stands in place of a secret value.
 const HIDDEN: &str = "(hidden)";

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    chart::{self, ChartError, ChartTree},
+use crate::chart::{self, ChartError, ChartTree};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
     yaml::{self, YamlError},
 };
 
@@ -145,10 +145,8 @@ mod tests {
     use serde_json::json;
 
     use super::{Replaced, destination_values};
-    use crate::{
-        chart::{ChartTree, package},
-        oci::Digest,
-    };
+    use crate::chart::{ChartTree, package};
+    use rune_core::digest::Digest;
 
     #[test]
     fn digests_and_repositories_are_replaced_where_the_chart_and_its_subcharts_have_them() {

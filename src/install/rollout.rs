@@ -7,7 +7,7 @@ use kube::api::ListParams;
 use serde::Serialize;
 
 use super::{Cluster, InstallError, Object, ReleaseHelm, Revision, RunningImages, running};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };

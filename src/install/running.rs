@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use super::{Cluster, ClusterError, Object};
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// The most pods that are looked at in one answer.
 const PAGE: u32 = 500;
@@ -90,7 +90,8 @@ mod tests {
     use serde_json::json;
 
     use super::{Pod, RunningImage, RunningImages, foreign_in, is_of};
-    use crate::{install::parse_objects, oci::Digest};
+    use crate::install::parse_objects;
+    use rune_core::digest::Digest;
 
     fn pod(image_id: &str) -> Pod {
         serde_json::from_value(json!({

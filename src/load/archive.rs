@@ -11,9 +11,9 @@ use super::{LoadError, SelectedImage};
 use crate::{
     archive::{Entry, EntryName, Layout, Mode},
     bundle::{ContentError, OpenBundle},
-    oci::{Digest, LAYOUT, index_document},
-    progress::Progress,
+    oci::{LAYOUT, index_document},
 };
+use rune_core::{digest::Digest, progress::Progress};
 
 /// The archive of some images.
 #[derive(Debug)]

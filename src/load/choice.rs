@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     bundle::OpenBundle,
-    oci::{Digest, Manifest, ManifestError, ManifestKind, Platform},
+    oci::{Manifest, ManifestError, ManifestKind, Platform},
 };
+use rune_core::digest::Digest;
 
 /// What makes containerd refuse an index of the bundle, or run nothing of it.
 #[derive(Debug, Clone, Copy)]

@@ -16,11 +16,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{ImageArchive, LoadError};
 use crate::{
     bundle::{ContentError, OpenBundle},
-    fsx,
     oci::Platform,
-    progress::Progress,
-    text::shown,
 };
+use rune_core::{fsx, progress::Progress, text::shown};
 
 /// Where containerd listens, by who installed it.
 const USUAL_ADDRESSES: [&str; 3] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock"];
@@ -232,7 +230,7 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{Standing, client, complaint_of, rows, usual_address};
-    use crate::{
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         fsx,
     };

@@ -9,9 +9,12 @@ use crate::{
     archive::{EntryNameError, LayoutError},
     bundle::ContentError,
     canonical_json::CanonicalJsonError,
+    oci::{ManifestError, Platform},
+};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
-    oci::{Digest, ManifestError, Platform},
 };
 
 /// Why images were not loaded.
@@ -181,7 +184,7 @@ fn kind_of(said: &str) -> FailureKind {
 #[cfg(test)]
 mod tests {
     use super::kind_of;
-    use crate::failure::FailureKind;
+    use rune_core::failure::FailureKind;
 
     #[test]
     fn the_words_of_ctr_decide_the_exit_code() {

@@ -5,9 +5,8 @@ use std::io::Read as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ImageArchive, LoadError, Selection};
-use crate::{
-    archive::EntryName,
-    bundle::OpenBundle,
+use crate::{archive::EntryName, bundle::OpenBundle};
+use rune_core::{
     fsx::{self, Action, NewFile, PathError},
     progress::Progress,
 };

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     bundle::{ImageRecord, ManifestRecord, OpenBundle, Role},
-    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference},
+    oci::{Descriptor, Manifest, ManifestKind, Platform, Reference},
 };
+use rune_core::digest::Digest;
 
 /// The images that can run on a platform, with what they need, and those that cannot.
 #[derive(Debug)]

@@ -6,9 +6,10 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{Lock, LockedChartSource, LockedContent, LockedImage};
-use crate::{
+use crate::oci::{Platform, Reference};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::{Digest, Platform, Reference},
 };
 
 /// One difference: what it is about, and what it was and is.

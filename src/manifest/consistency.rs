@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{Lock, LockedContent};
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
 const MAX_SIZE: u64 = (1 << 53) - 1;

@@ -1,9 +1,7 @@
 //! What a lock pins and the registry does not have any more.
 
-use crate::{
-    failure::{Failure, FailureKind},
-    registry::RegistryError,
-};
+use crate::registry::RegistryError;
+use rune_core::failure::{Failure, FailureKind};
 
 /// A tag was moved, and the registry has deleted what it named before; or somebody has deleted it.
 #[derive(Debug, thiserror::Error)]

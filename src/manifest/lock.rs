@@ -9,11 +9,11 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Contradiction, LockedImage, Platforms, platform_text};
-use crate::{
-    chart::ChartVersion,
+use crate::{chart::ChartVersion, oci::Platform};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    oci::{Digest, Platform},
     yaml::{self, YamlError},
 };
 
@@ -255,10 +255,8 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{Contradiction, Lock, LockError};
-    use crate::{
-        failure::{Failure as _, FailureKind},
-        manifest::LockedContent,
-    };
+    use crate::manifest::LockedContent;
+    use rune_core::failure::{Failure as _, FailureKind};
 
     const SAMPLE: &str = include_str!("sample.lock");
 

@@ -4,7 +4,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Platforms, platform_text};
-use crate::oci::{Descriptor, Digest, Platform, Reference, media_type};
+use crate::oci::{Descriptor, Platform, Reference, media_type};
+use rune_core::digest::Digest;
 
 /// An image of the bundle, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

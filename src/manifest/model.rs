@@ -9,7 +9,8 @@ use camino::Utf8PathBuf;
 use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::oci::{Digest, Platform, Reference};
+use crate::oci::{Platform, Reference};
+use rune_core::digest::Digest;
 
 /// Everything a person says about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,9 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{
+use crate::{oci::ReferenceError, policy::LicenseError};
+use rune_core::{
     failure::Failure as _,
-    oci::ReferenceError,
-    policy::LicenseError,
     yaml::{Problem, suggestion},
 };
 

@@ -8,10 +8,10 @@ use super::{
     problem::ManifestProblem,
     read::{self, Draft, NamedFile, NamedReference, Role},
 };
-use crate::{
+use crate::policy::{self, Policy, Verdict};
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    policy::{self, Policy, Verdict},
     yaml::{Findings, Mistakes, Place},
 };
 

@@ -15,10 +15,8 @@ use super::{
     problem::{ManifestProblem, is_known_platform},
     words,
 };
-use crate::{
-    oci::{Platform, Reference},
-    yaml::{self, Findings, Mapping, Node, Place, Value},
-};
+use crate::oci::{Platform, Reference};
+use rune_core::yaml::{self, Findings, Mapping, Node, Place, Value};
 
 const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "BundleManifest";

@@ -4,10 +4,8 @@ use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-use crate::{
-    failure::{Failure, FailureKind},
-    oci::Reference,
-};
+use crate::oci::Reference;
+use rune_core::failure::{Failure, FailureKind};
 
 /// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::PathError,
 };

@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 
 use super::{Configuration, MirrorError};
-use crate::fsx;
+use rune_core::fsx;
 
 /// Far above what such a file has.
 const MAX_FILE_BYTES: u64 = 1 << 20;

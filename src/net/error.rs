@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use rustls::AlertDescription;
 
 use super::{AddressClass, ProxyError};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::PathError,
     tls::{CertificateProblem, PemProblem, handshake_problem},

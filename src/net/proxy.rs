@@ -8,7 +8,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::no_proxy::NoProxy;
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     secret::Secret,
 };
@@ -108,7 +108,7 @@ fn proxy_url(scheme: &'static str, text: &str) -> Result<Url, ProxyError> {
 #[cfg(test)]
 mod tests {
     use super::{Proxies, ProxySettings};
-    use crate::secret::Secret;
+    use rune_core::secret::Secret;
 
     fn settings(https: &str) -> ProxySettings {
         ProxySettings { https: Some(Secret::new(https)), http: None, none_for: Some(".internal,10.0.0.0/8".to_owned()) }

@@ -1,7 +1,7 @@
 //! Which certificates are trusted, and which one is shown.
 //!
 //! The public CAs are Mozilla's, compiled in, so that two machines with the same command line believe the same servers. What
-//! makes a certificate good enough is decided by [`crate::tls`].
+//! makes a certificate good enough is decided by [`rune_core::tls`].
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::NetError;
-use crate::{
+use rune_core::{
     fsx,
     tls::{GivenCertificate, NameCheck, PemProblem, TrustVerifier, TrustedCertificates, certificates, private_key, provider},
 };
@@ -90,7 +90,7 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::{Tls, TlsFiles};
-    use crate::{
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         fsx,
     };

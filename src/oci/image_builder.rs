@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type};
-use crate::{
-    canonical_json::{self, CanonicalJsonError},
-    failure::{Failure, FailureKind},
-};
+use crate::canonical_json::{self, CanonicalJsonError};
+use rune_core::failure::{Failure, FailureKind};
 
 /// What a container of the image runs, and as whom.
 #[derive(Debug, Clone, Serialize)]
@@ -144,7 +142,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{BuiltImage, ImageConfig, build_image};
-    use crate::oci::{Digest, ImageFile, Manifest, ManifestKind, media_type};
+    use crate::oci::{ImageFile, Manifest, ManifestKind, media_type};
+    use rune_core::digest::Digest;
 
     fn sample(order: [usize; 2]) -> BuiltImage {
         let config = ImageConfig {

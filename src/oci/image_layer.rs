@@ -12,7 +12,7 @@ use std::{
 use flate2::{Compression, GzBuilder};
 
 use super::{Digest, Sha256};
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
@@ -165,7 +165,7 @@ mod tests {
     use std::io::Read as _;
 
     use super::{ImageFile, ImageLayer, ImageLayerError};
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     fn file(path: &str, mode: u32) -> ImageFile {
         ImageFile { path: path.to_owned(), mode, bytes: path.as_bytes().to_vec() }

@@ -13,7 +13,7 @@ use super::{
     Descriptor, Digest, DigestError,
     go_json::{self, Shape},
 };
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// Media types of the OCI image specification and Docker's image manifest version 2, schema 2.
 pub mod media_type {
@@ -267,7 +267,8 @@ mod tests {
     use serde_json::json;
 
     use super::{Manifest, ManifestError, ManifestKind, media_type};
-    use crate::oci::{Descriptor, Digest};
+    use crate::oci::Descriptor;
+    use rune_core::digest::Digest;
 
     fn parse(value: &serde_json::Value, stated: Option<&str>) -> Result<Manifest, ManifestError> {
         Manifest::parse(serde_json::to_vec(value).unwrap(), stated)

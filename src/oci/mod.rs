@@ -4,7 +4,6 @@
 //! Manifests are kept as the bytes that came; what was parsed from them is a view beside them.
 
 mod descriptor;
-mod digest;
 mod go_json;
 mod image_builder;
 mod image_layer;
@@ -15,10 +14,10 @@ mod reference;
 mod referrer;
 
 pub use descriptor::Descriptor;
-pub use digest::{Digest, DigestError, Sha256};
 pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build_image};
 pub use image_layer::{ImageFile, ImageLayerError};
 pub use layout::{LAYOUT, REF_NAME, index_document};
 pub use manifest::{Manifest, ManifestError, ManifestKind, media_type};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
+use rune_core::digest::{Digest, DigestError, Sha256};

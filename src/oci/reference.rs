@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// An image reference: registry, repository, and a tag or a digest or both.
 ///

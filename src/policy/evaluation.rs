@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
-use crate::failure::{Failure, FailureKind};
+use rune_core::failure::{Failure, FailureKind};
 
 /// Every decision about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

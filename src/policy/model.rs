@@ -6,7 +6,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Glob, ImagePlaces, TagPin, glob::component_matches};
-use crate::oci::{Digest, Reference};
+use crate::oci::Reference;
+use rune_core::digest::Digest;
 
 /// What may be in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use camino::Utf8Path;
 use semver::Version;
 
 use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, Rule, Waiver};
-use crate::{
-    oci::Digest,
+use rune_core::{
+    digest::Digest,
     yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
 };
 

@@ -10,9 +10,10 @@ use std::{
 
 use super::{Blobs, PushError, Shared, parallel::in_parallel, plan::Plan, source::BundlePieces};
 use crate::{
-    oci::{Descriptor, Digest},
+    oci::Descriptor,
     registry::{Delivery, Meter, RepositoryName},
 };
+use rune_core::digest::Digest;
 
 /// What became of a blob in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,12 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     bundle::Publication,
-    failure::{Failure, FailureKind},
-    oci::{Digest, Reference, ReferenceError},
+    oci::{Reference, ReferenceError},
     registry::RepositoryName,
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
 };
 
 /// A registry, a path below it, and how the repositories of a bundle are named there.

@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use crate::{
     bundle::{ContentError, StreamError},
-    failure::{Failure, FailureKind},
-    oci::{Digest, ManifestError},
+    oci::ManifestError,
     registry::{RegistryError, RepositoryName},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
 };
 
 /// Why a bundle is not, or not wholly, in a registry.

@@ -9,10 +9,8 @@ use super::{
     plan::{Document, Item, Plan},
     tags::Current,
 };
-use crate::{
-    oci::Digest,
-    registry::{RepositoryName, RepositoryWriter},
-};
+use crate::registry::{RepositoryName, RepositoryWriter};
+use rune_core::digest::Digest;
 
 /// What the publications of the plan became.
 #[derive(Default)]

@@ -26,13 +26,13 @@ pub use plan::IndexChoice;
 
 use crate::{
     bundle::OpenBundle,
-    progress::Progress,
     registry::{Client, RepositoryName, RepositoryWriter},
 };
 use blobs::BlobOutcome;
 use manifests::Roots;
 use outcome::summary;
 use plan::Plan;
+use rune_core::progress::Progress;
 
 /// What is pushed where, and how.
 #[derive(Debug, Clone)]
@@ -103,4 +103,4 @@ pub async fn push(
 }
 
 /// What became of each blob, by repository and digest.
-type Blobs = BTreeMap<(RepositoryName, crate::oci::Digest), BlobOutcome>;
+type Blobs = BTreeMap<(RepositoryName, rune_core::digest::Digest), BlobOutcome>;

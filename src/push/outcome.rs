@@ -10,10 +10,8 @@ use super::{
     plan::{Item, Plan},
     tags::Current,
 };
-use crate::{
-    bundle::PublicationKind,
-    oci::{Digest, Reference},
-};
+use crate::{bundle::PublicationKind, oci::Reference};
+use rune_core::digest::Digest;
 
 /// What a push did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use super::{PushError, PushSettings};
 use crate::{
     bundle::{OpenBundle, Publication, PublicationKind},
-    oci::{Descriptor, Digest, Manifest, ManifestKind},
+    oci::{Descriptor, Manifest, ManifestKind},
     registry::RepositoryName,
 };
+use rune_core::digest::Digest;
 
 /// Which index of an image that lacks platforms is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

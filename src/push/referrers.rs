@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::{PushError, Roots, Shared, plan::Plan};
 use crate::{
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, media_type},
     registry::RepositoryName,
 };
+use rune_core::digest::Digest;
 
 /// Adds every referrer that was pushed to the list of its subject, where the registry does not.
 pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use crate::{
     bundle::{ContentStream, OpenBundle, StreamError},
-    oci::Digest,
     registry::{Damaged, Pieces},
 };
+use rune_core::digest::Digest;
 
 /// A place in a content of the bundle.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{PushError, Roots, Shared, error::TakenTag, parallel::in_parallel, plan::Plan};
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// What each tag means now, by position in the plan; those that are not there are missing.
 pub(super) type Current = BTreeMap<usize, Digest>;

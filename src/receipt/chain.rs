@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{FORMAT, ReceiptError, Statement, WithoutReceipt, error::Name};
-use crate::{
-    canonical_json,
+use crate::canonical_json;
+use rune_core::{
+    digest::Digest,
     fsx::{self, DirectoryLock, LineLog},
-    oci::Digest,
 };
 
 /// Far above what a receipt of a large bundle needs.

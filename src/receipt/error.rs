@@ -2,11 +2,11 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{
-    canonical_json::CanonicalJsonError,
+use crate::canonical_json::CanonicalJsonError;
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
-    oci::Digest,
 };
 
 /// Why receipts cannot be read or written.

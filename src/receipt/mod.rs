@@ -13,10 +13,8 @@ pub use error::ReceiptError;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    bundle::{AuthenticatedHead, SlotState},
-    oci::Digest,
-};
+use crate::bundle::{AuthenticatedHead, SlotState};
+use rune_core::digest::Digest;
 
 /// The version of the format that this program writes.
 pub const FORMAT: u64 = 1;

@@ -4,10 +4,10 @@ use http::StatusCode;
 
 use super::{Cause, RepositoryName, TokenProblem, cause::is_transient, quirks::credential_key};
 use crate::{
-    failure::Failure as _,
     net::{TransportError, TransportFault},
     oci::ManifestError,
 };
+use rune_core::failure::Failure as _;
 
 /// Why a redirect from https to http is not followed.
 pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself";

@@ -20,10 +20,8 @@ use super::{
     quirks,
     retry::retry_after,
 };
-use crate::{
-    net::{Reach, Request, RequestBody, Response},
-    secret::Secret,
-};
+use crate::net::{Reach, Request, RequestBody, Response};
+use rune_core::secret::Secret;
 
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 

@@ -16,7 +16,7 @@ use super::{
     credential_store::normalized,
     quirks::{credential_key, names_of},
 };
-use crate::secret::Secret;
+use rune_core::secret::Secret;
 
 const AUTHS: &str = "auths";
 
@@ -145,7 +145,7 @@ fn object(Members(members): &Members, level: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::AuthDocument;
-    use crate::secret::Secret;
+    use rune_core::secret::Secret;
 
     fn set(text: &str, host: &str) -> String {
         let mut document = AuthDocument::parse(text.as_bytes()).unwrap();

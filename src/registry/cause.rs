@@ -6,9 +6,12 @@ use http::StatusCode;
 
 use super::{CredentialError, quirks::is_about_immutable_tag};
 use crate::{
-    failure::{Failure as _, FailureKind},
     net::{TransportError, TransportFault},
-    oci::{Digest, ManifestError},
+    oci::ManifestError,
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure as _, FailureKind},
 };
 
 /// What an endpoint did instead of giving what was asked for.

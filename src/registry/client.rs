@@ -8,7 +8,8 @@ use super::{
     manifest_body,
     question::Question,
 };
-use crate::oci::{Descriptor, Digest, Manifest, Reference};
+use crate::oci::{Descriptor, Manifest, Reference};
+use rune_core::digest::Digest;
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;

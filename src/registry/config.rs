@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use camino::Utf8PathBuf;
 
 use super::RetryPolicy;
-use crate::{net::ProxySettings, secret::Secret};
+use crate::net::ProxySettings;
+use rune_core::secret::Secret;
 
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use super::{
     hosts::{canonical, wire_authority},
     quirks::{credential_key, names_of},
 };
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     secret::Secret,
@@ -311,7 +311,7 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::{AuthFile, AuthFileError, CredentialStore, Credentials};
-    use crate::{fsx, secret::Secret};
+    use rune_core::{fsx, secret::Secret};
 
     fn load(content: &str) -> Result<CredentialStore, AuthFileError> {
         let directory = tempfile::tempdir().unwrap();

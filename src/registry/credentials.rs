@@ -3,7 +3,7 @@
 use base64ct::{Base64, Encoding as _};
 use http::HeaderValue;
 
-use crate::secret::Secret;
+use rune_core::secret::Secret;
 
 /// Something to prove who we are with.
 #[derive(Debug, Clone, PartialEq, Eq)]

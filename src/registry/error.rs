@@ -5,10 +5,8 @@
 use std::fmt;
 
 use super::{AuthFileError, Cause, RegistriesFileError, RepositoryName, advice, quirks};
-use crate::{
-    failure::{Failure, FailureKind},
-    net::NetError,
-};
+use crate::net::NetError;
+use rune_core::failure::{Failure, FailureKind};
 
 /// Why a registry could not give what was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::credentials::Credentials;
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     secret::Secret,
 };

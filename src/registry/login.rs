@@ -16,10 +16,10 @@ use super::{
     hosts::{Endpoint, wire_authority},
     quirks::names_of,
 };
-use crate::{
+use crate::net::{Reach, Request, Response};
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError, ReplaceableFile},
-    net::{Reach, Request, Response},
     secret::Secret,
 };
 

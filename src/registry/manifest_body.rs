@@ -3,7 +3,8 @@
 use http::header;
 
 use super::{Cause, client::check_digest, exchange::Head, quirks::unpacked};
-use crate::oci::{Digest, Manifest, ManifestError};
+use crate::oci::{Manifest, ManifestError};
+use rune_core::digest::Digest;
 
 /// What the types of all manifests begin with. Other types say nothing: servers of plain files send what they like.
 const TELLING_TYPES: [&str; 2] = ["application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."];

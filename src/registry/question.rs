@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use crate::{
-    net::{AddressClass, RequestBody},
-    oci::Digest,
-};
+use crate::net::{AddressClass, RequestBody};
+use rune_core::digest::Digest;
 
 /// Makes the body anew for each time that a request is sent.
 pub(super) type MakeBody<'a> = &'a (dyn Fn() -> RequestBody + Send + Sync);

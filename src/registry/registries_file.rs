@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Credentials, credentials::decoded, hosts::canonical, quirks::names_of};
-use crate::{
+use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
     secret::Secret,
@@ -262,7 +262,7 @@ mod tests {
     use camino::Utf8Path;
 
     use super::{Credentials, Registries, RegistriesFileError};
-    use crate::{
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         secret::Secret,
     };

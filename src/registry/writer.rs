@@ -16,10 +16,8 @@ use super::{
     retry::Attempts,
     upload::Upload,
 };
-use crate::{
-    net::RequestBody,
-    oci::{Descriptor, Digest},
-};
+use crate::{net::RequestBody, oci::Descriptor};
+use rune_core::digest::Digest;
 
 /// By what a registry says that it keeps the list of referrers of a manifest itself.
 const OCI_SUBJECT: &str = "oci-subject";

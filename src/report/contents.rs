@@ -3,10 +3,8 @@
 use serde::Serialize;
 
 use super::{ReportError, image::Image, unproven};
-use crate::{
-    bundle::{BundleIndex, BundleView, SlotState},
-    oci::Digest,
-};
+use crate::bundle::{BundleIndex, BundleView, SlotState};
+use rune_core::digest::Digest;
 
 /// How many hex digits of a digest stand together where people compare it.
 const GROUP: usize = 8;

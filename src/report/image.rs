@@ -6,8 +6,8 @@ use super::ReportError;
 use crate::{
     bundle::{BundleView, ImageRecord, ManifestRecord},
     diff::has_package_list,
-    oci::Digest,
 };
+use rune_core::digest::Digest;
 
 /// An image.
 #[derive(Debug, Serialize)]

@@ -15,8 +15,10 @@ use self::contents::Contents;
 use crate::{
     bundle::{BundleView, ContentError},
     diff::Diff,
+};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
     text::{shown, size},
 };
 

@@ -19,7 +19,8 @@ use super::{
     route::{Page, Repository, Route, RouteError, route},
     stock::{Found, Unknown},
 };
-use crate::oci::{Digest, media_type};
+use crate::oci::media_type;
+use rune_core::digest::Digest;
 
 /// By which clients tell a registry from other servers.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");

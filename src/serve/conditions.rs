@@ -16,7 +16,7 @@ pub(super) enum Wanted {
 }
 
 /// The entity tag of a content.
-pub(super) fn entity_tag(digest: crate::oci::Digest) -> String {
+pub(super) fn entity_tag(digest: rune_core::digest::Digest) -> String {
     format!("\"{digest}\"")
 }
 

@@ -22,11 +22,8 @@ use super::{
     stock::Origin,
     verified::{CheckError, check},
 };
-use crate::{
-    bundle::{Buffers, ContentStream, OpenBundle, StreamError},
-    fsx::Stamp,
-    oci::Digest,
-};
+use crate::bundle::{Buffers, ContentStream, OpenBundle, StreamError};
+use rune_core::{digest::Digest, fsx::Stamp};
 
 /// How much is read at once of a content that is known to be right, in bytes. Small enough to stay in the processor's cache on
 /// its way to the socket.

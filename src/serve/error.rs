@@ -2,9 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{
+use crate::oci::ManifestError;
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::{Digest, ManifestError},
 };
 
 /// Why a server could not start.

@@ -11,7 +11,7 @@ use std::{
 
 use hyper::{Method, StatusCode};
 
-use crate::progress::Progress;
+use rune_core::progress::Progress;
 
 /// Where lines go.
 pub(super) type Log = Arc<dyn Progress>;

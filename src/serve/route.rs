@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::oci::{Digest, DigestError};
+use rune_core::digest::{Digest, DigestError};
 
 /// How many characters the name of a repository may have.
 ///
@@ -177,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Page, Repository, Route, RouteError, Target, route};
-    use crate::oci::Digest;
+    use rune_core::digest::Digest;
 
     fn repository(name: &str) -> Repository {
         Repository { name: name.to_owned(), registry: None }

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     bundle::{OpenBundle, Publication, PublicationKind},
-    oci::{Descriptor, Digest, Manifest, ManifestKind},
+    oci::{Descriptor, Manifest, ManifestKind},
 };
+use rune_core::digest::Digest;
 
 /// One open bundle, and what is known of it by now.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::{
 use base64ct::{Base64, Encoding as _};
 use tokio::sync::Semaphore;
 
-use crate::{
+use rune_core::{
+    digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
-    oci::{Digest, Sha256},
     secret::Secret,
 };
 

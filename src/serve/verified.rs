@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::stock::Origin;
-use crate::{bundle::StreamError, fsx::Stamp, oci::Digest};
+use crate::bundle::StreamError;
+use rune_core::{digest::Digest, fsx::Stamp};
 
 /// What is known to be right, and as of when.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::SignError;
-use crate::secret::Secret;
+use rune_core::secret::Secret;
 
 /// The label that cosign 2 and later write.
 pub(super) const LABEL: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
@@ -144,10 +144,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{parse, seal};
-    use crate::{
+    use crate::sign::SignError;
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         secret::Secret,
-        sign::SignError,
     };
 
     /// The JSON of a sealed key, changed, and what opening it says.

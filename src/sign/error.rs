@@ -1,10 +1,8 @@
 //! Why a key, a signature or a slot is refused.
 
 use super::SLOT_BYTES;
-use crate::{
-    canonical_json::CanonicalJsonError,
-    failure::{Failure, FailureKind},
-};
+use crate::canonical_json::CanonicalJsonError;
+use rune_core::failure::{Failure, FailureKind};
 
 /// Why a key cannot be used, or a signature is not good.
 #[derive(Debug, thiserror::Error)]

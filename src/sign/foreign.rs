@@ -11,7 +11,7 @@ use super::{
     Algorithm, PublicKey, SignError, SlotSignature,
     public_key::{fingerprint_of_key_id, normalized_ecdsa},
 };
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// How the media types of all versions of Sigstore bundles begin.
 const SIGSTORE_BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
@@ -139,10 +139,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::ForeignSignature;
-    use crate::{
-        failure::{Failure as _, FailureKind},
-        sign::{PrivateKey, SignError, SlotSignature, fixtures, public_key::strict_ecdsa},
-    };
+    use crate::sign::{PrivateKey, SignError, SlotSignature, fixtures, public_key::strict_ecdsa};
+    use rune_core::failure::{Failure as _, FailureKind};
 
     const MESSAGE: &[u8] = b"{\"format\":1}";
 

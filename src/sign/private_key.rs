@@ -10,7 +10,7 @@ use p256::{
 use zeroize::Zeroizing;
 
 use super::{Algorithm, PublicKey, SignError, encrypted_key};
-use crate::secret::Secret;
+use rune_core::secret::Secret;
 
 /// Which PEM blocks hold a key that can be read.
 const PKCS8_LABEL: &str = "PRIVATE KEY";
@@ -133,10 +133,10 @@ impl fmt::Debug for PrivateKey {
 #[cfg(test)]
 mod tests {
     use super::PrivateKey;
-    use crate::{
+    use crate::sign::{Algorithm, PublicKey, SignError, fixtures, public_key::strict_ecdsa};
+    use rune_core::{
         failure::{Failure as _, FailureKind},
         secret::Secret,
-        sign::{Algorithm, PublicKey, SignError, fixtures, public_key::strict_ecdsa},
     };
 
     fn unasked() -> Result<Secret, SignError> {

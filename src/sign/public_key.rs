@@ -14,7 +14,7 @@ use p256::{
 };
 
 use super::SignError;
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// `id-ecPublicKey`, RFC 5480.
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -218,10 +218,8 @@ mod tests {
     use base64ct::{Base64, Encoding as _};
 
     use super::{PublicKey, strict_ecdsa};
-    use crate::{
-        failure::{Failure as _, FailureKind},
-        sign::{SignError, fixtures},
-    };
+    use crate::sign::{SignError, fixtures};
+    use rune_core::failure::{Failure as _, FailureKind};
 
     #[test]
     fn one_key_has_one_id_however_it_was_encoded() {

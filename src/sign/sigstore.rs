@@ -11,7 +11,8 @@ use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 
 use super::{PrivateKey, PublicKey, SignError};
-use crate::{canonical_json, oci::Digest};
+use crate::canonical_json;
+use rune_core::digest::Digest;
 
 /// The media type of the one form of a signature that is written and read.
 pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -161,9 +162,9 @@ mod tests {
     use super::SlotSignature;
     use crate::{
         canonical_json,
-        failure::{Failure as _, FailureKind},
         sign::{SignError, fixtures},
     };
+    use rune_core::failure::{Failure as _, FailureKind};
 
     const MESSAGE: &[u8] = b"{\"format\":1}";
 

@@ -49,10 +49,8 @@ mod tests {
     use base64ct::{Base64, Encoding as _};
 
     use super::{SLOT_BYTES, Slot};
-    use crate::{
-        failure::{Failure as _, FailureKind},
-        sign::{SlotSignature, fixtures},
-    };
+    use crate::sign::{SlotSignature, fixtures};
+    use rune_core::failure::{Failure as _, FailureKind};
 
     fn signed() -> Slot {
         Slot::Signed(SlotSignature::sign(&fixtures::private_key(fixtures::ED25519_PRIVATE), b"message"))

@@ -9,9 +9,9 @@ use std::fmt;
 use camino::Utf8Path;
 
 use super::{PublicKey, SLOTS, fingerprint_of_key_id};
-use crate::{
+use rune_core::{
+    digest::Digest,
     fsx::PathError,
-    oci::Digest,
     yaml::{self, Findings, Mapping, Mistakes, Node, Problem, suggestion},
 };
 

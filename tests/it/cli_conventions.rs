@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{bundle::project::Project, bundle::small_bundle::ends_with};
 
 const RUNE_BUNDLE: &str = env!("CARGO_BIN_EXE_rune-bundle");
-const RUNE_DB: &str = env!("CARGO_BIN_EXE_rune-db");
+const RUNE_DB: &str = "rune-db";
 
 /// Every verb with something that cannot succeed.
 const FAILING: &[(&str, &[&str], i32)] = &[
@@ -78,7 +78,7 @@ const MISUSE: &[(&str, &[&str])] = &[
 ];
 
 fn run(project: &Project, program: &str, arguments: &[&str], options: &[&str]) -> Output {
-    let mut command = Command::new(program);
+    let mut command = Command::new(if program == RUNE_DB { rune_testkit::rune_db() } else { program });
     command.args(arguments).args(options).current_dir(project.path("."));
     command.env_clear().env("HOME", project.path("home")).env("RUNE_BUNDLE_RECEIPTS", project.path("receipts")).output().unwrap()
 }

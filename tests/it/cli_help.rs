@@ -8,11 +8,14 @@ use std::{
 };
 
 use clap::CommandFactory as _;
-use rune_bundle::cli::{RuneBundle, RuneDb};
+use rune_bundle::cli::RuneBundle;
+use rune_db::cli::RuneDb;
 
 use crate::bundle::small_bundle::ends_with;
 
-const TOOLS: [&str; 2] = [env!("CARGO_BIN_EXE_rune-bundle"), env!("CARGO_BIN_EXE_rune-db")];
+fn tools() -> [&'static str; 2] {
+    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()]
+}
 
 /// A tool without any surroundings: no terminal width, no settings.
 fn tool(program: &str, arguments: &[&str]) -> Command {
@@ -47,17 +50,17 @@ fn whole_help(program: &str, command: &clap::Command) -> String {
 
 #[test]
 fn the_help_of_rune_bundle_is_the_one_that_was_agreed_on() {
-    insta::assert_snapshot!("rune-bundle", whole_help(TOOLS[0], &RuneBundle::command()));
+    insta::assert_snapshot!("rune-bundle", whole_help(tools()[0], &RuneBundle::command()));
 }
 
 #[test]
 fn the_help_of_rune_db_is_the_one_that_was_agreed_on() {
-    insta::assert_snapshot!("rune-db", whole_help(TOOLS[1], &RuneDb::command()));
+    insta::assert_snapshot!("rune-db", whole_help(tools()[1], &RuneDb::command()));
 }
 
 #[test]
 fn a_tool_without_arguments_shows_its_help_and_fails() {
-    for program in TOOLS {
+    for program in tools() {
         let output = tool(program, &[]).output().unwrap();
         assert!(ends_with(&output, 2).contains("Usage: ") && output.stdout.is_empty());
     }
@@ -65,14 +68,14 @@ fn a_tool_without_arguments_shows_its_help_and_fails() {
 
 #[test]
 fn the_version_is_that_of_the_package() {
-    for (program, name) in TOOLS.into_iter().zip(["rune-bundle", "rune-db"]) {
+    for (program, name) in tools().into_iter().zip(["rune-bundle", "rune-db"]) {
         assert_eq!(printed(program, &["--version"]), format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
 
 #[test]
 fn completions_name_every_verb_and_option() {
-    for (program, command) in TOOLS.into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
+    for (program, command) in tools().into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
         for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
             let script = printed(program, &["completions", shell]);
             for verb in command.get_subcommands() {
@@ -87,7 +90,7 @@ fn completions_name_every_verb_and_option() {
 
 #[test]
 fn bash_completes_verbs_and_the_options_of_each_verb() {
-    for (program, command) in TOOLS.into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
+    for (program, command) in tools().into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("completions");
         fs::write(&file, printed(program, &["completions", "bash"])).unwrap();
@@ -113,7 +116,7 @@ fn bash_completes_verbs_and_the_options_of_each_verb() {
 
 #[test]
 fn man_pages_begin_as_man_pages_do_and_name_what_there_is() {
-    for (program, command) in TOOLS.into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
+    for (program, command) in tools().into_iter().zip([RuneBundle::command(), RuneDb::command()]) {
         let (name, version) = (command.get_name(), env!("CARGO_PKG_VERSION"));
         let page = printed(program, &["man"]);
         assert!(page.contains(&format!("\n.TH {name} 1 ")) && page.contains(&format!("\"{name} {version}\"")), "{page}");
@@ -135,7 +138,7 @@ fn man_pages_begin_as_man_pages_do_and_name_what_there_is() {
 
 #[test]
 fn a_page_of_an_unknown_verb_is_a_usage_error() {
-    let output = tool(TOOLS[0], &["man", "biuld"]).output().unwrap();
+    let output = tool(tools()[0], &["man", "biuld"]).output().unwrap();
     assert!(ends_with(&output, 2).contains("`biuld`"));
 }
 
@@ -145,11 +148,11 @@ fn whoever_stops_reading_makes_nothing_fail() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let directory = tempfile::tempdir().unwrap();
-        let mut command = tool(TOOLS[1], arguments);
+        let mut command = tool(tools()[1], arguments);
         let url = format!("sqlite:///{}", directory.path().join("jobs.db").display());
         if arguments[0] == "status" {
             command.env("RUNE_DB_URL", &url);
-            ends_with(&tool(TOOLS[1], &["migrate"]).env("RUNE_DB_URL", &url).output().unwrap(), 0);
+            ends_with(&tool(tools()[1], &["migrate"]).env("RUNE_DB_URL", &url).output().unwrap(), 0);
         }
         let output = command.stdout(writer).output().unwrap();
         assert_eq!(ends_with(&output, 0), "", "{arguments:?}");
@@ -162,7 +165,7 @@ fn a_report_that_cannot_be_written_is_said() {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let scratch = crate::bundle::small_bundle::Scratch::new();
         let bundle = fs::read(crate::bundle::small_bundle::signed(&scratch)).unwrap();
-        let mut child = tool(TOOLS[0], arguments).stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = tool(tools()[0], arguments).stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
         // The tool reads as much as it needs.
         let _ = child.stdin.take().unwrap().write_all(&bundle);
         let said = ends_with(&child.wait_with_output().unwrap(), 11);

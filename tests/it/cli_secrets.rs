@@ -9,19 +9,25 @@ use std::{
 
 use base64ct::{Base64, Encoding as _};
 use clap::CommandFactory as _;
-use rune_bundle::cli::{RuneBundle, RuneDb};
+use rune_bundle::cli::RuneBundle;
+use rune_db::cli::RuneDb;
 use rune_testkit::registry::{Auth, Registry};
 
 use crate::{bundle::small_bundle::ends_with, registry::push_support::Shipped};
 
-const TOOLS: [&str; 2] = [env!("CARGO_BIN_EXE_rune-bundle"), env!("CARGO_BIN_EXE_rune-db")];
+fn tools() -> [&'static str; 2] {
+    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()]
+}
 const MARKER: &str = "hunter2-marker";
 
 /// Every variable that the command line reads, as its source names them.
 fn variables() -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
-    let files = rune_bundle::fsx::list_files(camino::Utf8Path::from_path(&root).unwrap()).unwrap();
-    let source: String = files.iter().map(|file| fs::read_to_string(root.join(file)).unwrap()).collect();
+    let sources = ["src/cli", "crates/rune-core/src/cli", "crates/rune-db/src/cli"].map(|part| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        let files = rune_core::fsx::list_files(camino::Utf8Path::from_path(&root).unwrap()).unwrap();
+        files.iter().map(|file| fs::read_to_string(root.join(file)).unwrap()).collect::<String>()
+    });
+    let source = sources.concat();
     let is_variable = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let found = source.split('"').filter(is_variable).map(str::to_owned);
     let others = ["http_proxy", "https_proxy", "no_proxy", "RUNE_DB_URL", "RUNE_DATABASE_URL", "RUNE_API_DB_PATH"];
@@ -46,7 +52,7 @@ fn help_man_pages_and_completions_show_names_of_variables_and_never_values() {
     for name in ["RUNE_BUNDLE_TRUST", "RUNE_BUNDLE_SITE", "RUNE_BUNDLE_HELM", "RUNE_DB_URL", "DOCKER_AUTH_CONFIG", "COSIGN_PASSWORD"] {
         assert!(known.contains(name), "{name} in {known:?}");
     }
-    for (program, command) in TOOLS.iter().zip([RuneBundle::command(), RuneDb::command()]) {
+    for (program, command) in tools().iter().zip([RuneBundle::command(), RuneDb::command()]) {
         let mut all = vec![vec!["--help".to_owned()], vec!["-h".to_owned()], vec!["man".to_owned()], vec!["--version".to_owned()]];
         all.extend(["bash", "zsh", "fish"].map(|shell| vec!["completions".to_owned(), shell.to_owned()]));
         for verb in verbs(&command) {
@@ -59,7 +65,7 @@ fn help_man_pages_and_completions_show_names_of_variables_and_never_values() {
             assert!(!said.contains(MARKER), "{arguments:?}: {said}");
         }
     }
-    let help = |verb: &str| String::from_utf8(Command::new(TOOLS[0]).args([verb, "--help"]).output().unwrap().stdout).unwrap();
+    let help = |verb: &str| String::from_utf8(Command::new(tools()[0]).args([verb, "--help"]).output().unwrap().stdout).unwrap();
     let (install, push) = (help("install"), help("push"));
     for name in ["TRUST", "REGISTRY", "CA_FILE", "AUTHFILE", "NAMESPACE", "SITE", "RECEIPTS"] {
         assert!(install.contains(&format!("RUNE_BUNDLE_{name}")), "{name} in {install}");
@@ -106,7 +112,7 @@ impl Secrets {
         }
         // Whatever was written for others to read.
         let root = self.shipped.project.path("");
-        for file in rune_bundle::fsx::list_files(camino::Utf8Path::from_path(&root).unwrap()).unwrap() {
+        for file in rune_core::fsx::list_files(camino::Utf8Path::from_path(&root).unwrap()).unwrap() {
             if file.as_str().starts_with("rune-bundle-receipts") || file.extension() == Some("html") {
                 let text = String::from_utf8_lossy(&fs::read(root.join(&file)).unwrap()).into_owned();
                 assert!(encoded.iter().all(|secret| !text.contains(secret)), "{file} after {arguments:?}");
@@ -143,7 +149,7 @@ fn no_secret_is_in_errors_verbose_output_reports_receipts_or_pages() {
     let output = crate::registry::login::with_input(&mut login, MARKER);
     secrets.is_hidden(&output, &["login"], 0);
     secrets.run(&["logout", &host], 12);
-    let status = Command::new(TOOLS[1])
+    let status = Command::new(tools()[1])
         .args(["status", "-vv"])
         .env("RUNE_DB_URL", format!("postgresql://rune:{MARKER}@127.0.0.1:1/rune"))
         .output()

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::oci::{Digest, Reference};
+use crate::oci::Reference;
+use rune_core::digest::Digest;
 
 /// Registries that many people share: what stands before a repository there is the name of somebody else.
 const SHARED_REGISTRIES: [&str; 9] = [

@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    failure::{Failure, FailureKind},
-    policy::Declaration,
-};
+use crate::policy::Declaration;
+use rune_core::failure::{Failure, FailureKind};
 
 /// One thing that does not fit, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     chart::{ImagePlace, Named, Occasion, RenderFailure},
-    oci::{Digest, Reference, ReferenceError},
+    oci::{Reference, ReferenceError},
     policy::{Declaration, Policy},
 };
+use rune_core::digest::Digest;
 
 /// What was found so far.
 pub(super) struct Judge<'i> {

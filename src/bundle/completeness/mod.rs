@@ -18,12 +18,8 @@ use std::{
 use camino::Utf8PathBuf;
 
 use self::judge::Judge;
-use crate::{
-    bundle::CheckValuesRecord,
-    chart::HelmError,
-    failure::{Failure, FailureKind},
-    policy::Policy,
-};
+use crate::{bundle::CheckValuesRecord, chart::HelmError, policy::Policy};
+use rune_core::failure::{Failure, FailureKind};
 
 pub use available::AvailableImage;
 pub use check_values::CheckValues;

@@ -9,9 +9,10 @@ use super::{
 use crate::{
     bundle::{CheckValuesRecord, ProfileIngredient},
     chart::{Helm, ImagePlace, Named, Occasion, Package, RenderFailure, discover},
-    oci::{Digest, Reference},
+    oci::Reference,
     policy::ImagePlaces,
 };
+use rune_core::digest::Digest;
 
 /// What was found in the renderings of charts.
 #[derive(Debug, Default)]

@@ -6,8 +6,9 @@ use super::ComposeError;
 use crate::{
     archive::{EntryName, Mode},
     bundle::{EntryRecord, index::blob_path, materialise::Content},
-    oci::{Descriptor, Digest},
+    oci::Descriptor,
 };
+use rune_core::digest::Digest;
 
 /// The entries that come before all others, in this order.
 const FIRST: [&str; 2] = ["oci-layout", "index.json"];

@@ -6,9 +6,10 @@ use super::{ComposeError, Entries};
 use crate::{
     bundle::{ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content},
     manifest::{Blob, PulledImage},
-    oci::{Descriptor, Digest, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
+    oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
     registry::RepositoryName,
 };
+use rune_core::digest::Digest;
 
 /// The annotation that says what a root in `artifacts/index.json` is.
 const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";

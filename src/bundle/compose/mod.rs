@@ -24,9 +24,12 @@ use crate::{
     archive::{EntryName, EntryNameError, Mode},
     canonical_json::CanonicalJsonError,
     chart::{ChartArtifact, Package},
-    failure::{Failure, FailureKind},
-    oci::{Digest, Platform},
+    oci::Platform,
     sign::{PrivateKey, SLOTS, Slot, SlotSignature},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
 };
 
 pub use images::{ImageIngredient, ImageSource};

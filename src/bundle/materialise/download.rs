@@ -15,10 +15,13 @@ use tokio::{
 use super::{CHUNK_BYTES, MaterialiseError, Plan, Transferred};
 use crate::{
     bundle::{closure::is_manifest, journal::Progressed},
-    fsx::{PartialFile, PathError},
-    oci::{Descriptor, Digest, Sha256},
-    progress::Progress,
+    oci::Descriptor,
     registry::{Client, RegistryError, RepositoryName},
+};
+use rune_core::{
+    digest::{Digest, Sha256},
+    fsx::{PartialFile, PathError},
+    progress::Progress,
 };
 
 /// After how many bytes of one content a high-water mark is recorded.

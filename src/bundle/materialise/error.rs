@@ -2,12 +2,11 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{
+use crate::{manifest::LockedImageGone, registry::RegistryError};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
-    manifest::LockedImageGone,
-    oci::Digest,
-    registry::RegistryError,
 };
 
 /// Why a bundle was not written.

@@ -13,12 +13,11 @@ use camino::Utf8Path;
 
 use self::download::{Download, fetch_all};
 use super::journal::{self, Journal, Progressed};
-use crate::{
-    archive::Placed,
+use crate::{archive::Placed, registry::Client};
+use rune_core::{
+    digest::{Digest, Sha256},
     fsx::{self, PartialFile, PathError},
-    oci::{Digest, Sha256},
     progress::Progress,
-    registry::Client,
 };
 
 pub use error::MaterialiseError;

@@ -6,9 +6,10 @@ use camino::Utf8PathBuf;
 
 use crate::{
     archive::{Layout, Placed},
-    oci::{Descriptor, Digest},
+    oci::Descriptor,
     registry::RepositoryName,
 };
+use rune_core::digest::Digest;
 
 /// Everything that determines the bytes of a bundle.
 #[derive(Debug)]

@@ -8,10 +8,8 @@ use super::{
     reference::{Shape, candidates, is_possible_bare},
     scalar, text_of,
 };
-use crate::{
-    policy::{Apart, below_item, below_key},
-    yaml::Node,
-};
+use crate::policy::{Apart, below_item, below_key};
+use rune_core::yaml::Node;
 
 /// A name with a value: an entry of a mapping, or an item `{name, value}` of a list.
 pub(super) struct NamedValue<'n> {

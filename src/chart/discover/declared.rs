@@ -8,10 +8,8 @@ use super::{
     search::Search,
     shown,
 };
-use crate::{
-    oci::Reference,
-    yaml::{Node, Value},
-};
+use crate::oci::Reference;
+use rune_core::yaml::{Node, Value};
 
 /// What is said of a value without a reference.
 #[derive(Clone, Copy)]

@@ -9,10 +9,8 @@ use super::{
     search::Search,
     text_of,
 };
-use crate::{
-    policy::{Apart, FieldForm, FieldStep, ImageField, below_item, below_key, field_steps},
-    yaml::{Node, Value},
-};
+use crate::policy::{Apart, FieldForm, FieldStep, ImageField, below_item, below_key, field_steps};
+use rune_core::yaml::{Node, Value};
 
 /// Searches the fields of one object.
 pub(super) fn search(search: &mut Search<'_>, object: &Node, kind: &str, group: &str) {

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use flate2::read::GzDecoder;
 
 use super::{MAX_NODES, documents};
-use crate::yaml::{self, Node, Value};
+use rune_core::yaml::{self, Node, Value};
 
 /// How often a string may lie within a string.
 pub(super) const MAX_DEPTH: usize = 6;

@@ -14,10 +14,8 @@ use super::{
     search::Search,
     shown, text_of,
 };
-use crate::{
-    policy::{Declaration, FieldForm, ImageField, MAX_FIELD_PATH, below_item, below_key},
-    yaml::{Node, Value},
-};
+use crate::policy::{Declaration, FieldForm, ImageField, MAX_FIELD_PATH, below_item, below_key};
+use rune_core::yaml::{Node, Value};
 
 /// Keys whose values are queries, patterns, prose or names of versions of source code.
 const DOUBTFUL: [&str; 24] = [

@@ -6,8 +6,8 @@ use super::{ImagePlace, Named, apart, entries, fields, inside::Budget, items, kn
 use crate::{
     oci::Reference,
     policy::{ImagePlaces, below_item, below_key},
-    yaml::{Node, Value},
 };
+use rune_core::yaml::{Node, Value};
 
 /// Keys whose lists hold containers.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];

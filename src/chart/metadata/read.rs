@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{ChartMetadata, Dependency, Maintainer, scalar::Scalar};
-use crate::{
-    chart::ChartError,
-    yaml::{self, Node, Place, Value, YamlError},
-};
+use crate::chart::ChartError;
+use rune_core::yaml::{self, Node, Place, Value, YamlError};
 
 /// Far more than a `Chart.yaml` has.
 const MAX_NODES: usize = 100_000;

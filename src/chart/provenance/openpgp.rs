@@ -9,7 +9,8 @@ use pgp::{
 };
 
 use super::{ProvenanceError, statement};
-use crate::{chart::Package, secret::Secret};
+use crate::chart::Package;
+use rune_core::secret::Secret;
 
 /// An OpenPGP private key, ready to sign.
 pub struct ChartKey {

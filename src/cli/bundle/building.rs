@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
 use crate::{
-    cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
+    cli::{registry_args::RegistryArgs, site::Site},
     commands::bundle::{BuildOptions, ComponentChoice},
 };
+use rune_core::cli::output_path::output_path;
 
 /// Makes one signed file of everything that the manifest names.
 #[derive(Debug, Args)]

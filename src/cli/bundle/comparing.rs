@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::trust::SignerArgs;
 use crate::{
-    cli::{output_path::output_path, site::Site},
+    cli::site::Site,
     commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
 };
+use rune_core::cli::output_path::output_path;
 
 /// Keys or digests from outside the bundles; without any, they are shown as unverified.
 #[derive(Debug, Args)]

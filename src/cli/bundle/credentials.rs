@@ -13,13 +13,15 @@ use crate::{
         site::Site,
     },
     commands::{
-        CommandError,
         bundle::{
             login::{self, LoginReport, LogoutReport},
             push::Destination,
         },
         registry_access::{ClientConfig, Password},
     },
+};
+use rune_core::{
+    command::CommandError,
     failure::{Failure, FailureKind},
     secret::Secret,
 };

@@ -15,16 +15,13 @@ use super::{
 };
 use crate::{
     cli::{
-        output::Printer,
-        output_path::output_path,
         registry_args::{OfflineRegistryArgs, RegistryArgs},
         site::Site,
     },
-    commands::{
-        CommandError,
-        bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
-    },
+    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
 };
+use rune_core::cli::output_path::output_path;
+use rune_core::{cli::output::Printer, command::CommandError};
 
 /// Looks whether the next step can work here.
 #[derive(Debug, Args)]

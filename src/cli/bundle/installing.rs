@@ -13,12 +13,9 @@ use crate::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::{
-        CommandError,
-        bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
-        db::parse_duration,
-    },
+    commands::bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
 };
+use rune_core::{command::CommandError, duration::parse_duration};
 
 /// Installs a bundle.
 #[derive(Debug, Args)]

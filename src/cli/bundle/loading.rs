@@ -8,12 +8,11 @@ use super::{
     trust::{BundleArgs, StreamArgs},
 };
 use crate::{
-    cli::{output_path::output_path, site::Site},
-    commands::{
-        CommandError,
-        bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
-    },
+    cli::site::Site,
+    commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
 };
+use rune_core::cli::output_path::output_path;
+use rune_core::command::CommandError;
 
 /// Loads the images into the container runtime of this node, without a registry.
 ///

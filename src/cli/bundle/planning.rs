@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::chart_check::ChartCheckArgs;
 use crate::{
-    cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
+    cli::{registry_args::RegistryArgs, site::Site},
     commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
 };
+use rune_core::cli::output_path::output_path;
 
 /// Which manifest.
 #[derive(Debug, Args)]

@@ -8,14 +8,12 @@ use crate::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::{
-        CommandError,
-        bundle::{
-            PushOptions,
-            push::{Destination, IndexChoice, PushSettings},
-        },
+    commands::bundle::{
+        PushOptions,
+        push::{Destination, IndexChoice, PushSettings},
     },
 };
+use rune_core::command::CommandError;
 
 /// Pushes images, charts, the index and its signatures into a registry, byte for byte.
 #[derive(Debug, Args)]

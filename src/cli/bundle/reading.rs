@@ -5,13 +5,11 @@ use clap::Args;
 
 use super::trust::{BundleArgs, StreamArgs};
 use crate::{
-    cli::{output_path::output_path, site::Site},
-    commands::{
-        CommandError,
-        bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat},
-    },
-    progress::Progress,
+    cli::site::Site,
+    commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat},
 };
+use rune_core::cli::output_path::output_path;
+use rune_core::{command::CommandError, progress::Progress};
 
 /// Checks a bundle to its last byte.
 #[derive(Debug, Args)]

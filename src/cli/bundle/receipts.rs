@@ -9,16 +9,11 @@ use clap::{Args, Subcommand};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    cli::{
-        output::Printer,
-        output_path::output_path,
-        site::{ReceiptDirectory, Site},
-    },
-    commands::{
-        CommandError,
-        bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
-    },
+    cli::site::{ReceiptDirectory, Site},
+    commands::bundle::{Digest, ReceiptPlace, ReceiptsOptions, receipts},
 };
+use rune_core::cli::output_path::output_path;
+use rune_core::{cli::output::Printer, command::CommandError};
 
 /// Where receipts are.
 #[derive(Debug, Clone, Args)]

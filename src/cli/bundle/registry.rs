@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::{
-    commands::CommandError,
+use rune_core::{
+    command::CommandError,
     failure::{Failure, FailureKind},
 };
 

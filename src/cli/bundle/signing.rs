@@ -3,10 +3,8 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::{
-    cli::output_path::output_path,
-    commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions},
-};
+use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
+use rune_core::cli::output_path::output_path;
 
 /// Makes a key pair.
 #[derive(Debug, Args)]

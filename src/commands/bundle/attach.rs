@@ -9,12 +9,14 @@ use super::{
 };
 use crate::{
     bundle::Trust,
-    commands::{CommandError, Report},
+    sign::{ForeignSignature, SignError, Signer, SlotSignature},
+};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    oci::Digest,
     progress::Progress,
-    sign::{ForeignSignature, SignError, Signer, SlotSignature},
 };
 
 /// Far above what a signature has, with everything of a transparency log.

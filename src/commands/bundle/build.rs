@@ -12,11 +12,14 @@ use super::{
 };
 use crate::{
     bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
-    commands::{CommandError, Report, block_on},
     manifest::{self, Lock, Programs},
-    oci::{Digest, Platform},
-    progress::Progress,
+    oci::Platform,
     registry::{Client, ClientConfig},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    digest::Digest,
+    progress::Progress,
     secret::Secret,
 };
 

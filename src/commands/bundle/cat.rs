@@ -6,7 +6,9 @@ use super::open::BundleOptions;
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, ContentReader, OpenBundle},
-    commands::CommandError,
+};
+use rune_core::{
+    command::CommandError,
     failure::{Failure, FailureKind},
     progress::Progress,
     text::shown_text,

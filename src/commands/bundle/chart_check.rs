@@ -11,9 +11,9 @@ use crate::{
         ProfileIngredient, Survey,
     },
     chart::Package,
-    commands::{CommandError, block_on, counted},
     manifest::Project,
 };
+use rune_core::command::{CommandError, block_on, counted};
 
 /// Whether the charts are rendered to see which images they need.
 #[derive(Debug, Clone, PartialEq, Eq)]

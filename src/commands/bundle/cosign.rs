@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::{keys::load_trust_file, open::threads};
 use crate::{
     bundle::{CosignError, FileToSign, Placement, SlotState, Trust},
-    commands::CommandError,
-    failure::{Failure, FailureKind},
-    oci::Digest,
-    progress::Progress,
     sign::{PublicKey, Signer, SlotSignature},
+};
+use rune_core::{
+    command::CommandError,
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    progress::Progress,
     text::shown,
 };
 

@@ -4,9 +4,9 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{trust_source::TrustSource, view::ViewOptions};
-use crate::{
-    commands::{CommandError, Report, counted},
-    diff::{Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally, ValuesDiff},
+use crate::diff::{Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally, ValuesDiff};
+use rune_core::{
+    command::{CommandError, Report, counted},
     failure::FailureKind,
     text::shown,
 };

@@ -7,10 +7,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::keys::{is_pem, load_public_key, load_trust_file};
-use crate::{
-    commands::{CommandError, Report},
-    oci::Digest,
-    sign::{Signer, TrustFile},
+use crate::sign::{Signer, TrustFile};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     text::shown,
 };
 

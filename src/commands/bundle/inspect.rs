@@ -9,8 +9,10 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
     bundle::{BundleIndex, BundleSource, BundleView, SlotState},
-    commands::{CommandError, Report},
-    oci::Digest,
+};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     progress::Progress,
     text::{shown, size},
 };

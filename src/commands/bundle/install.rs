@@ -18,18 +18,20 @@ use super::{
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
     chart::Helm,
-    commands::{CommandError, block_on_to_the_end},
-    fsx,
     install::{
         Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept, Object, ObjectChange, Problems,
         ReleaseHelm, RolledOut, RunningImages, State, Wanted, back_up, check_access, check_cluster, differences, parse_objects, roll_out,
         take_over,
     },
-    interrupt::Interrupt,
-    oci::Digest,
-    progress::Progress,
     receipt::{Act, Appended, Outcome, VerifiedBundle},
     registry::ClientConfig,
+};
+use rune_core::{
+    command::{CommandError, block_on_to_the_end},
+    digest::Digest,
+    fsx,
+    interrupt::Interrupt,
+    progress::Progress,
 };
 
 /// How many requests at once when the bundle is pushed, as `push` has it.

@@ -3,13 +3,13 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::{
-    commands::{CommandError, Report},
+use crate::sign::{Algorithm, PrivateKey, PublicKey};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    oci::Digest,
     secret::Secret,
-    sign::{Algorithm, PrivateKey, PublicKey},
 };
 
 /// What to make.

@@ -7,10 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::{
     chart::ChartKey,
-    commands::CommandError,
+    sign::{PrivateKey, PublicKey, Signer, TrustFile},
+};
+use rune_core::{
+    command::CommandError,
     fsx::{self, Action, PathError},
     secret::Secret,
-    sign::{PrivateKey, PublicKey, Signer, TrustFile},
 };
 
 /// Far more than any key of the accepted kinds has.

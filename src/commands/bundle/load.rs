@@ -8,10 +8,13 @@ use serde::Serialize;
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::OpenBundle,
-    commands::{CommandError, Report, counted},
-    failure::FailureKind,
     load::{self, Containerd, ImageArchive, LoadError, SelectedImage, Selection},
-    oci::{Digest, Platform, Reference},
+    oci::{Platform, Reference},
+};
+use rune_core::{
+    command::{CommandError, Report, counted},
+    digest::Digest,
+    failure::FailureKind,
     progress::Progress,
 };
 

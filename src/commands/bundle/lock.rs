@@ -11,17 +11,20 @@ use super::{
 };
 use crate::{
     bundle::{self, PinnedCharts},
-    commands::{CommandError, Report, block_on, counted},
+    manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
+    oci::{Platform, Reference},
+    policy::{self, Evaluation},
+    registry::{Client, ClientConfig, RegistryError, RepositoryName},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on, counted},
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
-    oci::{Digest, Platform, Reference},
-    policy::{self, Evaluation},
     progress::Progress,
-    registry::{Client, ClientConfig, RegistryError, RepositoryName},
-    schema::Migrations,
     yaml,
 };
+use rune_storage::schema::Migrations;
 
 /// What to lock, and how.
 #[derive(Debug, Clone)]

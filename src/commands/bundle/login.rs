@@ -4,12 +4,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::{
-    commands::{
-        CommandError, Report, block_on,
-        registry_access::{AuthFile, ClientConfig, Login, Password},
-    },
-    failure::{Failure, FailureKind},
+    commands::registry_access::{AuthFile, ClientConfig, Login, Password},
     registry::{LoginProof, forget_login, store_login, try_login},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    failure::{Failure, FailureKind},
 };
 
 /// Credentials were kept.

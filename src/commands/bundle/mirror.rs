@@ -6,10 +6,10 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{open::BundleOptions, trust_source::TrustSource};
-use crate::{
-    commands::{CommandError, Report},
-    mirror::{self, ConfigurationFile, FileState},
-    oci::Digest,
+use crate::mirror::{self, ConfigurationFile, FileState};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     progress::Progress,
 };
 

@@ -33,10 +33,7 @@ pub mod verify;
 mod view;
 
 pub use crate::install::ClusterOptions;
-pub use crate::{
-    bundle::ComponentChoice,
-    oci::{Digest, Platform},
-};
+pub use crate::{bundle::ComponentChoice, oci::Platform};
 pub use attach::AttachOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
@@ -56,6 +53,7 @@ pub use receipt_place::{RECEIPTS_BEFORE, ReceiptPlace};
 pub use receipts::ReceiptsOptions;
 pub use render::{RenderForm, RenderMode, RenderOptions};
 pub use report::ReportOptions;
+pub use rune_core::digest::Digest;
 pub use serve::ServeOptions;
 pub use sign::SignOptions;
 pub use site::SiteFile;

@@ -8,12 +8,12 @@ use super::{
     keys::{load_public_key, load_site_trust_file, load_trust_file},
     trust_source::TrustSource,
 };
-use crate::{
-    bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead},
-    commands::CommandError,
+use crate::bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead};
+use rune_core::{
+    command::CommandError,
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    oci::Digest,
 };
 
 /// Which bundle, and what it is checked with.

@@ -5,11 +5,13 @@ use serde::Serialize;
 
 use super::project::ProjectOptions;
 use crate::{
-    commands::{CommandError, Report},
-    failure::{Failure as _, FailureKind},
     manifest::{self, Lock, LockError, Programs},
-    oci::Digest,
     policy::{Evaluation, Verdict},
+};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
+    failure::{Failure as _, FailureKind},
 };
 
 /// What to judge.

@@ -11,13 +11,15 @@ use super::{
 };
 use crate::{
     bundle::OpenBundle,
-    commands::{CommandError, Report, block_on, counted},
-    failure::{Failure, FailureKind},
-    oci::Digest,
-    progress::Progress,
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, VerifiedBundle},
     registry::{Client, ClientConfig},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on, counted},
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    progress::Progress,
 };
 
 pub use crate::push::{Destination, DestinationError, IndexChoice, PushSettings};

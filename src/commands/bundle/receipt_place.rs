@@ -4,10 +4,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     bundle::AuthenticatedHead,
-    commands::{CommandError, counted},
+    receipt::{Act, Appended, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt},
+};
+use rune_core::{
+    command::{CommandError, counted},
     failure::{Failure, FailureKind},
     fsx,
-    receipt::{Act, Appended, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt},
 };
 
 /// Where earlier versions of this program kept receipts: in the working directory.

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::receipt_place::RECEIPTS_BEFORE;
 use crate::{
-    commands::{CommandError, Report, counted},
-    failure::{Failure, FailureKind},
-    fsx,
-    oci::Digest,
     receipt::{Chain, ReceiptError, Stored},
     sign::fingerprint_of_key_id,
+};
+use rune_core::{
+    command::{CommandError, Report, counted},
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    fsx,
     text::shown,
 };
 

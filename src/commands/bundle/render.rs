@@ -9,10 +9,12 @@ use super::project::ProjectOptions;
 use crate::{
     bundle::{self, Development, RenderedFiles},
     chart::{self, OutOfStep, ReleasedVersions},
-    commands::{CommandError, Report, counted},
+    manifest::{Lock, Programs},
+};
+use rune_core::{
+    command::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
     fsx,
-    manifest::{Lock, Programs},
 };
 
 /// What to render, and where to.

@@ -4,12 +4,11 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{trust_source::TrustSource, view::ViewOptions};
-use crate::{
-    commands::{CommandError, Report},
-    diff::Diff,
+use crate::{diff::Diff, report};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     fsx,
-    oci::Digest,
-    report,
     text::shown,
 };
 

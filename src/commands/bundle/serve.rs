@@ -9,13 +9,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::OpenBundle,
-    commands::{CommandError, Report, report::counted},
+    net::server_config,
+    serve::{Listener, Server, Stock, Users},
+};
+use rune_core::{
+    command::{CommandError, Report, counted},
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    net::server_config,
-    oci::Digest,
     progress::Progress,
-    serve::{Listener, Server, Stock, Users},
 };
 
 const MAX_HTPASSWD_BYTES: u64 = 1 << 20;

@@ -7,13 +7,12 @@ use super::{
     cosign::{self, CosignReport, Signers},
     keys::{load_private_key, signer},
 };
-use crate::{
-    bundle::TrustError,
-    commands::{CommandError, Report},
-    oci::Digest,
+use crate::{bundle::TrustError, sign::SlotSignature};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     progress::Progress,
     secret::Secret,
-    sign::SlotSignature,
 };
 
 /// What to sign, and as whom.

@@ -5,8 +5,8 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    commands::CommandError,
+use rune_core::{
+    command::CommandError,
     fsx,
     yaml::{self, Findings, Mapping, Mistakes, Node, Problem},
 };

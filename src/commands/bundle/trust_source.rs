@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::open::{Origin, SignerOptions};
-use crate::oci::Digest;
+use rune_core::digest::Digest;
 
 /// What a bundle was checked with, and who said so.
 #[derive(Debug, Clone, Serialize)]

@@ -12,10 +12,12 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{self, BundleIndex, BundleSource},
-    commands::{CommandError, Report},
-    failure::{Failure, FailureKind},
-    oci::Digest,
     policy::Glob,
+};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
+    failure::{Failure, FailureKind},
     progress::Progress,
     text::size,
 };

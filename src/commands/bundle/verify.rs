@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     bundle::{self, SlotState},
-    commands::{CommandError, Report},
+    policy::Policy,
+};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
-    oci::Digest,
-    policy::Policy,
     progress::Progress,
     yaml::Mistakes,
 };

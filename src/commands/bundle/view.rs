@@ -6,11 +6,11 @@ use super::{
     open::{BundleOptions, SignerOptions},
     trust_source::TrustSource,
 };
-use crate::{
-    bundle::{BundleSource, BundleView},
-    commands::CommandError,
+use crate::bundle::{BundleSource, BundleView};
+use rune_core::{
+    command::CommandError,
+    digest::Digest,
     failure::{Failure, FailureKind},
-    oci::Digest,
 };
 
 /// One or two bundles, and what all of them are checked with.

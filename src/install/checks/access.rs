@@ -15,10 +15,8 @@ use kube::{
 };
 
 use super::{Check, Verdict};
-use crate::{
-    failure::FailureKind,
-    install::{Cluster, ClusterError, Object},
-};
+use crate::install::{Cluster, ClusterError, Object};
+use rune_core::failure::FailureKind;
 
 /// What Helm does with an object that it installs, upgrades and takes back.
 const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];

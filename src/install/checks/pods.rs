@@ -7,10 +7,8 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::{Check, Verdict};
-use crate::{
-    failure::FailureKind,
-    install::{Cluster, Object},
-};
+use crate::install::{Cluster, Object};
+use rune_core::failure::FailureKind;
 
 /// What the admission of pods says about one that it does not let in.
 const VIOLATION: &str = "violates PodSecurity";

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
 use super::{Check, Demands, Verdict};
-use crate::{failure::FailureKind, install::Cluster};
+use crate::install::Cluster;
+use rune_core::failure::FailureKind;
 
 /// Secrets, and which keys of them are needed.
 type Needed = BTreeMap<String, BTreeSet<String>>;

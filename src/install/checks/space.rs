@@ -13,10 +13,8 @@ use kube::{Api, api::ListParams};
 use serde_json::Value;
 
 use super::{Check, Demands, Verdict};
-use crate::{
-    failure::FailureKind,
-    install::{Cluster, Object},
-};
+use crate::install::{Cluster, Object};
+use rune_core::failure::FailureKind;
 
 /// The annotation of the class that claims without one get.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";

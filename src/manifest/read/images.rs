@@ -9,8 +9,8 @@ use crate::{
     manifest::{BuildImage, Component, Image, ImageSource, Platforms, problem::ManifestProblem},
     oci::{Platform, Reference},
     policy::LicenseExpression,
-    yaml::{self, Mapping, Node},
 };
+use rune_core::yaml::{self, Mapping, Node};
 
 impl Reader {
     pub(super) fn images(&mut self, node: &Node, components: &BTreeMap<String, Component>, platforms: Option<&Platforms>) -> Vec<Image> {

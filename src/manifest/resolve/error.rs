@@ -4,13 +4,11 @@ use std::{error::Error as _, fmt};
 
 use camino::Utf8PathBuf;
 
-use crate::{
-    chart::ChartError,
+use crate::{chart::ChartError, manifest::Contradiction, registry::RegistryError};
+use rune_core::{
+    digest::Digest,
     failure::{Failure, FailureKind},
     fsx::PathError,
-    manifest::Contradiction,
-    oci::Digest,
-    registry::RegistryError,
 };
 
 /// Why one thing cannot be locked.

@@ -5,12 +5,14 @@ use camino::Utf8Path;
 use super::error::ResolveError;
 use crate::{
     chart::ChartTree,
-    fsx,
     manifest::{
         Binary, BinarySource, BuildImage, BuiltBinary, BuiltImage, Chart, ChartSource, LockedBinary, LockedChart, LockedChartSource,
         LockedMigration, LockedMigrations, Project,
     },
-    oci::{Digest, Sha256},
+};
+use rune_core::{
+    digest::{Digest, Sha256},
+    fsx,
 };
 
 /// Migrations are small texts.

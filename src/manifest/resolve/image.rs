@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     manifest::{Blob, LockedArtifact, LockedAttestation, LockedManifest, Platforms, PulledImage, carried},
-    oci::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type},
+    oci::{Descriptor, Manifest, ManifestKind, Platform, Reference, media_type},
     registry::{Client, RepositoryName},
 };
+use rune_core::digest::Digest;
 
 /// The configurations of container images; anything else is some other kind of artifact.
 const IMAGE_CONFIGS: [&str; 2] = [media_type::CONFIG, "application/vnd.docker.container.image.v1+json"];

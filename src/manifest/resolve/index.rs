@@ -7,9 +7,10 @@ use tokio::task::JoinSet;
 use super::error::ResolveError;
 use crate::{
     manifest::{Blob, LockedIndex, Platforms},
-    oci::{Descriptor, Digest, Manifest, ManifestKind, media_type},
+    oci::{Descriptor, Manifest, ManifestKind, media_type},
     registry::{Client, RepositoryName},
 };
+use rune_core::digest::Digest;
 
 /// How deep indexes may lie within each other, and how many there may be: nobody needs more than one or two.
 const MAX_DEPTH: usize = 8;

@@ -1,10 +1,10 @@
 //! The part of a lock that the project itself decides: what the manifest says and what its files are.
 
 use super::{ResolveError, ResolveFailures, error::Problems, files};
-use crate::{
-    failure::{Failure, FailureKind},
-    manifest::{BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project, StaleLock},
+use crate::manifest::{
+    BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project, StaleLock,
 };
+use rune_core::failure::{Failure, FailureKind};
 
 /// Why a lock cannot be used for a project.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,8 @@ use self::{
     local::{local, locked},
 };
 use super::{BundleManifest, Image, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
-use crate::{progress::Progress, registry::Client};
+use crate::registry::Client;
+use rune_core::progress::Progress;
 
 /// How many images are asked for at a time. The client limits how busy each host gets.
 const MAX_CONCURRENT_IMAGES: usize = 8;

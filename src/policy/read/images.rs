@@ -4,8 +4,8 @@ use super::{PolicyProblem, Reader};
 use crate::{
     oci::Reference,
     policy::{Apart, Exception, FieldForm, ImageField, ImagePlaces, TagPin, field_steps},
-    yaml::{Mapping, Node},
 };
+use rune_core::yaml::{Mapping, Node};
 
 /// The only thing that an image can be pinned by instead of a digest.
 const TAG: &str = "tag";

@@ -6,7 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
-use rune_bundle::{bundle::FileIngredient, oci::Digest};
+use rune_bundle::bundle::FileIngredient;
+use rune_core::digest::Digest;
 
 use crate::bundle::{
     sign_support::Team,

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use rune_bundle::{bundle::Role, oci::Digest};
+use rune_bundle::bundle::Role;
+use rune_core::digest::Digest;
 use serde_json::Value;
 
 use crate::{

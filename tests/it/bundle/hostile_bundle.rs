@@ -9,9 +9,9 @@ use std::{
 
 use rune_bundle::{
     bundle::{BundleSource, Trust, UnverifiedHead, verify},
-    progress::Silent,
     sign::Signer,
 };
+use rune_core::progress::Silent;
 
 use crate::bundle::small_bundle::{
     Scratch, ends_with, entries_of, index_of, ingredients, private_key, rune_bundle, sign_and_write, signed, write,

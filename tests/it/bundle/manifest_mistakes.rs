@@ -4,10 +4,10 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
-    failure::{Failure as _, FailureKind},
     manifest::{Programs, Project, judge},
     policy::Policy,
 };
+use rune_core::failure::{Failure as _, FailureKind};
 
 /// A project directory with one of everything that a manifest can name.
 struct Scratch {

@@ -2,10 +2,8 @@
 
 use std::{fs, thread};
 
-use rune_bundle::{
-    oci::Digest,
-    receipt::{Act, Appended, Chain, PushedReference, Statement, VerifiedBundle},
-};
+use rune_bundle::receipt::{Act, Appended, Chain, PushedReference, Statement, VerifiedBundle};
+use rune_core::digest::Digest;
 use serde_json::Value;
 
 use crate::bundle::small_bundle::{Scratch, ends_with, rune_bundle};

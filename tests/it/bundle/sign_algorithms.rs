@@ -3,7 +3,8 @@
 use std::fs;
 
 use base64ct::{Base64, Encoding as _};
-use rune_bundle::{oci::Digest, sign::SLOT_BYTES};
+use rune_bundle::sign::SLOT_BYTES;
+use rune_core::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::bundle::{

@@ -7,10 +7,8 @@ use std::{
 };
 
 use base64ct::{Base64, Encoding as _};
-use rune_bundle::{
-    secret::Secret,
-    sign::{Algorithm, PrivateKey, PublicKey, SignError, Slot, SlotSignature},
-};
+use rune_bundle::sign::{Algorithm, PrivateKey, PublicKey, SignError, Slot, SlotSignature};
+use rune_core::secret::Secret;
 use tempfile::TempDir;
 
 const PASSPHRASE: &str = "correct horse";

@@ -8,10 +8,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use rune_bundle::{
-    secret::Secret,
-    sign::{PrivateKey, PublicKey, SignError},
-};
+use rune_bundle::sign::{PrivateKey, PublicKey, SignError};
+use rune_core::secret::Secret;
 use serde_json::Value;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rune-bundle");

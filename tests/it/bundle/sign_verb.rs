@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use rune_bundle::{oci::Digest, secret::Secret};
+use rune_core::{digest::Digest, secret::Secret};
 use serde_json::Value;
 
 use crate::{

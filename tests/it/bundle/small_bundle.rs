@@ -15,11 +15,11 @@ use rune_bundle::{
         MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
     },
     chart::{ChartTree, package},
-    oci::{Descriptor, Digest, media_type},
-    progress::Silent,
+    oci::{Descriptor, media_type},
     registry::{Client, ClientConfig},
     sign::PrivateKey,
 };
+use rune_core::{digest::Digest, progress::Silent};
 use serde_json::json;
 
 /// A key that is the same in every run, so that a failure can be repeated.
@@ -120,7 +120,7 @@ fn image() -> ImageIngredient {
 pub(crate) fn write(plan: &Plan, path: &Utf8Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let client = Client::new(ClientConfig::default()).unwrap();
-    let progress: Arc<dyn rune_bundle::progress::Progress> = Arc::new(Silent);
+    let progress: Arc<dyn rune_core::progress::Progress> = Arc::new(Silent);
     runtime.block_on(materialise(plan, &client, path, 2, &progress)).unwrap();
 }
 

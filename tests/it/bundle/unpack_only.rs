@@ -18,7 +18,7 @@ fn unpack(team: &Team, options: &[&str]) -> Output {
 }
 
 fn files(team: &Team) -> Vec<String> {
-    rune_bundle::fsx::list_files(&team.scratch.utf8("out")).unwrap().into_iter().map(|path| path.to_string()).collect()
+    rune_core::fsx::list_files(&team.scratch.utf8("out")).unwrap().into_iter().map(|path| path.to_string()).collect()
 }
 
 #[test]

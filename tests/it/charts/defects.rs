@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rune_bundle::yaml;
+use rune_core::yaml;
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,8 +6,8 @@ use camino::Utf8Path;
 use rune_bundle::{
     chart::{ChartArtifact, ChartTree, package, render_below},
     oci::Reference,
-    yaml,
 };
+use rune_core::yaml;
 use rune_testkit::registry::Registry;
 use serde_json::Value;
 

@@ -79,7 +79,7 @@ fn has(values: &Value, name: &str) -> bool {
 
 fn read(chart: &str) -> Value {
     let path = project().join(chart).join("values.yaml");
-    rune_bundle::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap()
+    rune_core::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap()
 }
 
 #[test]

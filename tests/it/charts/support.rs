@@ -13,9 +13,9 @@ use rune_bundle::{
         BinaryContext, BundleContext, ChartContext, ChartTree, Context, ImageContext, Package, ProfileContext, Renderer, load_templates,
         package, render_below,
     },
-    oci::{Digest, Reference},
-    yaml,
+    oci::Reference,
 };
+use rune_core::{digest::Digest, yaml};
 use serde_json::Value;
 use tempfile::TempDir;
 

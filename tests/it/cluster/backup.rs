@@ -23,7 +23,7 @@ const ROWS: &str = "SET ROLE rune; CREATE TABLE marks (value text); INSERT INTO 
 /// The values of the release with those of a page on top.
 fn with(values: &Value, page: &str, words: &[&str], dump: &str) -> String {
     let path = camino::Utf8Path::new(page);
-    let more: Value = rune_bundle::yaml::from_str(path, &yaml(page, words)).unwrap();
+    let more: Value = rune_core::yaml::from_str(path, &yaml(page, words)).unwrap();
     let mut all = values.clone();
     merge(&mut all, &more);
     all["postgres"]["restore"]["file"] = json!(dump);

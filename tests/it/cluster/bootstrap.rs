@@ -96,7 +96,7 @@ fn survives(namespace: &Namespace<'_>, release: &str, values: &Value, moment: Du
 /// The same with the write-ahead log on a volume of its own, which outlives a killed container.
 fn with_its_log_elsewhere(values: &Value) -> Value {
     let path = project().join(CHART).join("values.yaml");
-    let defaults: Value = rune_bundle::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+    let defaults: Value = rune_core::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap();
     let mut values = values.clone();
     values["initdbArgs"] = defaults["initdbArgs"].clone();
     values["initdbArgs"].as_array_mut().unwrap().push(json!("--waldir=/wal/17"));

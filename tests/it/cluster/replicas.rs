@@ -40,7 +40,7 @@ fn migrate_further(cluster: &Cluster, namespace: &Namespace<'_>) {
     let migrations = kept::migrations(&[("0007_newer.sql", newer)]);
     let password = encoded(&decoded(&namespace.get("secret/rune-postgres-app"), "password"));
     let address = namespace.get(&format!("pod/{DATABASE}"))["status"]["podIP"].as_str().unwrap().to_owned();
-    let mut migrate = cluster.command(env!("CARGO_BIN_EXE_rune-db"));
+    let mut migrate = cluster.command(rune_testkit::rune_db());
     migrate.arg("migrate").arg("--migrations").arg(migrations.path());
     let migrate = migrate.env("RUNE_DB_URL", format!("postgresql://rune:{password}@{address}:5432/rune")).output().unwrap();
     assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));

@@ -46,7 +46,7 @@ fn packed_scripts_run_their_rows_are_backed_up_and_an_exporter_reads_statistics(
     values["podSecurity"] = json!({"supplementalGroups": [5555], "seLinuxOptions": {"level": "s0:c1,c2"}});
     values["service"] = json!({"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]});
     let page: Value =
-        rune_bundle::yaml::from_str(camino::Utf8Path::new(MONITORING), &yaml(MONITORING, &["extraHba:", "extraIngress:"])).unwrap();
+        rune_core::yaml::from_str(camino::Utf8Path::new(MONITORING), &yaml(MONITORING, &["extraHba:", "extraIngress:"])).unwrap();
     for key in ["extraHba", "networkPolicy"] {
         values[key] = page["postgres"][key].clone();
     }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use camino::Utf8Path;
-use rune_bundle::{
+use rune_storage::{
+    port::{Guard, PoolLimits, PostgresStore, PruneRule, Reached, SqliteStore, StoreError},
     schema::{SiteGuard, Verb},
-    storage::port::{Guard, PoolLimits, PostgresStore, PruneRule, Reached, SqliteStore, StoreError},
 };
 use rune_testkit::postgres::Server;
 
@@ -130,7 +130,7 @@ fn every_operation_asks_its_guard_in_its_own_transaction_on_both_engines() {
     let rule = PruneRule { before: 100.0, with_artifacts: false };
     for is_file in [true, false] {
         let guard = Counting::new(4);
-        let open = |guard: Arc<Counting>| -> Box<dyn rune_bundle::storage::port::OperatorPort> {
+        let open = |guard: Arc<Counting>| -> Box<dyn rune_storage::port::OperatorPort> {
             if is_file {
                 Box::new(SqliteStore::open(&path, clock(&still_clock()), guard).unwrap())
             } else {

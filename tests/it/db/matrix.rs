@@ -36,7 +36,7 @@ fn tools() -> PathBuf {
 /// Runs the engine with what is the same for all; `more` says which cases.
 fn run(server: Option<&Server>, more: &serde_json::Value) {
     let scratch = tempfile::Builder::new().prefix("rune-matrix-").tempdir().unwrap();
-    let program = std::env::var("RUNE_MATRIX_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rune-db").to_owned());
+    let program = std::env::var("RUNE_MATRIX_PROGRAM").unwrap_or_else(|_| rune_testkit::rune_db().to_owned());
     let mut options = json!({
         "program": program, "scratch": scratch.path(), "seed": number("RUNE_MATRIX_SEED", SEED), "cases": number("RUNE_MATRIX_CASES", CASES),
         "socketDirectory": server.map(Server::socket_directory), "port": server.map(Server::port),

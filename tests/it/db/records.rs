@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 use camino::Utf8Path;
-use rune_bundle::storage::port::{
+use rune_storage::port::{
     ChainNode, JobChange, JobStatus, NewArtifact, NewEvent, NewJob, OperatorPort, PoolLimits, PostgresStore, SqliteStore,
 };
 use rune_testkit::postgres::Server;
@@ -30,7 +30,7 @@ struct Sample {
     artifacts: [String; 2],
 }
 
-fn fill(url: String, open: impl Fn(rune_bundle::storage::port::Clock) -> Box<dyn OperatorPort>) -> Sample {
+fn fill(url: String, open: impl Fn(rune_storage::port::Clock) -> Box<dyn OperatorPort>) -> Sample {
     let time = still_clock();
     let store = open(clock(&time));
     let at = |age: f64| time.store((now() - age).to_bits(), std::sync::atomic::Ordering::SeqCst);

@@ -1,9 +1,7 @@
 //! What the port does with evidence.
 
-use rune_bundle::{
-    failure::FailureKind::{Content, Input},
-    storage::port::{ARTIFACT_KINDS, NewArtifact, StoreError},
-};
+use rune_core::failure::FailureKind::{Content, Input};
+use rune_storage::port::{ARTIFACT_KINDS, NewArtifact, StoreError};
 
 use crate::db::store_support::{Bench, Case};
 
@@ -31,7 +29,7 @@ fn damaged(bench: &Bench, change: &str, words: &str) {
     let id = keep(bench, "j", "n", b"evidence");
     if bench.sql(&format!("UPDATE audit_artifact SET {change}")).is_some() {
         let error: StoreError = bench.store.get_audit_artifact("j", &id).unwrap_err();
-        assert_eq!(rune_bundle::failure::Failure::kind(&error), Content);
+        assert_eq!(rune_core::failure::Failure::kind(&error), Content);
         assert!(error.to_string().contains(words), "{error}");
     }
     bench.sees(0, 0);

@@ -1,9 +1,7 @@
 //! What the port does with the steps of chained jobs.
 
-use rune_bundle::{
-    failure::FailureKind::{Input, NotFound},
-    storage::port::{ChainEdge, ChainNode, NodeChange},
-};
+use rune_core::failure::FailureKind::{Input, NotFound};
+use rune_storage::port::{ChainEdge, ChainNode, NodeChange};
 
 use crate::db::store_support::{Bench, Case};
 

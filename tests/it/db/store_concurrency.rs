@@ -6,7 +6,7 @@ use std::{
 };
 
 use camino::Utf8Path;
-use rune_bundle::storage::port::{ChainNode, NodeChange, PoolLimits, PostgresStore, SqliteStore, StoragePort};
+use rune_storage::port::{ChainNode, NodeChange, PoolLimits, PostgresStore, SqliteStore, StoragePort};
 use rune_testkit::postgres::{MAJORS, Server};
 
 use crate::{
@@ -112,7 +112,7 @@ fn event_ids_are_given_out_once() {
 
 #[test]
 fn a_job_ends_once_whoever_says_so() {
-    use rune_bundle::storage::port::{JobChange, JobStatus};
+    use rune_storage::port::{JobChange, JobStatus};
     everywhere(|backend, stores| {
         let id = job(stores[0].as_ref(), "t", "k", None).job_id;
         let ends = [JobStatus::Succeeded, JobStatus::Failed, JobStatus::Cancelled];

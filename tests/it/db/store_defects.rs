@@ -4,12 +4,10 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
-use rune_bundle::{
-    failure::{Failure as _, FailureKind},
-    storage::{
-        DatabaseUrl, Places,
-        port::{JobChange, NewArtifact, PoolLimitError, PoolLimits, PostgresStore, SqliteStore, StoragePort as _, StoreError},
-    },
+use rune_core::failure::{Failure as _, FailureKind};
+use rune_storage::{
+    DatabaseUrl, Places,
+    port::{JobChange, NewArtifact, PoolLimitError, PoolLimits, PostgresStore, SqliteStore, StoragePort as _, StoreError},
 };
 use rune_testkit::postgres::{Database, Server};
 
@@ -258,7 +256,7 @@ fn s12_content_beyond_the_limit_is_refused_before_it_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let path = migrated_file(Utf8Path::from_path(directory.path()).unwrap());
     let store = SqliteStore::open(&path, clock(&still_clock()), guard()).unwrap();
-    let content = vec![0; rune_bundle::storage::port::MAX_ARTIFACT_BYTES + 1];
+    let content = vec![0; rune_storage::port::MAX_ARTIFACT_BYTES + 1];
     let error = store.record_audit_artifact(&NewArtifact { job_id: "j", kind: "log", name: "n", content: &content }).unwrap_err();
     assert_eq!(error.to_string(), "`content` has more than 500000000 bytes");
     assert_eq!(store.list_audit_artifacts("j").unwrap(), []);

@@ -1,9 +1,7 @@
 //! What the port does with events.
 
-use rune_bundle::{
-    failure::FailureKind::Input,
-    storage::port::{Event, EventSummary, NewEvent},
-};
+use rune_core::failure::FailureKind::Input;
+use rune_storage::port::{Event, EventSummary, NewEvent};
 
 use crate::db::store_support::{Bench, Case};
 

@@ -1,9 +1,7 @@
 //! What the port does with jobs.
 
-use rune_bundle::{
-    failure::FailureKind::{Conflict, Input, NotFound},
-    storage::port::{Job, JobChange, JobStatus, NewJob, StaleJobs},
-};
+use rune_core::failure::FailureKind::{Conflict, Input, NotFound};
+use rune_storage::port::{Job, JobChange, JobStatus, NewJob, StaleJobs};
 
 use crate::db::store_support::{Bench, Case};
 

@@ -4,12 +4,10 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use rune_bundle::{
-    failure::Failure as _,
-    storage::port::{
-        ChainNode, JobChange, JobStatus, NewArtifact, NewEvent, NewJob, NodeChange, PoolLimits, PostgresStore, StaleJobs, StoragePort,
-        StoreError,
-    },
+use rune_core::failure::Failure as _;
+use rune_storage::port::{
+    ChainNode, JobChange, JobStatus, NewArtifact, NewEvent, NewJob, NodeChange, PoolLimits, PostgresStore, StaleJobs, StoragePort,
+    StoreError,
 };
 use rune_testkit::postgres::Server;
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use camino::Utf8Path;
-use rune_bundle::storage::port::{
+use rune_storage::port::{
     ChainNode, JobChange, JobStatus, NewArtifact, NewEvent, NewJob, NodeChange, OperatorPort, PoolLimits, PostgresStore, SqliteStore,
 };
 use rune_testkit::postgres::{MAJORS, Server};

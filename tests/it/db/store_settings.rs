@@ -1,6 +1,6 @@
 //! What the port does with settings.
 
-use rune_bundle::failure::FailureKind::Input;
+use rune_core::failure::FailureKind::Input;
 
 use crate::db::store_support::{Bench, Case};
 

@@ -10,13 +10,11 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rune_bundle::{
-    failure::{Failure as _, FailureKind},
+use rune_core::failure::{Failure as _, FailureKind};
+use rune_storage::{
+    DatabaseUrl, Places, PostgresUrl,
+    port::{Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
     schema::{MigrateSettings, Migrated, Migrations, SchemaError, SiteGuard, Verb, on_sqlite},
-    storage::{
-        DatabaseUrl, Places, PostgresUrl,
-        port::{Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
-    },
 };
 use rune_testkit::postgres::{Database, Server, Session};
 

@@ -22,7 +22,7 @@ pub(crate) struct Ended {
 }
 
 pub(crate) fn rune_db(arguments: &[&str]) -> RuneDb {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rune-db"));
+    let mut command = Command::new(rune_testkit::rune_db());
     command.args(arguments).env_clear().stdin(Stdio::null());
     RuneDb(command)
 }

@@ -7,12 +7,9 @@ use std::{
     process::Command,
 };
 
-use rune_bundle::{
-    fsx::FileMode,
-    progress::Progress,
-    schema::Migrations,
-    transfer::{FileSnapshot, SourceTrust, into_new_file},
-};
+use rune_core::{fsx::FileMode, progress::Progress};
+use rune_db::transfer::{FileSnapshot, SourceTrust, into_new_file};
+use rune_storage::schema::Migrations;
 
 use crate::{
     db::support::{Ended, names_in, rune_db, sqlite_execute, sqlite_query, sqlite_url},
@@ -195,7 +192,7 @@ fn looking_at_a_file_leaves_the_log_beside_it_as_it_was() {
 fn with_mounted_file(directory: &Path, arguments: &[&str]) -> Ended {
     const MOUNT: &str = "mount --bind real/jobs.db second.db && exec \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", env!("CARGO_BIN_EXE_rune-db")]).args(arguments);
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", rune_testkit::rune_db()]).args(arguments);
     command.env("RUNE_DB_URL", sqlite_url(&directory.join("second.db"))).current_dir(directory).output().unwrap().into()
 }
 
@@ -224,7 +221,7 @@ fn a_directory_that_cannot_be_read_gets_no_file_that_is_said_to_have_failed() {
     fs::set_permissions(&drop_box, fs::Permissions::from_mode(0o300)).unwrap();
     // As a user who is nobody there, so that permission bits count for root too.
     let mut command = Command::new("unshare");
-    command.args(["--user", env!("CARGO_BIN_EXE_rune-db"), "backup", "--output", "box/out.db"]);
+    command.args(["--user", rune_testkit::rune_db(), "backup", "--output", "box/out.db"]);
     let ended: Ended = command.env("RUNE_DB_URL", source.url()).current_dir(source.directory()).output().unwrap().into();
     fs::set_permissions(&drop_box, fs::Permissions::from_mode(0o700)).unwrap();
     ended.fails(9, &["cannot read", "/box`", "help: "]);

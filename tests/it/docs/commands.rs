@@ -1,10 +1,9 @@
 //! The tables of the README name every verb and every exit code, in the words of the programs.
 
 use clap::CommandFactory as _;
-use rune_bundle::{
-    cli::{RuneBundle, RuneDb},
-    failure::FailureKind,
-};
+use rune_bundle::cli::RuneBundle;
+use rune_core::failure::FailureKind;
+use rune_db::cli::RuneDb;
 
 use super::markdown::{code, document, rows};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
-use rune_bundle::storage::PostgresUrl;
+use rune_storage::PostgresUrl;
 
 use super::markdown::{document, rows};
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf};
 
 use camino::Utf8Path;
-use rune_bundle::yaml;
+use rune_core::yaml;
 use serde_json::Value;
 
 use super::markdown::{Block, documents};

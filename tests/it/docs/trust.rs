@@ -3,10 +3,8 @@
 use std::{cell::RefCell, collections::BTreeSet};
 
 use camino::Utf8Path;
-use rune_bundle::{
-    sign::{PrivateKey, TrustFile},
-    yaml::Mistakes,
-};
+use rune_bundle::sign::{PrivateKey, TrustFile};
+use rune_core::yaml::Mistakes;
 use serde_json::{Value, json};
 
 use super::markdown::{code, document, rows};

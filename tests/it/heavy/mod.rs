@@ -7,7 +7,8 @@ mod transfer;
 
 use std::{fs, path::PathBuf};
 
-use rune_bundle::oci::{Descriptor, Sha256};
+use rune_bundle::oci::Descriptor;
+use rune_core::digest::Sha256;
 use rune_testkit::sized;
 
 use crate::{

@@ -36,7 +36,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 fn peak_memory(arguments: &[&str], variables: &[(&str, &str)]) -> u64 {
     let mut command = Command::new("python3");
-    command.args(["-c", PEAK, env!("CARGO_BIN_EXE_rune-db")]).args(arguments).envs(variables.iter().copied());
+    command.args(["-c", PEAK, rune_testkit::rune_db()]).args(arguments).envs(variables.iter().copied());
     succeeded(&mut command).trim().parse().unwrap()
 }
 

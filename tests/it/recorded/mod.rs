@@ -12,7 +12,8 @@ mod session;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use clap::CommandFactory as _;
-use rune_bundle::cli::{RuneBundle, RuneDb};
+use rune_bundle::cli::RuneBundle;
+use rune_db::cli::RuneDb;
 use rune_testkit::postgres::Server;
 use snapbox::{Data, assert_data_eq};
 

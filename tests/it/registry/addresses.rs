@@ -1,9 +1,7 @@
 //! Nobody sends us where they could not go themselves.
 
-use rune_bundle::{
-    registry::{ClientConfig, ProxySettings},
-    secret::Secret,
-};
+use rune_bundle::registry::{ClientConfig, ProxySettings};
+use rune_core::secret::Secret;
 use rune_testkit::registry::{Auth, Fault, Registry};
 
 use crate::registry::support::{Files, blob, client, fetch, name, quick, reference, stocked, words};

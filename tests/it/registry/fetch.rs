@@ -1,9 +1,10 @@
 //! Manifests and blobs fetched from a registry that behaves.
 
 use rune_bundle::{
-    oci::{Digest, ManifestKind, Reference},
+    oci::{ManifestKind, Reference},
     registry::{Client, ClientConfig, RepositoryName},
 };
+use rune_core::digest::Digest;
 use rune_testkit::{registry::Registry, sample::Sample};
 
 fn client() -> Client {

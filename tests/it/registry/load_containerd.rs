@@ -8,8 +8,9 @@ use std::{
 
 use rune_bundle::{
     bundle::{ManifestRecord, Role},
-    oci::{Digest, Manifest},
+    oci::Manifest,
 };
+use rune_core::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::{

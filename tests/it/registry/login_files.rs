@@ -65,7 +65,7 @@ impl Home {
 
     /// The files below the home, with directories that are empty.
     fn files(&self) -> Vec<String> {
-        rune_bundle::fsx::list_files(&self.scratch.utf8("")).unwrap().into_iter().map(|path| path.to_string()).collect()
+        rune_core::fsx::list_files(&self.scratch.utf8("")).unwrap().into_iter().map(|path| path.to_string()).collect()
     }
 
     fn json(&self, name: &str) -> Value {

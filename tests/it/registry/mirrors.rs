@@ -151,7 +151,7 @@ async fn a_socks_proxy_is_used_and_resolves_names_itself() {
     let (proxy, asked) = socks_proxy(registry.address());
     let mut config = quick();
     config.plain_http = ["registry.example".to_owned()].into();
-    config.proxy.http = Some(rune_bundle::secret::Secret::new(format!("socks5h://{proxy}")));
+    config.proxy.http = Some(rune_core::secret::Secret::new(format!("socks5h://{proxy}")));
     client(config).resolve(&"registry.example/library/postgres:17-alpine".parse().unwrap()).await.unwrap();
     assert_eq!(asked.recv().unwrap(), "registry.example");
 }

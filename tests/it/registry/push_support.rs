@@ -5,13 +5,15 @@ use std::{path::PathBuf, process::Output, sync::Arc};
 use rune_bundle::{
     bundle::BundleIndex,
     commands::{
-        CommandError,
         bundle::{
             BundleOptions, Origin, PushOptions, SignerOptions,
             push::{self, IndexChoice, PushSettings},
         },
         registry_access::ClientConfig,
     },
+};
+use rune_core::{
+    command::CommandError,
     progress::{Progress, Silent},
 };
 use rune_testkit::{

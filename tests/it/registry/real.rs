@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use rune_bundle::{
-    oci::{Digest, Reference},
+    oci::Reference,
     registry::{Client, ClientConfig, RepositoryName},
 };
+use rune_core::digest::Digest;
 use rune_testkit::{process::Process, sample::Sample};
 use serde_json::Value;
 

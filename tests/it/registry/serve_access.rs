@@ -46,7 +46,7 @@ fn tls_is_spoken_with_the_certificate_that_was_given_and_nothing_else() {
     let serving = Serving::start([file.as_path()], &["--tls-cert", &certificate, "--tls-key", &key]);
     let url = serving.report["url"].as_str().unwrap();
     assert!(url.starts_with("https://127.0.0.1:"));
-    let blob = format!("{url}/v2/library/one/blobs/{}", rune_bundle::oci::Digest::of(&noise(1, 900_000)));
+    let blob = format!("{url}/v2/library/one/blobs/{}", rune_core::digest::Digest::of(&noise(1, 900_000)));
     let trusted = ["--cacert", ca.to_str().unwrap()];
     for _ in 0..2 {
         assert_eq!(tools.run("curl", STATUS.into_iter().chain(trusted).chain([blob.as_str()])), "200");

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rune_bundle::oci::Digest;
+use rune_core::digest::Digest;
 
 use crate::{
     bundle::small_bundle::{Scratch, entries_of},

@@ -208,7 +208,7 @@ fn a_blob_is_given_away_by_the_repositories_that_refer_to_it_alone() {
     let manifest = sample.serving.digest("library/large:2");
     refused(&sample.serving.get(&format!("/v2/team/small/manifests/{manifest}")), 404, "MANIFEST_UNKNOWN");
     // A file of the bundle that is no blob of an image is not there at all.
-    let extra = rune_bundle::oci::Digest::of(b"carried as it is\n");
+    let extra = rune_core::digest::Digest::of(b"carried as it is\n");
     refused(&sample.serving.get(&format!("/v2/team/small/blobs/{extra}")), 404, "BLOB_UNKNOWN");
 }
 

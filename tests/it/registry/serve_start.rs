@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rune_bundle::oci::Digest;
+use rune_core::digest::Digest;
 use rune_testkit::poll::wait_until;
 use serde_json::Value;
 

@@ -12,8 +12,9 @@ use std::{
 
 use rune_bundle::{
     bundle::{ImageIngredient, ImageSource, Ingredients},
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, media_type},
 };
+use rune_core::digest::Digest;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 

@@ -4,10 +4,10 @@ use std::{fs, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
-    commands::CommandError,
     oci::{Descriptor, Reference},
     registry::{AuthFile, BlobStream, Client, ClientConfig, RegistryError, RepositoryName, RetryPolicy},
 };
+use rune_core::command::CommandError;
 use rune_testkit::{registry::Registry, sample::Sample};
 
 /// Four attempts without waiting that anybody would notice.

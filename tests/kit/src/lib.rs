@@ -20,9 +20,11 @@ pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
 pub mod process;
+mod programs;
 pub mod registry;
 pub mod sample;
 mod scale;
 
 pub use digest::sha256;
+pub use programs::rune_db;
 pub use scale::sized;

@@ -6,9 +6,9 @@ use super::{super::survey::Rendering, AvailableImage, Judge, Survey};
 use crate::{
     bundle::Incomplete,
     chart::{ImagePlace, Named, Occasion},
-    oci::Digest,
     policy::{Declaration, Policy},
 };
+use rune_core::digest::Digest;
 
 fn image(name: &str, reference: &str) -> AvailableImage {
     AvailableImage {

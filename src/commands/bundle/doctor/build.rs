@@ -8,18 +8,17 @@ use super::{Check, DoctorReport};
 use crate::{
     bundle::{self, CompletenessError, ComponentChoice, PolicyRecord},
     chart::Helm,
-    commands::{
-        CommandError, block_on,
-        bundle::{
-            ChartCheck, ProjectOptions,
-            keys::{load_private_key, signer},
-        },
-        counted,
+    commands::bundle::{
+        ChartCheck, ProjectOptions,
+        keys::{load_private_key, signer},
     },
-    failure::{Failure, FailureKind},
-    fsx,
     manifest::{self, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project},
     registry::{Client, ClientConfig, RepositoryName, RetryPolicy},
+};
+use rune_core::{
+    command::{CommandError, block_on, counted},
+    failure::{Failure, FailureKind},
+    fsx,
 };
 
 /// What `build` will be asked for.

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::{
-    commands::{CommandError, Report, counted},
+use rune_core::{
+    command::{CommandError, Report, counted},
     failure::FailureKind,
     text::shown,
 };

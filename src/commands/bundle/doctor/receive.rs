@@ -11,15 +11,14 @@ use super::{
 };
 use crate::{
     bundle::{BundleSource, SlotState},
-    commands::{
-        CommandError, block_on,
-        bundle::{BundleOptions, push::Destination},
-        counted,
-    },
-    failure::{Failure, FailureKind},
-    fsx,
+    commands::bundle::{BundleOptions, push::Destination},
     oci::Reference,
     registry::{Cause, Client, ClientConfig, RegistryError},
+};
+use rune_core::{
+    command::{CommandError, block_on, counted},
+    failure::{Failure, FailureKind},
+    fsx,
 };
 
 /// Far above any kubeconfig.

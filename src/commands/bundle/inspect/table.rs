@@ -1,8 +1,8 @@
 //! The images of a bundle as a table.
 
-use crate::{
-    bundle::{ImageRecord, Role},
-    commands::counted,
+use crate::bundle::{ImageRecord, Role};
+use rune_core::{
+    command::counted,
     text::{shown, size},
 };
 

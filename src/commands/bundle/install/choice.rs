@@ -3,7 +3,9 @@
 use crate::{
     archive::EntryName,
     bundle::{ChartRecord, ProfileRecord},
-    commands::CommandError,
+};
+use rune_core::{
+    command::CommandError,
     failure::{Failure, FailureKind},
 };
 

@@ -13,12 +13,15 @@ use crate::{
     archive::EntryName,
     bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, Named},
-    commands::CommandError,
-    failure::{Failure as _, FailureKind},
     install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
-    oci::{Descriptor, Digest, Reference},
+    oci::{Descriptor, Reference},
     policy::{Exception, ImagePlaces},
     registry::Client,
+};
+use rune_core::{
+    command::CommandError,
+    digest::Digest,
+    failure::{Failure as _, FailureKind},
     yaml,
 };
 

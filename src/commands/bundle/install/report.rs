@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use super::{Found, Work};
 use crate::{
-    commands::{Report, bundle::trust_source::TrustSource, counted},
+    commands::bundle::trust_source::TrustSource,
     install::{Change, Check, Cluster, Judgement, ObjectChange, ReleaseHelm, RolledOut, Verdict},
-    oci::Digest,
     receipt::Appended,
+};
+use rune_core::{
+    command::{Report, counted},
+    digest::Digest,
 };
 
 /// What was installed, or would be.

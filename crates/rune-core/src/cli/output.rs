@@ -1,0 +1,156 @@
+//! Reports on standard output, everything else on standard error.
+
+#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use super::{Color, progress::Terminal};
+use crate::{
+    command::{CommandError, Report},
+    failure::{Failure, FailureKind},
+    progress::{Progress, Silent},
+    text::shown_lines,
+};
+
+/// Standard output takes no more.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+struct OutputError(#[source] io::Error);
+
+impl Failure for OutputError {
+    fn kind(&self) -> FailureKind {
+        // A full disk or a terminal that is gone: either way there is no room for it.
+        FailureKind::Space
+    }
+}
+
+/// Writes what a command found or why it failed, and decides the exit code.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    json: bool,
+    quiet: bool,
+    colored: bool,
+}
+
+impl Printer {
+    pub fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
+        let colored = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        if verbosity > 0 {
+            let level = if verbosity == 1 { "debug" } else { "trace" };
+            let ours = ["rune_bundle", "rune_core", "rune_db", "rune_storage"];
+            let level = ours.map(|part| format!("{part}={level}")).join(",");
+            let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colored).with_target(false).without_time();
+            let _ = subscriber.with_env_filter(level).try_init();
+        }
+        Self { json, quiet, colored }
+    }
+
+    /// Where long work reports how far it is.
+    pub fn progress(self) -> Arc<dyn Progress> {
+        if self.quiet { Arc::new(Silent) } else { Arc::new(Terminal::new(io::stderr().is_terminal())) }
+    }
+
+    /// Prints the outcome of a verb.
+    pub fn finish<R: Report>(self, outcome: Result<R, CommandError>) -> ExitCode {
+        match outcome {
+            Ok(report) => {
+                let code = report.verdict().map_or(0, FailureKind::exit_code);
+                let text = self.text(&report);
+                if report.has_changed() { Self::print_of_change(text.as_bytes(), code) } else { self.print(text.as_bytes(), code) }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Prints a report of a command that goes on.
+    pub fn announce<R: Report>(self, report: &R) -> Result<(), CommandError> {
+        Self::write(self.text(report).as_bytes()).map_err(CommandError::from)
+    }
+
+    /// Ends a command that has said everything already.
+    pub fn finish_service(self, outcome: Result<(), CommandError>) -> ExitCode {
+        outcome.map_or_else(|error| self.fail(&error), |()| ExitCode::SUCCESS)
+    }
+
+    /// Prints a document that is no report.
+    pub fn finish_document(self, outcome: Result<Vec<u8>, CommandError>) -> ExitCode {
+        match outcome {
+            Ok(text) => self.print(&text, 0),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Writes what was asked for, and gives `code` if that worked.
+    fn print(self, text: &[u8], code: u8) -> ExitCode {
+        match Self::write(text) {
+            Ok(()) => ExitCode::from(code),
+            Err(error) => self.fail(&error.into()),
+        }
+    }
+
+    /// The same for a command that has changed something: a failure would say that it has not.
+    fn print_of_change(text: &[u8], code: u8) -> ExitCode {
+        if let Err(OutputError(source)) = Self::write(text) {
+            let text = format!("warning: the command has done its work, but its report cannot be written to standard output: {source}\n");
+            let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
+        }
+        ExitCode::from(code)
+    }
+
+    fn write(text: &[u8]) -> Result<(), OutputError> {
+        let mut stdout = io::stdout().lock();
+        match Write::write_all(&mut stdout, text).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough is not a failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn text<R: Report>(self, report: &R) -> String {
+        if self.json { Self::json_text(R::VERB, report) } else { report.text() }
+    }
+
+    fn json_text<R: Report>(verb: &str, report: &R) -> String {
+        let mut value = serde_json::to_value(report).unwrap_or(Value::Null);
+        if let Some(members) = value.as_object_mut() {
+            members.insert("schema".to_owned(), json!(format!("rune-bundle/report/{verb}/v1")));
+        }
+        format!("{value:#}\n")
+    }
+
+    /// Prints why a command failed.
+    pub fn fail(self, error: &CommandError) -> ExitCode {
+        if self.json {
+            print_error_report(error);
+        }
+        let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+        let mut messages = error.messages().into_iter();
+        // What failed may have come from outside, and its words with it.
+        let mut text = format!("{}: {}\n", paint("1;31", "error"), shown_lines(&messages.next().unwrap_or_default()));
+        for cause in messages {
+            let _ = writeln!(text, "  {}: {}", paint("1", "because"), shown_lines(&cause));
+        }
+        if let Some(help) = error.help() {
+            let _ = writeln!(text, "{}: {}", paint("1;36", "help"), shown_lines(help));
+        }
+        let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
+        ExitCode::from(error.kind().exit_code())
+    }
+}
+
+/// Prints why a command failed, for programs.
+pub fn print_error_report(error: &CommandError) {
+    let report = json!({"schema": "rune-bundle/report/error/v1", "error": error.to_report()});
+    let _ = Write::write_all(&mut io::stdout().lock(), format!("{report:#}\n").as_bytes());
+}

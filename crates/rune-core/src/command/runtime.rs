@@ -1,0 +1,56 @@
+//! The asynchronous runtime of one command, and Ctrl-C or SIGTERM.
+
+use std::future::Future;
+
+use super::CommandError;
+use crate::{
+    failure::{Failure, FailureKind},
+    interrupt::Interrupt,
+};
+
+/// Why a command could not run to its end.
+#[derive(Debug, thiserror::Error)]
+enum RuntimeError {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("cannot start the runtime")]
+    Start(#[source] std::io::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+impl Failure for RuntimeError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Interrupted => FailureKind::Interrupted,
+            Self::Start(_) | Self::Signals(_) => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        matches!(self, Self::Interrupted).then(|| "run the same command again; what was finished is kept".to_owned())
+    }
+}
+
+/// Runs a future to its end, or drops it when the program is asked to end. What the future holds may take leave then: a session
+/// with a server cancels its statement.
+pub fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::listen().map_err(RuntimeError::Signals)?;
+        tokio::select! {
+            result = future => result.map_err(Into::into),
+            () = interrupt.asked() => Err(RuntimeError::Interrupted.into()),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not be cut off.
+pub fn block_on_to_the_end<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+    let result = runtime.block_on(future).map_err(Into::into);
+    runtime.shutdown_background();
+    result
+}

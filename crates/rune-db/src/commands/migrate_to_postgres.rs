@@ -1,0 +1,155 @@
+//! `rune-db migrate-to-postgres`: moves every row of a SQLite file into an empty PostgreSQL database.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use camino::Utf8Path;
+use serde::Serialize;
+
+use super::{DatabaseOptions, target::Place, warning_lines};
+use crate::transfer::{CheckedSource, FileSnapshot, MoveSettings, Moved, SourceTrust, into_server, plan_into_server};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    failure::{Failure, FailureKind},
+    progress::Progress,
+};
+use rune_storage::{
+    PostgresUrl,
+    schema::{MigrateSettings, Migrations},
+    with_session,
+};
+
+/// What to move, and how.
+#[derive(Debug)]
+pub struct MoveOptions {
+    /// The SQLite file.
+    pub source: DatabaseOptions,
+    /// The PostgreSQL database.
+    pub target: DatabaseOptions,
+    /// After how many rows at the latest what is there goes to the server; at least 1.
+    pub batch_size: i64,
+    /// Whether to say what would be done and do nothing.
+    pub is_dry_run: bool,
+    /// Whether a source that is written to meanwhile is fine.
+    pub allows_live_source: bool,
+    /// Whether nothing has the source open, so that it can be read without locks and side files.
+    pub is_source_immutable: bool,
+    /// The role that owns RUNE's tables on the target.
+    pub owner: Option<String>,
+}
+
+/// What was moved, or would be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveReport {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// The URL of the source.
+    pub source: String,
+    /// The URL of the target, without password.
+    pub target: String,
+    /// What was done.
+    #[serde(rename = "move")]
+    pub moved: Moved,
+}
+
+/// A call that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+enum MoveUsageError {
+    #[error("batch_size must be >= 1")]
+    BatchSize,
+    #[error("source must be a sqlite:// URL")]
+    Source,
+    #[error("target must be a postgresql:// URL")]
+    Target,
+}
+
+impl Failure for MoveUsageError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        matches!(self, Self::Source).then(|| "the way back is `rune-db export-sqlite`".to_owned())
+    }
+}
+
+/// Moves.
+///
+/// # Errors
+/// When the move is refused or fails; the target is then as it was before.
+pub fn run(options: &MoveOptions, progress: &Arc<dyn Progress>) -> Result<MoveReport, CommandError> {
+    let batch_rows = u64::try_from(options.batch_size).ok().filter(|rows| *rows > 0).ok_or(MoveUsageError::BatchSize)?;
+    let source = options.source.resolve_as("--source")?;
+    let Place::File(path) = &source.place else { return Err(MoveUsageError::Source.into()) };
+    let target = options.target.resolve_as("--target")?;
+    let Place::Server(url) = &target.place else { return Err(MoveUsageError::Target.into()) };
+    let migrate = MigrateSettings { owner: options.owner.clone(), is_strict: false };
+    let settings = MoveSettings { migrate, batch_rows, allows_live_source: options.allows_live_source };
+    let trust = if options.is_source_immutable { SourceTrust::UnsafeImmutable } else { SourceTrust::Shared };
+    let moved = move_file(path, trust, url, options.is_dry_run, &settings, progress)?;
+    Ok(MoveReport { dry_run: options.is_dry_run, source: source.location, target: target.location, moved })
+}
+
+/// Moves a file into a database, or says what that would do.
+pub(super) fn move_file(
+    path: &Utf8Path,
+    trust: SourceTrust,
+    url: &PostgresUrl,
+    is_dry_run: bool,
+    settings: &MoveSettings,
+    progress: &Arc<dyn Progress>,
+) -> Result<Moved, CommandError> {
+    let migrations = Migrations::embedded()?;
+    let checked = CheckedSource::check(FileSnapshot::open(path, trust)?, &migrations, progress.as_ref())?;
+    let location = url.to_string();
+    block_on(with_session(url, async |client| {
+        if is_dry_run {
+            plan_into_server(client, &location, &checked, &migrations, settings).await
+        } else {
+            into_server(client, &location, checked, &migrations, settings, progress).await
+        }
+    }))
+}
+
+impl Report for MoveReport {
+    const VERB: &'static str = "db-migrate-to-postgres";
+
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
+    fn text(&self) -> String {
+        let moved = &self.moved;
+        let mut text = String::from(if self.dry_run { "Database Migration Plan\n" } else { "Database Migration Summary\n" });
+        let _ = writeln!(text, "from {} to {}, schema `{}`", self.source, self.target, moved.schema);
+        for version in &moved.applied {
+            let _ = writeln!(text, "schema version {version} {}", if self.dry_run { "would be applied" } else { "applied" });
+        }
+        text.push_str(&table_lines(moved));
+        if let Some(id) = moved.next_event_id {
+            let _ = writeln!(text, "next event id {id}");
+        }
+        text.push_str(&warning_lines(&moved.warnings));
+        let seconds = moved.seconds;
+        if self.dry_run {
+            text.push_str("Dry run complete: no rows were written.\n");
+            return text;
+        }
+        if moved.source_changed {
+            text.push_str("warning: the source was written to meanwhile; what came after the start was not moved\n");
+        }
+        let _ = writeln!(text, "check {:.1} s, copy {:.1} s, verification {:.1} s", seconds.check, seconds.copy, seconds.verification);
+        text.push_str("Migration complete.\n");
+        text
+    }
+}
+
+/// A line for each table.
+pub(super) fn table_lines(moved: &Moved) -> String {
+    let mut text = format!("{:<18} {:>12} {:>14} {:>16}\n", "Table", "Source Rows", "Migrated Rows", "Bytes");
+    for table in &moved.tables {
+        let rows = table.migrated_rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string());
+        let _ = writeln!(text, "{:<18} {:>12} {rows:>14} {:>16}", table.table, table.source_rows, table.bytes);
+    }
+    text
+}

@@ -1,0 +1,155 @@
+//! A database as `migrate` and `status` describe it.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::target::Target;
+use rune_core::{command::CommandError, fsx};
+use rune_storage::{
+    ServerError,
+    schema::{
+        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Inspection, Migration, Migrations, RepairRow, SchemaError, Verb,
+        on_postgres, on_sqlite,
+    },
+};
+
+/// What is known about a database.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overview {
+    /// `sqlite` or `postgres`.
+    pub engine: Dialect,
+    /// The version of the server, or of the SQLite library in this program.
+    pub engine_version: Option<String>,
+    /// Where it is; never with a password.
+    pub location: String,
+    /// What named it: an option, an environment variable or the default.
+    pub selected_by: String,
+    /// The PostgreSQL schema that RUNE's tables are in, or would be.
+    pub schema: Option<String>,
+    /// Who made it.
+    pub found: Era,
+    /// The highest version that is applied.
+    pub schema_version: Option<i64>,
+    /// What is applied.
+    pub applied: Vec<Applied>,
+    /// What is to be applied.
+    pub pending: Vec<Pending>,
+    /// Versions whose tables are there without a record.
+    pub unrecorded: Vec<u32>,
+    /// Applied versions that this program does not know.
+    pub unknown: Vec<i64>,
+    /// Applied files that were edited.
+    pub edited: Vec<Edited>,
+    /// Columns with a type that is not right.
+    pub drift: Vec<Drift>,
+    /// What `repair` has changed, oldest first.
+    pub repairs: Vec<RepairRow>,
+    /// What is worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// A file that is to be applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pending {
+    /// Its version.
+    pub version: u32,
+    /// Its name.
+    pub file: String,
+    /// The hash of its bytes.
+    pub sha256: rune_core::digest::Digest,
+}
+
+impl From<&Migration> for Pending {
+    fn from(migration: &Migration) -> Self {
+        Self { version: migration.version(), file: migration.file().to_owned(), sha256: migration.sha256() }
+    }
+}
+
+/// A database that was looked at.
+#[derive(Default)]
+pub(super) struct Look {
+    engine_version: Option<String>,
+    schema: Option<String>,
+    found: Found,
+    site: Inspection,
+}
+
+impl Look {
+    /// At a SQLite file; one that does not exist is empty.
+    pub(super) fn at_file(path: &Utf8Path, lock_timeout: Duration) -> Result<Self, CommandError> {
+        let mut look = Self { engine_version: Some(rusqlite::version().to_owned()), ..Self::default() };
+        if fsx::exists(path) {
+            let connection = rune_storage::open_for_looking(path, lock_timeout)?;
+            (look.found, look.site) = on_sqlite::inspect_site(&connection, path)?;
+        }
+        Ok(look)
+    }
+
+    /// What was read.
+    pub(super) const fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// What the site has put on RUNE's tables and around them.
+    pub(super) const fn site(&self) -> &Inspection {
+        &self.site
+    }
+
+    /// At a PostgreSQL database, perhaps as another role.
+    pub(super) async fn at_server(client: &Client, owner: Option<&str>) -> Result<Self, CommandError> {
+        let (schema, found, site) = on_postgres::inspect_site(client, owner).await?;
+        let version = rune_storage::ask(client, "SELECT current_setting('server_version')").await?.try_get(0);
+        Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found, site })
+    }
+}
+
+impl Overview {
+    pub(super) fn describe(target: &Target, look: Look, migrations: &Migrations, verb: Verb) -> Self {
+        let engine = target.dialect();
+        let assessment = Assessment::of(&look.found, migrations, engine);
+        let mut warnings = assessment.warnings();
+        if let Err(error @ (SchemaError::Foreign { .. } | SchemaError::Unrecorded(_))) = assessment.check(engine, false) {
+            warnings.push(error.to_string());
+        }
+        warnings.extend(look.site.notes(verb));
+        Self {
+            engine,
+            engine_version: look.engine_version,
+            location: target.location.clone(),
+            selected_by: target.origin.clone(),
+            schema: look.schema,
+            found: assessment.era,
+            schema_version: look.found.versions.keys().next_back().copied(),
+            pending: assessment.pending.iter().map(|migration| Pending::from(*migration)).collect(),
+            unrecorded: assessment.unrecorded.iter().map(|table| table.version).collect(),
+            applied: assessment.applied,
+            unknown: assessment.unknown,
+            edited: assessment.edited,
+            drift: assessment.drift,
+            repairs: look.found.repairs,
+            warnings: target.notes.iter().cloned().chain(warnings).collect(),
+        }
+    }
+}
+
+impl Overview {
+    /// Where, and what kind of database.
+    pub(super) fn heading(&self) -> String {
+        let engine = match self.engine {
+            Dialect::Sqlite => "SQLite",
+            Dialect::Postgres => "PostgreSQL",
+        };
+        let version = self.engine_version.as_deref().unwrap_or_default();
+        let schema = self.schema.as_ref().map_or_else(String::new, |schema| format!(", schema `{schema}`"));
+        format!("{} ({engine} {version}{schema})\n", self.location)
+    }
+
+    /// The lines that warn.
+    pub(super) fn warning_lines(&self) -> String {
+        super::warning_lines(&self.warnings)
+    }
+}

@@ -1,0 +1,110 @@
+//! `rune-db repair`: gives a database of RUNE's the types and indexes that it should have.
+
+use std::{fmt::Write as _, time::Duration};
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{DatabaseOptions, patience::Patience, target::Place, warning_lines};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    failure::FailureKind,
+    progress::Progress,
+};
+use rune_storage::schema::{Repair, Repaired, on_postgres, on_sqlite};
+
+/// What to repair, and how.
+#[derive(Debug)]
+pub struct RepairOptions {
+    /// Which database.
+    pub database: DatabaseOptions,
+    /// A directory of migrations instead of those that this program brings along.
+    pub migrations: Option<Utf8PathBuf>,
+    /// The role that owns RUNE's tables on PostgreSQL.
+    pub owner: Option<String>,
+    /// Whether to say what would be done and do nothing.
+    pub is_dry_run: bool,
+    /// How long to try again when tables are in use.
+    pub wait: Duration,
+}
+
+/// What was repaired, or would be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepairReport {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// Where the database is; never with a password.
+    pub location: String,
+    /// What named it.
+    pub selected_by: String,
+    /// What was repaired, or would be.
+    pub repairs: Vec<Repair>,
+    /// What is not right and cannot be repaired here.
+    pub left: Vec<String>,
+    /// What is worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// Repairs.
+///
+/// # Errors
+/// When there is no database, it must not be touched, or is in use for too long; then nothing is changed.
+pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairReport, CommandError> {
+    let migrations = super::migrations(options.migrations.as_deref())?;
+    let target = options.database.resolve()?;
+    let (owner, is_dry_run) = (options.owner.as_deref(), options.is_dry_run);
+    let act = || -> Result<Repaired, CommandError> {
+        match &target.place {
+            Place::File(_) if owner.is_some() => Err(super::OwnerError.into()),
+            Place::File(path) => {
+                let connection = if is_dry_run {
+                    rune_storage::open_for_looking(path, rune_storage::LOCK_TIMEOUT)?
+                } else {
+                    rune_storage::open_existing(path)?
+                };
+                Ok(on_sqlite::repair(&connection, path, &migrations, is_dry_run)?)
+            }
+            Place::Server(url) => block_on(rune_storage::with_session(url, async |client| -> Result<_, CommandError> {
+                Ok(on_postgres::repair(client, &migrations, owner, is_dry_run).await?)
+            })),
+        }
+    };
+    // Between the tries everybody else gets at the tables again.
+    let passes = |error: &CommandError| error.kind() == FailureKind::Conflict && error.may_pass();
+    let patience = Patience { limit: Some(options.wait), passes, progress };
+    let Repaired { repairs, left, notes } = patience.until(&target.location, |_| act()).map_err(|error| target.explain(error))?.outcome;
+    let warnings = target.notes.into_iter().chain(notes).collect();
+    Ok(RepairReport { dry_run: is_dry_run, location: target.location, selected_by: target.origin, repairs, left, warnings })
+}
+
+impl Report for RepairReport {
+    const VERB: &'static str = "db-repair";
+
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+
+    fn text(&self) -> String {
+        let made = if self.dry_run { "would make" } else { "made" };
+        let mut text = String::new();
+        for Repair { subject, was, became, rows, lost_precision } in &self.repairs {
+            let rows = rows.map_or_else(String::new, |rows| format!(", {rows} values"));
+            let _ = writeln!(text, "{made} {subject} `{became}` from `{was}`{rows}");
+            if let Some(lost) = lost_precision {
+                let _ = writeln!(text, "      its values may be {lost} off; what RUNE rounded away when it wrote them is lost for good");
+            }
+        }
+        for left in &self.left {
+            let _ = writeln!(text, "left as it is: {left}");
+        }
+        text.push_str(&warning_lines(&self.warnings));
+        let outcome = match (self.repairs.is_empty(), self.dry_run) {
+            (true, _) => "nothing to repair",
+            (false, true) => "nothing was changed",
+            (false, false) => "repaired",
+        };
+        let _ = writeln!(text, "{outcome}: {}", self.location);
+        text
+    }
+}

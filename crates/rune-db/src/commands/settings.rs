@@ -1,0 +1,229 @@
+//! `rune-db settings`: lists the keys of settings, and gives, sets and deletes their values.
+
+use std::{
+    io::{self, Read as _},
+    sync::Arc,
+};
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{
+    instant::moment_text,
+    records::{Cut, Missing, PageOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict},
+};
+use rune_core::{
+    command::{CommandError, Report},
+    failure::FailureKind,
+    fsx::{self, Action, PathError},
+    secret::Secret,
+};
+use rune_storage::{
+    port::{MAX_JSON_BYTES, Page, SettingLine, Unreadable},
+    schema::{SiteGuard, Verb},
+};
+
+/// The size of the longest value, in bytes.
+const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
+
+/// Which settings to list.
+#[derive(Debug)]
+pub struct ListOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// What their keys begin with.
+    pub prefix: String,
+    /// Which part of the list.
+    pub page: PageOptions,
+}
+
+/// Settings without their values, by key.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListReport {
+    /// The settings.
+    pub settings: Vec<SettingLine>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// What to go on after, when more follow.
+    pub next: Option<String>,
+}
+
+/// Lists settings.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
+    let limit = options.page.limit;
+    let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
+    let listed = options.store.read_store(|store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let Cut { rows: settings, unreadable, next } = cut(listed, limit, |line| line.key.clone());
+    Ok(ListReport { settings, unreadable, next })
+}
+
+impl Report for ListReport {
+    const VERB: &'static str = "db-settings-list";
+
+    fn text(&self) -> String {
+        if self.settings.is_empty() && self.unreadable.is_empty() {
+            return "no settings\n".to_owned();
+        }
+        let row = |line: &SettingLine| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
+        let text = table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row));
+        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        unreadable_verdict(&self.unreadable)
+    }
+}
+
+/// Which setting.
+#[derive(Debug)]
+pub struct KeyOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// Its key.
+    pub key: String,
+}
+
+/// A setting.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetReport {
+    /// Its key.
+    pub key: String,
+    /// Its value, as the text that it is.
+    pub value_json: String,
+    /// When it changed last, in seconds since 1970.
+    #[serde(serialize_with = "rune_storage::json_float")]
+    pub updated_at: f64,
+}
+
+fn guard(deletes: bool) -> Arc<SiteGuard> {
+    Arc::new(SiteGuard::new(Verb::Write { table: "settings", deletes }))
+}
+
+/// Gives a setting.
+///
+/// # Errors
+/// When there is none of this key, or the database cannot be read.
+pub fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
+    let setting = options.store.read_store(|store| {
+        Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing { what: "setting", name: shown(&options.key) })?)
+    })?;
+    Ok(GetReport { key: setting.key, value_json: setting.value_json, updated_at: setting.updated_at })
+}
+
+impl Report for GetReport {
+    const VERB: &'static str = "db-settings-get";
+
+    fn text(&self) -> String {
+        format!("{}\n", self.value_json)
+    }
+}
+
+/// What a setting is to be set to.
+#[derive(Debug)]
+pub enum NewValue {
+    /// This text.
+    Text(Secret),
+    /// The text of a file.
+    File(Utf8PathBuf),
+}
+
+impl NewValue {
+    /// Reads the text from an input that is open, such as standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end, is too long, or is no text.
+    pub fn read(input: impl io::Read) -> Result<Self, CommandError> {
+        let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
+        let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));
+        let mut bytes = Zeroizing::new(Vec::new());
+        input.take(MAX_VALUE_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_VALUE_BYTES {
+            return Err(invalid(format!("it is larger than {MAX_VALUE_BYTES} bytes")).into());
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".to_owned()))?;
+        Ok(Self::Text(Secret::new(text)))
+    }
+}
+
+/// What to set.
+#[derive(Debug)]
+pub struct SetOptions {
+    /// Where.
+    pub store: StoreOptions,
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: NewValue,
+}
+
+/// What was set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetReport {
+    /// The key.
+    pub key: String,
+    /// The size of the value.
+    pub value_bytes: usize,
+}
+
+/// Sets a setting.
+///
+/// # Errors
+/// When the value is no JSON object, or the database cannot be changed.
+pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
+    let value = match &options.value {
+        NewValue::Text(text) => text.clone(),
+        NewValue::File(path) => Secret::new(fsx::read_to_string(path, MAX_VALUE_BYTES)?),
+    };
+    let value = value.expose().trim_end_matches(['\n', '\r']);
+    options.store.with_store(Use::Changing, &guard(false), |store| Ok(store.set_setting(&options.key, value)?))?;
+    Ok(SetReport { key: options.key.clone(), value_bytes: value.len() })
+}
+
+impl Report for SetReport {
+    const VERB: &'static str = "db-settings-set";
+
+    fn has_changed(&self) -> bool {
+        true
+    }
+
+    fn text(&self) -> String {
+        format!("set `{}` ({} bytes)\n", shown(&self.key), self.value_bytes)
+    }
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeleteReport {
+    /// The key.
+    pub key: String,
+}
+
+/// Deletes a setting.
+///
+/// # Errors
+/// When there is none of this key, or the database cannot be changed.
+pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
+    options.store.with_store(Use::Changing, &guard(true), |store| {
+        let was_there = store.delete_setting(&options.key)?;
+        if was_there { Ok(()) } else { Err(Missing { what: "setting", name: shown(&options.key) }.into()) }
+    })?;
+    Ok(DeleteReport { key: options.key.clone() })
+}
+
+impl Report for DeleteReport {
+    const VERB: &'static str = "db-settings-delete";
+
+    fn has_changed(&self) -> bool {
+        true
+    }
+
+    fn text(&self) -> String {
+        format!("deleted `{}`\n", shown(&self.key))
+    }
+}

@@ -1,0 +1,129 @@
+//! `rune-db wait`: waits until a database answers, or until its schema is up to date. Changes nothing.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    DatabaseOptions, Overview,
+    overview::Look,
+    patience::{Patience, lock_timeout},
+    target::{Place, Target},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on, counted},
+    duration::duration_text,
+    failure::{Failure, FailureKind},
+    progress::Progress,
+};
+use rune_storage::schema::{Migrations, Verb};
+
+/// What to wait for.
+#[derive(Debug)]
+pub struct WaitOptions {
+    /// Which database.
+    pub database: DatabaseOptions,
+    /// A directory of migrations instead of those that this program brings along.
+    pub migrations: Option<Utf8PathBuf>,
+    /// How long.
+    pub timeout: Duration,
+    /// Whether the schema must be up to date, too.
+    pub needs_schema: bool,
+}
+
+/// What was waited for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitReport {
+    /// Where the database is; never with a password.
+    pub location: String,
+    /// What named it.
+    pub selected_by: String,
+    /// The version of the server, or of the SQLite library in this program.
+    pub engine_version: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long it took, in milliseconds.
+    pub waited_ms: u64,
+    /// The highest version that is applied.
+    pub schema_version: Option<i64>,
+    /// Whether nothing is left for `migrate` to do.
+    #[serde(rename = "upToDate")]
+    pub is_up_to_date: bool,
+}
+
+/// The database is there, but not what stands in it.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema is not up to date: {} pending", counted(*.pending, "version"))]
+struct Outdated {
+    pending: usize,
+}
+
+impl Failure for Outdated {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Drift
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("run `rune-db migrate`".to_owned())
+    }
+
+    fn may_pass(&self) -> bool {
+        true
+    }
+}
+
+/// Waits.
+///
+/// # Errors
+/// When the time is up, with the last reason; or when waiting cannot help.
+pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport, CommandError> {
+    let migrations = super::migrations(options.migrations.as_deref())?;
+    let target = options.database.resolve()?;
+    let patience = Patience { limit: Some(options.timeout), passes: CommandError::may_pass, progress };
+    let done = patience.until(&target.location, |left| {
+        let overview = look(&target.limited(left), &migrations, lock_timeout(left))?;
+        let pending = overview.pending.len() + overview.unrecorded.len();
+        if options.needs_schema && pending > 0 {
+            return Err(Outdated { pending }.into());
+        }
+        Ok((overview, pending == 0))
+    });
+    let done = done.map_err(|error| target.explain(error))?;
+    let (overview, is_up_to_date) = done.outcome;
+    Ok(WaitReport {
+        location: overview.location,
+        selected_by: overview.selected_by,
+        engine_version: overview.engine_version,
+        attempts: done.attempts,
+        waited_ms: u64::try_from(done.waited.as_millis()).unwrap_or(u64::MAX),
+        schema_version: overview.schema_version,
+        is_up_to_date,
+    })
+}
+
+fn look(target: &Target, migrations: &Migrations, lock_timeout: Duration) -> Result<Overview, CommandError> {
+    let look = match &target.place {
+        Place::File(path) => {
+            rune_storage::open_for_looking(path, lock_timeout)?;
+            Look::at_file(path, lock_timeout)?
+        }
+        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| Look::at_server(client, None).await))?,
+    };
+    Ok(Overview::describe(target, look, migrations, Verb::Status))
+}
+
+impl Report for WaitReport {
+    const VERB: &'static str = "db-wait";
+
+    fn text(&self) -> String {
+        let schema = match (self.schema_version, self.is_up_to_date) {
+            (None, _) => "without a schema yet".to_owned(),
+            (Some(version), true) => format!("schema version {version}, up to date"),
+            (Some(version), false) => format!("schema version {version}, not up to date"),
+        };
+        let waited = duration_text(Duration::from_millis(self.waited_ms));
+        format!("{} is there, {schema}; waited {waited}\n", self.location)
+    }
+}

@@ -1,0 +1,6 @@
+//! The library behind `rune-db`: whether a database is sound, moving its rows, the verbs.
+
+pub mod cli;
+pub mod commands;
+pub mod soundness;
+pub mod transfer;

@@ -1,0 +1,227 @@
+//! Whether two databases have the same rows, by the digests of their tables; and which rows differ.
+//!
+//! Each side is read in one snapshot. Rows are compared by a merge in the order of their keys, so that memory does not
+//! grow with the tables.
+
+mod keyed;
+
+use std::{cmp::Ordering, sync::Arc};
+
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use super::{
+    digest::TableDigest,
+    error::TransferError,
+    file::FileSnapshot,
+    file_digest,
+    server::{ServerTables, in_snapshot},
+    server_digest,
+};
+use keyed::{KeyedRow, Reading};
+use rune_core::{fsx, progress::Progress};
+use rune_storage::{
+    PostgresUrl,
+    schema::{Migrations, TABLES, Verb},
+    with_session,
+};
+
+/// How many differing rows of a table are listed.
+const LISTED: usize = 100;
+
+/// A database that is compared.
+#[derive(Debug)]
+pub enum Side {
+    /// A SQLite file.
+    File(Box<FileSnapshot>),
+    /// A PostgreSQL database.
+    Server(Box<PostgresUrl>),
+}
+
+/// What comparing found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// Whether all tables are equal.
+    #[serde(rename = "equal")]
+    pub is_equal: bool,
+    /// The tables.
+    pub tables: Vec<TableComparison>,
+    /// What was not compared.
+    pub warnings: Vec<String>,
+}
+
+/// A table on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableComparison {
+    /// Its name.
+    pub table: &'static str,
+    /// Whether its digests are equal.
+    #[serde(rename = "equal")]
+    pub is_equal: bool,
+    /// The digest on the left.
+    pub left: TableDigest,
+    /// The digest on the right.
+    pub right: TableDigest,
+    /// How the rows differ, if that was asked for.
+    pub rows: Option<RowDifferences>,
+}
+
+/// How the rows of a table differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowDifferences {
+    /// How many keys are only on the left.
+    pub only_left: u64,
+    /// How many keys are only on the right.
+    pub only_right: u64,
+    /// How many rows have the same key and other values.
+    pub changed: u64,
+    /// The first of them, in the order of their keys.
+    pub keys: Vec<Difference>,
+}
+
+/// A row that is not the same on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its key.
+    pub key: String,
+    /// `onlyLeft`, `onlyRight` or `changed`.
+    pub kind: &'static str,
+}
+
+impl Side {
+    /// Refuses what is no database of RUNE; says what a file has that is not compared.
+    fn check(&self, migrations: &Migrations) -> Result<Option<String>, TransferError> {
+        let Self::File(file) = self else { return Ok(None) };
+        file.check_is_rune(migrations)?;
+        Ok(file.check_is_known(migrations).err().map(|error| format!("{error}; that was not compared")))
+    }
+
+    fn bytes(&self) -> Result<u64, TransferError> {
+        match self {
+            Self::File(file) => Ok(fsx::file_size(file.path())?),
+            Self::Server(_) => Ok(0),
+        }
+    }
+}
+
+/// Compares two databases.
+///
+/// # Errors
+/// When one of them cannot be read, or is no database of RUNE.
+pub async fn compare(
+    left: Side,
+    right: Side,
+    lists_rows: bool,
+    migrations: &Migrations,
+    progress: &Arc<dyn Progress>,
+) -> Result<Comparison, TransferError> {
+    let mut warnings: Vec<String> = Vec::new();
+    warnings.extend(left.check(migrations)?);
+    warnings.extend(right.check(migrations)?);
+    progress.begin("compare", left.bytes()?.saturating_add(right.bytes()?));
+    let tables = if lists_rows {
+        let (left_sender, left_reading) = keyed::channel();
+        let (right_sender, right_reading) = keyed::channel();
+        let (left, right, tables) = tokio::try_join!(
+            keyed::read(left, migrations, progress, left_sender),
+            keyed::read(right, migrations, progress, right_sender),
+            merge(left_reading, right_reading)
+        )?;
+        warnings.extend([left, right].into_iter().flatten());
+        tables
+    } else {
+        let ((left, first), (right, second)) = tokio::try_join!(digests(left, migrations, progress), digests(right, migrations, progress))?;
+        warnings.extend([first, second].into_iter().flatten());
+        let table = |(table, (left, right)): (&'static rune_storage::schema::Table, (TableDigest, TableDigest))| TableComparison {
+            table: table.name,
+            is_equal: left == right,
+            left,
+            right,
+            rows: None,
+        };
+        TABLES.iter().zip(left.into_iter().zip(right)).map(table).collect()
+    };
+    progress.end();
+    Ok(Comparison { is_equal: tables.iter().all(|table: &TableComparison| table.is_equal), tables, warnings })
+}
+
+/// The digests of all tables of a side, and what was not looked at.
+async fn digests(
+    side: Side,
+    migrations: &Migrations,
+    progress: &Arc<dyn Progress>,
+) -> Result<(Vec<TableDigest>, Option<String>), TransferError> {
+    match side {
+        Side::File(file) => {
+            let progress = Arc::clone(progress);
+            let reading = spawn_blocking(move || {
+                TABLES.iter().map(|table| file_digest::table_digest(&file, table, progress.as_ref())).collect::<Result<Vec<_>, _>>()
+            });
+            Ok((reading.await.map_err(|_| TransferError::Lost)??, None))
+        }
+        Side::Server(url) => {
+            let location = url.to_string();
+            let read = async |server: &ServerTables<'_>| {
+                server.check_site(Verb::Read).await?;
+                server.check_is_rune(migrations, &location)?;
+                let mut digests = Vec::new();
+                for table in TABLES {
+                    digests.push(server_digest::table_digest(server, table).await?);
+                }
+                let unknown = server.check_is_known(migrations, &location).err();
+                Ok((digests, unknown.map(|error| format!("{error}; that was not compared"))))
+            };
+            with_session(&url, async |client| in_snapshot(client, None, read).await).await
+        }
+    }
+}
+
+/// Walks through both sides' rows in the order of their keys.
+async fn merge(mut left: Reading, mut right: Reading) -> Result<Vec<TableComparison>, TransferError> {
+    let mut tables = Vec::new();
+    for table in TABLES {
+        let mut comparison =
+            TableComparison { table: table.name, is_equal: false, left: TableDigest::default(), right: TableDigest::default(), rows: None };
+        let mut rows = RowDifferences::default();
+        let (mut one, mut other) = (left.next().await?, right.next().await?);
+        loop {
+            let order = match (&one, &other) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(one), Some(other)) => one.key.cmp(&other.key),
+            };
+            rows.note(order, one.as_ref(), other.as_ref());
+            if let (true, Some(row)) = (order.is_le(), &one) {
+                comparison.left.add(&row.digest);
+                one = left.next().await?;
+            }
+            if let (true, Some(row)) = (order.is_ge(), &other) {
+                comparison.right.add(&row.digest);
+                other = right.next().await?;
+            }
+        }
+        comparison.is_equal = comparison.left == comparison.right;
+        comparison.rows = Some(rows);
+        tables.push(comparison);
+    }
+    Ok(tables)
+}
+
+impl RowDifferences {
+    fn note(&mut self, order: Ordering, left: Option<&KeyedRow>, right: Option<&KeyedRow>) {
+        let (count, kind, row) = match (order, left, right) {
+            (Ordering::Less, Some(row), _) => (&mut self.only_left, "onlyLeft", row),
+            (Ordering::Greater, _, Some(row)) => (&mut self.only_right, "onlyRight", row),
+            (Ordering::Equal, Some(left), Some(right)) if left.digest != right.digest => (&mut self.changed, "changed", left),
+            _ => return,
+        };
+        *count = count.saturating_add(1);
+        if self.keys.len() < LISTED {
+            self.keys.push(Difference { key: keyed::shown_key(&row.key), kind });
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Why rows are not carried, or not compared.
+
+use camino::Utf8PathBuf;
+
+use super::finding::Finding;
+use rune_core::{
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+};
+use rune_storage::{
+    ConnectError, OpenError, ServerError, SqliteError, SqliteFileError,
+    schema::{MigrationFileError, RoleError, SchemaError, Table},
+};
+
+/// Why rows are not carried, or not compared.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// SQLite.
+    #[error(transparent)]
+    Sqlite(#[from] SqliteError),
+    /// A SQLite file cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The way to the server.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The server, while it took or gave the rows of a table.
+    #[error("the rows of table `{table}` cannot be carried")]
+    Rows {
+        /// The table.
+        table: &'static str,
+        /// What the server says.
+        source: ServerError,
+    },
+    /// The schema of one side.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// SQLite does not let a reader in who may change nothing.
+    #[error("SQLite cannot read `{path}` without changing anything there")]
+    ReadOnly {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What SQLite said.
+        source: SqliteError,
+    },
+    /// A transaction was broken off, and only a writer can undo it.
+    #[error("`{0}` was left in the middle of a transaction, which has to be undone before it can be read")]
+    HotJournal(Utf8PathBuf),
+    /// Said to be immutable, and is not.
+    #[error("`{path}` cannot be taken as immutable: `{beside}` beside it holds changes")]
+    NotImmutable {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The file with the changes.
+        beside: Utf8PathBuf,
+    },
+    /// Nothing at all.
+    #[error("`{0}` is an empty file, so there is no database in it")]
+    EmptyFile(Utf8PathBuf),
+    /// UTF-16.
+    #[error("`{path}` holds its texts as {encoding}, and RUNE's files as UTF-8")]
+    Encoding {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The encoding.
+        encoding: String,
+    },
+    /// Nothing of RUNE is there.
+    #[error("`{0}` has none of RUNE's tables")]
+    NotRune(String),
+    /// Versions, tables or columns that this program does not know.
+    #[error("`{location}` has {what} that this program does not know: {}", names.join(", "))]
+    Unknown {
+        /// Where.
+        location: String,
+        /// `schema versions`, `tables` or `columns`.
+        what: &'static str,
+        /// Which.
+        names: Vec<String>,
+    },
+    /// On record, and not there.
+    #[error("`{location}` should have tables that are not there: {}", tables.join(", "))]
+    Incomplete {
+        /// Where.
+        location: String,
+        /// Which.
+        tables: Vec<&'static str>,
+    },
+    /// Types of the target that would lose digits.
+    #[error("the target has columns of types that would lose digits: {}", .0.join("; "))]
+    TargetDrift(Vec<String>),
+    /// Rows stand where none may be.
+    #[error("`{location}` has rows already, in {}", tables.join(", "))]
+    NotEmpty {
+        /// Where.
+        location: String,
+        /// In which tables.
+        tables: Vec<String>,
+    },
+    /// Objects of a site where a copy of pages would delete them.
+    #[error("`{location}` has what is not RUNE's and would be deleted: {}", objects.join(", "))]
+    Overwritten {
+        /// Where.
+        location: String,
+        /// Kinds and names.
+        objects: Vec<String>,
+    },
+    /// Cells that cannot be carried.
+    #[error("there is what cannot be carried exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    CannotCarry(Vec<Finding>),
+    /// Texts that a target of another encoding has nothing for.
+    #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NotEncodable {
+        /// The encoding.
+        encoding: String,
+        /// The cells.
+        findings: Vec<Finding>,
+    },
+    /// Somebody wrote to the source meanwhile.
+    #[error("`{0}` was written to meanwhile; nothing was kept")]
+    SourceChanged(String),
+    /// What arrived is not what was sent.
+    #[error("table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept")]
+    Mismatch {
+        /// The table.
+        table: &'static str,
+        /// The digest of the source.
+        expected: String,
+        /// The digest of the target.
+        actual: String,
+    },
+    /// SQLite's own check fails.
+    #[error("SQLite's integrity check finds faults in `{path}`: {first}")]
+    Integrity {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The first of them.
+        first: String,
+    },
+    /// What gives out the ids of the target would give out wrong ones.
+    #[error("`workflow_events.id` of the target: {}", .0.join("; "))]
+    TargetIds(Vec<String>),
+    /// The answer to COMMIT did not come.
+    #[error("the connection ended during COMMIT, so it is not known whether the rows are in the target")]
+    Uncertain(#[source] ServerError),
+    /// What the server sends is not what was asked for.
+    #[error("the server sent what is no binary COPY of the columns asked for")]
+    Protocol,
+    /// A thread ended that should not have.
+    #[error("the work on one of the databases ended unexpectedly")]
+    Lost,
+}
+
+impl From<SqliteFileError> for TransferError {
+    fn from(error: SqliteFileError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl TransferError {
+    /// The server's error about the rows of a table.
+    pub(super) fn rows(table: &Table) -> impl Fn(tokio_postgres::Error) -> Self {
+        let table = table.name;
+        move |error| Self::Rows { table, source: error.into() }
+    }
+
+    /// Whether the same thing may work in a moment.
+    pub(super) fn is_race(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_race(),
+            Self::Schema(error) => error.is_race(),
+            _ => false,
+        }
+    }
+}
+
+impl From<RoleError> for TransferError {
+    fn from(error: RoleError) -> Self {
+        Self::Schema(error.into())
+    }
+}
+
+impl From<MigrationFileError> for TransferError {
+    fn from(error: MigrationFileError) -> Self {
+        Self::Schema(error.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for TransferError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error.into())
+    }
+}
+
+impl Failure for TransferError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Sqlite(error) => error.kind(),
+            Self::Open(error) => error.kind(),
+            Self::Connect(error) => error.kind(),
+            Self::Server(error) | Self::Rows { source: error, .. } | Self::Uncertain(error) => error.kind(),
+            Self::Schema(error) => error.kind(),
+            Self::ReadOnly { .. } => FailureKind::Access,
+            Self::HotJournal(_)
+            | Self::NotImmutable { .. }
+            | Self::NotEmpty { .. }
+            | Self::SourceChanged(_)
+            | Self::Unknown { .. }
+            | Self::Overwritten { .. } => FailureKind::Conflict,
+            Self::Encoding { .. } | Self::CannotCarry(_) | Self::NotEncodable { .. } | Self::Incomplete { .. } => FailureKind::Input,
+            Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
+            Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
+            Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
+            Self::Protocol | Self::Lost => FailureKind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::File(error) => return error.help(),
+            Self::Sqlite(error) => return error.help(),
+            Self::Open(error) => return error.help(),
+            Self::Connect(error) => return error.help(),
+            Self::Server(error) | Self::Rows { source: error, .. } => return error.help(),
+            Self::Schema(error) => return error.help(),
+            Self::ReadOnly { path, .. } => format!(
+                "let this user make files beside `{path}`, or work on a copy; if nothing ever writes to it, `rune-db migrate-to-postgres --immutable-source` moves it as it stands"
+            ),
+            Self::HotJournal(path) => {
+                format!(
+                    "stop RUNE, run `sqlite3 {path} 'PRAGMA integrity_check'`, which undoes the transaction, and run the same command again"
+                )
+            }
+            Self::NotImmutable { .. } => {
+                "leave `--immutable-source` out; it is for files that nothing has changed since they were closed".to_owned()
+            }
+            Self::Encoding { .. } => "dump it with `sqlite3` and load the dump into a new file".to_owned(),
+            Self::EmptyFile(_) => "check the path; a copy that broke off leaves such a file, so use another backup".to_owned(),
+            Self::NotRune(_) => "check the URL; `rune-db status` says what a database is".to_owned(),
+            Self::Unknown { .. } => {
+                "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()
+            }
+            Self::Incomplete { .. } => "restore the whole database; no version of RUNE leaves it like this".to_owned(),
+            Self::TargetDrift(_) => "run `rune-db repair` on the target first".to_owned(),
+            Self::NotEmpty { .. } => {
+                "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"
+                    .to_owned()
+            }
+            Self::Overwritten { .. } => "name a file that does not exist; the objects can be created in it afterwards".to_owned(),
+            Self::CannotCarry(_) => "change these rows in the source, or delete them, and run the same command again".to_owned(),
+            Self::NotEncodable { .. } => "create the target database with `ENCODING 'UTF8'`".to_owned(),
+            Self::SourceChanged(_) => {
+                "stop RUNE and run the same command again; `--allow-live-source` carries what was there at the start".to_owned()
+            }
+            Self::Mismatch { .. } => {
+                "a trigger or rule of the site on this table may change rows: drop it and run the same command again; without one, check the disks and memory of both machines"
+                    .to_owned()
+            }
+            Self::Integrity { .. } => "use another backup; what can be saved, `sqlite3 FILE .recover` shows".to_owned(),
+            Self::TargetIds(_) => {
+                "run `rune-db repair` on the target; what it leaves must become a `bigserial`, as `rune-db migrate` creates it".to_owned()
+            }
+            Self::Uncertain(_) => "run `rune-db compare SOURCE TARGET`: either all rows are there or none".to_owned(),
+            Self::Protocol | Self::Lost => return None,
+        })
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::CannotCarry(findings) | Self::NotEncodable { findings, .. } => serde_json::to_value(findings).ok(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The migrations that this program brings along.
+
+macro_rules! migrations {
+    ($($file:literal),* $(,)?) => {
+        &[$(($file, include_bytes!(concat!("../../../../migrations/", $file)))),*]
+    };
+}
+
+/// File names and contents of `migrations/`, in order.
+pub(super) const FILES: &[(&str, &[u8])] = migrations![
+    "0001_jobs.sql",
+    "0002_idempotency_keys.sql",
+    "0003_workflow_events.sql",
+    "0004_chain_state.sql",
+    "0005_audit_artifact.sql",
+    "0006_settings.sql",
+];

@@ -1,0 +1,170 @@
+//! Opening SQLite files.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use camino::Utf8Path;
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+
+use super::{
+    sqlite_error::SqliteError,
+    sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, connect, new_name},
+};
+use rune_core::{
+    failure::{Failure, FailureKind},
+    fsx::{self, PathError},
+};
+
+/// Why a file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not there, or cannot be that of a database.
+    #[error(transparent)]
+    File(#[from] SqliteFileError),
+    /// SQLite refuses it.
+    #[error(transparent)]
+    Sqlite(#[from] SqliteError),
+}
+
+impl From<PathError> for OpenError {
+    fn from(error: PathError) -> Self {
+        Self::File(error.into())
+    }
+}
+
+impl Failure for OpenError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Sqlite(error) => error.kind(),
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::File(error) => error.may_pass(),
+            Self::Sqlite(error) => error.may_pass(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.help(),
+            Self::Sqlite(error) => error.help(),
+        }
+    }
+}
+
+/// Opens a file for reading and writing; creates it, and its directory, when they are missing.
+///
+/// # Errors
+/// When it cannot be created or opened, or is no SQLite database; when side files of another database wait for it; when another
+/// program holds it for longer than the timeout.
+pub fn open_for_writing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
+    if fsx::exists(path) {
+        return existing(path, lock_timeout);
+    }
+    fsx::create_dir_all(fsx::parent(path))?;
+    let path = match new_name(path) {
+        Ok(path) => path,
+        // Another program was quicker, and what lies beside the file is its own.
+        Err(_) if fsx::exists(path) && !fsx::is_link(path) => return existing(path, lock_timeout),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, Log::IsOurs, lock_timeout)?)
+}
+
+/// Opens a file for reading and writing that must be there.
+///
+/// # Errors
+/// When it is missing, cannot be opened, or is no SQLite database; when its log may lie beside another name.
+pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
+    existing(path, LOCK_TIMEOUT)
+}
+
+fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
+    let file = SqliteFile::existing(path)?;
+    let connection = open(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, Log::IsOurs, lock_timeout)?;
+    file.check_log(&connection)?;
+    Ok(connection)
+}
+
+/// Opens an existing file for looking at it; nothing is created, and no statement can change anything.
+///
+/// # Errors
+/// When it is missing, cannot be read, or is no SQLite database; when its log may lie beside another name; when another program holds
+/// it for longer than the timeout.
+pub fn open_for_looking(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
+    let file = SqliteFile::existing(path)?;
+    let path = file.path();
+    let log = if file.changes_beside().is_empty() { Log::IsOurs } else { Log::Stays };
+    // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
+    // could write cleans up after itself; the pragma keeps it from writing anything else.
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, log, lock_timeout).or_else(|error| match error.kind() {
+        FailureKind::Access => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, log, lock_timeout),
+        _ => Err(error),
+    })?;
+    file.check_log(&connection)?;
+    connection.pragma_update(None, "query_only", true).map_err(SqliteError::on(path))?;
+    Ok(connection)
+}
+
+/// What becomes of the write-ahead log when the last connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// It is written into the file and removed.
+    IsOurs,
+    /// It stays as it was found. It may be that of another file, left beside one that was copied here; as long as nobody has
+    /// written it into the file, removing it saves both.
+    Stays,
+}
+
+fn open(path: &Utf8Path, flags: OpenFlags, log: Log, lock_timeout: Duration) -> Result<Connection, SqliteError> {
+    let connection = connect(path, flags).map_err(SqliteError::on(path))?;
+    let stays = log == Log::Stays;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, stays).map_err(SqliteError::on(path))?;
+    connection.busy_timeout(lock_timeout).map_err(SqliteError::on(path))?;
+    // Whatever the library was built with: what a site's foreign keys say holds for what is changed here.
+    connection.pragma_update(None, "foreign_keys", true).map_err(SqliteError::on(path))?;
+    // SQLite looks at the file only when it must. This makes it look.
+    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
+        .map_err(SqliteError::on(path))?;
+    Ok(connection)
+}
+
+/// Switches a database to write-ahead logging; says whether it is in that mode now.
+///
+/// # Errors
+/// When it stays locked, or SQLite fails otherwise.
+pub fn switch_to_wal(connection: &Connection, path: &Utf8Path) -> Result<bool, SqliteError> {
+    // The switch needs the file for itself and does not wait for it, whatever the busy timeout is.
+    let mode: String = retry_while_busy(connection, || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
+        .map_err(SqliteError::on(path))?;
+    Ok(mode.eq_ignore_ascii_case("wal"))
+}
+
+/// Runs something again while SQLite says that the database is busy, for as long as the connection waits for a lock: there are
+/// locks for which SQLite itself does not wait.
+///
+/// # Errors
+/// The last error.
+pub fn retry_while_busy<T>(connection: &Connection, mut act: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let limit = Duration::from_millis(connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?.into());
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match act() {
+            Err(error) if is_busy(&error) && started.elapsed() < limit => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(100));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
+}

@@ -1,7 +1,0 @@
-//! The `rune-db` tool; everything is in the library.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    rune_bundle::cli::rune_db()
-}
