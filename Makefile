@@ -33,7 +33,7 @@ bench: ## Measure build, verify, push and the move against the machine's own lim
 	@tools/setup
 	@tools/release
 	@$(ENV) cargo bench --profile dev --locked --bench bundle
-	@$(ENV) cargo bench --profile dev --locked --bench database
+	@$(ENV) cargo bench --profile dev --locked --package rune-db --bench database
 
 fuzz: ## Fuzz the readers of what others may choose, FUZZ_SECONDS (60) for each target
 	@tools/fuzz

@@ -78,7 +78,7 @@ const MISUSE: &[(&str, &[&str])] = &[
 ];
 
 fn run(project: &Project, program: &str, arguments: &[&str], options: &[&str]) -> Output {
-    let mut command = Command::new(if program == RUNE_DB { rune_testkit::rune_db() } else { program });
+    let mut command = Command::new(if program == RUNE_DB { rune_testkit::programs::rune_db() } else { program });
     command.args(arguments).args(options).current_dir(project.path("."));
     command.env_clear().env("HOME", project.path("home")).env("RUNE_BUNDLE_RECEIPTS", project.path("receipts")).output().unwrap()
 }

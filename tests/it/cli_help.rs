@@ -14,7 +14,7 @@ use rune_db::cli::RuneDb;
 use crate::bundle::small_bundle::ends_with;
 
 fn tools() -> [&'static str; 2] {
-    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()]
+    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()]
 }
 
 /// A tool without any surroundings: no terminal width, no settings.

@@ -16,7 +16,7 @@ use rune_testkit::registry::{Auth, Registry};
 use crate::{bundle::small_bundle::ends_with, registry::push_support::Shipped};
 
 fn tools() -> [&'static str; 2] {
-    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()]
+    [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()]
 }
 const MARKER: &str = "hunter2-marker";
 

@@ -17,7 +17,6 @@ mod cli_conventions;
 mod cli_help;
 mod cli_secrets;
 mod cluster;
-mod db;
 mod disks;
 mod docs;
 mod feature_openpgp;

@@ -9,10 +9,11 @@ use std::{
 
 use crate::{
     bundle::foreign_shipment::Shipment,
-    bundle::foreign_support::{Distribution, Foreign, succeeded},
+    bundle::foreign_support::{Distribution, Foreign},
     bundle::project::sha256,
     charts::support::{Helm, Objects, text},
 };
+use rune_testkit::process::succeeded;
 
 const KUBERNETES: &str = "1.31.0";
 

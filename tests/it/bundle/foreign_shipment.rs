@@ -13,11 +13,12 @@ use std::{
 use rune_bundle::bundle::{BundleIndex, ImageRecord};
 
 use crate::{
-    bundle::foreign_support::{Distribution, succeeded},
+    bundle::foreign_support::Distribution,
     bundle::project::{PARTS, lay_out, repository},
     bundle::small_bundle::{KEY, index_of, private_key},
     charts::support::tool,
 };
+use rune_testkit::process::succeeded;
 
 /// The reference of the image that matters most.
 pub(crate) const POSTGRES: &str = "docker.io/library/postgres:17-alpine";

@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use crate::{
-    bundle::foreign_shipment::Shipment,
-    bundle::foreign_support::{Foreign, succeeded},
-};
+use crate::{bundle::foreign_shipment::Shipment, bundle::foreign_support::Foreign};
+use rune_testkit::process::succeeded;
 
 /// Takes the index and a signature slot out of the bundle, as the format's page says.
 fn take_out(slot: usize) -> (Shipment, Foreign) {

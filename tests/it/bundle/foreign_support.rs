@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
 
-use rune_testkit::{process::Process, sample::Sample};
+use rune_testkit::{
+    process::{Process, succeeded},
+    sample::Sample,
+};
 use serde_json::{Value, json};
 
 use crate::{bundle::project::repository, bundle::small_bundle::Scratch, charts::support::in_tools_env};
@@ -44,14 +47,6 @@ impl Foreign {
     pub(crate) fn run<'a>(&self, program: &str, arguments: impl IntoIterator<Item = &'a str>) -> String {
         succeeded(&mut self.command(program, arguments))
     }
-}
-
-/// Runs a command that must succeed, and returns what it printed.
-pub(crate) fn succeeded(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} ended with {}:\n{stdout}{stderr}", output.status);
-    stdout.into_owned()
 }
 
 /// A registry as people run it: distribution.

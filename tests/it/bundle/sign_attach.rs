@@ -37,7 +37,7 @@ impl Elsewhere {
 
     fn cosign(&self, arguments: &[&str]) {
         let mut command = self.tools.command("cosign", arguments.iter().copied());
-        crate::bundle::foreign_support::succeeded(command.env("COSIGN_PASSWORD", "elsewhere"));
+        rune_testkit::process::succeeded(command.env("COSIGN_PASSWORD", "elsewhere"));
     }
 
     fn openssl(&self, arguments: &str) {

@@ -5,12 +5,13 @@ use std::{fs, path::PathBuf, process::Command};
 use serde_json::Value;
 
 use crate::{
-    bundle::foreign_support::{Distribution, Foreign, succeeded},
+    bundle::foreign_support::{Distribution, Foreign},
     bundle::project::sha256,
     bundle::small_bundle::KEY,
     charts::support::tool,
     registry::serve_support::Serving,
 };
+use rune_testkit::process::succeeded;
 
 const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: [\"**\"] }\n";
 

@@ -3,10 +3,8 @@
 use rune_testkit::cluster::{Cluster, Helm, Namespace};
 use serde_json::{Value, json};
 
-use crate::{
-    cluster::support::{Images, PATIENCE, install, values_file, wait_until},
-    db::certificates::{Authority, Issued},
-};
+use crate::cluster::support::{Images, PATIENCE, install, values_file, wait_until};
+use rune_testkit::certificates::{Authority, Issued};
 
 const PASSWORD: &str = "p@ss/w:rd#100% of it";
 const ENCODED_PASSWORD: &str = "p%40ss%2Fw%3Ard%23100%25%20of%20it";

@@ -6,12 +6,10 @@ use std::fs;
 use rune_testkit::cluster::{Cluster, Namespace};
 use serde_json::{Value, json};
 
-use crate::{
-    bundle::foreign_support::succeeded,
-    bundle::small_bundle::ends_with,
-    cluster::support::PATIENCE,
-    registry::load_support::{load, mirror, report, unpack, waiting, with_key},
-};
+use crate::bundle::small_bundle::ends_with;
+use crate::cluster::support::PATIENCE;
+use crate::registry::load_support::{load, mirror, report, unpack, waiting, with_key};
+use rune_testkit::process::succeeded;
 
 /// A pod that `restricted` lets in, and that is ready as soon as it runs.
 fn pod(image: &str, policy: &str) -> Value {

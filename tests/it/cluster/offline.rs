@@ -11,7 +11,9 @@ use std::{
 
 use rune_testkit::cluster::Cluster;
 
-use crate::{bundle::foreign_support::succeeded, bundle::small_bundle::ends_with, cluster::install::Works};
+use crate::bundle::small_bundle::ends_with;
+use crate::cluster::install::Works;
+use rune_testkit::process::succeeded;
 
 /// The network between the two.
 const SITE: &str = "10.251.0.1";

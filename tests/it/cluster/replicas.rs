@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use rune_testkit::cluster::{Cluster, Helm, Namespace};
 use serde_json::{Value, json};
 
-use crate::{
-    charts::support::decoded,
-    cluster::support::{DATABASE, Images, PATIENCE, encoded, install, printable, query},
-    db::kept,
-};
+use crate::charts::support::decoded;
+use crate::cluster::support::{DATABASE, Images, PATIENCE, encoded, install, printable, query};
+use rune_testkit::tool;
 
 /// What each replica's rune-db said before the API started.
 fn migrations(namespace: &Namespace<'_>) -> Vec<String> {
@@ -37,10 +35,10 @@ with psycopg.connect(os.environ['URL'], hostaddr=os.environ['ADDRESS']) as conne
 /// Does what a newer rune-db will do: its migrations are those of today and one more.
 fn migrate_further(cluster: &Cluster, namespace: &Namespace<'_>) {
     let newer = "-- migrate:sqlite\nCREATE TABLE newer (a TEXT);\n\n-- migrate:postgres\nCREATE TABLE newer (a text);\n";
-    let migrations = kept::migrations(&[("0007_newer.sql", newer)]);
+    let migrations = tool::migrations(&[("0007_newer.sql", newer)]);
     let password = encoded(&decoded(&namespace.get("secret/rune-postgres-app"), "password"));
     let address = namespace.get(&format!("pod/{DATABASE}"))["status"]["podIP"].as_str().unwrap().to_owned();
-    let mut migrate = cluster.command(rune_testkit::rune_db());
+    let mut migrate = cluster.command(rune_testkit::programs::rune_db());
     migrate.arg("migrate").arg("--migrations").arg(migrations.path());
     let migrate = migrate.env("RUNE_DB_URL", format!("postgresql://rune:{password}@{address}:5432/rune")).output().unwrap();
     assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));

@@ -5,11 +5,9 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{
-    bundle::small_bundle::ends_with,
-    db::transfer_support::Source,
-    disks::support::{FuseDisk, Site, write_databases},
-};
+use crate::bundle::small_bundle::ends_with;
+use crate::disks::support::{FuseDisk, Site, write_databases};
+use rune_testkit::rows::Source;
 
 fn as_it_is(command: &Command) -> Output {
     let mut same = Command::new(command.get_program());

@@ -5,12 +5,10 @@ use std::{fs, os::unix::fs::MetadataExt as _, process::Command};
 
 use crate::{
     bundle::small_bundle::ends_with,
-    db::{
-        support::{rune_db, sqlite_url},
-        transfer_support::{Source, compared},
-    },
     disks::support::{Lacking, Site},
 };
+use rune_testkit::rows::{Source, compared};
+use rune_testkit::tool::{rune_db, sqlite_url};
 
 /// Without `RENAME_NOREPLACE` and hard links.
 const BARE: Lacking = Lacking { name: "bare", calls: &["renameat2:error=EINVAL", "link,linkat:error=EPERM"] };

@@ -2,11 +2,9 @@
 
 use std::{os::unix::fs::PermissionsExt as _, process::Output};
 
-use crate::{
-    bundle::small_bundle::ends_with,
-    db::transfer_support::Source,
-    disks::support::{DISKS, Lacking, Site, write_databases},
-};
+use crate::bundle::small_bundle::ends_with;
+use crate::disks::support::{DISKS, Lacking, Site, write_databases};
+use rune_testkit::rows::Source;
 
 /// The disk of this name.
 fn disk(name: &str) -> Lacking {

@@ -4,12 +4,10 @@ use std::{fs, path::Path, process::Output};
 
 use crate::{
     bundle::{project::Project, small_bundle::ends_with},
-    db::{
-        support::{names_in, rune_db, sqlite_url},
-        transfer_support::Source,
-    },
     disks::support::names_below,
 };
+use rune_testkit::rows::Source;
+use rune_testkit::tool::{names_in, rune_db, sqlite_url};
 
 /// A project with a bundle `x.tar` and a directory `mounted`.
 fn project() -> Project {

@@ -9,16 +9,12 @@ use std::{
 
 use rune_testkit::{cluster::note_skip, registry::Registry};
 
-use crate::{
-    bundle::{
-        project::{Project, copy},
-        small_bundle::ends_with,
-    },
-    db::{
-        support::{rune_db, sqlite_url},
-        transfer_support::{Source, compared},
-    },
+use crate::bundle::{
+    project::{Project, copy},
+    small_bundle::ends_with,
 };
+use rune_testkit::rows::{Source, compared};
+use rune_testkit::tool::{rune_db, sqlite_url};
 
 /// What a kind of disk does not have: calls of the kernel, and what they answer there.
 #[derive(Debug, Clone, Copy)]

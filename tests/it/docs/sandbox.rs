@@ -72,7 +72,7 @@ impl Sandbox {
             fs::remove_file(sandbox.project.path(file)).unwrap();
         }
         fs::create_dir(sandbox.equipment("bin")).unwrap();
-        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()] {
+        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()] {
             let name = Path::new(program).file_name().unwrap();
             std::os::unix::fs::symlink(program, sandbox.equipment("bin").join(name)).unwrap();
         }

@@ -15,7 +15,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use rune_testkit::postgres::Server;
 
-use crate::db::certificates::{Authority, Issued};
+use rune_testkit::certificates::{Authority, Issued};
 
 /// The password of `rune`. Long enough for RUNE's rules; nothing in it must be percent-encoded.
 const PASSWORD: &str = "a-password-for-the-documentation";

@@ -1,9 +1,7 @@
 //! Tests that take seconds and gigabytes, one at a time.
 
 mod accounting;
-mod kills;
 mod serving;
-mod transfer;
 
 use std::{fs, path::PathBuf};
 

@@ -89,7 +89,7 @@ impl Session {
     /// The two programs, and the smallest file that counts as a static program.
     fn add_programs(&self) {
         fs::create_dir(self.path(".bin")).unwrap();
-        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::rune_db()] {
+        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()] {
             symlink(program, self.path(".bin").join(Path::new(program).file_name().unwrap())).unwrap();
         }
         let mut program = vec![0; 64];

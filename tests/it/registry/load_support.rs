@@ -17,10 +17,11 @@ use rune_testkit::{
 use serde_json::{Value, json};
 
 use crate::{
-    bundle::foreign_support::{Foreign, succeeded},
+    bundle::foreign_support::Foreign,
     bundle::project::{Project, repository},
     bundle::small_bundle::{ends_with, entries_of, rune_bundle},
 };
+use rune_testkit::process::succeeded;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

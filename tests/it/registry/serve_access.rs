@@ -2,12 +2,10 @@
 
 use std::fs;
 
-use crate::{
-    bundle::foreign_support::Foreign,
-    bundle::small_bundle::Scratch,
-    db::certificates::Authority,
-    registry::serve_support::{Serving, bundle, image, noise},
-};
+use crate::bundle::foreign_support::Foreign;
+use crate::bundle::small_bundle::Scratch;
+use crate::registry::serve_support::{Serving, bundle, image, noise};
+use rune_testkit::certificates::Authority;
 
 const STATUS: [&str; 6] = ["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}"];
 

@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::{
     bundle::foreign_containers::containerd,
     bundle::foreign_shipment::{POSTGRES, Shipment},
-    bundle::foreign_support::{Foreign, succeeded},
+    bundle::foreign_support::Foreign,
     bundle::project::sha256,
     registry::serve_support::Serving,
 };
+use rune_testkit::process::succeeded;
 
 /// Serves a shipment, as whoever got it with the release key would.
 fn serve(shipment: &Shipment) -> Serving {

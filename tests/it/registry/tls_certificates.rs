@@ -10,10 +10,8 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rune_testkit::registry::Registry;
 
-use crate::{
-    db::certificates::openssl,
-    registry::support::{Files, client, quick, reference, stocked, words},
-};
+use crate::registry::support::{Files, client, quick, reference, stocked, words};
+use rune_testkit::certificates::openssl;
 
 /// A stocked registry with a certificate, and the outcome of asking it while files with certificates are given.
 async fn ask(registry: &Registry, ca_files: &[&str]) -> Result<(), String> {

@@ -13,6 +13,7 @@
 )]
 
 pub mod browser;
+pub mod certificates;
 pub mod cluster;
 mod digest;
 mod lock;
@@ -20,11 +21,12 @@ pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
 pub mod process;
-mod programs;
+pub mod programs;
 pub mod registry;
+pub mod rows;
 pub mod sample;
 mod scale;
+pub mod tool;
 
 pub use digest::sha256;
-pub use programs::rune_db;
 pub use scale::sized;

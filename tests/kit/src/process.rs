@@ -68,3 +68,11 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// Runs a command that must succeed, and returns what it printed.
+pub fn succeeded(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{stdout}{stderr}", output.status);
+    stdout.into_owned()
+}

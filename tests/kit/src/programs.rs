@@ -38,13 +38,13 @@ fn modified(path: &Path) -> SystemTime {
     fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Rust and SQL sources, not those of tests.
+/// Sources in Rust and SQL of the programs.
 fn files_in(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !path.ends_with("tests") {
+            if !["tests", "benches", "examples"].iter().any(|name| path.ends_with(name)) {
                 files.extend(files_in(&path));
             }
         } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "sql") {
