@@ -28,6 +28,7 @@ pub mod progress;
 pub mod push;
 pub mod receipt;
 pub mod registry;
+pub mod remote;
 pub mod report;
 pub mod schema;
 pub mod secret;
