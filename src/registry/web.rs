@@ -192,7 +192,8 @@ impl Exchange {
         let next = location.and_then(|location| url.url().join(location).ok());
         let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
         let to = next.origin().ascii_serialization();
-        let next = WebUrl::new(next).map_err(|_| refused(to.clone(), "in a way that is not allowed: another scheme, a user or a password"))?;
+        let next =
+            WebUrl::new(next).map_err(|_| refused(to.clone(), "in a way that is not allowed: another scheme, a user or a password"))?;
         if url.url().scheme() == "https" && next.url().scheme() == "http" {
             return Err(refused(to, NOT_ENCRYPTED));
         }
@@ -210,13 +211,7 @@ impl Exchange {
 }
 
 /// What an answer that is none of success means. Nothing that the server writes is repeated: it may be our own query.
-fn refusal(
-    response: &Response,
-    url: &WebUrl,
-    used: Option<Authorization>,
-    redirected_to: Option<String>,
-    source: &WebSource,
-) -> Cause {
+fn refusal(response: &Response, url: &WebUrl, used: Option<Authorization>, redirected_to: Option<String>, source: &WebSource) -> Cause {
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED && source.is_home(url.url()) {
         let host = url.authority();

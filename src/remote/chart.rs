@@ -126,9 +126,9 @@ pub async fn fetch_named_chart(client: &Client, place: &str) -> Result<FetchedCh
         let name = reference.repository().rsplit('/').next().unwrap_or_default();
         let version = fetched.package.metadata.version.clone();
         // A tag is a version with `_` for `+`; whoever gives a digest has said all.
-        let is_asked = reference.tag().is_none_or(|tag| {
-            tag.replace('_', "+").parse::<ChartVersion>().is_ok_and(|asked| version.is_release_of(&asked))
-        });
+        let is_asked = reference
+            .tag()
+            .is_none_or(|tag| tag.replace('_', "+").parse::<ChartVersion>().is_ok_and(|asked| version.is_release_of(&asked)));
         let asked = if is_asked { version } else { return Err(other(&reference, name, &fetched)) };
         return fetched.checked(&format!("`oci://{reference}`"), name, &asked);
     }

@@ -77,11 +77,7 @@ async fn read_index(client: &Client, url: &WebUrl) -> Result<(WebDocument, Repos
 }
 
 /// Fetches a packed chart, and compares it with the digest that was announced.
-pub(super) async fn fetch_archive(
-    client: &Client,
-    source: &WebSource,
-    announced: Option<Digest>,
-) -> Result<FetchedChart, RemoteError> {
+pub(super) async fn fetch_archive(client: &Client, source: &WebSource, announced: Option<Digest>) -> Result<FetchedChart, RemoteError> {
     let url = source.url().to_string();
     let bytes = client.web_document(source, &format!("the chart `{url}`"), MAX_CHART_BYTES).await?.bytes;
     let actual = Digest::of(&bytes);

@@ -43,7 +43,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["bundle", "diff", "failure", "oci", "text"]),
     ("diff", &["archive", "bundle", "chart", "failure", "oci", "yaml"]),
-    ("bundle", &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "remote", "sign"]),
+    (
+        "bundle",
+        &["archive", "canonical_json", "chart", "failure", "fsx", "manifest", "oci", "policy", "progress", "registry", "remote", "sign"],
+    ),
     ("serve", &["bundle", "failure", "fsx", "oci", "progress", "secret"]),
     ("load", &["archive", "bundle", "canonical_json", "failure", "fsx", "oci", "progress", "text"]),
     ("mirror", &["failure", "fsx", "oci"]),

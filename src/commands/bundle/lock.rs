@@ -14,7 +14,10 @@ use crate::{
     commands::{CommandError, Report, block_on, counted},
     failure::{Failure, FailureKind},
     fsx,
-    manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
+    manifest::{
+        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved,
+        Subject,
+    },
     oci::{Digest, Platform, Reference},
     policy::{self, Evaluation},
     progress::Progress,
@@ -45,15 +48,15 @@ pub enum LockMode {
     Write,
     /// Compare it with the lock that is there; write nothing.
     Check,
-    /// Resolve this image only, keep everything else.
+    /// Resolve this image, or this chart, program or file from elsewhere; keep everything else.
     Update(String),
 }
 
 /// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
 enum LockVerbError {
-    #[error("the manifest has no image `{name}`")]
-    NoSuchImage { name: String, known: Vec<String> },
+    #[error("the manifest has nothing `{name}` that is fetched")]
+    NoSuchSubject { name: String, known: Vec<String> },
 }
 
 impl Failure for LockVerbError {
@@ -62,7 +65,7 @@ impl Failure for LockVerbError {
     }
 
     fn help(&self) -> Option<String> {
-        let Self::NoSuchImage { name, known } = self;
+        let Self::NoSuchSubject { name, known } = self;
         Some(yaml::suggestion(name, known))
     }
 }
@@ -207,18 +210,23 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     progress.begin("Locking", 0);
     let new = match (&options.mode, &old) {
         (LockMode::Update(name), Some(old)) => {
-            let image = project.manifest().image(name).ok_or_else(|| no_such_image(name, &project))?;
-            block_on(manifest::resolve_one(&project, image, old, &client, progress))
+            let subject = Subject::all(project.manifest()).find(|(known, _)| known == name);
+            let (_, subject) = subject.ok_or_else(|| no_such_subject(name, &project))?;
+            block_on(manifest::resolve_one(&project, &subject, old, &client, progress))
         }
-        _ => block_on(manifest::resolve(&project, &client, progress)),
+        (LockMode::Check, Some(old)) => block_on(manifest::resolve(&project, &client, Earlier::Compared(old), progress)),
+        (_, old) => {
+            let earlier = old.as_ref().map_or(Earlier::Nothing, Earlier::Sizes);
+            block_on(manifest::resolve(&project, &client, earlier, progress))
+        }
     };
     progress.end();
-    let mut new = new?;
+    let Resolved { lock: mut new, charts: fetched } = new?;
     // What `rune-db` would refuse on the far side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
-    let evaluation = manifest::judge(&project, Some(&new))?;
+    let evaluation = manifest::judge(&project, Some(&new), &fetched)?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
     let changes = old.as_ref().map(|old| old.changes(&new)).unwrap_or_default();
@@ -226,7 +234,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness = check_completeness(&project, &mut new, options, &client, progress)?;
+        let completeness = check_completeness(&project, &mut new, fetched, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
     let gone = match (&options.mode, &old) {
@@ -259,6 +267,7 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
 fn check_completeness(
     project: &Project,
     lock: &mut Lock,
+    fetched: FetchedCharts,
     options: &LockOptions,
     client: &Client,
     progress: &dyn Progress,
@@ -267,7 +276,9 @@ fn check_completeness(
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
     }
-    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock)?;
+    // An update of one thing has fetched no other.
+    let fetched = block_on(fetched.complete(project, lock, client, progress))?;
+    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock, &fetched)?;
     let survey = survey_charts(project, &charts, &profiles, &check_values, &options.chart_check)?;
     for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
         if means(client, &reference, digest, progress) {
@@ -290,9 +301,9 @@ fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn 
     }
 }
 
-fn no_such_image(name: &str, project: &Project) -> LockVerbError {
-    let known = project.manifest().images.iter().map(|image| image.name.clone()).collect();
-    LockVerbError::NoSuchImage { name: name.to_owned(), known }
+fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
+    let known = Subject::all(project.manifest()).map(|(known, _)| known).collect();
+    LockVerbError::NoSuchSubject { name: name.to_owned(), known }
 }
 
 /// Writes the lock unless its text is there already, byte for byte.

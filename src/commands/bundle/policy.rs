@@ -7,7 +7,7 @@ use super::project::ProjectOptions;
 use crate::{
     commands::{CommandError, Report},
     failure::{Failure as _, FailureKind},
-    manifest::{self, Lock, LockError, Programs},
+    manifest::{self, FetchedCharts, Lock, LockError, Programs},
     oci::Digest,
     policy::{Evaluation, Verdict},
 };
@@ -76,7 +76,7 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         Err(LockError::File(error)) if error.kind() == FailureKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let evaluation = manifest::judge(&project, lock.as_ref())?;
+    let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default())?;
     let count = |verdict| evaluation.decisions.iter().filter(|decision| decision.verdict == verdict).count();
     Ok(PolicyReport {
         manifest: project.manifest_path().to_owned(),

@@ -11,6 +11,7 @@ use crate::{
     manifest::Contradiction,
     oci::Digest,
     registry::RegistryError,
+    remote::RemoteError,
 };
 
 /// Why one thing cannot be locked.
@@ -28,6 +29,19 @@ pub enum ResolveError {
     /// A chart of the project cannot be used.
     #[error(transparent)]
     Chart(#[from] ChartError),
+    /// A chart is not to be had from where it should be.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A file on a web server has another digest than the manifest says.
+    #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
+    OtherContent {
+        /// Where it is.
+        url: String,
+        /// What the manifest says.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
     /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
@@ -115,6 +129,7 @@ impl Failure for ResolveError {
             Self::Registry(error) | Self::PinnedGone(error) => error.kind(),
             Self::File(error) => error.kind(),
             Self::Chart(error) => error.kind(),
+            Self::Remote(error) => error.kind(),
             Self::NotAnImage { .. }
             | Self::DuplicateChart(_)
             | Self::ForeignLayer { .. }
@@ -123,7 +138,8 @@ impl Failure for ResolveError {
             | Self::MigrationName(_)
             | Self::MigrationNumber { .. }
             | Self::NoMigrations => FailureKind::Input,
-            Self::EmptyIndex
+            Self::OtherContent { .. }
+            | Self::EmptyIndex
             | Self::TooManyIndexes { .. }
             | Self::UnexpectedIndex(_)
             | Self::ManifestSize { .. }
@@ -141,6 +157,10 @@ impl Failure for ResolveError {
             ),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
+            Self::Remote(error) => error.help(),
+            Self::OtherContent { .. } => {
+                Some("compare with what its publisher says; if the file was meant to change, correct `sha256`".to_owned())
+            }
             Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
             Self::NotAnImage { .. } => Some("name container images under `images` only".to_owned()),
             Self::ForeignLayer { .. } => {
