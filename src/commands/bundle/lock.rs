@@ -15,7 +15,7 @@ use crate::{
     failure::{Failure, FailureKind},
     fsx,
     manifest::{
-        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved,
+        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved,
         Subject,
     },
     oci::{Digest, Platform, Reference},
@@ -80,6 +80,8 @@ pub struct LockReport {
     version: semver::Version,
     outcome: LockOutcome,
     images: Vec<ImageSummary>,
+    /// Charts, programs and files from elsewhere.
+    fetched: Vec<FetchedSummary>,
     charts: usize,
     migrations: usize,
     binaries: usize,
@@ -122,6 +124,20 @@ struct ImageSummary {
     platforms_missing: Vec<Platform>,
     attestations: usize,
     /// Bytes of the distinct blobs that the bundle carries.
+    bytes: u64,
+}
+
+/// A chart, program or file from elsewhere.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FetchedSummary {
+    /// `chart`, `program` or `file`.
+    kind: &'static str,
+    /// Its name, with the version of a chart and the platform of a program.
+    name: String,
+    /// Where it comes from, without the query of a URL.
+    origin: String,
+    digest: Digest,
     bytes: u64,
 }
 
@@ -171,6 +187,9 @@ impl Report for LockReport {
             if !image.platforms_missing.is_empty() {
                 let _ = writeln!(text, "            it has no {}", listed(&image.platforms_missing));
             }
+        }
+        for FetchedSummary { kind, name, origin, digest, bytes } in &self.fetched {
+            let _ = writeln!(text, "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes");
         }
         let others = [(self.charts, "chart"), (self.migrations, "migration"), (self.binaries, "program")];
         let others: Vec<String> = others.into_iter().map(|(count, thing)| counted(count, thing)).collect();
@@ -332,6 +351,7 @@ fn report(
         LockedContent::Registry(pulled) => Some(pulled),
         LockedContent::Build(_) => None,
     });
+    let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
     LockReport {
         manifest: project.manifest_path().to_owned(),
         lock: path,
@@ -339,15 +359,37 @@ fn report(
         version: lock.bundle.version.clone(),
         outcome,
         images: lock.images.iter().map(|image| summary(image, &lock.platforms)).collect(),
+        fetched: fetched(lock),
         charts: lock.charts.len(),
         migrations: lock.migrations.as_ref().map_or(0, |migrations| migrations.files.len()),
         binaries: lock.binaries.len(),
-        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)),
+        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)).saturating_add(downloads),
         changes,
         gone: Vec::new(),
         policy,
         completeness,
     }
+}
+
+/// What comes from elsewhere.
+fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
+    let charts = lock.charts.iter().filter_map(|chart| {
+        let (origin, digest, bytes) = match &chart.source {
+            LockedChartSource::Registry { reference, manifest, size, .. } => (format!("oci://{}", reference.name()), manifest.digest, *size),
+            LockedChartSource::Repository { repository, digest, size } => (repository.clone(), *digest, *size),
+            LockedChartSource::Directory { .. } | LockedChartSource::Archive { .. } => return None,
+        };
+        Some(FetchedSummary { kind: "chart", name: format!("{} {}", chart.name, chart.version), origin, digest, bytes })
+    });
+    let binaries = lock.binaries.iter().filter_map(|binary| {
+        let (name, origin) = (format!("{} for {}", binary.name, binary.platform), binary.url.clone()?);
+        Some(FetchedSummary { kind: "program", name, origin, digest: binary.digest, bytes: binary.size })
+    });
+    let files = lock.files.iter().map(|file| {
+        let (name, origin) = (file.path.to_string(), file.url.clone());
+        FetchedSummary { kind: "file", name, origin, digest: file.digest, bytes: file.size }
+    });
+    charts.chain(binaries).chain(files).collect()
 }
 
 fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {

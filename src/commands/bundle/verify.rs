@@ -1,5 +1,7 @@
 //! `verify`: is this bundle, to its last byte, what somebody trusted signed?
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
@@ -8,6 +10,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
+    archive::EntryName,
     bundle::{self, SlotState},
     commands::{CommandError, Report},
     failure::{Failure, FailureKind},
@@ -15,6 +18,7 @@ use crate::{
     oci::Digest,
     policy::Policy,
     progress::Progress,
+    text::shown,
     yaml::Mistakes,
 };
 
@@ -88,6 +92,8 @@ pub struct VerifyReport {
     /// What the policy let through when the charts were checked.
     exceptions: Vec<String>,
     waived: Vec<String>,
+    /// Where charts, programs and files come from that are not of the project, by entry.
+    origins: BTreeMap<EntryName, String>,
 }
 
 impl Report for VerifyReport {
@@ -102,6 +108,9 @@ impl Report for VerifyReport {
         }
         for state in &self.signatures {
             text.push_str(&state.line());
+        }
+        for (path, origin) in &self.origins {
+            let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
         if !self.completeness_checked {
             text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
@@ -153,5 +162,6 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
+        origins: index.origins.clone(),
     })
 }

@@ -23,6 +23,7 @@ pub mod process;
 pub mod registry;
 pub mod sample;
 mod scale;
+pub mod web;
 
 pub use digest::sha256;
 pub use scale::sized;
