@@ -379,6 +379,8 @@ mod octal_mode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
     use crate::oci::Digest;
 
@@ -396,6 +398,7 @@ mod tests {
             profiles: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
+            origins: BTreeMap::new(),
             policy: PolicyRecord { sha256: Digest::of(b""), waived: Vec::new() },
             completeness: Completeness::default(),
         }

@@ -100,7 +100,14 @@ impl InspectReport {
         use std::fmt::Write as _;
         let index = &self.index;
         for chart in &index.charts {
-            let _ = writeln!(text, "chart          {} {} in {}{}", shown(&chart.name), shown(&chart.version), chart.path, self.from(&chart.path));
+            let _ = writeln!(
+                text,
+                "chart          {} {} in {}{}",
+                shown(&chart.name),
+                shown(&chart.version),
+                chart.path,
+                self.from(&chart.path)
+            );
         }
         for profile in &index.profiles {
             let values: Vec<&str> = profile.values.iter().map(EntryName::as_str).collect();

@@ -15,8 +15,8 @@ use crate::{
     failure::{Failure, FailureKind},
     fsx,
     manifest::{
-        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved,
-        Subject,
+        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent, LockedImage, Platforms, Programs, Project,
+        PulledImage, Resolved, Subject,
     },
     oci::{Digest, Platform, Reference},
     policy::{self, Evaluation},
@@ -375,7 +375,9 @@ fn report(
 fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
     let charts = lock.charts.iter().filter_map(|chart| {
         let (origin, digest, bytes) = match &chart.source {
-            LockedChartSource::Registry { reference, manifest, size, .. } => (format!("oci://{}", reference.name()), manifest.digest, *size),
+            LockedChartSource::Registry { reference, manifest, size, .. } => {
+                (format!("oci://{}", reference.name()), manifest.digest, *size)
+            }
             LockedChartSource::Repository { repository, digest, size } => (repository.clone(), *digest, *size),
             LockedChartSource::Directory { .. } | LockedChartSource::Archive { .. } => return None,
         };

@@ -1,7 +1,5 @@
 //! `verify`: is this bundle, to its last byte, what somebody trusted signed?
 
-use std::collections::BTreeMap;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
@@ -93,7 +91,14 @@ pub struct VerifyReport {
     exceptions: Vec<String>,
     waived: Vec<String>,
     /// Where charts, programs and files come from that are not of the project, by entry.
-    origins: BTreeMap<EntryName, String>,
+    origins: Vec<EntryOrigin>,
+}
+
+/// Where an entry comes from.
+#[derive(Debug, Serialize)]
+struct EntryOrigin {
+    path: EntryName,
+    origin: String,
 }
 
 impl Report for VerifyReport {
@@ -109,7 +114,7 @@ impl Report for VerifyReport {
         for state in &self.signatures {
             text.push_str(&state.line());
         }
-        for (path, origin) in &self.origins {
+        for EntryOrigin { path, origin } in &self.origins {
             let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
         if !self.completeness_checked {
@@ -162,6 +167,6 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
-        origins: index.origins.clone(),
+        origins: index.origins.iter().map(|(path, origin)| EntryOrigin { path: path.clone(), origin: origin.clone() }).collect(),
     })
 }

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
-use rune_bundle::{bundle::{FileIngredient, FileOrigin}, oci::Digest};
+use rune_bundle::{
+    bundle::{FileIngredient, FileOrigin},
+    oci::Digest,
+};
 
 use crate::bundle::{
     sign_support::Team,

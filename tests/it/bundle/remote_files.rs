@@ -29,11 +29,11 @@ fn programs_and_files_come_from_servers_with_tls_and_a_password() {
         assert_eq!(fs::read(&tool).unwrap(), content);
         assert_eq!(fs::metadata(&tool).unwrap().permissions().mode() & 0o777, 0o755);
         let entry = project.report(0, &["verify", "app.tar", "--bundle-digest", digest_of(&project).as_str()]);
-        let origins = entry["origins"].as_object().unwrap();
-        assert_eq!(origins["bin/linux-amd64/tool"], site.url("/tool").as_str());
-        let file = origins.iter().find(|(path, _)| path.ends_with("data.bin")).unwrap();
-        assert_eq!(file.1, &site.url("/data.bin"));
-        assert_eq!(project.unpacked(file.0), content);
+        let origins = entry["origins"].as_array().unwrap();
+        let of = |end: &str| origins.iter().find(|origin| origin["path"].as_str().unwrap().ends_with(end)).unwrap();
+        assert_eq!(of("bin/linux-amd64/tool")["origin"], site.url("/tool").as_str());
+        assert_eq!(of("data.bin")["origin"], site.url("/data.bin").as_str());
+        assert_eq!(project.unpacked(of("data.bin")["path"].as_str().unwrap()), content);
         let shown = project.ends(0, &["inspect", "app.tar"]);
         assert!(shown.contains(&format!("in bin/linux-amd64/tool, from {}", site.url("/tool"))), "{shown}");
         assert!(shown.contains(&format!("data.bin, from {}", site.url("/data.bin"))), "{shown}");

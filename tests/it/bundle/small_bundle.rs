@@ -11,8 +11,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     bundle::{
-        BinaryContent, BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients,
-        MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
+        BinaryContent, BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource,
+        Ingredients, MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
     },
     chart::{ChartTree, package},
     oci::{Descriptor, Digest, media_type},

@@ -26,7 +26,10 @@ const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/c
 const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 1] = ["docs/operations/signing.md"];
+const ABOUT_BUNDLES: [&str; 2] = ["docs/operations/signing.md", WITH_SOURCES];
+
+/// The page that has servers with charts and files, see [`Sandbox::with_sources`].
+const WITH_SOURCES: &str = "docs/operations/charts-and-files.md";
 
 struct Step {
     place: String,
@@ -109,6 +112,7 @@ fn check(document: &Document) -> usize {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
             (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => Sandbox::after_a_build().with_a_distribution(),
+            (false, false) if document.path == WITH_SOURCES => Sandbox::after_a_build().with_sources(),
             (false, false) => Sandbox::after_a_build(),
         };
         let differences = differences(&sandbox, &here);
