@@ -69,7 +69,7 @@ pub(super) enum ManifestProblem {
     ChartName,
     #[error("`{0}` is not an exact version of a chart")]
     ChartVersion(String),
-    #[error("`{key}` is for what has `{belongs}`")]
+    #[error("`{key}` belongs to {belongs}")]
     KeyOfOtherSource { key: &'static str, belongs: &'static str },
     #[error("{what} is not an address on the web: {problem}")]
     Url { what: &'static str, problem: WebUrlError },

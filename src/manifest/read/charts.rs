@@ -36,7 +36,8 @@ impl Reader {
     }
 
     fn local_chart(&mut self, map: &Mapping<'_>) -> Option<ChartSource> {
-        self.only_elsewhere(map, &["name", "version"]);
+        self.refuse(map, "version", "`reference` and `repository`");
+        self.refuse(map, "name", "`repository`");
         let node = map.required("path", &mut self.findings)?;
         let path = self.path(node, "`path`")?;
         let is_archive = path.extension() == Some("tgz");
@@ -46,7 +47,7 @@ impl Reader {
     }
 
     fn chart_of_registry(&mut self, map: &Mapping<'_>) -> Option<RemoteChart> {
-        self.only_elsewhere(map, &["name"]);
+        self.refuse(map, "name", "`repository`");
         let version = self.chart_version(map);
         let node = map.required("reference", &mut self.findings)?;
         let place = yaml::text(node, "`reference`", &mut self.findings)?;
@@ -73,12 +74,10 @@ impl Reader {
         self.parsed(node.place, text.parse().map_err(|_| ManifestProblem::ChartVersion(text.to_owned())))
     }
 
-    /// Keys that only a chart from elsewhere has.
-    fn only_elsewhere(&mut self, map: &Mapping<'_>, keys: &[&'static str]) {
-        for key in keys {
-            if let Some(node) = map.optional(key) {
-                self.add(node.place, &ManifestProblem::KeyOfOtherSource { key, belongs: "repository" });
-            }
+    /// Refuses keys of another source.
+    fn refuse(&mut self, map: &Mapping<'_>, key: &'static str, belongs: &'static str) {
+        if let Some(node) = map.optional(key) {
+            self.add(node.place, &ManifestProblem::KeyOfOtherSource { key, belongs });
         }
     }
 }

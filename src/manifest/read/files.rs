@@ -40,7 +40,7 @@ impl Reader {
         match (map.optional(local), map.optional("url")) {
             (Some(node), None) => {
                 if let Some(node) = map.optional("sha256") {
-                    self.add(node.place, &ManifestProblem::KeyOfOtherSource { key: "sha256", belongs: "url" });
+                    self.add(node.place, &ManifestProblem::KeyOfOtherSource { key: "sha256", belongs: "`url`" });
                 }
                 self.file(node, &format!("`{local}`"), role).map(FileSource::Path)
             }

@@ -91,7 +91,7 @@ fn a_file_with_another_digest_is_refused_by_every_verb() {
     server.put("/data.bin", Page::of("longer content"));
     let longer = project.ends(6, &["build", "--output", "app.tar", &option]);
     assert!(longer.contains("14 bytes instead of 7"), "{longer}");
-    fs::remove_file(project.path("bundle-manifests/app.lock")).unwrap();
+    fs::remove_file(project.path("bundle-manifests/rune.lock")).unwrap();
     let lock = project.ends(6, &["lock", &option]);
     assert!(lock.contains("cannot lock file `files/data.bin`") && lock.contains("the manifest says sha256:"), "{lock}");
     server.remove("/data.bin");
@@ -112,17 +112,17 @@ fn a_manifest_that_says_something_else_than_the_lock_is_stale() {
     let (_server, project, option) = scripted(b"content");
     project.ends(0, &["lock", &option]);
     let stale = Digest::of(b"content").hex();
-    let text = fs::read_to_string(project.path("bundle-manifests/app.yaml")).unwrap();
-    project.write("bundle-manifests/app.yaml", &text.replace(&stale, &Digest::of(b"other").hex()));
+    let text = fs::read_to_string(project.path("bundle-manifests/rune.yaml")).unwrap();
+    project.write("bundle-manifests/rune.yaml", &text.replace(&stale, &Digest::of(b"other").hex()));
     let error = project.ends(5, &["build", &option]);
     assert!(error.contains("program `tool` for linux/amd64: digest was") && error.contains("file `files/data.bin`: digest was"), "{error}");
-    project.write("bundle-manifests/app.yaml", &text.replace("/tool'", "/other'"));
+    project.write("bundle-manifests/rune.yaml", &text.replace("/tool'", "/other'"));
     let error = project.ends(5, &["build", &option]);
     assert!(error.contains("program `tool` for linux/amd64: url was"), "{error}");
-    fs::remove_file(project.path("bundle-manifests/app.lock")).unwrap();
-    project.write("bundle-manifests/app.yaml", &text[..text.find("binaries").unwrap()]);
+    fs::remove_file(project.path("bundle-manifests/rune.lock")).unwrap();
+    project.write("bundle-manifests/rune.yaml", &text[..text.find("binaries").unwrap()]);
     project.ends(0, &["lock", &option]);
-    project.write("bundle-manifests/app.yaml", &text);
+    project.write("bundle-manifests/rune.yaml", &text);
     let error = project.ends(5, &["build", &option]);
     assert!(error.contains("program `tool` for linux/amd64: url is http://") && error.contains("file `files/data.bin`: url is"), "{error}");
 }

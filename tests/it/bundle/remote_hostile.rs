@@ -111,7 +111,7 @@ fn a_query_is_sent_and_shown_nowhere() {
     let digest = rune_bundle::oci::Digest::of(&bytes);
     server.put("/index.yaml", index(&format!("'app.tgz', '{}'", server.url(&format!("/other.tgz?sig={SECRET}")))));
     server.put("/app.tgz", Page::of(bytes.clone()));
-    server.put("/file", Page::of(bytes));
+    server.put("/file", Page::of(bytes.clone()));
     let project = Project::new(&format!(
         "charts: [{{ repository: '{}', name: app, version: 1.0.0 }}]\nfiles: [{{ url: '{}', sha256: {}, path: files/f }}]\n",
         server.url(&format!("/?token={SECRET}")),
@@ -135,6 +135,7 @@ fn a_query_is_sent_and_shown_nowhere() {
     server.put("/file", Page::status(500));
     server.put("/app.tgz", Page { body: format!("{{\"errors\":[{{\"message\":\"?sig={SECRET}\"}}]}}").into(), ..Page::status(403) });
     said += &project.ends(9, &[arguments("build", &hosts), vec!["-vv", "--output", "b.tar"]].concat());
+    server.put("/file", Page::of(bytes));
     server.remove("/index.yaml");
     said += &project.ends(5, &[arguments("lock", &hosts), vec!["--check"]].concat());
     server.put("/index.yaml", Page::of("<html>"));

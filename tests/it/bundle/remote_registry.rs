@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use rune_bundle::oci::Digest;
-use serde_json::Value;
 
 use crate::bundle::{
     foreign_support::{Distribution, Foreign, succeeded},
@@ -47,7 +46,7 @@ fn the_bundle_has_the_bytes_that_helm_3_and_4_pull_and_the_manifest_of_the_regis
     let lock = project.lock();
     assert!(lock.contains("formatVersion: 2\n") && lock.contains(&digest), "{lock}");
     assert!(lock.contains(&Digest::of(&carried).to_string()), "{lock}");
-    let index: Value = serde_json::from_slice(&project.unpacked("bundle.json")).unwrap();
+    let index = &project.report(0, &["inspect", "app.tar"])["index"];
     assert_eq!(index["charts"][0]["artifact"]["digest"], digest.as_str());
     assert_eq!(index["origins"]["charts/app-1.2.3+build.7.tgz"], source.as_str());
     assert_eq!(index["requires"], serde_json::json!(["origins"]));

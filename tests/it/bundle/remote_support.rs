@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::bundle::{foreign_support::Foreign, project::repository};
 
 /// Where the lock of the project is.
-pub(crate) const LOCK: &str = "bundle-manifests/app.lock";
+pub(crate) const LOCK: &str = "bundle-manifests/rune.lock";
 
 /// A project in the home of the foreign programs.
 pub(crate) struct Project(pub(crate) Foreign);
@@ -35,7 +35,7 @@ impl Project {
 
     pub(crate) fn write_manifest(&self, manifest: &str) {
         let head = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: app\nversion: 0.1.0\npolicy: policy.yaml\n";
-        self.write("bundle-manifests/app.yaml", &format!("{head}{manifest}"));
+        self.write("bundle-manifests/rune.yaml", &format!("{head}{manifest}"));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
