@@ -56,16 +56,17 @@ impl Failure for YamlError {
     }
 }
 
-/// Reads one YAML document that a program wrote and that may be large, such as the index of a chart repository: of a key that is
-/// there twice the last counts, and the number of nodes is limited by the length of the text alone. Aliases are followed within
-/// the limits of the library.
+/// Reads one YAML document that a program wrote and that may be large, such as the index of a chart
+/// repository: of a key that is there twice the first counts (for the last, the library would keep
+/// whole mappings in memory), and the number of nodes is limited by the length of the text alone.
+/// Aliases are followed within the limits of the library.
 ///
 /// # Errors
 /// When the text is not YAML, holds several documents, or does not fit `T`.
 pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },
-        duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
+        duplicate_keys: serde_yaml::DuplicateKeyPolicy::FirstWins,
     };
     serde_yaml::from_str_with_options(text, options).map_err(|error| read_error(path, &error))
 }

@@ -140,9 +140,9 @@ pub fn run(
 ) -> Result<BuildReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let lock = Lock::read(&project.lock_path())?;
-    manifest::check_current(&project, &lock)?;
     // What the policy denies is not even asked for.
     manifest::judge(&project, Some(&lock), &FetchedCharts::default())?.into_result()?;
+    manifest::check_current(&project, &lock)?;
     let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
     let chart_key = options.chart_key.as_deref().map(|path| load_chart_key(path, &passphrase)).transpose()?;
     let client = Client::new(options.registry)?;

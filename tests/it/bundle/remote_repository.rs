@@ -123,7 +123,7 @@ fn charts_of_repositories_are_checked_for_images_rendered_and_diffed_with_their_
     let lock = project.report(0, &with(&["lock"]));
     assert_eq!((&lock["completeness"]["checked"], &lock["completeness"]["renderings"]), (&Value::Bool(true), &Value::from(2)));
     let origin = &lock["fetched"][0];
-    assert_eq!((origin["name"].as_str(), origin["origin"].as_str()), (Some("app"), Some(repository.as_str())));
+    assert_eq!((origin["name"].as_str(), origin["origin"].as_str()), (Some("app 1.0.0"), Some(repository.as_str())));
     project.ends(0, &with(&["build", "--output", "one.tar"]));
     project.ends(0, &["render", "--lock", "--out", "rendered"]);
     let install = fs::read_to_string(project.path("rendered/INSTALL.md")).unwrap();

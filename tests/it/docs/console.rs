@@ -127,7 +127,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 3] = ["docs/airgap/", "docs/operations/", "docs/reference/diff-and-report.md"];
+const GROUPS: [&str; 4] = ["docs/airgap/", "docs/operations/", "docs/reference/diff-and-report.md", WITH_SOURCES];
 
 /// Types the commands of all pages that `is_meant`.
 fn check_all(is_meant: impl Fn(&str) -> bool) {
@@ -171,7 +171,12 @@ fn the_commands_of_the_other_pages_about_the_far_side_do_what_they_say() {
 
 #[test]
 fn the_commands_of_the_pages_about_operations_do_what_they_say() {
-    check_all(|path| path.starts_with(GROUPS[1]));
+    check_all(|path| path.starts_with(GROUPS[1]) && path != WITH_SOURCES);
+}
+
+#[test]
+fn the_commands_of_the_page_about_charts_and_files_do_what_they_say() {
+    check_all(|path| path == WITH_SOURCES);
 }
 
 #[test]
