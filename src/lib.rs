@@ -24,6 +24,7 @@ pub mod policy;
 pub mod push;
 pub mod receipt;
 pub mod registry;
+pub mod remote;
 pub mod report;
 pub mod serve;
 pub mod sign;

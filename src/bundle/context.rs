@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 
 use crate::{
-    chart::{BinaryContext, BundleContext, ChartContext, ChartMetadata, Context, ImageContext, ProfileContext, output_path},
+    chart::{BinaryContext, BundleContext, ChartContext, ChartVersion, Context, ImageContext, ProfileContext, output_path},
     manifest::{Binary, BundleManifest, Image, Lock, LockedContent, Profile, PulledImage},
     oci::Platform,
 };
@@ -38,8 +38,8 @@ pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDige
 }
 
 /// Lets templates know the packed charts, given in the order of the manifest, and which profile installs which of them.
-pub(super) fn add_charts<'m>(context: &mut Context, manifest: &BundleManifest, charts: impl Iterator<Item = &'m ChartMetadata>) {
-    context.charts = charts.map(chart_context).collect();
+pub(super) fn add_charts(context: &mut Context, manifest: &BundleManifest, charts: impl Iterator<Item = ChartContext>) {
+    context.charts = charts.collect();
     for (profile, known) in manifest.profiles.iter().zip(&mut context.profiles) {
         known.charts = charts_of(profile, manifest, &context.charts).map(|chart| chart.name.clone()).collect();
     }
@@ -54,9 +54,10 @@ pub(super) fn charts_of<'c>(
     manifest.charts.iter().zip(charts).filter(|(chart, _)| profile.is_for(chart)).map(|(_, known)| known)
 }
 
-fn chart_context(metadata: &ChartMetadata) -> ChartContext {
-    let file = format!("charts/{}", metadata.file_name());
-    ChartContext { name: metadata.name.clone(), version: metadata.version.to_string(), file }
+/// A packed chart as templates know it.
+pub(super) fn chart_context(name: &str, version: &ChartVersion) -> ChartContext {
+    let (name, version) = (name.to_owned(), version.to_string());
+    ChartContext { file: format!("charts/{name}-{version}.tgz"), name, version }
 }
 
 /// Where a values file or template of the manifest stands in the bundle.

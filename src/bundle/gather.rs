@@ -3,20 +3,20 @@
 //!
 //! Everything read here is held against the lock: a program or migration that is not the locked one is drift.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    AvailableImage, BinaryIngredient, BuiltDigests, CheckValues, Completeness, FileIngredient, ImageIngredient, ImageSource, Ingredients,
-    MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
-    context::{add_charts, binary_path, charts_of, values_path},
+    AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness, FileIngredient, FileOrigin, ImageIngredient,
+    ImageSource, Ingredients, MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
+    context::{add_charts, binary_path, chart_context, charts_of, values_path},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartError, ChartTree, Package, Renderer},
-    manifest::{self, BundleManifest, ChartSource, Lock, LockedContent, Project},
+    manifest::{self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock, LockedContent, Project},
     oci::Platform,
 };
 use rune_core::{
@@ -40,9 +40,12 @@ pub enum GatherError {
     /// The lock does not say what the project says.
     #[error(transparent)]
     Lock(#[from] manifest::LockCheckError),
-    /// The lock lacks a program, although it was found to be current: a bug.
-    #[error("the lock lacks the program `{0}`")]
+    /// The lock lacks a program, file or chart, although it was found to be current: a bug.
+    #[error("the lock lacks `{0}`")]
     NotLocked(String),
+    /// A chart from elsewhere was not fetched before: a bug.
+    #[error("the chart `{0}` was not fetched")]
+    NotFetched(String),
     /// A file is not the one that was locked.
     #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
     Drift {
@@ -86,7 +89,7 @@ impl Failure for GatherError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Lock(error) => error.kind(),
-            Self::NotLocked(_) => FailureKind::Internal,
+            Self::NotLocked(_) | Self::NotFetched(_) => FailureKind::Internal,
             Self::NotStatic { .. } => FailureKind::Input,
             Self::Drift { .. } => FailureKind::Drift,
             Self::UnknownComponent { .. } => FailureKind::Usage,
@@ -101,7 +104,7 @@ impl Failure for GatherError {
             Self::Lock(error) => error.help(),
             Self::Drift { .. } => Some("restore the file, or run `rune-bundle lock` again if the change is meant".to_owned()),
             Self::NotStatic { .. } => Some("build it with `make release`, which links statically".to_owned()),
-            Self::UnknownComponent { .. } | Self::NotLocked(_) => None,
+            Self::UnknownComponent { .. } | Self::NotLocked(_) | Self::NotFetched(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),
             Self::Image(error) => error.help(),
@@ -150,7 +153,13 @@ pub(super) struct GatheredImages {
 ///
 /// # Errors
 /// When the lock does not fit, a file changed since it was locked, or a template, chart or program is wrong.
-pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: PolicyRecord) -> Result<Gathered, GatherError> {
+pub fn gather(
+    project: &Project,
+    lock: &Lock,
+    fetched: &FetchedCharts,
+    choice: &ComponentChoice,
+    policy: PolicyRecord,
+) -> Result<Gathered, GatherError> {
     let manifest = project.manifest();
     manifest::check_current(project, lock)?;
     let left_out = left_out(manifest, choice)?;
@@ -158,18 +167,20 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
     let GatheredImages { carried: images, built, available } = images(project, lock, &left_out, migrations.as_ref())?;
     let mut context = context(manifest, Some(lock), &built);
     let renderer = renderer(project)?;
-    let charts = charts(project, &renderer, &mut context)?;
+    let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
     let binaries = manifest.binaries.iter().map(|binary| {
-        let manifest::BinarySource::Path(path) = &binary.source;
         let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
-        let expected = locked.ok_or_else(|| GatherError::NotLocked(binary_path(binary)))?.digest;
-        let bytes = locked_file(project, path, expected, MAX_PROGRAM_BYTES)?.into();
-        Ok(BinaryIngredient { name: binary.name.clone(), platform: binary.platform.clone(), bytes })
+        let locked = locked.ok_or_else(|| GatherError::NotLocked(binary_path(binary)))?;
+        let content = match &binary.source {
+            FileSource::Path(path) => BinaryContent::Bytes(locked_file(project, path, locked.digest, MAX_PROGRAM_BYTES)?.into()),
+            FileSource::Url(Download { url, .. }) => BinaryContent::Web { url: url.clone(), size: locked.size, digest: locked.digest },
+        };
+        Ok(BinaryIngredient { name: binary.name.clone(), platform: binary.platform.clone(), content })
     });
     let binaries = binaries.collect::<Result<_, GatherError>>()?;
-    let files = manifest.files.iter().map(|file| extra_file(project, file)).collect::<Result<_, _>>()?;
+    let files = manifest.files.iter().map(|file| extra_file(project, lock, file)).collect::<Result<_, _>>()?;
     let ingredients = Ingredients {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
@@ -180,6 +191,7 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
         migrations,
         binaries,
         files,
+        origins: origins(manifest, &context),
         install: renderer.render(INSTALL_TEMPLATE, &context)?,
         policy,
         completeness: Completeness::default(),
@@ -188,10 +200,15 @@ pub fn gather(project: &Project, lock: &Lock, choice: &ComponentChoice, policy: 
 }
 
 /// Packs the charts and lets the context know them.
-pub(super) fn charts(project: &Project, renderer: &Renderer, context: &mut chart::Context) -> Result<Vec<Package>, GatherError> {
-    let charts = project.manifest().charts.iter().map(|chart| pack(project, &chart.source, renderer, context));
+pub(super) fn charts(
+    project: &Project,
+    fetched: &FetchedCharts,
+    renderer: &Renderer,
+    context: &mut chart::Context,
+) -> Result<Vec<Package>, GatherError> {
+    let charts = project.manifest().charts.iter().map(|chart| pack(project, fetched, chart, renderer, context));
     let charts = charts.collect::<Result<Vec<_>, _>>()?;
-    add_charts(context, project.manifest(), charts.iter().map(|package| &package.metadata));
+    add_charts(context, project.manifest(), charts.iter().map(|package| chart_context(&package.metadata.name, &package.metadata.version)));
     Ok(charts)
 }
 
@@ -291,10 +308,30 @@ pub(super) fn images(
     Ok(gathered)
 }
 
-fn pack(project: &Project, source: &ChartSource, renderer: &Renderer, context: &chart::Context) -> Result<Package, GatherError> {
-    match source {
+/// Where charts, programs and files from elsewhere come from, by their path in the bundle. The context must know the charts.
+fn origins(manifest: &BundleManifest, context: &chart::Context) -> BTreeMap<String, String> {
+    let charts = manifest.charts.iter().zip(&context.charts);
+    let charts = charts.filter_map(|(chart, known)| Some((known.file.clone(), chart.remote()?.origin())));
+    let url = |source: &FileSource| match source {
+        FileSource::Url(download) => Some(download.url.to_string()),
+        FileSource::Path(_) => None,
+    };
+    let binaries = manifest.binaries.iter().filter_map(|binary| Some((binary_path(binary), url(&binary.source)?)));
+    let files = manifest.files.iter().filter_map(|file| Some((format!("files/{}", file.path), url(&file.source)?)));
+    charts.chain(binaries).chain(files).collect()
+}
+
+fn pack(
+    project: &Project,
+    fetched: &FetchedCharts,
+    chart: &manifest::Chart,
+    renderer: &Renderer,
+    context: &chart::Context,
+) -> Result<Package, GatherError> {
+    match &chart.source {
         ChartSource::Directory(path) => Ok(chart::package(path.as_str(), &chart_tree(project, path, renderer, context)?)?),
         ChartSource::Archive(path) => Ok(chart::read_package(&project.path(path))?),
+        ChartSource::Remote(_) => fetched.get(chart).cloned().ok_or_else(|| GatherError::NotFetched(chart.id())),
     }
 }
 
@@ -320,15 +357,23 @@ pub(super) fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, co
     Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)
 }
 
-fn extra_file(project: &Project, file: &manifest::ExtraFile) -> Result<FileIngredient, GatherError> {
-    let source = project.path(&file.source);
+fn extra_file(project: &Project, lock: &Lock, file: &manifest::ExtraFile) -> Result<FileIngredient, GatherError> {
+    let path = file.path.to_string();
+    let source = match &file.source {
+        FileSource::Path(source) => project.path(source),
+        FileSource::Url(Download { url, .. }) => {
+            let locked = lock.files.iter().find(|locked| locked.path == file.path);
+            let locked = locked.ok_or_else(|| GatherError::NotLocked(file.path.to_string()))?;
+            return Ok(FileIngredient { path, source: FileOrigin::Web(url.clone()), size: locked.size, digest: locked.digest });
+        }
+    };
     let size = fsx::file_size(&source)?;
     let mut hasher = Sha256::new();
     fsx::for_each_chunk(&source, size, CHUNK_BYTES, |chunk| {
         hasher.update(chunk);
         Ok(())
     })?;
-    Ok(FileIngredient { path: file.path.to_string(), source, size, digest: hasher.finish() })
+    Ok(FileIngredient { path, source: FileOrigin::Path(source), size, digest: hasher.finish() })
 }
 
 fn locked_file(project: &Project, path: &Utf8Path, expected: Digest, max_bytes: u64) -> Result<Vec<u8>, GatherError> {

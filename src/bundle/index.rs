@@ -4,6 +4,8 @@
 //! refused: a reader that does not understand a part of a signed statement must not act on the rest.
 //! `docs/bundle-format.md` documents the format and its compatibility rules.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Completeness;
@@ -26,6 +28,9 @@ const CHART_EXCEPTIONS: &str = "chart-exceptions";
 
 /// The ability to install a chart with a profile of its own only.
 const PROFILE_CHARTS: &str = "profile-charts";
+
+/// The ability to say where charts and files come from.
+const ORIGINS: &str = "origins";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -60,6 +65,9 @@ pub struct BundleIndex {
     pub migrations: Option<Migrations>,
     /// Programs.
     pub binaries: Vec<BinaryRecord>,
+    /// Where charts, programs and files come from that are not of the project, by entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origins: BTreeMap<EntryName, String>,
     /// What the policy decided.
     pub policy: PolicyRecord,
     /// Whether the charts were rendered to prove that no image is missing.
@@ -243,10 +251,15 @@ struct Preamble {
 }
 
 /// The words for abilities that a reader needs.
-pub(super) fn required_abilities(completeness: &Completeness, profiles: &[ProfileRecord]) -> Vec<String> {
+pub(super) fn required_abilities(
+    completeness: &Completeness,
+    profiles: &[ProfileRecord],
+    origins: &BTreeMap<EntryName, String>,
+) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let charts = profiles.iter().any(|profile| !profile.charts.is_empty()).then_some(PROFILE_CHARTS);
-    exceptions.into_iter().chain(charts).map(str::to_owned).collect()
+    let origins = (!origins.is_empty()).then_some(ORIGINS);
+    exceptions.into_iter().chain(charts).chain(origins).map(str::to_owned).collect()
 }
 
 impl ProfileRecord {
@@ -288,7 +301,8 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        if let Some(word) = preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, PROFILE_CHARTS].contains(&word.as_str())) {
+        if let Some(word) = preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, PROFILE_CHARTS, ORIGINS].contains(&word.as_str()))
+        {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)
@@ -368,6 +382,8 @@ mod octal_mode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
     use rune_core::digest::Digest;
 
@@ -385,6 +401,7 @@ mod tests {
             profiles: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
+            origins: BTreeMap::new(),
             policy: PolicyRecord { sha256: Digest::of(b""), waived: Vec::new() },
             completeness: Completeness::default(),
         }

@@ -8,7 +8,7 @@ use crate::{
     policy::{self, Evaluation, ImageContent, ImageSubject, Policy, Subject},
 };
 
-/// Judges every image of a verified bundle. What is attested about an image is read from the attestation manifests
+/// Judges every image of a verified bundle, and where its charts come from. What is attested about an image is read from the attestation manifests
 /// inside.
 pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
     let subject = |image: &ImageRecord| {
@@ -21,7 +21,15 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
             content,
         })
     };
-    policy::evaluate(policy, &index.version, &index.images.iter().map(subject).collect::<Vec<_>>())
+    let charts = index.charts.iter().filter_map(|chart| {
+        let origin = index.origins.get(&chart.path)?;
+        let place = origin.split_once("://").map_or(origin.as_str(), |(_, place)| place).trim_end_matches('/');
+        // In a registry the last part of the place is the name.
+        let is_named = origin.starts_with("oci://");
+        let place = if is_named { place.to_owned() } else { format!("{place}/{}", chart.name) };
+        Some(Subject::Chart { name: chart.name.clone(), place })
+    });
+    policy::evaluate(policy, &index.version, &index.images.iter().map(subject).chain(charts).collect::<Vec<_>>())
 }
 
 /// Each carried platform with the predicate types of what is attested about it.

@@ -42,8 +42,8 @@ pub use completeness::{
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{
-    BinaryIngredient, ComposeError, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
-    ProfileIngredient,
+    BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients,
+    MigrationsIngredient, ProfileIngredient,
 };
 pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};

@@ -7,13 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
-    context::{add_charts, values_path},
+    context::{add_charts, chart_context, values_path},
     gather::{ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles, values},
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartError, ChartState, ChartTree, Package},
-    manifest::{self, ChartSource, Lock, Project},
+    manifest::{self, ChartSource, FetchedCharts, Lock, Project},
 };
 
 /// The file that it becomes.
@@ -86,18 +86,18 @@ pub struct PinnedCharts {
 ///
 /// # Errors
 /// When the lock is not current, or a template, chart or program is wrong.
-pub fn pin_charts(project: &Project, lock: &Lock) -> Result<PinnedCharts, GatherError> {
+pub fn pin_charts(project: &Project, lock: &Lock, fetched: &FetchedCharts) -> Result<PinnedCharts, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
     let images = images(project, lock, &BTreeSet::new(), migrations(project, lock)?.as_ref())?;
     let mut context = context(project.manifest(), Some(lock), &images.built);
-    let charts = charts(project, &renderer, &mut context)?;
+    let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
     Ok(PinnedCharts { charts, profiles, available: images.available, check_values })
 }
 
-/// Renders the pinned form: whole charts, the values of all profiles, and the text for the admin, as a bundle made
+/// Renders the pinned form: whole charts of the project, the values of all profiles, and the text for the admin, as a bundle made
 /// of this lock would carry them.
 ///
 /// # Errors
@@ -114,17 +114,24 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
         match &chart.source {
             ChartSource::Directory(path) => {
                 let tree = chart_tree(project, path, &renderer, &context)?;
-                charts.push(tree.metadata(path.as_str())?);
+                let metadata = tree.metadata(path.as_str())?;
+                charts.push(chart_context(&metadata.name, &metadata.version));
                 files.extend(tree.iter().map(|(file, bytes)| (path.join(file), bytes.to_owned())));
             }
             ChartSource::Archive(path) => {
                 let package = chart::read_package(&project.path(path))?;
-                files.insert(Utf8PathBuf::from("charts").join(package.metadata.file_name()), package.bytes);
-                charts.push(package.metadata);
+                files.insert(Utf8PathBuf::from("charts").join(package.metadata.file_name()), package.bytes.clone());
+                charts.push(chart_context(&package.metadata.name, &package.metadata.version));
+            }
+            // Nothing is rendered in it, and nothing is fetched for it here.
+            ChartSource::Remote(remote) => {
+                let locked = lock.charts.iter().find(|locked| locked.name == remote.name());
+                let locked = locked.ok_or_else(|| GatherError::NotLocked(remote.name().to_owned()))?;
+                charts.push(chart_context(&locked.name, &locked.version));
             }
         }
     }
-    add_charts(&mut context, project.manifest(), charts.iter());
+    add_charts(&mut context, project.manifest(), charts.into_iter());
     for path in project.manifest().profiles.iter().flat_map(|profile| &profile.values) {
         files.insert(values_path(path).into(), values(project, path, &renderer, &context)?.into_bytes());
     }

@@ -43,9 +43,16 @@ impl Budget {
 /// # Errors
 /// When it is no chart archive, or larger than Helm loads.
 pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
-    let bytes = fsx::read(path, MAX_CHART_BYTES)?;
+    package_from_bytes(path, fsx::read(path, MAX_CHART_BYTES)?)
+}
+
+/// Reads the metadata of the chart in a `.tgz`, whose bytes stay as they are. `path` is what errors call it.
+///
+/// # Errors
+/// When it is no chart archive, or larger than Helm loads.
+pub fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
     let metadata = unpack_package(path, &bytes)?.own_metadata(path)?;
-    Ok(Package { metadata, bytes, provenance: None })
+    Ok(Package { metadata, bytes, provenance: None, published: None })
 }
 
 /// Reads all files of a `.tgz` into memory, those of packed subcharts in a directory of the subchart's file name. Nothing is written

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ChartError, ChartMetadata, Maintainer, Package};
+use super::{ChartError, ChartMetadata, ChartVersion, Maintainer, Package};
 use crate::oci::{Descriptor, media_type};
 
 /// Media type of the configuration.
@@ -16,6 +16,24 @@ const CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// Media type of the layer with the provenance.
 const PROVENANCE_TYPE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+
+/// Media type of the layer before Helm 3.7.
+const EARLY_LAYER_TYPE: &str = "application/tar+gzip";
+
+/// Whether a media type is that of the configuration of a chart.
+pub fn is_config_type(media_type: &str) -> bool {
+    media_type == CONFIG_TYPE
+}
+
+/// Whether a media type is that of a packed chart.
+pub fn is_archive_type(media_type: &str) -> bool {
+    [LAYER_TYPE, EARLY_LAYER_TYPE].contains(&media_type)
+}
+
+/// Whether a media type is that of the provenance of a chart.
+pub fn is_provenance_type(media_type: &str) -> bool {
+    media_type == PROVENANCE_TYPE
+}
 
 /// Bytes and the descriptor that names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +72,14 @@ impl Blob {
 }
 
 impl ChartArtifact {
-    /// Makes the artifact of a packaged chart.
+    /// The artifact of a packaged chart: what a registry has of it, or a new one.
     ///
     /// # Errors
     /// Never for metadata that was read.
     pub fn new(package: &Package) -> Result<Self, ChartError> {
+        if let Some(published) = &package.published {
+            return Ok(published.clone());
+        }
         let config = Blob::new(CONFIG_TYPE, sorted_json(&package.metadata)?);
         let mut layers = vec![Blob::new(LAYER_TYPE, package.bytes.clone())];
         layers.extend(package.provenance.clone().map(|provenance| Blob::new(PROVENANCE_TYPE, provenance)));
@@ -74,7 +95,12 @@ impl ChartArtifact {
 
     /// The tag under which Helm looks for a version: a `+` cannot stand in a tag and becomes `_`.
     pub fn tag(metadata: &ChartMetadata) -> String {
-        metadata.version.as_str().replace('+', "_")
+        Self::tag_of(&metadata.version)
+    }
+
+    /// The same for a version.
+    pub fn tag_of(version: &ChartVersion) -> String {
+        version.as_str().replace('+', "_")
     }
 }
 
@@ -118,7 +144,7 @@ mod tests {
         let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: https://home.example\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("demo"), text.as_bytes(), None).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
-        let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec(), provenance: None }).unwrap();
+        let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec(), provenance: None, published: None }).unwrap();
         assert_eq!(artifact.layers[0].descriptor.digest, Digest::of(b"tgz"));
         let manifest = String::from_utf8(artifact.manifest.bytes.clone()).unwrap();
         assert!(manifest.contains(r#""org.opencontainers.image.authors":"A (a@example.org), B""#), "{manifest}");

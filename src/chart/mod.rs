@@ -26,8 +26,8 @@ mod version;
 mod version_range;
 mod versions;
 
-pub use archive::{read_package, unpack_package};
-pub use artifact::{Blob, ChartArtifact};
+pub use archive::{package_from_bytes, read_package, unpack_package};
+pub use artifact::{Blob, ChartArtifact, is_archive_type, is_config_type, is_provenance_type};
 pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
 pub use discover::{ImagePlace, Named, discover, documents};
 pub use error::ChartError;

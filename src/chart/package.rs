@@ -9,7 +9,7 @@ use std::io::Write as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::{Compression, GzBuilder};
 
-use super::{ChartError, ChartMetadata, ChartTree, MAX_FILE_BYTES};
+use super::{ChartArtifact, ChartError, ChartMetadata, ChartTree, MAX_FILE_BYTES};
 
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
@@ -23,6 +23,8 @@ pub struct Package {
     pub bytes: Vec<u8>,
     /// The content of the `.prov` beside it, when it is signed for Helm.
     pub provenance: Option<Vec<u8>>,
+    /// What a registry has of it, when it comes from one.
+    pub published: Option<ChartArtifact>,
 }
 
 /// Packs a chart, its subcharts included. `name` is what errors call it.
@@ -40,7 +42,7 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let gzip = archive.into_inner().map_err(ChartError::Archive)?;
     let mut bytes = gzip.finish().map_err(ChartError::Archive)?;
     bytes.flush().map_err(ChartError::Archive)?;
-    Ok(Package { metadata, bytes, provenance: None })
+    Ok(Package { metadata, bytes, provenance: None, published: None })
 }
 
 fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, chart: &str, path: &Utf8Path, bytes: &[u8]) -> Result<(), ChartError> {

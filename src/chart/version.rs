@@ -34,6 +34,13 @@ impl ChartVersion {
         &self.text
     }
 
+    /// Whether it is the release that `asked` means, as Helm compares an exact version: however it is written, and with the build
+    /// metadata that were asked for, if any.
+    pub fn is_release_of(&self, asked: &Self) -> bool {
+        let build = |version: &Self| version.text.split_once('+').map(|(_, build)| build.to_owned());
+        self.precedence(asked) == Ordering::Equal && build(asked).is_none_or(|asked| build(self) == Some(asked))
+    }
+
     /// The order of Helm, in which versions that differ in build metadata or in how they are written are equal.
     pub fn precedence(&self, other: &Self) -> Ordering {
         self.numbers.cmp(&other.numbers).then_with(|| self.prerelease.precedence(&other.prerelease))
@@ -178,6 +185,23 @@ mod tests {
             &long,
         ] {
             assert!(text.parse::<ChartVersion>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_the_same_however_it_is_written() {
+        for (found, asked, is_same) in [
+            ("v1.15.1", "1.15.1", true),
+            ("1.15.1", "v1.15.1", true),
+            ("1.2", "1.2.0", true),
+            ("1.2.3+b.1", "1.2.3", true),
+            ("1.2.3+b.1", "1.2.3+b.1", true),
+            ("1.2.3+b.1", "1.2.3+b.2", false),
+            ("1.2.3", "1.2.3+b.1", false),
+            ("1.2.3-rc.1", "1.2.3", false),
+            ("1.2.4", "1.2.3", false),
+        ] {
+            assert_eq!(version(found).is_release_of(&version(asked)), is_same, "{found} {asked}");
         }
     }
 

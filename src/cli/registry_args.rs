@@ -20,7 +20,7 @@ pub(super) struct RegistryArgs {
     /// Private key of the certificate
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<Utf8PathBuf>,
-    /// Host (with port, if any) to speak to without TLS; loopback needs no mention; may be repeated
+    /// Host (with port, if any) to speak to without TLS; a registry on loopback needs no mention; may be repeated
     #[arg(long, value_name = "HOST", value_parser = plain_host)]
     plain_http: Vec<String>,
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`

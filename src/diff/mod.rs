@@ -58,6 +58,8 @@ pub struct Diff {
     pub migrations: Vec<FileDiff>,
     /// The programs that changed.
     pub programs: Vec<FileDiff>,
+    /// Where charts, programs and files come from, when that changed, by entry.
+    pub origins: Vec<Difference>,
     /// What else changed in the archive.
     pub files: Vec<FileDiff>,
     /// What has to be carried to where the old bundle is.
@@ -144,6 +146,7 @@ impl Diff {
             values: values::between(old, new)?,
             migrations: entries::migrations(before, after),
             programs: entries::programs(before, after),
+            origins: summary::origins(before, after),
             files: entries::others(before, after, !(images.is_empty() && charts.is_empty())),
             carry: Carry::between(before, after),
             images,

@@ -1,9 +1,14 @@
 //! What bundles say about themselves.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Difference;
-use crate::bundle::{BundleIndex, BundleView, SlotState};
+use crate::{
+    archive::EntryName,
+    bundle::{BundleIndex, BundleView, SlotState},
+};
 use rune_core::digest::Digest;
 
 /// One of the two bundles.
@@ -59,4 +64,11 @@ pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     };
     let pairs = facts(old).into_iter().zip(facts(new));
     pairs.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect()
+}
+
+/// Where entries come from, when that changed.
+pub(super) fn origins(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
+    let paths: BTreeSet<&EntryName> = old.origins.keys().chain(new.origins.keys()).collect();
+    let origin = |index: &BundleIndex, path: &EntryName| index.origins.get(path).cloned();
+    paths.into_iter().filter_map(|path| Difference::between(path.as_str(), origin(old, path), origin(new, path))).collect()
 }

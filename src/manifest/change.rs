@@ -79,12 +79,31 @@ impl Lock {
                     facts.add(&subject, "path", path);
                     facts.file(path, *digest);
                 }
+                LockedChartSource::Registry { reference, manifest, .. } => {
+                    facts.add(&subject, "source", &format!("oci://{}", reference.name()));
+                    facts.add(&subject, "digest", &manifest.digest);
+                }
+                LockedChartSource::Repository { repository, digest, .. } => {
+                    facts.add(&subject, "source", repository);
+                    facts.add(&subject, "digest", digest);
+                }
             }
         }
         for binary in &self.binaries {
             let subject = format!("program `{}` for {}", binary.name, binary.platform);
-            facts.add(&subject, "path", &binary.path);
-            facts.file(&binary.path, binary.digest);
+            if let Some(path) = &binary.path {
+                facts.add(&subject, "path", path);
+                facts.file(path, binary.digest);
+            }
+            if let Some(url) = &binary.url {
+                facts.add(&subject, "url", url);
+                facts.add(&subject, "digest", &binary.digest);
+            }
+        }
+        for file in &self.files {
+            let subject = format!("file `{}`", file.path);
+            facts.add(&subject, "url", &file.url);
+            facts.add(&subject, "digest", &file.digest);
         }
         if let Some(migrations) = &self.migrations {
             facts.add("the migrations", "path", &migrations.path);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use super::{Lock, LockedContent};
+use super::{Lock, LockedChartSource, LockedContent};
 use rune_core::digest::Digest;
 
 /// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
@@ -42,6 +42,9 @@ pub enum Contradiction {
         /// The manifest.
         manifest: Digest,
     },
+    /// A program that is neither of the project nor from a web server, or both.
+    #[error("program `{0}` needs either `path` or `url`")]
+    Program(String),
     /// A single image whose manifest is not its root.
     #[error("image `{0}` is no index, but its only manifest is not its root")]
     Root(String),
@@ -52,6 +55,20 @@ impl Lock {
     pub(super) fn check(&self) -> Result<(), Contradiction> {
         let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
         let mut names = BTreeSet::new();
+        if let Some(binary) = self.binaries.iter().find(|binary| binary.path.is_some() == binary.url.is_some()) {
+            return Err(Contradiction::Program(binary.name.clone()));
+        }
+        let charts = self.charts.iter().filter_map(|chart| match &chart.source {
+            LockedChartSource::Registry { digest, size, .. }
+            | LockedChartSource::Repository { digest, size, .. }
+            | LockedChartSource::Archive { digest, size, .. } => Some((*digest, *size)),
+            LockedChartSource::Directory { .. } => None,
+        });
+        let files = self.files.iter().map(|file| (file.digest, file.size));
+        let binaries = self.binaries.iter().map(|binary| (binary.digest, binary.size));
+        if let Some((digest, size)) = charts.chain(files).chain(binaries).find(|(_, size)| *size > MAX_SIZE) {
+            return Err(Contradiction::Size { digest, size });
+        }
         for image in &self.images {
             if !names.insert(&image.name) {
                 return Err(Contradiction::DuplicateImage(image.name.clone()));

@@ -1,6 +1,6 @@
 //! What the policy says about a project, before and after its references are resolved.
 
-use super::{ChartSource, Lock, Project, subjects};
+use super::{ChartSource, FetchedCharts, Lock, Project, subjects};
 use crate::{
     chart::{ChartError, ChartTree, Dependency, read_package},
     policy::{Evaluation, Subject, evaluate},
@@ -9,17 +9,21 @@ use crate::{
 /// Judges a project: what its manifest names, what its lock knows, and what its charts get from elsewhere.
 ///
 /// Without a lock, pins and attestations are not judged, so that nothing denied needs to be asked for; with one, an
-/// image that it does not have is unpinned.
+/// image that it does not have is unpinned. What a chart from elsewhere gets from other places is judged when it was fetched.
 ///
 /// # Errors
 /// When a chart cannot be read.
-pub fn judge(project: &Project, lock: Option<&Lock>) -> Result<Evaluation, ChartError> {
+pub fn judge(project: &Project, lock: Option<&Lock>, fetched: &FetchedCharts) -> Result<Evaluation, ChartError> {
     let manifest = project.manifest();
     let mut subjects = subjects(manifest, lock);
     for chart in &manifest.charts {
         let metadata = match &chart.source {
             ChartSource::Directory(path) => ChartTree::read(&project.path(path))?.metadata(path.as_str())?,
             ChartSource::Archive(path) => read_package(&project.path(path))?.metadata,
+            ChartSource::Remote(_) => match fetched.get(chart) {
+                Some(package) => package.metadata.clone(),
+                None => continue,
+            },
         };
         subjects.extend(metadata.dependencies.iter().filter_map(|dependency| foreign(&metadata.name, dependency)));
     }

@@ -8,8 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Contradiction, LockedImage, Platforms, platform_text};
-use crate::{chart::ChartVersion, oci::Platform};
+use super::{Blob, Contradiction, LockedImage, Platforms, platform_text};
+use crate::{
+    chart::ChartVersion,
+    oci::{Platform, Reference},
+};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -47,6 +50,9 @@ pub struct Lock {
     /// Programs, sorted by platform and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binaries: Vec<LockedBinary>,
+    /// Other files that come from web servers, sorted by path. Those of the project are read when a bundle is built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<LockedFile>,
 }
 
 /// Which manifest a lock belongs to.
@@ -89,6 +95,26 @@ pub enum LockedChartSource {
         /// Its size in bytes.
         size: u64,
     },
+    /// A chart of an OCI registry, pinned by its manifest.
+    Registry {
+        /// Registry and repository, with the tag of the version.
+        reference: Reference,
+        /// Its manifest.
+        manifest: Blob,
+        /// Digest of the packed chart.
+        digest: Digest,
+        /// Size of the packed chart in bytes.
+        size: u64,
+    },
+    /// A chart of a Helm repository, pinned byte by byte.
+    Repository {
+        /// Where the index of the repository is, without a query.
+        repository: String,
+        /// Digest of the packed chart.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// The SQL migrations.
@@ -126,8 +152,26 @@ pub struct LockedBinary {
     /// What it runs on.
     #[serde(with = "platform_text")]
     pub platform: Platform,
-    /// Path relative to the project directory.
+    /// Path relative to the project directory, of one of the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Utf8PathBuf>,
+    /// Where one from a web server is, without a query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A file from a web server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedFile {
+    /// Its path in the bundle.
     pub path: Utf8PathBuf,
+    /// Where it is, without a query.
+    pub url: String,
     /// Digest of its bytes.
     pub digest: Digest,
     /// Its size in bytes.
@@ -241,7 +285,11 @@ impl Lock {
     /// The oldest format that holds what the lock says.
     pub(super) fn set_format(&mut self) {
         let has_other_tags = self.images.iter().any(|image| !image.other_tags.is_empty());
-        self.format_version = if has_other_tags { LOCK_FORMAT_VERSION } else { Self::FIRST_FORMAT };
+        let has_remote =
+            |chart: &LockedChart| matches!(chart.source, LockedChartSource::Registry { .. } | LockedChartSource::Repository { .. });
+        let is_from_elsewhere =
+            self.charts.iter().any(has_remote) || self.binaries.iter().any(|binary| binary.url.is_some()) || !self.files.is_empty();
+        self.format_version = if has_other_tags || is_from_elsewhere { LOCK_FORMAT_VERSION } else { Self::FIRST_FORMAT };
     }
 
     /// The image of that name.

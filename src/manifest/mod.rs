@@ -7,6 +7,7 @@
 
 mod change;
 mod consistency;
+mod fetched;
 mod gone;
 mod judge;
 mod lock;
@@ -22,20 +23,25 @@ mod words;
 
 pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
+pub use fetched::{FetchedCharts, LockedChartError};
 pub use gone::LockedImageGone;
 pub use judge::judge;
 pub use lock::{
-    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
+    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedFile, LockedMigration,
+    LockedMigrations,
 };
 pub use locked_image::{
     Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage, LockedIndex, LockedManifest,
     ManifestContent, PulledImage,
 };
 pub use model::{
-    Binary, BinarySource, BuildImage, BundleManifest, Chart, ChartSource, Component, ExtraFile, Image, ImageSource, Platforms, Profile,
+    Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Download, ExtraFile, FileSource, Image, ImageSource, Platforms,
+    Profile,
 };
 pub use project::{ManifestError, Programs, Project};
-pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
+pub use resolve::{
+    Earlier, LockCheckError, ResolveError, ResolveFailures, ResolveProblem, Resolved, Subject, check_current, resolve, resolve_one,
+};
 pub use subjects::subjects;
 
 use locked_image::carried;

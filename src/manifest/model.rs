@@ -9,7 +9,11 @@ use camino::Utf8PathBuf;
 use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::oci::{Platform, Reference};
+use crate::{
+    oci::{Platform, Reference},
+    registry::WebUrl,
+    remote::RemoteChart,
+};
 use rune_core::digest::Digest;
 
 /// Everything a person says about one bundle.
@@ -109,6 +113,8 @@ pub enum ChartSource {
     Directory(Utf8PathBuf),
     /// A packed chart, `.tgz`.
     Archive(Utf8PathBuf),
+    /// A chart from elsewhere.
+    Remote(RemoteChart),
 }
 
 /// A way to install the charts: value templates that are applied in order.
@@ -116,8 +122,8 @@ pub enum ChartSource {
 pub struct Profile {
     /// Name of the profile.
     pub name: String,
-    /// Paths of the charts that it installs; empty for all.
-    pub charts: Vec<Utf8PathBuf>,
+    /// The charts that it installs, as [`Chart::id`] has them; empty for all.
+    pub charts: Vec<String>,
     /// Value files or templates (`.j2`), later ones win.
     pub values: Vec<Utf8PathBuf>,
 }
@@ -130,21 +136,32 @@ pub struct Binary {
     /// What it runs on.
     pub platform: Platform,
     /// Where it comes from.
-    pub source: BinarySource,
+    pub source: FileSource,
 }
 
-/// Where a program comes from.
+/// Where a program or another file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BinarySource {
+pub enum FileSource {
     /// A file of the project.
     Path(Utf8PathBuf),
+    /// A web server.
+    Url(Download),
+}
+
+/// A file on a web server, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Where it is.
+    pub url: WebUrl,
+    /// The digest that it must have.
+    pub sha256: Digest,
 }
 
 /// A file to carry as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraFile {
-    /// The file in the project.
-    pub source: Utf8PathBuf,
+    /// Where it comes from.
+    pub source: FileSource,
     /// Its path in the bundle, below `files/`.
     pub path: Utf8PathBuf,
 }
@@ -197,10 +214,20 @@ impl Image {
 }
 
 impl Chart {
-    /// Its path in the project.
-    pub const fn path(&self) -> &Utf8PathBuf {
+    /// What profiles and messages call it: its path, its `reference`, or its name in a repository.
+    pub fn id(&self) -> String {
         match &self.source {
-            ChartSource::Directory(path) | ChartSource::Archive(path) => path,
+            ChartSource::Directory(path) | ChartSource::Archive(path) => path.to_string(),
+            ChartSource::Remote(chart @ RemoteChart::Registry { .. }) => chart.origin(),
+            ChartSource::Remote(RemoteChart::Repository { name, .. }) => name.clone(),
+        }
+    }
+
+    /// The chart from elsewhere that it is.
+    pub const fn remote(&self) -> Option<&RemoteChart> {
+        match &self.source {
+            ChartSource::Remote(chart) => Some(chart),
+            _ => None,
         }
     }
 }
@@ -208,7 +235,7 @@ impl Chart {
 impl Profile {
     /// Whether it installs a chart.
     pub fn is_for(&self, chart: &Chart) -> bool {
-        self.charts.is_empty() || self.charts.contains(chart.path())
+        self.charts.is_empty() || self.charts.contains(&chart.id())
     }
 }
 

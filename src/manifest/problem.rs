@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{oci::ReferenceError, policy::LicenseError};
+use crate::{oci::ReferenceError, policy::LicenseError, registry::WebUrlError};
 use rune_core::{
     failure::Failure as _,
     yaml::{Problem, suggestion},
@@ -23,7 +23,7 @@ pub(super) enum ManifestProblem {
     Duplicate { what: &'static str, name: String, first: usize },
     #[error("there is no component `{name}`")]
     UnknownComponent { name: String, known: Vec<String> },
-    #[error("the manifest has no chart with the path `{path}`")]
+    #[error("the manifest has no chart `{path}`")]
     UnknownChart { path: String, known: Vec<String> },
     #[error("the list of charts is empty")]
     NoCharts,
@@ -59,8 +59,20 @@ pub(super) enum ManifestProblem {
     Kind { what: &'static str, path: Utf8PathBuf, found: &'static str },
     #[error("`{0}` is not a digest of the form sha256:<64 lower-case hex digits>")]
     Digest(String),
-    #[error("{what} {is} not supported yet")]
-    Unsupported { what: &'static str, is: &'static str, hint: &'static str },
+    #[error("a chart gives none of `path`, `reference` and `repository`")]
+    NoChartSource,
+    #[error("`reference` is not the place of a chart in a registry")]
+    ChartReference,
+    #[error("`name` is not the name of a chart")]
+    ChartName,
+    #[error("`{0}` is not an exact version of a chart")]
+    ChartVersion(String),
+    #[error("`{key}` belongs to {belongs}")]
+    KeyOfOtherSource { key: &'static str, belongs: &'static str },
+    #[error("{what} is not an address on the web: {problem}")]
+    Url { what: &'static str, problem: WebUrlError },
+    #[error("`{0}` is not a SHA-256 of 64 hex digits")]
+    Sha256(String),
 }
 
 /// What images are commonly made for.
@@ -90,7 +102,10 @@ impl Problem for ManifestProblem {
             Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
             Self::UnknownChart { path, known } if !known.is_empty() => suggestion(path, known),
             Self::UnknownChart { .. } => "add it to `charts` of the manifest, or remove it here".to_owned(),
-            Self::NoCharts => "name the charts that the profile installs by their `path`, or remove the key for all charts".to_owned(),
+            Self::NoCharts => {
+                "name the charts that the profile installs by their `path`, `reference` or `name`, or remove the key for all charts"
+                    .to_owned()
+            }
             Self::UnknownPlatform(name) => suggestion(name, &known_platforms()),
             Self::NoPlatforms => "write `all`, or at least one platform such as linux/amd64".to_owned(),
             Self::PlatformNotCarried(_) => "add it to `platforms`, or remove it here".to_owned(),
@@ -110,7 +125,18 @@ impl Problem for ManifestProblem {
                     .to_owned()
             }
             Self::Missing { hint, .. } => hint.clone(),
-            Self::Unsupported { hint, .. } => (*hint).to_owned(),
+            Self::NoChartSource => "give one of them".to_owned(),
+            Self::ChartReference => "write oci://host/path/chart; the version has a key of its own".to_owned(),
+            Self::ChartName => "write the name that the index of the repository has".to_owned(),
+            Self::ChartVersion(_) => {
+                "write one version, such as 1.2.3, no range; `helm show chart` and `helm search repo --versions` list them".to_owned()
+            }
+            Self::KeyOfOtherSource { .. } => "remove it here".to_owned(),
+            Self::Url { problem: WebUrlError::UserInfo, .. } => {
+                "remove it; credentials of the host come from the docker config.json (--authfile)".to_owned()
+            }
+            Self::Url { .. } => "write https://host/path; a file of the project has its path".to_owned(),
+            Self::Sha256(_) => "write what `sha256sum FILE` prints, or what the publisher of the file says".to_owned(),
             Self::Kind { .. } => return None,
             Self::Digest(_) => "write the bundle digest that `rune-bundle inspect` shows".to_owned(),
         })

@@ -3,6 +3,8 @@
 //! Looks at the text only; whether files exist and what the policy says is for the project to check, with the
 //! places that are handed on here.
 
+mod charts;
+mod files;
 mod images;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
 use super::{
-    Binary, BinarySource, BundleManifest, Chart, ChartSource, Component, ExtraFile, Platforms, Profile,
+    BundleManifest, Component, Platforms, Profile,
     problem::{ManifestProblem, is_known_platform},
     words,
 };
@@ -80,7 +82,7 @@ pub(super) enum Role {
 
 /// Reads the text of a manifest. `path` only says where mistakes are.
 pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
-    let mut reader = Reader { findings: Findings::new(path), files: Vec::new(), references: Vec::new(), policy: None };
+    let mut reader = Reader { findings: Findings::new(path), files: Vec::new(), references: Vec::new(), charts: Vec::new(), policy: None };
     let manifest = match yaml::parse(path, text) {
         Ok(root) => reader.manifest(&root),
         Err(error) => {
@@ -95,6 +97,8 @@ struct Reader {
     findings: Findings,
     files: Vec<NamedFile>,
     references: Vec<NamedReference>,
+    /// What profiles call the charts.
+    charts: Vec<String>,
     policy: Option<(Place, Utf8PathBuf)>,
 }
 
@@ -196,22 +200,6 @@ impl Reader {
         components
     }
 
-    fn chart(&mut self, node: &Node) -> Option<Chart> {
-        let map = Mapping::open(node, "a chart", &["path", "reference", "checkValues"], &mut self.findings)?;
-        if let Some(reference) = map.optional("reference") {
-            let hint = "fetch it with `helm pull` and give its .tgz as `path`";
-            self.add(reference.place, &ManifestProblem::Unsupported { what: "a chart from a registry", is: "is", hint });
-            return None;
-        }
-        let node = map.required("path", &mut self.findings)?;
-        let path = self.path(node, "`path`")?;
-        let is_archive = path.extension() == Some("tgz");
-        let role = if is_archive { Role::ChartArchive } else { Role::ChartDirectory };
-        self.files.push(NamedFile { place: node.place, path: path.clone(), role });
-        let check_values = self.list(&map, "checkValues", |reader, node| reader.file(node, "a values file", Role::Values));
-        Some(Chart { source: if is_archive { ChartSource::Archive(path) } else { ChartSource::Directory(path) }, check_values })
-    }
-
     fn profile(&mut self, node: &Node) -> Option<Profile> {
         let map = Mapping::open(node, "a profile", &["name", "charts", "values"], &mut self.findings)?;
         let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a profile"));
@@ -221,56 +209,24 @@ impl Reader {
     }
 
     /// The charts that a profile installs, each as the manifest names it under `charts`.
-    fn charts_of_profile(&mut self, node: &Node) -> Vec<Utf8PathBuf> {
+    fn charts_of_profile(&mut self, node: &Node) -> Vec<String> {
         let items = yaml::items(node, "`charts`", &mut self.findings);
         if items.is_empty() && matches!(node.value, Value::Sequence(_)) {
             self.add(node.place, &ManifestProblem::NoCharts);
         }
-        let of_charts = self.files.iter().filter(|file| matches!(file.role, Role::ChartDirectory | Role::ChartArchive));
-        let known: Vec<String> = of_charts.map(|file| file.path.to_string()).collect();
+        let known = self.charts.clone();
         let mut first_lines = BTreeMap::new();
         let mut charts = Vec::new();
         for item in items {
             let Some(path) = yaml::text(item, "a chart of a profile", &mut self.findings).map(str::to_owned) else { continue };
             self.unique(&mut first_lines, item.place, "charts", path.clone());
             if known.contains(&path) {
-                charts.push(path.into());
+                charts.push(path);
             } else {
                 self.add(item.place, &ManifestProblem::UnknownChart { path, known: known.clone() });
             }
         }
         charts
-    }
-
-    fn binary(&mut self, node: &Node) -> Option<Binary> {
-        let map = Mapping::open(node, "a program", &["name", "platform", "path", "url", "sha256"], &mut self.findings)?;
-        let name = map.required("name", &mut self.findings).and_then(|node| {
-            let name = yaml::text(node, "`name`", &mut self.findings)?;
-            let good = if words::is_binary_name(name) { Ok(name.to_owned()) } else { Err(ManifestProblem::BinaryName(name.to_owned())) };
-            self.parsed(node.place, good)
-        });
-        let platform = map.required("platform", &mut self.findings).and_then(|node| {
-            let text = yaml::text(node, "`platform`", &mut self.findings)?;
-            self.platform(node.place, text)
-        });
-        if let Some(url) = map.optional("url").or_else(|| map.optional("sha256")) {
-            let hint = "download it into the project and give its `path`";
-            self.add(url.place, &ManifestProblem::Unsupported { what: "a program by URL", is: "is", hint });
-            return None;
-        }
-        let path = map.required("path", &mut self.findings).and_then(|node| self.file(node, "`path`", Role::Binary));
-        Some(Binary { name: name?, platform: platform?, source: BinarySource::Path(path?) })
-    }
-
-    fn extra_file(&mut self, node: &Node) -> Option<ExtraFile> {
-        let map = Mapping::open(node, "a file", &["source", "path"], &mut self.findings)?;
-        let source = map.required("source", &mut self.findings).and_then(|node| self.file(node, "`source`", Role::Extra));
-        let path = map.required("path", &mut self.findings).and_then(|node| {
-            let text = yaml::text(node, "`path`", &mut self.findings)?;
-            let good = if words::is_extra_path(text) { Ok(text.into()) } else { Err(ManifestProblem::BundlePath(text.to_owned())) };
-            self.parsed(node.place, good)
-        });
-        Some(ExtraFile { source: source?, path: path? })
     }
 
     /// A name that is a DNS label.

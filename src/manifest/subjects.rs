@@ -1,9 +1,9 @@
 //! What the policy has to judge of a manifest, with what its lock knows.
 
-use super::{BundleManifest, ImageSource, Lock, LockedContent, PulledImage};
+use super::{BundleManifest, Chart, ImageSource, Lock, LockedContent, PulledImage};
 use crate::policy::{ImageContent, ImageSubject, Subject};
 
-/// Every image of a manifest as the policy sees it. Without a lock, pins and attestations are not judged; with
+/// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock, pins and attestations are not judged; with
 /// one, an image that it does not have counts as unpinned.
 pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> {
     let subject = |image: &super::Image| {
@@ -18,7 +18,9 @@ pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> 
         let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.effective_license().map(str::to_owned));
         Subject::Image(ImageSubject { name, reference, license, tag_pin: None, content })
     };
-    manifest.images.iter().map(subject).collect()
+    let charts = manifest.charts.iter().filter_map(Chart::remote);
+    let charts = charts.map(|chart| Subject::Chart { name: chart.name().to_owned(), place: chart.place() });
+    manifest.images.iter().map(subject).chain(charts).collect()
 }
 
 /// Each carried platform with the predicate types of what is attested about it.

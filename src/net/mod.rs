@@ -14,6 +14,7 @@ mod proxy;
 mod resolver;
 mod tls;
 mod transport;
+mod web_url;
 
 pub use address::{AddressClass, Reach};
 pub use body::RequestBody;
@@ -21,3 +22,4 @@ pub use error::{NetError, TransportError, TransportFault};
 pub use proxy::{ProxyError, ProxySettings};
 pub use tls::{Tls, TlsFiles, server_config};
 pub use transport::{Request, Response, Timeouts, Transport};
+pub use web_url::{WebUrl, WebUrlError};

@@ -10,6 +10,13 @@ use crate::oci::Reference;
 pub enum Subject {
     /// An image.
     Image(ImageSubject),
+    /// A chart from elsewhere.
+    Chart {
+        /// Its name.
+        name: String,
+        /// Where it comes from, `host/path`, its name included.
+        place: String,
+    },
     /// A chart that a chart of the bundle gets from somewhere else.
     ChartDependency {
         /// The chart that needs it.
@@ -57,6 +64,7 @@ pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Eva
     let judge = Judge { policy, version };
     let decisions = subjects.iter().flat_map(|subject| match subject {
         Subject::Image(image) => judge.image(image),
+        Subject::Chart { name, place } => vec![judge.source(&format!("chart `{name}`"), place)],
         Subject::ChartDependency { chart, name, repository } => {
             let subject = format!("dependency `{name}` of chart `{chart}`");
             vec![judge.source(&subject, &format!("{repository}/{name}"))]

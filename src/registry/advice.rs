@@ -33,6 +33,7 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
             format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
         }
         Cause::OutOfBounds { to } => allow(to),
+        Cause::PlainHttp { host, .. } => format!("write https://, or allow it with --plain-http {host}"),
         Cause::Lost => again(),
         Cause::Changed { .. } => {
             format!("`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators")
@@ -45,6 +46,23 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         }
         Cause::NoManifest { .. } => format!("try without proxy or mirror, or tell the operators of `{host}` what it sends"),
         Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } => return None,
+    })
+}
+
+/// Advice about a web server that is no registry.
+pub(super) fn about_web(cause: &Cause, endpoint: &str) -> Option<String> {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");
+    Some(match cause {
+        Cause::NoCredentials { .. } => entry(),
+        Cause::Status { status: StatusCode::NOT_FOUND, redirected_to: None, .. } => {
+            format!("check the address; some servers also say this to those who may not read it: {}", entry())
+        }
+        Cause::Redirect { .. } | Cause::OutOfBounds { .. } => {
+            format!("check that `{host}` is the server that is meant; or download the file and give its `path`")
+        }
+        Cause::TooLarge { .. } => "download it and give its `path`".to_owned(),
+        _ => return about(cause, endpoint),
     })
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn answer(
 
 /// The credentials for a repository at a host: the user of the command goes before everything else, and what the registries file says
 /// before the other files.
-async fn credentials_for(store: &CredentialStore, endpoint: &Endpoint) -> Result<Option<Credentials>, CredentialError> {
+pub(super) async fn credentials_for(store: &CredentialStore, endpoint: &Endpoint) -> Result<Option<Credentials>, CredentialError> {
     let host = &endpoint.host;
     let found = match (store.given(&host.authority), &host.credentials) {
         (Some(credentials), _) => Some(Found { credentials: credentials.clone(), place: "--username".to_owned() }),

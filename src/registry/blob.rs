@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::{
-    Cause, EndpointFailure, RegistryError, RepositoryName,
+    Cause, EndpointFailure, RegistryError, RepositoryName, WebSource,
     exchange::{Answer, Exchange},
     hosts::Endpoint,
-    question::Question,
+    question::{Place, Question},
     quirks::bytes_to_drop,
     retry::Attempts,
+    web::web_error,
 };
 use crate::oci::Descriptor;
 
@@ -26,7 +27,7 @@ const FORGIVING_BYTES: u64 = 1 << 20;
 pub struct BlobStream {
     exchange: Arc<Exchange>,
     what: String,
-    path: String,
+    place: Place,
     size: u64,
     position: u64,
     source: Option<Source>,
@@ -54,26 +55,46 @@ impl BlobStream {
         offset: u64,
     ) -> Result<Self, RegistryError> {
         let what = format!("blob `{}` of `{name}`", descriptor.digest);
+        let place = Place::Below { path: format!("blobs/{}", descriptor.digest), query: Vec::new() };
         let mut others = exchange.hosts.endpoints(name);
         others.reverse();
         let Some(endpoint) = others.pop() else { return Err(RegistryError::Fetch { what, is_by_digest: true, failures: Vec::new() }) };
-        let mut stream = Self {
+        Self { others, ..Self::new(exchange, endpoint, place, what, descriptor.size, offset) }.opened().await
+    }
+
+    /// The same of a file at a web server.
+    pub(super) async fn open_web(
+        exchange: Arc<Exchange>,
+        endpoint: Endpoint,
+        source: WebSource,
+        what: String,
+        size: u64,
+        offset: u64,
+    ) -> Result<Self, RegistryError> {
+        Self::new(exchange, endpoint, Place::Web(Box::new(source)), what, size, offset).opened().await
+    }
+
+    fn new(exchange: Arc<Exchange>, endpoint: Endpoint, place: Place, what: String, size: u64, offset: u64) -> Self {
+        Self {
             exchange,
             what,
-            path: format!("blobs/{}", descriptor.digest),
-            size: descriptor.size,
-            position: offset.min(descriptor.size),
+            place,
+            size,
+            position: offset.min(size),
             source: None,
             endpoint,
-            others,
+            others: Vec::new(),
             failures: Vec::new(),
             failed_attempts: 0,
             failed_at: 0,
-        };
-        if stream.position < stream.size {
-            stream.reopen().await?;
         }
-        Ok(stream)
+    }
+
+    async fn opened(mut self) -> Result<Self, RegistryError> {
+        if self.position < self.size {
+            self.reopen().await?;
+        }
+        Ok(self)
     }
 
     /// The next bytes, or `None` after the last.
@@ -120,7 +141,7 @@ impl BlobStream {
     async fn reopen(&mut self) -> Result<(), RegistryError> {
         loop {
             let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));
-            let question = Question::get(self.path.clone(), "*/*").with_range(range);
+            let question = Question::get_at(self.place.clone(), "*/*").with_range(range);
             let opened = match self.exchange.ask_once(&self.endpoint, &question).await {
                 Ok(answer) => self.source_of(answer, range),
                 Err(cause) => Err(cause),
@@ -185,7 +206,14 @@ impl BlobStream {
     }
 
     fn error(&mut self) -> RegistryError {
-        RegistryError::Fetch { what: self.what.clone(), is_by_digest: true, failures: std::mem::take(&mut self.failures) }
+        let (what, mut failures) = (self.what.clone(), std::mem::take(&mut self.failures));
+        match (&self.place, failures.pop()) {
+            (Place::Web(_), Some(failure)) => web_error(&what, failure),
+            (_, last) => {
+                failures.extend(last);
+                RegistryError::Fetch { what, is_by_digest: true, failures }
+            }
+        }
     }
 }
 

@@ -85,6 +85,14 @@ pub enum Cause {
         /// Where to: scheme, host and port.
         to: String,
     },
+    /// It is reached without encryption, which nobody allowed.
+    #[error("is plain HTTP, which was not allowed for `{host}`")]
+    PlainHttp {
+        /// The host, with its port.
+        host: String,
+        /// Whether a person wrote the URL.
+        is_named: bool,
+    },
     /// It answered a write in a way that makes no sense.
     #[error("{0}")]
     Nonsense(&'static str),
@@ -226,6 +234,8 @@ impl Cause {
             | Self::OutOfBounds { .. }
             | Self::Redirect { .. } => FailureKind::Access,
             Self::Credentials(error) => error.kind(),
+            Self::PlainHttp { is_named: true, .. } => FailureKind::Input,
+            Self::PlainHttp { is_named: false, .. } => FailureKind::Access,
             Self::Nonsense(_) | Self::Lost => FailureKind::Network,
             Self::Damaged
             | Self::Changed { .. }

@@ -31,7 +31,7 @@ pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    exchange: Arc<Exchange>,
+    pub(super) exchange: Arc<Exchange>,
 }
 
 impl Client {

@@ -31,6 +31,14 @@ pub enum RegistryError {
         /// What happened.
         failure: Box<EndpointFailure>,
     },
+    /// A web server that is no registry did not give what was asked for.
+    #[error("cannot fetch {what}: {failure}")]
+    Web {
+        /// What was asked for, in words.
+        what: String,
+        /// What happened.
+        failure: Box<EndpointFailure>,
+    },
     /// Credentials were tried, and are not good for anything.
     #[error("cannot log in: {failure}")]
     Login {
@@ -88,6 +96,11 @@ impl RegistryError {
         matches!(self, Self::Fetch { is_by_digest: true, .. }) && self.kind() == FailureKind::NotFound
     }
 
+    /// Whether a web server says that what was asked for does not exist.
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Web { .. }) && self.kind() == FailureKind::NotFound
+    }
+
     /// Whether the registry does not take the index that was to be written because it does not have all of its manifests.
     pub fn is_refusal_of_gaps(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
@@ -112,6 +125,7 @@ impl Failure for RegistryError {
             Self::Fetch { failures, .. } => Self::decisive(failures).map_or(FailureKind::Internal, |failure| failure.cause.kind()),
             Self::Push { failure, .. } => failure.cause.write_kind(),
             Self::Login { failure } => failure.cause.kind(),
+            Self::Web { failure, .. } => failure.cause.kind(),
             Self::TooLarge { .. } => FailureKind::Content,
             Self::Net(error) => error.kind(),
             Self::RegistriesFile(error) => error.kind(),
@@ -131,6 +145,7 @@ impl Failure for RegistryError {
                 }
             }),
             Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
+            Self::Web { failure, .. } => advice::about_web(&failure.cause, &failure.endpoint),
             Self::Login { failure } => advice::about_login(&failure.cause, &failure.endpoint),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),

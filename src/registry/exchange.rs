@@ -17,7 +17,7 @@ use super::{
 };
 use crate::net::{AddressClass, Reach, Request, Response, TransportError, TransportFault};
 
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 /// A good answer whose body is still to be read. The host counts as busy until it is dropped.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) response: Response,
     /// Who answered, in the end.
     pub(super) url: Url,
-    _pass: Pass,
+    pub(super) _pass: Pass,
 }
 
 impl Answer {
@@ -40,6 +40,8 @@ impl Answer {
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// How far away the server is that answered.
+    pub(super) origin: AddressClass,
 }
 
 impl Head {
@@ -112,7 +114,8 @@ impl Exchange {
     async fn ask_whole(&self, endpoint: &Endpoint, question: &Question<'_>, max_bytes: u64) -> Result<(Head, Option<Vec<u8>>), Cause> {
         let mut answer = self.ask_once(endpoint, question).await?;
         let body = answer.response.whole(max_bytes).await.map_err(Cause::transport)?;
-        Ok((Head { status: answer.response.status(), headers: answer.response.headers().clone() }, body))
+        let response = &answer.response;
+        Ok((Head { status: response.status(), headers: response.headers().clone(), origin: response.origin() }, body))
     }
 
     /// Waits before the next attempt, or gives up.
@@ -140,6 +143,9 @@ impl Exchange {
 
     /// Asks one endpoint once.
     pub(super) async fn ask_once(&self, endpoint: &Endpoint, question: &Question<'_>) -> Result<Answer, Cause> {
+        if let Place::Web(source) = &question.place {
+            return self.ask_web(endpoint, source, question).await;
+        }
         let pass = endpoint.host.gate.enter().await;
         let is_tls = self.speaks_tls(endpoint).await?;
         let (path, query) = question.below();
@@ -304,7 +310,7 @@ async fn send(endpoint: &Endpoint, url: &Url, question: &Question<'_>, authoriza
     Ok(response)
 }
 
-fn request(url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Request {
+pub(super) fn request(url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Request {
     let mut headers = question.headers.clone();
     // What has a digest must arrive as it is.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

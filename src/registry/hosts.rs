@@ -14,7 +14,7 @@ use super::{
     ClientConfig, Credentials, RegistryError, RepositoryName, credentials::Authorization, gate::Gate, quirks::names_of,
     registries_file::Registries,
 };
-use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport};
+use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
 /// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,26 +148,38 @@ impl Hosts {
         host.first_seen.get().map(|class| Reach::Only(*class))
     }
 
+    /// A web server. Only one that a person named is known afterwards: others are no places that may be gone to from anywhere.
+    pub(super) fn web_endpoint(&self, url: &WebUrl, is_named: bool) -> Endpoint {
+        let authority = canonical(&url.authority());
+        let speech = if url.url().scheme() == "http" { Speech::Plain } else { Speech::Tls };
+        let host = if is_named { self.host(&authority, speech) } else { Arc::new(self.new_host(&authority, speech)) };
+        // Entries of the files with credentials may be for a path.
+        let repository = url.url().path().trim_matches('/').to_owned();
+        Endpoint { host, api: String::new(), repository, namespace: None }
+    }
+
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = known.entry((authority.to_owned(), speech)).or_insert_with(|| {
-            Arc::new(Host {
-                authority: authority.to_owned(),
-                speech,
-                transport: Arc::clone(self.transports.named(authority)),
-                credentials: self.registries.host(authority).and_then(|settings| settings.credentials.clone()),
-                gate: Gate::new(self.max_per_host),
-                authorizations: tokio::sync::Mutex::default(),
-                speaks_tls: tokio::sync::OnceCell::new(),
-                max_request_bytes: AtomicU64::new(0),
-                has_no_challenge: AtomicBool::new(false),
-                first_seen: OnceLock::new(),
-            })
-        });
+        let host = known.entry((authority.to_owned(), speech)).or_insert_with(|| Arc::new(self.new_host(authority, speech)));
         Arc::clone(host)
     }
 
-    fn may_be_plain(&self, authority: &str) -> bool {
+    fn new_host(&self, authority: &str, speech: Speech) -> Host {
+        Host {
+            authority: authority.to_owned(),
+            speech,
+            transport: Arc::clone(self.transports.named(authority)),
+            credentials: self.registries.host(authority).and_then(|settings| settings.credentials.clone()),
+            gate: Gate::new(self.max_per_host),
+            authorizations: tokio::sync::Mutex::default(),
+            speaks_tls: tokio::sync::OnceCell::new(),
+            max_request_bytes: AtomicU64::new(0),
+            has_no_challenge: AtomicBool::new(false),
+            first_seen: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn may_be_plain(&self, authority: &str) -> bool {
         is_listed(&self.plain_http, authority)
     }
 }

@@ -32,9 +32,10 @@ mod registries_file;
 mod retry;
 mod session;
 mod upload;
+mod web;
 mod writer;
 
-pub use crate::net::ProxySettings;
+pub use crate::net::{ProxySettings, WebUrl, WebUrlError};
 pub use blob::BlobStream;
 pub use cause::{Cause, TokenProblem};
 pub use challenge::Challenge;
@@ -49,6 +50,7 @@ pub use pieces::{Damaged, Meter, Pieces};
 pub use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;
 pub use upload::Delivery;
+pub use web::{WebDocument, WebSource};
 pub use writer::{Accepted, RepositoryWriter};
 
 use credential_store::CredentialStore;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
+use super::WebSource;
 use crate::net::{AddressClass, RequestBody};
 use rune_core::digest::Digest;
 
@@ -40,6 +41,8 @@ pub(super) enum Place {
         /// How far away the server is that gave it.
         from: AddressClass,
     },
+    /// At a web server that is no registry.
+    Web(Box<WebSource>),
 }
 
 /// What is done with a repository.
@@ -70,8 +73,12 @@ impl Access {
 impl<'a> Question<'a> {
     /// Reads something below the repository.
     pub(super) fn get(path: String, accept: &'static str) -> Self {
-        Self::new(Method::GET, Place::Below { path, query: Vec::new() }, Access::Pull)
-            .with(header::ACCEPT, HeaderValue::from_static(accept))
+        Self::get_at(Place::Below { path, query: Vec::new() }, accept)
+    }
+
+    /// Reads what is at a place.
+    pub(super) fn get_at(place: Place, accept: &'static str) -> Self {
+        Self::new(Method::GET, place, Access::Pull).with(header::ACCEPT, HeaderValue::from_static(accept))
     }
 
     pub(super) fn new(method: Method, place: Place, access: Access) -> Self {
@@ -114,7 +121,7 @@ impl<'a> Question<'a> {
     pub(super) fn below(&self) -> (&str, &[(&'static str, String)]) {
         match &self.place {
             Place::Below { path, query } => (path, query),
-            Place::Given { .. } => ("", &[]),
+            Place::Given { .. } | Place::Web(_) => ("", &[]),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Contents {
     schema_version: Option<u32>,
     migrations: Vec<File>,
     programs: Vec<File>,
+    /// Entry and where it comes from.
+    origins: Vec<(String, String)>,
     policy: Digest,
     waived: Vec<String>,
     is_complete: bool,
@@ -100,6 +102,7 @@ impl Contents {
             schema_version: index.migrations.as_ref().map(|migrations| migrations.schema_version),
             migrations: migrations.map(|file| File::of(index, file.version.to_string(), file.path.as_str())).collect(),
             programs: programs.collect(),
+            origins: index.origins.iter().map(|(path, origin)| (path.to_string(), origin.clone())).collect(),
             policy: index.policy.sha256,
             waived: index.policy.waived.clone(),
             is_complete: index.completeness.checked,

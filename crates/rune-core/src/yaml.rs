@@ -56,20 +56,37 @@ impl Failure for YamlError {
     }
 }
 
+/// Reads one YAML document that a program wrote and that may be large, such as the index of a chart
+/// repository: of a key that is there twice the first counts (for the last, the library would keep
+/// whole mappings in memory), and the number of nodes is limited by the length of the text alone.
+/// Aliases are followed within the limits of the library.
+///
+/// # Errors
+/// When the text is not YAML, holds several documents, or does not fit `T`.
+pub fn from_large_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
+    let options = serde_yaml::options! {
+        budget: serde_yaml::budget! { max_events: text.len().saturating_mul(2).max(1024), max_nodes: text.len().max(1024) },
+        duplicate_keys: serde_yaml::DuplicateKeyPolicy::FirstWins,
+    };
+    serde_yaml::from_str_with_options(text, options).map_err(|error| read_error(path, &error))
+}
+
 /// Reads one YAML document. `path` is only used to say where a mistake is.
 ///
 /// # Errors
 /// When the text is not YAML, has a duplicate key, holds several documents, or does not fit `T`.
 pub fn from_str<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, YamlError> {
-    serde_yaml::from_str(text).map_err(|error| {
-        let place = error.location();
-        let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-        let message = error.without_snippet().to_string();
-        let message = message.lines().next().unwrap_or_default();
-        // The place is said once, in front.
-        let message = message.trim_end_matches(&format!(" at line {line}, column {column}")).to_owned();
-        YamlError::Read { path: path.to_owned(), line, column, message }
-    })
+    serde_yaml::from_str(text).map_err(|error| read_error(path, &error))
+}
+
+fn read_error(path: &Utf8Path, error: &serde_yaml::Error) -> YamlError {
+    let place = error.location();
+    let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
+    let message = error.without_snippet().to_string();
+    let message = message.lines().next().unwrap_or_default();
+    // The place is said once, in front.
+    let message = message.trim_end_matches(&format!(" at line {line}, column {column}")).to_owned();
+    YamlError::Read { path: path.to_owned(), line, column, message }
 }
 
 /// Writes a value as one YAML document that ends with a newline.

@@ -25,6 +25,7 @@ use crate::{
     canonical_json::CanonicalJsonError,
     chart::{ChartArtifact, Package},
     oci::Platform,
+    registry::WebUrl,
     sign::{PrivateKey, SLOTS, Slot, SlotSignature},
 };
 use rune_core::{
@@ -55,6 +56,8 @@ pub struct Ingredients {
     pub binaries: Vec<BinaryIngredient>,
     /// Other files.
     pub files: Vec<FileIngredient>,
+    /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
+    pub origins: BTreeMap<String, String>,
     /// What the admin on the far side reads first.
     pub install: String,
     /// What the policy decided.
@@ -97,8 +100,24 @@ pub struct BinaryIngredient {
     pub name: String,
     /// The platform it runs on.
     pub platform: Platform,
-    /// Its bytes.
-    pub bytes: Arc<[u8]>,
+    /// Its bytes, or where they are.
+    pub content: BinaryContent,
+}
+
+/// The bytes of a program, or where they are.
+#[derive(Debug)]
+pub enum BinaryContent {
+    /// In memory.
+    Bytes(Arc<[u8]>),
+    /// On a web server.
+    Web {
+        /// Where.
+        url: WebUrl,
+        /// Its size in bytes.
+        size: u64,
+        /// The digest that it must have.
+        digest: Digest,
+    },
 }
 
 /// A file that is carried as it is.
@@ -107,11 +126,20 @@ pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
     pub path: String,
     /// Where it lies now.
-    pub source: Utf8PathBuf,
+    pub source: FileOrigin,
     /// Its size in bytes.
     pub size: u64,
     /// Its digest.
     pub digest: Digest,
+}
+
+/// Where a file lies.
+#[derive(Debug)]
+pub enum FileOrigin {
+    /// On a disk.
+    Path(Utf8PathBuf),
+    /// On a web server.
+    Web(WebUrl),
 }
 
 /// Why ingredients do not make a bundle.
@@ -198,15 +226,20 @@ impl Ingredients {
         let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
         let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
         for file in self.files {
-            let content = Content::File { path: file.source, digest: file.digest };
+            let content = match file.source {
+                FileOrigin::Path(path) => Content::File { path, digest: file.digest },
+                FileOrigin::Web(url) => web_content(url, file.size, file.digest),
+            };
             entries.add(&format!("files/{}", file.path), content, file.size, file.digest, Mode::Regular)?;
         }
         entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
         roots.add_to(&mut entries)?;
         let (records, contents) = entries.in_order()?;
+        let origins = self.origins.into_iter().map(|(path, origin)| Ok((EntryName::new(path)?, origin)));
+        let origins: BTreeMap<EntryName, String> = origins.collect::<Result<_, EntryNameError>>()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: required_abilities(&self.completeness, &profiles),
+            requires: required_abilities(&self.completeness, &profiles, &origins),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -217,6 +250,7 @@ impl Ingredients {
             profiles,
             migrations,
             binaries,
+            origins,
             policy: self.policy,
             completeness: self.completeness,
         };
@@ -277,6 +311,10 @@ fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Resul
     Ok(ChartRecord { name, version, path, artifact: manifest })
 }
 
+fn web_content(url: WebUrl, size: u64, digest: Digest) -> Content {
+    Content::Web { url: Box::new(url), size, digest }
+}
+
 fn add_profile(profile: ProfileIngredient, entries: &mut Entries) -> Result<ProfileRecord, ComposeError> {
     let values = profile.values.into_iter().map(|(path, text)| entries.add_bytes(&path, text.into_bytes())).collect::<Result<_, _>>()?;
     Ok(ProfileRecord { name: profile.name, charts: profile.charts, values })
@@ -291,9 +329,15 @@ fn add_migrations(migrations: MigrationsIngredient, entries: &mut Entries) -> Re
 }
 
 fn add_binary(binary: BinaryIngredient, entries: &mut Entries) -> Result<BinaryRecord, ComposeError> {
-    let BinaryIngredient { name, platform, bytes } = binary;
+    let BinaryIngredient { name, platform, content } = binary;
     let path = format!("bin/{}-{}/{name}", platform.os, platform.architecture);
-    let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
-    let path = entries.add(&path, Content::Bytes(bytes), size, digest, Mode::Executable)?;
+    let (content, size, digest) = match content {
+        BinaryContent::Bytes(bytes) => {
+            let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
+            (Content::Bytes(bytes), size, digest)
+        }
+        BinaryContent::Web { url, size, digest } => (web_content(url, size, digest), size, digest),
+    };
+    let path = entries.add(&path, content, size, digest, Mode::Executable)?;
     Ok(BinaryRecord { name, platform, path })
 }

@@ -1,4 +1,4 @@
-//! Fetching blobs into their places: several at once, hashed while they are written, continued where an earlier run
+//! Fetching contents into their places: several at once, hashed while they are written, continued where an earlier run
 //! stopped.
 
 use std::{
@@ -12,11 +12,13 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::{CHUNK_BYTES, MaterialiseError, Plan, Transferred};
+use super::{
+    CHUNK_BYTES, MaterialiseError, Plan, Transferred,
+    plan::{Fetch, FetchSource},
+};
 use crate::{
     bundle::{closure::is_manifest, journal::Progressed},
-    oci::Descriptor,
-    registry::{Client, RegistryError, RepositoryName},
+    registry::{Client, RegistryError, WebSource},
 };
 use rune_core::{
     digest::{Digest, Sha256},
@@ -30,7 +32,7 @@ const MARK_BYTES: u64 = 64 << 20;
 /// How many pieces may wait between the network and the disk, per download.
 const PIECES_WAITING: usize = 4;
 
-/// Fetches every blob that is not recorded as done, the largest first, `at_once` at the same time.
+/// Fetches every content that is not recorded as done, the largest first, `at_once` at the same time.
 pub(super) async fn fetch_all(
     plan: &Plan,
     download: Download,
@@ -39,26 +41,19 @@ pub(super) async fn fetch_all(
 ) -> Result<Transferred, MaterialiseError> {
     let mut transferred = Transferred::default();
     let mut jobs = Vec::new();
-    for (position, placed, image, name, descriptor) in plan.blobs() {
+    for (position, placed, fetch) in plan.fetches() {
         let present_bytes = match recorded.get(&position) {
             Some(Progressed::Done) => {
                 transferred.kept_blobs += 1;
-                download.progress.advance(descriptor.size);
+                download.progress.advance(fetch.size);
                 continue;
             }
-            Some(Progressed::Bytes(bytes)) => (*bytes).min(descriptor.size),
+            Some(Progressed::Bytes(bytes)) => (*bytes).min(fetch.size),
             None => 0,
         };
-        jobs.push(Job {
-            position,
-            offset: placed.content_offset(),
-            image: Arc::clone(image),
-            name: name.clone(),
-            descriptor: descriptor.clone(),
-            present_bytes,
-        });
+        jobs.push(Job { position, offset: placed.content_offset(), fetch, present_bytes });
     }
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.descriptor.size));
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.fetch.size));
     let slots = Arc::new(Semaphore::new(at_once.max(1)));
     let mut tasks = JoinSet::new();
     for job in jobs {
@@ -86,31 +81,29 @@ pub(super) struct Download {
     pub(super) progress: Arc<dyn Progress>,
 }
 
-/// One blob to fetch.
+/// One content to fetch.
 #[derive(Debug)]
 struct Job {
     position: usize,
     offset: u64,
-    image: Arc<str>,
-    name: RepositoryName,
-    descriptor: Descriptor,
+    fetch: Fetch,
     /// How many bytes of it an earlier run has written.
     present_bytes: u64,
 }
 
 impl Download {
-    /// Fetches one blob into its place and says how many bytes came from the registry.
+    /// Fetches one content into its place and says how many bytes came.
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
-        self.progress.note(&format!("{} {}", job.name, job.descriptor.digest));
+        self.progress.note(&job.fetch.to_string());
         let mut fetched_bytes = 0;
         let mut actual = self.fetch_from(&job, job.present_bytes, &mut fetched_bytes).await?;
-        if actual != job.descriptor.digest && job.present_bytes > 0 {
+        if actual != job.fetch.digest && job.present_bytes > 0 {
             // What the earlier run left was not what it should have been; without it, once more.
             actual = self.fetch_from(&job, 0, &mut fetched_bytes).await?;
         }
-        if actual != job.descriptor.digest {
-            let source_name = job.name.to_string();
-            return Err(MaterialiseError::Digest { source_name, expected: job.descriptor.digest, actual });
+        if actual != job.fetch.digest {
+            let source_name = job.fetch.source_name();
+            return Err(MaterialiseError::Digest { source_name, expected: job.fetch.digest, actual });
         }
         // The recorder is gone only when it failed, and then its own error is what is reported.
         let _ = self.records.send((job.position, Progressed::Done));
@@ -131,7 +124,10 @@ impl Download {
         drop(sender);
         // The writer's error comes first: when it ends early, receiving ends too, and only it knows why.
         let digest = writing.await??;
-        outcome.map_err(|error| MaterialiseError::of_image(&job.image, error))?;
+        outcome.map_err(|error| match &job.fetch.source {
+            FetchSource::Registry { image, .. } => MaterialiseError::of_image(image, error),
+            FetchSource::Web(_) => error.into(),
+        })?;
         Ok(digest)
     }
 
@@ -142,16 +138,23 @@ impl Download {
         sender: &mpsc::Sender<Bytes>,
         fetched_bytes: &mut u64,
     ) -> Result<(), RegistryError> {
-        if present_bytes == job.descriptor.size {
+        let size = job.fetch.size;
+        if present_bytes == size {
             return Ok(());
         }
-        if is_manifest(&job.descriptor.media_type) {
-            let manifest = self.client.manifest(&job.name, job.descriptor.digest, Some(&job.descriptor.media_type)).await?;
-            *fetched_bytes += manifest.bytes().len() as u64;
-            let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
-            return Ok(());
-        }
-        let mut stream = self.client.blob(&job.name, &job.descriptor, present_bytes).await?;
+        let mut stream = match &job.fetch.source {
+            FetchSource::Registry { name, descriptor, .. } if is_manifest(&descriptor.media_type) => {
+                let manifest = self.client.manifest(name, descriptor.digest, Some(&descriptor.media_type)).await?;
+                *fetched_bytes += manifest.bytes().len() as u64;
+                let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
+                return Ok(());
+            }
+            FetchSource::Registry { name, descriptor, .. } => self.client.blob(name, descriptor, present_bytes).await?,
+            FetchSource::Web(url) => {
+                let source = WebSource::named((**url).clone());
+                self.client.web_stream(&source, &format!("`{url}`"), size, present_bytes).await?
+            }
+        };
         while let Some(piece) = stream.next().await? {
             *fetched_bytes += piece.len() as u64;
             if sender.send(piece).await.is_err() {

@@ -30,9 +30,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {
-    /// How many contents came from a registry in this run.
+    /// How many contents were fetched in this run.
     pub fetched_blobs: u64,
-    /// How many bytes came from a registry in this run.
+    /// How many bytes were fetched in this run.
     pub fetched_bytes: u64,
     /// How many contents an earlier, interrupted run had finished.
     pub kept_blobs: u64,
@@ -67,7 +67,7 @@ fn is_finished(plan: &Plan, destination: &Utf8Path) -> Result<bool, PathError> {
         return Ok(false);
     }
     let recorded = Journal::read(destination, plan.digest)?;
-    Ok(plan.blobs().all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
+    Ok(plan.fetches().all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
 }
 
 /// Writes the bundle of a plan, with `downloads` downloads at once. A run that was interrupted is continued: run
@@ -118,7 +118,7 @@ fn write_frame(plan: &Plan, partial: &PartialFile) -> Result<(), MaterialiseErro
         match content {
             Content::Bytes(bytes) => partial.write_at(bytes, placed.content_offset())?,
             Content::File { path, digest } => copy_file(partial, placed, path, *digest)?,
-            Content::Blob { .. } => {}
+            Content::Blob { .. } | Content::Web { .. } => {}
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Everything that determines the bytes of a bundle, known before anything is fetched.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use camino::Utf8PathBuf;
 
 use crate::{
     archive::{Layout, Placed},
     oci::Descriptor,
-    registry::RepositoryName,
+    registry::{RepositoryName, WebUrl},
 };
 use rune_core::digest::Digest;
 
@@ -43,15 +43,74 @@ pub enum Content {
         /// What to fetch; a manifest is known by its media type.
         descriptor: Box<Descriptor>,
     },
+    /// From a web server.
+    Web {
+        /// Where.
+        url: Box<WebUrl>,
+        /// Its size in bytes.
+        size: u64,
+        /// The digest that it must have.
+        digest: Digest,
+    },
+}
+
+/// A content that is fetched.
+#[derive(Debug, Clone)]
+pub(super) struct Fetch {
+    pub(super) source: FetchSource,
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+}
+
+/// Where it is fetched from.
+#[derive(Debug, Clone)]
+pub(super) enum FetchSource {
+    Registry { image: Arc<str>, name: RepositoryName, descriptor: Box<Descriptor> },
+    Web(Box<WebUrl>),
+}
+
+impl Content {
+    fn fetch(&self) -> Option<Fetch> {
+        match self {
+            Self::Bytes(_) | Self::File { .. } => None,
+            Self::Blob { image, name, descriptor } => {
+                let (size, digest) = (descriptor.size, descriptor.digest);
+                let (image, name, descriptor) = (Arc::clone(image), name.clone(), descriptor.clone());
+                Some(Fetch { source: FetchSource::Registry { image, name, descriptor }, size, digest })
+            }
+            Self::Web { url, size, digest } => Some(Fetch { source: FetchSource::Web(url.clone()), size: *size, digest: *digest }),
+        }
+    }
+}
+
+impl Fetch {
+    /// The repository or the address that it comes from.
+    pub(super) fn source_name(&self) -> String {
+        match &self.source {
+            FetchSource::Registry { name, .. } => name.to_string(),
+            FetchSource::Web(url) => url.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Fetch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            FetchSource::Registry { name, .. } => write!(formatter, "{name} {}", self.digest),
+            FetchSource::Web(url) => write!(formatter, "{url}"),
+        }
+    }
 }
 
 impl Plan {
-    /// The contents that come from registries: position, place, image, repository, descriptor.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = (usize, &Placed, &Arc<str>, &RepositoryName, &Descriptor)> {
-        self.layout.entries().iter().zip(&self.contents).enumerate().filter_map(|(position, (placed, content))| match content {
-            Content::Blob { image, name, descriptor } => Some((position, placed, image, name, &**descriptor)),
-            _ => None,
-        })
+    /// The contents that are fetched: position, place, what and from where.
+    pub(super) fn fetches(&self) -> impl Iterator<Item = (usize, &Placed, Fetch)> {
+        self.layout
+            .entries()
+            .iter()
+            .zip(&self.contents)
+            .enumerate()
+            .filter_map(|(position, (placed, content))| content.fetch().map(|fetch| (position, placed, fetch)))
     }
 
     /// The size of the bundle in bytes.
@@ -69,8 +128,8 @@ impl Plan {
         self.digest
     }
 
-    /// How many bytes, in how many contents, come from registries.
+    /// How many contents are fetched, and how many bytes.
     pub fn remote(&self) -> (u64, u64) {
-        self.blobs().fold((0, 0), |(count, bytes), (.., descriptor)| (count + 1, bytes + descriptor.size))
+        self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| (count + 1, bytes + fetch.size))
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Lock {
     /// Resolve again and fail if anything moved; write nothing
     #[arg(long, conflicts_with_all = ["update", "dry_run"])]
     check: bool,
-    /// Resolve this image only and keep the rest of the lock
+    /// Resolve this image, chart, program or file only and keep the rest of the lock
     #[arg(long, value_name = "NAME")]
     update: Option<String>,
     /// Say what would be written, and write nothing

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
-    manifest::{self, Lock, Programs},
+    manifest::{self, FetchedCharts, Lock, Programs},
     oci::Platform,
     registry::{Client, ClientConfig},
 };
@@ -92,7 +92,7 @@ impl Report for BuildReport {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
                 format!(
-                    "would write {name} {version} to `{output}`: {entries} entries, {bytes} bytes, {fetched} of them in {blobs} blobs from registries\n"
+                    "would write {name} {version} to `{output}`: {entries} entries, {bytes} bytes, {fetched} of them in {blobs} blobs to fetch\n"
                 )
             }
             Some(transferred) => {
@@ -143,18 +143,25 @@ pub fn run(
 ) -> Result<BuildReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let lock = Lock::read(&project.lock_path())?;
-    let evaluation = manifest::judge(&project, Some(&lock))?.into_result()?;
-    let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
+    // What the policy denies is not even asked for.
+    manifest::judge(&project, Some(&lock), &FetchedCharts::default())?.into_result()?;
+    manifest::check_current(&project, &lock)?;
     let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
-    let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
     let chart_key = options.chart_key.as_deref().map(|path| load_chart_key(path, &passphrase)).transpose()?;
-    let Gathered { mut ingredients, available, check_values } = bundle::gather(&project, &lock, &options.components, policy)?;
+    let client = Client::new(options.registry)?;
+    let fetched = block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
+    let evaluation = manifest::judge(&project, Some(&lock), &fetched)?.into_result()?;
+    let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
+    let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
+    let Gathered { mut ingredients, available, check_values } = bundle::gather(&project, &lock, &fetched, &options.components, policy)?;
     let survey = survey_charts(&project, &ingredients.charts, &ingredients.profiles, &check_values, &options.chart_check)?;
     let completeness = check_survey(&project, survey.as_ref(), &available)?;
     ingredients.completeness = completeness.record();
     if let Some(key) = &chart_key {
         for chart in &mut ingredients.charts {
             chart.provenance = Some(key.sign(chart)?);
+            // The signature is part of what a registry has.
+            chart.published = None;
         }
     }
     let draft = ingredients.compose()?;
@@ -173,7 +180,6 @@ pub fn run(
         bundle::check_output(&plan, &output)?;
         None
     } else {
-        let client = Client::new(options.registry)?;
         Some(block_on(bundle::materialise(&plan, &client, &output, options.downloads, progress))?)
     };
     let (remote_blobs, remote_bytes) = plan.remote();

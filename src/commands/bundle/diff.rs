@@ -109,6 +109,9 @@ impl Lines {
         for difference in &diff.profiles {
             self.add("profile", &difference_text(difference));
         }
+        for difference in &diff.origins {
+            self.add("origin", &difference_text(difference));
+        }
         for values in &diff.values {
             self.values("values", values);
         }

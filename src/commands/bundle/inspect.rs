@@ -102,7 +102,14 @@ impl InspectReport {
         use std::fmt::Write as _;
         let index = &self.index;
         for chart in &index.charts {
-            let _ = writeln!(text, "chart          {} {} in {}", shown(&chart.name), shown(&chart.version), chart.path);
+            let _ = writeln!(
+                text,
+                "chart          {} {} in {}{}",
+                shown(&chart.name),
+                shown(&chart.version),
+                chart.path,
+                self.from(&chart.path)
+            );
         }
         for profile in &index.profiles {
             let values: Vec<&str> = profile.values.iter().map(EntryName::as_str).collect();
@@ -113,8 +120,17 @@ impl InspectReport {
             let _ = writeln!(text, "migrations     {}, schema version {}", migrations.files.len(), migrations.schema_version);
         }
         for binary in &index.binaries {
-            let _ = writeln!(text, "binary         {} for {} in {}", shown(&binary.name), shown(&binary.platform.to_string()), binary.path);
+            let (name, platform, path) = (shown(&binary.name), shown(&binary.platform.to_string()), &binary.path);
+            let _ = writeln!(text, "binary         {name} for {platform} in {path}{}", self.from(path));
         }
+        for path in index.origins.keys().filter(|path| path.as_str().starts_with("files/")) {
+            let _ = writeln!(text, "file           {path}{}", self.from(path));
+        }
+    }
+
+    /// Where an entry comes from, when it is not of the project.
+    fn from(&self, path: &EntryName) -> String {
+        self.index.origins.get(path).map(|origin| format!(", from {}", shown(origin))).unwrap_or_default()
     }
 
     /// What a reviewer asks: by which rules it was built, and what was let through.

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     bundle::{self, PinnedCharts},
-    manifest::{self, Blob, Change, Lock, LockedContent, LockedImage, Platforms, Programs, Project, PulledImage},
+    manifest::{
+        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent, LockedImage, Platforms, Programs, Project,
+        PulledImage, Resolved, Subject,
+    },
     oci::{Platform, Reference},
     policy::{self, Evaluation},
     registry::{Client, ClientConfig, RegistryError, RepositoryName},
@@ -48,15 +51,15 @@ pub enum LockMode {
     Write,
     /// Compare it with the lock that is there; write nothing.
     Check,
-    /// Resolve this image only, keep everything else.
+    /// Resolve this image, or this chart, program or file from elsewhere; keep everything else.
     Update(String),
 }
 
 /// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
 enum LockVerbError {
-    #[error("the manifest has no image `{name}`")]
-    NoSuchImage { name: String, known: Vec<String> },
+    #[error("the manifest has nothing `{name}` that is fetched")]
+    NoSuchSubject { name: String, known: Vec<String> },
 }
 
 impl Failure for LockVerbError {
@@ -65,7 +68,7 @@ impl Failure for LockVerbError {
     }
 
     fn help(&self) -> Option<String> {
-        let Self::NoSuchImage { name, known } = self;
+        let Self::NoSuchSubject { name, known } = self;
         Some(yaml::suggestion(name, known))
     }
 }
@@ -80,6 +83,8 @@ pub struct LockReport {
     version: semver::Version,
     outcome: LockOutcome,
     images: Vec<ImageSummary>,
+    /// Charts, programs and files from elsewhere.
+    fetched: Vec<FetchedSummary>,
     charts: usize,
     migrations: usize,
     binaries: usize,
@@ -122,6 +127,20 @@ struct ImageSummary {
     platforms_missing: Vec<Platform>,
     attestations: usize,
     /// Bytes of the distinct blobs that the bundle carries.
+    bytes: u64,
+}
+
+/// A chart, program or file from elsewhere.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FetchedSummary {
+    /// `chart`, `program` or `file`.
+    kind: &'static str,
+    /// Its name, with the version of a chart and the platform of a program.
+    name: String,
+    /// Where it comes from, without the query of a URL.
+    origin: String,
+    digest: Digest,
     bytes: u64,
 }
 
@@ -172,6 +191,9 @@ impl Report for LockReport {
                 let _ = writeln!(text, "            it has no {}", listed(&image.platforms_missing));
             }
         }
+        for FetchedSummary { kind, name, origin, digest, bytes } in &self.fetched {
+            let _ = writeln!(text, "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes");
+        }
         let others = [(self.charts, "chart"), (self.migrations, "migration"), (self.binaries, "program")];
         let others: Vec<String> = others.into_iter().map(|(count, thing)| counted(count, thing)).collect();
         let _ = writeln!(text, "also        {}; {} bytes to fetch", others.join(", "), self.fetch_bytes);
@@ -210,18 +232,23 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     progress.begin("Locking", 0);
     let new = match (&options.mode, &old) {
         (LockMode::Update(name), Some(old)) => {
-            let image = project.manifest().image(name).ok_or_else(|| no_such_image(name, &project))?;
-            block_on(manifest::resolve_one(&project, image, old, &client, progress))
+            let subject = Subject::all(project.manifest()).find(|(known, _)| known == name);
+            let (_, subject) = subject.ok_or_else(|| no_such_subject(name, &project))?;
+            block_on(manifest::resolve_one(&project, &subject, old, &client, progress))
         }
-        _ => block_on(manifest::resolve(&project, &client, progress)),
+        (LockMode::Check, Some(old)) => block_on(manifest::resolve(&project, &client, Earlier::Compared(old), progress)),
+        (_, old) => {
+            let earlier = old.as_ref().map_or(Earlier::Nothing, Earlier::Sizes);
+            block_on(manifest::resolve(&project, &client, earlier, progress))
+        }
     };
     progress.end();
-    let mut new = new?;
+    let Resolved { lock: mut new, charts: fetched } = new?;
     // What `rune-db` would refuse on the far side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
-    let evaluation = manifest::judge(&project, Some(&new))?;
+    let evaluation = manifest::judge(&project, Some(&new), &fetched)?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
     let changes = old.as_ref().map(|old| old.changes(&new)).unwrap_or_default();
@@ -229,7 +256,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness = check_completeness(&project, &mut new, options, &client, progress)?;
+        let completeness = check_completeness(&project, &mut new, fetched, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
     let gone = match (&options.mode, &old) {
@@ -262,6 +289,7 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
 fn check_completeness(
     project: &Project,
     lock: &mut Lock,
+    fetched: FetchedCharts,
     options: &LockOptions,
     client: &Client,
     progress: &dyn Progress,
@@ -270,7 +298,9 @@ fn check_completeness(
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
     }
-    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock)?;
+    // An update of one thing has fetched no other.
+    let fetched = block_on(fetched.complete(project, lock, client, progress))?;
+    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock, &fetched)?;
     let survey = survey_charts(project, &charts, &profiles, &check_values, &options.chart_check)?;
     for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
         if means(client, &reference, digest, progress) {
@@ -293,9 +323,9 @@ fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn 
     }
 }
 
-fn no_such_image(name: &str, project: &Project) -> LockVerbError {
-    let known = project.manifest().images.iter().map(|image| image.name.clone()).collect();
-    LockVerbError::NoSuchImage { name: name.to_owned(), known }
+fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
+    let known = Subject::all(project.manifest()).map(|(known, _)| known).collect();
+    LockVerbError::NoSuchSubject { name: name.to_owned(), known }
 }
 
 /// Writes the lock unless its text is there already, byte for byte.
@@ -324,6 +354,7 @@ fn report(
         LockedContent::Registry(pulled) => Some(pulled),
         LockedContent::Build(_) => None,
     });
+    let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
     LockReport {
         manifest: project.manifest_path().to_owned(),
         lock: path,
@@ -331,15 +362,39 @@ fn report(
         version: lock.bundle.version.clone(),
         outcome,
         images: lock.images.iter().map(|image| summary(image, &lock.platforms)).collect(),
+        fetched: fetched(lock),
         charts: lock.charts.len(),
         migrations: lock.migrations.as_ref().map_or(0, |migrations| migrations.files.len()),
         binaries: lock.binaries.len(),
-        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)),
+        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)).saturating_add(downloads),
         changes,
         gone: Vec::new(),
         policy,
         completeness,
     }
+}
+
+/// What comes from elsewhere.
+fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
+    let charts = lock.charts.iter().filter_map(|chart| {
+        let (origin, digest, bytes) = match &chart.source {
+            LockedChartSource::Registry { reference, manifest, size, .. } => {
+                (format!("oci://{}", reference.name()), manifest.digest, *size)
+            }
+            LockedChartSource::Repository { repository, digest, size } => (repository.clone(), *digest, *size),
+            LockedChartSource::Directory { .. } | LockedChartSource::Archive { .. } => return None,
+        };
+        Some(FetchedSummary { kind: "chart", name: format!("{} {}", chart.name, chart.version), origin, digest, bytes })
+    });
+    let binaries = lock.binaries.iter().filter_map(|binary| {
+        let (name, origin) = (format!("{} for {}", binary.name, binary.platform), binary.url.clone()?);
+        Some(FetchedSummary { kind: "program", name, origin, digest: binary.digest, bytes: binary.size })
+    });
+    let files = lock.files.iter().map(|file| {
+        let (name, origin) = (file.path.to_string(), file.url.clone());
+        FetchedSummary { kind: "file", name, origin, digest: file.digest, bytes: file.size }
+    });
+    charts.chain(binaries).chain(files).collect()
 }
 
 fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {

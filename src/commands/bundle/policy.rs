@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::project::ProjectOptions;
 use crate::{
-    manifest::{self, Lock, LockError, Programs},
+    manifest::{self, FetchedCharts, Lock, LockError, Programs},
     policy::{Evaluation, Verdict},
 };
 use rune_core::{
@@ -78,7 +78,7 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         Err(LockError::File(error)) if error.kind() == FailureKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let evaluation = manifest::judge(&project, lock.as_ref())?;
+    let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default())?;
     let count = |verdict| evaluation.decisions.iter().filter(|decision| decision.verdict == verdict).count();
     Ok(PolicyReport {
         manifest: project.manifest_path().to_owned(),

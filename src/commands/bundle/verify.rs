@@ -8,6 +8,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
+    archive::EntryName,
     bundle::{self, SlotState},
     policy::Policy,
 };
@@ -17,6 +18,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
+    text::shown,
     yaml::Mistakes,
 };
 
@@ -90,6 +92,15 @@ pub struct VerifyReport {
     /// What the policy let through when the charts were checked.
     exceptions: Vec<String>,
     waived: Vec<String>,
+    /// Where charts, programs and files come from that are not of the project, by entry.
+    origins: Vec<EntryOrigin>,
+}
+
+/// Where an entry comes from.
+#[derive(Debug, Serialize)]
+struct EntryOrigin {
+    path: EntryName,
+    origin: String,
 }
 
 impl Report for VerifyReport {
@@ -104,6 +115,9 @@ impl Report for VerifyReport {
         }
         for state in &self.signatures {
             text.push_str(&state.line());
+        }
+        for EntryOrigin { path, origin } in &self.origins {
+            let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
         if !self.completeness_checked {
             text.push_str("note: whether the charts need an image that is not inside was not checked when it was built\n");
@@ -155,5 +169,6 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
+        origins: index.origins.iter().map(|(path, origin)| EntryOrigin { path: path.clone(), origin: origin.clone() }).collect(),
     })
 }

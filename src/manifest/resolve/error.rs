@@ -4,7 +4,7 @@ use std::{error::Error as _, fmt};
 
 use camino::Utf8PathBuf;
 
-use crate::{chart::ChartError, manifest::Contradiction, registry::RegistryError};
+use crate::{chart::ChartError, manifest::Contradiction, registry::RegistryError, remote::RemoteError};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -26,6 +26,19 @@ pub enum ResolveError {
     /// A chart of the project cannot be used.
     #[error(transparent)]
     Chart(#[from] ChartError),
+    /// A chart is not to be had from where it should be.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A file on a web server has another digest than the manifest says.
+    #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
+    OtherContent {
+        /// Where it is.
+        url: String,
+        /// What the manifest says.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
     /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
@@ -113,6 +126,7 @@ impl Failure for ResolveError {
             Self::Registry(error) | Self::PinnedGone(error) => error.kind(),
             Self::File(error) => error.kind(),
             Self::Chart(error) => error.kind(),
+            Self::Remote(error) => error.kind(),
             Self::NotAnImage { .. }
             | Self::DuplicateChart(_)
             | Self::ForeignLayer { .. }
@@ -121,7 +135,8 @@ impl Failure for ResolveError {
             | Self::MigrationName(_)
             | Self::MigrationNumber { .. }
             | Self::NoMigrations => FailureKind::Input,
-            Self::EmptyIndex
+            Self::OtherContent { .. }
+            | Self::EmptyIndex
             | Self::TooManyIndexes { .. }
             | Self::UnexpectedIndex(_)
             | Self::ManifestSize { .. }
@@ -139,6 +154,10 @@ impl Failure for ResolveError {
             ),
             Self::File(error) => error.help(),
             Self::Chart(error) => error.help(),
+            Self::Remote(error) => error.help(),
+            Self::OtherContent { .. } => {
+                Some("compare with what its publisher says; if the file was meant to change, correct `sha256`".to_owned())
+            }
             Self::UnsupportedDigest(_) => Some("choose `platforms`: what is not chosen does not matter".to_owned()),
             Self::NotAnImage { .. } => Some("name container images under `images` only".to_owned()),
             Self::ForeignLayer { .. } => {

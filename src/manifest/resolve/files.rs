@@ -6,8 +6,8 @@ use super::error::ResolveError;
 use crate::{
     chart::ChartTree,
     manifest::{
-        Binary, BinarySource, BuildImage, BuiltBinary, BuiltImage, Chart, ChartSource, LockedBinary, LockedChart, LockedChartSource,
-        LockedMigration, LockedMigrations, Project,
+        Binary, BuildImage, BuiltBinary, BuiltImage, ChartSource, LockedBinary, LockedChart, LockedChartSource, LockedMigration,
+        LockedMigrations, Project,
     },
 };
 use rune_core::{
@@ -30,27 +30,29 @@ pub(super) fn built(project: &Project, build: &BuildImage) -> Result<BuiltImage,
     Ok(BuiltImage { binaries })
 }
 
-/// A program.
-pub(super) fn binary(project: &Project, binary: &Binary) -> Result<LockedBinary, ResolveError> {
-    let BinarySource::Path(path) = &binary.source;
+/// A program of the project.
+pub(super) fn binary(project: &Project, binary: &Binary, path: &Utf8Path) -> Result<LockedBinary, ResolveError> {
     let (digest, size) = identify(&project.path(path))?;
-    Ok(LockedBinary { name: binary.name.clone(), platform: binary.platform.clone(), path: path.clone(), digest, size })
+    let (name, platform) = (binary.name.clone(), binary.platform.clone());
+    Ok(LockedBinary { name, platform, path: Some(path.to_owned()), url: None, digest, size })
 }
 
-/// A chart: its name and version, and the bytes of one that comes packed.
-pub(super) fn chart(project: &Project, chart: &Chart) -> Result<LockedChart, ResolveError> {
-    match &chart.source {
+/// A chart of the project: its name and version, and the bytes of one that comes packed. Nothing for one from elsewhere.
+pub(super) fn chart(project: &Project, source: &ChartSource) -> Result<Option<LockedChart>, ResolveError> {
+    let locked = match source {
         ChartSource::Directory(path) => {
             let metadata = ChartTree::read(&project.path(path))?.metadata(path.as_str())?;
-            Ok(LockedChart { name: metadata.name, version: metadata.version, source: LockedChartSource::Directory { path: path.clone() } })
+            LockedChart { name: metadata.name, version: metadata.version, source: LockedChartSource::Directory { path: path.clone() } }
         }
         ChartSource::Archive(path) => {
             let (digest, size) = identify(&project.path(path))?;
             let metadata = crate::chart::read_package(&project.path(path))?.metadata;
             let source = LockedChartSource::Archive { path: path.clone(), digest, size };
-            Ok(LockedChart { name: metadata.name, version: metadata.version, source })
+            LockedChart { name: metadata.name, version: metadata.version, source }
         }
-    }
+        ChartSource::Remote(_) => return Ok(None),
+    };
+    Ok(Some(locked))
 }
 
 /// The SQL migrations: every `.sql` file of the directory, ordered by number.

@@ -1,8 +1,12 @@
 //! The part of a lock that the project itself decides: what the manifest says and what its files are.
 
 use super::{ResolveError, ResolveFailures, error::Problems, files};
-use crate::manifest::{
-    BundleIdentity, Change, Image, ImageSource, Lock, LockedChart, LockedContent, LockedImage, Programs, Project, StaleLock,
+use crate::{
+    manifest::{
+        BundleIdentity, Change, Chart, Download, FileSource, Image, ImageSource, Lock, LockedBinary, LockedChart, LockedChartSource,
+        LockedContent, LockedFile, LockedImage, Programs, Project, StaleLock,
+    },
+    remote::RemoteChart,
 };
 use rune_core::failure::{Failure, FailureKind};
 
@@ -65,6 +69,7 @@ pub fn check_current(project: &Project, lock: &Lock) -> Result<(), LockCheckErro
             }
         }
     }
+    changes.extend(remote(project, lock, &mut expected));
     problems.into_result(())?;
     changes.extend(lock.changes(&expected));
     changes.sort();
@@ -89,19 +94,22 @@ pub(super) fn local(project: &Project, known: Option<&Lock>, problems: &mut Prob
     }
     let mut charts: Vec<LockedChart> = Vec::new();
     for chart in &manifest.charts {
-        let locked = files::chart(project, chart).and_then(|locked| {
-            let is_taken = charts.iter().any(|known| known.name == locked.name);
-            if is_taken { Err(ResolveError::DuplicateChart(locked.name)) } else { Ok(locked) }
+        let locked = files::chart(project, &chart.source).and_then(|locked| match locked {
+            Some(locked) if charts.iter().any(|known| known.name == locked.name) => Err(ResolveError::DuplicateChart(locked.name)),
+            locked => Ok(locked),
         });
-        charts.extend(problems.keep(format!("chart `{}`", chart.path()), locked));
+        charts.extend(problems.keep(format!("chart `{}`", chart.id()), locked).flatten());
     }
     let mut binaries = Vec::new();
     if reads_programs {
         for binary in &manifest.binaries {
-            binaries.extend(problems.keep(format!("program `{}`", binary.name), files::binary(project, binary)));
+            if let FileSource::Path(path) = &binary.source {
+                binaries.extend(problems.keep(format!("program `{}`", binary.name), files::binary(project, binary, path)));
+            }
         }
     } else {
-        binaries.extend(known.iter().flat_map(|lock| lock.binaries.clone()));
+        let of_the_project = |binary: &&LockedBinary| binary.path.is_some();
+        binaries.extend(known.iter().flat_map(|lock| lock.binaries.iter().filter(of_the_project).cloned()));
     }
     let migrations = manifest.migrations.as_ref().and_then(|path| {
         let locked = files::migrations(project, path);
@@ -115,7 +123,55 @@ pub(super) fn local(project: &Project, known: Option<&Lock>, problems: &mut Prob
         charts,
         migrations,
         binaries,
+        files: Vec::new(),
     }
+}
+
+/// What the lock should have of charts and files from elsewhere, as far as the manifest decides it; what the lock does not have at
+/// all is a difference of its own.
+fn remote(project: &Project, lock: &Lock, expected: &mut Lock) -> Vec<Change> {
+    let manifest = project.manifest();
+    let mut missing = Vec::new();
+    let mut miss = |subject: String, property, new: String| {
+        missing.push(Change { subject, reference: None, property, old: None, new: Some(new) });
+    };
+    for chart in manifest.charts.iter().filter_map(Chart::remote) {
+        match lock.charts.iter().find(|known| known.name == chart.name()).and_then(|known| expected_chart(chart, known)) {
+            Some(locked) => expected.charts.push(locked),
+            None => miss(format!("chart `{}`", chart.name()), "source", format!("{} {}", chart.origin(), chart.version())),
+        }
+    }
+    for binary in &manifest.binaries {
+        let FileSource::Url(Download { url, sha256 }) = &binary.source else { continue };
+        let known = lock.binaries.iter().find(|known| known.name == binary.name && known.platform == binary.platform);
+        match known.filter(|known| known.url.is_some()) {
+            Some(known) => expected.binaries.push(LockedBinary { url: Some(url.to_string()), digest: *sha256, ..known.clone() }),
+            None => miss(format!("program `{}` for {}", binary.name, binary.platform), "url", url.to_string()),
+        }
+    }
+    for file in &manifest.files {
+        let FileSource::Url(Download { url, sha256 }) = &file.source else { continue };
+        match lock.files.iter().find(|known| known.path == file.path) {
+            Some(known) => expected.files.push(LockedFile { url: url.to_string(), digest: *sha256, ..known.clone() }),
+            None => miss(format!("file `{}`", file.path), "url", url.to_string()),
+        }
+    }
+    missing
+}
+
+/// The lock's entry of a chart with the version and the place that the manifest has.
+fn expected_chart(chart: &RemoteChart, known: &LockedChart) -> Option<LockedChart> {
+    let version = if known.version.is_release_of(chart.version()) { &known.version } else { chart.version() };
+    let source = match (chart, &known.source) {
+        (RemoteChart::Registry { reference, .. }, LockedChartSource::Registry { manifest, digest, size, .. }) => {
+            LockedChartSource::Registry { reference: reference.clone(), manifest: manifest.clone(), digest: *digest, size: *size }
+        }
+        (RemoteChart::Repository { url, .. }, LockedChartSource::Repository { digest, size, .. }) => {
+            LockedChartSource::Repository { repository: url.to_string(), digest: *digest, size: *size }
+        }
+        _ => return None,
+    };
+    Some(LockedChart { name: known.name.clone(), version: version.clone(), source })
 }
 
 /// The lock's entry of an image: what the manifest says of it, and what it consists of.

@@ -7,59 +7,86 @@ mod files;
 mod image;
 mod index;
 mod local;
+mod remote;
+mod subject;
 
 use tokio::task::JoinSet;
 
 pub use error::{ResolveError, ResolveFailures, ResolveProblem};
 pub use local::{LockCheckError, check_current};
+pub use remote::Earlier;
+pub use subject::Subject;
 
 use self::{
     error::Problems,
     local::{local, locked},
+    remote::Fetcher,
 };
-use super::{BundleManifest, Image, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
+use super::{BundleManifest, FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
 use crate::registry::Client;
 use rune_core::progress::Progress;
 
 /// How many images are asked for at a time. The client limits how busy each host gets.
 const MAX_CONCURRENT_IMAGES: usize = 8;
 
+/// A lock, and the charts from elsewhere that were fetched for it.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The lock.
+    pub lock: Lock,
+    /// The charts.
+    pub charts: FetchedCharts,
+}
+
 /// Resolves everything that a manifest names.
 ///
 /// # Errors
 /// When anything cannot be resolved: all of it at once.
-pub async fn resolve(project: &Project, client: &Client, progress: &dyn Progress) -> Result<Lock, ResolveFailures> {
+pub async fn resolve(
+    project: &Project,
+    client: &Client,
+    earlier: Earlier<'_>,
+    progress: &dyn Progress,
+) -> Result<Resolved, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = local(project, None, &mut problems);
     let registry_images = images(project.manifest(), client, progress, &mut problems).await;
     lock.images.extend(registry_images);
-    finish(lock, problems)
+    let mut fetcher = Fetcher::new(client, progress, earlier);
+    fetcher.all(project, &mut lock, &mut problems).await;
+    Ok(Resolved { lock: finish(lock, problems)?, charts: fetcher.charts })
 }
 
-/// Takes an existing lock, resolves one image anew, and leaves everything else as it is.
+/// Takes an existing lock, resolves one thing anew, and leaves everything else as it is.
 ///
 /// # Errors
-/// When the image cannot be resolved, or the result contradicts itself.
+/// When it cannot be resolved, or the result contradicts itself.
 pub async fn resolve_one(
     project: &Project,
-    image: &Image,
+    subject: &Subject<'_>,
     old: &Lock,
     client: &Client,
     progress: &dyn Progress,
-) -> Result<Lock, ResolveFailures> {
+) -> Result<Resolved, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = old.clone();
+    let Subject::Image(image) = subject else {
+        let mut fetcher = Fetcher::new(client, progress, Earlier::Nothing);
+        let fetched = fetcher.one(subject, &mut lock).await;
+        problems.keep(subject.label(), fetched);
+        return Ok(Resolved { lock: finish(lock, problems)?, charts: fetcher.charts });
+    };
     let resolved = match &image.source {
         ImageSource::Registry(reference) => image::resolve(client, reference, &project.manifest().platforms)
             .await
             .map(|resolved| locked(image, LockedContent::Registry(announced(resolved, progress)))),
         ImageSource::Build(build) => files::built(project, build).map(|built| locked(image, LockedContent::Build(built))),
     };
-    if let Some(resolved) = problems.keep(format!("image `{}`", image.name), resolved) {
+    if let Some(resolved) = problems.keep(subject.label(), resolved) {
         lock.images.retain(|known| known.name != image.name);
         lock.images.push(resolved);
     }
-    finish(lock, problems)
+    Ok(Resolved { lock: finish(lock, problems)?, charts: FetchedCharts::default() })
 }
 
 /// Asks for all images that come from registries, several at a time.
@@ -106,6 +133,7 @@ fn finish(mut lock: Lock, mut problems: Problems) -> Result<Lock, ResolveFailure
     lock.images.sort_by(|one, other| one.name.cmp(&other.name));
     lock.charts.sort_by(|one, other| one.name.cmp(&other.name));
     lock.binaries.sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));
+    lock.files.sort_by(|one, other| one.path.cmp(&other.path));
     lock.set_format();
     if problems.is_empty() {
         problems.keep("the lock".to_owned(), lock.check().map_err(ResolveError::Contradiction));

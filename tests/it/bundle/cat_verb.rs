@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use rune_bundle::bundle::FileIngredient;
+use rune_bundle::bundle::{FileIngredient, FileOrigin};
 use rune_core::digest::Digest;
 
 use crate::bundle::{
@@ -23,7 +23,7 @@ fn with_file(content: &[u8]) -> Team {
     let scratch = Scratch::new();
     fs::write(scratch.path("more"), content).unwrap();
     let mut ingredients = ingredients(&scratch);
-    let (source, size, digest) = (scratch.utf8("more"), content.len() as u64, Digest::of(content));
+    let (source, size, digest) = (FileOrigin::Path(scratch.utf8("more")), content.len() as u64, Digest::of(content));
     ingredients.files.push(FileIngredient { path: "more".to_owned(), source, size, digest });
     let bundle = sign_and_write(&scratch, ingredients.compose().unwrap());
     fs::rename(scratch.path("key.pub"), scratch.path("first.pub")).unwrap();

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, sync::Arc};
 
 use rune_bundle::{
+    bundle::BinaryContent,
     chart::{ChartTree, package},
     sign::PrivateKey,
 };
@@ -127,7 +128,7 @@ fn a_chart_of_the_same_version_whose_template_was_edited() {
 
 #[test]
 fn a_program_that_changed() {
-    let pair = Pair::new(|made| made.binaries[0].bytes = Arc::from(vec![8; 700]));
+    let pair = Pair::new(|made| made.binaries[0].content = BinaryContent::Bytes(Arc::from(vec![8; 700])));
     assert_eq!(pair.touched(&["programs"])["programs"][0]["path"], "bin/linux-amd64/rune-db");
 }
 
@@ -174,7 +175,7 @@ fn another_signature_over_the_same_bundle() {
 #[test]
 fn what_has_to_be_carried_is_what_the_old_bundle_does_not_have() {
     let pair = Pair::new(|made| {
-        made.binaries[0].bytes = Arc::from(vec![9; 1234]);
+        made.binaries[0].content = BinaryContent::Bytes(Arc::from(vec![9; 1234]));
         // The content of an entry that is there already, under another name.
         made.profiles[0].values.push(("values/again.yaml".to_owned(), "{}\n".to_owned()));
     });

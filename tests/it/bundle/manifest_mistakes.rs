@@ -4,7 +4,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
-    manifest::{Programs, Project, judge},
+    manifest::{FetchedCharts, Programs, Project, judge},
     policy::Policy,
 };
 use rune_core::failure::{Failure as _, FailureKind};
@@ -213,12 +213,30 @@ images:
 }
 
 #[test]
-fn what_is_not_supported_yet_says_what_to_do_instead() {
+fn charts_and_files_from_elsewhere_name_exactly_one_thing() {
     let scratch = Scratch::new();
     insta::assert_snapshot!(scratch.mistakes(&format!(
-        "{HEAD}charts: [{{ reference: 'oci://ghcr.io/lpasquali/charts/rune:1.0.0' }}]
-binaries: [{{ name: helm, platform: linux/amd64, url: 'https://get.helm.sh/helm', sha256: abc }}]
-"
+        "{HEAD}charts:
+  - {{ reference: 'oci://ghcr.io/acme/charts/app:1.0.0', version: 1.0.0 }}
+  - {{ reference: ghcr.io/acme/charts/app, version: ^1.2 }}
+  - {{ reference: 'oci://user:word@ghcr.io/acme/app', version: 1.0.0, name: app }}
+  - {{ repository: 'https://user:word@charts.example/stable', name: app, version: 1.0.0 }}
+  - {{ repository: 'file:///srv/charts', name: a/b, version: latest }}
+  - {{ repository: 'https://charts.example/stable?token=word' }}
+  - {{ path: charts/rune, version: 1.0.0 }}
+  - {{ repository: 'https://charts.example', reference: 'oci://ghcr.io/a/b', name: app, version: 1.0.0 }}
+  - {{ version: 1.0.0 }}
+binaries:
+  - {{ name: helm, platform: linux/amd64, url: 'https://get.helm.sh/helm', sha256: abc }}
+  - {{ name: kubectl, platform: linux/amd64, url: 'https://dl.k8s.io/kubectl?sig=word' }}
+  - {{ name: both, platform: linux/amd64, url: 'https://dl.k8s.io/both', path: dist/rune-db }}
+  - {{ name: local, platform: linux/amd64, path: dist/rune-db, sha256: abc }}
+files:
+  - {{ url: 'ftp://host/a', sha256: '{digest}', path: files/a }}
+  - {{ url: '/etc/passwd', sha256: '{digest}', path: files/b }}
+  - {{ path: files/c }}
+",
+        digest = "0".repeat(64)
     )));
 }
 
@@ -287,7 +305,7 @@ fn the_manifests_of_this_project_are_read_and_pass_the_policy() {
             Err(error) => panic!("{error}"),
         };
         assert_eq!(*project.policy(), Policy::built_in().unwrap());
-        let denied: Vec<String> = judge(&project, None).unwrap().denied().map(ToString::to_string).collect();
+        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default()).unwrap().denied().map(ToString::to_string).collect();
         assert_eq!(denied, Vec::<String>::new());
     }
 }

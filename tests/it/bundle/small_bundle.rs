@@ -11,8 +11,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     bundle::{
-        BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, ImageIngredient, ImageSource, Ingredients,
-        MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
+        BinaryContent, BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource,
+        Ingredients, MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
     },
     chart::{ChartTree, package},
     oci::{Descriptor, media_type},
@@ -81,14 +81,15 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
         binaries: vec![BinaryIngredient {
             name: "rune-db".to_owned(),
             platform: "linux/amd64".parse().unwrap(),
-            bytes: Arc::from(vec![7; 700]),
+            content: BinaryContent::Bytes(Arc::from(vec![7; 700])),
         }],
         files: vec![FileIngredient {
             path: "extra.txt".to_owned(),
-            source: scratch.utf8("extra"),
+            source: FileOrigin::Path(scratch.utf8("extra")),
             size: extra.len() as u64,
             digest: Digest::of(extra),
         }],
+        origins: BTreeMap::new(),
         install: "# Install\n".to_owned(),
         policy: PolicyRecord { sha256: Digest::of(b"policy"), waived: Vec::new() },
         completeness: Completeness::default(),

@@ -26,7 +26,10 @@ const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/c
 const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 1] = ["docs/operations/signing.md"];
+const ABOUT_BUNDLES: [&str; 2] = ["docs/operations/signing.md", WITH_SOURCES];
+
+/// The page that has servers with charts and files, see [`Sandbox::with_sources`].
+const WITH_SOURCES: &str = "docs/operations/charts-and-files.md";
 
 struct Step {
     place: String,
@@ -109,6 +112,7 @@ fn check(document: &Document) -> usize {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
             (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => Sandbox::after_a_build().with_a_distribution(),
+            (false, false) if document.path == WITH_SOURCES => Sandbox::after_a_build().with_sources(),
             (false, false) => Sandbox::after_a_build(),
         };
         let differences = differences(&sandbox, &here);
@@ -123,7 +127,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 3] = ["docs/airgap/", "docs/operations/", "docs/reference/diff-and-report.md"];
+const GROUPS: [&str; 4] = ["docs/airgap/", "docs/operations/", "docs/reference/diff-and-report.md", WITH_SOURCES];
 
 /// Types the commands of all pages that `is_meant`.
 fn check_all(is_meant: impl Fn(&str) -> bool) {
@@ -167,7 +171,12 @@ fn the_commands_of_the_other_pages_about_the_far_side_do_what_they_say() {
 
 #[test]
 fn the_commands_of_the_pages_about_operations_do_what_they_say() {
-    check_all(|path| path.starts_with(GROUPS[1]));
+    check_all(|path| path.starts_with(GROUPS[1]) && path != WITH_SOURCES);
+}
+
+#[test]
+fn the_commands_of_the_page_about_charts_and_files_do_what_they_say() {
+    check_all(|path| path == WITH_SOURCES);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn every_example_of_a_file_is_of_a_kind_that_is_read_here() {
             }
         }
     }
-    assert_eq!(document(PAGE).blocks().iter().filter(|block| block.language == "yaml").count(), 3);
+    assert_eq!(document(PAGE).blocks().iter().filter(|block| block.language == "yaml").count(), 4);
 }
 
 /// Lets the registry client read an example, with a certificate in place of the one it names.
@@ -105,7 +105,7 @@ fn the_manifest_and_the_policy_of_the_page_make_a_bundle() {
 
 #[test]
 fn the_lock_of_the_page_is_written_as_it_is_read() {
-    let text = block(&document(PAGE), "formatVersion: 1\n");
+    let text = block(&document(PAGE), "formatVersion: 2\n");
     assert_eq!(Lock::parse("rune.lock".into(), &text).unwrap().to_text().unwrap(), text);
 }
 
@@ -124,7 +124,7 @@ fn the_page_has_every_key_of_a_policy() {
 #[test]
 fn the_page_has_every_key_of_a_lock() {
     let known = |sandbox: &Sandbox| listed(&refusal(sandbox)["causes"], "expected ");
-    compare("## Lock", LOCK, "formatVersion: 1\n", known);
+    compare("## Lock", LOCK, "formatVersion: 2\n", known);
 }
 
 /// Puts a strange key into each mapping of an example, and compares the keys that the refusal lists with those of the page.

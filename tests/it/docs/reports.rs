@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fs, process::Output};
 use rune_testkit::{
     registry::{Auth, Registry},
     sample::Sample,
+    sha256,
+    web::{Page, WebServer},
 };
 use serde_json::Value;
 
@@ -155,18 +157,24 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["keygen", "--out", "release"]), "keygen", 0);
     reader.read(&bundle(&sandbox, &["policy"]), "policy", 0);
     replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm, linux/s390x]");
-    reader.read(&bundle(&sandbox, &["lock", "--dry-run"]), "lock", 0);
-    reader.read(&bundle(&sandbox, &["lock"]), "lock", 0);
+    let server = WebServer::start();
+    server.put("/notes", Page::of("notes"));
+    let file = format!("files: [{{ url: '{}', sha256: {}, path: files/notes }}]", server.url("/notes"), sha256(b"notes"));
+    replace(&sandbox, "bundle-manifests/rune.yaml", "files: []", &file);
+    let plain = format!("--plain-http={}", server.host());
+    reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
+    reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
     reader.read(&bundle(&sandbox, &["render", "--dry-run"]), "render", 0);
     reader.read(&bundle(&sandbox, &["render", "--lock", "--out", "rendered"]), "render", 0);
     reader.read(&bundle(&sandbox, &["build", "--dry-run"]), "build", 0);
-    reader.read(&bundle(&sandbox, &["build", "--key", "release.key"]), "build", 0);
+    reader.read(&bundle(&sandbox, &["build", "--key", "release.key", &plain]), "build", 0);
+    reader.read(&bundle(&sandbox, &["verify", BUNDLE, "--key", "release.pub"]), "verify", 0);
     sandbox.put("library/postgres", "17-alpine", &Sample { seed: "moved".to_owned(), ..Sample::default() });
-    reader.read(&bundle(&sandbox, &["lock", "--check"]), "lock", 5);
+    reader.read(&bundle(&sandbox, &["lock", "--check", &plain]), "lock", 5);
     replace(&sandbox, "charts/rune/values.yaml", "\n", "\n# edited\n");
     reader.read(&bundle(&sandbox, &["render", "--check"]), "render", 5);
-    reader.has_seen_all(&["## `keygen`", "## `lock`", "## `render`", "## `policy`", "## `build`"]);
+    reader.has_seen_all(&["## `keygen`", "## `lock`", "## `render`", "## `policy`", "## `build`", "## `verify`"]);
     reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`", "### `completeness`"]);
 }
 
@@ -237,7 +245,7 @@ fn the_reports_about_signatures_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["verify", file, "--key", "release.pub"]), "verify", 0);
     trust("{ name: second, reason: lost }");
     reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
-    reader.has_seen_all(&["## `verify`", "### `signature`", "## `sign`", "## `attach`"]);
+    reader.has_seen_all(&["### `signature`", "## `sign`", "## `attach`"]);
 }
 
 #[test]

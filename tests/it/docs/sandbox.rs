@@ -13,7 +13,12 @@ use rune_testkit::{registry::Registry, sample::Sample};
 use serde_json::{Value, json};
 
 use super::server::DatabaseServer;
-use crate::{bundle::foreign_support::Distribution, bundle::project::Project, bundle::small_bundle::ends_with};
+use crate::bundle::{
+    foreign_support::{Distribution, Foreign},
+    project::Project,
+    remote_support::{Site, packed_chart},
+    small_bundle::ends_with,
+};
 
 /// Which of Docker's media types the tag of an image leads to.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +63,7 @@ pub(super) struct Sandbox {
     equipment: tempfile::TempDir,
     database: Option<DatabaseServer>,
     distribution: Option<Distribution>,
+    site: Option<Site>,
     /// The registry of the far side, empty at first; `$REGISTRY` in commands.
     registry: Registry,
 }
@@ -66,7 +72,7 @@ impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
         let (project, equipment, registry) = (Project::new(), tempfile::tempdir().unwrap(), Registry::start());
-        let sandbox = Self { project, equipment, database: None, distribution: None, registry };
+        let sandbox = Self { project, equipment, database: None, distribution: None, site: None, registry };
         fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
@@ -110,6 +116,19 @@ impl Sandbox {
         self
     }
 
+    /// With a registry and a web server that have charts, and a file.
+    pub(super) fn with_sources(self) -> Self {
+        let sandbox = self.with_a_distribution();
+        let (site, tools) = (Site::start("plain"), Foreign::new());
+        let target = format!("oci://{}/charts", sandbox.distribution.as_ref().unwrap().host());
+        let app = packed_chart(&tools, "app", "1.2.3", "a: 1\n");
+        tools.run("helm4", ["push", app.to_str().unwrap(), &target, "--plain-http"]);
+        fs::copy(packed_chart(&tools, "tools", "2.0.1", "a: 1\n"), site.file("stable/tools-2.0.1.tgz")).unwrap();
+        site.index("stable", None);
+        fs::write(site.file("notes.txt"), "notes\n").unwrap();
+        Self { site: Some(site), ..sandbox }
+    }
+
     /// Puts another image behind a tag.
     pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
         self.project.put(repository, tag, sample);
@@ -144,6 +163,9 @@ impl Sandbox {
         }
         if let Some(registry) = &self.distribution {
             command.env("REGISTRY", registry.host());
+        }
+        if let Some(site) = &self.site {
+            command.env("SITE", site.host());
         }
         command.env("RUNE_BUNDLE_HELM", crate::charts::support::tool("helm4"));
         command

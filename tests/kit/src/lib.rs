@@ -27,6 +27,7 @@ pub mod rows;
 pub mod sample;
 mod scale;
 pub mod tool;
+pub mod web;
 
 pub use digest::sha256;
 pub use scale::sized;

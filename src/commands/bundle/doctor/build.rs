@@ -12,13 +12,14 @@ use crate::{
         ChartCheck, ProjectOptions,
         keys::{load_private_key, signer},
     },
-    manifest::{self, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project},
+    manifest::{self, FetchedCharts, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project},
     registry::{Client, ClientConfig, RepositoryName, RetryPolicy},
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
     failure::{Failure, FailureKind},
     fsx,
+    progress::Silent,
 };
 
 /// What `build` will be asked for.
@@ -60,7 +61,9 @@ pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
     checks.extend(has_charts.then(|| helm(&options.chart_check)));
     if let (Some(project), Some(lock)) = (&project, &lock) {
         checks.extend(registries(lock, options));
-        checks.push(room(project, lock, options));
+        let (charts, fetched) = charts(project, lock, options);
+        checks.extend(charts);
+        checks.extend(fetched.map(|fetched| room(project, lock, &fetched, options)));
     }
     Ok(DoctorReport { step: "build", subject: options.project.manifest.to_string(), checks })
 }
@@ -96,7 +99,7 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
     };
     checks.push(Check::ok("lock", needed, format!("`{}` pins {}", project.lock_path(), counted(lock.images.len(), "image"))));
     let judged = || -> Result<String, CommandError> {
-        let waived = manifest::judge(project, Some(&lock))?.into_result()?.waived().count();
+        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default())?.into_result()?.waived().count();
         Ok(if waived == 0 { "nothing is denied".to_owned() } else { format!("nothing is denied, {waived} waived") })
     };
     checks.push(Check::of("policy", "nothing inside that the policy denies", judged()));
@@ -163,6 +166,23 @@ fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     hosts.into_iter().map(ask).collect()
 }
 
+/// Fetches the charts from elsewhere: without them nothing can be laid out.
+fn charts(project: &Project, lock: &Lock, options: &DoctorBuildOptions) -> (Option<Check>, Option<FetchedCharts>) {
+    let count = project.manifest().charts.iter().filter(|chart| chart.remote().is_some()).count();
+    if count == 0 {
+        return (None, Some(FetchedCharts::default()));
+    }
+    let fetch = || -> Result<FetchedCharts, CommandError> {
+        let client = Client::new(in_haste(options.registry.clone()))?;
+        Ok(block_on(FetchedCharts::default().complete(project, lock, &client, &Silent))?)
+    };
+    let needed = "every chart from elsewhere, as the lock pins it";
+    match fetch() {
+        Ok(fetched) => (Some(Check::ok("charts", needed, counted(count, "chart"))), Some(fetched)),
+        Err(error) => (Some(Check::problem("charts", needed, &error)), None),
+    }
+}
+
 /// Somebody waits for the answer: a registry that is down is not asked again and again.
 pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
     let retry = RetryPolicy { max_attempts: 2, ..config.retry };
@@ -170,11 +190,11 @@ pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
 }
 
 /// Lays the bundle out and looks whether it fits where it is to be written.
-fn room(project: &Project, lock: &Lock, options: &DoctorBuildOptions) -> Check {
+fn room(project: &Project, lock: &Lock, fetched: &FetchedCharts, options: &DoctorBuildOptions) -> Check {
     const NAME: &str = "room";
     let policy = PolicyRecord { sha256: project.policy().digest, waived: Vec::new() };
     let plan = || -> Result<bundle::Plan, CommandError> {
-        Ok(bundle::gather(project, lock, &ComponentChoice::default(), policy)?.ingredients.compose()?.sign(&[])?)
+        Ok(bundle::gather(project, lock, fetched, &ComponentChoice::default(), policy)?.ingredients.compose()?.sign(&[])?)
     };
     let plan = match plan() {
         Ok(plan) => plan,

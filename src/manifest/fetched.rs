@@ -1,0 +1,148 @@
+//! The charts from elsewhere that a manifest names, as their lock pins them.
+
+use std::collections::BTreeMap;
+
+use super::{Chart, Lock, LockedChart, LockedChartSource, Project};
+use crate::{
+    chart::Package,
+    registry::Client,
+    remote::{FetchedChart, RemoteChart, RemoteError, Repositories, fetch_artifact, fetch_chart},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    progress::Progress,
+};
+
+/// Charts from elsewhere, in memory.
+#[derive(Debug, Default)]
+pub struct FetchedCharts(BTreeMap<String, Package>);
+
+/// Why a chart is not what its lock pins.
+#[derive(Debug, thiserror::Error)]
+pub enum LockedChartError {
+    /// It is not there any more.
+    #[error("the chart `{name}` that the lock pins is no longer available")]
+    Gone {
+        /// The chart.
+        name: String,
+        /// What the server says.
+        source: RemoteError,
+    },
+    /// There is another one in its place.
+    #[error("the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}")]
+    Changed {
+        /// The chart.
+        name: String,
+        /// Where it comes from.
+        origin: String,
+        /// The digest in the lock.
+        expected: Digest,
+        /// The digest of what came.
+        actual: Digest,
+    },
+    /// It is not to be had.
+    #[error("cannot fetch the chart `{name}`")]
+    Fetch {
+        /// The chart.
+        name: String,
+        /// Why.
+        source: RemoteError,
+    },
+    /// The lock does not have it: it was not found to be current.
+    #[error("the lock has no chart `{0}`")]
+    NotLocked(String),
+}
+
+impl Failure for LockedChartError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Gone { .. } | Self::Changed { .. } | Self::NotLocked(_) => FailureKind::Drift,
+            Self::Fetch { source, .. } => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Gone { .. } => "give the chart a `version` that is available, or its .tgz as `path`, then lock again".to_owned(),
+            Self::Changed { name, .. } => format!("find out why; to pin what is there now, run `rune-bundle lock --update {name}`"),
+            Self::NotLocked(_) => "run `rune-bundle lock`".to_owned(),
+            Self::Fetch { source, .. } => return source.help(),
+        })
+    }
+}
+
+impl FetchedCharts {
+    /// A chart of the manifest, if it comes from elsewhere.
+    pub fn get(&self, chart: &Chart) -> Option<&Package> {
+        chart.remote().and_then(|_| self.0.get(&chart.id()))
+    }
+
+    pub(super) fn insert(&mut self, chart: &Chart, package: Package) {
+        self.0.insert(chart.id(), package);
+    }
+
+    /// Fetches what the lock pins and is not here yet.
+    ///
+    /// # Errors
+    /// When a chart is not there any more, has changed, or is not to be had.
+    pub async fn complete(
+        mut self,
+        project: &Project,
+        lock: &Lock,
+        client: &Client,
+        progress: &dyn Progress,
+    ) -> Result<Self, LockedChartError> {
+        let repositories = Repositories::default();
+        for chart in &project.manifest().charts {
+            let Some(remote) = chart.remote().filter(|_| self.get(chart).is_none()) else { continue };
+            let locked = lock.charts.iter().find(|locked| locked.is_of(remote));
+            let locked = locked.ok_or_else(|| LockedChartError::NotLocked(remote.name().to_owned()))?;
+            progress.note(&format!("fetching the chart `{}` of {}", locked.name, remote.origin()));
+            let fetched = fetch_locked(client, &repositories, remote, locked).await?;
+            self.insert(chart, fetched.package);
+        }
+        Ok(self)
+    }
+}
+
+async fn fetch_locked(
+    client: &Client,
+    repositories: &Repositories,
+    remote: &RemoteChart,
+    locked: &LockedChart,
+) -> Result<FetchedChart, LockedChartError> {
+    let name = || locked.name.clone();
+    let (expected, fetched) = match (remote, &locked.source) {
+        (RemoteChart::Registry { .. }, LockedChartSource::Registry { reference, manifest, digest, .. }) => {
+            (*digest, fetch_artifact(client, &reference.with_digest(manifest.digest)).await)
+        }
+        (RemoteChart::Repository { url, .. }, LockedChartSource::Repository { digest, .. }) => {
+            let exact = RemoteChart::Repository { url: url.clone(), name: name(), version: locked.version.clone() };
+            (*digest, fetch_chart(client, repositories, &exact).await)
+        }
+        _ => return Err(LockedChartError::NotLocked(name())),
+    };
+    let fetched = fetched.map_err(|source| match source {
+        RemoteError::IndexDigest { actual, .. } => LockedChartError::Changed { name: name(), origin: remote.origin(), expected, actual },
+        source if source.is_gone() => LockedChartError::Gone { name: name(), source },
+        source => LockedChartError::Fetch { name: name(), source },
+    })?;
+    let actual = fetched.digest();
+    if actual == expected {
+        return Ok(fetched);
+    }
+    Err(LockedChartError::Changed { name: name(), origin: remote.origin(), expected, actual })
+}
+
+impl LockedChart {
+    /// Whether it pins a chart of the manifest.
+    pub(super) fn is_of(&self, chart: &RemoteChart) -> bool {
+        let is_place = match (chart, &self.source) {
+            (RemoteChart::Registry { reference, .. }, LockedChartSource::Registry { reference: locked, .. }) => reference == locked,
+            (RemoteChart::Repository { url, .. }, LockedChartSource::Repository { repository, .. }) => url.to_string() == *repository,
+            _ => false,
+        };
+        is_place && self.name == chart.name() && self.version.is_release_of(chart.version())
+    }
+}

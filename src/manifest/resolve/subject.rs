@@ -1,0 +1,50 @@
+//! One thing of a manifest that can be locked on its own.
+
+use crate::{
+    manifest::{Binary, BundleManifest, Chart, Download, ExtraFile, FileSource, Image},
+    remote::RemoteChart,
+};
+
+/// One thing of a manifest that can be locked on its own.
+#[derive(Debug)]
+pub enum Subject<'m> {
+    /// An image.
+    Image(&'m Image),
+    /// A chart from elsewhere.
+    Chart(&'m Chart, &'m RemoteChart),
+    /// A program from a web server.
+    Binary(&'m Binary, &'m Download),
+    /// Another file from a web server.
+    File(&'m ExtraFile, &'m Download),
+}
+
+impl<'m> Subject<'m> {
+    /// Everything of a manifest that can be locked on its own, with what it is called: images, then charts, programs and files from
+    /// elsewhere. An image goes before a chart of the same name.
+    pub fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
+        let images = manifest.images.iter().map(|image| (image.name.clone(), Self::Image(image)));
+        let charts = manifest.charts.iter().filter_map(|chart| {
+            let remote = chart.remote()?;
+            Some((remote.name().to_owned(), Self::Chart(chart, remote)))
+        });
+        let binaries = manifest.binaries.iter().filter_map(|binary| match &binary.source {
+            FileSource::Url(download) => Some((binary.name.clone(), Self::Binary(binary, download))),
+            FileSource::Path(_) => None,
+        });
+        let files = manifest.files.iter().filter_map(|file| match &file.source {
+            FileSource::Url(download) => Some((file.path.to_string(), Self::File(file, download))),
+            FileSource::Path(_) => None,
+        });
+        images.chain(charts).chain(binaries).chain(files)
+    }
+
+    /// What messages call it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Image(image) => format!("image `{}`", image.name),
+            Self::Chart(_, remote) => format!("chart `{}`", remote.name()),
+            Self::Binary(binary, _) => format!("program `{}`", binary.name),
+            Self::File(file, _) => format!("file `{}`", file.path),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Files, archives and documents from web servers that are no registries.
+//!
+//! Credentials go to the server that a person named, to that alone, and without being asked for: many servers hide what they have
+//! from strangers. A server that an index or a redirect names gets none, whatever the files with credentials have for it, and has
+//! to be within the reach of the one that named it. Nothing is plain HTTP but hosts that a person allowed by name.
+
+use http::{StatusCode, header};
+use url::{Origin, Url};
+
+use super::{
+    BlobStream, Cause, Client, Credentials, EndpointFailure, RegistryError,
+    advice::NOT_ENCRYPTED,
+    auth::credentials_for,
+    credentials::{Authorization, basic_value},
+    exchange::{Answer, Exchange, Head, MAX_REDIRECTS, request},
+    hosts::Endpoint,
+    question::{Place, Question},
+    retry::{Attempts, retry_after},
+};
+use crate::net::{AddressClass, Reach, Response, WebUrl};
+use rune_core::digest::{Digest, Sha256};
+
+/// Something on a web server, and who named it.
+#[derive(Debug, Clone)]
+pub struct WebSource {
+    url: WebUrl,
+    /// The server that a person named.
+    home: Origin,
+    /// How far away the server is that named the URL; nothing when a person did.
+    named_from: Option<AddressClass>,
+}
+
+/// A document that may name other places.
+#[derive(Debug, Clone)]
+pub struct WebDocument {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    home: Origin,
+    origin: AddressClass,
+}
+
+impl WebSource {
+    /// A URL that a person wrote.
+    pub fn named(url: WebUrl) -> Self {
+        let home = url.url().origin();
+        Self { url, home, named_from: None }
+    }
+
+    /// Where it is.
+    pub const fn url(&self) -> &WebUrl {
+        &self.url
+    }
+}
+
+impl WebDocument {
+    /// A URL that stands in the document.
+    pub fn source(&self, url: WebUrl) -> WebSource {
+        WebSource { url, home: self.home.clone(), named_from: Some(self.origin) }
+    }
+}
+
+impl Client {
+    /// Fetches a document of at most `max_bytes` bytes; `what` is what messages call it.
+    ///
+    /// # Errors
+    /// When the server does not give it, is not allowed, or it is larger.
+    pub async fn web_document(&self, source: &WebSource, what: &str, max_bytes: u64) -> Result<WebDocument, RegistryError> {
+        let accept = |head: &Head, body: Option<Vec<u8>>| {
+            let bytes = body.ok_or(Cause::TooLarge { max: max_bytes })?;
+            Ok(WebDocument { bytes, home: source.home.clone(), origin: head.origin })
+        };
+        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
+        let asked = self.exchange.ask_at(&endpoint, &question(source), max_bytes, accept).await;
+        asked.map_err(|failure| web_error(what, failure))
+    }
+
+    /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and size.
+    ///
+    /// # Errors
+    /// When the server does not give it, is not allowed, or it is larger.
+    pub async fn web_digest(&self, source: &WebSource, what: &str, max_bytes: u64) -> Result<(Digest, u64), RegistryError> {
+        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
+        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        loop {
+            match self.exchange.hash(&endpoint, source, max_bytes).await {
+                Ok(hashed) => return Ok(hashed),
+                Err(cause) => {
+                    self.exchange.pause(&endpoint, &mut attempts, cause).await.map_err(|failure| web_error(what, failure))?;
+                }
+            }
+        }
+    }
+
+    /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on; the caller hashes them.
+    ///
+    /// # Errors
+    /// When the server does not give it, is not allowed, or announces another size.
+    pub async fn web_stream(&self, source: &WebSource, what: &str, size: u64, offset: u64) -> Result<BlobStream, RegistryError> {
+        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
+        BlobStream::open_web(std::sync::Arc::clone(&self.exchange), endpoint, source.clone(), what.to_owned(), size, offset).await
+    }
+}
+
+pub(super) fn web_error(what: &str, failure: EndpointFailure) -> RegistryError {
+    RegistryError::Web { what: what.to_owned(), failure: Box::new(failure) }
+}
+
+fn question(source: &WebSource) -> Question<'static> {
+    Question::get_at(Place::Web(Box::new(source.clone())), "*/*")
+}
+
+impl WebSource {
+    fn is_home(&self, url: &Url) -> bool {
+        url.origin() == self.home
+    }
+}
+
+impl Exchange {
+    async fn hash(&self, endpoint: &Endpoint, source: &WebSource, max_bytes: u64) -> Result<(Digest, u64), Cause> {
+        let mut answer = self.ask_once(endpoint, &question(source)).await?;
+        let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
+        while let Some(chunk) = answer.response.chunk().await.map_err(Cause::transport)? {
+            bytes = bytes.saturating_add(chunk.len() as u64);
+            if bytes > max_bytes {
+                return Err(Cause::TooLarge { max: max_bytes });
+            }
+            hasher.update(&chunk);
+        }
+        Ok((hasher.finish(), bytes))
+    }
+
+    /// Asks a web server once, and follows where it leads.
+    pub(super) async fn ask_web(&self, endpoint: &Endpoint, source: &WebSource, question: &Question<'_>) -> Result<Answer, Cause> {
+        let pass = endpoint.host.gate.enter().await;
+        let (mut url, mut from) = (source.url.clone(), source.named_from);
+        self.check_encryption(&url, from.is_none())?;
+        for _ in 0..=MAX_REDIRECTS {
+            let label = url.url().origin().ascii_serialization();
+            let redirected_to = (url.url().origin() != source.url.url().origin()).then_some(label);
+            let (response, used) = self.send_web(source, &url, from, question, redirected_to.clone()).await?;
+            if response.status().is_redirection() {
+                from = Some(response.origin());
+                url = self.next_step(&url, &response)?;
+                continue;
+            }
+            if response.status().is_success() {
+                endpoint.host.gate.succeeded();
+                return Ok(Answer { response, url: url.url().clone(), _pass: pass });
+            }
+            return Err(refusal(&response, &url, used, redirected_to, source));
+        }
+        Err(Cause::Redirect { to: url.url().origin().ascii_serialization(), problem: "which redirects again and again" })
+    }
+
+    async fn send_web(
+        &self,
+        source: &WebSource,
+        url: &WebUrl,
+        from: Option<AddressClass>,
+        question: &Question<'_>,
+        redirected_to: Option<String>,
+    ) -> Result<(Response, Option<Authorization>), Cause> {
+        let failed = |error| Cause::Transport { error, redirected_to: redirected_to.clone() };
+        if source.is_home(url.url()) {
+            let endpoint = self.hosts.web_endpoint(url, true);
+            let credentials = credentials_for(&self.credentials, &endpoint).await.map_err(Cause::Credentials)?;
+            let authorization = match credentials {
+                Some(Credentials::Basic { user, password }) => {
+                    Some(Authorization { value: basic_value(&user, &password), user: Some(user) })
+                }
+                // Tokens are for registries.
+                _ => None,
+            };
+            let request = request(url.url(), question, authorization.as_ref());
+            let response = endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(failed)?;
+            endpoint.host.first_seen.get_or_init(|| response.origin());
+            return Ok((response, authorization));
+        }
+        let label = || url.url().origin().ascii_serialization();
+        let transport = self.hosts.foreign(url.url()).ok_or_else(|| Cause::OutOfBounds { to: label() })?;
+        let reach = self.hosts.reach_of_named(url.url()).unwrap_or(from.map_or(Reach::From(AddressClass::Public), Reach::From));
+        let response = transport.send(request(url.url(), question, None), reach).await.map_err(failed)?;
+        Ok((response, None))
+    }
+
+    /// Where a redirect leads, if it may.
+    fn next_step(&self, url: &WebUrl, response: &Response) -> Result<WebUrl, Cause> {
+        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let refused = |to: String, problem| Cause::Redirect { to, problem };
+        let next = location.and_then(|location| url.url().join(location).ok());
+        let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
+        let to = next.origin().ascii_serialization();
+        let next =
+            WebUrl::new(next).map_err(|_| refused(to.clone(), "in a way that is not allowed: another scheme, a user or a password"))?;
+        if url.url().scheme() == "https" && next.url().scheme() == "http" {
+            return Err(refused(to, NOT_ENCRYPTED));
+        }
+        if self.check_encryption(&next, false).is_err() {
+            return Err(refused(to, "which is plain HTTP and was not allowed"));
+        }
+        Ok(next)
+    }
+
+    fn check_encryption(&self, url: &WebUrl, is_named: bool) -> Result<(), Cause> {
+        let host = url.authority();
+        let is_good = url.url().scheme() == "https" || self.hosts.may_be_plain(&host);
+        if is_good { Ok(()) } else { Err(Cause::PlainHttp { host, is_named }) }
+    }
+}
+
+/// What an answer that is none of success means. Nothing that the server writes is repeated: it may be our own query.
+fn refusal(response: &Response, url: &WebUrl, used: Option<Authorization>, redirected_to: Option<String>, source: &WebSource) -> Cause {
+    let status = response.status();
+    if status == StatusCode::UNAUTHORIZED && source.is_home(url.url()) {
+        let host = url.authority();
+        return match used {
+            Some(Authorization { user, .. }) => Cause::CredentialsRefused { host, user, detail: None },
+            None => Cause::NoCredentials { host },
+        };
+    }
+    let retry_after = retry_after(response.headers());
+    Cause::Status { status, code: None, detail: None, is_about_space: false, redirected_to, retry_after }
+}
