@@ -21,6 +21,9 @@ pub const FORMAT: u64 = 1;
 /// The ability to act on exceptions from the check of the charts, such as images that are named by their tag.
 const CHART_EXCEPTIONS: &str = "chart-exceptions";
 
+/// The ability to find images where a policy says that objects name them.
+const IMAGE_PLACES: &str = "image-places";
+
 /// The ability to install a chart with a profile of its own only.
 const PROFILE_CHARTS: &str = "profile-charts";
 
@@ -242,8 +245,9 @@ struct Preamble {
 /// The words for abilities that a reader needs.
 pub(super) fn required_abilities(completeness: &Completeness, profiles: &[ProfileRecord]) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
+    let places = completeness.has_places().then_some(IMAGE_PLACES);
     let charts = profiles.iter().any(|profile| !profile.charts.is_empty()).then_some(PROFILE_CHARTS);
-    exceptions.into_iter().chain(charts).map(str::to_owned).collect()
+    exceptions.into_iter().chain(places).chain(charts).map(str::to_owned).collect()
 }
 
 impl ProfileRecord {
@@ -285,7 +289,9 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        if let Some(word) = preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, PROFILE_CHARTS].contains(&word.as_str())) {
+        if let Some(word) =
+            preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS].contains(&word.as_str()))
+        {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)

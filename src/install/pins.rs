@@ -68,7 +68,8 @@ pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[
     let mut values = Map::new();
     if !replaced.is_empty() {
         let path = Utf8Path::new("chart");
-        replace_in_chart(path, &chart::unpack_package(path, chart)?, replaced, &[], &mut values)?;
+        let chart = chart::unpack_package(path, chart)?;
+        each_values(path, &chart, &[], &mut |value, keys| replace(value, replaced, keys, &mut values))?;
         for text in profile {
             replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
         }
@@ -79,18 +80,17 @@ pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[
     Ok(Value::Object(values))
 }
 
-/// Replaces in the values of a chart and of its subcharts, whose values the parent has under their name or aliases.
-fn replace_in_chart(
+/// Gives the values of a chart and of its subcharts, whose values the parent has under their name or aliases.
+pub(super) fn each_values(
     path: &Utf8Path,
     chart: &ChartTree,
-    replaced: &Replaced,
     keys: &[String],
-    values: &mut Map<String, Value>,
+    each: &mut dyn FnMut(&Value, &[String]),
 ) -> Result<(), PinError> {
     if let Some(bytes) = chart.get("values.yaml") {
         let path = path.join("values.yaml");
         let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.clone()))?;
-        replace(&yaml::from_str(&path, text)?, replaced, keys, values);
+        each(&yaml::from_str(&path, text)?, keys);
     }
     let dependencies = chart.own_metadata(path)?.dependencies;
     for (place, subchart) in chart.subcharts() {
@@ -102,7 +102,7 @@ fn replace_in_chart(
             names.push(name);
         }
         for name in names {
-            replace_in_chart(&path, &subchart, replaced, &[keys, &[name]].concat(), values)?;
+            each_values(&path, &subchart, &[keys, &[name]].concat(), each)?;
         }
     }
     Ok(())
@@ -124,7 +124,7 @@ fn replace(value: &Value, replaced: &Replaced, keys: &[String], values: &mut Map
     }
 }
 
-fn set(values: &mut Map<String, Value>, keys: &[String], value: Value) {
+pub(super) fn set(values: &mut Map<String, Value>, keys: &[String], value: Value) {
     match keys {
         [] => {}
         [key] => {

@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["archive", "bundle", "canonical_json", "failure", "fsx", "oci", "progress", "text"]),
     ("mirror", &["failure", "fsx", "oci"]),
     ("push", &["bundle", "failure", "oci", "progress", "registry"]),
-    ("install", &["canonical_json", "chart", "failure", "fsx", "interrupt", "oci", "progress", "yaml"]),
+    ("install", &["canonical_json", "chart", "failure", "fsx", "interrupt", "oci", "policy", "progress", "yaml"]),
     ("receipt", &["bundle", "canonical_json", "failure", "fsx", "oci"]),
     ("manifest", &["chart", "failure", "fsx", "oci", "policy", "progress", "registry", "yaml"]),
     ("policy", &["failure", "oci", "yaml"]),

@@ -25,7 +25,7 @@ use crate::{
     policy::Policy,
 };
 
-pub use available::AvailableImage;
+pub use available::{AvailableImage, meant_image};
 pub use check_values::CheckValues;
 pub use finding::{CompletenessFinding, Incomplete};
 pub use survey::{Survey, survey};
