@@ -372,7 +372,10 @@ mod octal_mode {
 #[cfg(test)]
 mod tests {
     use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
-    use crate::oci::Digest;
+    use crate::{
+        oci::Digest,
+        policy::{Apart, FieldForm, ImageField, ImagePlaces},
+    };
 
     fn empty() -> BundleIndex {
         BundleIndex {
@@ -408,6 +411,21 @@ mod tests {
     fn refuses_a_format_or_a_requirement_it_does_not_know() {
         assert!(matches!(changed("\"format\":1", "\"format\":2,\"novelty\":true"), Err(IndexError::Format(2))));
         assert!(matches!(changed("\"requires\":[]", "\"requires\":[\"zstd\"]"), Err(IndexError::Requires(word)) if word == "zstd"));
+    }
+
+    #[test]
+    fn the_places_that_a_policy_declares_are_kept_and_required() {
+        let part = |text: &str| Some(text.to_owned());
+        let apart = Apart { registry: part("host"), repository: "path".to_owned(), tag: part("tag"), ..Apart::default() };
+        let field = |form| ImageField { kind: "App".to_owned(), path: "spec.image".to_owned(), form };
+        let forms = [FieldForm::References, FieldForm::Apart(apart), FieldForm::Template("a/b:{}".to_owned())];
+        let places = ImagePlaces { options: vec!["--x".to_owned()], fields: forms.map(field).into(), ..ImagePlaces::default() };
+        let completeness = Completeness::default().with_places(&places);
+        let requires = super::required_abilities(&completeness, &[]);
+        assert_eq!(requires, ["image-places"]);
+        let index = BundleIndex { completeness, requires, ..empty() };
+        let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();
+        assert_eq!((&read, read.completeness.image_places()), (&index, places));
     }
 
     #[test]

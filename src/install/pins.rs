@@ -16,6 +16,9 @@ use crate::{
     yaml::{self, YamlError},
 };
 
+/// The value below `global` from which many charts take the registry of their images.
+const REGISTRY_VALUE: &str = "imageRegistry";
+
 /// Why the values of the destination cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
@@ -66,16 +69,21 @@ impl Replaced {
 /// When the chart or the profile cannot be read.
 pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[u8], profile: &[String]) -> Result<Value, PinError> {
     let mut values = Map::new();
-    if !replaced.is_empty() {
-        let path = Utf8Path::new("chart");
-        let chart = chart::unpack_package(path, chart)?;
-        each_values(path, &chart, &[], &mut |value, keys| replace(value, replaced, keys, &mut values))?;
-        for text in profile {
-            replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
-        }
+    if registry.is_none() && replaced.is_empty() {
+        return Ok(Value::Object(values));
     }
-    if let Some(registry) = registry {
-        set(&mut values, &["global".to_owned(), "imageRegistry".to_owned()], json!(registry));
+    let path = Utf8Path::new("chart");
+    let chart = chart::unpack_package(path, chart)?;
+    each_values(path, &chart, &[], &mut |value, keys| replace(value, replaced, keys, &mut values))?;
+    for text in profile {
+        replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
+    }
+    // Some charts refuse values that they do not know.
+    let takes_registry = |(_, bytes): (&Utf8Path, &[u8])| bytes.windows(REGISTRY_VALUE.len()).any(|text| text == REGISTRY_VALUE.as_bytes());
+    if let Some(registry) = registry
+        && chart.unfolded(path)?.iter().any(takes_registry)
+    {
+        set(&mut values, &["global".to_owned(), REGISTRY_VALUE.to_owned()], json!(registry));
     }
     Ok(Value::Object(values))
 }
@@ -165,7 +173,10 @@ mod tests {
             b"apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0}, {name: c, version: 1.x, alias: d}]\n"
                 .to_vec();
         files.insert("Chart.yaml".into(), head);
-        let packed = [("Chart.yaml", "name: c\nversion: 1.2.3\n"), ("values.yaml", "image: { repository: library/b }\n")];
+        let packed = [
+            ("Chart.yaml", "name: c\nversion: 1.2.3\n"),
+            ("values.yaml", "image: { repository: library/b }\nglobal: { imageRegistry: '' }\n"),
+        ];
         let packed = ChartTree::new(packed.into_iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect());
         files.insert("charts/c-1.2.3.tgz".into(), package("c", &packed).unwrap().bytes);
         let chart = package("a", &ChartTree::new(files)).unwrap();
@@ -183,6 +194,9 @@ mod tests {
             "migrate": {"image": {"digest": digest}},
         });
         assert_eq!(values, expected);
+        let other = ChartTree::new(BTreeMap::from([("Chart.yaml".into(), b"name: c\nversion: 1.2.3\n".to_vec())]));
+        let other = package("c", &other).unwrap().bytes;
+        assert_eq!(destination_values(Some("r.example"), &Replaced::default(), &other, &[]).unwrap(), json!({}));
         assert_eq!(destination_values(None, &Replaced::default(), b"not read", &[]).unwrap(), json!({}));
     }
 }

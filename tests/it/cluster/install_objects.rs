@@ -187,7 +187,11 @@ fn install_everywhere(helm: &str, own: Helm) {
             let said = install(&["--set", "image.repository=tests/none"], 8);
             assert!(said.contains("`tests/none:1` in") && said.contains("not an image of the bundle"), "{said}");
             let said = install(&["--map", "values", "--dry-run"], 8);
-            assert!(said.contains("ConfigMap/parts") && said.contains("set `image.repository` to"), "{said}");
+            assert!(said.contains("ConfigMap/parts") && said.contains("no value of the chart sets it"), "{said}");
+            assert!(!said.contains("Deployment/parts"), "{said}");
+            let own = ["--map", "values", "--dry-run", "--set", "image.repository=docker.io/tests/wild"];
+            let said = install(&own, 8);
+            assert!(said.contains(&format!("set `image.repository` to `{registry}/tests/wild`")), "{said}");
         }
         namespace.helm(own, &["rollback", chart, "1", "--wait", "--timeout", "100s"]).unwrap();
         all_from_there("rollback");

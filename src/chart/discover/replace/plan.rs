@@ -234,7 +234,10 @@ impl<'p> Planner<'p> {
                 let Some((want, _)) = edits.first() else { return Vec::new() };
                 let want = *want;
                 self.met.extend(edits.iter().map(|(want, _)| *want));
-                let inner: Vec<Edit> = edits.into_iter().map(|(_, edit)| edit).collect();
+                let Some(inner) = disjoint(edits) else {
+                    self.obstacles.push((want, ObstacleReason::NotWritable));
+                    return Vec::new();
+                };
                 match encoded(text, &decoded, &edited(&decoded, &inner)) {
                     Some(edit) => vec![(want, edit)],
                     None => {
@@ -272,6 +275,15 @@ impl<'p> Planner<'p> {
         }
         edits
     }
+}
+
+/// The edits without those that are there twice; nothing when two contradict each other.
+fn disjoint(edits: Vec<(usize, Edit)>) -> Option<Vec<Edit>> {
+    let mut edits: Vec<Edit> = edits.into_iter().map(|(_, edit)| edit).collect();
+    edits.sort_by(|(one, new), (other, other_new)| (one.start, one.end, new).cmp(&(other.start, other.end, other_new)));
+    edits.dedup();
+    let mut pairs = edits.iter().zip(edits.iter().skip(1));
+    pairs.all(|((one, _), (next, _))| one.end <= next.start).then_some(edits)
 }
 
 /// How often each scalar of a plan is reached.

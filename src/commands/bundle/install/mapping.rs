@@ -17,11 +17,14 @@ use crate::{
     commands::CommandError,
     failure::{Failure, FailureKind},
     fsx,
-    install::{ImageMap, InstallError, PlacedImage, PostRenderer, ReleaseHelm, ValuePins, parse_objects},
+    install::{ImageMap, InstallError, Object, PlacedImage, PostRenderer, ReleaseHelm, ValuePins, parse_objects},
     oci::Reference,
     policy::ImagePlaces,
     yaml,
 };
+
+/// What is said of an image that Helm applies past the post-renderer.
+const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
 
 /// How images are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,6 +78,15 @@ fn shown_place<S: serde::Serializer>(place: &ImagePlace, serializer: S) -> Resul
     serializer.collect_str(place)
 }
 
+/// The chart rendered with some values.
+struct Attempt {
+    values: Vec<String>,
+    rendered: String,
+    /// Whether every value that seems to name an image names the one of the destination, unless
+    /// the values of the person who installs say something else.
+    has_pins: bool,
+}
+
 /// Why the chart is not installed: images would come from elsewhere.
 #[derive(Debug, thiserror::Error)]
 #[error("images would not come from {registry}:{}", lines(.findings))]
@@ -113,6 +125,8 @@ struct Mapping {
     /// The same images in the same order.
     placed: Vec<PlacedImage>,
     pins: ValuePins,
+    /// Whether there are values of the person who installs, which come last.
+    has_own_values: bool,
 }
 
 impl Work<'_> {
@@ -125,15 +139,15 @@ impl Work<'_> {
         let Some(mapping) = Mapping::read(self, images)? else {
             return Ok(Mapped { values: own, rendered, ..Mapped::default() });
         };
-        let mut tried = vec![(own, rendered)];
-        let is_partial = !mapping.outside(&tried[0].1).is_empty();
+        let is_partial = !mapping.outside(&rendered).is_empty();
+        let mut tried = vec![Attempt { values: own, rendered, has_pins: false }];
         let pins = Value::Object(mapping.pins.values.clone());
         if !mapping.pins.values.is_empty() && (is_partial || options.values_file.is_some()) {
             let values = destination.written(&pins, rendering.helm)?;
             let values = [values, options.values.clone()].concat();
             // A chart may refuse them: they are only a proposal.
             match rendering.run(&values, None).await {
-                Ok(rendered) => tried.push((values, rendered)),
+                Ok(rendered) => tried.push(Attempt { values, rendered, has_pins: true }),
                 Err(InstallError::HelmRefused { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -143,7 +157,8 @@ impl Work<'_> {
             mapping.write_values(file, &tried, [&whole, &pins])?;
         }
         let mode = options.map.unwrap_or(if is_partial { MapMode::Objects } else { MapMode::Values });
-        let findings = |(_, rendered): &(Vec<String>, String)| mapping.findings(rendered, mode, rendering.helm.is_3());
+        let is_3 = rendering.helm.is_3();
+        let findings = |attempt: &Attempt| mapping.findings(attempt, mode, is_3);
         let mut found = tried.iter().map(findings).collect::<Result<Vec<_>, _>>()?;
         let best = (0..found.len()).min_by_key(|number| found.get(*number).map(BTreeSet::len));
         let best = best.unwrap_or_default();
@@ -152,15 +167,22 @@ impl Work<'_> {
             let registry = mapping.registry.clone();
             return Err(Elsewhere { registry, findings }.into());
         }
-        let (values, rendered) = tried.swap_remove(best);
+        let Attempt { values, rendered, .. } = tried.swap_remove(best);
         let map = mapping.map(&rendered);
         let mut mapped = Mapped { mode: Some(mode), values, rendered, post_renderer: None };
         if mode == MapMode::Objects {
             let map = ImageMap { images: map, places: mapping.places.clone() };
-            let is_3 = rendering.helm.is_3();
             let post_renderer = map.post_renderer(is_3)?;
             mapped.rendered = rendering.run(&mapped.values, Some(&post_renderer)).await?;
             mapped.post_renderer = Some(post_renderer);
+            // Whatever Helm did not send for another reason.
+            let left = mapping.outside(&mapped.rendered).into_iter();
+            let left: BTreeSet<Finding> = left
+                .map(|(place, image)| Finding { image: Some(image), place, hint: NOT_SENT.to_owned() })
+                .collect();
+            if !left.is_empty() {
+                return Err(Elsewhere { registry: mapping.registry, findings: left }.into());
+            }
         }
         Ok(mapped)
     }
@@ -203,7 +225,8 @@ impl Mapping {
             .collect();
         let pins = work.destination.pins(&placed)?;
         let (registry, places) = (destination.to_string(), index.completeness.image_places());
-        Ok(Some(Self { registry, places, available, placed, pins }))
+        let has_own_values = !work.options.values.is_empty();
+        Ok(Some(Self { registry, places, available, placed, pins, has_own_values }))
     }
 
     /// The image of the bundle that a text means.
@@ -250,10 +273,11 @@ impl Mapping {
     }
 
     /// What would come from elsewhere.
-    fn findings(&self, rendered: &str, mode: MapMode, is_helm_3: bool) -> Result<BTreeSet<Finding>, CommandError> {
+    fn findings(&self, attempt: &Attempt, mode: MapMode, is_helm_3: bool) -> Result<BTreeSet<Finding>, CommandError> {
+        let rendered = &attempt.rendered;
         let outside = self.outside(rendered);
         let found = |place, image: Option<String>, why: &str| {
-            let hint = match image.as_deref().map(|image| self.hint(image)) {
+            let hint = match image.as_deref().map(|image| self.hint(image, attempt)) {
                 Some(hint) if why.is_empty() => hint,
                 Some(hint) => format!("{why}; {hint}"),
                 None => why.to_owned(),
@@ -275,7 +299,7 @@ impl Mapping {
                 .collect());
         }
         let objects = parse_objects(rendered).map_err(InstallError::from)?;
-        let hooks: BTreeSet<String> = objects.iter().filter(|object| object.is_hook()).map(ToString::to_string).collect();
+        let hooks: BTreeSet<String> = objects.iter().filter(|object| object.is_hook()).map(hook_name).collect();
         let unsent = |place: &ImagePlace| {
             if is_definition_of_chart(&place.file) {
                 Some(
@@ -305,7 +329,7 @@ impl Mapping {
     }
 
     /// Which value sets an image, if one seems to.
-    fn hint(&self, image: &str) -> String {
+    fn hint(&self, image: &str, attempt: &Attempt) -> String {
         let registry = &self.registry;
         let Some(number) = self.meant(image) else {
             return format!(
@@ -313,19 +337,21 @@ impl Mapping {
                  {registry} and set it with your values"
             );
         };
-        match self.pins.keys.get(&number) {
+        // What was set already, and by nobody else, does not reach it.
+        let is_settable = !attempt.has_pins || self.has_own_values;
+        match self.pins.keys.get(&number).filter(|_| is_settable) {
             Some(keys) => {
                 let pairs: Vec<String> = keys.iter().map(|(key, value)| format!("`{key}` to `{value}`")).collect();
                 format!("set {} in your values", pairs.join(", "))
             }
-            None => "no value of the chart is known to set it".to_owned(),
+            None => "no value of the chart sets it".to_owned(),
         }
     }
 
     /// Writes the values with which the chart takes most images from the destination, and which it
     /// does not.
-    fn write_values(&self, file: &Utf8Path, tried: &[(Vec<String>, String)], made: [&Value; 2]) -> Result<(), CommandError> {
-        let left = tried.iter().map(|(_, rendered)| self.outside(rendered)).zip(made);
+    fn write_values(&self, file: &Utf8Path, tried: &[Attempt], made: [&Value; 2]) -> Result<(), CommandError> {
+        let left = tried.iter().map(|attempt| self.outside(&attempt.rendered)).zip(made);
         let Some((outside, values)) = left.min_by_key(|(outside, _)| outside.len()) else {
             return Ok(());
         };
@@ -337,6 +363,13 @@ impl Mapping {
         text.push_str(&values);
         Ok(fsx::write_new(file, text.as_bytes(), 0o644)?)
     }
+}
+
+/// `Kind/name` of a hook, as it is called at a place.
+fn hook_name(object: &Object) -> String {
+    let prefix = object.value().pointer("/metadata/generateName").and_then(Value::as_str);
+    let name = Some(object.name()).filter(|name| !name.is_empty()).or(prefix);
+    format!("{}/{}", object.kind(), name.unwrap_or("without a name"))
 }
 
 /// Whether a file is one of the definitions that Helm applies before everything else.
