@@ -204,7 +204,7 @@ fn another_reader_finds_the_new_image_at_the_mapped_paths_and_nothing_else_chang
         format!("\"{OLD}\" # {OLD}"),
         format!("|-\n        {OLD}\n"),
         format!(">-\n        {OLD}\n"),
-        "\"docker.io\\/library\\x2fpostgres:17\"".to_owned(),
+        "\"docker.io/library\\x2fpostgres:17\"".to_owned(),
         format!("&anchor {OLD}"),
         format!("!!str {OLD}"),
     ];

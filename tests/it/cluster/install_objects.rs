@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
+use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace, Program};
 
 use crate::{
     bundle::small_bundle::ends_with,
@@ -83,6 +83,12 @@ images: { fields: [{ kind: ConfigMap, path: 'data[pod.yaml].spec.containers[].im
 pins: [{ image: docker.io/tests/wild, pin: tag, reason: 'no value for a digest' }]
 ";
 
+/// An image that nothing else runs: the kubelet says any of the names under which it has pulled one.
+fn image(helm: &str) -> ImageLayout {
+    let path = format!("/etc/only-for-{helm}");
+    ImageLayout::postgres().with_programs(&[Program { path: &path, content: b"" }])
+}
+
 /// The specification of a pod that runs for some seconds.
 fn pod(image: &str, seconds: &str) -> String {
     let restart = if seconds == "0" { "restartPolicy: Never, " } else { "" };
@@ -109,11 +115,11 @@ fn with_pods(template: &str) -> String {
 /// A bundle of the three charts, built with some Helm.
 fn built<'a>(cluster: &'a Cluster, helm: &str) -> Works<'a> {
     let works = Works::new(cluster, helm);
-    cluster.push(&ImageLayout::postgres(), "tests/wild:1");
+    cluster.push(&image(helm), &format!("tests/wild-{helm}:1"));
     let write = |file: &str, text: &str| {
         let path = works.path(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, text.replace("tests/wild", &format!("tests/wild-{helm}"))).unwrap();
     };
     for (name, template, values) in [
         ("parts", PARTS, "image: {repository: tests/wild, tag: '1'}\nnote: a\n"),
@@ -150,8 +156,8 @@ fn install_everywhere(helm: &str, own: Helm) {
     let Some(cluster) = Cluster::up() else { return };
     let works = built(&cluster, helm);
     let registry = format!("{REGISTRY}/site/{helm}");
-    let digest = ImageLayout::postgres().digest();
-    let target = format!("{registry}/tests/wild@{digest}");
+    let wild = format!("tests/wild-{helm}");
+    let target = format!("{registry}/{wild}@{}", image(helm).digest());
     for chart in ["parts", "whole", "fixed"] {
         let namespace = cluster.namespace(&format!("objects-{helm}-{chart}"));
         let name = namespace.name();
@@ -189,9 +195,16 @@ fn install_everywhere(helm: &str, own: Helm) {
             let said = install(&["--map", "values", "--dry-run"], 8);
             assert!(said.contains("ConfigMap/parts") && said.contains("no value of the chart sets it"), "{said}");
             assert!(!said.contains("Deployment/parts"), "{said}");
-            let own = ["--map", "values", "--dry-run", "--set", "image.repository=docker.io/tests/wild"];
+            let own = ["--map", "values", "--dry-run", "--set", &format!("image.repository=docker.io/{wild}")];
             let said = install(&own, 8);
-            assert!(said.contains(&format!("set `image.repository` to `{registry}/tests/wild`")), "{said}");
+            assert!(said.contains(&format!("set `image.repository` to `{registry}/{wild}`")), "{said}");
+        }
+        if chart == "whole" {
+            install(&["--dry-run", "--write-values", "mapped.yaml"], 0);
+            let text = fs::read_to_string(works.path("mapped.yaml")).unwrap();
+            assert!(text.contains(&format!("main: {target}")), "{text}");
+            let hard = format!("# No value sets: docker.io/{wild}:1 in whole/templates/all.yaml, Deployment/whole");
+            assert!(text.contains(&hard) && !text.contains("Job/"), "{text}");
         }
         namespace.helm(own, &["rollback", chart, "1", "--wait", "--timeout", "100s"]).unwrap();
         all_from_there("rollback");
@@ -201,7 +214,7 @@ fn install_everywhere(helm: &str, own: Helm) {
         assert_eq!(pod["containers"][0]["image"], target.as_str());
         if chart == "parts" {
             let kept = namespace.get("configmap/parts");
-            let text = format!("# docker.io/tests/wild:1\nspec: {{containers: [{{name: a, image: {target}}}]}}\n");
+            let text = format!("# docker.io/{wild}:1\nspec: {{containers: [{{name: a, image: {target}}}]}}\n");
             assert_eq!(kept["data"]["pod.yaml"], text.as_str());
         }
     }

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// What is said of an image that Helm applies past the post-renderer.
-const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
+const NOT_SENT: &str =
+    "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
 
 /// How images are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -177,9 +178,8 @@ impl Work<'_> {
             mapped.post_renderer = Some(post_renderer);
             // Whatever Helm did not send for another reason.
             let left = mapping.outside(&mapped.rendered).into_iter();
-            let left: BTreeSet<Finding> = left
-                .map(|(place, image)| Finding { image: Some(image), place, hint: NOT_SENT.to_owned() })
-                .collect();
+            let left: BTreeSet<Finding> =
+                left.map(|(place, image)| Finding { image: Some(image), place, hint: NOT_SENT.to_owned() }).collect();
             if !left.is_empty() {
                 return Err(Elsewhere { registry: mapping.registry, findings: left }.into());
             }
