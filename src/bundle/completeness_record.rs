@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{Exception, ImageField, ImagePlaces};
+
 /// Whether the bundle was shown to contain every image that its charts can refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -23,6 +25,15 @@ pub struct Completeness {
     /// Values that charts were rendered with for this check alone: their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub check_values: Vec<CheckValuesRecord>,
+    /// Names of variables whose value names images, as the policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+    /// Options whose value names images, as the policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// Fields of objects that name images, as the policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<ImageField>,
 }
 
 /// The keys of values that a chart was rendered with for the check alone.
@@ -48,8 +59,35 @@ pub struct ExceptionRecord {
 impl Completeness {
     /// Whether a reader must know of exceptions to act on the bundle.
     pub const fn has_exceptions(&self) -> bool {
-        let Self { checked: _, left_out: _, tag_pins, tests_left_out, ignored, check_values } = self;
+        let Self { tag_pins, tests_left_out, ignored, check_values, .. } = self;
         !(tag_pins.is_empty() && tests_left_out.is_empty() && ignored.is_empty() && check_values.is_empty())
+    }
+
+    /// Whether a reader must know where the policy says that objects name images, to map them.
+    pub const fn has_places(&self) -> bool {
+        !(self.variables.is_empty() && self.options.is_empty() && self.fields.is_empty())
+    }
+
+    /// The same with the places of a policy.
+    #[must_use]
+    pub fn with_places(self, places: &ImagePlaces) -> Self {
+        Self { variables: places.variables.clone(), options: places.options.clone(), fields: places.fields.clone(), ..self }
+    }
+
+    /// Where the charts of the bundle name images, and what of it is left out.
+    pub fn image_places(&self) -> ImagePlaces {
+        let exceptions = |records: &[ExceptionRecord]| {
+            let exception =
+                |ExceptionRecord { what, reason }: &ExceptionRecord| Exception { pattern: what.clone(), reason: reason.clone() };
+            records.iter().map(exception).collect()
+        };
+        ImagePlaces {
+            variables: self.variables.clone(),
+            options: self.options.clone(),
+            fields: self.fields.clone(),
+            ignored: exceptions(&self.ignored),
+            left_out_tests: exceptions(&self.tests_left_out),
+        }
     }
 
     /// Why charts may name an image by its tag alone; nothing when they do not.

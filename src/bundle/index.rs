@@ -26,6 +26,9 @@ pub const FORMAT: u64 = 1;
 /// The ability to act on exceptions from the check of the charts, such as images that are named by their tag.
 const CHART_EXCEPTIONS: &str = "chart-exceptions";
 
+/// The ability to find images where a policy says that objects name them.
+const IMAGE_PLACES: &str = "image-places";
+
 /// The ability to install a chart with a profile of its own only.
 const PROFILE_CHARTS: &str = "profile-charts";
 
@@ -257,9 +260,10 @@ pub(super) fn required_abilities(
     origins: &BTreeMap<EntryName, String>,
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
+    let places = completeness.has_places().then_some(IMAGE_PLACES);
     let charts = profiles.iter().any(|profile| !profile.charts.is_empty()).then_some(PROFILE_CHARTS);
     let origins = (!origins.is_empty()).then_some(ORIGINS);
-    exceptions.into_iter().chain(charts).chain(origins).map(str::to_owned).collect()
+    exceptions.into_iter().chain(places).chain(charts).chain(origins).map(str::to_owned).collect()
 }
 
 impl ProfileRecord {
@@ -301,8 +305,8 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        if let Some(word) = preamble.requires.into_iter().find(|word| ![CHART_EXCEPTIONS, PROFILE_CHARTS, ORIGINS].contains(&word.as_str()))
-        {
+        let known = [CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS, ORIGINS];
+        if let Some(word) = preamble.requires.into_iter().find(|word| !known.contains(&word.as_str())) {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)
@@ -385,6 +389,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{BundleIndex, Completeness, IndexError, PolicyRecord};
+    use crate::policy::{Apart, FieldForm, ImageField, ImagePlaces};
     use rune_core::digest::Digest;
 
     fn empty() -> BundleIndex {
@@ -422,6 +427,21 @@ mod tests {
     fn refuses_a_format_or_a_requirement_it_does_not_know() {
         assert!(matches!(changed("\"format\":1", "\"format\":2,\"novelty\":true"), Err(IndexError::Format(2))));
         assert!(matches!(changed("\"requires\":[]", "\"requires\":[\"zstd\"]"), Err(IndexError::Requires(word)) if word == "zstd"));
+    }
+
+    #[test]
+    fn the_places_that_a_policy_declares_are_kept_and_required() {
+        let part = |text: &str| Some(text.to_owned());
+        let apart = Apart { registry: part("host"), repository: "path".to_owned(), tag: part("tag"), ..Apart::default() };
+        let field = |form| ImageField { kind: "App".to_owned(), path: "spec.image".to_owned(), form };
+        let forms = [FieldForm::References, FieldForm::Apart(apart), FieldForm::Template("a/b:{}".to_owned())];
+        let places = ImagePlaces { options: vec!["--x".to_owned()], fields: forms.map(field).into(), ..ImagePlaces::default() };
+        let completeness = Completeness::default().with_places(&places);
+        let requires = super::required_abilities(&completeness, &[]);
+        assert_eq!(requires, ["image-places"]);
+        let index = BundleIndex { completeness, requires, ..empty() };
+        let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();
+        assert_eq!((&read, read.completeness.image_places()), (&index, places));
     }
 
     #[test]

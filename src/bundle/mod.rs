@@ -38,7 +38,7 @@ pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{
     AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions, HelmOptions, Incomplete, Survey,
-    check_completeness, survey,
+    check_completeness, meant_image, survey,
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{

@@ -12,12 +12,16 @@ mod fields;
 mod inside;
 mod known;
 mod reference;
+mod replace;
 mod scan;
 mod search;
 mod words;
 
+use std::fmt;
+
 use camino::Utf8Path;
 
+pub use self::replace::{Obstacle, ObstacleReason, Replacement, replace_images};
 use self::{inside::Budget, search::Search};
 use crate::policy::{Declaration, ImagePlaces};
 use rune_core::yaml::{self, Node, Value};
@@ -156,6 +160,15 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+impl fmt::Display for ImagePlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let container = self.container.as_ref().map(|name| format!("container {name}"));
+        let parts = [Some(&self.file), Some(&self.object), container.as_ref(), Some(&self.path)];
+        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        formatter.write_str(&parts.join(", "))
+    }
 }
 
 impl ImagePlace {

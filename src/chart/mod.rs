@@ -29,7 +29,7 @@ mod versions;
 pub use archive::{package_from_bytes, read_package, unpack_package};
 pub use artifact::{Blob, ChartArtifact, is_archive_type, is_config_type, is_provenance_type};
 pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
-pub use discover::{ImagePlace, Named, discover, documents};
+pub use discover::{ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents, replace_images};
 pub use error::ChartError;
 pub use files::{OutOfStep, compare, load_templates, output_path, render_below};
 pub use helm::{Helm, HelmError, Occasion, RenderFailure};

@@ -8,6 +8,7 @@ mod examining;
 mod installing;
 mod loading;
 mod planning;
+mod post_renderer;
 mod pushing;
 mod reading;
 mod receipts;
@@ -101,6 +102,9 @@ enum Verb {
 }
 
 pub(super) fn main() -> ExitCode {
+    if let Some(map) = post_renderer::asked() {
+        return post_renderer::run(&map);
+    }
     let arguments: RuneBundle = match arguments::parse("rune-bundle") {
         Ok(arguments) => arguments,
         Err(code) => return code,

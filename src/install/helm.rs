@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{Cluster, ClusterOptions, InstallError};
+use super::{Cluster, ClusterOptions, InstallError, PostRenderer};
 use crate::chart::Helm;
 use rune_core::{fsx::ScratchDirectory, interrupt::Interrupt};
 
@@ -119,6 +119,11 @@ impl ReleaseHelm {
         &self.version
     }
 
+    /// Whether it is Helm 3, which sends no hooks to a post-renderer.
+    pub fn is_3(&self) -> bool {
+        self.version.starts_with("v3.")
+    }
+
     /// The release.
     pub fn release(&self) -> &str {
         &self.release
@@ -141,14 +146,21 @@ impl ReleaseHelm {
     ///
     /// # Errors
     /// When Helm cannot.
-    pub async fn render(&self, chart: &Utf8Path, values: &[String], kubernetes: &str, is_upgrade: bool) -> Result<String, InstallError> {
+    pub async fn render(
+        &self,
+        chart: &Utf8Path,
+        values: &[String],
+        kubernetes: &str,
+        is_upgrade: bool,
+        post_renderer: Option<&PostRenderer>,
+    ) -> Result<String, InstallError> {
         let mut arguments =
             vec!["template", &self.release, chart.as_str(), "--dry-run=server", "--include-crds", "--kube-version", kubernetes];
         if is_upgrade {
             arguments.push("--is-upgrade");
         }
         arguments.extend(values.iter().map(String::as_str));
-        self.ask("render the chart", &arguments).await
+        self.run_with(&arguments, post_renderer).await?.success("render the chart")
     }
 
     /// What is installed, hooks included; empty when nothing is.
@@ -182,11 +194,16 @@ impl ReleaseHelm {
 
     /// Runs Helm to its end. When somebody asks this program to end, Helm is told.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<Ended, InstallError> {
+        self.run_with(arguments, None).await
+    }
+
+    /// The same with a post-renderer for what is rendered.
+    pub(super) async fn run_with(&self, arguments: &[&str], post_renderer: Option<&PostRenderer>) -> Result<Ended, InstallError> {
         let failed = |source| InstallError::Run { program: self.program.clone(), source };
         tracing::debug!("helm {}", arguments.join(" "));
         // What is run after somebody asked this program to end looks at what is left, and is short.
         let is_ending = self.interrupt.is_asked();
-        let mut child = self.command(arguments).spawn().map_err(failed)?;
+        let mut child = self.command(arguments, post_renderer).spawn().map_err(failed)?;
         let (output, complaint) = (child.stdout.take(), child.stderr.take());
         let status = async {
             tokio::select! {
@@ -201,7 +218,7 @@ impl ReleaseHelm {
         Ok(Ended { is_success: status.map_err(failed)?.success(), output, complaint: self.readable(&complaint) })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str], post_renderer: Option<&PostRenderer>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).args(["--namespace", &self.namespace]);
         if let Some(context) = &self.context {
@@ -209,6 +226,12 @@ impl ReleaseHelm {
         }
         for name in IGNORED {
             command.env_remove(name);
+        }
+        if let Some(post_renderer) = post_renderer {
+            command.args(post_renderer.arguments());
+        }
+        if let Some(plugins) = post_renderer.and_then(PostRenderer::plugins) {
+            command.env("HELM_PLUGINS", plugins);
         }
         if !self.kubeconfigs.is_empty() {
             command.env("KUBECONFIG", &self.kubeconfigs);

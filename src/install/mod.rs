@@ -14,8 +14,10 @@ mod helm;
 mod kept;
 mod objects;
 mod pins;
+mod post_renderer;
 mod rollout;
 mod running;
+mod value_pins;
 
 pub use backup::{BackupError, back_up};
 pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
@@ -26,5 +28,7 @@ pub use helm::{ReleaseHelm, Revision};
 pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
+pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};
 pub use rollout::{RolledOut, RolloutError, State, Wanted, roll_out, take_over};
 pub use running::{RunningImage, RunningImages};
+pub use value_pins::{PlacedImage, ValuePins, value_pins};

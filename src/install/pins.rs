@@ -16,6 +16,9 @@ use rune_core::{
     yaml::{self, YamlError},
 };
 
+/// The value below `global` from which many charts take the registry of their images.
+const REGISTRY_VALUE: &str = "imageRegistry";
+
 /// Why the values of the destination cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
@@ -66,31 +69,36 @@ impl Replaced {
 /// When the chart or the profile cannot be read.
 pub fn destination_values(registry: Option<&str>, replaced: &Replaced, chart: &[u8], profile: &[String]) -> Result<Value, PinError> {
     let mut values = Map::new();
-    if !replaced.is_empty() {
-        let path = Utf8Path::new("chart");
-        replace_in_chart(path, &chart::unpack_package(path, chart)?, replaced, &[], &mut values)?;
-        for text in profile {
-            replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
-        }
+    if registry.is_none() && replaced.is_empty() {
+        return Ok(Value::Object(values));
     }
-    if let Some(registry) = registry {
-        set(&mut values, &["global".to_owned(), "imageRegistry".to_owned()], json!(registry));
+    let path = Utf8Path::new("chart");
+    let chart = chart::unpack_package(path, chart)?;
+    each_values(path, &chart, &[], &mut |value, keys| replace(value, replaced, keys, &mut values))?;
+    for text in profile {
+        replace(&yaml::from_str(Utf8Path::new("the profile's values"), text)?, replaced, &[], &mut values);
+    }
+    // Some charts refuse values that they do not know.
+    let takes_registry = |(_, bytes): (&Utf8Path, &[u8])| bytes.windows(REGISTRY_VALUE.len()).any(|text| text == REGISTRY_VALUE.as_bytes());
+    if let Some(registry) = registry
+        && chart.unfolded(path)?.iter().any(takes_registry)
+    {
+        set(&mut values, &["global".to_owned(), REGISTRY_VALUE.to_owned()], json!(registry));
     }
     Ok(Value::Object(values))
 }
 
-/// Replaces in the values of a chart and of its subcharts, whose values the parent has under their name or aliases.
-fn replace_in_chart(
+/// Gives the values of a chart and of its subcharts, whose values the parent has under their name or aliases.
+pub(super) fn each_values(
     path: &Utf8Path,
     chart: &ChartTree,
-    replaced: &Replaced,
     keys: &[String],
-    values: &mut Map<String, Value>,
+    each: &mut dyn FnMut(&Value, &[String]),
 ) -> Result<(), PinError> {
     if let Some(bytes) = chart.get("values.yaml") {
         let path = path.join("values.yaml");
         let text = std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(path.clone()))?;
-        replace(&yaml::from_str(&path, text)?, replaced, keys, values);
+        each(&yaml::from_str(&path, text)?, keys);
     }
     let dependencies = chart.own_metadata(path)?.dependencies;
     for (place, subchart) in chart.subcharts() {
@@ -102,7 +110,7 @@ fn replace_in_chart(
             names.push(name);
         }
         for name in names {
-            replace_in_chart(&path, &subchart, replaced, &[keys, &[name]].concat(), values)?;
+            each_values(&path, &subchart, &[keys, &[name]].concat(), each)?;
         }
     }
     Ok(())
@@ -124,7 +132,7 @@ fn replace(value: &Value, replaced: &Replaced, keys: &[String], values: &mut Map
     }
 }
 
-fn set(values: &mut Map<String, Value>, keys: &[String], value: Value) {
+pub(super) fn set(values: &mut Map<String, Value>, keys: &[String], value: Value) {
     match keys {
         [] => {}
         [key] => {
@@ -163,7 +171,10 @@ mod tests {
             b"apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0}, {name: c, version: 1.x, alias: d}]\n"
                 .to_vec();
         files.insert("Chart.yaml".into(), head);
-        let packed = [("Chart.yaml", "name: c\nversion: 1.2.3\n"), ("values.yaml", "image: { repository: library/b }\n")];
+        let packed = [
+            ("Chart.yaml", "name: c\nversion: 1.2.3\n"),
+            ("values.yaml", "image: { repository: library/b }\nglobal: { imageRegistry: '' }\n"),
+        ];
         let packed = ChartTree::new(packed.into_iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect());
         files.insert("charts/c-1.2.3.tgz".into(), package("c", &packed).unwrap().bytes);
         let chart = package("a", &ChartTree::new(files)).unwrap();
@@ -181,6 +192,9 @@ mod tests {
             "migrate": {"image": {"digest": digest}},
         });
         assert_eq!(values, expected);
+        let other = ChartTree::new(BTreeMap::from([("Chart.yaml".into(), b"name: c\nversion: 1.2.3\n".to_vec())]));
+        let other = package("c", &other).unwrap().bytes;
+        assert_eq!(destination_values(Some("r.example"), &Replaced::default(), &other, &[]).unwrap(), json!({}));
         assert_eq!(destination_values(None, &Replaced::default(), b"not read", &[]).unwrap(), json!({}));
     }
 }

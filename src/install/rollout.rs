@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::{Cluster, InstallError, Object, ReleaseHelm, Revision, RunningImages, running};
+use super::{Cluster, InstallError, Object, PostRenderer, ReleaseHelm, Revision, RunningImages, running};
 use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
@@ -34,6 +34,8 @@ pub struct Wanted<'a> {
     pub chart: &'a str,
     /// Helm's options with the values.
     pub values: &'a [String],
+    /// What maps the images in them.
+    pub post_renderer: Option<&'a PostRenderer>,
     /// What they render to.
     pub objects: &'a [Object],
     /// By which digests images that are named by their tag may run.
@@ -168,7 +170,12 @@ pub async fn roll_out(
         Some(before) => format!("upgrading release {} from revision {before}, and waiting until it runs", helm.release()),
         None => format!("installing release {}, and waiting until it runs", helm.release()),
     });
-    let upgrade = helm.run(&arguments).await?;
+    let upgrade = helm.run_with(&arguments, wanted.post_renderer).await?;
+    if !upgrade.is_success && helm.history().await? == history {
+        // Helm failed before it recorded a revision, so nothing was applied.
+        let doing = "install or upgrade the release, and changed nothing".to_owned();
+        return Err(InstallError::HelmRefused { doing, said: upgrade.complaint });
+    }
     if !upgrade.is_success {
         let what = "the release did not come to run";
         return Err(Box::new(go_back(cluster, helm, what, upgrade.complaint, before, &timeout, progress).await?).into());

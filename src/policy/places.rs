@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::glob::component_matches;
 use crate::oci::Reference;
 
 /// Where the objects of a rendered chart name images besides the `image` of a container, beyond what is built in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImagePlaces {
     /// Names of environment variables, and of keys of `ConfigMap`s and Secrets, whose value names images; `*` stands for any characters.
     pub variables: Vec<String>,
@@ -21,18 +24,21 @@ pub struct ImagePlaces {
 }
 
 /// A field of objects of some kind that names images.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageField {
     /// `Kind`, or `Kind.group` as kubectl writes it.
     pub kind: String,
     /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads through text that is YAML, too.
     pub path: String,
     /// How the image is written there.
+    #[serde(default, skip_serializing_if = "FieldForm::is_references")]
     pub form: FieldForm,
 }
 
 /// How an image is written at a field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum FieldForm {
     /// As references, one or several.
     #[default]
@@ -44,22 +50,28 @@ pub enum FieldForm {
 }
 
 /// The keys under which the parts of a reference stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Apart {
     /// What stands before the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
     /// The repository.
     pub repository: String,
     /// What stands behind the repository, behind a `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// The tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// The digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
 /// An exception from the check of charts, with its reason.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exception {
     /// What it is for; `*` stands for any characters.
     pub pattern: String,
@@ -189,6 +201,12 @@ impl fmt::Display for Declaration {
                 write!(formatter, "{{ image: {}, pin: tag, reason: \"the chart names it by its tag\" }}", quoted(image))
             }
         }
+    }
+}
+
+impl FieldForm {
+    fn is_references(&self) -> bool {
+        *self == Self::References
     }
 }
 

@@ -36,7 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["archive", "bundle", "canonical_json", "oci"]),
     ("mirror", &["oci"]),
     ("push", &["bundle", "oci", "registry"]),
-    ("install", &["canonical_json", "chart", "oci"]),
+    ("install", &["canonical_json", "chart", "oci", "policy"]),
     ("receipt", &["bundle", "canonical_json", "oci"]),
     ("manifest", &["chart", "oci", "policy", "registry", "remote"]),
     ("remote", &["chart", "oci", "registry"]),

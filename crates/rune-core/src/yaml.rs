@@ -7,6 +7,7 @@
 mod findings;
 mod mapping;
 mod rendered;
+mod scalars;
 mod tree;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use findings::{Finding, Findings, Mistakes, Problem};
 pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
 pub use rendered::parse_rendered;
+pub use scalars::{double_quoted, scalar_ranges};
 pub use serde_yaml::Spanned;
 pub use tree::{Key, Node, Place, Value, parse};
 

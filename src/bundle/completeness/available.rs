@@ -79,3 +79,20 @@ pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]
     let registry = reference.registry();
     !sources.iter().any(|source| registry == *source || registry.ends_with(&format!(".{source}")))
 }
+
+/// The image that a reference of a chart means: its digest is that of the image, or it has no
+/// digest and the tag of the image at the same source, or at a registry of one's own.
+pub fn meant_image(text: &str, images: &[AvailableImage]) -> Option<usize> {
+    let reference = Reference::parse_like_a_runtime(text).ok()?;
+    let is_meant = |image: &AvailableImage| {
+        is_repository_of(&reference, image, images)
+            && match reference.digest() {
+                Some(digest) => digest == image.digest,
+                None => {
+                    let is_same = is_at_destination(&reference, images) || is_same_registry(&reference, image);
+                    is_same && reference.tag().is_some_and(|tag| image.has_tag(tag))
+                }
+            }
+    };
+    images.iter().position(is_meant)
+}

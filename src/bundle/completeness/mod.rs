@@ -21,7 +21,7 @@ use self::judge::Judge;
 use crate::{bundle::CheckValuesRecord, chart::HelmError, policy::Policy};
 use rune_core::failure::{Failure, FailureKind};
 
-pub use available::AvailableImage;
+pub use available::{AvailableImage, meant_image};
 pub use check_values::CheckValues;
 pub use finding::{CompletenessFinding, Incomplete};
 pub use survey::{Survey, survey};

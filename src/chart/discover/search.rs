@@ -208,7 +208,12 @@ impl<'s> Search<'s> {
 
     /// Whether the strings at a path are base64 by the definition of the object.
     pub(super) fn is_encoded(&self, path: &str) -> bool {
-        let is_below = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with(['.', '[']));
-        (self.is_secret && is_below("data")) || is_below("binaryData")
+        is_encoded(self.is_secret, path)
     }
+}
+
+/// Whether the strings at a path are base64 by the definition of the object.
+pub(super) fn is_encoded(is_secret: bool, path: &str) -> bool {
+    let is_below = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with(['.', '[']));
+    (is_secret && is_below("data")) || is_below("binaryData")
 }

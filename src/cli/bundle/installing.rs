@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{chart_check::helm_program, receipts::ReceiptArgs, registry, trust::BundleArgs};
 use crate::{
@@ -13,8 +13,9 @@ use crate::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
+    commands::bundle::{ClusterOptions, InstallOptions, MapMode, Permissions, push::Destination},
 };
+use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, duration::parse_duration};
 
 /// Installs a bundle.
@@ -70,9 +71,23 @@ struct ImageArgs {
     /// With one path component for each repository below the prefix, as `push --flatten` makes them
     #[arg(long)]
     flatten: bool,
+    /// How the charts take them from there: by their values, or in the rendered objects through Helm's post-renderer
+    /// [default: values where that is enough for every image]
+    #[arg(long, value_enum, value_name = "HOW")]
+    map: Option<MapArg>,
+    /// Write the values with which the chart takes them from there into a new file, for GitOps or by hand
+    #[arg(long, value_name = "FILE", value_parser = output_path)]
+    write_values: Option<Utf8PathBuf>,
     /// Push the bundle there first
     #[arg(long)]
     push: bool,
+}
+
+/// How images are mapped.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MapArg {
+    Values,
+    Objects,
 }
 
 /// What is refused otherwise.
@@ -107,6 +122,13 @@ struct ClusterArgs {
     helm: Option<Utf8PathBuf>,
 }
 
+impl ImageArgs {
+    /// Whether an option is about a registry.
+    const fn needs_registry(&self) -> bool {
+        self.push || self.flatten || self.map.is_some() || self.write_values.is_some()
+    }
+}
+
 impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
     fn options(&self, site: &Site) -> ClusterOptions {
@@ -122,9 +144,9 @@ impl ClusterArgs {
 impl Install {
     pub(super) fn options(self, site: &Site) -> Result<InstallOptions, CommandError> {
         let args = self;
-        let registry = site.registry(args.images.registry);
         // Options that are about a registry need one.
-        let needs_one = args.images.push || args.images.flatten || args.login.is_given();
+        let needs_one = args.images.needs_registry() || args.login.is_given();
+        let registry = site.registry(args.images.registry);
         let registry: Option<Destination> = if needs_one { Some(registry::required(registry)?) } else { registry::optional(registry)? };
         let access = args.registry_access.into_offline_config(site);
         let access = registry.iter().fold(access, |access, registry| args.login.with(access, registry.registry()));
@@ -138,6 +160,11 @@ impl Install {
             profile: args.profile,
             registry: registry.map(|registry| registry.flattened(args.images.flatten)),
             registry_access: access,
+            map: args.images.map.map(|map| match map {
+                MapArg::Values => MapMode::Values,
+                MapArg::Objects => MapMode::Objects,
+            }),
+            values_file: args.images.write_values,
             values: files.chain(single).collect(),
             helm: helm_program(args.cluster.helm),
             patience: args.timeout,

@@ -156,7 +156,7 @@ pub fn run(
     let Gathered { mut ingredients, available, check_values } = bundle::gather(&project, &lock, &fetched, &options.components, policy)?;
     let survey = survey_charts(&project, &ingredients.charts, &ingredients.profiles, &check_values, &options.chart_check)?;
     let completeness = check_survey(&project, survey.as_ref(), &available)?;
-    ingredients.completeness = completeness.record();
+    ingredients.completeness = completeness.record().with_places(&project.policy().image_places);
     if let Some(key) = &chart_key {
         for chart in &mut ingredients.charts {
             chart.provenance = Some(key.sign(chart)?);

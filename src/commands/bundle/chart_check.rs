@@ -77,6 +77,7 @@ impl CompletenessReport {
             tests_left_out: self.tests_left_out.clone(),
             ignored: self.ignored.clone(),
             check_values: self.check_values.clone(),
+            ..Completeness::default()
         }
     }
 

@@ -2,14 +2,18 @@
 
 mod choice;
 mod destination;
+mod mapping;
 mod report;
 
 use std::{sync::Arc, time::Duration};
 
 use camino::Utf8PathBuf;
 
-use self::destination::Destination;
-pub use self::report::InstallReport;
+use self::{
+    destination::Destination,
+    mapping::{Mapped, Rendering},
+};
+pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
     open::{BundleOptions, threads},
     push::{Destination as Registry, IndexChoice, PushOptions, PushSettings, push_opened},
@@ -55,6 +59,10 @@ pub struct InstallOptions {
     pub profile: Option<String>,
     /// Where the images are, `host[:port][/prefix]`; without it, under the names that the charts have for them.
     pub registry: Option<Registry>,
+    /// How the images are mapped to it; without a word, by values where that is enough.
+    pub map: Option<MapMode>,
+    /// Where the values that map them are written to.
+    pub values_file: Option<Utf8PathBuf>,
     /// Whether the bundle is pushed there first.
     pub with_push: bool,
     /// How that registry is reached.
@@ -133,7 +141,7 @@ struct Found {
     changes: Vec<ObjectChange>,
     manifest: Digest,
     chart: Utf8PathBuf,
-    values: Vec<String>,
+    mapped: Mapped,
     objects: Vec<Object>,
     running: RunningImages,
     history: Vec<crate::install::Revision>,
@@ -191,12 +199,12 @@ impl Work<'_> {
         self.push().await?;
         let images = destination.images(self.bundle, options).await?;
         let chart = helm.write(&destination.chart_file(), &destination.archive)?;
-        let values = destination.values(&images.replaced, helm)?;
-        let values: Vec<String> = values.into_iter().chain(options.values.iter().cloned()).collect();
         let kubernetes = cluster.version();
         let kubernetes = format!("{}.{}.{}", kubernetes.major, kubernetes.minor, kubernetes.patch);
-        let rendered = helm.render(&chart, &values, &kubernetes, !history.is_empty()).await?;
-        let wanted = parse_objects(&rendered).map_err(InstallError::from)?;
+        let is_upgrade = !history.is_empty();
+        let rendering = Rendering { helm, chart: &chart, kubernetes: &kubernetes, is_upgrade };
+        let mapped = self.map(&images, rendering).await?;
+        let wanted = parse_objects(&mapped.rendered).map_err(InstallError::from)?;
 
         // A test that is not run needs nothing.
         let left_out = self.left_out_tests(&wanted);
@@ -205,8 +213,8 @@ impl Work<'_> {
         let (mut checks, _) = check_access(cluster, &needed, options.permissions.create_namespace).await.map_err(InstallError::from)?;
         let demands = Demands { objects: &needed, kube_version: destination.kube_version.as_deref(), namespace_exists };
         checks.extend(check_cluster(cluster, demands).await);
-        checks.extend(Destination::check_images(&rendered, &images, self.bundle));
-        let running = images.running(&rendered, self.bundle);
+        checks.extend(Destination::check_images(&mapped.rendered, &images, self.bundle));
+        let running = images.running(&mapped.rendered, self.bundle);
         Problems::among(&checks).map_err(InstallError::from)?;
 
         let installed = match history.iter().rev().find(|revision| revision.status == "deployed") {
@@ -217,7 +225,7 @@ impl Work<'_> {
         let shown: Vec<_> = wanted.iter().map(|object| object.without_secrets().value().to_string()).collect();
         let manifest = Digest::of(shown.join("\n").as_bytes());
         let objects = wanted;
-        Ok(Found { kept, judgement, checks, changes, manifest, chart, values, objects, running, history, namespace_exists })
+        Ok(Found { kept, judgement, checks, changes, manifest, chart, mapped, objects, running, history, namespace_exists })
     }
 
     fn schema_version(&self) -> Option<u32> {
@@ -226,7 +234,7 @@ impl Work<'_> {
 
     /// The names of the tests that the bundle leaves out.
     fn left_out_tests(&self, objects: &[Object]) -> Vec<String> {
-        let places = destination::image_places(self.bundle);
+        let places = self.bundle.index().completeness.image_places();
         let tests = objects.iter().filter(|object| object.is_test() && places.leaves_out_test(object.name()).is_some());
         tests.map(|object| object.name().to_owned()).collect()
     }
@@ -255,7 +263,8 @@ impl Work<'_> {
         let history = take_over(helm, &found.history, self.progress.as_ref()).await?;
         let wanted = Wanted {
             chart: found.chart.as_str(),
-            values: &found.values,
+            values: &found.mapped.values,
+            post_renderer: found.mapped.post_renderer.as_ref(),
             objects: &found.objects,
             running: &found.running,
             left_out_tests: &self.left_out_tests(&found.objects),
@@ -282,6 +291,11 @@ impl Work<'_> {
                     }
                 }
                 return Err(InstallError::Rollout(failure).into());
+            }
+            Err(error @ InstallError::HelmRefused { .. }) => {
+                kept.attempt = None;
+                kept.write(cluster, release).await.map_err(InstallError::from)?;
+                return Err(error.into());
             }
             Err(error) => return Err(error.into()),
         };

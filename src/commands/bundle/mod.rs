@@ -32,7 +32,7 @@ pub mod unpack;
 pub mod verify;
 mod view;
 
-pub use crate::install::ClusterOptions;
+pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{bundle::ComponentChoice, oci::Platform};
 pub use attach::AttachOptions;
 pub use build::BuildOptions;
@@ -40,7 +40,7 @@ pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use inspect::InspectOptions;
-pub use install::{InstallOptions, Permissions};
+pub use install::{InstallOptions, MapMode, Permissions};
 pub use keygen::KeygenOptions;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};

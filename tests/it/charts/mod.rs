@@ -18,6 +18,7 @@ pub(crate) mod matrix;
 pub(crate) mod odd_charts;
 pub(crate) mod package;
 pub(crate) mod pod;
+pub(crate) mod post_renderer;
 pub(crate) mod properties;
 pub(crate) mod provenance;
 pub(crate) mod published;

@@ -8,6 +8,7 @@ pub(crate) mod cnpg;
 pub(crate) mod external;
 pub(crate) mod images;
 pub(crate) mod install;
+pub(crate) mod install_objects;
 pub(crate) mod install_tags;
 pub(crate) mod install_ways;
 pub(crate) mod move_to_postgres;

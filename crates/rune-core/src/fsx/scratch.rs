@@ -2,7 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
 
-use std::{fs, io};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -23,7 +27,12 @@ impl ScratchDirectory {
     /// When nothing can be created there, or the place has a name that is not UTF-8.
     pub fn create() -> Result<Self, PathError> {
         let place = Utf8Path::new("a temporary directory");
-        let guard = tempfile::Builder::new().prefix("rune-bundle-").tempdir().map_err(PathError::of(Action::Write, place))?;
+        let only_ours = fs::Permissions::from_mode(0o700);
+        let guard = tempfile::Builder::new()
+            .prefix("rune-bundle-")
+            .permissions(only_ours)
+            .tempdir()
+            .map_err(PathError::of(Action::Write, place))?;
         let path = Utf8PathBuf::from_path_buf(guard.path().to_owned())
             .map_err(|_| PathError::of(Action::Write, place)(io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8")))?;
         Ok(Self { _guard: guard, path })
@@ -34,14 +43,17 @@ impl ScratchDirectory {
         &self.path
     }
 
-    /// Writes a file in it, with the directories that it needs. What is here is not made durable.
+    /// Writes a file in it that only this user may read, with the directories that it needs. What is here is not made durable.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Utf8PathBuf, PathError> {
         let path = self.path.join(name);
         whole::create_dir_all(whole::parent(&path))?;
-        fs::write(&path, bytes).map_err(PathError::of(Action::Write, &path))?;
+        let mut options = fs::File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(bytes));
+        written.map_err(PathError::of(Action::Write, &path))?;
         Ok(path)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
+use serde_json::Value;
 
 use super::{
     super::push::{Destination as Registry, client_config},
@@ -11,11 +12,13 @@ use super::{
 };
 use crate::{
     archive::EntryName,
-    bundle::{BundleIndex, ChartRecord, ExceptionRecord, OpenBundle, Publication, PublicationKind},
+    bundle::{BundleIndex, ChartRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, Named},
-    install::{Check, InstallError, PinError, ReleaseHelm, Replaced, RunningImage, RunningImages, Verdict, destination_values},
+    install::{
+        Check, InstallError, PinError, PlacedImage, ReleaseHelm, Replaced, RunningImage, RunningImages, ValuePins, Verdict,
+        destination_values, value_pins,
+    },
     oci::{Descriptor, Reference},
-    policy::{Exception, ImagePlaces},
     registry::Client,
 };
 use rune_core::{
@@ -50,20 +53,32 @@ pub(super) struct Images {
     tagged: BTreeMap<String, usize>,
 }
 
-/// What the bundle says about the images of its charts: references that it ignores, tests that it leaves out.
-pub(super) fn image_places(bundle: &OpenBundle) -> ImagePlaces {
-    let completeness = &bundle.index().completeness;
-    let exceptions = |records: &[ExceptionRecord]| {
-        records.iter().map(|record| Exception { pattern: record.what.clone(), reason: record.reason.clone() }).collect()
+/// The images that a rendered chart names: what only looks like one, too, when the bundle has its digest.
+fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
+    let carried = carried(bundle);
+    let is_carried = |text: &str| {
+        let reference = Reference::parse_like_a_runtime(text).ok();
+        reference.and_then(|found| found.digest()).is_some_and(|digest| carried.contains(&digest))
     };
-    let (ignored, left_out_tests) = (exceptions(&completeness.ignored), exceptions(&completeness.tests_left_out));
-    ImagePlaces { ignored, left_out_tests, ..ImagePlaces::default() }
+    let named = chart::discover(rendered, &bundle.index().completeness.image_places()).into_iter();
+    named
+        .filter_map(|(_, named)| match named {
+            Named::Image(text) => Some(text),
+            Named::Possible(text, _) => Some(text).filter(|text| is_carried(text)),
+            _ => None,
+        })
+        .collect()
 }
 
-/// The images that a rendered chart names.
-fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
-    let named = chart::discover(rendered, &image_places(bundle)).into_iter();
-    named.filter_map(|(_, named)| if let Named::Image(text) = named { Some(text) } else { None }).collect()
+/// The digests of the images of a bundle, and of their reduced indexes.
+fn carried(bundle: &OpenBundle) -> BTreeSet<Digest> {
+    let digests = bundle.publications().iter().filter_map(|publication| match &publication.kind {
+        PublicationKind::Image { reduced_index, .. } => {
+            Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)])
+        }
+        _ => None,
+    });
+    digests.flatten().flatten().collect()
 }
 
 impl Destination {
@@ -99,11 +114,28 @@ impl Destination {
 
     /// Writes the profile's values and those of the destination for Helm: its options, in order.
     pub(super) fn values(&self, replaced: &Replaced, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+        self.written(&self.made(replaced)?, helm)
+    }
+
+    /// The values of the destination.
+    pub(super) fn made(&self, replaced: &Replaced) -> Result<Value, CommandError> {
         let made = destination_values(self.registry.as_deref(), replaced, &self.archive, &self.profile_values);
-        let made = yaml::to_string(&made.map_err(InstallError::from)?).map_err(PinError::from).map_err(InstallError::from)?;
+        Ok(made.map_err(InstallError::from)?)
+    }
+
+    /// The values of the chart and the profile that name images.
+    pub(super) fn pins(&self, images: &[PlacedImage]) -> Result<ValuePins, CommandError> {
+        Ok(value_pins(&self.archive, &self.profile_values, images).map_err(InstallError::from)?)
+    }
+
+    /// Writes the profile's values and others after them for Helm.
+    pub(super) fn written(&self, made: &Value, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+        let made = yaml::to_string(made).map_err(PinError::from).map_err(InstallError::from)?;
+        let directory = Digest::of(made.as_bytes()).hex();
         let mut options = Vec::new();
         for (number, text) in self.profile_values.iter().chain([&made]).enumerate() {
-            options.extend(["--values".to_owned(), helm.write(&format!("values/{number}.yaml"), text.as_bytes())?.into_string()]);
+            let file = helm.write(&format!("values/{directory}/{number}.yaml"), text.as_bytes())?;
+            options.extend(["--values".to_owned(), file.into_string()]);
         }
         Ok(options)
     }
@@ -142,18 +174,7 @@ impl Destination {
     /// Compares the images that the rendered chart names with those that are at the destination.
     pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
         let named = images_of(rendered, bundle);
-        let carried: BTreeSet<Digest> = bundle
-            .publications()
-            .iter()
-            .filter_map(|publication| match &publication.kind {
-                PublicationKind::Image { reduced_index, .. } => {
-                    Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)])
-                }
-                _ => None,
-            })
-            .flatten()
-            .flatten()
-            .collect();
+        let carried = carried(bundle);
         let check = |text: &String| {
             let check = |available: String, verdict| Check::new("images", FailureKind::NotFound, text.clone(), available, verdict);
             let Ok(reference) = Reference::parse_like_a_runtime(text) else {

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{Found, Work};
+use super::{Found, MapMode, Work};
 use crate::{
     commands::bundle::trust_source::TrustSource,
     install::{Change, Check, Cluster, Judgement, ObjectChange, ReleaseHelm, RolledOut, Verdict},
@@ -30,6 +31,10 @@ pub struct InstallReport {
     chart: String,
     profile: Option<String>,
     registry: Option<String>,
+    /// How images are mapped to it.
+    map: Option<MapMode>,
+    /// Where the values that map them were written to.
+    values_file: Option<Utf8PathBuf>,
     helm: String,
     dry_run: bool,
     /// What the bundle is to what was installed before.
@@ -62,6 +67,8 @@ impl InstallReport {
             chart: work.destination.chart_label(),
             profile: work.destination.profile.clone(),
             registry: work.options.registry.as_ref().map(ToString::to_string),
+            map: found.mapped.mode,
+            values_file: work.options.values_file.clone(),
             helm: helm.version().to_owned(),
             dry_run: work.options.is_dry_run,
             step: found.judgement,
@@ -101,6 +108,12 @@ impl Report for InstallReport {
         }
         for check in self.checks.iter().filter(|check| check.verdict == Verdict::Unknown) {
             let _ = writeln!(text, "not known: {check}");
+        }
+        if let (Some(map), Some(registry)) = (self.map, &self.registry) {
+            let _ = writeln!(text, "images         {} from {registry}", map.how());
+        }
+        if let Some(file) = &self.values_file {
+            let _ = writeln!(text, "values         `{file}`");
         }
         if self.dry_run {
             let _ = writeln!(text, "would install {name} {version} as release {release} in namespace {namespace} of {cluster}");
