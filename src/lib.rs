@@ -29,6 +29,7 @@ pub mod push;
 pub mod receipt;
 pub mod registry;
 pub mod report;
+pub mod scaffold;
 pub mod schema;
 pub mod secret;
 pub mod serve;

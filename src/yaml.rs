@@ -6,6 +6,7 @@
 
 mod findings;
 mod mapping;
+mod quoted;
 mod rendered;
 mod tree;
 
@@ -14,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use findings::{Finding, Findings, Mistakes, Problem};
 pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
+pub use quoted::{escaped, quoted};
 pub use rendered::parse_rendered;
 pub use serde_yaml::Spanned;
 pub use tree::{Key, Node, Place, Value, parse};

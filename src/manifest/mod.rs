@@ -23,7 +23,7 @@ mod words;
 pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
 pub use gone::LockedImageGone;
-pub use judge::judge;
+pub use judge::{dependency_repository, judge};
 pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedMigration, LockedMigrations,
 };
@@ -37,5 +37,6 @@ pub use model::{
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{LockCheckError, ResolveError, ResolveFailures, ResolveProblem, check_current, resolve, resolve_one};
 pub use subjects::subjects;
+pub use words::is_name;
 
 use locked_image::carried;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
+use super::{Rule, evaluate::UNSTATED};
 use crate::failure::{Failure, FailureKind};
 
 /// Every decision about one bundle.
@@ -60,6 +60,12 @@ impl Evaluation {
     /// The decisions that would deny, but that a waiver lets through.
     pub fn waived(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Waived)
+    }
+
+    /// The images whose licence nobody stated, and that the policy allows all the same.
+    pub fn not_reviewed(&self) -> impl Iterator<Item = &Decision> {
+        let is_unstated = |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
+        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Allowed).filter(is_unstated)
     }
 
     /// The same without what is denied for want of a lock entry.

@@ -3,10 +3,11 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::chart_check::ChartCheckArgs;
+use super::chart_check::{ChartCheckArgs, HelmArgs};
 use crate::{
     cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
-    commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
+    commands::bundle::{InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
+    oci::Reference,
 };
 
 /// Which manifest.
@@ -19,6 +20,31 @@ pub(super) struct ProjectArgs {
     /// the manifest's own directory]
     #[arg(long, value_name = "DIR")]
     project: Option<Utf8PathBuf>,
+}
+
+/// Writes a new project.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Chart to include: its directory, or its .tgz; may be repeated
+    #[arg(long = "chart", value_name = "DIR|TGZ")]
+    charts: Vec<String>,
+    /// Values that every chart, or the chart of that name, is installed with; they become part of the bundle; may be repeated
+    #[arg(long, value_name = "[CHART=]FILE")]
+    values: Vec<String>,
+    /// Values for the check of the charts alone, such as a password that an upgrade asks for; never in the bundle; may be
+    /// repeated
+    #[arg(long, value_name = "[CHART=]FILE")]
+    check_values: Vec<String>,
+    /// Image to include besides those of the charts; may be repeated
+    #[arg(long = "image", value_name = "REFERENCE")]
+    images: Vec<Reference>,
+    /// Name of the bundle and of the new directory [default: the name of the first chart]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    helm: HelmArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Resolves references to digests.
@@ -79,6 +105,14 @@ pub(super) struct Policy {
 impl From<ProjectArgs> for ProjectOptions {
     fn from(args: ProjectArgs) -> Self {
         Self { manifest: args.manifest, directory: args.project }
+    }
+}
+
+impl Init {
+    pub(super) fn options(self, site: &Site) -> InitOptions {
+        let Self { charts, values, check_values, images, name, helm, registry } = self;
+        let registry = registry.into_online_config(site);
+        InitOptions { charts, values, check_values, images, name, helm: helm.into(), registry }
     }
 }
 

@@ -8,6 +8,7 @@ mod cosign;
 pub mod diff;
 pub mod doctor;
 pub mod fingerprint;
+pub mod init;
 pub mod inspect;
 pub mod install;
 pub mod keygen;
@@ -34,7 +35,7 @@ mod view;
 
 pub use crate::install::ClusterOptions;
 pub use crate::{
-    bundle::ComponentChoice,
+    bundle::{ComponentChoice, HelmOptions},
     oci::{Digest, Platform},
 };
 pub use attach::AttachOptions;
@@ -42,6 +43,7 @@ pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
+pub use init::InitOptions;
 pub use inspect::InspectOptions;
 pub use install::{InstallOptions, Permissions};
 pub use keygen::KeygenOptions;
