@@ -28,7 +28,7 @@ use super::{
 };
 use crate::commands::bundle::{
     attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign,
-    unpack, verify,
+    suggest, unpack, verify,
 };
 
 /// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
@@ -111,7 +111,11 @@ pub(super) fn main() -> ExitCode {
         Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
         Verb::Fingerprint(verb) => printer.finish(fingerprint::run(&verb)),
         Verb::Init(verb) => printer.finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Lock(verb) => printer.finish(site().and_then(|site| lock::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Lock(verb) => match site().map(|site| verb.suggestion(&site)) {
+            Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
+            Ok(Err(options)) => printer.finish(lock::run(&options, progress.as_ref())),
+            Err(error) => printer.finish::<lock::LockReport>(Err(error)),
+        },
         Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Build(verb) => printer.finish(site().and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress))),

@@ -63,9 +63,10 @@ impl Evaluation {
     }
 
     /// The images whose licence nobody stated, and that the policy allows all the same.
-    pub fn not_reviewed(&self) -> impl Iterator<Item = &Decision> {
+    pub fn not_reviewed(&self) -> Vec<String> {
         let is_unstated = |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
-        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Allowed).filter(is_unstated)
+        let allowed = self.decisions.iter().filter(|decision| decision.verdict == Verdict::Allowed).filter(is_unstated);
+        allowed.map(|decision| decision.subject.trim_start_matches("image ").trim_matches('`').to_owned()).collect()
     }
 
     /// The same without what is denied for want of a lock entry.

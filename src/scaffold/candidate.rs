@@ -54,10 +54,11 @@ impl Mark {
 }
 
 impl Candidate {
-    /// The value with a mark in it.
-    pub(super) fn marked(&self, mark: &Mark) -> Change {
+    /// The value with a mark in it; a digest with `sha256:` or, as some charts want it, without.
+    pub(super) fn marked(&self, mark: &Mark, is_hex: bool) -> Change {
         let piece = |text: String| vec![Piece::Text(text)];
         match self.role {
+            Role::Digest if is_hex => Change::Replace(piece(mark.hex())),
             Role::Digest => Change::Replace(piece(format!("sha256:{}", mark.hex()))),
             Role::Tag => Change::Replace(piece(format!("{}-{}", self.before, mark.word()))),
             Role::Whole => {

@@ -56,7 +56,7 @@ impl NewProject {
             project.add(path.clone(), package.bytes.clone());
             let number = |number: usize| if number == 0 { String::new() } else { format!("-{}", number + 1) };
             let mut values = Vec::new();
-            for (at, (_, text)) in chart.given.values.iter().enumerate() {
+            for (at, (_, text)) in chart.given.profiles.iter().flatten().enumerate() {
                 let path = format!("values/{label}.given{}.yaml", number(at));
                 project.add(path.as_str().into(), text.clone().into_bytes());
                 values.push(path);
@@ -119,7 +119,5 @@ pub fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
 
 /// A template of values with what it is for.
 pub(super) fn template(body: &str) -> String {
-    format!(
-        "# Pins the images of the chart by the digests of the lock. `<@ @>` is filled in by rune-bundle; see docs/reference/templates.md.\n{body}"
-    )
+    format!("# Pins the images of the chart by the digests of the lock, which `rune-bundle build` fills in.\n{body}")
 }

@@ -5,16 +5,20 @@
 //! cannot know, the plan has a problem for a person.
 
 mod candidate;
+mod edit;
+mod exceptions;
 mod files;
 mod found;
 mod licence;
 mod manifest_text;
 mod names;
 mod overlay;
+mod patch;
 mod plan;
 mod policy_text;
 mod probe;
 mod required;
+mod suggest;
 mod tree;
 
 use camino::Utf8PathBuf;
@@ -26,12 +30,16 @@ use crate::{
     failure::{Failure, FailureKind},
     fsx::PathError,
     manifest,
+    oci::{Digest, Reference},
 };
 
 pub use files::{NewProject, check_free};
 pub use licence::{License, licenses};
 pub use plan::{GivenChart, Plan, PlannedImage};
+pub use suggest::{Suggestion, given};
 
+/// What the release is called when a chart is rendered.
+const RELEASE: &str = "rune-bundle-check";
 /// The longest text of a chart in a comment.
 const MAX_COMMENT: usize = 160;
 
@@ -93,8 +101,8 @@ impl Failure for ScaffoldError {
             Self::Unrendered { .. } => None,
             Self::Chart(error) => error.help(),
             Self::Helm(HelmError::Path(error)) | Self::Path(error) => error.help(),
-            Self::NoHelm | Self::Helm(_) => Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned()),
-            Self::Completeness(error) => error.help(),
+            Self::Completeness(CompletenessError::Incomplete(error)) => error.help(),
+            Self::NoHelm | Self::Helm(_) | Self::Completeness(_) => Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned()),
         }
     }
 }
@@ -117,8 +125,14 @@ fn dependency_sources(metadata: &ChartMetadata) -> Vec<String> {
     metadata.dependencies.iter().filter_map(source).filter(|source| !source.contains('*')).collect()
 }
 
+/// The digest that a reference has, or one that stands in for it until there is a lock.
+fn digest_for(reference: &Reference) -> Digest {
+    reference.digest().unwrap_or_else(|| Digest::of(reference.to_string().as_bytes()))
+}
+
 /// A text of a chart as a part of a comment: of one line, and without anything that a template would act upon.
 fn comment(text: &str) -> String {
+    let text = text.replace(RELEASE, "RELEASE");
     let is_shown = |character: char| matches!(character, ' '..='~') && character != '<';
     text.chars().take(MAX_COMMENT).map(|character| if is_shown(character) { character } else { '?' }).collect()
 }

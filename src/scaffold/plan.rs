@@ -3,28 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
-use semver::Version;
 
 use super::{
-    ScaffoldError, candidate, dependency_sources,
+    ScaffoldError, candidate, dependency_sources, digest_for,
+    exceptions::Exceptions,
     found::untied,
     licence::License,
     names::{label, unique},
     overlay,
-    policy_text::{self, Exceptions},
     probe::{Pin, Prober},
     required,
     tree::Tree,
 };
 use crate::{
-    bundle::{AvailableImage, CheckValues, HelmOptions, ProfileIngredient, check_completeness, survey},
+    bundle::{
+        AvailableImage, CheckValues, CompletenessError, CompletenessFinding, HelmOptions, ProfileIngredient, check_completeness, survey,
+    },
     chart::{self, Helm, ImageContext, ImagePlace, Named, Occasion, Package, RenderFailure, Renderer, discover, unpack_package},
     oci::{Digest, Reference},
-    policy::{Declaration, ImagePlaces, Policy},
+    policy::{Declaration, Policy},
 };
 
 /// How often what a check finds is taken up.
 const MAX_ROUNDS: usize = 8;
+/// How many times the limit of one rendering all renderings of a chart may take.
+const TIME_LIMITS: u32 = 10;
 /// The name of the template while it is tried.
 const TEMPLATE: &str = "values.yaml.j2";
 
@@ -33,8 +36,8 @@ const TEMPLATE: &str = "values.yaml.j2";
 pub struct GivenChart {
     /// The chart, packed.
     pub package: Package,
-    /// Values files as name and text, later ones winning.
-    pub values: Vec<(String, String)>,
+    /// Every way it is to be installed: values files as name and text, later ones winning.
+    pub profiles: Vec<Vec<(String, String)>>,
     /// Values files for the check alone.
     pub check_values: Vec<(String, String)>,
 }
@@ -54,10 +57,28 @@ pub struct PlannedImage {
     pub is_possible: bool,
     /// Whether no chart uses it.
     pub is_extra: bool,
+    /// Whether the manifest has it already.
+    pub is_given: bool,
     /// The values that pin it.
     pub pinned_by: BTreeSet<String>,
     /// Whether charts name it by its tag alone.
     pub is_tag_only: bool,
+}
+
+impl PlannedImage {
+    pub(super) fn new(reference: Reference, place: Option<String>, is_possible: bool) -> Self {
+        Self {
+            name: String::new(),
+            reference,
+            license: License::Unknown,
+            place,
+            is_possible,
+            is_extra: false,
+            is_given: false,
+            pinned_by: BTreeSet::new(),
+            is_tag_only: false,
+        }
+    }
 }
 
 /// What a chart becomes in the project.
@@ -85,16 +106,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Renders charts and finds their images.
+    /// A plan with these images.
+    pub fn with_images(images: &[Reference]) -> Self {
+        let mut plan = Self::default();
+        images.iter().for_each(|reference| plan.add_image(reference, None, false));
+        plan
+    }
+
+    /// Renders charts and finds their images, besides those that it has.
     ///
     /// # Errors
     /// When Helm cannot be run, or a chart cannot be rendered.
-    pub async fn find(charts: Vec<GivenChart>, images: &[Reference], helm: Option<&Helm>) -> Result<Self, ScaffoldError> {
-        let mut plan = Self::default();
+    pub async fn find(mut self, charts: Vec<GivenChart>, helm: Option<&Helm>) -> Result<Self, ScaffoldError> {
+        let plan = &mut self;
         let mut names = BTreeSet::new();
-        for reference in images {
-            plan.add_image(reference, None, false);
-        }
         let mut renderings = Vec::new();
         for given in charts {
             let helm = helm.ok_or(ScaffoldError::NoHelm)?;
@@ -103,7 +128,7 @@ impl Plan {
             plan.charts.push(PlannedChart { given, label, template: String::new() });
         }
         for _ in 0..MAX_ROUNDS {
-            let places = plan.places();
+            let places = plan.exceptions.places();
             let before = plan.exceptions.clone();
             for text in &renderings {
                 for (place, named) in discover(text, &places) {
@@ -116,7 +141,7 @@ impl Plan {
         }
         plan.name_images();
         plan.exceptions.sources = plan.charts.iter().flat_map(|chart| dependency_sources(&chart.given.package.metadata)).collect();
-        Ok(plan)
+        Ok(self)
     }
 
     /// The images, by registry, repository and tag.
@@ -139,12 +164,12 @@ impl Plan {
 
     /// The references that a registry is to be asked for.
     pub fn references(&self) -> Vec<Reference> {
-        self.images.values().map(|image| image.reference.clone()).collect()
+        self.images.values().filter(|image| !image.is_given).map(|image| image.reference.clone()).collect()
     }
 
     /// Takes over what the registries said. A possible image that there is none of is not one.
     pub fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
-        for image in self.images.values_mut() {
+        for image in self.images.values_mut().filter(|image| !image.is_given) {
             image.license = licenses.remove(&image.reference).unwrap_or(License::Unknown);
         }
         let is_none = |image: &PlannedImage| image.is_possible && image.license == License::NoImage;
@@ -158,25 +183,39 @@ impl Plan {
     ///
     /// # Errors
     /// When Helm cannot be run.
-    pub async fn pin(&mut self, helm: &Helm, options: &HelmOptions, version: &Version) -> Result<(), ScaffoldError> {
+    pub async fn pin(&mut self, helm: &Helm, options: &HelmOptions) -> Result<(), ScaffoldError> {
         for number in 0..self.charts.len() {
-            self.pin_chart(number, helm).await?;
+            let profiles = self.charts.get(number).map(|chart| chart.given.profiles.clone()).unwrap_or_default();
+            let mut pins = Vec::new();
+            for values in profiles {
+                self.pin_profile(number, values, &mut pins, helm, options).await?;
+            }
         }
-        self.settle(options, version).await
+        self.settle(options).await
     }
 
-    async fn pin_chart(&mut self, number: usize, helm: &Helm) -> Result<(), ScaffoldError> {
+    /// Pins what is not pinned yet when a chart is installed with these values.
+    async fn pin_profile(
+        &mut self,
+        number: usize,
+        values: Vec<(String, String)>,
+        pins: &mut Vec<Pin>,
+        helm: &Helm,
+        options: &HelmOptions,
+    ) -> Result<(), ScaffoldError> {
         let Some(planned) = self.charts.get(number) else { return Ok(()) };
         let given = &planned.given;
-        let files: Vec<(String, String)> = given.values.iter().chain(&given.check_values).cloned().collect();
+        let earlier = self.instantiate(planned.template.clone()).unwrap_or_default();
+        let files: Vec<(String, String)> =
+            values.into_iter().chain(given.check_values.clone()).chain([(TEMPLATE.to_owned(), earlier)]).collect();
         let tree = unpack_package(Utf8Path::new("the chart"), &given.package.bytes)?;
         let values = Tree::effective(&tree, &files)?;
-        let places = self.places();
+        let places = self.exceptions.places();
         let mut prober = Prober::new(helm, &given.package, &files, &places, &values);
         let Ok(base) = prober.render(String::new()).await? else { return Ok(()) };
         let candidates = candidate::candidates(&values, &base);
         let name_of = |image: &(String, Option<String>)| self.images.get(image).map(|image| image.name.clone());
-        let instance = |pins: &[Pin]| self.instance(&values, pins);
+        let instance = |pins: &[Pin]| self.instantiate(template(&values, pins));
         let is_pinned = |text: &str, image: &(String, Option<String>)| {
             let wanted = self.images.get(image).map(digest_of);
             let found = Reference::parse_like_a_runtime(text).ok();
@@ -184,9 +223,12 @@ impl Plan {
                 found.digest() == wanted && found.name() == image.0 && (found.tag().is_none() || found.tag() == image.1.as_deref())
             })
         };
-        let pins = prober.pins(&base, &candidates, &name_of, &is_pinned, &instance).await?;
-        let template = template(&values, &pins);
-        for pin in &pins {
+        let found = prober.pins(&base, &candidates, &name_of, &is_pinned, &instance);
+        // A chart that takes its time is not tried for ever; then its images are named by their tags.
+        let time_limit = options.time_limit.saturating_mul(TIME_LIMITS);
+        pins.extend(tokio::time::timeout(time_limit, found).await.unwrap_or(Ok(Vec::new()))?);
+        let template = template(&values, pins);
+        for pin in pins.iter() {
             if let Some(image) = self.images.get_mut(&pin.image) {
                 image.pinned_by.insert(overlay::path_text(&pin.path));
             }
@@ -198,10 +240,6 @@ impl Plan {
     }
 
     /// What a template of values becomes with digests that stand in for those of a lock.
-    fn instance(&self, values: &Tree, pins: &[Pin]) -> Option<String> {
-        self.instantiate(template(values, pins))
-    }
-
     fn instantiate(&self, template: String) -> Option<String> {
         let images = self.images.values().map(|image| (image.name.clone(), ImageContext::new(&image.reference, Some(digest_of(image)))));
         let context = chart::Context { images: images.collect(), ..chart::Context::default() };
@@ -210,50 +248,58 @@ impl Plan {
     }
 
     /// Checks the charts as `lock` will, and lets the policy say what it finds.
-    async fn settle(&mut self, options: &HelmOptions, version: &Version) -> Result<(), ScaffoldError> {
+    async fn settle(&mut self, options: &HelmOptions) -> Result<(), ScaffoldError> {
         let packages: Vec<Package> = self.charts.iter().map(|chart| chart.given.package.clone()).collect();
+        let (mut policy, _) = Policy::read_built_in();
         for _ in 0..MAX_ROUNDS {
-            let (policy, _) = Policy::read(Utf8Path::new("policy.yaml"), &policy_text::policy(self, version));
+            policy.image_places = self.exceptions.places();
+            policy.tag_pins = self.exceptions.tag_pins();
             let mut check_values = CheckValues::default();
             let mut profiles = Vec::new();
             for chart in &self.charts {
-                let name = chart.given.package.metadata.name.clone();
+                let name = &chart.given.package.metadata.name;
                 for (path, text) in &chart.given.check_values {
-                    check_values.add(&name, path, text.clone())?;
+                    check_values.add(name, path, text.clone())?;
                 }
                 let pins = self.instantiate(chart.template.clone()).unwrap_or_default();
-                let values = chart.given.values.iter().cloned().chain([(TEMPLATE.to_owned(), pins)]).collect();
-                profiles.push(ProfileIngredient { name: chart.label.clone(), charts: vec![name], values });
+                let profile = |(number, values): (usize, &Vec<(String, String)>)| ProfileIngredient {
+                    name: format!("{} {number}", chart.label),
+                    charts: vec![name.clone()],
+                    values: values.iter().cloned().chain([(TEMPLATE.to_owned(), pins.clone())]).collect(),
+                };
+                profiles.extend(chart.given.profiles.iter().enumerate().map(profile));
             }
             let survey = survey(&packages, &profiles, &check_values, &policy.image_places, options).await?;
-            let Err(error) = check_completeness(&survey, &self.available(), &policy) else {
-                self.problems.clear();
-                return Ok(());
+            let findings = match check_completeness(&survey, &self.available(), &policy) {
+                Ok(_) => Vec::new(),
+                Err(CompletenessError::Incomplete(incomplete)) => incomplete.findings().to_vec(),
+                Err(error) => return Err(error.into()),
             };
-            let crate::bundle::CompletenessError::Incomplete(incomplete) = error else { return Err(error.into()) };
             let before = (self.images.len(), self.exceptions.clone());
             let mut is_changed = false;
             self.problems.clear();
-            for finding in incomplete.findings() {
-                is_changed |= self.take_finding(finding);
+            for finding in findings {
+                is_changed |= self.take_finding(&finding);
                 let hint = finding.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                // The names of profiles are made up here.
+                let finding = CompletenessFinding { profiles: Vec::new(), ..finding };
                 self.problems.push(format!("{finding}{hint}"));
             }
             self.name_images();
             if !is_changed && before == (self.images.len(), self.exceptions.clone()) {
-                return Ok(());
+                break;
             }
         }
         Ok(())
     }
 
     /// Lets the policy say what settles a finding; whether anything changed that the exceptions do not show.
-    fn take_finding(&mut self, finding: &crate::bundle::CompletenessFinding) -> bool {
+    fn take_finding(&mut self, finding: &CompletenessFinding) -> bool {
         let image = finding.image.as_deref().and_then(|text| Some((text, Reference::parse_like_a_runtime(text).ok()?)));
         if finding.chart.is_none() {
             // In the manifest, and no chart uses it.
             let unused = image.and_then(|(_, reference)| self.images.values_mut().find(|image| image.reference == reference));
-            return unused.is_some_and(|image| !std::mem::replace(&mut image.is_extra, true));
+            return unused.is_some_and(|image| !image.is_given && !std::mem::replace(&mut image.is_extra, true));
         }
         for declaration in &finding.policy {
             match declaration {
@@ -261,15 +307,14 @@ impl Plan {
                     let found = image.as_ref().and_then(|(text, _)| self.images.get_mut(&untied(text)?));
                     if let Some(image) = found {
                         image.is_tag_only = true;
-                        self.exceptions.tag_pins.insert((image.reference.name(), image.reference.tag().map(str::to_owned)));
+                        self.exceptions.pin_tag(&image.reference);
                     }
                 }
                 other => self.exceptions.declare(other.clone()),
             }
         }
-        if let Some((text, reference)) = image.filter(|(text, _)| untied(text).is_some_and(|key| !self.images.contains_key(&key))) {
+        if let Some((_, reference)) = image.filter(|(text, _)| untied(text).is_some_and(|key| !self.images.contains_key(&key))) {
             let place = [finding.object.as_deref(), finding.path.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ");
-            let _ = text;
             self.add_image(&reference, Some(place), false);
         }
         false
@@ -298,16 +343,8 @@ impl Plan {
     /// Adds an image unless it is there. One that a chart names by its digest keeps it.
     fn add_image(&mut self, reference: &Reference, place: Option<String>, is_possible: bool) {
         let key = (reference.name(), reference.tag().map(str::to_owned));
-        let image = self.images.entry(key).or_insert_with(|| PlannedImage {
-            name: String::new(),
-            reference: reference.clone(),
-            license: License::Unknown,
-            is_possible,
-            is_extra: false,
-            pinned_by: BTreeSet::new(),
-            is_tag_only: false,
-            place: place.clone(),
-        });
+        let new = || PlannedImage::new(reference.clone(), place.clone(), is_possible);
+        let image = self.images.entry(key).or_insert_with(new);
         image.is_possible &= is_possible;
         if let (None, Some(digest)) = (image.reference.digest(), reference.digest()) {
             image.reference = image.reference.with_digest(digest);
@@ -326,10 +363,6 @@ impl Plan {
         }
     }
 
-    fn places(&self) -> ImagePlaces {
-        self.exceptions.places()
-    }
-
     fn available(&self) -> Vec<AvailableImage> {
         let available = |image: &PlannedImage| AvailableImage {
             name: image.name.clone(),
@@ -345,31 +378,36 @@ impl Plan {
     }
 }
 
-/// The digest that an image has, or one that stands in for it.
 fn digest_of(image: &PlannedImage) -> Digest {
-    image.reference.digest().unwrap_or_else(|| Digest::of(image.reference.to_string().as_bytes()))
+    digest_for(&image.reference)
 }
 
 fn template(values: &Tree, pins: &[Pin]) -> String {
     overlay::text(values, pins.iter().map(|pin| (pin.path.clone(), pin.change.clone())).collect())
 }
 
-/// Renders a chart as for an installation and as for an upgrade.
+/// Renders a chart in every way that it is installed, as for an installation and as for an upgrade.
 async fn rendered(given: &GivenChart, helm: &Helm) -> Result<Vec<String>, ScaffoldError> {
-    let files: Vec<(String, String)> = given.values.iter().chain(&given.check_values).cloned().collect();
-    let tree = unpack_package(Utf8Path::new("the chart"), &given.package.bytes)?;
     let mut renderings = Vec::new();
-    for occasion in Occasion::ALL {
-        match helm.template(&given.package, &files, occasion).await? {
-            Ok(text) => renderings.push(text),
-            Err(failure) => {
-                let missing = match &failure {
-                    RenderFailure::Refused(message) => required::missing_values(message, &tree),
-                    _ => Vec::new(),
-                };
-                let is_upgrade_only = occasion == Occasion::Upgrade;
-                return Err(ScaffoldError::Unrendered { chart: given.package.metadata.name.clone(), failure, missing, is_upgrade_only });
-            }
+    for values in &given.profiles {
+        let files: Vec<(String, String)> = values.iter().chain(&given.check_values).cloned().collect();
+        for occasion in Occasion::ALL {
+            let failure = match helm.template(&given.package, &files, occasion).await? {
+                Ok(text) => {
+                    renderings.push(text);
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let missing = match &failure {
+                RenderFailure::Refused(message) => {
+                    let tree = unpack_package(Utf8Path::new("the chart"), &given.package.bytes)?;
+                    required::missing_values(message, &tree)
+                }
+                _ => Vec::new(),
+            };
+            let is_upgrade_only = occasion == Occasion::Upgrade;
+            return Err(ScaffoldError::Unrendered { chart: given.package.metadata.name.clone(), failure, missing, is_upgrade_only });
         }
     }
     Ok(renderings)

@@ -7,78 +7,11 @@ use std::{
 
 use semver::Version;
 
-use super::{comment, licence::License, plan::Plan};
+use super::{comment, exceptions::Exceptions, licence::License, plan::Plan};
 use crate::{
-    oci::Reference,
-    policy::{Declaration, Exception, ImagePlaces, LicenseExpression, Policy},
+    policy::{LicenseExpression, Policy},
     yaml::quoted,
 };
-
-/// What the policy declares and lets through beyond licences and sources of images.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Exceptions {
-    /// Where images are named besides the usual places.
-    declarations: BTreeSet<Declaration>,
-    /// Texts that are not images, with the reason.
-    ignored: BTreeMap<String, String>,
-    /// Images that charts name by their tag alone: repository and tag.
-    pub(super) tag_pins: BTreeSet<(String, Option<String>)>,
-    /// Where charts have their dependencies from.
-    pub(super) sources: BTreeSet<String>,
-}
-
-impl Exceptions {
-    pub(super) fn declare(&mut self, declaration: Declaration) {
-        match declaration {
-            Declaration::Unusable(text) => self.ignore_text(&text, "no image: a part of the reference is empty"),
-            Declaration::Pin(_) => {}
-            other => _ = self.declarations.insert(other),
-        }
-    }
-
-    /// In a policy `*` stands for any characters, and a text must not mean more than itself.
-    pub(super) fn ignore_text(&mut self, text: &str, reason: &str) {
-        if !text.contains('*') {
-            self.ignored.insert(text.to_owned(), reason.to_owned());
-        }
-    }
-
-    /// Ignores an image however a chart writes it.
-    pub(super) fn ignore(&mut self, reference: &Reference, reason: &str) {
-        let whole = reference.to_string();
-        let mut short = whole.as_str();
-        for beginning in ["docker.io/", "library/"] {
-            self.ignore_text(short, reason);
-            short = short.strip_prefix(beginning).unwrap_or(short);
-        }
-        self.ignore_text(short, reason);
-        if let Some(name) = short.strip_suffix(":latest") {
-            self.ignore_text(name, reason);
-        }
-    }
-
-    /// Whether a place is one that was declared, by its path.
-    pub(super) fn is_declared_at(&self, path: &str) -> bool {
-        let field = |declaration: &Declaration| matches!(declaration, Declaration::Field(field) if path.starts_with(&field.path));
-        self.declarations.iter().any(field)
-    }
-
-    /// What charts are searched with.
-    pub(super) fn places(&self) -> ImagePlaces {
-        let mut places = ImagePlaces::default();
-        for declaration in &self.declarations {
-            match declaration {
-                Declaration::Variable(name) => places.variables.push(name.clone()),
-                Declaration::Option(name) => places.options.push(name.clone()),
-                Declaration::Field(field) => places.fields.push(field.clone()),
-                Declaration::Unusable(_) | Declaration::Pin(_) => {}
-            }
-        }
-        let exception = |(pattern, reason): (&String, &String)| Exception { pattern: pattern.clone(), reason: reason.clone() };
-        places.ignored = self.ignored.iter().map(exception).collect();
-        places
-    }
-}
 
 /// The text of the policy.
 pub(super) fn policy(plan: &Plan, version: &Version) -> String {
@@ -95,12 +28,10 @@ pub(super) fn policy(plan: &Plan, version: &Version) -> String {
     }
     write_tags(&mut text, plan, version);
     write_places(&mut text, &plan.exceptions);
-    if !plan.exceptions.tag_pins.is_empty() {
+    let pins = plan.exceptions.pin_entries();
+    if !pins.is_empty() {
         text.push_str("# No value of the charts takes the digest of these. The lock and the bundle have it all the same.\npins:\n");
-        for (name, tag) in &plan.exceptions.tag_pins {
-            let image = tag.as_ref().map_or_else(|| name.clone(), |tag| format!("{name}:{tag}"));
-            let _ = writeln!(text, "  - {{ image: {}, pin: tag, reason: \"no value of the chart takes its digest\" }}", quoted(&image));
-        }
+        pins.iter().for_each(|entry| _ = writeln!(text, "  - {entry}"));
     }
     text
 }
@@ -141,22 +72,19 @@ fn write_tags(text: &mut String, plan: &Plan, version: &Version) {
         return;
     }
     text.push_str("# These are named by a tag that is moved by design. The lock pins what it means now.\nwaivers:\n");
+    moving.iter().for_each(|name| _ = writeln!(text, "  - {}", waiver(name, version)));
+}
+
+/// What lets an image through that is named by a tag that is moved by design.
+pub(super) fn waiver(name: &str, version: &Version) -> String {
     let until = Version::new(version.major.saturating_add(1), 0, 0);
-    for name in moving {
-        let _ = writeln!(text, "  - {{ rule: tags, match: {}, reason: \"the chart names no version\", until: {until} }}", quoted(&name));
-    }
+    format!("{{ rule: tags, match: {}, reason: \"the chart names no version\", until: {until} }}", quoted(name))
 }
 
 fn write_places(text: &mut String, exceptions: &Exceptions) {
     let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for declaration in &exceptions.declarations {
-        if let Some((_, list)) = declaration.list().split_once('.') {
-            lists.entry(list).or_default().push(declaration.to_string());
-        }
-    }
-    for (reference, reason) in &exceptions.ignored {
-        let entry = format!("{{ reference: {}, reason: {} }}", quoted(reference), quoted(reason));
-        lists.entry("ignore").or_default().push(entry);
+    for (list, entry) in exceptions.place_entries() {
+        lists.entry(list).or_default().push(entry);
     }
     if lists.is_empty() {
         return;

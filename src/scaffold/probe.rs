@@ -173,49 +173,65 @@ impl<'p> Prober<'p> {
     async fn reach(&mut self, candidates: &[Candidate], rejected: &BTreeSet<usize>) -> Result<Reached, HelmError> {
         let mut reached = Reached::new();
         let all: Vec<usize> = (0..candidates.len()).filter(|number| !rejected.contains(number)).collect();
-        let mut pending = vec![all];
+        self.reach_with(candidates, all.clone(), false, &mut reached).await?;
+        // A digest with `sha256:` twice is none, and is not found at every place.
+        let is_digest = |number: &usize| candidates.get(*number).is_some_and(|candidate| candidate.role == Role::Digest);
+        let hex: Vec<usize> = all.into_iter().filter(|number| is_digest(number) && !reached.contains_key(number)).collect();
+        self.reach_with(candidates, hex, true, &mut reached).await?;
+        Ok(reached)
+    }
+
+    async fn reach_with(
+        &mut self,
+        candidates: &[Candidate],
+        numbers: Vec<usize>,
+        is_hex: bool,
+        reached: &mut Reached,
+    ) -> Result<(), HelmError> {
+        let mut pending = vec![numbers];
         while let Some(group) = pending.pop() {
             if group.is_empty() || self.left == 0 {
                 continue;
             }
             let of_group = || group.iter().filter_map(|number| Some((*number, candidates.get(*number)?)));
-            let changes = of_group().map(|(number, candidate)| (candidate.path.clone(), candidate.marked(&Mark::new(number))));
-            match self.render(overlay::text(self.values, changes.collect())).await? {
+            let change = |(number, candidate): (usize, &Candidate)| (candidate.path.clone(), candidate.marked(&Mark::new(number), is_hex));
+            match self.render(overlay::text(self.values, of_group().map(change).collect())).await? {
                 Ok(found) => {
                     for (number, candidate) in of_group() {
-                        let places =
-                            found.iter().filter_map(|(place, text)| Some((place.clone(), form(candidate, &Mark::new(number), text)?)));
-                        let places: Vec<_> = places.collect();
+                        let form = |text: &String| form(candidate, &Mark::new(number), is_hex, text);
+                        let places: Vec<_> = found.iter().filter_map(|(place, text)| Some((place.clone(), form(text)?))).collect();
                         if !places.is_empty() {
                             reached.insert(number, places);
                         }
                     }
                 }
                 Err(_) if group.len() == 1 => {}
-                Err(_) => {
-                    // A schema that knows no other keys refuses all that were added.
-                    let (added, own): (Vec<usize>, Vec<usize>) =
-                        group.iter().partition(|number| candidates.get(**number).is_some_and(|candidate| candidate.is_added));
-                    if added.is_empty() || own.is_empty() {
-                        let (one, other) = group.split_at(group.len() / 2);
-                        pending.extend([other.to_vec(), one.to_vec()]);
-                    } else {
-                        pending.extend([added, own]);
-                    }
-                }
+                Err(_) => pending.extend(divided(candidates, &group)),
             }
         }
-        Ok(reached)
+        Ok(())
+    }
+}
+
+/// Two parts of a group that cannot be rendered. A schema that knows no other keys refuses all that were added.
+fn divided(candidates: &[Candidate], group: &[usize]) -> [Vec<usize>; 2] {
+    let is_added = |number: &&usize| candidates.get(**number).is_some_and(|candidate| candidate.is_added);
+    let (added, own): (Vec<usize>, Vec<usize>) = group.iter().partition(is_added);
+    if added.is_empty() || own.is_empty() {
+        let (one, other) = group.split_at(group.len() / 2);
+        [other.to_vec(), one.to_vec()]
+    } else {
+        [added, own]
     }
 }
 
 /// How a mark is in a reference; nothing when it is not.
-fn form(candidate: &Candidate, mark: &Mark, text: &str) -> Option<Form> {
+fn form(candidate: &Candidate, mark: &Mark, is_hex: bool, text: &str) -> Option<Form> {
     if candidate.role == Role::Digest {
         let (before, after) = text.split_once(&mark.hex())?;
         let digest = before.rsplit_once('@').map(|(_, digest)| digest).filter(|_| after.is_empty());
         return Some(match digest {
-            Some("sha256:") => Form::Digest { is_hex: false },
+            Some("sha256:") => Form::Digest { is_hex },
             Some("sha256:sha256:") => Form::Digest { is_hex: true },
             _ => Form::Within,
         });

@@ -27,7 +27,7 @@ pub(super) struct HelmArgs {
 #[command(next_help_heading = "Completeness")]
 pub(super) struct ChartCheckArgs {
     #[command(flatten)]
-    helm: HelmArgs,
+    pub(super) helm: HelmArgs,
     /// Do not check which images the charts need; the bundle says so
     #[arg(long)]
     no_chart_check: bool,

@@ -6,7 +6,9 @@ use clap::Args;
 use super::chart_check::{ChartCheckArgs, HelmArgs};
 use crate::{
     cli::{output_path::output_path, registry_args::RegistryArgs, site::Site},
-    commands::bundle::{InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
+    commands::bundle::{
+        InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions, SuggestOptions,
+    },
     oci::Reference,
 };
 
@@ -61,6 +63,10 @@ pub(super) struct Lock {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print what the project lacks to be locked, as a patch for `git apply` or `patch -p1`: images of its charts, values
+    /// that pin them, and lines of the policy. Write nothing
+    #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
+    suggest: bool,
     #[command(flatten)]
     chart_check: ChartCheckArgs,
     #[command(flatten)]
@@ -117,7 +123,16 @@ impl Init {
 }
 
 impl Lock {
-    pub(super) fn options(self, site: &Site) -> LockOptions {
+    /// What is to be suggested, when that is asked for.
+    pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, LockOptions> {
+        if !self.suggest {
+            return Err(self.options(site));
+        }
+        let registry = self.registry.into_online_config(site);
+        Ok(SuggestOptions { project: self.project.into(), helm: self.chart_check.helm.into(), registry })
+    }
+
+    fn options(self, site: &Site) -> LockOptions {
         let args = self;
         let mode = match args.update {
             Some(name) => LockMode::Update(name),

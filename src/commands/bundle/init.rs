@@ -176,7 +176,7 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     let version = scaffold::bundle_version(&charts);
     let client = Client::new(options.registry.clone())?;
     progress.begin("Looking for images", 0);
-    let plan = block_on(plan(charts, options, &version, &client));
+    let plan = block_on(plan(charts, options, &client));
     progress.end();
     let plan = plan?;
     for why in plan.unasked() {
@@ -199,17 +199,17 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     })
 }
 
-async fn plan(charts: Vec<GivenChart>, options: &InitOptions, version: &Version, client: &Client) -> Result<Plan, ScaffoldError> {
+async fn plan(charts: Vec<GivenChart>, options: &InitOptions, client: &Client) -> Result<Plan, ScaffoldError> {
     let helm = match &options.helm.program {
         _ if charts.is_empty() => None,
         Some(program) => Some(Helm::find(program, options.helm.time_limit).await?),
         None => return Err(ScaffoldError::NoHelm),
     };
-    let mut plan = Plan::find(charts, &options.images, helm.as_ref()).await?;
+    let mut plan = Plan::with_images(&options.images).find(charts, helm.as_ref()).await?;
     let licenses: BTreeMap<Reference, License> = scaffold::licenses(client, plan.references()).await;
     plan.set_licenses(licenses);
     if let Some(helm) = &helm {
-        plan.pin(helm, &options.helm, version).await?;
+        plan.pin(helm, &options.helm).await?;
     }
     Ok(plan)
 }
@@ -236,7 +236,7 @@ fn charts(options: &InitOptions) -> Result<Vec<GivenChart>, CommandError> {
             let name = package.metadata.name.clone();
             let files =
                 |given: &[String]| given.iter().filter_map(|given| file_for(given, &name, &names)).map(read).collect::<Result<Vec<_>, _>>();
-            Ok(GivenChart { values: files(&options.values)?, check_values: files(&options.check_values)?, package })
+            Ok(GivenChart { profiles: vec![files(&options.values)?], check_values: files(&options.check_values)?, package })
         })
         .collect()
 }

@@ -88,6 +88,8 @@ pub struct VerifyReport {
     /// What the policy let through when the charts were checked.
     exceptions: Vec<String>,
     waived: Vec<String>,
+    /// Images whose licence nobody stated.
+    not_reviewed: Vec<String>,
 }
 
 impl Report for VerifyReport {
@@ -111,6 +113,9 @@ impl Report for VerifyReport {
         }
         for waived in &self.waived {
             let _ = writeln!(text, "note: built with a waiver: {waived}");
+        }
+        if !self.not_reviewed.is_empty() {
+            let _ = writeln!(text, "note: not reviewed, no licence is stated: {}", self.not_reviewed.join(", "));
         }
         text
     }
@@ -153,5 +158,6 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
+        not_reviewed: index.not_reviewed().into_iter().map(str::to_owned).collect(),
     })
 }
