@@ -26,5 +26,6 @@ pub mod receipt;
 pub mod registry;
 pub mod remote;
 pub mod report;
+pub mod scaffold;
 pub mod serve;
 pub mod sign;

@@ -296,6 +296,16 @@ impl ManifestRecord {
 }
 
 impl BundleIndex {
+    /// The names of the images whose licence nobody stated, and that no waiver lets through either.
+    pub fn not_reviewed(&self) -> Vec<&str> {
+        let is_waived = |image: &ImageRecord| {
+            let beginning = format!("image `{}`: rule `licenses`:", image.name);
+            self.policy.waived.iter().any(|waived| waived.starts_with(&beginning))
+        };
+        let images = self.images.iter().filter(|image| image.license.is_none() && !is_waived(image));
+        images.map(|image| image.name.as_str()).collect()
+    }
+
     /// Reads an index from bytes that must be its canonical form.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ pub use judge::judge;
 pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
 pub use opened::{OpenBundle, OpenError};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
-pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, render_development, render_pinned};
+pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development, render_pinned};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust};

@@ -12,9 +12,11 @@ use super::{
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
-    chart::{self, ChartError, ChartState, ChartTree, Package},
+    chart::{self, ChartError, ChartState, ChartTree, ImageContext, Package},
     manifest::{self, ChartSource, FetchedCharts, Lock, Project},
+    oci::Reference,
 };
+use rune_core::digest::Digest;
 
 /// The file that it becomes.
 const INSTALL_FILE: &str = "INSTALL.md";
@@ -95,6 +97,24 @@ pub fn pin_charts(project: &Project, lock: &Lock, fetched: &FetchedCharts) -> Re
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
     Ok(PinnedCharts { charts, profiles, available: images.available, check_values })
+}
+
+/// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is not written yet.
+///
+/// # Errors
+/// When a template or chart is wrong.
+pub fn preview_charts(project: &Project, digest_of: impl Fn(&Reference) -> Digest) -> Result<PinnedCharts, GatherError> {
+    let renderer = renderer(project)?;
+    let mut context = context(project.manifest(), None, &BuiltDigests::new());
+    for image in &project.manifest().images {
+        let reference = image.reference();
+        let known = ImageContext::new(reference, Some(digest_of(reference))).with_license(image.effective_license().unwrap_or_default());
+        context.images.insert(image.name.clone(), known);
+    }
+    let charts = charts(project, &renderer, &mut context)?;
+    let profiles = profiles(project, &renderer, &context)?;
+    let check_values = check_values(project, &renderer, &context)?;
+    Ok(PinnedCharts { charts, profiles, available: Vec::new(), check_values })
 }
 
 /// Renders the pinned form: whole charts of the project, the values of all profiles, and the text for the admin, as a bundle made

@@ -26,8 +26,8 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, cat, diff, fingerprint, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign, unpack,
-    verify,
+    attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign,
+    suggest, unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -53,6 +53,8 @@ enum Verb {
     Keygen(signing::Keygen),
     /// Show the fingerprint of a public key, or of every key of a trust file
     Fingerprint(fingerprint::Fingerprint),
+    /// Write a new project for charts and images: manifest, policy, and values that pin every image
+    Init(planning::Init),
     /// Pin what a manifest names: references become digests, files become checksums
     Lock(planning::Lock),
     /// Render charts and values from templates, manifest and lock
@@ -115,7 +117,12 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
         Verb::Fingerprint(verb) => printer.finish(fingerprint::run(&verb)),
-        Verb::Lock(verb) => printer.finish(site().and_then(|site| lock::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Init(verb) => printer.finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Lock(verb) => match site().map(|site| verb.suggestion(&site)) {
+            Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
+            Ok(Err(options)) => printer.finish(lock::run(&options, progress.as_ref())),
+            Err(error) => printer.finish::<lock::LockReport>(Err(error)),
+        },
         Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
         Verb::Build(verb) => printer.finish(site().and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress))),

@@ -30,12 +30,17 @@ pub fn judge(project: &Project, lock: Option<&Lock>, fetched: &FetchedCharts) ->
     Ok(evaluate(project.policy(), &manifest.version, &subjects))
 }
 
-/// A dependency that comes from somewhere else; one without a repository, or with `file://`, is the project's own.
-fn foreign(chart: &str, dependency: &Dependency) -> Option<Subject> {
+/// Where a dependency comes from, `host/path`; nothing for one without a repository, or with `file://`, which is the project's own.
+pub fn dependency_repository(dependency: &Dependency) -> Option<&str> {
     let repository = dependency.repository.trim_end_matches('/');
     if repository.is_empty() || repository.starts_with("file:") {
         return None;
     }
-    let place = repository.split_once("://").map_or(repository, |(_, place)| place);
-    Some(Subject::ChartDependency { chart: chart.to_owned(), name: dependency.name.clone(), repository: place.to_owned() })
+    Some(repository.split_once("://").map_or(repository, |(_, place)| place))
+}
+
+/// A dependency that comes from somewhere else.
+fn foreign(chart: &str, dependency: &Dependency) -> Option<Subject> {
+    let repository = dependency_repository(dependency)?.to_owned();
+    Some(Subject::ChartDependency { chart: chart.to_owned(), name: dependency.name.clone(), repository })
 }

@@ -25,7 +25,7 @@ pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
 pub use fetched::{FetchedCharts, LockedChartError};
 pub use gone::LockedImageGone;
-pub use judge::judge;
+pub use judge::{dependency_repository, judge};
 pub use lock::{
     BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedFile, LockedMigration,
     LockedMigrations,
@@ -43,5 +43,6 @@ pub use resolve::{
     Earlier, LockCheckError, ResolveError, ResolveFailures, ResolveProblem, Resolved, Subject, check_current, resolve, resolve_one,
 };
 pub use subjects::subjects;
+pub use words::is_name;
 
 use locked_image::carried;

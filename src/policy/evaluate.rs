@@ -5,6 +5,9 @@ use semver::Version;
 use super::{AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, Verdict, glob::component_matches};
 use crate::oci::Reference;
 
+/// What was looked at of an image whose licence nobody stated.
+pub(super) const UNSTATED: &str = "no licence is stated";
+
 /// Something that a policy has to judge.
 #[derive(Debug, Clone)]
 pub enum Subject {
@@ -109,7 +112,12 @@ impl Judge<'_> {
     fn license(&self, subject: &str, source: &str, stated: Option<&str>) -> Decision {
         let rule = Rule::Licenses;
         let Some(stated) = stated else {
-            return self.deny(subject, source, rule, "no licence is stated".to_owned(), "a licence nobody stated cannot be allowed");
+            let matched = UNSTATED.to_owned();
+            if self.policy.allows_unstated_licenses {
+                let reason = "`licenses.unstated` allows it; not reviewed".to_owned();
+                return allow(subject, source, rule, matched, reason);
+            }
+            return self.deny(subject, source, rule, matched, "a licence nobody stated cannot be allowed");
         };
         let Ok(expression) = LicenseExpression::parse(stated) else {
             return self.deny(subject, source, rule, format!("licence `{stated}`"), "it is no SPDX licence expression");

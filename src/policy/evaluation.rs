@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
+use super::{Rule, evaluate::UNSTATED};
 use rune_core::failure::{Failure, FailureKind};
 
 /// Every decision about one bundle.
@@ -60,6 +60,13 @@ impl Evaluation {
     /// The decisions that would deny, but that a waiver lets through.
     pub fn waived(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Waived)
+    }
+
+    /// The images whose licence nobody stated, and that the policy allows all the same.
+    pub fn not_reviewed(&self) -> Vec<String> {
+        let is_unstated = |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
+        let allowed = self.decisions.iter().filter(|decision| decision.verdict == Verdict::Allowed).filter(is_unstated);
+        allowed.map(|decision| decision.subject.trim_start_matches("image ").trim_matches('`').to_owned()).collect()
     }
 
     /// The same without what is denied for want of a lock entry.

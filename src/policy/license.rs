@@ -67,6 +67,13 @@ impl LicenseExpression {
     pub(super) fn judge<V: Ord>(&self, judge: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
         self.root.judge(judge)
     }
+
+    /// Every licence that it names, as a policy allows it.
+    pub fn licenses(&self) -> Vec<String> {
+        let mut licenses = Vec::new();
+        self.root.collect(&mut licenses);
+        licenses
+    }
 }
 
 impl fmt::Display for LicenseExpression {
@@ -76,6 +83,14 @@ impl fmt::Display for LicenseExpression {
 }
 
 impl Term {
+    fn collect(&self, licenses: &mut Vec<String>) {
+        match self {
+            Self::License { id, exception: None } => licenses.push(id.clone()),
+            Self::License { id, exception: Some(exception) } => licenses.push(format!("{id} WITH {exception}")),
+            Self::All(terms) | Self::Any(terms) => terms.iter().for_each(|term| term.collect(licenses)),
+        }
+    }
+
     fn judge<V: Ord>(&self, judge: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
         match self {
             Self::License { id, exception } => Some(judge(id, exception.as_deref())),

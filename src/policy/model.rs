@@ -18,6 +18,8 @@ pub struct Policy {
     pub allowed_licenses: Vec<String>,
     /// Licences that are refused with a reason; others that are not allowed are refused without one.
     pub denied_licenses: Vec<DeniedLicense>,
+    /// Whether an image may have no stated licence; such an image is reported as not reviewed.
+    pub allows_unstated_licenses: bool,
     /// Where content may come from.
     pub allowed_sources: Vec<Glob>,
     /// Where content may not come from, whatever is allowed.

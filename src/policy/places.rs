@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::glob::component_matches;
 use crate::oci::Reference;
+use rune_core::yaml::quoted;
 
 /// Where the objects of a rendered chart name images besides the `image` of a container, beyond what is built in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,12 +223,4 @@ impl Apart {
         ];
         parts.into_iter().filter_map(|(key, name)| Some((key, name?)))
     }
-}
-
-/// A text as a YAML scalar of one line that no reader takes for something else.
-fn quoted(text: &str) -> String {
-    let is_plain = text.chars().all(|character| character.is_ascii_alphanumeric() || "-_./".contains(character))
-        && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
 }

@@ -85,6 +85,7 @@ impl Policy {
             digest,
             allowed_licenses: Vec::new(),
             denied_licenses: Vec::new(),
+            allows_unstated_licenses: false,
             allowed_sources: Vec::new(),
             denied_sources: Vec::new(),
             denied_tags: Vec::new(),
@@ -112,13 +113,14 @@ impl Reader<'_> {
         let Some(map) = Mapping::open(root, "a policy", known, self.findings) else { return };
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
-        if let Some(map) = self.section(&map, "licenses", &["allow", "deny"]) {
+        if let Some(map) = self.section(&map, "licenses", &["allow", "deny", "unstated"]) {
             policy.allowed_licenses = self.list(&map, "allow", |reader, node| reader.word(node, "a licence"));
             policy.denied_licenses = self.list(&map, "deny", |reader, node| {
                 let map = Mapping::open(node, "a denied licence", &["license", "reason"], reader.findings)?;
                 let (license, reason) = (reader.required(&map, "license"), reader.required(&map, "reason"));
                 Some(DeniedLicense { license: license?, reason: reason? })
             });
+            policy.allows_unstated_licenses = self.unstated(&map);
         }
         if let Some(map) = self.section(&map, "sources", &["allow", "deny"]) {
             policy.allowed_sources = self.list(&map, "allow", |reader, node| reader.word(node, "a source").map(|text| Glob::new(&text)));
@@ -137,6 +139,19 @@ impl Reader<'_> {
         }
         policy.tag_pins = self.list(&map, "pins", Self::tag_pin);
         policy.waivers = self.list(&map, "waivers", Self::waiver);
+    }
+
+    /// What becomes of images without a licence.
+    fn unstated(&mut self, licenses: &Mapping<'_>) -> bool {
+        let Some(node) = licenses.optional("unstated") else { return false };
+        match self.word(node, "`unstated`").as_deref() {
+            Some("allow") => true,
+            Some("deny") | None => false,
+            Some(other) => {
+                self.unknown(node.place, "word", other, vec!["allow", "deny"]);
+                false
+            }
+        }
     }
 
     fn attestation(&mut self, node: &Node) -> Option<AttestationRule> {

@@ -39,6 +39,11 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
     if !unlicensed.is_empty() {
         sentences.push(format!("No licence is stated for {}.", unlicensed.join(", ")));
     }
+    let not_reviewed = index.not_reviewed();
+    if !not_reviewed.is_empty() {
+        let names = not_reviewed.join(", ");
+        sentences.push(format!("The licences of these images were not reviewed, and the policy allowed that: {names}."));
+    }
     let unlisted = named(&|image| image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty());
     if !unlisted.is_empty() {
         sentences.push(format!("Which packages are inside is not known for {}: the bundle carries no list of them.", unlisted.join(", ")));

@@ -22,5 +22,6 @@ mod docs;
 mod feature_openpgp;
 mod fuzz_corpus;
 mod heavy;
+mod init;
 mod recorded;
 mod registry;

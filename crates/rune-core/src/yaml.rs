@@ -6,6 +6,7 @@
 
 mod findings;
 mod mapping;
+mod quoted;
 mod rendered;
 mod scalars;
 mod tree;
@@ -15,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use findings::{Finding, Findings, Mistakes, Problem};
 pub use mapping::{Mapping, boolean, items, named_items, suggestion, text};
+pub use quoted::{escaped, quoted};
 pub use rendered::parse_rendered;
 pub use scalars::{double_quoted, scalar_ranges};
 pub use serde_yaml::Spanned;

@@ -34,7 +34,7 @@ impl CheckValues {
     }
 
     /// The files of a chart.
-    pub(super) fn files(&self, chart: &str) -> &[(String, String)] {
+    pub fn files(&self, chart: &str) -> &[(String, String)] {
         self.0.get(chart).map_or(&[], |values| &values.files)
     }
 

@@ -79,7 +79,7 @@ pub struct ProfileIngredient {
 
 impl ProfileIngredient {
     /// Whether it installs a chart.
-    pub(super) fn is_for(&self, chart: &str) -> bool {
+    pub fn is_for(&self, chart: &str) -> bool {
         self.charts.is_empty() || self.charts.iter().any(|name| name == chart)
     }
 }

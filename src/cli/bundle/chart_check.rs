@@ -8,18 +8,26 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use rustix::fs::{Access, access};
 
-use crate::commands::bundle::ChartCheck;
+use crate::commands::bundle::{ChartCheck, HelmOptions};
 
-/// Whether and how it is made sure that the charts need no image that is not inside.
+/// Which Helm renders charts.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Completeness")]
-pub(super) struct ChartCheckArgs {
+pub(super) struct HelmArgs {
     /// The Helm, 3 or 4, that renders the charts to see which images they need [default: `helm` in PATH]
     #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
     helm: Option<Utf8PathBuf>,
     /// How many seconds one rendering may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
     helm_timeout: u16,
+}
+
+/// Whether and how it is made sure that the charts need no image that is not inside.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Completeness")]
+pub(super) struct ChartCheckArgs {
+    #[command(flatten)]
+    pub(super) helm: HelmArgs,
     /// Do not check which images the charts need; the bundle says so
     #[arg(long)]
     no_chart_check: bool,
@@ -30,8 +38,14 @@ impl From<ChartCheckArgs> for ChartCheck {
         if args.no_chart_check {
             return Self::LeftOut;
         }
-        let program = helm_program(args.helm);
-        Self::Helm { program, time_limit: Duration::from_secs(args.helm_timeout.into()) }
+        let HelmOptions { program, time_limit } = args.helm.into();
+        Self::Helm { program, time_limit }
+    }
+}
+
+impl From<HelmArgs> for HelmOptions {
+    fn from(args: HelmArgs) -> Self {
+        Self { program: helm_program(args.helm), time_limit: Duration::from_secs(args.helm_timeout.into()) }
     }
 }
 

@@ -3,10 +3,13 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::chart_check::ChartCheckArgs;
+use super::chart_check::{ChartCheckArgs, HelmArgs};
 use crate::{
     cli::{registry_args::RegistryArgs, site::Site},
-    commands::bundle::{LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions},
+    commands::bundle::{
+        InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions, SuggestOptions,
+    },
+    oci::Reference,
 };
 use rune_core::cli::output_path::output_path;
 
@@ -20,6 +23,31 @@ pub(super) struct ProjectArgs {
     /// the manifest's own directory]
     #[arg(long, value_name = "DIR")]
     project: Option<Utf8PathBuf>,
+}
+
+/// Writes a new project.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Chart to include: its directory, or its .tgz; may be repeated
+    #[arg(long = "chart", value_name = "DIR|TGZ")]
+    charts: Vec<String>,
+    /// Values that every chart, or the chart of that name, is installed with; they become part of the bundle; may be repeated
+    #[arg(long, value_name = "[CHART=]FILE")]
+    values: Vec<String>,
+    /// Values for the check of the charts alone, such as a password that an upgrade asks for; never in the bundle; may be
+    /// repeated
+    #[arg(long, value_name = "[CHART=]FILE")]
+    check_values: Vec<String>,
+    /// Image to include besides those of the charts; may be repeated
+    #[arg(long = "image", value_name = "REFERENCE")]
+    images: Vec<Reference>,
+    /// Name of the bundle and of the new directory [default: the name of the first chart]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    helm: HelmArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Resolves references to digests.
@@ -36,6 +64,10 @@ pub(super) struct Lock {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print what the project lacks to be locked, as a patch for `git apply` or `patch -p1`: images of its charts, values
+    /// that pin them, and lines of the policy. Write nothing
+    #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
+    suggest: bool,
     #[command(flatten)]
     chart_check: ChartCheckArgs,
     #[command(flatten)]
@@ -83,8 +115,25 @@ impl From<ProjectArgs> for ProjectOptions {
     }
 }
 
+impl Init {
+    pub(super) fn options(self, site: &Site) -> InitOptions {
+        let Self { charts, values, check_values, images, name, helm, registry } = self;
+        let registry = registry.into_online_config(site);
+        InitOptions { charts, values, check_values, images, name, helm: helm.into(), registry }
+    }
+}
+
 impl Lock {
-    pub(super) fn options(self, site: &Site) -> LockOptions {
+    /// What is to be suggested, when that is asked for.
+    pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, LockOptions> {
+        if !self.suggest {
+            return Err(self.options(site));
+        }
+        let registry = self.registry.into_online_config(site);
+        Ok(SuggestOptions { project: self.project.into(), helm: self.chart_check.helm.into(), registry })
+    }
+
+    fn options(self, site: &Site) -> LockOptions {
         let args = self;
         let mode = match args.update {
             Some(name) => LockMode::Update(name),

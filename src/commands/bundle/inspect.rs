@@ -40,6 +40,8 @@ pub struct InspectReport {
     index: BundleIndex,
     /// The size of the whole file.
     bytes: u64,
+    /// Images whose licence nobody stated.
+    not_reviewed: Vec<String>,
     /// For each image, how many bytes of contents the bundle has of it; null when that is not known.
     image_bytes: Vec<Option<u64>>,
     #[serde(skip)]
@@ -147,6 +149,9 @@ impl InspectReport {
             [] => text.push_str("waivers        none\n"),
             waived => waived.iter().for_each(|waiver| text.push_str(&format!("waiver         {}\n", shown(waiver)))),
         }
+        if !self.not_reviewed.is_empty() {
+            let _ = writeln!(text, "not reviewed   {}: no licence is stated", shown(&self.not_reviewed.join(", ")));
+        }
         let attestations = table::attestations(&index.images);
         let _ = writeln!(text, "attestations   {}", if attestations.is_empty() { "none".to_owned() } else { attestations.join(", ") });
     }
@@ -206,6 +211,7 @@ fn report(
         digest,
         trust: options.bundle.trust_source(),
         signatures,
+        not_reviewed: index.not_reviewed().into_iter().map(str::to_owned).collect(),
         image_bytes: index.images.iter().map(|image| view.map(|view| view.carried_bytes(image))).collect(),
         index,
         bytes,

@@ -94,6 +94,8 @@ pub struct LockReport {
     /// Images whose pinned digest the registry does not have any more.
     gone: Vec<String>,
     policy: Evaluation,
+    /// Images whose licence nobody stated, as the policy allows.
+    not_reviewed: Vec<String>,
     completeness: CompletenessReport,
 }
 
@@ -199,6 +201,9 @@ impl Report for LockReport {
         let _ = writeln!(text, "also        {}; {} bytes to fetch", others.join(", "), self.fetch_bytes);
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
+        }
+        if !self.not_reviewed.is_empty() {
+            let _ = writeln!(text, "unreviewed  no licence is stated: {}", self.not_reviewed.join(", "));
         }
         text.push_str(&self.completeness.text("complete    "));
         text
@@ -369,6 +374,7 @@ fn report(
         fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)).saturating_add(downloads),
         changes,
         gone: Vec::new(),
+        not_reviewed: policy.not_reviewed(),
         policy,
         completeness,
     }

@@ -8,6 +8,7 @@ mod cosign;
 pub mod diff;
 pub mod doctor;
 pub mod fingerprint;
+pub mod init;
 pub mod inspect;
 pub mod install;
 pub mod keygen;
@@ -27,18 +28,23 @@ pub mod report;
 pub mod serve;
 pub mod sign;
 mod site;
+pub mod suggest;
 mod trust_source;
 pub mod unpack;
 pub mod verify;
 mod view;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
-pub use crate::{bundle::ComponentChoice, oci::Platform};
+pub use crate::{
+    bundle::{ComponentChoice, HelmOptions},
+    oci::Platform,
+};
 pub use attach::AttachOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
+pub use init::InitOptions;
 pub use inspect::InspectOptions;
 pub use install::{InstallOptions, MapMode, Permissions};
 pub use keygen::KeygenOptions;
@@ -57,6 +63,7 @@ pub use rune_core::digest::Digest;
 pub use serve::ServeOptions;
 pub use sign::SignOptions;
 pub use site::SiteFile;
+pub use suggest::SuggestOptions;
 pub use unpack::UnpackOptions;
 pub use verify::{Expectation, VerifyOptions};
 pub use view::ViewOptions;

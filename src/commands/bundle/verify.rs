@@ -94,6 +94,8 @@ pub struct VerifyReport {
     waived: Vec<String>,
     /// Where charts, programs and files come from that are not of the project, by entry.
     origins: Vec<EntryOrigin>,
+    /// Images whose licence nobody stated.
+    not_reviewed: Vec<String>,
 }
 
 /// Where an entry comes from.
@@ -127,6 +129,9 @@ impl Report for VerifyReport {
         }
         for waived in &self.waived {
             let _ = writeln!(text, "note: built with a waiver: {waived}");
+        }
+        if !self.not_reviewed.is_empty() {
+            let _ = writeln!(text, "note: not reviewed, no licence is stated: {}", self.not_reviewed.join(", "));
         }
         text
     }
@@ -170,5 +175,6 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
         origins: index.origins.iter().map(|(path, origin)| EntryOrigin { path: path.clone(), origin: origin.clone() }).collect(),
+        not_reviewed: index.not_reviewed().into_iter().map(str::to_owned).collect(),
     })
 }

@@ -22,6 +22,9 @@ const FROM_A_CLONE: [&str; 1] = ["README.md"];
 /// Pages that have a PostgreSQL server, see `server.rs`: those whose path begins like this.
 const WITH_A_DATABASE_SERVER: [&str; 2] = ["docs/operations/", "docs/reference/connection-strings.md"];
 
+/// The page about a chart of one's own, whose images the registry has.
+const OWN_CHART: &str = "docs/tutorial/own-chart.md";
+
 /// Pages that have a registry to push to, see [`Sandbox::with_a_distribution`].
 const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 
@@ -113,6 +116,7 @@ fn check(document: &Document) -> usize {
             (false, true) => Sandbox::clone(),
             (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => Sandbox::after_a_build().with_a_distribution(),
             (false, false) if document.path == WITH_SOURCES => Sandbox::after_a_build().with_sources(),
+            (false, false) if document.path == OWN_CHART => Sandbox::after_a_build().with_a_shop(),
             (false, false) => Sandbox::after_a_build(),
         };
         let differences = differences(&sandbox, &here);

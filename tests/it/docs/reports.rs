@@ -155,6 +155,8 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
     reader.read(&bundle(&sandbox, &["keygen", "--dry-run"]), "keygen", 0);
     reader.read(&bundle(&sandbox, &["keygen", "--out", "release"]), "keygen", 0);
+    reader.read(&bundle(&sandbox, &["init", "--chart", "charts/rune", "--name", "new"]), "init", 0);
+    reader.read(&bundle(&sandbox, &["lock", "--suggest"]), "suggest", 0);
     reader.read(&bundle(&sandbox, &["policy"]), "policy", 0);
     replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm, linux/s390x]");
     let server = WebServer::start();
@@ -174,7 +176,8 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     reader.read(&bundle(&sandbox, &["lock", "--check", &plain]), "lock", 5);
     replace(&sandbox, "charts/rune/values.yaml", "\n", "\n# edited\n");
     reader.read(&bundle(&sandbox, &["render", "--check"]), "render", 5);
-    reader.has_seen_all(&["## `keygen`", "## `lock`", "## `render`", "## `policy`", "## `build`", "## `verify`"]);
+    reader.has_seen_all(&["## `init`", "## `suggest`", "## `keygen`", "## `lock`", "## `render`"]);
+    reader.has_seen_all(&["## `policy`", "## `build`", "## `verify`"]);
     reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`", "### `completeness`"]);
 }
 

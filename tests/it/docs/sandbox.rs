@@ -129,6 +129,14 @@ impl Sandbox {
         Self { site: Some(site), ..sandbox }
     }
 
+    /// The same with the images of the shop of the tutorial.
+    pub(super) fn with_a_shop(self) -> Self {
+        let license = ("org.opencontainers.image.licenses".to_owned(), "Apache-2.0".to_owned());
+        self.put("acme/web", "1.2.0", &Sample { seed: "web".to_owned(), labels: vec![license], ..Sample::default() });
+        self.put("library/redis", "7.2", &Sample { seed: "redis".to_owned(), ..Sample::default() });
+        self
+    }
+
     /// Puts another image behind a tag.
     pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
         self.project.put(repository, tag, sample);

@@ -29,6 +29,8 @@ pub struct Sample {
     pub attestations: bool,
     /// The packages that the attestations list, with their versions; without any they say nothing about packages.
     pub packages: Vec<(&'static str, &'static str)>,
+    /// Labels of the image besides the mark.
+    pub labels: Vec<(String, String)>,
     /// A word that makes the content differ from that of other samples.
     pub seed: String,
 }
@@ -75,6 +77,7 @@ impl Default for Sample {
             layer_bytes: vec![40_000, 3_000],
             attestations: true,
             packages: Vec::new(),
+            labels: Vec::new(),
             seed: String::new(),
         }
     }
@@ -121,6 +124,9 @@ impl Sample {
         }
         let mut config = platform.clone();
         config["config"] = json!({"User": "70:70", "Labels": {MARK: MARK_TEXT}, "Cmd": ["/sample-0"]});
+        for (label, text) in &self.labels {
+            config["config"]["Labels"][label] = json!(text);
+        }
         config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
         let config = serde_json::to_vec(&config).unwrap();
         let manifest = json!({

@@ -1,0 +1,268 @@
+//! `init`: a new project from charts and images, ready to be locked.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use semver::Version;
+use serde::Serialize;
+
+use crate::{
+    bundle::HelmOptions,
+    chart::{self, ChartTree, Helm, Package},
+    manifest::{self, Programs, Project},
+    oci::Reference,
+    registry::{Client, ClientConfig},
+    scaffold::{self, GivenChart, License, NewProject, Plan, PlannedImage, ScaffoldError},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    failure::{Failure, FailureKind},
+    fsx,
+    progress::Progress,
+};
+
+/// Far above what a person writes.
+const MAX_VALUES_BYTES: u64 = 1 << 20;
+
+/// What a new project is made of.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// Directories and packages of charts.
+    pub charts: Vec<String>,
+    /// Values files, `FILE` for every chart or `CHART=FILE`.
+    pub values: Vec<String>,
+    /// The same for the check of the charts alone.
+    pub check_values: Vec<String>,
+    /// Images besides those of the charts.
+    pub images: Vec<Reference>,
+    /// The name of the bundle, and of the directory.
+    pub name: Option<String>,
+    /// Which Helm renders the charts.
+    pub helm: HelmOptions,
+    /// How registries are reached.
+    pub registry: ClientConfig,
+}
+
+/// Why there is nothing to begin with.
+#[derive(Debug, thiserror::Error)]
+enum InitError {
+    #[error("neither a chart nor an image is given")]
+    Nothing,
+    #[error("`{0}`: charts from registries and repositories cannot be taken yet")]
+    Remote(String),
+    #[error("`{0}` is not a name for a bundle")]
+    Name(String),
+    #[error("the chart {0} is a library, which installs nothing")]
+    Library(String),
+}
+
+impl Failure for InitError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Nothing => "name a chart with --chart, its directory or its .tgz, or an image with --image",
+                Self::Remote(_) => "fetch it with `helm pull`, and give the .tgz with --chart",
+                Self::Name(_) => "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name",
+                Self::Library(_) => "give the chart that uses it with --chart",
+            }
+            .to_owned(),
+        )
+    }
+}
+
+/// The new project.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitReport {
+    directory: Utf8PathBuf,
+    manifest: Utf8PathBuf,
+    policy: Utf8PathBuf,
+    /// The templates of values that pin images.
+    values: Vec<Utf8PathBuf>,
+    name: String,
+    version: Version,
+    images: Vec<InitImage>,
+    /// What only a person can mend before `lock`.
+    problems: Vec<String>,
+    next: String,
+}
+
+/// An image of the new project.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InitImage {
+    name: String,
+    reference: Reference,
+    /// As its label says; null when nothing does.
+    license: Option<String>,
+    /// Whether it is only a possible image.
+    possible: bool,
+    /// The values that take its digest.
+    pinned_by: Vec<String>,
+    /// Whether charts name it by its tag alone.
+    tag_only: bool,
+    /// Whether no chart uses it.
+    extra: bool,
+}
+
+impl From<&PlannedImage> for InitImage {
+    fn from(image: &PlannedImage) -> Self {
+        let license = if let License::Stated(license) = &image.license { Some(license.clone()) } else { None };
+        Self {
+            name: image.name.clone(),
+            reference: image.reference.clone(),
+            license,
+            possible: image.is_possible,
+            pinned_by: image.pinned_by.iter().cloned().collect(),
+            tag_only: image.is_tag_only,
+            extra: image.is_extra,
+        }
+    }
+}
+
+impl Report for InitReport {
+    const VERB: &'static str = "init";
+
+    fn has_changed(&self) -> bool {
+        true
+    }
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.problems.is_empty()).then_some(FailureKind::Policy)
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("created {}/ for {} {}\n", self.directory, self.name, self.version);
+        for image in &self.images {
+            let license = image.license.as_deref().unwrap_or("licence unknown, not reviewed");
+            let pin = match (image.pinned_by.as_slice(), image.reference.digest(), image.extra) {
+                (_, _, true) => "no chart uses it".to_owned(),
+                _ if image.tag_only => "by its tag: no value takes its digest".to_owned(),
+                ([], Some(_), _) => "the chart has its digest".to_owned(),
+                ([], None, _) => "not pinned".to_owned(),
+                (values, ..) => format!("pinned by {}", values.join(", ")),
+            };
+            let possible = if image.possible { "possible image, " } else { "" };
+            let _ = writeln!(text, "image       {}\n            {possible}{license}; {pin}", image.reference);
+        }
+        for problem in &self.problems {
+            let _ = writeln!(text, "to mend     {problem}");
+        }
+        let _ = writeln!(text, "review      {} and {}", self.manifest, self.policy);
+        let _ = writeln!(text, "next: {}", self.next);
+        text
+    }
+}
+
+/// Finds the images of charts and writes a project that has them.
+///
+/// # Errors
+/// When a chart cannot be read or rendered, or something is where the project is to be. Then nothing is written.
+pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport, CommandError> {
+    if options.charts.is_empty() && options.images.is_empty() {
+        return Err(InitError::Nothing.into());
+    }
+    let charts = charts(options)?;
+    let name = match &options.name {
+        Some(name) if manifest::is_name(name) => name.clone(),
+        Some(name) => return Err(InitError::Name(name.clone()).into()),
+        None => scaffold::project_name(&charts).ok_or_else(|| InitError::Name(String::new()))?,
+    };
+    let directory = Utf8PathBuf::from(&name);
+    scaffold::check_free(&directory)?;
+    let version = scaffold::bundle_version(&charts);
+    let client = Client::new(options.registry.clone())?;
+    progress.begin("Looking for images", 0);
+    let plan = block_on(plan(charts, options, &client));
+    progress.end();
+    let plan = plan?;
+    for why in plan.unasked() {
+        progress.announce(&format!("note: {why}; licences of its images are unknown"));
+    }
+    let project = NewProject::of(&plan, &name, &version);
+    project.write(&directory)?;
+    let manifest = directory.join(&project.manifest);
+    let problems = plan.problems().iter().cloned().chain(mistakes(&manifest)).collect();
+    Ok(InitReport {
+        next: format!("rune-bundle lock {manifest}"),
+        policy: directory.join(&project.policy),
+        values: project.templates.iter().map(|path| directory.join(path)).collect(),
+        manifest,
+        directory,
+        name,
+        version,
+        images: plan.images().map(InitImage::from).collect(),
+        problems,
+    })
+}
+
+async fn plan(charts: Vec<GivenChart>, options: &InitOptions, client: &Client) -> Result<Plan, ScaffoldError> {
+    let helm = match &options.helm.program {
+        _ if charts.is_empty() => None,
+        Some(program) => Some(Helm::find(program, options.helm.time_limit).await?),
+        None => return Err(ScaffoldError::NoHelm),
+    };
+    let mut plan = Plan::with_images(&options.images).find(charts, helm.as_ref()).await?;
+    let licenses: BTreeMap<Reference, License> = scaffold::licenses(client, plan.references()).await;
+    plan.set_licenses(licenses);
+    if let Some(helm) = &helm {
+        plan.pin(helm, &options.helm).await?;
+    }
+    Ok(plan)
+}
+
+/// What `lock` would say of the manifest.
+fn mistakes(manifest: &Utf8Path) -> Vec<String> {
+    let project = match Project::load(manifest, None, Programs::NotNeeded) {
+        Ok(project) => project,
+        Err(error) => return vec![error.to_string()],
+    };
+    match manifest::judge(&project, None) {
+        Ok(evaluation) => evaluation.denied().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// The charts with the values files of each.
+fn charts(options: &InitOptions) -> Result<Vec<GivenChart>, CommandError> {
+    let packages = options.charts.iter().map(|source| package(source)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = packages.iter().map(|package| package.metadata.name.clone()).collect();
+    packages
+        .into_iter()
+        .map(|package| {
+            let name = package.metadata.name.clone();
+            let files =
+                |given: &[String]| given.iter().filter_map(|given| file_for(given, &name, &names)).map(read).collect::<Result<Vec<_>, _>>();
+            Ok(GivenChart { profiles: vec![files(&options.values)?], check_values: files(&options.check_values)?, package })
+        })
+        .collect()
+}
+
+fn package(source: &str) -> Result<Package, CommandError> {
+    if source.contains("://") {
+        return Err(InitError::Remote(source.to_owned()).into());
+    }
+    let path = Utf8Path::new(source);
+    let package = if fsx::is_dir(path) { chart::package(source, &ChartTree::read(path)?)? } else { chart::read_package(path)? };
+    if package.metadata.kind == "library" {
+        return Err(InitError::Library(package.metadata.name).into());
+    }
+    Ok(package)
+}
+
+/// The file that is given for a chart: for every chart, or for this one by its name.
+fn file_for<'g>(given: &'g str, chart: &str, charts: &[String]) -> Option<&'g Utf8Path> {
+    match given.split_once('=').filter(|(name, _)| charts.iter().any(|chart| chart == name)) {
+        Some((name, file)) => (name == chart).then_some(Utf8Path::new(file)),
+        None => Some(Utf8Path::new(given)),
+    }
+}
+
+fn read(path: &Utf8Path) -> Result<(String, String), CommandError> {
+    Ok((path.to_string(), fsx::read_to_string(path, MAX_VALUES_BYTES)?))
+}

@@ -1,0 +1,89 @@
+//! `lock --suggest`: what a project lacks to be locked, as a patch. Nothing is written.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::project::ProjectOptions;
+use crate::{
+    bundle::HelmOptions,
+    chart::Helm,
+    manifest::Programs,
+    registry::{Client, ClientConfig},
+    scaffold::{self, GivenChart, Plan, ScaffoldError, Suggestion},
+};
+use rune_core::{
+    command::{CommandError, Report, block_on},
+    failure::FailureKind,
+    progress::Progress,
+};
+
+/// Which project, and how its images are looked for.
+#[derive(Debug, Clone)]
+pub struct SuggestOptions {
+    /// Which manifest.
+    pub project: ProjectOptions,
+    /// Which Helm renders the charts.
+    pub helm: HelmOptions,
+    /// How registries are reached.
+    pub registry: ClientConfig,
+}
+
+/// What is suggested.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuggestReport {
+    manifest: Utf8PathBuf,
+    /// For `patch -p1` or `git apply` in the project directory; empty when there is nothing to add.
+    patch: String,
+    /// What only a person can mend.
+    problems: Vec<String>,
+}
+
+impl Report for SuggestReport {
+    const VERB: &'static str = "suggest";
+
+    fn verdict(&self) -> Option<FailureKind> {
+        (!self.problems.is_empty()).then_some(FailureKind::Policy)
+    }
+
+    fn text(&self) -> String {
+        self.patch.clone()
+    }
+}
+
+/// Finds what a project lacks.
+///
+/// # Errors
+/// When the manifest has mistakes, or a chart cannot be read or rendered.
+pub fn run(options: &SuggestOptions, progress: &dyn Progress) -> Result<SuggestReport, CommandError> {
+    let project = options.project.load(Programs::NotNeeded)?;
+    let (given, charts) = scaffold::given(&project)?;
+    let client = Client::new(options.registry.clone())?;
+    progress.begin("Looking for images", 0);
+    let plan = block_on(plan(given, charts, options, &client));
+    progress.end();
+    let plan = plan?;
+    let Suggestion { patch, by_hand } = Suggestion::of(&plan, &project)?;
+    let problems: Vec<String> = plan.problems().iter().cloned().chain(by_hand).collect();
+    // Standard output is the patch.
+    for why in plan.unasked() {
+        progress.announce(&format!("note: {why}; licences of its images are unknown"));
+    }
+    for problem in &problems {
+        progress.announce(&format!("to mend: {problem}"));
+    }
+    if patch.is_empty() {
+        progress.announce("note: there is nothing to add");
+    }
+    Ok(SuggestReport { manifest: project.manifest_path().to_owned(), patch, problems })
+}
+
+async fn plan(given: Plan, charts: Vec<GivenChart>, options: &SuggestOptions, client: &Client) -> Result<Plan, ScaffoldError> {
+    let program = options.helm.program.as_deref().ok_or(ScaffoldError::NoHelm)?;
+    let helm = Helm::find(program, options.helm.time_limit).await?;
+    let mut plan = given.find(charts, Some(&helm)).await?;
+    let licenses = scaffold::licenses(client, plan.references()).await;
+    plan.set_licenses(licenses);
+    plan.pin(&helm, &options.helm).await?;
+    Ok(plan)
+}

@@ -1,0 +1,159 @@
+//! A new project from charts: which images they name, which of their values pin these, and the files that say so.
+//!
+//! Nothing of a chart is believed but what the real Helm renders. What is written into files is text by the grammar of manifests, or a
+//! quoted scalar that neither YAML nor the templates of a project take for anything else. It neither prints nor asks what to do; where it
+//! cannot know, the plan has a problem for a person.
+
+mod candidate;
+mod edit;
+mod exceptions;
+mod files;
+mod found;
+mod licence;
+mod manifest_text;
+mod names;
+mod overlay;
+mod patch;
+mod plan;
+mod policy_text;
+mod probe;
+mod required;
+mod suggest;
+mod tree;
+
+use camino::Utf8PathBuf;
+use semver::Version;
+
+use crate::{
+    bundle::CompletenessError,
+    chart::{ChartError, ChartMetadata, HelmError, RenderFailure},
+    manifest,
+    oci::Reference,
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+};
+
+pub use files::{NewProject, check_free};
+pub use licence::{License, licenses};
+pub use plan::{GivenChart, Plan, PlannedImage};
+pub use suggest::{Suggestion, given};
+
+/// What the release is called when a chart is rendered.
+const RELEASE: &str = "rune-bundle-check";
+/// The longest text of a chart in a comment.
+const MAX_COMMENT: usize = 160;
+
+/// Why there is no project.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaffoldError {
+    /// There is something of that name.
+    #[error("`{0}` already exists")]
+    Exists(Utf8PathBuf),
+    /// Helm refused the chart with the values that were given.
+    #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
+    Unrendered {
+        /// Its name.
+        chart: String,
+        /// What Helm said.
+        #[source]
+        failure: RenderFailure,
+        /// The values that it misses, as far as Helm tells.
+        missing: Vec<String>,
+        /// Whether it can be rendered as for an installation.
+        is_upgrade_only: bool,
+    },
+    /// A chart is wrong.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// Helm cannot be run.
+    #[error(transparent)]
+    Helm(#[from] HelmError),
+    /// There is no Helm.
+    #[error("no Helm was found")]
+    NoHelm,
+    /// The check of the charts cannot be made.
+    #[error(transparent)]
+    Completeness(#[from] CompletenessError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+impl Failure for ScaffoldError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Exists(_) => FailureKind::Conflict,
+            Self::Unrendered { .. } => FailureKind::Input,
+            Self::NoHelm => FailureKind::NotFound,
+            Self::Chart(error) => error.kind(),
+            Self::Helm(error) => error.kind(),
+            Self::Completeness(error) => error.kind(),
+            Self::Path(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Exists(_) => Some("give the project another name with --name, or remove what is there".to_owned()),
+            Self::Unrendered { failure: RenderFailure::Refused(_), missing, is_upgrade_only, .. } => {
+                Some(needed(missing, *is_upgrade_only))
+            }
+            Self::Unrendered { .. } => None,
+            Self::Chart(error) => error.help(),
+            Self::Helm(HelmError::Path(error)) | Self::Path(error) => error.help(),
+            Self::Completeness(CompletenessError::Incomplete(error)) => error.help(),
+            Self::NoHelm | Self::Helm(_) | Self::Completeness(_) => Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned()),
+        }
+    }
+}
+
+/// How to give a chart the values that it misses.
+fn needed(missing: &[String], is_upgrade_only: bool) -> String {
+    let option = if is_upgrade_only { "--check-values" } else { "--values" };
+    let what = match missing {
+        [] => "the values that it asks for".to_owned(),
+        missing => missing.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", "),
+    };
+    let place = if is_upgrade_only { "for the check alone, not for the bundle" } else { "the file becomes part of the bundle" };
+    format!("write {what} into a values file and give it with {option} FILE: {place}")
+}
+
+/// Where the dependencies of a chart come from, as the policy calls it.
+fn dependency_sources(metadata: &ChartMetadata) -> Vec<String> {
+    let source = |dependency| Some(format!("{}/{}", manifest::dependency_repository(dependency)?, dependency.name));
+    // A name with a `*` would allow more than itself.
+    metadata.dependencies.iter().filter_map(source).filter(|source| !source.contains('*')).collect()
+}
+
+/// The digest that a reference has, or one that stands in for it until there is a lock.
+fn digest_for(reference: &Reference) -> Digest {
+    reference.digest().unwrap_or_else(|| Digest::of(reference.to_string().as_bytes()))
+}
+
+/// A text of a chart as a part of a comment: of one line, and without anything that a template would act upon.
+fn comment(text: &str) -> String {
+    let text = text.replace(RELEASE, "RELEASE");
+    let is_shown = |character: char| matches!(character, ' '..='~') && character != '<';
+    text.chars().take(MAX_COMMENT).map(|character| if is_shown(character) { character } else { '?' }).collect()
+}
+
+/// The version of a bundle with these charts: that of the only one, where it is a semantic version.
+pub fn bundle_version(charts: &[GivenChart]) -> Version {
+    let version = |chart: &GivenChart| {
+        let text = chart.package.metadata.version.as_str();
+        Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
+    };
+    match charts {
+        [chart] => version(chart),
+        _ => None,
+    }
+    .unwrap_or(Version::new(0, 1, 0))
+}
+
+/// The name of a project with these charts: that of the first.
+pub fn project_name(charts: &[GivenChart]) -> Option<String> {
+    charts.first().map(|chart| names::label(&chart.package.metadata.name, "bundle"))
+}
