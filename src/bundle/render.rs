@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
-    context::{add_charts, values_path},
+    context::{add_charts, values_paths},
     gather::{ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles, values},
     templates::{INSTALL_TEMPLATE, renderer},
 };
@@ -125,8 +125,8 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
         }
     }
     add_charts(&mut context, project.manifest(), charts.iter());
-    for path in project.manifest().profiles.iter().flat_map(|profile| &profile.values) {
-        files.insert(values_path(path).into(), values(project, path, &renderer, &context)?.into_bytes());
+    for (file, place) in values_paths(project.manifest()) {
+        files.insert(place.into(), values(project, file, &renderer, &context)?.into_bytes());
     }
     files.insert(INSTALL_FILE.into(), renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes());
     Ok(files)

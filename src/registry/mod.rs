@@ -45,6 +45,7 @@ pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
 pub use login::{LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login};
 pub use name::RepositoryName;
+pub use quirks::is_docker_hub;
 pub use pieces::{Damaged, Meter, Pieces};
 pub use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;

@@ -15,7 +15,7 @@ use crate::{
     },
     commands::{
         CommandError,
-        bundle::{ClusterOptions, InstallOptions, Permissions, push::Destination},
+        bundle::{ClusterOptions, InstallOptions, Permissions, Pushed, push::Destination},
         db::parse_duration,
     },
 };
@@ -76,6 +76,10 @@ struct ImageArgs {
     /// Push the bundle there first
     #[arg(long)]
     push: bool,
+    /// With --push, leave out the index of the bundle and its signatures, for registries that take images and
+    /// charts only
+    #[arg(long, requires = "push")]
+    no_index_artifact: bool,
 }
 
 /// What is refused otherwise.
@@ -149,7 +153,7 @@ impl Install {
                 downgrade: args.permissions.allow_downgrade,
                 take_over: args.permissions.take_over,
             },
-            with_push: args.images.push,
+            push: args.images.push.then_some(Pushed { with_index: !args.images.no_index_artifact }),
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
             receipts: args.receipts.place(site),

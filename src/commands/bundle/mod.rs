@@ -43,7 +43,7 @@ pub use chart_check::ChartCheck;
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use inspect::InspectOptions;
-pub use install::{InstallOptions, Permissions};
+pub use install::{InstallOptions, Permissions, Pushed};
 pub use keygen::KeygenOptions;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};
