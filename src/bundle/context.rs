@@ -18,11 +18,8 @@ pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
     let values_paths = values_paths(manifest);
     let files_of = |profile: &Profile| profile.values.iter().map(|file| values_paths[file.as_path()].clone()).collect();
-    let profiles = manifest.profiles.iter().map(|profile| ProfileContext {
-        name: profile.name.clone(),
-        charts: Vec::new(),
-        files: files_of(profile),
-    });
+    let profiles =
+        manifest.profiles.iter().map(|profile| ProfileContext { name: profile.name.clone(), charts: Vec::new(), files: files_of(profile) });
     let binaries = manifest.binaries.iter().map(|binary| BinaryContext {
         name: binary.name.clone(),
         platform: binary.platform.to_string(),

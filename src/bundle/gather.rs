@@ -197,9 +197,7 @@ pub(super) fn profiles(project: &Project, renderer: &Renderer, context: &chart::
     let manifest = project.manifest();
     let places = values_paths(manifest);
     let profiles = manifest.profiles.iter().map(|profile| {
-        let values = profile.values.iter().map(|file| {
-            Ok((places[file.as_path()].clone(), values(project, file, renderer, context)?))
-        });
+        let values = profile.values.iter().map(|file| Ok((places[file.as_path()].clone(), values(project, file, renderer, context)?)));
         let is_for_all = profile.charts.is_empty();
         let charts = charts_of(profile, manifest, &context.charts).filter(|_| !is_for_all).map(|chart| chart.name.clone()).collect();
         Ok(ProfileIngredient { name: profile.name.clone(), charts, values: values.collect::<Result<_, GatherError>>()? })

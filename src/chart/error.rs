@@ -78,7 +78,7 @@ pub enum ChartError {
     #[error("`{0}` is a packed chart within too many others")]
     TooDeep(Utf8PathBuf),
     /// A path cannot stand in a chart archive.
-    #[error("`{0}` cannot be packed: {1}")]
+    #[error("`{}` cannot be packed: {1}", crate::text::shown(.0.as_str()))]
     PackPath(Utf8PathBuf, &'static str),
     /// A path in a chart archive that Helm refuses, or that could be read in two ways.
     #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]

@@ -2,7 +2,11 @@
 
 use http::StatusCode;
 
-use super::{Cause, RepositoryName, TokenProblem, cause::is_transient, quirks::{credential_key, is_about_immutable_tag}};
+use super::{
+    Cause, RepositoryName, TokenProblem,
+    cause::is_transient,
+    quirks::{credential_key, is_about_immutable_tag},
+};
 use crate::{
     failure::Failure as _,
     net::{TransportError, TransportFault},

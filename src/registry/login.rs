@@ -144,9 +144,7 @@ pub async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError
     let exchange = Exchange::new(config)?;
     let endpoint = exchange.hosts.own_endpoint(&RepositoryName::new(&registry, ""));
     let tried = knock(&exchange, &endpoint).await;
-    tried.map_err(|cause| RegistryError::Login {
-        failure: endpoint.failure(1, cause),
-    })
+    tried.map_err(|cause| RegistryError::Login { failure: endpoint.failure(1, cause) })
 }
 
 async fn knock(exchange: &Exchange, endpoint: &Endpoint) -> Result<LoginProof, Cause> {

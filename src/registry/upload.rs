@@ -66,7 +66,19 @@ impl<'a, P: Pieces> Upload<'a, P> {
     ) -> Self {
         let start = Cursor::new(pieces);
         let cursor = start.clone();
-        Self { writer, blob, mount_from, start, cursor, chunk_bytes, meter, session: None, is_unsure: false, last_bytes: 0, was_whole: false }
+        Self {
+            writer,
+            blob,
+            mount_from,
+            start,
+            cursor,
+            chunk_bytes,
+            meter,
+            session: None,
+            is_unsure: false,
+            last_bytes: 0,
+            was_whole: false,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<Delivery, RegistryError> {

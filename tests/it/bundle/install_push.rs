@@ -113,14 +113,7 @@ fn install(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str,
     install_with(shipped, api, registry, helm, &[], code)
 }
 
-fn install_with(
-    shipped: &Shipped,
-    api: &ApiStandIn,
-    registry: &Registry,
-    helm: &str,
-    options: &[&str],
-    code: i32,
-) -> String {
+fn install_with(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str, options: &[&str], code: i32) -> String {
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
          clusters: [{{name: a, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: a, user: {{}}}}]\n",

@@ -86,8 +86,7 @@ fn profiles_and_charts_may_share_a_values_file() {
     ends_with(&app.lock(&[]), 0);
     ends_with(&app.build(&[]), 0);
     let index = index_of(&app.project.path("x.tar"));
-    let values: Vec<Vec<&str>> =
-        index.profiles.iter().map(|profile| profile.values.iter().map(|path| path.as_str()).collect()).collect();
+    let values: Vec<Vec<&str>> = index.profiles.iter().map(|profile| profile.values.iter().map(|path| path.as_str()).collect()).collect();
     let (plain, full, shared) = ("values/plain.yaml", "values/full.yaml", "values/shared.yaml");
     assert_eq!(values, [vec![plain, shared], vec![full, shared], vec![shared, plain]]);
     assert_eq!(index.entries.iter().filter(|entry| entry.path.as_str() == shared).count(), 1);

@@ -82,10 +82,7 @@ fn nobody() -> String {
 #[tokio::test]
 async fn a_mirror_that_lacks_it_and_a_registry_that_cannot_be_reached_are_both_said() {
     let (mirror, own, files) = (Registry::start(), nobody(), Files::new());
-    let yaml = format!(
-        "mirrors:\n  '{own}': {{endpoint: ['{}'], rewrite: {{'^c/(.*)': 'proxy/$1'}}}}\n",
-        mirror.url()
-    );
+    let yaml = format!("mirrors:\n  '{own}': {{endpoint: ['{}'], rewrite: {{'^c/(.*)': 'proxy/$1'}}}}\n", mirror.url());
     let client = client(configured(&files, &yaml));
     let names = [(own.as_str(), "OWN"), (&mirror.host(), "MIRROR")];
     let unreachable = "`https://OWN` failed: no connection: Connection refused (os error 111) after 4 attempts\n\
@@ -93,10 +90,7 @@ async fn a_mirror_that_lacks_it_and_a_registry_that_cannot_be_reached_are_both_s
          proxies are set with HTTPS_PROXY\nexit: 10";
     let by_tag = client.resolve(&format!("{own}/a/b:1").parse().unwrap()).await.unwrap_err();
     let absent = "the mirror `http://MIRROR` answered 404 Not Found (manifest unknown)";
-    assert_eq!(
-        words(by_tag, &names),
-        format!("cannot fetch the manifest of `OWN/a/b:1`: {absent}; {unreachable}")
-    );
+    assert_eq!(words(by_tag, &names), format!("cannot fetch the manifest of `OWN/a/b:1`: {absent}; {unreachable}"));
     // By digest nobody says that it is gone: the registry itself was not asked.
     let digest = rune_bundle::oci::Digest::of(b"x");
     let by_digest = client.manifest(&repository(&format!("{own}/a/b:1")), digest, None).await.unwrap_err();
