@@ -17,7 +17,7 @@ use super::{
 };
 use crate::net::{AddressClass, Reach, Request, Response, TransportError, TransportFault};
 
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 /// A good answer whose body is still to be read. The host counts as busy until it is dropped.
 #[derive(Debug)]
