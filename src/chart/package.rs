@@ -56,7 +56,7 @@ fn append<W: std::io::Write>(
         return Err(ChartError::TooLarge { what: shown.to_string(), max_bytes: MAX_FILE_BYTES });
     }
     if let Some(reason) = misread(path.as_str()) {
-        return Err(ChartError::PackPath(shown.to_owned(), reason));
+        return Err(ChartError::PackPath { path: shown.to_owned(), reason });
     }
     let name = Utf8PathBuf::from(chart).join(path);
     let mut header = header(tar::EntryType::Regular, bytes.len());
@@ -199,8 +199,8 @@ mod tests {
             let files = BTreeMap::from([("Chart.yaml".into(), CHART.as_bytes().to_vec()), (file.into(), bytes)]);
             package("charts/demo", &ChartTree::new(files)).unwrap_err().to_string()
         };
-        assert!(packed("a\\b", Vec::new()).starts_with("`charts/demo/a\\b` cannot be packed: "));
-        assert!(packed("a\nb", Vec::new()).starts_with("`charts/demo/a\\u{a}b` cannot be packed: "));
+        assert!(packed("a\\b", Vec::new()).starts_with("`charts/demo/a\\\\b` cannot be packed: "));
+        assert!(packed("a\nb", Vec::new()).starts_with("`charts/demo/a\\nb` cannot be packed: "));
         let large = usize::try_from(MAX_FILE_BYTES).unwrap() + 1;
         assert!(packed("large", vec![0; large]).contains("`charts/demo/large`"));
     }

@@ -108,7 +108,7 @@ fn values_files_of_one_name_in_several_directories_keep_their_directories() {
     ends_with(&app.build(&[]), 0);
     ends_with(&app.run(&["unpack", "x.tar", "out", "--key", "release.pub"]), 0);
     let read = |file: &str| fs::read_to_string(app.project.path("out/values").join(file)).unwrap();
-    assert_eq!((read("sites/app/prod.yaml"), read("sites/beside/Prod.yaml")), ("onlyApp: prod\n".to_owned(), "own: app\n".to_owned()));
+    assert_eq!((read("sites/app/prod.yaml"), read("sites/beside/Prod.yaml")), ("onlyApp: prod\n".to_owned(), "own: \"app\"\n".to_owned()));
     // Rendered by itself, each is there too.
     ends_with(&app.run(&["render", "--lock", "--out", "pinned"]), 0);
     let rendered = |file: &str| fs::read_to_string(app.project.path("pinned/values").join(file)).unwrap();

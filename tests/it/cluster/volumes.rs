@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::chown};
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Helm, ImageLayout, Namespace},
+    poll::poll,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,15 +45,18 @@ pub(crate) fn is_ready(namespace: &Namespace<'_>) {
 
 /// Waits until the bootstrap has refused with these words and exit code 64.
 fn refuses(namespace: &Namespace<'_>, expected: &str) {
-    wait_until("the bootstrap refuses", || {
+    let mut said = Vec::new();
+    let has_refused = poll(PATIENCE, || {
         let pod = namespace.try_kubectl(&["get", "pod", DATABASE, "--output=json"]).unwrap_or_else(|_| "{}".to_owned());
         let pod: Value = serde_json::from_str(&pod).unwrap();
         let status = &pod["status"]["initContainerStatuses"][0];
-        ["state", "lastState"].iter().any(|state| status[state]["terminated"]["exitCode"] == 64)
+        // The run that refused may be the one before by now, of which the log is another: both are read.
+        let log = |which: &[&str]| namespace.try_kubectl(&[&["logs", DATABASE, "--container=bootstrap"], which].concat());
+        said = [&[][..], &["--previous"]].into_iter().filter_map(|which| log(which).ok()).collect();
+        let is_ended = ["state", "lastState"].iter().any(|state| status[state]["terminated"]["exitCode"] == 64);
+        is_ended && said.iter().any(|said| said.contains(expected))
     });
-    let arguments = ["logs", DATABASE, "--container=bootstrap"];
-    let said = namespace.try_kubectl(&arguments).or_else(|_| namespace.try_kubectl(&[&arguments[..], &["--previous"]].concat())).unwrap();
-    assert!(said.contains(expected), "{said}");
+    assert!(has_refused, "{expected:?} is not in {said:?}\n{}", namespace.describe());
 }
 
 /// The chart that was there before: the official image with its data in a directory of the volume, and rows.
