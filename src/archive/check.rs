@@ -32,8 +32,8 @@ pub enum CheckError {
     #[error("the archive ends before its last two blocks")]
     NoTrailer,
     /// Reading failed.
-    #[error("cannot read the archive")]
-    Read(#[source] io::Error),
+    #[error("cannot read the archive: {0}")]
+    Read(io::Error),
 }
 
 /// Reads entries from a position in an archive. Keeps one buffer for all of them.

@@ -24,6 +24,7 @@ use crate::archive::{CheckError, EntryName, EntryReader, Placed, check_end};
 use rune_core::{
     digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
+    fsx::{Action, PathError},
     progress::Progress,
 };
 
@@ -50,9 +51,9 @@ pub enum BundleSource {
 /// Where the content of one entry goes.
 pub(super) type Sink<'a> = Box<dyn Write + 'a>;
 
-/// The content does not match the authenticated index.
+/// The content does not match the authenticated index, or could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the content does not match the signed index:{}", list(.0))]
+#[error("{}:{}", what_is_wrong(.0), list(.0))]
 pub struct ContentError(Vec<Problem>);
 
 /// One thing that does not match.
@@ -62,12 +63,20 @@ pub(super) enum Problem {
     Frame(#[from] CheckError),
     #[error("entry `{path}`: expected {expected}, found {actual}")]
     Digest { path: EntryName, expected: Digest, actual: Digest },
-    #[error("entry `{path}`: cannot be written")]
-    Write {
-        path: EntryName,
-        #[source]
-        source: io::Error,
-    },
+    #[error("entry `{}`: {}", .0.path, .0.source)]
+    Write(PathError),
+}
+
+/// Of a machine that cannot read or write nobody is told that the bundle is wrong.
+fn what_is_wrong(problems: &[Problem]) -> &'static str {
+    let all = |is_such: fn(&Problem) -> bool| problems.iter().all(is_such);
+    if all(|problem| matches!(problem, Problem::Write(_))) {
+        "the content cannot be written"
+    } else if all(|problem| matches!(problem, Problem::Frame(CheckError::Read(_)))) {
+        "the file of the bundle cannot be read to its end"
+    } else {
+        "the content does not match the signed index"
+    }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -89,15 +98,27 @@ impl From<Problem> for ContentError {
 
 impl Failure for ContentError {
     fn kind(&self) -> FailureKind {
-        match self.0.first() {
-            Some(Problem::Write { source, .. }) if source.kind() == io::ErrorKind::StorageFull => FailureKind::Space,
-            Some(Problem::Write { .. } | Problem::Frame(CheckError::Read(_))) => FailureKind::Internal,
+        match self.decisive() {
+            Some(Problem::Write(error)) => error.kind(),
+            Some(Problem::Frame(CheckError::Read(_))) => FailureKind::Input,
             _ => FailureKind::Content,
         }
     }
 
     fn help(&self) -> Option<String> {
-        (self.kind() == FailureKind::Content).then(|| "do not use this file; copy it again from its source".to_owned())
+        match self.decisive() {
+            Some(Problem::Write(error)) => error.help(),
+            Some(Problem::Frame(CheckError::Read(_))) => Some("the medium may be damaged; copy the file again from its source".to_owned()),
+            _ => Some("do not use this file; copy it again from its source".to_owned()),
+        }
+    }
+}
+
+impl ContentError {
+    /// The problem that a person should look at: content that is wrong before a machine that cannot read or write it.
+    fn decisive(&self) -> Option<&Problem> {
+        let is_of_machine = |problem: &&Problem| matches!(problem, Problem::Write(_) | Problem::Frame(CheckError::Read(_)));
+        self.0.iter().find(|problem| !is_of_machine(problem)).or_else(|| self.0.first())
     }
 }
 
@@ -221,7 +242,7 @@ impl Pass<'_, '_> {
                         }
                         let mut source = At::new(file, placed.header_offset());
                         if let Err(problem) = self.read_entry(&mut reader, &mut source, record, placed) {
-                            is_stopped.store(matches!(problem, Problem::Write { .. }), Ordering::Relaxed);
+                            is_stopped.store(matches!(problem, Problem::Write(_)), Ordering::Relaxed);
                             self.report(*position, problem);
                         }
                     }
@@ -250,7 +271,7 @@ impl Pass<'_, '_> {
     }
 
     fn read_entry(&self, reader: &mut EntryReader, source: &mut impl Read, record: &EntryRecord, placed: &Placed) -> Result<(), Problem> {
-        let unwritable = |source| Problem::Write { path: record.path.clone(), source };
+        let unwritable = |source| Problem::Write(PathError { action: Action::Write, path: record.path.as_str().into(), source });
         let mut sink = if self.is_wanted(record) { (self.open)(record).map_err(unwritable)? } else { Box::new(io::sink()) };
         let mut kept = self.documents.contains(&record.path).then(Vec::new);
         let mut hasher = Sha256::new();
@@ -279,5 +300,34 @@ impl Pass<'_, '_> {
 
     fn report(&self, position: usize, problem: Problem) {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push((position, problem));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+
+    use super::{Action, CheckError, ContentError, PathError, Problem};
+    use rune_core::failure::{Failure as _, FailureKind};
+
+    #[test]
+    fn a_machine_that_cannot_read_or_write_makes_no_bundle_wrong() {
+        let failed = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        let written = |errno| Problem::Write(PathError { action: Action::Write, path: "files/x".into(), source: failed(errno) });
+        let full = ContentError(vec![written(Errno::NOSPC)]);
+        let said = full.to_string();
+        assert!(said.starts_with("the content cannot be written:\n  entry `files/x`: No space left"), "{said}");
+        assert_eq!((full.kind(), full.help().is_some()), (FailureKind::Space, true));
+        assert_eq!(ContentError(vec![written(Errno::ROFS)]).kind(), FailureKind::Access);
+        let broken = || Problem::Frame(CheckError::Read(failed(Errno::IO)));
+        let unread = ContentError(vec![broken(), broken()]);
+        assert!(unread.to_string().starts_with("the file of the bundle cannot be read to its end:\n  cannot read the archive: "));
+        assert_eq!(unread.kind(), FailureKind::Input);
+        // Wrong content is never told as anything else.
+        let wrong = ContentError(vec![broken(), written(Errno::NOSPC), Problem::Frame(CheckError::Trailer)]);
+        assert!(wrong.to_string().starts_with("the content does not match the signed index:"));
+        assert_eq!(wrong.kind(), FailureKind::Content);
     }
 }

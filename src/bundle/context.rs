@@ -1,6 +1,6 @@
 //! What templates may name, made from a manifest and, where there is one, its lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
@@ -17,11 +17,10 @@ pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 
 /// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
 pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
-    let profiles = manifest
-        .profiles
-        .iter()
-        .map(|profile| (profile, profile.values.iter().map(|path| values_path(path)).collect()))
-        .map(|(profile, files)| ProfileContext { name: profile.name.clone(), charts: Vec::new(), files });
+    let values_paths = values_paths(manifest);
+    let files_of = |profile: &Profile| profile.values.iter().map(|file| values_paths[file.as_path()].clone()).collect();
+    let profiles =
+        manifest.profiles.iter().map(|profile| ProfileContext { name: profile.name.clone(), charts: Vec::new(), files: files_of(profile) });
     let binaries = manifest.binaries.iter().map(|binary| BinaryContext {
         name: binary.name.clone(),
         platform: binary.platform.to_string(),
@@ -60,12 +59,33 @@ pub(super) fn chart_context(name: &str, version: &ChartVersion) -> ChartContext 
     ChartContext { file: format!("charts/{name}-{version}.tgz"), name, version }
 }
 
-/// Where a values file or template of the manifest stands in the bundle.
-pub fn values_path(path: &Utf8Path) -> String {
-    match output_path(path.as_str()) {
-        Some(path) if path.starts_with("values") => path.into_string(),
-        _ => format!("values/{}", path.file_name().unwrap_or_default().trim_end_matches(".j2")),
+/// Where the values files and templates of all profiles are in the bundle: below `values/` under the name of the
+/// file, or under the whole path where several files have this name.
+pub(super) fn values_paths(manifest: &BundleManifest) -> BTreeMap<&Utf8Path, String> {
+    let files = manifest.profiles.iter().flat_map(|profile| &profile.values);
+    let files: BTreeSet<&Utf8Path> = files.map(|file| file.as_path()).collect();
+    let mut wanted: BTreeMap<String, u32> = BTreeMap::new();
+    for file in &files {
+        *wanted.entry(short_values_path(file).to_lowercase()).or_default() += 1;
     }
+    let place = |file| match short_values_path(file) {
+        short if wanted[&short.to_lowercase()] == 1 => short,
+        _ => long_values_path(file),
+    };
+    files.into_iter().map(|file| (file, place(file))).collect()
+}
+
+fn short_values_path(file: &Utf8Path) -> String {
+    match output_path(file.as_str()) {
+        Some(path) if path.starts_with("values") => path.into_string(),
+        _ => format!("values/{}", file.file_name().unwrap_or_default().trim_end_matches(".j2")),
+    }
+}
+
+fn long_values_path(file: &Utf8Path) -> String {
+    let rendered = output_path(file.as_str()).unwrap_or_else(|| file.to_owned());
+    let below = rendered.strip_prefix("values").unwrap_or(&rendered);
+    format!("values/{}", below.as_str().trim_end_matches(".j2"))
 }
 
 /// Where a program stands in the bundle.
@@ -96,7 +116,7 @@ fn carried(image: &PulledImage) -> Vec<(Platform, Digest)> {
 
 #[cfg(test)]
 mod tests {
-    use super::values_path;
+    use super::short_values_path;
 
     #[test]
     fn values_land_below_values_whatever_the_project_calls_them() {
@@ -106,7 +126,7 @@ mod tests {
             ("sites/lab.yaml", "values/lab.yaml"),
         ];
         for (path, expected) in cases {
-            assert_eq!(values_path(path.into()), expected, "{path}");
+            assert_eq!(short_values_path(path.into()), expected, "{path}");
         }
     }
 }

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness, FileIngredient, FileOrigin, ImageIngredient,
     ImageSource, Ingredients, MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
-    context::{add_charts, binary_path, chart_context, charts_of, values_path},
+    context::{add_charts, binary_path, chart_context, charts_of, values_paths},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
@@ -215,8 +215,9 @@ pub(super) fn charts(
 /// Renders the values of the profiles.
 pub(super) fn profiles(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<Vec<ProfileIngredient>, GatherError> {
     let manifest = project.manifest();
+    let places = values_paths(manifest);
     let profiles = manifest.profiles.iter().map(|profile| {
-        let values = profile.values.iter().map(|path| Ok((values_path(path), values(project, path, renderer, context)?)));
+        let values = profile.values.iter().map(|file| Ok((places[file.as_path()].clone(), values(project, file, renderer, context)?)));
         let is_for_all = profile.charts.is_empty();
         let charts = charts_of(profile, manifest, &context.charts).filter(|_| !is_for_all).map(|chart| chart.name.clone()).collect();
         Ok(ProfileIngredient { name: profile.name.clone(), charts, values: values.collect::<Result<_, GatherError>>()? })

@@ -47,7 +47,7 @@ pub use compose::{
 };
 pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
-pub use context::{BuiltDigests, context, values_path};
+pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};

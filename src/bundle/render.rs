@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
-    context::{add_charts, chart_context, values_path},
+    context::{add_charts, chart_context, values_paths},
     gather::{ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles, values},
     templates::{INSTALL_TEMPLATE, renderer},
 };
@@ -103,7 +103,7 @@ pub fn pin_charts(project: &Project, lock: &Lock, fetched: &FetchedCharts) -> Re
 ///
 /// # Errors
 /// When a template or chart is wrong.
-pub fn preview_charts(project: &Project, digest_of: impl Fn(&Reference) -> Digest) -> Result<PinnedCharts, GatherError> {
+pub fn preview_charts(project: &Project, fetched: &FetchedCharts, digest_of: impl Fn(&Reference) -> Digest) -> Result<PinnedCharts, GatherError> {
     let renderer = renderer(project)?;
     let mut context = context(project.manifest(), None, &BuiltDigests::new());
     for image in &project.manifest().images {
@@ -111,7 +111,7 @@ pub fn preview_charts(project: &Project, digest_of: impl Fn(&Reference) -> Diges
         let known = ImageContext::new(reference, Some(digest_of(reference))).with_license(image.effective_license().unwrap_or_default());
         context.images.insert(image.name.clone(), known);
     }
-    let charts = charts(project, &renderer, &mut context)?;
+    let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
     Ok(PinnedCharts { charts, profiles, available: Vec::new(), check_values })
@@ -152,8 +152,8 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
         }
     }
     add_charts(&mut context, project.manifest(), charts.into_iter());
-    for path in project.manifest().profiles.iter().flat_map(|profile| &profile.values) {
-        files.insert(values_path(path).into(), values(project, path, &renderer, &context)?.into_bytes());
+    for (file, place) in values_paths(project.manifest()) {
+        files.insert(place.into(), values(project, file, &renderer, &context)?.into_bytes());
     }
     files.insert(INSTALL_FILE.into(), renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes());
     Ok(files)

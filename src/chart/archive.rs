@@ -1,9 +1,12 @@
 //! A packed chart that somebody else made: its metadata and its files, within Helm's limits.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::{ChartError, ChartTree, MAX_CHART_BYTES, MAX_CHART_FILES, Package};
 use rune_core::fsx;
@@ -105,7 +108,7 @@ fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap
     let refused = |name: &str, reason| ChartError::ArchivePath { archive: path.to_owned(), path: name.to_owned(), reason };
     // Whatever the archive says of its files, no more is unpacked than they may have.
     let most = budget.bytes.saturating_add((budget.files as u64).saturating_add(1).saturating_mul(HEADER_BYTES));
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(bytes).take(most));
+    let mut archive = tar::Archive::new(GzipMembers::of(bytes).take(most));
     let mut files = BTreeMap::new();
     for entry in archive.entries().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;
@@ -126,7 +129,33 @@ fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap
         }
         files.insert(inside, content);
     }
+    // An archive that is cut off, or damaged after its last file, is not given to anybody as whole.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
     Ok(files)
+}
+
+/// What is packed in the members of a gzip file, one after the other; what is after the last of them is no member.
+struct GzipMembers<'a> {
+    member: GzDecoder<&'a [u8]>,
+}
+
+impl<'a> GzipMembers<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { member: GzDecoder::new(bytes) }
+    }
+}
+
+impl Read for GzipMembers<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let bytes = self.member.read(buffer)?;
+            let rest = *self.member.get_ref();
+            if bytes > 0 || buffer.is_empty() || !rest.starts_with(b"\x1f\x8b") {
+                return Ok(bytes);
+            }
+            self.member = GzDecoder::new(rest);
+        }
+    }
 }
 
 /// The path of a file in the chart: everything lies in one directory. Archives made on Windows may have `\`.
@@ -136,10 +165,11 @@ fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
     let inside = inside.replace(separator, "/");
     let mut path = Utf8PathBuf::new();
     for part in inside.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        if part == ".." {
+        if part != ".." {
+            path.push(part);
+        } else if !path.pop() {
             return Err("leads out of the chart");
         }
-        path.push(part);
     }
     let is_absolute = inside.starts_with('/') || path.as_str().get(1..3) == Some(":/");
     if is_absolute || path.as_str().is_empty() { Err("leads out of the chart") } else { Ok(path) }
@@ -247,11 +277,29 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_that_is_cut_off_or_damaged_at_its_end_is_refused_and_what_is_after_it_is_not_read() {
+        let whole = archive(&[("a/Chart.yaml", CHART), ("a/x", b"y")]);
+        for end in 0..whole.len() {
+            assert!(unpack_package(path(), &whole[..end]).is_err(), "{end} bytes of {}", whole.len());
+        }
+        // The sum of everything, and the length of it.
+        for byte in whole.len() - 8..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 1;
+            assert!(unpack_package(path(), &damaged).is_err(), "byte {byte}");
+        }
+        for after in [&b"x"[..], b"garbage", &[0; 512], b"\x1f"] {
+            assert!(unpack_package(path(), &[&whole, after].concat()).is_ok(), "{after:?}");
+        }
+    }
+
+    #[test]
     fn paths_are_read_as_helm_reads_them() {
         for (name, expected) in [("a/b/c", "b/c"), ("a\\b\\c", "b/c"), ("a/./b", "b"), ("a/b//c", "b/c"), ("x/y\\b", "b")] {
             assert_eq!(inside(name), Ok(Utf8PathBuf::from(expected)), "{name}");
         }
-        for name in ["a", "a/", "a/..", "a/../b", "a/b/../../c", "a//b", "a/c:/b", "a/."] {
+        assert_eq!(inside("a/b/../c"), Ok(Utf8PathBuf::from("c")));
+        for name in ["a", "a/", "a/..", "a/../b", "a/b/..", "a/b/../../c", "a//b", "a/c:/b", "a/."] {
             assert!(inside(name).is_err(), "{name}");
         }
     }

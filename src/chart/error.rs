@@ -78,8 +78,13 @@ pub enum ChartError {
     #[error("`{0}` is a packed chart within too many others")]
     TooDeep(Utf8PathBuf),
     /// A path cannot stand in a chart archive.
-    #[error("`{0}` cannot be packed: {1}")]
-    PackPath(Utf8PathBuf, &'static str),
+    #[error("`{}` cannot be packed: {reason}", .path.as_str().escape_debug())]
+    PackPath {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A path in a chart archive that Helm refuses, or that could be read in two ways.
     #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]
     ArchivePath {
@@ -132,7 +137,7 @@ impl Failure for ChartError {
             | Self::Schema(..)
             | Self::Field { .. }
             | Self::Dependency { .. }
-            | Self::PackPath(..)
+            | Self::PackPath { .. }
             | Self::ArchivePath { .. }
             | Self::TooDeep(_)
             | Self::IgnorePattern { .. } => FailureKind::Input,
@@ -151,7 +156,7 @@ impl Failure for ChartError {
             Self::TooDeep(_) => "unpack the subcharts with `helm pull --untar`".to_owned(),
             Self::IgnorePattern { .. } => "write `*` for `**`, close every `[`, and end no pattern with `\\`".to_owned(),
             Self::Unpack(..) | Self::ArchivePath { .. } => "create it with `helm package`".to_owned(),
-            Self::PackPath(..) => "rename the file, or list it in .helmignore".to_owned(),
+            Self::PackPath { .. } => "rename the file, or list it in .helmignore".to_owned(),
             Self::NotText(_) | Self::Schema(..) | Self::Field { .. } | Self::Archive(_) | Self::Json(_) => return None,
         })
     }

@@ -37,7 +37,8 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let mut archive = tar::Builder::new(gzip);
     let is_head = |path: &Utf8Path| path == "Chart.yaml";
     for (path, bytes) in tree.iter().filter(|(path, _)| is_head(path)).chain(tree.iter().filter(|(path, _)| !is_head(path))) {
-        append(&mut archive, &metadata.name, path, bytes)?;
+        let shown = Utf8Path::new(name).join(path);
+        append(&mut archive, &metadata.name, path, &shown, bytes)?;
     }
     let gzip = archive.into_inner().map_err(ChartError::Archive)?;
     let mut bytes = gzip.finish().map_err(ChartError::Archive)?;
@@ -45,12 +46,19 @@ pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     Ok(Package { metadata, bytes, provenance: None, published: None })
 }
 
-fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, chart: &str, path: &Utf8Path, bytes: &[u8]) -> Result<(), ChartError> {
+/// Adds a file, which errors call `shown`.
+fn append<W: std::io::Write>(
+    archive: &mut tar::Builder<W>,
+    chart: &str,
+    path: &Utf8Path,
+    shown: &Utf8Path,
+    bytes: &[u8],
+) -> Result<(), ChartError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ChartError::TooLarge { what: path.to_string(), max_bytes: MAX_FILE_BYTES });
+        return Err(ChartError::TooLarge { what: shown.to_string(), max_bytes: MAX_FILE_BYTES });
     }
     if let Some(reason) = misread(path.as_str()) {
-        return Err(ChartError::PackPath(path.to_owned(), reason));
+        return Err(ChartError::PackPath { path: shown.to_owned(), reason });
     }
     let name = Utf8PathBuf::from(chart).join(path);
     let mut header = header(tar::EntryType::Regular, bytes.len());
@@ -183,5 +191,17 @@ mod tests {
         }
         let missing = package("demo", &ChartTree::new(BTreeMap::new())).unwrap_err();
         assert_eq!(missing.kind(), FailureKind::NotFound);
+    }
+
+    #[test]
+    fn what_cannot_be_packed_is_named_with_its_chart() {
+        let packed = |file: &str, bytes: Vec<u8>| {
+            let files = BTreeMap::from([("Chart.yaml".into(), CHART.as_bytes().to_vec()), (file.into(), bytes)]);
+            package("charts/demo", &ChartTree::new(files)).unwrap_err().to_string()
+        };
+        assert!(packed("a\\b", Vec::new()).starts_with("`charts/demo/a\\\\b` cannot be packed: "));
+        assert!(packed("a\nb", Vec::new()).starts_with("`charts/demo/a\\nb` cannot be packed: "));
+        let large = usize::try_from(MAX_FILE_BYTES).unwrap() + 1;
+        assert!(packed("large", vec![0; large]).contains("`charts/demo/large`"));
     }
 }

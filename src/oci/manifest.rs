@@ -110,7 +110,8 @@ impl Failure for ManifestError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    schema_version: u64,
+    /// Absent, it is 2: the programs in Go do not look at it.
+    schema_version: Option<u64>,
     #[serde(default)]
     media_type: String,
     manifests: Option<Vec<Value>>,
@@ -128,8 +129,8 @@ impl Manifest {
     pub fn parse(bytes: Vec<u8>, stated_media_type: Option<&str>) -> Result<Self, ManifestError> {
         let value = go_json::read(&bytes, Shape::Manifest).map_err(|error| ManifestError::syntax("", &error))?;
         let document: Document = serde_json::from_value(value).map_err(|error| ManifestError::syntax("", &error))?;
-        if document.schema_version != 2 {
-            return Err(ManifestError::SchemaVersion(document.schema_version));
+        if let Some(other) = document.schema_version.filter(|version| *version != 2) {
+            return Err(ManifestError::SchemaVersion(other));
         }
         let own = Some(document.media_type.to_ascii_lowercase()).filter(|own| !own.is_empty());
         let stated = stated_media_type.map(str::to_ascii_lowercase).filter(|stated| !stated.is_empty());
@@ -310,6 +311,7 @@ mod tests {
         let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX.to_uppercase(), "manifests": []});
         assert_eq!(parse(&index, Some("Application/Vnd.Oci.Image.Index.V1+Json")).unwrap().media_type(), media_type::INDEX);
         let config = json!({"mediaType": "Application/X", "digest": Digest::of(b"").to_string(), "size": 0, "annotations": null});
+        assert!(parse(&json!({"config": config, "layers": []}), None).is_ok());
         let image = parse(&json!({"schemaVersion": 2, "config": config, "layers": null}), None).unwrap();
         assert!(
             matches!(image.kind(), ManifestKind::Image { config, layers, .. } if config.media_type == "application/x" && layers.is_empty())

@@ -2,7 +2,11 @@
 
 use http::StatusCode;
 
-use super::{Cause, RepositoryName, TokenProblem, cause::is_transient, quirks::credential_key};
+use super::{
+    Cause, RepositoryName, TokenProblem,
+    cause::is_transient,
+    quirks::{credential_key, is_about_immutable_tag},
+};
 use crate::{
     net::{TransportError, TransportFault},
     oci::ManifestError,
@@ -81,6 +85,16 @@ pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<Stri
     }
 }
 
+/// Advice about a registry that cannot be reached, when a mirror of it was asked and does not have it.
+pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
+    let host = |endpoint: &str| endpoint.split("://").nth(1).unwrap_or(endpoint).to_owned();
+    format!(
+        "copy it to the mirror `{}`, or check that `{}` can be reached from here; proxies are set with HTTPS_PROXY",
+        host(mirror),
+        host(registry)
+    )
+}
+
 /// Advice about what an endpoint did when somebody wanted to log in.
 pub(super) fn about_login(cause: &Cause, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
@@ -118,7 +132,7 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
             (StatusCode::FORBIDDEN, _) => {
                 format!("check that the user for `{host}` may push to `{repository}`, and that its project exists")
             }
-            _ if detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains("immutable")) => {
+            _ if detail.as_deref().is_some_and(is_about_immutable_tag) => {
                 format!("tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix")
             }
             _ => return about(cause, endpoint),

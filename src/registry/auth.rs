@@ -16,11 +16,12 @@ use super::{
     challenge::{Challenge, challenges},
     credential_store::Found,
     credentials::{Authorization, basic_value, bearer_value},
+    exchange::MAX_REDIRECTS,
     hosts::{Endpoint, Hosts},
     quirks,
     retry::retry_after,
 };
-use crate::net::{Reach, Request, RequestBody, Response};
+use crate::net::{Reach, Request, RequestBody, Response, Transport, TransportError};
 use rune_core::secret::Secret;
 
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
@@ -123,7 +124,10 @@ async fn token(
     let own = refusal.endpoint.is_same_server(&request.url);
     let foreign = || hosts.foreign(&request.url).ok_or_else(|| failed(TokenProblem::OutOfBounds));
     let transport = if own { &*refusal.endpoint.host.transport } else { foreign()? };
-    let mut response = transport.send(request, reach).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
+    let mut response = send(transport, reach, request).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
+    if response.status().is_redirection() {
+        return Err(failed(TokenProblem::NotAllowed("which redirects to where nothing of ours is shown")));
+    }
     if response.status() != StatusCode::OK {
         let (user, retry_after) = (credentials.map(Credentials::user), retry_after(response.headers()));
         return Err(failed(TokenProblem::Status { status: response.status(), user, retry_after }));
@@ -131,6 +135,21 @@ async fn token(
     let body = response.whole(MAX_TOKEN_BYTES).await.map_err(|error| failed(TokenProblem::Transport(error)))?;
     let token = body.and_then(|body| quirks::token(&body));
     token.and_then(|token| bearer_value(&token)).ok_or_else(|| failed(TokenProblem::NoToken))
+}
+
+/// Asks a token server. A redirect to another place of the very same server is followed.
+async fn send(transport: &Transport, reach: Reach, mut request: Request) -> Result<Response, TransportError> {
+    for _ in 0..MAX_REDIRECTS {
+        let (url, method, headers) = (request.url.clone(), request.method.clone(), request.headers.clone());
+        let response = transport.send(request, reach).await?;
+        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let next = location.filter(|_| response.status().is_redirection() && method == Method::GET);
+        match next.and_then(|location| url.join(location).ok()).filter(|next| next.origin() == url.origin()) {
+            Some(next) => request = Request { method, url: next, headers, body: None },
+            None => return Ok(response),
+        }
+    }
+    transport.send(request, reach).await
 }
 
 /// The URL of the token server, if credentials may go there at all, and how far away it may be.

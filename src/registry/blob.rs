@@ -201,7 +201,7 @@ impl BlobStream {
     /// Gives up at once: what came cannot be taken back, so another endpoint does not help.
     fn give_up(&mut self, cause: Cause) -> RegistryError {
         self.source = None;
-        self.failures.push(EndpointFailure { endpoint: self.endpoint.label(), attempts: 1, cause: Box::new(cause) });
+        self.failures.push(self.endpoint.failure(1, cause));
         self.error()
     }
 

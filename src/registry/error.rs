@@ -79,6 +79,10 @@ pub enum RegistryError {
 pub struct EndpointFailure {
     /// The endpoint, as a URL.
     pub endpoint: String,
+    /// Whether it is a mirror of the registry.
+    pub is_mirror: bool,
+    /// The repository that it was asked for, when a rewrite made it another one.
+    pub asked_for: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
@@ -137,11 +141,12 @@ impl Failure for RegistryError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| {
-                let is_missing_digest = self.is_missing_digest();
-                if is_missing_digest {
-                    advice::about_missing_digest(&failure.cause, &failure.endpoint)
-                } else {
-                    advice::about(&failure.cause, &failure.endpoint)
+                let lacks_it = |other: &&EndpointFailure| other.is_mirror && other.cause.kind() == FailureKind::NotFound;
+                let is_unreachable = !failure.is_mirror && matches!(*failure.cause, Cause::Transport { .. });
+                match failures.iter().find(lacks_it).filter(|_| is_unreachable) {
+                    Some(mirror) => Some(advice::about_lacking_mirror(&mirror.endpoint, &failure.endpoint)),
+                    None if self.is_missing_digest() => advice::about_missing_digest(&failure.cause, &failure.endpoint),
+                    None => advice::about(&failure.cause, &failure.endpoint),
                 }
             }),
             Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
@@ -158,7 +163,12 @@ impl Failure for RegistryError {
 
 impl fmt::Display for EndpointFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` {}", self.endpoint, self.cause)?;
+        let Self { endpoint, cause, .. } = self;
+        match (self.is_mirror, &self.asked_for) {
+            (true, Some(repository)) => write!(formatter, "the mirror `{endpoint}`, asked for `{repository}`, {cause}")?,
+            (true, None) => write!(formatter, "the mirror `{endpoint}` {cause}")?,
+            (false, _) => write!(formatter, "`{endpoint}` {cause}")?,
+        }
         if self.attempts > 1 { write!(formatter, " after {} attempts", self.attempts) } else { Ok(()) }
     }
 }

@@ -132,7 +132,7 @@ impl Exchange {
         cause: Cause,
     ) -> Result<(), EndpointFailure> {
         let is_overload = matches!(cause.answered(), Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
-        let pause = attempts.failed(&endpoint.label(), cause, may_help)?;
+        let pause = attempts.failed(endpoint, cause, may_help)?;
         if is_overload {
             // Everybody else who wants something from this host waits too.
             endpoint.host.gate.slow_down(pause);

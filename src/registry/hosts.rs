@@ -11,8 +11,8 @@ use std::{
 use url::{Host as UrlHost, Url};
 
 use super::{
-    ClientConfig, Credentials, RegistryError, RepositoryName, credentials::Authorization, gate::Gate, quirks::names_of,
-    registries_file::Registries,
+    Cause, ClientConfig, Credentials, EndpointFailure, RegistryError, RepositoryName, credentials::Authorization, gate::Gate,
+    quirks::names_of, registries_file::Registries,
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
@@ -43,6 +43,8 @@ pub(super) struct Host {
     pub(super) speaks_tls: tokio::sync::OnceCell<bool>,
     /// The most bytes that it takes in one request, as far as it showed; 0 for any number.
     pub(super) max_request_bytes: AtomicU64,
+    /// Whether it takes no blob in the request that ends an upload.
+    pub(super) refuses_whole_blobs: AtomicBool,
     /// Whether the root of its API was asked, and did not ask who we are.
     pub(super) has_no_challenge: AtomicBool,
     /// How far away it was when it first answered.
@@ -57,6 +59,8 @@ pub(super) struct Endpoint {
     api: String,
     /// What the repository is called there.
     pub(super) repository: String,
+    /// Whether that is another name than in the reference.
+    is_rewritten: bool,
     /// For a mirror, the registry that it stands in for, as containerd tells mirrors.
     namespace: Option<String>,
 }
@@ -110,7 +114,9 @@ impl Hosts {
                 let authority = authority_of(url);
                 let namespace = (authority != own).then(|| name.registry().to_owned());
                 let repository = mirrors.rewritten(name.repository());
-                endpoints.push(Endpoint { host: self.host(&authority, speech), api: url.path().to_owned(), repository, namespace });
+                let is_rewritten = repository != name.repository();
+                let (host, api) = (self.host(&authority, speech), url.path().to_owned());
+                endpoints.push(Endpoint { host, api, repository, is_rewritten, namespace });
             }
         }
         endpoints.push(self.own_endpoint(name));
@@ -127,7 +133,8 @@ impl Hosts {
         } else {
             Speech::Tls
         };
-        Endpoint { host: self.host(&own, speech), api: "/v2".to_owned(), repository: name.repository().to_owned(), namespace: None }
+        let (host, repository) = (self.host(&own, speech), name.repository().to_owned());
+        Endpoint { host, api: "/v2".to_owned(), repository, is_rewritten: false, namespace: None }
     }
 
     /// How to reach a host that a registry sent us to, if we may go there.
@@ -174,6 +181,7 @@ impl Hosts {
             authorizations: tokio::sync::Mutex::default(),
             speaks_tls: tokio::sync::OnceCell::new(),
             max_request_bytes: AtomicU64::new(0),
+            refuses_whole_blobs: AtomicBool::new(false),
             has_no_challenge: AtomicBool::new(false),
             first_seen: OnceLock::new(),
         }
@@ -257,6 +265,17 @@ impl Endpoint {
             url.query_pairs_mut().append_pair("ns", namespace);
         }
         Some(url)
+    }
+
+    /// Why it did not give what was asked for.
+    pub(super) fn failure(&self, attempts: u32, cause: Cause) -> EndpointFailure {
+        EndpointFailure {
+            endpoint: self.label(),
+            is_mirror: self.namespace.is_some(),
+            asked_for: self.is_rewritten.then(|| self.repository.clone()),
+            attempts,
+            cause: Box::new(cause),
+        }
     }
 
     /// What people read: scheme and host.

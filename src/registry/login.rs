@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    AuthFile, AuthFileError, Cause, ClientConfig, EndpointFailure, RegistryError, RepositoryName,
+    AuthFile, AuthFileError, Cause, ClientConfig, RegistryError, RepositoryName,
     auth::{self, Refusal},
     auth_file::AuthDocument,
     challenge::challenges,
@@ -144,9 +144,7 @@ pub async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError
     let exchange = Exchange::new(config)?;
     let endpoint = exchange.hosts.own_endpoint(&RepositoryName::new(&registry, ""));
     let tried = knock(&exchange, &endpoint).await;
-    tried.map_err(|cause| RegistryError::Login {
-        failure: EndpointFailure { endpoint: endpoint.label(), attempts: 1, cause: Box::new(cause) },
-    })
+    tried.map_err(|cause| RegistryError::Login { failure: endpoint.failure(1, cause) })
 }
 
 async fn knock(exchange: &Exchange, endpoint: &Endpoint) -> Result<LoginProof, Cause> {

@@ -47,6 +47,7 @@ pub use helper::HelperError;
 pub use login::{LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login};
 pub use name::RepositoryName;
 pub use pieces::{Damaged, Meter, Pieces};
+pub use quirks::is_docker_hub;
 pub use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;
 pub use upload::Delivery;

@@ -161,6 +161,13 @@ pub(super) fn is_about_upload(cause: &Cause) -> bool {
     !is_about_names && matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
 }
 
+/// Whether a registry does not take a blob in the request that ends its upload: then it is sent before.
+///
+/// - Artifactory of 2019: 404 `BLOB_UNKNOWN` (<https://github.com/docker/buildx/issues/196>).
+pub(super) fn refuses_whole_blob(cause: &Cause) -> bool {
+    matches!(cause, Cause::Status { status: StatusCode::NOT_FOUND, code: Some(code), .. } if code == "BLOB_UNKNOWN")
+}
+
 /// Whether smaller requests may arrive.
 ///
 /// - nginx and its like before any registry: 413 (<https://github.com/docker/build-push-action/issues/634>).
@@ -169,16 +176,21 @@ pub(super) fn wants_smaller_requests(cause: &Cause) -> bool {
     cause.answered() == Some(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
+/// Whether a host is Docker Hub, under any of its names.
+pub fn is_docker_hub(authority: &str) -> bool {
+    HUB_NAMES.contains(&authority)
+}
+
 /// All names under which something about a registry may be filed, that of its API first. Docker Hub has several, of which references have
 /// one that does not answer (<https://github.com/moby/moby/issues/42368>).
 pub(super) fn names_of(authority: &str) -> Vec<&str> {
-    if HUB_NAMES.contains(&authority) { HUB_NAMES.to_vec() } else { vec![authority] }
+    if is_docker_hub(authority) { HUB_NAMES.to_vec() } else { vec![authority] }
 }
 
 /// Under which name programs that keep credentials have those of a registry. Docker Hub's is a URL of its first API
 /// (<https://github.com/operator-framework/operator-registry/issues/682>).
 pub(super) fn credential_key(authority: &str) -> &str {
-    if HUB_NAMES.contains(&authority) { HUB_KEY } else { authority }
+    if is_docker_hub(authority) { HUB_KEY } else { authority }
 }
 
 #[cfg(test)]

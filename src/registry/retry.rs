@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::{Cause, EndpointFailure};
+use super::{Cause, EndpointFailure, hosts::Endpoint};
 
 /// When and how often a request is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,16 +48,16 @@ impl<'a> Attempts<'a> {
     }
 
     /// Counts a failed attempt. Gives how long to wait before the next, or the failure if there is to be none.
-    pub(super) fn failed(&mut self, endpoint: &str, cause: Cause, may_help: bool) -> Result<Duration, EndpointFailure> {
+    pub(super) fn failed(&mut self, endpoint: &Endpoint, cause: Cause, may_help: bool) -> Result<Duration, EndpointFailure> {
         self.made = self.made.saturating_add(1);
         if !may_help || self.made >= self.policy.max_attempts {
-            return Err(EndpointFailure { endpoint: endpoint.to_owned(), attempts: self.made, cause: Box::new(cause) });
+            return Err(endpoint.failure(self.made, cause));
         }
         let mut jitter = [0];
         // Without randomness the pause is merely not shortened.
         let _ = getrandom::fill(&mut jitter);
         let pause = self.policy.pause(self.made, cause.retry_after(), jitter.first().copied().unwrap_or_default());
-        tracing::debug!(endpoint, attempt = self.made, ?pause, "{cause}; trying again");
+        tracing::debug!(endpoint = endpoint.label(), attempt = self.made, ?pause, "{cause}; trying again");
         Ok(pause)
     }
 

@@ -12,7 +12,7 @@ use super::{
     exchange::Answer,
     pieces::{Cursor, Meter, Outcome, Part},
     question::{Access, Place, Question},
-    quirks::{is_about_upload, refuses_mount, wants_smaller_requests},
+    quirks::{is_about_upload, refuses_mount, refuses_whole_blob, wants_smaller_requests},
     retry::Attempts,
     session::Session,
 };
@@ -51,6 +51,8 @@ pub(super) struct Upload<'a, P> {
     is_unsure: bool,
     /// The bytes of the last request.
     last_bytes: u64,
+    /// Whether the last request was to take all bytes and end the upload.
+    was_whole: bool,
 }
 
 impl<'a, P: Pieces> Upload<'a, P> {
@@ -64,7 +66,19 @@ impl<'a, P: Pieces> Upload<'a, P> {
     ) -> Self {
         let start = Cursor::new(pieces);
         let cursor = start.clone();
-        Self { writer, blob, mount_from, start, cursor, chunk_bytes, meter, session: None, is_unsure: false, last_bytes: 0 }
+        Self {
+            writer,
+            blob,
+            mount_from,
+            start,
+            cursor,
+            chunk_bytes,
+            meter,
+            session: None,
+            is_unsure: false,
+            last_bytes: 0,
+            was_whole: false,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<Delivery, RegistryError> {
@@ -77,7 +91,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
                 Ok(None) => continue,
                 Err(cause) => cause,
             };
-            if self.makes_smaller(&cause) {
+            if self.makes_smaller(&cause) || self.sends_before_end(&cause) {
                 continue;
             }
             let is_lost = had_session && is_about_upload(&cause);
@@ -105,8 +119,12 @@ impl<'a, P: Pieces> Upload<'a, P> {
             return self.ask_how_far(session).await;
         }
         let size = self.blob.size;
+        let takes_whole = !self.writer.endpoint.host.refuses_whole_blobs.load(Ordering::Relaxed);
         match self.most_bytes(&session) {
-            most if session.offset == 0 && most >= size => self.put(&session, size).await.map(Some),
+            most if session.offset == 0 && most >= size && takes_whole => {
+                self.was_whole = size > 0;
+                self.put(&session, size).await.map(Some)
+            }
             _ if session.offset == size => self.put(&session, 0).await.map(Some),
             most => {
                 let end = session.offset.saturating_add(most).min(size);
@@ -212,6 +230,16 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
     async fn ask(&self, question: Question<'_>) -> Result<Answer, Cause> {
         self.writer.exchange.ask_once(&self.writer.endpoint, &question).await
+    }
+
+    /// Whether it is worth trying with the bytes before the request that ends the upload, as it took none with it.
+    fn sends_before_end(&mut self, cause: &Cause) -> bool {
+        let is_worth_it = std::mem::take(&mut self.was_whole) && refuses_whole_blob(cause);
+        if is_worth_it {
+            self.writer.endpoint.host.refuses_whole_blobs.store(true, Ordering::Relaxed);
+            self.session = None;
+        }
+        is_worth_it
     }
 
     /// The most bytes that may go into one request.

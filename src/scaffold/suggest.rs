@@ -53,7 +53,7 @@ struct Texts<'p> {
 /// # Errors
 /// When a template or chart is wrong.
 pub fn given(project: &Project) -> Result<(Plan, Vec<GivenChart>), GatherError> {
-    let PinnedCharts { charts, profiles, check_values, .. } = bundle::preview_charts(project, digest_for)?;
+    let PinnedCharts { charts, profiles, check_values, .. } = bundle::preview_charts(project, fetched, digest_for)?;
     let mut plan = Plan { exceptions: Exceptions::of_policy(project.policy()), ..Plan::default() };
     for image in &project.manifest().images {
         let reference = image.reference();

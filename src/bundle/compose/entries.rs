@@ -40,6 +40,14 @@ impl Entries {
         self.add(path, Content::Bytes(bytes.into()), size, digest, Mode::Regular)
     }
 
+    /// Adds an entry to which several parts of the bundle may refer: the same bytes under the same name are one
+    /// entry.
+    pub(super) fn add_shared(&mut self, path: &str, bytes: Vec<u8>) -> Result<EntryName, ComposeError> {
+        let name = EntryName::new(path)?;
+        let same = |(record, _): &(EntryRecord, Content)| record.sha256 == Digest::of(&bytes);
+        if self.named.get(&name).is_some_and(same) { Ok(name) } else { self.add_bytes(path, bytes) }
+    }
+
     /// Adds a blob; one that is there already stays as it is, for its digest says that it is the same.
     pub(super) fn add_blob(&mut self, descriptor: &Descriptor, content: Content) {
         self.blobs.entry(descriptor.digest).or_insert((descriptor.size, content));

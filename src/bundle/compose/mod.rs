@@ -149,7 +149,7 @@ pub enum ComposeError {
     #[error(transparent)]
     Name(#[from] EntryNameError),
     /// Two ingredients want the same entry.
-    #[error("two parts of the bundle want to be the entry `{0}`")]
+    #[error("two parts of the bundle would both be the entry `{0}`")]
     Collision(EntryName),
     /// Two charts would have one repository.
     #[error("the charts `{one}` and `{other}` would both be published as `{repository}`")]
@@ -196,6 +196,7 @@ impl Failure for ComposeError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Name(_) => Some("entry names have at most 100 characters of A-Z a-z 0-9 . _ + - /; rename the file or chart".to_owned()),
+            Self::Collision(_) => Some("rename one of the files that it is made from".to_owned()),
             Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
             Self::Index(error) => error.help(),
             Self::Chart(error) => error.help(),
@@ -316,7 +317,7 @@ fn web_content(url: WebUrl, size: u64, digest: Digest) -> Content {
 }
 
 fn add_profile(profile: ProfileIngredient, entries: &mut Entries) -> Result<ProfileRecord, ComposeError> {
-    let values = profile.values.into_iter().map(|(path, text)| entries.add_bytes(&path, text.into_bytes())).collect::<Result<_, _>>()?;
+    let values = profile.values.into_iter().map(|(path, text)| entries.add_shared(&path, text.into_bytes())).collect::<Result<_, _>>()?;
     Ok(ProfileRecord { name: profile.name, charts: profile.charts, values })
 }
 

@@ -17,7 +17,7 @@ use crate::{
             login::{self, LoginReport, LogoutReport},
             push::Destination,
         },
-        registry_access::{ClientConfig, Password},
+        registry_access::{ClientConfig, Password, is_docker_hub},
     },
 };
 use rune_core::{
@@ -95,7 +95,7 @@ impl Logout {
 /// The host of a registry; people also write it as a URL, or with the prefix that they push to.
 fn host(text: Option<String>) -> Result<String, CommandError> {
     let bare = text.map(|text| text.strip_prefix("https://").unwrap_or(&text).trim_end_matches('/').to_owned());
-    if let Some(hub @ ("docker.io" | "index.docker.io" | "registry-1.docker.io")) = bare.as_deref() {
+    if let Some(hub) = bare.as_deref().filter(|host| is_docker_hub(host)) {
         return Ok(hub.to_owned());
     }
     let destination: Destination = registry::required(bare)?;

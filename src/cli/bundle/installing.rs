@@ -13,7 +13,7 @@ use crate::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::bundle::{ClusterOptions, InstallOptions, MapMode, Permissions, push::Destination},
+    commands::bundle::{ClusterOptions, InstallOptions, MapMode, Permissions, Pushed, push::Destination},
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, duration::parse_duration};
@@ -81,6 +81,10 @@ struct ImageArgs {
     /// Push the bundle there first
     #[arg(long)]
     push: bool,
+    /// With --push, leave out the index of the bundle and its signatures, for registries that take images and
+    /// charts only
+    #[arg(long, requires = "push")]
+    no_index_artifact: bool,
 }
 
 /// How images are mapped.
@@ -173,7 +177,7 @@ impl Install {
                 downgrade: args.permissions.allow_downgrade,
                 take_over: args.permissions.take_over,
             },
-            with_push: args.images.push,
+            push: args.images.push.then_some(Pushed { with_index: !args.images.no_index_artifact }),
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
             receipts: args.receipts.place(site),

@@ -63,8 +63,8 @@ pub struct InstallOptions {
     pub map: Option<MapMode>,
     /// Where the values that map them are written to.
     pub values_file: Option<Utf8PathBuf>,
-    /// Whether the bundle is pushed there first.
-    pub with_push: bool,
+    /// What is pushed there first.
+    pub push: Option<Pushed>,
     /// How that registry is reached.
     pub registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`.
@@ -81,6 +81,13 @@ pub struct InstallOptions {
     pub is_dry_run: bool,
     /// Where receipts are.
     pub receipts: ReceiptPlace,
+}
+
+/// What of the bundle is pushed, beside images and charts.
+#[derive(Debug, Clone, Copy)]
+pub struct Pushed {
+    /// Whether the index of the bundle and its signatures are.
+    pub with_index: bool,
 }
 
 /// What may be done that is refused otherwise.
@@ -354,16 +361,15 @@ impl Work<'_> {
 
     /// Pushes the bundle to the registry.
     async fn push(&self) -> Result<(), CommandError> {
-        let Some(destination) = self.options.registry.clone().filter(|_| self.options.with_push && !self.options.is_dry_run) else {
-            return Ok(());
-        };
+        let pushed = self.options.push.filter(|_| !self.options.is_dry_run);
+        let Some((destination, Pushed { with_index })) = self.options.registry.clone().zip(pushed) else { return Ok(()) };
         let options = PushOptions {
             bundle: self.options.bundle.clone(),
             settings: PushSettings {
                 destination,
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
-                with_index: true,
+                with_index,
                 jobs: PUSH_JOBS,
                 chunk_bytes: None,
                 is_dry_run: false,

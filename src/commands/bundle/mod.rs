@@ -46,7 +46,7 @@ pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use init::InitOptions;
 pub use inspect::InspectOptions;
-pub use install::{InstallOptions, MapMode, Permissions};
+pub use install::{InstallOptions, MapMode, Permissions, Pushed};
 pub use keygen::KeygenOptions;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};

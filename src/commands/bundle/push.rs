@@ -154,7 +154,7 @@ impl Failure for ArtifactsRefused {
     }
 
     fn help(&self) -> Option<String> {
-        Some("push with `rune-bundle push --no-index-artifact`, and install without --push".to_owned())
+        Some("add --no-index-artifact to install without the index of the bundle and its signatures in the registry".to_owned())
     }
 }
 

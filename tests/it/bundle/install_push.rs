@@ -110,6 +110,10 @@ fn object(path: &str) -> (&'static str, &'static str, Value) {
 
 /// Installs a bundle from a registry, and gives what was said.
 fn install(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str, code: i32) -> String {
+    install_with(shipped, api, registry, helm, &[], code)
+}
+
+fn install_with(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str, options: &[&str], code: i32) -> String {
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
          clusters: [{{name: a, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: a, user: {{}}}}]\n",
@@ -119,7 +123,7 @@ fn install(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str,
     let (helm, host) = (tool(helm), registry.host());
     let arguments = ["install", "x.tar", "--key", "release.pub", "--namespace", "x", "--kubeconfig", "kubeconfig", "--push", "--registry"];
     let more = [host.as_str(), "--chart", "rune", "--profile", "lab", "--helm", helm.to_str().unwrap()];
-    ends_with(&shipped.project.run(&[&arguments[..], &more].concat()), code)
+    ends_with(&shipped.project.run(&[&arguments[..], &more, options].concat()), code)
 }
 
 #[test]
@@ -138,6 +142,24 @@ fn nothing_is_rolled_out_when_the_registry_refused_an_artifact_of_the_bundle() {
             assert_eq!(api.writes(), Vec::<String>::new());
         }
     }
+}
+
+#[test]
+fn the_way_out_that_is_named_exists_in_this_verb_and_goes_on_to_the_rollout() {
+    let shipped = Shipped::example();
+    let (api, registry) = (ApiStandIn::start(), picky(400, "MANIFEST_INVALID"));
+    let said = install(&shipped, &api, &registry, "helm4", 10);
+    let help = "help: add --no-index-artifact to install without the index of the bundle and its signatures";
+    assert!(said.contains(help), "{said}");
+    registry.forget_requests();
+    // Everything but the rollout is passed: this stand-in knows no kind of object.
+    let said = install_with(&shipped, &api, &registry, "helm4", &["--no-index-artifact"], 3);
+    assert!(said.contains("helm cannot render the chart"), "{said}");
+    assert!(registry.requests_to("/v2/bundles/*").is_empty());
+    assert_eq!(registry.tags("library/postgres"), ["17-alpine"]);
+    // Without a push there is nothing to leave out.
+    let said = ends_with(&shipped.project.run(&["install", "x.tar", "--no-index-artifact"]), 2);
+    assert!(said.contains("--push"), "{said}");
 }
 
 #[test]

@@ -76,6 +76,47 @@ fn the_charts_of_a_profile_are_recorded_and_shown() {
 }
 
 #[test]
+fn profiles_and_charts_may_share_a_values_file() {
+    let app = two_charts("helm4");
+    app.edit("bundle-manifests/rune.yaml", "[values/full.yaml]", "[values/full.yaml, values/shared.yaml]");
+    app.edit("bundle-manifests/rune.yaml", "[values/plain.yaml]", "[values/plain.yaml, values/shared.yaml]");
+    let more = "  - { name: more, charts: [charts/app], values: [values/shared.yaml, values/plain.yaml] }\npolicy:";
+    app.edit("bundle-manifests/rune.yaml", "policy:", more);
+    app.write("values/shared.yaml", "global: {site: x}\n");
+    ends_with(&app.lock(&[]), 0);
+    ends_with(&app.build(&[]), 0);
+    let index = index_of(&app.project.path("x.tar"));
+    let values: Vec<Vec<&str>> = index.profiles.iter().map(|profile| profile.values.iter().map(|path| path.as_str()).collect()).collect();
+    let (plain, full, shared) = ("values/plain.yaml", "values/full.yaml", "values/shared.yaml");
+    assert_eq!(values, [vec![plain, shared], vec![full, shared], vec![shared, plain]]);
+    assert_eq!(index.entries.iter().filter(|entry| entry.path.as_str() == shared).count(), 1);
+    ends_with(&app.run(&["verify", "x.tar", "--key", "release.pub"]), 0);
+    ends_with(&app.run(&["unpack", "x.tar", "out", "--key", "release.pub"]), 0);
+    assert_eq!(fs::read_to_string(app.project.path("out").join(shared)).unwrap(), "global: {site: x}\n");
+    let install = fs::read_to_string(app.project.path("out/INSTALL.md")).unwrap();
+    assert!(install.matches(shared).count() >= 3, "{install}");
+}
+
+#[test]
+fn values_files_of_one_name_in_several_directories_keep_their_directories() {
+    let app = two_charts("helm4");
+    app.write("sites/app/prod.yaml", "onlyApp: prod\n");
+    app.write("templates/sites/beside/Prod.yaml.j2", "own: <@ bundle.name @>\n");
+    app.edit("bundle-manifests/rune.yaml", "[values/plain.yaml]", "[sites/app/prod.yaml]");
+    app.edit("bundle-manifests/rune.yaml", "[values/full.yaml]", "[templates/sites/beside/Prod.yaml.j2]");
+    ends_with(&app.lock(&[]), 0);
+    ends_with(&app.build(&[]), 0);
+    ends_with(&app.run(&["unpack", "x.tar", "out", "--key", "release.pub"]), 0);
+    let read = |file: &str| fs::read_to_string(app.project.path("out/values").join(file)).unwrap();
+    assert_eq!((read("sites/app/prod.yaml"), read("sites/beside/Prod.yaml")), ("onlyApp: prod\n".to_owned(), "own: \"app\"\n".to_owned()));
+    // Rendered by itself, each is there too.
+    ends_with(&app.run(&["render", "--lock", "--out", "pinned"]), 0);
+    let rendered = |file: &str| fs::read_to_string(app.project.path("pinned/values").join(file)).unwrap();
+    assert_eq!(rendered("sites/app/prod.yaml"), read("sites/app/prod.yaml"));
+    assert_eq!(rendered("sites/beside/Prod.yaml"), read("sites/beside/Prod.yaml"));
+}
+
+#[test]
 fn mistakes_in_the_charts_of_a_profile_are_named_with_their_place() {
     let app = App::new("helm4");
     for (text, message) in [

@@ -2,10 +2,14 @@
 
 use std::{fs, os::unix::fs::chown};
 
-use rune_testkit::cluster::{Cluster, Helm, ImageLayout, Namespace};
+use rune_testkit::{
+    cluster::{Cluster, Helm, ImageLayout, Namespace},
+    poll::poll,
+};
 use serde_json::{Value, json};
 
 use crate::{
+    charts::support::project,
     cluster::shell::Shell,
     cluster::support::{DATABASE, PATIENCE, query, values_file, wait_until},
 };
@@ -41,15 +45,18 @@ pub(crate) fn is_ready(namespace: &Namespace<'_>) {
 
 /// Waits until the bootstrap has refused with these words and exit code 64.
 fn refuses(namespace: &Namespace<'_>, expected: &str) {
-    wait_until("the bootstrap refuses", || {
+    let mut said = Vec::new();
+    let has_refused = poll(PATIENCE, || {
         let pod = namespace.try_kubectl(&["get", "pod", DATABASE, "--output=json"]).unwrap_or_else(|_| "{}".to_owned());
         let pod: Value = serde_json::from_str(&pod).unwrap();
         let status = &pod["status"]["initContainerStatuses"][0];
-        ["state", "lastState"].iter().any(|state| status[state]["terminated"]["exitCode"] == 64)
+        // The run that refused may be the one before by now, of which the log is another: both are read.
+        let log = |which: &[&str]| namespace.try_kubectl(&[&["logs", DATABASE, "--container=bootstrap"], which].concat());
+        said = [&[][..], &["--previous"]].into_iter().filter_map(|which| log(which).ok()).collect();
+        let is_ended = ["state", "lastState"].iter().any(|state| status[state]["terminated"]["exitCode"] == 64);
+        is_ended && said.iter().any(|said| said.contains(expected))
     });
-    let arguments = ["logs", DATABASE, "--container=bootstrap"];
-    let said = namespace.try_kubectl(&arguments).or_else(|_| namespace.try_kubectl(&[&arguments[..], &["--previous"]].concat())).unwrap();
-    assert!(said.contains(expected), "{said}");
+    assert!(has_refused, "{expected:?} is not in {said:?}\n{}", namespace.describe());
 }
 
 /// The chart that was there before: the official image with its data in a directory of the volume, and rows.
@@ -164,6 +171,38 @@ fn a_volume_without_an_owner_ends_with_a_sentence_and_works_once_it_has_one() {
     namespace.helm(Helm::Four, &["uninstall", "rune"]).unwrap();
     namespace.wait(&format!("pod/{DATABASE}"), "delete", PATIENCE);
     cluster.kubectl(&["delete", "persistentvolume", volume["metadata"]["name"].as_str().unwrap(), "--wait=false"]);
+}
+
+/// The values of a section of a page, in YAML.
+fn values_of(page: &str, section: &str) -> String {
+    let page = fs::read_to_string(project().join(page)).unwrap();
+    let after = page.split(section).nth(1).unwrap().split("```yaml\n").nth(1).unwrap();
+    after.split("```").next().unwrap().to_owned()
+}
+
+/// The node here has none, so nothing can run with them; that its API server takes what is rendered is seen all the same.
+#[test]
+fn an_api_server_takes_the_values_for_huge_pages_that_the_page_has() {
+    let Some(cluster) = Cluster::up() else { return };
+    let namespace = cluster.namespace("pages");
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    let offer = |values: &str| {
+        fs::write(file.path(), values).unwrap();
+        let path = file.path().to_str().unwrap();
+        let chart = ["template", "rune", "charts/rune", "--values", path, "--set", "image.digest=", "--namespace", namespace.name()];
+        let rendered = namespace.helm(Helm::Four, &chart).unwrap();
+        let sets = rendered.split("\n---\n").filter(|object| object.contains("\nkind: StatefulSet\n"));
+        fs::write(file.path(), sets.collect::<Vec<_>>().join("\n---\n")).unwrap();
+        namespace.try_kubectl(&["apply", "--dry-run=server", "--validate=strict", "--filename", path])
+    };
+    let values = values_of(INSTALL, "### Huge pages");
+    assert!(values.contains("hugepages-2Mi") && values.contains("huge_pages: \"on\""), "{values}");
+    let said = offer(&values).unwrap();
+    assert!(said.contains("statefulset.apps/rune-postgres created (server dry run)"), "{said}");
+    // It looks at them: a request that is not the limit is refused.
+    let other = values.replace("    limits: {", "    requests: { hugepages-2Mi: 128Mi }\n    limits: {");
+    let said = offer(&other).unwrap_err();
+    assert!(said.contains("hugepages-2Mi"), "{said}");
 }
 
 /// What a database writes without a volume must fit the limit that the kubelet watches.

@@ -113,3 +113,19 @@ fn a_hyphen_is_never_the_name_of_a_file() {
     ends_with(&run(&project, &["report", "x.tar", "--key", "release.pub", "-o"], "./-"), 0);
     assert!(Path::new(&project.path("-")).exists());
 }
+
+/// A disk that takes no more is no reason to doubt a bundle.
+#[test]
+fn unpacking_to_where_a_file_cannot_be_written_says_why_and_not_that_the_bundle_is_wrong() {
+    let project = project();
+    let before = names_below(&project.path("."));
+    // No file may have more than a kilobyte, and whoever writes more is told so instead of being killed.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
+    let program = env!("CARGO_BIN_EXE_rune-bundle");
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", script, "bash", program, "unpack", "x.tar", "out", "--key", "release.pub"]);
+    let said = ends_with(&command.current_dir(project.path(".")).output().unwrap(), 11);
+    assert!(said.contains("the content cannot be written:") && said.contains(": File too large"), "{said}");
+    assert!(said.contains("help: make room") && !said.contains("signed index"), "{said}");
+    assert_eq!(names_below(&project.path(".")), before);
+}

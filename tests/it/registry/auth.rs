@@ -162,6 +162,27 @@ async fn a_token_server_that_recovers_is_asked_again_and_a_broken_one_is_named()
 }
 
 #[tokio::test]
+async fn a_token_server_may_have_moved_to_another_place_of_the_same_server() {
+    let (registry, elsewhere) = (stocked(Registry::start_with(token(false, None))), Registry::start());
+    let image = reference(&registry, "library/postgres:17-alpine");
+    let files = Files::new();
+    let config = with_login(&files, &registry.host(), PASSWORD);
+    let query = "service=testkit&scope=repository:library/postgres:pull";
+    registry.fault(Fault::on("GET", "/token").redirect(&format!("/token?{query}")));
+    client(config.clone()).resolve(&image).await.unwrap();
+    // Not for ever, and nowhere else: the password stays here.
+    for location in [format!("/token?{query}"), format!("{}/token?{query}", elsewhere.url())] {
+        registry.fault(Fault::on("GET", "/token").always().redirect(&location));
+        let error = client(config.clone()).resolve(&image).await.unwrap_err();
+        let words = words(error, &[(&registry.host(), "REGISTRY")]);
+        let problem = "wants a token from `http://REGISTRY`, which redirects to where nothing of ours is shown";
+        assert!(words.contains(problem) && words.ends_with("exit: 9"), "{words}");
+        registry.end_faults();
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_gets_no_credentials() {
     for auth in [basic(), token(false, None)] {
         let (registry, storage) = (Registry::start_with(auth), Registry::start());

@@ -66,11 +66,43 @@ async fn when_nobody_has_it_everybody_who_was_asked_is_named() {
     let error = client.resolve(&format!("{}/a/b:1", own.host()).parse().unwrap()).await.unwrap_err();
     assert_eq!(
         words(error, &[(&own.host(), "OWN"), (&mirror.host(), "MIRROR")]),
-        "cannot fetch the manifest of `OWN/a/b:1`: `http://MIRROR` asks for credentials, and there are none for `MIRROR`; \
+        "cannot fetch the manifest of `OWN/a/b:1`: the mirror `http://MIRROR` asks for credentials, and there are none for `MIRROR`; \
          `http://OWN` answered 404 Not Found (manifest unknown)\n\
          help: run `rune-bundle login MIRROR -u USER`, or name a file that has them with --authfile\n\
          exit: 9"
     );
+}
+
+/// A port of loopback at which nobody listens.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_mirror_that_lacks_it_and_a_registry_that_cannot_be_reached_are_both_said() {
+    let (mirror, own, files) = (Registry::start(), nobody(), Files::new());
+    let yaml = format!("mirrors:\n  '{own}': {{endpoint: ['{}'], rewrite: {{'^c/(.*)': 'proxy/$1'}}}}\n", mirror.url());
+    let client = client(configured(&files, &yaml));
+    let names = [(own.as_str(), "OWN"), (&mirror.host(), "MIRROR")];
+    let unreachable = "`https://OWN` failed: no connection: Connection refused (os error 111) after 4 attempts\n\
+         help: copy it to the mirror `MIRROR`, or check that `OWN` can be reached from here; \
+         proxies are set with HTTPS_PROXY\nexit: 10";
+    let by_tag = client.resolve(&format!("{own}/a/b:1").parse().unwrap()).await.unwrap_err();
+    let absent = "the mirror `http://MIRROR` answered 404 Not Found (manifest unknown)";
+    assert_eq!(words(by_tag, &names), format!("cannot fetch the manifest of `OWN/a/b:1`: {absent}; {unreachable}"));
+    // By digest nobody says that it is gone: the registry itself was not asked.
+    let digest = rune_core::digest::Digest::of(b"x");
+    let by_digest = client.manifest(&repository(&format!("{own}/a/b:1")), digest, None).await.unwrap_err();
+    assert!(!by_digest.is_missing_digest());
+    let said = words(by_digest, &names);
+    assert!(said.contains(absent) && said.ends_with(unreachable), "{said}");
+    // A blob, under the name that the mirror has for it.
+    let (_, descriptor) = blob(&Registry::start(), "c/d", 10);
+    let failed = fetch(&client, &repository(&format!("{own}/c/d:1")), &descriptor, 0).await.unwrap_err();
+    let said = words(failed, &names);
+    let absent = "the mirror `http://MIRROR`, asked for `proxy/d`, answered 404 Not Found (blob unknown)";
+    assert!(said.contains(absent) && said.ends_with(unreachable), "{said}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub(crate) mod name_changes;
 pub(crate) mod odd_containerd;
 pub(crate) mod odd_manifests;
 pub(crate) mod options;
+pub(crate) mod products;
 pub(crate) mod push_bad_input;
 pub(crate) mod push_faults;
 pub(crate) mod push_index;

@@ -27,7 +27,7 @@ pub fn list_linked_files(
         let directory = root.join(&relative);
         let at = |error| PathError::of(Action::Read, &directory)(error);
         for entry in directory.read_dir_utf8().map_err(at)? {
-            let entry = entry.map_err(at)?;
+            let entry = entry.map_err(|error| PathError::of_entry(&directory, error))?;
             let kind = entry.file_type().map_err(at)?;
             let path = relative.join(entry.file_name());
             let refuse = |reason: &str| {
@@ -74,7 +74,10 @@ pub fn list_linked_files(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt as _, fs::symlink},
+    };
 
     use camino::Utf8Path;
 
@@ -116,5 +119,18 @@ mod tests {
         fsx::create_dir_all(&root.join("l0")).unwrap();
         fsx::write_atomic(&root.join("l0/file"), b"x").unwrap();
         assert!(list(root).unwrap_err().contains("more than 20 files"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_named() {
+        let guard = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(guard.path()).unwrap();
+        symlink("x", guard.path().join(OsStr::from_bytes(b"f\xff"))).unwrap();
+        let said = [list(root).unwrap_err(), {
+            let error = fsx::list_files(root).unwrap_err();
+            format!("{error}: {}", error.source)
+        }];
+        let expected = format!("cannot read `{root}`: the name `f\\xff` in it is not UTF-8; rename it");
+        assert!(said.iter().all(|said| said.replace("/`", "`") == expected), "{said:?}");
     }
 }

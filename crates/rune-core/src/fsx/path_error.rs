@@ -61,6 +61,17 @@ impl PathError {
         let path = path.to_owned();
         move |source| Self { action, path, source }
     }
+
+    /// Why an entry of a directory cannot be read: when its name is not UTF-8, which name.
+    pub(super) fn of_entry(directory: &Utf8Path, error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<camino::FromPathBufError>());
+        let name = inner.and_then(|inner| inner.as_path().file_name());
+        let source = name.map(|name| {
+            let name = name.as_encoded_bytes().escape_ascii();
+            io::Error::new(io::ErrorKind::InvalidData, format!("the name `{name}` in it is not UTF-8; rename it"))
+        });
+        Self::of(Action::Read, directory)(source.unwrap_or(error))
+    }
 }
 
 impl PathError {

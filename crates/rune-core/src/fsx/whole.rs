@@ -164,7 +164,7 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
         let directory = root.join(&relative);
         let at = |error| PathError::of(Action::Read, &directory)(error);
         for entry in directory.read_dir_utf8().map_err(at)? {
-            let entry = entry.map_err(at)?;
+            let entry = entry.map_err(|error| PathError::of_entry(&directory, error))?;
             let kind = entry.file_type().map_err(at)?;
             let path = relative.join(entry.file_name());
             if kind.is_dir() {

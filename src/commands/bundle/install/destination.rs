@@ -146,7 +146,7 @@ impl Destination {
         let Some(destination) = &options.registry else { return Ok(images) };
         let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
         // In a dry run they may be still to be pushed.
-        let is_to_come = options.with_push && options.is_dry_run;
+        let is_to_come = options.push.is_some() && options.is_dry_run;
         let index = bundle.index();
         for Publication { repository, target, kind, .. } in bundle.publications() {
             let PublicationKind::Image { reduced_index, reference } = kind else { continue };

@@ -16,6 +16,10 @@ pub struct Behaviour {
     pub makes_repositories: bool,
     /// The largest body it takes; like a proxy, it answers without reading it.
     pub max_request_bytes: Option<u64>,
+    /// Whether it takes a blob in the request that ends its upload.
+    pub takes_whole_blobs: bool,
+    /// Whether manifests are sent as gzip, whatever was asked for.
+    pub packs_manifests: bool,
     /// What it says is the least for each part of an upload but the last.
     pub min_chunk_bytes: Option<u64>,
     /// How many components a repository may have.
@@ -37,6 +41,8 @@ impl Default for Behaviour {
             mount_status: None,
             makes_repositories: true,
             max_request_bytes: None,
+            takes_whole_blobs: true,
+            packs_manifests: false,
             min_chunk_bytes: None,
             max_depth: None,
             hides_with: None,

@@ -1,6 +1,7 @@
 //! The distribution protocol over the store.
 
 use std::{
+    io::Write as _,
     net::TcpListener,
     sync::{
         Arc,
@@ -195,6 +196,11 @@ impl State {
         match locked(&self.store).manifest(repository, reference) {
             None => Answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
             Some((media_type, body, digest)) => {
+                if locked(&self.behaviour).packs_manifests {
+                    return Answer { body: packed(&body), ..Answer::empty(StatusCode::OK) }
+                        .with("content-type", &media_type)
+                        .with("content-encoding", "gzip");
+                }
                 Answer { body, ..Answer::empty(StatusCode::OK) }.with("content-type", &media_type).with("docker-content-digest", &digest)
             }
         }
@@ -299,6 +305,9 @@ impl State {
             return Answer::error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN");
         };
         if *method == Method::PUT {
+            if received.is_empty() && !body.is_empty() && !behaviour.takes_whole_blobs {
+                return Answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN");
+            }
             return finish_upload(&mut store, repository, id, parameter("digest").as_deref(), body, created);
         }
         if *method == Method::PATCH {
@@ -312,6 +321,12 @@ impl State {
         let status = if *method == Method::GET { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED };
         Answer::empty(status).with("location", &format!("/v2/{repository}/blobs/uploads/{id}")).with("range", &format!("0-{last}"))
     }
+}
+
+fn packed(bytes: &[u8]) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory takes everything");
+    encoder.finish().expect("memory takes everything").into()
 }
 
 fn finish_upload(
