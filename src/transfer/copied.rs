@@ -22,7 +22,7 @@ use crate::{
     fsx::{self, FileMode},
     progress::{Progress, Silent},
     schema::{Migrations, SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
-    storage::{SqliteError, SqliteFile, SqliteFileError, open_existing, retry_while_busy},
+    storage::{SqliteError, SqliteFile, SqliteFileError, adopt_log, open_existing, retry_while_busy},
 };
 
 /// How many pages are copied at once.
@@ -83,6 +83,7 @@ pub fn into_empty_file(
     site.check(Verb::Fill).map_err(SchemaError::from)?;
     take_page_size(source, &connection).map_err(SqliteError::on(destination))?;
     let expected = copy(source, &mut connection, destination, progress)?;
+    adopt_log(&connection, destination)?;
     drop(connection);
     let tables = prove(destination, &expected, progress)?;
     file.check_current()?;

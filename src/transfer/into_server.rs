@@ -6,6 +6,7 @@
 use std::{
     pin::pin,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -114,7 +115,15 @@ impl CheckedSource {
         let started = Instant::now();
         progress.begin("check", fsx::file_size(source.path())?);
         let tables: Vec<&'static Table> = TABLES.iter().collect();
-        let (volumes, characters) = check::check(&source, &tables, progress)?;
+        // SQLite gives rows of a damaged file without a word, and the digests of both sides would be of the same wrong rows.
+        let integrity_check = source.integrity_check()?;
+        let (is_whole, checked) = thread::scope(|scope| {
+            let checking = scope.spawn(integrity_check);
+            let checked = check::check(&source, &tables, progress);
+            (checking.join().unwrap_or(Err(TransferError::Lost)), checked)
+        });
+        is_whole?;
+        let (volumes, characters) = checked?;
         progress.end();
         Ok(Self { source, volumes, characters, took: started.elapsed() })
     }
