@@ -175,7 +175,8 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     let mut columns = connection.prepare(COLUMNS)?;
     for (table, list) in &mut found.tables {
         let column = |row: &rusqlite::Row<'_>| {
-            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, is_required: row.get(2)?, key_place: row.get(3)? })
+            let kind: String = row.get(1)?;
+            Ok(FoundColumn { name: row.get(0)?, stored_as: kind.clone(), kind, is_required: row.get(2)?, key_place: row.get(3)? })
         };
         *list = columns.query_map([table], column)?.collect::<rusqlite::Result<_>>()?;
     }

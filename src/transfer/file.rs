@@ -193,7 +193,8 @@ pub(super) fn check_is_rune(found: &Found, migrations: &Migrations, dialect: Dia
         let tables = assessment.missing.iter().map(|table| table.name).collect();
         return Err(TransferError::Incomplete { location: location.to_owned(), tables });
     }
-    Ok(())
+    let unreadable: Vec<String> = assessment.drift.iter().filter(|drift| drift.is_unreadable()).map(ToString::to_string).collect();
+    if unreadable.is_empty() { Ok(()) } else { Err(TransferError::ForeignTypes(unreadable)) }
 }
 
 /// Refuses versions and columns that this program does not know.

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     fsx,
     progress::Progress,
-    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
+    schema::{Assessment, Dialect, Drift, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
     storage::{ServerError, commit, roll_back},
 };
 
@@ -228,8 +228,9 @@ async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, locati
     server.check_is_known(migrations, location)?;
     let drift = Assessment::of(&server.found, migrations, Dialect::Postgres).drift;
     if !drift.is_empty() {
-        let text = drift.iter().map(ToString::to_string);
-        return Err(TransferError::TargetDrift(text.collect()));
+        let text = drift.iter().map(ToString::to_string).collect();
+        let is_repaired = drift.iter().all(Drift::is_lossy);
+        return Err(if is_repaired { TransferError::TargetDrift(text) } else { TransferError::TargetTables(text) });
     }
     let problems = server.ids().await?.map(|ids| ids.problems()).unwrap_or_default();
     if !problems.is_empty() {

@@ -3,6 +3,7 @@
 pub(crate) mod bad_input;
 pub(crate) mod cancel;
 pub(crate) mod certificates;
+mod column_types;
 pub(crate) mod concurrency;
 pub(crate) mod dead_paths;
 pub(crate) mod doctor;
