@@ -49,7 +49,7 @@ pub enum DriftKind {
 
 impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, table, column, expected, found } = self;
+        let Self { kind, table, column, expected, found, .. } = self;
         let column = column.as_deref().unwrap_or_default();
         match kind {
             DriftKind::Type | DriftKind::Nullability => write!(formatter, "{table}.{column} is `{found}`, not `{expected}`"),
