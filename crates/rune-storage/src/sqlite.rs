@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{
     sqlite_error::SqliteError,
-    sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, connect, new_name},
+    sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, check_whole, connect, new_name},
 };
 use rune_core::{
     failure::{Failure, FailureKind},
@@ -73,7 +73,7 @@ pub fn open_for_writing(path: &Utf8Path, lock_timeout: Duration) -> Result<Conne
         Err(_) if fsx::exists(path) && !fsx::is_link(path) => return existing(path, lock_timeout),
         Err(error) => return Err(error.into()),
     };
-    Ok(open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, Log::IsOurs, lock_timeout)?)
+    open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, Log::IsOurs, lock_timeout)
 }
 
 /// Opens a file for reading and writing that must be there.
@@ -86,7 +86,7 @@ pub fn open_existing(path: &Utf8Path) -> Result<Connection, OpenError> {
 
 fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
     let file = SqliteFile::existing(path)?;
-    let connection = open(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, Log::IsOurs, lock_timeout)?;
+    let connection = open(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, Log::found(&file), lock_timeout)?;
     file.check_log(&connection)?;
     Ok(connection)
 }
@@ -99,7 +99,7 @@ fn existing(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenE
 pub fn open_for_looking(path: &Utf8Path, lock_timeout: Duration) -> Result<Connection, OpenError> {
     let file = SqliteFile::existing(path)?;
     let path = file.path();
-    let log = if file.changes_beside().is_empty() { Log::IsOurs } else { Log::Stays };
+    let log = Log::found(&file);
     // A read-only connection to a file in WAL mode makes side files that it cannot remove again. A connection that
     // could write cleans up after itself; the pragma keeps it from writing anything else.
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, log, lock_timeout).or_else(|error| match error.kind() {
@@ -113,7 +113,7 @@ pub fn open_for_looking(path: &Utf8Path, lock_timeout: Duration) -> Result<Conne
 
 /// What becomes of the write-ahead log when the last connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Log {
+pub(crate) enum Log {
     /// It is written into the file and removed.
     IsOurs,
     /// It stays as it was found. It may be that of another file, left beside one that was copied here; as long as nobody has
@@ -121,16 +121,42 @@ enum Log {
     Stays,
 }
 
-fn open(path: &Utf8Path, flags: OpenFlags, log: Log, lock_timeout: Duration) -> Result<Connection, SqliteError> {
+impl Log {
+    /// What there is to be done with what lies beside a file now.
+    pub(crate) fn found(file: &SqliteFile) -> Self {
+        if file.changes_beside().is_empty() { Self::IsOurs } else { Self::Stays }
+    }
+
+    /// Makes a connection do it when it is closed.
+    pub(crate) fn apply(self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self == Self::Stays).map(|_| ())
+    }
+}
+
+/// Says that a change was committed: what was found beside the file belongs to it now.
+///
+/// # Errors
+/// When SQLite refuses.
+pub fn adopt_log(connection: &Connection, path: &Utf8Path) -> Result<(), SqliteError> {
+    Log::IsOurs.apply(connection).map_err(SqliteError::on(path))
+}
+
+fn open(path: &Utf8Path, flags: OpenFlags, log: Log, lock_timeout: Duration) -> Result<Connection, OpenError> {
     let connection = connect(path, flags).map_err(SqliteError::on(path))?;
-    let stays = log == Log::Stays;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, stays).map_err(SqliteError::on(path))?;
+    log.apply(&connection).map_err(SqliteError::on(path))?;
     connection.busy_timeout(lock_timeout).map_err(SqliteError::on(path))?;
     // Whatever the library was built with: what a site's foreign keys say holds for what is changed here.
     connection.pragma_update(None, "foreign_keys", true).map_err(SqliteError::on(path))?;
     // SQLite looks at the file only when it must. This makes it look.
-    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
-        .map_err(SqliteError::on(path))?;
+    let look = || {
+        connection.execute_batch("BEGIN")?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).inspect_err(|_| {
+            let _ = connection.execute_batch("ROLLBACK");
+        })
+    };
+    retry_while_busy(&connection, look).map_err(SqliteError::on(path))?;
+    check_whole(&connection, path, flags)?;
+    connection.execute_batch("ROLLBACK").map_err(SqliteError::on(path))?;
     Ok(connection)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::{sqlite::OpenError, sqlite_error::SqliteError};
 use rune_core::{
@@ -64,6 +64,19 @@ pub enum SqliteFileError {
     /// Another file is under the name now.
     #[error("`{0}` was replaced by another file meanwhile")]
     Replaced(Utf8PathBuf),
+    /// Bytes are missing at the end, which SQLite reads as zeros.
+    #[error("`{path}` is cut off: it has {bytes} bytes of {expected}")]
+    CutOff {
+        /// The file.
+        path: Utf8PathBuf,
+        /// How many bytes there are.
+        bytes: u64,
+        /// How many bytes its pages have.
+        expected: u64,
+    },
+    /// Its header forbids writing, and so would that of every copy.
+    #[error("the header of `{0}` says that only a later version of SQLite may write it")]
+    WriteVersion(Utf8PathBuf),
     /// Source and destination are one file.
     #[error("`{destination}` is the same file as the source `{path}`")]
     Same {
@@ -83,7 +96,7 @@ impl Failure for SqliteFileError {
         match self {
             Self::Path(error) => error.kind(),
             Self::Name(_) => FailureKind::Usage,
-            Self::NotRegular(..) | Self::Unfinished(_) => FailureKind::Input,
+            Self::NotRegular(..) | Self::Unfinished(_) | Self::CutOff { .. } | Self::WriteVersion(_) => FailureKind::Input,
             Self::Link(_)
             | Self::SideFiles { .. }
             | Self::SeveralNames { .. }
@@ -119,6 +132,8 @@ impl Failure for SqliteFileError {
             Self::Mounted(_) => "mount the directory of the database, not the file alone".to_owned(),
             Self::Replaced(_) => "run the same command again when nothing replaces the file".to_owned(),
             Self::Same { .. } => "choose another destination".to_owned(),
+            Self::CutOff { path, .. } => format!("restore a backup; what can be saved, `sqlite3 {path} .recover` shows"),
+            Self::WriteVersion(_) => "it is of a later version of SQLite, or damaged; restore a backup".to_owned(),
         })
     }
 }
@@ -202,6 +217,11 @@ impl SqliteFile {
         beside(&self.path, &["-wal", "-journal"], 1)
     }
 
+    /// Whether a journal that is not empty lies beside it: whoever may write rolls back what is in it.
+    pub fn has_journal(&self) -> bool {
+        !beside(&self.path, &["-journal"], 1).is_empty()
+    }
+
     /// Refuses a file that can be filled only by deleting what lies beside it.
     ///
     /// # Errors
@@ -236,6 +256,24 @@ impl SqliteFile {
     pub fn failed(&self) -> impl FnOnce(rusqlite::Error) -> SqliteError {
         SqliteError::on(&self.path)
     }
+}
+
+/// Refuses what SQLite itself takes for whole: a file that ends within its last page, and one that it would only read. A read
+/// transaction must be open, so that nobody writes pages meanwhile. The file is not opened beside SQLite, because closing it would
+/// give up SQLite's locks.
+pub(crate) fn check_whole(connection: &Connection, path: &Utf8Path, flags: OpenFlags) -> Result<(), OpenError> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0).map(u64::from));
+    let pages = pragma("page_count").map_err(SqliteError::on(path))?;
+    let expected = pages.saturating_mul(pragma("page_size").map_err(SqliteError::on(path))?);
+    // Pages that stand in the log alone are missing in the file, and rightly.
+    let bytes = fsx::file_size(path)?;
+    if bytes < expected && beside(path, &["-wal"], 1).is_empty() {
+        return Err(SqliteFileError::CutOff { path: path.to_owned(), bytes, expected }.into());
+    }
+    let is_refused = flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        && fsx::is_writable(path)
+        && connection.is_readonly(MAIN_DB).map_err(SqliteError::on(path))?;
+    if is_refused { Err(SqliteFileError::WriteVersion(path.to_owned()).into()) } else { Ok(()) }
 }
 
 /// Opens an absolute path without links.

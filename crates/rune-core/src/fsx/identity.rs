@@ -92,6 +92,11 @@ pub fn check_readable(path: &Utf8Path) -> Result<(), PathError> {
     accessat(CWD, path.as_std_path(), Access::READ_OK, AtFlags::EACCESS).map_err(|error| PathError::of(Action::Read, path)(error.into()))
 }
 
+/// Whether this process may write a file, by its permissions and those of the file system. Nothing is opened.
+pub fn is_writable(path: &Utf8Path) -> bool {
+    accessat(CWD, path.as_std_path(), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
 /// Removes a name if it still leads to this file.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ mod temporary;
 mod whole;
 
 pub use editable::EditableFile;
-pub use identity::{FileIdentity, check_readable, identity, is_link, is_mount_point, remove_if_same, resolve};
+pub use identity::{FileIdentity, check_readable, identity, is_link, is_mount_point, is_writable, remove_if_same, resolve};
 pub use line_log::LineLog;
 pub use linked::list_linked_files;
 pub use lock::DirectoryLock;

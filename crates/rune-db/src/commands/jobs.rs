@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::{
     instant::moment_text,
     records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict,
+        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, effects, next_line, shown, table, unreadable_lines,
+        unreadable_verdict,
     },
+    warning_lines,
 };
 use rune_core::{
     command::{CommandError, Report, counted},
@@ -16,7 +18,7 @@ use rune_core::{
 };
 use rune_storage::{
     port::{JobFilter, JobLine, OperatorPort, Page, StaleJobs, Unreadable},
-    schema::{SiteGuard, Verb},
+    schema::{Events, SiteGuard, Verb},
 };
 
 /// How many jobs are asked for at a time.
@@ -209,6 +211,8 @@ pub struct FailStaleReport {
     pub job_ids: Vec<String>,
     /// Jobs that have not ended and were left as they are, because it cannot be read since when.
     pub unreadable: Vec<Unreadable>,
+    /// What of the site's acts on the change.
+    pub warnings: Vec<String>,
 }
 
 /// Gives up on jobs.
@@ -220,7 +224,7 @@ pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, Command
     let tenant_id = options.tenant.as_deref();
     let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
     // A dry run says what the run would be refused for.
-    let guard = Arc::new(SiteGuard::new(Verb::Write { table: "jobs", deletes: false }));
+    let guard = Arc::new(SiteGuard::new(Verb::Write { table: "jobs", statements: Events::UPDATE }));
     options.store.with_store(purpose, &guard, |store| {
         let job_ids = if options.is_dry_run {
             stale(store, tenant_id, unchanged_since)?
@@ -228,7 +232,7 @@ pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, Command
             store.fail_stale_jobs(&StaleJobs { tenant_id, unchanged_since, message: &options.message })?
         };
         let unreadable = store.list_unreadable_unfinished(tenant_id)?;
-        Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids, unreadable })
+        Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids, unreadable, warnings: effects(&guard) })
     })
 }
 
@@ -258,7 +262,8 @@ impl Report for FailStaleReport {
     }
 
     fn text(&self) -> String {
-        let mut text = self.job_ids.iter().map(|id| format!("{}\n", shown(id))).collect::<String>();
+        let ids = self.job_ids.iter().map(|id| format!("{}\n", shown(id)));
+        let mut text: String = std::iter::once(warning_lines(&self.warnings)).chain(ids).collect();
         let count = counted(self.job_ids.len(), "job");
         let _ = if self.dry_run { writeln!(text, "would give up {count}; nothing was changed") } else { writeln!(text, "gave up {count}") };
         text + &unreadable_lines(&self.unreadable)

@@ -107,6 +107,14 @@ impl StoreOptions {
     }
 }
 
+/// What of the site's acts on the changes of a verb that changes rows of one table.
+pub(super) fn effects(guard: &SiteGuard) -> Vec<String> {
+    let (site, verb) = (guard.seen(), guard.verb());
+    let unknown = site.unknown_effects(verb);
+    let text = |note: String| if unknown.contains(&note) { format!("{note}; what it does elsewhere is unknown") } else { note };
+    site.notes(verb).into_iter().map(text).collect()
+}
+
 impl SpanOptions {
     pub(super) fn span(self, now: f64) -> Span {
         Span { since: self.since.map(|moment| moment.seconds(now)), until: self.until.map(|moment| moment.seconds(now)) }

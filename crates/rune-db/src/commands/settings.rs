@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{
     instant::moment_text,
-    records::{Cut, Missing, PageOptions, StoreOptions, Use, cut, next_line, shown, table, unreadable_lines, unreadable_verdict},
+    records::{Cut, Missing, PageOptions, StoreOptions, Use, cut, effects, next_line, shown, table, unreadable_lines, unreadable_verdict},
+    warning_lines,
 };
 use rune_core::{
     command::{CommandError, Report},
@@ -21,7 +22,7 @@ use rune_core::{
 };
 use rune_storage::{
     port::{MAX_JSON_BYTES, Page, SettingLine, Unreadable},
-    schema::{SiteGuard, Verb},
+    schema::{Events, SiteGuard, Verb},
 };
 
 /// The size of the longest value, in bytes.
@@ -100,8 +101,8 @@ pub struct GetReport {
     pub updated_at: f64,
 }
 
-fn guard(deletes: bool) -> Arc<SiteGuard> {
-    Arc::new(SiteGuard::new(Verb::Write { table: "settings", deletes }))
+fn verb(statements: Events) -> Verb {
+    Verb::Write { table: "settings", statements }
 }
 
 /// Gives a setting.
@@ -169,6 +170,8 @@ pub struct SetReport {
     pub key: String,
     /// The size of the value.
     pub value_bytes: usize,
+    /// What of the site's acts on the change.
+    pub warnings: Vec<String>,
 }
 
 /// Sets a setting.
@@ -181,8 +184,9 @@ pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
         NewValue::File(path) => Secret::new(fsx::read_to_string(path, MAX_VALUE_BYTES)?),
     };
     let value = value.expose().trim_end_matches(['\n', '\r']);
-    options.store.with_store(Use::Changing, &guard(false), |store| Ok(store.set_setting(&options.key, value)?))?;
-    Ok(SetReport { key: options.key.clone(), value_bytes: value.len() })
+    let guard = Arc::new(SiteGuard::new(verb(Events::UPSERT)));
+    options.store.with_store(Use::Changing, &guard, |store| Ok(store.set_setting(&options.key, value)?))?;
+    Ok(SetReport { key: options.key.clone(), value_bytes: value.len(), warnings: effects(&guard) })
 }
 
 impl Report for SetReport {
@@ -193,7 +197,7 @@ impl Report for SetReport {
     }
 
     fn text(&self) -> String {
-        format!("set `{}` ({} bytes)\n", shown(&self.key), self.value_bytes)
+        format!("{}set `{}` ({} bytes)\n", warning_lines(&self.warnings), shown(&self.key), self.value_bytes)
     }
 }
 
@@ -202,6 +206,8 @@ impl Report for SetReport {
 pub struct DeleteReport {
     /// The key.
     pub key: String,
+    /// What of the site's acts on the change.
+    pub warnings: Vec<String>,
 }
 
 /// Deletes a setting.
@@ -209,11 +215,12 @@ pub struct DeleteReport {
 /// # Errors
 /// When there is none of this key, or the database cannot be changed.
 pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
-    options.store.with_store(Use::Changing, &guard(true), |store| {
+    let guard = Arc::new(SiteGuard::new(verb(Events::DELETE)));
+    options.store.with_store(Use::Changing, &guard, |store| {
         let was_there = store.delete_setting(&options.key)?;
         if was_there { Ok(()) } else { Err(Missing { what: "setting", name: shown(&options.key) }.into()) }
     })?;
-    Ok(DeleteReport { key: options.key.clone() })
+    Ok(DeleteReport { key: options.key.clone(), warnings: effects(&guard) })
 }
 
 impl Report for DeleteReport {
@@ -224,6 +231,6 @@ impl Report for DeleteReport {
     }
 
     fn text(&self) -> String {
-        format!("deleted `{}`\n", shown(&self.key))
+        format!("{}deleted `{}`\n", warning_lines(&self.warnings), shown(&self.key))
     }
 }

@@ -14,7 +14,7 @@ use super::{
     digest::TableDigest,
     error::TransferError,
     file::FileSnapshot,
-    file_digest,
+    file_digest, sealed,
     server::{ServerTables, in_snapshot},
     server_digest,
 };
@@ -96,6 +96,7 @@ impl Side {
     fn check(&self, migrations: &Migrations) -> Result<Option<String>, TransferError> {
         let Self::File(file) = self else { return Ok(None) };
         file.check_is_rune(migrations)?;
+        sealed::check_integrity(file.connection(), file.path())?;
         Ok(file.check_is_known(migrations).err().map(|error| format!("{error}; that was not compared")))
     }
 

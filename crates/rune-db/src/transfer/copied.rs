@@ -23,7 +23,7 @@ use rune_core::{
     progress::{Progress, Silent},
 };
 use rune_storage::{
-    SqliteError, SqliteFile, SqliteFileError, open_existing, retry_while_busy,
+    SqliteError, SqliteFile, SqliteFileError, adopt_log, open_existing, retry_while_busy,
     schema::{Migrations, SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
 };
 
@@ -85,6 +85,7 @@ pub fn into_empty_file(
     site.check(Verb::Fill).map_err(SchemaError::from)?;
     take_page_size(source, &connection).map_err(SqliteError::on(destination))?;
     let expected = copy(source, &mut connection, destination, progress)?;
+    adopt_log(&connection, destination)?;
     drop(connection);
     let tables = prove(destination, &expected, progress)?;
     file.check_current()?;

@@ -92,6 +92,12 @@ pub enum TransferError {
         /// Which.
         tables: Vec<&'static str>,
     },
+    /// Columns of types whose values are not read exactly.
+    #[error("there are columns of types that RUNE never uses, and their values cannot be read exactly: {}", .0.join("; "))]
+    ForeignTypes(Vec<String>),
+    /// Tables of the target that are not as RUNE creates them.
+    #[error("the tables of the target are not as RUNE creates them: {}", .0.join("; "))]
+    TargetTables(Vec<String>),
     /// Types of the target that would lose digits.
     #[error("the target has columns of types that would lose digits: {}", .0.join("; "))]
     TargetDrift(Vec<String>),
@@ -216,7 +222,7 @@ impl Failure for TransferError {
             | Self::Overwritten { .. } => FailureKind::Conflict,
             Self::Encoding { .. } | Self::CannotCarry(_) | Self::NotEncodable { .. } | Self::Incomplete { .. } => FailureKind::Input,
             Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
-            Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
+            Self::ForeignTypes(_) | Self::TargetTables(_) | Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
             Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
             Self::Protocol | Self::Lost => FailureKind::Internal,
         }
@@ -248,6 +254,10 @@ impl Failure for TransferError {
                 "use the `rune-db` that belongs to this version of RUNE; what is not RUNE's has to leave first".to_owned()
             }
             Self::Incomplete { .. } => "restore the whole database; no version of RUNE leaves it like this".to_owned(),
+            Self::ForeignTypes(_) => "give them their types back, `ALTER TABLE … ALTER COLUMN … TYPE … USING …`".to_owned(),
+            Self::TargetTables(_) => {
+                "`rune-db repair` mends types that RUNE chose and indexes; change the rest by hand, or name an empty database".to_owned()
+            }
             Self::TargetDrift(_) => "run `rune-db repair` on the target first".to_owned(),
             Self::NotEmpty { .. } => {
                 "name an empty database; rows are never mixed with others. Whether an earlier run has put them there, `rune-db compare` says"

@@ -5,13 +5,13 @@ use std::time::Duration;
 use camino::Utf8Path;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::error::TransferError;
+use super::{error::TransferError, sealed};
 use rune_core::{
     failure::{Failure as _, FailureKind},
     fsx::{self, Stamp},
 };
 use rune_storage::{
-    DatabaseUrl, SqliteFile, SqliteUrl, retry_while_busy,
+    DatabaseUrl, Log, SqliteFile, SqliteUrl, check_whole, retry_while_busy,
     schema::{Assessment, Dialect, Found, Migrations, SchemaError, TABLES, Table, Verb, on_sqlite},
 };
 
@@ -57,7 +57,7 @@ impl FileSnapshot {
         file.check_single_name()?;
         let watch = match trust {
             SourceTrust::Shared => {
-                let watcher = connect(&file, trust)?;
+                let watcher = connect(&file, trust)?.0;
                 let version = data_version(&watcher, &file)?;
                 Watch::Version(watcher, version)
             }
@@ -68,7 +68,7 @@ impl FileSnapshot {
                 Watch::Stamp(stamp(&file)?)
             }
         };
-        let connection = connect(&file, trust)?;
+        let (connection, flags) = connect(&file, trust)?;
         let read = || {
             connection.execute_batch("BEGIN")?;
             // Only a read takes the snapshot.
@@ -79,6 +79,7 @@ impl FileSnapshot {
         let found = retry_while_busy(&connection, read).map_err(|error| refusal(&file, error))?;
         file.check_current()?;
         file.check_log(&connection)?;
+        check_whole(&connection, file.path(), flags)?;
         let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
         if encoding != "UTF-8" {
             return Err(TransferError::Encoding { path: file.path().to_owned(), encoding });
@@ -101,6 +102,13 @@ impl FileSnapshot {
         self.file.check_current().ok()?;
         let (file, location, found) = (self.file.clone(), self.location.clone(), self.found.clone());
         Some(Self { file, location, connection, watch: Watch::Stamp(None), found })
+    }
+
+    /// A check of every page and index, to be run beside the reading of rows, by another thread if that is wanted.
+    pub(super) fn integrity_check(&self) -> Result<impl FnOnce() -> Result<(), TransferError> + Send + use<>, TransferError> {
+        let trust = if matches!(self.watch, Watch::Version(..)) { SourceTrust::Shared } else { SourceTrust::UnsafeImmutable };
+        let (connection, path) = (connect(&self.file, trust)?.0, self.file.path().to_owned());
+        Ok(move || sealed::check_integrity(&connection, &path))
     }
 
     /// Ends the transaction, and with it the lock that keeps writers out of a file without write-ahead log.
@@ -187,7 +195,8 @@ pub(super) fn check_is_rune(found: &Found, migrations: &Migrations, dialect: Dia
         let tables = assessment.missing.iter().map(|table| table.name).collect();
         return Err(TransferError::Incomplete { location: location.to_owned(), tables });
     }
-    Ok(())
+    let unreadable: Vec<String> = assessment.drift.iter().filter(|drift| drift.is_unreadable()).map(ToString::to_string).collect();
+    if unreadable.is_empty() { Ok(()) } else { Err(TransferError::ForeignTypes(unreadable)) }
 }
 
 /// Refuses versions and columns that this program does not know.
@@ -207,12 +216,26 @@ fn unknown(location: &str, what: &'static str, names: Vec<String>) -> Result<(),
     if names.is_empty() { Ok(()) } else { Err(TransferError::Unknown { location: location.to_owned(), what, names }) }
 }
 
-fn connect(file: &SqliteFile, trust: SourceTrust) -> Result<Connection, TransferError> {
+/// Opens it so that it can only be read; says how. A connection that could write removes the side files that it makes, and the
+/// pragma keeps it from writing anything else. Only a journal would be rolled back by it.
+fn connect(file: &SqliteFile, trust: SourceTrust) -> Result<(Connection, OpenFlags), TransferError> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = match trust {
-        SourceTrust::Shared => file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY),
-        SourceTrust::UnsafeImmutable => file.connect_immutable(),
+        SourceTrust::Shared if file.has_journal() => file.connect(read_only).map(|connection| (connection, read_only)),
+        SourceTrust::Shared => connect_tidy(file).or_else(|_| Ok((file.connect(read_only)?, read_only))),
+        SourceTrust::UnsafeImmutable => file.connect_immutable().map(|connection| (connection, read_only)),
     };
     connection.map_err(|error| refusal(file, error))
+}
+
+fn connect_tidy(file: &SqliteFile) -> rusqlite::Result<(Connection, OpenFlags)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection = file.connect(flags)?;
+    Log::found(file).apply(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    // SQLite makes side files only when it must. Where it cannot, the file is opened again without the wish to write.
+    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))?;
+    Ok((connection, flags))
 }
 
 fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, TransferError> {

@@ -6,6 +6,7 @@
 use std::{
     pin::pin,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,7 +32,7 @@ use super::{
 use rune_core::{fsx, progress::Progress};
 use rune_storage::{
     ServerError, commit, roll_back,
-    schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
+    schema::{Assessment, Dialect, Drift, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
 };
 
 /// How rows are moved.
@@ -113,7 +114,15 @@ impl CheckedSource {
         let started = Instant::now();
         progress.begin("check", fsx::file_size(source.path())?);
         let tables: Vec<&'static Table> = TABLES.iter().collect();
-        let (volumes, characters) = check::check(&source, &tables, progress)?;
+        // SQLite gives rows of a damaged file without a word, and the digests of both sides would be of the same wrong rows.
+        let integrity_check = source.integrity_check()?;
+        let (is_whole, checked) = thread::scope(|scope| {
+            let checking = scope.spawn(integrity_check);
+            let checked = check::check(&source, &tables, progress);
+            (checking.join().unwrap_or(Err(TransferError::Lost)), checked)
+        });
+        is_whole?;
+        let (volumes, characters) = checked?;
         progress.end();
         Ok(Self { source, volumes, characters, took: started.elapsed() })
     }
@@ -218,8 +227,9 @@ async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, locati
     server.check_is_known(migrations, location)?;
     let drift = Assessment::of(&server.found, migrations, Dialect::Postgres).drift;
     if !drift.is_empty() {
-        let text = drift.iter().map(ToString::to_string);
-        return Err(TransferError::TargetDrift(text.collect()));
+        let text = drift.iter().map(ToString::to_string).collect();
+        let is_repaired = drift.iter().all(Drift::is_lossy);
+        return Err(if is_repaired { TransferError::TargetDrift(text) } else { TransferError::TargetTables(text) });
     }
     let problems = server.ids().await?.map(|ids| ids.problems()).unwrap_or_default();
     if !problems.is_empty() {

@@ -100,3 +100,46 @@ fn a_restore_into_a_file_names_what_a_copy_of_pages_would_delete() {
         assert_eq!(sqlite_query(&path, "SELECT group_concat(name) FROM sqlite_schema"), before);
     }
 }
+
+#[test]
+fn verify_says_what_stands_in_the_place_of_a_table_and_does_not_fail_on_it() {
+    for (table, sql, words) in [
+        ("audit_artifact", "ALTER TABLE audit_artifact RENAME TO kept; CREATE VIEW audit_artifact AS SELECT * FROM kept", "a view"),
+        ("jobs", "ALTER TABLE jobs RENAME TO kept; CREATE VIEW jobs AS SELECT * FROM kept", "a view"),
+        (
+            "audit_artifact",
+            "DROP TABLE audit_artifact; CREATE VIRTUAL TABLE audit_artifact USING fts5(artifact_id, job_id, kind, name, size_bytes, sha256, content, created_at)",
+            "a virtual table",
+        ),
+    ] {
+        let source = Source::with_rows();
+        source.execute(sql);
+        let verify = rune_db(&["verify"]).on(&source.url()).run();
+        let words = format!("`{table}` is {words}, not an ordinary table");
+        assert!(verify.code == 5 && verify.stdout.contains(&words), "{verify:?}");
+        let (file, url) = (source.beside("x.db"), source.url());
+        rune_db(&["backup", "--output", file.to_str().unwrap()]).on(&url).run().fails(12, &[&words]);
+        rune_db(&["restore", "--from", source.path().to_str().unwrap()]).on(&sqlite_url(&file)).run().fails(12, &[&words]);
+        rune_db(&["compare", &url, &url]).run().fails(12, &[&words]);
+    }
+    let source = Source::with_rows();
+    replace(&source, "audit_artifact", |sql| format!("{sql} WITHOUT ROWID"));
+    let verify = rune_db(&["verify"]).on(&source.url()).run();
+    assert!(verify.code == 5 && verify.stdout.contains("`audit_artifact` is a table WITHOUT ROWID"), "{verify:?}");
+}
+
+#[test]
+fn a_generated_column_of_the_sites_own_is_not_left_behind_without_a_word() {
+    let source = Source::with_rows();
+    source.execute("ALTER TABLE jobs ADD COLUMN day INTEGER AS (created_at / 86400) VIRTUAL");
+    let server = rune_testkit::postgres::Server::shared(17);
+    let database = server.database();
+    for options in [&["--dry-run"][..], &[]] {
+        rune_testkit::rows::moved(&source.url(), &database.url(), options)
+            .fails(12, &["columns that this program does not know: jobs.day"]);
+    }
+    assert!(compared(&source.url(), &source.url(), &[]).succeeds().contains("jobs.day; that was not compared"));
+    let copy = source.beside("copy.db");
+    rune_db(&["backup", "--output", copy.to_str().unwrap()]).on(&source.url()).run().succeeds();
+    assert!(sqlite_query(&copy, "SELECT sql FROM sqlite_schema WHERE name = 'jobs'").contains("day INTEGER AS"));
+}

@@ -12,10 +12,12 @@
 
 mod bad_input;
 mod cancel;
+mod column_types;
 mod concurrency;
 mod dead_paths;
 mod doctor;
 mod encodings;
+mod file_damage;
 mod file_shapes;
 mod float4;
 mod guarded;
@@ -31,6 +33,7 @@ mod repair_waits;
 mod sequences;
 mod server_errors;
 mod session_settings;
+mod site_effects;
 mod site_messages;
 mod site_objects;
 mod snapshots;

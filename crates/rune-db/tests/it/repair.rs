@@ -91,3 +91,24 @@ fn a_file_gets_the_indexes_it_lacks_and_its_columns_stay() {
     assert!(status.contains(": idx_audit_artifact_job_id `audit_artifact (job_id)` from `missing`, by rune-db "), "{status}");
     rune_db(&["repair", "--owner", "rune"]).on(&url).run().fails(2, &["--owner"]);
 }
+
+#[test]
+fn a_connection_that_was_open_during_a_repair_fails_once_and_a_new_one_does_not() {
+    const READ: &str = "PREPARE jobs_of AS SELECT created_at FROM jobs WHERE job_id = $1";
+    const EXECUTE: &str = "EXECUTE jobs_of ('j1');\n\\echo :LAST_ERROR_MESSAGE\n";
+    let server = Server::shared(17);
+    let database = server.database();
+    database.query(&format!("SET ROLE {}; {ERA_B}; {ROWS}", database.name()));
+    let mut running = server.session(database.name());
+    running.run(&format!("\\set ON_ERROR_STOP off\n{READ}"));
+    assert!(running.run(EXECUTE).starts_with("1775000100"));
+    rune_db(&["repair"]).on(&database.url()).run().succeeds();
+    let said = running.run(EXECUTE);
+    assert!(said.contains("cached plan must not change result type"), "{said}");
+    // What `docs/operations/upgrade.md` says to do: RUNE is restarted, so its connections are new ones.
+    let mut restarted = server.session(database.name());
+    restarted.run(READ);
+    assert!(restarted.run(EXECUTE).starts_with("1775000100"));
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations/upgrade.md")).unwrap();
+    assert!(page.contains("Restart RUNE after `repair`.") && page.contains("cached plan must not change result type"));
+}

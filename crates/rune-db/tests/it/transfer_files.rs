@@ -186,6 +186,76 @@ fn looking_at_a_file_leaves_the_log_beside_it_as_it_was() {
     assert!(!with_suffix(&source.path(), "-wal").exists(), "a change writes the log into the file");
 }
 
+/// Logs that may lie beside a file: its own, one of another database, of a copy that is older, and one that SQLite does not believe.
+fn foreign_logs(source: &Source) -> Vec<Vec<u8>> {
+    let log = |path: &Path| fs::read(with_suffix(path, "-wal")).unwrap();
+    let (mut logs, other) = (Vec::new(), Source::empty());
+    leave_in_log(&other.path(), LATE);
+    logs.push(log(&other.path()));
+    let older = source.beside("older.db");
+    fs::copy(source.path(), &older).unwrap();
+    leave_in_log(&older, "DELETE FROM jobs");
+    logs.push(log(&older));
+    let mut salted = log(&older);
+    salted[16] ^= 1;
+    logs.push(salted);
+    for path in [older.clone(), with_suffix(&older, "-wal"), with_suffix(&older, "-shm")] {
+        fs::remove_file(path).unwrap();
+    }
+    logs
+}
+
+#[test]
+fn a_change_that_fails_leaves_the_log_beside_the_file_as_it_was() {
+    let source = Source::with_rows();
+    source.execute("INSERT INTO settings VALUES ('newer', '{}', 3.0); CREATE TRIGGER t BEFORE DELETE ON jobs BEGIN SELECT 1; END");
+    let (logs, file) = (foreign_logs(&source), fs::read(source.path()).unwrap());
+    for log in logs {
+        for verb in [
+            &["settings", "delete", "not there"][..],
+            &["settings", "set", "k", "no JSON"],
+            &["prune", "--older-than", "300d"],
+            &["jobs", "show", "not there"],
+            &["restore", "--from", "/nowhere/backup.db"],
+            &["migrate-to-postgres", "--source", &source.url(), "--target", NOWHERE],
+        ] {
+            fs::write(source.path(), &file).unwrap();
+            fs::write(with_suffix(&source.path(), "-wal"), &log).unwrap();
+            let _ = fs::remove_file(with_suffix(&source.path(), "-shm"));
+            let ended = rune_db(verb).on(&source.url()).run();
+            assert_ne!(ended.code, 0, "{verb:?}");
+            assert!(fs::read(source.path()).unwrap() == file, "the file was changed: {ended:?}");
+            assert!(fs::read(with_suffix(&source.path(), "-wal")).unwrap() == log, "the log was changed: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn no_verb_leaves_side_files_beside_a_source_that_had_none() {
+    let server = rune_testkit::postgres::Server::shared(17);
+    for mode in ["wal", "delete"] {
+        let (source, database) = (Source::with_rows(), server.database());
+        source.execute(&format!("PRAGMA journal_mode = {mode}"));
+        let (url, path) = (source.url(), source.path());
+        let path = path.to_str().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let backup = elsewhere.path().join("backup.db");
+        let restored = sqlite_url(&elsewhere.path().join("restored.db"));
+        for (verb, on, code) in [
+            (&["backup", "--output", backup.to_str().unwrap()][..], url.as_str(), 0),
+            (&["backup", "--output", "/nowhere/backup.db"], &url, 4),
+            (&["compare", &url, &url], &url, 0),
+            (&["restore", "--from", path], &restored, 0),
+            (&["migrate-to-postgres", "--source", &url, "--target", &database.url(), "--dry-run"], &url, 0),
+            (&["migrate-to-postgres", "--source", &url, "--target", &database.url()], &url, 0),
+        ] {
+            let ended = rune_db(verb).on(on).run();
+            assert_eq!(ended.code, code, "{ended:?}");
+            assert_eq!(names_in(source.directory()), ["jobs.db"], "{mode}: {verb:?}");
+        }
+    }
+}
+
 /// Runs a command where `second.db` is the file `real/jobs.db`, mounted by itself as containers do.
 fn with_mounted_file(directory: &Path, arguments: &[&str]) -> Ended {
     const MOUNT: &str = "mount --bind real/jobs.db second.db && exec \"$@\"";

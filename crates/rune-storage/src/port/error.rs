@@ -71,6 +71,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// What was written did not stay.
+    #[error("the change of table `{0}` was undone or altered by a trigger or rule of this site, and rolled back")]
+    Undone(&'static str),
     /// There is no such job.
     #[error("job `{0}` not found")]
     JobNotFound(String),
@@ -170,7 +173,9 @@ impl Failure for StoreError {
             Self::Interrupted => FailureKind::Interrupted,
             Self::Closed | Self::Machine(_) => FailureKind::Internal,
             Self::NotMigrated(_) => FailureKind::Drift,
-            Self::Newer { .. } | Self::Regression { .. } | Self::Refused { problem: Problem::Contended, .. } => FailureKind::Conflict,
+            Self::Newer { .. } | Self::Undone(_) | Self::Regression { .. } | Self::Refused { problem: Problem::Contended, .. } => {
+                FailureKind::Conflict
+            }
             Self::Refused { .. } | Self::UnknownArtifactKind(_) | Self::ChainUnreadable(_) | Self::Cell { .. } => FailureKind::Input,
             Self::JobNotFound(_) | Self::PageNotFound(_) | Self::ChainNotInitialized(_) | Self::ChainNodeNotFound { .. } => {
                 FailureKind::NotFound
@@ -192,6 +197,7 @@ impl Failure for StoreError {
             Self::PoolExhausted { .. } => "set RUNE_PG_POOL_MAX higher, if the server has connections to give".to_owned(),
             Self::NotMigrated(_) => "run `rune-db migrate` first; `rune-db status` shows what is missing".to_owned(),
             Self::Newer { .. } => "use the release of rune-db that belongs to this RUNE".to_owned(),
+            Self::Undone(_) => "run `rune-db status`, which names the triggers and rules on RUNE's tables".to_owned(),
             Self::UnknownArtifactKind(_) => format!("use one of {}", super::ARTIFACT_KINDS.join(", ")),
             Self::ArtifactDamaged { .. } => {
                 "restore it from a backup, and run `rune-db audit verify` to see what else is damaged".to_owned()

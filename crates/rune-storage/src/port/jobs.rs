@@ -141,6 +141,15 @@ pub(super) fn fail_stale(session: &mut dyn Session, stale: &StaleJobs<'_>, skipp
         let sql = format!("UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE job_id IN ({list})");
         let values = [Value::Text(stale.message), Value::Float(now)].into_iter().chain(ids.iter().map(|id| Value::Text(id)));
         session.execute(&sql, &values.collect::<Vec<_>>())?;
+        let sql = format!(
+            "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = ?1 AND job_id IN ({})",
+            (2..ids.len() + 2).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+        );
+        let values: Vec<_> = std::iter::once(Value::Text(stale.message)).chain(ids.iter().map(|id| Value::Text(id))).collect();
+        let kept = session.query(&sql, &values)?.first().map_or(Ok(0), |row| row.integer("n"))?;
+        if usize::try_from(kept) != Ok(ids.len()) {
+            return Err(StoreError::Undone("jobs"));
+        }
     }
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     Ok(StaleBatch { unreadable: count(rows.len() - ids.len()), may_be_more: count(rows.len()) >= STALE_BATCH, ids })

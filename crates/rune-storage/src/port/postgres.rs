@@ -181,8 +181,8 @@ impl PostgresEngine {
         let seen = begin_locked(client, &locking, seen).await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         let reached = guard.check_server(client).await?;
-        if purpose == Purpose::Counting {
-            // What a deferred trigger or key does is to be counted too.
+        if purpose != Purpose::Reading {
+            // What a deferred trigger or key does is to be seen and counted too, before it is committed.
             client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(said)?;
         }
         let row = client.query_typed_one(AS_IT_IS, &[]).await.map_err(said)?;

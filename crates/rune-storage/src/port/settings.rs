@@ -18,7 +18,9 @@ pub(super) fn set(session: &mut dyn Session, key: &str, value_json: &str, now: f
         ON CONFLICT (key) DO UPDATE SET value_json = excluded.value_json, updated_at = excluded.updated_at";
     check(key, value_json)?;
     session.execute(SET, &[Value::Text(key), Value::Text(value_json), Value::Float(now)])?;
-    Ok(())
+    // Triggers and rules of the site may have done something else. `updated_at` may be rounded by a column of type `real`.
+    let kept = get(session, key)?;
+    if kept.is_some_and(|kept| kept.value_json == value_json) { Ok(()) } else { Err(StoreError::Undone("settings")) }
 }
 
 fn check(key: &str, value_json: &str) -> Result<(), StoreError> {
@@ -53,7 +55,10 @@ pub(super) fn get(session: &mut dyn Session, key: &str) -> Result<Option<Setting
 
 /// Takes a key away; says whether it was there.
 pub(super) fn delete(session: &mut dyn Session, key: &str) -> Result<bool, StoreError> {
-    Ok(session.execute("DELETE FROM settings WHERE key = ?1", &[Value::Text(key)])? > 0)
+    const IS_THERE: &str = "SELECT 1 AS found FROM settings WHERE key = ?1";
+    let deleted = session.execute("DELETE FROM settings WHERE key = ?1", &[Value::Text(key)])?;
+    let is_kept = !session.query(IS_THERE, &[Value::Text(key)])?.is_empty();
+    if is_kept { Err(StoreError::Undone("settings")) } else { Ok(deleted > 0) }
 }
 
 /// Settings whose keys begin with a text, letter by letter: no character of it is a pattern.

@@ -14,7 +14,7 @@ use super::{
     session::{Cell, Engine, PieceSink, Purpose, Row, Session, Value},
     store::{Clock, Store},
 };
-use crate::{LOCK_TIMEOUT, SqliteError, open_existing, open_for_looking, retry_while_busy, switch_to_wal};
+use crate::{LOCK_TIMEOUT, SqliteError, adopt_log, open_existing, open_for_looking, retry_while_busy};
 
 /// How many connections are kept.
 const MAX_IDLE: usize = 10;
@@ -50,15 +50,7 @@ impl SqliteStore {
     /// # Errors
     /// When it is missing, is no SQLite database, or not one that the port knows.
     pub fn open(path: &Utf8Path, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
-        let store = Self::on_file(path, open_existing(path)?, false, clock, guard)?;
-        // Only a file that may be written to is changed.
-        store.engine().with_connection(|connection| {
-            if !switch_to_wal(connection, path)? {
-                tracing::debug!("the file system does not let SQLite use write-ahead logging");
-            }
-            Ok(())
-        })?;
-        Ok(store)
+        Self::on_file(path, open_existing(path)?, false, clock, guard)
     }
 
     /// Opens an existing file for looking at it; every operation that writes fails.
@@ -146,12 +138,16 @@ impl Engine for SqliteEngine {
                 run("ROLLBACK")?;
             }
             run(if purpose == Purpose::Reading { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
+            let before = connection.total_changes();
             let mut within = || {
                 let reached = guard.check_file(connection, &self.path)?;
                 act(&mut SqliteSession { connection, engine: self, reached })
             };
             let outcome = within().and_then(|value| {
                 run("COMMIT")?;
+                if connection.total_changes() > before {
+                    adopt_log(connection, &self.path)?;
+                }
                 Ok(value)
             });
             if outcome.is_err() && !connection.is_autocommit() {

@@ -123,10 +123,6 @@ impl<E: Engine> Store<E> {
         Ok(store)
     }
 
-    pub(super) const fn engine(&self) -> &E {
-        &self.engine
-    }
-
     pub(super) fn read<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.transaction(Purpose::Reading, act)
     }

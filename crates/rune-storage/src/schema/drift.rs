@@ -24,6 +24,9 @@ pub struct Drift {
     pub expected: String,
     /// What it is.
     pub found: String,
+    /// Whether values of the type are read exactly.
+    #[serde(skip)]
+    is_readable: bool,
 }
 
 /// What differs.
@@ -46,7 +49,7 @@ pub enum DriftKind {
 
 impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, table, column, expected, found } = self;
+        let Self { kind, table, column, expected, found, .. } = self;
         let column = column.as_deref().unwrap_or_default();
         match kind {
             DriftKind::Type | DriftKind::Nullability => write!(formatter, "{table}.{column} is `{found}`, not `{expected}`"),
@@ -65,12 +68,18 @@ impl Drift {
             && matches!((self.expected.as_str(), self.found.as_str()), ("double precision", "real") | ("bigint", "integer"))
     }
 
+    /// Whether values of the type are not read exactly: it is not among those that hold texts, floats, whole numbers or bytes on
+    /// PostgreSQL. SQLite stores any value under any type.
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == DriftKind::Type && !self.is_readable
+    }
+
     /// Compares a table that is there.
     pub(super) fn of(table: &'static Table, found: &Found, dialect: Dialect) -> Vec<Self> {
         let columns = found.tables.get(table.name).map(Vec::as_slice).unwrap_or_default();
         let drift = |kind, column: &str, expected: Cow<'_, str>, found: &str| {
             let column = (!column.is_empty()).then(|| column.to_owned());
-            Self { kind, table: table.name, column, expected: expected.into_owned(), found: found.to_owned() }
+            Self { kind, table: table.name, column, expected: expected.into_owned(), found: found.to_owned(), is_readable: true }
         };
         let mut all = Vec::new();
         for column in table.columns {
@@ -80,7 +89,8 @@ impl Drift {
                 continue;
             };
             if !found.kind.eq_ignore_ascii_case(expected) {
-                all.push(drift(DriftKind::Type, column.name, expected.into(), &found.kind));
+                let is_readable = column.kind.is_read_from(&found.stored_as, dialect);
+                all.push(Self { is_readable, ..drift(DriftKind::Type, column.name, expected.into(), &found.kind) });
             }
             let need = |is_required| if is_required { "not null" } else { "nullable" };
             if let Some(is_required) = is_required(table, column, dialect).filter(|expected| *expected != found.is_required) {

@@ -28,6 +28,8 @@ pub struct FoundColumn {
     pub name: String,
     /// Its type, as the engine spells it.
     pub kind: String,
+    /// The type that its values are stored as: that below a domain of PostgreSQL.
+    pub stored_as: String,
     /// Whether it must be given.
     pub is_required: bool,
     /// Its place in the primary key, if it has one; only the order means something.

@@ -40,8 +40,8 @@ pub enum Verb {
     Write {
         /// The table.
         table: &'static str,
-        /// Whether rows are deleted; they are added or updated otherwise.
-        deletes: bool,
+        /// By which statements.
+        statements: Events,
     },
 }
 
@@ -53,12 +53,25 @@ enum Weight {
     Refuse(FailureKind),
 }
 
-/// Which statements a trigger or rule acts on.
+/// Statements that change rows: those that a trigger or rule acts on, or a verb runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Events {
+pub struct Events {
     pub(super) insert: bool,
     pub(super) update: bool,
     pub(super) delete: bool,
+}
+
+impl Events {
+    /// Rows are added, or updated where they exist.
+    pub const UPSERT: Self = Self { insert: true, update: true, delete: false };
+    /// Rows are updated.
+    pub const UPDATE: Self = Self { insert: false, update: true, delete: false };
+    /// Rows are deleted.
+    pub const DELETE: Self = Self { insert: false, update: false, delete: true };
+
+    const fn meets(self, other: Self) -> bool {
+        self.insert && other.insert || self.update && other.update || self.delete && other.delete
+    }
 }
 
 impl fmt::Display for Events {
@@ -170,8 +183,10 @@ impl SiteObject {
             (Kind::GeneratedColumn, Verb::Fill | Verb::Write { .. }) => CONFLICT,
             // The columns that are to be altered are the caller's to know.
             (Kind::Dependent { .. } | Kind::RowType, _) => Silent,
-            (Kind::NoReplicaIdentity(events), Verb::Prune { .. } | Verb::Write { deletes: true, .. }) if events.delete => CONFLICT,
-            (Kind::NoReplicaIdentity(events), Verb::Write { deletes: false, .. }) if events.update => CONFLICT,
+            (Kind::NoReplicaIdentity(events), Verb::Prune { .. }) if events.delete => CONFLICT,
+            (Kind::NoReplicaIdentity(events), Verb::Write { statements, .. }) if events.meets(statements) => CONFLICT,
+            (Kind::Trigger { events, .. } | Kind::Rule(events), Verb::Write { statements, .. }) if events.meets(statements) => Note,
+            (Kind::ForeignKey { action: Some(_), .. }, Verb::Write { statements: Events { delete: true, .. }, .. }) => Note,
             (Kind::NoReplicaIdentity(_), Verb::Prune { .. }) => Silent,
             (Kind::NoReplicaIdentity(_) | Kind::EventTrigger | Kind::Encoding, Verb::Status)
             | (Kind::EventTrigger, Verb::Prune { .. } | Verb::Fill)
@@ -371,6 +386,11 @@ impl Inspection {
             matches!(object.kind, ObjectKind::Trigger { .. } | ObjectKind::Rule(_)) && object.weight(verb) != Weight::Silent
         };
         self.objects.iter().filter(is_one).map(ToString::to_string).collect()
+    }
+
+    /// Whether something else than an ordinary table stands under the name of one of RUNE's.
+    pub fn is_replaced(&self, table: &str) -> bool {
+        self.objects.iter().any(|object| object.table == table && matches!(object.kind, ObjectKind::Relation(_)))
     }
 
     /// Tables that deletes of RUNE's rows reach by foreign keys.

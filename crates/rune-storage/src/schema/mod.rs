@@ -27,7 +27,7 @@ pub use dialect::Dialect;
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
 pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
-pub use inspection::{Inspection, Obstacle, SiteGuard, SiteObject, Verb};
+pub use inspection::{Events, Inspection, Obstacle, SiteGuard, SiteObject, Verb};
 pub use migrations::{Migration, MigrationFileError, Migrations};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};

@@ -304,7 +304,11 @@ impl<'a> Books<'a> {
 
 pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerError> {
     const COLUMNS: &str = "SELECT c.relname::text, c.relkind = ANY('{r,p}'), a.attname::text, format_type(a.atttypid, a.atttypmod),
-            a.attnotnull, array_position(i.indkey::int2[], a.attnum)::int8
+            a.attnotnull, array_position(i.indkey::int2[], a.attnum)::int8,
+            (WITH RECURSIVE below AS (
+                SELECT a.atttypid AS type
+                UNION ALL SELECT typbasetype FROM below JOIN pg_type t ON t.oid = below.type WHERE t.typtype = 'd'
+            ) SELECT format_type(type, NULL) FROM below JOIN pg_type t ON t.oid = below.type WHERE t.typtype <> 'd')
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -319,7 +323,8 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
     for row in client.query_typed(COLUMNS, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
         let columns = found.tables.entry(row.try_get(0)?).or_default();
         if let (true, Some(name), Some(kind)) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
-            columns.push(FoundColumn { name, kind, is_required: row.try_get(4)?, key_place: row.try_get(5)? });
+            let (is_required, key_place, stored_as) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+            columns.push(FoundColumn { name, kind, stored_as, is_required, key_place });
         }
     }
     for row in client.query_typed(INDEXES, &[(&schema, Type::TEXT)]).await? {

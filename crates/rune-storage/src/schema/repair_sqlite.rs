@@ -12,7 +12,7 @@ use super::{
     repair::{Plan, RepairError, Repaired},
     sqlite::read,
 };
-use crate::{SqliteError, retry_while_busy};
+use crate::{SqliteError, adopt_log, retry_while_busy};
 
 const LOG: &str = "CREATE TABLE IF NOT EXISTS rune_db_repairs (
         number INTEGER PRIMARY KEY,
@@ -36,6 +36,9 @@ pub fn repair(connection: &Connection, path: &Utf8Path, migrations: &Migrations,
     run(begin)?;
     let outcome = within(connection, path, migrations, is_dry_run).and_then(|repaired| {
         run("COMMIT")?;
+        if !is_dry_run && !repaired.repairs.is_empty() {
+            adopt_log(connection, path)?;
+        }
         Ok(repaired)
     });
     if outcome.is_err() {

@@ -77,6 +77,18 @@ impl ColumnKind {
             (Self::Bytes, Dialect::Postgres) => "bytea",
         }
     }
+
+    /// Whether values that are stored as a type are read exactly.
+    pub(super) fn is_read_from(self, stored_as: &str, dialect: Dialect) -> bool {
+        let types: &[&str] = match (self, dialect) {
+            (_, Dialect::Sqlite) => return true,
+            (Self::Text, Dialect::Postgres) => &["text", "character varying", "character", "name"],
+            (Self::Float, Dialect::Postgres) => &["double precision", "real"],
+            (Self::Id | Self::Integer, Dialect::Postgres) => &["bigint", "integer", "smallint"],
+            (Self::Bytes, Dialect::Postgres) => &["bytea"],
+        };
+        types.contains(&stored_as)
+    }
 }
 
 const fn key(name: &'static str) -> Column {

@@ -13,7 +13,7 @@ use super::{
     migrations::{Migration, Migrations},
     shape,
 };
-use crate::{SqliteError, retry_while_busy, switch_to_wal};
+use crate::{SqliteError, adopt_log, retry_while_busy, switch_to_wal};
 
 const BOOKKEEPING: &str = "
     CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at REAL NOT NULL);
@@ -71,6 +71,7 @@ pub fn migrate(
         run("BEGIN IMMEDIATE")?;
         let step = step(connection, path, migrations, settings).and_then(|step| {
             run("COMMIT")?;
+            adopt_log(connection, path)?;
             Ok(step)
         });
         match step {
@@ -169,10 +170,13 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
             found.tables.insert(known.to_owned(), Vec::new());
         }
     }
-    let mut columns = connection.prepare("SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_info(?1) ORDER BY cid")?;
+    // Generated columns are columns; those that a virtual table hides are not.
+    const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+    let mut columns = connection.prepare(COLUMNS)?;
     for (table, list) in &mut found.tables {
         let column = |row: &rusqlite::Row<'_>| {
-            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, is_required: row.get(2)?, key_place: row.get(3)? })
+            let kind: String = row.get(1)?;
+            Ok(FoundColumn { name: row.get(0)?, stored_as: kind.clone(), kind, is_required: row.get(2)?, key_place: row.get(3)? })
         };
         *list = columns.query_map([table], column)?.collect::<rusqlite::Result<_>>()?;
     }

@@ -36,6 +36,11 @@ impl SiteGuard {
         Self { allows_cascade: true, ..Self::new(verb) }
     }
 
+    /// What is done.
+    pub const fn verb(&self) -> Verb {
+        self.verb
+    }
+
     /// What the last operation found.
     pub fn seen(&self) -> Inspection {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
