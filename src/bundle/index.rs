@@ -447,7 +447,7 @@ mod tests {
         let forms = [FieldForm::References, FieldForm::Apart(apart), FieldForm::Template("a/b:{}".to_owned())];
         let places = ImagePlaces { options: vec!["--x".to_owned()], fields: forms.map(field).into(), ..ImagePlaces::default() };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[]);
+        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new());
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex { completeness, requires, ..empty() };
         let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();

@@ -103,7 +103,11 @@ pub fn pin_charts(project: &Project, lock: &Lock, fetched: &FetchedCharts) -> Re
 ///
 /// # Errors
 /// When a template or chart is wrong.
-pub fn preview_charts(project: &Project, fetched: &FetchedCharts, digest_of: impl Fn(&Reference) -> Digest) -> Result<PinnedCharts, GatherError> {
+pub fn preview_charts(
+    project: &Project,
+    fetched: &FetchedCharts,
+    digest_of: impl Fn(&Reference) -> Digest,
+) -> Result<PinnedCharts, GatherError> {
     let renderer = renderer(project)?;
     let mut context = context(project.manifest(), None, &BuiltDigests::new());
     for image in &project.manifest().images {

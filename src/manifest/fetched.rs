@@ -82,6 +82,22 @@ impl FetchedCharts {
         self.0.insert(chart.id(), package);
     }
 
+    /// Fetches what the manifest names, whatever a lock pins.
+    ///
+    /// # Errors
+    /// When a chart is not to be had.
+    pub async fn named(project: &Project, client: &Client, progress: &dyn Progress) -> Result<Self, LockedChartError> {
+        let (repositories, mut charts) = (Repositories::default(), Self::default());
+        for chart in &project.manifest().charts {
+            let Some(remote) = chart.remote() else { continue };
+            progress.note(&format!("fetching the chart `{}` of {}", remote.name(), remote.origin()));
+            let fetched = fetch_chart(client, &repositories, remote).await;
+            let failed = |source| LockedChartError::Fetch { name: remote.name().to_owned(), source };
+            charts.insert(chart, fetched.map_err(failed)?.package);
+        }
+        Ok(charts)
+    }
+
     /// Fetches what the lock pins and is not here yet.
     ///
     /// # Errors

@@ -162,7 +162,7 @@ impl Hosts {
         let host = if is_named { self.host(&authority, speech) } else { Arc::new(self.new_host(&authority, speech)) };
         // Entries of the files with credentials may be for a path.
         let repository = url.url().path().trim_matches('/').to_owned();
-        Endpoint { host, api: String::new(), repository, namespace: None }
+        Endpoint { host, api: String::new(), repository, is_rewritten: false, namespace: None }
     }
 
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     bundle::{self, GatherError, PinnedCharts},
-    manifest::Project,
+    chart::{self, ChartTree},
+    manifest::{Chart, ChartSource, FetchedCharts, Project},
     policy::{self, ImageContent, ImageSubject, LicenseExpression, Policy, Rule, Subject, Verdict},
 };
 use rune_core::{
@@ -52,7 +53,7 @@ struct Texts<'p> {
 ///
 /// # Errors
 /// When a template or chart is wrong.
-pub fn given(project: &Project) -> Result<(Plan, Vec<GivenChart>), GatherError> {
+pub fn given(project: &Project, fetched: &FetchedCharts) -> Result<(Plan, Vec<GivenChart>), GatherError> {
     let PinnedCharts { charts, profiles, check_values, .. } = bundle::preview_charts(project, fetched, digest_for)?;
     let mut plan = Plan { exceptions: Exceptions::of_policy(project.policy()), ..Plan::default() };
     for image in &project.manifest().images {
@@ -237,16 +238,14 @@ fn image_entry(image: &PlannedImage) -> Entry {
 /// The manifest with a values file behind those of every profile of a chart, or with a profile for it.
 fn with_values(text: &str, project: &Project, chart: &str, values: &str) -> Result<String, NotEditable> {
     let entry = Entry::scalar(&quoted(values));
-    let is_of_chart = |profile: &crate::manifest::Profile| {
-        profile.charts.is_empty() || profile.charts.iter().any(|path| chart_name(project, path).as_deref() == Some(chart))
-    };
+    let named = project.manifest().charts.iter().find(|known| chart_name(project, known).as_deref() == Some(chart));
+    let id = named.ok_or(NotEditable)?.id();
+    let is_of_chart = |profile: &crate::manifest::Profile| profile.charts.is_empty() || profile.charts.contains(&id);
     let numbers: Vec<usize> =
         project.manifest().profiles.iter().enumerate().filter(|(_, profile)| is_of_chart(profile)).map(|(number, _)| number).collect();
     if numbers.is_empty() {
-        let path = project.manifest().charts.iter().map(crate::manifest::Chart::path);
-        let path = path.into_iter().find(|path| chart_name(project, path).as_deref() == Some(chart)).ok_or(NotEditable)?;
-        let profile =
-            format!("{{ name: {}, charts: [{}], values: [{}] }}", quoted(&label(chart, "chart")), quoted(path.as_str()), quoted(values));
+        let name = quoted(&label(chart, "chart"));
+        let profile = format!("{{ name: {name}, charts: [{}], values: [{}] }}", quoted(&id), quoted(values));
         return edit::add_to_list(text, &["profiles"], &Entry::scalar(&profile));
     }
     let mut text = text.to_owned();
@@ -268,13 +267,11 @@ fn profile_at(root: &Node, number: usize) -> Option<&Node> {
     }
 }
 
-/// The name of the chart at a path of the manifest.
-fn chart_name(project: &Project, path: &Utf8Path) -> Option<String> {
-    let full = project.path(path);
-    let metadata = if fsx::is_dir(&full) {
-        crate::chart::ChartTree::read(&full).and_then(|tree| tree.own_metadata(path)).ok()
-    } else {
-        crate::chart::read_package(&full).map(|package| package.metadata).ok()
+fn chart_name(project: &Project, chart: &Chart) -> Option<String> {
+    let metadata = match &chart.source {
+        ChartSource::Directory(path) => ChartTree::read(&project.path(path)).and_then(|tree| tree.own_metadata(path)),
+        ChartSource::Archive(path) => chart::read_package(&project.path(path)).map(|package| package.metadata),
+        ChartSource::Remote(remote) => return Some(remote.name().to_owned()),
     };
-    metadata.map(|metadata| metadata.name)
+    metadata.ok().map(|metadata| metadata.name)
 }

@@ -26,12 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
     let store = SqliteStore::open(&path, Box::new(clock), Arc::new(SiteGuard::new(Verb::Write { table: "jobs", deletes: false })))?;
-    let request = NewJob {
-        tenant_id: "team-a",
-        kind: "benchmark",
-        request_json: r#"{"model":"small"}"#,
-        idempotency_key: Some("request-1"),
-    };
+    let request =
+        NewJob { tenant_id: "team-a", kind: "benchmark", request_json: r#"{"model":"small"}"#, idempotency_key: Some("request-1") };
     let job = store.create_job(&request)?;
     assert!(!store.create_job(&request)?.is_new, "the same request is the same job");
 

@@ -43,12 +43,12 @@ pub use postgres_url::{
 pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
-pub(crate) use sqlite::Log;
+pub use sqlite::Log;
 pub use sqlite::{OpenError, adopt_log, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
 pub use sqlite_error::SqliteError;
+pub use sqlite_file::check_whole;
 pub use sqlite_file::connect;
 pub use sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, check_nothing_beside, new_name};
-pub(crate) use sqlite_file::check_whole;
 pub use tls::{ServerCertificate, TlsError};
 pub use transaction::{Access, ask, begin, commit, roll_back};
 pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};

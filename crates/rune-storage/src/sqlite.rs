@@ -113,7 +113,7 @@ pub fn open_for_looking(path: &Utf8Path, lock_timeout: Duration) -> Result<Conne
 
 /// What becomes of the write-ahead log when the last connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Log {
+pub enum Log {
     /// It is written into the file and removed.
     IsOurs,
     /// It stays as it was found. It may be that of another file, left beside one that was copied here; as long as nobody has
@@ -123,12 +123,12 @@ pub(crate) enum Log {
 
 impl Log {
     /// What there is to be done with what lies beside a file now.
-    pub(crate) fn found(file: &SqliteFile) -> Self {
+    pub fn found(file: &SqliteFile) -> Self {
         if file.changes_beside().is_empty() { Self::IsOurs } else { Self::Stays }
     }
 
     /// Makes a connection do it when it is closed.
-    pub(crate) fn apply(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub fn apply(self, connection: &Connection) -> rusqlite::Result<()> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self == Self::Stays).map(|_| ())
     }
 }

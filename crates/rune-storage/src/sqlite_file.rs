@@ -261,7 +261,7 @@ impl SqliteFile {
 /// Refuses what SQLite itself takes for whole: a file that ends within its last page, and one that it would only read. A read
 /// transaction must be open, so that nobody writes pages meanwhile. The file is not opened beside SQLite, because closing it would
 /// give up SQLite's locks.
-pub(crate) fn check_whole(connection: &Connection, path: &Utf8Path, flags: OpenFlags) -> Result<(), OpenError> {
+pub fn check_whole(connection: &Connection, path: &Utf8Path, flags: OpenFlags) -> Result<(), OpenError> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0).map(u64::from));
     let pages = pragma("page_count").map_err(SqliteError::on(path))?;
     let expected = pages.saturating_mul(pragma("page_size").map_err(SqliteError::on(path))?);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     bundle::HelmOptions,
     chart::{self, ChartTree, Helm, Package},
-    manifest::{self, Programs, Project},
+    manifest::{self, FetchedCharts, Programs, Project},
     oci::Reference,
     registry::{Client, ClientConfig},
     scaffold::{self, GivenChart, License, NewProject, Plan, PlannedImage, ScaffoldError},
@@ -222,7 +222,7 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
         Ok(project) => project,
         Err(error) => return vec![error.to_string()],
     };
-    match manifest::judge(&project, None) {
+    match manifest::judge(&project, None, &FetchedCharts::default()) {
         Ok(evaluation) => evaluation.denied().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
     }

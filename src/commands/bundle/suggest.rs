@@ -7,7 +7,7 @@ use super::project::ProjectOptions;
 use crate::{
     bundle::HelmOptions,
     chart::Helm,
-    manifest::Programs,
+    manifest::{FetchedCharts, Programs},
     registry::{Client, ClientConfig},
     scaffold::{self, GivenChart, Plan, ScaffoldError, Suggestion},
 };
@@ -57,9 +57,10 @@ impl Report for SuggestReport {
 /// When the manifest has mistakes, or a chart cannot be read or rendered.
 pub fn run(options: &SuggestOptions, progress: &dyn Progress) -> Result<SuggestReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
-    let (given, charts) = scaffold::given(&project)?;
     let client = Client::new(options.registry.clone())?;
     progress.begin("Looking for images", 0);
+    let fetched = block_on(FetchedCharts::named(&project, &client, progress))?;
+    let (given, charts) = scaffold::given(&project, &fetched)?;
     let plan = block_on(plan(given, charts, options, &client));
     progress.end();
     let plan = plan?;

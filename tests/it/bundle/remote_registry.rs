@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use rune_core::digest::Digest;
+use rune_testkit::process::succeeded;
 
 use crate::bundle::{
     foreign_support::{Distribution, Foreign},

@@ -101,10 +101,10 @@ impl Place {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    pending.push(path)
+                    pending.push(path);
                 } else {
-                    files.insert(relative(&path, &root))
-                };
+                    files.insert(relative(&path, &root));
+                }
             }
         }
         files

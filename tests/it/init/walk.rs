@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rune_testkit::sample::Sample;
+use rune_testkit::{process::succeeded, sample::Sample};
 
 use super::support::{Place, deployment};
 use crate::bundle::{

@@ -2,10 +2,8 @@
 
 use rune_testkit::postgres::Server;
 
-use crate::{
-    support::rune_db,
-    transfer_support::{Source, compared, moved},
-};
+use rune_testkit::rows::{Source, compared, moved};
+use rune_testkit::tool::rune_db;
 
 const ROWS: &str =
     "INSERT INTO settings VALUES ('k', '{}', 1); INSERT INTO jobs VALUES ('j1', 't', 'k', 's', '{}', NULL, NULL, NULL, 1, 1)";

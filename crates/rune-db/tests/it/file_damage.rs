@@ -56,7 +56,7 @@ fn carried(source: &Source, other: &str, target: &str) -> Vec<Ended> {
         rune_db(&["migrate-to-postgres", "--source", &url, "--target", target, "--dry-run"]),
         rune_db(&["migrate-to-postgres", "--source", &url, "--target", target]),
     ];
-    let ended = verbs.map(super::support::RuneDb::run).into();
+    let ended = verbs.map(rune_testkit::tool::RuneDb::run).into();
     assert!(!file.exists() && !restored.exists(), "{ended:?}");
     ended
 }

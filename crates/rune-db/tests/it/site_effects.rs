@@ -3,10 +3,8 @@
 use rune_testkit::postgres::Server;
 use serde_json::Value;
 
-use crate::{
-    support::{rune_db, sqlite_query},
-    transfer_support::Source,
-};
+use rune_testkit::rows::Source;
+use rune_testkit::tool::{rune_db, sqlite_query};
 
 const ROWS: &str =
     "INSERT INTO settings VALUES ('k', '{}', 1); INSERT INTO jobs VALUES ('j1', 't', 'k', 'running', '{}', NULL, NULL, NULL, 1, 1)";
