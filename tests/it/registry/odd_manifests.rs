@@ -310,7 +310,7 @@ fn what_is_no_manifest_is_described() {
         ),
         (MANIFEST, b"\xef\xbb\xbf{}", &["byte order mark", "line 1 column 1"]),
         (MANIFEST, b"", &["which is empty"]),
-        ("application/json", b"{}", &["Content-Type `application/json`", "missing field `schemaVersion`"]),
+        ("application/json", b"{}", &["Content-Type `application/json`", "neither `manifests` nor `config`"]),
         (
             "application/vnd.docker.distribution.manifest.v1+prettyjws",
             br#"{"schemaVersion": 1, "fsLayers": []}"#,
