@@ -131,11 +131,12 @@ fn charts_of_repositories_are_checked_for_images_rendered_and_diffed_with_their_
     let inspected = project.ends(0, &["inspect", "one.tar"]);
     assert!(inspected.contains(&format!("chart          app 1.0.0 in charts/app-1.0.0.tgz, from {repository}")), "{inspected}");
     project.ends(0, &["report", "one.tar", "--output", "report.html"]);
-    assert!(fs::read_to_string(project.path("report.html")).unwrap().contains(&repository));
+    let page = fs::read_to_string(project.path("report.html")).unwrap();
+    assert!(page.replace("&#x2f;", "/").contains(&repository), "{page}");
     project.write_manifest(&format!("charts: [{{ repository: '{repository}/', name: app, version: 1.0.0 }}]\n"));
     project.ends(0, &with(&["lock"]));
     project.ends(0, &with(&["build", "--output", "two.tar"]));
-    let diff = project.ends(1, &["diff", "one.tar", "two.tar"]);
+    let diff = project.ends(0, &["diff", "one.tar", "two.tar"]);
     assert!(diff.contains(&format!("{repository}/")), "{diff}");
 }
 
