@@ -29,14 +29,29 @@ pub(super) struct RepositoryIndex {
 pub(super) struct Entry {
     #[serde(default)]
     version: Text,
-    #[serde(default, deserialize_with = "or_default")]
-    urls: Vec<Text>,
+    #[serde(default)]
+    urls: Urls,
     #[serde(default)]
     digest: Text,
     #[serde(default)]
     deprecated: Text,
     #[serde(default)]
     removed: Text,
+}
+
+/// The addresses of an archive.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Urls {
+    List(Vec<Text>),
+    /// Nothing, or what makes no sense.
+    Other(de::IgnoredAny),
+}
+
+impl Default for Urls {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
 }
 
 /// A scalar of any type, as text; nothing for whatever else stands there.
@@ -79,7 +94,11 @@ impl RepositoryIndex {
 impl Entry {
     /// Where the archive is; several addresses are tried in their order.
     pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
-        self.urls.iter().filter_map(|url| url.0.as_deref()).filter(|url| !url.is_empty())
+        let urls = match &self.urls {
+            Urls::List(urls) => urls.as_slice(),
+            Urls::Other(_) => &[],
+        };
+        urls.iter().filter_map(|url| url.0.as_deref()).filter(|url| !url.is_empty())
     }
 
     /// The digest of the archive, if the index says it in a form that can be checked.

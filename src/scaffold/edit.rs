@@ -210,7 +210,7 @@ mod tests {
     fn an_entry_is_added_at_the_end_and_in_the_style_of_the_text() {
         for (text, expected) in [
             ("a: { b: [x, y] }\n", "a: { b: [x, y, new] }\n"),
-            ("a: { b: [x, 'y]', ] }\n", "a: { b: [x, 'y]', new ] }\n"),
+            ("a: { b: [x, 'y]', ] }\n", "a: { b: [x, 'y]', new, ] }\n"),
             ("a: { b: [] }\n", "a: { b: [new] }\n"),
             ("a: { c: 1 }\n", "a: { b: [new], c: 1 }\n"),
             ("a: {}\nz: 1\n", "a: { b: [new] }\nz: 1\n"),

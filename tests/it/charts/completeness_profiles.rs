@@ -66,7 +66,7 @@ fn the_charts_of_a_profile_are_recorded_and_shown() {
     let app = two_charts("helm4").locked();
     ends_with(&app.build(&[]), 0);
     let index = index_of(&app.project.path("x.tar"));
-    assert_eq!(index.requires, ["profile-charts"]);
+    assert_eq!(index.requires, ["image-places", "profile-charts"]);
     let of: Vec<(&str, &[String])> = index.profiles.iter().map(|profile| (profile.name.as_str(), profile.charts.as_slice())).collect();
     assert_eq!(of, [("plain", &["app".to_owned()][..]), ("full", &["beside".to_owned()][..])]);
     let said = ends_with(&app.run(&["inspect", "x.tar", "--key", "release.pub"]), 0);
@@ -120,7 +120,7 @@ fn values_files_of_one_name_in_several_directories_keep_their_directories() {
 fn mistakes_in_the_charts_of_a_profile_are_named_with_their_place() {
     let app = App::new("helm4");
     for (text, message) in [
-        ("[charts/apq]", "the manifest has no chart with the path `charts/apq`"),
+        ("[charts/apq]", "the manifest has no chart `charts/apq`"),
         ("[]", "the list of charts is empty"),
         ("[charts/app, charts/app]", "there are two charts `charts/app`"),
         ("charts/app", "`charts`"),
@@ -161,7 +161,7 @@ fn check_values_are_for_the_check_alone_and_only_their_keys_are_recorded() {
     let has = |text: &str| bundle.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("auth.password") && !has("s3cret") && !has("check.yaml"));
     let index = index_of(&app.project.path("x.tar"));
-    assert_eq!(index.requires, ["chart-exceptions"]);
+    assert_eq!(index.requires, ["chart-exceptions", "image-places"]);
     assert_eq!((index.completeness.check_values[0].chart.as_str(), index.completeness.check_values[0].keys.len()), ("app", 1));
     for verb in ["verify", "inspect"] {
         let said = ends_with(&app.run(&[verb, "x.tar", "--key", "release.pub"]), 0);
