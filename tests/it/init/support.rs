@@ -103,7 +103,7 @@ impl Place {
                 if path.is_dir() {
                     pending.push(path)
                 } else {
-                    files.insert(relative(&path, &root))
+                    _ = files.insert(relative(&path, &root))
                 };
             }
         }
