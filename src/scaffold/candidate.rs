@@ -68,6 +68,10 @@ impl Candidate {
         }
     }
 
+    pub(super) fn is_in_a_list(&self) -> bool {
+        self.path.iter().any(|step| matches!(step, Step::Item(_)))
+    }
+
     /// The value with something behind the reference in it.
     pub(super) fn insert(&self, pieces: Vec<Piece>) -> Change {
         Change::Insert { text: format!("{}{}", self.before, self.after), at: self.before.len(), pieces }

@@ -63,12 +63,6 @@ impl Exceptions {
         }
     }
 
-    /// Whether a place is one that was declared, by its path.
-    pub(super) fn is_declared_at(&self, path: &str) -> bool {
-        let field = |declaration: &Declaration| matches!(declaration, Declaration::Field(field) if path.starts_with(&field.path));
-        self.declarations.iter().any(field)
-    }
-
     /// What charts are searched with.
     pub(super) fn places(&self) -> ImagePlaces {
         let mut places = self.given.places.clone();

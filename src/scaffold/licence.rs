@@ -45,29 +45,23 @@ pub async fn licenses(client: &Client, references: Vec<Reference>) -> BTreeMap<R
         for reference in references {
             let license = match &unreachable {
                 Some(why) => License::Unasked(String::clone(why)),
-                None => ask(client, &reference).await,
+                None => match label(client, &reference).await {
+                    Ok(label) => label.and_then(|label| stated(&label)).map_or(License::Unknown, License::Stated),
+                    Err(error) if error.kind() == FailureKind::NotFound => License::NoImage,
+                    Err(error) => {
+                        if error.kind() == FailureKind::Network {
+                            unreachable = Some(error.to_string());
+                        }
+                        License::Unasked(error.to_string())
+                    }
+                },
             };
-            if let License::Unasked(why) = &license {
-                unreachable.get_or_insert_with(|| why.clone());
-            }
             licenses.push((reference, license));
         }
         licenses
     };
     let licenses: Vec<_> = stream::iter(registries.into_values()).map(ask).buffer_unordered(AT_ONCE).collect().await;
     licenses.into_iter().flatten().collect()
-}
-
-async fn ask(client: &Client, reference: &Reference) -> License {
-    match label(client, reference).await {
-        Ok(label) => label.and_then(|label| stated(&label)).map_or(License::Unknown, License::Stated),
-        Err(error) => match error.kind() {
-            FailureKind::NotFound => License::NoImage,
-            FailureKind::Network => License::Unasked(error.to_string()),
-            // A registry that answers, but not with an image.
-            _ => License::Unknown,
-        },
-    }
 }
 
 /// A label as an expression. What says that nobody knows states nothing.

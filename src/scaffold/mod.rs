@@ -153,7 +153,9 @@ pub fn bundle_version(charts: &[GivenChart]) -> Version {
     .unwrap_or(Version::new(0, 1, 0))
 }
 
-/// The name of a project with these charts: that of the first.
-pub fn project_name(charts: &[GivenChart]) -> Option<String> {
-    charts.first().map(|chart| names::label(&chart.package.metadata.name, "bundle"))
+/// The name of a project: that of its first chart, or of its first image.
+pub fn project_name(charts: &[GivenChart], images: &[Reference]) -> String {
+    let of_chart = charts.first().map(|chart| chart.package.metadata.name.as_str());
+    let of_image = images.first().and_then(|image| image.repository().rsplit('/').next());
+    names::label(of_chart.or(of_image).unwrap_or_default(), "bundle")
 }

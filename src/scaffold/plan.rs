@@ -128,12 +128,12 @@ impl Plan {
             let label = unique(&label(&given.package.metadata.name, "chart"), &mut names);
             plan.charts.push(PlannedChart { given, label, template: String::new() });
         }
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let places = plan.exceptions.places();
             let before = plan.exceptions.clone();
             for text in &renderings {
                 for (place, named) in discover(text, &places) {
-                    plan.take(&place, named);
+                    plan.take(&place, named, round > 0);
                 }
             }
             if plan.exceptions == before {
@@ -153,6 +153,11 @@ impl Plan {
     /// What only a person can mend, one sentence each.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// Images that their registries do not have.
+    pub fn missing(&self) -> impl Iterator<Item = &Reference> {
+        self.images.values().filter(|image| image.license == License::NoImage).map(|image| &image.reference)
     }
 
     /// Why registries could not be asked for licences.
@@ -214,7 +219,11 @@ impl Plan {
         let places = self.exceptions.places();
         let mut prober = Prober::new(helm, &given.package, &files, &places, &values);
         let Ok(base) = prober.render(String::new()).await? else { return Ok(()) };
-        let candidates = candidate::candidates(&values, &base);
+        let mut candidates = candidate::candidates(&values, &base);
+        if planned.given.profiles.len() > 1 {
+            // A list is written as a whole, and would replace that of another profile.
+            candidates.retain(|candidate| !candidate.is_in_a_list());
+        }
         let name_of = |image: &(String, Option<String>)| self.images.get(image).map(|image| image.name.clone());
         let instance = |pins: &[Pin]| self.instantiate(template(&values, pins));
         let is_pinned = |text: &str, image: &(String, Option<String>)| {
@@ -321,11 +330,12 @@ impl Plan {
         false
     }
 
-    fn take(&mut self, place: &ImagePlace, named: Named) {
+    /// Takes over what a rendering names. What is found only because a place was declared is a possible image.
+    fn take(&mut self, place: &ImagePlace, named: Named, is_declared: bool) {
         let shown = || Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty());
         match named {
             Named::Image(text) => match Reference::parse_like_a_runtime(&text) {
-                Ok(reference) => self.add_image(&reference, shown(), self.exceptions.is_declared_at(&place.path)),
+                Ok(reference) => self.add_image(&reference, shown(), is_declared),
                 // What a runtime cannot pull is settled with what the check says of it.
                 Err(_) => {}
             },

@@ -13,6 +13,12 @@ use crate::{
 };
 use rune_core::cli::output_path::output_path;
 
+const INIT_EXAMPLES: &str = "\
+Examples:
+  rune-bundle init --chart shop --name shop-bundle
+  rune-bundle init --chart shop-1.2.0.tgz --values site.yaml
+  rune-bundle init --image docker.io/library/redis:7.2";
+
 /// Which manifest.
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
@@ -27,6 +33,7 @@ pub(super) struct ProjectArgs {
 
 /// Writes a new project.
 #[derive(Debug, Args)]
+#[command(after_long_help = INIT_EXAMPLES)]
 pub(super) struct Init {
     /// Chart to include: its directory, or its .tgz; may be repeated
     #[arg(long = "chart", value_name = "DIR|TGZ")]

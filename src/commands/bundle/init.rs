@@ -171,7 +171,7 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     let name = match &options.name {
         Some(name) if manifest::is_name(name) => name.clone(),
         Some(name) => return Err(InitError::Name(name.clone()).into()),
-        None => scaffold::project_name(&charts).ok_or_else(|| InitError::Name(String::new()))?,
+        None => scaffold::project_name(&charts, &options.images),
     };
     let directory = Utf8PathBuf::from(&name);
     scaffold::check_free(&directory)?;
@@ -183,6 +183,9 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     let plan = plan?;
     for why in plan.unasked() {
         progress.announce(&format!("note: {why}; licences of its images are unknown"));
+    }
+    for reference in plan.missing() {
+        progress.announce(&format!("note: the registry of {reference} has no such image yet"));
     }
     let project = NewProject::of(&plan, &name, &version);
     project.write(&directory)?;

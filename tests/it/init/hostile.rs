@@ -100,7 +100,7 @@ fn a_list_that_is_written_anew_keeps_foreign_text_as_text() {
 fn names_of_charts_and_objects_are_not_names_of_files_or_lines_of_the_manifest() {
     let place = place();
     place.write("chart/Chart.yaml", "apiVersion: v2\nname: De.Mo_X\nversion: 1.0.0+a.b\n");
-    let object = "\"x\\n  - name: evil\\n    reference: docker.io/evil/x:1\"";
+    let object = "\"x\\n  - name: evil\\n    reference: evil\"";
     place.write("chart/templates/0.yaml", &deployment(object, REFERENCE).replace(&format!("app: {object}"), "app: a"));
     harmless(&place);
     let manifest = place.read("p/bundle-manifests/p.yaml");

@@ -31,6 +31,11 @@ impl Place {
         place
     }
 
+    /// Host and port of the registry.
+    pub(crate) fn host(&self) -> String {
+        self.registry.host()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.files.path(name)
     }

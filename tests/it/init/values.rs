@@ -52,7 +52,7 @@ fn a_password_for_upgrades_is_given_for_the_check_alone_and_is_not_in_the_bundle
 #[test]
 fn two_charts_each_have_their_own_values_and_profile() {
     let place = Place::new();
-    place.write_chart(&["\"docker.io/acme/a:{{ required \\\"x\\\" .Values.tag }}\""], "tag:\n");
+    place.write_chart(&[r#""docker.io/acme/a:{{ required "x" .Values.tag }}""#], "tag:\n");
     place.write("other/Chart.yaml", "apiVersion: v2\nname: Other_Chart\nversion: 0.1.0\n");
     place.write("other/templates/a.yaml", &deployment("o", "\"docker.io/acme/b:{{ .Values.tag }}\""));
     place.write("other/values.yaml", "tag: 2.0.0\n");

@@ -13,7 +13,7 @@ use crate::bundle::{
 /// Pushes an image to where its name leads once the registry is a mirror.
 fn push(registry: &Distribution, tools: &Foreign, repository: &str, license: Option<&str>) {
     let labels = license.map(|license| ("org.opencontainers.image.licenses".to_owned(), license.to_owned()));
-    let layout = tools.path(&repository.replace('/', "-"));
+    let layout = tools.path(&repository.replace(['/', ':'], "-"));
     let sample = Sample { labels: labels.into_iter().collect(), seed: repository.to_owned(), ..Sample::default() };
     sample.build().write_layout(&layout, "image");
     let (from, to) = (format!("oci:{}:image", layout.display()), format!("docker://{}/{repository}", registry.host()));
