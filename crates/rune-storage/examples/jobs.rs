@@ -10,9 +10,10 @@ use std::{
 
 use camino::Utf8PathBuf;
 use rune_storage::{
+    migrations::Migrations,
     open_for_writing,
     port::{JobChange, JobStatus, NewJob, SqliteStore, StoragePort as _},
-    schema::{MigrateSettings, Migrated, Migrations, SiteGuard, Verb, on_sqlite},
+    schema::{Events, MigrateSettings, Migrated, SiteGuard, Verb, on_sqlite},
 };
 
 #[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program: it talks, and reads the clock")]
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("applied migrations {:?}", done.applied);
 
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-    let store = SqliteStore::open(&path, Box::new(clock), Arc::new(SiteGuard::new(Verb::Write { table: "jobs", deletes: false })))?;
+    let store = SqliteStore::open(&path, Box::new(clock), Arc::new(SiteGuard::new(Verb::Write { table: "jobs", statements: Events::UPSERT })))?;
     let request =
         NewJob { tenant_id: "team-a", kind: "benchmark", request_json: r#"{"model":"small"}"#, idempotency_key: Some("request-1") };
     let job = store.create_job(&request)?;

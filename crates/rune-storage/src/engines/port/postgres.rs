@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError, begin_locked, commit, for_each_piece,
-    open_session::{Canceller, OpenSession, Traffic},
-    postgres::open,
+    engines::open_session::{Canceller, OpenSession, Traffic},
+    engines::postgres::open,
 };
 use rune_core::interrupt::Interrupt;
 
