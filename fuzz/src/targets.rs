@@ -20,7 +20,7 @@ use rune_bundle::{
 use rune_core::{digest::Digest, yaml};
 use rune_storage::{
     DatabaseUrl, Places, json_text,
-    schema::{Dialect, split},
+    migrations::{Dialect, split},
 };
 
 /// Reads what it is given; panics when something is wrong with that.

@@ -10,9 +10,10 @@ use std::{
 
 use camino::Utf8PathBuf;
 use rune_storage::{
+    migrations::Migrations,
     open_for_writing,
     port::{JobChange, JobStatus, NewJob, SqliteStore, StoragePort as _},
-    schema::{Events, MigrateSettings, Migrated, Migrations, SiteGuard, Verb, on_sqlite},
+    schema::{Events, MigrateSettings, Migrated, SiteGuard, Verb, on_sqlite},
 };
 
 #[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program: it talks, and reads the clock")]

@@ -1,54 +1,16 @@
-//! Where RUNE's database is and how to get to it.
+//! RUNE's database: connection URLs, the schema and its migrations, and the storage port on SQLite and PostgreSQL.
 //!
-//! URLs in every spelling that has one safe meaning, the choice between several of them, opening SQLite files,
-//! connecting to PostgreSQL with TLS. What stands in the database is none of this module's business.
-//! The invariant: no `Display`, `Debug` or error of this module contains a password, or a piece of a URL that
-//! could be one.
+//! URLs in every spelling that has one safe meaning, the choice between several of them, opening SQLite files, connecting
+//! to PostgreSQL with TLS. The invariant: no `Display`, `Debug` or error of this crate contains a password, or a piece of
+//! a URL that could be one.
+//!
+//! Without the feature `engines` only [`migrations`] remains.
 
-mod conversion;
-mod encrypted;
-mod json_float;
-pub mod json_text;
-mod locking;
-mod open_session;
-mod passwords;
-mod pieces;
-pub mod port;
-mod postgres;
-mod postgres_url;
-mod raw_text;
-pub mod schema;
-mod selection;
-mod server_error;
-mod server_message;
-mod sqlite;
-mod sqlite_error;
-mod sqlite_file;
-mod sqlstate;
-mod tls;
-mod transaction;
-mod url;
-mod wire;
+#![warn(missing_docs)]
 
-pub use conversion::{convert, without_like};
-pub use json_float::{json_float, json_optional_float};
-pub use locking::{Locking, SeenTables, begin_locked};
-pub use passwords::PasswordError;
-pub use pieces::for_each_piece;
-pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
-pub use postgres_url::{
-    ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind,
-    SslMode,
-};
-pub use raw_text::RawText;
-pub use selection::{Candidate, CandidateForm, Selection, select};
-pub use server_error::ServerError;
-pub use sqlite::Log;
-pub use sqlite::{OpenError, adopt_log, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
-pub use sqlite_error::SqliteError;
-pub use sqlite_file::check_whole;
-pub use sqlite_file::connect;
-pub use sqlite_file::{LOCK_TIMEOUT, SqliteFile, SqliteFileError, check_nothing_beside, new_name};
-pub use tls::{ServerCertificate, TlsError};
-pub use transaction::{Access, ask, begin, commit, roll_back};
-pub use url::{DatabaseUrl, Places, SqliteUrl, UrlError};
+#[cfg(feature = "engines")]
+mod engines;
+pub mod migrations;
+
+#[cfg(feature = "engines")]
+pub use engines::*;

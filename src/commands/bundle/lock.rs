@@ -27,7 +27,7 @@ use rune_core::{
     progress::Progress,
     yaml,
 };
-use rune_storage::schema::Migrations;
+use rune_storage::migrations::Migrations;
 
 /// What to lock, and how.
 #[derive(Debug, Clone)]

@@ -217,7 +217,10 @@ pub(crate) fn pinned_by_tag() -> App {
 fn an_image_that_is_named_by_its_tag_is_recorded_shown_and_up_to_the_policy_of_whoever_receives_it() {
     let app = pinned_by_tag();
     let index = index_of(&app.project.path("x.tar"));
-    assert_eq!((index.requires.as_slice(), index.completeness.tag_pins[0].what.as_str()), (&["chart-exceptions".to_owned(), "image-places".to_owned()][..], "one"));
+    assert_eq!(
+        (index.requires.as_slice(), index.completeness.tag_pins[0].what.as_str()),
+        (&["chart-exceptions".to_owned(), "image-places".to_owned()][..], "one")
+    );
     let sentence = "the charts name the image one by its tag alone: no value for a digest";
     for verb in ["verify", "inspect"] {
         let said = ends_with(&app.run(&[verb, "x.tar", "--key", "release.pub"]), 0);

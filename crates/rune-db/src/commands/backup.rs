@@ -17,7 +17,7 @@ use rune_core::{
     fsx::{self, FileMode},
     progress::Progress,
 };
-use rune_storage::schema::Migrations;
+use rune_storage::migrations::Migrations;
 
 /// What to back up, and where to.
 #[derive(Debug)]

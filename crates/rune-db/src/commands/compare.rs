@@ -15,7 +15,7 @@ use rune_core::{
     failure::FailureKind,
     progress::Progress,
 };
-use rune_storage::schema::Migrations;
+use rune_storage::migrations::Migrations;
 
 /// What to compare.
 #[derive(Debug)]

@@ -19,7 +19,10 @@ use rune_core::{
     command::{CommandError, Report, block_on, counted},
     failure::FailureKind,
 };
-use rune_storage::schema::{Drift, Era, Migrations, Verb};
+use rune_storage::{
+    migrations::Migrations,
+    schema::{Drift, Era, Verb},
+};
 
 /// What to examine.
 pub struct DoctorOptions {

@@ -13,7 +13,7 @@ use rune_core::{
     fsx::{self, FileMode},
     progress::Progress,
 };
-use rune_storage::{PostgresUrl, schema::Migrations, with_session};
+use rune_storage::{PostgresUrl, migrations::Migrations, with_session};
 
 /// What to export, and where to.
 #[derive(Debug)]

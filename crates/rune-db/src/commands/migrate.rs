@@ -17,7 +17,10 @@ use rune_core::{
     fsx,
     progress::Progress,
 };
-use rune_storage::schema::{Assessment, Dialect, MigrateSettings, Migrated, Migrations, SchemaError, Verb, on_postgres, on_sqlite};
+use rune_storage::{
+    migrations::{Dialect, Migrations},
+    schema::{Assessment, MigrateSettings, Migrated, SchemaError, Verb, on_postgres, on_sqlite},
+};
 
 /// What to migrate, and how.
 #[derive(Debug)]

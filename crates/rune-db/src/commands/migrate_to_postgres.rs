@@ -12,11 +12,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };
-use rune_storage::{
-    PostgresUrl,
-    schema::{MigrateSettings, Migrations},
-    with_session,
-};
+use rune_storage::{PostgresUrl, migrations::Migrations, schema::MigrateSettings, with_session};
 
 /// What to move, and how.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ pub use records::{Now, PageOptions, SpanOptions, StoreOptions};
 pub use target::{DatabaseOptions, Environment, Variables};
 
 use rune_core::failure::{Failure, FailureKind};
-use rune_storage::schema::{MigrationFileError, Migrations};
+use rune_storage::migrations::{MigrationFileError, Migrations};
 
 /// A role for a database that knows none.
 #[derive(Debug, thiserror::Error)]

@@ -10,10 +10,8 @@ use super::target::Target;
 use rune_core::{command::CommandError, fsx};
 use rune_storage::{
     ServerError,
-    schema::{
-        Applied, Assessment, Dialect, Drift, Edited, Era, Found, Inspection, Migration, Migrations, RepairRow, SchemaError, Verb,
-        on_postgres, on_sqlite,
-    },
+    migrations::{Dialect, Migration, Migrations},
+    schema::{Applied, Assessment, Drift, Edited, Era, Found, Inspection, RepairRow, SchemaError, Verb, on_postgres, on_sqlite},
 };
 
 /// What is known about a database.

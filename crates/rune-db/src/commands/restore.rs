@@ -17,7 +17,7 @@ use rune_core::{
     fsx::{self, FileMode},
     progress::Progress,
 };
-use rune_storage::schema::{MigrateSettings, Migrations};
+use rune_storage::{migrations::Migrations, schema::MigrateSettings};
 
 /// After how many rows at the latest what is there goes to a server.
 const BATCH_ROWS: u64 = 1000;

@@ -15,7 +15,10 @@ use rune_core::{
     command::{CommandError, Report, block_on},
     failure::FailureKind,
 };
-use rune_storage::schema::{Era, Migrations, RepairRow, Verb};
+use rune_storage::{
+    migrations::Migrations,
+    schema::{Era, RepairRow, Verb},
+};
 
 /// What to look at.
 #[derive(Debug)]

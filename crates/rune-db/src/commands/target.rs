@@ -12,7 +12,7 @@ use rune_core::{
 };
 use rune_storage::{
     Candidate, CandidateForm, DatabaseUrl, PasswordError, Places, PostgresDefaults, PostgresUrl, Selection, SqliteUrl, UrlError,
-    schema::Dialect, select,
+    migrations::Dialect, select,
 };
 
 const MAX_URL_BYTES: u64 = 64 << 10;

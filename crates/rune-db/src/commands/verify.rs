@@ -18,7 +18,7 @@ use rune_core::{
     failure::FailureKind,
     progress::Progress,
 };
-use rune_storage::schema::Migrations;
+use rune_storage::migrations::Migrations;
 
 /// How many keys of a finding people are shown.
 const SHOWN_KEYS: usize = 5;

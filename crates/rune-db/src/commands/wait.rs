@@ -17,7 +17,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };
-use rune_storage::schema::{Migrations, Verb};
+use rune_storage::{migrations::Migrations, schema::Verb};
 
 /// What to wait for.
 #[derive(Debug)]

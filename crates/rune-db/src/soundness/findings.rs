@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::transfer;
-use rune_storage::schema::{Assessment, Dialect, Inspection, SchemaError, TABLES, Verb};
+use rune_storage::{
+    migrations::Dialect,
+    schema::{Assessment, Inspection, SchemaError, TABLES, Verb},
+};
 
 /// How many keys of a problem are kept.
 const MOST_KEYS: usize = 100;

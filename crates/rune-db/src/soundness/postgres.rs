@@ -9,8 +9,10 @@ use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune, findings::L
 use crate::transfer::{self, TransferError};
 use rune_core::progress::Progress;
 use rune_storage::{
-    ServerError, roll_back,
-    schema::{Assessment, Column, Dialect, Found, Migrations, TABLES, Table, on_postgres, quoted},
+    ServerError,
+    migrations::{Dialect, Migrations},
+    roll_back,
+    schema::{Assessment, Column, Found, TABLES, Table, on_postgres, quoted},
 };
 
 /// Checks a database.

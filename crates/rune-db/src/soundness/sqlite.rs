@@ -15,8 +15,10 @@ use rune_core::{
     progress::Progress,
 };
 use rune_storage::{
-    SqliteError, retry_while_busy,
-    schema::{Assessment, Column, ColumnKind, Dialect, Found, Migrations, Need, TABLES, Table, on_sqlite},
+    SqliteError,
+    migrations::{Dialect, Migrations},
+    retry_while_busy,
+    schema::{Assessment, Column, ColumnKind, Found, Need, TABLES, Table, on_sqlite},
 };
 
 const CHUNK_BYTES: usize = 256 << 10;

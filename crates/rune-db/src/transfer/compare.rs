@@ -22,7 +22,8 @@ use keyed::{KeyedRow, Reading};
 use rune_core::{fsx, progress::Progress};
 use rune_storage::{
     PostgresUrl,
-    schema::{Migrations, TABLES, Verb},
+    migrations::Migrations,
+    schema::{TABLES, Verb},
     with_session,
 };
 

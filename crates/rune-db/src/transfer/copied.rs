@@ -23,8 +23,10 @@ use rune_core::{
     progress::{Progress, Silent},
 };
 use rune_storage::{
-    SqliteError, SqliteFile, SqliteFileError, adopt_log, open_existing, retry_while_busy,
-    schema::{Migrations, SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
+    SqliteError, SqliteFile, SqliteFileError, adopt_log,
+    migrations::Migrations,
+    open_existing, retry_while_busy,
+    schema::{SchemaError, Verb, is_name_of_rune, on_sqlite, quoted},
 };
 
 /// How many pages are copied at once.

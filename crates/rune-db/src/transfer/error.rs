@@ -9,7 +9,8 @@ use rune_core::{
 };
 use rune_storage::{
     ConnectError, OpenError, ServerError, SqliteError, SqliteFileError,
-    schema::{MigrationFileError, RoleError, SchemaError, Table},
+    migrations::MigrationFileError,
+    schema::{RoleError, SchemaError, Table},
 };
 
 /// Why rows are not carried, or not compared.

@@ -11,8 +11,10 @@ use rune_core::{
     fsx::{self, Stamp},
 };
 use rune_storage::{
-    DatabaseUrl, Log, SqliteFile, SqliteUrl, check_whole, retry_while_busy,
-    schema::{Assessment, Dialect, Found, Migrations, SchemaError, TABLES, Table, Verb, on_sqlite},
+    DatabaseUrl, Log, SqliteFile, SqliteUrl, check_whole,
+    migrations::{Dialect, Migrations},
+    retry_while_busy,
+    schema::{Assessment, Found, SchemaError, TABLES, Table, Verb, on_sqlite},
 };
 
 /// What SQLite says when a broken-off transaction has to be undone first.

@@ -26,7 +26,8 @@ use insert::{LargeContent, NewFile};
 use rune_core::{fsx::FileMode, progress::Progress};
 use rune_storage::{
     for_each_piece,
-    schema::{ColumnKind, Migrations, TABLES, Table, Verb},
+    migrations::Migrations,
+    schema::{ColumnKind, TABLES, Table, Verb},
 };
 
 /// Contents up to this size come with their row, in bytes.

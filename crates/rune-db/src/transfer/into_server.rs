@@ -31,8 +31,10 @@ use super::{
 };
 use rune_core::{fsx, progress::Progress};
 use rune_storage::{
-    ServerError, commit, roll_back,
-    schema::{Assessment, Dialect, Drift, MigrateSettings, Migrated, Migrations, TABLES, Table, Verb, on_postgres},
+    ServerError, commit,
+    migrations::{Dialect, Migrations},
+    roll_back,
+    schema::{Assessment, Drift, MigrateSettings, Migrated, TABLES, Table, Verb, on_postgres},
 };
 
 /// How rows are moved.

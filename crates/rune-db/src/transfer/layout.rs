@@ -36,7 +36,10 @@ pub(super) fn numbered() -> Option<(&'static Table, &'static Column)> {
 #[cfg(test)]
 mod tests {
     use super::{is_nullable, key};
-    use rune_storage::schema::{Dialect, Migrations, TABLES};
+    use rune_storage::{
+        migrations::{Dialect, Migrations},
+        schema::TABLES,
+    };
 
     /// The key and the NOT NULLs of this module are those of the migrations, as SQLite understands them.
     #[test]

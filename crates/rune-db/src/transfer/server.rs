@@ -8,9 +8,10 @@ use super::{
     layout,
 };
 use rune_storage::{
+    migrations::{Dialect, Migrations},
     roll_back,
     schema::{
-        Column, ColumnKind, Dialect, Found, Migrations, SchemaError, TABLES, Table, Verb,
+        Column, ColumnKind, Found, SchemaError, TABLES, Table, Verb,
         on_postgres::{self, IdSource},
         quoted,
     },

@@ -13,8 +13,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rune_core::failure::{Failure as _, FailureKind};
 use rune_storage::{
     DatabaseUrl, Places, PostgresUrl,
+    migrations::Migrations,
     port::{Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
-    schema::{MigrateSettings, Migrated, Migrations, SchemaError, SiteGuard, Verb, on_sqlite},
+    schema::{MigrateSettings, Migrated, SchemaError, SiteGuard, Verb, on_sqlite},
 };
 use rune_testkit::postgres::{Database, Server, Session};
 

@@ -9,7 +9,7 @@ use std::{
 
 use rune_core::{fsx::FileMode, progress::Progress};
 use rune_db::transfer::{FileSnapshot, SourceTrust, into_new_file};
-use rune_storage::schema::Migrations;
+use rune_storage::migrations::Migrations;
 
 use rune_testkit::rows::{Source, compared, moved, moving, python_digests};
 use rune_testkit::tool::{Ended, names_in, rune_db, sqlite_execute, sqlite_query, sqlite_url};

@@ -9,7 +9,7 @@ use rune_core::{
     command::CommandError,
     fsx::{self, FileSystem},
 };
-use rune_storage::{SqliteError, schema::Migrations};
+use rune_storage::{SqliteError, migrations::Migrations};
 
 /// Less room than this is soon used up, whatever the size of the database.
 const LITTLE_BYTES: u64 = 100 << 20;

@@ -7,10 +7,7 @@ use tokio_postgres::Client;
 use super::{Check, schema};
 use crate::commands::{overview::Look, target::Target};
 use rune_core::{command::CommandError, tls::Certificate};
-use rune_storage::{
-    PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode, ask,
-    schema::{Migrations, on_postgres},
-};
+use rune_storage::{PostgresHost, PostgresUrl, ServerCertificate, ServerError, SslMode, ask, migrations::Migrations, schema::on_postgres};
 
 /// What RUNE's pool may open.
 const POOL: i64 = 10;

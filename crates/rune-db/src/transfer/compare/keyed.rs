@@ -20,7 +20,8 @@ use crate::transfer::{
 };
 use rune_core::progress::Progress;
 use rune_storage::{
-    schema::{ColumnKind, Migrations, TABLES, Table, Verb},
+    migrations::Migrations,
+    schema::{ColumnKind, TABLES, Table, Verb},
     with_session,
 };
 

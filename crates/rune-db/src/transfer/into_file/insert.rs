@@ -16,7 +16,8 @@ use crate::transfer::{decode::Tuples, error::TransferError, layout, new_database
 use rune_core::fsx::TemporaryFile;
 use rune_storage::{
     SqliteError,
-    schema::{ColumnKind, MigrateSettings, Migrated, Migrations, Table, on_sqlite},
+    migrations::Migrations,
+    schema::{ColumnKind, MigrateSettings, Migrated, Table, on_sqlite},
 };
 
 /// A SQLite file with RUNE's schema, in the one transaction that fills it.

@@ -5,34 +5,27 @@
 //! left as it is. How a database is opened belongs to `storage`, what stands in the rows to nobody here.
 
 mod assessment;
-mod dialect;
 mod drift;
-mod embedded;
 mod error;
 mod found;
 mod id_source;
 mod inspection;
-mod migrations;
 mod postgres;
 mod repair;
 mod repair_postgres;
 mod repair_sqlite;
 mod roles;
 mod shape;
-mod splitter;
 mod sqlite;
 
 pub use assessment::{Applied, Assessment, Edited, Era};
-pub use dialect::Dialect;
 pub use drift::{Drift, DriftKind};
 pub use error::SchemaError;
 pub use found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow};
 pub use inspection::{Events, Inspection, Obstacle, SiteGuard, SiteObject, Verb};
-pub use migrations::{Migration, MigrationFileError, Migrations};
 pub use repair::{Repair, RepairError, Repaired};
 pub use roles::{RoleError, quoted};
 pub use shape::{Column, ColumnKind, Need, TABLES, Table, is_name_of_rune};
-pub use splitter::{SplitError, Statement, split};
 
 /// Looking at, migrating and repairing PostgreSQL databases.
 pub mod on_postgres {

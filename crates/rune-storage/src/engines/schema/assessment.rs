@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    dialect::Dialect,
     drift::{Drift, DriftKind},
     found::{Found, LedgerRow},
-    migrations::{Migration, Migrations},
     shape::{BOOKS, LEDGER, TABLES, Table, VERSIONS},
 };
+use crate::migrations::{Dialect, Migration, Migrations};
 use rune_core::digest::Digest;
 
 /// Who made a database.

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::{
     assessment::Assessment,
-    dialect::Dialect,
     drift::DriftKind,
     shape::{ColumnKind, TABLES, Table},
 };
+use crate::migrations::Dialect;
 use crate::{ServerError, SqliteError, schema::SchemaError};
 use rune_core::failure::{Failure, FailureKind};
 

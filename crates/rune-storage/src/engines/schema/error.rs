@@ -2,11 +2,10 @@
 
 use super::{
     assessment::{Assessment, Edited},
-    dialect::Dialect,
     inspection::Obstacle,
-    migrations::MigrationFileError,
     roles::RoleError,
 };
+use crate::migrations::{Dialect, MigrationFileError};
 use crate::{ServerError, SqliteError};
 use rune_core::failure::{Failure, FailureKind};
 

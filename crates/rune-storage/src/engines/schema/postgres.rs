@@ -9,14 +9,13 @@ use tokio_postgres::{Client, types::Type};
 use super::{
     MigrateSettings, Migrated,
     assessment::Assessment,
-    dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     inspection::{self, Inspection, Verb},
-    migrations::{Migration, Migrations},
     roles::{RoleError, Standing, quoted},
     shape,
 };
+use crate::migrations::{Dialect, Migration, Migrations};
 use crate::{Access, Locking, ServerError, begin, begin_locked, commit, roll_back};
 
 /// What all who migrate RUNE's database lock: "rune-db" as a number.

@@ -28,10 +28,10 @@ pub struct Migration {
 /// All migrations, in order; never empty.
 ///
 /// ```
-/// use rune_storage::schema::Migrations;
+/// use rune_storage::migrations::Migrations;
 /// let migrations = Migrations::embedded()?;
 /// assert_eq!(migrations.schema_version() as usize, migrations.iter().count());
-/// # Ok::<(), rune_storage::schema::MigrationFileError>(())
+/// # Ok::<(), rune_storage::migrations::MigrationFileError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrations(Vec<Migration>);

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use percent_encoding::percent_decode_str;
 
 use super::{ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresHost, PostgresUrl, RootCertificates, SessionKind, SslMode};
-use crate::url::UrlError;
+use crate::engines::url::UrlError;
 use rune_core::secret::Secret;
 
 const DEFAULT_PORT: u16 = 5432;

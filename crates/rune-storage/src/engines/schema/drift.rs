@@ -5,10 +5,10 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 
 use super::{
-    dialect::Dialect,
     found::{Found, FoundColumn},
     shape::{Column, Need, Table},
 };
+use crate::migrations::Dialect;
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -97,7 +97,7 @@ pub async fn look_around(client: &Client) -> Result<Inspection, SchemaError> {
     Ok(inspect(client, &standing).await?)
 }
 
-pub(in crate::schema) async fn inspect(client: &Client, standing: &Standing) -> Result<Inspection, ServerError> {
+pub(in crate::engines::schema) async fn inspect(client: &Client, standing: &Standing) -> Result<Inspection, ServerError> {
     let names: Vec<&str> = shape::names().collect();
     let mut inspection = Inspection::default();
     if let Some(name) = standing.other_schema(client).await? {

@@ -23,9 +23,10 @@ use super::{
     store::{Clock, PoolLimits, Store},
 };
 use crate::{
-    Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError, begin_locked, commit, for_each_piece,
-    open_session::{Canceller, OpenSession, Traffic},
-    postgres::open,
+    Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError, begin_locked, commit,
+    engines::open_session::{Canceller, OpenSession, Traffic},
+    engines::postgres::open,
+    for_each_piece,
 };
 use rune_core::interrupt::Interrupt;
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::{Events, Inspection, ObjectKind, SiteObject};
-use crate::schema::{dialect::Dialect, roles::quoted, shape, splitter::split};
+use crate::{
+    migrations::{Dialect, split},
+    schema::{roles::quoted, shape},
+};
 
 /// Looks around within the transaction that is open, if one is.
 ///

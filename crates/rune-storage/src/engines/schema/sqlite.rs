@@ -6,13 +6,12 @@ use rusqlite::{Connection, params};
 use super::{
     MigrateSettings, Migrated,
     assessment::Assessment,
-    dialect::Dialect,
     error::SchemaError,
     found::{Found, FoundColumn, FoundIndex, LedgerRow, Origin, RepairRow},
     inspection::{Inspection, Verb, look_around_file},
-    migrations::{Migration, Migrations},
     shape,
 };
+use crate::migrations::{Dialect, Migration, Migrations};
 use crate::{SqliteError, adopt_log, retry_while_busy, switch_to_wal};
 
 const BOOKKEEPING: &str = "

@@ -5,13 +5,12 @@ use rusqlite::{Connection, params};
 
 use super::{
     assessment::Assessment,
-    dialect::Dialect,
     error::SchemaError,
     inspection::{Verb, look_around_file},
-    migrations::Migrations,
     repair::{Plan, RepairError, Repaired},
     sqlite::read,
 };
+use crate::migrations::{Dialect, Migrations};
 use crate::{SqliteError, adopt_log, retry_while_busy};
 
 const LOG: &str = "CREATE TABLE IF NOT EXISTS rune_db_repairs (

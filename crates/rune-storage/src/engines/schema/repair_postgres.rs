@@ -6,15 +6,14 @@ use tokio_postgres::{Client, types::Type};
 
 use super::{
     assessment::Assessment,
-    dialect::Dialect,
     id_source::{IdSource, Mending},
     inspection::{Verb, inspect},
-    migrations::Migrations,
     postgres::{begin_snapshot, begin_writing, lock, read, set_lock_timeout},
     repair::{NarrowColumn, Plan, Repair, RepairError, Repaired, lost_precision},
     roles::{Standing, quoted},
     shape::{ColumnKind, TABLES, Table},
 };
+use crate::migrations::{Dialect, Migrations};
 use crate::{ServerError, commit, roll_back, schema::SchemaError};
 
 /// How long a try may wait for its locks altogether: whoever reads queues behind the lock that is waited for.

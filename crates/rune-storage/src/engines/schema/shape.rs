@@ -3,7 +3,7 @@
 //! This is what a database is recognised by. It is not how tables are made; the migrations do that, and a test
 //! holds the two together.
 
-use super::dialect::Dialect;
+use crate::migrations::Dialect;
 
 /// A table of RUNE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

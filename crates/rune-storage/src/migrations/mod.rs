@@ -1,0 +1,10 @@
+//! The SQL files that make RUNE's schema, read and divided into statements.
+
+mod dialect;
+mod embedded;
+mod files;
+mod splitter;
+
+pub use dialect::Dialect;
+pub use files::{Migration, MigrationFileError, Migrations};
+pub use splitter::{SplitError, Statement, split};
