@@ -49,8 +49,9 @@ fn a_trigger_or_key_of_a_file_that_acts_on_the_change_is_named() {
         let report = rune_db(verb).on(&file_with(quiet).url()).report();
         assert_eq!(warnings(&report), "", "{verb:?}");
     }
-    let dry = rune_db(&[STALE, &["--dry-run"]].concat()).on(&file_with("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN SELECT 1; END").url());
-    assert!(dry.run().succeeds().starts_with("warning: trigger `t` acts on UPDATE of table `jobs`"));
+    let source = file_with("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN SELECT 1; END");
+    let dry = rune_db(&[STALE, &["--dry-run"]].concat()).on(&source.url()).run().succeeds();
+    assert!(dry.starts_with("warning: trigger `t` acts on UPDATE of table `jobs`"), "{dry}");
 }
 
 #[test]
