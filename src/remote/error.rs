@@ -120,7 +120,8 @@ impl Failure for RemoteError {
             Self::Chart(error) if error.kind() == FailureKind::Input => FailureKind::Content,
             Self::Chart(error) => error.kind(),
             Self::NoChart { .. } | Self::NoVersion { .. } => FailureKind::NotFound,
-            Self::NotAChart { .. } | Self::Place(_) => FailureKind::Input,
+            Self::Place(_) => FailureKind::Usage,
+            Self::NotAChart { .. } => FailureKind::Input,
             Self::Index { .. }
             | Self::IndexText(_)
             | Self::NoUrl { .. }

@@ -36,7 +36,7 @@ pub(super) struct ProjectArgs {
 #[command(after_long_help = INIT_EXAMPLES)]
 pub(super) struct Init {
     /// Chart to include: its directory, or its .tgz; may be repeated
-    #[arg(long = "chart", value_name = "DIR|TGZ")]
+    #[arg(long = "chart", value_name = "DIR|TGZ|oci://…|https://…")]
     charts: Vec<String>,
     /// Values that every chart, or the chart of that name, is installed with; they become part of the bundle; may be repeated
     #[arg(long, value_name = "[CHART=]FILE")]

@@ -12,6 +12,7 @@ use crate::{
     manifest::{self, FetchedCharts, Programs, Project},
     oci::Reference,
     registry::{Client, ClientConfig},
+    remote::fetch_named_chart,
     scaffold::{self, GivenChart, License, NewProject, Plan, PlannedImage, ScaffoldError},
 };
 use rune_core::{
@@ -27,7 +28,7 @@ const MAX_VALUES_BYTES: u64 = 1 << 20;
 /// What a new project is made of.
 #[derive(Debug, Clone)]
 pub struct InitOptions {
-    /// Directories and packages of charts.
+    /// Directories and packages of charts, `oci://HOST/PATH/CHART:VERSION`, URLs of packages.
     pub charts: Vec<String>,
     /// Values files, `FILE` for every chart or `CHART=FILE`.
     pub values: Vec<String>,
@@ -48,8 +49,6 @@ pub struct InitOptions {
 enum InitError {
     #[error("neither a chart nor an image is given")]
     Nothing,
-    #[error("`{0}`: charts from registries and repositories cannot be taken yet")]
-    Remote(String),
     #[error("`{0}` is not a name for a bundle")]
     Name(String),
     #[error("the chart {0} is a library, which installs nothing")]
@@ -65,7 +64,6 @@ impl Failure for InitError {
         Some(
             match self {
                 Self::Nothing => "name a chart with --chart, its directory or its .tgz, or an image with --image",
-                Self::Remote(_) => "fetch it with `helm pull`, and give the .tgz with --chart",
                 Self::Name(_) => "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name",
                 Self::Library(_) => "give the chart that uses it with --chart",
             }
@@ -167,7 +165,8 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     if options.charts.is_empty() && options.images.is_empty() {
         return Err(InitError::Nothing.into());
     }
-    let charts = charts(options)?;
+    let client = Client::new(options.registry.clone())?;
+    let charts = charts(options, &client)?;
     let name = match &options.name {
         Some(name) if manifest::is_name(name) => name.clone(),
         Some(name) => return Err(InitError::Name(name.clone()).into()),
@@ -176,7 +175,6 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     let directory = Utf8PathBuf::from(&name);
     scaffold::check_free(&directory)?;
     let version = scaffold::bundle_version(&charts);
-    let client = Client::new(options.registry.clone())?;
     progress.begin("Looking for images", 0);
     let plan = block_on(plan(charts, options, &client));
     progress.end();
@@ -232,8 +230,8 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
 }
 
 /// The charts with the values files of each.
-fn charts(options: &InitOptions) -> Result<Vec<GivenChart>, CommandError> {
-    let packages = options.charts.iter().map(|source| package(source)).collect::<Result<Vec<_>, _>>()?;
+fn charts(options: &InitOptions, client: &Client) -> Result<Vec<GivenChart>, CommandError> {
+    let packages = options.charts.iter().map(|source| package(source, client)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = packages.iter().map(|package| package.metadata.name.clone()).collect();
     packages
         .into_iter()
@@ -246,12 +244,15 @@ fn charts(options: &InitOptions) -> Result<Vec<GivenChart>, CommandError> {
         .collect()
 }
 
-fn package(source: &str) -> Result<Package, CommandError> {
-    if source.contains("://") {
-        return Err(InitError::Remote(source.to_owned()).into());
-    }
+fn package(source: &str, client: &Client) -> Result<Package, CommandError> {
     let path = Utf8Path::new(source);
-    let package = if fsx::is_dir(path) { chart::package(source, &ChartTree::read(path)?)? } else { chart::read_package(path)? };
+    let package = if source.contains("://") {
+        block_on(fetch_named_chart(client, source))?.package
+    } else if fsx::is_dir(path) {
+        chart::package(source, &ChartTree::read(path)?)?
+    } else {
+        chart::read_package(path)?
+    };
     if package.metadata.kind == "library" {
         return Err(InitError::Library(package.metadata.name).into());
     }

@@ -58,7 +58,7 @@ pub enum LockMode {
 /// Why a lock cannot be made, beside what the parts of it say.
 #[derive(Debug, thiserror::Error)]
 enum LockVerbError {
-    #[error("the manifest has nothing `{name}` that is fetched")]
+    #[error("the manifest has no image, chart or file `{name}`")]
     NoSuchSubject { name: String, known: Vec<String> },
 }
 

@@ -21,7 +21,9 @@ fn sources(directory: &Path, found: &mut Vec<String>) {
 fn every_message_of_the_page_about_trouble_is_one_of_the_program() {
     let page = document("docs/airgap/troubleshooting.md");
     let mut files = Vec::new();
-    sources(&repository().join("src"), &mut files);
+    for part in ["src", "crates"] {
+        sources(&repository().join(part), &mut files);
+    }
     let mut quoted = 0;
     for heading in page.text.lines().filter(|line| line.starts_with("## ")) {
         for row in rows(page.section(heading)) {

@@ -7,6 +7,7 @@ use rune_testkit::{process::succeeded, sample::Sample};
 use super::support::{Place, deployment};
 use crate::bundle::{
     foreign_support::{Distribution, Foreign},
+    remote_support::{Site, packed_chart},
     small_bundle::private_key,
 };
 
@@ -53,4 +54,22 @@ fn from_a_chart_of_two_images_to_a_verified_bundle_in_four_commands() {
     place.write("strict.yaml", "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [Apache-2.0] }\nsources: { allow: ['**'] }\n");
     let said = place.run(8, &["verify", "shop.tar", "--key", "release.pub", "--policy", "strict.yaml"]);
     assert!(said.contains("a licence nobody stated cannot be allowed"), "{said}");
+}
+
+#[test]
+fn a_chart_of_a_registry_or_a_web_server_is_taken_as_it_came() {
+    let (registry, site, tools) = (Distribution::start("plain"), Site::start("plain"), Foreign::new());
+    let archive = packed_chart(&tools, "app", "1.2.3", "a: 1\n");
+    let repository = format!("oci://{}/charts", registry.host());
+    tools.run("helm4", ["push", archive.to_str().unwrap(), &repository, "--plain-http"]);
+    fs::copy(&archive, site.file("app-1.2.3.tgz")).unwrap();
+    let place = Place::new();
+    place.put_image("docker.io/acme/a:1.0.0", &[]);
+    let url = format!("http://{}/app-1.2.3.tgz", site.host());
+    for (name, chart) in [("a", format!("{repository}/app:1.2.3")), ("b", url)] {
+        let plain = format!("--plain-http={}", site.host());
+        place.run(0, &["init", "--name", name, "--chart", &chart, "--image", "docker.io/acme/a:1.0.0", &plain]);
+        let taken = fs::read(place.path(&format!("{name}/charts/app-1.2.3.tgz"))).unwrap();
+        assert_eq!(taken, fs::read(&archive).unwrap(), "{chart}");
+    }
 }
