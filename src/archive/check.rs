@@ -22,7 +22,6 @@ pub enum CheckError {
     /// The two zero blocks at the end are missing or not zero.
     #[error("the end of the archive is damaged")]
     Trailer,
-    /// Something follows the end.
     #[error("there is more data after the end of the archive")]
     TrailingData,
     /// The archive is shorter than its layout.
@@ -31,7 +30,6 @@ pub enum CheckError {
     /// The archive ends before its end.
     #[error("the archive ends before its last two blocks")]
     NoTrailer,
-    /// Reading failed.
     #[error("cannot read the archive: {0}")]
     Read(io::Error),
 }

@@ -26,7 +26,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The permission bits.
     pub const fn bits(self) -> u32 {
         match self {
             Self::Regular => 0o644,
@@ -72,7 +71,6 @@ fn pax_size_record(size: u64) -> String {
     format!("{}{body}", with_digits(2))
 }
 
-/// One ustar header block.
 fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
     let mut block = [0_u8; BLOCK];
     let mut put = |offset: usize, bytes: &[u8]| {

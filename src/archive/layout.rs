@@ -14,11 +14,9 @@ const END_BYTES: u64 = 2 * BLOCK_BYTES;
 /// One entry before it has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
     pub name: EntryName,
     /// The size of its content in bytes.
     pub size: u64,
-    /// Its permission bits.
     pub mode: Mode,
 }
 
@@ -117,7 +115,6 @@ impl Placed {
         Some(Self { entry, header_offset, content_offset, end_offset })
     }
 
-    /// Its name.
     pub const fn name(&self) -> &EntryName {
         &self.entry.name
     }
@@ -127,17 +124,14 @@ impl Placed {
         self.entry.size
     }
 
-    /// Its permission bits.
     pub const fn mode(&self) -> Mode {
         self.entry.mode
     }
 
-    /// Where its header begins.
     pub const fn header_offset(&self) -> u64 {
         self.header_offset
     }
 
-    /// Where its content begins.
     pub const fn content_offset(&self) -> u64 {
         self.content_offset
     }

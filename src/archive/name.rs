@@ -17,7 +17,6 @@ pub struct EntryName(String);
 /// Why a text is not an entry name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryNameError {
-    /// Too long, or empty.
     #[error("the entry name {0:?} does not have between 1 and 100 bytes")]
     Length(String),
     /// A byte outside the allowed set.
@@ -54,7 +53,6 @@ impl EntryName {
         Ok(Self(text))
     }
 
-    /// The checked text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -65,10 +65,8 @@ pub enum CosignError {
     /// A slot holds a part of another signature, or rubbish.
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     OtherPart(usize),
-    /// There is no blank slot.
     #[error("all {SLOTS} signature slots are taken")]
     Full,
-    /// Somebody replaced the index.
     #[error("the bundle was changed while it was being checked")]
     Changed,
 }
@@ -121,7 +119,6 @@ impl FileToSign {
         self.head.index_bytes()
     }
 
-    /// The bundle digest.
     pub fn digest(&self) -> Digest {
         self.head.digest()
     }
@@ -138,12 +135,10 @@ impl FileToSign {
 }
 
 impl CheckedFile {
-    /// What the bundle contains.
     pub const fn index(&self) -> &BundleIndex {
         self.head.index()
     }
 
-    /// The bundle digest.
     pub const fn digest(&self) -> Digest {
         self.head.digest()
     }

@@ -49,7 +49,6 @@ pub enum GatherError {
     /// A file is not the one that was locked.
     #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
     Drift {
-        /// The file.
         path: Utf8PathBuf,
         /// The digest in the lock.
         expected: Digest,
@@ -59,22 +58,18 @@ pub enum GatherError {
     /// A program cannot run in an image made from scratch.
     #[error("`{path}` cannot run in the image of {platform}")]
     NotStatic {
-        /// The file.
         path: Utf8PathBuf,
         /// The platform of the image.
         platform: Platform,
-        /// Why not.
         source: NotStatic,
     },
     /// A component was named that the manifest does not have.
     #[error("the manifest has no component `{name}`; it has {known}")]
     UnknownComponent {
-        /// The name.
         name: String,
         /// The names that there are.
         known: String,
     },
-    /// A file operation failed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// A chart or template is wrong.
@@ -124,7 +119,6 @@ impl Failure for GatherError {
 pub struct ComponentChoice {
     /// Components to carry although they are off by default.
     pub with: Vec<String>,
-    /// Components to leave out.
     pub without: Vec<String>,
 }
 
@@ -141,7 +135,6 @@ pub struct Gathered {
 
 /// The images of a lock.
 pub(super) struct GatheredImages {
-    /// Those that are carried.
     pub(super) carried: Vec<ImageIngredient>,
     /// The digests of those that the packager makes.
     pub(super) built: BuiltDigests,

@@ -38,7 +38,6 @@ pub struct AuthenticatedHead {
 /// Why a file does not begin as a bundle does.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
-    /// There is nothing in it.
     #[error("this is not a bundle: the file is empty")]
     Empty,
     /// The first header is not that of a bundle's index.
@@ -68,7 +67,6 @@ impl Failure for HeadError {
 /// Why an authenticated head could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {
-    /// Nobody trusted vouches for it.
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// It is signed, but not an index that this program can act on.
@@ -172,12 +170,10 @@ impl UnverifiedHead {
 }
 
 impl AuthenticatedHead {
-    /// The index.
     pub const fn index(&self) -> &BundleIndex {
         &self.index
     }
 
-    /// The bundle digest.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

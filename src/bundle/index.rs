@@ -38,7 +38,6 @@ const ORIGINS: &str = "origins";
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
-/// The index of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleIndex {
@@ -57,27 +56,21 @@ pub struct BundleIndex {
     pub predecessor: Option<Digest>,
     /// Every entry after the index and the slots, in the order of the archive.
     pub entries: Vec<EntryRecord>,
-    /// The images.
     pub images: Vec<ImageRecord>,
-    /// The charts.
     pub charts: Vec<ChartRecord>,
     /// The ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileRecord>,
-    /// The database migrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
-    /// Programs.
     pub binaries: Vec<BinaryRecord>,
     /// Where charts, programs and files come from that are not of the project, by entry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub origins: BTreeMap<EntryName, String>,
-    /// What the policy decided.
     pub policy: PolicyRecord,
     /// Whether the charts were rendered to prove that no image is missing.
     pub completeness: Completeness,
 }
 
-/// One archive entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
@@ -120,9 +113,7 @@ pub struct ImageRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestRecord {
-    /// Its digest.
     pub digest: Digest,
-    /// What it is for.
     pub role: Role,
     /// The platform it runs on; for an attestation, the platform it speaks about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +126,6 @@ pub struct ManifestRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// An image that runs.
     Image,
     /// A statement about an image, such as an SBOM or provenance.
     Attestation,
@@ -145,13 +135,10 @@ pub enum Role {
     Artifact,
 }
 
-/// One Helm chart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChartRecord {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// The entry that holds the chart archive.
     pub path: EntryName,
@@ -163,7 +150,6 @@ pub struct ChartRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileRecord {
-    /// Its name.
     pub name: String,
     /// Names of the charts that it installs; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -172,17 +158,14 @@ pub struct ProfileRecord {
     pub values: Vec<EntryName>,
 }
 
-/// The database migrations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
     /// The schema version that they reach.
     pub schema_version: u32,
-    /// The files.
     pub files: Vec<MigrationRecord>,
 }
 
-/// One migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRecord {
@@ -192,11 +175,9 @@ pub struct MigrationRecord {
     pub path: EntryName,
 }
 
-/// One program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BinaryRecord {
-    /// Its name.
     pub name: String,
     /// The platform it runs on.
     pub platform: Platform,
@@ -221,7 +202,6 @@ pub enum IndexError {
     /// Not canonical JSON of the expected shape.
     #[error("`bundle.json` is not an index of this format")]
     Form(#[source] CanonicalJsonError),
-    /// The format version is unknown.
     #[error("the bundle has format {0}, this program reads format {FORMAT}")]
     Format(u64),
     /// The bundle requires something that this program does not know.

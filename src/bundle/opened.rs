@@ -40,7 +40,6 @@ pub struct OpenBundle {
 /// Why a bundle with an authenticated head cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Bytes differ from the index.
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The documents do not hang together.
@@ -80,12 +79,10 @@ impl OpenBundle {
         Ok(Arc::new(Self { contents, head, made, publications }))
     }
 
-    /// The head.
     pub const fn head(&self) -> &AuthenticatedHead {
         &self.head
     }
 
-    /// The index.
     pub const fn index(&self) -> &BundleIndex {
         self.head.index()
     }

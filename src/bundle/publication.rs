@@ -37,28 +37,23 @@ pub struct Publication {
     pub tag: Option<String>,
     /// The manifest or index that the name leads to.
     pub target: Descriptor,
-    /// What it is.
     pub kind: PublicationKind,
 }
 
-/// What is published.
 #[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationKind {
-    /// An image.
     Image {
         /// The reference it is known by in charts.
         reference: Reference,
         /// The index of the carried manifests alone, when others were left out: then `target` is sparse.
         reduced_index: Option<Descriptor>,
     },
-    /// A Helm chart.
     Chart,
     /// The index of the bundle.
     Index,
     /// A signature of the index; `subject` is the manifest of [`PublicationKind::Index`].
     Signature {
-        /// What it signs.
         subject: Digest,
     },
 }

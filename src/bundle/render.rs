@@ -74,7 +74,6 @@ fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, Gat
 /// Charts as a bundle carries them, the ways to install them, and the images that are there for them.
 #[derive(Debug)]
 pub struct PinnedCharts {
-    /// The charts.
     pub charts: Vec<Package>,
     /// The ways to install them.
     pub profiles: Vec<ProfileIngredient>,

@@ -6,7 +6,6 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::oci::{BuiltImage, ImageBuilderError, ImageConfig, ImageFile, Platform, build_image};
 
-/// Where the program lies.
 const PROGRAM: &str = "usr/local/bin/rune-db";
 
 /// Where TLS libraries look for CA certificates.

@@ -17,7 +17,6 @@ pub enum NotStatic {
     /// It is not a 64-bit little-endian ELF file.
     #[error("it is not a Linux program")]
     NotElf,
-    /// It is for another processor.
     #[error("it is for another processor")]
     Machine,
     /// It needs a dynamic loader, which an image made from scratch does not have.

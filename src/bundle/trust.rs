@@ -20,7 +20,6 @@ pub struct Trust {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
-    /// Nothing.
     Blank,
     /// A signature by a given key that verifies.
     Verified {
@@ -132,7 +131,6 @@ impl Trust {
         self.threshold
     }
 
-    /// Those whose signatures count.
     pub fn signers(&self) -> &[Signer] {
         &self.keys
     }
@@ -192,7 +190,6 @@ impl Trust {
         })
     }
 
-    /// Counts the distinct signers.
     fn count(&self, states: &[SlotState]) -> Result<(), TrustError> {
         let (mut have, mut unknown, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
         for state in states {

@@ -11,17 +11,14 @@ pub enum TrustError {
     /// Neither a key nor a digest was given.
     #[error("no key and no bundle digest was given to check the bundle with")]
     NothingGiven,
-    /// No slot holds a signature.
     #[error("the bundle is not signed")]
     Unsigned,
     /// Slots hold signatures, but too few by given keys.
     #[error("{}{}", too_few(.given, .have, *.need), signed_by(.have, .unknown, .revoked))]
     TooFew {
-        /// The given keys.
         given: Vec<String>,
         /// The given keys that signed, each once.
         have: Vec<String>,
-        /// How many are needed.
         need: usize,
         /// The fingerprints of the other keys that signed.
         unknown: Vec<String>,
@@ -36,7 +33,6 @@ pub enum TrustError {
     Bad {
         /// Which slot, from 0.
         slot: usize,
-        /// The key.
         key: String,
     },
     /// A slot holds something that is neither blank nor a signature.
@@ -47,16 +43,10 @@ pub enum TrustError {
     OtherContent(usize),
     /// The digest is not the one that was given.
     #[error("the bundle has the digest {actual}, not {expected}")]
-    OtherDigest {
-        /// What was asked for.
-        expected: Digest,
-        /// What the file has.
-        actual: Digest,
-    },
+    OtherDigest { expected: Digest, actual: Digest },
     /// More signatures are demanded than there are distinct keys or slots.
     #[error("a threshold of {threshold} cannot be met with {keys} distinct keys")]
     Threshold {
-        /// What was demanded.
         threshold: usize,
         /// How many distinct keys were given.
         keys: usize,
@@ -64,7 +54,6 @@ pub enum TrustError {
     /// A key that is to sign is revoked.
     #[error("the key {key} is revoked: {reason}")]
     RevokedKey {
-        /// Which one.
         key: String,
         /// Why, in the words of the trust file.
         reason: String,

@@ -24,10 +24,8 @@ use rune_core::{
 /// Why a bundle was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// The destination exists.
     #[error("`{directory}` exists already, and a bundle is unpacked into a new directory")]
     Exists {
-        /// The destination.
         directory: Utf8PathBuf,
         /// A directory in it that could be one; none where it is no directory.
         inside: Option<Utf8PathBuf>,
@@ -42,7 +40,6 @@ pub enum UnpackError {
         /// How many bytes are free.
         available_bytes: u64,
     },
-    /// A file operation failed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// Bytes differ from the index, or could not be written.

@@ -13,7 +13,6 @@ use rune_core::{
 /// Why the contents of a bundle are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Bytes differ from the index.
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The contents do not hang together.

@@ -67,7 +67,6 @@ impl BundleView {
         &self.index
     }
 
-    /// The bundle digest.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

@@ -40,16 +40,13 @@ pub fn is_provenance_type(media_type: &str) -> bool {
 pub struct Blob {
     /// Media type, digest and size.
     pub descriptor: Descriptor,
-    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 /// The blobs of a chart in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartArtifact {
-    /// The manifest.
     pub manifest: Blob,
-    /// The metadata.
     pub config: Blob,
     /// The `.tgz`, and its provenance if there is one.
     pub layers: Vec<Blob>,

@@ -13,7 +13,6 @@ use rune_core::digest::Digest;
 /// Everything a template may name.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Context {
-    /// The bundle itself.
     pub bundle: BundleContext,
     /// The schema version that the packed migrations reach; 0 without migrations.
     pub schema_version: u32,
@@ -23,16 +22,12 @@ pub struct Context {
     pub charts: Vec<ChartContext>,
     /// Ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileContext>,
-    /// Programs inside the bundle.
     pub binaries: Vec<BinaryContext>,
 }
 
-/// The bundle itself.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct BundleContext {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
 }
 
@@ -76,12 +71,9 @@ pub struct PlatformContext {
     pub digest: String,
 }
 
-/// A packed chart.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChartContext {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// Its path in the bundle, `charts/rune-0.2.0.tgz`.
     pub file: String,
@@ -90,7 +82,6 @@ pub struct ChartContext {
 /// One way in which the charts are meant to be installed.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProfileContext {
-    /// Its name.
     pub name: String,
     /// Names of the charts that it installs. Empty while the charts themselves are rendered.
     pub charts: Vec<String>,
@@ -101,7 +92,6 @@ pub struct ProfileContext {
 /// A program inside the bundle.
 #[derive(Debug, Clone, Serialize)]
 pub struct BinaryContext {
-    /// Its name.
     pub name: String,
     /// What it runs on, `linux/amd64`.
     pub platform: String,

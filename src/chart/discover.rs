@@ -46,7 +46,6 @@ pub struct ImagePlace {
     pub path: String,
 }
 
-/// What stands there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Named {
     /// A text that should be an image reference.

@@ -18,7 +18,6 @@ pub enum ChartError {
     /// There is no template of this name.
     #[error("there is no template `{0}`")]
     NoTemplate(String),
-    /// A file cannot be read.
     #[error(transparent)]
     Path(#[from] PathError),
     /// A YAML file does not say what it should.
@@ -38,13 +37,10 @@ pub enum ChartError {
     /// A field of `Chart.yaml` holds something that Helm or a registry would not take.
     #[error("{path}{}: `{field}` is `{value}`, which {reason}", place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column)))]
     Field {
-        /// The file.
         path: Utf8PathBuf,
         /// Where in it; nothing when the field is missing.
         place: Option<Place>,
-        /// The field.
         field: &'static str,
-        /// What it holds.
         value: String,
         /// What is wrong with it, completing "which …".
         reason: &'static str,
@@ -54,19 +50,14 @@ pub enum ChartError {
     Dependency {
         /// The parent's `Chart.yaml`.
         path: Utf8PathBuf,
-        /// The parent.
         chart: Utf8PathBuf,
-        /// The subchart.
         name: String,
-        /// The version asked for.
         version: String,
-        /// What is wrong.
         problem: String,
     },
     /// A file, or the whole chart with its packed subcharts, is larger than every Helm loads.
     #[error("`{what}` is larger than the {max_bytes} bytes that Helm 3 loads")]
     TooLarge {
-        /// The file or chart.
         what: String,
         /// Helm's limit.
         max_bytes: u64,
@@ -79,18 +70,11 @@ pub enum ChartError {
     TooDeep(Utf8PathBuf),
     /// A path cannot stand in a chart archive.
     #[error("`{}` cannot be packed: {reason}", .path.as_str().escape_debug())]
-    PackPath {
-        /// The file.
-        path: Utf8PathBuf,
-        /// Why not.
-        reason: &'static str,
-    },
+    PackPath { path: Utf8PathBuf, reason: &'static str },
     /// A path in a chart archive that Helm refuses, or that could be read in two ways.
     #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]
     ArchivePath {
-        /// The archive.
         archive: Utf8PathBuf,
-        /// The path in it.
         path: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -100,7 +84,6 @@ pub enum ChartError {
     IgnorePattern {
         /// The line, from 1.
         line: usize,
-        /// The pattern.
         pattern: String,
     },
     /// The archive could not be written.

@@ -12,7 +12,6 @@ use rune_core::fsx;
 const ROOT: &str = "templates/";
 /// What every template's name ends with.
 const SUFFIX: &str = ".j2";
-/// Templates are small texts.
 const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
 
 /// Reads every `*.j2` below `templates/` of a project, which need not have any. The names are paths from the project: `templates/values/airgap.yaml.j2`.
@@ -58,7 +57,6 @@ pub fn render_below<T: Serialize>(
 /// A file that is not what its template makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutOfStep {
-    /// The file.
     pub path: Utf8PathBuf,
     /// The first line that differs, from 1; 0 when the file does not exist.
     pub line: usize,

@@ -43,22 +43,11 @@ pub struct Helm {
 /// Why there is no Helm to run.
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
-    /// The program cannot be started.
     #[error("cannot start `{program}`")]
-    Start {
-        /// The program.
-        program: Utf8PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Start { program: Utf8PathBuf, source: std::io::Error },
     /// The program is something else, or a version that is not known here.
     #[error("`{program}` is no Helm 3 or 4: asked for its version, {answer}")]
-    Unknown {
-        /// The program.
-        program: Utf8PathBuf,
-        /// What it did.
-        answer: String,
-    },
+    Unknown { program: Utf8PathBuf, answer: String },
     /// The directory in which it works cannot be filled.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -67,13 +56,10 @@ pub enum HelmError {
 /// Why a chart could not be rendered; the text says what Helm said.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum RenderFailure {
-    /// Helm refused.
     #[error("helm cannot render it: {0}")]
     Refused(String),
-    /// Helm took too long.
     #[error("helm did not finish within {} seconds", .0.as_secs())]
     TimeLimit(Duration),
-    /// Helm printed too much.
     #[error("helm printed more than {} MiB", MAX_OUTPUT_BYTES >> 20)]
     TooMuch,
     /// Helm printed something that is no text.
@@ -110,7 +96,6 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Install, Self::Upgrade];
 }
 

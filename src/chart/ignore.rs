@@ -27,9 +27,7 @@ struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Literal(char),
-    /// `?`.
     One,
-    /// `*`.
     Many,
     /// `[…]`: ranges, and whether they are what must not match.
     Class {

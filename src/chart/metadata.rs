@@ -22,14 +22,11 @@ const MAX_NAME_AND_VERSION_BYTES: usize = 80;
 pub struct ChartMetadata {
     /// `v1` or `v2`.
     pub api_version: String,
-    /// The chart's name.
     pub name: String,
-    /// The chart's version.
     pub version: ChartVersion,
     /// The version of what the chart installs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub app_version: String,
-    /// One sentence about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// `application` or `library`.
@@ -38,10 +35,8 @@ pub struct ChartMetadata {
     /// The Kubernetes versions it works with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kube_version: String,
-    /// Address of the project.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub home: String,
-    /// Address of an icon.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub icon: String,
     /// The value that switches it as a subchart.
@@ -50,22 +45,18 @@ pub struct ChartMetadata {
     /// Groups that switch it as a subchart.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tags: String,
-    /// Addresses of the sources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
     /// Words to be found by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    /// Who looks after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub maintainers: Vec<Maintainer>,
-    /// Its subcharts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<Dependency>,
     /// Whether nobody should use it any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
-    /// Free remarks.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -73,13 +64,10 @@ pub struct ChartMetadata {
 /// A maintainer of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Maintainer {
-    /// The name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// The address.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
-    /// A page.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
 }
@@ -88,7 +76,6 @@ pub struct Maintainer {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Dependency {
-    /// The subchart's name.
     pub name: String,
     /// A range of versions; empty for any.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -98,7 +85,6 @@ pub struct Dependency {
     /// The value that switches it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
-    /// Groups that switch it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// What Helm itself makes of the switches.
@@ -107,7 +93,6 @@ pub struct Dependency {
     /// Values of the subchart that become the parent's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub import_values: Vec<serde_json::Value>,
-    /// Another name for it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub alias: String,
 }

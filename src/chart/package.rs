@@ -14,7 +14,6 @@ use super::{ChartArtifact, ChartError, ChartMetadata, ChartTree, MAX_FILE_BYTES}
 /// "Unknown" in the operating system byte of a gzip header.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 
-/// A packaged chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     /// What its `Chart.yaml` says.

@@ -25,7 +25,6 @@ pub use openpgp::ChartKey;
 /// Why a chart cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
-    /// This program knows no OpenPGP.
     #[error("this program was built without OpenPGP, which signs charts")]
     NotBuiltIn,
     /// The file holds no such key.
@@ -37,7 +36,6 @@ pub enum ProvenanceError {
     /// The key is encrypted under another passphrase.
     #[error("the passphrase is not the one of the key")]
     Passphrase,
-    /// The library could not sign.
     #[error("the chart cannot be signed: {0}")]
     Signing(String),
     /// The metadata have no form as text.

@@ -45,7 +45,6 @@ impl TemplateError {
         self.column
     }
 
-    /// What to do next.
     pub(super) fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }

@@ -25,7 +25,6 @@ pub struct ChartTree {
 }
 
 impl ChartTree {
-    /// Collects files.
     pub fn new(files: BTreeMap<Utf8PathBuf, Vec<u8>>) -> Self {
         Self { files }
     }

@@ -11,7 +11,6 @@ use rune_core::yaml::{self, Node, Value};
 
 /// Where the table begins in a README.
 const BEGIN: &str = "<!-- values: made by rune-bundle render -->\n";
-/// Where it ends.
 const END: &str = "<!-- end of values -->\n";
 /// How a comment begins that describes a key.
 const DESCRIPTION: &str = "# -- ";

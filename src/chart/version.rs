@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 /// Longest version that Helm reads.
 const MAX_BYTES: usize = 256;
 
-/// The version of a chart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChartVersion {

@@ -30,7 +30,6 @@ struct Grammar {
     parts: Regex,
 }
 
-/// A range of versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRange {
     alternatives: Vec<Vec<Comparison>>,

@@ -32,7 +32,6 @@ pub struct ReleasedVersions(BTreeMap<Utf8PathBuf, BTreeMap<ChartVersion, Digest>
 pub struct ChartState {
     /// Its directory, relative to the project.
     pub directory: Utf8PathBuf,
-    /// Its version.
     pub version: ChartVersion,
     /// The digest of its files.
     pub content: Digest,

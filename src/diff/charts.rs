@@ -13,13 +13,10 @@ use crate::{
     chart::{self, ChartTree},
 };
 
-/// A chart that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChartDiff {
-    /// Its name.
     pub name: String,
-    /// What became of it.
     pub change: Change,
     /// Its version, and with both charts there everything else that `Chart.yaml` says, by path.
     pub differences: Vec<Difference>,
@@ -29,7 +26,6 @@ pub struct ChartDiff {
     pub values: Vec<ValuesDiff>,
 }
 
-/// The charts that changed.
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ChartDiff>, DiffError> {
     let pairs = paired(&old.index().charts, &new.index().charts, |chart| chart.name.clone());
     pairs.into_iter().filter_map(|pair| chart(old, new, pair).transpose()).collect()

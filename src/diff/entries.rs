@@ -11,17 +11,13 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// A file that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileDiff {
     /// Its path, in the archive or in the chart.
     pub path: String,
-    /// What became of it.
     pub change: Change,
-    /// The size it had.
     pub old_bytes: Option<u64>,
-    /// The size it has.
     pub new_bytes: Option<u64>,
 }
 
@@ -29,13 +25,10 @@ pub struct FileDiff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carry {
-    /// How many contents.
     pub contents: usize,
-    /// Their bytes.
     pub bytes: u64,
     /// How many contents the new bundle has in all.
     pub total_contents: usize,
-    /// The bytes of those.
     pub total_bytes: u64,
 }
 

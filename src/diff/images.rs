@@ -11,7 +11,6 @@ use super::{
 use crate::bundle::{BundleView, ImageRecord, ManifestRecord};
 use rune_core::digest::Digest;
 
-/// An image that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageDiff {
@@ -19,29 +18,22 @@ pub struct ImageDiff {
     pub name: String,
     /// The reference it is known by, of the new bundle if it is there.
     pub reference: String,
-    /// What became of it.
     pub change: Change,
     /// What it was and is: reference, digest, licence, component.
     pub differences: Vec<Difference>,
-    /// The platforms that changed.
     pub platforms: Vec<PlatformDiff>,
-    /// Its layers.
     pub layers: Layers,
     /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle alone.
     pub packages: Vec<PackagesDiff>,
 }
 
-/// A platform that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformDiff {
     /// Which; `any platform` for an image that says none.
     pub platform: String,
-    /// What became of it.
     pub state: PlatformState,
-    /// The manifest that was.
     pub old: Option<Digest>,
-    /// The manifest that is.
     pub new: Option<Digest>,
 }
 
@@ -53,7 +45,6 @@ pub enum PlatformState {
     Added,
     /// The image does not have it any more.
     Removed,
-    /// Another manifest.
     Changed,
     /// The bundle no longer carries it; the image has it.
     LeftOut,
@@ -67,40 +58,31 @@ pub enum PlatformState {
 pub struct Layers {
     /// Those that the image had already.
     pub shared: Tally,
-    /// Those that came.
     pub new: Tally,
-    /// Those that went.
     pub gone: Tally,
-    /// All of them.
     pub list: Vec<LayerDiff>,
 }
 
 /// How many, and how large together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// How many.
     pub count: usize,
     /// Their bytes as they are carried.
     pub bytes: u64,
 }
 
-/// A layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerDiff {
-    /// Its digest.
     pub digest: Digest,
     /// Its bytes as they are carried.
     pub bytes: u64,
-    /// Where it is.
     pub state: LayerState,
 }
 
-/// Where a layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LayerState {
-    /// In both.
     Shared,
     /// In the new image alone.
     New,
@@ -108,7 +90,6 @@ pub enum LayerState {
     Gone,
 }
 
-/// The images that changed.
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ImageDiff>, DiffError> {
     let pairs = paired(&old.index().images, &new.index().images, |image| image.name.clone());
     let changed = pairs.into_iter().filter_map(|pair| image(old, new, pair).transpose());

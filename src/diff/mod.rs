@@ -38,7 +38,6 @@ pub struct Diff {
     pub different: bool,
     /// What the bundles say about themselves: name, version, tool, schema version and so on.
     pub bundle: Vec<Difference>,
-    /// Who signed.
     pub signers: ListDiff,
     /// What the policy denies and a waiver lets through, one sentence each.
     pub waivers: ListDiff,
@@ -56,7 +55,6 @@ pub struct Diff {
     pub values: Vec<ValuesDiff>,
     /// The migrations that changed. One that is there already should not.
     pub migrations: Vec<FileDiff>,
-    /// The programs that changed.
     pub programs: Vec<FileDiff>,
     /// Where charts, programs and files come from, when that changed, by entry.
     pub origins: Vec<Difference>,

@@ -26,7 +26,6 @@ const ROOT: &str = "SPDXRef-DocumentRoot";
 pub struct PackagesDiff {
     /// On which platforms it is so.
     pub platforms: Vec<String>,
-    /// Whether it is known.
     pub known: bool,
     /// Why it is not known.
     pub why: Option<String>,
@@ -34,7 +33,6 @@ pub struct PackagesDiff {
     pub differences: Vec<Difference>,
 }
 
-/// Versions by package.
 type Packages = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Deserialize)]

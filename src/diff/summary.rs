@@ -17,9 +17,7 @@ use rune_core::digest::Digest;
 pub struct Side {
     /// The name of the bundle.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// The bundle digest.
     pub digest: Digest,
     /// The size of the whole file.
     pub bytes: u64,

@@ -26,7 +26,6 @@ pub struct ValuesDiff {
     pub file: String,
     /// The profiles that use it; none for a file of a chart.
     pub profiles: Vec<String>,
-    /// What became of it.
     pub change: Change,
     /// What differs, by path; what looks like a secret is not shown. Empty when the file is in one bundle alone.
     pub differences: Vec<Difference>,

@@ -15,42 +15,19 @@ use rune_core::{
 /// How often the job is asked about.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The API server refuses.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The release has no scheduled backup.
     #[error("release {release} in namespace {namespace} has no CronJob for backups, or more than one")]
-    NoSchedule {
-        /// The release.
-        release: String,
-        /// The namespace.
-        namespace: String,
-    },
-    /// It failed.
+    NoSchedule { release: String, namespace: String },
     #[error("the backup failed: {reason}; nothing was changed")]
-    Failed {
-        /// Why.
-        reason: String,
-        /// The job.
-        job: String,
-    },
-    /// It took too long.
+    Failed { reason: String, job: String },
     #[error("the backup was not done after {} seconds; nothing was changed", .patience.as_secs())]
-    TimeLimit {
-        /// How long was waited.
-        patience: Duration,
-        /// The job.
-        job: String,
-    },
-    /// Somebody pressed Ctrl-C.
+    TimeLimit { patience: Duration, job: String },
     #[error("interrupted while the backup job {job} was running; nothing was changed")]
-    Interrupted {
-        /// The job.
-        job: String,
-    },
+    Interrupted { job: String },
 }
 
 impl Failure for BackupError {

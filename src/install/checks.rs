@@ -18,7 +18,6 @@ use rune_core::failure::{Failure, FailureKind};
 /// What is to be installed.
 #[derive(Debug, Clone, Copy)]
 pub struct Demands<'a> {
-    /// The objects, hooks included.
     pub objects: &'a [Object],
     /// The chart's `kubeVersion`.
     pub kube_version: Option<&'a str>,
@@ -32,11 +31,8 @@ pub struct Demands<'a> {
 pub struct Check {
     /// What it is about: `kubernetes`, `rights`, `storage`, ….
     pub about: &'static str,
-    /// What is needed.
     pub needed: String,
-    /// What there is.
     pub available: String,
-    /// Whether that is enough.
     pub verdict: Verdict,
     #[serde(skip)]
     kind: FailureKind,
@@ -46,15 +42,12 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// It is.
     Enough,
-    /// It is not.
     Missing,
     /// It cannot be known from here.
     Unknown,
 }
 
-/// What is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("the cluster lacks {}:{}", count(.0.len()), .0.iter().map(|check| format!("\n  {check}")).collect::<String>())]
 pub struct Problems(Vec<Check>);

@@ -31,7 +31,6 @@ pub struct ClusterOptions {
     pub namespace: Option<String>,
 }
 
-/// A cluster that answers.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -47,35 +46,17 @@ pub enum ClusterError {
     /// There is neither a kubeconfig nor an account of a pod.
     #[error("there is no kubeconfig, and this is no pod of a cluster")]
     Nowhere,
-    /// The kubeconfig cannot be used.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
-    /// A file is missing.
     #[error("there is no kubeconfig `{0}`")]
     Missing(Utf8PathBuf),
     /// A cluster that is only reached through a proxy.
     #[error("the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not")]
     Proxy(String),
-    /// It does not answer.
     #[error("cannot {doing}: the API server at {address} does not answer: {reason}")]
-    Unreachable {
-        /// What was asked.
-        doing: String,
-        /// The server.
-        address: String,
-        /// Why not.
-        reason: String,
-    },
-    /// It refuses.
+    Unreachable { doing: String, address: String, reason: String },
     #[error("cannot {doing}: the API server says {code}: {message}")]
-    Refused {
-        /// What was asked.
-        doing: String,
-        /// The status of HTTP.
-        code: u16,
-        /// What it says.
-        message: String,
-    },
+    Refused { doing: String, code: u16, message: String },
 }
 
 impl Failure for ClusterError {
@@ -151,7 +132,6 @@ impl Cluster {
         }
     }
 
-    /// The client.
     pub(super) fn client(&self) -> Client {
         self.client.clone()
     }
@@ -166,7 +146,6 @@ impl Cluster {
         &self.address
     }
 
-    /// The version of Kubernetes.
     pub const fn version(&self) -> &semver::Version {
         &self.version
     }

@@ -14,11 +14,9 @@ const MAX_PATHS: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
-    /// It is made.
     Added,
     /// It is removed, unless its chart says that it is to be kept.
     Removed,
-    /// It becomes another one.
     Changed,
 }
 
@@ -27,7 +25,6 @@ pub enum Change {
 pub struct ObjectChange {
     /// `Kind/name`.
     pub object: String,
-    /// What becomes of it.
     pub change: Change,
     /// The fields that change, without their values; the last is `…` when there are more.
     pub paths: Vec<String>,

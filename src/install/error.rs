@@ -13,7 +13,6 @@ use rune_core::{
 /// Why a release cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// The cluster cannot be asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// What is kept in the cluster cannot be read or written.
@@ -22,19 +21,15 @@ pub enum InstallError {
     /// The bundle must not be installed over what is there.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// The cluster lacks something.
     #[error(transparent)]
     Problems(#[from] Problems),
     /// The values of the destination cannot be made.
     #[error(transparent)]
     Pins(#[from] PinError),
-    /// The backup failed.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The release failed.
     #[error(transparent)]
     Rollout(#[from] Box<RolloutError>),
-    /// There is no Helm.
     #[error(transparent)]
     Helm(#[from] HelmError),
     /// A file for Helm cannot be written.
@@ -43,7 +38,6 @@ pub enum InstallError {
     /// What Helm rendered cannot be read.
     #[error(transparent)]
     Rendered(#[from] YamlError),
-    /// No Helm was found.
     #[error("there is no `helm` in PATH")]
     NoHelm,
     /// Helm could not do something that changes nothing.
@@ -51,27 +45,14 @@ pub enum InstallError {
     HelmRefused {
         /// What it was asked for.
         doing: String,
-        /// What it said.
         said: String,
     },
     /// Helm cannot be started any more.
     #[error("cannot run `{program}`")]
-    Run {
-        /// The program.
-        program: Utf8PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Run { program: Utf8PathBuf, source: std::io::Error },
     /// Somebody is working on the release, or was cut off.
     #[error("release {release} is in state {status} at revision {revision}: somebody is working on it, or was cut off while doing so")]
-    Pending {
-        /// The release.
-        release: String,
-        /// Helm's word.
-        status: String,
-        /// The revision.
-        revision: u64,
-    },
+    Pending { release: String, status: String, revision: u64 },
     /// Somebody pressed Ctrl-C before anything was changed.
     #[error("interrupted before anything was changed")]
     Interrupted,

@@ -124,7 +124,6 @@ impl ReleaseHelm {
         self.version.starts_with("v3.")
     }
 
-    /// The release.
     pub fn release(&self) -> &str {
         &self.release
     }

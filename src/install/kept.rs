@@ -25,15 +25,11 @@ const INSTALLED: &str = "installed.json";
 /// The key under which it says what is being installed.
 const ATTEMPT: &str = "attempt.json";
 
-/// What is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Installed {
-    /// The bundle's name.
     pub bundle: String,
-    /// The bundle's version.
     pub version: Version,
-    /// The bundle's digest.
     pub digest: Digest,
     /// The charts, `name-version`.
     pub charts: Vec<String>,
@@ -41,28 +37,22 @@ pub struct Installed {
     pub profile: Option<String>,
     /// The schema version that its migrations reach.
     pub schema_version: Option<u32>,
-    /// The digest of the receipt.
     pub receipt: Option<Digest>,
     /// Name and version of the program that installed it.
     pub tool: String,
 }
 
-/// What is being installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// The bundle's name.
     pub bundle: String,
-    /// The bundle's version.
     pub version: Version,
-    /// The bundle's digest.
     pub digest: Digest,
 }
 
 /// What is kept about a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// What is installed.
     pub installed: Option<Installed>,
     /// What is being installed, or was when somebody was cut off.
     pub attempt: Option<Attempt>,
@@ -73,19 +63,10 @@ pub struct Kept {
 /// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
-    /// The API server refuses.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Somebody else wrote it.
     #[error("the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}")]
-    Foreign {
-        /// Its name.
-        name: String,
-        /// Its namespace.
-        namespace: String,
-        /// What is wrong.
-        reason: String,
-    },
+    Foreign { name: String, namespace: String, reason: String },
 }
 
 impl Failure for KeptError {
@@ -107,14 +88,10 @@ impl Failure for KeptError {
 /// A bundle must not be installed over what is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// It is older.
     #[error("{version} of {bundle} is older than {there}, which {}", how(*.is_attempt))]
     Downgrade {
-        /// The bundle.
         bundle: String,
-        /// Its version.
         version: Version,
-        /// The version that is there.
         there: Version,
         /// Whether that one was only begun.
         is_attempt: bool,
@@ -122,9 +99,7 @@ pub enum Conflict {
     /// It has the same version and is another one.
     #[error("{bundle} {version} {} with the bundle digest {there}, and this file has {digest}", how(*.is_attempt))]
     OtherDigest {
-        /// The bundle.
         bundle: String,
-        /// The version of both.
         version: Version,
         /// The digest that is there.
         there: String,
@@ -136,7 +111,6 @@ pub enum Conflict {
     /// The release is of another bundle.
     #[error("the release is of the bundle {there}, not of {bundle}")]
     OtherBundle {
-        /// The bundle.
         bundle: String,
         /// The bundle that is there.
         there: String,
@@ -170,11 +144,8 @@ impl Failure for Conflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Judgement {
-    /// Nothing is installed.
     First,
-    /// It is newer.
     Upgrade,
-    /// It is the same.
     Same,
     /// It is older, and that is allowed.
     Downgrade,

@@ -16,7 +16,6 @@ const HIDDEN: &str = "(hidden)";
 pub struct Object(Value);
 
 impl Object {
-    /// What it says.
     pub const fn value(&self) -> &Value {
         &self.0
     }
@@ -31,7 +30,6 @@ impl Object {
         self.api_version().split_once('/').unwrap_or(("", self.api_version()))
     }
 
-    /// `kind`.
     pub fn kind(&self) -> &str {
         self.text("/kind")
     }

@@ -22,7 +22,6 @@ const REGISTRY_VALUE: &str = "imageRegistry";
 /// Why the values of the destination cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
-    /// The chart cannot be read.
     #[error(transparent)]
     Chart(#[from] ChartError),
     /// Its values, or those of the profile, cannot be read.

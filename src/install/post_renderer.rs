@@ -57,22 +57,17 @@ pub struct PostRenderer {
 /// Why the post-renderer gives Helm nothing to apply. No value of an object is in the message.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
-    /// The map cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
-    /// The map is none.
     #[error("the image map is invalid")]
     Map(#[source] serde_json::Error),
-    /// Standard input cannot be read.
     #[error("cannot read the rendered objects")]
     Read(#[source] std::io::Error),
-    /// Standard output cannot be written.
     #[error("cannot write the mapped objects")]
     Write(#[source] std::io::Error),
     /// There is too much of them.
     #[error("the rendered objects are larger than {} MiB", MAX_RENDERED_BYTES >> 20)]
     TooLarge,
-    /// Some images cannot be replaced.
     #[error("images cannot be mapped, so nothing is applied:{}", lines(.0))]
     Obstacles(BTreeSet<Obstacle>),
 }
@@ -130,14 +125,12 @@ impl ImageMap {
     }
 }
 
-/// Where this program is.
 fn own_program() -> Result<Utf8PathBuf, InstallError> {
     let path = std::env::current_exe().and_then(|path| Utf8PathBuf::from_path_buf(path).map_err(|_| ErrorKind::InvalidFilename.into()));
     path.map_err(|source| InstallError::Run { program: PLUGIN.into(), source })
 }
 
 impl PostRenderer {
-    /// Helm's options.
     pub(super) fn arguments(&self) -> &[String] {
         &self.arguments
     }

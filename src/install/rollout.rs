@@ -18,7 +18,6 @@ const MAX_SENTENCES: usize = 8;
 /// What fails when a pod runs another image under its tag.
 const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
 
-/// A release that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledOut {
     /// The revision that this made.
@@ -27,7 +26,6 @@ pub struct RolledOut {
     pub is_tested: bool,
 }
 
-/// What is to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The file with the chart.
@@ -36,7 +34,6 @@ pub struct Wanted<'a> {
     pub values: &'a [String],
     /// What maps the images in them.
     pub post_renderer: Option<&'a PostRenderer>,
-    /// What they render to.
     pub objects: &'a [Object],
     /// By which digests images that are named by their tag may run.
     pub running: &'a RunningImages,
@@ -57,11 +54,9 @@ pub enum State {
     },
     /// There was none before, and what was made is removed again; volumes that the chart keeps are kept.
     Removed,
-    /// Going back failed, too.
     Stuck {
         /// The revision to go back to; none when there was none before.
         to: Option<u64>,
-        /// What Helm said.
         said: String,
     },
     /// Somebody pressed Ctrl-C: nothing was taken back.
@@ -75,17 +70,13 @@ pub enum State {
     },
 }
 
-/// A release that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {said}; {state}{}", sentences(.pods))]
 pub struct RolloutError {
-    /// What failed.
     what: &'static str,
-    /// What Helm said.
     said: String,
     /// The state in which it was left.
     state: State,
-    /// What the pods say.
     pods: Vec<String>,
 }
 
@@ -216,7 +207,6 @@ pub async fn take_over(helm: &ReleaseHelm, history: &[Revision], progress: &dyn 
     helm.history().await
 }
 
-/// The revision that runs.
 pub(super) fn deployed(history: &[Revision]) -> Option<u64> {
     history.iter().rev().find(|revision| revision.status == "deployed").map(|revision| revision.number)
 }

@@ -20,7 +20,6 @@ pub type RunningImages = BTreeMap<String, RunningImage>;
 /// By which digests an image may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningImage {
-    /// That of the lock.
     pub digest: Digest,
     /// Those of what it leads to: the reduced index, manifests, their configurations.
     pub parts: BTreeSet<Digest>,

@@ -22,17 +22,13 @@ const BESIDE: [&str; 4] = ["registry", "tag", "digest", "sha"];
 /// An image of the bundle and where it is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedImage {
-    /// What charts call it.
     pub reference: Reference,
     /// The registry of the destination.
     pub registry: String,
-    /// The repository there.
     pub repository: String,
-    /// Its digest there.
     pub digest: Digest,
 }
 
-/// Values that name images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValuePins {
     /// The values with which they name those of the destination.

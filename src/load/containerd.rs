@@ -30,7 +30,6 @@ const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
 
-/// How containerd is reached.
 #[derive(Debug, Clone)]
 pub struct ContainerdOptions {
     /// `ctr`, or a program that has it inside; without one, whichever is there.
@@ -83,7 +82,6 @@ impl Containerd {
         Err(refusals.swap_remove(0))
     }
 
-    /// Its socket.
     pub fn address(&self) -> &Utf8Path {
         &self.address
     }

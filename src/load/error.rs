@@ -22,12 +22,7 @@ use rune_core::{
 pub enum LoadError {
     /// The bundle has no image for the platform.
     #[error("the bundle has no image for {platform}, only for {}", offered.join(", "))]
-    NothingForPlatform {
-        /// What was looked for.
-        platform: Platform,
-        /// What there is.
-        offered: Vec<String>,
-    },
+    NothingForPlatform { platform: Platform, offered: Vec<String> },
     /// containerd would run none of the images.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NotRunnable(Vec<NotRunnable>),
@@ -58,14 +53,12 @@ pub enum LoadError {
     /// The disk has too little room.
     #[error("the images need {needed_bytes} bytes in `{directory}`, {available_bytes} are free")]
     Space {
-        /// The directory.
         directory: Utf8PathBuf,
         /// How many bytes are needed.
         needed_bytes: u64,
         /// How many bytes are free.
         available_bytes: u64,
     },
-    /// A file operation failed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// Nobody said where containerd is, and it is in none of the usual places.
@@ -74,42 +67,16 @@ pub enum LoadError {
     /// Nobody said which of several is meant.
     #[error("there is more than one containerd: {}", .0.join(", "))]
     SeveralContainerds(Vec<String>),
-    /// containerd does not answer.
     #[error("cannot reach containerd at `{address}`")]
-    Socket {
-        /// Its socket.
-        address: Utf8PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Socket { address: Utf8PathBuf, source: io::Error },
     /// The client of containerd cannot be started.
     #[error("cannot start `{program}`")]
-    Start {
-        /// The program.
-        program: Utf8PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The client of containerd failed.
+    Start { program: Utf8PathBuf, source: io::Error },
     #[error("{doing} failed: `{program}` {ended}{}", shown(.said))]
-    Client {
-        /// What was being done.
-        doing: &'static str,
-        /// The program.
-        program: Utf8PathBuf,
-        /// How it ended.
-        ended: String,
-        /// What it said last.
-        said: String,
-    },
+    Client { doing: &'static str, program: Utf8PathBuf, ended: String, said: String },
     /// An image has no such name, or the name means another image, although the import did not fail.
     #[error("containerd imported the images, but `{name}` is not {expected} there")]
-    NotThere {
-        /// The name.
-        name: String,
-        /// What it should be.
-        expected: Digest,
-    },
+    NotThere { name: String, expected: Digest },
 }
 
 fn shown(said: &str) -> String {

@@ -14,7 +14,6 @@ use rune_core::{
 /// The file, and whether it was there.
 #[derive(Debug)]
 pub struct ImagesFile {
-    /// Where it is.
     pub path: Utf8PathBuf,
     /// How many bytes were written; none when exactly this file was there before.
     pub written_bytes: u64,

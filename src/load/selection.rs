@@ -15,7 +15,6 @@ use rune_core::digest::Digest;
 /// The images that can run on a platform, with what they need, and those that cannot.
 #[derive(Debug)]
 pub struct Selection {
-    /// The platform.
     pub platform: Platform,
     /// The images of which the bundle carries this platform, in their order.
     pub images: Vec<SelectedImage>,
@@ -28,7 +27,6 @@ pub struct Selection {
 /// An image of which containerd would run nothing.
 #[derive(Debug, Clone)]
 pub struct NotRunnable {
-    /// The image.
     pub reference: Reference,
     obstacle: Obstacle,
 }

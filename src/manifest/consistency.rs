@@ -13,35 +13,16 @@ const MAX_SIZE: u64 = (1 << 53) - 1;
 /// What does not fit within one lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    /// Two images have one name.
     #[error("there are two images `{0}`")]
     DuplicateImage(String),
-    /// One digest has two sizes.
     #[error("{digest} has {one} bytes in one place and {other} in another")]
-    Sizes {
-        /// The digest.
-        digest: Digest,
-        /// The one size.
-        one: u64,
-        /// The other size.
-        other: u64,
-    },
+    Sizes { digest: Digest, one: u64, other: u64 },
     /// A size is larger than any file can be.
     #[error("{digest} is said to have {size} bytes")]
-    Size {
-        /// The digest.
-        digest: Digest,
-        /// Its size.
-        size: u64,
-    },
+    Size { digest: Digest, size: u64 },
     /// What is carried is not what the platforms say.
     #[error("image `{image}`: whether {manifest} is carried does not follow from `platforms`")]
-    Carried {
-        /// The image.
-        image: String,
-        /// The manifest.
-        manifest: Digest,
-    },
+    Carried { image: String, manifest: Digest },
     /// A program that is neither of the project nor from a web server, or both.
     #[error("program `{0}` needs either `path` or `url`")]
     Program(String),

@@ -23,18 +23,11 @@ pub struct FetchedCharts(BTreeMap<String, Package>);
 pub enum LockedChartError {
     /// It is not there any more.
     #[error("the chart `{name}` that the lock pins is no longer available")]
-    Gone {
-        /// The chart.
-        name: String,
-        /// What the server says.
-        source: RemoteError,
-    },
+    Gone { name: String, source: RemoteError },
     /// There is another one in its place.
     #[error("the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}")]
     Changed {
-        /// The chart.
         name: String,
-        /// Where it comes from.
         origin: String,
         /// The digest in the lock.
         expected: Digest,
@@ -43,12 +36,7 @@ pub enum LockedChartError {
     },
     /// It is not to be had.
     #[error("cannot fetch the chart `{name}`")]
-    Fetch {
-        /// The chart.
-        name: String,
-        /// Why.
-        source: RemoteError,
-    },
+    Fetch { name: String, source: RemoteError },
     /// The lock does not have it: it was not found to be current.
     #[error("the lock has no chart `{0}`")]
     NotLocked(String),

@@ -59,13 +59,10 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleIdentity {
-    /// Name of the bundle.
     pub name: String,
-    /// Version of the bundle.
     pub version: Version,
 }
 
-/// A Helm chart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedChart {
@@ -73,7 +70,6 @@ pub struct LockedChart {
     pub name: String,
     /// Version in `Chart.yaml`.
     pub version: ChartVersion,
-    /// Where it comes from.
     pub source: LockedChartSource,
 }
 
@@ -99,7 +95,6 @@ pub enum LockedChartSource {
     Registry {
         /// Registry and repository, with the tag of the version.
         reference: Reference,
-        /// Its manifest.
         manifest: Blob,
         /// Digest of the packed chart.
         digest: Digest,
@@ -117,7 +112,6 @@ pub enum LockedChartSource {
     },
 }
 
-/// The SQL migrations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedMigrations {
@@ -129,13 +123,11 @@ pub struct LockedMigrations {
     pub files: Vec<LockedMigration>,
 }
 
-/// One migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedMigration {
     /// The number at the start of its name.
     pub version: u32,
-    /// File name.
     pub file: String,
     /// Digest of its bytes.
     pub digest: Digest,
@@ -143,13 +135,11 @@ pub struct LockedMigration {
     pub size: u64,
 }
 
-/// A program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedBinary {
     /// File name in the bundle.
     pub name: String,
-    /// What it runs on.
     #[serde(with = "platform_text")]
     pub platform: Platform,
     /// Path relative to the project directory, of one of the project.
@@ -190,19 +180,12 @@ pub enum LockError {
     /// It was written by another version of the tool.
     #[error("`{path}` has lock format {found}, this tool reads format 1 to {LOCK_FORMAT_VERSION}")]
     FormatVersion {
-        /// The lock file.
         path: Utf8PathBuf,
         /// The format it says it has.
         found: u32,
     },
-    /// It contradicts itself.
     #[error("`{path}` contradicts itself: {what}")]
-    Contradiction {
-        /// The lock file.
-        path: Utf8PathBuf,
-        /// What does not fit.
-        what: Contradiction,
-    },
+    Contradiction { path: Utf8PathBuf, what: Contradiction },
 }
 
 #[derive(Deserialize)]
@@ -292,7 +275,6 @@ impl Lock {
         self.format_version = if has_other_tags || is_from_elsewhere { LOCK_FORMAT_VERSION } else { Self::FIRST_FORMAT };
     }
 
-    /// The image of that name.
     pub fn image(&self, name: &str) -> Option<&LockedImage> {
         self.images.iter().find(|image| image.name == name)
     }

@@ -11,11 +11,8 @@ use rune_core::digest::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedImage {
-    /// Name in the manifest.
     pub name: String,
-    /// Reference in the manifest.
     pub reference: Reference,
-    /// Component in the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
     /// Licence as an SPDX expression.
@@ -37,7 +34,6 @@ pub struct LockedImage {
 pub enum LockedContent {
     /// It comes from a registry.
     Registry(PulledImage),
-    /// The packager makes it.
     Build(BuiltImage),
 }
 
@@ -69,7 +65,6 @@ pub struct PulledImage {
 pub struct LockedIndex {
     /// Whether the bundle carries it: when it carries anything below it, or everything.
     pub carried: bool,
-    /// The index itself.
     pub manifest: Blob,
 }
 
@@ -85,7 +80,6 @@ pub struct LockedArtifact {
     pub artifact_type: Option<String>,
     /// Whether the bundle carries it.
     pub carried: bool,
-    /// The manifest itself.
     pub manifest: Blob,
     /// Its configuration and layers, when it is carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,7 +95,6 @@ pub struct LockedManifest {
     pub platform: Option<Platform>,
     /// Whether the bundle carries it; the manifest's `platforms` decide.
     pub carried: bool,
-    /// The manifest itself.
     pub manifest: Blob,
     /// Its configuration; not looked at unless it is carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +115,6 @@ pub struct LockedAttestation {
     /// The in-toto predicate types of its layers, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predicates: Vec<String>,
-    /// The manifest itself.
     pub manifest: Blob,
     /// Its configuration; not looked at unless it is carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +136,6 @@ pub struct BuiltImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltBinary {
-    /// What it runs on.
     #[serde(with = "platform_text")]
     pub platform: Platform,
     /// Path relative to the project directory.
@@ -159,7 +150,6 @@ pub struct BuiltBinary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blob {
-    /// What it is.
     pub media_type: String,
     /// Digest of its bytes.
     pub digest: Digest,
@@ -172,9 +162,7 @@ pub struct Blob {
 pub struct ManifestContent<'a> {
     /// Whether the bundle carries it.
     pub carried: bool,
-    /// The manifest itself.
     pub manifest: &'a Blob,
-    /// Its configuration.
     pub config: Option<&'a Blob>,
     /// Its layers, in order.
     pub layers: &'a [Blob],

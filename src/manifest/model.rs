@@ -19,9 +19,7 @@ use rune_core::digest::Digest;
 /// Everything a person says about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleManifest {
-    /// Name of the bundle.
     pub name: String,
-    /// Version of the bundle.
     pub version: Version,
     /// Which platforms of each image are carried.
     pub platforms: Platforms,
@@ -37,7 +35,6 @@ pub struct BundleManifest {
     pub migrations: Option<Utf8PathBuf>,
     /// Programs carried beside the images.
     pub binaries: Vec<Binary>,
-    /// Other files.
     pub files: Vec<ExtraFile>,
     /// Policy file; without one the built-in policy holds.
     pub policy: Option<Utf8PathBuf>,
@@ -50,7 +47,6 @@ pub struct BundleManifest {
 pub enum Platforms {
     /// Every platform of every image.
     All,
-    /// Only these.
     Only(Vec<Platform>),
 }
 
@@ -63,12 +59,10 @@ pub struct Component {
     pub description: String,
 }
 
-/// An image to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Name within the manifest, the lock and the templates.
     pub name: String,
-    /// Where it comes from.
     pub source: ImageSource,
     /// The component it belongs to; without one it is always carried.
     pub component: Option<String>,
@@ -82,9 +76,7 @@ pub struct Image {
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
-    /// A registry.
     Registry(Reference),
-    /// The packager makes it.
     Build(BuildImage),
 }
 
@@ -100,7 +92,6 @@ pub struct BuildImage {
 /// A Helm chart to include.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
-    /// Where it comes from.
     pub source: ChartSource,
     /// Values files that the completeness check adds to those of every profile. They are not in the bundle.
     pub check_values: Vec<Utf8PathBuf>,
@@ -113,14 +104,12 @@ pub enum ChartSource {
     Directory(Utf8PathBuf),
     /// A packed chart, `.tgz`.
     Archive(Utf8PathBuf),
-    /// A chart from elsewhere.
     Remote(RemoteChart),
 }
 
 /// A way to install the charts: value templates that are applied in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Name of the profile.
     pub name: String,
     /// The charts that it installs, as [`Chart::id`] has them; empty for all.
     pub charts: Vec<String>,
@@ -128,14 +117,11 @@ pub struct Profile {
     pub values: Vec<Utf8PathBuf>,
 }
 
-/// A program to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binary {
     /// File name in the bundle, below `bin/<os>-<arch>/`.
     pub name: String,
-    /// What it runs on.
     pub platform: Platform,
-    /// Where it comes from.
     pub source: FileSource,
 }
 
@@ -144,14 +130,12 @@ pub struct Binary {
 pub enum FileSource {
     /// A file of the project.
     Path(Utf8PathBuf),
-    /// A web server.
     Url(Download),
 }
 
 /// A file on a web server, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
-    /// Where it is.
     pub url: WebUrl,
     /// The digest that it must have.
     pub sha256: Digest,
@@ -160,7 +144,6 @@ pub struct Download {
 /// A file to carry as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraFile {
-    /// Where it comes from.
     pub source: FileSource,
     /// Its path in the bundle, below `files/`.
     pub path: Utf8PathBuf,
@@ -190,7 +173,6 @@ impl Platforms {
 }
 
 impl BundleManifest {
-    /// The image of that name.
     pub fn image(&self, name: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.name == name)
     }

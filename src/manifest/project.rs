@@ -46,7 +46,6 @@ pub enum ManifestError {
     /// The manifest file cannot be read.
     #[error("cannot use the bundle manifest")]
     File(#[source] PathError),
-    /// What was written has mistakes.
     #[error(transparent)]
     Mistakes(#[from] Mistakes),
 }
@@ -109,17 +108,14 @@ impl Project {
         }
     }
 
-    /// The project directory.
     pub fn directory(&self) -> &Utf8Path {
         &self.directory
     }
 
-    /// The manifest.
     pub const fn manifest(&self) -> &BundleManifest {
         &self.manifest
     }
 
-    /// The policy that holds.
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -129,7 +125,6 @@ impl Project {
         self.programs
     }
 
-    /// The manifest file.
     pub fn manifest_path(&self) -> &Utf8Path {
         &self.manifest_path
     }

@@ -43,11 +43,9 @@ const KEYS: &[&str] = &[
 pub(super) struct Draft {
     /// The manifest; nothing when a key that it cannot do without is missing or wrong.
     pub(super) manifest: Option<BundleManifest>,
-    /// The mistakes so far.
     pub(super) findings: Findings,
     /// The paths that the manifest names.
     pub(super) files: Vec<NamedFile>,
-    /// The references of images.
     pub(super) references: Vec<NamedReference>,
     /// The policy file, known even when the rest is wrong.
     pub(super) policy: Option<(Place, Utf8PathBuf)>,

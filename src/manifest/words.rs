@@ -9,7 +9,6 @@ pub fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// File names of programs.
 pub(super) fn is_binary_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && is_bundle_component(name)
 }

@@ -10,7 +10,6 @@ use rune_core::failure::{Failure, FailureKind};
 /// A registry, and the prefix of repositories in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Host and port.
     pub host: String,
     /// What stands before every repository, without slashes around it.
     pub prefix: Option<String>,
@@ -20,7 +19,6 @@ pub struct Destination {
     pub ca_file: Option<Utf8PathBuf>,
 }
 
-/// A text is no registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://")]
 pub struct DestinationError;

@@ -10,10 +10,8 @@ use rune_core::{
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// The bundle has no image.
     #[error("the bundle has no images")]
     NoImages,
-    /// Docker knows no prefix.
     #[error("Docker cannot be sent to a prefix of a registry, here `{0}`")]
     DockerPrefix(String),
     /// Docker knows mirrors of Docker Hub only.
@@ -22,7 +20,6 @@ pub enum MirrorError {
     /// Files with other content are in the way.
     #[error("other content is in the way: {}", list(.0))]
     Others(Vec<Utf8PathBuf>),
-    /// A file operation failed.
     #[error(transparent)]
     Path(#[from] PathError),
 }

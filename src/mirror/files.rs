@@ -11,7 +11,6 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
-    /// It was written.
     Written,
     /// It was there, with this very content.
     Unchanged,

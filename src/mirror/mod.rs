@@ -20,7 +20,6 @@ pub use destination::{Destination, DestinationError};
 pub use error::MirrorError;
 pub use files::{FileState, write_files};
 
-/// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// containerd: a `hosts.toml` for each source registry.
@@ -38,7 +37,6 @@ pub enum Format {
 pub struct Configuration {
     /// The directory on a node in which they belong.
     pub place: &'static str,
-    /// The files.
     pub files: Vec<ConfigurationFile>,
     /// The source registries for which the runtime cannot be told another place.
     pub left_out: Vec<String>,
@@ -46,12 +44,10 @@ pub struct Configuration {
     pub notes: Vec<String>,
 }
 
-/// One file of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigurationFile {
     /// Its path within the directory.
     pub path: Utf8PathBuf,
-    /// Its content.
     pub text: String,
 }
 

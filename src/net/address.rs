@@ -9,7 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// How far away an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
-    /// Reachable from everywhere.
     Public,
     /// Of a site: RFC 1918, unique local IPv6, carrier-grade NAT, benchmarking.
     Private,

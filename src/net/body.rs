@@ -13,15 +13,12 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-/// The body of a request.
 pub enum RequestBody {
-    /// Bytes that are there.
     Whole(Bytes),
     /// Bytes that come while they are sent. An error ends the connection, so that nobody takes what was sent for the whole.
     Stream {
         /// How many bytes they will be.
         bytes: u64,
-        /// The pieces.
         stream: BoxStream<'static, io::Result<Bytes>>,
     },
 }

@@ -15,12 +15,10 @@ use rune_core::{
 /// Why the HTTP client cannot be set up. `option` is what a person gave the file with.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// A file cannot be read.
     #[error("cannot use the file given with `{option}`")]
     File {
         /// The option, or the place in a configuration file.
         option: String,
-        /// Why.
         source: PathError,
     },
     /// A file does not hold the certificates or the key that it should.
@@ -28,21 +26,13 @@ pub enum NetError {
     Pem {
         /// The option, or the place in a configuration file.
         option: String,
-        /// The file.
         path: Utf8PathBuf,
         /// What is wrong with it.
         problem: PemProblem,
     },
     /// Certificate and key do not belong together, or the key is of a kind that TLS does not use.
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
-    Identity {
-        /// The certificate file.
-        certificate: Utf8PathBuf,
-        /// The key file.
-        key: Utf8PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
+    Identity { certificate: Utf8PathBuf, key: Utf8PathBuf, source: rustls::Error },
     /// A proxy setting is no URL.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -85,7 +75,6 @@ impl Failure for NetError {
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}{}{detail}", if .detail.is_empty() { "" } else { ": " })]
 pub struct TransportError {
-    /// What happened.
     pub fault: TransportFault,
     /// What the layers below say, without URLs.
     detail: String,
@@ -100,7 +89,6 @@ pub enum TransportFault {
     UnknownHost,
     /// The name cannot be resolved now.
     Resolve,
-    /// No connection.
     Connect,
     /// The certificate of the server is not trusted.
     Certificate,
@@ -112,7 +100,6 @@ pub enum TransportFault {
     ClientCertificate,
     /// The connection ended during the TLS handshake.
     Handshake,
-    /// Silence.
     Timeout,
     /// The connection ended too early.
     Interrupted,

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// A list of hosts.
 #[derive(Debug, Default)]
 pub(super) struct NoProxy {
     is_everything: bool,

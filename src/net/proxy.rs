@@ -30,16 +30,10 @@ pub struct ProxySettings {
 /// A proxy setting that cannot be used. Says which, not what: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// It is no URL.
     #[error("the proxy setting for {scheme} is not a URL such as http://proxy.example:3128")]
-    Url {
-        /// Which setting.
-        scheme: &'static str,
-    },
-    /// The proxy speaks something else.
+    Url { scheme: &'static str },
     #[error("the proxy for {scheme} is of the kind `{kind}`, which is not supported")]
     Kind {
-        /// Which setting.
         scheme: &'static str,
         /// The scheme of its URL.
         kind: String,

@@ -21,10 +21,8 @@ use super::{
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
-/// How long is waited.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For a connection.
     pub connect: Duration,
     /// For the next bytes.
     pub idle: Duration,
@@ -35,13 +33,9 @@ pub struct Timeouts {
 /// A request without credentials of its own making: what is in the headers is what is sent.
 #[derive(Debug)]
 pub struct Request {
-    /// The method.
     pub method: Method,
-    /// Where to.
     pub url: Url,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Option<RequestBody>,
 }
 
@@ -155,12 +149,10 @@ fn is_loopback_name(name: &str) -> bool {
 }
 
 impl Response {
-    /// The status code.
     pub fn status(&self) -> StatusCode {
         self.inner.status()
     }
 
-    /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         self.inner.headers()
     }

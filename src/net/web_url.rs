@@ -18,7 +18,6 @@ pub enum WebUrlError {
     /// It is no URL with a host.
     #[error("it is not a URL such as https://host/path")]
     Form,
-    /// It has another scheme.
     #[error("it is neither https nor http")]
     Scheme,
     /// It holds a user or a password.
@@ -42,7 +41,6 @@ impl WebUrl {
         Ok(Self(url))
     }
 
-    /// With its query.
     pub const fn url(&self) -> &Url {
         &self.0
     }

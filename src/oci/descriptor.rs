@@ -13,7 +13,6 @@ use super::{Digest, Platform, media_type};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
     pub media_type: String,
     /// Which digest the content must have.
     pub digest: Digest,

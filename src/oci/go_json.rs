@@ -12,11 +12,9 @@ use serde_json::{Map, Value};
 /// What is described at a place of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// A manifest or index.
     Manifest,
     /// A descriptor, or a list of them.
     Descriptor,
-    /// A platform.
     Platform,
     /// Something whose keys nobody knows.
     Other,

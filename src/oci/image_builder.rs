@@ -20,16 +20,13 @@ pub struct ImageConfig {
     pub entrypoint: Vec<String>,
     /// Variables, `NAME=value`.
     pub env: Vec<String>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
 }
 
 /// A finished image: an index of one manifest for each platform.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
-    /// The index.
     pub target: Descriptor,
-    /// The manifest of each platform.
     pub manifests: Vec<(Platform, Digest)>,
     /// Every blob, the index included.
     pub blobs: Vec<(Descriptor, Vec<u8>)>,

@@ -20,14 +20,11 @@ const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 /// Named, because the default of a library may move, and the digests of all images with it.
 const COMPRESSION_LEVEL: u32 = 6;
 
-/// A file of an image.
 #[derive(Debug, Clone)]
 pub struct ImageFile {
     /// Its path without a leading slash.
     pub path: String,
-    /// Its permission bits.
     pub mode: u32,
-    /// Its content.
     pub bytes: Vec<u8>,
 }
 
@@ -40,16 +37,13 @@ pub enum ImageLayerError {
     /// The path does not fit a ustar header.
     #[error("the path `{path}` does not fit into an image layer")]
     LongPath {
-        /// The path.
         path: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// Two files have the same path, or one lies below another.
     #[error("two files of an image are in each other's way at `{0}`")]
     Collision(String),
-    /// Compressing failed.
     #[error("the layer cannot be compressed")]
     Compress(#[source] io::Error),
 }
@@ -67,11 +61,9 @@ impl Failure for ImageLayerError {
     }
 }
 
-/// A finished layer.
 pub(super) struct ImageLayer {
     /// The digest of the uncompressed tar, which the image's configuration names.
     pub(super) diff_id: Digest,
-    /// The compressed tar.
     pub(super) bytes: Vec<u8>,
 }
 

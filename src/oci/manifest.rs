@@ -17,17 +17,11 @@ use rune_core::failure::{Failure, FailureKind};
 
 /// Media types of the OCI image specification and Docker's image manifest version 2, schema 2.
 pub mod media_type {
-    /// OCI image index.
     pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-    /// OCI image manifest.
     pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    /// OCI image configuration.
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-    /// OCI image layer, gzip.
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-    /// Docker manifest list.
     pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// Docker image manifest.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 }
 
@@ -55,7 +49,6 @@ pub enum ManifestKind {
     },
     /// An image (or artifact) manifest.
     Image {
-        /// The configuration blob.
         config: Descriptor,
         /// The layers, in the order of the document.
         layers: Vec<Descriptor>,
@@ -78,12 +71,7 @@ pub enum ManifestError {
     Ambiguous(&'static str),
     /// The media type of the document contradicts what it contains, or what the server said.
     #[error("media type `{stated}` does not fit the content, which is of type `{actual}`")]
-    MediaType {
-        /// What was said.
-        stated: String,
-        /// What it is.
-        actual: String,
-    },
+    MediaType { stated: String, actual: String },
     /// The media type is none that this project carries.
     #[error("media type `{0}` is not an OCI or Docker (schema 2) manifest")]
     Unsupported(String),
@@ -163,7 +151,6 @@ impl Manifest {
         &self.media_type
     }
 
-    /// The parsed content.
     pub const fn kind(&self) -> &ManifestKind {
         &self.kind
     }

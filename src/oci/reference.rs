@@ -71,12 +71,10 @@ impl Reference {
         &self.repository
     }
 
-    /// The tag.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest.
     pub const fn digest(&self) -> Option<Digest> {
         self.digest
     }

@@ -11,11 +11,8 @@ pub(super) const UNSTATED: &str = "no licence is stated";
 /// Something that a policy has to judge.
 #[derive(Debug, Clone)]
 pub enum Subject {
-    /// An image.
     Image(ImageSubject),
-    /// A chart from elsewhere.
     Chart {
-        /// Its name.
         name: String,
         /// Where it comes from, `host/path`, its name included.
         place: String,
@@ -24,7 +21,6 @@ pub enum Subject {
     ChartDependency {
         /// The chart that needs it.
         chart: String,
-        /// Its name.
         name: String,
         /// Where it comes from, `host/path`.
         repository: String,
@@ -34,11 +30,8 @@ pub enum Subject {
 /// What a policy has to know of an image.
 #[derive(Debug, Clone)]
 pub struct ImageSubject {
-    /// Name in the manifest.
     pub name: String,
-    /// Reference in the manifest.
     pub reference: Reference,
-    /// Licence in the manifest.
     pub license: Option<String>,
     /// Why the charts of a bundle may name it by its tag alone, as the bundle says; nothing when they do not.
     pub tag_pin: Option<String>,
@@ -53,7 +46,6 @@ pub enum ImageContent {
     Unresolved,
     /// The lock does not have it.
     Unpinned,
-    /// The lock has it.
     Pinned {
         /// Every platform that is carried, with the predicate types of what is attested about it.
         attested: Vec<(String, Vec<String>)>,

@@ -23,9 +23,7 @@ pub struct Decision {
     pub subject: String,
     /// Its source: `registry/repository`.
     pub source: String,
-    /// Which rule decided.
     pub rule: Rule,
-    /// What it decided.
     pub verdict: Verdict,
     /// What of the subject was looked at, and which entry of the policy it met.
     pub matched: String,
@@ -33,26 +31,21 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// What a rule decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is fine.
     Allowed,
     /// It is not fine, but a waiver holds.
     Waived,
-    /// It is not fine.
     Denied,
 }
 
-/// The policy denies something.
 #[derive(Debug, thiserror::Error)]
 pub struct PolicyViolation {
     denied: Vec<Decision>,
 }
 
 impl Evaluation {
-    /// The decisions that deny.
     pub fn denied(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Denied)
     }
@@ -76,7 +69,6 @@ impl Evaluation {
         self
     }
 
-    /// Whether nothing is denied.
     pub fn is_clean(&self) -> bool {
         self.denied().next().is_none()
     }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-/// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LicenseExpression {
     text: String,
@@ -32,12 +31,7 @@ pub enum LicenseError {
     End(String),
     /// There is something else where a licence, an operator or a parenthesis must stand.
     #[error("`{word}` does not belong there in the licence expression `{expression}`")]
-    Unexpected {
-        /// The whole text.
-        expression: String,
-        /// What is not understood.
-        word: String,
-    },
+    Unexpected { expression: String, word: String },
     /// The parentheses are nested too deeply.
     #[error("the parentheses of a licence expression are nested too deeply")]
     TooDeep,

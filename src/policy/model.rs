@@ -32,7 +32,6 @@ pub struct Policy {
     pub image_places: ImagePlaces,
     /// Images that charts may name by their tag alone.
     pub tag_pins: Vec<TagPin>,
-    /// Exceptions.
     pub waivers: Vec<Waiver>,
 }
 
@@ -41,25 +40,20 @@ pub struct Policy {
 pub struct DeniedLicense {
     /// SPDX identifier; `*` stands for any characters.
     pub license: String,
-    /// Why.
     pub reason: String,
 }
 
 /// A source that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeniedSource {
-    /// Which sources.
     pub pattern: Glob,
-    /// Why.
     pub reason: String,
 }
 
 /// Which attestations must come with the images of some sources, for every platform that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationRule {
-    /// Which sources.
     pub pattern: Glob,
-    /// What is required.
     pub require: Vec<AttestationKind>,
 }
 
@@ -75,11 +69,8 @@ pub enum AttestationKind {
 /// An exception that ends with a version of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
-    /// Of which rule.
     pub rule: Rule,
-    /// For which sources.
     pub pattern: Glob,
-    /// Why.
     pub reason: String,
     /// The first bundle version for which it no longer holds.
     pub until: Version,
@@ -131,7 +122,6 @@ impl Rule {
 }
 
 impl AttestationKind {
-    /// Every kind.
     pub const ALL: [Self; 2] = [Self::Sbom, Self::Provenance];
 
     /// Its name in a policy file.

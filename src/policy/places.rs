@@ -57,15 +57,12 @@ pub struct Apart {
     /// What stands before the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
-    /// The repository.
     pub repository: String,
     /// What stands behind the repository, behind a `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// The digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
@@ -76,7 +73,6 @@ pub struct Apart {
 pub struct Exception {
     /// What it is for; `*` stands for any characters.
     pub pattern: String,
-    /// Why.
     pub reason: String,
 }
 
@@ -87,7 +83,6 @@ pub struct TagPin {
     pub image: Reference,
     /// Whether the policy names the tag.
     pub has_tag: bool,
-    /// Why.
     pub reason: String,
 }
 
@@ -98,7 +93,6 @@ pub enum Declaration {
     Variable(String),
     /// `images.options`.
     Option(String),
-    /// `images.fields`.
     Field(ImageField),
     /// `images.ignore`: a value with nothing in the place of a repository, tag or digest, which no runtime can pull.
     Unusable(String),
@@ -133,7 +127,6 @@ impl Exception {
         exceptions.iter().find(|exception| exception.matches(text))
     }
 
-    /// Whether it is for this.
     pub fn matches(&self, text: &str) -> bool {
         component_matches(&self.pattern, text)
     }

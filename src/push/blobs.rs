@@ -18,7 +18,6 @@ use rune_core::digest::Digest;
 /// What became of a blob in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlobOutcome {
-    /// It was there.
     There,
     /// It was mounted from another repository, or would be.
     Mounted,

@@ -30,7 +30,6 @@ pub struct Destination {
 /// Why a text is no destination.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
-    /// It has a scheme.
     #[error("`{0}` is a URL")]
     Url(String),
     /// It does not begin with a host.

@@ -24,7 +24,6 @@ pub enum PushError {
     /// A document of the bundle is no manifest; does not happen once it is open.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// Tags mean something else there.
     #[error("nothing was pushed: {} there already, and mean{} something else:{}", if .0.len() == 1 { "this tag is" } else { "these tags are" }, if .0.len() == 1 { "s" } else { "" }, taken(.0))]
     TagsTaken(Vec<TakenTag>),
     /// The whole index was demanded of images that are not whole.
@@ -32,30 +31,18 @@ pub enum PushError {
     Incomplete(Vec<String>),
     /// The registry does not take an index whose manifests are not all there, and no other was allowed.
     #[error("`{name}` would hold an index that lacks platforms, and the registry does not take one")]
-    SparseRefused {
-        /// The repository.
-        name: RepositoryName,
-        /// What it said.
-        source: Box<RegistryError>,
-    },
+    SparseRefused { name: RepositoryName, source: Box<RegistryError> },
     /// Two things would have the same name.
     #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]
     Collision {
-        /// What is called so.
         first: String,
         /// What would be called so too.
         second: String,
-        /// How.
         name: String,
     },
     /// The tag under which referrers are listed is something else.
     #[error("`{name}:{tag}` is not a list of referrers, but should be by the distribution specification")]
-    ReferrersTag {
-        /// The repository.
-        name: RepositoryName,
-        /// The tag.
-        tag: String,
-    },
+    ReferrersTag { name: RepositoryName, tag: String },
     /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
     Task(#[source] tokio::task::JoinError),

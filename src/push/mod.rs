@@ -37,7 +37,6 @@ use rune_core::progress::Progress;
 /// What is pushed where, and how.
 #[derive(Debug, Clone)]
 pub struct PushSettings {
-    /// Where to.
     pub destination: Destination,
     /// Which index of an image that lacks platforms.
     pub index: IndexChoice,
@@ -49,7 +48,6 @@ pub struct PushSettings {
     pub jobs: usize,
     /// The most bytes of a blob in one request.
     pub chunk_bytes: Option<u64>,
-    /// Whether to write nothing.
     pub is_dry_run: bool,
 }
 

@@ -16,7 +16,6 @@ use rune_core::digest::Digest;
 /// What a push did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
-    /// Every reference.
     pub references: Vec<PushedReference>,
     /// What the registry takes no artifacts of.
     pub refused: Vec<RefusedArtifact>,
@@ -28,11 +27,8 @@ pub struct Pushed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedArtifact {
-    /// What it is.
     pub kind: PushedKind,
-    /// Where it was to be.
     pub destination: String,
-    /// What the registry answered.
     pub reason: String,
 }
 
@@ -40,7 +36,6 @@ pub struct RefusedArtifact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedReference {
-    /// What it is.
     pub kind: PushedKind,
     /// The reference that the image is known by in charts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,9 +58,7 @@ pub struct PushedReference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PushedKind {
-    /// An image.
     Image,
-    /// A chart.
     Chart,
     /// The index of the bundle.
     Index,
@@ -91,18 +84,13 @@ pub enum IndexForm {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobTally {
-    /// Sent.
     pub uploaded: usize,
-    /// Bytes of those.
     pub uploaded_bytes: u64,
-    /// Mounted from another repository.
     pub mounted: usize,
-    /// There before.
     pub skipped: usize,
 }
 
 impl BlobTally {
-    /// Both together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -115,7 +103,6 @@ impl BlobTally {
 }
 
 impl Pushed {
-    /// All blobs together.
     pub fn blobs(&self) -> BlobTally {
         self.references.iter().fold(BlobTally::default(), |sum, reference| sum.plus(reference.blobs))
     }

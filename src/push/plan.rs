@@ -25,7 +25,6 @@ pub enum IndexChoice {
     Reduced,
 }
 
-/// Everything to push.
 pub(super) struct Plan {
     pub(super) items: Vec<Item>,
 }
@@ -43,7 +42,6 @@ pub(super) struct Item {
 
 /// What the tag of a publication will mean.
 pub(super) struct Root {
-    /// What is tried first.
     pub(super) first: Document,
     /// Whether it lacks manifests that it names.
     pub(super) is_sparse: bool,

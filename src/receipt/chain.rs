@@ -30,7 +30,6 @@ pub struct Stored {
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
-    /// Where it is.
     pub path: Utf8PathBuf,
     /// What it says, also when a newer program wrote it.
     pub content: Value,
@@ -43,14 +42,12 @@ pub struct Appended {
     pub number: u64,
     /// Its SHA-256.
     pub digest: Digest,
-    /// Where it is.
     pub path: Utf8PathBuf,
 }
 
 /// A chain in another directory that ended when this one began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Earlier {
-    /// The directory.
     pub directory: Utf8PathBuf,
     /// The number of its last receipt.
     pub number: u64,
@@ -85,7 +82,6 @@ impl Chain {
         Self { directory: directory.into() }
     }
 
-    /// The directory.
     pub fn directory(&self) -> &Utf8Path {
         &self.directory
     }

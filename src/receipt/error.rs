@@ -18,7 +18,6 @@ pub enum ReceiptError {
     /// A receipt has no canonical form; does not happen.
     #[error("the receipt cannot be written as JSON")]
     Form(#[from] CanonicalJsonError),
-    /// A number is missing.
     #[error("receipt {number} is missing, and `{after}` exists")]
     Removed {
         /// The first number that is missing.
@@ -28,54 +27,29 @@ pub enum ReceiptError {
     },
     /// Two receipts have the same number.
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
-    Twice {
-        /// The number.
-        number: u64,
-        /// The file.
-        first: Utf8PathBuf,
-        /// The other.
-        second: Utf8PathBuf,
-    },
+    Twice { number: u64, first: Utf8PathBuf, second: Utf8PathBuf },
     /// The content is not what the name says.
     #[error("receipt {number} was changed: `{path}` has the digest {actual}")]
-    Changed {
-        /// Its number.
-        number: u64,
-        /// The file.
-        path: Utf8PathBuf,
-        /// The digest that it has.
-        actual: Digest,
-    },
+    Changed { number: u64, path: Utf8PathBuf, actual: Digest },
     /// The next receipt follows another one.
     #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is {actual}", .number.saturating_add(1))]
     Replaced {
-        /// Its number.
         number: u64,
-        /// The file.
         path: Utf8PathBuf,
         /// The digest that its successor names.
         expected: Digest,
-        /// The digest that it has.
         actual: Digest,
     },
-    /// It is no receipt.
     #[error("`{path}` is not a valid receipt {number}: {reason}")]
     NoReceipt {
-        /// Its number.
         number: u64,
-        /// The file.
         path: Utf8PathBuf,
         /// What is wrong with it.
         reason: String,
     },
     /// Its writer was killed before the file had its content.
     #[error("receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`")]
-    Unfinished {
-        /// Its number.
-        number: u64,
-        /// The file.
-        path: Utf8PathBuf,
-    },
+    Unfinished { number: u64, path: Utf8PathBuf },
     /// The receipt that should be the last is not there.
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
     Cut {
@@ -101,12 +75,10 @@ pub enum ReceiptError {
 pub(super) struct Name {
     /// Its number, from 1.
     pub(super) number: u64,
-    /// Its digest.
     pub(super) digest: Digest,
 }
 
 impl Name {
-    /// The file name.
     pub(super) fn display_name(&self) -> String {
         format!("{:06}-{}.json", self.number, self.digest.hex())
     }

@@ -29,7 +29,6 @@ pub struct Statement {
     pub tool: String,
     /// The bundle that it was done with.
     pub bundle: VerifiedBundle,
-    /// What was done.
     pub act: Act,
 }
 
@@ -45,7 +44,6 @@ pub struct WithoutReceipt {
     pub kind: String,
     /// The name of the bundle.
     pub name: String,
-    /// Its version.
     pub version: semver::Version,
     /// The SHA-256 of its index.
     pub digest: Digest,
@@ -57,9 +55,7 @@ pub struct WithoutReceipt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedBundle {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: semver::Version,
     /// The SHA-256 of its index.
     pub digest: Digest,
@@ -106,9 +102,7 @@ pub enum Act {
         /// The unique id of the cluster's namespace `kube-system`, which stays when its address changes.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
-        /// The namespace.
         namespace: String,
-        /// The release.
         release: String,
         /// The revision of the release that this made.
         revision: u64,
@@ -127,7 +121,6 @@ pub enum Act {
         /// The schema version that the migrations of the bundle reach.
         #[serde(skip_serializing_if = "Option::is_none")]
         schema_version: Option<u32>,
-        /// How it ended.
         outcome: Outcome,
     },
 }
@@ -144,7 +137,6 @@ pub struct PushedReference {
     pub destination: Digest,
 }
 
-/// How an installation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {

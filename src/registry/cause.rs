@@ -20,7 +20,6 @@ pub enum Cause {
     /// It, or the server it redirected to, answered with an error.
     #[error("{}answered {status}{}", via(.redirected_to.as_deref()), in_parentheses(.detail.as_deref()))]
     Status {
-        /// The status code.
         status: StatusCode,
         /// What the distribution specification calls it, such as `NAME_UNKNOWN`.
         code: Option<String>,
@@ -33,26 +32,19 @@ pub enum Cause {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
-    /// There was no whole answer.
     #[error("{}failed: {error}", via(.redirected_to.as_deref()))]
     Transport {
-        /// What happened.
         error: TransportError,
         /// The server it redirected to, when that one failed.
         redirected_to: Option<String>,
     },
     /// It wants credentials, and there are none.
     #[error("asks for credentials, and there are none for `{host}`")]
-    NoCredentials {
-        /// The host.
-        host: String,
-    },
+    NoCredentials { host: String },
     /// It refused the credentials that there are, or nobody may do this.
     #[error("refused {}{}", whose(.user.as_deref()), in_parentheses(.detail.as_deref()))]
     CredentialsRefused {
-        /// The host.
         host: String,
-        /// Whose credentials they were.
         user: Option<String>,
         /// What the server says about it.
         detail: Option<String>,
@@ -65,7 +57,6 @@ pub enum Cause {
     TokenServer {
         /// The token server: scheme, host and port.
         server: String,
-        /// Why there is no token.
         problem: TokenProblem,
     },
     /// The credentials for it cannot be read.
@@ -76,7 +67,6 @@ pub enum Cause {
     Redirect {
         /// Where to: scheme, host and port.
         to: String,
-        /// Why not.
         problem: &'static str,
     },
     /// It sent us to a host that we may not contact.
@@ -101,27 +91,16 @@ pub enum Cause {
     Damaged,
     /// It took a manifest and has another one in its place.
     #[error("was given {expected} and has {actual} instead")]
-    Changed {
-        /// What was written.
-        expected: Digest,
-        /// What is there.
-        actual: Digest,
-    },
+    Changed { expected: Digest, actual: Digest },
     /// It took something and does not have it.
     #[error("took it and does not have it")]
     Lost,
     /// The content is not what its digest says.
     #[error("sent content with the digest {actual} instead of {expected}")]
-    WrongDigest {
-        /// What was asked for.
-        expected: Digest,
-        /// What came.
-        actual: Digest,
-    },
+    WrongDigest { expected: Digest, actual: Digest },
     /// The content does not have the size that its descriptor says.
     #[error("sent, or announced, {actual} bytes instead of {expected}")]
     WrongSize {
-        /// What the descriptor says.
         expected: u64,
         /// What came, or was announced.
         actual: u64,
@@ -153,21 +132,15 @@ pub enum Cause {
     },
 }
 
-/// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenProblem {
-    /// Credentials are not taken there.
     #[error("{0}")]
     NotAllowed(&'static str),
-    /// No whole answer.
     #[error("which failed: {0}")]
     Transport(#[source] TransportError),
-    /// An error as answer.
     #[error("which answered {status} to {}", whose(.user.as_deref()))]
     Status {
-        /// The status code.
         status: StatusCode,
-        /// Whose credentials were shown.
         user: Option<String>,
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
@@ -175,7 +148,6 @@ pub enum TokenProblem {
     /// It is on a host that we may not contact.
     #[error("a host that was not named")]
     OutOfBounds,
-    /// An answer without a token.
     #[error("whose answer holds no usable token")]
     NoToken,
 }
@@ -207,7 +179,6 @@ impl Cause {
         }
     }
 
-    /// The status that was answered.
     pub(super) const fn answered(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),

@@ -10,7 +10,6 @@ use http::{HeaderMap, header};
 /// One way to prove who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
-    /// User and password.
     Basic,
     /// A token from a token server.
     Bearer {

@@ -25,7 +25,6 @@ pub struct ClientConfig {
     pub auth_files: Vec<AuthFile>,
     /// Whether the credential helpers that the file names may be run.
     pub run_credential_helpers: bool,
-    /// Proxies.
     pub proxy: ProxySettings,
     /// How many requests one host may be busy with at a time.
     pub max_connections_per_host: usize,
@@ -48,14 +47,11 @@ pub struct Login {
     pub registry: String,
     /// The name of the user.
     pub user: String,
-    /// Where the password is.
     pub password: Password,
 }
 
-/// Where a password is.
 #[derive(Debug, Clone)]
 pub enum Password {
-    /// Here.
     Given(Secret),
     /// In this file (`--password-file`).
     File(Utf8PathBuf),
@@ -69,12 +65,7 @@ pub enum AuthFile {
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
     /// Its content, in a variable of the environment.
-    Text {
-        /// The variable.
-        variable: &'static str,
-        /// The content.
-        text: Secret,
-    },
+    Text { variable: &'static str, text: Secret },
 }
 
 impl Default for ClientConfig {

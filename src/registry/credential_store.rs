@@ -31,7 +31,6 @@ const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 /// Why a file with credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFileError {
-    /// It cannot be read.
     #[error("cannot use the file with registry credentials")]
     Read(#[source] PathError),
     /// The file with a password cannot be read.
@@ -44,7 +43,6 @@ pub enum AuthFileError {
         place: String,
         /// Line of the mistake, from 1.
         line: usize,
-        /// Column of the mistake.
         column: usize,
     },
     /// A part of it is of another type.
@@ -52,7 +50,6 @@ pub enum AuthFileError {
     Type {
         /// The file, or the variable.
         place: String,
-        /// The part.
         key: &'static str,
     },
 }
@@ -82,7 +79,6 @@ impl AuthFileError {
 /// Why there are no credentials for a host.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// A credential helper failed.
     #[error(transparent)]
     Helper(#[from] HelperError),
     /// The entry of the host cannot be decoded.
@@ -90,7 +86,6 @@ pub enum CredentialError {
     Entry {
         /// The file, or the variable.
         place: String,
-        /// The entry.
         key: String,
     },
 }
@@ -118,7 +113,6 @@ pub(super) struct Found {
     pub(super) place: String,
 }
 
-/// Where credentials are found.
 #[derive(Debug, Default)]
 pub(super) struct CredentialStore {
     /// Goes before everything else, for its host.
@@ -129,10 +123,8 @@ pub(super) struct CredentialStore {
     answers: Mutex<HashMap<(String, String), Option<Credentials>>>,
 }
 
-/// One file.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// How messages call it.
     pub(super) place: String,
     /// A broken entry has no credentials.
     by_key: BTreeMap<String, Result<Credentials, String>>,
@@ -161,7 +153,6 @@ impl CredentialStore {
         Ok(Self { login: Some((wire_authority(registry), credentials)), ..self })
     }
 
-    /// That user.
     pub(super) fn login(&self) -> Option<(&str, &Secret)> {
         match &self.login {
             Some((_, Credentials::Basic { user, password })) => Some((user, password)),

@@ -8,8 +8,10 @@ use rune_core::secret::Secret;
 /// Something to prove who we are with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
-    /// A user and a password.
-    Basic { user: String, password: Secret },
+    Basic {
+        user: String,
+        password: Secret,
+    },
     /// A token to be exchanged at the token server.
     IdentityToken(Secret),
     /// A bearer token, ready to use.

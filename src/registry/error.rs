@@ -26,9 +26,7 @@ pub enum RegistryError {
     Push {
         /// What was to be written, in words.
         what: String,
-        /// Where.
         name: RepositoryName,
-        /// What happened.
         failure: Box<EndpointFailure>,
     },
     /// A web server that is no registry did not give what was asked for.
@@ -36,21 +34,16 @@ pub enum RegistryError {
     Web {
         /// What was asked for, in words.
         what: String,
-        /// What happened.
         failure: Box<EndpointFailure>,
     },
     /// Credentials were tried, and are not good for anything.
     #[error("cannot log in: {failure}")]
-    Login {
-        /// What happened.
-        failure: EndpointFailure,
-    },
+    Login { failure: EndpointFailure },
     /// A descriptor announces more than is accepted in memory.
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are accepted")]
     TooLarge {
         /// What was asked for, in words.
         what: String,
-        /// What the descriptor says.
         bytes: u64,
         /// The limit.
         max_bytes: u64,
@@ -66,12 +59,7 @@ pub enum RegistryError {
     AuthFile(#[from] AuthFileError),
     /// A mirror is to be spoken to without TLS and nobody allowed it.
     #[error("the mirror `{endpoint}` is neither on loopback nor named by --plain-http")]
-    PlainMirror {
-        /// The endpoint.
-        endpoint: String,
-        /// What to name.
-        host: String,
-    },
+    PlainMirror { endpoint: String, host: String },
 }
 
 /// Why one endpoint did not give what was asked for.

@@ -141,7 +141,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// Asks one endpoint once.
     pub(super) async fn ask_once(&self, endpoint: &Endpoint, question: &Question<'_>) -> Result<Answer, Cause> {
         if let Place::Web(source) = &question.place {
             return self.ask_web(endpoint, source, question).await;

@@ -24,31 +24,20 @@ const NOT_FOUND: &str = "credentials not found";
 /// Why a credential helper gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
-    /// The name is not one.
     #[error("`{0}` is not the name of a credential helper")]
     Name(String),
-    /// It does not run.
     #[error("cannot run the credential helper `{program}`")]
-    Run {
-        /// The program.
-        program: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It failed.
+    Run { program: String, source: std::io::Error },
     #[error("the credential helper `{program}` failed for `{server}` ({status})")]
     Failed {
-        /// The program.
         program: String,
         /// What it was asked for.
         server: String,
-        /// How it ended.
         status: std::process::ExitStatus,
     },
     /// It said something that is not of the protocol.
     #[error("the credential helper `{program}` gave an answer for `{server}` that cannot be read")]
     Answer {
-        /// The program.
         program: String,
         /// What it was asked for.
         server: String,

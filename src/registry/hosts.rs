@@ -19,7 +19,6 @@ use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transpo
 /// Whether a host is spoken to with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Speech {
-    /// Always.
     Tls,
     /// Never.
     Plain,
@@ -30,7 +29,6 @@ pub(super) enum Speech {
 /// A host and everything that its repositories share.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// Host and port.
     pub(super) authority: String,
     pub(super) speech: Speech,
     pub(super) transport: Arc<Transport>,
@@ -65,7 +63,6 @@ pub(super) struct Endpoint {
     namespace: Option<String>,
 }
 
-/// All hosts.
 #[derive(Debug)]
 pub(super) struct Hosts {
     registries: Registries,

@@ -23,7 +23,6 @@ use rune_core::{
     secret::Secret,
 };
 
-/// What trying credentials showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginProof {
     /// The registry refuses anonymous requests and accepts the credentials.
@@ -35,22 +34,12 @@ pub enum LoginProof {
 /// Why credentials cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// A program keeps the credentials.
     #[error("{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it")]
-    Helper {
-        /// The host.
-        host: String,
-        /// The file.
-        place: String,
-        /// The helper.
-        helper: String,
-    },
+    Helper { host: String, place: String, helper: String },
     /// Something that is read first has other credentials.
     #[error("{place} has credentials of `{host}`, and is read before `{file}`")]
     Shadowed {
-        /// The host.
         host: String,
-        /// The file or variable.
         place: String,
         /// Where they would be written.
         file: Utf8PathBuf,
@@ -58,7 +47,6 @@ pub enum LoginError {
     /// The name of a user cannot have this form.
     #[error("the name of a user is empty, or has a colon or a control character")]
     User,
-    /// The password is empty.
     #[error("the password is empty")]
     Empty,
     /// The file is not what docker writes.
@@ -95,10 +83,8 @@ impl Failure for LoginError {
 /// Why credentials cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutError {
-    /// There are none.
     #[error("there are no credentials of `{host}` in {places}")]
     None {
-        /// The host.
         host: String,
         /// Where they were looked for.
         places: String,
@@ -106,12 +92,10 @@ pub enum LogoutError {
     /// They are where nothing can be removed.
     #[error("{place} has credentials of `{host}`")]
     Fixed {
-        /// The host.
         host: String,
         /// The variable, or the option.
         place: String,
     },
-    /// As for logging in.
     #[error(transparent)]
     Login(#[from] LoginError),
 }
@@ -186,7 +170,6 @@ fn judged(endpoint: &Endpoint, response: &Response, user: Option<String>) -> Res
     }
 }
 
-/// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLogin {
     /// Repositories that have credentials of their own in the same file, as its keys name them.

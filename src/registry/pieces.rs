@@ -108,7 +108,6 @@ impl<P> Outcome<P> {
 }
 
 impl<P: Pieces> Part<P> {
-    /// Begins to read it.
     pub(super) fn body(&self) -> RequestBody {
         let stream = stream::unfold(self.clone(), |mut part| async {
             let piece = part.next().await.transpose()?;

@@ -24,19 +24,16 @@ pub(super) struct Question<'a> {
     pub(super) keeps_redirects: bool,
 }
 
-/// Where something is asked.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     /// Below the repository: `manifests/<tag>`, `blobs/<digest>`.
     Below {
-        /// The path.
         path: String,
         /// Names and values of the query.
         query: Vec<(&'static str, String)>,
     },
     /// Where a registry at an address of this class has sent us, such as the URL of an upload.
     Given {
-        /// The URL.
         url: Url,
         /// How far away the server is that gave it.
         from: AddressClass,
@@ -48,13 +45,11 @@ pub(super) enum Place {
 /// What is done with a repository.
 #[derive(Debug, Clone)]
 pub(super) enum Access {
-    /// Reading.
     Pull,
     /// Writing, and reading what was written.
     Push,
     /// Writing what lies in another repository of the registry.
     Mount {
-        /// The other repository.
         from: String,
     },
 }
@@ -85,7 +80,6 @@ impl<'a> Question<'a> {
         Self { method, place, headers: HeaderMap::new(), body: None, access, keeps_redirects: false }
     }
 
-    /// Sets a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
@@ -107,7 +101,6 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Sends a body.
     pub(super) fn with_body(self, body: MakeBody<'a>) -> Self {
         Self { body: Some(body), ..self }
     }

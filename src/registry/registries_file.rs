@@ -25,7 +25,6 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Why a `registries.yaml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistriesFileError {
-    /// It cannot be read.
     #[error("cannot use the file given with `--registry-config`")]
     Read(#[source] PathError),
     /// It is not YAML of the right shape.
@@ -34,17 +33,14 @@ pub enum RegistriesFileError {
     /// It switches off the verification of TLS.
     #[error("{path}:{line}: `insecure_skip_verify` of `{host}` is not supported")]
     SkipVerify {
-        /// The file.
         path: Utf8PathBuf,
         /// The line, from 1.
         line: u64,
-        /// The host.
         host: String,
     },
     /// An endpoint is no URL of a host.
     #[error("{path}:{line}: the endpoint `{endpoint}` is not a URL such as https://mirror.example:5000")]
     Endpoint {
-        /// The file.
         path: Utf8PathBuf,
         /// The line, from 1.
         line: u64,
@@ -53,30 +49,13 @@ pub enum RegistriesFileError {
     },
     /// A rewrite pattern is no regular expression.
     #[error("{path}: the rewrite pattern `{pattern}` is not a regular expression")]
-    Rewrite {
-        /// The file.
-        path: Utf8PathBuf,
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        source: Box<regex::Error>,
-    },
+    Rewrite { path: Utf8PathBuf, pattern: String, source: Box<regex::Error> },
     /// Credentials are incomplete or malformed. Does not show them.
     #[error("{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor an identity token")]
-    Auth {
-        /// The file.
-        path: Utf8PathBuf,
-        /// The host.
-        host: String,
-    },
+    Auth { path: Utf8PathBuf, host: String },
     /// Only one of certificate and key is given.
     #[error("{path}: the `tls` of `{host}` needs both `cert_file` and `key_file`, or neither")]
-    Identity {
-        /// The file.
-        path: Utf8PathBuf,
-        /// The host.
-        host: String,
-    },
+    Identity { path: Utf8PathBuf, host: String },
 }
 
 impl Failure for RegistriesFileError {
@@ -137,7 +116,6 @@ struct TlsEntry {
     insecure_skip_verify: Option<Spanned<bool>>,
 }
 
-/// What the file says.
 #[derive(Debug, Default)]
 pub(super) struct Registries {
     mirrors: BTreeMap<String, Mirrors>,
@@ -176,7 +154,6 @@ impl Registries {
         Ok(Self { mirrors: mirrors.collect::<Result<_, _>>()?, hosts: hosts.collect::<Result<_, _>>()? })
     }
 
-    /// The mirrors of a registry.
     pub(super) fn mirrors(&self, registry: &str) -> Option<&Mirrors> {
         self.mirrors.get(&canonical(registry)).or_else(|| self.mirrors.get("*"))
     }

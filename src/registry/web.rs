@@ -33,7 +33,6 @@ pub struct WebSource {
 /// A document that may name other places.
 #[derive(Debug, Clone)]
 pub struct WebDocument {
-    /// Its content.
     pub bytes: Vec<u8>,
     home: Origin,
     origin: AddressClass,
@@ -46,7 +45,6 @@ impl WebSource {
         Self { url, home, named_from: None }
     }
 
-    /// Where it is.
     pub const fn url(&self) -> &WebUrl {
         &self.url
     }

@@ -44,7 +44,6 @@ impl RepositoryWriter {
         Self { exchange, endpoint, name: name.clone() }
     }
 
-    /// Which repository it is.
     pub const fn name(&self) -> &RepositoryName {
         &self.name
     }

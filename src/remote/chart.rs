@@ -16,21 +16,17 @@ pub enum RemoteChart {
     Registry {
         /// Registry and repository, with the tag of the version.
         reference: Reference,
-        /// The version.
         version: ChartVersion,
     },
-    /// In a Helm repository.
     Repository {
         /// Where its `index.yaml` is.
         url: WebUrl,
         /// The name of the chart.
         name: String,
-        /// The version.
         version: ChartVersion,
     },
 }
 
-/// A chart that was fetched.
 #[derive(Debug, Clone)]
 pub struct FetchedChart {
     /// The archive as it came, and its metadata.

@@ -24,26 +24,17 @@ pub enum RemoteError {
     NotAChart {
         /// The reference, `oci://…`.
         reference: String,
-        /// What it is.
         found: String,
     },
     /// The index of a repository cannot be read.
     #[error("the index of the repository `{repository}` is invalid")]
-    Index {
-        /// The repository.
-        repository: String,
-        /// Where the mistake is.
-        source: YamlError,
-    },
-    /// The index is not text.
+    Index { repository: String, source: YamlError },
     #[error("the index of the repository `{0}` is not UTF-8 text")]
     IndexText(String),
     /// The repository does not have the chart.
     #[error("the repository `{repository}` has no chart `{name}`")]
     NoChart {
-        /// The repository.
         repository: String,
-        /// The chart.
         name: String,
         /// Charts of the repository with similar names.
         known: Vec<String>,
@@ -51,55 +42,24 @@ pub enum RemoteError {
     /// The repository does not have the version.
     #[error("the repository `{repository}` has no version {version} of the chart `{name}`")]
     NoVersion {
-        /// The repository.
         repository: String,
-        /// The chart.
         name: String,
-        /// The version.
         version: String,
         /// The newest versions that it has.
         newest: Vec<String>,
     },
     /// The index has no address for it.
     #[error("the index of the repository `{repository}` has no URL for `{name}` {version}")]
-    NoUrl {
-        /// The repository.
-        repository: String,
-        /// The chart.
-        name: String,
-        /// The version.
-        version: String,
-    },
+    NoUrl { repository: String, name: String, version: String },
     /// An address in the index is not allowed. Does not show it: it may hold a password.
     #[error("the index of the repository `{repository}` has an invalid URL for `{name}`: {problem}")]
-    Url {
-        /// The repository.
-        repository: String,
-        /// The chart.
-        name: String,
-        /// What is wrong.
-        problem: WebUrlError,
-    },
+    Url { repository: String, name: String, problem: WebUrlError },
     /// The archive is not the one that the index announces.
     #[error("`{url}` has the digest {actual}, the index of its repository says {expected}")]
-    IndexDigest {
-        /// The archive.
-        url: String,
-        /// What the index says.
-        expected: Digest,
-        /// What came.
-        actual: Digest,
-    },
+    IndexDigest { url: String, expected: Digest, actual: Digest },
     /// It is another chart than the one that was asked for.
     #[error("{place} is the chart {found}, not {asked}")]
-    OtherChart {
-        /// Where it comes from.
-        place: String,
-        /// What was asked for.
-        asked: String,
-        /// What came.
-        found: String,
-    },
+    OtherChart { place: String, asked: String, found: String },
     /// The text names no place that charts come from.
     #[error("`{0}` is not the place of a chart")]
     Place(String),

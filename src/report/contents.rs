@@ -9,7 +9,6 @@ use rune_core::digest::Digest;
 /// How many hex digits of a digest stand together where people compare it.
 const GROUP: usize = 8;
 
-/// Everything but the changes.
 #[derive(Debug, Serialize)]
 pub(super) struct Contents {
     name: String,

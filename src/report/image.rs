@@ -9,7 +9,6 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// An image.
 #[derive(Debug, Serialize)]
 pub(super) struct Image {
     pub(super) name: String,

@@ -14,7 +14,6 @@ const MAX_CANDIDATES: usize = 2000;
 /// How a value could take a digest, in the order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
-    /// It is the digest.
     Digest,
     /// It is, or contains, a whole reference, to which a digest can be added.
     Whole,

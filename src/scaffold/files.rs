@@ -25,9 +25,7 @@ pub(super) struct ChartFiles {
 #[derive(Debug, Clone)]
 pub struct NewProject {
     files: BTreeMap<Utf8PathBuf, File>,
-    /// The manifest.
     pub manifest: Utf8PathBuf,
-    /// The policy.
     pub policy: Utf8PathBuf,
     /// The templates of values that pin images.
     pub templates: Vec<Utf8PathBuf>,

@@ -23,7 +23,6 @@ const AT_ONCE: usize = 4;
 /// What is known of the licence of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum License {
-    /// The label states it.
     Stated(String),
     /// There is no label, or one that states no licence.
     Unknown,

@@ -55,7 +55,6 @@ fn listed(paths: &[String]) -> String {
     format!("[{}]", paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", "))
 }
 
-/// The entry of an image.
 pub(super) fn entry(image: &PlannedImage) -> String {
     let mut text = String::new();
     let place = image.place.as_deref().map(comment);

@@ -55,9 +55,7 @@ pub enum ScaffoldError {
     /// Helm refused the chart with the values that were given.
     #[error("the chart {chart} cannot be rendered{}", if *is_upgrade_only { " as for an upgrade" } else { "" })]
     Unrendered {
-        /// Its name.
         chart: String,
-        /// What Helm said.
         #[source]
         failure: RenderFailure,
         /// The values that it misses, as far as Helm tells.
@@ -65,13 +63,10 @@ pub enum ScaffoldError {
         /// Whether it can be rendered as for an installation.
         is_upgrade_only: bool,
     },
-    /// A chart is wrong.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// Helm cannot be run.
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// There is no Helm.
     #[error("no Helm was found")]
     NoHelm,
     /// The check of the charts cannot be made.

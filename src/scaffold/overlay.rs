@@ -21,10 +21,13 @@ pub(super) enum Piece {
 /// What becomes of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It is replaced.
     Replace(Vec<Piece>),
     /// Something is inserted into its text, at a byte offset.
-    Insert { text: String, at: usize, pieces: Vec<Piece> },
+    Insert {
+        text: String,
+        at: usize,
+        pieces: Vec<Piece>,
+    },
 }
 
 /// Values by their path; a list that one of them is in is written as a whole.

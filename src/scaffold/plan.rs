@@ -35,7 +35,6 @@ const TEMPLATE: &str = "values.yaml.j2";
 /// A chart, and what it is to be installed with.
 #[derive(Debug, Clone)]
 pub struct GivenChart {
-    /// The chart, packed.
     pub package: Package,
     /// Every way it is to be installed: values files as name and text, later ones winning.
     pub profiles: Vec<Vec<(String, String)>>,
@@ -48,7 +47,6 @@ pub struct GivenChart {
 pub struct PlannedImage {
     /// Its name in the manifest.
     pub name: String,
-    /// What it is called.
     pub reference: Reference,
     /// Under which licence it is.
     pub license: License,
@@ -87,7 +85,6 @@ impl PlannedImage {
 pub(super) struct PlannedChart {
     /// The chart as it was given.
     pub(super) given: GivenChart,
-    /// Its name in paths.
     pub(super) label: String,
     /// The template of values that pins its images; empty when no value does.
     pub(super) template: String,
@@ -98,7 +95,6 @@ pub(super) struct PlannedChart {
 pub struct Plan {
     /// Images by registry, repository and tag.
     pub(super) images: BTreeMap<(String, Option<String>), PlannedImage>,
-    /// Charts.
     pub(super) charts: Vec<PlannedChart>,
     /// What the policy declares and lets through.
     pub(super) exceptions: Exceptions,

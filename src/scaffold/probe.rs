@@ -31,10 +31,13 @@ pub(super) struct Prober<'p> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     /// As its digest; the chart puts `sha256:` before the value or does not.
-    Digest { is_hex: bool },
+    Digest {
+        is_hex: bool,
+    },
     /// As the end of its tag, with this before the value.
-    End { prefix: String },
-    /// Somewhere else.
+    End {
+        prefix: String,
+    },
     Within,
 }
 
@@ -169,7 +172,6 @@ impl<'p> Prober<'p> {
         Ok(wrong)
     }
 
-    /// Which images candidates reach.
     async fn reach(&mut self, candidates: &[Candidate], rejected: &BTreeSet<usize>) -> Result<Reached, HelmError> {
         let mut reached = Reached::new();
         let all: Vec<usize> = (0..candidates.len()).filter(|number| !rejected.contains(number)).collect();

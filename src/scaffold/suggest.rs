@@ -179,7 +179,6 @@ impl Texts<'_> {
     }
 }
 
-/// What a policy lacks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needed {
     Source(String),

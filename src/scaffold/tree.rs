@@ -17,7 +17,6 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tree {
     Null,

@@ -45,7 +45,6 @@ struct Refusal {
 }
 
 impl Server {
-    /// Answers one request.
     pub(super) async fn answer(&self, request: &Parts, log: &Log, reset: &Reset) -> Response<Outgoing> {
         let is_head = request.method == Method::HEAD;
         let target = request.uri.path_and_query().map_or_else(|| request.uri.path(), |target| target.as_str());

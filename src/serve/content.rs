@@ -29,14 +29,10 @@ use rune_core::{digest::Digest, fsx::Stamp};
 /// its way to the socket.
 const PIECE_BYTES: u64 = 128 << 10;
 
-/// What is sent.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Bytes in memory.
     Memory(Bytes),
-    /// Hashed on the way.
     Checked(Box<Checked>),
-    /// Known to be right.
     Known(Known),
     /// Nothing, in place of so many bytes: the client wants to know about a content, not to have it.
     Absent(u64),

@@ -14,7 +14,6 @@ pub enum ServeError {
     /// Two bundles give one tag to different contents.
     #[error("`{name}` is {} in {} and {} in {}", .first.1, .first.0, .second.1, .second.0)]
     Conflict {
-        /// Repository and tag.
         name: String,
         /// A bundle, as messages call it, and what it is in it.
         first: Box<(String, Digest)>,
@@ -26,19 +25,12 @@ pub enum ServeError {
     Manifest {
         /// The bundle, as messages call it.
         bundle: String,
-        /// The manifest.
         digest: Digest,
-        /// Why.
         source: ManifestError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
 }
 
 impl Failure for ServeError {

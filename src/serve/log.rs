@@ -13,7 +13,6 @@ use hyper::{Method, StatusCode};
 
 use rune_core::progress::Progress;
 
-/// Where lines go.
 pub(super) type Log = Arc<dyn Progress>;
 
 /// Set when the connection that it belongs to must not end as if everything had been sent.

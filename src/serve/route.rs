@@ -24,17 +24,12 @@ pub enum Route {
     Base,
     /// The names of all repositories.
     Catalog(Page),
-    /// The tags of a repository.
     Tags(Repository, Page),
-    /// A manifest or index.
     Manifest(Repository, Target),
-    /// A blob.
     Blob(Repository, Digest),
     /// The manifests that say something about another one.
     Referrers {
-        /// Where to look.
         repository: Repository,
-        /// What they are about.
         subject: Digest,
         /// Of which type they have to be.
         artifact_type: Option<String>,
@@ -53,9 +48,7 @@ pub struct Repository {
 /// How a manifest is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// By a tag.
     Tag(String),
-    /// By its digest.
     Digest(Digest),
 }
 
@@ -71,7 +64,6 @@ pub struct Page {
 /// Why a request asks for nothing that there could be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// There is no such endpoint.
     #[error("there is no such endpoint")]
     Endpoint,
     /// The name of the repository is malformed.
@@ -83,7 +75,6 @@ pub enum RouteError {
     /// The digest is of an algorithm other than SHA-256.
     #[error("there is no blob with a digest other than sha256")]
     Blob,
-    /// The digest is malformed.
     #[error("this is not a digest")]
     Digest,
     /// The number of entries is malformed.

@@ -28,7 +28,6 @@ pub(super) struct Origin {
     pub(super) verified: Verified,
 }
 
-/// Everything that is served.
 #[derive(Debug, Default)]
 pub struct Stock {
     repositories: BTreeMap<String, Contents>,
@@ -45,7 +44,6 @@ pub struct Served {
     pub source: Option<String>,
 }
 
-/// What one repository has.
 #[derive(Debug, Default)]
 struct Contents {
     /// The registries that its images come from.
@@ -56,7 +54,6 @@ struct Contents {
     referrers: BTreeMap<Digest, BTreeMap<Digest, Descriptor>>,
 }
 
-/// Something in a repository.
 #[derive(Debug)]
 struct Item<T> {
     what: T,

@@ -35,13 +35,11 @@ pub enum UsersError {
         /// Which line, from 1.
         line: usize,
     },
-    /// A user is there twice.
     #[error("line {line} has a user that an earlier line has too")]
     Twice {
         /// Which line, from 1.
         line: usize,
     },
-    /// There is nobody in it.
     #[error("there is no user in it")]
     Empty,
     /// The system gives no random numbers.

@@ -7,12 +7,10 @@ use rune_core::failure::{Failure, FailureKind};
 /// Why a key cannot be used, or a signature is not good.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The text is not PEM.
     #[error("the {what} key is not a PEM file")]
     Pem {
         /// `private` or `public`.
         what: &'static str,
-        /// Why not.
         #[source]
         source: pem_rfc7468::Error,
     },

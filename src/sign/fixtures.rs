@@ -16,7 +16,6 @@ maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
 -----END EC PRIVATE KEY-----
 ";
 
-/// Its public half.
 pub(super) const P256_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7
 Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==
@@ -36,7 +35,6 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 -----END PRIVATE KEY-----
 ";
 
-/// Its public half.
 pub(super) const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 -----END PUBLIC KEY-----
@@ -59,7 +57,6 @@ K49g2GCkoB9fqYGsqLm9B7Nd/rcXLnI=
 -----END EC PRIVATE KEY-----
 ";
 
-/// Some RSA key.
 pub(super) const RSA_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtFeM1rcIGqqyYwV6GEha
 S9zZNw7kyObafJKzyWsP18hio4WQlaMO+Aryg/ZDByXdWVIKq7rSsrAb9tPuCEqd

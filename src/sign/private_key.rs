@@ -72,7 +72,6 @@ impl PrivateKey {
         encrypted_key::seal(self.to_pkcs8()?.as_bytes(), passphrase)
     }
 
-    /// The public half.
     pub const fn public_key(&self) -> &PublicKey {
         &self.public
     }

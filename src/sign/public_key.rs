@@ -28,7 +28,6 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 
 const PEM_LABEL: &str = "PUBLIC KEY";
 
-/// How a key signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// ECDSA on the curve P-256 over the SHA-256 of the message.
@@ -38,7 +37,6 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::EcdsaP256 => "ecdsa-p256-sha256",
@@ -159,7 +157,6 @@ impl PublicKey {
         Base64::encode_string(self.fingerprint().as_bytes())
     }
 
-    /// How the key signs.
     pub const fn algorithm(&self) -> Algorithm {
         match self.key {
             Key::P256(_) => Algorithm::EcdsaP256,

@@ -61,7 +61,6 @@ struct PublicKeyIdentifier {
 }
 
 impl SlotSignature {
-    /// Signs a message.
     pub fn sign(key: &PrivateKey, message: &[u8]) -> Self {
         Self { key: key.public_key().fingerprint(), message: Digest::of(message), signature: key.sign(message) }
     }
@@ -93,7 +92,6 @@ impl SlotSignature {
         })
     }
 
-    /// The canonical form.
     pub fn to_canonical_json(&self) -> Vec<u8> {
         let document = Document {
             media_type: SIGSTORE_BUNDLE.to_owned(),

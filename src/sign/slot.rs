@@ -11,7 +11,6 @@ pub const SLOT_BYTES: usize = 8192;
 /// What a signature slot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
-    /// Nothing: all spaces.
     Blank,
     /// A signature by whatever key and algorithm, then spaces.
     Signed(SlotSignature),

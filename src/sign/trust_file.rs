@@ -19,7 +19,6 @@ const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Trust";
 const MAX_NAME_BYTES: usize = 64;
 
-/// Whose signatures count.
 #[derive(Debug, Clone)]
 pub struct TrustFile {
     /// Everybody who is named, the revoked ones too.
@@ -35,7 +34,6 @@ pub struct TrustFile {
 pub struct Signer {
     /// What reports call it: the name in the trust file, or the file that the key was read from.
     pub name: String,
-    /// The key.
     pub key: PublicKey,
 }
 
@@ -151,7 +149,6 @@ struct Reader<'f> {
 }
 
 impl Reader<'_> {
-    /// Gives the threshold.
     fn file(&mut self, root: &Node) -> Option<usize> {
         let map = Mapping::open(root, "a trust file", &["apiVersion", "kind", "threshold", "keys", "revoked"], self.findings)?;
         self.fixed(&map, "apiVersion", API_VERSION);

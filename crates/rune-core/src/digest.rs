@@ -126,7 +126,6 @@ impl<'de> Deserialize<'de> for Digest {
 pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
-    /// Starts with no input.
     pub fn new() -> Self {
         Self::default()
     }
@@ -136,7 +135,6 @@ impl Sha256 {
         self.0.update(bytes);
     }
 
-    /// Ends the computation.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }

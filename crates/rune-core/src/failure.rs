@@ -35,7 +35,6 @@ pub enum FailureKind {
     Space = 11,
     /// Something exists already, is held by another process, or would be downgraded.
     Conflict = 12,
-    /// A rollout failed.
     Rollout = 13,
     /// A person pressed Ctrl-C.
     Interrupted = 130,

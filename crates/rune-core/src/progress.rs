@@ -17,7 +17,6 @@ pub trait Progress: Send + Sync {
     /// Says something that is to stay readable, whether or not a phase goes on.
     fn announce(&self, text: &str);
 
-    /// Ends the current phase.
     fn end(&self);
 }
 

@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("applied migrations {:?}", done.applied);
 
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-    let store = SqliteStore::open(&path, Box::new(clock), Arc::new(SiteGuard::new(Verb::Write { table: "jobs", statements: Events::UPSERT })))?;
+    let store =
+        SqliteStore::open(&path, Box::new(clock), Arc::new(SiteGuard::new(Verb::Write { table: "jobs", statements: Events::UPSERT })))?;
     let request =
         NewJob { tenant_id: "team-a", kind: "benchmark", request_json: r#"{"model":"small"}"#, idempotency_key: Some("request-1") };
     let job = store.create_job(&request)?;

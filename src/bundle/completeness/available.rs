@@ -23,7 +23,6 @@ const SHARED_REGISTRIES: [&str; 9] = [
 pub struct AvailableImage {
     /// Its name in the manifest.
     pub name: String,
-    /// What it is called.
     pub reference: Reference,
     /// The digest of its index, or of its manifest where there is no index.
     pub digest: Digest,

@@ -33,7 +33,6 @@ impl CheckValues {
         Ok(())
     }
 
-    /// The files of a chart.
     pub fn files(&self, chart: &str) -> &[(String, String)] {
         self.0.get(chart).map_or(&[], |values| &values.files)
     }

@@ -29,9 +29,7 @@ pub struct CompletenessFinding {
     /// The image, as it is written there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// What is wrong.
     pub message: String,
-    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// What settles it in the policy: entries of its lists.
@@ -71,7 +69,6 @@ impl CompletenessFinding {
 }
 
 impl Incomplete {
-    /// All of it.
     pub fn findings(&self) -> &[CompletenessFinding] {
         &self.findings
     }

@@ -68,10 +68,8 @@ pub struct Exceptions {
 /// Why the check was not passed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletenessError {
-    /// There is no Helm.
     #[error("no Helm was found, and the charts are to be checked for images that the lock does not have")]
     NoHelm,
-    /// Helm cannot be run.
     #[error(transparent)]
     Helm(#[from] HelmError),
     /// Charts and lock do not fit.

@@ -7,7 +7,6 @@ use super::CompletenessFinding;
 /// In which rendering something was seen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sightings<'p> {
-    /// Its number.
     pub(super) rendering: usize,
     /// The profile; empty for the chart's own values.
     pub(super) profile: &'p str,

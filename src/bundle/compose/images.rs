@@ -14,7 +14,6 @@ use rune_core::digest::Digest;
 /// The annotation that says what a root in `artifacts/index.json` is.
 const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
 
-/// One image to carry.
 #[derive(Debug)]
 pub struct ImageIngredient {
     /// Its name in the bundle manifest.
@@ -32,13 +31,10 @@ pub struct ImageIngredient {
 /// Where the blobs of an image come from.
 #[derive(Debug)]
 pub enum ImageSource {
-    /// A registry, as locked.
     Registry(PulledImage),
     /// It was made by this program and is in memory.
     Built {
-        /// The image index.
         target: Descriptor,
-        /// The manifest of each platform.
         manifests: Vec<(Platform, Digest)>,
         /// Every blob, the index included.
         blobs: Vec<(Descriptor, Vec<u8>)>,
@@ -53,7 +49,6 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// Lists a chart.
     pub(super) fn add_chart(&mut self, manifest: &Descriptor, name: &str) {
         self.add_artifact(manifest, name, "chart");
     }

@@ -40,27 +40,20 @@ pub use images::{ImageIngredient, ImageSource};
 pub struct Ingredients {
     /// The name of the bundle.
     pub name: String,
-    /// Its version.
     pub version: semver::Version,
     /// The digest of the bundle it succeeds.
     pub predecessor: Option<Digest>,
     /// The images, in the order in which they are listed.
     pub images: Vec<ImageIngredient>,
-    /// The charts.
     pub charts: Vec<Package>,
-    /// The profiles.
     pub profiles: Vec<ProfileIngredient>,
-    /// The database migrations.
     pub migrations: Option<MigrationsIngredient>,
-    /// Programs.
     pub binaries: Vec<BinaryIngredient>,
-    /// Other files.
     pub files: Vec<FileIngredient>,
     /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
     pub origins: BTreeMap<String, String>,
     /// What the admin on the far side reads first.
     pub install: String,
-    /// What the policy decided.
     pub policy: PolicyRecord,
     /// Whether the charts were checked for images that are not inside.
     pub completeness: Completeness,
@@ -69,7 +62,6 @@ pub struct Ingredients {
 /// One way to install the charts: rendered values.
 #[derive(Debug)]
 pub struct ProfileIngredient {
-    /// Its name.
     pub name: String,
     /// Names of the charts that it installs; empty for all.
     pub charts: Vec<String>,
@@ -84,7 +76,6 @@ impl ProfileIngredient {
     }
 }
 
-/// The database migrations.
 #[derive(Debug)]
 pub struct MigrationsIngredient {
     /// The schema version that they reach.
@@ -93,10 +84,8 @@ pub struct MigrationsIngredient {
     pub files: Vec<(u32, String, Vec<u8>)>,
 }
 
-/// One program.
 #[derive(Debug)]
 pub struct BinaryIngredient {
-    /// Its name.
     pub name: String,
     /// The platform it runs on.
     pub platform: Platform,
@@ -107,11 +96,8 @@ pub struct BinaryIngredient {
 /// The bytes of a program, or where they are.
 #[derive(Debug)]
 pub enum BinaryContent {
-    /// In memory.
     Bytes(Arc<[u8]>),
-    /// On a web server.
     Web {
-        /// Where.
         url: WebUrl,
         /// Its size in bytes.
         size: u64,
@@ -125,20 +111,15 @@ pub enum BinaryContent {
 pub struct FileIngredient {
     /// Its path in the bundle, below `files/`.
     pub path: String,
-    /// Where it lies now.
     pub source: FileOrigin,
     /// Its size in bytes.
     pub size: u64,
-    /// Its digest.
     pub digest: Digest,
 }
 
-/// Where a file lies.
 #[derive(Debug)]
 pub enum FileOrigin {
-    /// On a disk.
     Path(Utf8PathBuf),
-    /// On a web server.
     Web(WebUrl),
 }
 
@@ -158,7 +139,6 @@ pub enum ComposeError {
         one: String,
         /// The name of the other.
         other: String,
-        /// The repository of both.
         repository: String,
     },
     /// A document has no canonical form.
@@ -173,12 +153,10 @@ pub enum ComposeError {
     /// A document is too large for a reader to keep.
     #[error("the document {digest} has {size} bytes, at most 4 MiB are allowed")]
     DocumentTooLarge {
-        /// Which one.
         digest: Digest,
         /// Its size in bytes.
         size: u64,
     },
-    /// More keys than slots.
     #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
     TooManyKeys(usize),
 }
@@ -260,7 +238,6 @@ impl Ingredients {
 }
 
 impl Draft {
-    /// The index.
     pub const fn index(&self) -> &BundleIndex {
         &self.index
     }

@@ -81,7 +81,6 @@ pub(super) struct Download {
     pub(super) progress: Arc<dyn Progress>,
 }
 
-/// One content to fetch.
 #[derive(Debug)]
 struct Job {
     position: usize,

@@ -12,7 +12,6 @@ use rune_core::{
 /// Why a bundle was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialiseError {
-    /// A file operation failed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// A registry did not give what it should.
@@ -24,7 +23,6 @@ pub enum MaterialiseError {
     /// What arrived is not what was locked.
     #[error("`{source_name}`: expected {expected}, found {actual}")]
     Digest {
-        /// The repository or file.
         source_name: String,
         /// The digest of the plan.
         expected: Digest,
@@ -34,7 +32,6 @@ pub enum MaterialiseError {
     /// A download ended in a panic; a bug.
     #[error("a download ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),
-    /// There is too little room.
     #[error("`{directory}` has {available_bytes} bytes free, the bundle needs {needed_bytes}")]
     Space {
         /// The directory of the destination.
@@ -52,7 +49,6 @@ pub enum MaterialiseError {
         /// The limit of the process.
         limit_bytes: u64,
     },
-    /// The destination exists.
     #[error("`{0}` exists already")]
     Exists(Utf8PathBuf),
 }

@@ -26,7 +26,6 @@ pub use plan::{Content, Plan};
 /// How much is read at once of what is on the disk already.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What a build did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transferred {

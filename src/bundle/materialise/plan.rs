@@ -16,7 +16,6 @@ use rune_core::digest::Digest;
 pub struct Plan {
     /// Identifies the plan: the bundle digest.
     pub(in crate::bundle) digest: Digest,
-    /// Where everything stands.
     pub(in crate::bundle) layout: Layout,
     /// The content of each entry of the layout, in its order.
     pub(in crate::bundle) contents: Vec<Content>,
@@ -25,27 +24,21 @@ pub struct Plan {
 /// Where the content of an entry comes from.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// From memory.
     Bytes(Arc<[u8]>),
     /// From a file, which must have this digest.
     File {
-        /// The file.
         path: Utf8PathBuf,
         /// The digest it had when the plan was made.
         digest: Digest,
     },
-    /// From a registry.
     Blob {
         /// The name, in the manifest, of an image that it belongs to.
         image: Arc<str>,
-        /// The repository.
         name: RepositoryName,
         /// What to fetch; a manifest is known by its media type.
         descriptor: Box<Descriptor>,
     },
-    /// From a web server.
     Web {
-        /// Where.
         url: Box<WebUrl>,
         /// Its size in bytes.
         size: u64,
@@ -62,7 +55,6 @@ pub(super) struct Fetch {
     pub(super) digest: Digest,
 }
 
-/// Where it is fetched from.
 #[derive(Debug, Clone)]
 pub(super) enum FetchSource {
     Registry { image: Arc<str>, name: RepositoryName, descriptor: Box<Descriptor> },
@@ -123,7 +115,6 @@ impl Plan {
         self.contents.len()
     }
 
-    /// The bundle digest.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

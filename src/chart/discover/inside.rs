@@ -22,7 +22,6 @@ const MIN_ENCODED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Budget(usize);
 
-/// What a string is.
 pub(super) enum Inside {
     /// Documents with keys or items.
     Documents(Vec<Node>),

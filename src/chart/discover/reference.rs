@@ -28,7 +28,6 @@ pub(super) enum Shape {
 pub(super) struct Candidate<'t> {
     /// The reference, with placeholders as they are written.
     pub(super) text: &'t str,
-    /// Its shape.
     pub(super) shape: Shape,
     /// What stands before it in the same line, without the separators between.
     pub(super) before: &'t str,

@@ -33,11 +33,9 @@ pub struct Replacement {
 /// An image that cannot be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Obstacle {
-    /// Where it stands.
     pub place: ImagePlace,
     /// The image, as it is written there; nothing for a document that cannot be read.
     pub image: Option<String>,
-    /// Why not.
     pub reason: ObstacleReason,
 }
 

@@ -9,7 +9,6 @@ const MAX_ADDRESS: usize = 46;
 /// A word, and what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word<'t> {
-    /// The word.
     pub(super) text: &'t str,
     /// The word before it in the same line; empty when there is none.
     pub(super) before: &'t str,

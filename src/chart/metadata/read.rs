@@ -25,7 +25,6 @@ pub(super) struct Draft {
     annotations: BTreeMap<String, String>,
 }
 
-/// Where the fields stand.
 pub(super) type Places = BTreeMap<&'static str, (Utf8PathBuf, Place)>;
 
 const TEXTS: [&str; 11] =

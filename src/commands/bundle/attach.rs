@@ -22,10 +22,8 @@ use rune_core::{
 /// Far above what a signature has, with everything of a transparency log.
 const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
 
-/// Which signature goes where.
 #[derive(Debug)]
 pub struct AttachOptions {
-    /// The bundle file.
     pub bundle: Utf8PathBuf,
     /// The file with the signature.
     pub signature: Utf8PathBuf,
@@ -33,7 +31,6 @@ pub struct AttachOptions {
     pub key: Option<Utf8PathBuf>,
     /// The trust file with that key.
     pub trust_file: Option<Utf8PathBuf>,
-    /// Check everything, write nothing.
     pub is_dry_run: bool,
 }
 

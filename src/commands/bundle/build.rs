@@ -23,10 +23,8 @@ use rune_core::{
     secret::Secret,
 };
 
-/// What to build, and how.
 #[derive(Debug)]
 pub struct BuildOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
@@ -42,11 +40,9 @@ pub struct BuildOptions {
     pub downloads: usize,
     /// Only check and say what would be done.
     pub is_dry_run: bool,
-    /// How registries are reached.
     pub registry: ClientConfig,
 }
 
-/// What was built.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildReport {
@@ -59,7 +55,6 @@ pub struct BuildReport {
     images: Vec<BuiltImage>,
     /// The key identifiers of whoever signed.
     signed_by: Vec<String>,
-    /// The same for people.
     #[serde(skip)]
     signers: Vec<String>,
     waived: Vec<String>,

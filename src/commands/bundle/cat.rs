@@ -53,7 +53,6 @@ impl Failure for CatError {
 
 /// Standard output, and what may be written to it.
 pub struct Output<'a> {
-    /// Where to.
     pub writer: &'a mut dyn Write,
     /// A terminal gets text only, with control characters escaped.
     pub is_terminal: bool,

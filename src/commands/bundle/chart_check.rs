@@ -20,7 +20,6 @@ use rune_core::command::{CommandError, block_on, counted};
 pub enum ChartCheck {
     /// By this Helm; nothing when none was found, which is an error as soon as there are charts.
     Helm {
-        /// The program.
         program: Option<Utf8PathBuf>,
         /// How long one rendering may take.
         time_limit: Duration,

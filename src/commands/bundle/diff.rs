@@ -24,7 +24,6 @@ pub struct DiffOptions {
     pub is_failure: bool,
 }
 
-/// What changed.
 #[derive(Debug, Serialize)]
 pub struct DiffReport {
     #[serde(flatten)]

@@ -40,7 +40,6 @@ pub struct InitOptions {
     pub name: Option<String>,
     /// Which Helm renders the charts.
     pub helm: HelmOptions,
-    /// How registries are reached.
     pub registry: ClientConfig,
 }
 
@@ -72,7 +71,6 @@ impl Failure for InitError {
     }
 }
 
-/// The new project.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InitReport {

@@ -44,12 +44,10 @@ const PUSH_JOBS: usize = 4;
 /// How long looking for Helm may take.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// What to install, and where.
 #[derive(Debug, Clone)]
 pub struct InstallOptions {
     /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// Which cluster.
     pub cluster: ClusterOptions,
     /// The release; without one, the name of the chart.
     pub release: Option<String>,
@@ -69,7 +67,6 @@ pub struct InstallOptions {
     pub registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`.
     pub values: Vec<String>,
-    /// Helm.
     pub helm: Option<Utf8PathBuf>,
     /// How long the release may take to run, and a backup to be made.
     pub patience: Duration,
@@ -79,7 +76,6 @@ pub struct InstallOptions {
     pub with_backup: bool,
     /// Only say what would change.
     pub is_dry_run: bool,
-    /// Where receipts are.
     pub receipts: ReceiptPlace,
 }
 
@@ -93,7 +89,6 @@ pub struct Pushed {
 /// What may be done that is refused otherwise.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Permissions {
-    /// Make the namespace.
     pub create_namespace: bool,
     /// Replace a newer bundle by an older one.
     pub downgrade: bool,
@@ -260,7 +255,6 @@ impl Work<'_> {
         notes
     }
 
-    /// Changes the cluster.
     async fn change(&self, cluster: &Cluster, helm: &ReleaseHelm, found: &Found) -> Result<(RolledOut, Option<Appended>), CommandError> {
         let index = self.bundle.index();
         let (digest, release) = (self.bundle.head().digest(), helm.release());

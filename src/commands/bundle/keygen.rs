@@ -12,12 +12,10 @@ use rune_core::{
     secret::Secret,
 };
 
-/// What to make.
 #[derive(Debug)]
 pub struct KeygenOptions {
     /// The path of both files without `.key` and `.pub`.
     pub prefix: Utf8PathBuf,
-    /// Check everything, make nothing.
     pub is_dry_run: bool,
 }
 

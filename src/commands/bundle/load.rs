@@ -20,27 +20,22 @@ use rune_core::{
 
 pub use load::ContainerdOptions;
 
-/// What to load, and where.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
     /// The platform of the node; without one, that of this machine.
     pub platform: Option<Platform>,
-    /// Where to.
     pub destination: LoadDestination,
 }
 
-/// Where images are loaded.
 #[derive(Debug, Clone)]
 pub enum LoadDestination {
-    /// containerd on this machine.
     Containerd(ContainerdOptions),
     /// A file in this directory.
     ImagesDirectory(Utf8PathBuf),
 }
 
-/// What was loaded.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadReport {

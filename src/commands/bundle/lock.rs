@@ -29,25 +29,20 @@ use rune_core::{
 };
 use rune_storage::migrations::Migrations;
 
-/// What to lock, and how.
 #[derive(Debug, Clone)]
 pub struct LockOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// What to do with the result.
     pub mode: LockMode,
     /// Whether the charts are checked for images that the lock does not have.
     pub chart_check: ChartCheck,
-    /// Whether to write nothing.
     pub dry_run: bool,
-    /// How registries are reached.
     pub registry: ClientConfig,
 }
 
 /// What to do with the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockMode {
-    /// Write it.
     Write,
     /// Compare it with the lock that is there; write nothing.
     Check,
@@ -103,7 +98,6 @@ pub struct LockReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum LockOutcome {
-    /// It was written.
     Written,
     /// It says already what is the case.
     Unchanged,
@@ -121,9 +115,7 @@ struct ImageSummary {
     /// Digest of the index or manifest; absent for an image that the packager makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
-    /// What the bundle carries.
     platforms: Vec<Platform>,
-    /// What it leaves out.
     platforms_left_out: Vec<Platform>,
     /// What was chosen and the image does not have.
     platforms_missing: Vec<Platform>,
@@ -380,7 +372,6 @@ fn report(
     }
 }
 
-/// What comes from elsewhere.
 fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
     let charts = lock.charts.iter().filter_map(|chart| {
         let (origin, digest, bytes) = match &chart.source {

@@ -12,7 +12,6 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Credentials were kept.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginReport {
@@ -25,7 +24,6 @@ pub struct LoginReport {
     own: Vec<String>,
 }
 
-/// Credentials were removed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogoutReport {

@@ -20,7 +20,6 @@ pub use mirror::{Destination as MirrorDestination, Format as MirrorFormat};
 pub struct MirrorOptions {
     /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    /// Whose configuration it is.
     pub format: MirrorFormat,
     /// The registry that has the images.
     pub destination: MirrorDestination,

@@ -27,10 +27,8 @@ pub struct BundleOptions {
     pub digest: Option<Digest>,
 }
 
-/// Whose signatures count.
 #[derive(Debug, Clone)]
 pub struct SignerOptions {
-    /// Files with public keys.
     pub keys: Vec<Utf8PathBuf>,
     /// How many distinct keys of them must have signed.
     pub threshold: usize,
@@ -43,7 +41,6 @@ pub struct SignerOptions {
 /// Who named a trust file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// The command line.
     #[default]
     Options,
     /// A variable of the environment.

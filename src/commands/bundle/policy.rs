@@ -14,16 +14,13 @@ use rune_core::{
     failure::{Failure as _, FailureKind},
 };
 
-/// What to judge.
 #[derive(Debug, Clone)]
 pub struct PolicyOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// Whether to say too what is allowed, and why.
     pub with_allowed: bool,
 }
 
-/// Every decision.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyReport {

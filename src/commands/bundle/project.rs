@@ -7,7 +7,6 @@ use crate::manifest::{ManifestError, Programs, Project};
 /// A manifest and where its paths lead.
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
-    /// The manifest file.
     pub manifest: Utf8PathBuf,
     /// The project directory, when it is not where it usually is.
     pub directory: Option<Utf8PathBuf>,

@@ -24,7 +24,6 @@ use rune_core::{
 
 pub use crate::push::{Destination, DestinationError, IndexChoice, PushSettings};
 
-/// What to push, and where.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
     /// Which bundle, and what it is checked with.
@@ -37,7 +36,6 @@ pub struct PushOptions {
     pub registry: ClientConfig,
 }
 
-/// What was pushed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushReport {
@@ -50,7 +48,6 @@ pub struct PushReport {
     references: Vec<PushedReference>,
     /// What the registry does not take: the index of the bundle and its signatures.
     refused: Vec<RefusedArtifact>,
-    /// All of them together.
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
     sent_bytes: u64,

@@ -19,7 +19,6 @@ use rune_core::{
     text::shown,
 };
 
-/// Which receipts.
 #[derive(Debug, Clone)]
 pub struct ReceiptsOptions {
     /// The directory; without one, no place is known.
@@ -83,7 +82,6 @@ struct ReceiptReport {
 #[serde(transparent)]
 pub struct VerifiedReceipts(ReceiptsReport);
 
-/// One receipt.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShownReceipt {

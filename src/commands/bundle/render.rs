@@ -20,7 +20,6 @@ use rune_core::{
 /// What to render, and where to.
 #[derive(Debug, Clone)]
 pub struct RenderOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// The development form, or the form pinned by a lock.
     pub form: RenderForm,
@@ -35,7 +34,6 @@ pub struct RenderOptions {
 /// Which form of the charts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RenderForm {
-    /// Tags and no digests.
     Development,
     /// Digests from this lock; without a name, from the one beside the manifest.
     Pinned(Option<Utf8PathBuf>),
@@ -44,7 +42,6 @@ pub enum RenderForm {
 /// What to do with the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RenderMode {
-    /// Write it.
     Write,
     /// Say what would be written.
     DryRun,
@@ -94,7 +91,6 @@ struct FileSummary {
 enum FileState {
     /// It was what it should be.
     Unchanged,
-    /// It was written.
     Written,
     /// It would be written, were this no dry run.
     WouldBeWritten,

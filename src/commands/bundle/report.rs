@@ -15,17 +15,14 @@ use rune_core::{
 /// Which bundle, and where the page goes.
 #[derive(Debug, Clone)]
 pub struct ReportOptions {
-    /// The bundle.
     pub bundle: Utf8PathBuf,
     /// The bundle that is there, to show what changes.
     pub against: Option<Utf8PathBuf>,
-    /// The file to create.
     pub output: Utf8PathBuf,
     /// Who must vouch for both; nobody is fine.
     pub trust: ViewOptions,
 }
 
-/// What was written.
 #[derive(Debug, Serialize)]
 pub struct PageReport {
     output: Utf8PathBuf,

@@ -40,7 +40,6 @@ pub struct ServeOptions {
     pub is_plain_http_allowed: bool,
 }
 
-/// What is served, and where.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServeReport {

@@ -18,7 +18,6 @@ use rune_core::{
 /// What to sign, and as whom.
 #[derive(Debug)]
 pub struct SignOptions {
-    /// The bundle file.
     pub bundle: Utf8PathBuf,
     /// The file with the private key.
     pub key: Utf8PathBuf,
@@ -26,11 +25,9 @@ pub struct SignOptions {
     pub trust_file: Option<Utf8PathBuf>,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
-    /// Check everything, write nothing.
     pub is_dry_run: bool,
 }
 
-/// A bundle is signed.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct SignReport(CosignReport);

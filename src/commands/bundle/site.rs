@@ -20,7 +20,6 @@ const KEYS: [&str; 8] = ["apiVersion", "kind", "trust", "registry", "caFile", "a
 /// What a site file says. Paths in it are relative to its directory.
 #[derive(Debug, Clone, Default)]
 pub struct SiteFile {
-    /// The trust file.
     pub trust: Option<Utf8PathBuf>,
     /// The registry of the site, with a prefix if any.
     pub registry: Option<String>,
@@ -28,9 +27,7 @@ pub struct SiteFile {
     pub ca_file: Option<Utf8PathBuf>,
     /// Where the credentials of registries are.
     pub authfile: Option<Utf8PathBuf>,
-    /// The namespace of releases.
     pub namespace: Option<String>,
-    /// The directory of receipts.
     pub receipts: Option<Utf8PathBuf>,
 }
 

@@ -20,15 +20,12 @@ use rune_core::{
 /// Which project, and how its images are looked for.
 #[derive(Debug, Clone)]
 pub struct SuggestOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// Which Helm renders the charts.
     pub helm: HelmOptions,
-    /// How registries are reached.
     pub registry: ClientConfig,
 }
 
-/// What is suggested.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SuggestReport {

@@ -22,7 +22,6 @@ use rune_core::{
     text::size,
 };
 
-/// What to unpack, and where.
 #[derive(Debug, Clone)]
 pub struct UnpackOptions {
     /// Which bundle, and what it is checked with.
@@ -35,7 +34,6 @@ pub struct UnpackOptions {
     pub is_dry_run: bool,
 }
 
-/// What was unpacked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnpackReport {
@@ -52,7 +50,6 @@ pub struct UnpackReport {
     dry_run: bool,
 }
 
-/// A pattern fits nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("no entry of the bundle matches `{0}`")]
 struct NothingMatches(String);

@@ -25,7 +25,6 @@ use rune_core::{
 /// Far above what a person writes.
 const MAX_POLICY_BYTES: u64 = 1 << 20;
 
-/// What to verify.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
     /// Which bundle, and what it is checked with.

@@ -31,14 +31,7 @@ pub enum ResolveError {
     Remote(#[from] RemoteError),
     /// A file on a web server has another digest than the manifest says.
     #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
-    OtherContent {
-        /// Where it is.
-        url: String,
-        /// What the manifest says.
-        expected: Digest,
-        /// What came.
-        actual: Digest,
-    },
+    OtherContent { url: String, expected: Digest, actual: Digest },
     /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
@@ -62,54 +55,28 @@ pub enum ResolveError {
     /// What is under the reference is not a container image.
     #[error("{digest} is no container image: its configuration is `{config_type}`")]
     NotAnImage {
-        /// The manifest.
         digest: Digest,
         /// The media type of its configuration.
         config_type: String,
     },
     /// A layer may not be redistributed, or lies outside the registry.
     #[error("layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image")]
-    ForeignLayer {
-        /// The manifest.
-        manifest: Digest,
-        /// The layer.
-        layer: Digest,
-        /// Its media type.
-        media_type: String,
-    },
+    ForeignLayer { manifest: Digest, layer: Digest, media_type: String },
     /// A manifest has another size than the index says.
     #[error("manifest {manifest} has {actual} bytes, the index says {expected}")]
-    ManifestSize {
-        /// The manifest.
-        manifest: Digest,
-        /// What the index says.
-        expected: u64,
-        /// What came.
-        actual: u64,
-    },
+    ManifestSize { manifest: Digest, expected: u64, actual: u64 },
     /// The configuration of an image is not JSON with an operating system and an architecture.
     #[error("the configuration {0} is not that of a container image")]
     Config(Digest, #[source] serde_json::Error),
     /// None of the chosen platforms is there.
     #[error("it has none of the chosen platforms ({wanted}), only {available}")]
-    NoChosenPlatform {
-        /// What the manifest chooses.
-        wanted: String,
-        /// What the index has.
-        available: String,
-    },
+    NoChosenPlatform { wanted: String, available: String },
     /// A file in the directory of migrations is named in a way that has no order.
     #[error("`{0}` is not named as a migration")]
     MigrationName(Utf8PathBuf),
     /// Two migrations have the same number.
     #[error("`{one}` and `{other}` have the same number")]
-    MigrationNumber {
-        /// The one.
-        one: String,
-        /// The other.
-        other: String,
-    },
-    /// There are none.
+    MigrationNumber { one: String, other: String },
     #[error("there are no migrations")]
     NoMigrations,
     /// What was resolved does not fit together.
@@ -176,7 +143,6 @@ impl Failure for ResolveError {
 pub struct ResolveProblem {
     /// What it is: an image, a chart, a program.
     pub subject: String,
-    /// Why.
     pub error: ResolveError,
 }
 

@@ -15,7 +15,6 @@ use rune_core::{
     fsx,
 };
 
-/// Migrations are small texts.
 const MAX_MIGRATION_BYTES: u64 = 16 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;

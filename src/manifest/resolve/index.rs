@@ -23,7 +23,6 @@ pub(super) enum EntryKind {
     Image,
     /// A statement about another entry.
     Attestation(Digest),
-    /// Some other manifest.
     Artifact,
     /// A document of a type that this program does not know.
     Unknown,

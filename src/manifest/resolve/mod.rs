@@ -32,9 +32,7 @@ const MAX_CONCURRENT_IMAGES: usize = 8;
 /// A lock, and the charts from elsewhere that were fetched for it.
 #[derive(Debug)]
 pub struct Resolved {
-    /// The lock.
     pub lock: Lock,
-    /// The charts.
     pub charts: FetchedCharts,
 }
 

@@ -8,9 +8,7 @@ use crate::{
 /// One thing of a manifest that can be locked on its own.
 #[derive(Debug)]
 pub enum Subject<'m> {
-    /// An image.
     Image(&'m Image),
-    /// A chart from elsewhere.
     Chart(&'m Chart, &'m RemoteChart),
     /// A program from a web server.
     Binary(&'m Binary, &'m Download),
@@ -38,7 +36,6 @@ impl<'m> Subject<'m> {
         images.chain(charts).chain(binaries).chain(files)
     }
 
-    /// What messages call it.
     pub fn label(&self) -> String {
         match self {
             Self::Image(image) => format!("image `{}`", image.name),

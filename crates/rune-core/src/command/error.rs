@@ -53,7 +53,6 @@ impl CommandError {
         Self { error, ..self }
     }
 
-    /// The kind of failure.
     pub const fn kind(&self) -> FailureKind {
         self.kind
     }
@@ -63,7 +62,6 @@ impl CommandError {
         self.may_pass
     }
 
-    /// What to do next.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }

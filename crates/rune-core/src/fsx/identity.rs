@@ -23,13 +23,11 @@ pub struct FileIdentity {
     pub size: u64,
     /// Whether it is a regular file: no directory, device, pipe or socket.
     pub is_regular: bool,
-    /// Whether it is a directory.
     pub is_directory: bool,
     /// The user that owns it.
     pub uid: u32,
     /// The group that owns it.
     pub gid: u32,
-    /// Its permission bits.
     pub mode: u32,
 }
 

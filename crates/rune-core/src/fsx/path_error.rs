@@ -10,13 +10,10 @@ use crate::failure::{Failure, FailureKind};
 /// What was being done when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Opening or reading.
     Read,
-    /// Writing, creating or allocating.
     Write,
     /// Renaming or linking to the final name.
     Rename,
-    /// Removing.
     Remove,
     /// Waiting for it to be durable.
     Sync,
@@ -24,7 +21,6 @@ pub enum Action {
     Inspect,
     /// Taking the lock on it.
     Lock,
-    /// Taking its word.
     Trust,
 }
 
@@ -47,11 +43,8 @@ impl fmt::Display for Action {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{path}`")]
 pub struct PathError {
-    /// What was tried.
     pub action: Action,
-    /// On which path.
     pub path: Utf8PathBuf,
-    /// Why it failed.
     pub source: io::Error,
 }
 

@@ -21,7 +21,6 @@ use super::{
 pub struct ReplaceableFile {
     /// Links resolved: a link to the file stays a link.
     path: Utf8PathBuf,
-    /// Holds the lock.
     file: File,
     content: Vec<u8>,
     is_new: bool,
@@ -63,7 +62,6 @@ impl ReplaceableFile {
         }
     }
 
-    /// What is in it.
     pub fn content(&self) -> &[u8] {
         &self.content
     }

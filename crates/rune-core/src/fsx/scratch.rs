@@ -38,7 +38,6 @@ impl ScratchDirectory {
         Ok(Self { _guard: guard, path })
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }

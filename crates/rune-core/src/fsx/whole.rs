@@ -198,7 +198,6 @@ pub enum FileSystem {
     Local,
     /// Shared over a network or with a host, by the name of the protocol.
     Network(&'static str),
-    /// In memory.
     Memory,
     /// A layer of a container.
     Overlay,

@@ -20,7 +20,6 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 /// A certificate of a file, and whether whoever wrote the file trusts it for servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenCertificate {
-    /// In DER form.
     pub der: CertificateDer<'static>,
     /// False for a `TRUSTED CERTIFICATE` whose settings say so.
     pub is_for_servers: bool,
@@ -29,7 +28,6 @@ pub struct GivenCertificate {
 /// What is looked for in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PemItem {
-    /// Certificates.
     Certificate,
     /// A private key without a passphrase.
     PrivateKey,
@@ -50,12 +48,10 @@ pub enum PemProblem {
     /// There is nothing of the kind in it.
     #[error("holds no {wanted} in PEM form")]
     Missing {
-        /// What is looked for.
         wanted: PemItem,
         /// What it holds instead, and what to do about it.
         hint: String,
     },
-    /// A block has no end.
     #[error("is cut off: the block that begins in line {line} has no end")]
     CutOff {
         /// The line, from 1.
@@ -66,9 +62,7 @@ pub enum PemProblem {
     Labels {
         /// The line, from 1.
         line: usize,
-        /// How it begins.
         label: String,
-        /// How it ends.
         end: String,
     },
     /// The inside of a block is not what it has to be.
@@ -77,7 +71,6 @@ pub enum PemProblem {
         /// The line, from 1.
         line: usize,
     },
-    /// A block is no certificate.
     #[error("is damaged: certificate {number}, which begins in line {line}, cannot be read")]
     Certificate {
         /// Which certificate of the file, from 1.
@@ -88,7 +81,6 @@ pub enum PemProblem {
 }
 
 impl PemProblem {
-    /// What to do next.
     pub fn help(&self) -> String {
         match self {
             Self::Missing { hint, .. } => hint.clone(),

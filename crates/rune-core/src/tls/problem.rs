@@ -6,13 +6,11 @@ use crate::failure::{Failure, FailureKind};
 /// Why the certificate of a server is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
-    /// It cannot be read.
     #[error("it is malformed, or uses an extension that is not supported: {0}")]
     Malformed(String),
     /// No CA certificate that is trusted issued it.
     #[error("{}, and is not trusted itself (fingerprint {fingerprint})", issued(.subject, .issuer, .missing))]
     UnknownIssuer {
-        /// Whose certificate it is.
         subject: String,
         /// Who issued it, as it says.
         issuer: String,
@@ -23,17 +21,13 @@ pub enum CertificateProblem {
     },
     /// The file with the CA certificates says that it, or its issuer, is not for servers.
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
-    Rejected {
-        /// Whose certificate it is.
-        subject: String,
-    },
+    Rejected { subject: String },
     /// A certificate of that name is given, but must not issue others.
     #[error("it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate")]
     NotAnIssuer {
         /// Who issued it, as it says.
         issuer: String,
     },
-    /// It is for other hosts.
     #[error("it is for {}, not for `{wanted}`", listed(.names, .common_name.as_deref()))]
     WrongName {
         /// The host that was asked for.
@@ -43,24 +37,18 @@ pub enum CertificateProblem {
         /// The common name of its subject, which is not looked at.
         common_name: Option<String>,
     },
-    /// Its time is over.
     #[error("{what} expired: valid until {end}, and this machine's clock says {now}")]
     Expired {
-        /// Which certificate.
         what: String,
         /// The last moment of its validity.
         end: Day,
-        /// What the clock says.
         now: Day,
     },
-    /// Its time has not come.
     #[error("{what} is not valid yet: valid from {start}, and this machine's clock says {now}")]
     NotYetValid {
-        /// Which certificate.
         what: String,
         /// The first moment of its validity.
         start: Day,
-        /// What the clock says.
         now: Day,
     },
     /// It has a key that signatures cannot be verified with.
@@ -75,7 +63,6 @@ pub enum CertificateProblem {
     /// It is one of a CA.
     #[error("it is a CA certificate, used as a server certificate")]
     CaAsServer,
-    /// It is for something else.
     #[error("it is not for servers: its extended key usage lacks `serverAuth`")]
     WrongPurpose,
     /// Its signature is not that of its issuer.

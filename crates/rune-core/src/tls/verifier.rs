@@ -18,9 +18,7 @@ use super::{Certificate, CertificateProblem, Day, Proof, TrustedCertificates, ce
 /// Whether a certificate has to be for the host that is connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameCheck {
-    /// For this very host.
     ThisHost,
-    /// For whatever host.
     AnyHost,
 }
 

@@ -12,7 +12,6 @@ use crate::failure::{Failure, FailureKind};
 ///
 /// The text it displays as is a lower-case fragment; the hint says what to write instead.
 pub trait Problem: fmt::Display {
-    /// What to write instead.
     fn hint(&self) -> Option<String> {
         None
     }
@@ -21,15 +20,12 @@ pub trait Problem: fmt::Display {
 /// One mistake, its place and a hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// The file.
     pub path: Utf8PathBuf,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
-    /// What is wrong.
     pub message: String,
-    /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -53,7 +49,6 @@ impl Findings {
         Self { path: path.to_owned(), list: Vec::new() }
     }
 
-    /// Adds a mistake.
     pub fn add(&mut self, place: Place, problem: &impl Problem) {
         self.list.push(Finding {
             path: self.path.clone(),
@@ -103,7 +98,6 @@ impl Mistakes {
         Self { findings: vec![Finding { path: path.to_owned(), line: 0, column: 0, message, hint: None }] }
     }
 
-    /// The mistakes.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }

@@ -56,7 +56,6 @@ impl<'n> Mapping<'n> {
         Some(Self { place: node.place, owner, entries })
     }
 
-    /// Where the mapping begins.
     pub const fn place(&self) -> Place {
         self.place
     }

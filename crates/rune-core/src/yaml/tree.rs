@@ -13,22 +13,17 @@ use super::YamlError;
 /// Where something stands in a text, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Line.
     pub line: usize,
-    /// Column, in characters.
     pub column: usize,
 }
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Where it begins.
     pub place: Place,
-    /// What it is.
     pub value: Value,
 }
 
-/// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, `~` or `null`.
@@ -40,7 +35,6 @@ pub enum Value {
         /// Whether it stands without quotes.
         is_plain: bool,
     },
-    /// A list.
     Sequence(Vec<Node>),
     /// Keys and values, in the order of the text, duplicates included.
     Mapping(Vec<(Key, Node)>),
@@ -49,9 +43,7 @@ pub enum Value {
 /// The key of an entry and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it begins.
     pub place: Place,
-    /// The key.
     pub text: String,
 }
 

@@ -20,16 +20,11 @@ use rune_storage::port::{ArtifactFilter, ArtifactInfo, CheckedArtifact, Operator
 /// How many artifacts are read in one transaction.
 const BATCH: u32 = 200;
 
-/// Which evidence to list.
 #[derive(Debug)]
 pub struct ListOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Of which job.
     pub job_id: Option<String>,
-    /// Of which kind.
     pub kind: Option<String>,
-    /// When it was kept.
     pub created: SpanOptions,
     /// Which part of the list.
     pub page: PageOptions,
@@ -38,7 +33,6 @@ pub struct ListOptions {
 /// Evidence, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
-    /// The artifacts.
     pub artifacts: Vec<ArtifactInfo>,
     /// Rows that cannot be read.
     pub unreadable: Vec<Unreadable>,
@@ -86,20 +80,15 @@ impl Report for ListReport {
 /// What to take out, and where to.
 #[derive(Debug)]
 pub struct ExportOptions {
-    /// Where from.
     pub store: StoreOptions,
-    /// Which artifact.
     pub artifact_id: String,
     /// The file, which must not exist.
     pub output: Utf8PathBuf,
 }
 
-/// What was taken out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportReport {
-    /// The artifact.
     pub artifact: ArtifactInfo,
-    /// The file.
     pub output: Utf8PathBuf,
 }
 
@@ -133,16 +122,13 @@ impl Report for ExportReport {
     }
 }
 
-/// What to check.
 #[derive(Debug)]
 pub struct VerifyOptions {
-    /// Where.
     pub store: StoreOptions,
     /// Of which job; of all without it.
     pub job_id: Option<String>,
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerifyReport {
     /// How many artifacts were checked.
@@ -159,11 +145,8 @@ pub struct VerifyReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Damage {
-    /// The artifact.
     pub artifact_id: String,
-    /// Its job.
     pub job_id: String,
-    /// What is wrong.
     pub problem: String,
 }
 

@@ -22,22 +22,16 @@ use rune_storage::migrations::Migrations;
 /// What to back up, and where to.
 #[derive(Debug)]
 pub struct BackupOptions {
-    /// The database.
     pub database: DatabaseOptions,
-    /// The file to write.
     pub output: Utf8PathBuf,
-    /// Its permission bits.
     pub mode: u32,
 }
 
-/// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackupReport {
     /// The URL of the database, without password.
     pub source: String,
-    /// The file.
     pub output: Utf8PathBuf,
-    /// Its size.
     pub bytes: u64,
     /// The tables, as both sides have them.
     pub tables: Vec<CarriedTable>,

@@ -14,9 +14,7 @@ use rune_storage::port::{ChainEdge, ChainNode, ChainState};
 /// The steps of which job to show.
 #[derive(Debug)]
 pub struct ChainOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// The id of the job.
     pub job_id: String,
 }
 
@@ -24,11 +22,9 @@ pub struct ChainOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChainReport {
-    /// The id of the job.
     pub job_id: String,
     /// What the steps amount to.
     pub overall_status: String,
-    /// The steps.
     pub nodes: Vec<ChainNode>,
     /// Which step comes after which.
     pub edges: Vec<ChainEdge>,

@@ -17,18 +17,14 @@ use rune_core::{
 };
 use rune_storage::migrations::Migrations;
 
-/// What to compare.
 #[derive(Debug)]
 pub struct CompareOptions {
-    /// One database.
     pub left: DatabaseOptions,
-    /// The other.
     pub right: DatabaseOptions,
     /// Whether to list the rows that differ.
     pub lists_rows: bool,
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompareReport {
@@ -36,7 +32,6 @@ pub struct CompareReport {
     pub left: String,
     /// The URL of the other.
     pub right: String,
-    /// What comparing found.
     pub comparison: Comparison,
 }
 

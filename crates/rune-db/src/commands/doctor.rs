@@ -24,9 +24,7 @@ use rune_storage::{
     schema::{Drift, Era, Verb},
 };
 
-/// What to examine.
 pub struct DoctorOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
@@ -40,13 +38,11 @@ impl fmt::Debug for DoctorOptions {
     }
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DoctorReport {
     /// Where the database is; never with a password.
     pub location: String,
-    /// What named it.
     pub selected_by: String,
     /// Each thing that was looked at.
     pub checks: Vec<Check>,
@@ -56,11 +52,8 @@ pub struct DoctorReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// What.
     pub name: &'static str,
-    /// How it is.
     pub state: State,
-    /// What was found.
     pub found: String,
     /// What to do about it.
     pub help: Option<String>,
@@ -68,15 +61,12 @@ pub struct Check {
     kind: Option<FailureKind>,
 }
 
-/// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// As it should be.
     Ok,
     /// It works, and is worth a thought.
     Warning,
-    /// It does not work.
     Error,
 }
 

@@ -12,20 +12,14 @@ use rune_core::{
 };
 use rune_storage::port::{Event, EventFilter, EventSummary, Unreadable};
 
-/// Which events to list.
 #[derive(Debug)]
 pub struct ListOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Of which job.
     pub job_id: Option<String>,
-    /// Of which name.
     pub event: Option<String>,
     /// `ok` or `error`.
     pub status: Option<String>,
-    /// When they happened.
     pub recorded: SpanOptions,
-    /// Whether labels are shown.
     pub has_labels: bool,
     /// The id of the last event that was seen.
     pub after: Option<i64>,
@@ -103,15 +97,11 @@ impl Report for ListReport {
 /// Which events to sum up.
 #[derive(Debug)]
 pub struct SummaryOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Of which job.
     pub job_id: Option<String>,
-    /// When they happened.
     pub recorded: SpanOptions,
 }
 
-/// Events by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SummaryReport {
     /// One for each name, in order.

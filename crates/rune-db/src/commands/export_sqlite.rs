@@ -18,20 +18,15 @@ use rune_storage::{PostgresUrl, migrations::Migrations, with_session};
 /// What to export, and where to.
 #[derive(Debug)]
 pub struct ExportOptions {
-    /// The PostgreSQL database.
     pub source: DatabaseOptions,
-    /// The file to write.
     pub output: Utf8PathBuf,
-    /// Its permission bits.
     pub mode: u32,
 }
 
-/// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExportReport {
     /// The URL of the database, without password.
     pub source: String,
-    /// The file.
     pub output: Utf8PathBuf,
     /// The tables, as both sides have them.
     pub tables: Vec<CarriedTable>,
@@ -85,7 +80,6 @@ pub(super) fn exposure(path: &Utf8Path, asked: u32) -> Result<Vec<String>, Comma
     Ok(is_exposed.then(warning).into_iter().collect())
 }
 
-/// A line for each table.
 pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
     tables.iter().fold(String::new(), |mut text, table| {
         let _ = writeln!(text, "{:<18} {:>12} rows  {}", table.table, table.rows, table.digest);

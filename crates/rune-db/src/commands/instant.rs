@@ -12,7 +12,6 @@ const DAY: i64 = 86_400;
 pub enum Moment {
     /// In seconds since 1970.
     At(f64),
-    /// So long before now.
     Ago(Duration),
 }
 

@@ -24,18 +24,12 @@ use rune_storage::{
 /// How many jobs are asked for at a time.
 const BATCH: u32 = 500;
 
-/// Which jobs to list.
 #[derive(Debug)]
 pub struct ListOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Whose.
     pub tenant: Option<String>,
-    /// What they do.
     pub kind: Option<String>,
-    /// How far they are.
     pub status: Option<String>,
-    /// When they were accepted.
     pub created: SpanOptions,
     /// Which part of the list.
     pub page: PageOptions,
@@ -44,7 +38,6 @@ pub struct ListOptions {
 /// Jobs, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
-    /// The jobs.
     pub jobs: Vec<JobLine>,
     /// Rows that cannot be read.
     pub unreadable: Vec<Unreadable>,
@@ -91,12 +84,9 @@ impl Report for ListReport {
     }
 }
 
-/// Which job to show.
 #[derive(Debug)]
 pub struct ShowOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Which.
     pub job_id: String,
     /// Only if it is this tenant's.
     pub tenant: Option<String>,
@@ -104,21 +94,14 @@ pub struct ShowOptions {
     pub has_payload: bool,
 }
 
-/// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShowReport {
-    /// Its id.
     pub job_id: String,
-    /// Whose it is.
     pub tenant_id: String,
-    /// What is done.
     pub kind: String,
-    /// How far it is.
     pub status: String,
-    /// What went wrong.
     pub error: Option<String>,
-    /// A word for people.
     pub message: Option<String>,
     /// When it was accepted, in seconds since 1970.
     #[serde(serialize_with = "rune_storage::json_float")]
@@ -189,7 +172,6 @@ impl Report for ShowReport {
 /// Which jobs to give up on.
 #[derive(Debug)]
 pub struct FailStaleOptions {
-    /// Where.
     pub store: StoreOptions,
     /// Whose; everybody's without it.
     pub tenant: Option<String>,
@@ -205,7 +187,6 @@ pub struct FailStaleOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailStaleReport {
-    /// Whether nothing was done.
     pub dry_run: bool,
     /// Their ids, in order.
     pub job_ids: Vec<String>,

@@ -22,10 +22,8 @@ use rune_storage::{
     schema::{Assessment, MigrateSettings, Migrated, SchemaError, Verb, on_postgres, on_sqlite},
 };
 
-/// What to migrate, and how.
 #[derive(Debug)]
 pub struct MigrateOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
@@ -43,7 +41,6 @@ pub struct MigrateOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrateReport {
-    /// Whether nothing was done.
     pub dry_run: bool,
     /// Whether the SQLite file did not exist.
     pub created: bool,
@@ -137,7 +134,6 @@ async fn on_server(
     })
 }
 
-/// What migrating would do.
 fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
     let assessment = Assessment::of(look.found(), migrations, dialect);
     assessment.check(dialect, settings.is_strict)?;

@@ -14,12 +14,9 @@ use rune_core::{
 };
 use rune_storage::{PostgresUrl, migrations::Migrations, schema::MigrateSettings, with_session};
 
-/// What to move, and how.
 #[derive(Debug)]
 pub struct MoveOptions {
-    /// The SQLite file.
     pub source: DatabaseOptions,
-    /// The PostgreSQL database.
     pub target: DatabaseOptions,
     /// After how many rows at the latest what is there goes to the server; at least 1.
     pub batch_size: i64,
@@ -37,13 +34,11 @@ pub struct MoveOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveReport {
-    /// Whether nothing was done.
     pub dry_run: bool,
     /// The URL of the source.
     pub source: String,
     /// The URL of the target, without password.
     pub target: String,
-    /// What was done.
     #[serde(rename = "move")]
     pub moved: Moved,
 }
@@ -140,7 +135,6 @@ impl Report for MoveReport {
     }
 }
 
-/// A line for each table.
 pub(super) fn table_lines(moved: &Moved) -> String {
     let mut text = format!("{:<18} {:>12} {:>14} {:>16}\n", "Table", "Source Rows", "Migrated Rows", "Bytes");
     for table in &moved.tables {

@@ -28,11 +28,9 @@ pub struct Overview {
     pub selected_by: String,
     /// The PostgreSQL schema that RUNE's tables are in, or would be.
     pub schema: Option<String>,
-    /// Who made it.
     pub found: Era,
     /// The highest version that is applied.
     pub schema_version: Option<i64>,
-    /// What is applied.
     pub applied: Vec<Applied>,
     /// What is to be applied.
     pub pending: Vec<Pending>,
@@ -46,16 +44,13 @@ pub struct Overview {
     pub drift: Vec<Drift>,
     /// What `repair` has changed, oldest first.
     pub repairs: Vec<RepairRow>,
-    /// What is worth knowing.
     pub warnings: Vec<String>,
 }
 
 /// A file that is to be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pending {
-    /// Its version.
     pub version: u32,
-    /// Its name.
     pub file: String,
     /// The hash of its bytes.
     pub sha256: rune_core::digest::Digest,
@@ -87,7 +82,6 @@ impl Look {
         Ok(look)
     }
 
-    /// What was read.
     pub(super) const fn found(&self) -> &Found {
         &self.found
     }
@@ -146,7 +140,6 @@ impl Overview {
         format!("{} ({engine} {version}{schema})\n", self.location)
     }
 
-    /// The lines that warn.
     pub(super) fn warning_lines(&self) -> String {
         super::warning_lines(&self.warnings)
     }

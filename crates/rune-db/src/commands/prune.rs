@@ -14,10 +14,8 @@ use rune_storage::{
     schema::{SiteGuard, Verb},
 };
 
-/// What to take away.
 #[derive(Debug)]
 pub struct PruneOptions {
-    /// Where.
     pub store: StoreOptions,
     /// How old it must be.
     pub older_than: Duration,
@@ -33,19 +31,13 @@ pub struct PruneOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PruneReport {
-    /// Whether nothing was done.
     pub dry_run: bool,
     /// What did not change since, in seconds since 1970.
     pub before: f64,
-    /// Events.
     pub events: u64,
-    /// Jobs that had ended.
     pub jobs: u64,
-    /// Their idempotency keys.
     pub idempotency_keys: u64,
-    /// Their chain states.
     pub chain_states: u64,
-    /// Their evidence.
     pub audit_artifacts: u64,
     /// With `--allow-cascade`: the rows of every table that the deletes reach.
     pub tables: Vec<TableRows>,
@@ -56,11 +48,8 @@ pub struct PruneReport {
 /// The rows of a table before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableRows {
-    /// The table.
     pub table: String,
-    /// How many there were.
     pub before: u64,
-    /// How many are left.
     pub after: u64,
 }
 

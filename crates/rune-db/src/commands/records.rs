@@ -22,7 +22,6 @@ pub type Now = fn() -> f64;
 /// Which database, and what time it is.
 #[derive(Debug)]
 pub struct StoreOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// Gives the time, in seconds since 1970: only the command line knows it.
     pub now: Now,
@@ -44,12 +43,9 @@ pub struct PageOptions {
     pub limit: u32,
 }
 
-/// From when to when.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SpanOptions {
-    /// From this moment on.
     pub since: Option<Moment>,
-    /// Up to this moment.
     pub until: Option<Moment>,
 }
 

@@ -13,10 +13,8 @@ use rune_core::{
 };
 use rune_storage::schema::{Repair, Repaired, on_postgres, on_sqlite};
 
-/// What to repair, and how.
 #[derive(Debug)]
 pub struct RepairOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
@@ -32,17 +30,14 @@ pub struct RepairOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepairReport {
-    /// Whether nothing was done.
     pub dry_run: bool,
     /// Where the database is; never with a password.
     pub location: String,
-    /// What named it.
     pub selected_by: String,
     /// What was repaired, or would be.
     pub repairs: Vec<Repair>,
     /// What is not right and cannot be repaired here.
     pub left: Vec<String>,
-    /// What is worth knowing.
     pub warnings: Vec<String>,
 }
 

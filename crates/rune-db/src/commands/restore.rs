@@ -25,18 +25,14 @@ const BATCH_ROWS: u64 = 1000;
 /// What to restore, and where to.
 #[derive(Debug)]
 pub struct RestoreOptions {
-    /// The database to fill.
     pub database: DatabaseOptions,
-    /// The backup.
     pub from: Utf8PathBuf,
     /// The role that owns RUNE's tables on PostgreSQL.
     pub owner: Option<String>,
 }
 
-/// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RestoreReport {
-    /// The backup.
     pub from: Utf8PathBuf,
     /// The URL of the database, without password.
     pub target: String,
@@ -49,9 +45,7 @@ pub struct RestoreReport {
 /// Who owns a file, and who else may use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileOwner {
-    /// The user, by number.
     pub uid: u32,
-    /// The group, by number.
     pub gid: u32,
     /// The permission bits, as four octal digits.
     pub mode: String,
@@ -59,12 +53,9 @@ pub struct FileOwner {
     pub directory: Option<DirectoryOwner>,
 }
 
-/// Who owns a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DirectoryOwner {
-    /// The user, by number.
     pub uid: u32,
-    /// The group, by number.
     pub gid: u32,
 }
 

@@ -28,10 +28,8 @@ use rune_storage::{
 /// The size of the longest value, in bytes.
 const MAX_VALUE_BYTES: u64 = MAX_JSON_BYTES as u64;
 
-/// Which settings to list.
 #[derive(Debug)]
 pub struct ListOptions {
-    /// Where.
     pub store: StoreOptions,
     /// What their keys begin with.
     pub prefix: String,
@@ -42,7 +40,6 @@ pub struct ListOptions {
 /// Settings without their values, by key.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListReport {
-    /// The settings.
     pub settings: Vec<SettingLine>,
     /// Rows that cannot be read.
     pub unreadable: Vec<Unreadable>,
@@ -79,20 +76,15 @@ impl Report for ListReport {
     }
 }
 
-/// Which setting.
 #[derive(Debug)]
 pub struct KeyOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// Its key.
     pub key: String,
 }
 
-/// A setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GetReport {
-    /// Its key.
     pub key: String,
     /// Its value, as the text that it is.
     pub value_json: String,
@@ -127,7 +119,6 @@ impl Report for GetReport {
 /// What a setting is to be set to.
 #[derive(Debug)]
 pub enum NewValue {
-    /// This text.
     Text(Secret),
     /// The text of a file.
     File(Utf8PathBuf),
@@ -151,22 +142,16 @@ impl NewValue {
     }
 }
 
-/// What to set.
 #[derive(Debug)]
 pub struct SetOptions {
-    /// Where.
     pub store: StoreOptions,
-    /// The key.
     pub key: String,
-    /// The value.
     pub value: NewValue,
 }
 
-/// What was set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetReport {
-    /// The key.
     pub key: String,
     /// The size of the value.
     pub value_bytes: usize,
@@ -201,10 +186,8 @@ impl Report for SetReport {
     }
 }
 
-/// What was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeleteReport {
-    /// The key.
     pub key: String,
     /// What of the site's acts on the change.
     pub warnings: Vec<String>,

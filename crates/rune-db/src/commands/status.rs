@@ -20,10 +20,8 @@ use rune_storage::{
     schema::{Era, RepairRow, Verb},
 };
 
-/// What to look at.
 #[derive(Debug)]
 pub struct StatusOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
@@ -31,11 +29,9 @@ pub struct StatusOptions {
     pub is_strict: bool,
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
-    /// The database.
     pub database: Overview,
     /// Whether nothing is left for `migrate` to do.
     #[serde(rename = "upToDate")]

@@ -23,7 +23,6 @@ const DEFAULT_URL: &str = "sqlite:///~/.rune-api/jobs.db";
 pub struct DatabaseOptions {
     /// `--db-url`: a URL, `env:NAME` or `file:PATH`.
     pub url: Option<Secret>,
-    /// `--password-file`.
     pub password_file: Option<Utf8PathBuf>,
     /// What the process found around it.
     pub environment: Environment,
@@ -52,7 +51,6 @@ pub(super) struct Target {
     pub(super) place: Place,
     /// The canonical URL, without password.
     pub(super) location: String,
-    /// What named it.
     pub(super) origin: String,
     /// What else is worth knowing about the choice.
     pub(super) notes: Vec<String>,
@@ -137,7 +135,6 @@ impl Failure for TargetError {
 }
 
 impl DatabaseOptions {
-    /// Decides.
     pub(super) fn resolve(&self) -> Result<Target, CommandError> {
         self.resolve_as("--db-url")
     }

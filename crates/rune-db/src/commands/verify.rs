@@ -23,10 +23,8 @@ use rune_storage::migrations::Migrations;
 /// How many keys of a finding people are shown.
 const SHOWN_KEYS: usize = 5;
 
-/// What to check.
 #[derive(Debug)]
 pub struct VerifyOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
@@ -34,17 +32,13 @@ pub struct VerifyOptions {
     pub is_strict: bool,
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
     /// Where the database is; never with a password.
     pub location: String,
-    /// What named it.
     pub selected_by: String,
-    /// What was read.
     pub tables: Vec<TableRows>,
-    /// What is wrong.
     pub findings: Vec<Finding>,
     /// What RUNE itself leaves behind.
     pub warnings: Vec<Finding>,

@@ -19,26 +19,21 @@ use rune_core::{
 };
 use rune_storage::{migrations::Migrations, schema::Verb};
 
-/// What to wait for.
 #[derive(Debug)]
 pub struct WaitOptions {
-    /// Which database.
     pub database: DatabaseOptions,
     /// A directory of migrations instead of those that this program brings along.
     pub migrations: Option<Utf8PathBuf>,
-    /// How long.
     pub timeout: Duration,
     /// Whether the schema must be up to date, too.
     pub needs_schema: bool,
 }
 
-/// What was waited for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReport {
     /// Where the database is; never with a password.
     pub location: String,
-    /// What named it.
     pub selected_by: String,
     /// The version of the server, or of the SQLite library in this program.
     pub engine_version: Option<String>,

@@ -33,7 +33,6 @@ pub struct Finding {
 /// A table that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableRows {
-    /// Its name.
     pub table: &'static str,
     /// How many rows it has.
     pub rows: u64,
@@ -42,9 +41,7 @@ pub struct TableRows {
 /// The judgement over a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Soundness {
-    /// What was read.
     pub tables: Vec<TableRows>,
-    /// What is wrong.
     pub findings: Vec<Finding>,
     /// What RUNE itself leaves behind.
     pub warnings: Vec<Finding>,
@@ -54,7 +51,6 @@ pub struct Soundness {
     pub is_doubtful: bool,
 }
 
-/// Collects what is found.
 #[derive(Default)]
 pub(super) struct Ledger {
     tables: Vec<TableRows>,
@@ -112,7 +108,6 @@ impl Ledger {
         self.findings.add(problem, table, None, None);
     }
 
-    /// Something is worth knowing.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }

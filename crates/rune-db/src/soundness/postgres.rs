@@ -80,7 +80,6 @@ async fn check(
 
 struct Place<'a> {
     client: &'a Client,
-    /// Quoted.
     schema: String,
 }
 

@@ -20,13 +20,11 @@ const MAX_KEY_BYTES: usize = 2600;
 /// How often progress is told, in bytes.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// What a table holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) rows: u64,
     /// The bytes of all values.
     pub(super) bytes: u64,
-    /// The highest id.
     pub(super) highest_id: i64,
 }
 

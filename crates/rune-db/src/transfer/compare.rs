@@ -33,22 +33,17 @@ const LISTED: usize = 100;
 /// A database that is compared.
 #[derive(Debug)]
 pub enum Side {
-    /// A SQLite file.
     File(Box<FileSnapshot>),
-    /// A PostgreSQL database.
     Server(Box<PostgresUrl>),
 }
 
-/// What comparing found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
     /// Whether all tables are equal.
     #[serde(rename = "equal")]
     pub is_equal: bool,
-    /// The tables.
     pub tables: Vec<TableComparison>,
-    /// What was not compared.
     pub warnings: Vec<String>,
 }
 
@@ -56,14 +51,11 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableComparison {
-    /// Its name.
     pub table: &'static str,
     /// Whether its digests are equal.
     #[serde(rename = "equal")]
     pub is_equal: bool,
-    /// The digest on the left.
     pub left: TableDigest,
-    /// The digest on the right.
     pub right: TableDigest,
     /// How the rows differ, if that was asked for.
     pub rows: Option<RowDifferences>,
@@ -86,7 +78,6 @@ pub struct RowDifferences {
 /// A row that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Its key.
     pub key: String,
     /// `onlyLeft`, `onlyRight` or `changed`.
     pub kind: &'static str,

@@ -25,7 +25,6 @@ impl Tuples {
         Self { fields, buffer: Vec::new(), start: 0, is_begun: false, is_ended: false }
     }
 
-    /// Takes a piece.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.start >= self.buffer.len() {
             self.buffer.clear();

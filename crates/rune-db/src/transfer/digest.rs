@@ -13,7 +13,6 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use rune_core::digest::Sha256;
 
-/// The digest of one row.
 pub type RowDigest = [u8; 32];
 
 /// Computes the digest of one row, column by column.
@@ -21,7 +20,6 @@ pub type RowDigest = [u8; 32];
 pub struct RowHasher(Sha256);
 
 impl RowHasher {
-    /// Starts a row.
     pub fn new() -> Self {
         Self(Sha256::new())
     }
@@ -48,7 +46,6 @@ impl RowHasher {
         self.0.update(bytes);
     }
 
-    /// Ends the row.
     pub fn finish(self) -> RowDigest {
         *self.0.finish().as_bytes()
     }
@@ -57,14 +54,12 @@ impl RowHasher {
 /// The digest of a table: how many rows, and the sum of their digests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableDigest {
-    /// The number of rows.
     pub rows: u64,
     /// 256 bits, the lowest 64 first.
     sum: [u64; 4],
 }
 
 impl TableDigest {
-    /// Adds a row.
     pub fn add(&mut self, row: &RowDigest) {
         self.rows = self.rows.saturating_add(1);
         let mut carry = false;

@@ -19,7 +19,6 @@ const CHUNK_BYTES: usize = 128 << 10;
 /// How many chunks may wait for the server.
 pub(super) const CHUNKS_AHEAD: usize = 8;
 
-/// Where the chunks go.
 pub(super) type Chunks = mpsc::Sender<Bytes>;
 
 /// Makes the stream of one table and gives the number of rows in it. Ends early when nobody takes the chunks any more;

@@ -16,83 +16,51 @@ use rune_storage::{
 /// Why rows are not carried, or not compared.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// A file.
     #[error(transparent)]
     File(#[from] PathError),
-    /// SQLite.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
     /// A SQLite file cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The way to the server.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// The server, while it took or gave the rows of a table.
     #[error("the rows of table `{table}` cannot be carried")]
-    Rows {
-        /// The table.
-        table: &'static str,
-        /// What the server says.
-        source: ServerError,
-    },
-    /// The schema of one side.
+    Rows { table: &'static str, source: ServerError },
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// SQLite does not let a reader in who may change nothing.
     #[error("SQLite cannot read `{path}` without changing anything there")]
-    ReadOnly {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What SQLite said.
-        source: SqliteError,
-    },
+    ReadOnly { path: Utf8PathBuf, source: SqliteError },
     /// A transaction was broken off, and only a writer can undo it.
     #[error("`{0}` was left in the middle of a transaction, which has to be undone before it can be read")]
     HotJournal(Utf8PathBuf),
     /// Said to be immutable, and is not.
     #[error("`{path}` cannot be taken as immutable: `{beside}` beside it holds changes")]
     NotImmutable {
-        /// The file.
         path: Utf8PathBuf,
         /// The file with the changes.
         beside: Utf8PathBuf,
     },
-    /// Nothing at all.
     #[error("`{0}` is an empty file, so there is no database in it")]
     EmptyFile(Utf8PathBuf),
-    /// UTF-16.
     #[error("`{path}` holds its texts as {encoding}, and RUNE's files as UTF-8")]
-    Encoding {
-        /// The file.
-        path: Utf8PathBuf,
-        /// The encoding.
-        encoding: String,
-    },
-    /// Nothing of RUNE is there.
+    Encoding { path: Utf8PathBuf, encoding: String },
     #[error("`{0}` has none of RUNE's tables")]
     NotRune(String),
     /// Versions, tables or columns that this program does not know.
     #[error("`{location}` has {what} that this program does not know: {}", names.join(", "))]
     Unknown {
-        /// Where.
         location: String,
         /// `schema versions`, `tables` or `columns`.
         what: &'static str,
-        /// Which.
         names: Vec<String>,
     },
-    /// On record, and not there.
     #[error("`{location}` should have tables that are not there: {}", tables.join(", "))]
-    Incomplete {
-        /// Where.
-        location: String,
-        /// Which.
-        tables: Vec<&'static str>,
-    },
+    Incomplete { location: String, tables: Vec<&'static str> },
     /// Columns of types whose values are not read exactly.
     #[error("there are columns of types that RUNE never uses, and their values cannot be read exactly: {}", .0.join("; "))]
     ForeignTypes(Vec<String>),
@@ -104,52 +72,29 @@ pub enum TransferError {
     TargetDrift(Vec<String>),
     /// Rows stand where none may be.
     #[error("`{location}` has rows already, in {}", tables.join(", "))]
-    NotEmpty {
-        /// Where.
-        location: String,
-        /// In which tables.
-        tables: Vec<String>,
-    },
+    NotEmpty { location: String, tables: Vec<String> },
     /// Objects of a site where a copy of pages would delete them.
     #[error("`{location}` has what is not RUNE's and would be deleted: {}", objects.join(", "))]
-    Overwritten {
-        /// Where.
-        location: String,
-        /// Kinds and names.
-        objects: Vec<String>,
-    },
-    /// Cells that cannot be carried.
+    Overwritten { location: String, objects: Vec<String> },
     #[error("there is what cannot be carried exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     CannotCarry(Vec<Finding>),
     /// Texts that a target of another encoding has nothing for.
     #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    NotEncodable {
-        /// The encoding.
-        encoding: String,
-        /// The cells.
-        findings: Vec<Finding>,
-    },
+    NotEncodable { encoding: String, findings: Vec<Finding> },
     /// Somebody wrote to the source meanwhile.
     #[error("`{0}` was written to meanwhile; nothing was kept")]
     SourceChanged(String),
     /// What arrived is not what was sent.
     #[error("table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept")]
     Mismatch {
-        /// The table.
         table: &'static str,
         /// The digest of the source.
         expected: String,
         /// The digest of the target.
         actual: String,
     },
-    /// SQLite's own check fails.
     #[error("SQLite's integrity check finds faults in `{path}`: {first}")]
-    Integrity {
-        /// The file.
-        path: Utf8PathBuf,
-        /// The first of them.
-        first: String,
-    },
+    Integrity { path: Utf8PathBuf, first: String },
     /// What gives out the ids of the target would give out wrong ones.
     #[error("`workflow_events.id` of the target: {}", .0.join("; "))]
     TargetIds(Vec<String>),

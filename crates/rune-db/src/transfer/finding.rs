@@ -61,13 +61,9 @@ impl FindingKind {
 /// Cells that cannot be carried exactly, all for one reason in one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The table.
     pub table: &'static str,
-    /// The column.
     pub column: &'static str,
-    /// Why.
     pub kind: FindingKind,
-    /// How many cells.
     pub count: u64,
     /// The keys of the first rows, never any other content.
     pub keys: Vec<String>,
@@ -81,7 +77,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Collects findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<Finding>);
 

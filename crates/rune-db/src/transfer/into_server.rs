@@ -37,7 +37,6 @@ use rune_storage::{
     schema::{Assessment, Drift, MigrateSettings, Migrated, TABLES, Table, Verb, on_postgres},
 };
 
-/// How rows are moved.
 #[derive(Debug, Clone)]
 pub struct MoveSettings {
     /// How the target is brought up to date first.
@@ -73,7 +72,6 @@ pub struct Phases {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MovedTable {
-    /// Its name.
     pub table: &'static str,
     /// How many rows the source has.
     pub source_rows: u64,
@@ -89,11 +87,9 @@ pub struct MovedTable {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moved {
-    /// The PostgreSQL schema.
     pub schema: String,
     /// Versions that were applied to the target, or would be.
     pub applied: Vec<u32>,
-    /// The tables.
     pub tables: Vec<MovedTable>,
     /// The id of the next workflow event; none when nothing was moved.
     pub next_event_id: Option<i64>,
@@ -101,7 +97,6 @@ pub struct Moved {
     pub source_changed: bool,
     /// What of the site's the rows met, or would meet.
     pub warnings: Vec<String>,
-    /// How long it took.
     pub seconds: Phases,
 }
 

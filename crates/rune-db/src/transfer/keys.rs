@@ -30,7 +30,6 @@ impl Keys {
         Ok(Self(again))
     }
 
-    /// Makes all of it again.
     pub(super) async fn make_again(self, server: &ServerTables<'_>) -> Result<(), TransferError> {
         for sql in self.0 {
             server.client.batch_execute(&sql).await?;

@@ -33,12 +33,10 @@ impl NewDatabase {
         Self::beside(name, mode)
     }
 
-    /// The file itself.
     pub(super) const fn file(&self) -> &TemporaryFile {
         &self.file
     }
 
-    /// Its temporary name.
     pub(super) fn path(&self) -> &Utf8Path {
         self.file.path()
     }

@@ -17,9 +17,7 @@ use rune_storage::{SqliteError, schema::TABLES};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedTable {
-    /// Its name.
     pub table: &'static str,
-    /// How many rows.
     pub rows: u64,
     /// The digest of both sides.
     pub digest: String,

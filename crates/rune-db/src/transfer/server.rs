@@ -17,7 +17,6 @@ use rune_storage::{
     },
 };
 
-/// What a transaction sees.
 #[derive(Debug)]
 pub(super) struct ServerTables<'c> {
     pub(super) client: &'c Client,
@@ -87,7 +86,6 @@ impl<'c> ServerTables<'c> {
         Ok(u64::try_from(self.client.query_typed_one(&sql, &[]).await?.try_get::<_, i64>(0)?).unwrap_or(0))
     }
 
-    /// The tables that have rows.
     pub(super) async fn tables_with_rows(&self) -> Result<Vec<String>, TransferError> {
         let mut full = Vec::new();
         for table in TABLES.iter().filter(|table| self.has(table)) {

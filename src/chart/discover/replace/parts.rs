@@ -11,7 +11,6 @@ use crate::{
 };
 use rune_core::yaml::{Node, Place, Value};
 
-/// A part that changes.
 pub(super) struct Part {
     pub(super) place: Place,
     pub(super) path: String,

@@ -32,7 +32,6 @@ pub(super) struct Want {
 /// What one scalar is to become.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    /// What it says.
     pub(super) text: String,
     /// What is replaced in that.
     pub(super) edits: Vec<Edit>,
@@ -66,7 +65,6 @@ pub(super) struct Planner<'p> {
 }
 
 impl Change {
-    /// What it will say.
     pub(super) fn new_text(&self) -> String {
         edited(&self.text, &self.edits)
     }

@@ -14,7 +14,6 @@ use rune_core::yaml::{self, Node, Place, Value};
 enum Manner {
     /// Its bytes with the changed ones in them.
     InPlace,
-    /// In double quotes.
     Quoted,
 }
 

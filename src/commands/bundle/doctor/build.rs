@@ -25,15 +25,12 @@ use rune_core::{
 /// What `build` will be asked for.
 #[derive(Debug, Clone)]
 pub struct DoctorBuildOptions {
-    /// Which manifest.
     pub project: ProjectOptions,
     /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
-    /// Files with private keys.
     pub keys: Vec<Utf8PathBuf>,
     /// Whether the charts will be checked, and with which Helm.
     pub chart_check: ChartCheck,
-    /// How registries are reached.
     pub registry: ClientConfig,
 }
 
@@ -131,7 +128,6 @@ fn helm(check: &ChartCheck) -> Check {
     Check::of("helm", needed, version_of_helm(program.as_deref(), *time_limit))
 }
 
-/// Which Helm there is.
 pub(super) fn version_of_helm(program: Option<&Utf8Path>, time_limit: Duration) -> Result<String, CommandError> {
     let program = program.ok_or(CompletenessError::NoHelm)?;
     let helm = block_on(Helm::find(program, time_limit))?;

@@ -16,13 +16,10 @@ use rune_core::{
 pub use build::{DoctorBuildOptions, run as examine_build};
 pub use receive::{DoctorReceiveOptions, run as examine_receive};
 
-/// What was found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DoctorReport {
-    /// The next step.
     step: &'static str,
-    /// What it works on.
     subject: String,
     /// Each thing that was looked at, in the order in which they depend on each other.
     checks: Vec<Check>,
@@ -34,9 +31,7 @@ pub struct DoctorReport {
 struct Check {
     name: &'static str,
     state: State,
-    /// What the step needs.
     needed: String,
-    /// What there is.
     available: String,
     /// What to do about it.
     help: Option<String>,
@@ -44,7 +39,6 @@ struct Check {
     kind: Option<FailureKind>,
 }
 
-/// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum State {
@@ -52,7 +46,6 @@ enum State {
     Ok,
     /// The step works, or most of it; worth a thought.
     Warning,
-    /// The step would fail.
     Problem,
 }
 

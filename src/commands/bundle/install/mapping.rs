@@ -28,7 +28,6 @@ use rune_core::{
 const NOT_SENT: &str =
     "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
 
-/// How images are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MapMode {

@@ -38,14 +38,12 @@ pub(super) enum KeyPart {
     Blob(Vec<u8>),
 }
 
-/// A row.
 #[derive(Debug)]
 pub(super) struct KeyedRow {
     pub(super) key: Vec<KeyPart>,
     pub(super) digest: RowDigest,
 }
 
-/// What a side sends.
 #[derive(Debug)]
 pub(super) enum Message {
     Rows(Vec<KeyedRow>),

@@ -89,7 +89,6 @@ fn step(page: &[u8], place: Place) -> Option<Step> {
     if is_leaf { None } else { number(page, 8, 4).map(Step::Down) }
 }
 
-/// A big-endian number.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
     Some(bytes.get(at..at.checked_add(length)?)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
