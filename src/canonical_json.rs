@@ -1,8 +1,9 @@
 //! Canonical JSON: one value, one sequence of bytes.
 //!
-//! The subset of RFC 8785 (JSON Canonicalization Scheme) that this project's formats need: object keys are
-//! ASCII and sorted by byte, integers lie in `[-(2^53-1), 2^53-1]`, there are no floating-point numbers, no
-//! insignificant white space and no trailing newline. Values outside the subset are refused, not bent.
+//! The subset of RFC 8785 (JSON Canonicalization Scheme) that this project's formats need: object
+//! keys are ASCII and sorted by byte, integers lie in `[-(2^53-1), 2^53-1]`, there are no
+//! floating-point numbers, no insignificant white space and no trailing newline. Values outside the
+//! subset are refused, not bent.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -49,10 +50,15 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalJs
 /// Decodes bytes that must be the canonical form of their value.
 ///
 /// # Errors
-/// When the bytes are not JSON of the shape of `T`, or differ in any byte from what [`to_bytes`] makes of it.
+/// When the bytes are not JSON of the shape of `T`, or differ in any byte from what [`to_bytes`]
+/// makes of it.
 pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalJsonError> {
     let value: T = serde_json::from_slice(bytes).map_err(CanonicalJsonError::Syntax)?;
-    if to_bytes(&value)? == bytes { Ok(value) } else { Err(CanonicalJsonError::NotCanonical) }
+    if to_bytes(&value)? == bytes {
+        Ok(value)
+    } else {
+        Err(CanonicalJsonError::NotCanonical)
+    }
 }
 
 fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalJsonError> {
@@ -62,7 +68,9 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalJsonErro
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Number(number) => {
             let is_safe = number.as_u64().is_some_and(|n| n <= MAX_SAFE_INTEGER)
-                || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER);
+                || number
+                    .as_i64()
+                    .is_some_and(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER);
             if !is_safe {
                 return Err(CanonicalJsonError::Number(number.clone()));
             }
@@ -100,8 +108,8 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalJsonErro
     Ok(())
 }
 
-/// RFC 8785 section 3.2.2.2: the short escapes and `\u00xx` for other control characters, all else as is;
-/// `serde_json` escapes in exactly that way.
+/// RFC 8785 section 3.2.2.2: the short escapes and `\u00xx` for other control characters, all else
+/// as is; `serde_json` escapes in exactly that way.
 fn write_string(text: &str, out: &mut Vec<u8>) -> Result<(), CanonicalJsonError> {
     serde_json::to_writer(out, text).map_err(CanonicalJsonError::Syntax)
 }
@@ -119,26 +127,52 @@ mod tests {
 
     #[test]
     fn sorts_keys_and_leaves_no_white_space() {
-        assert_eq!(text(&json!({"b": [1, true, null], "a": {"d": "x", "c": -2}})), r#"{"a":{"c":-2,"d":"x"},"b":[1,true,null]}"#);
+        assert_eq!(
+            text(&json!({"b": [1, true, null], "a": {"d": "x", "c": -2}})),
+            r#"{"a":{"c":-2,"d":"x"},"b":[1,true,null]}"#
+        );
     }
 
     #[test]
     fn escapes_as_rfc_8785_does() {
-        assert_eq!(text(&json!("€$\u{f}\nA'B\"\\\"/\u{7f}")), "\"€$\\u000f\\nA'B\\\"\\\\\\\"/\u{7f}\"");
+        assert_eq!(
+            text(&json!("€$\u{f}\nA'B\"\\\"/\u{7f}")),
+            "\"€$\\u000f\\nA'B\\\"\\\\\\\"/\u{7f}\""
+        );
     }
 
     #[test]
     fn refuses_floats_large_integers_and_foreign_keys() {
-        assert!(matches!(to_bytes(&json!(1.5)), Err(CanonicalJsonError::Number(_))));
-        assert!(matches!(to_bytes(&json!(1_u64 << 53)), Err(CanonicalJsonError::Number(_))));
+        assert!(matches!(
+            to_bytes(&json!(1.5)),
+            Err(CanonicalJsonError::Number(_))
+        ));
+        assert!(matches!(
+            to_bytes(&json!(1_u64 << 53)),
+            Err(CanonicalJsonError::Number(_))
+        ));
         assert!(to_bytes(&json!((1_u64 << 53) - 1)).is_ok());
-        assert!(matches!(to_bytes(&json!({"é": 1})), Err(CanonicalJsonError::Key(_))));
+        assert!(matches!(
+            to_bytes(&json!({"é": 1})),
+            Err(CanonicalJsonError::Key(_))
+        ));
     }
 
     #[test]
     fn refuses_bytes_that_are_valid_but_not_canonical() {
-        for bytes in [&b"{\"a\":1} "[..], b"{ \"a\":1}", b"{\"b\":1,\"a\":1}", b"{\"a\":1,\"a\":1}", b"\"\\u0041\"", b"1e0"] {
-            assert!(from_bytes::<Value>(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        for bytes in [
+            &b"{\"a\":1} "[..],
+            b"{ \"a\":1}",
+            b"{\"b\":1,\"a\":1}",
+            b"{\"a\":1,\"a\":1}",
+            b"\"\\u0041\"",
+            b"1e0",
+        ] {
+            assert!(
+                from_bytes::<Value>(bytes).is_err(),
+                "{}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 

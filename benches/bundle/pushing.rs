@@ -1,8 +1,9 @@
 //! `push` into a fresh registry against `crane push` and `skopeo copy` of the unpacked bundle.
 //!
-//! Every contestant starts with a registry (distribution 3, on loopback) that has nothing, in turn. `crane push` sends blobs without
-//! looking at them, so it runs a second time behind `openssl dgst`, which is what `push` does while it reads. All of it is done twice:
-//! once with the registry on the same processors, once as if it were another machine, with a processor that is its own.
+//! Every contestant starts with a registry (distribution 3, on loopback) that has nothing, in turn.
+//! `crane push` sends blobs without looking at them, so it runs a second time behind `openssl
+//! dgst`, which is what `push` does while it reads. All of it is done twice: once with the registry
+//! on the same processors, once as if it were another machine, with a processor that is its own.
 
 use std::{
     fs,
@@ -36,13 +37,28 @@ impl Bench {
     /// The bundle is the one that `verify` left.
     pub(super) fn push(&self) {
         self.run(&["unpack", "x.tar", "--key", "bench.pub", "unpacked"]);
-        let crane = |host: &str| shell(&self.directory, &format!("crane push --insecure --index unpacked {host}/all:1"));
+        let crane = |host: &str| {
+            shell(
+                &self.directory,
+                &format!("crane push --insecure --index unpacked {host}/all:1"),
+            )
+        };
         // OpenSSL knows the processor's instructions for it, coreutils does not.
         let hash = r#"cd unpacked/blobs/sha256 && ls | xargs -P 2 -n 1 sh -c 'openssl dgst -sha256 -r "$0" | grep -q "^$0 "'"#;
         let contestants: [Contestant<'_>; 4] = [
             (
                 "rune-bundle push (from the bundle)",
-                Box::new(|host| self.run(&["push", "x.tar", host, "--key", "bench.pub", "--receipts", "receipts"])),
+                Box::new(|host| {
+                    self.run(&[
+                        "push",
+                        "x.tar",
+                        host,
+                        "--key",
+                        "bench.pub",
+                        "--receipts",
+                        "receipts",
+                    ])
+                }),
             ),
             ("crane push (unpacked)", Box::new(crane)),
             (
@@ -52,13 +68,27 @@ impl Bench {
                     crane(host);
                 }),
             ),
-            ("skopeo copy (unpacked)", Box::new(|host| self.copy_with_skopeo(host))),
+            (
+                "skopeo copy (unpacked)",
+                Box::new(|host| self.copy_with_skopeo(host)),
+            ),
         ];
         let last = std::thread::available_parallelism().unwrap().get() - 1;
         let all = format!("0-{last}");
-        self.compare(&contestants, &Placement { name: "on the same processors", registry: all.clone(), contestants: all });
+        self.compare(
+            &contestants,
+            &Placement {
+                name: "on the same processors",
+                registry: all.clone(),
+                contestants: all,
+            },
+        );
         if last > 0 {
-            let apart = Placement { name: "on a processor of its own", registry: "0".to_owned(), contestants: format!("1-{last}") };
+            let apart = Placement {
+                name: "on a processor of its own",
+                registry: "0".to_owned(),
+                contestants: format!("1-{last}"),
+            };
             self.compare(&contestants, &apart);
         }
     }
@@ -104,14 +134,26 @@ impl Bench {
     /// A registry that has nothing.
     fn fresh_registry(&self) -> (Process, String) {
         let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/registry/start");
-        let (process, announced) = Process::start_announced(start, [Path::new("plain"), &self.path("fresh"), Path::new("distribution3")]);
+        let (process, announced) = Process::start_announced(
+            start,
+            [
+                Path::new("plain"),
+                &self.path("fresh"),
+                Path::new("distribution3"),
+            ],
+        );
         let host = announced["host"].as_str().unwrap().to_owned();
         (process, host)
     }
 
     fn copy_with_skopeo(&self, host: &str) {
-        let index: serde_json::Value = serde_json::from_slice(&fs::read(self.path("unpacked/index.json")).unwrap()).unwrap();
-        let names = index["manifests"].as_array().unwrap().iter().map(|image| image["annotations"][REF_NAME].clone());
+        let index: serde_json::Value =
+            serde_json::from_slice(&fs::read(self.path("unpacked/index.json")).unwrap()).unwrap();
+        let names = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| image["annotations"][REF_NAME].clone());
         let copies: Vec<String> = names
             .enumerate()
             .map(|(number, name)| {
@@ -125,10 +167,21 @@ impl Bench {
 
 /// Binds this thread, and so every process that it starts from here on, to processors.
 fn run_on(processors: &str) {
-    run(Command::new("taskset").args(["--pid", "--cpu-list", processors, &process::id().to_string()]));
+    run(Command::new("taskset").args([
+        "--pid",
+        "--cpu-list",
+        processors,
+        &process::id().to_string(),
+    ]));
 }
 
 /// How many processes wanted to run, on average over the last minute.
 fn load() -> f64 {
-    fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().parse().unwrap()
+    fs::read_to_string("/proc/loadavg")
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }

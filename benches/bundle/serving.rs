@@ -18,12 +18,30 @@ impl Serving {
     fn start(bench: &Bench) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/rune-bundle");
         let mut command = Command::new(program);
-        command.args(["serve", "x.tar", "--key", "bench.pub", "--listen", "127.0.0.1:0", "--quiet"]);
-        let mut child = command.current_dir(&bench.directory).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        command.args([
+            "serve",
+            "x.tar",
+            "--key",
+            "bench.pub",
+            "--listen",
+            "127.0.0.1:0",
+            "--quiet",
+        ]);
+        let mut child = command
+            .current_dir(&bench.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let (_, host) = line.trim_end().rsplit_once('/').unwrap();
-        Self { child, host: host.to_owned() }
+        Self {
+            child,
+            host: host.to_owned(),
+        }
     }
 }
 
@@ -38,8 +56,10 @@ impl Bench {
     /// The bundle is the one that `verify` left.
     pub(super) fn serve(&self) {
         let total: u64 = self.blobs.iter().map(|(_, blob)| blob.size).sum();
-        let (mut start, mut first, mut again, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // Both have what they serve in memory: the comparison is of the servers, not of the order on the disk.
+        let (mut start, mut first, mut again, mut theirs) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // Both have what they serve in memory: the comparison is of the servers, not of the order
+        // on the disk.
         self.pull(&self.host);
         self.pull(&Serving::start(self).host);
         for _ in 0..ROUNDS {
@@ -51,10 +71,20 @@ impl Bench {
             theirs.push(seconds(|| self.pull(&self.host)));
         }
         let (first, again, theirs) = (median(first), median(again), median(theirs));
-        println!("\nserve, {:.2} GiB in {} blobs, 8 curls at once, median of {ROUNDS}", gib(total), self.blobs.len());
-        println!("  from start to ready, signature checked         {:>6.3} s   (bar: less than 0.2)", median(start));
+        println!(
+            "\nserve, {:.2} GiB in {} blobs, 8 curls at once, median of {ROUNDS}",
+            gib(total),
+            self.blobs.len()
+        );
+        println!(
+            "  from start to ready, signature checked         {:>6.3} s   (bar: less than 0.2)",
+            median(start)
+        );
         println!("  distribution (no hash)                         {theirs:>6.2} s");
-        println!("  serve, for the first time (hashed on the way)  {first:>6.2} s   {:.2} times as fast as distribution", theirs / first);
+        println!(
+            "  serve, for the first time (hashed on the way)  {first:>6.2} s   {:.2} times as fast as distribution",
+            theirs / first
+        );
         println!(
             "  serve, from then on                            {again:>6.2} s   {:.2} times as fast (bar: at least 1.0)",
             theirs / again
@@ -63,9 +93,17 @@ impl Bench {
 
     /// Fetches every blob, eight at a time, and keeps none.
     fn pull(&self, host: &str) {
-        let list: String =
-            self.blobs.iter().map(|(repository, blob)| format!("http://{host}/v2/{repository}/blobs/{}\n", blob.digest)).collect();
+        let list: String = self
+            .blobs
+            .iter()
+            .map(|(repository, blob)| {
+                format!("http://{host}/v2/{repository}/blobs/{}\n", blob.digest)
+            })
+            .collect();
         std::fs::write(self.path("urls"), list).unwrap();
-        shell(&self.directory, "xargs -a urls -P 8 -n 1 curl --silent --show-error --fail --output /dev/null");
+        shell(
+            &self.directory,
+            "xargs -a urls -P 8 -n 1 curl --silent --show-error --fail --output /dev/null",
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Reading an archive against its layout.
 //!
-//! One entry at a time: the header must be the computed one, the padding must be zero. Works the same on a
-//! part of a file and on a stream.
+//! One entry at a time: the header must be the computed one, the padding must be zero. Works the
+//! same on a part of a file and on a stream.
 
 use std::io::{self, Read};
 
@@ -42,16 +42,19 @@ pub struct EntryReader {
 
 impl Default for EntryReader {
     fn default() -> Self {
-        Self { buffer: vec![0; CHUNK_BYTES] }
+        Self {
+            buffer: vec![0; CHUNK_BYTES],
+        }
     }
 }
 
 impl EntryReader {
-    /// Reads one entry, header to padding, from a source that stands at its header, and hands the content on
-    /// in pieces.
+    /// Reads one entry, header to padding, from a source that stands at its header, and hands the
+    /// content on in pieces.
     ///
     /// # Errors
-    /// A [`CheckError`] when the frame is not as laid out; whatever `sink` returns when it refuses a piece.
+    /// A [`CheckError`] when the frame is not as laid out; whatever `sink` returns when it refuses
+    /// a piece.
     pub fn read<E: From<CheckError>>(
         &mut self,
         source: &mut impl Read,
@@ -80,7 +83,11 @@ impl Placed {
         let expected = self.header();
         let mut found = vec![0; expected.len()];
         self.fill(source, &mut found)?;
-        if found == expected { Ok(()) } else { Err(CheckError::Header(self.name().clone())) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(CheckError::Header(self.name().clone()))
+        }
     }
 
     /// Checks that a source that stands after the content of this entry has its padding.
@@ -90,7 +97,11 @@ impl Placed {
     pub fn check_padding(&self, source: &mut impl Read) -> Result<(), CheckError> {
         let mut padding = vec![0xff; usize::try_from(self.padding_bytes()).unwrap_or(0)];
         self.fill(source, &mut padding)?;
-        if padding.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(CheckError::Padding(self.name().clone())) }
+        if padding.iter().all(|byte| *byte == 0) {
+            Ok(())
+        } else {
+            Err(CheckError::Padding(self.name().clone()))
+        }
     }
 
     /// Fills a buffer from a source that stands within this entry.
@@ -98,10 +109,12 @@ impl Placed {
     /// # Errors
     /// When the source ends before, or cannot be read.
     pub fn fill(&self, source: &mut impl Read, buffer: &mut [u8]) -> Result<(), CheckError> {
-        source.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => CheckError::Truncated(self.name().clone()),
-            _ => CheckError::Read(error),
-        })
+        source
+            .read_exact(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => CheckError::Truncated(self.name().clone()),
+                _ => CheckError::Read(error),
+            })
     }
 }
 
@@ -111,15 +124,21 @@ impl Placed {
 /// When it does not.
 pub fn check_end(source: &mut impl Read) -> Result<(), CheckError> {
     let mut blocks = [0xff_u8; 1024];
-    source.read_exact(&mut blocks).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => CheckError::NoTrailer,
-        _ => CheckError::Read(error),
-    })?;
+    source
+        .read_exact(&mut blocks)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => CheckError::NoTrailer,
+            _ => CheckError::Read(error),
+        })?;
     if blocks.iter().any(|byte| *byte != 0) {
         return Err(CheckError::Trailer);
     }
     let mut more = Vec::new();
-    match source.take(1).read_to_end(&mut more).map_err(CheckError::Read)? {
+    match source
+        .take(1)
+        .read_to_end(&mut more)
+        .map_err(CheckError::Read)?
+    {
         0 => Ok(()),
         _ => Err(CheckError::TrailingData),
     }

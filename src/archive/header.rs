@@ -47,10 +47,15 @@ impl Failure for NotABundle {
 
 /// How many bytes the header of an entry of this size takes: one block, or three with a pax record.
 pub(super) const fn header_bytes(size: u64) -> u64 {
-    if size < USTAR_SIZE_LIMIT { BLOCK_BYTES } else { 3 * BLOCK_BYTES }
+    if size < USTAR_SIZE_LIMIT {
+        BLOCK_BYTES
+    } else {
+        3 * BLOCK_BYTES
+    }
 }
 
-/// Encodes the header of an entry. Device numbers and owner names, which mean nothing for a regular file, stay zero.
+/// Encodes the header of an entry. Device numbers and owner names, which mean nothing for a regular
+/// file, stay zero.
 pub(super) fn encode(name: &EntryName, size: u64, mode: Mode) -> Vec<u8> {
     if size < USTAR_SIZE_LIMIT {
         return block(name.as_str(), size, mode.bits(), b'0').to_vec();
@@ -87,22 +92,39 @@ fn block(name: &str, size: u64, mode: u32, kind: u8) -> [u8; BLOCK] {
     put(148, b"        "); // checksum, spaces while it is computed
     put(156, &[kind]);
     put(257, b"ustar\x0000");
-    let checksum: u32 = block.iter().fold(0, |sum: u32, byte| sum.saturating_add(u32::from(*byte)));
-    for (target, byte) in block.iter_mut().skip(148).zip(format!("{checksum:06o}\0").as_bytes()) {
+    let checksum: u32 = block
+        .iter()
+        .fold(0, |sum: u32, byte| sum.saturating_add(u32::from(*byte)));
+    for (target, byte) in block
+        .iter_mut()
+        .skip(148)
+        .zip(format!("{checksum:06o}\0").as_bytes())
+    {
         *target = *byte;
     }
     block
 }
 
-/// Reads the size of the first entry from its header, which must be byte for byte the header of a regular
-/// entry `name` with that size.
+/// Reads the size of the first entry from its header, which must be byte for byte the header of a
+/// regular entry `name` with that size.
 ///
 /// # Errors
 /// When the header is anything else, or the size is above `max_bytes`.
-pub fn first_entry_size(header: &[u8], name: &EntryName, max_bytes: u64) -> Result<u64, NotABundle> {
-    let digits = header.get(124..135).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or(NotABundle)?;
+pub fn first_entry_size(
+    header: &[u8],
+    name: &EntryName,
+    max_bytes: u64,
+) -> Result<u64, NotABundle> {
+    let digits = header
+        .get(124..135)
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .ok_or(NotABundle)?;
     let size = u64::from_str_radix(digits, 8).map_err(|_| NotABundle)?;
-    if size <= max_bytes && encode(name, size, Mode::Regular) == header { Ok(size) } else { Err(NotABundle) }
+    if size <= max_bytes && encode(name, size, Mode::Regular) == header {
+        Ok(size)
+    } else {
+        Err(NotABundle)
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +147,14 @@ mod tests {
         let mut reader = tar::Archive::new(archive.as_slice());
         let mut entry = reader.entries().unwrap().next().unwrap().unwrap();
         let header = entry.header().clone();
-        assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.mtime().unwrap()), (0o755, 0, 0));
+        assert_eq!(
+            (
+                header.mode().unwrap(),
+                header.uid().unwrap(),
+                header.mtime().unwrap()
+            ),
+            (0o755, 0, 0)
+        );
         assert_eq!(entry.path().unwrap().to_str().unwrap(), "bin/x");
         let mut content = String::new();
         entry.read_to_string(&mut content).unwrap();
@@ -138,9 +167,15 @@ mod tests {
         assert_eq!(bytes.len(), 1536);
         assert_eq!(&bytes[512..532], b"19 size=8589934592\n\0");
         // Python's tarfile writes the same bytes: TarInfo(name, size).tobuf(PAX_FORMAT).
-        assert_eq!(Digest::of(&bytes).hex(), "a549a6299c070168f43071cf028ff644a04cf23d279291039fa01d82dbecebe1");
+        assert_eq!(
+            Digest::of(&bytes).hex(),
+            "a549a6299c070168f43071cf028ff644a04cf23d279291039fa01d82dbecebe1"
+        );
         let mut reader = tar::Archive::new(bytes.as_slice());
-        assert_eq!(reader.entries().unwrap().next().unwrap().unwrap().size(), 1 << 33);
+        assert_eq!(
+            reader.entries().unwrap().next().unwrap().unwrap().size(),
+            1 << 33
+        );
     }
 
     #[test]
@@ -157,7 +192,10 @@ mod tests {
         for position in 0..512 {
             let mut bad = good.clone();
             bad[position] ^= 1;
-            assert!(first_entry_size(&bad, &bundle, u64::MAX).is_err(), "byte {position}");
+            assert!(
+                first_entry_size(&bad, &bundle, u64::MAX).is_err(),
+                "byte {position}"
+            );
         }
         assert!(first_entry_size(&good[..511], &bundle, 1000).is_err());
         assert!(first_entry_size(b"", &bundle, 1000).is_err());

@@ -69,7 +69,10 @@ impl Layout {
             offset = place.end_offset;
             placed.push(place);
         }
-        let end_offset = offset.checked_add(END_BYTES).filter(|end| i64::try_from(*end).is_ok()).ok_or(LayoutError::TooLarge)?;
+        let end_offset = offset
+            .checked_add(END_BYTES)
+            .filter(|end| i64::try_from(*end).is_ok())
+            .ok_or(LayoutError::TooLarge)?;
         refuse_collisions(&placed)?;
         Ok(Self { placed, end_offset })
     }
@@ -100,9 +103,15 @@ fn refuse_collisions(placed: &[Placed]) -> Result<(), LayoutError> {
     }
     let mut directories = BTreeSet::new();
     for name in &names {
-        directories.extend(name.match_indices('/').filter_map(|(position, _)| name.get(..position)));
+        directories.extend(
+            name.match_indices('/')
+                .filter_map(|(position, _)| name.get(..position)),
+        );
     }
-    match placed.iter().find(|place| directories.contains(folded(place).as_str())) {
+    match placed
+        .iter()
+        .find(|place| directories.contains(folded(place).as_str()))
+    {
         Some(place) => Err(LayoutError::FileAndDirectory(place.entry.name.clone())),
         None => Ok(()),
     }
@@ -111,8 +120,15 @@ fn refuse_collisions(placed: &[Placed]) -> Result<(), LayoutError> {
 impl Placed {
     fn at(header_offset: u64, entry: Entry) -> Option<Self> {
         let content_offset = header_offset.checked_add(header_bytes(entry.size))?;
-        let end_offset = content_offset.checked_add(entry.size)?.checked_next_multiple_of(BLOCK_BYTES)?;
-        Some(Self { entry, header_offset, content_offset, end_offset })
+        let end_offset = content_offset
+            .checked_add(entry.size)?
+            .checked_next_multiple_of(BLOCK_BYTES)?;
+        Some(Self {
+            entry,
+            header_offset,
+            content_offset,
+            end_offset,
+        })
     }
 
     pub const fn name(&self) -> &EntryName {
@@ -143,7 +159,9 @@ impl Placed {
 
     /// How many zero bytes follow the content.
     pub const fn padding_bytes(&self) -> u64 {
-        self.end_offset.saturating_sub(self.content_offset).saturating_sub(self.entry.size)
+        self.end_offset
+            .saturating_sub(self.content_offset)
+            .saturating_sub(self.entry.size)
     }
 
     /// The bytes of its header.
@@ -160,28 +178,54 @@ mod tests {
     use crate::archive::{EntryName, Mode};
 
     fn entry(name: &str, size: u64) -> Entry {
-        Entry { name: EntryName::new(name).unwrap(), size, mode: Mode::Regular }
+        Entry {
+            name: EntryName::new(name).unwrap(),
+            size,
+            mode: Mode::Regular,
+        }
     }
 
     #[test]
     fn places_headers_contents_and_padding() {
         let layout = Layout::new([entry("a", 0), entry("b", 1), entry("c", 512)]).unwrap();
-        let offsets: Vec<_> = layout.entries().iter().map(|e| (e.header_offset(), e.content_offset(), e.padding_bytes())).collect();
+        let offsets: Vec<_> = layout
+            .entries()
+            .iter()
+            .map(|e| (e.header_offset(), e.content_offset(), e.padding_bytes()))
+            .collect();
         assert_eq!(offsets, [(0, 512, 0), (512, 1024, 511), (1536, 2048, 0)]);
-        assert_eq!((layout.trailer_offset(), layout.total_bytes()), (2560, 3584));
+        assert_eq!(
+            (layout.trailer_offset(), layout.total_bytes()),
+            (2560, 3584)
+        );
     }
 
     #[test]
     fn refuses_names_that_collide_on_some_file_system() {
-        assert!(matches!(Layout::new([entry("a", 1), entry("a", 1)]), Err(LayoutError::Duplicate(_))));
-        assert!(matches!(Layout::new([entry("Files/x", 1), entry("files/X", 1)]), Err(LayoutError::Duplicate(_))));
-        assert!(matches!(Layout::new([entry("a/b", 1), entry("A", 1)]), Err(LayoutError::FileAndDirectory(_))));
+        assert!(matches!(
+            Layout::new([entry("a", 1), entry("a", 1)]),
+            Err(LayoutError::Duplicate(_))
+        ));
+        assert!(matches!(
+            Layout::new([entry("Files/x", 1), entry("files/X", 1)]),
+            Err(LayoutError::Duplicate(_))
+        ));
+        assert!(matches!(
+            Layout::new([entry("a/b", 1), entry("A", 1)]),
+            Err(LayoutError::FileAndDirectory(_))
+        ));
     }
 
     #[test]
     fn refuses_sizes_that_overflow() {
-        assert_eq!(Layout::new([entry("a", u64::MAX)]), Err(LayoutError::TooLarge));
-        assert_eq!(Layout::new([entry("a", u64::MAX / 2), entry("b", u64::MAX / 2)]), Err(LayoutError::TooLarge));
+        assert_eq!(
+            Layout::new([entry("a", u64::MAX)]),
+            Err(LayoutError::TooLarge)
+        );
+        assert_eq!(
+            Layout::new([entry("a", u64::MAX / 2), entry("b", u64::MAX / 2)]),
+            Err(LayoutError::TooLarge)
+        );
     }
 
     proptest! {

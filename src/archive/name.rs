@@ -9,7 +9,8 @@ use rune_core::failure::{Failure, FailureKind};
 /// The longest name, in bytes: what fits the name field of a ustar header without its prefix field.
 const MAX_BYTES: usize = 100;
 
-/// The name of an archive entry: at most 100 bytes of `[A-Za-z0-9._+/-]`, no empty, `.` or `..` component.
+/// The name of an archive entry: at most 100 bytes of `[A-Za-z0-9._+/-]`, no empty, `.` or `..`
+/// component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntryName(String);
@@ -47,7 +48,10 @@ impl EntryName {
         if !text.bytes().all(is_allowed) {
             return Err(EntryNameError::Character(text));
         }
-        if text.split('/').any(|component| matches!(component, "" | "." | "..")) {
+        if text
+            .split('/')
+            .any(|component| matches!(component, "" | "." | ".."))
+        {
             return Err(EntryNameError::Component(text));
         }
         Ok(Self(text))
@@ -90,7 +94,14 @@ mod tests {
 
     #[test]
     fn accepts_plain_relative_paths() {
-        for good in ["a", "bundle.json", "bin/linux-amd64/rune-db", "charts/rune-0.1.0+x_y.tgz", ".a/..b", &"x".repeat(100)] {
+        for good in [
+            "a",
+            "bundle.json",
+            "bin/linux-amd64/rune-db",
+            "charts/rune-0.1.0+x_y.tgz",
+            ".a/..b",
+            &"x".repeat(100),
+        ] {
             assert!(EntryName::new(good).is_ok(), "{good}");
         }
     }
@@ -98,7 +109,23 @@ mod tests {
     #[test]
     fn refuses_whatever_could_leave_a_directory_or_surprise_a_file_system() {
         let long = "x".repeat(101);
-        for bad in ["", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\\b", "a b", "a\0", "ä", "C:a", "a\n", long.as_str()] {
+        for bad in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "./a",
+            "a\\b",
+            "a b",
+            "a\0",
+            "ä",
+            "C:a",
+            "a\n",
+            long.as_str(),
+        ] {
             assert!(EntryName::new(bad).is_err(), "{bad:?}");
         }
     }

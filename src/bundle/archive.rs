@@ -1,9 +1,10 @@
-//! The reading engine: every content of a bundle, read once, checked against the authenticated index.
+//! The reading engine: every content of a bundle, read once, checked against the authenticated
+//! index.
 //!
-//! A file is read by several threads, an entry each, largest first; a stream in its own order. What a caller
-//! wants with the contents (nothing, or files on a disk) it says with a sink per entry. Documents, the small
-//! JSON contents that say how blobs hang together, are kept as they pass by, so that what is interpreted later
-//! are the very bytes that were verified.
+//! A file is read by several threads, an entry each, largest first; a stream in its own order. What
+//! a caller wants with the contents (nothing, or files on a disk) it says with a sink per entry.
+//! Documents, the small JSON contents that say how blobs hang together, are kept as they pass by,
+//! so that what is interpreted later are the very bytes that were verified.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,7 +63,11 @@ pub(super) enum Problem {
     #[error(transparent)]
     Frame(#[from] CheckError),
     #[error("entry `{path}`: expected {expected}, found {actual}")]
-    Digest { path: EntryName, expected: Digest, actual: Digest },
+    Digest {
+        path: EntryName,
+        expected: Digest,
+        actual: Digest,
+    },
     #[error("entry `{}`: {}", .0.path, .0.source)]
     Write(PathError),
 }
@@ -84,7 +89,11 @@ fn list(problems: &[Problem]) -> String {
     for problem in problems.iter().take(MAX_LISTED) {
         let _ = write!(text, "\n  {problem}");
     }
-    if let Some(more) = problems.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+    if let Some(more) = problems
+        .len()
+        .checked_sub(MAX_LISTED)
+        .filter(|more| *more > 0)
+    {
         let _ = write!(text, "\n  and {more} more");
     }
     text
@@ -108,17 +117,28 @@ impl Failure for ContentError {
     fn help(&self) -> Option<String> {
         match self.decisive() {
             Some(Problem::Write(error)) => error.help(),
-            Some(Problem::Frame(CheckError::Read(_))) => Some("the medium may be damaged; copy the file again from its source".to_owned()),
+            Some(Problem::Frame(CheckError::Read(_))) => {
+                Some("the medium may be damaged; copy the file again from its source".to_owned())
+            }
             _ => Some("do not use this file; copy it again from its source".to_owned()),
         }
     }
 }
 
 impl ContentError {
-    /// The problem that a person should look at: content that is wrong before a machine that cannot read or write it.
+    /// The problem that a person should look at: content that is wrong before a machine that cannot
+    /// read or write it.
     fn decisive(&self) -> Option<&Problem> {
-        let is_of_machine = |problem: &&Problem| matches!(problem, Problem::Write(_) | Problem::Frame(CheckError::Read(_)));
-        self.0.iter().find(|problem| !is_of_machine(problem)).or_else(|| self.0.first())
+        let is_of_machine = |problem: &&Problem| {
+            matches!(
+                problem,
+                Problem::Write(_) | Problem::Frame(CheckError::Read(_))
+            )
+        };
+        self.0
+            .iter()
+            .find(|problem| !is_of_machine(problem))
+            .or_else(|| self.0.first())
     }
 }
 
@@ -131,12 +151,21 @@ pub(super) struct At<'a> {
 
 impl<'a> At<'a> {
     pub(super) const fn new(file: &'a File, offset: u64) -> Self {
-        Self { file, offset, may_wait: true }
+        Self {
+            file,
+            offset,
+            may_wait: true,
+        }
     }
 
-    /// Reads what the system has in memory; an error where that ends, or where the file system cannot tell.
+    /// Reads what the system has in memory; an error where that ends, or where the file system
+    /// cannot tell.
     pub(super) const fn cached(file: &'a File, offset: u64) -> Self {
-        Self { file, offset, may_wait: false }
+        Self {
+            file,
+            offset,
+            may_wait: false,
+        }
     }
 }
 
@@ -145,7 +174,12 @@ impl Read for At<'_> {
         let count = if self.may_wait {
             self.file.read_at(buffer, self.offset)?
         } else {
-            preadv2(self.file, &mut [IoSliceMut::new(buffer)], self.offset, ReadWriteFlags::NOWAIT)?
+            preadv2(
+                self.file,
+                &mut [IoSliceMut::new(buffer)],
+                self.offset,
+                ReadWriteFlags::NOWAIT,
+            )?
         };
         self.offset = self.offset.saturating_add(count as u64);
         Ok(count)
@@ -159,17 +193,21 @@ impl BundleSource {
     /// When the source does not begin as a bundle does.
     pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
         match self {
-            Self::File(file) => super::UnverifiedHead::read(&mut io::BufReader::new(At::new(file, 0))),
+            Self::File(file) => {
+                super::UnverifiedHead::read(&mut io::BufReader::new(At::new(file, 0)))
+            }
             Self::Stream(stream) => super::UnverifiedHead::read(stream),
         }
     }
 }
 
-/// Reads the contents of a bundle, checks each against the index and hands it to the sink that `open` gives. With `only`, entries with
-/// other names are not read from a file, and from a stream for nothing but to come past them.
+/// Reads the contents of a bundle, checks each against the index and hands it to the sink that
+/// `open` gives. With `only`, entries with other names are not read from a file, and from a stream
+/// for nothing but to come past them.
 ///
 /// # Errors
-/// When anything at all does not match, or a sink fails. All problems of a file are reported together.
+/// When anything at all does not match, or a sink fails. All problems of a file are reported
+/// together.
 pub(super) fn read_contents<'a>(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -180,28 +218,53 @@ pub(super) fn read_contents<'a>(
 ) -> Result<Documents, ContentError> {
     let is_wanted = |entry: &&EntryRecord| only.is_none_or(|only| only.contains(&entry.path));
     let is_file = matches!(source, BundleSource::File(_));
-    let total = head.index().entries.iter().filter(|entry| !is_file || is_wanted(entry)).map(|entry| entry.size).sum();
+    let total = head
+        .index()
+        .entries
+        .iter()
+        .filter(|entry| !is_file || is_wanted(entry))
+        .map(|entry| entry.size)
+        .sum();
     progress.begin("checking", total);
-    let pass =
-        Pass { head, documents: documents_of(head.index()), progress, only, open, kept: Mutex::default(), problems: Mutex::default() };
+    let pass = Pass {
+        head,
+        documents: documents_of(head.index()),
+        progress,
+        only,
+        open,
+        kept: Mutex::default(),
+        problems: Mutex::default(),
+    };
     match source {
         BundleSource::File(file) => pass.read_file(&file, threads),
         BundleSource::Stream(mut stream) => pass.read_stream(&mut stream),
     }
     progress.end();
-    let mut problems = pass.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut problems = pass
+        .problems
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     if problems.is_empty() {
-        return Ok(pass.kept.into_inner().unwrap_or_else(PoisonError::into_inner));
+        return Ok(pass
+            .kept
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner));
     }
     problems.sort_by_key(|(position, _)| *position);
-    Err(ContentError(problems.into_iter().map(|(_, problem)| problem).collect()))
+    Err(ContentError(
+        problems.into_iter().map(|(_, problem)| problem).collect(),
+    ))
 }
 
-/// The entries that are documents: the two OCI indexes and every manifest that the index names, as long as
-/// their sizes stay within the limits. What is left out here is missed by the closure check, which fails.
+/// The entries that are documents: the two OCI indexes and every manifest that the index names, as
+/// long as their sizes stay within the limits. What is left out here is missed by the closure
+/// check, which fails.
 pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
     let targets = index.images.iter().flat_map(|image| {
-        let targets = [Some(&image.target), image.reduced_index.as_ref()].into_iter().flatten().map(|target| target.digest);
+        let targets = [Some(&image.target), image.reduced_index.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|target| target.digest);
         targets.chain(image.manifests.iter().map(|manifest| manifest.digest))
     });
     let digests = targets.chain(index.charts.iter().map(|chart| chart.artifact.digest));
@@ -209,11 +272,17 @@ pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
     names.extend(["index.json".to_owned(), "artifacts/index.json".to_owned()]);
     let mut left = MAX_DOCUMENTS_BYTES;
     let mut is_kept = |entry: &&EntryRecord| {
-        let is_document = entry.size <= MAX_DOCUMENT_BYTES.min(left) && names.contains(entry.path.as_str());
+        let is_document =
+            entry.size <= MAX_DOCUMENT_BYTES.min(left) && names.contains(entry.path.as_str());
         left = left.saturating_sub(if is_document { entry.size } else { 0 });
         is_document
     };
-    index.entries.iter().filter(|entry| is_kept(entry)).map(|entry| entry.path.clone()).collect()
+    index
+        .entries
+        .iter()
+        .filter(|entry| is_kept(entry))
+        .map(|entry| entry.path.clone())
+        .collect()
 }
 
 struct Pass<'a, 'b> {
@@ -228,7 +297,12 @@ struct Pass<'a, 'b> {
 
 impl Pass<'_, '_> {
     fn read_file(&self, file: &File, threads: usize) {
-        let mut entries: Vec<_> = self.head.entries().enumerate().filter(|(_, (record, _))| self.is_wanted(record)).collect();
+        let mut entries: Vec<_> = self
+            .head
+            .entries()
+            .enumerate()
+            .filter(|(_, (record, _))| self.is_wanted(record))
+            .collect();
         entries.sort_by_key(|(_, (record, _))| std::cmp::Reverse(record.size));
         let next = AtomicUsize::new(0);
         let is_stopped = AtomicBool::new(false);
@@ -236,13 +310,18 @@ impl Pass<'_, '_> {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| {
                     let mut reader = EntryReader::default();
-                    while let Some((position, (record, placed))) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    while let Some((position, (record, placed))) =
+                        entries.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
                         if is_stopped.load(Ordering::Relaxed) {
                             break;
                         }
                         let mut source = At::new(file, placed.header_offset());
-                        if let Err(problem) = self.read_entry(&mut reader, &mut source, record, placed) {
-                            is_stopped.store(matches!(problem, Problem::Write(_)), Ordering::Relaxed);
+                        if let Err(problem) =
+                            self.read_entry(&mut reader, &mut source, record, placed)
+                        {
+                            is_stopped
+                                .store(matches!(problem, Problem::Write(_)), Ordering::Relaxed);
                             self.report(*position, problem);
                         }
                     }
@@ -270,9 +349,25 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn read_entry(&self, reader: &mut EntryReader, source: &mut impl Read, record: &EntryRecord, placed: &Placed) -> Result<(), Problem> {
-        let unwritable = |source| Problem::Write(PathError { action: Action::Write, path: record.path.as_str().into(), source });
-        let mut sink = if self.is_wanted(record) { (self.open)(record).map_err(unwritable)? } else { Box::new(io::sink()) };
+    fn read_entry(
+        &self,
+        reader: &mut EntryReader,
+        source: &mut impl Read,
+        record: &EntryRecord,
+        placed: &Placed,
+    ) -> Result<(), Problem> {
+        let unwritable = |source| {
+            Problem::Write(PathError {
+                action: Action::Write,
+                path: record.path.as_str().into(),
+                source,
+            })
+        };
+        let mut sink = if self.is_wanted(record) {
+            (self.open)(record).map_err(unwritable)?
+        } else {
+            Box::new(io::sink())
+        };
         let mut kept = self.documents.contains(&record.path).then(Vec::new);
         let mut hasher = Sha256::new();
         reader.read(source, placed, |piece| {
@@ -286,10 +381,17 @@ impl Pass<'_, '_> {
         sink.flush().map_err(unwritable)?;
         let actual = hasher.finish();
         if actual != record.sha256 {
-            return Err(Problem::Digest { path: record.path.clone(), expected: record.sha256, actual });
+            return Err(Problem::Digest {
+                path: record.path.clone(),
+                expected: record.sha256,
+                actual,
+            });
         }
         if let Some(kept) = kept {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(record.path.clone(), kept);
+            self.kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(record.path.clone(), kept);
         }
         Ok(())
     }
@@ -299,7 +401,10 @@ impl Pass<'_, '_> {
     }
 
     fn report(&self, position: usize, problem: Problem) {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push((position, problem));
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((position, problem));
     }
 }
 
@@ -315,19 +420,44 @@ mod tests {
     #[test]
     fn a_machine_that_cannot_read_or_write_makes_no_bundle_wrong() {
         let failed = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
-        let written = |errno| Problem::Write(PathError { action: Action::Write, path: "files/x".into(), source: failed(errno) });
+        let written = |errno| {
+            Problem::Write(PathError {
+                action: Action::Write,
+                path: "files/x".into(),
+                source: failed(errno),
+            })
+        };
         let full = ContentError(vec![written(Errno::NOSPC)]);
         let said = full.to_string();
-        assert!(said.starts_with("the content cannot be written:\n  entry `files/x`: No space left"), "{said}");
-        assert_eq!((full.kind(), full.help().is_some()), (FailureKind::Space, true));
-        assert_eq!(ContentError(vec![written(Errno::ROFS)]).kind(), FailureKind::Access);
+        assert!(
+            said.starts_with("the content cannot be written:\n  entry `files/x`: No space left"),
+            "{said}"
+        );
+        assert_eq!(
+            (full.kind(), full.help().is_some()),
+            (FailureKind::Space, true)
+        );
+        assert_eq!(
+            ContentError(vec![written(Errno::ROFS)]).kind(),
+            FailureKind::Access
+        );
         let broken = || Problem::Frame(CheckError::Read(failed(Errno::IO)));
         let unread = ContentError(vec![broken(), broken()]);
-        assert!(unread.to_string().starts_with("the file of the bundle cannot be read to its end:\n  cannot read the archive: "));
+        assert!(unread.to_string().starts_with(
+            "the file of the bundle cannot be read to its end:\n  cannot read the archive: "
+        ));
         assert_eq!(unread.kind(), FailureKind::Input);
         // Wrong content is never told as anything else.
-        let wrong = ContentError(vec![broken(), written(Errno::NOSPC), Problem::Frame(CheckError::Trailer)]);
-        assert!(wrong.to_string().starts_with("the content does not match the signed index:"));
+        let wrong = ContentError(vec![
+            broken(),
+            written(Errno::NOSPC),
+            Problem::Frame(CheckError::Trailer),
+        ]);
+        assert!(
+            wrong
+                .to_string()
+                .starts_with("the content does not match the signed index:")
+        );
         assert_eq!(wrong.kind(), FailureKind::Content);
     }
 }

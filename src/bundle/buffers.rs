@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers that are used again: fresh memory for every piece costs more than reading it. Clones share them.
+/// Buffers that are used again: fresh memory for every piece costs more than reading it. Clones
+/// share them.
 #[derive(Debug, Clone, Default)]
 pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -17,12 +18,19 @@ struct Lent {
 impl Buffers {
     /// A buffer with anything in it.
     pub fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
     }
 
     /// What a buffer holds, to be given away; the buffer comes back.
     pub fn lend(&self, bytes: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { bytes, home: self.clone() })
+        Bytes::from_owner(Lent {
+            bytes,
+            home: self.clone(),
+        })
     }
 }
 
@@ -34,7 +42,11 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.bytes));
+        self.home
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(std::mem::take(&mut self.bytes));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Nothing is missing and nothing is left over: the blobs of a bundle are exactly what its roots lead to.
+//! Nothing is missing and nothing is left over: the blobs of a bundle are exactly what its roots
+//! lead to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +31,12 @@ enum Gap {
     #[error("`{parent}` refers to {digest}, which is not in the bundle")]
     Missing { parent: String, digest: Digest },
     #[error("`{parent}` says that {digest} has {stated} bytes, but it has {actual}")]
-    Size { parent: String, digest: Digest, stated: u64, actual: u64 },
+    Size {
+        parent: String,
+        digest: Digest,
+        stated: u64,
+        actual: u64,
+    },
     #[error("`{0}` belongs to nothing")]
     Unreachable(String),
     #[error("`index.json` does not list the images that `bundle.json` lists")]
@@ -54,8 +60,9 @@ impl Failure for ClosureError {
     }
 }
 
-/// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry of that exact
-/// size, manifests of platforms that the index lists as left out excepted, and that no blob is unreachable.
+/// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry
+/// of that exact size, manifests of platforms that the index lists as left out excepted, and that
+/// no blob is unreachable.
 ///
 /// # Errors
 /// When it is not so; everything that was found is in the error.
@@ -64,10 +71,18 @@ pub(super) fn check(index: &BundleIndex, documents: &Documents) -> Result<(), Cl
     for name in ["index.json", "artifacts/index.json"] {
         walk.visit_root(name, index);
     }
-    let unreachable: Vec<Gap> =
-        walk.sizes.keys().filter(|digest| !walk.reached.contains(digest)).map(|digest| Gap::Unreachable(blob_path(*digest))).collect();
+    let unreachable: Vec<Gap> = walk
+        .sizes
+        .keys()
+        .filter(|digest| !walk.reached.contains(digest))
+        .map(|digest| Gap::Unreachable(blob_path(*digest)))
+        .collect();
     walk.gaps.extend(unreachable);
-    if walk.gaps.is_empty() { Ok(()) } else { Err(ClosureError(walk.gaps)) }
+    if walk.gaps.is_empty() {
+        Ok(())
+    } else {
+        Err(ClosureError(walk.gaps))
+    }
 }
 
 struct Walk<'a> {
@@ -80,15 +95,32 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(index: &BundleIndex, documents: &'a Documents) -> Self {
-        let blob = |path: &EntryName| path.as_str().strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok());
-        let sizes = index.entries.iter().filter_map(|entry| Some((blob(&entry.path)?, entry.size))).collect();
+        let blob = |path: &EntryName| {
+            path.as_str()
+                .strip_prefix("blobs/sha256/")
+                .and_then(|hex| Digest::from_hex(hex).ok())
+        };
+        let sizes = index
+            .entries
+            .iter()
+            .filter_map(|entry| Some((blob(&entry.path)?, entry.size)))
+            .collect();
         let digests = |carried: bool| {
             let manifests = index.images.iter().flat_map(|image| &image.manifests);
-            manifests.filter(move |manifest| manifest.carried == carried).map(|manifest| manifest.digest).collect::<BTreeSet<_>>()
+            manifests
+                .filter(move |manifest| manifest.carried == carried)
+                .map(|manifest| manifest.digest)
+                .collect::<BTreeSet<_>>()
         };
         // One manifest may stand for several platforms, of which some were chosen.
         let absent = &digests(false) - &digests(true);
-        Self { sizes, absent, documents, reached: BTreeSet::new(), gaps: Vec::new() }
+        Self {
+            sizes,
+            absent,
+            documents,
+            reached: BTreeSet::new(),
+            gaps: Vec::new(),
+        }
     }
 
     fn visit_root(&mut self, name: &'static str, index: &BundleIndex) {
@@ -102,7 +134,10 @@ impl<'a> Walk<'a> {
                 }
                 self.visit_children(name, &root);
             }
-            Err(source) => self.gaps.push(Gap::Document { name: name.to_owned(), source }),
+            Err(source) => self.gaps.push(Gap::Document {
+                name: name.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -118,17 +153,28 @@ impl<'a> Walk<'a> {
     fn visit(&mut self, parent: &str, descriptor: &Descriptor) {
         let digest = descriptor.digest;
         let Some(actual) = self.sizes.get(&digest).copied() else {
-            return self.gaps.push(Gap::Missing { parent: parent.to_owned(), digest });
+            return self.gaps.push(Gap::Missing {
+                parent: parent.to_owned(),
+                digest,
+            });
         };
         if actual != descriptor.size {
-            self.gaps.push(Gap::Size { parent: parent.to_owned(), digest, stated: descriptor.size, actual });
+            self.gaps.push(Gap::Size {
+                parent: parent.to_owned(),
+                digest,
+                stated: descriptor.size,
+                actual,
+            });
         }
         if !self.reached.insert(digest) || !is_manifest(&descriptor.media_type) {
             return;
         }
         let name = blob_path(digest);
         let Some(bytes) = self.documents.get(name.as_str()) else {
-            return self.gaps.push(Gap::Missing { parent: "bundle.json".to_owned(), digest });
+            return self.gaps.push(Gap::Missing {
+                parent: "bundle.json".to_owned(),
+                digest,
+            });
         };
         match Manifest::parse(bytes.clone(), Some(&descriptor.media_type)) {
             Ok(document) => self.visit_children(&name, &document),
@@ -139,11 +185,22 @@ impl<'a> Walk<'a> {
 
 /// Whether a media type is that of a manifest or index.
 pub(super) fn is_manifest(media_type: &str) -> bool {
-    [media_type::INDEX, media_type::MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST].contains(&media_type)
+    [
+        media_type::INDEX,
+        media_type::MANIFEST,
+        media_type::DOCKER_LIST,
+        media_type::DOCKER_MANIFEST,
+    ]
+    .contains(&media_type)
 }
 
 fn lists_images(root: &Manifest, index: &BundleIndex) -> bool {
-    let listed = root.children().map(|child| (child.annotations.get(REF_NAME).cloned(), child.digest));
-    let stated = index.images.iter().map(|image| (Some(image.reference.to_string()), image.target.digest));
+    let listed = root
+        .children()
+        .map(|child| (child.annotations.get(REF_NAME).cloned(), child.digest));
+    let stated = index
+        .images
+        .iter()
+        .map(|image| (Some(image.reference.to_string()), image.target.digest));
     listed.eq(stated)
 }

@@ -10,10 +10,12 @@ use crate::policy::{Exception, ImageField, ImagePlaces};
 pub struct Completeness {
     /// Whether the check was made.
     pub checked: bool,
-    /// What the charts need in some profile and was left out with its component, each as one sentence.
+    /// What the charts need in some profile and was left out with its component, each as one
+    /// sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// Images that charts name by their tag alone, which the destination must give to exactly the digest of the bundle.
+    /// Images that charts name by their tag alone, which the destination must give to exactly the
+    /// digest of the bundle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tag_pins: Vec<ExceptionRecord>,
     /// Patterns of the names of test hooks whose images were not asked for.
@@ -59,8 +61,17 @@ pub struct ExceptionRecord {
 impl Completeness {
     /// Whether a reader must know of exceptions to act on the bundle.
     pub const fn has_exceptions(&self) -> bool {
-        let Self { tag_pins, tests_left_out, ignored, check_values, .. } = self;
-        !(tag_pins.is_empty() && tests_left_out.is_empty() && ignored.is_empty() && check_values.is_empty())
+        let Self {
+            tag_pins,
+            tests_left_out,
+            ignored,
+            check_values,
+            ..
+        } = self;
+        !(tag_pins.is_empty()
+            && tests_left_out.is_empty()
+            && ignored.is_empty()
+            && check_values.is_empty())
     }
 
     /// Whether a reader must know where the policy says that objects name images, to map them.
@@ -71,14 +82,21 @@ impl Completeness {
     /// The same with the places of a policy.
     #[must_use]
     pub fn with_places(self, places: &ImagePlaces) -> Self {
-        Self { variables: places.variables.clone(), options: places.options.clone(), fields: places.fields.clone(), ..self }
+        Self {
+            variables: places.variables.clone(),
+            options: places.options.clone(),
+            fields: places.fields.clone(),
+            ..self
+        }
     }
 
     /// Where the charts of the bundle name images, and what of it is left out.
     pub fn image_places(&self) -> ImagePlaces {
         let exceptions = |records: &[ExceptionRecord]| {
-            let exception =
-                |ExceptionRecord { what, reason }: &ExceptionRecord| Exception { pattern: what.clone(), reason: reason.clone() };
+            let exception = |ExceptionRecord { what, reason }: &ExceptionRecord| Exception {
+                pattern: what.clone(),
+                reason: reason.clone(),
+            };
             records.iter().map(exception).collect()
         };
         ImagePlaces {
@@ -99,14 +117,34 @@ impl Completeness {
     pub fn exceptions(&self) -> Vec<String> {
         let sentence = |text: &str| {
             let text = text.to_owned();
-            move |ExceptionRecord { what, reason }: &ExceptionRecord| format!("{}: {reason}", text.replace("{}", what))
+            move |ExceptionRecord { what, reason }: &ExceptionRecord| {
+                format!("{}: {reason}", text.replace("{}", what))
+            }
         };
-        let pins = self.tag_pins.iter().map(sentence("the charts name the image {} by its tag alone"));
-        let tests = self.tests_left_out.iter().map(sentence("the tests of the charts named {} were left out"));
-        let ignored = self.ignored.iter().map(sentence("{} in the charts was ignored"));
-        let check_values = self.check_values.iter().map(|CheckValuesRecord { chart, keys }| {
-            format!("the chart {chart} was checked with values that are not in the bundle: {}", keys.join(", "))
-        });
-        pins.chain(tests).chain(ignored).chain(check_values).collect()
+        let pins = self
+            .tag_pins
+            .iter()
+            .map(sentence("the charts name the image {} by its tag alone"));
+        let tests = self
+            .tests_left_out
+            .iter()
+            .map(sentence("the tests of the charts named {} were left out"));
+        let ignored = self
+            .ignored
+            .iter()
+            .map(sentence("{} in the charts was ignored"));
+        let check_values = self
+            .check_values
+            .iter()
+            .map(|CheckValuesRecord { chart, keys }| {
+                format!(
+                    "the chart {chart} was checked with values that are not in the bundle: {}",
+                    keys.join(", ")
+                )
+            });
+        pins.chain(tests)
+            .chain(ignored)
+            .chain(check_values)
+            .collect()
     }
 }

@@ -1,7 +1,8 @@
 //! One content of an open bundle, in pieces; never whole unless it is right.
 //!
-//! The last piece waits until header, digest and padding are known to be as they must be, so whoever passes the pieces on as they
-//! come passes on everything or a part that is visibly too short.
+//! The last piece waits until header, digest and padding are known to be as they must be, so
+//! whoever passes the pieces on as they come passes on everything or a part that is visibly too
+//! short.
 
 use std::{fs::File, sync::Arc};
 
@@ -21,7 +22,8 @@ const WITHHELD_BYTES: u64 = 64 << 10;
 /// How a position in the file is read.
 type Open<'a> = fn(&'a File, u64) -> At<'a>;
 
-/// A place in one content, from its beginning to its end. A clone is another place, at the same byte.
+/// A place in one content, from its beginning to its end. A clone is another place, at the same
+/// byte.
 #[derive(Debug, Clone)]
 pub struct ContentReader {
     source: Source,
@@ -41,11 +43,21 @@ enum Source {
 
 impl ContentReader {
     pub(super) fn of_archive(placed: Placed, digest: Digest) -> Self {
-        Self { source: Source::Archive { placed, digest, hasher: Sha256::new() }, offset: 0 }
+        Self {
+            source: Source::Archive {
+                placed,
+                digest,
+                hasher: Sha256::new(),
+            },
+            offset: 0,
+        }
     }
 
     pub(super) const fn of_memory(bytes: Arc<[u8]>) -> Self {
-        Self { source: Source::Memory(bytes), offset: 0 }
+        Self {
+            source: Source::Memory(bytes),
+            offset: 0,
+        }
     }
 
     /// How many bytes the content has.
@@ -56,21 +68,29 @@ impl ContentReader {
         }
     }
 
-    /// Reads the next piece into the buffer, whose old content is lost, and says whether there may be another; the last piece can be
-    /// empty. Reads from the bundle that the reader came from.
+    /// Reads the next piece into the buffer, whose old content is lost, and says whether there may
+    /// be another; the last piece can be empty. Reads from the bundle that the reader came from.
     ///
     /// # Errors
     /// When the content is not what the index says. The buffer is empty then.
-    pub fn next_piece(&mut self, bundle: &OpenBundle, buffer: &mut Vec<u8>) -> Result<bool, ContentError> {
+    pub fn next_piece(
+        &mut self,
+        bundle: &OpenBundle,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, ContentError> {
         Ok(self.advance(bundle, buffer, At::new)?)
     }
 
-    /// The same for whoever must not wait for a disk: nothing happens, and there is no answer, unless the system has all of the piece
-    /// in memory.
+    /// The same for whoever must not wait for a disk: nothing happens, and there is no answer,
+    /// unless the system has all of the piece in memory.
     ///
     /// # Errors
     /// As [`Self::next_piece`].
-    pub fn next_cached_piece(&mut self, bundle: &OpenBundle, buffer: &mut Vec<u8>) -> Result<Option<bool>, ContentError> {
+    pub fn next_cached_piece(
+        &mut self,
+        bundle: &OpenBundle,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<bool>, ContentError> {
         match self.advance(bundle, buffer, At::cached) {
             // What is no wait but a failure is met again by whoever reads with patience.
             Err(Problem::Frame(CheckError::Read(_))) => Ok(None),
@@ -78,11 +98,21 @@ impl ContentReader {
         }
     }
 
-    fn advance<'a>(&mut self, bundle: &'a OpenBundle, buffer: &mut Vec<u8>, at: Open<'a>) -> Result<bool, Problem> {
+    fn advance<'a>(
+        &mut self,
+        bundle: &'a OpenBundle,
+        buffer: &mut Vec<u8>,
+        at: Open<'a>,
+    ) -> Result<bool, Problem> {
         let left = self.size().saturating_sub(self.offset);
         let is_last = left <= PIECE_BYTES;
-        let length = if is_last { left } else { PIECE_BYTES.min(left.saturating_sub(WITHHELD_BYTES)) };
-        // What is in it stays until it is read over: filling it with zeros every time costs as much as reading.
+        let length = if is_last {
+            left
+        } else {
+            PIECE_BYTES.min(left.saturating_sub(WITHHELD_BYTES))
+        };
+        // What is in it stays until it is read over: filling it with zeros every time costs as much
+        // as reading.
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
         if let Err(problem) = self.fill(bundle, buffer, is_last, at) {
             buffer.clear();
@@ -92,19 +122,38 @@ impl ContentReader {
         Ok(!is_last)
     }
 
-    fn fill<'a>(&mut self, bundle: &'a OpenBundle, buffer: &mut [u8], is_last: bool, at: Open<'a>) -> Result<(), Problem> {
+    fn fill<'a>(
+        &mut self,
+        bundle: &'a OpenBundle,
+        buffer: &mut [u8],
+        is_last: bool,
+        at: Open<'a>,
+    ) -> Result<(), Problem> {
         let (placed, digest, hasher) = match &mut self.source {
-            Source::Archive { placed, digest, hasher } => (placed, *digest, hasher),
+            Source::Archive {
+                placed,
+                digest,
+                hasher,
+            } => (placed, *digest, hasher),
             Source::Memory(bytes) => {
-                let rest = usize::try_from(self.offset).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
-                buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                let rest = usize::try_from(self.offset)
+                    .ok()
+                    .and_then(|start| bytes.get(start..))
+                    .unwrap_or_default();
+                buffer
+                    .iter_mut()
+                    .zip(rest)
+                    .for_each(|(to, from)| *to = *from);
                 return Ok(());
             }
         };
         if self.offset == 0 {
             placed.check_header(&mut at(bundle.file(), placed.header_offset()))?;
         }
-        let mut source = at(bundle.file(), placed.content_offset().saturating_add(self.offset));
+        let mut source = at(
+            bundle.file(),
+            placed.content_offset().saturating_add(self.offset),
+        );
         placed.fill(&mut source, buffer)?;
         if is_last {
             placed.check_padding(&mut source)?;
@@ -115,6 +164,14 @@ impl ContentReader {
             return Ok(());
         }
         let actual = hasher.clone().finish();
-        if actual == digest { Ok(()) } else { Err(Problem::Digest { path: placed.name().clone(), expected: digest, actual }) }
+        if actual == digest {
+            Ok(())
+        } else {
+            Err(Problem::Digest {
+                path: placed.name().clone(),
+                expected: digest,
+                actual,
+            })
+        }
     }
 }

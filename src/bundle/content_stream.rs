@@ -1,8 +1,9 @@
 //! One content of an open bundle, for whoever talks to a network and must not wait for a disk.
 //!
-//! What the system has in memory is read and hashed in place, so that it is still in the processor's cache when it goes to the
-//! socket. What it has not is read on threads that may wait, and who had to wait once reads the next piece while that one is sent:
-//! at most two pieces exist at a time.
+//! What the system has in memory is read and hashed in place, so that it is still in the
+//! processor's cache when it goes to the socket. What it has not is read on threads that may wait,
+//! and who had to wait once reads the next piece while that one is sent: at most two pieces exist
+//! at a time.
 
 use std::{
     pin::Pin,
@@ -48,7 +49,12 @@ impl ContentStream {
     /// The beginning of the content with this digest, if the bundle has it.
     pub fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
         let reader = bundle.read(digest)?;
-        Some(Self { bundle: Arc::clone(bundle), reader: Some(reader), ahead: None, buffers: Buffers::default() })
+        Some(Self {
+            bundle: Arc::clone(bundle),
+            reader: Some(reader),
+            ahead: None,
+            buffers: Buffers::default(),
+        })
     }
 
     /// Whether the last piece was given away: everything was right then.
@@ -56,12 +62,18 @@ impl ContentStream {
         self.reader.is_none()
     }
 
-    /// The next piece, or nothing behind the last one, which can be empty and is given away only when the whole content is right.
+    /// The next piece, or nothing behind the last one, which can be empty and is given away only
+    /// when the whole content is right.
     ///
     /// # Errors
     /// When the content is not what the index says.
-    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
-        let Some(reader) = &mut self.reader else { return Poll::Ready(Ok(None)) };
+    pub fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let Some(reader) = &mut self.reader else {
+            return Poll::Ready(Ok(None));
+        };
         let mut ahead = if let Some(ahead) = self.ahead.take() {
             ahead
         } else {
@@ -80,24 +92,43 @@ impl ContentStream {
         };
         let piece = outcome.map_err(StreamError::Stopped)??;
         self.reader = piece.rest;
-        self.ahead = self.reader.clone().map(|reader| read_later(&self.bundle, reader, self.buffers.take()));
+        self.ahead = self
+            .reader
+            .clone()
+            .map(|reader| read_later(&self.bundle, reader, self.buffers.take()));
         Poll::Ready(Ok(Some(self.buffers.lend(piece.bytes))))
     }
 }
 
 /// Reads the next piece where that may take its time.
-fn read_later(bundle: &Arc<OpenBundle>, mut reader: ContentReader, mut bytes: Vec<u8>) -> JoinHandle<Result<Piece, ContentError>> {
+fn read_later(
+    bundle: &Arc<OpenBundle>,
+    mut reader: ContentReader,
+    mut bytes: Vec<u8>,
+) -> JoinHandle<Result<Piece, ContentError>> {
     let bundle = Arc::clone(bundle);
     spawn_blocking(move || {
         let has_more = reader.next_piece(&bundle, &mut bytes)?;
-        Ok(Piece { bytes, rest: has_more.then_some(reader) })
+        Ok(Piece {
+            bytes,
+            rest: has_more.then_some(reader),
+        })
     })
 }
 
 impl Clone for ContentStream {
     /// What is read ahead stays with the original.
     fn clone(&self) -> Self {
-        let (bundle, reader, buffers) = (Arc::clone(&self.bundle), self.reader.clone(), self.buffers.clone());
-        Self { bundle, reader, ahead: None, buffers }
+        let (bundle, reader, buffers) = (
+            Arc::clone(&self.bundle),
+            self.reader.clone(),
+            self.buffers.clone(),
+        );
+        Self {
+            bundle,
+            reader,
+            ahead: None,
+            buffers,
+        }
     }
 }

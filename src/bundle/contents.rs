@@ -1,4 +1,5 @@
-//! The file of a bundle, its documents, and where each content lies in it: what showing and acting have in common.
+//! The file of a bundle, its documents, and where each content lies in it: what showing and acting
+//! have in common.
 
 use std::{collections::BTreeMap, fs::File};
 
@@ -23,14 +24,27 @@ impl Contents {
     /// Reads the end of the file and the documents, so it takes the same time at any size.
     ///
     /// # Errors
-    /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
-    pub(super) fn open(file: File, index: &BundleIndex, layout: &Layout) -> Result<Self, OpenError> {
+    /// When the file ends too early or too late, a document differs from the index, or the
+    /// documents do not hang together.
+    pub(super) fn open(
+        file: File,
+        index: &BundleIndex,
+        layout: &Layout,
+    ) -> Result<Self, OpenError> {
         let mut end = At::new(&file, layout.trailer_offset());
         check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
-        let places = placed_entries(index, layout).map(|(record, placed)| (record.sha256, placed.clone())).collect();
-        let mut contents = Self { file, documents: Documents::new(), places };
+        let places = placed_entries(index, layout)
+            .map(|(record, placed)| (record.sha256, placed.clone()))
+            .collect();
+        let mut contents = Self {
+            file,
+            documents: Documents::new(),
+            places,
+        };
         let wanted = documents_of(index);
-        for (record, placed) in placed_entries(index, layout).filter(|(record, _)| wanted.contains(&record.path)) {
+        for (record, placed) in
+            placed_entries(index, layout).filter(|(record, _)| wanted.contains(&record.path))
+        {
             let document = contents.whole(placed, record.sha256)?;
             contents.documents.insert(record.path.clone(), document);
         }
@@ -54,8 +68,19 @@ impl Contents {
             content.extend_from_slice(piece);
             Ok(())
         };
-        EntryReader::default().read(&mut source, placed, keep).map_err(Problem::from)?;
+        EntryReader::default()
+            .read(&mut source, placed, keep)
+            .map_err(Problem::from)?;
         let actual = Digest::of(&content);
-        if actual == expected { Ok(content) } else { Err(Problem::Digest { path: placed.name().clone(), expected, actual }.into()) }
+        if actual == expected {
+            Ok(content)
+        } else {
+            Err(Problem::Digest {
+                path: placed.name().clone(),
+                expected,
+                actual,
+            }
+            .into())
+        }
     }
 }

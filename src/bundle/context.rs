@@ -5,42 +5,70 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use crate::{
-    chart::{BinaryContext, BundleContext, ChartContext, ChartVersion, Context, ImageContext, ProfileContext, output_path},
+    chart::{
+        BinaryContext, BundleContext, ChartContext, ChartVersion, Context, ImageContext,
+        ProfileContext, output_path,
+    },
     manifest::{Binary, BundleManifest, Image, Lock, LockedContent, Profile, PulledImage},
     oci::Platform,
 };
 use rune_core::digest::Digest;
 
-/// Images that the packager makes, by their name in the manifest: the digest of the index, and of the manifest
-/// of each platform.
+/// Images that the packager makes, by their name in the manifest: the digest of the index, and of
+/// the manifest of each platform.
 pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 
 /// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
 pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
     let values_paths = values_paths(manifest);
-    let files_of = |profile: &Profile| profile.values.iter().map(|file| values_paths[file.as_path()].clone()).collect();
-    let profiles =
-        manifest.profiles.iter().map(|profile| ProfileContext { name: profile.name.clone(), charts: Vec::new(), files: files_of(profile) });
+    let files_of = |profile: &Profile| {
+        profile
+            .values
+            .iter()
+            .map(|file| values_paths[file.as_path()].clone())
+            .collect()
+    };
+    let profiles = manifest.profiles.iter().map(|profile| ProfileContext {
+        name: profile.name.clone(),
+        charts: Vec::new(),
+        files: files_of(profile),
+    });
     let binaries = manifest.binaries.iter().map(|binary| BinaryContext {
         name: binary.name.clone(),
         platform: binary.platform.to_string(),
         path: binary_path(binary),
     });
     Context {
-        bundle: BundleContext { name: manifest.name.clone(), version: manifest.version.to_string() },
-        schema_version: lock.and_then(|lock| lock.migrations.as_ref()).map_or(0, |migrations| migrations.schema_version),
-        images: manifest.images.iter().map(|image| (image.name.clone(), image_context(image, lock, built))).collect(),
+        bundle: BundleContext {
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+        },
+        schema_version: lock
+            .and_then(|lock| lock.migrations.as_ref())
+            .map_or(0, |migrations| migrations.schema_version),
+        images: manifest
+            .images
+            .iter()
+            .map(|image| (image.name.clone(), image_context(image, lock, built)))
+            .collect(),
         charts: Vec::new(),
         profiles: profiles.collect(),
         binaries: binaries.collect(),
     }
 }
 
-/// Lets templates know the packed charts, given in the order of the manifest, and which profile installs which of them.
-pub(super) fn add_charts(context: &mut Context, manifest: &BundleManifest, charts: impl Iterator<Item = ChartContext>) {
+/// Lets templates know the packed charts, given in the order of the manifest, and which profile
+/// installs which of them.
+pub(super) fn add_charts(
+    context: &mut Context,
+    manifest: &BundleManifest,
+    charts: impl Iterator<Item = ChartContext>,
+) {
     context.charts = charts.collect();
     for (profile, known) in manifest.profiles.iter().zip(&mut context.profiles) {
-        known.charts = charts_of(profile, manifest, &context.charts).map(|chart| chart.name.clone()).collect();
+        known.charts = charts_of(profile, manifest, &context.charts)
+            .map(|chart| chart.name.clone())
+            .collect();
     }
 }
 
@@ -50,23 +78,34 @@ pub(super) fn charts_of<'c>(
     manifest: &BundleManifest,
     charts: &'c [ChartContext],
 ) -> impl Iterator<Item = &'c ChartContext> {
-    manifest.charts.iter().zip(charts).filter(|(chart, _)| profile.is_for(chart)).map(|(_, known)| known)
+    manifest
+        .charts
+        .iter()
+        .zip(charts)
+        .filter(|(chart, _)| profile.is_for(chart))
+        .map(|(_, known)| known)
 }
 
 /// A packed chart as templates know it.
 pub(super) fn chart_context(name: &str, version: &ChartVersion) -> ChartContext {
     let (name, version) = (name.to_owned(), version.to_string());
-    ChartContext { file: format!("charts/{name}-{version}.tgz"), name, version }
+    ChartContext {
+        file: format!("charts/{name}-{version}.tgz"),
+        name,
+        version,
+    }
 }
 
-/// Where the values files and templates of all profiles are in the bundle: below `values/` under the name of the
-/// file, or under the whole path where several files have this name.
+/// Where the values files and templates of all profiles are in the bundle: below `values/` under
+/// the name of the file, or under the whole path where several files have this name.
 pub(super) fn values_paths(manifest: &BundleManifest) -> BTreeMap<&Utf8Path, String> {
     let files = manifest.profiles.iter().flat_map(|profile| &profile.values);
     let files: BTreeSet<&Utf8Path> = files.map(|file| file.as_path()).collect();
     let mut wanted: BTreeMap<String, u32> = BTreeMap::new();
     for file in &files {
-        *wanted.entry(short_values_path(file).to_lowercase()).or_default() += 1;
+        *wanted
+            .entry(short_values_path(file).to_lowercase())
+            .or_default() += 1;
     }
     let place = |file| match short_values_path(file) {
         short if wanted[&short.to_lowercase()] == 1 => short,
@@ -78,7 +117,10 @@ pub(super) fn values_paths(manifest: &BundleManifest) -> BTreeMap<&Utf8Path, Str
 fn short_values_path(file: &Utf8Path) -> String {
     match output_path(file.as_str()) {
         Some(path) if path.starts_with("values") => path.into_string(),
-        _ => format!("values/{}", file.file_name().unwrap_or_default().trim_end_matches(".j2")),
+        _ => format!(
+            "values/{}",
+            file.file_name().unwrap_or_default().trim_end_matches(".j2")
+        ),
     }
 }
 
@@ -90,19 +132,26 @@ fn long_values_path(file: &Utf8Path) -> String {
 
 /// Where a program stands in the bundle.
 pub(super) fn binary_path(binary: &Binary) -> String {
-    format!("bin/{}-{}/{}", binary.platform.os, binary.platform.architecture, binary.name)
+    format!(
+        "bin/{}-{}/{}",
+        binary.platform.os, binary.platform.architecture, binary.name
+    )
 }
 
 fn image_context(image: &Image, lock: Option<&Lock>, built: &BuiltDigests) -> ImageContext {
     let pinned = |digest| ImageContext::new(image.reference(), Some(digest));
-    let context = match lock.and_then(|lock| lock.image(&image.name)).map(|locked| &locked.content) {
+    let context = match lock
+        .and_then(|lock| lock.image(&image.name))
+        .map(|locked| &locked.content)
+    {
         Some(LockedContent::Registry(pulled)) => {
-            let context = pinned(pulled.root.digest).with_platforms(carried(pulled), pulled.is_complete());
+            let context =
+                pinned(pulled.root.digest).with_platforms(carried(pulled), pulled.is_complete());
             Some(context.with_media_type(&pulled.root.media_type))
         }
-        Some(LockedContent::Build(_)) => {
-            built.get(&image.name).map(|(digest, platforms)| pinned(*digest).with_platforms(platforms.clone(), true))
-        }
+        Some(LockedContent::Build(_)) => built
+            .get(&image.name)
+            .map(|(digest, platforms)| pinned(*digest).with_platforms(platforms.clone(), true)),
         None => None,
     };
     let context = context.unwrap_or_else(|| ImageContext::new(image.reference(), None));
@@ -111,7 +160,9 @@ fn image_context(image: &Image, lock: Option<&Lock>, built: &BuiltDigests) -> Im
 
 fn carried(image: &PulledImage) -> Vec<(Platform, Digest)> {
     let carried = image.manifests.iter().filter(|entry| entry.carried);
-    carried.filter_map(|entry| Some((entry.platform.clone()?, entry.manifest.digest))).collect()
+    carried
+        .filter_map(|entry| Some((entry.platform.clone()?, entry.manifest.digest)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! Putting a signature into a bundle that is there already.
 //!
-//! A signature takes one blank slot, and nothing else of the file changes. Its bytes are written with one call and are durable
-//! before anybody is told. When the machine stops in between, each byte of the slot is either still a space or
-//! already one of the signature. Such a slot never passes for a signature, nor for a blank one unless nothing was written:
-//! verifiers refuse the file. Whoever runs the same command again has the same signature, finds that the slot is
-//! a part of it, and completes it.
+//! A signature takes one blank slot, and nothing else of the file changes. Its bytes are written
+//! with one call and are durable before anybody is told. When the machine stops in between, each
+//! byte of the slot is either still a space or already one of the signature. Such a slot never
+//! passes for a signature, nor for a blank one unless nothing was written: verifiers refuse the
+//! file. Whoever runs the same command again has the same signature, finds that the slot is a part
+//! of it, and completes it.
 
 use camino::Utf8Path;
 
 use super::{
-    AuthenticatedHead, BundleIndex, BundleSource, HeadError, IndexError, SlotState, Trust, TrustError, UnverifiedHead, VerifyError, verify,
+    AuthenticatedHead, BundleIndex, BundleSource, HeadError, IndexError, SlotState, Trust,
+    TrustError, UnverifiedHead, VerifyError, verify,
 };
 use crate::sign::{SLOTS, Slot, SlotSignature};
 use rune_core::{
@@ -19,14 +21,16 @@ use rune_core::{
     progress::Progress,
 };
 
-/// A bundle file that somebody is about to sign; only its head was read, and nothing in it is trusted.
+/// A bundle file that somebody is about to sign; only its head was read, and nothing in it is
+/// trusted.
 #[derive(Debug)]
 pub struct FileToSign {
     file: EditableFile,
     head: UnverifiedHead,
 }
 
-/// A bundle file that was checked to its last byte against its own index, on the word of whoever signs it now.
+/// A bundle file that was checked to its last byte against its own index, on the word of whoever
+/// signs it now.
 #[derive(Debug)]
 pub struct CheckedFile {
     file: EditableFile,
@@ -127,10 +131,22 @@ impl FileToSign {
     ///
     /// # Errors
     /// When the index is not understood, or any byte differs from what it says.
-    pub fn check(self, threads: usize, progress: &dyn Progress) -> Result<CheckedFile, CosignError> {
+    pub fn check(
+        self,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<CheckedFile, CosignError> {
         let head = self.head.vouched_for_by_signer()?;
-        verify(BundleSource::File(self.file.reader()?), &head, threads, progress)?;
-        Ok(CheckedFile { file: self.file, head })
+        verify(
+            BundleSource::File(self.file.reader()?),
+            &head,
+            threads,
+            progress,
+        )?;
+        Ok(CheckedFile {
+            file: self.file,
+            head,
+        })
     }
 }
 
@@ -143,13 +159,19 @@ impl CheckedFile {
         self.head.digest()
     }
 
-    /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and judges the signatures that are
-    /// there. Waits for other processes that do the same. Nothing is written when `is_dry_run`. Also gives what the
-    /// slots hold afterwards, or would.
+    /// Puts a signature into a slot, unless its key has signed before. `trust` has the key, and
+    /// judges the signatures that are there. Waits for other processes that do the same. Nothing is
+    /// written when `is_dry_run`. Also gives what the slots hold afterwards, or would.
     ///
     /// # Errors
-    /// When no slot is blank, a slot is damaged, a key that `trust` has made a bad signature, or the disk refuses.
-    pub fn add(&self, trust: &Trust, signature: &SlotSignature, is_dry_run: bool) -> Result<(Placement, Vec<SlotState>), CosignError> {
+    /// When no slot is blank, a slot is damaged, a key that `trust` has made a bad signature, or
+    /// the disk refuses.
+    pub fn add(
+        &self,
+        trust: &Trust,
+        signature: &SlotSignature,
+        is_dry_run: bool,
+    ) -> Result<(Placement, Vec<SlotState>), CosignError> {
         self.file.lock()?;
         let (placement, states) = self.place(trust, signature)?;
         if is_dry_run {
@@ -157,15 +179,21 @@ impl CheckedFile {
         }
         if let Placement::New(slot) | Placement::Completed(slot) = placement {
             // What follows in the slot are spaces already.
-            self.file.write_at(&signature.to_canonical_json(), self.head.slot_offset(slot))?;
+            self.file
+                .write_at(&signature.to_canonical_json(), self.head.slot_offset(slot))?;
         }
         // Also when it was there: the run that wrote it may have been cut off before this.
         self.file.sync()?;
         Ok((placement, states))
     }
 
-    /// Where the signature belongs. All slots are looked at, so that no signature is put beside a damaged one.
-    fn place(&self, trust: &Trust, signature: &SlotSignature) -> Result<(Placement, Vec<SlotState>), CosignError> {
+    /// Where the signature belongs. All slots are looked at, so that no signature is put beside a
+    /// damaged one.
+    fn place(
+        &self,
+        trust: &Trust,
+        signature: &SlotSignature,
+    ) -> Result<(Placement, Vec<SlotState>), CosignError> {
         let whole = Slot::Signed(signature.clone()).to_bytes();
         let own = trust.examine_slot(self.head.index_bytes(), 0, &whole)?;
         let (mut blank, mut part, mut present) = (None, None, None);
@@ -203,11 +231,19 @@ impl CheckedFile {
     /// The head as it stands in the file now; others may have signed since.
     fn head_now(&self) -> Result<UnverifiedHead, CosignError> {
         let head = BundleSource::File(self.file.reader()?).read_head()?;
-        if head.index_bytes() == self.head.index_bytes() { Ok(head) } else { Err(CosignError::Changed) }
+        if head.index_bytes() == self.head.index_bytes() {
+            Ok(head)
+        } else {
+            Err(CosignError::Changed)
+        }
     }
 }
 
 /// Whether a slot is what a write of `whole` that was cut off leaves.
 fn is_part(slot: &[u8], whole: &[u8]) -> bool {
-    slot.len() == whole.len() && slot.iter().zip(whole).all(|(found, expected)| found == expected || *found == b' ')
+    slot.len() == whole.len()
+        && slot
+            .iter()
+            .zip(whole)
+            .all(|(found, expected)| found == expected || *found == b' ')
 }

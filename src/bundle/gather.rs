@@ -1,22 +1,27 @@
-//! From a project and its lock to the ingredients of a bundle: reads the project's files, renders the charts and
-//! values with the locked digests, makes the images that the packager makes.
+//! From a project and its lock to the ingredients of a bundle: reads the project's files, renders
+//! the charts and values with the locked digests, makes the images that the packager makes.
 //!
-//! Everything read here is held against the lock: a program or migration that is not the locked one is drift.
+//! Everything read here is held against the lock: a program or migration that is not the locked one
+//! is drift.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness, FileIngredient, FileOrigin, ImageIngredient,
-    ImageSource, Ingredients, MigrationsIngredient, NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
+    AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
+    FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
+    NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartError, ChartTree, Package, Renderer},
-    manifest::{self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock, LockedContent, Project},
+    manifest::{
+        self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
+        LockedContent, Project,
+    },
     oci::Platform,
 };
 use rune_core::{
@@ -97,8 +102,13 @@ impl Failure for GatherError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Lock(error) => error.help(),
-            Self::Drift { .. } => Some("restore the file, or run `rune-bundle lock` again if the change is meant".to_owned()),
-            Self::NotStatic { .. } => Some("build it with `make release`, which links statically".to_owned()),
+            Self::Drift { .. } => Some(
+                "restore the file, or run `rune-bundle lock` again if the change is meant"
+                    .to_owned(),
+            ),
+            Self::NotStatic { .. } => {
+                Some("build it with `make release`, which links statically".to_owned())
+            }
             Self::UnknownComponent { .. } | Self::NotLocked(_) | Self::NotFetched(_) => None,
             Self::Path(error) => error.help(),
             Self::Chart(error) => error.help(),
@@ -145,7 +155,8 @@ pub(super) struct GatheredImages {
 /// Gathers the ingredients of a bundle.
 ///
 /// # Errors
-/// When the lock does not fit, a file changed since it was locked, or a template, chart or program is wrong.
+/// When the lock does not fit, a file changed since it was locked, or a template, chart or program
+/// is wrong.
 pub fn gather(
     project: &Project,
     lock: &Lock,
@@ -157,23 +168,44 @@ pub fn gather(
     manifest::check_current(project, lock)?;
     let left_out = left_out(manifest, choice)?;
     let migrations = migrations(project, lock)?;
-    let GatheredImages { carried: images, built, available } = images(project, lock, &left_out, migrations.as_ref())?;
+    let GatheredImages {
+        carried: images,
+        built,
+        available,
+    } = images(project, lock, &left_out, migrations.as_ref())?;
     let mut context = context(manifest, Some(lock), &built);
     let renderer = renderer(project)?;
     let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
     let binaries = manifest.binaries.iter().map(|binary| {
-        let locked = lock.binaries.iter().find(|locked| locked.name == binary.name && locked.platform == binary.platform);
+        let locked = lock
+            .binaries
+            .iter()
+            .find(|locked| locked.name == binary.name && locked.platform == binary.platform);
         let locked = locked.ok_or_else(|| GatherError::NotLocked(binary_path(binary)))?;
         let content = match &binary.source {
-            FileSource::Path(path) => BinaryContent::Bytes(locked_file(project, path, locked.digest, MAX_PROGRAM_BYTES)?.into()),
-            FileSource::Url(Download { url, .. }) => BinaryContent::Web { url: url.clone(), size: locked.size, digest: locked.digest },
+            FileSource::Path(path) => BinaryContent::Bytes(
+                locked_file(project, path, locked.digest, MAX_PROGRAM_BYTES)?.into(),
+            ),
+            FileSource::Url(Download { url, .. }) => BinaryContent::Web {
+                url: url.clone(),
+                size: locked.size,
+                digest: locked.digest,
+            },
         };
-        Ok(BinaryIngredient { name: binary.name.clone(), platform: binary.platform.clone(), content })
+        Ok(BinaryIngredient {
+            name: binary.name.clone(),
+            platform: binary.platform.clone(),
+            content,
+        })
     });
     let binaries = binaries.collect::<Result<_, GatherError>>()?;
-    let files = manifest.files.iter().map(|file| extra_file(project, lock, file)).collect::<Result<_, _>>()?;
+    let files = manifest
+        .files
+        .iter()
+        .map(|file| extra_file(project, lock, file))
+        .collect::<Result<_, _>>()?;
     let ingredients = Ingredients {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
@@ -189,7 +221,11 @@ pub fn gather(
         policy,
         completeness: Completeness::default(),
     };
-    Ok(Gathered { ingredients, available, check_values })
+    Ok(Gathered {
+        ingredients,
+        available,
+        check_values,
+    })
 }
 
 /// Packs the charts and lets the context know them.
@@ -199,59 +235,123 @@ pub(super) fn charts(
     renderer: &Renderer,
     context: &mut chart::Context,
 ) -> Result<Vec<Package>, GatherError> {
-    let charts = project.manifest().charts.iter().map(|chart| pack(project, fetched, chart, renderer, context));
+    let charts = project
+        .manifest()
+        .charts
+        .iter()
+        .map(|chart| pack(project, fetched, chart, renderer, context));
     let charts = charts.collect::<Result<Vec<_>, _>>()?;
-    add_charts(context, project.manifest(), charts.iter().map(|package| chart_context(&package.metadata.name, &package.metadata.version)));
+    add_charts(
+        context,
+        project.manifest(),
+        charts
+            .iter()
+            .map(|package| chart_context(&package.metadata.name, &package.metadata.version)),
+    );
     Ok(charts)
 }
 
 /// Renders the values of the profiles.
-pub(super) fn profiles(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<Vec<ProfileIngredient>, GatherError> {
+pub(super) fn profiles(
+    project: &Project,
+    renderer: &Renderer,
+    context: &chart::Context,
+) -> Result<Vec<ProfileIngredient>, GatherError> {
     let manifest = project.manifest();
     let places = values_paths(manifest);
     let profiles = manifest.profiles.iter().map(|profile| {
-        let values = profile.values.iter().map(|file| Ok((places[file.as_path()].clone(), values(project, file, renderer, context)?)));
+        let values = profile.values.iter().map(|file| {
+            Ok((
+                places[file.as_path()].clone(),
+                values(project, file, renderer, context)?,
+            ))
+        });
         let is_for_all = profile.charts.is_empty();
-        let charts = charts_of(profile, manifest, &context.charts).filter(|_| !is_for_all).map(|chart| chart.name.clone()).collect();
-        Ok(ProfileIngredient { name: profile.name.clone(), charts, values: values.collect::<Result<_, GatherError>>()? })
+        let charts = charts_of(profile, manifest, &context.charts)
+            .filter(|_| !is_for_all)
+            .map(|chart| chart.name.clone())
+            .collect();
+        Ok(ProfileIngredient {
+            name: profile.name.clone(),
+            charts,
+            values: values.collect::<Result<_, GatherError>>()?,
+        })
     });
     profiles.collect()
 }
 
 /// Renders the values that are for the check of the charts alone. The context must know the charts.
-pub(super) fn check_values(project: &Project, renderer: &Renderer, context: &chart::Context) -> Result<CheckValues, GatherError> {
+pub(super) fn check_values(
+    project: &Project,
+    renderer: &Renderer,
+    context: &chart::Context,
+) -> Result<CheckValues, GatherError> {
     let mut all = CheckValues::default();
     for (chart, known) in project.manifest().charts.iter().zip(&context.charts) {
         for path in &chart.check_values {
-            all.add(&known.name, path.as_str(), values(project, path, renderer, context)?)?;
+            all.add(
+                &known.name,
+                path.as_str(),
+                values(project, path, renderer, context)?,
+            )?;
         }
     }
     Ok(all)
 }
 
-pub(super) fn left_out(manifest: &BundleManifest, choice: &ComponentChoice) -> Result<BTreeSet<String>, GatherError> {
+pub(super) fn left_out(
+    manifest: &BundleManifest,
+    choice: &ComponentChoice,
+) -> Result<BTreeSet<String>, GatherError> {
     for name in choice.with.iter().chain(&choice.without) {
         if !manifest.components.contains_key(name) {
-            let known = manifest.components.keys().cloned().collect::<Vec<_>>().join(", ");
+            let known = manifest
+                .components
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
             return Err(GatherError::UnknownComponent {
                 name: name.clone(),
-                known: if known.is_empty() { "none".to_owned() } else { known },
+                known: if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known
+                },
             });
         }
     }
-    let is_left_out = |name: &String, default: bool| choice.without.contains(name) || (!default && !choice.with.contains(name));
-    let components = manifest.components.iter().filter(|(name, component)| is_left_out(name, component.default));
+    let is_left_out = |name: &String, default: bool| {
+        choice.without.contains(name) || (!default && !choice.with.contains(name))
+    };
+    let components = manifest
+        .components
+        .iter()
+        .filter(|(name, component)| is_left_out(name, component.default));
     Ok(components.map(|(name, _)| name.clone()).collect())
 }
 
-pub(super) fn migrations(project: &Project, lock: &Lock) -> Result<Option<MigrationsIngredient>, GatherError> {
-    let Some(locked) = &lock.migrations else { return Ok(None) };
+pub(super) fn migrations(
+    project: &Project,
+    lock: &Lock,
+) -> Result<Option<MigrationsIngredient>, GatherError> {
+    let Some(locked) = &lock.migrations else {
+        return Ok(None);
+    };
     let files = locked.files.iter().map(|file| {
-        let bytes = locked_file(project, &locked.path.join(&file.file), file.digest, MAX_TEXT_BYTES)?;
+        let bytes = locked_file(
+            project,
+            &locked.path.join(&file.file),
+            file.digest,
+            MAX_TEXT_BYTES,
+        )?;
         Ok((file.version, file.file.clone(), bytes))
     });
     let files: Vec<_> = files.collect::<Result<_, GatherError>>()?;
-    Ok(Some(MigrationsIngredient { schema_version: locked.schema_version, files }))
+    Ok(Some(MigrationsIngredient {
+        schema_version: locked.schema_version,
+        files,
+    }))
 }
 
 pub(super) fn images(
@@ -260,30 +360,70 @@ pub(super) fn images(
     left_out: &BTreeSet<String>,
     migrations: Option<&MigrationsIngredient>,
 ) -> Result<GatheredImages, GatherError> {
-    let mut gathered = GatheredImages { carried: Vec::new(), built: BuiltDigests::new(), available: Vec::new() };
+    let mut gathered = GatheredImages {
+        carried: Vec::new(),
+        built: BuiltDigests::new(),
+        available: Vec::new(),
+    };
     for image in &lock.images {
         let (source, digest, manifests) = match &image.content {
             LockedContent::Registry(pulled) => {
-                let manifests = pulled.contents().map(|content| content.manifest.digest).collect();
-                (ImageSource::Registry(pulled.clone()), pulled.root.digest, manifests)
+                let manifests = pulled
+                    .contents()
+                    .map(|content| content.manifest.digest)
+                    .collect();
+                (
+                    ImageSource::Registry(pulled.clone()),
+                    pulled.root.digest,
+                    manifests,
+                )
             }
             LockedContent::Build(recipe) => {
                 let programs = recipe.binaries.iter().map(|binary| {
-                    let bytes = locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
-                    let refused = |source| GatherError::NotStatic { path: binary.path.clone(), platform: binary.platform.clone(), source };
+                    let bytes =
+                        locked_file(project, &binary.path, binary.digest, MAX_PROGRAM_BYTES)?;
+                    let refused = |source| GatherError::NotStatic {
+                        path: binary.path.clone(),
+                        platform: binary.platform.clone(),
+                        source,
+                    };
                     check_static_program(&bytes, &binary.platform).map_err(refused)?;
                     Ok((binary.platform.clone(), bytes))
                 });
                 let programs = programs.collect::<Result<Vec<_>, GatherError>>()?;
                 let files = migrations.map_or(&[][..], |migrations| &migrations.files);
-                let made = rune_db_image(programs, files.iter().map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())))?;
-                let (digest, manifests) = (made.target.digest, made.manifests.iter().map(|(_, digest)| *digest).collect());
-                gathered.built.insert(image.name.clone(), (digest, made.manifests.clone()));
-                (ImageSource::Built { target: made.target, manifests: made.manifests, blobs: made.blobs }, digest, manifests)
+                let made = rune_db_image(
+                    programs,
+                    files
+                        .iter()
+                        .map(|(_, file, bytes)| (file.as_str(), bytes.as_slice())),
+                )?;
+                let (digest, manifests) = (
+                    made.target.digest,
+                    made.manifests.iter().map(|(_, digest)| *digest).collect(),
+                );
+                gathered
+                    .built
+                    .insert(image.name.clone(), (digest, made.manifests.clone()));
+                (
+                    ImageSource::Built {
+                        target: made.target,
+                        manifests: made.manifests,
+                        blobs: made.blobs,
+                    },
+                    digest,
+                    manifests,
+                )
             }
         };
-        let (name, reference, component) = (image.name.clone(), image.reference.clone(), image.component.clone());
-        let left_out_with = component.clone().filter(|component| left_out.contains(component));
+        let (name, reference, component) = (
+            image.name.clone(),
+            image.reference.clone(),
+            image.component.clone(),
+        );
+        let left_out_with = component
+            .clone()
+            .filter(|component| left_out.contains(component));
         let is_carried = left_out_with.is_none();
         gathered.available.push(AvailableImage {
             name: name.clone(),
@@ -296,22 +436,36 @@ pub(super) fn images(
             extra: image.extra,
         });
         if is_carried {
-            gathered.carried.push(ImageIngredient { name, reference, component, license: image.license.clone(), source });
+            gathered.carried.push(ImageIngredient {
+                name,
+                reference,
+                component,
+                license: image.license.clone(),
+                source,
+            });
         }
     }
     Ok(gathered)
 }
 
-/// Where charts, programs and files from elsewhere come from, by their path in the bundle. The context must know the charts.
+/// Where charts, programs and files from elsewhere come from, by their path in the bundle. The
+/// context must know the charts.
 fn origins(manifest: &BundleManifest, context: &chart::Context) -> BTreeMap<String, String> {
     let charts = manifest.charts.iter().zip(&context.charts);
-    let charts = charts.filter_map(|(chart, known)| Some((known.file.clone(), chart.remote()?.origin())));
+    let charts =
+        charts.filter_map(|(chart, known)| Some((known.file.clone(), chart.remote()?.origin())));
     let url = |source: &FileSource| match source {
         FileSource::Url(download) => Some(download.url.to_string()),
         FileSource::Path(_) => None,
     };
-    let binaries = manifest.binaries.iter().filter_map(|binary| Some((binary_path(binary), url(&binary.source)?)));
-    let files = manifest.files.iter().filter_map(|file| Some((format!("files/{}", file.path), url(&file.source)?)));
+    let binaries = manifest
+        .binaries
+        .iter()
+        .filter_map(|binary| Some((binary_path(binary), url(&binary.source)?)));
+    let files = manifest
+        .files
+        .iter()
+        .filter_map(|file| Some((format!("files/{}", file.path), url(&file.source)?)));
     charts.chain(binaries).chain(files).collect()
 }
 
@@ -323,9 +477,15 @@ fn pack(
     context: &chart::Context,
 ) -> Result<Package, GatherError> {
     match &chart.source {
-        ChartSource::Directory(path) => Ok(chart::package(path.as_str(), &chart_tree(project, path, renderer, context)?)?),
+        ChartSource::Directory(path) => Ok(chart::package(
+            path.as_str(),
+            &chart_tree(project, path, renderer, context)?,
+        )?),
         ChartSource::Archive(path) => Ok(chart::read_package(&project.path(path))?),
-        ChartSource::Remote(_) => fetched.get(chart).cloned().ok_or_else(|| GatherError::NotFetched(chart.id())),
+        ChartSource::Remote(_) => fetched
+            .get(chart)
+            .cloned()
+            .ok_or_else(|| GatherError::NotFetched(chart.id())),
     }
 }
 
@@ -338,27 +498,44 @@ pub(super) fn chart_tree(
 ) -> Result<ChartTree, GatherError> {
     let mut tree = ChartTree::read(&project.path(path))?;
     for (file, text) in chart::render_below(renderer, path, context)? {
-        let inside = file.strip_prefix(path).map(Utf8Path::to_owned).unwrap_or(file);
+        let inside = file
+            .strip_prefix(path)
+            .map(Utf8Path::to_owned)
+            .unwrap_or(file);
         tree.insert(inside, text);
     }
     Ok(tree)
 }
 
-pub(super) fn values(project: &Project, path: &Utf8Path, renderer: &Renderer, context: &chart::Context) -> Result<String, GatherError> {
+pub(super) fn values(
+    project: &Project,
+    path: &Utf8Path,
+    renderer: &Renderer,
+    context: &chart::Context,
+) -> Result<String, GatherError> {
     if path.extension() == Some("j2") {
         return Ok(renderer.render(path.as_str(), context)?);
     }
     Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)
 }
 
-fn extra_file(project: &Project, lock: &Lock, file: &manifest::ExtraFile) -> Result<FileIngredient, GatherError> {
+fn extra_file(
+    project: &Project,
+    lock: &Lock,
+    file: &manifest::ExtraFile,
+) -> Result<FileIngredient, GatherError> {
     let path = file.path.to_string();
     let source = match &file.source {
         FileSource::Path(source) => project.path(source),
         FileSource::Url(Download { url, .. }) => {
             let locked = lock.files.iter().find(|locked| locked.path == file.path);
             let locked = locked.ok_or_else(|| GatherError::NotLocked(file.path.to_string()))?;
-            return Ok(FileIngredient { path, source: FileOrigin::Web(url.clone()), size: locked.size, digest: locked.digest });
+            return Ok(FileIngredient {
+                path,
+                source: FileOrigin::Web(url.clone()),
+                size: locked.size,
+                digest: locked.digest,
+            });
         }
     };
     let size = fsx::file_size(&source)?;
@@ -367,11 +544,29 @@ fn extra_file(project: &Project, lock: &Lock, file: &manifest::ExtraFile) -> Res
         hasher.update(chunk);
         Ok(())
     })?;
-    Ok(FileIngredient { path, source: FileOrigin::Path(source), size, digest: hasher.finish() })
+    Ok(FileIngredient {
+        path,
+        source: FileOrigin::Path(source),
+        size,
+        digest: hasher.finish(),
+    })
 }
 
-fn locked_file(project: &Project, path: &Utf8Path, expected: Digest, max_bytes: u64) -> Result<Vec<u8>, GatherError> {
+fn locked_file(
+    project: &Project,
+    path: &Utf8Path,
+    expected: Digest,
+    max_bytes: u64,
+) -> Result<Vec<u8>, GatherError> {
     let bytes = fsx::read(&project.path(path), max_bytes)?;
     let actual = Digest::of(&bytes);
-    if actual == expected { Ok(bytes) } else { Err(GatherError::Drift { path: path.to_owned(), expected, actual }) }
+    if actual == expected {
+        Ok(bytes)
+    } else {
+        Err(GatherError::Drift {
+            path: path.to_owned(),
+            expected,
+            actual,
+        })
+    }
 }

@@ -1,8 +1,9 @@
-//! The head of a bundle: the index and the signature slots, before and after they are authenticated.
+//! The head of a bundle: the index and the signature slots, before and after they are
+//! authenticated.
 //!
 //! [`UnverifiedHead`] holds bytes. The only thing read from them is the size of the first entry.
-//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the index; every
-//! reader of contents asks for one.
+//! [`AuthenticatedHead`] exists only when a key or digest from outside the bundle vouches for the
+//! index; every reader of contents asks for one.
 
 use std::io::Read;
 
@@ -12,7 +13,10 @@ use super::{
     trust::{SlotState, Trust},
     trust_error::TrustError,
 };
-use crate::archive::{BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed, first_entry_size};
+use crate::archive::{
+    BLOCK_BYTES, CheckError, EntryName, EntryNameError, EntryReader, Layout, LayoutError, Placed,
+    first_entry_size,
+};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -91,18 +95,23 @@ impl Failure for AuthenticationError {
 }
 
 impl UnverifiedHead {
-    /// Reads the head from a source that stands at the beginning, and leaves it after the last slot.
+    /// Reads the head from a source that stands at the beginning, and leaves it after the last
+    /// slot.
     ///
     /// # Errors
     /// When the source does not begin as a bundle does, or ends too early.
     pub fn read(source: &mut impl Read) -> Result<Self, HeadError> {
         let mut first = Vec::new();
-        source.take(BLOCK_BYTES).read_to_end(&mut first).map_err(|error| HeadError::Damaged(CheckError::Read(error)))?;
+        source
+            .take(BLOCK_BYTES)
+            .read_to_end(&mut first)
+            .map_err(|error| HeadError::Damaged(CheckError::Read(error)))?;
         if first.is_empty() {
             return Err(HeadError::Empty);
         }
         let name = EntryName::new(INDEX_NAME)?;
-        let size = first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| HeadError::NotABundle)?;
+        let size =
+            first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| HeadError::NotABundle)?;
         let layout = Layout::new(head_entries(size)?)?;
         let mut reader = EntryReader::default();
         let mut whole = first.as_slice().chain(source);
@@ -113,11 +122,16 @@ impl UnverifiedHead {
                 content.extend_from_slice(piece);
                 Ok(())
             };
-            reader.read(&mut whole, placed, keep).map_err(HeadError::Damaged)?;
+            reader
+                .read(&mut whole, placed, keep)
+                .map_err(HeadError::Damaged)?;
             contents.push(content);
         }
         let mut contents = contents.into_iter();
-        Ok(Self { index_bytes: contents.next().unwrap_or_default(), slots: contents.collect() })
+        Ok(Self {
+            index_bytes: contents.next().unwrap_or_default(),
+            slots: contents.collect(),
+        })
     }
 
     /// The bundle digest: the SHA-256 of the index as it stands in the file.
@@ -148,15 +162,27 @@ impl UnverifiedHead {
         let slots = trust.judge(&self.index_bytes, &self.slots)?;
         let index = BundleIndex::from_bytes(&self.index_bytes)?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
-        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots, bytes: self })
+        Ok(AuthenticatedHead {
+            digest: self.digest(),
+            index,
+            layout,
+            slots,
+            bytes: self,
+        })
     }
 
-    /// Reads the index on the word of whoever is about to sign it. It serves to check the contents behind it, which is
-    /// what a signer vouches for, and nothing else is done with them.
+    /// Reads the index on the word of whoever is about to sign it. It serves to check the contents
+    /// behind it, which is what a signer vouches for, and nothing else is done with them.
     pub(super) fn vouched_for_by_signer(self) -> Result<AuthenticatedHead, IndexError> {
         let (index, slots) = self.peek()?;
         let layout = index.layout(self.index_bytes.len() as u64)?;
-        Ok(AuthenticatedHead { digest: self.digest(), index, layout, slots, bytes: self })
+        Ok(AuthenticatedHead {
+            digest: self.digest(),
+            index,
+            layout,
+            slots,
+            bytes: self,
+        })
     }
 
     /// Reads the index although nobody vouches for it; for showing only, never for acting.
@@ -165,7 +191,13 @@ impl UnverifiedHead {
     /// When it is not an index of this format.
     pub fn peek(&self) -> Result<(BundleIndex, Vec<SlotState>), IndexError> {
         let digest = self.digest();
-        Ok((BundleIndex::from_bytes(&self.index_bytes)?, self.slots.iter().map(|slot| SlotState::peek(digest, slot)).collect()))
+        Ok((
+            BundleIndex::from_bytes(&self.index_bytes)?,
+            self.slots
+                .iter()
+                .map(|slot| SlotState::peek(digest, slot))
+                .collect(),
+        ))
     }
 }
 
@@ -196,13 +228,22 @@ impl AuthenticatedHead {
     /// Where the content of a signature slot begins in the file.
     pub(super) fn slot_offset(&self, slot: usize) -> u64 {
         // The index comes first.
-        self.layout.entries().get(slot.saturating_add(1)).map_or(u64::MAX, Placed::content_offset)
+        self.layout
+            .entries()
+            .get(slot.saturating_add(1))
+            .map_or(u64::MAX, Placed::content_offset)
     }
 
     /// The number and the content, without the spaces after it, of each slot that is not blank.
     pub(super) fn signatures(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
-        let slots = self.bytes.slots.iter().map(|slot| slot.trim_ascii_end().to_vec());
-        slots.enumerate().filter(|(_, signature)| !signature.is_empty())
+        let slots = self
+            .bytes
+            .slots
+            .iter()
+            .map(|slot| slot.trim_ascii_end().to_vec());
+        slots
+            .enumerate()
+            .filter(|(_, signature)| !signature.is_empty())
     }
 
     /// The entries behind the head with their places, in archive order.
@@ -212,7 +253,13 @@ impl AuthenticatedHead {
 }
 
 /// The entries of an index with their places in its layout, in archive order.
-pub(super) fn placed_entries<'a>(index: &'a BundleIndex, layout: &'a Layout) -> impl Iterator<Item = (&'a EntryRecord, &'a Placed)> {
+pub(super) fn placed_entries<'a>(
+    index: &'a BundleIndex,
+    layout: &'a Layout,
+) -> impl Iterator<Item = (&'a EntryRecord, &'a Placed)> {
     let skipped = layout.entries().len().saturating_sub(index.entries.len());
-    index.entries.iter().zip(layout.entries().iter().skip(skipped))
+    index
+        .entries
+        .iter()
+        .zip(layout.entries().iter().skip(skipped))
 }

@@ -1,8 +1,8 @@
 //! `bundle.json`: the index that determines every later byte of the bundle.
 //!
-//! Canonical JSON, signed, at the head of the tar. Its SHA-256 is the *bundle digest*. Unknown fields are
-//! refused: a reader that does not understand a part of a signed statement must not act on the rest.
-//! `docs/bundle-format.md` documents the format and its compatibility rules.
+//! Canonical JSON, signed, at the head of the tar. Its SHA-256 is the *bundle digest*. Unknown
+//! fields are refused: a reader that does not understand a part of a signed statement must not act
+//! on the rest. `docs/bundle-format.md` documents the format and its compatibility rules.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,8 @@ use rune_core::{
 /// The version of the format that this program writes and reads.
 pub const FORMAT: u64 = 1;
 
-/// The ability to act on exceptions from the check of the charts, such as images that are named by their tag.
+/// The ability to act on exceptions from the check of the charts, such as images that are named by
+/// their tag.
 const CHART_EXCEPTIONS: &str = "chart-exceptions";
 
 /// The ability to find images where a policy says that objects name them.
@@ -43,7 +44,8 @@ pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
 pub struct BundleIndex {
     /// The format version, [`FORMAT`].
     pub format: u64,
-    /// Abilities that a reader must have beyond the format version; a reader refuses words it does not know.
+    /// Abilities that a reader must have beyond the format version; a reader refuses words it does
+    /// not know.
     pub requires: Vec<String>,
     /// The name of the bundle.
     pub name: String,
@@ -221,8 +223,9 @@ impl Failure for IndexError {
     }
 
     fn help(&self) -> Option<String> {
-        matches!(self, Self::Format(_) | Self::Requires(_))
-            .then(|| "use the version of rune-bundle that came with the bundle, or a newer one".to_owned())
+        matches!(self, Self::Format(_) | Self::Requires(_)).then(|| {
+            "use the version of rune-bundle that came with the bundle, or a newer one".to_owned()
+        })
     }
 }
 
@@ -241,9 +244,18 @@ pub(super) fn required_abilities(
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
-    let charts = profiles.iter().any(|profile| !profile.charts.is_empty()).then_some(PROFILE_CHARTS);
+    let charts = profiles
+        .iter()
+        .any(|profile| !profile.charts.is_empty())
+        .then_some(PROFILE_CHARTS);
     let origins = (!origins.is_empty()).then_some(ORIGINS);
-    exceptions.into_iter().chain(places).chain(charts).chain(origins).map(str::to_owned).collect()
+    exceptions
+        .into_iter()
+        .chain(places)
+        .chain(charts)
+        .chain(origins)
+        .map(str::to_owned)
+        .collect()
 }
 
 impl ProfileRecord {
@@ -256,7 +268,9 @@ impl ProfileRecord {
 impl ImageRecord {
     /// The manifests that run, carried or left out; all but the attestations.
     pub fn runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
-        self.manifests.iter().filter(|manifest| manifest.role == Role::Image)
+        self.manifests
+            .iter()
+            .filter(|manifest| manifest.role == Role::Image)
     }
 
     /// Those of them that are carried.
@@ -270,7 +284,12 @@ impl ManifestRecord {
     pub fn platform_name(&self) -> String {
         self.platform.as_ref().map_or_else(
             || "any platform".to_owned(),
-            |platform| platform.os_version.as_ref().map_or_else(|| platform.to_string(), |version| format!("{platform} {version}")),
+            |platform| {
+                platform.os_version.as_ref().map_or_else(
+                    || platform.to_string(),
+                    |version| format!("{platform} {version}"),
+                )
+            },
         )
     }
 }
@@ -280,9 +299,15 @@ impl BundleIndex {
     pub fn not_reviewed(&self) -> Vec<&str> {
         let is_waived = |image: &ImageRecord| {
             let beginning = format!("image `{}`: rule `licenses`:", image.name);
-            self.policy.waived.iter().any(|waived| waived.starts_with(&beginning))
+            self.policy
+                .waived
+                .iter()
+                .any(|waived| waived.starts_with(&beginning))
         };
-        let images = self.images.iter().filter(|image| image.license.is_none() && !is_waived(image));
+        let images = self
+            .images
+            .iter()
+            .filter(|image| image.license.is_none() && !is_waived(image));
         images.map(|image| image.name.as_str()).collect()
     }
 
@@ -291,12 +316,17 @@ impl BundleIndex {
     /// # Errors
     /// When the format or a required ability is unknown, or the bytes are not canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
-        let preamble: Preamble = serde_json::from_slice(bytes).map_err(|error| IndexError::Form(CanonicalJsonError::Syntax(error)))?;
+        let preamble: Preamble = serde_json::from_slice(bytes)
+            .map_err(|error| IndexError::Form(CanonicalJsonError::Syntax(error)))?;
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
         let known = [CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS, ORIGINS];
-        if let Some(word) = preamble.requires.into_iter().find(|word| !known.contains(&word.as_str())) {
+        if let Some(word) = preamble
+            .requires
+            .into_iter()
+            .find(|word| !known.contains(&word.as_str()))
+        {
             return Err(IndexError::Requires(word));
         }
         canonical_json::from_bytes(bytes).map_err(IndexError::Form)
@@ -316,16 +346,31 @@ impl BundleIndex {
     /// When the entries collide or are too large.
     pub fn layout(&self, index_bytes: u64) -> Result<Layout, IndexError> {
         let fixed = head_entries(index_bytes)?;
-        let entries = self.entries.iter().map(|entry| Entry { name: entry.path.clone(), size: entry.size, mode: entry.mode });
+        let entries = self.entries.iter().map(|entry| Entry {
+            name: entry.path.clone(),
+            size: entry.size,
+            mode: entry.mode,
+        });
         Ok(Layout::new(fixed.into_iter().chain(entries))?)
     }
 }
 
 /// The entries that every bundle begins with: the index and the signature slots.
 pub(super) fn head_entries(index_bytes: u64) -> Result<Vec<Entry>, EntryNameError> {
-    let entry = |name: String, size| EntryName::new(name).map(|name| Entry { name, size, mode: Mode::Regular });
+    let entry = |name: String, size| {
+        EntryName::new(name).map(|name| Entry {
+            name,
+            size,
+            mode: Mode::Regular,
+        })
+    };
     let index = entry(INDEX_NAME.to_owned(), index_bytes);
-    let slots = (0..SLOTS).map(|slot| entry(format!("signatures/{slot}.sigstore.json"), SLOT_BYTES as u64));
+    let slots = (0..SLOTS).map(|slot| {
+        entry(
+            format!("signatures/{slot}.sigstore.json"),
+            SLOT_BYTES as u64,
+        )
+    });
     std::iter::once(index).chain(slots).collect()
 }
 
@@ -342,17 +387,25 @@ mod hex_digest {
 
     use rune_core::digest::Digest;
 
-    pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        digest: &Digest,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&digest.hex())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Digest, D::Error> {
         Digest::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 mod octal_mode {
-    #![expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    #![expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -365,7 +418,9 @@ mod octal_mode {
         })
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Mode, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "0644" => Ok(Mode::Regular),
             "0755" => Ok(Mode::Executable),
@@ -397,7 +452,10 @@ mod tests {
             migrations: None,
             binaries: Vec::new(),
             origins: BTreeMap::new(),
-            policy: PolicyRecord { sha256: Digest::of(b""), waived: Vec::new() },
+            policy: PolicyRecord {
+                sha256: Digest::of(b""),
+                waived: Vec::new(),
+            },
             completeness: Completeness::default(),
         }
     }
@@ -410,32 +468,64 @@ mod tests {
 
     #[test]
     fn reads_back_what_it_wrote() {
-        assert_eq!(BundleIndex::from_bytes(&empty().to_bytes().unwrap()).unwrap(), empty());
+        assert_eq!(
+            BundleIndex::from_bytes(&empty().to_bytes().unwrap()).unwrap(),
+            empty()
+        );
     }
 
     #[test]
     fn refuses_a_format_or_a_requirement_it_does_not_know() {
-        assert!(matches!(changed("\"format\":1", "\"format\":2,\"novelty\":true"), Err(IndexError::Format(2))));
-        assert!(matches!(changed("\"requires\":[]", "\"requires\":[\"zstd\"]"), Err(IndexError::Requires(word)) if word == "zstd"));
+        assert!(matches!(
+            changed("\"format\":1", "\"format\":2,\"novelty\":true"),
+            Err(IndexError::Format(2))
+        ));
+        assert!(
+            matches!(changed("\"requires\":[]", "\"requires\":[\"zstd\"]"), Err(IndexError::Requires(word)) if word == "zstd")
+        );
     }
 
     #[test]
     fn the_places_that_a_policy_declares_are_kept_and_required() {
         let part = |text: &str| Some(text.to_owned());
-        let apart = Apart { registry: part("host"), repository: "path".to_owned(), tag: part("tag"), ..Apart::default() };
-        let field = |form| ImageField { kind: "App".to_owned(), path: "spec.image".to_owned(), form };
-        let forms = [FieldForm::References, FieldForm::Apart(apart), FieldForm::Template("a/b:{}".to_owned())];
-        let places = ImagePlaces { options: vec!["--x".to_owned()], fields: forms.map(field).into(), ..ImagePlaces::default() };
+        let apart = Apart {
+            registry: part("host"),
+            repository: "path".to_owned(),
+            tag: part("tag"),
+            ..Apart::default()
+        };
+        let field = |form| ImageField {
+            kind: "App".to_owned(),
+            path: "spec.image".to_owned(),
+            form,
+        };
+        let forms = [
+            FieldForm::References,
+            FieldForm::Apart(apart),
+            FieldForm::Template("a/b:{}".to_owned()),
+        ];
+        let places = ImagePlaces {
+            options: vec!["--x".to_owned()],
+            fields: forms.map(field).into(),
+            ..ImagePlaces::default()
+        };
         let completeness = Completeness::default().with_places(&places);
         let requires = super::required_abilities(&completeness, &[], &BTreeMap::new());
         assert_eq!(requires, ["image-places"]);
-        let index = BundleIndex { completeness, requires, ..empty() };
+        let index = BundleIndex {
+            completeness,
+            requires,
+            ..empty()
+        };
         let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();
         assert_eq!((&read, read.completeness.image_places()), (&index, places));
     }
 
     #[test]
     fn refuses_fields_it_does_not_know() {
-        assert!(matches!(changed("\"images\":[]", "\"images\":[],\"imagez\":[]"), Err(IndexError::Form(_))));
+        assert!(matches!(
+            changed("\"images\":[]", "\"images\":[],\"imagez\":[]"),
+            Err(IndexError::Form(_))
+        ));
     }
 }

@@ -1,8 +1,10 @@
-//! What of a partial bundle is durable, so that a build that was killed continues instead of starting over.
+//! What of a partial bundle is durable, so that a build that was killed continues instead of
+//! starting over.
 //!
-//! The journal lies beside the partial file and says which plan it belongs to. An entry is recorded after the
-//! data were synced, never before, so whatever the journal claims is on the disk. One thread syncs and records
-//! while downloads go on: everything that finished meanwhile shares the next sync.
+//! The journal lies beside the partial file and says which plan it belongs to. An entry is recorded
+//! after the data were synced, never before, so whatever the journal claims is on the disk. One
+//! thread syncs and records while downloads go on: everything that finished meanwhile shares the
+//! next sync.
 
 use std::{
     collections::BTreeMap,
@@ -50,10 +52,14 @@ pub(super) fn path_of(destination: &Utf8Path) -> Utf8PathBuf {
 }
 
 impl Journal {
-    /// Opens the journal of a destination. What an earlier run of the same plan recorded is returned by position
-    /// of the entry; a journal of another plan is emptied. After a reboot nothing counts as done without being
-    /// hashed again.
-    pub(super) fn open(destination: &Utf8Path, plan: Digest, is_usable: bool) -> Result<(Self, BTreeMap<usize, Progressed>), PathError> {
+    /// Opens the journal of a destination. What an earlier run of the same plan recorded is
+    /// returned by position of the entry; a journal of another plan is emptied. After a reboot
+    /// nothing counts as done without being hashed again.
+    pub(super) fn open(
+        destination: &Utf8Path,
+        plan: Digest,
+        is_usable: bool,
+    ) -> Result<(Self, BTreeMap<usize, Progressed>), PathError> {
         let (mut log, lines) = LineLog::open(&path_of(destination))?;
         let mut state = recorded(&lines, plan);
         if !is_usable || state.is_empty() {
@@ -64,8 +70,12 @@ impl Journal {
         Ok((Self { log }, state))
     }
 
-    /// What the journal of a destination records for a plan; nothing when it belongs to another one.
-    pub(super) fn read(destination: &Utf8Path, plan: Digest) -> Result<BTreeMap<usize, Progressed>, PathError> {
+    /// What the journal of a destination records for a plan; nothing when it belongs to another
+    /// one.
+    pub(super) fn read(
+        destination: &Utf8Path,
+        plan: Digest,
+    ) -> Result<BTreeMap<usize, Progressed>, PathError> {
         LineLog::open(&path_of(destination)).map(|(_, lines)| recorded(&lines, plan))
     }
 
@@ -94,7 +104,10 @@ fn first_line(plan: Digest) -> String {
 }
 
 fn boot() -> String {
-    fsx::read_to_string(Utf8Path::new(BOOT_ID), 256).unwrap_or_default().trim().to_owned()
+    fsx::read_to_string(Utf8Path::new(BOOT_ID), 256)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 fn recorded(lines: &[String], plan: Digest) -> BTreeMap<usize, Progressed> {
@@ -107,11 +120,17 @@ fn recorded(lines: &[String], plan: Digest) -> BTreeMap<usize, Progressed> {
         Progressed::Done if !is_same_boot => Progressed::Bytes(u64::MAX),
         other => other,
     };
-    lines.filter_map(|line| parse(line)).map(|(position, progressed)| (position, trusted(progressed))).collect()
+    lines
+        .filter_map(|line| parse(line))
+        .map(|(position, progressed)| (position, trusted(progressed)))
+        .collect()
 }
 
 fn drain(first: (usize, Progressed), receiver: &Receiver<(usize, Progressed)>) -> Vec<String> {
-    std::iter::once(first).chain(receiver.try_iter()).map(format).collect()
+    std::iter::once(first)
+        .chain(receiver.try_iter())
+        .map(format)
+        .collect()
 }
 
 fn format((position, progressed): (usize, Progressed)) -> String {
@@ -169,7 +188,10 @@ mod tests {
         drop(recorder.finish().unwrap());
 
         let (_, state) = Journal::open(&destination, plan, true).unwrap();
-        assert_eq!(state, BTreeMap::from([(3, Progressed::Bytes(5)), (4, Progressed::Done)]));
+        assert_eq!(
+            state,
+            BTreeMap::from([(3, Progressed::Bytes(5)), (4, Progressed::Done)])
+        );
         let (_, state) = Journal::open(&destination, Digest::of(b"other"), true).unwrap();
         assert!(state.is_empty());
         let (_, state) = Journal::open(&destination, plan, true).unwrap();

@@ -8,28 +8,52 @@ use crate::{
     policy::{self, Evaluation, ImageContent, ImageSubject, Policy, Subject},
 };
 
-/// Judges every image of a verified bundle, and where its charts come from. What is attested about an image is read from the attestation manifests
-/// inside.
+/// Judges every image of a verified bundle, and where its charts come from. What is attested about
+/// an image is read from the attestation manifests inside.
 pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Evaluation {
     let subject = |image: &ImageRecord| {
-        let content = ImageContent::Pinned { attested: attested(image, documents) };
+        let content = ImageContent::Pinned {
+            attested: attested(image, documents),
+        };
         Subject::Image(ImageSubject {
             name: image.name.clone(),
             reference: image.reference.clone(),
             license: image.license.clone(),
-            tag_pin: index.completeness.tag_pin(&image.name).map(|pin| pin.reason.clone()),
+            tag_pin: index
+                .completeness
+                .tag_pin(&image.name)
+                .map(|pin| pin.reason.clone()),
             content,
         })
     };
     let charts = index.charts.iter().filter_map(|chart| {
         let origin = index.origins.get(&chart.path)?;
-        let place = origin.split_once("://").map_or(origin.as_str(), |(_, place)| place).trim_end_matches('/');
+        let place = origin
+            .split_once("://")
+            .map_or(origin.as_str(), |(_, place)| place)
+            .trim_end_matches('/');
         // In a registry the last part of the place is the name.
         let is_named = origin.starts_with("oci://");
-        let place = if is_named { place.to_owned() } else { format!("{place}/{}", chart.name) };
-        Some(Subject::Chart { name: chart.name.clone(), place })
+        let place = if is_named {
+            place.to_owned()
+        } else {
+            format!("{place}/{}", chart.name)
+        };
+        Some(Subject::Chart {
+            name: chart.name.clone(),
+            place,
+        })
     });
-    policy::evaluate(policy, &index.version, &index.images.iter().map(subject).chain(charts).collect::<Vec<_>>())
+    policy::evaluate(
+        policy,
+        &index.version,
+        &index
+            .images
+            .iter()
+            .map(subject)
+            .chain(charts)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Each carried platform with the predicate types of what is attested about it.
@@ -44,10 +68,17 @@ fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<Stri
         _ => &[],
     };
     let described = image.carried_runnable().map(|manifest| {
-        let platform = manifest.platform.as_ref().map_or_else(|| manifest.digest.to_string(), ToString::to_string);
-        let about = children.iter().filter(|child| child.attested_digest() == Some(manifest.digest));
+        let platform = manifest
+            .platform
+            .as_ref()
+            .map_or_else(|| manifest.digest.to_string(), ToString::to_string);
+        let about = children
+            .iter()
+            .filter(|child| child.attested_digest() == Some(manifest.digest));
         let found = about.filter_map(document);
-        let predicates: BTreeSet<String> = found.flat_map(|attestation| attestation.predicate_types()).collect();
+        let predicates: BTreeSet<String> = found
+            .flat_map(|attestation| attestation.predicate_types())
+            .collect();
         (platform, predicates.into_iter().collect())
     });
     described.collect()

@@ -1,8 +1,9 @@
 //! The bundle: one signed tar whose every byte follows from its index.
 //!
-//! Two engines do all the work. `materialise` writes the tar of an index from wherever the contents are;
-//! `archive` reads a tar against its authenticated index. Building, verifying, unpacking and inspecting are
-//! calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding its head.
+//! Two engines do all the work. `materialise` writes the tar of an index from wherever the contents
+//! are; `archive` reads a tar against its authenticated index. Building, verifying, unpacking and
+//! inspecting are calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding
+//! its head.
 
 mod archive;
 mod buffers;
@@ -37,13 +38,13 @@ pub use archive::{BundleSource, ContentError, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{
-    AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions, HelmOptions, Incomplete, Survey,
-    check_completeness, meant_image, survey,
+    AvailableImage, CheckValues, Complete, CompletenessError, CompletenessFinding, Exceptions,
+    HelmOptions, Incomplete, Survey, check_completeness, meant_image, survey,
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{
-    BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients,
-    MigrationsIngredient, ProfileIngredient,
+    BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin,
+    ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
 pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
@@ -52,14 +53,19 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
-    BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError, ManifestRecord, MigrationRecord, Migrations,
-    PolicyRecord, ProfileRecord, Role,
+    BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
+    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
-pub use materialise::{Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise};
+pub use materialise::{
+    Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise,
+};
 pub use opened::{OpenBundle, OpenError};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
-pub use render::{Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development, render_pinned};
+pub use render::{
+    Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
+    render_pinned,
+};
 pub use rune_db_image::rune_db_image;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust};

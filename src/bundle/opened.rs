@@ -1,8 +1,9 @@
-//! An open bundle: its documents are read and hang together, and every content can be had by its digest, in place.
+//! An open bundle: its documents are read and hang together, and every content can be had by its
+//! digest, in place.
 //!
-//! For the verbs that give contents away: serving, pushing, loading, installing. Opening reads the documents and the end of the
-//! file, so it takes the same time at any size. Contents are read from the one open file by position, any number of them at the
-//! same time.
+//! For the verbs that give contents away: serving, pushing, loading, installing. Opening reads the
+//! documents and the end of the file, so it takes the same time at any size. Contents are read from
+//! the one open file by position, any number of them at the same time.
 
 use std::{
     fs::File,
@@ -72,11 +73,17 @@ impl OpenBundle {
     /// Opens the bundle that lies in a file.
     ///
     /// # Errors
-    /// When the file ends too early or too late, a document differs from the index, or the documents do not hang together.
+    /// When the file ends too early or too late, a document differs from the index, or the
+    /// documents do not hang together.
     pub fn open(file: File, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout())?;
         let (publications, made) = publication::publications(&head)?;
-        Ok(Arc::new(Self { contents, head, made, publications }))
+        Ok(Arc::new(Self {
+            contents,
+            head,
+            made,
+            publications,
+        }))
     }
 
     pub const fn head(&self) -> &AuthenticatedHead {
@@ -102,10 +109,15 @@ impl OpenBundle {
         &self.publications
     }
 
-    /// The bytes of a manifest or index, or of something else that was made when the bundle was opened.
+    /// The bytes of a manifest or index, or of something else that was made when the bundle was
+    /// opened.
     pub fn document(&self, digest: Digest) -> Option<&[u8]> {
         let made = || self.made.get(&digest).map(|bytes| &**bytes);
-        self.contents.documents.get(blob_path(digest).as_str()).map(Vec::as_slice).or_else(made)
+        self.contents
+            .documents
+            .get(blob_path(digest).as_str())
+            .map(Vec::as_slice)
+            .or_else(made)
     }
 
     /// The configuration of an image manifest of the bundle.
@@ -125,35 +137,70 @@ impl OpenBundle {
 
     /// Begins to read the content with this digest, if the bundle has it.
     pub fn read(&self, digest: Digest) -> Option<ContentReader> {
-        let made = || self.made.get(&digest).map(|bytes| ContentReader::of_memory(Arc::clone(bytes)));
-        self.contents.place(digest).map(|placed| ContentReader::of_archive(placed.clone(), digest)).or_else(made)
+        let made = || {
+            self.made
+                .get(&digest)
+                .map(|bytes| ContentReader::of_memory(Arc::clone(bytes)))
+        };
+        self.contents
+            .place(digest)
+            .map(|placed| ContentReader::of_archive(placed.clone(), digest))
+            .or_else(made)
     }
 
-    /// Reads a part of a content, unchecked: for contents that were read to their end before, from the file as it still is.
+    /// Reads a part of a content, unchecked: for contents that were read to their end before, from
+    /// the file as it still is.
     ///
     /// # Errors
     /// When the file cannot be read, or the part is not within the content.
     pub fn read_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let end = offset.checked_add(buffer.len() as u64).ok_or_else(outside)?;
-        if let Some(placed) = self.contents.place(digest).filter(|placed| end <= placed.size()) {
-            return self.contents.file.read_exact_at(buffer, placed.content_offset().saturating_add(offset));
+        let end = offset
+            .checked_add(buffer.len() as u64)
+            .ok_or_else(outside)?;
+        if let Some(placed) = self
+            .contents
+            .place(digest)
+            .filter(|placed| end <= placed.size())
+        {
+            return self
+                .contents
+                .file
+                .read_exact_at(buffer, placed.content_offset().saturating_add(offset));
         }
-        let range = usize::try_from(offset).and_then(|start| Ok(start..usize::try_from(end)?)).map_err(|_| outside())?;
-        buffer.copy_from_slice(self.made.get(&digest).and_then(|bytes| bytes.get(range)).ok_or_else(outside)?);
+        let range = usize::try_from(offset)
+            .and_then(|start| Ok(start..usize::try_from(end)?))
+            .map_err(|_| outside())?;
+        buffer.copy_from_slice(
+            self.made
+                .get(&digest)
+                .and_then(|bytes| bytes.get(range))
+                .ok_or_else(outside)?,
+        );
         Ok(())
     }
 
-    /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how many bytes that is: for whoever
-    /// must not wait for a disk. See [`Self::read_part`].
+    /// Reads as much of a part of a content, unchecked, as the system has in memory, and says how
+    /// many bytes that is: for whoever must not wait for a disk. See [`Self::read_part`].
     ///
     /// # Errors
-    /// When nothing of it is in memory, the file cannot be read, or the part is not within the content.
-    pub fn read_cached_part(&self, digest: Digest, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    /// When nothing of it is in memory, the file cannot be read, or the part is not within the
+    /// content.
+    pub fn read_cached_part(
+        &self,
+        digest: Digest,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         let Some(placed) = self.contents.place(digest) else {
-            return self.read_part(digest, offset, buffer).map(|()| buffer.len());
+            return self
+                .read_part(digest, offset, buffer)
+                .map(|()| buffer.len());
         };
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > placed.size()) {
+        if offset
+            .checked_add(buffer.len() as u64)
+            .is_none_or(|end| end > placed.size())
+        {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let at = placed.content_offset().saturating_add(offset);
@@ -172,6 +219,8 @@ impl OpenBundle {
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
         let found = self.head.entries().find(|(record, _)| record.path == *name);
-        found.map(|(record, placed)| self.contents.whole(placed, record.sha256)).transpose()
+        found
+            .map(|(record, placed)| self.contents.whole(placed, record.sha256))
+            .transpose()
     }
 }

@@ -1,9 +1,11 @@
-//! What a bundle gives to a registry, and under which names: its images, its charts, and its own signed index.
+//! What a bundle gives to a registry, and under which names: its images, its charts, and its own
+//! signed index.
 //!
-//! An image keeps its repository and tag and loses its registry; a chart is `charts/<name>`; the index is `bundles/<name>`, an
-//! artifact whose one layer is `bundle.json`, with each signature as a referrer of it, so that whoever has the registry alone can
-//! still see who vouched for what is in it. These last manifests are not in the archive; they are made here, from the head alone,
-//! and are the same wherever the same bundle is opened.
+//! An image keeps its repository and tag and loses its registry; a chart is `charts/<name>`; the
+//! index is `bundles/<name>`, an artifact whose one layer is `bundle.json`, with each signature as
+//! a referrer of it, so that whoever has the registry alone can still see who vouched for what is
+//! in it. These last manifests are not in the archive; they are made here, from the head alone, and
+//! are the same wherever the same bundle is opened.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -46,7 +48,8 @@ pub enum PublicationKind {
     Image {
         /// The reference it is known by in charts.
         reference: Reference,
-        /// The index of the carried manifests alone, when others were left out: then `target` is sparse.
+        /// The index of the carried manifests alone, when others were left out: then `target` is
+        /// sparse.
         reduced_index: Option<Descriptor>,
     },
     Chart,
@@ -71,7 +74,9 @@ struct ArtifactManifest<'a> {
 }
 
 /// Everything that the bundle publishes: images in their order, charts, the index, its signatures.
-pub(super) fn publications(head: &AuthenticatedHead) -> Result<(Vec<Publication>, Made), IndexError> {
+pub(super) fn publications(
+    head: &AuthenticatedHead,
+) -> Result<(Vec<Publication>, Made), IndexError> {
     let index = head.index();
     let mut made = Made::new();
     let mut add = |media_type: &str, bytes: Vec<u8>| {
@@ -89,9 +94,16 @@ pub(super) fn publications(head: &AuthenticatedHead) -> Result<(Vec<Publication>
     let mut published: Vec<Publication> = images.chain(charts).collect();
     let repository = format!("bundles/{}", index.name);
     let config = add(EMPTY_TYPE, b"{}".to_vec());
-    let mut artifact = |artifact_type, layer: Vec<u8>, title: &str, subject: Option<&Descriptor>| -> Result<Descriptor, IndexError> {
+    let mut artifact = |artifact_type,
+                        layer: Vec<u8>,
+                        title: &str,
+                        subject: Option<&Descriptor>|
+     -> Result<Descriptor, IndexError> {
         let mut layer = add(artifact_type, layer);
-        layer.annotations.insert("org.opencontainers.image.title".to_owned(), title.to_owned());
+        layer.annotations.insert(
+            "org.opencontainers.image.title".to_owned(),
+            title.to_owned(),
+        );
         let manifest = ArtifactManifest {
             schema_version: 2,
             media_type: media_type::MANIFEST,
@@ -101,20 +113,43 @@ pub(super) fn publications(head: &AuthenticatedHead) -> Result<(Vec<Publication>
             subject,
         };
         let bytes = canonical_json::to_bytes(&manifest).map_err(IndexError::Form)?;
-        Ok(Descriptor { artifact_type: Some(artifact_type.to_owned()), ..add(media_type::MANIFEST, bytes) })
+        Ok(Descriptor {
+            artifact_type: Some(artifact_type.to_owned()),
+            ..add(media_type::MANIFEST, bytes)
+        })
     };
-    let statement = artifact(INDEX_ARTIFACT, head.index_bytes().to_vec(), INDEX_NAME, None)?;
+    let statement = artifact(
+        INDEX_ARTIFACT,
+        head.index_bytes().to_vec(),
+        INDEX_NAME,
+        None,
+    )?;
     published.push(Publication {
         repository: repository.clone(),
         tag: Some(tag(&index.version.to_string())),
         target: statement.clone(),
         kind: PublicationKind::Index,
     });
-    let subject = Descriptor { artifact_type: None, ..statement };
+    let subject = Descriptor {
+        artifact_type: None,
+        ..statement
+    };
     for (slot, signature) in head.signatures() {
-        let target = artifact(SIGSTORE_BUNDLE, signature, &format!("{slot}.sigstore.json"), Some(&subject))?;
-        let kind = PublicationKind::Signature { subject: subject.digest };
-        published.push(Publication { repository: repository.clone(), tag: None, target, kind });
+        let target = artifact(
+            SIGSTORE_BUNDLE,
+            signature,
+            &format!("{slot}.sigstore.json"),
+            Some(&subject),
+        )?;
+        let kind = PublicationKind::Signature {
+            subject: subject.digest,
+        };
+        published.push(Publication {
+            repository: repository.clone(),
+            tag: None,
+            target,
+            kind,
+        });
     }
     Ok((published, made))
 }
@@ -124,23 +159,32 @@ fn image(image: &ImageRecord) -> Publication {
         repository: image.reference.repository().to_owned(),
         tag: image.reference.tag().map(str::to_owned),
         target: image.target.clone(),
-        kind: PublicationKind::Image { reference: image.reference.clone(), reduced_index: image.reduced_index.clone() },
+        kind: PublicationKind::Image {
+            reference: image.reference.clone(),
+            reduced_index: image.reduced_index.clone(),
+        },
     }
 }
 
-/// Where a chart is published: `charts/<name>`, in the letters that a repository may have. `Demo` is `charts/demo`, and what stands
-/// between letters and digits in a way that no repository has becomes `-`.
+/// Where a chart is published: `charts/<name>`, in the letters that a repository may have. `Demo`
+/// is `charts/demo`, and what stands between letters and digits in a way that no repository has
+/// becomes `-`.
 pub(super) fn chart_repository(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let is_separator = |character: char| !character.is_ascii_alphanumeric();
     let mut repository = "charts/".to_owned();
     let mut rest = lower.trim_matches(is_separator);
-    while let Some(word) = rest.split(is_separator).next().filter(|word| !word.is_empty()) {
+    while let Some(word) = rest
+        .split(is_separator)
+        .next()
+        .filter(|word| !word.is_empty())
+    {
         repository.push_str(word);
         let after = rest.get(word.len()..).unwrap_or_default();
         rest = after.trim_start_matches(is_separator);
         let between = after.strip_suffix(rest).unwrap_or_default();
-        let is_plain = matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-');
+        let is_plain =
+            matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-');
         repository.push_str(if is_plain { between } else { "-" });
     }
     repository

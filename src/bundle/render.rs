@@ -1,5 +1,5 @@
-//! What the templates of a project make, as files: the development form that is committed, and the pinned form that
-//! a bundle carries.
+//! What the templates of a project make, as files: the development form that is committed, and the
+//! pinned form that a bundle carries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     AvailableImage, BuiltDigests, CheckValues, GatherError, ProfileIngredient, context,
     context::{add_charts, chart_context, values_paths},
-    gather::{ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles, values},
+    gather::{
+        ComponentChoice, chart_tree, charts, check_values, images, left_out, migrations, profiles,
+        values,
+    },
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
@@ -36,23 +39,33 @@ pub struct Development {
     pub charts: Vec<ChartState>,
 }
 
-/// Renders the development form: what the templates of the charts make without a lock, tags and no digests, and with that
-/// the tables of values in the charts' READMEs.
+/// Renders the development form: what the templates of the charts make without a lock, tags and no
+/// digests, and with that the tables of values in the charts' READMEs.
 ///
 /// # Errors
 /// When a template is wrong, or names what the manifest does not have, or a chart cannot be read.
 pub fn render_development(project: &Project) -> Result<Development, GatherError> {
     let renderer = renderer(project)?;
     let context = context(project.manifest(), None, &BuiltDigests::new());
-    let mut development = Development { files: RenderedFiles::new(), charts: Vec::new() };
+    let mut development = Development {
+        files: RenderedFiles::new(),
+        charts: Vec::new(),
+    };
     for chart in &project.manifest().charts {
-        let ChartSource::Directory(path) = &chart.source else { continue };
+        let ChartSource::Directory(path) = &chart.source else {
+            continue;
+        };
         let made = chart::render_below(&renderer, path, &context)?;
-        development.files.extend(made.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        development.files.extend(
+            made.into_iter()
+                .map(|(path, text)| (path, text.into_bytes())),
+        );
         let mut tree = chart_tree(project, path, &renderer, &context)?;
         for root in tree.chart_roots() {
             if let Some(text) = readme(&path.join(&root), &tree.below(&root))? {
-                development.files.insert(path.join(&root).join(README), text.clone().into_bytes());
+                development
+                    .files
+                    .insert(path.join(&root).join(README), text.clone().into_bytes());
                 tree.insert(root.join(README), text);
             }
         }
@@ -64,14 +77,24 @@ pub fn render_development(project: &Project) -> Result<Development, GatherError>
 /// The README of a chart with the table of its values, if it has one with a place for the table.
 fn readme(directory: &Utf8Path, chart: &ChartTree) -> Result<Option<String>, GatherError> {
     let text = |name: &str| {
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(directory.join(name)));
+        let text = |bytes| {
+            std::str::from_utf8(bytes).map_err(|_| ChartError::NotText(directory.join(name)))
+        };
         chart.get(name).map(text).transpose()
     };
-    let (Some(readme), Some(values)) = (text(README)?, text("values.yaml")?) else { return Ok(None) };
-    Ok(chart::readme_with_values(directory, readme, values, text("values.schema.json")?)?)
+    let (Some(readme), Some(values)) = (text(README)?, text("values.yaml")?) else {
+        return Ok(None);
+    };
+    Ok(chart::readme_with_values(
+        directory,
+        readme,
+        values,
+        text("values.schema.json")?,
+    )?)
 }
 
-/// Charts as a bundle carries them, the ways to install them, and the images that are there for them.
+/// Charts as a bundle carries them, the ways to install them, and the images that are there for
+/// them.
 #[derive(Debug)]
 pub struct PinnedCharts {
     pub charts: Vec<Package>,
@@ -83,22 +106,38 @@ pub struct PinnedCharts {
     pub check_values: CheckValues,
 }
 
-/// Packs the charts in the pinned form and renders the values of all profiles, without anything else of a bundle.
+/// Packs the charts in the pinned form and renders the values of all profiles, without anything
+/// else of a bundle.
 ///
 /// # Errors
 /// When the lock is not current, or a template, chart or program is wrong.
-pub fn pin_charts(project: &Project, lock: &Lock, fetched: &FetchedCharts) -> Result<PinnedCharts, GatherError> {
+pub fn pin_charts(
+    project: &Project,
+    lock: &Lock,
+    fetched: &FetchedCharts,
+) -> Result<PinnedCharts, GatherError> {
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
-    let images = images(project, lock, &BTreeSet::new(), migrations(project, lock)?.as_ref())?;
+    let images = images(
+        project,
+        lock,
+        &BTreeSet::new(),
+        migrations(project, lock)?.as_ref(),
+    )?;
     let mut context = context(project.manifest(), Some(lock), &images.built);
     let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
-    Ok(PinnedCharts { charts, profiles, available: images.available, check_values })
+    Ok(PinnedCharts {
+        charts,
+        profiles,
+        available: images.available,
+        check_values,
+    })
 }
 
-/// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is not written yet.
+/// Packs the charts as [`pin_charts`] does, with digests that stand in for those of a lock that is
+/// not written yet.
 ///
 /// # Errors
 /// When a template or chart is wrong.
@@ -111,17 +150,23 @@ pub fn preview_charts(
     let mut context = context(project.manifest(), None, &BuiltDigests::new());
     for image in &project.manifest().images {
         let reference = image.reference();
-        let known = ImageContext::new(reference, Some(digest_of(reference))).with_license(image.effective_license().unwrap_or_default());
+        let known = ImageContext::new(reference, Some(digest_of(reference)))
+            .with_license(image.effective_license().unwrap_or_default());
         context.images.insert(image.name.clone(), known);
     }
     let charts = charts(project, fetched, &renderer, &mut context)?;
     let profiles = profiles(project, &renderer, &context)?;
     let check_values = check_values(project, &renderer, &context)?;
-    Ok(PinnedCharts { charts, profiles, available: Vec::new(), check_values })
+    Ok(PinnedCharts {
+        charts,
+        profiles,
+        available: Vec::new(),
+        check_values,
+    })
 }
 
-/// Renders the pinned form: whole charts of the project, the values of all profiles, and the text for the admin, as a bundle made
-/// of this lock would carry them.
+/// Renders the pinned form: whole charts of the project, the values of all profiles, and the text
+/// for the admin, as a bundle made of this lock would carry them.
 ///
 /// # Errors
 /// When the lock is not current, or a template, chart or program is wrong.
@@ -129,7 +174,13 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
     manifest::check_current(project, lock)?;
     let renderer = renderer(project)?;
     let left_out = left_out(project.manifest(), &ComponentChoice::default())?;
-    let built = images(project, lock, &left_out, migrations(project, lock)?.as_ref())?.built;
+    let built = images(
+        project,
+        lock,
+        &left_out,
+        migrations(project, lock)?.as_ref(),
+    )?
+    .built;
     let mut context = context(project.manifest(), Some(lock), &built);
     let mut files = RenderedFiles::new();
     let mut charts = Vec::new();
@@ -139,25 +190,44 @@ pub fn render_pinned(project: &Project, lock: &Lock) -> Result<RenderedFiles, Ga
                 let tree = chart_tree(project, path, &renderer, &context)?;
                 let metadata = tree.metadata(path.as_str())?;
                 charts.push(chart_context(&metadata.name, &metadata.version));
-                files.extend(tree.iter().map(|(file, bytes)| (path.join(file), bytes.to_owned())));
+                files.extend(
+                    tree.iter()
+                        .map(|(file, bytes)| (path.join(file), bytes.to_owned())),
+                );
             }
             ChartSource::Archive(path) => {
                 let package = chart::read_package(&project.path(path))?;
-                files.insert(Utf8PathBuf::from("charts").join(package.metadata.file_name()), package.bytes.clone());
-                charts.push(chart_context(&package.metadata.name, &package.metadata.version));
+                files.insert(
+                    Utf8PathBuf::from("charts").join(package.metadata.file_name()),
+                    package.bytes.clone(),
+                );
+                charts.push(chart_context(
+                    &package.metadata.name,
+                    &package.metadata.version,
+                ));
             }
             // Nothing is rendered in it, and nothing is fetched for it here.
             ChartSource::Remote(remote) => {
-                let locked = lock.charts.iter().find(|locked| locked.name == remote.name());
-                let locked = locked.ok_or_else(|| GatherError::NotLocked(remote.name().to_owned()))?;
+                let locked = lock
+                    .charts
+                    .iter()
+                    .find(|locked| locked.name == remote.name());
+                let locked =
+                    locked.ok_or_else(|| GatherError::NotLocked(remote.name().to_owned()))?;
                 charts.push(chart_context(&locked.name, &locked.version));
             }
         }
     }
     add_charts(&mut context, project.manifest(), charts.into_iter());
     for (file, place) in values_paths(project.manifest()) {
-        files.insert(place.into(), values(project, file, &renderer, &context)?.into_bytes());
+        files.insert(
+            place.into(),
+            values(project, file, &renderer, &context)?.into_bytes(),
+        );
     }
-    files.insert(INSTALL_FILE.into(), renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes());
+    files.insert(
+        INSTALL_FILE.into(),
+        renderer.render(INSTALL_TEMPLATE, &context)?.into_bytes(),
+    );
     Ok(files)
 }

@@ -25,21 +25,40 @@ pub fn rune_db_image<'a>(
     programs: Vec<(Platform, Vec<u8>)>,
     migrations: impl Iterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<BuiltImage, ImageBuilderError> {
-    let file = |path: String, bytes: Vec<u8>| ImageFile { path, mode: 0o644, bytes };
-    let mut shared: Vec<ImageFile> = migrations.map(|(name, bytes)| file(format!("{MIGRATIONS}/{name}"), bytes.to_vec())).collect();
+    let file = |path: String, bytes: Vec<u8>| ImageFile {
+        path,
+        mode: 0o644,
+        bytes,
+    };
+    let mut shared: Vec<ImageFile> = migrations
+        .map(|(name, bytes)| file(format!("{MIGRATIONS}/{name}"), bytes.to_vec()))
+        .collect();
     shared.push(file(CA_ROOTS.to_owned(), ca_roots().into_bytes()));
     let config = ImageConfig {
         user: USER.to_owned(),
         entrypoint: vec![format!("/{PROGRAM}")],
         env: vec![format!("SSL_CERT_FILE=/{CA_ROOTS}")],
         labels: BTreeMap::from([
-            ("org.opencontainers.image.licenses".to_owned(), "Apache-2.0".to_owned()),
-            ("org.opencontainers.image.title".to_owned(), "rune-db".to_owned()),
-            ("org.opencontainers.image.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (
+                "org.opencontainers.image.licenses".to_owned(),
+                "Apache-2.0".to_owned(),
+            ),
+            (
+                "org.opencontainers.image.title".to_owned(),
+                "rune-db".to_owned(),
+            ),
+            (
+                "org.opencontainers.image.version".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
         ]),
     };
     let platforms = programs.into_iter().map(|(platform, bytes)| {
-        let program = ImageFile { path: PROGRAM.to_owned(), mode: 0o755, bytes };
+        let program = ImageFile {
+            path: PROGRAM.to_owned(),
+            mode: 0o755,
+            bytes,
+        };
         (platform, shared.iter().cloned().chain([program]).collect())
     });
     build_image(&config, platforms.collect())

@@ -15,6 +15,8 @@ const BUILT_IN_INSTALL: &str = include_str!("../../templates/INSTALL.md.j2");
 /// The templates of a project, and the built-in one where it has none.
 pub(super) fn renderer(project: &Project) -> Result<Renderer, GatherError> {
     let mut templates = chart::load_templates(project.directory())?;
-    templates.entry(INSTALL_TEMPLATE.to_owned()).or_insert_with(|| BUILT_IN_INSTALL.to_owned());
+    templates
+        .entry(INSTALL_TEMPLATE.to_owned())
+        .or_insert_with(|| BUILT_IN_INSTALL.to_owned());
     Ok(Renderer::new(templates)?)
 }

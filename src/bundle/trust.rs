@@ -15,8 +15,9 @@ pub struct Trust {
     digest: Option<Digest>,
 }
 
-/// What a signature slot holds. Programs tell keys by the base64 of the SHA-256 of the public key, people by the same as a
-/// fingerprint, and both by the name in the trust file, or else the key file.
+/// What a signature slot holds. Programs tell keys by the base64 of the SHA-256 of the public key,
+/// people by the same as a fingerprint, and both by the name in the trust file, or else the key
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SlotState {
@@ -31,7 +32,8 @@ pub enum SlotState {
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
-    /// A signature over this index by a key that the trust file revokes; it counts for nothing and is not checked.
+    /// A signature over this index by a key that the trust file revokes; it counts for nothing and
+    /// is not checked.
     Revoked {
         /// The id of the key, as the signature claims.
         key: String,
@@ -43,7 +45,8 @@ pub enum SlotState {
         /// Why the key is revoked.
         reason: String,
     },
-    /// A signature over this index by a key that was not given, of whatever algorithm; it counts for nothing and is not checked.
+    /// A signature over this index by a key that was not given, of whatever algorithm; it counts
+    /// for nothing and is not checked.
     Unknown {
         /// The id of the key, as the signature claims.
         key: String,
@@ -57,7 +60,10 @@ pub enum SlotState {
 /// A signer in a sentence: by name and fingerprint.
 fn called(name: Option<&str>, fingerprint: Digest) -> String {
     let fingerprint = fingerprint.grouped();
-    name.map_or_else(|| fingerprint.clone(), |name| format!("{name} ({fingerprint})"))
+    name.map_or_else(
+        || fingerprint.clone(),
+        |name| format!("{name} ({fingerprint})"),
+    )
 }
 
 impl SlotState {
@@ -65,9 +71,10 @@ impl SlotState {
     pub(super) fn peek(index: Digest, bytes: &[u8]) -> Self {
         match Slot::parse(bytes) {
             Ok(Slot::Blank) => Self::Blank,
-            Ok(Slot::Signed(signature)) if signature.is_over(index) => {
-                Self::Unknown { key: signature.hint(), fingerprint: signature.key() }
-            }
+            Ok(Slot::Signed(signature)) if signature.is_over(index) => Self::Unknown {
+                key: signature.hint(),
+                fingerprint: signature.key(),
+            },
             Ok(Slot::Signed(_)) | Err(_) => Self::Malformed,
         }
     }
@@ -79,7 +86,9 @@ impl SlotState {
             (Self::Revoked { reason, .. }, Some(signer)) => {
                 format!("also signed by {signer} (revoked, does not count: {reason})\n")
             }
-            (Self::Unknown { .. }, Some(signer)) => format!("also signed by {signer} (a key that was not given; not checked)\n"),
+            (Self::Unknown { .. }, Some(signer)) => {
+                format!("also signed by {signer} (a key that was not given; not checked)\n")
+            }
             _ => String::new(),
         }
     }
@@ -87,9 +96,12 @@ impl SlotState {
     /// Who signed, or claims to have: the name if there is one, and the fingerprint of the key.
     pub fn signer(&self) -> Option<String> {
         match self {
-            Self::Verified { fingerprint, name, .. } | Self::Revoked { fingerprint, name, .. } => {
-                Some(called(name.as_deref(), *fingerprint))
+            Self::Verified {
+                fingerprint, name, ..
             }
+            | Self::Revoked {
+                fingerprint, name, ..
+            } => Some(called(name.as_deref(), *fingerprint)),
             Self::Unknown { fingerprint, .. } => Some(called(None, *fingerprint)),
             Self::Blank | Self::Malformed => None,
         }
@@ -97,12 +109,16 @@ impl SlotState {
 }
 
 impl Trust {
-    /// Trusts bundles that at least `threshold` distinct keys of `keys` have signed, and, when a digest is
-    /// given, only the bundle of that digest. Without keys the digest alone decides.
+    /// Trusts bundles that at least `threshold` distinct keys of `keys` have signed, and, when a
+    /// digest is given, only the bundle of that digest. Without keys the digest alone decides.
     ///
     /// # Errors
     /// When neither is given, or the threshold cannot be met.
-    pub fn new(keys: Vec<Signer>, threshold: usize, digest: Option<Digest>) -> Result<Self, TrustError> {
+    pub fn new(
+        keys: Vec<Signer>,
+        threshold: usize,
+        digest: Option<Digest>,
+    ) -> Result<Self, TrustError> {
         let mut distinct: Vec<Signer> = Vec::new();
         for signer in keys {
             if distinct.iter().all(|known| known.key != signer.key) {
@@ -112,18 +128,40 @@ impl Trust {
         if distinct.is_empty() && digest.is_none() {
             return Err(TrustError::NothingGiven);
         }
-        let is_possible = distinct.is_empty() || (1..=distinct.len().min(SLOTS)).contains(&threshold);
+        let is_possible =
+            distinct.is_empty() || (1..=distinct.len().min(SLOTS)).contains(&threshold);
         if !is_possible {
-            return Err(TrustError::Threshold { threshold, keys: distinct.len() });
+            return Err(TrustError::Threshold {
+                threshold,
+                keys: distinct.len(),
+            });
         }
-        Ok(Self { keys: distinct, revoked: Vec::new(), threshold, digest })
+        Ok(Self {
+            keys: distinct,
+            revoked: Vec::new(),
+            threshold,
+            digest,
+        })
     }
 
     /// Trusts what a trust file says, and, when a digest is given, only the bundle of that digest.
     pub fn of_file(file: TrustFile, digest: Option<Digest>) -> Self {
-        let TrustFile { signers, revocations, threshold } = file;
-        let usable = signers.into_iter().filter(|signer| revocations.iter().all(|revoked| revoked.key != signer.key.fingerprint()));
-        Self { keys: usable.collect(), revoked: revocations, threshold, digest }
+        let TrustFile {
+            signers,
+            revocations,
+            threshold,
+        } = file;
+        let usable = signers.into_iter().filter(|signer| {
+            revocations
+                .iter()
+                .all(|revoked| revoked.key != signer.key.fingerprint())
+        });
+        Self {
+            keys: usable.collect(),
+            revoked: revocations,
+            threshold,
+            digest,
+        }
     }
 
     /// How many signers it takes.
@@ -140,14 +178,29 @@ impl Trust {
     /// # Errors
     /// When the key is revoked, or is none of those that count.
     pub fn admits(&self, key: &PublicKey) -> Result<(), TrustError> {
-        if let Some(Revocation { name, reason, .. }) = self.revoked.iter().find(|revoked| revoked.key == key.fingerprint()) {
-            return Err(TrustError::RevokedKey { key: called(name.as_deref(), key.fingerprint()), reason: reason.clone() });
+        if let Some(Revocation { name, reason, .. }) = self
+            .revoked
+            .iter()
+            .find(|revoked| revoked.key == key.fingerprint())
+        {
+            return Err(TrustError::RevokedKey {
+                key: called(name.as_deref(), key.fingerprint()),
+                reason: reason.clone(),
+            });
         }
-        if self.keys.iter().any(|known| known.key == *key) { Ok(()) } else { Err(TrustError::UnknownKey(key.fingerprint().grouped())) }
+        if self.keys.iter().any(|known| known.key == *key) {
+            Ok(())
+        } else {
+            Err(TrustError::UnknownKey(key.fingerprint().grouped()))
+        }
     }
 
     /// Judges the exact bytes of an index by the slots beside it.
-    pub(super) fn judge(&self, index: &[u8], slots: &[Vec<u8>]) -> Result<Vec<SlotState>, TrustError> {
+    pub(super) fn judge(
+        &self,
+        index: &[u8],
+        slots: &[Vec<u8>],
+    ) -> Result<Vec<SlotState>, TrustError> {
         if let Some(expected) = self.digest {
             let actual = Digest::of(index);
             if actual != expected {
@@ -162,30 +215,62 @@ impl Trust {
     }
 
     /// Says what each slot holds, however many signers there are.
-    pub(super) fn examine(&self, index: &[u8], slots: &[Vec<u8>]) -> Result<Vec<SlotState>, TrustError> {
-        slots.iter().enumerate().map(|(slot, bytes)| self.examine_slot(index, slot, bytes)).collect()
+    pub(super) fn examine(
+        &self,
+        index: &[u8],
+        slots: &[Vec<u8>],
+    ) -> Result<Vec<SlotState>, TrustError> {
+        slots
+            .iter()
+            .enumerate()
+            .map(|(slot, bytes)| self.examine_slot(index, slot, bytes))
+            .collect()
     }
 
     /// Says what one slot holds.
-    pub(super) fn examine_slot(&self, index: &[u8], slot: usize, bytes: &[u8]) -> Result<SlotState, TrustError> {
+    pub(super) fn examine_slot(
+        &self,
+        index: &[u8],
+        slot: usize,
+        bytes: &[u8],
+    ) -> Result<SlotState, TrustError> {
         let signature = match Slot::parse(bytes).map_err(|_| TrustError::Malformed(slot))? {
             Slot::Blank => return Ok(SlotState::Blank),
             Slot::Signed(signature) => signature,
         };
         let (key, fingerprint) = (signature.hint(), signature.key());
-        if let Some(Signer { name, key: known }) = self.keys.iter().find(|trusted| signature.is_by(trusted.key.fingerprint())) {
+        if let Some(Signer { name, key: known }) = self
+            .keys
+            .iter()
+            .find(|trusted| signature.is_by(trusted.key.fingerprint()))
+        {
             return match signature.verify(known, index) {
-                Ok(()) => Ok(SlotState::Verified { key, fingerprint, name: Some(name.clone()) }),
-                Err(_) => Err(TrustError::Bad { slot, key: called(Some(name), fingerprint) }),
+                Ok(()) => Ok(SlotState::Verified {
+                    key,
+                    fingerprint,
+                    name: Some(name.clone()),
+                }),
+                Err(_) => Err(TrustError::Bad {
+                    slot,
+                    key: called(Some(name), fingerprint),
+                }),
             };
         }
         // Without a key nothing but the digest tells whether it belongs to this index.
         if !signature.is_over(Digest::of(index)) {
             return Err(TrustError::OtherContent(slot));
         }
-        let revocation = self.revoked.iter().find(|revoked| signature.is_by(revoked.key));
+        let revocation = self
+            .revoked
+            .iter()
+            .find(|revoked| signature.is_by(revoked.key));
         Ok(match revocation {
-            Some(Revocation { name, reason, .. }) => SlotState::Revoked { key, fingerprint, name: name.clone(), reason: reason.clone() },
+            Some(Revocation { name, reason, .. }) => SlotState::Revoked {
+                key,
+                fingerprint,
+                name: name.clone(),
+                reason: reason.clone(),
+            },
             None => SlotState::Unknown { key, fingerprint },
         })
     }
@@ -193,7 +278,9 @@ impl Trust {
     fn count(&self, states: &[SlotState]) -> Result<(), TrustError> {
         let (mut have, mut unknown, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
         for state in states {
-            let Some(signer) = state.signer() else { continue };
+            let Some(signer) = state.signer() else {
+                continue;
+            };
             match state {
                 SlotState::Verified { .. } if !have.contains(&signer) => have.push(signer),
                 SlotState::Unknown { .. } => unknown.push(signer),
@@ -206,7 +293,13 @@ impl Trust {
             (true, true, false) => Err(TrustError::OnlyRevoked(revoked)),
             _ if have.len() < self.threshold => {
                 let given = self.keys.iter().map(Signer::to_string).collect();
-                Err(TrustError::TooFew { given, have, need: self.threshold, unknown, revoked })
+                Err(TrustError::TooFew {
+                    given,
+                    have,
+                    need: self.threshold,
+                    unknown,
+                    revoked,
+                })
             }
             _ => Ok(()),
         }

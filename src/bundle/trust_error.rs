@@ -29,7 +29,9 @@ pub enum TrustError {
     #[error("the bundle is signed by revoked keys only: {}", .0.join(", "))]
     OnlyRevoked(Vec<String>),
     /// A signature that names a given key does not verify.
-    #[error("signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed")]
+    #[error(
+        "signature slot {slot} names the given key {key}, but its signature is bad: `bundle.json` or the signature was changed"
+    )]
     Bad {
         /// Which slot, from 0.
         slot: usize,
@@ -39,7 +41,9 @@ pub enum TrustError {
     #[error("signature slot {0} holds neither a signature in the accepted form nor only spaces")]
     Malformed(usize),
     /// A signature by a key that was not given is over another index.
-    #[error("signature slot {0} holds a signature over another `bundle.json`: the index was changed after it was signed")]
+    #[error(
+        "signature slot {0} holds a signature over another `bundle.json`: the index was changed after it was signed"
+    )]
     OtherContent(usize),
     /// The digest is not the one that was given.
     #[error("the bundle has the digest {actual}, not {expected}")]
@@ -69,8 +73,15 @@ fn too_few(given: &[String], have: &[String], need: usize) -> String {
         return format!("the bundle is not signed by the given key {only}");
     }
     let (count, are) = (have.len(), if need == 1 { "is" } else { "are" });
-    let missing: Vec<&str> = given.iter().filter(|signer| !have.contains(signer)).map(String::as_str).collect();
-    format!("the bundle is signed by {count} of the given keys, {need} {are} needed; not signed by: {}", missing.join(", "))
+    let missing: Vec<&str> = given
+        .iter()
+        .filter(|signer| !have.contains(signer))
+        .map(String::as_str)
+        .collect();
+    format!(
+        "the bundle is signed by {count} of the given keys, {need} {are} needed; not signed by: {}",
+        missing.join(", ")
+    )
 }
 
 /// Who signed, of those that count and of those that do not.
@@ -81,7 +92,14 @@ fn signed_by(have: &[String], unknown: &[String], revoked: &[String]) -> String 
     };
     [
         list("it is signed by", have),
-        list(if unknown.len() == 1 { "it is signed by another key" } else { "it is signed by other keys" }, unknown),
+        list(
+            if unknown.len() == 1 {
+                "it is signed by another key"
+            } else {
+                "it is signed by other keys"
+            },
+            unknown,
+        ),
         list("it is signed by revoked keys, which do not count", revoked),
     ]
     .concat()
@@ -100,11 +118,15 @@ impl Failure for TrustError {
             Self::NothingGiven => {
                 "give --key FILE with the public key you got from the release engineer, --trust FILE with all keys that count, or --bundle-digest sha256:… from a trusted note"
             }
-            Self::Unsigned => "ask for the signed bundle, or give --bundle-digest if you know the digest from elsewhere",
+            Self::Unsigned => {
+                "ask for the signed bundle, or give --bundle-digest if you know the digest from elsewhere"
+            }
             Self::TooFew { .. } => {
                 "check that the keys are those of this release, or ask who has yet to sign; a key found beside or inside the bundle proves nothing"
             }
-            Self::OnlyRevoked(_) => "do not use this file; ask for one that is signed with a key that still counts",
+            Self::OnlyRevoked(_) => {
+                "do not use this file; ask for one that is signed with a key that still counts"
+            }
             Self::Threshold { .. } => "give more keys, or a lower --threshold",
             Self::Malformed(_) => {
                 "do not use this file: copy it again from its source; where it was being signed, run the same `sign` or `attach` again"

@@ -1,8 +1,8 @@
 //! Unpacking: all of it, verified, or nothing.
 //!
-//! The entries go into `<destination>.partial`, beneath one directory handle that nothing can leave, and are
-//! checked while they are written. Only when the last byte was right does the directory get its name. What a
-//! killed run left behind is cleared away by the next one.
+//! The entries go into `<destination>.partial`, beneath one directory handle that nothing can
+//! leave, and are checked while they are written. Only when the last byte was right does the
+//! directory get its name. What a killed run left behind is cleared away by the next one.
 
 use std::{collections::BTreeSet, io};
 
@@ -63,10 +63,18 @@ impl Failure for UnpackError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Exists { directory, inside: None } => Some(format!("choose another directory; `{directory}` is left as it was")),
-            Self::Exists { directory, inside: Some(path) } => {
-                Some(format!("`{directory}` is a directory; name a new one in it, such as `{path}`"))
-            }
+            Self::Exists {
+                directory,
+                inside: None,
+            } => Some(format!(
+                "choose another directory; `{directory}` is left as it was"
+            )),
+            Self::Exists {
+                directory,
+                inside: Some(path),
+            } => Some(format!(
+                "`{directory}` is a directory; name a new one in it, such as `{path}`"
+            )),
             Self::Space { .. } => Some("make room, or name a directory on another disk".to_owned()),
             Self::Path(error) => error.help(),
             Self::Content(error) => error.help(),
@@ -75,12 +83,12 @@ impl Failure for UnpackError {
     }
 }
 
-/// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some entries, nothing but these and the signed
-/// index is checked.
+/// Unpacks a bundle into a directory that must not exist yet; its parent must. Of `only` some
+/// entries, nothing but these and the signed index is checked.
 ///
 /// # Errors
-/// When the destination exists, there is too little room, a byte differs from the index, or a write fails. The
-/// destination then does not exist.
+/// When the destination exists, there is too little room, a byte differs from the index, or a write
+/// fails. The destination then does not exist.
 pub fn unpack(
     source: BundleSource,
     head: &AuthenticatedHead,
@@ -105,20 +113,35 @@ pub fn unpack(
 ///
 /// # Errors
 /// When the destination exists or there is too little room.
-pub fn check_destination(head: &AuthenticatedHead, only: Option<&BTreeSet<EntryName>>, destination: &Utf8Path) -> Result<(), UnpackError> {
+pub fn check_destination(
+    head: &AuthenticatedHead,
+    only: Option<&BTreeSet<EntryName>>,
+    destination: &Utf8Path,
+) -> Result<(), UnpackError> {
     if fsx::exists(destination) {
         let name = || destination.join(format!("{}-{}", head.index().name, head.index().version));
-        return Err(UnpackError::Exists { directory: destination.to_owned(), inside: fsx::is_dir(destination).then(name) });
+        return Err(UnpackError::Exists {
+            directory: destination.to_owned(),
+            inside: fsx::is_dir(destination).then(name),
+        });
     }
     let directory = fsx::parent(destination);
     let chosen = |only: &BTreeSet<EntryName>| {
-        let entries = head.index().entries.iter().filter(|entry| only.contains(&entry.path));
+        let entries = head
+            .index()
+            .entries
+            .iter()
+            .filter(|entry| only.contains(&entry.path));
         entries.map(|entry| entry.size).sum()
     };
     let needed_bytes = only.map_or_else(|| head.layout().total_bytes(), chosen);
     let available_bytes = fsx::available_space(directory)?;
     if needed_bytes > available_bytes {
-        return Err(UnpackError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
+        return Err(UnpackError::Space {
+            directory: directory.to_owned(),
+            needed_bytes,
+            available_bytes,
+        });
     }
     Ok(())
 }
@@ -144,5 +167,11 @@ fn create(directory: &Dir, entry: &EntryRecord) -> io::Result<cap_std::fs::File>
     if let Some((parents, _)) = entry.path.as_str().rsplit_once('/') {
         directory.create_dir_all(parents)?;
     }
-    directory.open_with(entry.path.as_str(), OpenOptions::new().write(true).create_new(true).mode(entry.mode.bits()))
+    directory.open_with(
+        entry.path.as_str(),
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(entry.mode.bits()),
+    )
 }

@@ -36,13 +36,20 @@ impl Failure for VerifyError {
     }
 }
 
-/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents hang together. Gives
-/// the documents among the contents: the two OCI indexes and every manifest.
+/// Checks every byte behind the head: headers, contents, padding, the end, and that the contents
+/// hang together. Gives the documents among the contents: the two OCI indexes and every manifest.
 ///
 /// # Errors
 /// When anything differs; a file is read to its end, and all differences are in the error.
-pub fn verify(source: BundleSource, head: &AuthenticatedHead, threads: usize, progress: &dyn Progress) -> Result<Documents, VerifyError> {
-    let documents = read_contents(source, head, threads, progress, None, &|_| Ok(Box::new(std::io::sink()) as Sink<'_>))?;
+pub fn verify(
+    source: BundleSource,
+    head: &AuthenticatedHead,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Documents, VerifyError> {
+    let documents = read_contents(source, head, threads, progress, None, &|_| {
+        Ok(Box::new(std::io::sink()) as Sink<'_>)
+    })?;
     closure::check(head.index(), &documents)?;
     Ok(documents)
 }

@@ -1,13 +1,14 @@
 //! A look into a bundle, for showing what is inside: with or without anybody who vouches for it.
 //!
-//! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a directory. What is read is compared
-//! with the index all the same, so a damaged file is told from one that was made otherwise.
+//! Not for acting: nothing that leads from here gives contents away to a registry, a cluster or a
+//! directory. What is read is compared with the index all the same, so a damaged file is told from
+//! one that was made otherwise.
 
 use std::{collections::BTreeMap, fs::File};
 
 use super::{
-    AuthenticatedHead, BundleIndex, ContentError, ImageRecord, OpenError, SlotState, UnverifiedHead, contents::Contents,
-    head::placed_entries, index::blob_path,
+    AuthenticatedHead, BundleIndex, ContentError, ImageRecord, OpenError, SlotState,
+    UnverifiedHead, contents::Contents, head::placed_entries, index::blob_path,
 };
 use crate::{
     archive::{EntryName, Layout},
@@ -15,7 +16,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of packages.
+/// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of
+/// packages.
 const MAX_SHOWN_BYTES: u64 = 128 << 20;
 
 /// A bundle that is looked into.
@@ -33,11 +35,19 @@ impl BundleView {
     /// Looks into a bundle for whose head somebody trusted vouches.
     ///
     /// # Errors
-    /// When the file ends too early or too late, or its documents are damaged or do not hang together.
+    /// When the file ends too early or too late, or its documents are damaged or do not hang
+    /// together.
     pub fn of_authenticated(file: File, head: &AuthenticatedHead) -> Result<Self, OpenError> {
         let index = head.index().clone();
         let layout = index.layout(head.index_bytes().len() as u64)?;
-        Self::new(file, index, layout, head.digest(), head.slots().to_vec(), true)
+        Self::new(
+            file,
+            index,
+            layout,
+            head.digest(),
+            head.slots().to_vec(),
+            true,
+        )
     }
 
     /// Looks into a bundle that nobody vouches for: everything is only what the file claims.
@@ -59,7 +69,14 @@ impl BundleView {
         is_verified: bool,
     ) -> Result<Self, OpenError> {
         let contents = Contents::open(file, &index, &layout)?;
-        Ok(Self { contents, index, digest, layout, signatures, is_verified })
+        Ok(Self {
+            contents,
+            index,
+            digest,
+            layout,
+            signatures,
+            is_verified,
+        })
     }
 
     /// What the bundle says it contains.
@@ -86,12 +103,14 @@ impl BundleView {
         self.layout.total_bytes()
     }
 
-    /// Reads an entry by its name; `None` when there is none, or it is far larger than anything that is shown.
+    /// Reads an entry by its name; `None` when there is none, or it is far larger than anything
+    /// that is shown.
     ///
     /// # Errors
     /// When its bytes differ from the index.
     pub fn entry(&self, name: &EntryName) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
+        let found =
+            placed_entries(&self.index, &self.layout).find(|(record, _)| record.path == *name);
         found
             .filter(|(record, _)| record.size <= MAX_SHOWN_BYTES)
             .map(|(record, placed)| self.contents.whole(placed, record.sha256))
@@ -103,8 +122,13 @@ impl BundleView {
     /// # Errors
     /// When its bytes differ from the index.
     pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ContentError> {
-        let found = self.contents.place(digest).filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
-        found.map(|placed| self.contents.whole(placed, digest)).transpose()
+        let found = self
+            .contents
+            .place(digest)
+            .filter(|placed| placed.size() <= MAX_SHOWN_BYTES);
+        found
+            .map(|placed| self.contents.whole(placed, digest))
+            .transpose()
     }
 
     /// How many bytes of configurations and layers the bundle has of an image, each content once.
@@ -112,13 +136,18 @@ impl BundleView {
         let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
         for manifest in image.manifests.iter().filter(|manifest| manifest.carried) {
             if let Some((config, layers)) = self.parts(manifest.digest) {
-                sizes.extend(std::iter::once(config).chain(layers).map(|part| (part.digest, part.size)));
+                sizes.extend(
+                    std::iter::once(config)
+                        .chain(layers)
+                        .map(|part| (part.digest, part.size)),
+                );
             }
         }
         sizes.values().sum()
     }
 
-    /// Configuration and layers of a carried image or attestation manifest; nothing for one that was left out.
+    /// Configuration and layers of a carried image or attestation manifest; nothing for one that
+    /// was left out.
     pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
         let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
         match Manifest::parse(bytes.clone(), None).ok()?.kind().clone() {

@@ -29,14 +29,23 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) const fn of_a_chart() -> Self {
-        Self { bytes: MAX_CHART_BYTES, files: MAX_CHART_FILES }
+        Self {
+            bytes: MAX_CHART_BYTES,
+            files: MAX_CHART_FILES,
+        }
     }
 
     /// Counts a file of a chart, which errors call `chart`.
     pub(super) fn count(&mut self, chart: &Utf8Path, bytes: u64) -> Result<(), ChartError> {
-        let too_large = || ChartError::TooLarge { what: chart.to_string(), max_bytes: MAX_CHART_BYTES };
+        let too_large = || ChartError::TooLarge {
+            what: chart.to_string(),
+            max_bytes: MAX_CHART_BYTES,
+        };
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(too_large)?;
-        self.files = self.files.checked_sub(1).ok_or_else(|| ChartError::TooManyFiles(chart.to_owned()))?;
+        self.files = self
+            .files
+            .checked_sub(1)
+            .ok_or_else(|| ChartError::TooManyFiles(chart.to_owned()))?;
         Ok(())
     }
 }
@@ -49,17 +58,24 @@ pub fn read_package(path: &Utf8Path) -> Result<Package, ChartError> {
     package_from_bytes(path, fsx::read(path, MAX_CHART_BYTES)?)
 }
 
-/// Reads the metadata of the chart in a `.tgz`, whose bytes stay as they are. `path` is what errors call it.
+/// Reads the metadata of the chart in a `.tgz`, whose bytes stay as they are. `path` is what errors
+/// call it.
 ///
 /// # Errors
 /// When it is no chart archive, or larger than Helm loads.
 pub fn package_from_bytes(path: &Utf8Path, bytes: Vec<u8>) -> Result<Package, ChartError> {
     let metadata = unpack_package(path, &bytes)?.own_metadata(path)?;
-    Ok(Package { metadata, bytes, provenance: None, published: None })
+    Ok(Package {
+        metadata,
+        bytes,
+        provenance: None,
+        published: None,
+    })
 }
 
-/// Reads all files of a `.tgz` into memory, those of packed subcharts in a directory of the subchart's file name. Nothing is written
-/// anywhere. `path` is what errors call it. Links and devices have no content and are left out.
+/// Reads all files of a `.tgz` into memory, those of packed subcharts in a directory of the
+/// subchart's file name. Nothing is written anywhere. `path` is what errors call it. Links and
+/// devices have no content and are left out.
 ///
 /// # Errors
 /// When it is no chart archive, or larger than Helm loads.
@@ -70,7 +86,11 @@ pub fn unpack_package(path: &Utf8Path, bytes: &[u8]) -> Result<ChartTree, ChartE
 }
 
 /// Replaces packed subcharts, at any depth, by directories of the same name.
-pub(super) fn unfold(chart: &Utf8Path, files: BTreeMap<Utf8PathBuf, Vec<u8>>, mut budget: Budget) -> Result<ChartTree, ChartError> {
+pub(super) fn unfold(
+    chart: &Utf8Path,
+    files: BTreeMap<Utf8PathBuf, Vec<u8>>,
+    mut budget: Budget,
+) -> Result<ChartTree, ChartError> {
     let mut unfolded = BTreeMap::new();
     let mut pending = vec![(Utf8PathBuf::new(), files, 0)];
     while let Some((place, files, depth)) = pending.pop() {
@@ -90,11 +110,16 @@ pub(super) fn unfold(chart: &Utf8Path, files: BTreeMap<Utf8PathBuf, Vec<u8>>, mu
     Ok(ChartTree::new(unfolded))
 }
 
-/// Whether a file of a chart is a packed subchart of it, or of an unpacked subchart: `charts/a.tgz`, `charts/b/charts/a.tgz`.
+/// Whether a file of a chart is a packed subchart of it, or of an unpacked subchart:
+/// `charts/a.tgz`, `charts/b/charts/a.tgz`.
 fn is_packed_subchart(path: &Utf8Path) -> bool {
     let parts: Vec<&str> = path.as_str().split('/').collect();
     let (pairs, rest) = parts.as_chunks::<2>();
-    rest.is_empty() && path.extension() == Some("tgz") && pairs.iter().all(|[charts, name]| *charts == "charts" && is_subchart(name))
+    rest.is_empty()
+        && path.extension() == Some("tgz")
+        && pairs
+            .iter()
+            .all(|[charts, name]| *charts == "charts" && is_subchart(name))
 }
 
 /// Whether Helm takes what has this name in `charts/` for a subchart.
@@ -103,11 +128,23 @@ pub(super) fn is_subchart(name: &str) -> bool {
 }
 
 /// Reads the files of one archive.
-fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap<Utf8PathBuf, Vec<u8>>, ChartError> {
+fn unpack(
+    path: &Utf8Path,
+    bytes: &[u8],
+    budget: &mut Budget,
+) -> Result<BTreeMap<Utf8PathBuf, Vec<u8>>, ChartError> {
     let failed = |error| ChartError::Unpack(path.to_owned(), error);
-    let refused = |name: &str, reason| ChartError::ArchivePath { archive: path.to_owned(), path: name.to_owned(), reason };
+    let refused = |name: &str, reason| ChartError::ArchivePath {
+        archive: path.to_owned(),
+        path: name.to_owned(),
+        reason,
+    };
     // Whatever the archive says of its files, no more is unpacked than they may have.
-    let most = budget.bytes.saturating_add((budget.files as u64).saturating_add(1).saturating_mul(HEADER_BYTES));
+    let most = budget.bytes.saturating_add(
+        (budget.files as u64)
+            .saturating_add(1)
+            .saturating_mul(HEADER_BYTES),
+    );
     let mut archive = tar::Archive::new(GzipMembers::of(bytes).take(most));
     let mut files = BTreeMap::new();
     for entry in archive.entries().map_err(failed)? {
@@ -115,7 +152,8 @@ fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap
         if !entry.header().entry_type().is_file() {
             continue;
         }
-        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| ChartError::NotText(path.to_owned()))?;
+        let name = String::from_utf8(entry.path_bytes().into_owned())
+            .map_err(|_| ChartError::NotText(path.to_owned()))?;
         if name.len() > MAX_PATH_BYTES {
             return Err(refused(&name, "has a path of more than 4096 bytes"));
         }
@@ -124,7 +162,10 @@ fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(failed)?;
         let content = without_byte_order_mark(content);
-        if files.get(&inside).is_some_and(|earlier| *earlier != content) {
+        if files
+            .get(&inside)
+            .is_some_and(|earlier| *earlier != content)
+        {
             return Err(refused(&name, "is there twice, with different content"));
         }
         files.insert(inside, content);
@@ -134,14 +175,17 @@ fn unpack(path: &Utf8Path, bytes: &[u8], budget: &mut Budget) -> Result<BTreeMap
     Ok(files)
 }
 
-/// What is packed in the members of a gzip file, one after the other; what is after the last of them is no member.
+/// What is packed in the members of a gzip file, one after the other; what is after the last of
+/// them is no member.
 struct GzipMembers<'a> {
     member: GzDecoder<&'a [u8]>,
 }
 
 impl<'a> GzipMembers<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        Self { member: GzDecoder::new(bytes) }
+        Self {
+            member: GzDecoder::new(bytes),
+        }
     }
 }
 
@@ -158,13 +202,19 @@ impl Read for GzipMembers<'_> {
     }
 }
 
-/// The path of a file in the chart: everything lies in one directory. Archives made on Windows may have `\`.
+/// The path of a file in the chart: everything lies in one directory. Archives made on Windows may
+/// have `\`.
 fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
     let separator = if name.contains('\\') { '\\' } else { '/' };
-    let (_, inside) = name.split_once(separator).ok_or("lies beside the directory of the chart")?;
+    let (_, inside) = name
+        .split_once(separator)
+        .ok_or("lies beside the directory of the chart")?;
     let inside = inside.replace(separator, "/");
     let mut path = Utf8PathBuf::new();
-    for part in inside.split('/').filter(|part| !part.is_empty() && *part != ".") {
+    for part in inside
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+    {
         if part != ".." {
             path.push(part);
         } else if !path.pop() {
@@ -172,12 +222,19 @@ fn inside(name: &str) -> Result<Utf8PathBuf, &'static str> {
         }
     }
     let is_absolute = inside.starts_with('/') || path.as_str().get(1..3) == Some(":/");
-    if is_absolute || path.as_str().is_empty() { Err("leads out of the chart") } else { Ok(path) }
+    if is_absolute || path.as_str().is_empty() {
+        Err("leads out of the chart")
+    } else {
+        Ok(path)
+    }
 }
 
 /// Helm drops the mark from every file.
 pub(super) fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
-    bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes)
+    bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .map(<[u8]>::to_vec)
+        .unwrap_or(bytes)
 }
 
 #[cfg(test)]
@@ -216,11 +273,23 @@ mod tests {
     fn reads_back_what_was_packed() {
         let guard = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(guard.path()).unwrap().join("a.tgz");
-        let packed = package("a", &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), CHART.to_vec())]))).unwrap();
+        let packed = package(
+            "a",
+            &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), CHART.to_vec())])),
+        )
+        .unwrap();
         fsx::write_atomic(&file, &packed.bytes).unwrap();
         assert_eq!(read_package(&file).unwrap(), packed);
-        assert_eq!(unpack_package(&file, &packed.bytes).unwrap().get("Chart.yaml"), Some(CHART));
-        assert_eq!(unpack_package(&file, b"no archive").unwrap_err().kind(), FailureKind::Input);
+        assert_eq!(
+            unpack_package(&file, &packed.bytes)
+                .unwrap()
+                .get("Chart.yaml"),
+            Some(CHART)
+        );
+        assert_eq!(
+            unpack_package(&file, b"no archive").unwrap_err().kind(),
+            FailureKind::Input
+        );
         fsx::write_atomic(&file, b"no archive").unwrap();
         assert_eq!(read_package(&file).unwrap_err().kind(), FailureKind::Input);
     }
@@ -229,7 +298,11 @@ mod tests {
     fn packed_subcharts_are_read_at_any_depth_within_the_limits_of_the_outer_chart() {
         let inner = archive(&[("b/Chart.yaml", CHART), ("b/charts/_skipped.tgz", b"x")]);
         let middle = archive(&[("m/Chart.yaml", CHART), ("m/charts/b-1.tgz", &inner)]);
-        let outer = archive(&[("a/Chart.yaml", CHART), ("a/charts/d/charts/m.tgz", &middle), ("a/files/charts/x.tgz", b"no chart")]);
+        let outer = archive(&[
+            ("a/Chart.yaml", CHART),
+            ("a/charts/d/charts/m.tgz", &middle),
+            ("a/files/charts/x.tgz", b"no chart"),
+        ]);
         let tree = unpack_package(path(), &outer).unwrap();
         let paths: Vec<&str> = tree.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(
@@ -246,41 +319,75 @@ mod tests {
         for _ in 0..=MAX_DEPTH {
             nested = archive(&[("a/Chart.yaml", CHART), ("a/charts/a.tgz", &nested)]);
         }
-        assert!(matches!(unpack_package(path(), &nested), Err(ChartError::TooDeep(_))));
+        assert!(matches!(
+            unpack_package(path(), &nested),
+            Err(ChartError::TooDeep(_))
+        ));
         // Each is within the limit for itself.
         let large = vec![0; 30 << 20];
         let part = archive(&[("p/Chart.yaml", CHART), ("p/large", &large)]);
-        let parts: Vec<String> = (0..4).map(|number| format!("a/charts/{number}.tgz")).collect();
-        let files: Vec<(&str, &[u8])> = parts.iter().map(|name| (name.as_str(), part.as_slice())).collect();
-        assert_eq!(unpack_package(path(), &archive(&files)).unwrap_err().kind(), FailureKind::Space);
+        let parts: Vec<String> = (0..4)
+            .map(|number| format!("a/charts/{number}.tgz"))
+            .collect();
+        let files: Vec<(&str, &[u8])> = parts
+            .iter()
+            .map(|name| (name.as_str(), part.as_slice()))
+            .collect();
+        assert_eq!(
+            unpack_package(path(), &archive(&files)).unwrap_err().kind(),
+            FailureKind::Space
+        );
         unpack_package(path(), &archive(&files[..3])).unwrap();
         let empty = archive(&[("p/x", b"".as_slice())]);
         assert!(unpack_package(path(), &empty).is_ok());
         let names: Vec<String> = (0..=7_000).map(|number| format!("p/{number}")).collect();
-        let many = archive(&names.iter().map(|name| (name.as_str(), b"".as_slice())).collect::<Vec<_>>());
-        let files: Vec<(&str, &[u8])> = parts.iter().map(|name| (name.as_str(), many.as_slice())).collect();
-        assert!(matches!(unpack_package(path(), &archive(&files)), Err(ChartError::TooManyFiles(_))));
+        let many = archive(
+            &names
+                .iter()
+                .map(|name| (name.as_str(), b"".as_slice()))
+                .collect::<Vec<_>>(),
+        );
+        let files: Vec<(&str, &[u8])> = parts
+            .iter()
+            .map(|name| (name.as_str(), many.as_slice()))
+            .collect();
+        assert!(matches!(
+            unpack_package(path(), &archive(&files)),
+            Err(ChartError::TooManyFiles(_))
+        ));
     }
 
     #[test]
     fn several_members_of_gzip_are_one_archive() {
         let whole = archive(&[("a/Chart.yaml", CHART), ("a/x", b"y")]);
         let mut tar = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(whole.as_slice()), &mut tar).unwrap();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(whole.as_slice()),
+            &mut tar,
+        )
+        .unwrap();
         let mut members = Vec::new();
         for part in [&tar[..512], &tar[512..]] {
             let mut encoder = GzEncoder::new(members, Compression::fast());
             encoder.write_all(part).unwrap();
             members = encoder.finish().unwrap();
         }
-        assert_eq!(unpack_package(path(), &members).unwrap(), unpack_package(path(), &whole).unwrap());
+        assert_eq!(
+            unpack_package(path(), &members).unwrap(),
+            unpack_package(path(), &whole).unwrap()
+        );
     }
 
     #[test]
-    fn an_archive_that_is_cut_off_or_damaged_at_its_end_is_refused_and_what_is_after_it_is_not_read() {
+    fn an_archive_that_is_cut_off_or_damaged_at_its_end_is_refused_and_what_is_after_it_is_not_read()
+     {
         let whole = archive(&[("a/Chart.yaml", CHART), ("a/x", b"y")]);
         for end in 0..whole.len() {
-            assert!(unpack_package(path(), &whole[..end]).is_err(), "{end} bytes of {}", whole.len());
+            assert!(
+                unpack_package(path(), &whole[..end]).is_err(),
+                "{end} bytes of {}",
+                whole.len()
+            );
         }
         // The sum of everything, and the length of it.
         for byte in whole.len() - 8..whole.len() {
@@ -289,25 +396,52 @@ mod tests {
             assert!(unpack_package(path(), &damaged).is_err(), "byte {byte}");
         }
         for after in [&b"x"[..], b"garbage", &[0; 512], b"\x1f"] {
-            assert!(unpack_package(path(), &[&whole, after].concat()).is_ok(), "{after:?}");
+            assert!(
+                unpack_package(path(), &[&whole, after].concat()).is_ok(),
+                "{after:?}"
+            );
         }
     }
 
     #[test]
     fn paths_are_read_as_helm_reads_them() {
-        for (name, expected) in [("a/b/c", "b/c"), ("a\\b\\c", "b/c"), ("a/./b", "b"), ("a/b//c", "b/c"), ("x/y\\b", "b")] {
+        for (name, expected) in [
+            ("a/b/c", "b/c"),
+            ("a\\b\\c", "b/c"),
+            ("a/./b", "b"),
+            ("a/b//c", "b/c"),
+            ("x/y\\b", "b"),
+        ] {
             assert_eq!(inside(name), Ok(Utf8PathBuf::from(expected)), "{name}");
         }
         assert_eq!(inside("a/b/../c"), Ok(Utf8PathBuf::from("c")));
-        for name in ["a", "a/", "a/..", "a/../b", "a/b/..", "a/b/../../c", "a//b", "a/c:/b", "a/."] {
+        for name in [
+            "a",
+            "a/",
+            "a/..",
+            "a/../b",
+            "a/b/..",
+            "a/b/../../c",
+            "a//b",
+            "a/c:/b",
+            "a/.",
+        ] {
             assert!(inside(name).is_err(), "{name}");
         }
     }
 
     #[test]
     fn a_file_that_is_there_twice_is_refused_unless_it_is_the_same() {
-        let twice = |text: &[u8]| unpack_package(path(), &archive(&[("a/Chart.yaml", CHART), ("a/Chart.yaml", text)]));
+        let twice = |text: &[u8]| {
+            unpack_package(
+                path(),
+                &archive(&[("a/Chart.yaml", CHART), ("a/Chart.yaml", text)]),
+            )
+        };
         assert!(twice(CHART).is_ok());
-        assert!(matches!(twice(b"name: other"), Err(ChartError::ArchivePath { .. })));
+        assert!(matches!(
+            twice(b"name: other"),
+            Err(ChartError::ArchivePath { .. })
+        ));
     }
 }

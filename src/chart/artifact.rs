@@ -1,7 +1,8 @@
-//! A chart as an OCI artifact, as `helm push` stores it: its metadata as configuration, the `.tgz` as the first layer, its
-//! provenance as the second if it is signed.
+//! A chart as an OCI artifact, as `helm push` stores it: its metadata as configuration, the `.tgz`
+//! as the first layer, its provenance as the second if it is signed.
 //!
-//! Helm also writes the moment of pushing into the manifest; here there is none, so that the digest depends on the chart alone.
+//! Helm also writes the moment of pushing into the manifest; here there is none, so that the digest
+//! depends on the chart alone.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,10 @@ struct ManifestDocument<'a> {
 
 impl Blob {
     fn new(media_type: &str, bytes: Vec<u8>) -> Self {
-        Self { descriptor: Descriptor::of(media_type, &bytes), bytes }
+        Self {
+            descriptor: Descriptor::of(media_type, &bytes),
+            bytes,
+        }
     }
 }
 
@@ -79,7 +83,12 @@ impl ChartArtifact {
         }
         let config = Blob::new(CONFIG_TYPE, sorted_json(&package.metadata)?);
         let mut layers = vec![Blob::new(LAYER_TYPE, package.bytes.clone())];
-        layers.extend(package.provenance.clone().map(|provenance| Blob::new(PROVENANCE_TYPE, provenance)));
+        layers.extend(
+            package
+                .provenance
+                .clone()
+                .map(|provenance| Blob::new(PROVENANCE_TYPE, provenance)),
+        );
         let manifest = sorted_json(&ManifestDocument {
             schema_version: 2,
             media_type: media_type::MANIFEST,
@@ -87,7 +96,11 @@ impl ChartArtifact {
             layers: layers.iter().map(|layer| &layer.descriptor).collect(),
             annotations: annotations(&package.metadata),
         })?;
-        Ok(Self { manifest: Blob::new(media_type::MANIFEST, manifest), config, layers })
+        Ok(Self {
+            manifest: Blob::new(media_type::MANIFEST, manifest),
+            config,
+            layers,
+        })
     }
 
     /// The tag under which Helm looks for a version: a `+` cannot stand in a tag and becomes `_`.
@@ -101,28 +114,49 @@ impl ChartArtifact {
     }
 }
 
-/// JSON with sorted keys and nothing between. Keys of annotations need not be ASCII, and numbers in `import-values` may be any.
+/// JSON with sorted keys and nothing between. Keys of annotations need not be ASCII, and numbers in
+/// `import-values` may be any.
 fn sorted_json<T: Serialize>(value: &T) -> Result<Vec<u8>, ChartError> {
-    serde_json::to_value(value).and_then(|value| serde_json::to_vec(&value)).map_err(ChartError::Json)
+    serde_json::to_value(value)
+        .and_then(|value| serde_json::to_vec(&value))
+        .map_err(ChartError::Json)
 }
 
-/// The annotations that Helm writes: the standard ones derived from the metadata, and the chart's own, which win but for name and version.
+/// The annotations that Helm writes: the standard ones derived from the metadata, and the chart's
+/// own, which win but for name and version.
 fn annotations(metadata: &ChartMetadata) -> BTreeMap<String, String> {
-    let standard =
-        |name: &str, value: &str| (!value.trim().is_empty()).then(|| (format!("org.opencontainers.image.{name}"), value.to_owned()));
+    let standard = |name: &str, value: &str| {
+        (!value.trim().is_empty())
+            .then(|| (format!("org.opencontainers.image.{name}"), value.to_owned()))
+    };
     let author = |maintainer: &Maintainer| {
-        if maintainer.email.is_empty() { maintainer.name.clone() } else { format!("{} ({})", maintainer.name, maintainer.email) }
+        if maintainer.email.is_empty() {
+            maintainer.name.clone()
+        } else {
+            format!("{} ({})", maintainer.name, maintainer.email)
+        }
     };
     let authors: Vec<String> = metadata.maintainers.iter().map(author).collect();
     let derived = [
         standard("description", &metadata.description),
         standard("url", &metadata.home),
-        standard("source", metadata.sources.first().map_or("", String::as_str)),
+        standard(
+            "source",
+            metadata.sources.first().map_or("", String::as_str),
+        ),
         standard("authors", &authors.join(", ")),
     ];
-    let fixed = [standard("title", &metadata.name), standard("version", metadata.version.as_str())];
+    let fixed = [
+        standard("title", &metadata.name),
+        standard("version", metadata.version.as_str()),
+    ];
     let own = metadata.annotations.clone();
-    derived.into_iter().flatten().chain(own).chain(fixed.into_iter().flatten()).collect()
+    derived
+        .into_iter()
+        .flatten()
+        .chain(own)
+        .chain(fixed.into_iter().flatten())
+        .collect()
 }
 
 #[cfg(test)]
@@ -141,15 +175,34 @@ mod tests {
         let text = "apiVersion: v2\nname: demo\nversion: 1.2.3+b.1\ndescription: A demo\nmaintainers: [{ name: A, email: a@example.org }, { name: B }]\nannotations: { org.opencontainers.image.title: other, org.opencontainers.image.url: https://own.example, ключ: '1' }\nhome: https://home.example\n";
         let metadata = ChartMetadata::parse(Utf8Path::new("demo"), text.as_bytes(), None).unwrap();
         assert_eq!(ChartArtifact::tag(&metadata), "1.2.3_b.1");
-        let artifact = ChartArtifact::new(&Package { metadata, bytes: b"tgz".to_vec(), provenance: None, published: None }).unwrap();
+        let artifact = ChartArtifact::new(&Package {
+            metadata,
+            bytes: b"tgz".to_vec(),
+            provenance: None,
+            published: None,
+        })
+        .unwrap();
         assert_eq!(artifact.layers[0].descriptor.digest, Digest::of(b"tgz"));
         let manifest = String::from_utf8(artifact.manifest.bytes.clone()).unwrap();
-        assert!(manifest.contains(r#""org.opencontainers.image.authors":"A (a@example.org), B""#), "{manifest}");
-        assert!(manifest.contains(r#""org.opencontainers.image.title":"demo""#), "{manifest}");
-        assert!(manifest.contains(r#""org.opencontainers.image.url":"https://own.example""#), "{manifest}");
+        assert!(
+            manifest.contains(r#""org.opencontainers.image.authors":"A (a@example.org), B""#),
+            "{manifest}"
+        );
+        assert!(
+            manifest.contains(r#""org.opencontainers.image.title":"demo""#),
+            "{manifest}"
+        );
+        assert!(
+            manifest.contains(r#""org.opencontainers.image.url":"https://own.example""#),
+            "{manifest}"
+        );
         assert!(!manifest.contains("created"), "{manifest}");
         let config = String::from_utf8(artifact.config.bytes).unwrap();
-        assert!(config.starts_with(r#"{"annotations":{"#) && config.contains(r#""version":"1.2.3+b.1""#), "{config}");
+        assert!(
+            config.starts_with(r#"{"annotations":{"#)
+                && config.contains(r#""version":"1.2.3+b.1""#),
+            "{config}"
+        );
         Manifest::parse(artifact.manifest.bytes, None).unwrap();
     }
 }

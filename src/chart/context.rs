@@ -1,7 +1,8 @@
 //! What templates may name: plain data, made by whoever has a manifest and perhaps a lock.
 //!
-//! Without a lock the digests are empty, which is the development form; with one, every image is pinned. There is no clock, no path
-//! of the building machine and no environment in here, and so none in the output.
+//! Without a lock the digests are empty, which is the development form; with one, every image is
+//! pinned. There is no clock, no path of the building machine and no environment in here, and so
+//! none in the output.
 
 use std::collections::BTreeMap;
 
@@ -48,9 +49,11 @@ pub struct ImageContext {
     pub pinned: String,
     /// The platforms that the bundle carries; empty without a lock.
     pub platforms: Vec<PlatformContext>,
-    /// Whether the bundle carries every platform of the index, so that any tool can copy it as a whole.
+    /// Whether the bundle carries every platform of the index, so that any tool can copy it as a
+    /// whole.
     pub complete: bool,
-    /// Whether the index or manifest has Docker's media types, which not every tool finds in an OCI layout.
+    /// Whether the index or manifest has Docker's media types, which not every tool finds in an OCI
+    /// layout.
     pub docker_format: bool,
     /// Its licence; empty when not stated.
     pub license: String,
@@ -85,7 +88,8 @@ pub struct ProfileContext {
     pub name: String,
     /// Names of the charts that it installs. Empty while the charts themselves are rendered.
     pub charts: Vec<String>,
-    /// Paths of its values in the bundle, `values/airgap.yaml`, in the order in which Helm takes them.
+    /// Paths of its values in the bundle, `values/airgap.yaml`, in the order in which Helm takes
+    /// them.
     pub files: Vec<String>,
 }
 
@@ -103,7 +107,8 @@ impl ImageContext {
     /// Describes an image by its reference; `digest` is what the lock says, if there is one.
     pub fn new(reference: &Reference, digest: Option<Digest>) -> Self {
         let digest = digest.or_else(|| reference.digest());
-        let pinned = digest.map_or_else(|| reference.clone(), |digest| reference.with_digest(digest));
+        let pinned =
+            digest.map_or_else(|| reference.clone(), |digest| reference.with_digest(digest));
         Self {
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
@@ -120,8 +125,15 @@ impl ImageContext {
 
     /// Says which platforms the bundle carries, and whether these are all that the index has.
     #[must_use]
-    pub fn with_platforms(mut self, platforms: impl IntoIterator<Item = (Platform, Digest)>, complete: bool) -> Self {
-        self.platforms = platforms.into_iter().map(|(platform, digest)| PlatformContext::new(&platform, digest)).collect();
+    pub fn with_platforms(
+        mut self,
+        platforms: impl IntoIterator<Item = (Platform, Digest)>,
+        complete: bool,
+    ) -> Self {
+        self.platforms = platforms
+            .into_iter()
+            .map(|(platform, digest)| PlatformContext::new(&platform, digest))
+            .collect();
         self.complete = complete;
         self
     }
@@ -129,7 +141,10 @@ impl ImageContext {
     /// Says of which media type the index or manifest is.
     #[must_use]
     pub fn with_media_type(mut self, media_type: &str) -> Self {
-        self.docker_format = matches!(media_type, media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST);
+        self.docker_format = matches!(
+            media_type,
+            media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST
+        );
         self
     }
 
@@ -162,13 +177,23 @@ mod tests {
     fn an_image_without_a_lock_has_empty_digests_and_with_one_is_pinned() {
         let reference = "docker.io/library/postgres:17-alpine".parse().unwrap();
         let loose = ImageContext::new(&reference, None);
-        assert_eq!((loose.digest.as_str(), loose.pinned.as_str()), ("", "docker.io/library/postgres:17-alpine"));
+        assert_eq!(
+            (loose.digest.as_str(), loose.pinned.as_str()),
+            ("", "docker.io/library/postgres:17-alpine")
+        );
         let digest = Digest::of(b"index");
         let pinned = ImageContext::new(&reference, Some(digest));
-        assert_eq!(pinned.pinned, format!("docker.io/library/postgres:17-alpine@{digest}"));
+        assert_eq!(
+            pinned.pinned,
+            format!("docker.io/library/postgres:17-alpine@{digest}")
+        );
         assert_eq!(pinned.reference, "docker.io/library/postgres:17-alpine");
         assert_eq!(
-            (pinned.registry.as_str(), pinned.repository.as_str(), pinned.tag.as_str()),
+            (
+                pinned.registry.as_str(),
+                pinned.repository.as_str(),
+                pinned.tag.as_str()
+            ),
             ("docker.io", "library/postgres", "17-alpine")
         );
     }

@@ -1,9 +1,11 @@
 //! Which images the objects of a rendered chart name, and where each of them stands.
 //!
-//! Containers are found by their shape at any depth, whatever kind of object they stand in: pods, workloads, jobs, hooks, tests and
-//! custom resources that hold pod specifications. Options, variables and fields that name images are in tables, which the policy
-//! extends. Whatever else looks like an image, in any string of any object, is a possible image: nothing is passed over in silence.
-//! What the text says is untrusted: it is read with limits, and what cannot be read is reported, never left out.
+//! Containers are found by their shape at any depth, whatever kind of object they stand in: pods,
+//! workloads, jobs, hooks, tests and custom resources that hold pod specifications. Options,
+//! variables and fields that name images are in tables, which the policy extends. Whatever else
+//! looks like an image, in any string of any object, is a possible image: nothing is passed over in
+//! silence. What the text says is untrusted: it is read with limits, and what cannot be read is
+//! reported, never left out.
 
 mod apart;
 mod declared;
@@ -50,7 +52,8 @@ pub struct ImagePlace {
 pub enum Named {
     /// A text that should be an image reference.
     Image(String),
-    /// A part of a text that looks like an image reference, at a place that is not known to name images, and what declares that place.
+    /// A part of a text that looks like an image reference, at a place that is not known to name
+    /// images, and what declares that place.
     Possible(String, Declaration),
     /// A reference that the policy ignores: with its reason.
     Ignored(String, String),
@@ -73,26 +76,44 @@ pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)
     let mut file = "unknown file".to_owned();
     for (number, document) in documents(rendered).enumerate() {
         if number == MAX_DOCUMENTS {
-            found.push((ImagePlace::of_file(&file), Named::Unreadable(format!("there are more than {MAX_DOCUMENTS} objects"))));
+            found.push((
+                ImagePlace::of_file(&file),
+                Named::Unreadable(format!("there are more than {MAX_DOCUMENTS} objects")),
+            ));
             break;
         }
-        if let Some(source) = document.lines().find_map(|line| line.strip_prefix("# Source: ")) {
+        if let Some(source) = document
+            .lines()
+            .find_map(|line| line.strip_prefix("# Source: "))
+        {
             file = shown(source.trim());
         }
         match yaml::parse_rendered(Utf8Path::new(&file), document, MAX_NODES) {
-            Ok(root) => objects(&root, &mut |object| Search::in_object(object, &file, places, &mut budget, &mut found)),
-            Err(error) => found.push((ImagePlace::of_file(&file), Named::Unreadable(shown(&error.to_string())))),
+            Ok(root) => objects(&root, &mut |object| {
+                Search::in_object(object, &file, places, &mut budget, &mut found)
+            }),
+            Err(error) => found.push((
+                ImagePlace::of_file(&file),
+                Named::Unreadable(shown(&error.to_string())),
+            )),
         }
     }
     if !budget.is_left() {
-        found.push((ImagePlace::of_file(&file), Named::Unreadable("its strings hold too much YAML, JSON or base64".to_owned())));
+        found.push((
+            ImagePlace::of_file(&file),
+            Named::Unreadable("its strings hold too much YAML, JSON or base64".to_owned()),
+        ));
     }
     found
 }
 
-/// The documents of what Helm printed: a line that begins with `---` divides them, whatever stands around it.
+/// The documents of what Helm printed: a line that begins with `---` divides them, whatever stands
+/// around it.
 pub fn documents(text: &str) -> impl Iterator<Item = &str> {
-    let is_divider = |line: &str| line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+    let is_divider = |line: &str| {
+        line.strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    };
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest.take()?;
@@ -111,14 +132,23 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// The objects of a document: itself, or the items of a list of objects.
 fn objects(root: &Node, each: &mut impl FnMut(&Node)) {
     let is_list = text_of(root, "kind").is_some_and(|kind| kind.ends_with("List"));
-    let lists: Vec<&Node> = entries(root).filter(|(key, _)| is_list && *key == "items").map(|(_, value)| value).collect();
+    let lists: Vec<&Node> = entries(root)
+        .filter(|(key, _)| is_list && *key == "items")
+        .map(|(_, value)| value)
+        .collect();
     // What only looks like a list is searched as a whole.
-    let has_objects = lists.iter().flat_map(|list| items(list)).all(|(_, item)| text_of(item, "kind").is_some());
+    let has_objects = lists
+        .iter()
+        .flat_map(|list| items(list))
+        .all(|(_, item)| text_of(item, "kind").is_some());
     if lists.is_empty() || !has_objects {
         each(root);
         return;
     }
-    lists.into_iter().flat_map(items).for_each(|(_, item)| objects(item, each));
+    lists
+        .into_iter()
+        .flat_map(items)
+        .for_each(|(_, item)| objects(item, each));
 }
 
 /// The entries of a mapping; none of anything else.
@@ -127,7 +157,9 @@ fn entries(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
         Value::Mapping(entries) => entries.as_slice(),
         _ => &[],
     };
-    entries.iter().map(|(key, value)| (key.text.as_str(), value))
+    entries
+        .iter()
+        .map(|(key, value)| (key.text.as_str(), value))
 }
 
 /// The items of a list with their numbers; none of anything else.
@@ -148,13 +180,21 @@ fn scalar(node: &Node) -> Option<&str> {
 }
 
 fn text_of<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
-    entries(node).filter(|(key, _)| *key == name).find_map(|(_, value)| scalar(value))
+    entries(node)
+        .filter(|(key, _)| *key == name)
+        .find_map(|(_, value)| scalar(value))
 }
 
-/// A text from a chart as it may be shown: not endless, and without characters that a terminal would act upon.
+/// A text from a chart as it may be shown: not endless, and without characters that a terminal
+/// would act upon.
 fn shown(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect::<String>().replace("\\\"", "\"").replace("\\'", "'");
+    let mut shown: String = text
+        .chars()
+        .take(MAX_SHOWN)
+        .flat_map(char::escape_debug)
+        .collect::<String>()
+        .replace("\\\"", "\"")
+        .replace("\\'", "'");
     if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
     }
@@ -163,16 +203,34 @@ fn shown(text: &str) -> String {
 
 impl fmt::Display for ImagePlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let container = self.container.as_ref().map(|name| format!("container {name}"));
-        let parts = [Some(&self.file), Some(&self.object), container.as_ref(), Some(&self.path)];
-        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let container = self
+            .container
+            .as_ref()
+            .map(|name| format!("container {name}"));
+        let parts = [
+            Some(&self.file),
+            Some(&self.object),
+            container.as_ref(),
+            Some(&self.path),
+        ];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
         formatter.write_str(&parts.join(", "))
     }
 }
 
 impl ImagePlace {
     fn of_file(file: &str) -> Self {
-        Self { file: file.to_owned(), object: String::new(), container: None, path: String::new() }
+        Self {
+            file: file.to_owned(),
+            object: String::new(),
+            container: None,
+            path: String::new(),
+        }
     }
 }
 

@@ -70,7 +70,10 @@ pub enum ChartError {
     TooDeep(Utf8PathBuf),
     /// A path cannot stand in a chart archive.
     #[error("`{}` cannot be packed: {reason}", .path.as_str().escape_debug())]
-    PackPath { path: Utf8PathBuf, reason: &'static str },
+    PackPath {
+        path: Utf8PathBuf,
+        reason: &'static str,
+    },
     /// A path in a chart archive that Helm refuses, or that could be read in two ways.
     #[error("`{archive}`: the file `{}` {reason}", path.escape_debug())]
     ArchivePath {
@@ -133,14 +136,28 @@ impl Failure for ChartError {
             Self::Path(error) => return error.help(),
             Self::Yaml(error) => return error.help(),
             Self::NoTemplate(name) => format!("make `{name}`, or correct the path in the manifest"),
-            Self::Missing { file, .. } => format!("make `{file}`, or run `rune-bundle render` if it comes from a template"),
-            Self::Dependency { chart, .. } => format!("run `helm dependency update {chart}`, or correct the entry"),
-            Self::TooLarge { .. } | Self::TooManyFiles(_) => "list what does not belong into the chart in .helmignore".to_owned(),
+            Self::Missing { file, .. } => {
+                format!("make `{file}`, or run `rune-bundle render` if it comes from a template")
+            }
+            Self::Dependency { chart, .. } => {
+                format!("run `helm dependency update {chart}`, or correct the entry")
+            }
+            Self::TooLarge { .. } | Self::TooManyFiles(_) => {
+                "list what does not belong into the chart in .helmignore".to_owned()
+            }
             Self::TooDeep(_) => "unpack the subcharts with `helm pull --untar`".to_owned(),
-            Self::IgnorePattern { .. } => "write `*` for `**`, close every `[`, and end no pattern with `\\`".to_owned(),
-            Self::Unpack(..) | Self::ArchivePath { .. } => "create it with `helm package`".to_owned(),
+            Self::IgnorePattern { .. } => {
+                "write `*` for `**`, close every `[`, and end no pattern with `\\`".to_owned()
+            }
+            Self::Unpack(..) | Self::ArchivePath { .. } => {
+                "create it with `helm package`".to_owned()
+            }
             Self::PackPath { .. } => "rename the file, or list it in .helmignore".to_owned(),
-            Self::NotText(_) | Self::Schema(..) | Self::Field { .. } | Self::Archive(_) | Self::Json(_) => return None,
+            Self::NotText(_)
+            | Self::Schema(..)
+            | Self::Field { .. }
+            | Self::Archive(_)
+            | Self::Json(_) => return None,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Which template becomes which file, and whether the files on disk still are what the templates make.
+//! Which template becomes which file, and whether the files on disk still are what the templates
+//! make.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ const ROOT: &str = "templates/";
 const SUFFIX: &str = ".j2";
 const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
 
-/// Reads every `*.j2` below `templates/` of a project, which need not have any. The names are paths from the project: `templates/values/airgap.yaml.j2`.
+/// Reads every `*.j2` below `templates/` of a project, which need not have any. The names are paths
+/// from the project: `templates/values/airgap.yaml.j2`.
 ///
 /// # Errors
 /// When the folder or a file cannot be read.
@@ -24,20 +26,28 @@ pub fn load_templates(project: &Utf8Path) -> Result<BTreeMap<String, String>, Ch
     if !fsx::exists(&root) {
         return Ok(templates);
     }
-    for path in fsx::list_files(&root)?.into_iter().filter(|path| path.as_str().ends_with(SUFFIX)) {
+    for path in fsx::list_files(&root)?
+        .into_iter()
+        .filter(|path| path.as_str().ends_with(SUFFIX))
+    {
         let text = fsx::read_to_string(&root.join(&path), MAX_TEMPLATE_BYTES)?;
         templates.insert(format!("{ROOT}{path}"), text);
     }
     Ok(templates)
 }
 
-/// Where the result of a template belongs, relative to the project or the bundle: `templates/charts/rune/values.yaml.j2` becomes
-/// `charts/rune/values.yaml`. `None` for a name that is no template's.
+/// Where the result of a template belongs, relative to the project or the bundle:
+/// `templates/charts/rune/values.yaml.j2` becomes `charts/rune/values.yaml`. `None` for a name that
+/// is no template's.
 pub fn output_path(template: &str) -> Option<Utf8PathBuf> {
-    template.strip_prefix(ROOT)?.strip_suffix(SUFFIX).map(Utf8PathBuf::from)
+    template
+        .strip_prefix(ROOT)?
+        .strip_suffix(SUFFIX)
+        .map(Utf8PathBuf::from)
 }
 
-/// Renders the templates whose results belong below a directory, such as a chart's. The keys are paths from the project.
+/// Renders the templates whose results belong below a directory, such as a chart's. The keys are
+/// paths from the project.
 ///
 /// # Errors
 /// When a template fails.
@@ -70,7 +80,10 @@ pub struct OutOfStep {
 ///
 /// # Errors
 /// When a file exists and cannot be read.
-pub fn compare(project: &Utf8Path, rendered: &BTreeMap<Utf8PathBuf, String>) -> Result<Vec<OutOfStep>, ChartError> {
+pub fn compare(
+    project: &Utf8Path,
+    rendered: &BTreeMap<Utf8PathBuf, String>,
+) -> Result<Vec<OutOfStep>, ChartError> {
     let mut findings = Vec::new();
     for (path, expected) in rendered {
         let file = project.join(path);
@@ -78,7 +91,12 @@ pub fn compare(project: &Utf8Path, rendered: &BTreeMap<Utf8PathBuf, String>) -> 
             let found = fsx::read_to_string(&file, MAX_TEMPLATE_BYTES)?;
             findings.extend(first_difference(path, expected, &found));
         } else {
-            findings.push(OutOfStep { path: path.clone(), line: 0, expected: expected.lines().next().map(str::to_owned), found: None });
+            findings.push(OutOfStep {
+                path: path.clone(),
+                line: 0,
+                expected: expected.lines().next().map(str::to_owned),
+                found: None,
+            });
         }
     }
     Ok(findings)
@@ -95,7 +113,12 @@ fn first_difference(path: &Utf8Path, expected: &str, found: &str) -> Option<OutO
         let (expected, found) = (ours.next(), theirs.next());
         if expected != found || expected.is_none() {
             let text = |part: Option<&str>| part.map(|part| part.trim_end_matches('\n').to_owned());
-            return Some(OutOfStep { path: path.to_owned(), line, expected: text(expected), found: text(found) });
+            return Some(OutOfStep {
+                path: path.to_owned(),
+                line,
+                expected: text(expected),
+                found: text(found),
+            });
         }
         line += 1;
     }
@@ -114,24 +137,47 @@ mod tests {
 
     #[test]
     fn only_the_templates_of_a_directory_are_rendered() {
-        let templates = ["templates/charts/rune/values.yaml.j2", "templates/charts/rune-ui/values.yaml.j2", "templates/values/a.yaml.j2"];
+        let templates = [
+            "templates/charts/rune/values.yaml.j2",
+            "templates/charts/rune-ui/values.yaml.j2",
+            "templates/values/a.yaml.j2",
+        ];
         let templates = templates.map(|name| (name.to_owned(), "x: <@ x @>\n".to_owned()));
         let renderer = Renderer::new(BTreeMap::from(templates)).unwrap();
-        let files = render_below(&renderer, Utf8Path::new("charts/rune"), &json!({ "x": 1 })).unwrap();
-        assert_eq!(files, BTreeMap::from([(Utf8PathBuf::from("charts/rune/values.yaml"), "x: 1\n".to_owned())]));
-        assert_eq!(output_path("templates/INSTALL.md.j2").unwrap(), "INSTALL.md");
+        let files =
+            render_below(&renderer, Utf8Path::new("charts/rune"), &json!({ "x": 1 })).unwrap();
+        assert_eq!(
+            files,
+            BTreeMap::from([(
+                Utf8PathBuf::from("charts/rune/values.yaml"),
+                "x: 1\n".to_owned()
+            )])
+        );
+        assert_eq!(
+            output_path("templates/INSTALL.md.j2").unwrap(),
+            "INSTALL.md"
+        );
         assert_eq!(output_path("charts/x"), None);
     }
 
     #[test]
     fn the_first_differing_line_is_named() {
         let path = Utf8Path::new("f");
-        let at = |expected, found| first_difference(path, expected, found).map(|finding| (finding.line, finding.expected, finding.found));
+        let at = |expected, found| {
+            first_difference(path, expected, found)
+                .map(|finding| (finding.line, finding.expected, finding.found))
+        };
         assert_eq!(at("a\nb\n", "a\nb\n"), None);
-        assert_eq!(at("a\nb\n", "a\nc\n"), Some((2, Some("b".to_owned()), Some("c".to_owned()))));
+        assert_eq!(
+            at("a\nb\n", "a\nc\n"),
+            Some((2, Some("b".to_owned()), Some("c".to_owned())))
+        );
         assert_eq!(at("a\nb\n", "a\n"), Some((2, Some("b".to_owned()), None)));
         assert_eq!(at("a\n", "a\nb"), Some((2, None, Some("b".to_owned()))));
-        assert_eq!(at("a\n", "a"), Some((1, Some("a".to_owned()), Some("a".to_owned()))));
+        assert_eq!(
+            at("a\n", "a"),
+            Some((1, Some("a".to_owned()), Some("a".to_owned())))
+        );
     }
 
     #[test]
@@ -139,7 +185,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let project = Utf8Path::from_path(dir.path()).unwrap();
         fsx::write_atomic(&project.join("a"), b"1\n").unwrap();
-        let rendered = BTreeMap::from([("a".into(), "1\n".to_owned()), ("b".into(), "2\n".to_owned())]);
+        let rendered = BTreeMap::from([
+            ("a".into(), "1\n".to_owned()),
+            ("b".into(), "2\n".to_owned()),
+        ]);
         let findings = compare(project, &rendered).unwrap();
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].path.as_str(), findings[0].line), ("b", 0));

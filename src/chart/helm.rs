@@ -1,8 +1,10 @@
-//! Running the real Helm, as little as possible of it: its version, and `helm template` of a packed chart.
+//! Running the real Helm, as little as possible of it: its version, and `helm template` of a packed
+//! chart.
 //!
-//! Helm sees a directory of its own as home (no plugins, no repositories, no registry logins), no cluster, and a proxy that
-//! refuses everything, so that nothing is fetched. It gets a time limit, and what it prints is limited too. The directory is
-//! gone, and Helm with all that it started is ended, when the value or the future that waits for it is dropped.
+//! Helm sees a directory of its own as home (no plugins, no repositories, no registry logins), no
+//! cluster, and a proxy that refuses everything, so that nothing is fetched. It gets a time limit,
+//! and what it prints is limited too. The directory is gone, and Helm with all that it started is
+//! ended, when the value or the future that waits for it is dropped.
 
 use std::{process::Stdio, time::Duration};
 
@@ -44,10 +46,16 @@ pub struct Helm {
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
     #[error("cannot start `{program}`")]
-    Start { program: Utf8PathBuf, source: std::io::Error },
+    Start {
+        program: Utf8PathBuf,
+        source: std::io::Error,
+    },
     /// The program is something else, or a version that is not known here.
     #[error("`{program}` is no Helm 3 or 4: asked for its version, {answer}")]
-    Unknown { program: Utf8PathBuf, answer: String },
+    Unknown {
+        program: Utf8PathBuf,
+        answer: String,
+    },
     /// The directory in which it works cannot be filled.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -70,7 +78,9 @@ pub enum RenderFailure {
 impl Failure for HelmError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Start { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => FailureKind::Access,
+            Self::Start { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                FailureKind::Access
+            }
             Self::Start { .. } | Self::Unknown { .. } => FailureKind::NotFound,
             Self::Path(error) => error.kind(),
         }
@@ -113,18 +123,33 @@ impl Helm {
     /// When it cannot be started or is something else.
     pub async fn find(program: &Utf8Path, time_limit: Duration) -> Result<Self, HelmError> {
         let scratch = ScratchDirectory::create()?;
-        let mut helm = Self { program: program.to_owned(), version: String::new(), time_limit, scratch };
-        let unknown = |answer: String| HelmError::Unknown { program: program.to_owned(), answer };
+        let mut helm = Self {
+            program: program.to_owned(),
+            version: String::new(),
+            time_limit,
+            scratch,
+        };
+        let unknown = |answer: String| HelmError::Unknown {
+            program: program.to_owned(),
+            answer,
+        };
         let mut command = helm.command();
         command.args(["version", "--short"]);
-        let child = command.spawn().map_err(|source| HelmError::Start { program: program.to_owned(), source })?;
+        let child = command.spawn().map_err(|source| HelmError::Start {
+            program: program.to_owned(),
+            source,
+        })?;
         let ended = match ended(child, time_limit).await {
             Ok(ended) => ended,
             Err(failure) => return Err(unknown(format!("it failed: {failure}"))),
         };
         let answer = String::from_utf8_lossy(&ended.output);
         let version = answer.trim();
-        let is_known = ended.is_success && ["v3.", "v4."].iter().any(|major| version.starts_with(major)) && !version.contains('\n');
+        let is_known = ended.is_success
+            && ["v3.", "v4."]
+                .iter()
+                .any(|major| version.starts_with(major))
+            && !version.contains('\n');
         if !is_known {
             return Err(unknown(format!("it said `{}`", shortened(version))));
         }
@@ -137,29 +162,44 @@ impl Helm {
         &self.version
     }
 
-    /// Renders a packed chart with values files, given as name and text, later ones winning: every template, hook, test and
-    /// custom resource definition.
+    /// Renders a packed chart with values files, given as name and text, later ones winning: every
+    /// template, hook, test and custom resource definition.
     ///
     /// # Errors
-    /// When its files cannot be written or it cannot be started. That the chart cannot be rendered is the inner error.
+    /// When its files cannot be written or it cannot be started. That the chart cannot be rendered
+    /// is the inner error.
     pub async fn template(
         &self,
         chart: &Package,
         values: &[(String, String)],
         occasion: Occasion,
     ) -> Result<Result<String, RenderFailure>, HelmError> {
-        let archive = self.scratch.write(&chart.metadata.file_name(), &chart.bytes)?;
+        let archive = self
+            .scratch
+            .write(&chart.metadata.file_name(), &chart.bytes)?;
         let kubernetes = kubernetes_version(&chart.metadata.kube_version);
         let mut command = self.command();
         command.args(["template", RELEASE]).arg(&archive);
-        command.args(["--namespace", RELEASE, "--kube-version", &kubernetes, "--include-crds"]);
+        command.args([
+            "--namespace",
+            RELEASE,
+            "--kube-version",
+            &kubernetes,
+            "--include-crds",
+        ]);
         if occasion == Occasion::Upgrade {
             command.arg("--is-upgrade");
         }
         for (number, (_, text)) in values.iter().enumerate() {
-            command.arg("--values").arg(self.scratch.write(&format!("values/{number}.yaml"), text.as_bytes())?);
+            command.arg("--values").arg(
+                self.scratch
+                    .write(&format!("values/{number}.yaml"), text.as_bytes())?,
+            );
         }
-        let child = command.spawn().map_err(|source| HelmError::Start { program: self.program.clone(), source })?;
+        let child = command.spawn().map_err(|source| HelmError::Start {
+            program: self.program.clone(),
+            source,
+        })?;
         let ended = match ended(child, self.time_limit).await {
             Ok(ended) => ended,
             Err(failure) => return Ok(Err(failure)),
@@ -167,7 +207,9 @@ impl Helm {
         if !ended.is_success {
             let complaint = String::from_utf8_lossy(&ended.complaint);
             let complaint = complaint.replace(&format!("{}/", self.scratch.path()), "");
-            return Ok(Err(RenderFailure::Refused(shortened(complaint.trim().trim_start_matches("Error: ")))));
+            return Ok(Err(RenderFailure::Refused(shortened(
+                complaint.trim().trim_start_matches("Error: "),
+            ))));
         }
         Ok(String::from_utf8(ended.output).map_err(|_| RenderFailure::NotText))
     }
@@ -176,10 +218,21 @@ impl Helm {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(self.scratch.path()).env_clear();
-        command.env("HOME", self.scratch.path().join("home")).env("TMPDIR", self.scratch.path());
-        command.envs([("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LC_ALL", "C.UTF-8"), ("KUBECONFIG", "/dev/null")]);
-        command.envs(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map(|name| (name, NOWHERE)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("HOME", self.scratch.path().join("home"))
+            .env("TMPDIR", self.scratch.path());
+        command.envs([
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("LC_ALL", "C.UTF-8"),
+            ("KUBECONFIG", "/dev/null"),
+        ]);
+        command.envs(
+            ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map(|name| (name, NOWHERE)),
+        );
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // A group of its own, so that whatever it starts can be ended with it.
         command.process_group(0).kill_on_drop(true);
         command
@@ -190,24 +243,42 @@ impl Helm {
 struct Group(Child);
 
 impl Group {
-    /// What a program prints may not be larger than is kept: then it is ended, and the rest of it not read.
+    /// What a program prints may not be larger than is kept: then it is ended, and the rest of it
+    /// not read.
     async fn run(&mut self) -> Result<Ended, RenderFailure> {
         let (output, complaint) = (self.0.stdout.take(), self.0.stderr.take());
         let output = async {
             let output = start_of(output, MAX_OUTPUT_BYTES).await;
-            if output.len() as u64 > MAX_OUTPUT_BYTES { Err(RenderFailure::TooMuch) } else { Ok(output) }
+            if output.len() as u64 > MAX_OUTPUT_BYTES {
+                Err(RenderFailure::TooMuch)
+            } else {
+                Ok(output)
+            }
         };
         let complaint = async { Ok(all_but_the_rest(complaint, MAX_COMPLAINT_BYTES).await) };
         let (output, complaint) = tokio::try_join!(output, complaint)?;
-        let status = self.0.wait().await.map_err(|error| RenderFailure::Refused(error.to_string()))?;
-        Ok(Ended { is_success: status.success(), output, complaint })
+        let status = self
+            .0
+            .wait()
+            .await
+            .map_err(|error| RenderFailure::Refused(error.to_string()))?;
+        Ok(Ended {
+            is_success: status.success(),
+            output,
+            complaint,
+        })
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // The id is there only as long as nobody else can have it.
-        if let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        if let Some(group) = self
+            .0
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+        {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -215,21 +286,29 @@ impl Drop for Group {
 
 async fn ended(child: Child, time_limit: Duration) -> Result<Ended, RenderFailure> {
     let mut group = Group(child);
-    tokio::time::timeout(time_limit, group.run()).await.unwrap_or(Err(RenderFailure::TimeLimit(time_limit)))
+    tokio::time::timeout(time_limit, group.run())
+        .await
+        .unwrap_or(Err(RenderFailure::TimeLimit(time_limit)))
 }
 
-/// The first bytes of a stream, one more than `max_bytes` when there are more. What cannot be read counts as its end.
+/// The first bytes of a stream, one more than `max_bytes` when there are more. What cannot be read
+/// counts as its end.
 async fn start_of(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
-        let _ = stream.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).await;
+        let _ = stream
+            .take(max_bytes.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .await;
     }
     bytes
 }
 
 /// The first bytes of a stream that is read to its end.
 async fn all_but_the_rest(stream: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> Vec<u8> {
-    let Some(mut stream) = stream else { return Vec::new() };
+    let Some(mut stream) = stream else {
+        return Vec::new();
+    };
     let bytes = start_of(Some(&mut stream), max_bytes).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     bytes

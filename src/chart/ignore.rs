@@ -1,8 +1,9 @@
 //! `.helmignore`: which files stay out of a packaged chart, as Helm decides it.
 //!
-//! Patterns are shell patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\`. Without a `/` they are compared with the last name of a path, else
-//! with the whole of it, below the chart; a trailing `/` asks for a directory. A `!` does not take back an earlier rule, as git's does:
-//! whatever the pattern does not match stays out. `**` is an error to Helm too.
+//! Patterns are shell patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\`. Without a `/` they are
+//! compared with the last name of a path, else with the whole of it, below the chart; a trailing
+//! `/` asks for a directory. A `!` does not take back an earlier rule, as git's does: whatever the
+//! pattern does not match stays out. `**` is an error to Helm too.
 
 use camino::Utf8Path;
 
@@ -43,14 +44,24 @@ impl Rules {
     /// When Helm would refuse a pattern.
     pub(super) fn parse(text: &str) -> Result<Self, ChartError> {
         let mut rules = Vec::new();
-        let lines = text.trim_start_matches('\u{feff}').lines().chain([HIDDEN_TEMPLATES]);
+        let lines = text
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .chain([HIDDEN_TEMPLATES]);
         for (index, line) in lines.enumerate() {
             let pattern = line.trim();
             if pattern.is_empty() || pattern.starts_with('#') {
                 continue;
             }
-            let rule = if pattern.contains("**") { None } else { Rule::parse(pattern) };
-            rules.push(rule.ok_or_else(|| ChartError::IgnorePattern { line: index.saturating_add(1), pattern: pattern.to_owned() })?);
+            let rule = if pattern.contains("**") {
+                None
+            } else {
+                Rule::parse(pattern)
+            };
+            rules.push(rule.ok_or_else(|| ChartError::IgnorePattern {
+                line: index.saturating_add(1),
+                pattern: pattern.to_owned(),
+            })?);
         }
         Ok(Self(rules))
     }
@@ -63,15 +74,28 @@ impl Rules {
 
 impl Rule {
     fn parse(text: &str) -> Option<Self> {
-        let (text, is_negated) = text.strip_prefix('!').map_or((text, false), |rest| (rest, true));
-        let (text, directory_only) = text.strip_suffix('/').map_or((text, false), |rest| (rest, true));
+        let (text, is_negated) = text
+            .strip_prefix('!')
+            .map_or((text, false), |rest| (rest, true));
+        let (text, directory_only) = text
+            .strip_suffix('/')
+            .map_or((text, false), |rest| (rest, true));
         let whole_path = text.contains('/');
-        Some(Self { pattern: tokens(text.strip_prefix('/').unwrap_or(text))?, is_negated, directory_only, whole_path })
+        Some(Self {
+            pattern: tokens(text.strip_prefix('/').unwrap_or(text))?,
+            is_negated,
+            directory_only,
+            whole_path,
+        })
     }
 
     fn ignores(&self, path: &Utf8Path, is_directory: bool) -> bool {
         let is_asked = is_directory || !self.directory_only;
-        let text = if self.whole_path { path.as_str() } else { path.file_name().unwrap_or_default() };
+        let text = if self.whole_path {
+            path.as_str()
+        } else {
+            path.file_name().unwrap_or_default()
+        };
         (is_asked && matches(&self.pattern, text)) != self.is_negated
     }
 }
@@ -90,7 +114,11 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
                 let mut ranges = Vec::new();
                 while ranges.is_empty() || characters.next_if_eq(&']').is_none() {
                     let first = in_class(&mut characters)?;
-                    let last = if characters.next_if_eq(&'-').is_some() { in_class(&mut characters)? } else { first };
+                    let last = if characters.next_if_eq(&'-').is_some() {
+                        in_class(&mut characters)?
+                    } else {
+                        first
+                    };
                     ranges.push((first, last));
                 }
                 Token::Class { ranges, is_negated }
@@ -111,8 +139,9 @@ fn in_class(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option
     characters.peek().and(character)
 }
 
-/// Whether a pattern matches a whole text. `*` and `?` never match a `/`; only the last `*` is ever moved, which is enough because
-/// what stands before it was matched as early as can be. So it takes at most pattern × text steps.
+/// Whether a pattern matches a whole text. `*` and `?` never match a `/`; only the last `*` is ever
+/// moved, which is enough because what stands before it was matched as early as can be. So it takes
+/// at most pattern × text steps.
 fn matches(pattern: &[Token], text: &str) -> bool {
     let mut rest = text.chars();
     let mut tokens = pattern.iter();
@@ -127,7 +156,9 @@ fn matches(pattern: &[Token], text: &str) -> bool {
                 star = Some((tokens.clone(), rest.clone()));
                 continue;
             }
-            Some(token) => ahead.next().is_some_and(|character| token.matches(character)),
+            Some(token) => ahead
+                .next()
+                .is_some_and(|character| token.matches(character)),
         };
         if is_step {
             let _ = tokens.next();
@@ -135,7 +166,9 @@ fn matches(pattern: &[Token], text: &str) -> bool {
             continue;
         }
         // The star takes one more character, if it may.
-        let Some((after_star, from)) = &mut star else { return false };
+        let Some((after_star, from)) = &mut star else {
+            return false;
+        };
         match from.next() {
             None | Some('/') => return false,
             Some(_) => (tokens, rest) = (after_star.clone(), from.clone()),
@@ -148,7 +181,12 @@ impl Token {
         match self {
             Self::Literal(expected) => *expected == character,
             Self::One | Self::Many => character != '/',
-            Self::Class { ranges, is_negated } => ranges.iter().any(|(first, last)| (first..=last).contains(&&character)) != *is_negated,
+            Self::Class { ranges, is_negated } => {
+                ranges
+                    .iter()
+                    .any(|(first, last)| (first..=last).contains(&&character))
+                    != *is_negated
+            }
         }
     }
 }
@@ -161,18 +199,39 @@ mod tests {
 
     fn ignores(rules: &Rules, path: &str) -> bool {
         let path = Utf8Path::new(path);
-        path.ancestors().filter(|part| !part.as_str().is_empty()).any(|part| rules.ignores(part, part != path))
+        path.ancestors()
+            .filter(|part| !part.as_str().is_empty())
+            .any(|part| rules.ignores(part, part != path))
     }
 
     #[test]
     fn follows_the_rules_that_charts_use() {
-        let rules = Rules::parse("\u{feff}# comment\n\n.git/\r\n*.bak\n/ci\ndocs/*.md\n*.py[cod]\n").unwrap();
-        for path in
-            [".git/config", "a.bak", "templates/x.bak", "ci/values.yaml", "ci", "docs/a.md", "templates/.swp", "a/b.pyc", "templates/.d/x"]
-        {
+        let rules =
+            Rules::parse("\u{feff}# comment\n\n.git/\r\n*.bak\n/ci\ndocs/*.md\n*.py[cod]\n")
+                .unwrap();
+        for path in [
+            ".git/config",
+            "a.bak",
+            "templates/x.bak",
+            "ci/values.yaml",
+            "ci",
+            "docs/a.md",
+            "templates/.swp",
+            "a/b.pyc",
+            "templates/.d/x",
+        ] {
             assert!(ignores(&rules, path), "{path}");
         }
-        for path in [".git", ".helmignore", "Chart.yaml", "charts/x/ci/y", "docs/deep/a.md", "a.bakery", "b.pyx", "charts/a/templates/.x"] {
+        for path in [
+            ".git",
+            ".helmignore",
+            "Chart.yaml",
+            "charts/x/ci/y",
+            "docs/deep/a.md",
+            "a.bakery",
+            "b.pyx",
+            "charts/a/templates/.x",
+        ] {
             assert!(!ignores(&rules, path), "{path}");
         }
     }
@@ -220,7 +279,11 @@ mod tests {
             ("", "", true),
             ("", "a", false),
         ] {
-            assert_eq!(matches(&tokens(pattern).unwrap(), text), expected, "{pattern} {text}");
+            assert_eq!(
+                matches(&tokens(pattern).unwrap(), text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 

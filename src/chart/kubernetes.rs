@@ -1,7 +1,8 @@
 //! Which Kubernetes a chart is rendered for when no cluster is asked.
 //!
-//! Helm takes the version from the cluster, or else from the library it was built with; a Helm that `go install` built believes
-//! in one of years ago. So the version is always said: the newest known here that the chart's `kubeVersion` allows.
+//! Helm takes the version from the cluster, or else from the library it was built with; a Helm that
+//! `go install` built believes in one of years ago. So the version is always said: the newest known
+//! here that the chart's `kubeVersion` allows.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +17,25 @@ const OLDEST_MINOR: u64 = 16;
 /// The largest patch level that is tried of every minor version.
 const MAX_PATCH: u64 = 40;
 
-/// The version to render a chart for. When nothing fits, or the constraint is not understood, the newest: Helm then says itself
-/// what is wrong.
+/// The version to render a chart for. When nothing fits, or the constraint is not understood, the
+/// newest: Helm then says itself what is wrong.
 pub(super) fn kubernetes_version(constraint: &str) -> String {
     let newest = format!("1.{NEWEST_MINOR}.0");
-    let Ok(range) = constraint.parse::<VersionRange>() else { return newest };
+    let Ok(range) = constraint.parse::<VersionRange>() else {
+        return newest;
+    };
     // Patch levels that exist, and those around what the constraint names.
-    let named = range.named().map(|version| version.numbers[2]).flat_map(|patch| [patch, patch.saturating_add(1)]);
+    let named = range
+        .named()
+        .map(|version| version.numbers[2])
+        .flat_map(|patch| [patch, patch.saturating_add(1)]);
     let patches: BTreeSet<u64> = (0..=MAX_PATCH).chain(named).collect();
     let fits = |text: &String| text.parse().is_ok_and(|version| range.contains(&version));
-    let candidates = (OLDEST_MINOR..=NEWEST_MINOR).rev().flat_map(|minor| patches.iter().map(move |patch| format!("1.{minor}.{patch}")));
+    let candidates = (OLDEST_MINOR..=NEWEST_MINOR).rev().flat_map(|minor| {
+        patches
+            .iter()
+            .map(move |patch| format!("1.{minor}.{patch}"))
+    });
     candidates.into_iter().find(fits).unwrap_or(newest)
 }
 
@@ -51,7 +61,11 @@ mod tests {
             ("1.24.0 - 1.26", "1.25.3", Some(true)),
             ("whatever", "1.24.3", None),
         ] {
-            assert_eq!(fits_kubernetes(constraint, &version.parse().unwrap()), expected, "{constraint} {version}");
+            assert_eq!(
+                fits_kubernetes(constraint, &version.parse().unwrap()),
+                expected,
+                "{constraint} {version}"
+            );
         }
     }
 

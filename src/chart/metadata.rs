@@ -1,6 +1,7 @@
 //! What `Chart.yaml` says, and for charts of Helm 2 `requirements.yaml`.
 //!
-//! Read as Helm 3 and 4 read it. Written as JSON it is the configuration of the chart's OCI artifact, with the fields that Helm writes.
+//! Read as Helm 3 and 4 read it. Written as JSON it is the configuration of the chart's OCI
+//! artifact, with the fields that Helm writes.
 
 mod read;
 mod scalar;
@@ -98,11 +99,17 @@ pub struct Dependency {
 }
 
 impl ChartMetadata {
-    /// Reads a `Chart.yaml` and, if there is one, the `requirements.yaml` beside it. `chart` is the directory or archive that both are in.
+    /// Reads a `Chart.yaml` and, if there is one, the `requirements.yaml` beside it. `chart` is the
+    /// directory or archive that both are in.
     ///
     /// # Errors
-    /// When they are not YAML of that shape, or a field holds what Helm or a registry would not take.
-    pub fn parse(chart: &Utf8Path, chart_yaml: &[u8], requirements: Option<&[u8]>) -> Result<Self, ChartError> {
+    /// When they are not YAML of that shape, or a field holds what Helm or a registry would not
+    /// take.
+    pub fn parse(
+        chart: &Utf8Path,
+        chart_yaml: &[u8],
+        requirements: Option<&[u8]>,
+    ) -> Result<Self, ChartError> {
         let path = chart.join("Chart.yaml");
         let mut draft = Draft::default();
         draft.read(&path, chart_yaml)?;
@@ -111,21 +118,34 @@ impl ChartMetadata {
         }
         match draft.finish() {
             Ok((metadata, places)) => metadata.check(&path, &places).map(|()| metadata),
-            Err((version, places)) => {
-                Err(refusal(&path, &places, "version", &version, "is not a version such as `1.2.3` or `v1.2.3-rc.1`"))
-            }
+            Err((version, places)) => Err(refusal(
+                &path,
+                &places,
+                "version",
+                &version,
+                "is not a version such as `1.2.3` or `v1.2.3-rc.1`",
+            )),
         }
     }
 
     fn check(&self, path: &Utf8Path, places: &Places) -> Result<(), ChartError> {
         let refuse = |field, value: &str, reason| Err(refusal(path, places, field, value, reason));
         if !["v1", "v2"].contains(&self.api_version.as_str()) {
-            return refuse("apiVersion", &self.api_version, "is neither `v1` nor `v2`, the ones that Helm 3 and 4 know");
+            return refuse(
+                "apiVersion",
+                &self.api_version,
+                "is neither `v1` nor `v2`, the ones that Helm 3 and 4 know",
+            );
         }
         if !is_name(&self.name) {
-            return refuse("name", &self.name, "has something else than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`");
+            return refuse(
+                "name",
+                &self.name,
+                "has something else than letters, digits, `.`, `_` and `-`, or begins with `.` or `-`",
+            );
         }
-        if self.name.len().saturating_add(self.version.as_str().len()) > MAX_NAME_AND_VERSION_BYTES {
+        if self.name.len().saturating_add(self.version.as_str().len()) > MAX_NAME_AND_VERSION_BYTES
+        {
             return refuse(
                 "name",
                 &self.name,
@@ -138,10 +158,19 @@ impl ChartMetadata {
         for (position, dependency) in self.dependencies.iter().enumerate() {
             let is_alias = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
             if !dependency.alias.bytes().all(is_alias) {
-                return refuse("dependencies", &dependency.alias, "has something else than letters, digits, `_` and `-` in an alias");
+                return refuse(
+                    "dependencies",
+                    &dependency.alias,
+                    "has something else than letters, digits, `_` and `-` in an alias",
+                );
             }
             let name = dependency.values_key();
-            if self.dependencies.iter().take(position).any(|earlier| earlier.values_key() == name) {
+            if self
+                .dependencies
+                .iter()
+                .take(position)
+                .any(|earlier| earlier.values_key() == name)
+            {
                 return refuse("dependencies", name, "is the name or alias of two of them");
             }
         }
@@ -157,20 +186,39 @@ impl ChartMetadata {
 impl Dependency {
     /// Under which key of the parent its values are.
     pub fn values_key(&self) -> &str {
-        if self.alias.is_empty() { &self.name } else { &self.alias }
+        if self.alias.is_empty() {
+            &self.name
+        } else {
+            &self.alias
+        }
     }
 }
 
-fn refusal(path: &Utf8Path, places: &Places, field: &'static str, value: &str, reason: &'static str) -> ChartError {
+fn refusal(
+    path: &Utf8Path,
+    places: &Places,
+    field: &'static str,
+    value: &str,
+    reason: &'static str,
+) -> ChartError {
     let place = places.get(field);
     let path = place.map_or(path, |(path, _)| path).to_owned();
-    ChartError::Field { path, place: place.map(|(_, place)| *place), field, value: value.to_owned(), reason }
+    ChartError::Field {
+        path,
+        place: place.map(|(_, place)| *place),
+        field,
+        value: value.to_owned(),
+        reason,
+    }
 }
 
-/// Whether a name can stand in a file name and an archive path. Helm also takes blanks and what a shell acts upon.
+/// Whether a name can stand in a file name and an archive path. Helm also takes blanks and what a
+/// shell acts upon.
 fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -205,8 +253,16 @@ mod tests {
     #[test]
     fn a_chart_of_helm_2_has_its_dependencies_beside_it() {
         let requirements = b"dependencies:\n  - {name: a, version: '>=1.0.0 <2.0.0', import-values: [data, {child: x, parent: y.z}]}\n  - {name: b, repository: file://../b, alias: c}\n";
-        let metadata = ChartMetadata::parse(Utf8Path::new("c"), b"name: old\nversion: 1.2\n", Some(requirements)).unwrap();
-        assert_eq!((metadata.api_version.as_str(), metadata.version.as_str()), ("v1", "1.2"));
+        let metadata = ChartMetadata::parse(
+            Utf8Path::new("c"),
+            b"name: old\nversion: 1.2\n",
+            Some(requirements),
+        )
+        .unwrap();
+        assert_eq!(
+            (metadata.api_version.as_str(), metadata.version.as_str()),
+            ("v1", "1.2")
+        );
         assert_eq!(
             serde_json::to_value(&metadata.dependencies).unwrap(),
             json!([
@@ -219,27 +275,63 @@ mod tests {
     #[test]
     fn names_and_versions_of_other_charts_are_taken() {
         for name in ["Rune", "de.mo", "de_mo", "1demo", "a-", "_a", "my.Demo_x"] {
-            assert_eq!(parse(&format!("apiVersion: v2\nname: '{name}'\nversion: 0.1.0\n")).unwrap().name, name);
+            assert_eq!(
+                parse(&format!("apiVersion: v2\nname: '{name}'\nversion: 0.1.0\n"))
+                    .unwrap()
+                    .name,
+                name
+            );
         }
         for version in ["v1.15.1", "1.2", "'1'", "3.3.000", "1.2.3-rc.1+b.2"] {
-            let metadata = parse(&format!("apiVersion: v2\nname: a\nversion: {version}\n")).unwrap();
+            let metadata =
+                parse(&format!("apiVersion: v2\nname: a\nversion: {version}\n")).unwrap();
             assert_eq!(metadata.version.as_str(), version.trim_matches('\''));
         }
-        assert_eq!(parse("name: a\nversion: 1.10\n").unwrap().file_name(), "a-1.1.tgz");
+        assert_eq!(
+            parse("name: a\nversion: 1.10\n").unwrap().file_name(),
+            "a-1.1.tgz"
+        );
     }
 
     #[test]
     fn what_could_be_read_in_two_ways_or_does_not_travel_is_refused_with_its_place() {
         for (text, reason) in [
-            (format!("{GOOD}Version: 1.0.0\n"), "charts/rune/Chart.yaml:4:1: `Version` is already given in line 3"),
-            (format!("{GOOD}keywords: x\n"), "charts/rune/Chart.yaml:4:11: expected a list for `keywords`"),
-            (format!("{GOOD}description: [x]\n"), "expected a string for `description`"),
-            (format!("{GOOD}deprecated: 'true'\n"), "expected true or false for `deprecated`"),
-            (format!("{GOOD}maintainers: [~]\n"), "an item of `maintainers` is empty"),
-            (format!("{GOOD}type: operator\n"), "Chart.yaml:4:7: `type` is `operator`"),
-            (format!("{GOOD}dependencies: [{{name: a, alias: 'b c'}}]\n"), "Chart.yaml:4:15: `dependencies` is `b c`"),
-            (format!("{GOOD}dependencies: [{{name: a}}, {{name: b, alias: a}}]\n"), "the name or alias of two"),
-            ("apiVersion: v3\nname: a\nversion: 0.1.0\n".to_owned(), "neither `v1` nor `v2`"),
+            (
+                format!("{GOOD}Version: 1.0.0\n"),
+                "charts/rune/Chart.yaml:4:1: `Version` is already given in line 3",
+            ),
+            (
+                format!("{GOOD}keywords: x\n"),
+                "charts/rune/Chart.yaml:4:11: expected a list for `keywords`",
+            ),
+            (
+                format!("{GOOD}description: [x]\n"),
+                "expected a string for `description`",
+            ),
+            (
+                format!("{GOOD}deprecated: 'true'\n"),
+                "expected true or false for `deprecated`",
+            ),
+            (
+                format!("{GOOD}maintainers: [~]\n"),
+                "an item of `maintainers` is empty",
+            ),
+            (
+                format!("{GOOD}type: operator\n"),
+                "Chart.yaml:4:7: `type` is `operator`",
+            ),
+            (
+                format!("{GOOD}dependencies: [{{name: a, alias: 'b c'}}]\n"),
+                "Chart.yaml:4:15: `dependencies` is `b c`",
+            ),
+            (
+                format!("{GOOD}dependencies: [{{name: a}}, {{name: b, alias: a}}]\n"),
+                "the name or alias of two",
+            ),
+            (
+                "apiVersion: v3\nname: a\nversion: 0.1.0\n".to_owned(),
+                "neither `v1` nor `v2`",
+            ),
             ("name: a\n".to_owned(), "`version` is ``"),
             ("version: 1.0.0\n".to_owned(), "`name` is ``"),
             ("[]".to_owned(), "expected a mapping"),
@@ -248,11 +340,27 @@ mod tests {
             assert_eq!(error.kind(), FailureKind::Input);
             assert!(error.to_string().contains(reason), "{error}");
         }
-        for name in ["..", ".", "a/b", "a b", "-a", ".a", "a\\b", "é", &"a".repeat(76)] {
-            assert!(parse(&format!("apiVersion: v2\nname: '{name}'\nversion: 0.1.0\n")).is_err(), "{name}");
+        for name in [
+            "..",
+            ".",
+            "a/b",
+            "a b",
+            "-a",
+            ".a",
+            "a\\b",
+            "é",
+            &"a".repeat(76),
+        ] {
+            assert!(
+                parse(&format!("apiVersion: v2\nname: '{name}'\nversion: 0.1.0\n")).is_err(),
+                "{name}"
+            );
         }
         for version in ["1.2.3.4", "latest", "1.2.x"] {
-            assert!(parse(&format!("apiVersion: v2\nname: a\nversion: '{version}'\n")).is_err(), "{version}");
+            assert!(
+                parse(&format!("apiVersion: v2\nname: a\nversion: '{version}'\n")).is_err(),
+                "{version}"
+            );
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Charts: rendering what carries a pin, packaging, and the form that a registry stores.
 //!
-//! Templates under `templates/` become `Chart.yaml`, `values.yaml` and the texts beside them; a chart directory becomes a `.tgz`
-//! whose bytes depend on its content alone; a `.tgz` becomes an OCI artifact as Helm pushes it. Helm's own templates inside a
-//! chart are opaque here. Everything is a pure function of what is passed in, but for [`ChartTree::read`], [`load_templates`] and
-//! [`Helm`], which runs the real one to see what a chart renders to; [`discover`] finds the images in that.
+//! Templates under `templates/` become `Chart.yaml`, `values.yaml` and the texts beside them; a
+//! chart directory becomes a `.tgz` whose bytes depend on its content alone; a `.tgz` becomes an
+//! OCI artifact as Helm pushes it. Helm's own templates inside a chart are opaque here. Everything
+//! is a pure function of what is passed in, but for [`ChartTree::read`], [`load_templates`] and
+//! [`Helm`], which runs the real one to see what a chart renders to; [`discover`] finds the images
+//! in that.
 
 mod archive;
 mod artifact;
@@ -28,8 +30,13 @@ mod versions;
 
 pub use archive::{package_from_bytes, read_package, unpack_package};
 pub use artifact::{Blob, ChartArtifact, is_archive_type, is_config_type, is_provenance_type};
-pub use context::{BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext, ProfileContext};
-pub use discover::{ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents, replace_images};
+pub use context::{
+    BinaryContext, BundleContext, ChartContext, Context, ImageContext, PlatformContext,
+    ProfileContext,
+};
+pub use discover::{
+    ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents, replace_images,
+};
 pub use error::ChartError;
 pub use files::{OutOfStep, compare, load_templates, output_path, render_below};
 pub use helm::{Helm, HelmError, Occasion, RenderFailure};

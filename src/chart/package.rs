@@ -1,8 +1,8 @@
 //! A chart as a `.tgz` whose bytes depend on its files alone.
 //!
-//! `<name>/Chart.yaml` first, as Helm writes it, then the other files in byte order; ustar headers with fixed owner, mode and time, and
-//! an extended header of POSIX where a path does not fit; a gzip header without time, name or operating system. Packed subcharts stay
-//! packed.
+//! `<name>/Chart.yaml` first, as Helm writes it, then the other files in byte order; ustar headers
+//! with fixed owner, mode and time, and an extended header of POSIX where a path does not fit; a
+//! gzip header without time, name or operating system. Packed subcharts stay packed.
 
 use std::io::Write as _;
 
@@ -29,20 +29,33 @@ pub struct Package {
 /// Packs a chart, its subcharts included. `name` is what errors call it.
 ///
 /// # Errors
-/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or Helm would read a path as another one.
+/// When `Chart.yaml` is missing or wrong, a limit of Helm is exceeded, or Helm would read a path as
+/// another one.
 pub fn package(name: &str, tree: &ChartTree) -> Result<Package, ChartError> {
     let metadata = tree.metadata(name)?;
-    let gzip = GzBuilder::new().mtime(0).operating_system(GZIP_UNKNOWN_SYSTEM).write(Vec::new(), Compression::best());
+    let gzip = GzBuilder::new()
+        .mtime(0)
+        .operating_system(GZIP_UNKNOWN_SYSTEM)
+        .write(Vec::new(), Compression::best());
     let mut archive = tar::Builder::new(gzip);
     let is_head = |path: &Utf8Path| path == "Chart.yaml";
-    for (path, bytes) in tree.iter().filter(|(path, _)| is_head(path)).chain(tree.iter().filter(|(path, _)| !is_head(path))) {
+    for (path, bytes) in tree
+        .iter()
+        .filter(|(path, _)| is_head(path))
+        .chain(tree.iter().filter(|(path, _)| !is_head(path)))
+    {
         let shown = Utf8Path::new(name).join(path);
         append(&mut archive, &metadata.name, path, &shown, bytes)?;
     }
     let gzip = archive.into_inner().map_err(ChartError::Archive)?;
     let mut bytes = gzip.finish().map_err(ChartError::Archive)?;
     bytes.flush().map_err(ChartError::Archive)?;
-    Ok(Package { metadata, bytes, provenance: None, published: None })
+    Ok(Package {
+        metadata,
+        bytes,
+        provenance: None,
+        published: None,
+    })
 }
 
 /// Adds a file, which errors call `shown`.
@@ -54,10 +67,16 @@ fn append<W: std::io::Write>(
     bytes: &[u8],
 ) -> Result<(), ChartError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ChartError::TooLarge { what: shown.to_string(), max_bytes: MAX_FILE_BYTES });
+        return Err(ChartError::TooLarge {
+            what: shown.to_string(),
+            max_bytes: MAX_FILE_BYTES,
+        });
     }
     if let Some(reason) = misread(path.as_str()) {
-        return Err(ChartError::PackPath { path: shown.to_owned(), reason });
+        return Err(ChartError::PackPath {
+            path: shown.to_owned(),
+            reason,
+        });
     }
     let name = Utf8PathBuf::from(chart).join(path);
     let mut header = header(tar::EntryType::Regular, bytes.len());
@@ -66,7 +85,9 @@ fn append<W: std::io::Write>(
         let mut extended = self::header(tar::EntryType::XHeader, record.len());
         set_ascii_name(&mut extended, "PaxHeaders/path");
         extended.set_cksum();
-        archive.append(&extended, record.as_bytes()).map_err(ChartError::Archive)?;
+        archive
+            .append(&extended, record.as_bytes())
+            .map_err(ChartError::Archive)?;
         // For a reader that does not know extended headers.
         set_ascii_name(&mut header, name.as_str());
     }
@@ -82,11 +103,14 @@ fn misread(path: &str) -> Option<&'static str> {
     if path.chars().any(char::is_control) {
         return Some("its name has a control character");
     }
-    let is_drive = path.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && path.get(1..3) == Some(":/");
+    let is_drive = path.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && path.get(1..3) == Some(":/");
     if is_drive {
         return Some("Helm refuses a path that begins like a drive of Windows");
     }
-    let is_below = !path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+    let is_below = !path
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..");
     (!is_below).then_some("it does not stay below the chart")
 }
 
@@ -105,7 +129,10 @@ fn header(kind: tar::EntryType, bytes: usize) -> tar::Header {
 fn set_ascii_name(header: &mut tar::Header, name: &str) {
     let mut field = [0; 100];
     for (place, character) in field.iter_mut().zip(name.chars()) {
-        *place = u8::try_from(character).ok().filter(u8::is_ascii).unwrap_or(b'_');
+        *place = u8::try_from(character)
+            .ok()
+            .filter(u8::is_ascii)
+            .unwrap_or(b'_');
     }
     header.as_old_mut().name = field;
 }
@@ -134,25 +161,48 @@ mod tests {
     const CHART: &str = "apiVersion: v2\nname: demo\nversion: 1.2.3\n";
 
     fn tree(files: &[(&str, &str)]) -> ChartTree {
-        ChartTree::new(files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect())
+        ChartTree::new(
+            files
+                .iter()
+                .map(|(path, text)| ((*path).into(), text.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     fn names(bytes: &[u8]) -> Vec<String> {
         let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(bytes).read_to_end(&mut tar).unwrap();
-        tar::Archive::new(tar.as_slice()).entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+        flate2::read::GzDecoder::new(bytes)
+            .read_to_end(&mut tar)
+            .unwrap();
+        tar::Archive::new(tar.as_slice())
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect()
     }
 
     #[test]
     fn the_same_files_give_the_same_bytes_with_chart_yaml_first() {
-        let files = [("templates/a.yaml", "a"), ("Chart.yaml", CHART), (".helmignore", ""), ("templates-x", "b"), ("values.yaml", "c: 1")];
+        let files = [
+            ("templates/a.yaml", "a"),
+            ("Chart.yaml", CHART),
+            (".helmignore", ""),
+            ("templates-x", "b"),
+            ("values.yaml", "c: 1"),
+        ];
         let one = package("demo", &tree(&files)).unwrap();
         let mut reversed = files;
         reversed.reverse();
         assert_eq!(one, package("demo", &tree(&reversed)).unwrap());
         assert_eq!(
             names(&one.bytes),
-            ["demo/Chart.yaml", "demo/.helmignore", "demo/templates-x", "demo/templates/a.yaml", "demo/values.yaml"]
+            [
+                "demo/Chart.yaml",
+                "demo/.helmignore",
+                "demo/templates-x",
+                "demo/templates/a.yaml",
+                "demo/values.yaml"
+            ]
         );
         // Magic, deflate, no flags, no time, best compression, unknown system.
         assert_eq!(one.bytes[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
@@ -160,28 +210,59 @@ mod tests {
 
     #[test]
     fn a_subchart_must_be_the_one_that_is_asked_for() {
-        let parent = format!("{CHART}dependencies:\n  - name: sub\n    version: 0.1.0\n    repository: ''\n");
+        let parent = format!(
+            "{CHART}dependencies:\n  - name: sub\n    version: 0.1.0\n    repository: ''\n"
+        );
         let sub = |version: &str| format!("apiVersion: v2\nname: sub\nversion: {version}\n");
-        package("demo", &tree(&[("Chart.yaml", &parent), ("charts/sub/Chart.yaml", &sub("0.1.0"))])).unwrap();
-        let error = package("demo", &tree(&[("Chart.yaml", &parent), ("charts/sub/Chart.yaml", &sub("0.2.0"))])).unwrap_err();
+        package(
+            "demo",
+            &tree(&[
+                ("Chart.yaml", &parent),
+                ("charts/sub/Chart.yaml", &sub("0.1.0")),
+            ]),
+        )
+        .unwrap();
+        let error = package(
+            "demo",
+            &tree(&[
+                ("Chart.yaml", &parent),
+                ("charts/sub/Chart.yaml", &sub("0.2.0")),
+            ]),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("meets version 0.2.0"), "{error}");
-        assert!(matches!(package("demo", &tree(&[("Chart.yaml", &parent)])), Err(ChartError::Dependency { .. })));
+        assert!(matches!(
+            package("demo", &tree(&[("Chart.yaml", &parent)])),
+            Err(ChartError::Dependency { .. })
+        ));
     }
 
     #[test]
     fn every_other_name_is_read_back_as_it_was() {
         let long = format!("files/{}/{}.json", "d".repeat(90), "f".repeat(200));
-        let paths = ["Chart.yaml", "files/\u{dc} \u{1f600}.json", "files/a:b.json", "files/with space", &long];
+        let paths = [
+            "Chart.yaml",
+            "files/\u{dc} \u{1f600}.json",
+            "files/a:b.json",
+            "files/with space",
+            &long,
+        ];
         let files: Vec<_> = paths.iter().map(|path| (*path, CHART)).collect();
         let bytes = package("demo", &tree(&files)).unwrap().bytes;
-        assert_eq!(unpack_package("demo.tgz".into(), &bytes).unwrap(), tree(&files));
+        assert_eq!(
+            unpack_package("demo.tgz".into(), &bytes).unwrap(),
+            tree(&files)
+        );
     }
 
     #[test]
     fn helms_limits_and_bad_paths_are_refused() {
         let mut large = tree(&[("Chart.yaml", CHART)]);
         large.insert("big", vec![0; usize::try_from(MAX_FILE_BYTES).unwrap() + 1]);
-        assert_eq!(package("demo", &large).unwrap_err().kind(), FailureKind::Space);
+        assert_eq!(
+            package("demo", &large).unwrap_err().kind(),
+            FailureKind::Space
+        );
         for path in ["../x", "a//b", "a\\b", "a\nb", "c:/x"] {
             let mut bad = tree(&[("Chart.yaml", CHART)]);
             bad.insert(path, "x");
@@ -195,8 +276,13 @@ mod tests {
     #[test]
     fn what_cannot_be_packed_is_named_with_its_chart() {
         let packed = |file: &str, bytes: Vec<u8>| {
-            let files = BTreeMap::from([("Chart.yaml".into(), CHART.as_bytes().to_vec()), (file.into(), bytes)]);
-            package("charts/demo", &ChartTree::new(files)).unwrap_err().to_string()
+            let files = BTreeMap::from([
+                ("Chart.yaml".into(), CHART.as_bytes().to_vec()),
+                (file.into(), bytes),
+            ]);
+            package("charts/demo", &ChartTree::new(files))
+                .unwrap_err()
+                .to_string()
         };
         assert!(packed("a\\b", Vec::new()).starts_with("`charts/demo/a\\\\b` cannot be packed: "));
         assert!(packed("a\nb", Vec::new()).starts_with("`charts/demo/a\\nb` cannot be packed: "));

@@ -1,11 +1,13 @@
-//! Helm's provenance of a packed chart: what `helm verify` reads from `<archive>.prov`, and `helm pull --verify` from a registry.
+//! Helm's provenance of a packed chart: what `helm verify` reads from `<archive>.prov`, and `helm
+//! pull --verify` from a registry.
 //!
-//! The chart's metadata and the SHA-256 of its archive, signed in the clear by an OpenPGP key. The signature's time is that of the
-//! making of the key: there is no clock here, so that the same chart and key give the same bytes; an honest time would be no proof
-//! either, because whoever has the key can write any.
+//! The chart's metadata and the SHA-256 of its archive, signed in the clear by an OpenPGP key. The
+//! signature's time is that of the making of the key: there is no clock here, so that the same
+//! chart and key give the same bytes; an honest time would be no proof either, because whoever has
+//! the key can write any.
 //!
-//! OpenPGP is a feature of Cargo, `openpgp`, and off unless asked for: it is much cryptography for one small file. A bundle's own
-//! signature does not need it.
+//! OpenPGP is a feature of Cargo, `openpgp`, and off unless asked for: it is much cryptography for
+//! one small file. A bundle's own signature does not need it.
 //!
 //! Source of the form: Helm, `pkg/provenance/sign.go`.
 
@@ -55,21 +57,33 @@ impl Failure for ProvenanceError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::NotBuiltIn => "build it with `cargo build --release --features openpgp`, or leave --chart-key out".to_owned(),
+            Self::NotBuiltIn => {
+                "build it with `cargo build --release --features openpgp`, or leave --chart-key out"
+                    .to_owned()
+            }
             Self::NotAKey(_) => "write one with `gpg --armor --export-secret-keys KEY`".to_owned(),
-            Self::CannotSign(_) => "export the key, or a subkey that signs, where its secret part is".to_owned(),
+            Self::CannotSign(_) => {
+                "export the key, or a subkey that signs, where its secret part is".to_owned()
+            }
             _ => return None,
         })
     }
 }
 
 /// What is signed. No line ends with a blank, because signing in the clear would not see it.
-#[cfg_attr(not(any(feature = "openpgp", test)), expect(dead_code, reason = "only a key can sign it"))]
+#[cfg_attr(
+    not(any(feature = "openpgp", test)),
+    expect(dead_code, reason = "only a key can sign it")
+)]
 fn statement(package: &Package) -> Result<String, ProvenanceError> {
     let metadata = yaml::to_string(&package.metadata).map_err(ChartError::from)?;
     let lines: Vec<&str> = metadata.trim_end().lines().map(str::trim_end).collect();
     let file = package.metadata.file_name();
-    Ok(format!("{}\n\n...\nfiles:\n  {file}: {}", lines.join("\n"), Digest::of(&package.bytes)))
+    Ok(format!(
+        "{}\n\n...\nfiles:\n  {file}: {}",
+        lines.join("\n"),
+        Digest::of(&package.bytes)
+    ))
 }
 
 /// Stands in for the key where OpenPGP is not built in.
@@ -83,7 +97,10 @@ impl ChartKey {
     ///
     /// # Errors
     /// Always.
-    pub fn load<E: From<ProvenanceError>>(_: &[u8], _: impl FnOnce() -> Result<rune_core::secret::Secret, E>) -> Result<Self, E> {
+    pub fn load<E: From<ProvenanceError>>(
+        _: &[u8],
+        _: impl FnOnce() -> Result<rune_core::secret::Secret, E>,
+    ) -> Result<Self, E> {
         Err(ProvenanceError::NotBuiltIn.into())
     }
 
@@ -106,12 +123,23 @@ mod tests {
 
     #[test]
     fn names_the_archive_with_its_digest_below_the_metadata() {
-        let chart = b"apiVersion: v2\nname: a\nversion: 1.2.3\ndescription: 'ends with a blank '\n".to_vec();
-        let package = package("a", &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), chart)]))).unwrap();
+        let chart = b"apiVersion: v2\nname: a\nversion: 1.2.3\ndescription: 'ends with a blank '\n"
+            .to_vec();
+        let package = package(
+            "a",
+            &ChartTree::new(BTreeMap::from([("Chart.yaml".into(), chart)])),
+        )
+        .unwrap();
         let text = statement(&package).unwrap();
         let (metadata, files) = text.split_once("\n\n...\n").unwrap();
-        assert!(metadata.starts_with("apiVersion: v2\nname: a\nversion: \"1.2.3\"\n"), "{metadata}");
-        assert_eq!(files, format!("files:\n  a-1.2.3.tgz: {}", Digest::of(&package.bytes)));
+        assert!(
+            metadata.starts_with("apiVersion: v2\nname: a\nversion: \"1.2.3\"\n"),
+            "{metadata}"
+        );
+        assert_eq!(
+            files,
+            format!("files:\n  a-1.2.3.tgz: {}", Digest::of(&package.bytes))
+        );
         assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
     }
 }

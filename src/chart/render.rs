@@ -1,7 +1,9 @@
-//! The template engine, set up so that a rendering is a pure function of the template and its context.
+//! The template engine, set up so that a rendering is a pure function of the template and its
+//! context.
 //!
-//! Values come out as JSON, which YAML reads as it is: a string is quoted, a boolean is `true`, nothing is ever `None`. The filter
-//! `raw` writes a string or a number without quotes. There is no loader, no clock, no environment, and fuel ends what would not end.
+//! Values come out as JSON, which YAML reads as it is: a string is quoted, a boolean is `true`,
+//! nothing is ever `None`. The filter `raw` writes a string or a number without quotes. There is no
+//! loader, no clock, no environment, and fuel ends what would not end.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +27,8 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// Parses templates. The names are what errors say, so they are best paths that a person can open.
+    /// Parses templates. The names are what errors say, so they are best paths that a person can
+    /// open.
     ///
     /// # Errors
     /// When a template has a syntax error.
@@ -43,10 +46,15 @@ impl Renderer {
         for (name, source) in templates {
             environment
                 .add_template_owned(name.clone(), source.clone())
-                .map_err(|error| TemplateError::new(&name, &source, &error, &serde_json::Value::Null))?;
+                .map_err(|error| {
+                    TemplateError::new(&name, &source, &error, &serde_json::Value::Null)
+                })?;
             sources.insert(name, source.into());
         }
-        Ok(Self { environment, sources })
+        Ok(Self {
+            environment,
+            sources,
+        })
     }
 
     /// The names of the templates, in byte order.
@@ -57,13 +65,20 @@ impl Renderer {
     /// Renders one template.
     ///
     /// # Errors
-    /// When there is no such template, or it names what the context does not have, or it fails otherwise.
+    /// When there is no such template, or it names what the context does not have, or it fails
+    /// otherwise.
     pub fn render<T: Serialize>(&self, name: &str, context: &T) -> Result<String, ChartError> {
-        let source = self.sources.get(name).ok_or_else(|| ChartError::NoTemplate(name.to_owned()))?;
-        self.environment.get_template(name).and_then(|template| template.render(Value::from(Serde(context)))).map_err(|error| {
-            let context = serde_json::to_value(context).unwrap_or_default();
-            TemplateError::new(name, source, &error, &context).into()
-        })
+        let source = self
+            .sources
+            .get(name)
+            .ok_or_else(|| ChartError::NoTemplate(name.to_owned()))?;
+        self.environment
+            .get_template(name)
+            .and_then(|template| template.render(Value::from(Serde(context))))
+            .map_err(|error| {
+                let context = serde_json::to_value(context).unwrap_or_default();
+                TemplateError::new(name, source, &error, &context).into()
+            })
     }
 }
 
@@ -81,7 +96,11 @@ fn syntax() -> Result<SyntaxConfig, ChartError> {
 }
 
 /// Writes a value as JSON, or as it is when `raw` has marked it.
-fn write_json(output: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+fn write_json(
+    output: &mut Output<'_>,
+    _state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
     if value.is_safe()
         && let Some(text) = value.as_str()
     {
@@ -90,8 +109,9 @@ fn write_json(output: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value
     if value.is_undefined() {
         return Err(ErrorKind::UndefinedError.into());
     }
-    let json = serde_json::to_string(value)
-        .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, "it has no JSON form").with_source(error))?;
+    let json = serde_json::to_string(value).map_err(|error| {
+        minijinja::Error::new(ErrorKind::BadSerialization, "it has no JSON form").with_source(error)
+    })?;
     output.write_str(&json).map_err(minijinja::Error::from)
 }
 
@@ -100,7 +120,10 @@ fn raw(value: &Value) -> Result<Value, minijinja::Error> {
     match value.kind() {
         ValueKind::String | ValueKind::Number => Ok(Value::from_safe_string(value.to_string())),
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
-        other => Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("raw takes a string or a number, not a {other}"))),
+        other => Err(minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            format!("raw takes a string or a number, not a {other}"),
+        )),
     }
 }
 
@@ -115,39 +138,63 @@ mod tests {
     use rune_core::failure::{Failure as _, FailureKind};
 
     fn render(source: &str, context: &Value) -> Result<String, ChartError> {
-        Renderer::new(BTreeMap::from([("t.j2".to_owned(), source.to_owned())]))?.render("t.j2", context)
+        Renderer::new(BTreeMap::from([("t.j2".to_owned(), source.to_owned())]))?
+            .render("t.j2", context)
     }
 
     #[test]
     fn values_come_out_as_json_and_raw_takes_the_quotes_off() {
         let context = json!({ "s": "17\"\n", "t": true, "n": null, "l": ["a", 1], "i": 3 });
-        let text = render("<@ s @> <@ t @> <@ n @> <@ l @> <@ i @> <@ i | raw @> <@ \"x\" | raw @>\n", &context).unwrap();
+        let text = render(
+            "<@ s @> <@ t @> <@ n @> <@ l @> <@ i @> <@ i | raw @> <@ \"x\" | raw @>\n",
+            &context,
+        )
+        .unwrap();
         assert_eq!(text, "\"17\\\"\\n\" true null [\"a\",1] 3 3 x\n");
     }
 
     #[test]
     fn helm_syntax_and_newlines_pass_through() {
         let source = "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n<% if true %>\n  b\n<% endif %>\nc\n\n";
-        assert_eq!(render(source, &json!({})).unwrap(), "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n  b\nc\n\n");
+        assert_eq!(
+            render(source, &json!({})).unwrap(),
+            "a: {{ .Values.x | default \"{% y %}\" }} {# z #}\n  b\nc\n\n"
+        );
     }
 
     #[test]
     fn raw_refuses_what_has_no_plain_text() {
         for expression in ["none | raw", "[1] | raw", "true | raw"] {
-            assert_eq!(render(&format!("<@ {expression} @>"), &json!({})).unwrap_err().kind(), FailureKind::Input, "{expression}");
+            assert_eq!(
+                render(&format!("<@ {expression} @>"), &json!({}))
+                    .unwrap_err()
+                    .kind(),
+                FailureKind::Input,
+                "{expression}"
+            );
         }
     }
 
     #[test]
     fn what_would_not_end_runs_out_of_fuel() {
-        let error = render("<% for a in range(9999) %><% for b in range(9999) %>x<% endfor %><% endfor %>", &json!({})).unwrap_err();
+        let error = render(
+            "<% for a in range(9999) %><% for b in range(9999) %>x<% endfor %><% endfor %>",
+            &json!({}),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("fuel"), "{error}");
     }
 
     #[test]
     fn nothing_outside_the_context_can_be_reached() {
         for expression in ["env", "now()", "debug()", "lipsum()", "random()"] {
-            assert_eq!(render(&format!("<@ {expression} @>"), &json!({})).unwrap_err().kind(), FailureKind::Input, "{expression}");
+            assert_eq!(
+                render(&format!("<@ {expression} @>"), &json!({}))
+                    .unwrap_err()
+                    .kind(),
+                FailureKind::Input,
+                "{expression}"
+            );
         }
         assert!(render("<% include 'x' %>", &json!({})).is_err());
     }
@@ -155,6 +202,9 @@ mod tests {
     #[test]
     fn an_unknown_template_is_not_found() {
         let renderer = Renderer::new(BTreeMap::new()).unwrap();
-        assert_eq!(renderer.render("none.j2", &json!({})).unwrap_err().kind(), FailureKind::NotFound);
+        assert_eq!(
+            renderer.render("none.j2", &json!({})).unwrap_err().kind(),
+            FailureKind::NotFound
+        );
     }
 }

@@ -29,19 +29,29 @@ impl ChartTree {
         Self { files }
     }
 
-    /// Reads a chart's directory, without what its `.helmignore` names. Links within the directory are followed.
+    /// Reads a chart's directory, without what its `.helmignore` names. Links within the directory
+    /// are followed.
     ///
     /// # Errors
     /// When a file cannot be read, is larger than Helm loads, or is a link that leads elsewhere.
     pub fn read(directory: &Utf8Path) -> Result<Self, ChartError> {
         let ignore = directory.join(".helmignore");
-        let rules = Rules::parse(&if fsx::exists(&ignore) { fsx::read_to_string(&ignore, MAX_FILE_BYTES)? } else { String::new() })?;
+        let rules = Rules::parse(&if fsx::exists(&ignore) {
+            fsx::read_to_string(&ignore, MAX_FILE_BYTES)?
+        } else {
+            String::new()
+        })?;
         let mut budget = Budget::of_a_chart();
         let mut files = BTreeMap::new();
-        for path in fsx::list_linked_files(directory, MAX_CHART_FILES, |path, is_directory| rules.ignores(path, is_directory))? {
+        for path in fsx::list_linked_files(directory, MAX_CHART_FILES, |path, is_directory| {
+            rules.ignores(path, is_directory)
+        })? {
             let place = directory.join(&path);
             if fsx::file_size(&place)? > MAX_FILE_BYTES {
-                return Err(ChartError::TooLarge { what: place.into_string(), max_bytes: MAX_FILE_BYTES });
+                return Err(ChartError::TooLarge {
+                    what: place.into_string(),
+                    max_bytes: MAX_FILE_BYTES,
+                });
             }
             let bytes = fsx::read(&place, MAX_FILE_BYTES)?;
             budget.count(directory, bytes.len() as u64)?;
@@ -60,15 +70,29 @@ impl ChartTree {
         self.files.get(Utf8Path::new(path)).map(Vec::as_slice)
     }
 
-    /// The directories of the chart itself (an empty path) and of its unpacked subcharts, in byte order.
+    /// The directories of the chart itself (an empty path) and of its unpacked subcharts, in byte
+    /// order.
     pub fn chart_roots(&self) -> Vec<Utf8PathBuf> {
         let is_root = |root: &Utf8Path| {
-            let parts: Vec<&str> = root.as_str().split('/').filter(|part| !part.is_empty()).collect();
+            let parts: Vec<&str> = root
+                .as_str()
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .collect();
             let (pairs, rest) = parts.as_chunks::<2>();
-            rest.is_empty() && pairs.iter().all(|[charts, name]| *charts == "charts" && is_subchart(name))
+            rest.is_empty()
+                && pairs
+                    .iter()
+                    .all(|[charts, name]| *charts == "charts" && is_subchart(name))
         };
-        let heads = self.iter().filter(|(path, _)| path.file_name() == Some("Chart.yaml")).filter_map(|(path, _)| path.parent());
-        let mut roots: Vec<Utf8PathBuf> = heads.filter(|root| is_root(root)).map(Utf8Path::to_owned).collect();
+        let heads = self
+            .iter()
+            .filter(|(path, _)| path.file_name() == Some("Chart.yaml"))
+            .filter_map(|(path, _)| path.parent());
+        let mut roots: Vec<Utf8PathBuf> = heads
+            .filter(|root| is_root(root))
+            .map(Utf8Path::to_owned)
+            .collect();
         roots.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         roots
     }
@@ -76,13 +100,21 @@ impl ChartTree {
     /// The files below a directory, by their path relative to it.
     #[must_use]
     pub fn below(&self, root: &Utf8Path) -> Self {
-        let files = self.files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(root).ok()?.to_owned(), bytes.clone())));
-        Self { files: files.collect() }
+        let files = self.files.iter().filter_map(|(path, bytes)| {
+            Some((path.strip_prefix(root).ok()?.to_owned(), bytes.clone()))
+        });
+        Self {
+            files: files.collect(),
+        }
     }
 
     /// All files, in byte order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Utf8Path, &[u8])> {
-        let mut files: Vec<_> = self.files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+        let mut files: Vec<_> = self
+            .files
+            .iter()
+            .map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
+            .collect();
         // Paths compare by component, which is not the order of their bytes.
         files.sort_unstable_by(|(a, _), (b, _)| a.as_str().as_bytes().cmp(b.as_str().as_bytes()));
         files.into_iter()
@@ -105,36 +137,57 @@ impl ChartTree {
     /// # Errors
     /// When there is no `Chart.yaml`, or it is wrong.
     pub fn own_metadata(&self, name: &Utf8Path) -> Result<ChartMetadata, ChartError> {
-        let missing = || ChartError::Missing { chart: name.to_string(), file: "Chart.yaml" };
+        let missing = || ChartError::Missing {
+            chart: name.to_string(),
+            file: "Chart.yaml",
+        };
         let chart_yaml = self.get("Chart.yaml").ok_or_else(missing)?;
         ChartMetadata::parse(name, chart_yaml, self.get("requirements.yaml"))
     }
 
-    /// Reads what the chart says of itself, and checks that the subcharts in `charts/` are the ones it asks for.
+    /// Reads what the chart says of itself, and checks that the subcharts in `charts/` are the ones
+    /// it asks for.
     ///
     /// # Errors
-    /// When there is no `Chart.yaml`, it or that of a subchart is wrong, or a dependency is not in `charts/`.
+    /// When there is no `Chart.yaml`, it or that of a subchart is wrong, or a dependency is not in
+    /// `charts/`.
     pub fn metadata(&self, name: &str) -> Result<ChartMetadata, ChartError> {
         let name = Utf8Path::new(name);
         let metadata = self.own_metadata(name)?;
         let whole = self.unfolded(name)?;
-        let subcharts = whole.subcharts().into_iter().map(|(place, chart)| chart.own_metadata(&name.join(place)));
+        let subcharts = whole
+            .subcharts()
+            .into_iter()
+            .map(|(place, chart)| chart.own_metadata(&name.join(place)));
         let subcharts = subcharts.collect::<Result<Vec<_>, _>>()?;
         for dependency in &metadata.dependencies {
             let problem = |problem: String| ChartError::Dependency {
-                path: name.join(if self.get("requirements.yaml").is_some() { "requirements.yaml" } else { "Chart.yaml" }),
+                path: name.join(if self.get("requirements.yaml").is_some() {
+                    "requirements.yaml"
+                } else {
+                    "Chart.yaml"
+                }),
                 chart: name.to_owned(),
                 name: dependency.name.clone(),
                 version: dependency.version.clone(),
                 problem,
             };
-            let found: Vec<_> = subcharts.iter().filter(|chart| chart.name == dependency.name).map(|chart| &chart.version).collect();
-            let Some(first) = found.first() else { return Err(problem("is not in `charts/`".to_owned())) };
+            let found: Vec<_> = subcharts
+                .iter()
+                .filter(|chart| chart.name == dependency.name)
+                .map(|chart| &chart.version)
+                .collect();
+            let Some(first) = found.first() else {
+                return Err(problem("is not in `charts/`".to_owned()));
+            };
             // Without a version Helm takes any, but looks at neither condition nor alias.
             if dependency.version.is_empty() {
                 continue;
             }
-            let wanted: VersionRange = dependency.version.parse().map_err(|error| problem(format!("asks for what is {error}")))?;
+            let wanted: VersionRange = dependency
+                .version
+                .parse()
+                .map_err(|error| problem(format!("asks for what is {error}")))?;
             if !found.iter().any(|version| wanted.contains(version)) {
                 return Err(problem(format!("meets version {first} in `charts/`")));
             }
@@ -149,10 +202,17 @@ impl ChartTree {
             .keys()
             .filter_map(|path| {
                 let mut parts = path.as_str().split('/');
-                let name = parts.next().filter(|first| *first == "charts").and_then(|_| parts.next())?;
-                (is_subchart(name) && Utf8Path::new(name).extension() != Some("prov")).then(|| Utf8Path::new("charts").join(name))
+                let name = parts
+                    .next()
+                    .filter(|first| *first == "charts")
+                    .and_then(|_| parts.next())?;
+                (is_subchart(name) && Utf8Path::new(name).extension() != Some("prov"))
+                    .then(|| Utf8Path::new("charts").join(name))
             })
             .collect();
-        directories.into_iter().map(|place| (place.clone(), self.below(&place))).collect()
+        directories
+            .into_iter()
+            .map(|place| (place.clone(), self.below(&place)))
+            .collect()
     }
 }

@@ -10,7 +10,8 @@ use rune_core::yaml::{self, Node, Value};
 /// Far above what values files have, aliases written out.
 const MAX_NODES: usize = 100_000;
 
-/// The keys that lead to something else than a mapping, in the form of `helm --set`. `path` only says where a mistake is.
+/// The keys that lead to something else than a mapping, in the form of `helm --set`. `path` only
+/// says where a mistake is.
 ///
 /// # Errors
 /// When the text is not YAML; what stands in it is not shown.
@@ -26,7 +27,11 @@ fn add_keys(above: &str, node: &Node, keys: &mut BTreeSet<String>) {
         Value::Mapping(entries) if above.is_empty() || !entries.is_empty() => {
             for (key, value) in entries {
                 let name = key.text.replace('\\', "\\\\").replace('.', "\\.");
-                let path = if above.is_empty() { name } else { format!("{above}.{name}") };
+                let path = if above.is_empty() {
+                    name
+                } else {
+                    format!("{above}.{name}")
+                };
                 add_keys(&path, value, keys);
             }
         }

@@ -1,7 +1,8 @@
 //! The version of a chart, as Helm reads it.
 //!
-//! Helm takes more than a semantic version: a leading `v`, one or two parts, leading zeros. The text stays as it was written, because
-//! file names, tags and the metadata of the artifact repeat it; only comparing looks at the parts.
+//! Helm takes more than a semantic version: a leading `v`, one or two parts, leading zeros. The
+//! text stays as it was written, because file names, tags and the metadata of the artifact repeat
+//! it; only comparing looks at the parts.
 
 use std::{cmp::Ordering, fmt};
 
@@ -33,16 +34,25 @@ impl ChartVersion {
         &self.text
     }
 
-    /// Whether it is the release that `asked` means, as Helm compares an exact version: however it is written, and with the build
-    /// metadata that were asked for, if any.
+    /// Whether it is the release that `asked` means, as Helm compares an exact version: however it
+    /// is written, and with the build metadata that were asked for, if any.
     pub fn is_release_of(&self, asked: &Self) -> bool {
-        let build = |version: &Self| version.text.split_once('+').map(|(_, build)| build.to_owned());
-        self.precedence(asked) == Ordering::Equal && build(asked).is_none_or(|asked| build(self) == Some(asked))
+        let build = |version: &Self| {
+            version
+                .text
+                .split_once('+')
+                .map(|(_, build)| build.to_owned())
+        };
+        self.precedence(asked) == Ordering::Equal
+            && build(asked).is_none_or(|asked| build(self) == Some(asked))
     }
 
-    /// The order of Helm, in which versions that differ in build metadata or in how they are written are equal.
+    /// The order of Helm, in which versions that differ in build metadata or in how they are
+    /// written are equal.
     pub fn precedence(&self, other: &Self) -> Ordering {
-        self.numbers.cmp(&other.numbers).then_with(|| self.prerelease.precedence(&other.prerelease))
+        self.numbers
+            .cmp(&other.numbers)
+            .then_with(|| self.prerelease.precedence(&other.prerelease))
     }
 }
 
@@ -54,8 +64,12 @@ impl std::str::FromStr for ChartVersion {
             return Err(NotAVersion);
         }
         let rest = text.strip_prefix('v').unwrap_or(text);
-        let (rest, build) = rest.split_once('+').map_or((rest, None), |(rest, build)| (rest, Some(build)));
-        let (core, prerelease) = rest.split_once('-').map_or((rest, None), |(core, prerelease)| (core, Some(prerelease)));
+        let (rest, build) = rest
+            .split_once('+')
+            .map_or((rest, None), |(rest, build)| (rest, Some(build)));
+        let (core, prerelease) = rest
+            .split_once('-')
+            .map_or((rest, None), |(core, prerelease)| (core, Some(prerelease)));
         let mut numbers = [0; 3];
         let mut places = numbers.iter_mut();
         for part in core.split('.') {
@@ -63,11 +77,19 @@ impl std::str::FromStr for ChartVersion {
             *place = number(part).ok_or(NotAVersion)?;
         }
         let is_good = build.is_none_or(|build| build.split('.').all(is_identifier))
-            && prerelease.is_none_or(|prerelease| prerelease.split('.').all(|part| is_identifier(part) && !has_leading_zero(part)));
+            && prerelease.is_none_or(|prerelease| {
+                prerelease
+                    .split('.')
+                    .all(|part| is_identifier(part) && !has_leading_zero(part))
+            });
         if !is_good {
             return Err(NotAVersion);
         }
-        Ok(Self { text: text.to_owned(), numbers, prerelease: Prerelease(prerelease.unwrap_or_default().to_owned()) })
+        Ok(Self {
+            text: text.to_owned(),
+            numbers,
+            prerelease: Prerelease(prerelease.unwrap_or_default().to_owned()),
+        })
     }
 }
 
@@ -76,7 +98,8 @@ impl Prerelease {
         self.0.is_empty()
     }
 
-    /// A release is above its pre-releases; otherwise identifier by identifier, numbers below words, and nothing below something.
+    /// A release is above its pre-releases; otherwise identifier by identifier, numbers below
+    /// words, and nothing below something.
     pub(super) fn precedence(&self, other: &Self) -> Ordering {
         if self.is_empty() || other.is_empty() {
             return self.is_empty().cmp(&other.is_empty());
@@ -103,11 +126,17 @@ impl Prerelease {
 }
 
 fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn has_leading_zero(text: &str) -> bool {
@@ -137,7 +166,8 @@ impl From<ChartVersion> for String {
 impl Ord for ChartVersion {
     fn cmp(&self, other: &Self) -> Ordering {
         // The text decides last, so that the order agrees with equality.
-        self.precedence(other).then_with(|| self.text.cmp(&other.text))
+        self.precedence(other)
+            .then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -159,7 +189,18 @@ mod tests {
 
     #[test]
     fn versions_of_other_charts_are_read_and_keep_their_text() {
-        for text in ["1.2.3", "v1.15.1", "1", "1.2", "3.3.000", "01.002.3", "v1.2-beta.5", "1.2.3-rc.1+build.01", "1.2.3+b", "1-x"] {
+        for text in [
+            "1.2.3",
+            "v1.15.1",
+            "1",
+            "1.2",
+            "3.3.000",
+            "01.002.3",
+            "v1.2-beta.5",
+            "1.2.3-rc.1+build.01",
+            "1.2.3+b",
+            "1-x",
+        ] {
             assert_eq!(version(text).as_str(), text);
         }
         let long = format!("1.2.3-{}", "a".repeat(251));
@@ -200,20 +241,52 @@ mod tests {
             ("1.2.3-rc.1", "1.2.3", false),
             ("1.2.4", "1.2.3", false),
         ] {
-            assert_eq!(version(found).is_release_of(&version(asked)), is_same, "{found} {asked}");
+            assert_eq!(
+                version(found).is_release_of(&version(asked)),
+                is_same,
+                "{found} {asked}"
+            );
         }
     }
 
     #[test]
     fn the_order_is_that_of_semantic_versions() {
-        let ascending =
-            ["0.9", "1.0.0-1", "1.0.0-2", "1.0.0-10", "1.0.0-a", "1.0.0-a.1", "1.0.0-b", "v1.0.0", "1.0.1", "1.1", "2", "10.0.0"];
+        let ascending = [
+            "0.9",
+            "1.0.0-1",
+            "1.0.0-2",
+            "1.0.0-10",
+            "1.0.0-a",
+            "1.0.0-a.1",
+            "1.0.0-b",
+            "v1.0.0",
+            "1.0.1",
+            "1.1",
+            "2",
+            "10.0.0",
+        ];
         for pair in ascending.windows(2) {
-            assert_eq!(version(pair[0]).precedence(&version(pair[1])), Ordering::Less, "{pair:?}");
+            assert_eq!(
+                version(pair[0]).precedence(&version(pair[1])),
+                Ordering::Less,
+                "{pair:?}"
+            );
         }
-        for (one, two) in [("1.2", "v1.2.0"), ("1.2.3+a", "1.2.3+b"), ("3.3.000", "3.3.0")] {
-            assert_eq!(version(one).precedence(&version(two)), Ordering::Equal, "{one} {two}");
-            assert_ne!(version(one).cmp(&version(two)), Ordering::Equal, "{one} {two}");
+        for (one, two) in [
+            ("1.2", "v1.2.0"),
+            ("1.2.3+a", "1.2.3+b"),
+            ("3.3.000", "3.3.0"),
+        ] {
+            assert_eq!(
+                version(one).precedence(&version(two)),
+                Ordering::Equal,
+                "{one} {two}"
+            );
+            assert_ne!(
+                version(one).cmp(&version(two)),
+                Ordering::Equal,
+                "{one} {two}"
+            );
         }
     }
 }

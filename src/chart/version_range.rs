@@ -1,8 +1,9 @@
 //! Ranges of versions, as Helm reads them under `dependencies` and in `kubeVersion`.
 //!
-//! The grammar is that of Masterminds/semver 3, with its corners: a comparison with `x` or a missing part is a range of its own, a space
-//! or a comma means "and", `||` means "or", and a pre-release fits only where one of the comparisons beside it names one. A test
-//! compares this file with the library itself.
+//! The grammar is that of Masterminds/semver 3, with its corners: a comparison with `x` or a
+//! missing part is a range of its own, a space or a comma means "and", `||` means "or", and a
+//! pre-release fits only where one of the comparisons beside it names one. A test compares this
+//! file with the library itself.
 
 use std::sync::LazyLock;
 
@@ -72,12 +73,16 @@ impl Grammar {
     fn new() -> Option<Self> {
         let regex = |pattern: String| Regex::new(&pattern).ok();
         Some(Self {
-            hyphen: regex(format!("{SPACE}*({VERSION}){SPACE}+-{SPACE}+({VERSION}){SPACE}*"))?,
+            hyphen: regex(format!(
+                "{SPACE}*({VERSION}){SPACE}+-{SPACE}+({VERSION}){SPACE}*"
+            ))?,
             alternative: regex(format!(
                 "^{SPACE}*(?:{OPERATOR}){SPACE}*{VERSION}{SPACE}*(?:(?:{SPACE}+|,{SPACE}*)(?:{OPERATOR}){SPACE}*{VERSION}{SPACE}*)*$"
             ))?,
             comparison: regex(format!("({OPERATOR}){SPACE}*({VERSION})"))?,
-            parts: regex(r"^v?([0-9|xX*]+)(?:\.([0-9|xX*]+))?(?:\.([0-9|xX*]+))?(-[^+]+)?".to_owned())?,
+            parts: regex(
+                r"^v?([0-9|xX*]+)(?:\.([0-9|xX*]+))?(?:\.([0-9|xX*]+))?(-[^+]+)?".to_owned(),
+            )?,
         })
     }
 }
@@ -86,15 +91,23 @@ impl VersionRange {
     /// Whether a version lies in the range.
     pub fn contains(&self, version: &ChartVersion) -> bool {
         self.alternatives.iter().any(|comparisons| {
-            let is_considered =
-                version.prerelease.is_empty() || comparisons.iter().any(|comparison| !comparison.version.prerelease.is_empty());
-            is_considered && comparisons.iter().all(|comparison| comparison.holds(version))
+            let is_considered = version.prerelease.is_empty()
+                || comparisons
+                    .iter()
+                    .any(|comparison| !comparison.version.prerelease.is_empty());
+            is_considered
+                && comparisons
+                    .iter()
+                    .all(|comparison| comparison.holds(version))
         })
     }
 
     /// The versions that the range names, whatever it says of them.
     pub(super) fn named(&self) -> impl Iterator<Item = &ChartVersion> {
-        self.alternatives.iter().flatten().map(|comparison| &comparison.version)
+        self.alternatives
+            .iter()
+            .flatten()
+            .map(|comparison| &comparison.version)
     }
 }
 
@@ -109,7 +122,11 @@ impl std::str::FromStr for VersionRange {
         // Hyphens come first, even across `||`, as in Helm.
         let mut rewritten = text.to_owned();
         for found in grammar.hyphen.captures_iter(text) {
-            let [Some(whole), Some(from), Some(to)] = [0, 1, 2].map(|group| found.get(group).map(|part| part.as_str())) else { continue };
+            let [Some(whole), Some(from), Some(to)] =
+                [0, 1, 2].map(|group| found.get(group).map(|part| part.as_str()))
+            else {
+                continue;
+            };
             rewritten = rewritten.replacen(whole, &format!(">= {from}, <= {to} "), 1);
         }
         let alternatives: Vec<&str> = rewritten.split("||").collect();
@@ -120,9 +137,18 @@ impl std::str::FromStr for VersionRange {
             if !grammar.alternative.is_match(text) {
                 return Err(NotARange);
             }
-            grammar.comparison.captures_iter(text).map(|found| Comparison::of(grammar, &found)).collect()
+            grammar
+                .comparison
+                .captures_iter(text)
+                .map(|found| Comparison::of(grammar, &found))
+                .collect()
         };
-        Ok(Self { alternatives: alternatives.iter().map(alternative).collect::<Result<_, _>>()? })
+        Ok(Self {
+            alternatives: alternatives
+                .iter()
+                .map(alternative)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -149,29 +175,46 @@ impl Comparison {
         } else if is_open(2) {
             (Open::Minor, format!("{}.0.0{prerelease}", part(1)))
         } else if is_open(3) {
-            (Open::Patch, format!("{}.{}.0{prerelease}", part(1), part(2)))
+            (
+                Open::Patch,
+                format!("{}.{}.0{prerelease}", part(1), part(2)),
+            )
         } else {
             (Open::Nothing, text.to_owned())
         };
-        Ok(Self { operator, version: text.parse().map_err(|_| NotARange)?, open })
+        Ok(Self {
+            operator,
+            version: text.parse().map_err(|_| NotARange)?,
+            open,
+        })
     }
 
-    /// Whether it holds for a version that is no pre-release, or beside a comparison that names one.
+    /// Whether it holds for a version that is no pre-release, or beside a comparison that names
+    /// one.
     fn holds(&self, version: &ChartVersion) -> bool {
         let order = version.precedence(&self.version);
-        let ([major, minor, patch], [wanted_major, wanted_minor, wanted_patch]) = (version.numbers, self.version.numbers);
+        let ([major, minor, patch], [wanted_major, wanted_minor, wanted_patch]) =
+            (version.numbers, self.version.numbers);
         match self.operator {
             Operator::Equal if self.open == Open::Nothing => order.is_eq(),
             Operator::Equal | Operator::Tilde => {
                 // Zero alone bounds nothing.
-                let is_zero = self.version.numbers == [0; 3] && matches!(self.open, Open::Nothing | Open::Major);
-                order.is_ge() && (is_zero || (major == wanted_major && (minor == wanted_minor || self.open == Open::Minor)))
+                let is_zero = self.version.numbers == [0; 3]
+                    && matches!(self.open, Open::Nothing | Open::Major);
+                order.is_ge()
+                    && (is_zero
+                        || (major == wanted_major
+                            && (minor == wanted_minor || self.open == Open::Minor)))
             }
             Operator::NotEqual => match self.open {
                 Open::Nothing | Open::Major => order.is_ne(),
                 Open::Minor => major != wanted_major,
                 Open::Patch => {
-                    (major, minor) != (wanted_major, wanted_minor) || version.prerelease.precedence(&self.version.prerelease).is_ne()
+                    (major, minor) != (wanted_major, wanted_minor)
+                        || version
+                            .prerelease
+                            .precedence(&self.version.prerelease)
+                            .is_ne()
                 }
             },
             Operator::Greater => match self.open {

@@ -1,7 +1,9 @@
-//! Which versions of a project's charts were released, and with which content: a released version never changes.
+//! Which versions of a project's charts were released, and with which content: a released version
+//! never changes.
 //!
-//! `charts/versions.lock`, committed with the charts and written by `render --release`. The digest is of the chart's files, not of
-//! the packed archive, whose compression may differ between releases of this program.
+//! `charts/versions.lock`, committed with the charts and written by `render --release`. The digest
+//! is of the chart's files, not of the packed archive, whose compression may differ between
+//! releases of this program.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -55,7 +57,10 @@ impl Failure for VersionsNotRaised {
     }
 
     fn help(&self) -> Option<String> {
-        Some("raise `version` in the chart's Chart.yaml, or its template, above every released one".to_owned())
+        Some(
+            "raise `version` in the chart's Chart.yaml, or its template, above every released one"
+                .to_owned(),
+        )
     }
 }
 
@@ -68,17 +73,29 @@ impl ChartState {
         let mut states = Vec::new();
         for root in tree.chart_roots() {
             let chart = tree.below(&root);
-            let directory = if root.as_str().is_empty() { directory.to_owned() } else { directory.join(&root) };
+            let directory = if root.as_str().is_empty() {
+                directory.to_owned()
+            } else {
+                directory.join(&root)
+            };
             let version = chart.metadata(directory.as_str())?.version;
-            states.push(Self { version, content: content(&chart), directory });
+            states.push(Self {
+                version,
+                content: content(&chart),
+                directory,
+            });
         }
         Ok(states)
     }
 }
 
-/// The digest of the lines that `sha256sum` writes for the files of a chart, in byte order of their paths.
+/// The digest of the lines that `sha256sum` writes for the files of a chart, in byte order of their
+/// paths.
 fn content(chart: &ChartTree) -> Digest {
-    let lines: String = chart.iter().map(|(path, bytes)| format!("{}  {path}\n", Digest::of(bytes).hex())).collect();
+    let lines: String = chart
+        .iter()
+        .map(|(path, bytes)| format!("{}  {path}\n", Digest::of(bytes).hex()))
+        .collect();
     Digest::of(lines.as_bytes())
 }
 
@@ -92,7 +109,10 @@ impl ReleasedVersions {
         if !fsx::exists(&path) {
             return Ok(Self::default());
         }
-        Ok(Self(yaml::from_str(&path, &fsx::read_to_string(&path, MAX_BYTES)?)?))
+        Ok(Self(yaml::from_str(
+            &path,
+            &fsx::read_to_string(&path, MAX_BYTES)?,
+        )?))
     }
 
     /// Whether each chart is a released one as it was, or newer than all that were released.
@@ -101,18 +121,30 @@ impl ReleasedVersions {
     /// With every chart that is neither.
     pub fn check(&self, charts: &[ChartState]) -> Result<(), VersionsNotRaised> {
         let problem = |chart: &ChartState| {
-            let ChartState { directory, version, content } = chart;
+            let ChartState {
+                directory,
+                version,
+                content,
+            } = chart;
             let released = self.0.get(directory)?;
             let (newest, _) = released.last_key_value()?;
             match released.get(version) {
                 Some(known) if known == content => None,
-                Some(_) => Some(format!("the chart `{directory}` is not what was released as {version}")),
-                None if version < newest => Some(format!("the chart `{directory}` is {version}, and {newest} was released already")),
+                Some(_) => Some(format!(
+                    "the chart `{directory}` is not what was released as {version}"
+                )),
+                None if version < newest => Some(format!(
+                    "the chart `{directory}` is {version}, and {newest} was released already"
+                )),
                 None => None,
             }
         };
         let problems: Vec<String> = charts.iter().filter_map(problem).collect();
-        if problems.is_empty() { Ok(()) } else { Err(VersionsNotRaised { problems }) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(VersionsNotRaised { problems })
+        }
     }
 
     /// The text of the file with these charts as released.
@@ -120,8 +152,16 @@ impl ReleasedVersions {
     /// # Errors
     /// Never for versions and digests.
     pub fn with_release(mut self, charts: &[ChartState]) -> Result<String, ChartError> {
-        for ChartState { directory, version, content } in charts {
-            self.0.entry(directory.clone()).or_default().insert(version.clone(), *content);
+        for ChartState {
+            directory,
+            version,
+            content,
+        } in charts
+        {
+            self.0
+                .entry(directory.clone())
+                .or_default()
+                .insert(version.clone(), *content);
         }
         Ok(format!("{HEAD}{}", yaml::to_string(&self.0)?))
     }
@@ -138,13 +178,17 @@ mod tests {
     use rune_core::fsx;
 
     fn states(version: &str, template: &str) -> Vec<ChartState> {
-        let chart = |name: &str, version: &str| format!("apiVersion: v2\nname: {name}\nversion: {version}\n").into_bytes();
+        let chart = |name: &str, version: &str| {
+            format!("apiVersion: v2\nname: {name}\nversion: {version}\n").into_bytes()
+        };
         let files = [
             ("Chart.yaml", chart("a", version)),
             ("templates/x", template.as_bytes().to_vec()),
             ("charts/sub/Chart.yaml", chart("sub", "0.1.0")),
         ];
-        let tree = ChartTree::new(BTreeMap::from(files.map(|(path, bytes)| (path.into(), bytes))));
+        let tree = ChartTree::new(BTreeMap::from(
+            files.map(|(path, bytes)| (path.into(), bytes)),
+        ));
         ChartState::of(Utf8Path::new("charts/a"), &tree).unwrap()
     }
 
@@ -161,12 +205,30 @@ mod tests {
         for (version, template, problem) in [
             ("0.2.0", "x", None),
             ("0.2.1", "y", None),
-            ("0.2.0", "y", Some("the chart `charts/a` is not what was released as 0.2.0")),
-            ("0.1.9", "y", Some("the chart `charts/a` is 0.1.9, and 0.2.0 was released already")),
+            (
+                "0.2.0",
+                "y",
+                Some("the chart `charts/a` is not what was released as 0.2.0"),
+            ),
+            (
+                "0.1.9",
+                "y",
+                Some("the chart `charts/a` is 0.1.9, and 0.2.0 was released already"),
+            ),
         ] {
-            assert_eq!(released.check(&states(version, template)).err().map(|error| error.to_string()).as_deref(), problem);
+            assert_eq!(
+                released
+                    .check(&states(version, template))
+                    .err()
+                    .map(|error| error.to_string())
+                    .as_deref(),
+                problem
+            );
         }
-        let names: Vec<_> = states("0.2.0", "x").into_iter().map(|state| state.directory).collect();
+        let names: Vec<_> = states("0.2.0", "x")
+            .into_iter()
+            .map(|state| state.directory)
+            .collect();
         assert_eq!(names, ["charts/a", "charts/a/charts/sub"]);
     }
 }

@@ -26,8 +26,8 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror, policy, push, render, report, serve, sign,
-    suggest, unpack, verify,
+    attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror,
+    policy, push, render, report, serve, sign, suggest, unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -35,7 +35,8 @@ use rune_core::cli::{
     documents,
 };
 
-/// Puts everything RUNE needs into one signed file, and takes it out again where there is no internet.
+/// Puts everything RUNE needs into one signed file, and takes it out again where there is no
+/// internet.
 #[derive(Debug, Parser)]
 #[command(name = "rune-bundle", version, max_term_width = 100, after_long_help = exit_codes())]
 pub struct RuneBundle {
@@ -87,13 +88,15 @@ enum Verb {
     Load(loading::Load),
     /// Make the configuration that sends nodes to your registry, so that charts need no change
     Mirror(loading::Mirror),
-    /// Log in to a registry: try a password, and keep it where docker, podman and this program look for it
+    /// Log in to a registry: try a password, and keep it where docker, podman and this program look
+    /// for it
     Login(credentials::Login),
     /// Remove the credentials of a registry
     Logout(credentials::Logout),
     /// Push everything a bundle has into a registry, byte for byte
     Push(pushing::Push),
-    /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back when it fails
+    /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back
+    /// when it fails
     Install(Box<installing::Install>),
     /// Show and check the receipts of what was pushed and installed
     Receipts(receipts::Receipts),
@@ -117,7 +120,8 @@ pub(super) fn main() -> ExitCode {
     match arguments.verb {
         Verb::Keygen(verb) => printer.finish(keygen::run(&verb.into(), passphrase::new)),
         Verb::Fingerprint(verb) => printer.finish(fingerprint::run(&verb)),
-        Verb::Init(verb) => printer.finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Init(verb) => printer
+            .finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
         Verb::Lock(verb) => match site().map(|site| verb.suggestion(&site)) {
             Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
             Ok(Err(options)) => printer.finish(lock::run(&options, progress.as_ref())),
@@ -125,33 +129,60 @@ pub(super) fn main() -> ExitCode {
         },
         Verb::Render(verb) => printer.finish(render::run(&verb.into())),
         Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
-        Verb::Build(verb) => printer.finish(site().and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress))),
-        Verb::Sign(verb) => printer.finish(sign::run(&verb.into(), passphrase::existing, progress.as_ref())),
+        Verb::Build(verb) => printer.finish(
+            site()
+                .and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress)),
+        ),
+        Verb::Sign(verb) => printer.finish(sign::run(
+            &verb.into(),
+            passphrase::existing,
+            progress.as_ref(),
+        )),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
-        Verb::Verify(verb) => printer.finish(site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Inspect(verb) => printer.finish(site().and_then(|site| inspect::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Verify(verb) => printer
+            .finish(site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Inspect(verb) => printer
+            .finish(site().and_then(|site| inspect::run(&verb.options(&site), progress.as_ref()))),
         Verb::Cat(verb) => {
             let stdout = std::io::stdout();
-            let output = cat::Output { is_terminal: stdout.is_terminal(), writer: &mut stdout.lock() };
-            printer.finish_service(site().and_then(|site| verb.run(&site, output, progress.as_ref())))
+            let output = cat::Output {
+                is_terminal: stdout.is_terminal(),
+                writer: &mut stdout.lock(),
+            };
+            printer
+                .finish_service(site().and_then(|site| verb.run(&site, output, progress.as_ref())))
         }
         Verb::Diff(verb) => printer.finish(site().and_then(|site| diff::run(&verb.options(&site)))),
-        Verb::Report(verb) => printer.finish(site().and_then(|site| report::run(&verb.options(&site)))),
+        Verb::Report(verb) => {
+            printer.finish(site().and_then(|site| report::run(&verb.options(&site))))
+        }
         Verb::Doctor(verb) => verb.run(printer, site),
-        Verb::Unpack(verb) => printer.finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Serve(verb) => {
-            printer.finish_service(site().and_then(|site| serve::run(&verb.options(&site), &progress, |report| printer.announce(report))))
-        }
-        Verb::Load(verb) => printer.finish(site().and_then(|site| load::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Mirror(verb) => {
-            printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| mirror::run(&options, progress.as_ref())))
-        }
+        Verb::Unpack(verb) => printer
+            .finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Serve(verb) => printer.finish_service(site().and_then(|site| {
+            serve::run(&verb.options(&site), &progress, |report| {
+                printer.announce(report)
+            })
+        })),
+        Verb::Load(verb) => printer
+            .finish(site().and_then(|site| load::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Mirror(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| mirror::run(&options, progress.as_ref())),
+        ),
         Verb::Login(verb) => printer.finish(site().and_then(|site| verb.run(&site))),
         Verb::Logout(verb) => printer.finish(site().and_then(|site| verb.run(&site))),
-        Verb::Push(verb) => printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| push::run(&options, &progress))),
-        Verb::Install(verb) => {
-            printer.finish(site().and_then(|site| verb.options(&site)).and_then(|options| install::run(&options, &progress)))
-        }
+        Verb::Push(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| push::run(&options, &progress)),
+        ),
+        Verb::Install(verb) => printer.finish(
+            site()
+                .and_then(|site| verb.options(&site))
+                .and_then(|options| install::run(&options, &progress)),
+        ),
         Verb::Receipts(verb) => verb.run(printer, site),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), printer),

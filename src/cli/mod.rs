@@ -1,6 +1,7 @@
 //! What a person types and sees.
 //!
-//! The clap structs. The only module that reads the environment. Domain decisions do not belong here.
+//! The clap structs. The only module that reads the environment. Domain decisions do not belong
+//! here.
 
 mod bundle;
 mod passphrase;

@@ -1,9 +1,13 @@
-//! Where the passphrase of a private key comes from: `COSIGN_PASSWORD`, as with cosign, or a person at a terminal.
+//! Where the passphrase of a private key comes from: `COSIGN_PASSWORD`, as with cosign, or a person
+//! at a terminal.
 //!
-//! It is never an argument, because arguments are public on most systems. An empty passphrase counts only when the
-//! variable is set to it on purpose.
+//! It is never an argument, because arguments are public on most systems. An empty passphrase
+//! counts only when the variable is set to it on purpose.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use std::{
     env,
@@ -52,12 +56,20 @@ impl Failure for PassphraseError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NoTerminal(_) => {
-                format!("put the passphrase into {VARIABLE}; an empty one must be set to the empty text")
+                format!(
+                    "put the passphrase into {VARIABLE}; an empty one must be set to the empty text"
+                )
             }
-            Self::NoTerminalForPassword(_) => "give it on standard input: `--password-stdin < FILE`".to_owned(),
+            Self::NoTerminalForPassword(_) => {
+                "give it on standard input: `--password-stdin < FILE`".to_owned()
+            }
             Self::NotText => "give a passphrase in UTF-8".to_owned(),
-            Self::Empty => format!("type one; a key without passphrase is made by setting {VARIABLE} to the empty text"),
-            Self::Mismatch => "run the same command again and type the same passphrase twice".to_owned(),
+            Self::Empty => format!(
+                "type one; a key without passphrase is made by setting {VARIABLE} to the empty text"
+            ),
+            Self::Mismatch => {
+                "run the same command again and type the same passphrase twice".to_owned()
+            }
             Self::Interrupted => return None,
         })
     }
@@ -85,10 +97,12 @@ pub(super) fn new() -> Result<Secret, CommandError> {
 
 /// The password of a user at a registry, typed at the terminal.
 pub(super) fn of_user(user: &str, registry: &str) -> Result<Secret, CommandError> {
-    Ok(ask(&format!("Password of {user} at {registry}: ")).map_err(|error| match error {
-        PassphraseError::NoTerminal(source) => PassphraseError::NoTerminalForPassword(source),
-        other => other,
-    })?)
+    Ok(
+        ask(&format!("Password of {user} at {registry}: ")).map_err(|error| match error {
+            PassphraseError::NoTerminal(source) => PassphraseError::NoTerminalForPassword(source),
+            other => other,
+        })?,
+    )
 }
 
 fn from_environment() -> Result<Option<Secret>, PassphraseError> {
@@ -103,7 +117,9 @@ fn from_environment() -> Result<Option<Secret>, PassphraseError> {
 fn ask(prompt: &str) -> Result<Secret, PassphraseError> {
     let terminal = SilentTerminal::open().map_err(PassphraseError::NoTerminal)?;
     let line = terminal.ask(prompt).map_err(PassphraseError::NoTerminal)?;
-    let Some((last, line)) = line.split_last() else { return Err(PassphraseError::Interrupted) };
+    let Some((last, line)) = line.split_last() else {
+        return Err(PassphraseError::Interrupted);
+    };
     match (*last, std::str::from_utf8(line)) {
         (CTRL_C, _) => Err(PassphraseError::Interrupted),
         (_, Ok(text)) => Ok(Secret::new(text)),
@@ -115,7 +131,8 @@ const CTRL_C: u8 = 3;
 
 /// The terminal of the process, showing nothing of what is typed until the value is dropped.
 ///
-/// Ctrl-C ends the line here instead of the process, so that the terminal is put right in that case too.
+/// Ctrl-C ends the line here instead of the process, so that the terminal is put right in that case
+/// too.
 struct SilentTerminal {
     terminal: File,
     before: Termios,
@@ -123,10 +140,16 @@ struct SilentTerminal {
 
 impl SilentTerminal {
     fn open() -> io::Result<Self> {
-        let terminal = File::from(rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?);
+        let terminal = File::from(rustix::fs::open(
+            "/dev/tty",
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?);
         let before = tcgetattr(&terminal)?;
         let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
+        silent
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
         silent.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         tcsetattr(&terminal, OptionalActions::Now, &silent)?;
         Ok(Self { terminal, before })

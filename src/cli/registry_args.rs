@@ -11,7 +11,8 @@ use rune_core::secret::Secret;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registry access")]
 pub(super) struct RegistryArgs {
-    /// CA certificates to trust besides the built-in ones; may be repeated [env: RUNE_BUNDLE_CA_FILE]
+    /// CA certificates to trust besides the built-in ones; may be repeated [env:
+    /// RUNE_BUNDLE_CA_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Vec<Utf8PathBuf>,
     /// Certificate to show to registries that ask for one
@@ -20,11 +21,17 @@ pub(super) struct RegistryArgs {
     /// Private key of the certificate
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<Utf8PathBuf>,
-    /// Host (with port, if any) to speak to without TLS; a registry on loopback needs no mention; may be repeated
+    /// Host (with port, if any) to speak to without TLS; a registry on loopback needs no mention;
+    /// may be repeated
     #[arg(long, value_name = "HOST", value_parser = plain_host)]
     plain_http: Vec<String>,
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
-    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_REGISTRY_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNE_BUNDLE_REGISTRY_CONFIG",
+        hide_env_values = true
+    )]
     registry_config: Option<Utf8PathBuf>,
     /// Credentials in the format of the docker `config.json` [env: RUNE_BUNDLE_AUTHFILE]
     /// [default: those of podman and docker]
@@ -37,12 +44,14 @@ pub(super) struct RegistryArgs {
 pub(super) struct OfflineRegistryArgs {
     #[command(flatten)]
     access: RegistryArgs,
-    /// Another host that the registry may send us to, such as its token server or its storage; may be repeated
+    /// Another host that the registry may send us to, such as its token server or its storage; may
+    /// be repeated
     #[arg(long, value_name = "HOST", value_parser = plain_host, help_heading = "Registry access")]
     allow_host: Vec<String>,
 }
 
-/// Who writes to the one registry that a verb names, when it is not who the files of docker and podman say.
+/// Who writes to the one registry that a verb names, when it is not who the files of docker and
+/// podman say.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registry access")]
 pub(super) struct LoginArgs {
@@ -62,16 +71,24 @@ impl LoginArgs {
     /// The same access, as this user at this registry.
     pub(super) fn with(&self, access: ClientConfig, registry: &str) -> ClientConfig {
         let given = self.username.clone().zip(self.password_file.clone());
-        let login = given.map(|(user, file)| Login { registry: registry.to_owned(), user, password: Password::File(file) });
+        let login = given.map(|(user, file)| Login {
+            registry: registry.to_owned(),
+            user,
+            password: Password::File(file),
+        });
         ClientConfig { login, ..access }
     }
 }
 
 impl OfflineRegistryArgs {
-    /// What the options mean for a verb that contacts the host it was given, and those that are allowed, and no other: no proxy
-    /// of the environment, no credential helper, which may ask anybody.
+    /// What the options mean for a verb that contacts the host it was given, and those that are
+    /// allowed, and no other: no proxy of the environment, no credential helper, which may ask
+    /// anybody.
     pub(super) fn into_offline_config(self, site: &Site) -> ClientConfig {
-        ClientConfig { allowed_hosts: Some(self.allow_host.into_iter().collect()), ..self.access.into_config(site) }
+        ClientConfig {
+            allowed_hosts: Some(self.allow_host.into_iter().collect()),
+            ..self.access.into_config(site)
+        }
     }
 }
 
@@ -82,13 +99,15 @@ impl RegistryArgs {
             client_identity: self.client_cert.zip(self.client_key),
             plain_http: self.plain_http.into_iter().collect(),
             registries_file: self.registry_config,
-            auth_files: site.authfile(self.authfile).map_or_else(usual_auth_files, |path| vec![AuthFile::Named(path)]),
+            auth_files: site
+                .authfile(self.authfile)
+                .map_or_else(usual_auth_files, |path| vec![AuthFile::Named(path)]),
             ..ClientConfig::default()
         }
     }
 
-    /// What the options mean for a verb that may use the network freely: proxies and docker's credentials
-    /// come from the environment when the options do not say otherwise.
+    /// What the options mean for a verb that may use the network freely: proxies and docker's
+    /// credentials come from the environment when the options do not say otherwise.
     pub(super) fn into_online_config(self, site: &Site) -> ClientConfig {
         let either = |upper: &str, lower: &str| variable(lower).or_else(|| variable(upper));
         ClientConfig {
@@ -110,34 +129,61 @@ struct PlainHostError;
 
 /// A host as it stands in references; people also write it as a URL.
 fn plain_host(text: &str) -> Result<String, PlainHostError> {
-    let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let is_host = !host.is_empty() && !host.contains(['/', '@', '?', '#']) && !host.contains(char::is_whitespace);
-    if is_host { Ok(host.to_owned()) } else { Err(PlainHostError) }
+    let host = text
+        .strip_prefix("http://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
+    let is_host = !host.is_empty()
+        && !host.contains(['/', '@', '?', '#'])
+        && !host.contains(char::is_whitespace);
+    if is_host {
+        Ok(host.to_owned())
+    } else {
+        Err(PlainHostError)
+    }
 }
 
 /// Where `login` writes: a file that every verb reads.
 pub(super) fn login_file(site: &Site, option: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
-    let docker = || path_in("DOCKER_CONFIG").or_else(|| path_in("HOME").map(|home| home.join(".docker")));
+    let docker =
+        || path_in("DOCKER_CONFIG").or_else(|| path_in("HOME").map(|home| home.join(".docker")));
     let usual = || docker().map(|directory| directory.join("config.json"));
-    site.authfile(option).or_else(|| path_in("REGISTRY_AUTH_FILE")).or_else(usual)
+    site.authfile(option)
+        .or_else(|| path_in("REGISTRY_AUTH_FILE"))
+        .or_else(usual)
 }
 
-/// Where the programs of docker and podman look for credentials, the first that counts first. The file of a variable that is there
-/// for this alone is the only one.
+/// Where the programs of docker and podman look for credentials, the first that counts first. The
+/// file of a variable that is there for this alone is the only one.
 fn usual_auth_files() -> Vec<AuthFile> {
     if let Some(named) = path_in("REGISTRY_AUTH_FILE") {
         return vec![AuthFile::Named(named)];
     }
     let home = path_in("HOME");
-    let runtime = path_in("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/containers/{}", rustix::process::getuid().as_raw()).into());
+    let runtime = path_in("XDG_RUNTIME_DIR").unwrap_or_else(|| {
+        format!("/run/containers/{}", rustix::process::getuid().as_raw()).into()
+    });
     // Without the variable the directory is that of containers already.
-    let runtime = if variable("XDG_RUNTIME_DIR").is_some() { runtime.join("containers") } else { runtime };
-    let configuration = path_in("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let runtime = if variable("XDG_RUNTIME_DIR").is_some() {
+        runtime.join("containers")
+    } else {
+        runtime
+    };
+    let configuration =
+        path_in("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
     let docker = path_in("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
-    let in_variable = variable("DOCKER_AUTH_CONFIG").map(|text| AuthFile::Text { variable: "DOCKER_AUTH_CONFIG", text: Secret::new(text) });
-    let podman = configuration.map(|directory| AuthFile::Usual(directory.join("containers/auth.json")));
+    let in_variable = variable("DOCKER_AUTH_CONFIG").map(|text| AuthFile::Text {
+        variable: "DOCKER_AUTH_CONFIG",
+        text: Secret::new(text),
+    });
+    let podman =
+        configuration.map(|directory| AuthFile::Usual(directory.join("containers/auth.json")));
     let docker = docker.map(|directory| AuthFile::Usual(directory.join("config.json")));
-    std::iter::once(AuthFile::Usual(runtime.join("auth.json"))).chain(podman).chain(in_variable).chain(docker).collect()
+    std::iter::once(AuthFile::Usual(runtime.join("auth.json")))
+        .chain(podman)
+        .chain(in_variable)
+        .chain(docker)
+        .collect()
 }
 
 #[cfg(test)]
@@ -146,9 +192,17 @@ mod tests {
 
     #[test]
     fn a_host_may_be_written_as_a_url_but_not_with_a_repository() {
-        assert_eq!(plain_host("http://registry.lan:5000/").unwrap(), "registry.lan:5000");
+        assert_eq!(
+            plain_host("http://registry.lan:5000/").unwrap(),
+            "registry.lan:5000"
+        );
         assert_eq!(plain_host("registry.lan").unwrap(), "registry.lan");
-        for bad in ["", "registry.lan/library/postgres", "https://registry.lan", "user@registry.lan"] {
+        for bad in [
+            "",
+            "registry.lan/library/postgres",
+            "https://registry.lan",
+            "user@registry.lan",
+        ] {
             assert!(plain_host(bad).is_err(), "{bad}");
         }
     }

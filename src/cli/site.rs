@@ -1,8 +1,12 @@
-//! What is the same for every bundle at a site: option, then environment, then site file, then default.
+//! What is the same for every bundle at a site: option, then environment, then site file, then
+//! default.
 //!
 //! The names of the variables stand in the help, their values nowhere.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
@@ -16,8 +20,8 @@ const USUAL_PLACE: &str = "/etc/rune-bundle/site.yaml";
 /// The site file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SiteArgs {
-    /// Site file: trust file, registry, CA certificate and more, the same for every bundle [env: RUNE_BUNDLE_SITE]
-    /// [default: /etc/rune-bundle/site.yaml]
+    /// Site file: trust file, registry, CA certificate and more, the same for every bundle [env:
+    /// RUNE_BUNDLE_SITE] [default: /etc/rune-bundle/site.yaml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Site")]
     site: Option<Utf8PathBuf>,
 }
@@ -46,7 +50,10 @@ impl Site {
             None if std::fs::symlink_metadata(USUAL_PLACE).is_ok() => USUAL_PLACE.into(),
             None => return Ok(Self::default()),
         };
-        Ok(Self { file: SiteFile::read(&path)?, path })
+        Ok(Self {
+            file: SiteFile::read(&path)?,
+            path,
+        })
     }
 
     /// The trust file, when no option says what is trusted.
@@ -61,7 +68,9 @@ impl Site {
 
     /// The registry of the site.
     pub(super) fn registry(&self, option: Option<String>) -> Option<String> {
-        option.or_else(|| variable("RUNE_BUNDLE_REGISTRY")).or_else(|| self.file.registry.clone())
+        option
+            .or_else(|| variable("RUNE_BUNDLE_REGISTRY"))
+            .or_else(|| self.file.registry.clone())
     }
 
     /// CA certificates.
@@ -69,23 +78,33 @@ impl Site {
         if !options.is_empty() {
             return options;
         }
-        path_in("RUNE_BUNDLE_CA_FILE").or_else(|| self.file.ca_file.clone()).into_iter().collect()
+        path_in("RUNE_BUNDLE_CA_FILE")
+            .or_else(|| self.file.ca_file.clone())
+            .into_iter()
+            .collect()
     }
 
     /// The file with credentials.
     pub(super) fn authfile(&self, option: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
-        option.or_else(|| path_in("RUNE_BUNDLE_AUTHFILE")).or_else(|| self.file.authfile.clone())
+        option
+            .or_else(|| path_in("RUNE_BUNDLE_AUTHFILE"))
+            .or_else(|| self.file.authfile.clone())
     }
 
     /// The namespace of a release.
     pub(super) fn namespace(&self, option: Option<String>) -> Option<String> {
-        option.or_else(|| variable("RUNE_BUNDLE_NAMESPACE")).or_else(|| self.file.namespace.clone())
+        option
+            .or_else(|| variable("RUNE_BUNDLE_NAMESPACE"))
+            .or_else(|| self.file.namespace.clone())
     }
 
     /// The directory of receipts: by default one that is the same wherever the program is started.
     pub(super) fn receipts(&self, option: Option<Utf8PathBuf>) -> ReceiptDirectory {
         if let Some(named) = option.or_else(|| path_in("RUNE_BUNDLE_RECEIPTS")) {
-            return ReceiptDirectory { directory: Some(named), before: None };
+            return ReceiptDirectory {
+                directory: Some(named),
+                before: None,
+            };
         }
         let directory = self.file.receipts.clone().or_else(usual_receipts);
         let before = camino::absolute_utf8(Utf8Path::new(RECEIPTS_BEFORE)).ok();

@@ -27,19 +27,32 @@ pub struct ChartDiff {
 }
 
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ChartDiff>, DiffError> {
-    let pairs = paired(&old.index().charts, &new.index().charts, |chart| chart.name.clone());
-    pairs.into_iter().filter_map(|pair| chart(old, new, pair).transpose()).collect()
+    let pairs = paired(&old.index().charts, &new.index().charts, |chart| {
+        chart.name.clone()
+    });
+    pairs
+        .into_iter()
+        .filter_map(|pair| chart(old, new, pair).transpose())
+        .collect()
 }
 
-fn chart(old: &BundleView, new: &BundleView, pair: Pair<'_, ChartRecord>) -> Result<Option<ChartDiff>, DiffError> {
+fn chart(
+    old: &BundleView,
+    new: &BundleView,
+    pair: Pair<'_, ChartRecord>,
+) -> Result<Option<ChartDiff>, DiffError> {
     let (left, right) = pair;
     // The artifact has the digest of the packed chart in it.
-    let (Some(change), Some(either)) = (Change::between(left, right), right.or(left)) else { return Ok(None) };
+    let (Some(change), Some(either)) = (Change::between(left, right), right.or(left)) else {
+        return Ok(None);
+    };
     let version = |chart: Option<&ChartRecord>| chart.map(|chart| chart.version.clone());
     let mut diff = ChartDiff {
         name: either.name.clone(),
         change,
-        differences: Difference::between("version", version(left), version(right)).into_iter().collect(),
+        differences: Difference::between("version", version(left), version(right))
+            .into_iter()
+            .collect(),
         files: Vec::new(),
         values: Vec::new(),
     };
@@ -54,7 +67,10 @@ fn chart(old: &BundleView, new: &BundleView, pair: Pair<'_, ChartRecord>) -> Res
 
 fn tree(view: &BundleView, chart: &ChartRecord) -> Result<ChartTree, DiffError> {
     let bytes = view.entry(&chart.path)?.unwrap_or_default();
-    Ok(chart::unpack_package(Utf8Path::new(chart.path.as_str()), &bytes)?)
+    Ok(chart::unpack_package(
+        Utf8Path::new(chart.path.as_str()),
+        &bytes,
+    )?)
 }
 
 /// What `Chart.yaml` says; nothing when it cannot be compared.
@@ -65,10 +81,17 @@ fn metadata(old: &ChartTree, new: &ChartTree) -> Option<Vec<Difference>> {
 
 /// The paths of both charts, in byte order.
 fn paths(old: &ChartTree, new: &ChartTree) -> Vec<Utf8PathBuf> {
-    let files = |tree: &ChartTree| tree.iter().map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+    let files = |tree: &ChartTree| {
+        tree.iter()
+            .map(|(path, _)| path.to_owned())
+            .collect::<Vec<_>>()
+    };
     let (before, after) = (files(old), files(new));
     let pairs = paired(&before, &after, |path| path.as_str().to_owned());
-    pairs.into_iter().filter_map(|(old, new)| new.or(old).cloned()).collect()
+    pairs
+        .into_iter()
+        .filter_map(|(old, new)| new.or(old).cloned())
+        .collect()
 }
 
 fn files(old: &ChartTree, new: &ChartTree) -> Vec<FileDiff> {
@@ -76,7 +99,12 @@ fn files(old: &ChartTree, new: &ChartTree) -> Vec<FileDiff> {
         let (before, after) = (old.get(path.as_str()), new.get(path.as_str()));
         let change = Change::between(before, after)?;
         let size = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.len() as u64);
-        Some(FileDiff { path: path.into_string(), change, old_bytes: size(before), new_bytes: size(after) })
+        Some(FileDiff {
+            path: path.into_string(),
+            change,
+            old_bytes: size(before),
+            new_bytes: size(after),
+        })
     });
     changed.collect()
 }
@@ -84,5 +112,14 @@ fn files(old: &ChartTree, new: &ChartTree) -> Vec<FileDiff> {
 fn changed_values(old: &ChartTree, new: &ChartTree) -> Vec<ValuesDiff> {
     let are_values = |path: &Utf8PathBuf| path.file_name() == Some("values.yaml");
     let files = paths(old, new).into_iter().filter(are_values);
-    files.filter_map(|path| values::file(path.as_str(), Vec::new(), old.get(path.as_str()), new.get(path.as_str()))).collect()
+    files
+        .filter_map(|path| {
+            values::file(
+                path.as_str(),
+                Vec::new(),
+                old.get(path.as_str()),
+                new.get(path.as_str()),
+            )
+        })
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! What changed among the entries of the archive: migrations, programs, other files, and what is to be carried.
+//! What changed among the entries of the archive: migrations, programs, other files, and what is to
+//! be carried.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,8 @@ pub struct FileDiff {
     pub new_bytes: Option<u64>,
 }
 
-/// What has to be carried to where the old bundle is: contents of the new bundle that the old one does not have.
+/// What has to be carried to where the old bundle is: contents of the new bundle that the old one
+/// does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carry {
@@ -34,14 +36,27 @@ pub struct Carry {
 
 /// Contents by digest, each once.
 fn contents(index: &BundleIndex) -> BTreeMap<Digest, u64> {
-    index.entries.iter().map(|entry| (entry.sha256, entry.size)).collect()
+    index
+        .entries
+        .iter()
+        .map(|entry| (entry.sha256, entry.size))
+        .collect()
 }
 
 impl Carry {
     pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Self {
         let (old, new) = (contents(old), contents(new));
-        let missing: Vec<u64> = new.iter().filter(|(digest, _)| !old.contains_key(*digest)).map(|(_, size)| *size).collect();
-        Self { contents: missing.len(), bytes: missing.iter().sum(), total_contents: new.len(), total_bytes: new.values().sum() }
+        let missing: Vec<u64> = new
+            .iter()
+            .filter(|(digest, _)| !old.contains_key(*digest))
+            .map(|(_, size)| *size)
+            .collect();
+        Self {
+            contents: missing.len(),
+            bytes: missing.iter().sum(),
+            total_contents: new.len(),
+            total_bytes: new.values().sum(),
+        }
     }
 }
 
@@ -51,45 +66,95 @@ fn entry<'a>(index: &'a BundleIndex, path: Option<&EntryName>) -> Option<&'a Ent
 
 /// What became of an entry that may have another name in each bundle.
 fn file(old: Option<&EntryRecord>, new: Option<&EntryRecord>) -> Option<FileDiff> {
-    let change = Change::between(old.map(|entry| &entry.sha256), new.map(|entry| &entry.sha256))?;
+    let change = Change::between(
+        old.map(|entry| &entry.sha256),
+        new.map(|entry| &entry.sha256),
+    )?;
     let (old_bytes, new_bytes) = (old.map(|entry| entry.size), new.map(|entry| entry.size));
-    Some(FileDiff { path: new.or(old)?.path.to_string(), change, old_bytes, new_bytes })
+    Some(FileDiff {
+        path: new.or(old)?.path.to_string(),
+        change,
+        old_bytes,
+        new_bytes,
+    })
 }
 
 /// The migrations, by the version that they reach.
 pub(super) fn migrations(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
-    let files = |index: &BundleIndex| index.migrations.as_ref().map(|migrations| migrations.files.clone()).unwrap_or_default();
+    let files = |index: &BundleIndex| {
+        index
+            .migrations
+            .as_ref()
+            .map(|migrations| migrations.files.clone())
+            .unwrap_or_default()
+    };
     let (before, after) = (files(old), files(new));
     let path = |migration: &MigrationRecord| migration.path.clone();
     let pairs = paired(&before, &after, |file| file.version).into_iter();
-    let pairs = pairs.map(|(left, right)| (entry(old, left.map(path).as_ref()), entry(new, right.map(path).as_ref())));
-    pairs.filter_map(|(left, right)| file(left, right)).collect()
+    let pairs = pairs.map(|(left, right)| {
+        (
+            entry(old, left.map(path).as_ref()),
+            entry(new, right.map(path).as_ref()),
+        )
+    });
+    pairs
+        .filter_map(|(left, right)| file(left, right))
+        .collect()
 }
 
 /// The programs, by platform and name.
 pub(super) fn programs(old: &BundleIndex, new: &BundleIndex) -> Vec<FileDiff> {
     let path = |program: &BinaryRecord| program.path.clone();
-    let pairs = paired(&old.binaries, &new.binaries, |program| (program.name.clone(), program.platform.clone())).into_iter();
-    let pairs = pairs.map(|(left, right)| (entry(old, left.map(path).as_ref()), entry(new, right.map(path).as_ref())));
-    pairs.filter_map(|(left, right)| file(left, right)).collect()
+    let pairs = paired(&old.binaries, &new.binaries, |program| {
+        (program.name.clone(), program.platform.clone())
+    })
+    .into_iter();
+    let pairs = pairs.map(|(left, right)| {
+        (
+            entry(old, left.map(path).as_ref()),
+            entry(new, right.map(path).as_ref()),
+        )
+    });
+    pairs
+        .filter_map(|(left, right)| file(left, right))
+        .collect()
 }
 
-/// Every named entry that no other part of the comparison is about. What merely lists the others (`SHA256SUMS`, and the two OCI indexes
-/// when images or charts changed) follows from them.
+/// Every named entry that no other part of the comparison is about. What merely lists the others
+/// (`SHA256SUMS`, and the two OCI indexes when images or charts changed) follows from them.
 pub(super) fn others(old: &BundleIndex, new: &BundleIndex, lists_changed: bool) -> Vec<FileDiff> {
     let told: BTreeSet<&str> = [old, new].into_iter().flat_map(told_elsewhere).collect();
     let is_other = |entry: &&EntryRecord| {
         let path = entry.path.as_str();
-        let follows = path == "SHA256SUMS" || (lists_changed && ["index.json", "artifacts/index.json"].contains(&path));
+        let follows = path == "SHA256SUMS"
+            || (lists_changed && ["index.json", "artifacts/index.json"].contains(&path));
         !(follows || path.starts_with("blobs/") || told.contains(path))
     };
-    let pairs = paired(old.entries.iter().filter(is_other), new.entries.iter().filter(is_other), |entry| entry.path.to_string());
-    pairs.into_iter().filter_map(|(left, right)| file(left, right)).collect()
+    let pairs = paired(
+        old.entries.iter().filter(is_other),
+        new.entries.iter().filter(is_other),
+        |entry| entry.path.to_string(),
+    );
+    pairs
+        .into_iter()
+        .filter_map(|(left, right)| file(left, right))
+        .collect()
 }
 
 fn told_elsewhere(index: &BundleIndex) -> impl Iterator<Item = &str> {
     let charts = index.charts.iter().map(|chart| chart.path.as_str());
-    let values = index.profiles.iter().flat_map(|profile| &profile.values).map(EntryName::as_str);
-    let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files).map(|file| file.path.as_str());
-    charts.chain(values).chain(migrations).chain(index.binaries.iter().map(|program| program.path.as_str()))
+    let values = index
+        .profiles
+        .iter()
+        .flat_map(|profile| &profile.values)
+        .map(EntryName::as_str);
+    let migrations = index
+        .migrations
+        .iter()
+        .flat_map(|migrations| &migrations.files)
+        .map(|file| file.path.as_str());
+    charts
+        .chain(values)
+        .chain(migrations)
+        .chain(index.binaries.iter().map(|program| program.path.as_str()))
 }

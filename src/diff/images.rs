@@ -23,7 +23,8 @@ pub struct ImageDiff {
     pub differences: Vec<Difference>,
     pub platforms: Vec<PlatformDiff>,
     pub layers: Layers,
-    /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle alone.
+    /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle
+    /// alone.
     pub packages: Vec<PackagesDiff>,
 }
 
@@ -91,14 +92,24 @@ pub enum LayerState {
 }
 
 pub(super) fn between(old: &BundleView, new: &BundleView) -> Result<Vec<ImageDiff>, DiffError> {
-    let pairs = paired(&old.index().images, &new.index().images, |image| image.name.clone());
-    let changed = pairs.into_iter().filter_map(|pair| image(old, new, pair).transpose());
+    let pairs = paired(&old.index().images, &new.index().images, |image| {
+        image.name.clone()
+    });
+    let changed = pairs
+        .into_iter()
+        .filter_map(|pair| image(old, new, pair).transpose());
     changed.collect()
 }
 
-fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Result<Option<ImageDiff>, DiffError> {
+fn image(
+    old: &BundleView,
+    new: &BundleView,
+    pair: Pair<'_, ImageRecord>,
+) -> Result<Option<ImageDiff>, DiffError> {
     let (left, right) = pair;
-    let (Some(change), Some(either)) = (Change::between(left, right), right.or(left)) else { return Ok(None) };
+    let (Some(change), Some(either)) = (Change::between(left, right), right.or(left)) else {
+        return Ok(None);
+    };
     let facts = |image: Option<&ImageRecord>| {
         [
             ("reference", image.map(|image| image.reference.to_string())),
@@ -108,8 +119,13 @@ fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Res
         ]
     };
     let differences = facts(left).into_iter().zip(facts(right));
-    let differences = differences.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect();
-    let packages = left.zip(right).map(|(left, right)| packages::between(old, left, new, right)).transpose()?;
+    let differences = differences
+        .filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new))
+        .collect();
+    let packages = left
+        .zip(right)
+        .map(|(left, right)| packages::between(old, left, new, right))
+        .transpose()?;
     Ok(Some(ImageDiff {
         name: either.name.clone(),
         reference: either.reference.to_string(),
@@ -121,9 +137,19 @@ fn image(old: &BundleView, new: &BundleView, pair: Pair<'_, ImageRecord>) -> Res
     }))
 }
 
-fn platforms<'a>(left: Option<&'a ImageRecord>, right: Option<&'a ImageRecord>) -> Vec<PlatformDiff> {
-    let runnable = |image: Option<&'a ImageRecord>| image.into_iter().flat_map(ImageRecord::runnable);
-    let changed = paired(runnable(left), runnable(right), ManifestRecord::platform_name).into_iter().filter_map(|(old, new)| {
+fn platforms<'a>(
+    left: Option<&'a ImageRecord>,
+    right: Option<&'a ImageRecord>,
+) -> Vec<PlatformDiff> {
+    let runnable =
+        |image: Option<&'a ImageRecord>| image.into_iter().flat_map(ImageRecord::runnable);
+    let changed = paired(
+        runnable(left),
+        runnable(right),
+        ManifestRecord::platform_name,
+    )
+    .into_iter()
+    .filter_map(|(old, new)| {
         let state = match (old, new) {
             (None, Some(_)) => PlatformState::Added,
             (Some(_), None) => PlatformState::Removed,
@@ -133,7 +159,12 @@ fn platforms<'a>(left: Option<&'a ImageRecord>, right: Option<&'a ImageRecord>) 
             _ => return None,
         };
         let digest = |manifest: Option<&ManifestRecord>| manifest.map(|manifest| manifest.digest);
-        Some(PlatformDiff { platform: new.or(old)?.platform_name(), state, old: digest(old), new: digest(new) })
+        Some(PlatformDiff {
+            platform: new.or(old)?.platform_name(),
+            state,
+            old: digest(old),
+            new: digest(new),
+        })
     });
     changed.collect()
 }
@@ -141,15 +172,29 @@ fn platforms<'a>(left: Option<&'a ImageRecord>, right: Option<&'a ImageRecord>) 
 /// The distinct layers of what is carried of an image.
 fn layers(view: &BundleView, image: Option<&ImageRecord>) -> BTreeMap<Digest, u64> {
     let manifests = image.into_iter().flat_map(ImageRecord::carried_runnable);
-    let layers = manifests.filter_map(|manifest| view.parts(manifest.digest)).flat_map(|(_, layers)| layers);
+    let layers = manifests
+        .filter_map(|manifest| view.parts(manifest.digest))
+        .flat_map(|(_, layers)| layers);
     layers.map(|layer| (layer.digest, layer.size)).collect()
 }
 
 impl Layers {
     fn between(old: &BTreeMap<Digest, u64>, new: &BTreeMap<Digest, u64>) -> Self {
         let mut layers = Self::default();
-        let gone = old.iter().filter(|(digest, _)| !new.contains_key(*digest)).map(|layer| (LayerState::Gone, layer));
-        let there = new.iter().map(|layer| (if old.contains_key(layer.0) { LayerState::Shared } else { LayerState::New }, layer));
+        let gone = old
+            .iter()
+            .filter(|(digest, _)| !new.contains_key(*digest))
+            .map(|layer| (LayerState::Gone, layer));
+        let there = new.iter().map(|layer| {
+            (
+                if old.contains_key(layer.0) {
+                    LayerState::Shared
+                } else {
+                    LayerState::New
+                },
+                layer,
+            )
+        });
         for (state, (digest, bytes)) in there.chain(gone) {
             let tally = match state {
                 LayerState::Shared => &mut layers.shared,
@@ -158,7 +203,11 @@ impl Layers {
             };
             tally.count += 1;
             tally.bytes = tally.bytes.saturating_add(*bytes);
-            layers.list.push(LayerDiff { digest: *digest, bytes: *bytes, state });
+            layers.list.push(LayerDiff {
+                digest: *digest,
+                bytes: *bytes,
+                state,
+            });
         }
         layers.list.sort_by_key(|layer| (layer.state, layer.digest));
         layers

@@ -1,8 +1,10 @@
 //! What changed between two bundles, in the words of whoever has to decide about it.
 //!
-//! Both are read in place and neither is unpacked. What is compared is what the indexes and the documents say, and the contents of the few
-//! entries that people write: charts, values, lists of packages. Values can hold secrets: what looks like one is said to have changed
-//! and never shown. The result is a pure function of the two bundles. It is as the bundles have it: whoever shows it escapes it.
+//! Both are read in place and neither is unpacked. What is compared is what the indexes and the
+//! documents say, and the contents of the few entries that people write: charts, values, lists of
+//! packages. Values can hold secrets: what looks like one is said to have changed and never shown.
+//! The result is a pure function of the two bundles. It is as the bundles have it: whoever shows it
+//! escapes it.
 
 mod charts;
 mod entries;
@@ -98,8 +100,16 @@ pub struct ListDiff {
 
 impl Difference {
     /// The difference between two texts; nothing when they are the same.
-    fn between(subject: impl Into<String>, old: Option<String>, new: Option<String>) -> Option<Self> {
-        (old != new).then(|| Self { subject: subject.into(), old, new })
+    fn between(
+        subject: impl Into<String>,
+        old: Option<String>,
+        new: Option<String>,
+    ) -> Option<Self> {
+        (old != new).then(|| Self {
+            subject: subject.into(),
+            old,
+            new,
+        })
     }
 }
 
@@ -116,8 +126,16 @@ impl Change {
 
 impl ListDiff {
     fn between(old: &[String], new: &[String]) -> Self {
-        let missing = |from: &[String], list: &[String]| list.iter().filter(|text| !from.contains(text)).cloned().collect();
-        Self { added: missing(old, new), removed: missing(new, old) }
+        let missing = |from: &[String], list: &[String]| {
+            list.iter()
+                .filter(|text| !from.contains(text))
+                .cloned()
+                .collect()
+        };
+        Self {
+            added: missing(old, new),
+            removed: missing(new, old),
+        }
     }
 }
 
@@ -125,7 +143,8 @@ impl Diff {
     /// Compares two bundles.
     ///
     /// # Errors
-    /// When a content that is compared is not what the index of its bundle says, or a chart is none.
+    /// When a content that is compared is not what the index of its bundle says, or a chart is
+    /// none.
     pub fn between(old: &BundleView, new: &BundleView) -> Result<Self, DiffError> {
         let (before, after) = (old.index(), new.index());
         let (left, right) = (Side::of(old), Side::of(new));
@@ -138,8 +157,14 @@ impl Diff {
             bundle: summary::between(before, after),
             signers,
             waivers: ListDiff::between(&before.policy.waived, &after.policy.waived),
-            left_out: ListDiff::between(&before.completeness.left_out, &after.completeness.left_out),
-            exceptions: ListDiff::between(&before.completeness.exceptions(), &after.completeness.exceptions()),
+            left_out: ListDiff::between(
+                &before.completeness.left_out,
+                &after.completeness.left_out,
+            ),
+            exceptions: ListDiff::between(
+                &before.completeness.exceptions(),
+                &after.completeness.exceptions(),
+            ),
             profiles: values::profiles(before, after),
             values: values::between(old, new)?,
             migrations: entries::migrations(before, after),

@@ -1,7 +1,8 @@
 //! What changed among the packages of an image, where it is known: when both bundles carry an SBOM.
 //!
-//! An SBOM is what `BuildKit` puts into an attestation manifest: a layer with an in-toto statement whose predicate is an SPDX document.
-//! Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3, `packages[].name` and `packages[].versionInfo`.
+//! An SBOM is what `BuildKit` puts into an attestation manifest: a layer with an in-toto statement
+//! whose predicate is an SPDX document. Sources: `BuildKit`, `docs/attestations/sbom.md`; SPDX 2.3,
+//! `packages[].name` and `packages[].versionInfo`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,22 +56,53 @@ struct Package {
 }
 
 /// What changed, for each platform that both carry and whose manifest is not the same.
-pub(super) fn between(old: &BundleView, left: &ImageRecord, new: &BundleView, right: &ImageRecord) -> Result<Vec<PackagesDiff>, DiffError> {
+pub(super) fn between(
+    old: &BundleView,
+    left: &ImageRecord,
+    new: &BundleView,
+    right: &ImageRecord,
+) -> Result<Vec<PackagesDiff>, DiffError> {
     let mut found: Vec<PackagesDiff> = Vec::new();
     for manifest in right.carried_runnable() {
         let platform = manifest.platform_name();
-        let before = left.carried_runnable().find(|before| before.platform_name() == platform);
-        let Some(before) = before.filter(|before| before.digest != manifest.digest) else { continue };
-        let (known, why, differences) = match (packages(old, left, before)?, packages(new, right, manifest)?) {
-            (Some(old), Some(new)) => (true, None, differences(&old, &new)),
-            (None, None) => (false, Some("neither bundle carries a list of packages".to_owned()), Vec::new()),
-            (None, _) => (false, Some("the old bundle carries no list of packages".to_owned()), Vec::new()),
-            (_, None) => (false, Some("the new bundle carries no list of packages".to_owned()), Vec::new()),
+        let before = left
+            .carried_runnable()
+            .find(|before| before.platform_name() == platform);
+        let Some(before) = before.filter(|before| before.digest != manifest.digest) else {
+            continue;
         };
-        let same = |other: &&mut PackagesDiff| other.known == known && other.why == why && other.differences == differences;
+        let (known, why, differences) = match (
+            packages(old, left, before)?,
+            packages(new, right, manifest)?,
+        ) {
+            (Some(old), Some(new)) => (true, None, differences(&old, &new)),
+            (None, None) => (
+                false,
+                Some("neither bundle carries a list of packages".to_owned()),
+                Vec::new(),
+            ),
+            (None, _) => (
+                false,
+                Some("the old bundle carries no list of packages".to_owned()),
+                Vec::new(),
+            ),
+            (_, None) => (
+                false,
+                Some("the new bundle carries no list of packages".to_owned()),
+                Vec::new(),
+            ),
+        };
+        let same = |other: &&mut PackagesDiff| {
+            other.known == known && other.why == why && other.differences == differences
+        };
         match found.iter_mut().find(same) {
             Some(other) => other.platforms.push(platform),
-            None => found.push(PackagesDiff { platforms: vec![platform], known, why, differences }),
+            None => found.push(PackagesDiff {
+                platforms: vec![platform],
+                known,
+                why,
+                differences,
+            }),
         }
     }
     Ok(found)
@@ -80,25 +112,52 @@ pub(super) fn between(old: &BundleView, left: &ImageRecord, new: &BundleView, ri
 ///
 /// # Errors
 /// When a content is not what the index says.
-pub fn has_package_list(view: &BundleView, image: &ImageRecord, manifest: &ManifestRecord) -> Result<bool, ContentError> {
+pub fn has_package_list(
+    view: &BundleView,
+    image: &ImageRecord,
+    manifest: &ManifestRecord,
+) -> Result<bool, ContentError> {
     Ok(packages(view, image, manifest)?.is_some())
 }
 
 /// The packages of a manifest; nothing when the bundle carries no list of them.
-fn packages(view: &BundleView, image: &ImageRecord, manifest: &ManifestRecord) -> Result<Option<Packages>, ContentError> {
-    let about = |other: &&ManifestRecord| other.role == Role::Attestation && other.carried && other.platform == manifest.platform;
+fn packages(
+    view: &BundleView,
+    image: &ImageRecord,
+    manifest: &ManifestRecord,
+) -> Result<Option<Packages>, ContentError> {
+    let about = |other: &&ManifestRecord| {
+        other.role == Role::Attestation && other.carried && other.platform == manifest.platform
+    };
     let attestations = image.manifests.iter().filter(about);
-    let layers = attestations.filter_map(|attestation| view.parts(attestation.digest)).flat_map(|(_, layers)| layers);
-    let is_spdx = |layer: &Descriptor| layer.annotations.get(PREDICATE_TYPE).is_some_and(|kind| kind == SPDX);
+    let layers = attestations
+        .filter_map(|attestation| view.parts(attestation.digest))
+        .flat_map(|(_, layers)| layers);
+    let is_spdx = |layer: &Descriptor| {
+        layer
+            .annotations
+            .get(PREDICATE_TYPE)
+            .is_some_and(|kind| kind == SPDX)
+    };
     let mut found: Option<Packages> = None;
     for layer in layers.filter(is_spdx) {
-        let Some(bytes) = view.content(layer.digest)? else { continue };
+        let Some(bytes) = view.content(layer.digest)? else {
+            continue;
+        };
         // What is no list of packages says nothing about them.
         let statement = serde_json::from_slice::<Statement>(&bytes).ok();
-        let Some(list) = statement.and_then(|statement| statement.predicate?.packages) else { continue };
+        let Some(list) = statement.and_then(|statement| statement.predicate?.packages) else {
+            continue;
+        };
         let packages = found.get_or_insert_default();
-        for package in list.into_iter().filter(|package| !package.id.starts_with(ROOT)) {
-            packages.entry(package.name).or_default().extend(package.version);
+        for package in list
+            .into_iter()
+            .filter(|package| !package.id.starts_with(ROOT))
+        {
+            packages
+                .entry(package.name)
+                .or_default()
+                .extend(package.version);
         }
     }
     Ok(found)
@@ -108,7 +167,16 @@ fn differences(old: &Packages, new: &Packages) -> Vec<Difference> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let versions = |packages: &Packages, name: &String| {
         let versions: Vec<&str> = packages.get(name)?.iter().map(String::as_str).collect();
-        Some(if versions.is_empty() { "no version".to_owned() } else { versions.join(", ") })
+        Some(if versions.is_empty() {
+            "no version".to_owned()
+        } else {
+            versions.join(", ")
+        })
     };
-    names.into_iter().filter_map(|name| Difference::between(name.clone(), versions(old, name), versions(new, name))).collect()
+    names
+        .into_iter()
+        .filter_map(|name| {
+            Difference::between(name.clone(), versions(old, name), versions(new, name))
+        })
+        .collect()
 }

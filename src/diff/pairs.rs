@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 /// An item of the old list, one of the new, or both.
 pub(super) type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
-/// Pairs the items of two lists by a key, in the order of the keys. Items of the same key pair in the order of their lists.
+/// Pairs the items of two lists by a key, in the order of the keys. Items of the same key pair in
+/// the order of their lists.
 pub(super) fn paired<'a, T, K: Ord>(
     old: impl IntoIterator<Item = &'a T>,
     new: impl IntoIterator<Item = &'a T>,
@@ -22,7 +23,10 @@ pub(super) fn paired<'a, T, K: Ord>(
 }
 
 /// Items with how many of the same key came before.
-fn numbered<'a, T, K: Ord>(items: impl IntoIterator<Item = &'a T>, key: &impl Fn(&T) -> K) -> Vec<(&'a T, usize)> {
+fn numbered<'a, T, K: Ord>(
+    items: impl IntoIterator<Item = &'a T>,
+    key: &impl Fn(&T) -> K,
+) -> Vec<(&'a T, usize)> {
     let mut seen: BTreeMap<K, usize> = BTreeMap::new();
     let number = |item: &'a T| {
         let count = seen.entry(key(item)).or_default();
@@ -40,7 +44,17 @@ mod tests {
     fn items_pair_by_key_and_those_of_the_same_key_in_their_order() {
         let (old, new) = ([("b", 1), ("a", 2), ("b", 3)], [("b", 4), ("c", 5)]);
         let pairs = paired(&old, &new, |item| item.0).into_iter();
-        let pairs: Vec<_> = pairs.map(|(old, new)| (old.map(|item| item.1), new.map(|item| item.1))).collect();
-        assert_eq!(pairs, [(Some(2), None), (Some(1), Some(4)), (Some(3), None), (None, Some(5))]);
+        let pairs: Vec<_> = pairs
+            .map(|(old, new)| (old.map(|item| item.1), new.map(|item| item.1)))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                (Some(2), None),
+                (Some(1), Some(4)),
+                (Some(3), None),
+                (None, Some(5))
+            ]
+        );
     }
 }

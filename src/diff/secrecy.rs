@@ -1,8 +1,9 @@
 //! What of a values file is not shown.
 //!
-//! A values file may hold a password although it should name a Secret. Rather too much is withheld than too little: a key that is called
-//! like a secret hides everything below it, unless it is called like the name of one; and a text that looks like a secret is hidden
-//! whatever its key is called.
+//! A values file may hold a password although it should name a Secret. Rather too much is withheld
+//! than too little: a key that is called like a secret hides everything below it, unless it is
+//! called like the name of one; and a text that looks like a secret is hidden whatever its key is
+//! called.
 
 /// What is shown in place of a secret.
 pub(super) const HIDDEN: &str = "(may be secret, not shown)";
@@ -25,24 +26,62 @@ const SECRET_PARTS: [&str; 14] = [
     "cookie",
 ];
 /// Whole keys behind which secrets stand.
-const SECRET_KEYS: [&str; 7] = ["pass", "pwd", "dsn", "pem", "jwt", "bearer", "dockerconfigjson"];
+const SECRET_KEYS: [&str; 7] = [
+    "pass",
+    "pwd",
+    "dsn",
+    "pem",
+    "jwt",
+    "bearer",
+    "dockerconfigjson",
+];
 /// Beginnings of keys that name a Secret of the cluster.
 const NAMING_BEGINNINGS: [&str; 4] = ["existing", "imagepullsecret", "casecret", "pullsecret"];
 /// Ends of keys that name something.
 const NAMING_ENDS: [&str; 3] = ["name", "ref", "names"];
 /// Pieces of texts that are, or contain, a secret.
-const SECRET_TEXTS: [&str; 9] = ["-----begin", "password=", "passwd=", "pwd=", "token=", "secret=", "authorization:", "bearer ", "basic "];
+const SECRET_TEXTS: [&str; 9] = [
+    "-----begin",
+    "password=",
+    "passwd=",
+    "pwd=",
+    "token=",
+    "secret=",
+    "authorization:",
+    "bearer ",
+    "basic ",
+];
 /// Beginnings of texts that are tokens of well-known kinds.
-const TOKEN_BEGINNINGS: [&str; 11] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "eyJ", "sk-"];
+const TOKEN_BEGINNINGS: [&str; 11] = [
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "AKIA",
+    "ASIA",
+    "eyJ",
+    "sk-",
+];
 
 /// Random texts are at least as long as this.
 const MIN_RANDOM_CHARACTERS: usize = 20;
 
 /// Whether what stands behind a key may be secret.
 pub(super) fn is_secret_key(key: &str) -> bool {
-    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    let is_name = NAMING_BEGINNINGS.iter().any(|start| plain.starts_with(start)) || NAMING_ENDS.iter().any(|end| plain.ends_with(end));
-    let is_secret = SECRET_KEYS.contains(&plain.as_str()) || SECRET_PARTS.iter().any(|part| plain.contains(part));
+    let plain: String = key
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let is_name = NAMING_BEGINNINGS
+        .iter()
+        .any(|start| plain.starts_with(start))
+        || NAMING_ENDS.iter().any(|end| plain.ends_with(end));
+    let is_secret = SECRET_KEYS.contains(&plain.as_str())
+        || SECRET_PARTS.iter().any(|part| plain.contains(part));
     is_secret && !is_name
 }
 
@@ -50,8 +89,12 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 pub(super) fn is_secret_text(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let has_login = lower.match_indices("://").any(|(at, separator)| {
-        let rest = lower.get(at.saturating_add(separator.len())..).unwrap_or_default();
-        rest.split(['/', '?', '#', ' ']).next().is_some_and(|authority| authority.contains('@'))
+        let rest = lower
+            .get(at.saturating_add(separator.len())..)
+            .unwrap_or_default();
+        rest.split(['/', '?', '#', ' '])
+            .next()
+            .is_some_and(|authority| authority.contains('@'))
     });
     has_login
         || SECRET_TEXTS.iter().any(|piece| lower.contains(piece))
@@ -63,7 +106,9 @@ pub(super) fn is_secret_text(text: &str) -> bool {
 fn is_random(text: &str) -> bool {
     let has = |of: fn(&char) -> bool| text.chars().any(|c| of(&c));
     text.len() >= MIN_RANDOM_CHARACTERS
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '=' | '_' | '/'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '=' | '_' | '/'))
         && !text.starts_with('/')
         && has(char::is_ascii_uppercase)
         && has(char::is_ascii_lowercase)
@@ -76,12 +121,28 @@ mod tests {
 
     #[test]
     fn keys_of_secrets_are_told_from_keys_that_name_a_secret() {
-        for key in ["password", "adminPassword", "RUNE_API_TOKENS", "client-secret", "secretAccessKey", "pwd", "token"] {
+        for key in [
+            "password",
+            "adminPassword",
+            "RUNE_API_TOKENS",
+            "client-secret",
+            "secretAccessKey",
+            "pwd",
+            "token",
+        ] {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in
-            ["existingSecret", "existingSecretKey", "caSecret", "secretName", "imagePullSecrets", "generate", "key", "auth", "authDisabled"]
-        {
+        for key in [
+            "existingSecret",
+            "existingSecretKey",
+            "caSecret",
+            "secretName",
+            "imagePullSecrets",
+            "generate",
+            "key",
+            "auth",
+            "authDisabled",
+        ] {
             assert!(!is_secret_key(key), "{key}");
         }
     }

@@ -23,7 +23,8 @@ pub struct Side {
     pub bytes: u64,
     /// Whether somebody trusted vouches for it.
     pub verified: bool,
-    /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures claim.
+    /// Who signed, by name if there is one and key; of an unverified bundle, what the signatures
+    /// claim.
     pub signers: Vec<String>,
 }
 
@@ -54,19 +55,43 @@ pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
             ("name", Some(index.name.clone())),
             ("version", Some(index.version.to_string())),
             ("made by", Some(index.tool.clone())),
-            ("predecessor", index.predecessor.map(|digest| digest.to_string())),
-            ("schema version", index.migrations.as_ref().map(|migrations| migrations.schema_version.to_string())),
+            (
+                "predecessor",
+                index.predecessor.map(|digest| digest.to_string()),
+            ),
+            (
+                "schema version",
+                index
+                    .migrations
+                    .as_ref()
+                    .map(|migrations| migrations.schema_version.to_string()),
+            ),
             ("policy", Some(index.policy.sha256.to_string())),
-            ("completeness", Some(if index.completeness.checked { "checked" } else { "not checked" }.to_owned())),
+            (
+                "completeness",
+                Some(
+                    if index.completeness.checked {
+                        "checked"
+                    } else {
+                        "not checked"
+                    }
+                    .to_owned(),
+                ),
+            ),
         ]
     };
     let pairs = facts(old).into_iter().zip(facts(new));
-    pairs.filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new)).collect()
+    pairs
+        .filter_map(|((subject, old), (_, new))| Difference::between(subject, old, new))
+        .collect()
 }
 
 /// Where entries come from, when that changed.
 pub(super) fn origins(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
     let paths: BTreeSet<&EntryName> = old.origins.keys().chain(new.origins.keys()).collect();
     let origin = |index: &BundleIndex, path: &EntryName| index.origins.get(path).cloned();
-    paths.into_iter().filter_map(|path| Difference::between(path.as_str(), origin(old, path), origin(new, path))).collect()
+    paths
+        .into_iter()
+        .filter_map(|path| Difference::between(path.as_str(), origin(old, path), origin(new, path)))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! A backup of the database before an upgrade: the chart's own, by its own schedule's template, now.
+//! A backup of the database before an upgrade: the chart's own, by its own schedule's template,
+//! now.
 
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ pub enum BackupError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The release has no scheduled backup.
-    #[error("release {release} in namespace {namespace} has no CronJob for backups, or more than one")]
+    #[error(
+        "release {release} in namespace {namespace} has no CronJob for backups, or more than one"
+    )]
     NoSchedule { release: String, namespace: String },
     #[error("the backup failed: {reason}; nothing was changed")]
     Failed { reason: String, job: String },
@@ -66,22 +69,46 @@ pub async fn back_up(
     progress: &dyn Progress,
 ) -> Result<String, BackupError> {
     let parameters = ListParams::default().labels(&format!("app.kubernetes.io/instance={release}"));
-    let schedules = cluster.api::<CronJob>().list(&parameters).await.map_err(cluster.failed("list the CronJobs of the release"))?.items;
-    let mut backups =
-        schedules.into_iter().filter(|schedule| schedule.metadata.name.as_deref().is_some_and(|name| name.ends_with("-backup")));
+    let schedules = cluster
+        .api::<CronJob>()
+        .list(&parameters)
+        .await
+        .map_err(cluster.failed("list the CronJobs of the release"))?
+        .items;
+    let mut backups = schedules.into_iter().filter(|schedule| {
+        schedule
+            .metadata
+            .name
+            .as_deref()
+            .is_some_and(|name| name.ends_with("-backup"))
+    });
     let (Some(schedule), None) = (backups.next(), backups.next()) else {
-        return Err(BackupError::NoSchedule { release: release.to_owned(), namespace: cluster.namespace().to_owned() });
+        return Err(BackupError::NoSchedule {
+            release: release.to_owned(),
+            namespace: cluster.namespace().to_owned(),
+        });
     };
     let jobs = cluster.api::<Job>();
-    let made = jobs.create(&PostParams::default(), &job_of(schedule, purpose)).await.map_err(cluster.failed("make the backup job"))?;
+    let made = jobs
+        .create(&PostParams::default(), &job_of(schedule, purpose))
+        .await
+        .map_err(cluster.failed("make the backup job"))?;
     let job = made.metadata.name.unwrap_or_default();
     progress.announce(&format!("waiting for the backup job {job}"));
     let wait = async {
         loop {
-            let found = jobs.get(&job).await.map_err(cluster.failed(format!("look at the job {job}")))?;
+            let found = jobs
+                .get(&job)
+                .await
+                .map_err(cluster.failed(format!("look at the job {job}")))?;
             match verdict(&found) {
                 Some(Ok(())) => return Ok(job.clone()),
-                Some(Err(reason)) => return Err(BackupError::Failed { reason, job: job.clone() }),
+                Some(Err(reason)) => {
+                    return Err(BackupError::Failed {
+                        reason,
+                        job: job.clone(),
+                    });
+                }
                 None => tokio::time::sleep(INTERVAL).await,
             }
         }
@@ -95,10 +122,16 @@ pub async fn back_up(
 /// The job that the schedule would make, as `kubectl create job --from` makes it.
 fn job_of(schedule: CronJob, purpose: &str) -> Job {
     let name = schedule.metadata.name.unwrap_or_default();
-    let template = schedule.spec.map(|spec| spec.job_template).unwrap_or_default();
+    let template = schedule
+        .spec
+        .map(|spec| spec.job_template)
+        .unwrap_or_default();
     let metadata = template.metadata.unwrap_or_default();
     let mut annotations = metadata.annotations.unwrap_or_default();
-    annotations.insert("cronjob.kubernetes.io/instantiate".to_owned(), "manual".to_owned());
+    annotations.insert(
+        "cronjob.kubernetes.io/instantiate".to_owned(),
+        "manual".to_owned(),
+    );
     Job {
         metadata: ObjectMeta {
             generate_name: Some(format!("{name}-{purpose}-")),
@@ -113,10 +146,23 @@ fn job_of(schedule: CronJob, purpose: &str) -> Job {
 
 /// How a job ended; nothing while it has not.
 fn verdict(job: &Job) -> Option<Result<(), String>> {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref())?;
-    let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+    let conditions = job
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref())?;
+    let is = |kind: &str| {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == kind && condition.status == "True")
+    };
     if is("Complete").is_some() {
         return Some(Ok(()));
     }
-    is("Failed").map(|failed| Err(failed.message.clone().or_else(|| failed.reason.clone()).unwrap_or_else(|| "nobody says why".to_owned())))
+    is("Failed").map(|failed| {
+        Err(failed
+            .message
+            .clone()
+            .or_else(|| failed.reason.clone())
+            .unwrap_or_else(|| "nobody says why".to_owned()))
+    })
 }

@@ -1,4 +1,5 @@
-//! What the cluster must have before anything is changed: everything is asked, and all that is missing is said at once.
+//! What the cluster must have before anything is changed: everything is asked, and all that is
+//! missing is said at once.
 
 mod access;
 mod pods;
@@ -53,12 +54,20 @@ pub enum Verdict {
 pub struct Problems(Vec<Check>);
 
 fn count(problems: usize) -> String {
-    if problems == 1 { "something".to_owned() } else { format!("{problems} things") }
+    if problems == 1 {
+        "something".to_owned()
+    } else {
+        format!("{problems} things")
+    }
 }
 
 impl fmt::Display for Check {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: needed is {}; there is {}", self.about, self.needed, self.available)
+        write!(
+            formatter,
+            "{}: needed is {}; there is {}",
+            self.about, self.needed, self.available
+        )
     }
 }
 
@@ -66,11 +75,20 @@ impl Failure for Problems {
     fn kind(&self) -> FailureKind {
         // Whoever may not look cannot know the rest.
         let is_about_rights = self.0.iter().any(|check| check.kind == FailureKind::Access);
-        if is_about_rights { FailureKind::Access } else { self.0.first().map_or(FailureKind::Internal, |check| check.kind) }
+        if is_about_rights {
+            FailureKind::Access
+        } else {
+            self.0
+                .first()
+                .map_or(FailureKind::Internal, |check| check.kind)
+        }
     }
 
     fn help(&self) -> Option<String> {
-        Some("nothing was changed; provide what is missing and run the same command again".to_owned())
+        Some(
+            "nothing was changed; provide what is missing and run the same command again"
+                .to_owned(),
+        )
     }
 
     fn details(&self) -> Option<serde_json::Value> {
@@ -84,27 +102,53 @@ impl Problems {
     /// # Errors
     /// With everything that is.
     pub fn among(checks: &[Check]) -> Result<(), Self> {
-        let missing: Vec<Check> = checks.iter().filter(|check| check.verdict == Verdict::Missing).cloned().collect();
-        if missing.is_empty() { Ok(()) } else { Err(Self(missing)) }
+        let missing: Vec<Check> = checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Missing)
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(missing))
+        }
     }
 }
 
 impl Check {
     /// One thing that was looked at; `kind` decides the exit code when it is missing.
-    pub fn new(about: &'static str, kind: FailureKind, needed: impl Into<String>, available: impl Into<String>, verdict: Verdict) -> Self {
-        Self { about, needed: needed.into(), available: available.into(), verdict, kind }
+    pub fn new(
+        about: &'static str,
+        kind: FailureKind,
+        needed: impl Into<String>,
+        available: impl Into<String>,
+        verdict: Verdict,
+    ) -> Self {
+        Self {
+            about,
+            needed: needed.into(),
+            available: available.into(),
+            verdict,
+            kind,
+        }
     }
 }
 
 impl Verdict {
     const fn of(is_enough: bool) -> Self {
-        if is_enough { Self::Enough } else { Self::Missing }
+        if is_enough {
+            Self::Enough
+        } else {
+            Self::Missing
+        }
     }
 }
 
 /// Looks at everything but rights, which come first.
 pub async fn check_cluster(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
-    let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version).into_iter().collect();
+    let mut checks: Vec<Check> = kubernetes(cluster, demands.kube_version)
+        .into_iter()
+        .collect();
     if demands.namespace_exists {
         checks.extend(pods::check(cluster, demands.objects).await);
         checks.extend(space::quota(cluster, demands.objects).await);
@@ -118,5 +162,11 @@ pub async fn check_cluster(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check
 fn kubernetes(cluster: &Cluster, needed: Option<&str>) -> Option<Check> {
     let (needed, version) = (needed?, cluster.version());
     let verdict = fits_kubernetes(needed, version).map_or(Verdict::Unknown, Verdict::of);
-    Some(Check::new("kubernetes", FailureKind::Policy, needed, version.to_string(), verdict))
+    Some(Check::new(
+        "kubernetes",
+        FailureKind::Policy,
+        needed,
+        version.to_string(),
+        verdict,
+    ))
 }

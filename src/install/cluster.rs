@@ -23,7 +23,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Which cluster, and as whom.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
-    /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of the pod that this runs in.
+    /// Files with clusters and credentials, as `KUBECONFIG` lists them; none means the account of
+    /// the pod that this runs in.
     pub kubeconfigs: Vec<Utf8PathBuf>,
     /// The context; without one, the current context.
     pub context: Option<String>,
@@ -51,20 +52,38 @@ pub enum ClusterError {
     #[error("there is no kubeconfig `{0}`")]
     Missing(Utf8PathBuf),
     /// A cluster that is only reached through a proxy.
-    #[error("the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not")]
+    #[error(
+        "the kubeconfig reaches the cluster through the proxy `{0}`, which this program does not"
+    )]
     Proxy(String),
     #[error("cannot {doing}: the API server at {address} does not answer: {reason}")]
-    Unreachable { doing: String, address: String, reason: String },
+    Unreachable {
+        doing: String,
+        address: String,
+        reason: String,
+    },
     #[error("cannot {doing}: the API server says {code}: {message}")]
-    Refused { doing: String, code: u16, message: String },
+    Refused {
+        doing: String,
+        code: u16,
+        message: String,
+    },
 }
 
 impl Failure for ClusterError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Nowhere | Self::Missing(_) | Self::Refused { code: 404, .. } => FailureKind::NotFound,
-            Self::Kubeconfig(_) | Self::Proxy(_) | Self::Refused { code: 400 | 422, .. } => FailureKind::Input,
-            Self::Refused { code: 401 | 403, .. } => FailureKind::Access,
+            Self::Nowhere | Self::Missing(_) | Self::Refused { code: 404, .. } => {
+                FailureKind::NotFound
+            }
+            Self::Kubeconfig(_)
+            | Self::Proxy(_)
+            | Self::Refused {
+                code: 400 | 422, ..
+            } => FailureKind::Input,
+            Self::Refused {
+                code: 401 | 403, ..
+            } => FailureKind::Access,
             Self::Refused { code: 409, .. } => FailureKind::Conflict,
             Self::Unreachable { .. } | Self::Refused { .. } => FailureKind::Network,
         }
@@ -90,7 +109,11 @@ impl Failure for ClusterError {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Cluster").field("address", &self.address).field("namespace", &self.namespace).finish_non_exhaustive()
+        formatter
+            .debug_struct("Cluster")
+            .field("address", &self.address)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,15 +129,38 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
         config.reset_reader_on_write = true;
-        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| ClusterError::Kubeconfig(reason(&error)))?;
-        let mut cluster = Self { client, namespace, address, version: semver::Version::new(0, 0, 0), id: None };
-        let info = cluster.client.apiserver_version().await.map_err(cluster.failed("ask for the version of Kubernetes"))?;
+        let address = config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned();
+        let namespace = options
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client =
+            Client::try_from(config).map_err(|error| ClusterError::Kubeconfig(reason(&error)))?;
+        let mut cluster = Self {
+            client,
+            namespace,
+            address,
+            version: semver::Version::new(0, 0, 0),
+            id: None,
+        };
+        let info = cluster
+            .client
+            .apiserver_version()
+            .await
+            .map_err(cluster.failed("ask for the version of Kubernetes"))?;
         cluster.version = version(&info.git_version);
         // Nice to have on record, and not everybody may see it.
-        let system = Api::<Namespace>::all(cluster.client.clone()).get_opt("kube-system").await;
-        cluster.id = system.ok().flatten().and_then(|namespace| namespace.metadata.uid);
+        let system = Api::<Namespace>::all(cluster.client.clone())
+            .get_opt("kube-system")
+            .await;
+        cluster.id = system
+            .ok()
+            .flatten()
+            .and_then(|namespace| namespace.metadata.uid);
         Ok(cluster)
     }
 
@@ -123,12 +169,24 @@ impl Cluster {
     /// # Errors
     /// When the API server refuses.
     pub async fn create_namespace(&self) -> Result<(), ClusterError> {
-        let metadata = ObjectMeta { name: Some(self.namespace.clone()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        match Api::all(self.client()).create(&PostParams::default(), &namespace).await {
+        let metadata = ObjectMeta {
+            name: Some(self.namespace.clone()),
+            ..ObjectMeta::default()
+        };
+        let namespace = Namespace {
+            metadata,
+            ..Namespace::default()
+        };
+        match Api::all(self.client())
+            .create(&PostParams::default(), &namespace)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            Err(error) => Err(self.failed(format!("make the namespace {}", self.namespace))(error)),
+            Err(error) => Err(self
+                .failed(format!("make the namespace {}", self.namespace))(
+                error
+            )),
         }
     }
 
@@ -165,12 +223,27 @@ impl Cluster {
     }
 
     /// What a failed request means; `doing` completes "cannot …".
-    pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(kube::Error) -> ClusterError {
+    pub(super) fn failed(
+        &self,
+        doing: impl Into<String>,
+    ) -> impl FnOnce(kube::Error) -> ClusterError {
         let (doing, address) = (doing.into(), self.address.clone());
         move |error| match error {
-            kube::Error::Api(status) => ClusterError::Refused { doing, code: status.code, message: status.message.clone() },
-            kube::Error::Auth(error) => ClusterError::Refused { doing, code: 401, message: error.to_string() },
-            error => ClusterError::Unreachable { doing, address, reason: reason(&error) },
+            kube::Error::Api(status) => ClusterError::Refused {
+                doing,
+                code: status.code,
+                message: status.message.clone(),
+            },
+            kube::Error::Auth(error) => ClusterError::Refused {
+                doing,
+                code: 401,
+                message: error.to_string(),
+            },
+            error => ClusterError::Unreachable {
+                doing,
+                address,
+                reason: reason(&error),
+            },
         }
     }
 }
@@ -188,22 +261,37 @@ async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError>
     if options.kubeconfigs.is_empty() {
         return Config::incluster_env().map_err(|_| ClusterError::Nowhere);
     }
-    let unusable = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    let unusable =
+        |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
     let mut merged: Option<Kubeconfig> = None;
     // As kubectl has it, files of the list that do not exist do not count, unless none does.
     for path in options.kubeconfigs.iter().filter(|path| fsx::exists(path)) {
         let read = Kubeconfig::read_from(path).map_err(unusable)?;
-        merged = Some(merged.map_or(Ok(read.clone()), |before| before.merge(read)).map_err(unusable)?);
+        merged = Some(
+            merged
+                .map_or(Ok(read.clone()), |before| before.merge(read))
+                .map_err(unusable)?,
+        );
     }
     let Some(kubeconfig) = merged else {
-        return Err(options.kubeconfigs.first().map_or(ClusterError::Nowhere, |path| ClusterError::Missing(path.clone())));
+        return Err(options
+            .kubeconfigs
+            .first()
+            .map_or(ClusterError::Nowhere, |path| {
+                ClusterError::Missing(path.clone())
+            }));
     };
     let proxy = proxy_of(&kubeconfig, options.context.as_deref());
     if let Some(proxy) = proxy {
         return Err(ClusterError::Proxy(proxy));
     }
-    let choice = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &choice).await.map_err(unusable)?;
+    let choice = KubeConfigOptions {
+        context: options.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &choice)
+        .await
+        .map_err(unusable)?;
     // What the environment says about proxies is for the internet.
     config.proxy_url = None;
     Ok(config)
@@ -212,14 +300,25 @@ async fn configuration(options: &ClusterOptions) -> Result<Config, ClusterError>
 /// The proxy that the kubeconfig has for the cluster of the context.
 fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let name = context.or(kubeconfig.current_context.as_deref())?;
-    let context = kubeconfig.contexts.iter().find(|named| named.name == name)?.context.as_ref()?;
-    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == name)?
+        .context
+        .as_ref()?;
+    let cluster = kubeconfig
+        .clusters
+        .iter()
+        .find(|named| named.name == context.cluster)?
+        .cluster
+        .as_ref()?;
     cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
 /// A version as clusters give it, `v1.33.1+k3s1`; what cannot be read is version 0.
 fn version(text: &str) -> semver::Version {
-    semver::Version::parse(text.trim_start_matches('v')).unwrap_or_else(|_| semver::Version::new(0, 0, 0))
+    semver::Version::parse(text.trim_start_matches('v'))
+        .unwrap_or_else(|_| semver::Version::new(0, 0, 0))
 }
 
 #[cfg(test)]
@@ -230,9 +329,12 @@ mod tests {
 
     #[test]
     fn versions_of_distributions_are_read() {
-        for (text, expected) in
-            [("v1.33.1", "1.33.1"), ("v1.31.4+k3s1", "1.31.4+k3s1"), ("v1.30.0-eks-a1", "1.30.0-eks-a1"), ("?", "0.0.0")]
-        {
+        for (text, expected) in [
+            ("v1.33.1", "1.33.1"),
+            ("v1.31.4+k3s1", "1.31.4+k3s1"),
+            ("v1.30.0-eks-a1", "1.30.0-eks-a1"),
+            ("?", "0.0.0"),
+        ] {
             assert_eq!(version(text).to_string(), expected);
         }
     }
@@ -245,6 +347,9 @@ clusters: [{name: one, cluster: {server: 'https://x'}}, {name: two, cluster: {se
 ";
         let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
         assert_eq!(proxy_of(&kubeconfig, None), None);
-        assert_eq!(proxy_of(&kubeconfig, Some("b")).as_deref(), Some("http://proxy"));
+        assert_eq!(
+            proxy_of(&kubeconfig, Some("b")).as_deref(),
+            Some("http://proxy")
+        );
     }
 }

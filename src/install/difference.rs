@@ -30,14 +30,22 @@ pub struct ObjectChange {
     pub paths: Vec<String>,
 }
 
-/// Compares what is installed with what would be, by kind and name. Values are not said: some are secret.
+/// Compares what is installed with what would be, by kind and name. Values are not said: some are
+/// secret.
 pub fn differences(installed: &[Object], wanted: &[Object]) -> Vec<ObjectChange> {
     let keyed = |objects: &[Object]| -> BTreeMap<String, Value> {
-        objects.iter().map(|object| (format!("{object}"), object.value().clone())).collect()
+        objects
+            .iter()
+            .map(|object| (format!("{object}"), object.value().clone()))
+            .collect()
     };
     let (before, after) = (keyed(installed), keyed(wanted));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let change = |object: &String, change, paths| ObjectChange { object: object.clone(), change, paths };
+    let change = |object: &String, change, paths| ObjectChange {
+        object: object.clone(),
+        change,
+        paths,
+    };
     names
         .into_iter()
         .filter_map(|name| match (before.get(name), after.get(name)) {
@@ -60,8 +68,17 @@ fn compare(path: &str, before: &Value, after: &Value, paths: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(one), Value::Object(other)) => {
             for key in one.keys().chain(other.keys()).collect::<BTreeSet<_>>() {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), paths);
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                compare(
+                    &path,
+                    one.get(key).unwrap_or(&Value::Null),
+                    other.get(key).unwrap_or(&Value::Null),
+                    paths,
+                );
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
@@ -83,21 +100,34 @@ mod tests {
     fn objects_are_compared_field_by_field_and_no_value_is_said() {
         let before = "kind: Secret\nmetadata: {name: s}\ndata: {k: b2xk}\n---\nkind: A\nmetadata: {name: gone}\n---\nkind: A\nmetadata: {name: same}\n";
         let after = "kind: Secret\nmetadata: {name: s}\ndata: {k: bmV3}\n---\nkind: A\nmetadata: {name: new}\n---\nkind: A\nmetadata: {name: same}\n";
-        let found = differences(&parse_objects(before).unwrap(), &parse_objects(after).unwrap());
+        let found = differences(
+            &parse_objects(before).unwrap(),
+            &parse_objects(after).unwrap(),
+        );
         let change = |object: &str, change, paths: &[&str]| ObjectChange {
             object: object.to_owned(),
             change,
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         };
-        let expected =
-            [change("A/gone", Change::Removed, &[]), change("A/new", Change::Added, &[]), change("Secret/s", Change::Changed, &["data.k"])];
+        let expected = [
+            change("A/gone", Change::Removed, &[]),
+            change("A/new", Change::Added, &[]),
+            change("Secret/s", Change::Changed, &["data.k"]),
+        ];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn lists_of_the_same_length_are_compared_item_by_item() {
-        let object = |image: &str| format!("kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{image: {image}}}]}}\n");
-        let found = differences(&parse_objects(&object("a")).unwrap(), &parse_objects(&object("b")).unwrap());
+        let object = |image: &str| {
+            format!(
+                "kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{image: {image}}}]}}\n"
+            )
+        };
+        let found = differences(
+            &parse_objects(&object("a")).unwrap(),
+            &parse_objects(&object("b")).unwrap(),
+        );
         assert_eq!(found[0].paths, ["spec.containers[0].image"]);
     }
 }

@@ -49,10 +49,19 @@ pub enum InstallError {
     },
     /// Helm cannot be started any more.
     #[error("cannot run `{program}`")]
-    Run { program: Utf8PathBuf, source: std::io::Error },
+    Run {
+        program: Utf8PathBuf,
+        source: std::io::Error,
+    },
     /// Somebody is working on the release, or was cut off.
-    #[error("release {release} is in state {status} at revision {revision}: somebody is working on it, or was cut off while doing so")]
-    Pending { release: String, status: String, revision: u64 },
+    #[error(
+        "release {release} is in state {status} at revision {revision}: somebody is working on it, or was cut off while doing so"
+    )]
+    Pending {
+        release: String,
+        status: String,
+        revision: u64,
+    },
     /// Somebody pressed Ctrl-C before anything was changed.
     #[error("interrupted before anything was changed")]
     Interrupted,

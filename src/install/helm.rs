@@ -1,8 +1,9 @@
 //! The real Helm, with the cluster: its release, what it renders, what it has installed.
 //!
-//! Helm finds the cluster by the same files and context as this program. It sees neither plugins, repositories and settings of
-//! the person who runs it nor a proxy; credentials of the kubeconfig that come from programs work. It is never killed while it
-//! changes something: when somebody asks this program to end, Helm is told, and ends in a state that it knows.
+//! Helm finds the cluster by the same files and context as this program. It sees neither plugins,
+//! repositories and settings of the person who runs it nor a proxy; credentials of the kubeconfig
+//! that come from programs work. It is never killed while it changes something: when somebody asks
+//! this program to end, Helm is told, and ends in a state that it knows.
 
 use std::process::Stdio;
 
@@ -101,7 +102,11 @@ impl ReleaseHelm {
         release: &str,
         interrupt: Interrupt,
     ) -> Result<Self, InstallError> {
-        let kubeconfigs: Vec<&str> = options.kubeconfigs.iter().map(|path| path.as_str()).collect();
+        let kubeconfigs: Vec<&str> = options
+            .kubeconfigs
+            .iter()
+            .map(|path| path.as_str())
+            .collect();
         Ok(Self {
             program: program.to_owned(),
             version: helm.version().to_owned(),
@@ -141,7 +146,8 @@ impl ReleaseHelm {
         Ok(self.scratch.write(name, bytes)?)
     }
 
-    /// Renders the chart as it would be installed now, hooks included: the cluster is looked at, nothing is changed.
+    /// Renders the chart as it would be installed now, hooks included: the cluster is looked at,
+    /// nothing is changed.
     ///
     /// # Errors
     /// When Helm cannot.
@@ -153,13 +159,22 @@ impl ReleaseHelm {
         is_upgrade: bool,
         post_renderer: Option<&PostRenderer>,
     ) -> Result<String, InstallError> {
-        let mut arguments =
-            vec!["template", &self.release, chart.as_str(), "--dry-run=server", "--include-crds", "--kube-version", kubernetes];
+        let mut arguments = vec![
+            "template",
+            &self.release,
+            chart.as_str(),
+            "--dry-run=server",
+            "--include-crds",
+            "--kube-version",
+            kubernetes,
+        ];
         if is_upgrade {
             arguments.push("--is-upgrade");
         }
         arguments.extend(values.iter().map(String::as_str));
-        self.run_with(&arguments, post_renderer).await?.success("render the chart")
+        self.run_with(&arguments, post_renderer)
+            .await?
+            .success("render the chart")
     }
 
     /// What is installed, hooks included; empty when nothing is.
@@ -168,8 +183,18 @@ impl ReleaseHelm {
     /// When Helm cannot say.
     pub async fn installed(&self, revision: u64) -> Result<String, InstallError> {
         let number = revision.to_string();
-        let manifest = self.ask("say what is installed", &["get", "manifest", &self.release, "--revision", &number]).await?;
-        let hooks = self.ask("say what is installed", &["get", "hooks", &self.release, "--revision", &number]).await?;
+        let manifest = self
+            .ask(
+                "say what is installed",
+                &["get", "manifest", &self.release, "--revision", &number],
+            )
+            .await?;
+        let hooks = self
+            .ask(
+                "say what is installed",
+                &["get", "hooks", &self.release, "--revision", &number],
+            )
+            .await?;
         Ok(format!("{manifest}\n---\n{hooks}"))
     }
 
@@ -179,12 +204,17 @@ impl ReleaseHelm {
     /// When Helm cannot say.
     pub async fn history(&self) -> Result<Vec<Revision>, InstallError> {
         let doing = "say which revisions there are";
-        let ended = self.run(&["history", &self.release, "--output", "json", "--max", "256"]).await?;
+        let ended = self
+            .run(&["history", &self.release, "--output", "json", "--max", "256"])
+            .await?;
         if !ended.is_success && ended.complaint.contains("not found") {
             return Ok(Vec::new());
         }
         let text = ended.success(doing)?;
-        serde_json::from_str(&text).map_err(|error| InstallError::HelmRefused { doing: doing.to_owned(), said: error.to_string() })
+        serde_json::from_str(&text).map_err(|error| InstallError::HelmRefused {
+            doing: doing.to_owned(),
+            said: error.to_string(),
+        })
     }
 
     async fn ask(&self, doing: &str, arguments: &[&str]) -> Result<String, InstallError> {
@@ -197,12 +227,22 @@ impl ReleaseHelm {
     }
 
     /// The same with a post-renderer for what is rendered.
-    pub(super) async fn run_with(&self, arguments: &[&str], post_renderer: Option<&PostRenderer>) -> Result<Ended, InstallError> {
-        let failed = |source| InstallError::Run { program: self.program.clone(), source };
+    pub(super) async fn run_with(
+        &self,
+        arguments: &[&str],
+        post_renderer: Option<&PostRenderer>,
+    ) -> Result<Ended, InstallError> {
+        let failed = |source| InstallError::Run {
+            program: self.program.clone(),
+            source,
+        };
         tracing::debug!("helm {}", arguments.join(" "));
         // What is run after somebody asked this program to end looks at what is left, and is short.
         let is_ending = self.interrupt.is_asked();
-        let mut child = self.command(arguments, post_renderer).spawn().map_err(failed)?;
+        let mut child = self
+            .command(arguments, post_renderer)
+            .spawn()
+            .map_err(failed)?;
         let (output, complaint) = (child.stdout.take(), child.stderr.take());
         let status = async {
             tokio::select! {
@@ -214,12 +254,18 @@ impl ReleaseHelm {
             }
         };
         let (status, output, complaint) = tokio::join!(status, text_of(output), text_of(complaint));
-        Ok(Ended { is_success: status.map_err(failed)?.success(), output, complaint: self.readable(&complaint) })
+        Ok(Ended {
+            is_success: status.map_err(failed)?.success(),
+            output,
+            complaint: self.readable(&complaint),
+        })
     }
 
     fn command(&self, arguments: &[&str], post_renderer: Option<&PostRenderer>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).args(["--namespace", &self.namespace]);
+        command
+            .args(arguments)
+            .args(["--namespace", &self.namespace]);
         if let Some(context) = &self.context {
             command.args(["--kube-context", context]);
         }
@@ -236,10 +282,17 @@ impl ReleaseHelm {
             command.env("KUBECONFIG", &self.kubeconfigs);
         }
         for kind in ["CACHE", "CONFIG", "DATA"] {
-            command.env(format!("HELM_{kind}_HOME"), self.scratch.path().join("home"));
+            command.env(
+                format!("HELM_{kind}_HOME"),
+                self.scratch.path().join("home"),
+            );
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: what the terminal sends to this program must not reach Helm a second time.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // A group of its own: what the terminal sends to this program must not reach Helm a second
+        // time.
         command.process_group(0);
         command
     }
@@ -247,21 +300,44 @@ impl ReleaseHelm {
     /// What Helm complained about, without our paths and what a terminal would act upon.
     fn readable(&self, text: &str) -> String {
         let text = text.replace(&format!("{}/", self.scratch.path()), "");
-        let lines = text.lines().filter(|line| !line.starts_with("WARNING: Kubernetes configuration file is"));
-        let lines: Vec<String> = lines.map(|line| line.chars().filter(|character| !character.is_control()).collect()).collect();
-        lines.join("\n").trim().trim_start_matches("Error: ").to_owned()
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with("WARNING: Kubernetes configuration file is"));
+        let lines: Vec<String> = lines
+            .map(|line| {
+                line.chars()
+                    .filter(|character| !character.is_control())
+                    .collect()
+            })
+            .collect();
+        lines
+            .join("\n")
+            .trim()
+            .trim_start_matches("Error: ")
+            .to_owned()
     }
 }
 
 impl Ended {
     fn success(self, doing: &str) -> Result<String, InstallError> {
-        if self.is_success { Ok(self.output) } else { Err(InstallError::HelmRefused { doing: doing.to_owned(), said: self.complaint }) }
+        if self.is_success {
+            Ok(self.output)
+        } else {
+            Err(InstallError::HelmRefused {
+                doing: doing.to_owned(),
+                said: self.complaint,
+            })
+        }
     }
 }
 
 /// Asks a program to end, as Ctrl-C would.
 fn tell(child: &Child) {
-    if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+    if let Some(group) = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
+    {
         let _ = kill_process_group(group, Signal::INT);
     }
 }
@@ -270,7 +346,10 @@ fn tell(child: &Child) {
 async fn text_of(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {
-        let _ = (&mut stream).take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes).await;
+        let _ = (&mut stream)
+            .take(MAX_OUTPUT_BYTES)
+            .read_to_end(&mut bytes)
+            .await;
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,8 +1,9 @@
 //! What the cluster keeps beside a release: which bundle is installed.
 //!
-//! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing secret in it, and who may read
-//! the release may see it. It says what is installed, and, while something is being installed, what; so an installation that was cut
-//! off counts when the next one is judged.
+//! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing
+//! secret in it, and who may read the release may see it. It says what is installed, and, while
+//! something is being installed, what; so an installation that was cut off counts when the next one
+//! is judged.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +66,14 @@ pub struct Kept {
 pub enum KeptError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    #[error("the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}")]
-    Foreign { name: String, namespace: String, reason: String },
+    #[error(
+        "the ConfigMap `{name}` in namespace {namespace} is not as this program writes it: {reason}"
+    )]
+    Foreign {
+        name: String,
+        namespace: String,
+        reason: String,
+    },
 }
 
 impl Failure for KeptError {
@@ -80,7 +87,10 @@ impl Failure for KeptError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.help(),
-            Self::Foreign { .. } => Some("a newer rune-bundle may have written it: use that one; or find out who changed it".to_owned()),
+            Self::Foreign { .. } => Some(
+                "a newer rune-bundle may have written it: use that one; or find out who changed it"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -118,7 +128,11 @@ pub enum Conflict {
 }
 
 fn how(is_attempt: bool) -> &'static str {
-    if is_attempt { "was begun to be installed and not finished" } else { "is installed" }
+    if is_attempt {
+        "was begun to be installed and not finished"
+    } else {
+        "is installed"
+    }
 }
 
 impl Failure for Conflict {
@@ -164,10 +178,19 @@ impl Kept {
     pub async fn read(cluster: &Cluster, release: &str) -> Result<Self, KeptError> {
         let name = Self::name(release);
         let doing = format!("read what is installed from the ConfigMap `{name}`");
-        let Some(map) = cluster.api::<ConfigMap>().get_opt(&name).await.map_err(cluster.failed(doing))? else {
+        let Some(map) = cluster
+            .api::<ConfigMap>()
+            .get_opt(&name)
+            .await
+            .map_err(cluster.failed(doing))?
+        else {
             return Ok(Self::default());
         };
-        let foreign = |reason: String| KeptError::Foreign { name: name.clone(), namespace: cluster.namespace().to_owned(), reason };
+        let foreign = |reason: String| KeptError::Foreign {
+            name: name.clone(),
+            namespace: cluster.namespace().to_owned(),
+            reason,
+        };
         let data = map.data.unwrap_or_default();
         Ok(Self {
             installed: part(&data, INSTALLED).map_err(foreign)?,
@@ -180,31 +203,59 @@ impl Kept {
     ///
     /// # Errors
     /// When it is older and that is not allowed, or is not the one that its version says.
-    pub fn judge(&self, bundle: &str, version: &Version, digest: Digest, may_downgrade: bool) -> Result<Judgement, Conflict> {
-        let installed = self.installed.as_ref().map(|there| (&there.bundle, &there.version, there.digest, false));
-        let begun = self.attempt.as_ref().map(|there| (&there.bundle, &there.version, there.digest, true));
+    pub fn judge(
+        &self,
+        bundle: &str,
+        version: &Version,
+        digest: Digest,
+        may_downgrade: bool,
+    ) -> Result<Judgement, Conflict> {
+        let installed = self
+            .installed
+            .as_ref()
+            .map(|there| (&there.bundle, &there.version, there.digest, false));
+        let begun = self
+            .attempt
+            .as_ref()
+            .map(|there| (&there.bundle, &there.version, there.digest, true));
         for (name, there, other, is_attempt) in installed.into_iter().chain(begun) {
             let bundle = bundle.to_owned();
             if *name != bundle {
-                return Err(Conflict::OtherBundle { bundle, there: name.clone() });
+                return Err(Conflict::OtherBundle {
+                    bundle,
+                    there: name.clone(),
+                });
             }
             match version.cmp_precedence(there) {
                 std::cmp::Ordering::Less if !may_downgrade => {
-                    return Err(Conflict::Downgrade { bundle, version: version.clone(), there: there.clone(), is_attempt });
+                    return Err(Conflict::Downgrade {
+                        bundle,
+                        version: version.clone(),
+                        there: there.clone(),
+                        is_attempt,
+                    });
                 }
                 std::cmp::Ordering::Equal if other != digest => {
                     let (there, digest) = (other.to_string(), digest.to_string());
-                    return Err(Conflict::OtherDigest { bundle, version: version.clone(), there, digest, is_attempt });
+                    return Err(Conflict::OtherDigest {
+                        bundle,
+                        version: version.clone(),
+                        there,
+                        digest,
+                        is_attempt,
+                    });
                 }
                 _ => {}
             }
         }
-        Ok(match installed.map(|(_, there, ..)| version.cmp_precedence(there)) {
-            None => Judgement::First,
-            Some(std::cmp::Ordering::Less) => Judgement::Downgrade,
-            Some(std::cmp::Ordering::Equal) => Judgement::Same,
-            Some(std::cmp::Ordering::Greater) => Judgement::Upgrade,
-        })
+        Ok(
+            match installed.map(|(_, there, ..)| version.cmp_precedence(there)) {
+                None => Judgement::First,
+                Some(std::cmp::Ordering::Less) => Judgement::Downgrade,
+                Some(std::cmp::Ordering::Equal) => Judgement::Same,
+                Some(std::cmp::Ordering::Greater) => Judgement::Upgrade,
+            },
+        )
     }
 
     /// Writes it, unless somebody else has written it since it was read.
@@ -216,11 +267,18 @@ impl Kept {
         let mut data = BTreeMap::new();
         put(&mut data, INSTALLED, self.installed.as_ref());
         put(&mut data, ATTEMPT, self.attempt.as_ref());
-        let labels = [("app.kubernetes.io/managed-by", PROGRAM), ("app.kubernetes.io/instance", release)];
+        let labels = [
+            ("app.kubernetes.io/managed-by", PROGRAM),
+            ("app.kubernetes.io/instance", release),
+        ];
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
-                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                labels: Some(
+                    labels
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
                 resource_version: self.resource_version.clone(),
                 ..ObjectMeta::default()
             },
@@ -234,13 +292,21 @@ impl Kept {
             None => api.create(&parameters, &map).await,
         };
         let doing = format!("write what is installed to the ConfigMap `{name}`");
-        self.resource_version = written.map_err(cluster.failed(doing))?.metadata.resource_version;
+        self.resource_version = written
+            .map_err(cluster.failed(doing))?
+            .metadata
+            .resource_version;
         Ok(())
     }
 }
 
-fn part<T: DeserializeOwned>(data: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, String> {
-    data.get(key).map(|text| serde_json::from_str(text).map_err(|error| format!("`{key}`: {error}"))).transpose()
+fn part<T: DeserializeOwned>(
+    data: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<Option<T>, String> {
+    data.get(key)
+        .map(|text| serde_json::from_str(text).map_err(|error| format!("`{key}`: {error}")))
+        .transpose()
 }
 
 fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Option<&T>) {
@@ -266,27 +332,58 @@ mod tests {
             receipt: None,
             tool: String::new(),
         };
-        Kept { installed: Some(installed), ..Kept::default() }
+        Kept {
+            installed: Some(installed),
+            ..Kept::default()
+        }
     }
 
     fn judge(kept: &Kept, version: &str, may_downgrade: bool) -> Result<Judgement, Conflict> {
-        kept.judge("rune", &version.parse().unwrap(), Digest::of(version.as_bytes()), may_downgrade)
+        kept.judge(
+            "rune",
+            &version.parse().unwrap(),
+            Digest::of(version.as_bytes()),
+            may_downgrade,
+        )
     }
 
     #[test]
     fn what_is_older_is_refused_unless_it_is_allowed() {
-        assert_eq!(judge(&Kept::default(), "0.1.0", false), Ok(Judgement::First));
-        assert_eq!(judge(&kept("0.2.0"), "0.3.0", false), Ok(Judgement::Upgrade));
+        assert_eq!(
+            judge(&Kept::default(), "0.1.0", false),
+            Ok(Judgement::First)
+        );
+        assert_eq!(
+            judge(&kept("0.2.0"), "0.3.0", false),
+            Ok(Judgement::Upgrade)
+        );
         assert_eq!(judge(&kept("0.2.0"), "0.2.0", false), Ok(Judgement::Same));
-        assert!(matches!(judge(&kept("0.2.0"), "0.2.0-rc.1", false), Err(Conflict::Downgrade { is_attempt: false, .. })));
-        assert_eq!(judge(&kept("0.2.0"), "0.1.0", true), Ok(Judgement::Downgrade));
+        assert!(matches!(
+            judge(&kept("0.2.0"), "0.2.0-rc.1", false),
+            Err(Conflict::Downgrade {
+                is_attempt: false,
+                ..
+            })
+        ));
+        assert_eq!(
+            judge(&kept("0.2.0"), "0.1.0", true),
+            Ok(Judgement::Downgrade)
+        );
     }
 
     #[test]
     fn one_version_is_one_bundle_whatever_is_allowed() {
         for version in ["0.2.0", "0.2.0+rebuilt"] {
-            let found = kept("0.2.0").judge("rune", &version.parse().unwrap(), Digest::of(b"another"), true);
-            assert!(matches!(found, Err(Conflict::OtherDigest { .. })), "{found:?}");
+            let found = kept("0.2.0").judge(
+                "rune",
+                &version.parse().unwrap(),
+                Digest::of(b"another"),
+                true,
+            );
+            assert!(
+                matches!(found, Err(Conflict::OtherDigest { .. })),
+                "{found:?}"
+            );
         }
         let other = kept("0.2.0").judge("other", &"9.0.0".parse().unwrap(), Digest::of(b""), true);
         assert!(matches!(other, Err(Conflict::OtherBundle { .. })));
@@ -295,8 +392,18 @@ mod tests {
     #[test]
     fn what_was_begun_counts_as_what_is_there() {
         let mut kept = kept("0.1.0");
-        kept.attempt = Some(Attempt { bundle: "rune".to_owned(), version: "0.2.0".parse().unwrap(), digest: Digest::of(b"0.2.0") });
-        assert!(matches!(judge(&kept, "0.1.0", false), Err(Conflict::Downgrade { is_attempt: true, .. })));
+        kept.attempt = Some(Attempt {
+            bundle: "rune".to_owned(),
+            version: "0.2.0".parse().unwrap(),
+            digest: Digest::of(b"0.2.0"),
+        });
+        assert!(matches!(
+            judge(&kept, "0.1.0", false),
+            Err(Conflict::Downgrade {
+                is_attempt: true,
+                ..
+            })
+        ));
         assert_eq!(judge(&kept, "0.2.0", false), Ok(Judgement::Upgrade));
         assert_eq!(judge(&kept, "0.1.0", true), Ok(Judgement::Same));
     }

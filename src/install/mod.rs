@@ -1,9 +1,11 @@
-//! From a verified bundle to a running release: what the cluster lacks, what would change, the real Helm, and the way back.
+//! From a verified bundle to a running release: what the cluster lacks, what would change, the real
+//! Helm, and the way back.
 //!
-//! The release is Helm's: this module asks the cluster beforehand, calls Helm, and on failure goes back to the revision before.
-//! What is installed is kept in the cluster beside the release ([`Kept`]), because a local file can be deleted and another
-//! administrator has none. Nothing is contacted but the API server and the registry that was named.
-//! It knows neither bundles nor receipts; `commands` passes what it needs.
+//! The release is Helm's: this module asks the cluster beforehand, calls Helm, and on failure goes
+//! back to the revision before. What is installed is kept in the cluster beside the release
+//! ([`Kept`]), because a local file can be deleted and another administrator has none. Nothing is
+//! contacted but the API server and the registry that was named. It knows neither bundles nor
+//! receipts; `commands` passes what it needs.
 
 mod backup;
 mod checks;

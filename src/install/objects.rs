@@ -27,7 +27,9 @@ impl Object {
 
     /// Group and version of the API that it belongs to; the core group is empty.
     pub fn group_and_version(&self) -> (&str, &str) {
-        self.api_version().split_once('/').unwrap_or(("", self.api_version()))
+        self.api_version()
+            .split_once('/')
+            .unwrap_or(("", self.api_version()))
     }
 
     pub fn kind(&self) -> &str {
@@ -41,12 +43,18 @@ impl Object {
 
     /// Whether Helm makes it at certain moments only, such as a test.
     pub fn is_hook(&self) -> bool {
-        self.0.pointer("/metadata/annotations/helm.sh~1hook").is_some()
+        self.0
+            .pointer("/metadata/annotations/helm.sh~1hook")
+            .is_some()
     }
 
     /// Whether it is one of the chart's tests.
     pub fn is_test(&self) -> bool {
-        let hooks = self.0.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
+        let hooks = self
+            .0
+            .pointer("/metadata/annotations/helm.sh~1hook")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         hooks.split(',').any(|hook| hook.trim().starts_with("test"))
     }
 
@@ -68,14 +76,20 @@ impl Object {
         if self.kind() == "Secret" {
             for field in ["/data", "/stringData"] {
                 let entries = value.pointer_mut(field).and_then(Value::as_object_mut);
-                entries.into_iter().flat_map(|entries| entries.values_mut()).for_each(|value| *value = HIDDEN.into());
+                entries
+                    .into_iter()
+                    .flat_map(|entries| entries.values_mut())
+                    .for_each(|value| *value = HIDDEN.into());
             }
         }
         Self(value)
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        self.0
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -93,18 +107,28 @@ pub fn parse_objects(rendered: &str) -> Result<Vec<Object>, YamlError> {
     let mut objects = Vec::new();
     for document in chart::documents(rendered) {
         let body = document.strip_prefix("---").unwrap_or(document);
-        let is_empty = body.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let is_empty = body
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
         if !is_empty {
-            add(yaml::from_str(Utf8Path::new("what Helm rendered"), body)?, &mut objects);
+            add(
+                yaml::from_str(Utf8Path::new("what Helm rendered"), body)?,
+                &mut objects,
+            );
         }
     }
     Ok(objects)
 }
 
 fn add(value: Value, objects: &mut Vec<Object>) {
-    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.ends_with("List"));
     match value.get("items") {
-        Some(Value::Array(items)) if is_list => items.iter().for_each(|item| add(item.clone(), objects)),
+        Some(Value::Array(items)) if is_list => {
+            items.iter().for_each(|item| add(item.clone(), objects))
+        }
         _ if value.is_object() => objects.push(Object(value)),
         _ => {}
     }
@@ -118,14 +142,26 @@ mod tests {
     fn documents_and_lists_become_objects() {
         let text = "---\n# Source: a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n# nothing\n---\n\
             apiVersion: v1\nkind: List\nitems: [{kind: ConfigMap, metadata: {name: b}}]\n";
-        let names: Vec<String> = parse_objects(text).unwrap().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = parse_objects(text)
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["Service/a", "ConfigMap/b"]);
     }
 
     #[test]
     fn what_is_secret_does_not_show() {
         let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {password: c2VjcmV0}\nstringData: {url: secret}\n";
-        let shown = parse_objects(text).unwrap()[0].without_secrets().value().to_string();
-        assert!(shown.contains("password") && !shown.contains("c2VjcmV0") && !shown.contains("\"secret\""), "{shown}");
+        let shown = parse_objects(text).unwrap()[0]
+            .without_secrets()
+            .value()
+            .to_string();
+        assert!(
+            shown.contains("password")
+                && !shown.contains("c2VjcmV0")
+                && !shown.contains("\"secret\""),
+            "{shown}"
+        );
     }
 }

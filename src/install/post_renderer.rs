@@ -121,13 +121,22 @@ impl ImageMap {
             plugins = Some(scratch.path().join("plugins"));
             arguments.push(PLUGIN.to_owned());
         }
-        Ok(PostRenderer { arguments, plugins, _scratch: scratch })
+        Ok(PostRenderer {
+            arguments,
+            plugins,
+            _scratch: scratch,
+        })
     }
 }
 
 fn own_program() -> Result<Utf8PathBuf, InstallError> {
-    let path = std::env::current_exe().and_then(|path| Utf8PathBuf::from_path_buf(path).map_err(|_| ErrorKind::InvalidFilename.into()));
-    path.map_err(|source| InstallError::Run { program: PLUGIN.into(), source })
+    let path = std::env::current_exe().and_then(|path| {
+        Utf8PathBuf::from_path_buf(path).map_err(|_| ErrorKind::InvalidFilename.into())
+    });
+    path.map_err(|source| InstallError::Run {
+        program: PLUGIN.into(),
+        source,
+    })
 }
 
 impl PostRenderer {
@@ -145,20 +154,30 @@ impl PostRenderer {
 ///
 /// # Errors
 /// When one image cannot be replaced: nothing is written then, and Helm applies nothing.
-pub fn map_rendered(map: &Utf8Path, input: impl Read, mut output: impl Write) -> Result<(), MapError> {
+pub fn map_rendered(
+    map: &Utf8Path,
+    input: impl Read,
+    mut output: impl Write,
+) -> Result<(), MapError> {
     let bytes = fsx::read(map, MAX_MAP_BYTES)?;
     let map: ImageMap = serde_json::from_slice(&bytes).map_err(MapError::Map)?;
     let mut rendered = String::new();
     let mut input = input.take(MAX_RENDERED_BYTES + 1);
-    input.read_to_string(&mut rendered).map_err(MapError::Read)?;
+    input
+        .read_to_string(&mut rendered)
+        .map_err(MapError::Read)?;
     if rendered.len() as u64 > MAX_RENDERED_BYTES {
         return Err(MapError::TooLarge);
     }
     let replaced = chart::replace_images(&rendered, &map.places, &map.images);
     if !replaced.obstacles.is_empty() {
-        return Err(MapError::Obstacles(replaced.obstacles.into_iter().collect()));
+        return Err(MapError::Obstacles(
+            replaced.obstacles.into_iter().collect(),
+        ));
     }
-    output.write_all(replaced.text.as_bytes()).map_err(MapError::Write)?;
+    output
+        .write_all(replaced.text.as_bytes())
+        .map_err(MapError::Write)?;
     output.flush().map_err(MapError::Write)
 }
 
@@ -173,21 +192,33 @@ mod tests {
     const POD: &str = "kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: [{name: c, image: 'private.test/secret:1'}]}\n";
 
     fn map(images: &[(&str, &str)]) -> ImageMap {
-        let images = images.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
-        ImageMap { images: images.collect(), ..ImageMap::default() }
+        let images = images
+            .iter()
+            .map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
+        ImageMap {
+            images: images.collect(),
+            ..ImageMap::default()
+        }
     }
 
     #[test]
     fn only_this_user_reads_the_map_and_it_goes_with_the_post_renderer() {
-        for (is_helm_3, files) in [(true, vec!["map.json"]), (false, vec!["map.json", "plugins/rune-bundle/plugin.yaml"])] {
+        for (is_helm_3, files) in [
+            (true, vec!["map.json"]),
+            (false, vec!["map.json", "plugins/rune-bundle/plugin.yaml"]),
+        ] {
             let renderer = map(&[]).post_renderer(is_helm_3).unwrap();
             let directory = renderer._scratch.path().to_owned();
-            let mode = |path: Utf8PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            let mode =
+                |path: Utf8PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(directory.clone()), 0o700);
             for file in files {
                 assert_eq!(mode(directory.join(file)), 0o600, "{file}");
             }
-            assert_eq!(renderer.plugins(), (!is_helm_3).then(|| directory.join("plugins")).as_deref());
+            assert_eq!(
+                renderer.plugins(),
+                (!is_helm_3).then(|| directory.join("plugins")).as_deref()
+            );
             drop(renderer);
             assert!(!directory.exists());
         }
@@ -198,15 +229,25 @@ mod tests {
         let run = |map: &ImageMap, text: &str| {
             let renderer = map.post_renderer(true).unwrap();
             let mut output = Vec::new();
-            let ended = map_rendered(&renderer._scratch.path().join("map.json"), text.as_bytes(), &mut output);
+            let ended = map_rendered(
+                &renderer._scratch.path().join("map.json"),
+                text.as_bytes(),
+                &mut output,
+            );
             (ended, String::from_utf8(output).unwrap())
         };
         let (ended, output) = run(&map(&[("private.test/secret:1", "r.test/s@sha256:0")]), POD);
         ended.unwrap();
-        assert_eq!(output, POD.replace("private.test/secret:1", "r.test/s@sha256:0"));
+        assert_eq!(
+            output,
+            POD.replace("private.test/secret:1", "r.test/s@sha256:0")
+        );
         let (ended, output) = run(&map(&[]), POD);
         let said = ended.unwrap_err().to_string();
-        assert!(output.is_empty() && said.contains("Pod/p") && said.contains("container c"), "{said}");
+        assert!(
+            output.is_empty() && said.contains("Pod/p") && said.contains("container c"),
+            "{said}"
+        );
         assert!(!said.contains("secret"), "{said}");
         let (ended, output) = run(&map(&[]), "kind: 'Pod\n");
         assert!(matches!(ended, Err(MapError::Obstacles(_))) && output.is_empty());

@@ -1,6 +1,7 @@
 //! Whether what runs is what the bundle has, for images that pods name by their tag alone.
 //!
-//! A tag means what the registry of the node says, or what the node had under it before. The kubelet reports which image it really took.
+//! A tag means what the registry of the node says, or what the node had under it before. The
+//! kubelet reports which image it really took.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,15 +30,26 @@ pub struct RunningImage {
 ///
 /// # Errors
 /// When the API server does not list the pods.
-pub(super) async fn foreign(cluster: &Cluster, objects: &[Object], images: &RunningImages) -> Result<Vec<String>, ClusterError> {
+pub(super) async fn foreign(
+    cluster: &Cluster,
+    objects: &[Object],
+    images: &RunningImages,
+) -> Result<Vec<String>, ClusterError> {
     let mut sentences = Vec::new();
     if images.is_empty() {
         return Ok(sentences);
     }
     let mut parameters = ListParams::default().limit(PAGE);
     loop {
-        let page = cluster.api::<Pod>().list(&parameters).await.map_err(cluster.failed("see which images run"))?;
-        let pods = page.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && is_of(pod, objects));
+        let page = cluster
+            .api::<Pod>()
+            .list(&parameters)
+            .await
+            .map_err(cluster.failed("see which images run"))?;
+        let pods = page
+            .items
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none() && is_of(pod, objects));
         sentences.extend(pods.flat_map(|pod| foreign_in(pod, images)));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
@@ -53,27 +65,57 @@ fn is_of(pod: &Pod, objects: &[Object]) -> bool {
         if object.kind() == "Pod" {
             return pod.metadata.name.as_deref() == Some(object.name());
         }
-        let wanted = object.pod_template().and_then(|template| template.pointer("/metadata/labels")).and_then(Value::as_object);
+        let wanted = object
+            .pod_template()
+            .and_then(|template| template.pointer("/metadata/labels"))
+            .and_then(Value::as_object);
         wanted.is_some_and(|wanted| {
-            let has = |(key, value): (&String, &Value)| labels.and_then(|labels| labels.get(key)).map(String::as_str) == value.as_str();
+            let has = |(key, value): (&String, &Value)| {
+                labels
+                    .and_then(|labels| labels.get(key))
+                    .map(String::as_str)
+                    == value.as_str()
+            };
             !wanted.is_empty() && wanted.iter().all(has)
         })
     })
 }
 
 fn foreign_in(pod: &Pod, images: &RunningImages) -> Vec<String> {
-    let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else { return Vec::new() };
-    let containers: Vec<&Container> = spec.init_containers.iter().flatten().chain(&spec.containers).collect();
-    let statuses = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else {
+        return Vec::new();
+    };
+    let containers: Vec<&Container> = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers)
+        .collect();
+    let statuses = status
+        .init_container_statuses
+        .iter()
+        .flatten()
+        .chain(status.container_statuses.iter().flatten());
     let sentence = |status: &ContainerStatus| {
-        let image = containers.iter().find(|container| container.name == status.name)?.image.as_deref()?;
+        let image = containers
+            .iter()
+            .find(|container| container.name == status.name)?
+            .image
+            .as_deref()?;
         let (allowed, actual) = (images.get(image)?, digest_of(&status.image_id));
         // One that has not started yet, or is over, runs nothing.
-        let is_running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-        let is_foreign = actual.is_some_and(|digest| allowed.digest != digest && !allowed.parts.contains(&digest));
+        let is_running = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some());
+        let is_foreign = actual
+            .is_some_and(|digest| allowed.digest != digest && !allowed.parts.contains(&digest));
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         (is_running && is_foreign).then(|| {
-            format!("pod {name}, container {}: `{image}` runs as {}, the bundle has {}", status.name, status.image_id, allowed.digest)
+            format!(
+                "pod {name}, container {}: `{image}` runs as {}, the bundle has {}",
+                status.name, status.image_id, allowed.digest
+            )
         })
     };
     statuses.filter_map(sentence).collect()
@@ -81,7 +123,10 @@ fn foreign_in(pod: &Pod, images: &RunningImages) -> Vec<String> {
 
 /// The digest in what the kubelet reports: `docker.io/library/a@sha256:…`, `sha256:…`.
 fn digest_of(image_id: &str) -> Option<Digest> {
-    image_id.rsplit('@').next().and_then(|digest| digest.parse().ok())
+    image_id
+        .rsplit('@')
+        .next()
+        .and_then(|digest| digest.parse().ok())
 }
 
 #[cfg(test)]
@@ -106,24 +151,49 @@ mod tests {
 
     #[test]
     fn an_image_under_a_tag_is_compared_with_what_the_kubelet_took() {
-        let (own, part, other) = (Digest::of(b"own"), Digest::of(b"part"), Digest::of(b"other"));
-        let image = RunningImage { digest: own, parts: [part].into() };
+        let (own, part, other) = (
+            Digest::of(b"own"),
+            Digest::of(b"part"),
+            Digest::of(b"other"),
+        );
+        let image = RunningImage {
+            digest: own,
+            parts: [part].into(),
+        };
         let images: RunningImages = [("r.example/library/a:1".to_owned(), image)].into();
-        for image_id in [format!("r.example/library/a@{own}"), part.to_string(), format!("docker-pullable://a@{own}"), String::new()] {
-            assert!(foreign_in(&pod(&image_id), &images).is_empty(), "{image_id}");
+        for image_id in [
+            format!("r.example/library/a@{own}"),
+            part.to_string(),
+            format!("docker-pullable://a@{own}"),
+            String::new(),
+        ] {
+            assert!(
+                foreign_in(&pod(&image_id), &images).is_empty(),
+                "{image_id}"
+            );
         }
         let said = foreign_in(&pod(&format!("r.example/library/a@{other}")), &images);
-        assert!(said.len() == 1 && said[0].contains(&other.to_string()) && said[0].contains(&own.to_string()), "{said:?}");
+        assert!(
+            said.len() == 1
+                && said[0].contains(&other.to_string())
+                && said[0].contains(&own.to_string()),
+            "{said:?}"
+        );
         assert!(foreign_in(&pod(&other.to_string()), &RunningImages::new()).is_empty());
     }
 
     #[test]
     fn only_pods_of_the_release_are_looked_at() {
         let of = |labels: &str| {
-            let text = format!("kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{metadata: {{labels: {labels}}}}}}}\n");
+            let text = format!(
+                "kind: Deployment\nmetadata: {{name: a}}\nspec: {{template: {{metadata: {{labels: {labels}}}}}}}\n"
+            );
             is_of(&pod(""), &parse_objects(&text).unwrap())
         };
         assert!(of("{app: a}") && !of("{app: b}") && !of("{app: a, tier: x}") && !of("{}"));
-        assert!(is_of(&pod(""), &parse_objects("kind: Pod\nmetadata: {name: a-1}\n").unwrap()));
+        assert!(is_of(
+            &pod(""),
+            &parse_objects("kind: Pod\nmetadata: {name: a-1}\n").unwrap()
+        ));
     }
 }

@@ -53,11 +53,17 @@ impl PlacedImage {
 ///
 /// # Errors
 /// When the chart or the profile cannot be read.
-pub fn value_pins(chart: &[u8], profile: &[String], images: &[PlacedImage]) -> Result<ValuePins, PinError> {
+pub fn value_pins(
+    chart: &[u8],
+    profile: &[String],
+    images: &[PlacedImage],
+) -> Result<ValuePins, PinError> {
     let mut pins = ValuePins::default();
     let path = Utf8Path::new("chart");
     let chart = chart::unpack_package(path, chart)?;
-    each_values(path, &chart, &[], &mut |value, keys| pins.find(value, keys, images))?;
+    each_values(path, &chart, &[], &mut |value, keys| {
+        pins.find(value, keys, images)
+    })?;
     for text in profile {
         let value = yaml::from_str(Utf8Path::new("the profile's values"), text)?;
         pins.find(&value, &[], images);
@@ -71,7 +77,10 @@ impl ValuePins {
             Value::String(text) => self.whole(text, keys, images),
             Value::Object(entries) => {
                 let in_parts = self.in_parts(entries, keys, images);
-                for (key, value) in entries.iter().filter(|(key, _)| Some(key.as_str()) != in_parts) {
+                for (key, value) in entries
+                    .iter()
+                    .filter(|(key, _)| Some(key.as_str()) != in_parts)
+                {
                     let keys = [keys, std::slice::from_ref(key)].concat();
                     self.find(value, &keys, images);
                 }
@@ -86,7 +95,9 @@ impl ValuePins {
         if !text.contains([':', '@']) || text.contains("://") {
             return;
         }
-        let Ok(reference) = Reference::parse_like_a_runtime(text) else { return };
+        let Ok(reference) = Reference::parse_like_a_runtime(text) else {
+            return;
+        };
         let is_meant = |image: &PlacedImage| {
             image.has_name(&reference)
                 && match reference.digest() {
@@ -94,13 +105,19 @@ impl ValuePins {
                     None => reference.tag() == image.reference.tag(),
                 }
         };
-        if let Some((number, image)) = images.iter().enumerate().find(|(_, image)| is_meant(image)) {
+        if let Some((number, image)) = images.iter().enumerate().find(|(_, image)| is_meant(image))
+        {
             self.set(number, keys, image.target());
         }
     }
 
     /// A repository with other parts of a reference beside it. Gives the key of the repository.
-    fn in_parts<'v>(&mut self, entries: &'v Map<String, Value>, keys: &[String], images: &[PlacedImage]) -> Option<&'v str> {
+    fn in_parts<'v>(
+        &mut self,
+        entries: &'v Map<String, Value>,
+        keys: &[String],
+        images: &[PlacedImage],
+    ) -> Option<&'v str> {
         if !BESIDE.iter().any(|key| entries.contains_key(*key)) {
             return None;
         }
@@ -109,7 +126,8 @@ impl ValuePins {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        let named = |key: &&str| matches!(entries.get(*key), Some(Value::String(text)) if !text.is_empty());
+        let named =
+            |key: &&str| matches!(entries.get(*key), Some(Value::String(text)) if !text.is_empty());
         let key = REPOSITORIES.into_iter().find(named)?;
         let (key, _) = entries.get_key_value(key)?;
         let repository = text(key)?;
@@ -119,7 +137,11 @@ impl ValuePins {
         };
         let reference = Reference::parse_like_a_runtime(&whole).ok()?;
         let tag = text("tag").map(|tag| tag.split('@').next().unwrap_or_default().to_owned());
-        let same: Vec<(usize, &PlacedImage)> = images.iter().enumerate().filter(|(_, image)| image.has_name(&reference)).collect();
+        let same: Vec<(usize, &PlacedImage)> = images
+            .iter()
+            .enumerate()
+            .filter(|(_, image)| image.has_name(&reference))
+            .collect();
         let has_tag = |image: &PlacedImage| image.reference.tag() == tag.as_deref();
         let (number, image) = match same.as_slice() {
             // Whatever its tag is called: a chart can take it from elsewhere.
@@ -166,13 +188,25 @@ mod tests {
 
     fn image(reference: &str) -> PlacedImage {
         let reference: crate::oci::Reference = reference.parse().unwrap();
-        let (repository, digest) = (format!("team/{}", reference.repository()), Digest::of(reference.to_string().as_bytes()));
-        PlacedImage { reference, registry: "r.test:5000".to_owned(), repository, digest }
+        let (repository, digest) = (
+            format!("team/{}", reference.repository()),
+            Digest::of(reference.to_string().as_bytes()),
+        );
+        PlacedImage {
+            reference,
+            registry: "r.test:5000".to_owned(),
+            repository,
+            digest,
+        }
     }
 
     #[test]
     fn values_in_the_styles_of_the_wild_are_found_and_set() {
-        let images = [image("docker.io/library/postgres:17"), image("quay.io/a/b:v1"), image("ghcr.io/c/d:2")];
+        let images = [
+            image("docker.io/library/postgres:17"),
+            image("quay.io/a/b:v1"),
+            image("ghcr.io/c/d:2"),
+        ];
         let values = "whole: postgres:17\nnothing: postgres\nport: 8080\n\
             a: {image: {repository: quay.io/a/b, tag: v1}}\n\
             b: {image: {registry: quay.io, repository: a/b, tag: ''}}\n\
@@ -186,7 +220,8 @@ mod tests {
         let pins = value_pins(&chart, &profile, &images).unwrap();
         let digest = |number: usize| images[number].digest.to_string();
         let bare = digest(2).trim_start_matches("sha256:").to_owned();
-        let by_tag = json!({"repository": "r.test:5000/team/a/b", "tag": format!("v1@{}", digest(1))});
+        let by_tag =
+            json!({"repository": "r.test:5000/team/a/b", "tag": format!("v1@{}", digest(1))});
         let expected = json!({
             "whole": images[0].target(),
             "a": {"image": by_tag},

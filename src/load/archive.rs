@@ -1,7 +1,8 @@
 //! The images as an OCI archive: a tar that is written as it is read, the same every time.
 //!
-//! First the contents in the order of their digests, then `oci-layout` and, last of all, `index.json`. It lists every image once
-//! for each of its names, so that whoever imports it makes the names together with the images.
+//! First the contents in the order of their digests, then `oci-layout` and, last of all,
+//! `index.json`. It lists every image once for each of its names, so that whoever imports it makes
+//! the names together with the images.
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`.
 
@@ -33,7 +34,10 @@ impl ImageArchive {
     ///
     /// # Errors
     /// When the bundle lacks a content, or it would be too large.
-    pub fn new<'a>(bundle: &OpenBundle, images: impl IntoIterator<Item = &'a SelectedImage>) -> Result<Self, LoadError> {
+    pub fn new<'a>(
+        bundle: &OpenBundle,
+        images: impl IntoIterator<Item = &'a SelectedImage>,
+    ) -> Result<Self, LoadError> {
         let (mut digests, mut listed) = (BTreeSet::new(), Vec::new());
         for image in images {
             digests.extend(image.contents.iter().copied());
@@ -45,12 +49,21 @@ impl ImageArchive {
             entries.push(entry(format!("blobs/sha256/{}", digest.hex()), size)?);
             contents.push(Content::Bundle(digest));
         }
-        let documents = [("oci-layout", LAYOUT.to_vec()), ("index.json", index_document(&listed).map_err(LoadError::Index)?)];
+        let documents = [
+            ("oci-layout", LAYOUT.to_vec()),
+            (
+                "index.json",
+                index_document(&listed).map_err(LoadError::Index)?,
+            ),
+        ];
         for (name, bytes) in documents {
             entries.push(entry(name.to_owned(), bytes.len() as u64)?);
             contents.push(Content::Memory(bytes));
         }
-        Ok(Self { layout: Layout::new(entries)?, contents })
+        Ok(Self {
+            layout: Layout::new(entries)?,
+            contents,
+        })
     }
 
     /// Its size in bytes.
@@ -58,8 +71,8 @@ impl ImageArchive {
         self.layout.total_bytes()
     }
 
-    /// Hands the archive on in pieces. A content that is not what the bundle's index says ends it before the last piece of that
-    /// content.
+    /// Hands the archive on in pieces. A content that is not what the bundle's index says ends it
+    /// before the last piece of that content.
     ///
     /// # Errors
     /// When a content is wrong, or `take` fails.
@@ -76,7 +89,9 @@ impl ImageArchive {
                 Content::Memory(bytes) => take(bytes)?,
                 Content::Bundle(digest) => {
                     // Laying it out has shown that the bundle has it.
-                    let Some(mut reader) = bundle.read(*digest) else { continue };
+                    let Some(mut reader) = bundle.read(*digest) else {
+                        continue;
+                    };
                     loop {
                         let has_more = reader.next_piece(bundle, &mut piece)?;
                         take(&piece)?;
@@ -87,13 +102,23 @@ impl ImageArchive {
                     }
                 }
             }
-            take(&vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)])?;
+            take(&vec![
+                0;
+                usize::try_from(placed.padding_bytes()).unwrap_or(0)
+            ])?;
         }
-        let end_bytes = self.layout.total_bytes().saturating_sub(self.layout.trailer_offset());
+        let end_bytes = self
+            .layout
+            .total_bytes()
+            .saturating_sub(self.layout.trailer_offset());
         take(&vec![0; usize::try_from(end_bytes).unwrap_or(0)])
     }
 }
 
 fn entry(name: String, size: u64) -> Result<Entry, LoadError> {
-    Ok(Entry { name: EntryName::new(name)?, size, mode: Mode::Regular })
+    Ok(Entry {
+        name: EntryName::new(name)?,
+        size,
+        mode: Mode::Regular,
+    })
 }

@@ -1,7 +1,8 @@
-//! What containerd takes of an index: the first of the entries that fit the platform best, and no other.
+//! What containerd takes of an index: the first of the entries that fit the platform best, and no
+//! other.
 //!
-//! Entries without a platform come after those with one. Where the first leads to something else than an image, containerd runs
-//! nothing, although another entry would do.
+//! Entries without a platform come after those with one. Where the first leads to something else
+//! than an image, containerd runs nothing, although another entry would do.
 //!
 //! Source: containerd, `core/images/image.go`.
 
@@ -39,11 +40,17 @@ pub(super) fn obstacle(
     Ok(lacking(bundle, target)?.map(Obstacle::Lacking))
 }
 
-/// An index without a platform, below another index, that the bundle does not have. containerd looks into all of those.
+/// An index without a platform, below another index, that the bundle does not have. containerd
+/// looks into all of those.
 fn lacking(bundle: &OpenBundle, index: Digest) -> Result<Option<Digest>, ManifestError> {
-    let Some(bytes) = bundle.document(index) else { return Ok(Some(index)) };
+    let Some(bytes) = bundle.document(index) else {
+        return Ok(Some(index));
+    };
     let document = Manifest::parse(bytes.to_vec(), None)?;
-    for child in document.children().filter(|child| child.platform.is_none() && child.is_index()) {
+    for child in document
+        .children()
+        .filter(|child| child.platform.is_none() && child.is_index())
+    {
         if let Some(digest) = lacking(bundle, child.digest)? {
             return Ok(Some(digest));
         }
@@ -55,14 +62,26 @@ fn lacking(bundle: &OpenBundle, index: Digest) -> Result<Option<Digest>, Manifes
 ///
 /// # Errors
 /// When an index of the bundle cannot be read.
-fn choice(bundle: &OpenBundle, target: Digest, platform: &Platform) -> Result<Digest, ManifestError> {
-    let Some(bytes) = bundle.document(target) else { return Ok(target) };
+fn choice(
+    bundle: &OpenBundle,
+    target: Digest,
+    platform: &Platform,
+) -> Result<Digest, ManifestError> {
+    let Some(bytes) = bundle.document(target) else {
+        return Ok(target);
+    };
     let document = Manifest::parse(bytes.to_vec(), None)?;
     if !matches!(document.kind(), ManifestKind::Index { .. }) {
         return Ok(target);
     }
-    let rank = |own: Option<&Platform>| own.map_or(Some((true, 0)), |own| Some((false, own.distance_from(platform)?)));
-    let fitting = document.children().filter_map(|child| Some((rank(child.platform.as_ref())?, child.digest)));
+    let rank = |own: Option<&Platform>| {
+        own.map_or(Some((true, 0)), |own| {
+            Some((false, own.distance_from(platform)?))
+        })
+    };
+    let fitting = document
+        .children()
+        .filter_map(|child| Some((rank(child.platform.as_ref())?, child.digest)));
     match fitting.min_by_key(|(rank, _)| *rank) {
         Some((_, digest)) => choice(bundle, digest, platform),
         None => Ok(target),

@@ -1,8 +1,9 @@
 //! The containerd of this node, through its own client.
 //!
-//! `ctr` is containerd's, so it speaks the protocol of the version that runs here; k3s and k0s have it inside. It is told which
-//! platform to import: left alone it also wants what a machine could run besides, such as 386 on amd64, and stops at the gaps
-//! that an index has in a bundle of few platforms.
+//! `ctr` is containerd's, so it speaks the protocol of the version that runs here; k3s and k0s have
+//! it inside. It is told which platform to import: left alone it also wants what a machine could
+//! run besides, such as 386 on amd64, and stops at the gaps that an index has in a bundle of few
+//! platforms.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,11 @@ use crate::{
 use rune_core::{fsx, progress::Progress, text::shown};
 
 /// Where containerd listens, by who installed it.
-const USUAL_ADDRESSES: [&str; 3] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock"];
+const USUAL_ADDRESSES: [&str; 3] = [
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/k0s/containerd.sock",
+];
 
 /// Programs that have `ctr` inside.
 const WITH_CTR_INSIDE: [&str; 2] = ["k3s", "k0s"];
@@ -61,21 +66,40 @@ impl Containerd {
     /// Finds containerd and its client.
     ///
     /// # Errors
-    /// When nobody listens at the address or this user may not speak to it, or the client cannot be started.
+    /// When nobody listens at the address or this user may not speak to it, or the client cannot be
+    /// started.
     pub fn find(options: &ContainerdOptions) -> Result<Self, LoadError> {
         let address = match &options.address {
             Some(address) => Utf8PathBuf::from(address.as_str().trim_start_matches("unix://")),
             None => usual_address(&USUAL_ADDRESSES)?,
         };
-        UnixStream::connect(&address).map_err(|source| LoadError::Socket { address: address.clone(), source })?;
+        UnixStream::connect(&address).map_err(|source| LoadError::Socket {
+            address: address.clone(),
+            source,
+        })?;
         let candidates: Vec<Utf8PathBuf> = match &options.client {
             Some(client) => vec![client.clone()],
-            None => std::iter::once("ctr").chain(WITH_CTR_INSIDE).map(Utf8PathBuf::from).collect(),
+            None => std::iter::once("ctr")
+                .chain(WITH_CTR_INSIDE)
+                .map(Utf8PathBuf::from)
+                .collect(),
         };
         let mut refusals = Vec::new();
         for program in candidates {
-            match client(&program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
-                Ok(_) => return Ok(Self { program, address, namespace: options.namespace.clone() }),
+            match client(&program)
+                .arg("--version")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+            {
+                Ok(_) => {
+                    return Ok(Self {
+                        program,
+                        address,
+                        namespace: options.namespace.clone(),
+                    });
+                }
                 Err(source) => refusals.push(LoadError::Start { program, source }),
             }
         }
@@ -98,22 +122,29 @@ impl Containerd {
     pub fn standing(&self, names: &[String]) -> Result<BTreeMap<String, Standing>, LoadError> {
         const DOING: &str = "asking containerd for its images";
         let mut command = self.ctr(&["images", "check"]);
-        command.args(names.iter().map(|name| format!("name=={name}"))).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| self.cannot_start(source))?;
+        command
+            .args(names.iter().map(|name| format!("name=={name}")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|source| self.cannot_start(source))?;
         let complaint = complaint_of(child.stderr.take());
         let mut list = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             let _ = stdout.take(MAX_LIST_BYTES).read_to_end(&mut list);
         }
         self.check(DOING, child.wait(), complaint)?;
-        Ok(rows(&String::from_utf8_lossy(&list)).filter(|(name, _)| names.contains(name)).collect())
+        Ok(rows(&String::from_utf8_lossy(&list))
+            .filter(|(name, _)| names.contains(name))
+            .collect())
     }
 
     /// Lets containerd import an archive for a platform, and unpack it.
     ///
     /// # Errors
-    /// When containerd refuses, or a content of the bundle is not what its index says. There are no new names then, unless
-    /// everything arrived and only unpacking failed.
+    /// When containerd refuses, or a content of the bundle is not what its index says. There are no
+    /// new names then, unless everything arrived and only unpacking failed.
     pub fn import(
         &self,
         archive: &ImageArchive,
@@ -125,13 +156,20 @@ impl Containerd {
         progress.begin("importing", archive.total_bytes());
         let platform = platform.to_string();
         let mut command = self.ctr(&["images", "import", "--platform", &platform, "-"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(|source| self.cannot_start(source))?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|source| self.cannot_start(source))?;
         let complaint = complaint_of(child.stderr.take());
         let mut written = Ok(());
         if let Some(mut stdin) = child.stdin.take() {
-            written = archive.stream(bundle, progress, |piece| stdin.write_all(piece).map_err(|_| Interruption::Pipe));
+            written = archive.stream(bundle, progress, |piece| {
+                stdin.write_all(piece).map_err(|_| Interruption::Pipe)
+            });
         }
-        // The pipe is closed by now. What came through of a damaged archive has no list of images, so `ctr` fails.
+        // The pipe is closed by now. What came through of a damaged archive has no list of images,
+        // so `ctr` fails.
         progress.note("containerd is unpacking");
         let ended = self.check(DOING, child.wait(), complaint);
         progress.end();
@@ -144,20 +182,40 @@ impl Containerd {
 
     fn ctr(&self, arguments: &[&str]) -> Command {
         let mut command = client(&self.program);
-        command.args(["--address", self.address.as_str(), "--namespace", &self.namespace]).args(arguments);
+        command
+            .args([
+                "--address",
+                self.address.as_str(),
+                "--namespace",
+                &self.namespace,
+            ])
+            .args(arguments);
         command.stderr(Stdio::piped());
         command
     }
 
     fn cannot_start(&self, source: io::Error) -> LoadError {
-        LoadError::Start { program: self.program.clone(), source }
+        LoadError::Start {
+            program: self.program.clone(),
+            source,
+        }
     }
 
-    fn check(&self, doing: &'static str, ended: io::Result<ExitStatus>, complaint: Complaint) -> Result<(), LoadError> {
+    fn check(
+        &self,
+        doing: &'static str,
+        ended: io::Result<ExitStatus>,
+        complaint: Complaint,
+    ) -> Result<(), LoadError> {
         let said = complaint.join().unwrap_or_default();
         match ended {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(LoadError::Client { doing, program: self.program.clone(), ended: format!("ended with {status}"), said }),
+            Ok(status) => Err(LoadError::Client {
+                doing,
+                program: self.program.clone(),
+                ended: format!("ended with {status}"),
+                said,
+            }),
             Err(source) => Err(self.cannot_start(source)),
         }
     }
@@ -177,11 +235,22 @@ impl From<ContentError> for Interruption {
 
 /// The one of the usual places where there is a socket.
 fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
-    let mut there: Vec<&str> = usual.iter().copied().filter(|address| fsx::exists(Utf8Path::new(address))).collect();
-    let texts = |addresses: &[&str]| addresses.iter().map(|address| (*address).to_owned()).collect();
+    let mut there: Vec<&str> = usual
+        .iter()
+        .copied()
+        .filter(|address| fsx::exists(Utf8Path::new(address)))
+        .collect();
+    let texts = |addresses: &[&str]| {
+        addresses
+            .iter()
+            .map(|address| (*address).to_owned())
+            .collect()
+    };
     match (there.pop(), there.is_empty()) {
         (Some(address), true) => Ok(address.into()),
-        (Some(address), false) => Err(LoadError::SeveralContainerds(texts(&[&there[..], &[address]].concat()))),
+        (Some(address), false) => Err(LoadError::SeveralContainerds(texts(
+            &[&there[..], &[address]].concat(),
+        ))),
         (None, _) => Err(LoadError::NoContainerd(texts(usual))),
     }
 }
@@ -189,7 +258,10 @@ fn usual_address(usual: &[&str]) -> Result<Utf8PathBuf, LoadError> {
 /// A client of containerd, before its arguments.
 fn client(program: &Utf8Path) -> Command {
     let mut command = Command::new(program);
-    if program.file_name().is_some_and(|name| WITH_CTR_INSIDE.contains(&name)) {
+    if program
+        .file_name()
+        .is_some_and(|name| WITH_CTR_INSIDE.contains(&name))
+    {
         command.arg("ctr");
     }
     command
@@ -201,25 +273,40 @@ type Complaint = std::thread::JoinHandle<String>;
 fn complaint_of(stream: Option<impl Read + Send + 'static>) -> Complaint {
     std::thread::spawn(move || {
         let (mut last, mut piece) = (Vec::new(), [0; 4096]);
-        let Some(mut stream) = stream else { return String::new() };
+        let Some(mut stream) = stream else {
+            return String::new();
+        };
         while let Ok(count @ 1..) = stream.read(&mut piece) {
             last.extend_from_slice(piece.get(..count).unwrap_or_default());
-            let surplus = last.len().saturating_sub(usize::try_from(MAX_COMPLAINT_BYTES).unwrap_or(usize::MAX));
+            let surplus = last
+                .len()
+                .saturating_sub(usize::try_from(MAX_COMPLAINT_BYTES).unwrap_or(usize::MAX));
             last.drain(..surplus);
         }
-        shown(&String::from_utf8_lossy(&last).split_whitespace().collect::<Vec<_>>().join(" "))
+        shown(
+            &String::from_utf8_lossy(&last)
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     })
 }
 
-/// The rows of `ctr images check`: name, media type, digest, whether it is complete, sizes, whether it is unpacked. A disk that
-/// fills up while containerd unpacks leaves names behind, of images that are complete but for that.
+/// The rows of `ctr images check`: name, media type, digest, whether it is complete, sizes, whether
+/// it is unpacked. A disk that fills up while containerd unpacks leaves names behind, of images
+/// that are complete but for that.
 fn rows(list: &str) -> impl Iterator<Item = (String, Standing)> {
     list.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let (name, digest, status) = (columns.next()?, columns.nth(1)?, columns.next()?);
         let is_complete = status == "complete" && columns.last() == Some("true");
-        let standing = Standing { digest: digest.to_owned(), is_complete };
-        digest.starts_with("sha256:").then(|| (name.to_owned(), standing))
+        let standing = Standing {
+            digest: digest.to_owned(),
+            is_complete,
+        };
+        digest
+            .starts_with("sha256:")
+            .then(|| (name.to_owned(), standing))
     })
 }
 
@@ -239,9 +326,17 @@ mod tests {
                     r/a:1 application/x sha256:00 complete (2/2) 273.0 B/273.0 B true\n\
                     r/b:1 application/x sha256:11 incomplete (1/2) 1.0 B/2.0 B false\n\
                     r/c:1 application/x sha256:22 complete (2/2) 273.0 B/273.0 B false\n";
-        let standing = |digest: &str, is_complete| Standing { digest: digest.to_owned(), is_complete };
-        let expected = [("r/a:1", "sha256:00", true), ("r/b:1", "sha256:11", false), ("r/c:1", "sha256:22", false)];
-        let expected = expected.map(|(name, digest, is_complete)| (name.to_owned(), standing(digest, is_complete)));
+        let standing = |digest: &str, is_complete| Standing {
+            digest: digest.to_owned(),
+            is_complete,
+        };
+        let expected = [
+            ("r/a:1", "sha256:00", true),
+            ("r/b:1", "sha256:11", false),
+            ("r/c:1", "sha256:22", false),
+        ];
+        let expected = expected
+            .map(|(name, digest, is_complete)| (name.to_owned(), standing(digest, is_complete)));
         assert_eq!(rows(list).collect::<Vec<_>>(), expected);
     }
 
@@ -250,17 +345,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let (one, other) = (path("one"), path("other"));
-        assert_eq!(usual_address(&[&one, &other]).unwrap_err().kind(), FailureKind::NotFound);
+        assert_eq!(
+            usual_address(&[&one, &other]).unwrap_err().kind(),
+            FailureKind::NotFound
+        );
         fsx::write_atomic(other.as_str().into(), b"").unwrap();
         assert_eq!(usual_address(&[&one, &other]).unwrap(), other);
         fsx::write_atomic(one.as_str().into(), b"").unwrap();
         let error = usual_address(&[&one, &other]).unwrap_err();
-        assert_eq!((error.kind(), error.to_string().contains(&one)), (FailureKind::Usage, true), "{error}");
+        assert_eq!(
+            (error.kind(), error.to_string().contains(&one)),
+            (FailureKind::Usage, true),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_client_inside_k3s_is_called_through_it() {
-        let arguments = |program: &str| client(Utf8Path::new(program)).get_args().map(ToOwned::to_owned).collect::<Vec<_>>();
+        let arguments = |program: &str| {
+            client(Utf8Path::new(program))
+                .get_args()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(arguments("/usr/local/bin/k3s"), ["ctr"]);
         assert!(arguments("/usr/bin/ctr").is_empty());
     }
@@ -268,7 +375,12 @@ mod tests {
     #[test]
     fn keeps_the_end_of_a_long_complaint_without_control_characters() {
         let said = format!("{}\n\u{1b}[31mthe reason\n", "x".repeat(20_000));
-        let kept = complaint_of(Some(std::io::Cursor::new(said))).join().unwrap();
-        assert!(kept.ends_with("\\u{1b}[31mthe reason") && kept.len() < 17_000, "{kept}");
+        let kept = complaint_of(Some(std::io::Cursor::new(said)))
+            .join()
+            .unwrap();
+        assert!(
+            kept.ends_with("\\u{1b}[31mthe reason") && kept.len() < 17_000,
+            "{kept}"
+        );
     }
 }

@@ -22,7 +22,10 @@ use rune_core::{
 pub enum LoadError {
     /// The bundle has no image for the platform.
     #[error("the bundle has no image for {platform}, only for {}", offered.join(", "))]
-    NothingForPlatform { platform: Platform, offered: Vec<String> },
+    NothingForPlatform {
+        platform: Platform,
+        offered: Vec<String>,
+    },
     /// containerd would run none of the images.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NotRunnable(Vec<NotRunnable>),
@@ -68,25 +71,43 @@ pub enum LoadError {
     #[error("there is more than one containerd: {}", .0.join(", "))]
     SeveralContainerds(Vec<String>),
     #[error("cannot reach containerd at `{address}`")]
-    Socket { address: Utf8PathBuf, source: io::Error },
+    Socket {
+        address: Utf8PathBuf,
+        source: io::Error,
+    },
     /// The client of containerd cannot be started.
     #[error("cannot start `{program}`")]
-    Start { program: Utf8PathBuf, source: io::Error },
+    Start {
+        program: Utf8PathBuf,
+        source: io::Error,
+    },
     #[error("{doing} failed: `{program}` {ended}{}", shown(.said))]
-    Client { doing: &'static str, program: Utf8PathBuf, ended: String, said: String },
-    /// An image has no such name, or the name means another image, although the import did not fail.
+    Client {
+        doing: &'static str,
+        program: Utf8PathBuf,
+        ended: String,
+        said: String,
+    },
+    /// An image has no such name, or the name means another image, although the import did not
+    /// fail.
     #[error("containerd imported the images, but `{name}` is not {expected} there")]
     NotThere { name: String, expected: Digest },
 }
 
 fn shown(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    }
 }
 
 impl Failure for LoadError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NothingForPlatform { .. } | Self::NotRunnable(_) | Self::NoContainerd(_) => FailureKind::NotFound,
+            Self::NothingForPlatform { .. } | Self::NotRunnable(_) | Self::NoContainerd(_) => {
+                FailureKind::NotFound
+            }
             Self::Manifest(error) => error.kind(),
             Self::Missing(_) => FailureKind::Content,
             Self::Index(error) => error.kind(),
@@ -156,10 +177,22 @@ mod tests {
     #[test]
     fn the_words_of_ctr_decide_the_exit_code() {
         for (said, kind) in [
-            ("ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on device: unknown", FailureKind::Space),
-            ("ctr: failed to dial \"/run/x.sock\": connect: permission denied", FailureKind::Access),
-            ("ctr: failed to ingest \"x\": ref tar-x locked for 1s (since now): unavailable", FailureKind::Conflict),
-            ("ctr: error reading from server: EOF: unavailable", FailureKind::Network),
+            (
+                "ctr: failed to ingest \"blobs/sha256/ab\": write /var/lib/x: no space left on device: unknown",
+                FailureKind::Space,
+            ),
+            (
+                "ctr: failed to dial \"/run/x.sock\": connect: permission denied",
+                FailureKind::Access,
+            ),
+            (
+                "ctr: failed to ingest \"x\": ref tar-x locked for 1s (since now): unavailable",
+                FailureKind::Conflict,
+            ),
+            (
+                "ctr: error reading from server: EOF: unavailable",
+                FailureKind::Network,
+            ),
         ] {
             assert_eq!(kind_of(said), kind, "{said}");
         }

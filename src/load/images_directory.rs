@@ -1,4 +1,5 @@
-//! A file of images where k3s and RKE2 import them from when they start: whole or not at all, never instead of another.
+//! A file of images where k3s and RKE2 import them from when they start: whole or not at all, never
+//! instead of another.
 
 use std::io::Read as _;
 
@@ -19,10 +20,12 @@ pub struct ImagesFile {
     pub written_bytes: u64,
 }
 
-/// Writes the selected images into a directory that must exist, as `<name>-<version>-<os>-<architecture>.tar` of the bundle.
+/// Writes the selected images into a directory that must exist, as
+/// `<name>-<version>-<os>-<architecture>.tar` of the bundle.
 ///
 /// # Errors
-/// When another file has that name, there is too little room, or a content is wrong. Nothing is written then.
+/// When another file has that name, there is too little room, or a content is wrong. Nothing is
+/// written then.
 pub fn write_images_file(
     bundle: &OpenBundle,
     selection: &Selection,
@@ -40,7 +43,10 @@ pub fn write_images_file(
         archive.total_bytes()
     };
     progress.end();
-    Ok(ImagesFile { path, written_bytes })
+    Ok(ImagesFile {
+        path,
+        written_bytes,
+    })
 }
 
 /// A plain name, whatever the bundle is called.
@@ -54,28 +60,47 @@ fn file_name(bundle: &OpenBundle, selection: &Selection) -> Result<String, LoadE
     Ok(EntryName::new(name)?.as_str().to_owned())
 }
 
-fn write(archive: &ImageArchive, bundle: &OpenBundle, path: &Utf8Path, progress: &dyn Progress) -> Result<(), LoadError> {
+fn write(
+    archive: &ImageArchive,
+    bundle: &OpenBundle,
+    path: &Utf8Path,
+    progress: &dyn Progress,
+) -> Result<(), LoadError> {
     let directory = fsx::parent(path);
     let (needed_bytes, available_bytes) = (archive.total_bytes(), fsx::available_space(directory)?);
     if needed_bytes > available_bytes {
-        return Err(LoadError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
+        return Err(LoadError::Space {
+            directory: directory.to_owned(),
+            needed_bytes,
+            available_bytes,
+        });
     }
     let mut file = NewFile::create(path, 0o644)?;
-    archive.stream(bundle, progress, |piece| file.write(piece).map_err(LoadError::from))?;
+    archive.stream(bundle, progress, |piece| {
+        file.write(piece).map_err(LoadError::from)
+    })?;
     Ok(file.finish()?)
 }
 
 /// Whether the file that is there is the one that would be written.
-fn compare(archive: &ImageArchive, bundle: &OpenBundle, path: &Utf8Path, progress: &dyn Progress) -> Result<(), LoadError> {
+fn compare(
+    archive: &ImageArchive,
+    bundle: &OpenBundle,
+    path: &Utf8Path,
+    progress: &dyn Progress,
+) -> Result<(), LoadError> {
     let mut file = fsx::open(path)?;
     let mut found = Vec::new();
     let mut next = |expected: &[u8]| {
         found.resize(expected.len(), 0);
         match file.read_exact(&mut found) {
             Ok(()) if found == expected => Ok(()),
-            Err(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                Err(PathError { action: Action::Read, path: path.to_owned(), source }.into())
+            Err(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => Err(PathError {
+                action: Action::Read,
+                path: path.to_owned(),
+                source,
             }
+            .into()),
             _ => Err(LoadError::OtherFile(path.to_owned())),
         }
     };

@@ -35,8 +35,14 @@ impl fmt::Display for NotRunnable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "containerd cannot run `{}`: ", self.reference)?;
         match self.obstacle {
-            Obstacle::Taken(digest) => write!(formatter, "of its index it takes {digest} first, which is not an image for this platform"),
-            Obstacle::Lacking(digest) => write!(formatter, "it wants the nested index {digest}, which the bundle does not have"),
+            Obstacle::Taken(digest) => write!(
+                formatter,
+                "of its index it takes {digest} first, which is not an image for this platform"
+            ),
+            Obstacle::Lacking(digest) => write!(
+                formatter,
+                "it wants the nested index {digest}, which the bundle does not have"
+            ),
         }
     }
 }
@@ -55,51 +61,87 @@ pub struct SelectedImage {
 }
 
 impl SelectedImage {
-    /// The names that it gets: with its tag, for people, and with its digest. A kubelet looks for the latter, also when a pod says
-    /// both.
+    /// The names that it gets: with its tag, for people, and with its digest. A kubelet looks for
+    /// the latter, also when a pod says both.
     pub fn names(&self) -> Vec<String> {
         let name = self.reference.name();
         let tagged = self.reference.tag().map(|tag| format!("{name}:{tag}"));
-        tagged.into_iter().chain([format!("{name}@{}", self.target.digest)]).collect()
+        tagged
+            .into_iter()
+            .chain([format!("{name}@{}", self.target.digest)])
+            .collect()
     }
 }
 
 impl Selection {
-    /// Selects what a platform needs: of each image the best that runs on it, as containerd chooses.
+    /// Selects what a platform needs: of each image the best that runs on it, as containerd
+    /// chooses.
     ///
     /// # Errors
     /// When no image is there for it.
     pub fn of(bundle: &OpenBundle, platform: Platform) -> Result<Self, LoadError> {
-        let (mut images, mut left_out, mut offered, mut not_runnable) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
+        let (mut images, mut left_out, mut offered, mut not_runnable) =
+            (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
         for image in &bundle.index().images {
-            offered.extend(image.carried_runnable().filter_map(|record| record.platform.as_ref()).map(ToString::to_string));
+            offered.extend(
+                image
+                    .carried_runnable()
+                    .filter_map(|record| record.platform.as_ref())
+                    .map(ToString::to_string),
+            );
             let Some((its, mut wanted)) = best(image, &platform) else {
                 left_out.push(image.reference.clone());
                 continue;
             };
             if let Some(obstacle) = obstacle(bundle, image.target.digest, &wanted, &its)? {
-                not_runnable.push(NotRunnable { reference: image.reference.clone(), obstacle });
+                not_runnable.push(NotRunnable {
+                    reference: image.reference.clone(),
+                    obstacle,
+                });
                 continue;
             }
             // containerd also looks into what does not say its platform, or says the same.
-            let beside = image.manifests.iter().filter(|record| record.role == Role::Artifact && record.carried);
-            wanted.extend(beside.filter(|record| record.platform.as_ref().is_none_or(|own| own.matches(&its))).map(|record| record.digest));
+            let beside = image
+                .manifests
+                .iter()
+                .filter(|record| record.role == Role::Artifact && record.carried);
+            wanted.extend(
+                beside
+                    .filter(|record| record.platform.as_ref().is_none_or(|own| own.matches(&its)))
+                    .map(|record| record.digest),
+            );
             let mut contents = BTreeSet::new();
             gather(bundle, image.target.digest, &wanted, &mut contents)?;
-            images.push(SelectedImage { reference: image.reference.clone(), target: image.target.clone(), platform: its, contents });
+            images.push(SelectedImage {
+                reference: image.reference.clone(),
+                target: image.target.clone(),
+                platform: its,
+                contents,
+            });
         }
         if images.is_empty() && !not_runnable.is_empty() {
             return Err(LoadError::NotRunnable(not_runnable));
         }
         if images.is_empty() {
-            return Err(LoadError::NothingForPlatform { platform, offered: offered.into_iter().collect() });
+            return Err(LoadError::NothingForPlatform {
+                platform,
+                offered: offered.into_iter().collect(),
+            });
         }
-        Ok(Self { platform, images, left_out, not_runnable })
+        Ok(Self {
+            platform,
+            images,
+            left_out,
+            not_runnable,
+        })
     }
 
     /// What is for another architecture than the node, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let others = self.images.iter().filter(|image| image.platform.architecture != self.platform.architecture);
+        let others = self
+            .images
+            .iter()
+            .filter(|image| image.platform.architecture != self.platform.architecture);
         others
             .map(|image| {
                 let SelectedImage { reference, platform, .. } = image;
@@ -109,20 +151,39 @@ impl Selection {
     }
 }
 
-/// The manifests of an image that run best on a node, and their platform. A manifest that does not say its platform is for every
-/// one, as runtimes have it.
+/// The manifests of an image that run best on a node, and their platform. A manifest that does not
+/// say its platform is for every one, as runtimes have it.
 fn best(image: &ImageRecord, node: &Platform) -> Option<(Platform, BTreeSet<Digest>)> {
-    let distance =
-        |record: &ManifestRecord| record.platform.as_ref().filter(|own| !own.is_unknown()).map_or(Some(0), |own| own.distance_from(node));
+    let distance = |record: &ManifestRecord| {
+        record
+            .platform
+            .as_ref()
+            .filter(|own| !own.is_unknown())
+            .map_or(Some(0), |own| own.distance_from(node))
+    };
     let nearest = image.carried_runnable().filter_map(distance).min()?;
-    let chosen: Vec<&ManifestRecord> = image.carried_runnable().filter(|record| distance(record) == Some(nearest)).collect();
-    let platform = chosen.iter().find_map(|record| record.platform.clone()).filter(|own| !own.is_unknown() && nearest > 0);
-    Some((platform.unwrap_or_else(|| node.clone()), chosen.iter().map(|record| record.digest).collect()))
+    let chosen: Vec<&ManifestRecord> = image
+        .carried_runnable()
+        .filter(|record| distance(record) == Some(nearest))
+        .collect();
+    let platform = chosen
+        .iter()
+        .find_map(|record| record.platform.clone())
+        .filter(|own| !own.is_unknown() && nearest > 0);
+    Some((
+        platform.unwrap_or_else(|| node.clone()),
+        chosen.iter().map(|record| record.digest).collect(),
+    ))
 }
 
-/// Adds a content and what it leads to; of an index only the wanted manifests, and the indexes that lead to them. Says whether
-/// anything wanted is there.
-fn gather(bundle: &OpenBundle, digest: Digest, wanted: &BTreeSet<Digest>, contents: &mut BTreeSet<Digest>) -> Result<bool, LoadError> {
+/// Adds a content and what it leads to; of an index only the wanted manifests, and the indexes that
+/// lead to them. Says whether anything wanted is there.
+fn gather(
+    bundle: &OpenBundle,
+    digest: Digest,
+    wanted: &BTreeSet<Digest>,
+    contents: &mut BTreeSet<Digest>,
+) -> Result<bool, LoadError> {
     let is_wanted = wanted.contains(&digest);
     let Some(bytes) = bundle.document(digest) else {
         contents.insert(digest);
@@ -160,5 +221,10 @@ pub fn platform_of_this_machine() -> Platform {
         "powerpc64" => ("ppc64le", None),
         other => (other, None),
     };
-    Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: variant.map(str::to_owned), os_version: None }
+    Platform {
+        os: "linux".to_owned(),
+        architecture: architecture.to_owned(),
+        variant: variant.map(str::to_owned),
+        os_version: None,
+    }
 }

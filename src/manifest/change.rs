@@ -38,11 +38,15 @@ impl Lock {
     /// What is different in `new`, sorted by subject.
     pub fn changes(&self, new: &Self) -> Vec<Change> {
         let images = self.images.iter().chain(&new.images);
-        let references: BTreeMap<String, &Reference> = images.map(|image| (subject_of(image), &image.reference)).collect();
+        let references: BTreeMap<String, &Reference> = images
+            .map(|image| (subject_of(image), &image.reference))
+            .collect();
         let (old, new) = (self.facts(), new.facts());
         let change = |subject: &str, property, old: Option<&String>, new: Option<&String>| Change {
             subject: subject.to_owned(),
-            reference: references.get(subject).map(|reference| Reference::clone(reference)),
+            reference: references
+                .get(subject)
+                .map(|reference| Reference::clone(reference)),
             property,
             old: old.cloned(),
             new: new.cloned(),
@@ -79,11 +83,17 @@ impl Lock {
                     facts.add(&subject, "path", path);
                     facts.file(path, *digest);
                 }
-                LockedChartSource::Registry { reference, manifest, .. } => {
+                LockedChartSource::Registry {
+                    reference,
+                    manifest,
+                    ..
+                } => {
                     facts.add(&subject, "source", &format!("oci://{}", reference.name()));
                     facts.add(&subject, "digest", &manifest.digest);
                 }
-                LockedChartSource::Repository { repository, digest, .. } => {
+                LockedChartSource::Repository {
+                    repository, digest, ..
+                } => {
                     facts.add(&subject, "source", repository);
                     facts.add(&subject, "digest", digest);
                 }
@@ -107,7 +117,11 @@ impl Lock {
         }
         if let Some(migrations) = &self.migrations {
             facts.add("the migrations", "path", &migrations.path);
-            facts.add("the migrations", "schema version", &migrations.schema_version);
+            facts.add(
+                "the migrations",
+                "schema version",
+                &migrations.schema_version,
+            );
             for file in &migrations.files {
                 facts.file(&migrations.path.join(&file.file), file.digest);
             }
@@ -121,7 +135,8 @@ struct Facts(BTreeMap<(String, &'static str), String>);
 
 impl Facts {
     fn add(&mut self, subject: &str, property: &'static str, value: &impl ToString) {
-        self.0.insert((subject.to_owned(), property), value.to_string());
+        self.0
+            .insert((subject.to_owned(), property), value.to_string());
     }
 
     /// A file that several things use is one fact.
@@ -143,15 +158,23 @@ impl Facts {
         match &image.content {
             LockedContent::Registry(pulled) => {
                 self.add(&subject, "digest", &pulled.root.digest);
-                let left_out: Vec<String> =
-                    pulled.manifests.iter().filter(|entry| !entry.carried).map(|entry| text(entry.platform.as_ref())).collect();
+                let left_out: Vec<String> = pulled
+                    .manifests
+                    .iter()
+                    .filter(|entry| !entry.carried)
+                    .map(|entry| text(entry.platform.as_ref()))
+                    .collect();
                 if !left_out.is_empty() {
                     self.add(&subject, "platforms left out", &left_out.join(", "));
                 }
             }
             LockedContent::Build(built) => {
                 for binary in &built.binaries {
-                    self.add(&format!("{subject}, program for {}", binary.platform), "path", &binary.path);
+                    self.add(
+                        &format!("{subject}, program for {}", binary.platform),
+                        "path",
+                        &binary.path,
+                    );
                     self.file(&binary.path, binary.digest);
                 }
             }
@@ -166,7 +189,11 @@ fn subject_of(image: &LockedImage) -> String {
 fn platforms(lock: &Lock) -> String {
     match &lock.platforms {
         super::Platforms::All => "all".to_owned(),
-        super::Platforms::Only(platforms) => platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", "),
+        super::Platforms::Only(platforms) => platforms
+            .iter()
+            .map(Platform::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -176,12 +203,25 @@ fn text(platform: Option<&Platform>) -> String {
 
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, reference, property, old, new } = self;
-        let subject = reference.as_ref().map_or_else(|| subject.clone(), |reference| format!("{subject} ({reference})"));
+        let Self {
+            subject,
+            reference,
+            property,
+            old,
+            new,
+        } = self;
+        let subject = reference.as_ref().map_or_else(
+            || subject.clone(),
+            |reference| format!("{subject} ({reference})"),
+        );
         match (old, new) {
-            (Some(old), Some(new)) => write!(formatter, "{subject}: {property} was {old}, is {new}"),
+            (Some(old), Some(new)) => {
+                write!(formatter, "{subject}: {property} was {old}, is {new}")
+            }
             (Some(old), None) => write!(formatter, "{subject}: {property} was {old}, is gone"),
-            (None, Some(new)) => write!(formatter, "{subject}: {property} is {new}, not in the lock"),
+            (None, Some(new)) => {
+                write!(formatter, "{subject}: {property} is {new}, not in the lock")
+            }
             (None, None) => write!(formatter, "{subject}: {property}"),
         }
     }
@@ -190,7 +230,9 @@ impl fmt::Display for Change {
 impl fmt::Display for StaleLock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the lock is not up to date with the manifest")?;
-        self.changes.iter().try_for_each(|change| write!(formatter, "\n  {change}"))
+        self.changes
+            .iter()
+            .try_for_each(|change| write!(formatter, "\n  {change}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a lock agrees with itself.
 //!
-//! Says nothing about whether it fits a manifest or a registry; a lock that passes can be laid out as an archive.
+//! Says nothing about whether it fits a manifest or a registry; a lock that passes can be laid out
+//! as an archive.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -16,7 +17,11 @@ pub enum Contradiction {
     #[error("there are two images `{0}`")]
     DuplicateImage(String),
     #[error("{digest} has {one} bytes in one place and {other} in another")]
-    Sizes { digest: Digest, one: u64, other: u64 },
+    Sizes {
+        digest: Digest,
+        one: u64,
+        other: u64,
+    },
     /// A size is larger than any file can be.
     #[error("{digest} is said to have {size} bytes")]
     Size { digest: Digest, size: u64 },
@@ -36,7 +41,11 @@ impl Lock {
     pub(super) fn check(&self) -> Result<(), Contradiction> {
         let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
         let mut names = BTreeSet::new();
-        if let Some(binary) = self.binaries.iter().find(|binary| binary.path.is_some() == binary.url.is_some()) {
+        if let Some(binary) = self
+            .binaries
+            .iter()
+            .find(|binary| binary.path.is_some() == binary.url.is_some())
+        {
             return Err(Contradiction::Program(binary.name.clone()));
         }
         let charts = self.charts.iter().filter_map(|chart| match &chart.source {
@@ -46,33 +55,54 @@ impl Lock {
             LockedChartSource::Directory { .. } => None,
         });
         let files = self.files.iter().map(|file| (file.digest, file.size));
-        let binaries = self.binaries.iter().map(|binary| (binary.digest, binary.size));
-        if let Some((digest, size)) = charts.chain(files).chain(binaries).find(|(_, size)| *size > MAX_SIZE) {
+        let binaries = self
+            .binaries
+            .iter()
+            .map(|binary| (binary.digest, binary.size));
+        if let Some((digest, size)) = charts
+            .chain(files)
+            .chain(binaries)
+            .find(|(_, size)| *size > MAX_SIZE)
+        {
             return Err(Contradiction::Size { digest, size });
         }
         for image in &self.images {
             if !names.insert(&image.name) {
                 return Err(Contradiction::DuplicateImage(image.name.clone()));
             }
-            let LockedContent::Registry(pulled) = &image.content else { continue };
+            let LockedContent::Registry(pulled) = &image.content else {
+                continue;
+            };
             for blob in pulled.blobs() {
                 if blob.size > MAX_SIZE {
-                    return Err(Contradiction::Size { digest: blob.digest, size: blob.size });
+                    return Err(Contradiction::Size {
+                        digest: blob.digest,
+                        size: blob.size,
+                    });
                 }
                 match sizes.entry(blob.digest) {
                     Entry::Occupied(known) if *known.get() != blob.size => {
-                        return Err(Contradiction::Sizes { digest: blob.digest, one: *known.get(), other: blob.size });
+                        return Err(Contradiction::Sizes {
+                            digest: blob.digest,
+                            one: *known.get(),
+                            other: blob.size,
+                        });
                     }
                     Entry::Occupied(_) => {}
                     Entry::Vacant(place) => _ = place.insert(blob.size),
                 }
             }
-            if !pulled.is_index() && !matches!(pulled.manifests.as_slice(), [only] if only.manifest == pulled.root) {
+            if !pulled.is_index()
+                && !matches!(pulled.manifests.as_slice(), [only] if only.manifest == pulled.root)
+            {
                 return Err(Contradiction::Root(image.name.clone()));
             }
             let wrong = pulled.first_wrongly_carried(&self.platforms);
             if let Some(manifest) = wrong {
-                return Err(Contradiction::Carried { image: image.name.clone(), manifest });
+                return Err(Contradiction::Carried {
+                    image: image.name.clone(),
+                    manifest,
+                });
             }
         }
         Ok(())

@@ -25,7 +25,9 @@ pub enum LockedChartError {
     #[error("the chart `{name}` that the lock pins is no longer available")]
     Gone { name: String, source: RemoteError },
     /// There is another one in its place.
-    #[error("the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}")]
+    #[error(
+        "the chart `{name}` of `{origin}` has changed since it was locked: expected {expected}, found {actual}"
+    )]
     Changed {
         name: String,
         origin: String,
@@ -74,13 +76,26 @@ impl FetchedCharts {
     ///
     /// # Errors
     /// When a chart is not to be had.
-    pub async fn named(project: &Project, client: &Client, progress: &dyn Progress) -> Result<Self, LockedChartError> {
+    pub async fn named(
+        project: &Project,
+        client: &Client,
+        progress: &dyn Progress,
+    ) -> Result<Self, LockedChartError> {
         let (repositories, mut charts) = (Repositories::default(), Self::default());
         for chart in &project.manifest().charts {
-            let Some(remote) = chart.remote() else { continue };
-            progress.note(&format!("fetching the chart `{}` of {}", remote.name(), remote.origin()));
+            let Some(remote) = chart.remote() else {
+                continue;
+            };
+            progress.note(&format!(
+                "fetching the chart `{}` of {}",
+                remote.name(),
+                remote.origin()
+            ));
             let fetched = fetch_chart(client, &repositories, remote).await;
-            let failed = |source| LockedChartError::Fetch { name: remote.name().to_owned(), source };
+            let failed = |source| LockedChartError::Fetch {
+                name: remote.name().to_owned(),
+                source,
+            };
             charts.insert(chart, fetched.map_err(failed)?.package);
         }
         Ok(charts)
@@ -99,10 +114,17 @@ impl FetchedCharts {
     ) -> Result<Self, LockedChartError> {
         let repositories = Repositories::default();
         for chart in &project.manifest().charts {
-            let Some(remote) = chart.remote().filter(|_| self.get(chart).is_none()) else { continue };
+            let Some(remote) = chart.remote().filter(|_| self.get(chart).is_none()) else {
+                continue;
+            };
             let locked = lock.charts.iter().find(|locked| locked.is_of(remote));
-            let locked = locked.ok_or_else(|| LockedChartError::NotLocked(remote.name().to_owned()))?;
-            progress.note(&format!("fetching the chart `{}` of {}", locked.name, remote.origin()));
+            let locked =
+                locked.ok_or_else(|| LockedChartError::NotLocked(remote.name().to_owned()))?;
+            progress.note(&format!(
+                "fetching the chart `{}` of {}",
+                locked.name,
+                remote.origin()
+            ));
             let fetched = fetch_locked(client, &repositories, remote, locked).await?;
             self.insert(chart, fetched.package);
         }
@@ -118,33 +140,70 @@ async fn fetch_locked(
 ) -> Result<FetchedChart, LockedChartError> {
     let name = || locked.name.clone();
     let (expected, fetched) = match (remote, &locked.source) {
-        (RemoteChart::Registry { .. }, LockedChartSource::Registry { reference, manifest, digest, .. }) => {
-            (*digest, fetch_artifact(client, &reference.with_digest(manifest.digest)).await)
-        }
+        (
+            RemoteChart::Registry { .. },
+            LockedChartSource::Registry {
+                reference,
+                manifest,
+                digest,
+                ..
+            },
+        ) => (
+            *digest,
+            fetch_artifact(client, &reference.with_digest(manifest.digest)).await,
+        ),
         (RemoteChart::Repository { url, .. }, LockedChartSource::Repository { digest, .. }) => {
-            let exact = RemoteChart::Repository { url: url.clone(), name: name(), version: locked.version.clone() };
+            let exact = RemoteChart::Repository {
+                url: url.clone(),
+                name: name(),
+                version: locked.version.clone(),
+            };
             (*digest, fetch_chart(client, repositories, &exact).await)
         }
         _ => return Err(LockedChartError::NotLocked(name())),
     };
     let fetched = fetched.map_err(|source| match source {
-        RemoteError::IndexDigest { actual, .. } => LockedChartError::Changed { name: name(), origin: remote.origin(), expected, actual },
-        source if source.is_gone() => LockedChartError::Gone { name: name(), source },
-        source => LockedChartError::Fetch { name: name(), source },
+        RemoteError::IndexDigest { actual, .. } => LockedChartError::Changed {
+            name: name(),
+            origin: remote.origin(),
+            expected,
+            actual,
+        },
+        source if source.is_gone() => LockedChartError::Gone {
+            name: name(),
+            source,
+        },
+        source => LockedChartError::Fetch {
+            name: name(),
+            source,
+        },
     })?;
     let actual = fetched.digest();
     if actual == expected {
         return Ok(fetched);
     }
-    Err(LockedChartError::Changed { name: name(), origin: remote.origin(), expected, actual })
+    Err(LockedChartError::Changed {
+        name: name(),
+        origin: remote.origin(),
+        expected,
+        actual,
+    })
 }
 
 impl LockedChart {
     /// Whether it pins a chart of the manifest.
     pub(super) fn is_of(&self, chart: &RemoteChart) -> bool {
         let is_place = match (chart, &self.source) {
-            (RemoteChart::Registry { reference, .. }, LockedChartSource::Registry { reference: locked, .. }) => reference == locked,
-            (RemoteChart::Repository { url, .. }, LockedChartSource::Repository { repository, .. }) => url.to_string() == *repository,
+            (
+                RemoteChart::Registry { reference, .. },
+                LockedChartSource::Registry {
+                    reference: locked, ..
+                },
+            ) => reference == locked,
+            (
+                RemoteChart::Repository { url, .. },
+                LockedChartSource::Repository { repository, .. },
+            ) => url.to_string() == *repository,
             _ => false,
         };
         is_place && self.name == chart.name() && self.version.is_release_of(chart.version())

@@ -12,12 +12,20 @@ pub struct LockedImageGone {
 }
 
 impl LockedImageGone {
-    /// Takes an error for this one if it says that a digest of the image is missing; else gives it back.
+    /// Takes an error for this one if it says that a digest of the image is missing; else gives it
+    /// back.
     ///
     /// # Errors
     /// The error, when it is another one.
     pub fn from_missing(image: &str, error: RegistryError) -> Result<Self, RegistryError> {
-        if error.is_missing_digest() { Ok(Self { image: image.to_owned(), source: error }) } else { Err(error) }
+        if error.is_missing_digest() {
+            Ok(Self {
+                image: image.to_owned(),
+                source: error,
+            })
+        } else {
+            Err(error)
+        }
     }
 }
 

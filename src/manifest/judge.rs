@@ -6,41 +6,63 @@ use crate::{
     policy::{Evaluation, Subject, evaluate},
 };
 
-/// Judges a project: what its manifest names, what its lock knows, and what its charts get from elsewhere.
+/// Judges a project: what its manifest names, what its lock knows, and what its charts get from
+/// elsewhere.
 ///
-/// Without a lock, pins and attestations are not judged, so that nothing denied needs to be asked for; with one, an
-/// image that it does not have is unpinned. What a chart from elsewhere gets from other places is judged when it was fetched.
+/// Without a lock, pins and attestations are not judged, so that nothing denied needs to be asked
+/// for; with one, an image that it does not have is unpinned. What a chart from elsewhere gets from
+/// other places is judged when it was fetched.
 ///
 /// # Errors
 /// When a chart cannot be read.
-pub fn judge(project: &Project, lock: Option<&Lock>, fetched: &FetchedCharts) -> Result<Evaluation, ChartError> {
+pub fn judge(
+    project: &Project,
+    lock: Option<&Lock>,
+    fetched: &FetchedCharts,
+) -> Result<Evaluation, ChartError> {
     let manifest = project.manifest();
     let mut subjects = subjects(manifest, lock);
     for chart in &manifest.charts {
         let metadata = match &chart.source {
-            ChartSource::Directory(path) => ChartTree::read(&project.path(path))?.metadata(path.as_str())?,
+            ChartSource::Directory(path) => {
+                ChartTree::read(&project.path(path))?.metadata(path.as_str())?
+            }
             ChartSource::Archive(path) => read_package(&project.path(path))?.metadata,
             ChartSource::Remote(_) => match fetched.get(chart) {
                 Some(package) => package.metadata.clone(),
                 None => continue,
             },
         };
-        subjects.extend(metadata.dependencies.iter().filter_map(|dependency| foreign(&metadata.name, dependency)));
+        subjects.extend(
+            metadata
+                .dependencies
+                .iter()
+                .filter_map(|dependency| foreign(&metadata.name, dependency)),
+        );
     }
     Ok(evaluate(project.policy(), &manifest.version, &subjects))
 }
 
-/// Where a dependency comes from, `host/path`; nothing for one without a repository, or with `file://`, which is the project's own.
+/// Where a dependency comes from, `host/path`; nothing for one without a repository, or with
+/// `file://`, which is the project's own.
 pub fn dependency_repository(dependency: &Dependency) -> Option<&str> {
     let repository = dependency.repository.trim_end_matches('/');
     if repository.is_empty() || repository.starts_with("file:") {
         return None;
     }
-    Some(repository.split_once("://").map_or(repository, |(_, place)| place))
+    Some(
+        repository
+            .split_once("://")
+            .map_or(repository, |(_, place)| place),
+    )
 }
 
 /// A dependency that comes from somewhere else.
 fn foreign(chart: &str, dependency: &Dependency) -> Option<Subject> {
     let repository = dependency_repository(dependency)?.to_owned();
-    Some(Subject::ChartDependency { chart: chart.to_owned(), name: dependency.name.clone(), repository })
+    Some(Subject::ChartDependency {
+        chart: chart.to_owned(),
+        name: dependency.name.clone(),
+        repository,
+    })
 }

@@ -1,8 +1,9 @@
-//! The lock file: what every reference, file and chart of a manifest was when a person decided on it.
+//! The lock file: what every reference, file and chart of a manifest was when a person decided on
+//! it.
 //!
-//! Written by the verb `lock` alone and read by everything else. It holds every digest with its size, so that a
-//! build can lay out the whole archive before the first byte arrives, and so that nothing but `lock` resolves a
-//! tag. It holds no manifest bytes: those are fetched by digest.
+//! Written by the verb `lock` alone and read by everything else. It holds every digest with its
+//! size, so that a build can lay out the whole archive before the first byte arrives, and so that
+//! nothing but `lock` resolves a tag. It holds no manifest bytes: those are fetched by digest.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
@@ -20,7 +21,8 @@ use rune_core::{
     yaml::{self, YamlError},
 };
 
-/// The newest format that this version of the tool reads. It writes the oldest that holds what there is to say.
+/// The newest format that this version of the tool reads. It writes the oldest that holds what
+/// there is to say.
 pub const LOCK_FORMAT_VERSION: u32 = 2;
 
 /// A lock of a few hundred images has well below a megabyte.
@@ -50,7 +52,8 @@ pub struct Lock {
     /// Programs, sorted by platform and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binaries: Vec<LockedBinary>,
-    /// Other files that come from web servers, sorted by path. Those of the project are read when a bundle is built.
+    /// Other files that come from web servers, sorted by path. Those of the project are read when a
+    /// bundle is built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<LockedFile>,
 }
@@ -75,7 +78,11 @@ pub struct LockedChart {
 
 /// Where a chart comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 pub enum LockedChartSource {
     /// A directory of the project. Its files are the project's own and versioned with it.
     Directory {
@@ -185,7 +192,10 @@ pub enum LockError {
         found: u32,
     },
     #[error("`{path}` contradicts itself: {what}")]
-    Contradiction { path: Utf8PathBuf, what: Contradiction },
+    Contradiction {
+        path: Utf8PathBuf,
+        what: Contradiction,
+    },
 }
 
 #[derive(Deserialize)]
@@ -233,10 +243,16 @@ impl Lock {
         // The version first: a later format may have keys that this one does not know.
         let probe: FormatProbe = yaml::from_str(path, text).map_err(LockError::Syntax)?;
         if !(Self::FIRST_FORMAT..=LOCK_FORMAT_VERSION).contains(&probe.format_version) {
-            return Err(LockError::FormatVersion { path: path.to_owned(), found: probe.format_version });
+            return Err(LockError::FormatVersion {
+                path: path.to_owned(),
+                found: probe.format_version,
+            });
         }
         let lock: Self = yaml::from_str(path, text).map_err(LockError::Syntax)?;
-        lock.check().map_err(|what| LockError::Contradiction { path: path.to_owned(), what })?;
+        lock.check().map_err(|what| LockError::Contradiction {
+            path: path.to_owned(),
+            what,
+        })?;
         Ok(lock)
     }
 
@@ -245,7 +261,10 @@ impl Lock {
     /// # Errors
     /// When it has no YAML form, which is a bug.
     pub fn to_text(&self) -> Result<String, LockError> {
-        Ok(format!("{HEADER}{}", yaml::to_string(self).map_err(LockError::Syntax)?))
+        Ok(format!(
+            "{HEADER}{}",
+            yaml::to_string(self).map_err(LockError::Syntax)?
+        ))
     }
 
     /// Replaces or creates the lock file.
@@ -258,7 +277,9 @@ impl Lock {
 
     /// Notes that the registry of an image has the same digest under another tag.
     pub fn add_other_tag(&mut self, image: &str, tag: &str) {
-        for image in self.images.iter_mut().filter(|locked| locked.name == image && !locked.other_tags.iter().any(|known| known == tag)) {
+        for image in self.images.iter_mut().filter(|locked| {
+            locked.name == image && !locked.other_tags.iter().any(|known| known == tag)
+        }) {
             image.other_tags.push(tag.to_owned());
             image.other_tags.sort();
         }
@@ -268,11 +289,20 @@ impl Lock {
     /// The oldest format that holds what the lock says.
     pub(super) fn set_format(&mut self) {
         let has_other_tags = self.images.iter().any(|image| !image.other_tags.is_empty());
-        let has_remote =
-            |chart: &LockedChart| matches!(chart.source, LockedChartSource::Registry { .. } | LockedChartSource::Repository { .. });
-        let is_from_elsewhere =
-            self.charts.iter().any(has_remote) || self.binaries.iter().any(|binary| binary.url.is_some()) || !self.files.is_empty();
-        self.format_version = if has_other_tags || is_from_elsewhere { LOCK_FORMAT_VERSION } else { Self::FIRST_FORMAT };
+        let has_remote = |chart: &LockedChart| {
+            matches!(
+                chart.source,
+                LockedChartSource::Registry { .. } | LockedChartSource::Repository { .. }
+            )
+        };
+        let is_from_elsewhere = self.charts.iter().any(has_remote)
+            || self.binaries.iter().any(|binary| binary.url.is_some())
+            || !self.files.is_empty();
+        self.format_version = if has_other_tags || is_from_elsewhere {
+            LOCK_FORMAT_VERSION
+        } else {
+            Self::FIRST_FORMAT
+        };
     }
 
     pub fn image(&self, name: &str) -> Option<&LockedImage> {
@@ -313,14 +343,19 @@ mod tests {
         lock.add_other_tag("postgres", "17");
         lock.add_other_tag("postgres", "17");
         let text = lock.to_text().unwrap();
-        assert!(text.contains("formatVersion: 2\n") && text.matches("otherTags:").count() == 1, "{text}");
+        assert!(
+            text.contains("formatVersion: 2\n") && text.matches("otherTags:").count() == 1,
+            "{text}"
+        );
         assert_eq!(parse(&text).unwrap(), lock);
     }
 
     #[test]
     fn carried_blobs_leave_out_the_platforms_that_were_not_chosen() {
         let lock = parse(SAMPLE).unwrap();
-        let LockedContent::Registry(postgres) = &lock.image("postgres").unwrap().content else { panic!() };
+        let LockedContent::Registry(postgres) = &lock.image("postgres").unwrap().content else {
+            panic!()
+        };
         assert!(postgres.is_index() && !postgres.is_complete());
         assert_eq!(postgres.carried_blobs().count(), 7);
         assert_eq!(postgres.blobs().count(), 13);
@@ -328,23 +363,42 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused() {
-        let error = parse(&SAMPLE.replace("schemaVersion: 6", "schemaVersion: 6\n  colour: red")).unwrap_err();
-        assert!(matches!(error, LockError::Syntax(_)) && error.kind() == FailureKind::Input, "{error:?}");
+        let error = parse(&SAMPLE.replace("schemaVersion: 6", "schemaVersion: 6\n  colour: red"))
+            .unwrap_err();
+        assert!(
+            matches!(error, LockError::Syntax(_)) && error.kind() == FailureKind::Input,
+            "{error:?}"
+        );
     }
 
     #[test]
     fn another_format_is_named_before_its_keys_are_looked_at() {
         let error = parse("formatVersion: 3\nsomethingNew: {}\n").unwrap_err();
-        assert!(matches!(error, LockError::FormatVersion { found: 3, .. }), "{error:?}");
+        assert!(
+            matches!(error, LockError::FormatVersion { found: 3, .. }),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn a_lock_that_contradicts_itself_is_refused() {
         let first_layer = "size: 5000";
-        assert!(matches!(contradiction(&SAMPLE.replacen(first_layer, "size: 9007199254740992", 1)), Contradiction::Size { .. }));
+        assert!(matches!(
+            contradiction(&SAMPLE.replacen(first_layer, "size: 9007199254740992", 1)),
+            Contradiction::Size { .. }
+        ));
         // Both attestations have the same configuration.
-        assert!(matches!(contradiction(&SAMPLE.replacen("size: 167", "size: 168", 1)), Contradiction::Sizes { .. }));
-        assert!(matches!(contradiction(&SAMPLE.replacen("carried: true", "carried: false", 1)), Contradiction::Carried { .. }));
-        assert!(matches!(contradiction(&SAMPLE.replacen("name: rune-db", "name: postgres", 1)), Contradiction::DuplicateImage(_)));
+        assert!(matches!(
+            contradiction(&SAMPLE.replacen("size: 167", "size: 168", 1)),
+            Contradiction::Sizes { .. }
+        ));
+        assert!(matches!(
+            contradiction(&SAMPLE.replacen("carried: true", "carried: false", 1)),
+            Contradiction::Carried { .. }
+        ));
+        assert!(matches!(
+            contradiction(&SAMPLE.replacen("name: rune-db", "name: postgres", 1)),
+            Contradiction::DuplicateImage(_)
+        ));
     }
 }

@@ -54,7 +54,8 @@ pub struct PulledImage {
     /// Everything else that the index lists, such as artifacts beside the images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<LockedArtifact>,
-    /// Digests of entries that cannot be verified here, because they are of an algorithm other than SHA-256. They are never carried.
+    /// Digests of entries that cannot be verified here, because they are of an algorithm other than
+    /// SHA-256. They are never carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
 }
@@ -68,12 +69,17 @@ pub struct LockedIndex {
     pub manifest: Blob,
 }
 
-/// A manifest in an index that is neither an image nor an attestation, or that nobody looked at because it is not carried.
+/// A manifest in an index that is neither an image nor an attestation, or that nobody looked at
+/// because it is not carried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedArtifact {
     /// What the index says it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "platform_text::option")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "platform_text::option"
+    )]
     pub platform: Option<Platform>,
     /// What kind of artifact it is, as the index says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +97,11 @@ pub struct LockedArtifact {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedManifest {
     /// What it is for; absent when neither index nor configuration say so.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "platform_text::option")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "platform_text::option"
+    )]
     pub platform: Option<Platform>,
     /// Whether the bundle carries it; the manifest's `platforms` decide.
     pub carried: bool,
@@ -171,23 +181,34 @@ pub struct ManifestContent<'a> {
 impl<'a> ManifestContent<'a> {
     /// The manifest, its configuration and its layers.
     fn blobs(self) -> impl Iterator<Item = &'a Blob> {
-        std::iter::once(self.manifest).chain(self.config).chain(self.layers)
+        std::iter::once(self.manifest)
+            .chain(self.config)
+            .chain(self.layers)
     }
 }
 
-/// Which of several images are carried. What says nothing about its platform is carried always: nobody could tell that it is not
-/// needed.
+/// Which of several images are carried. What says nothing about its platform is carried always:
+/// nobody could tell that it is not needed.
 pub(super) fn carried(platforms: &Platforms, images: &[Option<&Platform>]) -> Vec<bool> {
-    let known: Vec<&Platform> = images.iter().flatten().copied().filter(|platform| !platform.is_unknown()).collect();
-    let is_carried =
-        |platform: Option<&Platform>| platform.is_none_or(|platform| platform.is_unknown() || platforms.choose(platform, &known));
+    let known: Vec<&Platform> = images
+        .iter()
+        .flatten()
+        .copied()
+        .filter(|platform| !platform.is_unknown())
+        .collect();
+    let is_carried = |platform: Option<&Platform>| {
+        platform.is_none_or(|platform| platform.is_unknown() || platforms.choose(platform, &known))
+    };
     images.iter().copied().map(is_carried).collect()
 }
 
 impl PulledImage {
     /// Whether the reference resolves to an image index, not to a single image.
     pub fn is_index(&self) -> bool {
-        matches!(self.root.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST)
+        matches!(
+            self.root.media_type.as_str(),
+            media_type::INDEX | media_type::DOCKER_LIST
+        )
     }
 
     /// Whether every manifest of the index is carried.
@@ -195,7 +216,8 @@ impl PulledImage {
         self.unsupported.is_empty() && self.contents().all(|content| content.carried)
     }
 
-    /// Image manifests, attestation manifests, artifacts, and the indexes between them and the root.
+    /// Image manifests, attestation manifests, artifacts, and the indexes between them and the
+    /// root.
     pub fn contents(&self) -> impl Iterator<Item = ManifestContent<'_>> {
         let images = self.manifests.iter().map(|entry| ManifestContent {
             carried: entry.carried,
@@ -224,8 +246,8 @@ impl PulledImage {
         images.chain(attestations).chain(artifacts).chain(indexes)
     }
 
-    /// Every blob that the bundle carries: the root, then each carried manifest, its configuration and layers.
-    /// A blob that several manifests share comes several times.
+    /// Every blob that the bundle carries: the root, then each carried manifest, its configuration
+    /// and layers. A blob that several manifests share comes several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
         let carried = self.contents().filter(|content| content.carried);
         std::iter::once(&self.root).chain(carried.flat_map(ManifestContent::blobs))
@@ -245,28 +267,42 @@ impl PulledImage {
     }
 
     fn platforms(&self) -> Vec<Option<&Platform>> {
-        self.manifests.iter().map(|entry| entry.platform.as_ref()).collect()
+        self.manifests
+            .iter()
+            .map(|entry| entry.platform.as_ref())
+            .collect()
     }
 
     /// The first manifest whose `carried` does not follow from the chosen platforms.
     pub(super) fn first_wrongly_carried(&self, platforms: &Platforms) -> Option<Digest> {
         let expected = carried(platforms, &self.platforms());
-        let wrong = self.manifests.iter().zip(expected).find(|(entry, carried)| entry.carried != *carried);
+        let wrong = self
+            .manifests
+            .iter()
+            .zip(expected)
+            .find(|(entry, carried)| entry.carried != *carried);
         wrong.map(|(entry, _)| entry.manifest.digest).or_else(|| {
-            let is_wrong = |entry: &&LockedAttestation| entry.carried != self.carries_attestation_of(entry.attests, platforms);
-            self.attestations.iter().find(is_wrong).map(|entry| entry.manifest.digest)
+            let is_wrong = |entry: &&LockedAttestation| {
+                entry.carried != self.carries_attestation_of(entry.attests, platforms)
+            };
+            self.attestations
+                .iter()
+                .find(is_wrong)
+                .map(|entry| entry.manifest.digest)
         })
     }
 
-    /// Whether what is attested about an image manifest is carried: with the manifest, and in any case when
-    /// everything is.
+    /// Whether what is attested about an image manifest is carried: with the manifest, and in any
+    /// case when everything is.
     pub(super) fn carries_attestation_of(&self, manifest: Digest, platforms: &Platforms) -> bool {
         *platforms == Platforms::All || self.carries(manifest)
     }
 
     /// Whether an image manifest of this digest is carried.
     pub fn carries(&self, manifest: Digest) -> bool {
-        self.manifests.iter().any(|entry| entry.carried && entry.manifest.digest == manifest)
+        self.manifests
+            .iter()
+            .any(|entry| entry.carried && entry.manifest.digest == manifest)
     }
 
     /// Every blob of the image, carried or not, in the order of [`Self::carried_blobs`].
@@ -291,6 +327,10 @@ impl Blob {
 
 impl From<&Descriptor> for Blob {
     fn from(descriptor: &Descriptor) -> Self {
-        Self { media_type: descriptor.media_type.clone(), digest: descriptor.digest, size: descriptor.size }
+        Self {
+            media_type: descriptor.media_type.clone(),
+            digest: descriptor.digest,
+            size: descriptor.size,
+        }
     }
 }

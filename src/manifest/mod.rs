@@ -1,9 +1,10 @@
 //! What a bundle is made of: the manifest that a person writes and the lock that pins it.
 //!
-//! Reading a manifest reports every mistake at once, each with its place and a hint. The lock is written by
-//! this tool only and read strictly. Nothing here builds, renders or uploads.
+//! Reading a manifest reports every mistake at once, each with its place and a hint. The lock is
+//! written by this tool only and read strictly. Nothing here builds, renders or uploads.
 //!
-//! Invariant: a [`BundleManifest`] that exists is well formed, and a [`Lock`] that exists agrees with itself.
+//! Invariant: a [`BundleManifest`] that exists is well formed, and a [`Lock`] that exists agrees
+//! with itself.
 
 mod change;
 mod consistency;
@@ -27,20 +28,21 @@ pub use fetched::{FetchedCharts, LockedChartError};
 pub use gone::LockedImageGone;
 pub use judge::{dependency_repository, judge};
 pub use lock::{
-    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart, LockedChartSource, LockedFile, LockedMigration,
-    LockedMigrations,
+    BundleIdentity, LOCK_FORMAT_VERSION, Lock, LockError, LockedBinary, LockedChart,
+    LockedChartSource, LockedFile, LockedMigration, LockedMigrations,
 };
 pub use locked_image::{
-    Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage, LockedIndex, LockedManifest,
-    ManifestContent, PulledImage,
+    Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage,
+    LockedIndex, LockedManifest, ManifestContent, PulledImage,
 };
 pub use model::{
-    Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Download, ExtraFile, FileSource, Image, ImageSource, Platforms,
-    Profile,
+    Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Download, ExtraFile,
+    FileSource, Image, ImageSource, Platforms, Profile,
 };
 pub use project::{ManifestError, Programs, Project};
 pub use resolve::{
-    Earlier, LockCheckError, ResolveError, ResolveFailures, ResolveProblem, Resolved, Subject, check_current, resolve, resolve_one,
+    Earlier, LockCheckError, ResolveError, ResolveFailures, ResolveProblem, Resolved, Subject,
+    check_current, resolve, resolve_one,
 };
 pub use subjects::subjects;
 pub use words::is_name;

@@ -1,7 +1,7 @@
 //! The bundle manifest as typed values.
 //!
-//! These types hold what was written, already checked; `read` makes them from YAML. All paths are relative to
-//! the project directory, in the spelling of the manifest.
+//! These types hold what was written, already checked; `read` makes them from YAML. All paths are
+//! relative to the project directory, in the spelling of the manifest.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -66,8 +66,8 @@ pub struct Image {
     pub source: ImageSource,
     /// The component it belongs to; without one it is always carried.
     pub component: Option<String>,
-    /// Its licence as an SPDX expression; an image that the packager builds carries the packager's own unless
-    /// the manifest says otherwise.
+    /// Its licence as an SPDX expression; an image that the packager builds carries the packager's
+    /// own unless the manifest says otherwise.
     pub license: Option<String>,
     /// Whether it is carried although no chart refers to it.
     pub extra: bool,
@@ -93,7 +93,8 @@ pub struct BuildImage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
     pub source: ChartSource,
-    /// Values files that the completeness check adds to those of every profile. They are not in the bundle.
+    /// Values files that the completeness check adds to those of every profile. They are not in the
+    /// bundle.
     pub check_values: Vec<Utf8PathBuf>,
 }
 
@@ -158,11 +159,14 @@ impl Platforms {
         }
     }
 
-    /// Whether an image manifest for `platform` is carried, of an image that there is for `all` these: for each chosen platform the
-    /// best that runs on it, as containerd chooses.
+    /// Whether an image manifest for `platform` is carried, of an image that there is for `all`
+    /// these: for each chosen platform the best that runs on it, as containerd chooses.
     pub fn choose(&self, platform: &Platform, all: &[&Platform]) -> bool {
         let is_best = |wanted: &Platform| {
-            let best = all.iter().filter_map(|other| other.distance_from(wanted)).min();
+            let best = all
+                .iter()
+                .filter_map(|other| other.distance_from(wanted))
+                .min();
             best.is_some() && platform.distance_from(wanted) == best
         };
         match self {
@@ -182,13 +186,16 @@ impl Image {
     /// The reference it has in the manifest, wherever it comes from.
     pub const fn reference(&self) -> &Reference {
         match &self.source {
-            ImageSource::Registry(reference) | ImageSource::Build(BuildImage { reference, .. }) => reference,
+            ImageSource::Registry(reference) | ImageSource::Build(BuildImage { reference, .. }) => {
+                reference
+            }
         }
     }
 }
 
 impl Image {
-    /// Its licence; an image that the packager makes carries the packager's own unless the manifest says otherwise.
+    /// Its licence; an image that the packager makes carries the packager's own unless the manifest
+    /// says otherwise.
     pub fn effective_license(&self) -> Option<&str> {
         let own = matches!(self.source, ImageSource::Build(_)).then_some(env!("CARGO_PKG_LICENSE"));
         self.license.as_deref().or(own)
@@ -225,7 +232,9 @@ impl Serialize for Platforms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::All => serializer.serialize_str("all"),
-            Self::Only(platforms) => serializer.collect_seq(platforms.iter().map(Platform::to_string)),
+            Self::Only(platforms) => {
+                serializer.collect_seq(platforms.iter().map(Platform::to_string))
+            }
         }
     }
 }
@@ -242,10 +251,17 @@ impl<'de> Deserialize<'de> for Platforms {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                if text == "all" { Ok(Platforms::All) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+                if text == "all" {
+                    Ok(Platforms::All)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                }
             }
 
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut items: A,
+            ) -> Result<Self::Value, A::Error> {
                 let mut platforms = Vec::new();
                 while let Some(text) = items.next_element::<String>()? {
                     platforms.push(text.parse().map_err(de::Error::custom)?);

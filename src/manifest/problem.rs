@@ -12,7 +12,11 @@ use rune_core::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ManifestProblem {
     #[error("`{key}` is `{found}`")]
-    Fixed { key: &'static str, found: String, expected: &'static str },
+    Fixed {
+        key: &'static str,
+        found: String,
+        expected: &'static str,
+    },
     #[error("`{0}` is not a SemVer version")]
     Version(String),
     #[error("`{name}` is not a good name for {what}")]
@@ -20,7 +24,11 @@ pub(super) enum ManifestProblem {
     #[error("`{0}` is not a good file name for a program")]
     BinaryName(String),
     #[error("there are two {what} `{name}`, the first in line {first}")]
-    Duplicate { what: &'static str, name: String, first: usize },
+    Duplicate {
+        what: &'static str,
+        name: String,
+        first: usize,
+    },
     #[error("there is no component `{name}`")]
     UnknownComponent { name: String, known: Vec<String> },
     #[error("the manifest has no chart `{path}`")]
@@ -37,12 +45,27 @@ pub(super) enum ManifestProblem {
     Reference(#[from] ReferenceError),
     #[error("tag `{tag}` is denied by the policy: {reason}")]
     DeniedTag { tag: String, reason: String },
-    #[error("`{reference}` and `{other}` (line {first}) are both named `{destination}` at the destination")]
-    Collision { reference: String, other: String, destination: String, first: usize },
+    #[error(
+        "`{reference}` and `{other}` (line {first}) are both named `{destination}` at the destination"
+    )]
+    Collision {
+        reference: String,
+        other: String,
+        destination: String,
+        first: usize,
+    },
     #[error("{what} gives both `{one}` and `{other}`")]
-    Both { what: &'static str, one: &'static str, other: &'static str },
+    Both {
+        what: &'static str,
+        one: &'static str,
+        other: &'static str,
+    },
     #[error("{what} gives neither `{one}` nor `{other}`")]
-    Neither { what: &'static str, one: &'static str, other: &'static str },
+    Neither {
+        what: &'static str,
+        one: &'static str,
+        other: &'static str,
+    },
     #[error("an image that the packager makes has no digest yet")]
     BuiltWithDigest,
     #[error("an image that the packager makes needs at least one program")]
@@ -54,9 +77,17 @@ pub(super) enum ManifestProblem {
     #[error("`{0}` is not a path that a bundle can have")]
     BundlePath(String),
     #[error("{what} `{path}` does not exist")]
-    Missing { what: &'static str, path: Utf8PathBuf, hint: String },
+    Missing {
+        what: &'static str,
+        path: Utf8PathBuf,
+        hint: String,
+    },
     #[error("{what} `{path}` is {found}")]
-    Kind { what: &'static str, path: Utf8PathBuf, found: &'static str },
+    Kind {
+        what: &'static str,
+        path: Utf8PathBuf,
+        found: &'static str,
+    },
     #[error("`{0}` is not a digest of the form sha256:<64 lower-case hex digits>")]
     Digest(String),
     #[error("a chart gives none of `path`, `reference` and `repository`")]
@@ -68,23 +99,36 @@ pub(super) enum ManifestProblem {
     #[error("`{0}` is not an exact version of a chart")]
     ChartVersion(String),
     #[error("`{key}` belongs to {belongs}")]
-    KeyOfOtherSource { key: &'static str, belongs: &'static str },
+    KeyOfOtherSource {
+        key: &'static str,
+        belongs: &'static str,
+    },
     #[error("{what} is not an address on the web: {problem}")]
-    Url { what: &'static str, problem: WebUrlError },
+    Url {
+        what: &'static str,
+        problem: WebUrlError,
+    },
     #[error("`{0}` is not a SHA-256 of 64 hex digits")]
     Sha256(String),
 }
 
 /// What images are commonly made for.
 const KNOWN_PLATFORMS: &[(&str, &[&str])] = &[
-    ("linux", &["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64"]),
+    (
+        "linux",
+        &[
+            "amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64",
+        ],
+    ),
     ("windows", &["amd64", "arm64"]),
     ("darwin", &["amd64", "arm64"]),
 ];
 
 /// Whether a platform is one of those that images and programs are commonly made for.
 pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
-    KNOWN_PLATFORMS.iter().any(|(known, architectures)| *known == os && architectures.contains(&architecture))
+    KNOWN_PLATFORMS
+        .iter()
+        .any(|(known, architectures)| *known == os && architectures.contains(&architecture))
 }
 
 impl Problem for ManifestProblem {
@@ -145,7 +189,10 @@ impl Problem for ManifestProblem {
 
 fn known_platforms() -> Vec<String> {
     let of = |(os, architectures): &(&str, &[&str])| -> Vec<String> {
-        architectures.iter().map(|architecture| format!("{os}/{architecture}")).collect()
+        architectures
+            .iter()
+            .map(|architecture| format!("{os}/{architecture}"))
+            .collect()
     };
     KNOWN_PLATFORMS.iter().flat_map(of).collect()
 }

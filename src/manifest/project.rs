@@ -74,37 +74,74 @@ impl Failure for ManifestError {
 }
 
 impl Project {
-    /// Reads a manifest and its policy. Paths in it are relative to `directory`; without one, to the parent of
-    /// the `bundle-manifests` directory that the manifest lies in, or else to the manifest's own directory.
+    /// Reads a manifest and its policy. Paths in it are relative to `directory`; without one, to
+    /// the parent of the `bundle-manifests` directory that the manifest lies in, or else to the
+    /// manifest's own directory.
     ///
     /// # Errors
-    /// When the manifest cannot be read, or anything in it, in its policy, or about the files it names is wrong:
-    /// all mistakes at once.
-    pub fn load(manifest_path: &Utf8Path, directory: Option<&Utf8Path>, programs: Programs) -> Result<Self, ManifestError> {
-        let text = fsx::read_to_string(manifest_path, MAX_MANIFEST_BYTES).map_err(ManifestError::File)?;
-        let directory = directory.map_or_else(|| project_directory(manifest_path), Utf8Path::to_owned);
-        let Draft { manifest, mut findings, files, references, policy } = read::read(manifest_path, &text);
+    /// When the manifest cannot be read, or anything in it, in its policy, or about the files it
+    /// names is wrong: all mistakes at once.
+    pub fn load(
+        manifest_path: &Utf8Path,
+        directory: Option<&Utf8Path>,
+        programs: Programs,
+    ) -> Result<Self, ManifestError> {
+        let text =
+            fsx::read_to_string(manifest_path, MAX_MANIFEST_BYTES).map_err(ManifestError::File)?;
+        let directory =
+            directory.map_or_else(|| project_directory(manifest_path), Utf8Path::to_owned);
+        let Draft {
+            manifest,
+            mut findings,
+            files,
+            references,
+            policy,
+        } = read::read(manifest_path, &text);
         let (policy, policy_findings) = read_policy(&directory, policy, &mut findings);
         for file in &files {
             if file.role != Role::Binary || programs == Programs::Required {
                 check_file(&directory, file, &mut findings);
             }
         }
-        // With a version that cannot be read every waiver counts as running: the version is a finding of its own.
-        let version = manifest.as_ref().map_or(Version::new(0, 0, 0), |manifest| manifest.version.clone());
-        for NamedReference { place, image, reference, .. } in &references {
+        // With a version that cannot be read every waiver counts as running: the version is a
+        // finding of its own.
+        let version = manifest
+            .as_ref()
+            .map_or(Version::new(0, 0, 0), |manifest| manifest.version.clone());
+        for NamedReference {
+            place,
+            image,
+            reference,
+            ..
+        } in &references
+        {
             let decision = policy::evaluate_tag(&policy, &version, image, reference);
-            if let Some(decision) = decision.filter(|decision| decision.verdict == Verdict::Denied) {
+            if let Some(decision) = decision.filter(|decision| decision.verdict == Verdict::Denied)
+            {
                 let tag = reference.tag().unwrap_or_default().to_owned();
-                findings.add(*place, &ManifestProblem::DeniedTag { tag, reason: decision.reason });
+                findings.add(
+                    *place,
+                    &ManifestProblem::DeniedTag {
+                        tag,
+                        reason: decision.reason,
+                    },
+                );
             }
         }
         let is_clean = findings.is_empty();
         Mistakes::check([findings, policy_findings])?;
         match manifest {
-            Some(manifest) if is_clean => Ok(Self { directory, manifest_path: manifest_path.to_owned(), manifest, policy, programs }),
+            Some(manifest) if is_clean => Ok(Self {
+                directory,
+                manifest_path: manifest_path.to_owned(),
+                manifest,
+                policy,
+                programs,
+            }),
             // A manifest that could not be made has a finding that says why.
-            _ => Err(ManifestError::Mistakes(Mistakes::unexplained(manifest_path))),
+            _ => Err(ManifestError::Mistakes(Mistakes::unexplained(
+                manifest_path,
+            ))),
         }
     }
 
@@ -142,18 +179,40 @@ impl Project {
 
 fn project_directory(manifest_path: &Utf8Path) -> Utf8PathBuf {
     let own = manifest_path.parent().unwrap_or(manifest_path);
-    let directory = if own.file_name() == Some(MANIFEST_DIRECTORY) { own.parent().unwrap_or(own) } else { own };
-    if directory.as_str().is_empty() { ".".into() } else { directory.to_owned() }
+    let directory = if own.file_name() == Some(MANIFEST_DIRECTORY) {
+        own.parent().unwrap_or(own)
+    } else {
+        own
+    };
+    if directory.as_str().is_empty() {
+        ".".into()
+    } else {
+        directory.to_owned()
+    }
 }
 
-/// The policy that the manifest names, or the built-in one when it names none or the named one is not there.
-fn read_policy(directory: &Utf8Path, named: Option<(Place, Utf8PathBuf)>, findings: &mut Findings) -> (Policy, Findings) {
+/// The policy that the manifest names, or the built-in one when it names none or the named one is
+/// not there.
+fn read_policy(
+    directory: &Utf8Path,
+    named: Option<(Place, Utf8PathBuf)>,
+    findings: &mut Findings,
+) -> (Policy, Findings) {
     if let Some((place, path)) = named {
         let full = directory.join(&path);
         match fsx::read_to_string(&full, MAX_MANIFEST_BYTES) {
             Ok(text) => return Policy::read(&full, &text),
-            Err(error) if error.kind() == FailureKind::NotFound => findings.add(place, &missing("the policy", &path, directory)),
-            Err(_) => findings.add(place, &ManifestProblem::Kind { what: "the policy", path, found: "not a readable text file" }),
+            Err(error) if error.kind() == FailureKind::NotFound => {
+                findings.add(place, &missing("the policy", &path, directory))
+            }
+            Err(_) => findings.add(
+                place,
+                &ManifestProblem::Kind {
+                    what: "the policy",
+                    path,
+                    found: "not a readable text file",
+                },
+            ),
         }
     }
     Policy::read_built_in()
@@ -173,19 +232,32 @@ fn check_file(directory: &Utf8Path, file: &NamedFile, findings: &mut Findings) {
     if !fsx::exists(&full) {
         findings.add(file.place, &missing(what, &path, directory));
     } else if fsx::is_dir(&full) != is_directory {
-        let found = if is_directory { "a file, not a directory" } else { "a directory, not a file" };
+        let found = if is_directory {
+            "a file, not a directory"
+        } else {
+            "a directory, not a file"
+        };
         findings.add(file.place, &ManifestProblem::Kind { what, path, found });
     } else if file.role == Role::ChartDirectory && !fsx::exists(&full.join("Chart.yaml")) {
-        findings.add(file.place, &missing("the chart file", &path.join("Chart.yaml"), directory));
+        findings.add(
+            file.place,
+            &missing("the chart file", &path.join("Chart.yaml"), directory),
+        );
     }
 }
 
 fn missing(what: &'static str, path: &Utf8Path, directory: &Utf8Path) -> ManifestProblem {
     let hint = match what {
         "the program" => format!("build it first; it is looked for in `{directory}`"),
-        _ => format!("it is looked for in `{directory}`; correct the path, or say with --project where the project is"),
+        _ => format!(
+            "it is looked for in `{directory}`; correct the path, or say with --project where the project is"
+        ),
     };
-    ManifestProblem::Missing { what, path: path.to_owned(), hint }
+    ManifestProblem::Missing {
+        what,
+        path: path.to_owned(),
+        hint,
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +276,11 @@ mod tests {
             ("../bundle-manifests/rune.yaml", ".."),
         ];
         for (manifest, expected) in cases {
-            assert_eq!(project_directory(Utf8Path::new(manifest)), expected, "{manifest}");
+            assert_eq!(
+                project_directory(Utf8Path::new(manifest)),
+                expected,
+                "{manifest}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From YAML to a [`BundleManifest`], mistake by mistake.
 //!
-//! Looks at the text only; whether files exist and what the policy says is for the project to check, with the
-//! places that are handed on here.
+//! Looks at the text only; whether files exist and what the policy says is for the project to
+//! check, with the places that are handed on here.
 
 mod charts;
 mod files;
@@ -80,7 +80,13 @@ pub(super) enum Role {
 
 /// Reads the text of a manifest. `path` only says where mistakes are.
 pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
-    let mut reader = Reader { findings: Findings::new(path), files: Vec::new(), references: Vec::new(), charts: Vec::new(), policy: None };
+    let mut reader = Reader {
+        findings: Findings::new(path),
+        files: Vec::new(),
+        references: Vec::new(),
+        charts: Vec::new(),
+        policy: None,
+    };
     let manifest = match yaml::parse(path, text) {
         Ok(root) => reader.manifest(&root),
         Err(error) => {
@@ -88,7 +94,13 @@ pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
             None
         }
     };
-    Draft { manifest, findings: reader.findings, files: reader.files, references: reader.references, policy: reader.policy }
+    Draft {
+        manifest,
+        findings: reader.findings,
+        files: reader.files,
+        references: reader.references,
+        policy: reader.policy,
+    }
 }
 
 struct Reader {
@@ -105,24 +117,51 @@ impl Reader {
         let map = Mapping::open(root, "a bundle manifest", KEYS, &mut self.findings)?;
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
-        let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a bundle"));
-        let version = map.required("version", &mut self.findings).and_then(|node| self.version(node));
-        let platforms = map.optional("platforms").map_or(Some(Platforms::All), |node| self.platforms(node));
-        let components = map.optional("components").map(|node| self.components(node)).unwrap_or_default();
-        let images = map.optional("images").map(|node| self.images(node, &components, platforms.as_ref())).unwrap_or_default();
+        let name = map
+            .required("name", &mut self.findings)
+            .and_then(|node| self.name(node, "a bundle"));
+        let version = map
+            .required("version", &mut self.findings)
+            .and_then(|node| self.version(node));
+        let platforms = map
+            .optional("platforms")
+            .map_or(Some(Platforms::All), |node| self.platforms(node));
+        let components = map
+            .optional("components")
+            .map(|node| self.components(node))
+            .unwrap_or_default();
+        let images = map
+            .optional("images")
+            .map(|node| self.images(node, &components, platforms.as_ref()))
+            .unwrap_or_default();
         let charts = self.list(&map, "charts", Self::chart);
-        let profiles = self.named_list(&map, "profiles", "profiles", Self::profile, |profile| profile.name.clone());
-        let migrations = map.optional("migrations").and_then(|node| self.file(node, "`migrations`", Role::Migrations));
+        let profiles = self.named_list(&map, "profiles", "profiles", Self::profile, |profile| {
+            profile.name.clone()
+        });
+        let migrations = map
+            .optional("migrations")
+            .and_then(|node| self.file(node, "`migrations`", Role::Migrations));
         let binaries = self.named_list(&map, "binaries", "programs", Self::binary, |binary| {
             // Variants of one architecture share a directory in the bundle.
-            format!("{}-{}/{}", binary.platform.os, binary.platform.architecture, binary.name)
+            format!(
+                "{}-{}/{}",
+                binary.platform.os, binary.platform.architecture, binary.name
+            )
         });
-        let files = self.named_list(&map, "files", "files", Self::extra_file, |file| file.path.as_str().to_ascii_lowercase());
-        let policy = map.optional("policy").and_then(|node| self.path(node, "`policy`").map(|path| (node.place, path)));
+        let files = self.named_list(&map, "files", "files", Self::extra_file, |file| {
+            file.path.as_str().to_ascii_lowercase()
+        });
+        let policy = map
+            .optional("policy")
+            .and_then(|node| self.path(node, "`policy`").map(|path| (node.place, path)));
         self.policy.clone_from(&policy);
         let predecessor = map.optional("predecessor").and_then(|node| {
             let text = yaml::text(node, "`predecessor`", &mut self.findings)?;
-            self.parsed(node.place, text.parse().map_err(|_| ManifestProblem::Digest(text.to_owned())))
+            self.parsed(
+                node.place,
+                text.parse()
+                    .map_err(|_| ManifestProblem::Digest(text.to_owned())),
+            )
         });
         Some(BundleManifest {
             name: name?,
@@ -141,16 +180,30 @@ impl Reader {
     }
 
     fn fixed(&mut self, map: &Mapping<'_>, key: &'static str, expected: &'static str) {
-        let Some(node) = map.required(key, &mut self.findings) else { return };
-        let Some(found) = yaml::text(node, key, &mut self.findings) else { return };
+        let Some(node) = map.required(key, &mut self.findings) else {
+            return;
+        };
+        let Some(found) = yaml::text(node, key, &mut self.findings) else {
+            return;
+        };
         if found != expected {
-            self.add(node.place, &ManifestProblem::Fixed { key, found: found.to_owned(), expected });
+            self.add(
+                node.place,
+                &ManifestProblem::Fixed {
+                    key,
+                    found: found.to_owned(),
+                    expected,
+                },
+            );
         }
     }
 
     fn version(&mut self, node: &Node) -> Option<Version> {
         let text = yaml::text(node, "`version`", &mut self.findings)?;
-        self.parsed(node.place, Version::parse(text).map_err(|_| ManifestProblem::Version(text.to_owned())))
+        self.parsed(
+            node.place,
+            Version::parse(text).map_err(|_| ManifestProblem::Version(text.to_owned())),
+        )
     }
 
     fn platforms(&mut self, node: &Node) -> Option<Platforms> {
@@ -172,23 +225,48 @@ impl Reader {
     }
 
     fn platform(&mut self, place: Place, text: &str) -> Option<Platform> {
-        let known = text.parse::<Platform>().ok().filter(|platform| is_known_platform(&platform.os, &platform.architecture));
-        self.parsed(place, known.ok_or_else(|| ManifestProblem::UnknownPlatform(text.to_owned())))
+        let known = text
+            .parse::<Platform>()
+            .ok()
+            .filter(|platform| is_known_platform(&platform.os, &platform.architecture));
+        self.parsed(
+            place,
+            known.ok_or_else(|| ManifestProblem::UnknownPlatform(text.to_owned())),
+        )
     }
 
     fn components(&mut self, node: &Node) -> BTreeMap<String, Component> {
-        let entries = yaml::named_items(node, "`components`", &mut self.findings).unwrap_or_default();
+        let entries =
+            yaml::named_items(node, "`components`", &mut self.findings).unwrap_or_default();
         let mut components = BTreeMap::new();
         for (name, place, value) in entries {
             if !words::is_name(name) {
-                self.add(place, &ManifestProblem::Name { what: "a component", name: name.to_owned() });
+                self.add(
+                    place,
+                    &ManifestProblem::Name {
+                        what: "a component",
+                        name: name.to_owned(),
+                    },
+                );
             }
-            let mut component = Component { default: true, description: String::new() };
-            if let Some(map) = Mapping::open(value, "a component", &["default", "description"], &mut self.findings) {
+            let mut component = Component {
+                default: true,
+                description: String::new(),
+            };
+            if let Some(map) = Mapping::open(
+                value,
+                "a component",
+                &["default", "description"],
+                &mut self.findings,
+            ) {
                 if let Some(node) = map.optional("default") {
-                    component.default = yaml::boolean(node, "`default`", &mut self.findings).unwrap_or(true);
+                    component.default =
+                        yaml::boolean(node, "`default`", &mut self.findings).unwrap_or(true);
                 }
-                if let Some(text) = map.optional("description").and_then(|node| yaml::text(node, "`description`", &mut self.findings)) {
+                if let Some(text) = map
+                    .optional("description")
+                    .and_then(|node| yaml::text(node, "`description`", &mut self.findings))
+                {
                     text.clone_into(&mut component.description);
                 }
             }
@@ -199,11 +277,27 @@ impl Reader {
     }
 
     fn profile(&mut self, node: &Node) -> Option<Profile> {
-        let map = Mapping::open(node, "a profile", &["name", "charts", "values"], &mut self.findings)?;
-        let name = map.required("name", &mut self.findings).and_then(|node| self.name(node, "a profile"));
-        let charts = map.optional("charts").map(|node| self.charts_of_profile(node)).unwrap_or_default();
-        let values = self.list(&map, "values", |reader, node| reader.file(node, "a values file", Role::Values));
-        Some(Profile { name: name?, charts, values })
+        let map = Mapping::open(
+            node,
+            "a profile",
+            &["name", "charts", "values"],
+            &mut self.findings,
+        )?;
+        let name = map
+            .required("name", &mut self.findings)
+            .and_then(|node| self.name(node, "a profile"));
+        let charts = map
+            .optional("charts")
+            .map(|node| self.charts_of_profile(node))
+            .unwrap_or_default();
+        let values = self.list(&map, "values", |reader, node| {
+            reader.file(node, "a values file", Role::Values)
+        });
+        Some(Profile {
+            name: name?,
+            charts,
+            values,
+        })
     }
 
     /// The charts that a profile installs, each as the manifest names it under `charts`.
@@ -216,12 +310,22 @@ impl Reader {
         let mut first_lines = BTreeMap::new();
         let mut charts = Vec::new();
         for item in items {
-            let Some(path) = yaml::text(item, "a chart of a profile", &mut self.findings).map(str::to_owned) else { continue };
+            let Some(path) =
+                yaml::text(item, "a chart of a profile", &mut self.findings).map(str::to_owned)
+            else {
+                continue;
+            };
             self.unique(&mut first_lines, item.place, "charts", path.clone());
             if known.contains(&path) {
                 charts.push(path);
             } else {
-                self.add(item.place, &ManifestProblem::UnknownChart { path, known: known.clone() });
+                self.add(
+                    item.place,
+                    &ManifestProblem::UnknownChart {
+                        path,
+                        known: known.clone(),
+                    },
+                );
             }
         }
         charts
@@ -230,26 +334,48 @@ impl Reader {
     /// A name that is a DNS label.
     fn name(&mut self, node: &Node, what: &'static str) -> Option<String> {
         let name = yaml::text(node, "`name`", &mut self.findings)?.to_owned();
-        let good = if words::is_name(&name) { Ok(name) } else { Err(ManifestProblem::Name { what, name }) };
+        let good = if words::is_name(&name) {
+            Ok(name)
+        } else {
+            Err(ManifestProblem::Name { what, name })
+        };
         self.parsed(node.place, good)
     }
 
     /// A path that will be looked for.
     fn file(&mut self, node: &Node, what: &str, role: Role) -> Option<Utf8PathBuf> {
         let path = self.path(node, what)?;
-        self.files.push(NamedFile { place: node.place, path: path.clone(), role });
+        self.files.push(NamedFile {
+            place: node.place,
+            path: path.clone(),
+            role,
+        });
         Some(path)
     }
 
     fn path(&mut self, node: &Node, what: &str) -> Option<Utf8PathBuf> {
         let text = yaml::text(node, what, &mut self.findings)?;
-        let good = if words::is_project_path(text) { Ok(text.into()) } else { Err(ManifestProblem::Path(text.to_owned())) };
+        let good = if words::is_project_path(text) {
+            Ok(text.into())
+        } else {
+            Err(ManifestProblem::Path(text.to_owned()))
+        };
         self.parsed(node.place, good)
     }
 
-    fn list<T>(&mut self, map: &Mapping<'_>, key: &'static str, mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Vec<T> {
-        let Some(node) = map.optional(key) else { return Vec::new() };
-        yaml::items(node, &format!("`{key}`"), &mut self.findings).iter().filter_map(|item| read(self, item)).collect()
+    fn list<T>(
+        &mut self,
+        map: &Mapping<'_>,
+        key: &'static str,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(node) = map.optional(key) else {
+            return Vec::new();
+        };
+        yaml::items(node, &format!("`{key}`"), &mut self.findings)
+            .iter()
+            .filter_map(|item| read(self, item))
+            .collect()
     }
 
     /// A list whose items must differ in `name`.
@@ -269,7 +395,13 @@ impl Reader {
         })
     }
 
-    fn unique(&mut self, first_lines: &mut BTreeMap<String, usize>, place: Place, what: &'static str, name: String) {
+    fn unique(
+        &mut self,
+        first_lines: &mut BTreeMap<String, usize>,
+        place: Place,
+        what: &'static str,
+        name: String,
+    ) {
         match first_lines.get(&name) {
             Some(&first) => self.add(place, &ManifestProblem::Duplicate { what, name, first }),
             None => _ = first_lines.insert(name, place.line),

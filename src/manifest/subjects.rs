@@ -3,23 +3,41 @@
 use super::{BundleManifest, Chart, ImageSource, Lock, LockedContent, PulledImage};
 use crate::policy::{ImageContent, ImageSubject, Subject};
 
-/// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock, pins and attestations are not judged; with
-/// one, an image that it does not have counts as unpinned.
+/// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
+/// pins and attestations are not judged; with one, an image that it does not have counts as
+/// unpinned.
 pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> {
     let subject = |image: &super::Image| {
         let content = match (&image.source, lock) {
             (ImageSource::Build(_), _) => ImageContent::Built,
             (ImageSource::Registry(_), None) => ImageContent::Unresolved,
-            (ImageSource::Registry(_), Some(lock)) => match lock.image(&image.name).map(|locked| &locked.content) {
-                Some(LockedContent::Registry(pulled)) => ImageContent::Pinned { attested: attested(pulled) },
-                _ => ImageContent::Unpinned,
-            },
+            (ImageSource::Registry(_), Some(lock)) => {
+                match lock.image(&image.name).map(|locked| &locked.content) {
+                    Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
+                        attested: attested(pulled),
+                    },
+                    _ => ImageContent::Unpinned,
+                }
+            }
         };
-        let (name, reference, license) = (image.name.clone(), image.reference().clone(), image.effective_license().map(str::to_owned));
-        Subject::Image(ImageSubject { name, reference, license, tag_pin: None, content })
+        let (name, reference, license) = (
+            image.name.clone(),
+            image.reference().clone(),
+            image.effective_license().map(str::to_owned),
+        );
+        Subject::Image(ImageSubject {
+            name,
+            reference,
+            license,
+            tag_pin: None,
+            content,
+        })
     };
     let charts = manifest.charts.iter().filter_map(Chart::remote);
-    let charts = charts.map(|chart| Subject::Chart { name: chart.name().to_owned(), place: chart.place() });
+    let charts = charts.map(|chart| Subject::Chart {
+        name: chart.name().to_owned(),
+        place: chart.place(),
+    });
     manifest.images.iter().map(subject).chain(charts).collect()
 }
 
@@ -27,9 +45,20 @@ pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> 
 fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
     let carried = image.manifests.iter().filter(|entry| entry.carried);
     let described = carried.map(|entry| {
-        let platform = entry.platform.as_ref().map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string);
-        let about = image.attestations.iter().filter(|attestation| attestation.attests == entry.manifest.digest);
-        (platform, about.flat_map(|attestation| attestation.predicates.iter().cloned()).collect())
+        let platform = entry
+            .platform
+            .as_ref()
+            .map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string);
+        let about = image
+            .attestations
+            .iter()
+            .filter(|attestation| attestation.attests == entry.manifest.digest);
+        (
+            platform,
+            about
+                .flat_map(|attestation| attestation.predicates.iter().cloned())
+                .collect(),
+        )
     });
     described.collect()
 }

@@ -3,10 +3,14 @@
 /// The longest path of an entry in a bundle.
 const MAX_BUNDLE_PATH_BYTES: usize = 100;
 
-/// Names of bundles, images, components and profiles: they become parts of file names and of Kubernetes names.
+/// Names of bundles, images, components and profiles: they become parts of file names and of
+/// Kubernetes names.
 pub fn is_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len()) && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
+    (1..=63).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 pub(super) fn is_binary_name(name: &str) -> bool {
@@ -16,18 +20,27 @@ pub(super) fn is_binary_name(name: &str) -> bool {
 /// A path below the project directory that says plainly where it leads.
 pub(super) fn is_project_path(text: &str) -> bool {
     let is_readable = !text.contains(|c: char| c == '\\' || c.is_control());
-    is_readable && text.split('/').all(|component| !matches!(component, "" | "." | ".."))
+    is_readable
+        && text
+            .split('/')
+            .all(|component| !matches!(component, "" | "." | ".."))
 }
 
 /// A path of an extra file in the bundle.
 pub(super) fn is_extra_path(text: &str) -> bool {
-    let Some(below) = text.strip_prefix("files/") else { return false };
+    let Some(below) = text.strip_prefix("files/") else {
+        return false;
+    };
     text.len() <= MAX_BUNDLE_PATH_BYTES && below.split('/').all(is_bundle_component)
 }
 
 fn is_bundle_component(component: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
-    !component.is_empty() && component != "." && component != ".." && component.bytes().all(is_allowed)
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
+    !component.is_empty()
+        && component != "."
+        && component != ".."
+        && component.bytes().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -39,7 +52,17 @@ mod tests {
         for good in ["rune", "a", "rune-db", "0", &"a".repeat(63)] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "Rune", "-a", "a-", "a_b", "a.b", "a b", "ü", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "Rune",
+            "-a",
+            "a-",
+            "a_b",
+            "a.b",
+            "a b",
+            "ü",
+            &"a".repeat(64),
+        ] {
             assert!(!is_name(bad), "{bad}");
         }
     }
@@ -49,7 +72,18 @@ mod tests {
         for good in ["charts/rune", "a", "a b/ü.yaml", ".hidden/x"] {
             assert!(is_project_path(good), "{good}");
         }
-        for bad in ["", "/etc/passwd", "../x", "a/../b", "./a", "a//b", "a/", "a\\b", "a\nb", "."] {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "./a",
+            "a//b",
+            "a/",
+            "a\\b",
+            "a\nb",
+            ".",
+        ] {
             assert!(!is_project_path(bad), "{bad}");
         }
     }
@@ -59,7 +93,16 @@ mod tests {
         for good in ["files/a", "files/a/b-1.0+x.txt"] {
             assert!(is_extra_path(good), "{good}");
         }
-        for bad in ["a", "files", "files/", "files/../a", "files//a", "files/ä", "files/a b", &format!("files/{}", "a".repeat(95))] {
+        for bad in [
+            "a",
+            "files",
+            "files/",
+            "files/../a",
+            "files//a",
+            "files/ä",
+            "files/a b",
+            &format!("files/{}", "a".repeat(95)),
+        ] {
             assert!(!is_extra_path(bad), "{bad}");
         }
     }
@@ -67,6 +110,11 @@ mod tests {
     #[test]
     fn binary_names_are_file_names() {
         assert!(is_binary_name("rune-db") && is_binary_name("helm3.exe"));
-        assert!(!is_binary_name("") && !is_binary_name("..") && !is_binary_name("a/b") && !is_binary_name("a b"));
+        assert!(
+            !is_binary_name("")
+                && !is_binary_name("..")
+                && !is_binary_name("a/b")
+                && !is_binary_name("a b")
+        );
     }
 }

@@ -20,7 +20,9 @@ pub struct Destination {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://")]
+#[error(
+    "write REGISTRY[:PORT][/PREFIX] in lower case, such as registry.lan:5000/rune, without https://"
+)]
 pub struct DestinationError;
 
 impl Failure for DestinationError {
@@ -34,19 +36,31 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, prefix) = Reference::parse_registry(text).map_err(|_| DestinationError)?;
-        Ok(Self { host, prefix, is_plain: false, ca_file: None })
+        Ok(Self {
+            host,
+            prefix,
+            is_plain: false,
+            ca_file: None,
+        })
     }
 }
 
 impl Destination {
     /// The URL of the host.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", if self.is_plain { "http" } else { "https" }, self.host)
+        format!(
+            "{}://{}",
+            if self.is_plain { "http" } else { "https" },
+            self.host
+        )
     }
 
     /// Host and prefix, as they stand in a reference.
     pub(super) fn location(&self) -> String {
-        self.prefix.as_ref().map_or_else(|| self.host.clone(), |prefix| format!("{}/{prefix}", self.host))
+        self.prefix.as_ref().map_or_else(
+            || self.host.clone(),
+            |prefix| format!("{}/{prefix}", self.host),
+        )
     }
 }
 
@@ -63,7 +77,11 @@ mod tests {
             ("localhost/a/b-c", "localhost", Some("a/b-c")),
         ] {
             let destination: Destination = text.parse().unwrap();
-            assert_eq!((destination.host.as_str(), destination.prefix.as_deref()), (host, prefix), "{text}");
+            assert_eq!(
+                (destination.host.as_str(), destination.prefix.as_deref()),
+                (host, prefix),
+                "{text}"
+            );
             assert_eq!(destination.location(), text);
         }
     }

@@ -1,4 +1,5 @@
-//! Docker's `daemon.json`. It has mirrors of Docker Hub alone, and of it whole: no other registry, no prefix.
+//! Docker's `daemon.json`. It has mirrors of Docker Hub alone, and of it whole: no other registry,
+//! no prefix.
 //!
 //! Source: the documentation of Docker, "Registry as a pull through cache", and of `dockerd`.
 
@@ -11,11 +12,18 @@ use super::{Configuration, ConfigurationFile, Destination, MirrorError, containe
 /// What Docker calls Docker Hub.
 const HUB: &str = "docker.io";
 
-pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination) -> Result<Configuration, MirrorError> {
+pub(super) fn configuration(
+    sources: &BTreeSet<&str>,
+    destination: &Destination,
+) -> Result<Configuration, MirrorError> {
     if let Some(prefix) = &destination.prefix {
         return Err(MirrorError::DockerPrefix(prefix.clone()));
     }
-    let left_out: Vec<String> = sources.iter().filter(|source| **source != HUB).map(|source| (*source).to_owned()).collect();
+    let left_out: Vec<String> = sources
+        .iter()
+        .filter(|source| **source != HUB)
+        .map(|source| (*source).to_owned())
+        .collect();
     if left_out.len() == sources.len() {
         return Err(MirrorError::DockerSources(left_out));
     }
@@ -25,10 +33,18 @@ pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination)
         json!({"registry-mirrors": [destination.url()]})
     };
     let mut notes = vec!["Docker takes it up with `systemctl reload docker`, and asks Docker Hub for what the registry lacks".to_owned()];
-    notes.extend(destination.ca_file.iter().map(|path| certificate(path.as_str(), "/etc/docker/certs.d", &destination.host)));
+    notes.extend(
+        destination
+            .ca_file
+            .iter()
+            .map(|path| certificate(path.as_str(), "/etc/docker/certs.d", &destination.host)),
+    );
     Ok(Configuration {
         place: "/etc/docker",
-        files: vec![ConfigurationFile { path: "daemon.json".into(), text: format!("{settings:#}\n") }],
+        files: vec![ConfigurationFile {
+            path: "daemon.json".into(),
+            text: format!("{settings:#}\n"),
+        }],
         left_out,
         notes,
     })

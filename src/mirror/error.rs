@@ -25,7 +25,11 @@ pub enum MirrorError {
 }
 
 fn list(paths: &[Utf8PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
+    paths
+        .iter()
+        .map(|path| format!("`{path}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Failure for MirrorError {

@@ -16,11 +16,15 @@ pub enum FileState {
     Unchanged,
 }
 
-/// Writes the files beneath a directory, which is made if need be; the states are in the order of the files.
+/// Writes the files beneath a directory, which is made if need be; the states are in the order of
+/// the files.
 ///
 /// # Errors
 /// When a file is there with other content (then nothing is written), or one cannot be written.
-pub fn write_files(configuration: &Configuration, directory: &Utf8Path) -> Result<Vec<FileState>, MirrorError> {
+pub fn write_files(
+    configuration: &Configuration,
+    directory: &Utf8Path,
+) -> Result<Vec<FileState>, MirrorError> {
     let (mut states, mut others) = (Vec::new(), Vec::new());
     for file in &configuration.files {
         let path = directory.join(&file.path);

@@ -9,13 +9,25 @@ use super::{Configuration, ConfigurationFile, Destination, quoted};
 pub(super) fn configuration(sources: &BTreeSet<&str>, destination: &Destination) -> Configuration {
     let mut text = "mirrors:\n".to_owned();
     for source in sources {
-        text.push_str(&format!("  {}:\n    endpoint:\n      - {}\n", quoted(source), quoted(&destination.url())));
+        text.push_str(&format!(
+            "  {}:\n    endpoint:\n      - {}\n",
+            quoted(source),
+            quoted(&destination.url())
+        ));
         if let Some(prefix) = &destination.prefix {
-            text.push_str(&format!("    rewrite:\n      {}: {}\n", quoted("^(.*)$"), quoted(&format!("{prefix}/$1"))));
+            text.push_str(&format!(
+                "    rewrite:\n      {}: {}\n",
+                quoted("^(.*)$"),
+                quoted(&format!("{prefix}/$1"))
+            ));
         }
     }
     if let Some(path) = &destination.ca_file {
-        text.push_str(&format!("configs:\n  {}:\n    tls:\n      ca_file: {}\n", quoted(&destination.host), quoted(path.as_str())));
+        text.push_str(&format!(
+            "configs:\n  {}:\n    tls:\n      ca_file: {}\n",
+            quoted(&destination.host),
+            quoted(path.as_str())
+        ));
     }
     Configuration {
         place: "/etc/rancher/k3s",

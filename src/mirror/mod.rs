@@ -1,8 +1,9 @@
 //! Configuration of nodes: which registry holds what the charts look for at others.
 //!
-//! Pushing and serving keep the repository of an image and drop its registry, so one rule for each source registry is enough, and
-//! charts need no change. The rules name no second place: where there is no internet, asking one would only hide what is wrong
-//! with the first. This module makes texts and files; it contacts nobody, and knows no password.
+//! Pushing and serving keep the repository of an image and drop its registry, so one rule for each
+//! source registry is enough, and charts need no change. The rules name no second place: where
+//! there is no internet, asking one would only hide what is wrong with the first. This module makes
+//! texts and files; it contacts nobody, and knows no password.
 
 mod containerd;
 mod containers;
@@ -52,11 +53,16 @@ pub struct ConfigurationFile {
 }
 
 impl Format {
-    /// Makes the configuration that sends a node to `destination` for everything that it looks for at the source registries.
+    /// Makes the configuration that sends a node to `destination` for everything that it looks for
+    /// at the source registries.
     ///
     /// # Errors
     /// When there is no source registry, or the runtime can be told nothing of the kind.
-    pub fn configuration(self, sources: &BTreeSet<&str>, destination: &Destination) -> Result<Configuration, MirrorError> {
+    pub fn configuration(
+        self,
+        sources: &BTreeSet<&str>,
+        destination: &Destination,
+    ) -> Result<Configuration, MirrorError> {
         if sources.is_empty() {
             return Err(MirrorError::NoImages);
         }

@@ -1,8 +1,9 @@
 //! How far an address is away, and who may send us where.
 //!
-//! A registry decides where its token server and its storage are. Without a limit, one on the internet could
-//! have us talk to services of our own machine or network (CVE-2020-15157 and its many relatives). The check
-//! is made on addresses, after DNS, because a name can resolve to anything.
+//! A registry decides where its token server and its storage are. Without a limit, one on the
+//! internet could have us talk to services of our own machine or network (CVE-2020-15157 and its
+//! many relatives). The check is made on addresses, after DNS, because a name can resolve to
+//! anything.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +15,8 @@ pub enum AddressClass {
     Private,
     /// Of the link: also where clouds keep the credentials of a machine.
     LinkLocal,
-    /// Of this machine. The unspecified address counts, because connecting to it reaches this machine.
+    /// Of this machine. The unspecified address counts, because connecting to it reaches this
+    /// machine.
     Loopback,
     /// Multicast, broadcast and reserved addresses; nothing to connect to.
     Reserved,
@@ -25,7 +27,9 @@ impl AddressClass {
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
-            IpAddr::V6(address) => embedded_v4(address).map_or_else(|| Self::of_v6(address), Self::of_v4),
+            IpAddr::V6(address) => {
+                embedded_v4(address).map_or_else(|| Self::of_v6(address), Self::of_v4)
+            }
         }
     }
 
@@ -33,7 +37,12 @@ impl AddressClass {
         let [a, b, c, _] = address.octets();
         match (a, b, c) {
             (0 | 127, ..) => Self::Loopback,
-            (10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _) => Self::Private,
+            (10, ..)
+            | (172, 16..=31, _)
+            | (192, 168, _)
+            | (100, 64..=127, _)
+            | (192, 0, 0)
+            | (198, 18..=19, _) => Self::Private,
             (169, 254, _) => Self::LinkLocal,
             (224..=255, ..) => Self::Reserved,
             _ => Self::Public,
@@ -63,7 +72,8 @@ impl std::fmt::Display for AddressClass {
     }
 }
 
-/// The IPv4 address in a mapped, compatible, NAT64 or 6to4 address. `::` and `::1` are addresses of their own.
+/// The IPv4 address in a mapped, compatible, NAT64 or 6to4 address. `::` and `::1` are addresses of
+/// their own.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -71,7 +81,9 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => v4(high, low),
         _ => None,
     }
 }
@@ -81,8 +93,8 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 pub enum Reach {
     /// Anywhere: a person named the host.
     Anywhere,
-    /// Where somebody at an address of this class may send us: to public addresses and to its own kind,
-    /// and from loopback also to private ones.
+    /// Where somebody at an address of this class may send us: to public addresses and to its own
+    /// kind, and from loopback also to private ones.
     From(AddressClass),
     /// To addresses of this class alone.
     Only(AddressClass),
@@ -95,7 +107,8 @@ impl Reach {
             (Self::Anywhere, _) => true,
             (Self::From(_) | Self::Only(_), AddressClass::Reserved) => false,
             (Self::From(class), target)
-                if target == AddressClass::Public || (class, target) == (AddressClass::Loopback, AddressClass::Private) =>
+                if target == AddressClass::Public
+                    || (class, target) == (AddressClass::Loopback, AddressClass::Private) =>
             {
                 true
             }
@@ -114,14 +127,61 @@ mod tests {
     #[test]
     fn classifies_addresses_in_all_their_disguises() {
         for (class, addresses) in [
-            (Public, &["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"][..]),
-            (Private, &["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "2002:0a00:1::1"]),
-            (LinkLocal, &["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"]),
-            (Loopback, &["127.0.0.1", "127.9.9.9", "0.0.0.0", "::", "::1", "::ffff:127.0.0.1", "::127.0.0.1"]),
-            (Reserved, &["224.0.0.1", "255.255.255.255", "ff02::1", "100::1"]),
+            (
+                Public,
+                &[
+                    "1.1.1.1",
+                    "172.32.0.1",
+                    "100.128.0.1",
+                    "2606:4700::1",
+                    "::ffff:8.8.8.8",
+                    "64:ff9b::808:808",
+                ][..],
+            ),
+            (
+                Private,
+                &[
+                    "10.0.0.1",
+                    "172.16.0.1",
+                    "192.168.1.1",
+                    "100.64.0.1",
+                    "fd00::1",
+                    "::ffff:10.0.0.1",
+                    "2002:0a00:1::1",
+                ],
+            ),
+            (
+                LinkLocal,
+                &[
+                    "169.254.169.254",
+                    "fe80::1",
+                    "::ffff:169.254.169.254",
+                    "64:ff9b::a9fe:a9fe",
+                ],
+            ),
+            (
+                Loopback,
+                &[
+                    "127.0.0.1",
+                    "127.9.9.9",
+                    "0.0.0.0",
+                    "::",
+                    "::1",
+                    "::ffff:127.0.0.1",
+                    "::127.0.0.1",
+                ],
+            ),
+            (
+                Reserved,
+                &["224.0.0.1", "255.255.255.255", "ff02::1", "100::1"],
+            ),
         ] {
             for address in addresses {
-                assert_eq!(AddressClass::of(address.parse().unwrap()), class, "{address}");
+                assert_eq!(
+                    AddressClass::of(address.parse().unwrap()),
+                    class,
+                    "{address}"
+                );
             }
         }
     }

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 pub enum RequestBody {
     Whole(Bytes),
-    /// Bytes that come while they are sent. An error ends the connection, so that nobody takes what was sent for the whole.
+    /// Bytes that come while they are sent. An error ends the connection, so that nobody takes what
+    /// was sent for the whole.
     Stream {
         /// How many bytes they will be.
         bytes: u64,
@@ -43,13 +44,18 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(idle: Duration, commit: Duration) -> Self {
-        let watch = Self { idle, commit, deadline: Arc::default() };
+        let watch = Self {
+            idle,
+            commit,
+            deadline: Arc::default(),
+        };
         watch.extend(idle);
         watch
     }
 
     fn extend(&self, patience: Duration) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(patience);
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
+            Instant::now().checked_add(patience);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -62,17 +68,23 @@ impl Watch {
         pieces: BoxStream<'static, io::Result<Bytes>>,
         bytes: u64,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        stream::unfold((pieces, self.clone(), bytes), |(mut pieces, watch, left)| async move {
-            watch.extend(watch.idle);
-            // As long as pieces are there and the socket takes them, hyper sends and does not look for an answer. A server that says
-            // why it takes no more, and hangs up, would be known by a broken pipe.
-            tokio::task::yield_now().await;
-            let piece = pieces.next().await?;
-            let left = left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-            // Whoever knows how many bytes there are does not ask for another piece after the last.
-            watch.extend(if left == 0 { watch.commit } else { watch.idle });
-            Some((piece, (pieces, watch, left)))
-        })
+        stream::unfold(
+            (pieces, self.clone(), bytes),
+            |(mut pieces, watch, left)| async move {
+                watch.extend(watch.idle);
+                // As long as pieces are there and the socket takes them, hyper sends and does not
+                // look for an answer. A server that says why it takes no more, and hangs up, would
+                // be known by a broken pipe.
+                tokio::task::yield_now().await;
+                let piece = pieces.next().await?;
+                let left =
+                    left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                // Whoever knows how many bytes there are does not ask for another piece after the
+                // last.
+                watch.extend(if left == 0 { watch.commit } else { watch.idle });
+                Some((piece, (pieces, watch, left)))
+            },
+        )
     }
 
     /// Ends when there was no sign of life for too long.

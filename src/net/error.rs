@@ -32,7 +32,11 @@ pub enum NetError {
     },
     /// Certificate and key do not belong together, or the key is of a kind that TLS does not use.
     #[error("the certificate `{certificate}` and the key `{key}` cannot be used together")]
-    Identity { certificate: Utf8PathBuf, key: Utf8PathBuf, source: rustls::Error },
+    Identity {
+        certificate: Utf8PathBuf,
+        key: Utf8PathBuf,
+        source: rustls::Error,
+    },
     /// A proxy setting is no URL.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -45,8 +49,15 @@ pub enum NetError {
 }
 
 impl NetError {
-    pub(super) fn identity([certificate, key]: &[(String, Utf8PathBuf); 2], source: rustls::Error) -> Self {
-        Self::Identity { certificate: certificate.1.clone(), key: key.1.clone(), source }
+    pub(super) fn identity(
+        [certificate, key]: &[(String, Utf8PathBuf); 2],
+        source: rustls::Error,
+    ) -> Self {
+        Self::Identity {
+            certificate: certificate.1.clone(),
+            key: key.1.clone(),
+            source,
+        }
     }
 }
 
@@ -64,7 +75,9 @@ impl Failure for NetError {
         match self {
             Self::File { source, .. } => source.help(),
             Self::Pem { problem, .. } => Some(problem.help()),
-            Self::Identity { key, .. } => Some(format!("check that `{key}` is the unencrypted private key of that certificate")),
+            Self::Identity { key, .. } => Some(format!(
+                "check that `{key}` is the unencrypted private key of that certificate"
+            )),
             Self::Proxy(error) => error.help(),
             Self::Client(_) | Self::Tls(_) => None,
         }
@@ -115,11 +128,16 @@ impl fmt::Display for TransportFault {
             Self::Connect => formatter.write_str("no connection"),
             Self::Certificate => formatter.write_str("its TLS certificate is not trusted"),
             Self::Tls | Self::NotTls => formatter.write_str("TLS failed"),
-            Self::ClientCertificate => formatter.write_str("it does not accept us without another client certificate"),
+            Self::ClientCertificate => {
+                formatter.write_str("it does not accept us without another client certificate")
+            }
             Self::Handshake => formatter.write_str("the connection broke during the TLS handshake"),
             Self::Timeout => formatter.write_str("no answer in time"),
             Self::Interrupted => formatter.write_str("the connection broke"),
-            Self::Forbidden(class) => write!(formatter, "its address is {class}, and from where we were sent there we may not go"),
+            Self::Forbidden(class) => write!(
+                formatter,
+                "its address is {class}, and from where we were sent there we may not go"
+            ),
         }
     }
 }
@@ -127,7 +145,10 @@ impl fmt::Display for TransportFault {
 impl TransportFault {
     /// Whether trying again may help.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Resolve | Self::Connect | Self::Handshake | Self::Timeout | Self::Interrupted)
+        matches!(
+            self,
+            Self::Resolve | Self::Connect | Self::Handshake | Self::Timeout | Self::Interrupted
+        )
     }
 }
 
@@ -141,11 +162,18 @@ pub(super) struct ForbiddenAddress {
 impl TransportError {
     /// An error about which there is nothing else to say.
     pub const fn of(fault: TransportFault) -> Self {
-        Self { fault, detail: String::new(), certificate: None }
+        Self {
+            fault,
+            detail: String::new(),
+            certificate: None,
+        }
     }
 
     pub(super) fn forbidden(address: IpAddr) -> Self {
-        Self { detail: address.to_string(), ..Self::of(TransportFault::Forbidden(AddressClass::of(address))) }
+        Self {
+            detail: address.to_string(),
+            ..Self::of(TransportFault::Forbidden(AddressClass::of(address)))
+        }
     }
 
     /// Why the certificate of the server is not trusted, when that is the fault.
@@ -153,7 +181,8 @@ impl TransportError {
         self.certificate.as_deref()
     }
 
-    /// Makes sense of what the HTTP library says: its chain of causes, without the URL, which may hold a signature.
+    /// Makes sense of what the HTTP library says: its chain of causes, without the URL, which may
+    /// hold a signature.
     pub(super) fn from_reqwest(error: reqwest::Error) -> Self {
         let error = error.without_url();
         let (is_timeout, is_connect) = (error.is_timeout(), error.is_connect());
@@ -176,10 +205,17 @@ impl TransportError {
             }
             if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
                 let certificate = CertificateProblem::of(tls).cloned().map(Box::new);
-                return Self { fault: Self::tls_fault(tls), detail: handshake_problem(tls), certificate };
+                return Self {
+                    fault: Self::tls_fault(tls),
+                    detail: handshake_problem(tls),
+                    certificate,
+                };
             }
             // What an `io::Error` wraps is not its source, but stands in its place.
-            source = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            source = match cause
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+            {
                 Some(inner) => Some(inner),
                 None => cause.source(),
             };
@@ -190,7 +226,10 @@ impl TransportError {
         } else if fault == TransportFault::Connect && detail == "tls handshake eof" {
             fault = TransportFault::Handshake;
         }
-        Self { detail, ..Self::of(fault) }
+        Self {
+            detail,
+            ..Self::of(fault)
+        }
     }
 
     const fn tls_fault(error: &rustls::Error) -> TransportFault {
@@ -211,10 +250,15 @@ impl TransportError {
     }
 }
 
-/// Whether the resolver says that a name does not exist, as opposed to that it could not find out: the texts of
-/// glibc and musl.
+/// Whether the resolver says that a name does not exist, as opposed to that it could not find out:
+/// the texts of glibc and musl.
 fn names_nothing(detail: &str) -> bool {
-    ["Name or service not known", "No address associated", "Name does not resolve", "Name has no usable address"]
-        .iter()
-        .any(|text| detail.contains(text))
+    [
+        "Name or service not known",
+        "No address associated",
+        "Name does not resolve",
+        "Name has no usable address",
+    ]
+    .iter()
+    .any(|text| detail.contains(text))
 }

@@ -1,9 +1,10 @@
-//! HTTP as this project needs it: TLS with known roots, proxies, timeouts, and addresses checked after DNS.
+//! HTTP as this project needs it: TLS with known roots, proxies, timeouts, and addresses checked
+//! after DNS.
 //!
-//! Knows nothing about registries: it sends one request and hands back one response, follows no redirect,
-//! decompresses nothing, adds no credentials. The invariants: only certificates from the roots that
-//! [`Tls`] was given are accepted, and a connection is made only to an address that the [`Reach`] of the
-//! request allows.
+//! Knows nothing about registries: it sends one request and hands back one response, follows no
+//! redirect, decompresses nothing, adds no credentials. The invariants: only certificates from the
+//! roots that [`Tls`] was given are accepted, and a connection is made only to an address that the
+//! [`Reach`] of the request allows.
 #![deny(clippy::arithmetic_side_effects)]
 
 mod address;

@@ -1,7 +1,8 @@
 //! Which requests go through a proxy.
 //!
-//! The values are those of the usual variables, handed in by whoever may read the environment. Loopback is
-//! always reached directly: a proxy elsewhere cannot mean this machine. One decision, made here, holds for the HTTP library too.
+//! The values are those of the usual variables, handed in by whoever may read the environment.
+//! Loopback is always reached directly: a proxy elsewhere cannot mean this machine. One decision,
+//! made here, holds for the HTTP library too.
 
 use std::sync::Arc;
 
@@ -47,7 +48,11 @@ impl Failure for ProxyError {
 
     fn help(&self) -> Option<String> {
         let (Self::Url { scheme } | Self::Kind { scheme, .. }) = self;
-        Some(format!("set {}_PROXY to a URL that begins with {}://", scheme.to_uppercase(), SCHEMES.join("://, ")))
+        Some(format!(
+            "set {}_PROXY to a URL that begins with {}://",
+            scheme.to_uppercase(),
+            SCHEMES.join("://, ")
+        ))
     }
 }
 
@@ -62,10 +67,18 @@ struct Rules {
 
 impl Proxies {
     pub(super) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
-        let url = |scheme, url: &Option<Secret>| url.as_ref().map(|url| proxy_url(scheme, url.expose())).transpose();
+        let url = |scheme, url: &Option<Secret>| {
+            url.as_ref()
+                .map(|url| proxy_url(scheme, url.expose()))
+                .transpose()
+        };
         let (https, http) = (url("https", &settings.https)?, url("http", &settings.http)?);
         let none_for = NoProxy::parse(settings.none_for.as_deref().unwrap_or_default());
-        Ok(Self(Arc::new(Rules { https, http, none_for })))
+        Ok(Self(Arc::new(Rules {
+            https,
+            http,
+            none_for,
+        })))
     }
 
     /// Whether a request for this URL goes through a proxy.
@@ -73,30 +86,54 @@ impl Proxies {
         self.0.of(url).is_some()
     }
 
-    /// Whether this is the name of a proxy. It is exempt from the check of addresses, because a person named it.
+    /// Whether this is the name of a proxy. It is exempt from the check of addresses, because a
+    /// person named it.
     pub(super) fn is_proxy(&self, host: &str) -> bool {
-        [&self.0.https, &self.0.http].into_iter().flatten().any(|proxy| proxy.host_str() == Some(host))
+        [&self.0.https, &self.0.http]
+            .into_iter()
+            .flatten()
+            .any(|proxy| proxy.host_str() == Some(host))
     }
 
     pub(super) fn add_to(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         let rules = Arc::clone(&self.0);
         // Without the first the library would look at the environment by itself.
-        builder.no_proxy().proxy(reqwest::Proxy::custom(move |url| rules.of(url).cloned()))
+        builder
+            .no_proxy()
+            .proxy(reqwest::Proxy::custom(move |url| rules.of(url).cloned()))
     }
 }
 
 impl Rules {
     fn of(&self, url: &Url) -> Option<&Url> {
-        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        let proxy = if url.scheme() == "https" {
+            &self.https
+        } else {
+            &self.http
+        };
         proxy.as_ref().filter(|_| !self.none_for.matches(url))
     }
 }
 
 /// Without a scheme it is an HTTP proxy.
 fn proxy_url(scheme: &'static str, text: &str) -> Result<Url, ProxyError> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&with_scheme).ok().filter(Url::has_host).ok_or(ProxyError::Url { scheme })?;
-    if SCHEMES.contains(&url.scheme()) { Ok(url) } else { Err(ProxyError::Kind { scheme, kind: url.scheme().to_owned() }) }
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
+    let url = Url::parse(&with_scheme)
+        .ok()
+        .filter(Url::has_host)
+        .ok_or(ProxyError::Url { scheme })?;
+    if SCHEMES.contains(&url.scheme()) {
+        Ok(url)
+    } else {
+        Err(ProxyError::Kind {
+            scheme,
+            kind: url.scheme().to_owned(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +142,11 @@ mod tests {
     use rune_core::secret::Secret;
 
     fn settings(https: &str) -> ProxySettings {
-        ProxySettings { https: Some(Secret::new(https)), http: None, none_for: Some(".internal,10.0.0.0/8".to_owned()) }
+        ProxySettings {
+            https: Some(Secret::new(https)),
+            http: None,
+            none_for: Some(".internal,10.0.0.0/8".to_owned()),
+        }
     }
 
     #[test]
@@ -129,12 +170,27 @@ mod tests {
 
     #[test]
     fn a_proxy_of_another_kind_is_refused_at_once() {
-        for good in ["proxy.example:3128", "https://proxy.example", "socks5://u:p@[fd00::1]:1080", "socks5h://proxy"] {
+        for good in [
+            "proxy.example:3128",
+            "https://proxy.example",
+            "socks5://u:p@[fd00::1]:1080",
+            "socks5h://proxy",
+        ] {
             assert!(Proxies::new(&settings(good)).is_ok(), "{good}");
         }
-        for bad in ["ftp://hunter2@proxy", "socks4://hunter2@proxy", "http://", "http://a b"] {
-            let Err(error) = Proxies::new(&settings(bad)) else { panic!("{bad}") };
-            assert!(error.to_string().contains("the proxy") && !error.to_string().contains("hunter2"), "{error}");
+        for bad in [
+            "ftp://hunter2@proxy",
+            "socks4://hunter2@proxy",
+            "http://",
+            "http://a b",
+        ] {
+            let Err(error) = Proxies::new(&settings(bad)) else {
+                panic!("{bad}")
+            };
+            assert!(
+                error.to_string().contains("the proxy") && !error.to_string().contains("hunter2"),
+                "{error}"
+            );
         }
     }
 }

@@ -14,7 +14,11 @@ pub(super) struct GuardedResolver {
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = if self.proxies.is_proxy(name.as_str()) { Reach::Anywhere } else { self.reach };
+        let reach = if self.proxies.is_proxy(name.as_str()) {
+            Reach::Anywhere
+        } else {
+            self.reach
+        };
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed = allowed(reach, found)?;
@@ -24,10 +28,16 @@ impl Resolve for GuardedResolver {
 }
 
 /// The addresses within reach; an error when there were some, but none within reach.
-fn allowed(reach: Reach, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, ForbiddenAddress> {
-    let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|found| reach.allows(AddressClass::of(found.ip())));
+fn allowed(
+    reach: Reach,
+    found: impl Iterator<Item = SocketAddr>,
+) -> Result<Vec<SocketAddr>, ForbiddenAddress> {
+    let (allowed, refused): (Vec<_>, Vec<_>) =
+        found.partition(|found| reach.allows(AddressClass::of(found.ip())));
     match refused.first() {
-        Some(refused) if allowed.is_empty() => Err(ForbiddenAddress { address: refused.ip() }),
+        Some(refused) if allowed.is_empty() => Err(ForbiddenAddress {
+            address: refused.ip(),
+        }),
         _ => Ok(allowed),
     }
 }
@@ -40,10 +50,18 @@ mod tests {
 
     #[test]
     fn connects_only_to_addresses_within_reach() {
-        let found: Vec<SocketAddr> = ["1.1.1.1:0", "127.0.0.1:0"].map(|text| text.parse().unwrap()).into();
+        let found: Vec<SocketAddr> = ["1.1.1.1:0", "127.0.0.1:0"]
+            .map(|text| text.parse().unwrap())
+            .into();
         let from_public = Reach::From(AddressClass::Public);
-        assert_eq!(allowed(from_public, found.clone().into_iter()).unwrap(), found[..1]);
+        assert_eq!(
+            allowed(from_public, found.clone().into_iter()).unwrap(),
+            found[..1]
+        );
         assert!(allowed(from_public, found[1..].iter().copied()).is_err());
-        assert_eq!(allowed(Reach::Anywhere, found.clone().into_iter()).unwrap(), found);
+        assert_eq!(
+            allowed(Reach::Anywhere, found.clone().into_iter()).unwrap(),
+            found
+        );
     }
 }

@@ -12,12 +12,12 @@ use http::{HeaderMap, Method, StatusCode, header};
 use url::{Host, Url};
 
 use super::{
-    AddressClass, NetError, ProxySettings, Reach, RequestBody, Tls, TransportError, TransportFault, body::Watch, proxy::Proxies,
-    resolver::GuardedResolver,
+    AddressClass, NetError, ProxySettings, Reach, RequestBody, Tls, TransportError, TransportFault,
+    body::Watch, proxy::Proxies, resolver::GuardedResolver,
 };
 
-/// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server, not the
-/// line, would decide how fast a blob arrives.
+/// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server,
+/// not the line, would decide how fast a blob arrives.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
@@ -26,7 +26,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the next bytes.
     pub idle: Duration,
-    /// For an answer after a body was sent whole: a server may have much to put away before it says so.
+    /// For an answer after a body was sent whole: a server may have much to put away before it says
+    /// so.
     pub commit: Duration,
 }
 
@@ -59,7 +60,10 @@ pub struct Transport {
 impl std::fmt::Debug for Transport {
     /// Leaves out the libraries below: they print the URLs of proxies, with their passwords.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Transport").field("timeouts", &self.timeouts).finish_non_exhaustive()
+        formatter
+            .debug_struct("Transport")
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,9 +74,16 @@ impl Transport {
     /// When a proxy setting is no URL, or the libraries below refuse the settings.
     pub fn new(tls: Tls, proxy: &ProxySettings, timeouts: Timeouts) -> Result<Self, NetError> {
         let proxies = Arc::new(Proxies::new(proxy)?);
-        let transport = Self { tls, proxies, timeouts, clients: Mutex::default() };
+        let transport = Self {
+            tls,
+            proxies,
+            timeouts,
+            clients: Mutex::default(),
+        };
         // Made now, so that settings which the libraries refuse are found before the first request.
-        transport.client(Reach::Anywhere, true).map_err(NetError::Client)?;
+        transport
+            .client(Reach::Anywhere, true)
+            .map_err(NetError::Client)?;
         Ok(transport)
     }
 
@@ -84,7 +95,10 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rune-bundle/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(self.tls.config())
-            .dns_resolver(Arc::new(GuardedResolver { reach, proxies: Arc::clone(&self.proxies) }))
+            .dns_resolver(Arc::new(GuardedResolver {
+                reach,
+                proxies: Arc::clone(&self.proxies),
+            }))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -106,16 +120,23 @@ impl Transport {
     pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
         let is_proxied = self.proxies.intercept(&request.url);
         self.check_literal(&request.url, reach, is_proxied)?;
-        // The library measures from the beginning of the request to the answer, and a body may take longer than any silence.
+        // The library measures from the beginning of the request to the answer, and a body may take
+        // longer than any silence.
         let is_timed = !matches!(request.body, Some(RequestBody::Stream { .. }));
-        let client = self.client(reach, is_timed).map_err(TransportError::from_reqwest)?;
-        let mut builder = client.request(request.method, request.url).headers(request.headers);
+        let client = self
+            .client(reach, is_timed)
+            .map_err(TransportError::from_reqwest)?;
+        let mut builder = client
+            .request(request.method, request.url)
+            .headers(request.headers);
         let inner = match request.body {
             None => builder.send().await,
             Some(RequestBody::Whole(bytes)) => builder.body(bytes).send().await,
             Some(RequestBody::Stream { bytes, stream }) => {
                 let watch = Watch::new(self.timeouts.idle, self.timeouts.commit);
-                builder = builder.header(header::CONTENT_LENGTH, bytes).body(reqwest::Body::wrap_stream(watch.over(stream, bytes)));
+                builder = builder
+                    .header(header::CONTENT_LENGTH, bytes)
+                    .body(reqwest::Body::wrap_stream(watch.over(stream, bytes)));
                 tokio::select! {
                     sent = builder.send() => sent,
                     () = watch.silence() => return Err(TransportError::of(TransportFault::Timeout)),
@@ -123,23 +144,42 @@ impl Transport {
             }
         };
         let inner = inner.map_err(TransportError::from_reqwest)?;
-        // Behind a proxy nobody here knows the address; the strictest assumption is that it is public.
-        let origin = inner.remote_addr().filter(|_| !is_proxied).map_or(AddressClass::Public, |peer| AddressClass::of(peer.ip()));
-        Ok(Response { inner, origin, idle: self.timeouts.idle })
+        // Behind a proxy nobody here knows the address; the strictest assumption is that it is
+        // public.
+        let origin = inner
+            .remote_addr()
+            .filter(|_| !is_proxied)
+            .map_or(AddressClass::Public, |peer| AddressClass::of(peer.ip()));
+        Ok(Response {
+            inner,
+            origin,
+            idle: self.timeouts.idle,
+        })
     }
 
-    /// Checks what the resolver never sees: addresses in the URL itself, and, behind a proxy, names that can
-    /// only mean this machine or the proxy.
-    fn check_literal(&self, url: &Url, reach: Reach, is_proxied: bool) -> Result<(), TransportError> {
+    /// Checks what the resolver never sees: addresses in the URL itself, and, behind a proxy, names
+    /// that can only mean this machine or the proxy.
+    fn check_literal(
+        &self,
+        url: &Url,
+        reach: Reach,
+        is_proxied: bool,
+    ) -> Result<(), TransportError> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
-            Some(Host::Domain(name)) if is_loopback_name(name) || (is_proxied && self.proxies.is_proxy(name)) => {
+            Some(Host::Domain(name))
+                if is_loopback_name(name) || (is_proxied && self.proxies.is_proxy(name)) =>
+            {
                 IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
             }
             _ => return Ok(()),
         };
-        if reach.allows(AddressClass::of(address)) { Ok(()) } else { Err(TransportError::forbidden(address)) }
+        if reach.allows(AddressClass::of(address)) {
+            Ok(())
+        } else {
+            Err(TransportError::forbidden(address))
+        }
     }
 }
 
@@ -168,7 +208,9 @@ impl Response {
     /// When the connection breaks or is silent for too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         let chunk = tokio::time::timeout(self.idle, self.inner.chunk()).await;
-        chunk.map_err(|_| TransportError::of(TransportFault::Timeout))?.map_err(TransportError::from_reqwest)
+        chunk
+            .map_err(|_| TransportError::of(TransportFault::Timeout))?
+            .map_err(TransportError::from_reqwest)
     }
 
     /// The rest of the body, if it has at most `max_bytes` bytes; `None` if it has more.

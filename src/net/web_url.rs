@@ -1,7 +1,7 @@
 //! A URL that a person wrote, without anything that must not be shown.
 //!
-//! A query is often a signature or a token. It is sent and never printed: [`WebUrl`] shows scheme, host and path alone, also in
-//! its `Debug` form.
+//! A query is often a signature or a token. It is sent and never printed: [`WebUrl`] shows scheme,
+//! host and path alone, also in its `Debug` form.
 
 use std::fmt;
 
@@ -48,12 +48,16 @@ impl WebUrl {
     /// Host and port, as in the name of an image.
     pub fn authority(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
-        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.0
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// Host, port and path, without a slash at the end.
     pub fn place(&self) -> String {
-        format!("{}{}", self.authority(), self.0.path()).trim_end_matches('/').to_owned()
+        format!("{}{}", self.authority(), self.0.path())
+            .trim_end_matches('/')
+            .to_owned()
     }
 
     /// The last part of the path.
@@ -69,8 +73,8 @@ impl WebUrl {
         Self(url)
     }
 
-    /// What a document at this address means by a reference, as Helm reads it: the address is a directory, with or without a
-    /// slash at its end, and a relative reference gets its query.
+    /// What a document at this address means by a reference, as Helm reads it: the address is a
+    /// directory, with or without a slash at its end, and a relative reference gets its query.
     ///
     /// # Errors
     /// When it is no URL, or one that is not allowed here.
@@ -90,8 +94,11 @@ impl std::str::FromStr for WebUrl {
     type Err = WebUrlError;
 
     fn from_str(text: &str) -> Result<Self, WebUrlError> {
-        // The library drops white space and reads `\` as `/`; a person who wrote that meant something else.
-        if text.contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\') {
+        // The library drops white space and reads `\` as `/`; a person who wrote that meant
+        // something else.
+        if text.contains(|character: char| {
+            character.is_whitespace() || character.is_control() || character == '\\'
+        }) {
             return Err(WebUrlError::Form);
         }
         Self::new(Url::parse(text).map_err(|_| WebUrlError::Form)?)
@@ -100,7 +107,13 @@ impl std::str::FromStr for WebUrl {
 
 impl fmt::Display for WebUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}://{}{}", self.0.scheme(), self.authority(), self.0.path())
+        write!(
+            formatter,
+            "{}://{}{}",
+            self.0.scheme(),
+            self.authority(),
+            self.0.path()
+        )
     }
 }
 
@@ -127,9 +140,15 @@ mod tests {
     #[test]
     fn neither_form_for_people_has_the_query() {
         let url = url("https://Host:8443/a/b.tgz?token=secret#part");
-        assert_eq!(format!("{url} {url:?}"), "https://host:8443/a/b.tgz https://host:8443/a/b.tgz");
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "https://host:8443/a/b.tgz https://host:8443/a/b.tgz"
+        );
         assert_eq!(url.url().query(), Some("token=secret"));
-        assert_eq!((url.authority().as_str(), url.file_name()), ("host:8443", "b.tgz"));
+        assert_eq!(
+            (url.authority().as_str(), url.file_name()),
+            ("host:8443", "b.tgz")
+        );
         assert_eq!(url.place(), "host:8443/a/b.tgz");
     }
 
@@ -163,14 +182,32 @@ mod tests {
             ("https://h", "a.tgz", "https://h/a.tgz"),
             ("https://h/r?token=x", "a.tgz", "https://h/r/a.tgz?token=x"),
             ("https://h/r?token=x", "https://h/a.tgz", "https://h/a.tgz"),
-            ("https://h/r?token=x", "//other/a.tgz", "https://other/a.tgz"),
-            ("https://h/r", "https://other/a.tgz?sig=y", "https://other/a.tgz?sig=y"),
+            (
+                "https://h/r?token=x",
+                "//other/a.tgz",
+                "https://other/a.tgz",
+            ),
+            (
+                "https://h/r",
+                "https://other/a.tgz?sig=y",
+                "https://other/a.tgz?sig=y",
+            ),
         ] {
-            assert_eq!(url(base).join(reference).unwrap().url().as_str(), expected, "{base} {reference}");
+            assert_eq!(
+                url(base).join(reference).unwrap().url().as_str(),
+                expected,
+                "{base} {reference}"
+            );
         }
-        for (reference, error) in [("file:///etc/passwd", WebUrlError::Scheme), ("https://u:p@h/a", WebUrlError::UserInfo)] {
+        for (reference, error) in [
+            ("file:///etc/passwd", WebUrlError::Scheme),
+            ("https://u:p@h/a", WebUrlError::UserInfo),
+        ] {
             assert_eq!(url("https://h/r").join(reference), Err(error));
         }
-        assert_eq!(url("https://h/r/?t=x").below("index.yaml").url().as_str(), "https://h/r/index.yaml?t=x");
+        assert_eq!(
+            url("https://h/r/?t=x").below("index.yaml").url().as_str(),
+            "https://h/r/index.yaml?t=x"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Content descriptors: what a blob is, how large, and which digest it must have.
 //!
-//! Follows the OCI image specification, `descriptor.md`. Fields this project has no use for are not modelled;
-//! the raw bytes of the manifest around a descriptor are what is stored and pushed, so nothing is lost.
+//! Follows the OCI image specification, `descriptor.md`. Fields this project has no use for are not
+//! modelled; the raw bytes of the manifest around a descriptor are what is stored and pushed, so
+//! nothing is lost.
 
 use std::collections::BTreeMap;
 
@@ -44,10 +45,17 @@ struct Written {
 }
 
 impl Descriptor {
-    /// Reads a descriptor out of a document of others, after [`super::go_json`] has brought it into form: its media type in lower
-    /// case, and a platform only if it decides anything.
+    /// Reads a descriptor out of a document of others, after [`super::go_json`] has brought it into
+    /// form: its media type in lower case, and a platform only if it decides anything.
     pub(super) fn from_document(value: serde_json::Value) -> Result<Self, serde_json::Error> {
-        let Written { media_type, digest, size, platform, artifact_type, annotations } = serde_json::from_value(value)?;
+        let Written {
+            media_type,
+            digest,
+            size,
+            platform,
+            artifact_type,
+            annotations,
+        } = serde_json::from_value(value)?;
         Ok(Self {
             media_type: media_type.to_ascii_lowercase(),
             digest,
@@ -60,7 +68,10 @@ impl Descriptor {
 
     /// Whether this is of an image index or Docker's manifest list.
     pub fn is_index(&self) -> bool {
-        matches!(self.media_type.as_str(), media_type::INDEX | media_type::DOCKER_LIST)
+        matches!(
+            self.media_type.as_str(),
+            media_type::INDEX | media_type::DOCKER_LIST
+        )
     }
 
     /// Describes bytes in memory.
@@ -75,22 +86,36 @@ impl Descriptor {
         }
     }
 
-    /// Whether this entry of an index is a `BuildKit` attestation manifest (`SBOM`, provenance), not an image to run.
+    /// Whether this entry of an index is a `BuildKit` attestation manifest (`SBOM`, provenance),
+    /// not an image to run.
     ///
     /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
     pub fn is_attestation(&self) -> bool {
-        self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+        self.annotations
+            .get("vnd.docker.reference.type")
+            .is_some_and(|kind| kind == "attestation-manifest")
     }
 
     /// The annotations that mark an attestation manifest about an image manifest.
     pub fn attestation_annotations(attested: Digest) -> BTreeMap<String, String> {
-        let pairs =
-            [("vnd.docker.reference.digest", attested.to_string()), ("vnd.docker.reference.type", "attestation-manifest".to_owned())];
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        let pairs = [
+            ("vnd.docker.reference.digest", attested.to_string()),
+            (
+                "vnd.docker.reference.type",
+                "attestation-manifest".to_owned(),
+            ),
+        ];
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     /// Which image manifest an attestation manifest speaks about, when it is one and says so.
     pub fn attested_digest(&self) -> Option<Digest> {
-        self.annotations.get("vnd.docker.reference.digest")?.parse().ok()
+        self.annotations
+            .get("vnd.docker.reference.digest")?
+            .parse()
+            .ok()
     }
 }

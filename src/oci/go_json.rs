@@ -1,8 +1,10 @@
-//! JSON documents of others as Go programs read them, which is what nearly all of them were tested with.
+//! JSON documents of others as Go programs read them, which is what nearly all of them were tested
+//! with.
 //!
-//! There a field has its name in any case, and `null` is as good as no field. Both are brought into one form here. What two readers
-//! could understand differently is refused instead: the same field twice, or under two names that differ only in case
-//! (CVE-2021-41190 is of that family). Maps that people fill, such as annotations, have keys of their own and are left alone.
+//! There a field has its name in any case, and `null` is as good as no field. Both are brought into
+//! one form here. What two readers could understand differently is refused instead: the same field
+//! twice, or under two names that differ only in case (CVE-2021-41190 is of that family). Maps that
+//! people fill, such as annotations, have keys of their own and are left alone.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,7 +23,8 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The field that a folded name means, in the spelling of the specification, and what stands in it.
+    /// The field that a folded name means, in the spelling of the specification, and what stands in
+    /// it.
     fn field(self, folded: &str) -> Option<(&'static str, Self)> {
         Some(match (self, folded) {
             (Self::Manifest, "schemaversion") => ("schemaVersion", Self::Other),
@@ -113,7 +116,10 @@ impl<'de> Visitor<'de> for Shape {
             let folded = folded(&key);
             let (name, shape) = self.field(&folded).unwrap_or((&key, Self::Other));
             if self != Self::Other && !seen.insert(folded) {
-                return Err(de::Error::custom(format_args!("the key `{}` is there twice, in one case or two", key.escape_debug())));
+                return Err(de::Error::custom(format_args!(
+                    "the key `{}` is there twice, in one case or two",
+                    key.escape_debug()
+                )));
             }
             let value = entries.next_value_seed(shape)?;
             if !value.is_null() {
@@ -149,8 +155,13 @@ mod tests {
             r#"{"config": {"digest": "a", "Digest": "b"}}"#,
             r#"{"manifests": [{"platform": {"os": "a", "OS": "b"}}]}"#,
         ] {
-            let error = read(text.as_bytes(), Shape::Manifest).unwrap_err().to_string();
-            assert!(error.contains("is there twice") && error.contains("line 1"), "{error}");
+            let error = read(text.as_bytes(), Shape::Manifest)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("is there twice") && error.contains("line 1"),
+                "{error}"
+            );
         }
     }
 

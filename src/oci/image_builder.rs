@@ -1,12 +1,15 @@
 //! Images made from scratch: a few files, no base, the same bytes every time.
 //!
-//! The documents are canonical JSON without any time in them; [`super::image_layer`] does the same for the files.
+//! The documents are canonical JSON without any time in them; [`super::image_layer`] does the same
+//! for the files.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type};
+use super::{
+    Descriptor, Digest, ImageFile, ImageLayerError, Platform, image_layer::ImageLayer, media_type,
+};
 use crate::canonical_json::{self, CanonicalJsonError};
 use rune_core::failure::{Failure, FailureKind};
 
@@ -95,7 +98,10 @@ struct Document<'a> {
 ///
 /// # Errors
 /// When the files do not make a layer, as two at the same path.
-pub fn build_image(config: &ImageConfig, platforms: Vec<(Platform, Vec<ImageFile>)>) -> Result<BuiltImage, ImageBuilderError> {
+pub fn build_image(
+    config: &ImageConfig,
+    platforms: Vec<(Platform, Vec<ImageFile>)>,
+) -> Result<BuiltImage, ImageBuilderError> {
     let mut blobs: Vec<(Descriptor, Vec<u8>)> = Vec::new();
     let mut manifests = Vec::new();
     let mut add = |media_type: &str, bytes: Vec<u8>| {
@@ -113,24 +119,43 @@ pub fn build_image(config: &ImageConfig, platforms: Vec<(Platform, Vec<ImageFile
             os: &platform.os,
             variant: platform.variant.as_deref(),
             config,
-            rootfs: RootFs { kind: "layers", diff_ids: [diff_id] },
+            rootfs: RootFs {
+                kind: "layers",
+                diff_ids: [diff_id],
+            },
         };
         let config = add(media_type::CONFIG, canonical_json::to_bytes(&document)?);
         let mut document = Document::new(media_type::MANIFEST);
         (document.config, document.layers) = (Some(&config), Some([&layer]));
         let manifest = add(media_type::MANIFEST, canonical_json::to_bytes(&document)?);
-        manifests.push(Descriptor { platform: Some(platform), ..manifest });
+        manifests.push(Descriptor {
+            platform: Some(platform),
+            ..manifest
+        });
     }
     let mut document = Document::new(media_type::INDEX);
     document.manifests = Some(&manifests);
     let target = add(media_type::INDEX, canonical_json::to_bytes(&document)?);
-    let manifests = manifests.into_iter().filter_map(|manifest| Some((manifest.platform?, manifest.digest))).collect();
-    Ok(BuiltImage { target, manifests, blobs })
+    let manifests = manifests
+        .into_iter()
+        .filter_map(|manifest| Some((manifest.platform?, manifest.digest)))
+        .collect();
+    Ok(BuiltImage {
+        target,
+        manifests,
+        blobs,
+    })
 }
 
 impl Document<'_> {
     const fn new(media_type: &'static str) -> Self {
-        Self { schema_version: 2, media_type, config: None, layers: None, manifests: None }
+        Self {
+            schema_version: 2,
+            media_type,
+            config: None,
+            layers: None,
+            manifests: None,
+        }
     }
 }
 
@@ -149,15 +174,27 @@ mod tests {
             env: Vec::new(),
             labels: BTreeMap::new(),
         };
-        let file = |path: &str, mode| ImageFile { path: path.into(), mode, bytes: path.as_bytes().to_vec() };
+        let file = |path: &str, mode| ImageFile {
+            path: path.into(),
+            mode,
+            bytes: path.as_bytes().to_vec(),
+        };
         let files = [file("usr/local/bin/x", 0o755), file("etc/passwd", 0o644)];
-        let platforms =
-            ["linux/amd64", "linux/arm64/v8"].map(|platform| (platform.parse().unwrap(), order.map(|n| files[n].clone()).to_vec()));
+        let platforms = ["linux/amd64", "linux/arm64/v8"].map(|platform| {
+            (
+                platform.parse().unwrap(),
+                order.map(|n| files[n].clone()).to_vec(),
+            )
+        });
         build_image(&config, platforms.to_vec()).unwrap()
     }
 
     fn document(image: &BuiltImage, digest: Digest, media_type: &str) -> Manifest {
-        let (descriptor, bytes) = image.blobs.iter().find(|(descriptor, _)| descriptor.digest == digest).unwrap();
+        let (descriptor, bytes) = image
+            .blobs
+            .iter()
+            .find(|(descriptor, _)| descriptor.digest == digest)
+            .unwrap();
         assert_eq!(descriptor.media_type, media_type);
         Manifest::parse(bytes.clone(), Some(media_type)).unwrap()
     }
@@ -173,24 +210,40 @@ mod tests {
     fn the_index_leads_to_every_blob_by_platform() {
         let image = sample([0, 1]);
         let index = document(&image, image.target.digest, media_type::INDEX);
-        let platforms: Vec<_> = index.children().map(|child| child.platform.as_ref().unwrap().to_string()).collect();
+        let platforms: Vec<_> = index
+            .children()
+            .map(|child| child.platform.as_ref().unwrap().to_string())
+            .collect();
         assert_eq!(platforms, ["linux/amd64", "linux/arm64/v8"]);
         let mut reached = vec![image.target.digest];
         for (child, (_, digest)) in index.children().zip(&image.manifests) {
             assert_eq!(child.digest, *digest);
             let manifest = document(&image, *digest, media_type::MANIFEST);
-            assert!(matches!(manifest.kind(), ManifestKind::Image { layers, .. } if layers.len() == 1));
+            assert!(
+                matches!(manifest.kind(), ManifestKind::Image { layers, .. } if layers.len() == 1)
+            );
             reached.push(*digest);
             reached.extend(manifest.children().map(|descriptor| descriptor.digest));
         }
-        let made: Vec<_> = image.blobs.iter().map(|(descriptor, _)| descriptor.digest).collect();
-        assert!(made.iter().all(|digest| reached.contains(digest)) && reached.iter().all(|digest| made.contains(digest)));
+        let made: Vec<_> = image
+            .blobs
+            .iter()
+            .map(|(descriptor, _)| descriptor.digest)
+            .collect();
+        assert!(
+            made.iter().all(|digest| reached.contains(digest))
+                && reached.iter().all(|digest| made.contains(digest))
+        );
     }
 
     #[test]
     fn a_blob_that_two_platforms_share_is_there_once() {
         let image = sample([0, 1]);
-        let mut digests: Vec<_> = image.blobs.iter().map(|(descriptor, _)| descriptor.digest).collect();
+        let mut digests: Vec<_> = image
+            .blobs
+            .iter()
+            .map(|(descriptor, _)| descriptor.digest)
+            .collect();
         digests.sort_unstable();
         digests.dedup();
         assert_eq!(digests.len(), image.blobs.len());
@@ -198,6 +251,9 @@ mod tests {
 
     #[test]
     fn the_digest_of_an_image_is_fixed() {
-        assert_eq!(sample([0, 1]).target.digest.to_string(), "sha256:dd550102017950642131d0b209666ce02ea09f5070825ad66fac1b3641fa69cf");
+        assert_eq!(
+            sample([0, 1]).target.digest.to_string(),
+            "sha256:dd550102017950642131d0b209666ce02ea09f5070825ad66fac1b3641fa69cf"
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! The one layer of an image made from scratch: files and the directories they lie in, as a compressed ustar.
+//! The one layer of an image made from scratch: files and the directories they lie in, as a
+//! compressed ustar.
 //!
-//! Everything that usually differs between two layers of the same files is fixed: times are 0, owners are root,
-//! entries are in byte order, the gzip header says nothing about when or where. What does not fit a plain ustar
-//! is refused, because readers disagree about the extensions.
+//! Everything that usually differs between two layers of the same files is fixed: times are 0,
+//! owners are root, entries are in byte order, the gzip header says nothing about when or where.
+//! What does not fit a plain ustar is refused, because readers disagree about the extensions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,17 +72,37 @@ impl ImageLayer {
     /// Makes the layer of some files, in whatever order they come.
     pub(super) fn of(files: Vec<ImageFile>) -> Result<Self, ImageLayerError> {
         let files = ordered(files)?;
-        let gzip = GzBuilder::new().mtime(0).operating_system(GZIP_UNKNOWN_SYSTEM);
+        let gzip = GzBuilder::new()
+            .mtime(0)
+            .operating_system(GZIP_UNKNOWN_SYSTEM);
         let gzip = gzip.write(Vec::new(), Compression::new(COMPRESSION_LEVEL));
-        let mut archive = tar::Builder::new(Hashed { hasher: Sha256::new(), inner: gzip });
+        let mut archive = tar::Builder::new(Hashed {
+            hasher: Sha256::new(),
+            inner: gzip,
+        });
         for directory in directories(&files)? {
-            append(&mut archive, tar::EntryType::Directory, &directory, 0o755, &[])?;
+            append(
+                &mut archive,
+                tar::EntryType::Directory,
+                &directory,
+                0o755,
+                &[],
+            )?;
         }
         for (path, file) in files {
-            append(&mut archive, tar::EntryType::Regular, &path, file.mode, &file.bytes)?;
+            append(
+                &mut archive,
+                tar::EntryType::Regular,
+                &path,
+                file.mode,
+                &file.bytes,
+            )?;
         }
         let Hashed { hasher, inner } = archive.into_inner().map_err(ImageLayerError::Compress)?;
-        Ok(Self { diff_id: hasher.finish(), bytes: inner.finish().map_err(ImageLayerError::Compress)? })
+        Ok(Self {
+            diff_id: hasher.finish(),
+            bytes: inner.finish().map_err(ImageLayerError::Compress)?,
+        })
     }
 }
 
@@ -89,7 +110,11 @@ impl ImageLayer {
 fn ordered(files: Vec<ImageFile>) -> Result<BTreeMap<String, ImageFile>, ImageLayerError> {
     let mut by_path = BTreeMap::new();
     for file in files {
-        if file.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        if file
+            .path
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."))
+        {
             return Err(ImageLayerError::Path(file.path));
         }
         if let Some(other) = by_path.insert(file.path.clone(), file) {
@@ -104,7 +129,9 @@ fn directories(files: &BTreeMap<String, ImageFile>) -> Result<BTreeSet<String>, 
     let mut directories = BTreeSet::new();
     for path in files.keys() {
         for (end, _) in path.match_indices('/') {
-            let (Some(name), Some(directory)) = (path.get(..end), path.get(..=end)) else { continue };
+            let (Some(name), Some(directory)) = (path.get(..end), path.get(..=end)) else {
+                continue;
+            };
             if files.contains_key(name) {
                 return Err(ImageLayerError::Collision(name.to_owned()));
             }
@@ -123,7 +150,12 @@ fn append<W: Write>(
 ) -> Result<(), ImageLayerError> {
     let mut header = tar::Header::new_ustar();
     // Not `append_data`, which takes to a GNU extension when the path is long.
-    header.set_path(path).map_err(|source| ImageLayerError::LongPath { path: path.to_owned(), source })?;
+    header
+        .set_path(path)
+        .map_err(|source| ImageLayerError::LongPath {
+            path: path.to_owned(),
+            source,
+        })?;
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(bytes.len() as u64);
@@ -131,7 +163,9 @@ fn append<W: Write>(
     header.set_uid(0);
     header.set_gid(0);
     header.set_cksum();
-    archive.append(&header, bytes).map_err(ImageLayerError::Compress)
+    archive
+        .append(&header, bytes)
+        .map_err(ImageLayerError::Compress)
 }
 
 /// Hashes what passes through, so that the uncompressed layer is never whole in memory.
@@ -160,18 +194,28 @@ mod tests {
     use rune_core::digest::Digest;
 
     fn file(path: &str, mode: u32) -> ImageFile {
-        ImageFile { path: path.to_owned(), mode, bytes: path.as_bytes().to_vec() }
+        ImageFile {
+            path: path.to_owned(),
+            mode,
+            bytes: path.as_bytes().to_vec(),
+        }
     }
 
     fn unpacked(layer: &ImageLayer) -> Vec<u8> {
         let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(layer.bytes.as_slice()).read_to_end(&mut tar).unwrap();
+        flate2::read::GzDecoder::new(layer.bytes.as_slice())
+            .read_to_end(&mut tar)
+            .unwrap();
         tar
     }
 
     #[test]
     fn holds_the_files_with_their_modes_below_directories_of_root() {
-        let layer = ImageLayer::of(vec![file("usr/local/bin/x", 0o755), file("etc/passwd", 0o644)]).unwrap();
+        let layer = ImageLayer::of(vec![
+            file("usr/local/bin/x", 0o755),
+            file("etc/passwd", 0o644),
+        ])
+        .unwrap();
         let tar = unpacked(&layer);
         assert_eq!(layer.diff_id, Digest::of(&tar));
         let mut archive = tar::Archive::new(tar.as_slice());
@@ -182,8 +226,18 @@ mod tests {
                 let entry = entry.unwrap();
                 let header = entry.header();
                 assert!(header.as_ustar().is_some());
-                assert_eq!((header.mtime().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0, 0, 0));
-                (entry.path().unwrap().display().to_string(), header.mode().unwrap())
+                assert_eq!(
+                    (
+                        header.mtime().unwrap(),
+                        header.uid().unwrap(),
+                        header.gid().unwrap()
+                    ),
+                    (0, 0, 0)
+                );
+                (
+                    entry.path().unwrap().display().to_string(),
+                    header.mode().unwrap(),
+                )
             })
             .collect();
         let expected = [
@@ -194,21 +248,43 @@ mod tests {
             ("etc/passwd", 0o644),
             ("usr/local/bin/x", 0o755),
         ];
-        assert!(found.iter().map(|(path, mode)| (path.as_str(), *mode)).eq(expected), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .map(|(path, mode)| (path.as_str(), *mode))
+                .eq(expected),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn the_compressed_bytes_are_the_same_on_every_machine() {
         // Long enough, and repetitive enough, for the compressor to have choices.
-        let bytes = (0_u32..60_000).flat_map(|n| (n.wrapping_mul(n) >> 7).to_le_bytes()).collect();
-        let layer = ImageLayer::of(vec![ImageFile { path: "x".to_owned(), mode: 0o644, bytes }]).unwrap();
-        assert_eq!(Digest::of(&layer.bytes).to_string(), "sha256:507c2a7854528fc987ead1ab69355613b3a04b4fa611cbeab0514760b232dda0");
+        let bytes = (0_u32..60_000)
+            .flat_map(|n| (n.wrapping_mul(n) >> 7).to_le_bytes())
+            .collect();
+        let layer = ImageLayer::of(vec![ImageFile {
+            path: "x".to_owned(),
+            mode: 0o644,
+            bytes,
+        }])
+        .unwrap();
+        assert_eq!(
+            Digest::of(&layer.bytes).to_string(),
+            "sha256:507c2a7854528fc987ead1ab69355613b3a04b4fa611cbeab0514760b232dda0"
+        );
     }
 
     #[test]
     fn refuses_paths_that_leave_the_root_or_need_an_extension() {
         for path in ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a"] {
-            assert!(matches!(ImageLayer::of(vec![file(path, 0o644)]), Err(ImageLayerError::Path(_))), "{path}");
+            assert!(
+                matches!(
+                    ImageLayer::of(vec![file(path, 0o644)]),
+                    Err(ImageLayerError::Path(_))
+                ),
+                "{path}"
+            );
         }
         let long = ImageLayer::of(vec![file(&"x".repeat(101), 0o644)]);
         assert!(matches!(long, Err(ImageLayerError::LongPath { .. })));
@@ -218,7 +294,10 @@ mod tests {
     fn refuses_files_that_are_in_each_others_way() {
         for paths in [["a", "a"], ["a", "a/b"], ["a/b/c", "a"]] {
             let layer = ImageLayer::of(paths.map(|path| file(path, 0o644)).to_vec());
-            assert!(matches!(layer, Err(ImageLayerError::Collision(path)) if path == "a"), "{paths:?}");
+            assert!(
+                matches!(layer, Err(ImageLayerError::Collision(path)) if path == "a"),
+                "{paths:?}"
+            );
         }
     }
 }

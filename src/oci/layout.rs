@@ -1,6 +1,8 @@
-//! The files of an OCI image layout that are no blobs: what `index.json` lists, and under which names.
+//! The files of an OCI image layout that are no blobs: what `index.json` lists, and under which
+//! names.
 //!
-//! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is containerd's.
+//! Source: OCI image specification 1.1, `image-layout.md`; the annotation for whole names is
+//! containerd's.
 
 use serde::Serialize;
 
@@ -29,7 +31,11 @@ struct IndexDocument<'a> {
 /// # Errors
 /// When it has no canonical form.
 pub fn index_document(manifests: &[Descriptor]) -> Result<Vec<u8>, CanonicalJsonError> {
-    canonical_json::to_bytes(&IndexDocument { schema_version: 2, media_type: media_type::INDEX, manifests })
+    canonical_json::to_bytes(&IndexDocument {
+        schema_version: 2,
+        media_type: media_type::INDEX,
+        manifests,
+    })
 }
 
 impl Descriptor {
@@ -37,6 +43,9 @@ impl Descriptor {
     #[must_use]
     pub fn named(&self, name: &str) -> Self {
         let annotations = [REF_NAME, CONTAINERD_NAME].map(|key| (key.to_owned(), name.to_owned()));
-        Self { annotations: annotations.into(), ..self.clone() }
+        Self {
+            annotations: annotations.into(),
+            ..self.clone()
+        }
     }
 }

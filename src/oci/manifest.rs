@@ -1,8 +1,8 @@
 //! Image manifests and image indexes: the bytes that came, and what they say.
 //!
-//! The bytes are what is stored, hashed and pushed; parsing is a view. A document that is both an index and
-//! an image, or whose media type contradicts its content, is refused: two readers could disagree about it
-//! (CVE-2021-41190).
+//! The bytes are what is stored, hashed and pushed; parsing is a view. A document that is both an
+//! index and an image, or whose media type contradicts its content, is refused: two readers could
+//! disagree about it (CVE-2021-41190).
 
 use std::collections::BTreeSet;
 
@@ -80,13 +80,27 @@ pub enum ManifestError {
 impl ManifestError {
     fn syntax(place: &str, error: &serde_json::Error) -> Self {
         let text = shown(error);
-        Self::Syntax(if place.is_empty() { text } else { format!("`{place}`: {text}") })
+        Self::Syntax(if place.is_empty() {
+            text
+        } else {
+            format!("`{place}`: {text}")
+        })
     }
 }
 
 /// The reason of the parser, which may quote what it found.
 fn shown(error: &serde_json::Error) -> String {
-    error.to_string().chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    error
+        .to_string()
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 impl Failure for ManifestError {
@@ -109,26 +123,41 @@ struct Document {
 }
 
 impl Manifest {
-    /// Parses bytes. `stated_media_type` is what the registry or the descriptor said; the document's own
-    /// `mediaType`, when there is one, must agree with it.
+    /// Parses bytes. `stated_media_type` is what the registry or the descriptor said; the
+    /// document's own `mediaType`, when there is one, must agree with it.
     ///
     /// # Errors
-    /// When the bytes are not a schema 2 manifest or index, or its media types contradict each other.
+    /// When the bytes are not a schema 2 manifest or index, or its media types contradict each
+    /// other.
     pub fn parse(bytes: Vec<u8>, stated_media_type: Option<&str>) -> Result<Self, ManifestError> {
-        let value = go_json::read(&bytes, Shape::Manifest).map_err(|error| ManifestError::syntax("", &error))?;
-        let document: Document = serde_json::from_value(value).map_err(|error| ManifestError::syntax("", &error))?;
+        let value = go_json::read(&bytes, Shape::Manifest)
+            .map_err(|error| ManifestError::syntax("", &error))?;
+        let document: Document =
+            serde_json::from_value(value).map_err(|error| ManifestError::syntax("", &error))?;
         if let Some(other) = document.schema_version.filter(|version| *version != 2) {
             return Err(ManifestError::SchemaVersion(other));
         }
         let own = Some(document.media_type.to_ascii_lowercase()).filter(|own| !own.is_empty());
-        let stated = stated_media_type.map(str::to_ascii_lowercase).filter(|stated| !stated.is_empty());
+        let stated = stated_media_type
+            .map(str::to_ascii_lowercase)
+            .filter(|stated| !stated.is_empty());
         let media_type = match (own, stated) {
-            (Some(own), Some(stated)) if own != stated => return Err(ManifestError::MediaType { stated, actual: own }),
+            (Some(own), Some(stated)) if own != stated => {
+                return Err(ManifestError::MediaType {
+                    stated,
+                    actual: own,
+                });
+            }
             (own, stated) => own.or(stated),
         };
         let kind = document.kind(media_type.as_deref())?;
         let media_type = media_type.unwrap_or_else(|| kind.oci_media_type().to_owned());
-        Ok(Self { digest: Digest::of(&bytes), bytes, media_type, kind })
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            bytes,
+            media_type,
+            kind,
+        })
     }
 
     /// The exact bytes.
@@ -164,7 +193,10 @@ impl Manifest {
     ///
     /// Source: `BuildKit`, `docs/attestations/attestation-storage.md`.
     pub fn predicate_types(&self) -> Vec<String> {
-        let types: BTreeSet<&String> = self.children().filter_map(|child| child.annotations.get(PREDICATE_TYPE)).collect();
+        let types: BTreeSet<&String> = self
+            .children()
+            .filter_map(|child| child.annotations.get(PREDICATE_TYPE))
+            .collect();
         types.into_iter().cloned().collect()
     }
 
@@ -180,12 +212,15 @@ impl Manifest {
 }
 
 impl Document {
-    /// What the document is. An empty list of the other kind does no harm: everybody reads it as nothing.
+    /// What the document is. An empty list of the other kind does no harm: everybody reads it as
+    /// nothing.
     fn kind(self, media_type: Option<&str>) -> Result<ManifestKind, ManifestError> {
         let has_manifests = self.manifests.as_ref().is_some_and(|list| !list.is_empty());
         let has_layers = self.layers.as_ref().is_some_and(|list| !list.is_empty());
         if has_manifests && (has_layers || self.config.is_some()) {
-            return Err(ManifestError::Ambiguous("it has both `manifests` and `config` or `layers`"));
+            return Err(ManifestError::Ambiguous(
+                "it has both `manifests` and `config` or `layers`",
+            ));
         }
         let is_index = match media_type {
             Some(media_type::INDEX | media_type::DOCKER_LIST) => true,
@@ -195,25 +230,38 @@ impl Document {
         };
         let contradicts = |actual: &str| {
             let stated = media_type.unwrap_or_default().to_owned();
-            Err(ManifestError::MediaType { stated, actual: actual.to_owned() })
+            Err(ManifestError::MediaType {
+                stated,
+                actual: actual.to_owned(),
+            })
         };
         if is_index {
             if self.config.is_some() || has_layers {
                 return contradicts(media_type::MANIFEST);
             }
             let (manifests, unsupported) = entries(self.manifests.unwrap_or_default())?;
-            return Ok(ManifestKind::Index { manifests, unsupported });
+            return Ok(ManifestKind::Index {
+                manifests,
+                unsupported,
+            });
         }
         if has_manifests || (self.config.is_none() && self.manifests.is_some()) {
             return contradicts(media_type::INDEX);
         }
-        let Some(config) = self.config else { return Err(ManifestError::Ambiguous("it has neither `manifests` nor `config`")) };
+        let Some(config) = self.config else {
+            return Err(ManifestError::Ambiguous(
+                "it has neither `manifests` nor `config`",
+            ));
+        };
         let layers = self.layers.unwrap_or_default().into_iter().enumerate();
         Ok(ManifestKind::Image {
-            config: Descriptor::from_document(config).map_err(|error| ManifestError::syntax("config", &error))?,
+            config: Descriptor::from_document(config)
+                .map_err(|error| ManifestError::syntax("config", &error))?,
             layers: layers
                 .map(|(position, layer)| {
-                    Descriptor::from_document(layer).map_err(|error| ManifestError::syntax(&format!("layers[{position}]"), &error))
+                    Descriptor::from_document(layer).map_err(|error| {
+                        ManifestError::syntax(&format!("layers[{position}]"), &error)
+                    })
                 })
                 .collect::<Result<_, _>>()?,
             subject: (self.subject.map(Descriptor::from_document).transpose())
@@ -227,13 +275,19 @@ impl Document {
 fn entries(list: Vec<Value>) -> Result<(Vec<Descriptor>, Vec<String>), ManifestError> {
     let (mut manifests, mut unsupported) = (Vec::new(), Vec::new());
     for (position, entry) in list.into_iter().enumerate() {
-        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
+        let digest = entry
+            .get("digest")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         match digest.parse::<Digest>() {
-            Err(DigestError::Algorithm(_)) if digest.starts_with("sha512:") || digest.starts_with("sha384:") => {
+            Err(DigestError::Algorithm(_))
+                if digest.starts_with("sha512:") || digest.starts_with("sha384:") =>
+            {
                 unsupported.push(digest.escape_debug().to_string());
             }
             _ => {
-                let wrong = |error| ManifestError::syntax(&format!("manifests[{position}]"), &error);
+                let wrong =
+                    |error| ManifestError::syntax(&format!("manifests[{position}]"), &error);
                 manifests.push(Descriptor::from_document(entry).map_err(wrong)?);
             }
         }
@@ -267,39 +321,68 @@ mod tests {
         let bytes = b"{ \"schemaVersion\": 2,\n \"manifests\": [] }".to_vec();
         let manifest = Manifest::parse(bytes.clone(), Some(media_type::INDEX)).unwrap();
         assert_eq!(manifest.bytes(), bytes);
-        assert!(matches!(manifest.kind(), ManifestKind::Index { manifests, .. } if manifests.is_empty()));
+        assert!(
+            matches!(manifest.kind(), ManifestKind::Index { manifests, .. } if manifests.is_empty())
+        );
     }
 
     #[test]
     fn refuses_a_document_that_is_index_and_image_at_once() {
         let config = Descriptor::of(media_type::CONFIG, b"{}");
-        for (manifests, layers) in [(json!([config]), json!([config])), (json!([config]), json!([]))] {
+        for (manifests, layers) in [
+            (json!([config]), json!([config])),
+            (json!([config]), json!([])),
+        ] {
             let both = json!({"schemaVersion": 2, "manifests": manifests, "config": config, "layers": layers});
             for stated in [None, Some(media_type::MANIFEST), Some(media_type::INDEX)] {
-                assert!(matches!(parse(&both, stated), Err(ManifestError::Ambiguous(_))));
+                assert!(matches!(
+                    parse(&both, stated),
+                    Err(ManifestError::Ambiguous(_))
+                ));
             }
         }
-        assert!(matches!(parse(&json!({"schemaVersion": 2}), None), Err(ManifestError::Ambiguous(_))));
+        assert!(matches!(
+            parse(&json!({"schemaVersion": 2}), None),
+            Err(ManifestError::Ambiguous(_))
+        ));
         // What is empty says nothing.
-        let image = json!({"schemaVersion": 2, "manifests": [], "config": config, "layers": [config]});
-        assert!(matches!(parse(&image, None).unwrap().kind(), ManifestKind::Image { layers, .. } if layers.len() == 1));
+        let image =
+            json!({"schemaVersion": 2, "manifests": [], "config": config, "layers": [config]});
+        assert!(
+            matches!(parse(&image, None).unwrap().kind(), ManifestKind::Image { layers, .. } if layers.len() == 1)
+        );
     }
 
     #[test]
     fn refuses_a_media_type_that_contradicts_the_content() {
         let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": []});
-        assert!(matches!(parse(&index, Some(media_type::MANIFEST)), Err(ManifestError::MediaType { .. })));
+        assert!(matches!(
+            parse(&index, Some(media_type::MANIFEST)),
+            Err(ManifestError::MediaType { .. })
+        ));
         let lie = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "manifests": []});
-        assert!(matches!(parse(&lie, None), Err(ManifestError::MediaType { .. })));
+        assert!(matches!(
+            parse(&lie, None),
+            Err(ManifestError::MediaType { .. })
+        ));
     }
 
     #[test]
     fn media_types_are_compared_without_regard_to_case() {
         let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX.to_uppercase(), "manifests": []});
-        assert_eq!(parse(&index, Some("Application/Vnd.Oci.Image.Index.V1+Json")).unwrap().media_type(), media_type::INDEX);
+        assert_eq!(
+            parse(&index, Some("Application/Vnd.Oci.Image.Index.V1+Json"))
+                .unwrap()
+                .media_type(),
+            media_type::INDEX
+        );
         let config = json!({"mediaType": "Application/X", "digest": Digest::of(b"").to_string(), "size": 0, "annotations": null});
         assert!(parse(&json!({"config": config, "layers": []}), None).is_ok());
-        let image = parse(&json!({"schemaVersion": 2, "config": config, "layers": null}), None).unwrap();
+        let image = parse(
+            &json!({"schemaVersion": 2, "config": config, "layers": null}),
+            None,
+        )
+        .unwrap();
         assert!(
             matches!(image.kind(), ManifestKind::Image { config, layers, .. } if config.media_type == "application/x" && layers.is_empty())
         );
@@ -311,22 +394,38 @@ mod tests {
         let sha512 = format!("sha512:{}", "a".repeat(128));
         let index = json!({"schemaVersion": 2, "manifests": [entry(sha512.clone()), entry(Digest::of(b"").to_string())]});
         let index = parse(&index, None).unwrap();
-        let ManifestKind::Index { manifests, unsupported } = index.kind() else { panic!("{index:?}") };
+        let ManifestKind::Index {
+            manifests,
+            unsupported,
+        } = index.kind()
+        else {
+            panic!("{index:?}")
+        };
         assert_eq!((manifests.len(), unsupported), (1, &vec![sha512]));
     }
 
     #[test]
     fn the_place_of_a_mistake_is_named() {
         let entry = json!({"mediaType": "a", "digest": "sha256:x", "size": 1});
-        let error = parse(&json!({"schemaVersion": 2, "manifests": [entry]}), None).unwrap_err().to_string();
-        assert!(error.contains("`manifests[0]`") && error.contains("sha256:x"), "{error}");
-        let error = Manifest::parse(b"\xef\xbb\xbf{}".to_vec(), None).unwrap_err().to_string();
+        let error = parse(&json!({"schemaVersion": 2, "manifests": [entry]}), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`manifests[0]`") && error.contains("sha256:x"),
+            "{error}"
+        );
+        let error = Manifest::parse(b"\xef\xbb\xbf{}".to_vec(), None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 1 column 1"), "{error}");
     }
 
     #[test]
     fn refuses_schema_version_1() {
         let old = json!({"schemaVersion": 1, "manifests": []});
-        assert!(matches!(parse(&old, None), Err(ManifestError::SchemaVersion(1))));
+        assert!(matches!(
+            parse(&old, None),
+            Err(ManifestError::SchemaVersion(1))
+        ));
     }
 }

@@ -1,7 +1,8 @@
 //! The data types of the OCI image and distribution specifications.
 //!
-//! Digests, descriptors, platforms, references and manifests. No network and no files: bytes in, values out.
-//! Manifests are kept as the bytes that came; what was parsed from them is a view beside them.
+//! Digests, descriptors, platforms, references and manifests. No network and no files: bytes in,
+//! values out. Manifests are kept as the bytes that came; what was parsed from them is a view
+//! beside them.
 
 mod descriptor;
 mod go_json;

@@ -1,7 +1,8 @@
 //! Image references that name exactly what they mean.
 //!
-//! Parsed by the grammar of distribution's `reference` package, with two of its conveniences switched off:
-//! no registry is assumed, and no tag. A reference in a file that crosses an air gap has to say both.
+//! Parsed by the grammar of distribution's `reference` package, with two of its conveniences
+//! switched off: no registry is assumed, and no tag. A reference in a file that crosses an air gap
+//! has to say both.
 
 use std::{fmt, str::FromStr};
 
@@ -49,12 +50,17 @@ impl Failure for ReferenceError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Form(_) => "write registry/repository:tag, for example docker.io/library/postgres:17-alpine".to_owned(),
+            Self::Form(_) => {
+                "write registry/repository:tag, for example docker.io/library/postgres:17-alpine"
+                    .to_owned()
+            }
             Self::NoRegistry(text) => match text.split_once('/') {
                 None => format!("write docker.io/library/{text} if Docker Hub is meant"),
                 Some(_) => format!("write docker.io/{text} if Docker Hub is meant"),
             },
-            Self::NoTagOrDigest(text) => format!("write {text}:<tag>; the lock pins what the tag means"),
+            Self::NoTagOrDigest(text) => {
+                format!("write {text}:<tag>; the lock pins what the tag means")
+            }
             Self::Digest(_) => "only sha256 digests are supported".to_owned(),
         })
     }
@@ -87,15 +93,20 @@ impl Reference {
     /// The same image pinned: tag kept, digest set.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
-        Self { digest: Some(digest), ..self.clone() }
+        Self {
+            digest: Some(digest),
+            ..self.clone()
+        }
     }
 }
 
 impl Reference {
-    /// Reads what may stand before a repository: a registry host and, perhaps, a prefix without slashes around it.
+    /// Reads what may stand before a repository: a registry host and, perhaps, a prefix without
+    /// slashes around it.
     ///
     /// # Errors
-    /// When no repository below it would have a name by the grammar of references, or it would not be the one that is written.
+    /// When no repository below it would have a name by the grammar of references, or it would not
+    /// be the one that is written.
     pub fn parse_registry(text: &str) -> Result<(String, Option<String>), ReferenceError> {
         let below: Self = format!("{text}/x:x").parse()?;
         let prefix = below.repository.strip_suffix("/x").map(str::to_owned);
@@ -103,28 +114,51 @@ impl Reference {
             Some(prefix) => *text == format!("{}/{prefix}", below.registry),
             None => *text == below.registry,
         };
-        if is_as_written { Ok((below.registry, prefix)) } else { Err(ReferenceError::Form(text.to_owned())) }
+        if is_as_written {
+            Ok((below.registry, prefix))
+        } else {
+            Err(ReferenceError::Form(text.to_owned()))
+        }
     }
 
-    /// Reads a reference as container runtimes do: without a registry it is one of Docker Hub, without tag and digest it is `latest`.
+    /// Reads a reference as container runtimes do: without a registry it is one of Docker Hub,
+    /// without tag and digest it is `latest`.
     ///
     /// # Errors
     /// When the grammar does not allow it, or the digest is not sha256.
     pub fn parse_like_a_runtime(text: &str) -> Result<Self, ReferenceError> {
         if let Some((registry, rest)) = split_address(text) {
-            // The library does not know addresses in brackets; a host with a dot or a port in their place is read like any other.
-            let port = registry.rsplit_once(']').map(|(_, port)| port).unwrap_or_default();
+            // The library does not know addresses in brackets; a host with a dot or a port in their
+            // place is read like any other.
+            let port = registry
+                .rsplit_once(']')
+                .map(|(_, port)| port)
+                .unwrap_or_default();
             let like_a_host = Self::parse_like_a_runtime(&format!("ipv6.invalid{port}/{rest}"));
             let reference = like_a_host.map_err(|error| error.about(text))?;
-            return Ok(Self { registry: registry.to_owned(), ..reference });
+            return Ok(Self {
+                registry: registry.to_owned(),
+                ..reference
+            });
         }
-        let read = |text: &str| oci_distribution::Reference::try_from(text).map_err(|_| ReferenceError::Form(text.to_owned()));
+        let read = |text: &str| {
+            oci_distribution::Reference::try_from(text)
+                .map_err(|_| ReferenceError::Form(text.to_owned()))
+        };
         let parsed = read(text)?;
-        // The library lets a first component be written like a host and then takes it for the beginning of a repository.
+        // The library lets a first component be written like a host and then takes it for the
+        // beginning of a repository.
         if read(&parsed.whole()).ok().as_ref() != Some(&parsed) {
             return Err(ReferenceError::Form(text.to_owned()));
         }
-        let digest = parsed.digest().map(|digest| digest.parse().map_err(|_| ReferenceError::Digest(text.to_owned()))).transpose()?;
+        let digest = parsed
+            .digest()
+            .map(|digest| {
+                digest
+                    .parse()
+                    .map_err(|_| ReferenceError::Digest(text.to_owned()))
+            })
+            .transpose()?;
         Ok(Self {
             registry: parsed.registry().to_owned(),
             repository: parsed.repository().to_owned(),
@@ -134,11 +168,17 @@ impl Reference {
     }
 }
 
-/// The IPv6 address in brackets that a text begins with, with its port if any, and what comes after the slash behind it.
+/// The IPv6 address in brackets that a text begins with, with its port if any, and what comes after
+/// the slash behind it.
 fn split_address(text: &str) -> Option<(&str, &str)> {
-    let (registry, rest) = text.split_once('/').filter(|(registry, _)| registry.starts_with('['))?;
+    let (registry, rest) = text
+        .split_once('/')
+        .filter(|(registry, _)| registry.starts_with('['))?;
     let (address, port) = registry.strip_prefix('[')?.split_once(']')?;
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    let is_port = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|digits| digits.parse::<u16>().is_ok());
     (is_port && address.parse::<std::net::Ipv6Addr>().is_ok()).then_some((registry, rest))
 }
 
@@ -163,14 +203,25 @@ impl FromStr for Reference {
         if let Err(ReferenceError::Form(_)) = reference {
             return reference;
         }
-        let host = text.split_once('/').map(|(first, _)| first).unwrap_or_default();
+        let host = text
+            .split_once('/')
+            .map(|(first, _)| first)
+            .unwrap_or_default();
         if !(host.contains('.') || host.contains(':') || host == "localhost") {
             return Err(ReferenceError::NoRegistry(text.to_owned()));
         }
         let reference = reference?;
         // The library fills in `latest`; a text that ends with it explicitly is left to the policy.
-        let has_tag = reference.digest.is_some() || text.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        if has_tag { Ok(reference) } else { Err(ReferenceError::NoTagOrDigest(text.to_owned())) }
+        let has_tag = reference.digest.is_some()
+            || text
+                .rsplit('/')
+                .next()
+                .is_some_and(|last| last.contains(':'));
+        if has_tag {
+            Ok(reference)
+        } else {
+            Err(ReferenceError::NoTagOrDigest(text.to_owned()))
+        }
     }
 }
 
@@ -180,7 +231,8 @@ impl fmt::Display for Reference {
         if let Some(tag) = &self.tag {
             write!(formatter, ":{tag}")?;
         }
-        self.digest.map_or(Ok(()), |digest| write!(formatter, "@{digest}"))
+        self.digest
+            .map_or(Ok(()), |digest| write!(formatter, "@{digest}"))
     }
 }
 
@@ -192,7 +244,9 @@ impl Serialize for Reference {
 
 impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -218,13 +272,31 @@ mod tests {
 
     #[test]
     fn assumes_neither_registry_nor_tag() {
-        assert_eq!("postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("postgres:17".into())));
-        assert_eq!("library/postgres:17".parse::<Reference>(), Err(ReferenceError::NoRegistry("library/postgres:17".into())));
+        assert_eq!(
+            "postgres:17".parse::<Reference>(),
+            Err(ReferenceError::NoRegistry("postgres:17".into()))
+        );
+        assert_eq!(
+            "library/postgres:17".parse::<Reference>(),
+            Err(ReferenceError::NoRegistry("library/postgres:17".into()))
+        );
         let untagged = "localhost:5000/postgres";
-        assert_eq!(untagged.parse::<Reference>(), Err(ReferenceError::NoTagOrDigest(untagged.into())));
-        assert_eq!("[::1]:5000/a".parse::<Reference>(), Err(ReferenceError::NoTagOrDigest("[::1]:5000/a".into())));
-        assert_eq!(Reference::parse_registry("[fd00::10]:5000/rune"), Ok(("[fd00::10]:5000".to_owned(), Some("rune".to_owned()))));
-        assert_eq!(Reference::parse_registry("[::1]"), Ok(("[::1]".to_owned(), None)));
+        assert_eq!(
+            untagged.parse::<Reference>(),
+            Err(ReferenceError::NoTagOrDigest(untagged.into()))
+        );
+        assert_eq!(
+            "[::1]:5000/a".parse::<Reference>(),
+            Err(ReferenceError::NoTagOrDigest("[::1]:5000/a".into()))
+        );
+        assert_eq!(
+            Reference::parse_registry("[fd00::10]:5000/rune"),
+            Ok(("[fd00::10]:5000".to_owned(), Some("rune".to_owned())))
+        );
+        assert_eq!(
+            Reference::parse_registry("[::1]"),
+            Ok(("[::1]".to_owned(), None))
+        );
     }
 
     #[test]
@@ -235,7 +307,10 @@ mod tests {
             ("localhost:5000/a:1", "localhost:5000/a:1"),
             ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),
         ] {
-            assert_eq!(Reference::parse_like_a_runtime(text).unwrap().to_string(), expected);
+            assert_eq!(
+                Reference::parse_like_a_runtime(text).unwrap().to_string(),
+                expected
+            );
         }
         for bad in ["{{ image }}", "Team/app:1"] {
             assert!(Reference::parse_like_a_runtime(bad).is_err(), "{bad}");
@@ -261,6 +336,9 @@ mod tests {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
         let sha512 = format!("docker.io/a/b@sha512:{}", "a".repeat(128));
-        assert_eq!(sha512.parse::<Reference>(), Err(ReferenceError::Digest(sha512.clone())));
+        assert_eq!(
+            sha512.parse::<Reference>(),
+            Err(ReferenceError::Digest(sha512.clone()))
+        );
     }
 }

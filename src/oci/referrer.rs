@@ -33,12 +33,24 @@ struct Named {
 }
 
 impl Manifest {
-    /// What this manifest is about, and the descriptor under which it is listed among the referrers of that, with its type and its
-    /// annotations; nothing when it is about nothing.
+    /// What this manifest is about, and the descriptor under which it is listed among the referrers
+    /// of that, with its type and its annotations; nothing when it is about nothing.
     pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
         let document = go_json::read(self.bytes(), Shape::Manifest).ok()?;
-        let Document { artifact_type, config, subject, annotations } = serde_json::from_value(document).ok()?;
+        let Document {
+            artifact_type,
+            config,
+            subject,
+            annotations,
+        } = serde_json::from_value(document).ok()?;
         let artifact_type = artifact_type.or_else(|| config.map(|config| config.media_type));
-        Some((subject?.digest, Descriptor { artifact_type, annotations, ..self.descriptor() }))
+        Some((
+            subject?.digest,
+            Descriptor {
+                artifact_type,
+                annotations,
+                ..self.descriptor()
+            },
+        ))
     }
 }

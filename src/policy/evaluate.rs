@@ -2,7 +2,10 @@
 
 use semver::Version;
 
-use super::{AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, Verdict, glob::component_matches};
+use super::{
+    AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, Verdict,
+    glob::component_matches,
+};
 use crate::oci::Reference;
 
 /// What was looked at of an image whose licence nobody stated.
@@ -33,7 +36,8 @@ pub struct ImageSubject {
     pub name: String,
     pub reference: Reference,
     pub license: Option<String>,
-    /// Why the charts of a bundle may name it by its tag alone, as the bundle says; nothing when they do not.
+    /// Why the charts of a bundle may name it by its tag alone, as the bundle says; nothing when
+    /// they do not.
     pub tag_pin: Option<String>,
     /// What is known of its content.
     pub content: ImageContent,
@@ -60,16 +64,28 @@ pub fn evaluate(policy: &Policy, version: &Version, subjects: &[Subject]) -> Eva
     let decisions = subjects.iter().flat_map(|subject| match subject {
         Subject::Image(image) => judge.image(image),
         Subject::Chart { name, place } => vec![judge.source(&format!("chart `{name}`"), place)],
-        Subject::ChartDependency { chart, name, repository } => {
+        Subject::ChartDependency {
+            chart,
+            name,
+            repository,
+        } => {
             let subject = format!("dependency `{name}` of chart `{chart}`");
             vec![judge.source(&subject, &format!("{repository}/{name}"))]
         }
     });
-    Evaluation { decisions: decisions.collect() }
+    Evaluation {
+        decisions: decisions.collect(),
+    }
 }
 
-/// Judges only the tag of a reference; the reader of manifests asks, because it knows the place in the file.
-pub fn evaluate_tag(policy: &Policy, version: &Version, name: &str, reference: &Reference) -> Option<Decision> {
+/// Judges only the tag of a reference; the reader of manifests asks, because it knows the place in
+/// the file.
+pub fn evaluate_tag(
+    policy: &Policy,
+    version: &Version,
+    name: &str,
+    reference: &Reference,
+) -> Option<Decision> {
     Judge { policy, version }.tag(&subject_of(name), reference)
 }
 
@@ -94,7 +110,10 @@ impl Judge<'_> {
     fn image(&self, image: &ImageSubject) -> Vec<Decision> {
         let subject = subject_of(&image.name);
         let source = image.reference.name();
-        let mut decisions = vec![self.license(&subject, &source, image.license.as_deref()), self.source(&subject, &source)];
+        let mut decisions = vec![
+            self.license(&subject, &source, image.license.as_deref()),
+            self.source(&subject, &source),
+        ];
         decisions.extend(self.tag(&subject, &image.reference));
         decisions.extend(self.pin(&subject, &source, image));
         decisions.extend(self.attestations(&subject, &source, &image.content));
@@ -109,51 +128,129 @@ impl Judge<'_> {
                 let reason = "`licenses.unstated` allows it; not reviewed".to_owned();
                 return allow(subject, source, rule, matched, reason);
             }
-            return self.deny(subject, source, rule, matched, "a licence nobody stated cannot be allowed");
+            return self.deny(
+                subject,
+                source,
+                rule,
+                matched,
+                "a licence nobody stated cannot be allowed",
+            );
         };
         let Ok(expression) = LicenseExpression::parse(stated) else {
-            return self.deny(subject, source, rule, format!("licence `{stated}`"), "it is no SPDX licence expression");
+            return self.deny(
+                subject,
+                source,
+                rule,
+                format!("licence `{stated}`"),
+                "it is no SPDX licence expression",
+            );
         };
         match expression.judge(&|id, exception| self.license_standing(id, exception)) {
-            Some(LicenseStanding::Allowed(id)) => allow(subject, source, rule, format!("licence `{stated}`"), format!("`{id}` is allowed")),
-            Some(LicenseStanding::Denied { license, reason }) => self.deny(subject, source, rule, format!("licence `{license}`"), &reason),
-            Some(LicenseStanding::Unlisted(id)) => {
-                self.deny(subject, source, rule, format!("licence `{id}`"), "the policy does not allow it")
-            }
-            None => self.deny(subject, source, rule, format!("licence `{stated}`"), "it names no licence"),
+            Some(LicenseStanding::Allowed(id)) => allow(
+                subject,
+                source,
+                rule,
+                format!("licence `{stated}`"),
+                format!("`{id}` is allowed"),
+            ),
+            Some(LicenseStanding::Denied { license, reason }) => self.deny(
+                subject,
+                source,
+                rule,
+                format!("licence `{license}`"),
+                &reason,
+            ),
+            Some(LicenseStanding::Unlisted(id)) => self.deny(
+                subject,
+                source,
+                rule,
+                format!("licence `{id}`"),
+                "the policy does not allow it",
+            ),
+            None => self.deny(
+                subject,
+                source,
+                rule,
+                format!("licence `{stated}`"),
+                "it names no licence",
+            ),
         }
     }
 
     fn license_standing(&self, id: &str, exception: Option<&str>) -> LicenseStanding {
-        let full = exception.map_or_else(|| id.to_owned(), |exception| format!("{id} WITH {exception}"));
+        let full = exception.map_or_else(
+            || id.to_owned(),
+            |exception| format!("{id} WITH {exception}"),
+        );
         // An exception only adds permissions, so what is allowed without it is allowed with it.
         let is_allowed =
-            self.policy.allowed_licenses.iter().any(|allowed| allowed.eq_ignore_ascii_case(&full) || allowed.eq_ignore_ascii_case(id));
+            self.policy.allowed_licenses.iter().any(|allowed| {
+                allowed.eq_ignore_ascii_case(&full) || allowed.eq_ignore_ascii_case(id)
+            });
         let denial = || {
             let id = id.to_ascii_lowercase();
-            self.policy.denied_licenses.iter().find(|denied| component_matches(&denied.license.to_ascii_lowercase(), &id))
+            self.policy
+                .denied_licenses
+                .iter()
+                .find(|denied| component_matches(&denied.license.to_ascii_lowercase(), &id))
         };
         match (is_allowed, denial()) {
             // Only a pair that is allowed as such stands against a denial of its licence.
-            (true, Some(_)) if exception.is_some() && self.allows_exactly(&full) => LicenseStanding::Allowed(full),
-            (_, Some(denied)) => LicenseStanding::Denied { license: full, reason: denied.reason.clone() },
+            (true, Some(_)) if exception.is_some() && self.allows_exactly(&full) => {
+                LicenseStanding::Allowed(full)
+            }
+            (_, Some(denied)) => LicenseStanding::Denied {
+                license: full,
+                reason: denied.reason.clone(),
+            },
             (true, None) => LicenseStanding::Allowed(full),
             (false, None) => LicenseStanding::Unlisted(full),
         }
     }
 
     fn allows_exactly(&self, license: &str) -> bool {
-        self.policy.allowed_licenses.iter().any(|allowed| allowed.eq_ignore_ascii_case(license))
+        self.policy
+            .allowed_licenses
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(license))
     }
 
     fn source(&self, subject: &str, source: &str) -> Decision {
         let rule = Rule::Sources;
-        if let Some(denied) = self.policy.denied_sources.iter().find(|denied| denied.pattern.matches(source)) {
-            return self.deny(subject, source, rule, format!("source `{source}` matches `{}`", denied.pattern), &denied.reason);
+        if let Some(denied) = self
+            .policy
+            .denied_sources
+            .iter()
+            .find(|denied| denied.pattern.matches(source))
+        {
+            return self.deny(
+                subject,
+                source,
+                rule,
+                format!("source `{source}` matches `{}`", denied.pattern),
+                &denied.reason,
+            );
         }
-        match self.policy.allowed_sources.iter().find(|allowed| allowed.matches(source)) {
-            Some(allowed) => allow(subject, source, rule, format!("source `{source}` matches `{allowed}`"), "it is allowed".to_owned()),
-            None => self.deny(subject, source, rule, format!("source `{source}`"), "the policy allows no such source"),
+        match self
+            .policy
+            .allowed_sources
+            .iter()
+            .find(|allowed| allowed.matches(source))
+        {
+            Some(allowed) => allow(
+                subject,
+                source,
+                rule,
+                format!("source `{source}` matches `{allowed}`"),
+                "it is allowed".to_owned(),
+            ),
+            None => self.deny(
+                subject,
+                source,
+                rule,
+                format!("source `{source}`"),
+                "the policy allows no such source",
+            ),
         }
     }
 
@@ -162,10 +259,26 @@ impl Judge<'_> {
         let tag = reference.tag()?;
         Some(match self.policy.denies_tag(tag) {
             Some(pattern) => {
-                let matched = if pattern == tag { format!("tag `{tag}`") } else { format!("tag `{tag}` matches `{pattern}`") };
-                self.deny(subject, &source, rule, matched, "such a tag is moved by design, so it names no version")
+                let matched = if pattern == tag {
+                    format!("tag `{tag}`")
+                } else {
+                    format!("tag `{tag}` matches `{pattern}`")
+                };
+                self.deny(
+                    subject,
+                    &source,
+                    rule,
+                    matched,
+                    "such a tag is moved by design, so it names no version",
+                )
             }
-            None => allow(subject, &source, rule, format!("tag `{tag}`"), "it names a version; the lock pins it".to_owned()),
+            None => allow(
+                subject,
+                &source,
+                rule,
+                format!("tag `{tag}`"),
+                "it names a version; the lock pins it".to_owned(),
+            ),
         })
     }
 
@@ -177,9 +290,27 @@ impl Judge<'_> {
         }
         Some(match &image.content {
             ImageContent::Unresolved => return None,
-            ImageContent::Unpinned => self.deny(subject, source, rule, matched, "the lock holds no digest for it"),
-            ImageContent::Pinned { .. } => allow(subject, source, rule, matched, "the lock holds its digest".to_owned()),
-            ImageContent::Built => allow(subject, source, rule, matched, "it is made of files whose digests the lock holds".to_owned()),
+            ImageContent::Unpinned => self.deny(
+                subject,
+                source,
+                rule,
+                matched,
+                "the lock holds no digest for it",
+            ),
+            ImageContent::Pinned { .. } => allow(
+                subject,
+                source,
+                rule,
+                matched,
+                "the lock holds its digest".to_owned(),
+            ),
+            ImageContent::Built => allow(
+                subject,
+                source,
+                rule,
+                matched,
+                "it is made of files whose digests the lock holds".to_owned(),
+            ),
         })
     }
 
@@ -187,24 +318,59 @@ impl Judge<'_> {
     fn tag_pin(&self, subject: &str, source: &str, image: &Reference, stated: &str) -> Decision {
         let matched = format!("the charts name `{image}` by its tag alone ({stated})");
         match self.policy.tag_pin(image) {
-            Some(pin) => allow(subject, source, Rule::Pins, matched, format!("`pins` allows it: {}", pin.reason)),
-            None => self.deny(subject, source, Rule::Pins, matched, "`pins` does not allow it"),
+            Some(pin) => allow(
+                subject,
+                source,
+                Rule::Pins,
+                matched,
+                format!("`pins` allows it: {}", pin.reason),
+            ),
+            None => self.deny(
+                subject,
+                source,
+                Rule::Pins,
+                matched,
+                "`pins` does not allow it",
+            ),
         }
     }
 
     fn attestations(&self, subject: &str, source: &str, content: &ImageContent) -> Vec<Decision> {
-        let ImageContent::Pinned { attested } = content else { return Vec::new() };
+        let ImageContent::Pinned { attested } = content else {
+            return Vec::new();
+        };
         let rule = Rule::Attestations;
         let mut decisions = Vec::new();
-        for required in self.policy.attestations.iter().filter(|required| required.pattern.matches(source)) {
+        for required in self
+            .policy
+            .attestations
+            .iter()
+            .filter(|required| required.pattern.matches(source))
+        {
             for kind in &required.require {
-                let lacks = |predicates: &[String]| !predicates.iter().any(|predicate| kind.is_met_by(predicate));
-                let missing: Vec<&str> = attested.iter().filter(|(_, found)| lacks(found)).map(|(platform, _)| platform.as_str()).collect();
+                let lacks = |predicates: &[String]| {
+                    !predicates.iter().any(|predicate| kind.is_met_by(predicate))
+                };
+                let missing: Vec<&str> = attested
+                    .iter()
+                    .filter(|(_, found)| lacks(found))
+                    .map(|(platform, _)| platform.as_str())
+                    .collect();
                 let matched = format!("source `{source}` matches `{}`", required.pattern);
                 decisions.push(if missing.is_empty() {
-                    allow(subject, source, rule, matched, format!("{} comes with it", describe(kind)))
+                    allow(
+                        subject,
+                        source,
+                        rule,
+                        matched,
+                        format!("{} comes with it", describe(kind)),
+                    )
                 } else {
-                    let reason = format!("{} is required and missing for {}", describe(kind), missing.join(", "));
+                    let reason = format!(
+                        "{} is required and missing for {}",
+                        describe(kind),
+                        missing.join(", ")
+                    );
                     self.deny(subject, source, rule, matched, &reason)
                 });
             }
@@ -213,22 +379,54 @@ impl Judge<'_> {
     }
 
     /// Denies, unless a waiver holds.
-    fn deny(&self, subject: &str, source: &str, rule: Rule, matched: String, reason: &str) -> Decision {
-        let waiver = self.policy.waivers.iter().filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source));
+    fn deny(
+        &self,
+        subject: &str,
+        source: &str,
+        rule: Rule,
+        matched: String,
+        reason: &str,
+    ) -> Decision {
+        let waiver = self
+            .policy
+            .waivers
+            .iter()
+            .filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source));
         let waiver = waiver.max_by(|one, other| one.until.cmp(&other.until));
         let (verdict, reason) = match waiver {
-            Some(waiver) if *self.version < waiver.until => {
-                (Verdict::Waived, format!("waived until {}: {} (otherwise: {reason})", waiver.until, waiver.reason))
-            }
-            Some(waiver) => (Verdict::Denied, format!("{reason} (its waiver ended with {})", waiver.until)),
+            Some(waiver) if *self.version < waiver.until => (
+                Verdict::Waived,
+                format!(
+                    "waived until {}: {} (otherwise: {reason})",
+                    waiver.until, waiver.reason
+                ),
+            ),
+            Some(waiver) => (
+                Verdict::Denied,
+                format!("{reason} (its waiver ended with {})", waiver.until),
+            ),
             None => (Verdict::Denied, reason.to_owned()),
         };
-        Decision { subject: subject.to_owned(), source: source.to_owned(), rule, verdict, matched, reason }
+        Decision {
+            subject: subject.to_owned(),
+            source: source.to_owned(),
+            rule,
+            verdict,
+            matched,
+            reason,
+        }
     }
 }
 
 fn allow(subject: &str, source: &str, rule: Rule, matched: String, reason: String) -> Decision {
-    Decision { subject: subject.to_owned(), source: source.to_owned(), rule, verdict: Verdict::Allowed, matched, reason }
+    Decision {
+        subject: subject.to_owned(),
+        source: source.to_owned(),
+        rule,
+        verdict: Verdict::Allowed,
+        matched,
+        reason,
+    }
 }
 
 const fn describe(kind: &AttestationKind) -> &'static str {

@@ -47,25 +47,43 @@ pub struct PolicyViolation {
 
 impl Evaluation {
     pub fn denied(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Denied)
+        self.decisions
+            .iter()
+            .filter(|decision| decision.verdict == Verdict::Denied)
     }
 
     /// The decisions that would deny, but that a waiver lets through.
     pub fn waived(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Waived)
+        self.decisions
+            .iter()
+            .filter(|decision| decision.verdict == Verdict::Waived)
     }
 
     /// The images whose licence nobody stated, and that the policy allows all the same.
     pub fn not_reviewed(&self) -> Vec<String> {
-        let is_unstated = |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
-        let allowed = self.decisions.iter().filter(|decision| decision.verdict == Verdict::Allowed).filter(is_unstated);
-        allowed.map(|decision| decision.subject.trim_start_matches("image ").trim_matches('`').to_owned()).collect()
+        let is_unstated =
+            |decision: &&Decision| decision.rule == Rule::Licenses && decision.matched == UNSTATED;
+        let allowed = self
+            .decisions
+            .iter()
+            .filter(|decision| decision.verdict == Verdict::Allowed)
+            .filter(is_unstated);
+        allowed
+            .map(|decision| {
+                decision
+                    .subject
+                    .trim_start_matches("image ")
+                    .trim_matches('`')
+                    .to_owned()
+            })
+            .collect()
     }
 
     /// The same without what is denied for want of a lock entry.
     #[must_use]
     pub fn without_unpinned(mut self) -> Self {
-        self.decisions.retain(|decision| decision.rule != Rule::Pins || decision.verdict != Verdict::Denied);
+        self.decisions
+            .retain(|decision| decision.rule != Rule::Pins || decision.verdict != Verdict::Denied);
         self
     }
 
@@ -79,20 +97,31 @@ impl Evaluation {
     /// When something is, with all that is.
     pub fn into_result(self) -> Result<Self, PolicyViolation> {
         let denied: Vec<Decision> = self.denied().cloned().collect();
-        if denied.is_empty() { Ok(self) } else { Err(PolicyViolation { denied }) }
+        if denied.is_empty() {
+            Ok(self)
+        } else {
+            Err(PolicyViolation { denied })
+        }
     }
 }
 
 impl Decision {
     /// What to write to the policy so that this is let through, for people.
     pub fn waiver_hint(&self) -> String {
-        format!("{{ rule: {}, match: \"{}\", reason: \"…\", until: \"<version>\" }}", self.rule, self.source)
+        format!(
+            "{{ rule: {}, match: \"{}\", reason: \"…\", until: \"<version>\" }}",
+            self.rule, self.source
+        )
     }
 }
 
 impl fmt::Display for Decision {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: rule `{}`: {}: {}", self.subject, self.rule, self.matched, self.reason)
+        write!(
+            formatter,
+            "{}: rule `{}`: {}: {}",
+            self.subject, self.rule, self.matched, self.reason
+        )
     }
 }
 
@@ -100,10 +129,17 @@ impl fmt::Display for PolicyViolation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.denied.len() {
             1 => write!(formatter, "the policy denies what this bundle would carry")?,
-            count => write!(formatter, "the policy denies {count} things that this bundle would carry")?,
+            count => write!(
+                formatter,
+                "the policy denies {count} things that this bundle would carry"
+            )?,
         }
         for decision in &self.denied {
-            write!(formatter, "\n  {decision}\n    waiver: {}", decision.waiver_hint())?;
+            write!(
+                formatter,
+                "\n  {decision}\n    waiver: {}",
+                decision.waiver_hint()
+            )?;
         }
         Ok(())
     }
@@ -115,7 +151,10 @@ impl Failure for PolicyViolation {
     }
 
     fn help(&self) -> Option<String> {
-        Some("use something else, or add a waiver with a reason to `waivers` in the policy file".to_owned())
+        Some(
+            "use something else, or add a waiver with a reason to `waivers` in the policy file"
+                .to_owned(),
+        )
     }
 
     fn details(&self) -> Option<serde_json::Value> {

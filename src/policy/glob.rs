@@ -1,7 +1,7 @@
 //! Patterns over `registry/repository` paths.
 //!
-//! `*` stands for any characters within one component, `**` as a whole component for any number of components,
-//! none included. There is no other special character and no escape.
+//! `*` stands for any characters within one component, `**` as a whole component for any number of
+//! components, none included. There is no other special character and no escape.
 
 use std::fmt;
 
@@ -18,9 +18,12 @@ pub struct Glob {
 }
 
 impl Glob {
-    /// Takes a pattern. Every text is one; matching ignores the case of ASCII letters, as host names do.
+    /// Takes a pattern. Every text is one; matching ignores the case of ASCII letters, as host
+    /// names do.
     pub fn new(pattern: &str) -> Self {
-        Self { pattern: pattern.to_owned() }
+        Self {
+            pattern: pattern.to_owned(),
+        }
     }
 
     /// Whether the whole path matches.
@@ -28,7 +31,12 @@ impl Glob {
         let (pattern, path) = (self.pattern.to_ascii_lowercase(), path.to_ascii_lowercase());
         let pattern: Vec<&str> = pattern.split('/').collect();
         let path: Vec<&str> = path.split('/').collect();
-        wildcard(&pattern, &path, |part| *part == "**", |part, component| component_matches(part, component))
+        wildcard(
+            &pattern,
+            &path,
+            |part| *part == "**",
+            |part, component| component_matches(part, component),
+        )
     }
 }
 
@@ -38,14 +46,26 @@ impl fmt::Display for Glob {
     }
 }
 
-/// Whether a single component, without `/`, matches a pattern in which `*` stands for any characters.
+/// Whether a single component, without `/`, matches a pattern in which `*` stands for any
+/// characters.
 pub(super) fn component_matches(pattern: &str, component: &str) -> bool {
-    wildcard(pattern.as_bytes(), component.as_bytes(), |byte| *byte == b'*', |a, b| a == b)
+    wildcard(
+        pattern.as_bytes(),
+        component.as_bytes(),
+        |byte| *byte == b'*',
+        |a, b| a == b,
+    )
 }
 
-/// Matches a sequence against a pattern in which some elements stand for any run of elements. Remembers only the
-/// last such element, which is enough, and so needs no more than length times length steps.
-fn wildcard<P, T>(pattern: &[P], text: &[T], is_any: impl Fn(&P) -> bool, fits: impl Fn(&P, &T) -> bool) -> bool {
+/// Matches a sequence against a pattern in which some elements stand for any run of elements.
+/// Remembers only the last such element, which is enough, and so needs no more than length times
+/// length steps.
+fn wildcard<P, T>(
+    pattern: &[P],
+    text: &[T],
+    is_any: impl Fn(&P) -> bool,
+    fits: impl Fn(&P, &T) -> bool,
+) -> bool {
     let (mut at_pattern, mut at_text) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while let Some(element) = text.get(at_text) {
@@ -59,13 +79,17 @@ fn wildcard<P, T>(pattern: &[P], text: &[T], is_any: impl Fn(&P) -> bool, fits: 
                 at_text += 1;
             }
             _ => {
-                let Some((after, from)) = retry else { return false };
+                let Some((after, from)) = retry else {
+                    return false;
+                };
                 retry = Some((after, from + 1));
                 (at_pattern, at_text) = (after, from + 1);
             }
         }
     }
-    pattern.get(at_pattern..).is_some_and(|rest| rest.iter().all(is_any))
+    pattern
+        .get(at_pattern..)
+        .is_some_and(|rest| rest.iter().all(is_any))
 }
 
 #[cfg(test)]
@@ -79,7 +103,11 @@ mod tests {
             ("docker.io/library/*", "docker.io/library/a/b", false),
             ("docker.io/library/*", "docker.io/library", false),
             ("**/bitnami*/**", "docker.io/bitnami/postgresql", true),
-            ("**/bitnami*/**", "registry.local:5000/mirror/bitnamilegacy/a/b", true),
+            (
+                "**/bitnami*/**",
+                "registry.local:5000/mirror/bitnamilegacy/a/b",
+                true,
+            ),
             ("**/bitnami*/**", "bitnami", true),
             ("**/bitnami*/**", "docker.io/not-bitnami/x", false),
             ("**/mysql", "docker.io/library/mysql", true),
@@ -94,7 +122,11 @@ mod tests {
             ("", "a", false),
         ];
         for (pattern, path, expected) in cases {
-            assert_eq!(Glob::new(pattern).matches(path), expected, "{pattern} {path}");
+            assert_eq!(
+                Glob::new(pattern).matches(path),
+                expected,
+                "{pattern} {path}"
+            );
         }
     }
 

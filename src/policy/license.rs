@@ -1,7 +1,8 @@
 //! SPDX licence expressions: `Apache-2.0 AND (MIT OR GPL-2.0-only WITH Classpath-exception-2.0)`.
 //!
-//! Follows annex D of the SPDX specification 2.3; the operators may also be written in lower case, as SPDX 3 allows.
-//! Which identifiers exist is not known here: the policy lists those it allows, and all others are not allowed.
+//! Follows annex D of the SPDX specification 2.3; the operators may also be written in lower case,
+//! as SPDX 3 allows. Which identifiers exist is not known here: the policy lists those it allows,
+//! and all others are not allowed.
 
 use std::fmt;
 
@@ -46,18 +47,25 @@ impl LicenseExpression {
     /// # Errors
     /// When it does not follow the grammar.
     pub fn parse(text: &str) -> Result<Self, LicenseError> {
-        let mut parser = Parser { text, words: words(text), position: 0 };
+        let mut parser = Parser {
+            text,
+            words: words(text),
+            position: 0,
+        };
         let root = parser.either(0)?;
         match parser.next() {
-            None => Ok(Self { text: text.to_owned(), root }),
+            None => Ok(Self {
+                text: text.to_owned(),
+                root,
+            }),
             Some(word) => Err(parser.unexpected(word)),
         }
     }
 
     /// Judges the expression: `judge` says what it thinks of one licence, written `GPL-2.0-only` or
-    /// `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best counts, of licences that hold
-    /// together the worst; the order of `V` says which is which, smaller is better. Every expression holds at
-    /// least one licence, so there is always a judgement.
+    /// `GPL-2.0-only WITH Classpath-exception-2.0`. Of alternatives the best counts, of licences
+    /// that hold together the worst; the order of `V` says which is which, smaller is better. Every
+    /// expression holds at least one licence, so there is always a judgement.
     pub(super) fn judge<V: Ord>(&self, judge: &impl Fn(&str, Option<&str>) -> V) -> Option<V> {
         self.root.judge(judge)
     }
@@ -79,9 +87,17 @@ impl fmt::Display for LicenseExpression {
 impl Term {
     fn collect(&self, licenses: &mut Vec<String>) {
         match self {
-            Self::License { id, exception: None } => licenses.push(id.clone()),
-            Self::License { id, exception: Some(exception) } => licenses.push(format!("{id} WITH {exception}")),
-            Self::All(terms) | Self::Any(terms) => terms.iter().for_each(|term| term.collect(licenses)),
+            Self::License {
+                id,
+                exception: None,
+            } => licenses.push(id.clone()),
+            Self::License {
+                id,
+                exception: Some(exception),
+            } => licenses.push(format!("{id} WITH {exception}")),
+            Self::All(terms) | Self::Any(terms) => {
+                terms.iter().for_each(|term| term.collect(licenses))
+            }
         }
     }
 
@@ -121,7 +137,9 @@ impl<'t> Parser<'t> {
         if depth > MAX_DEPTH {
             return Err(LicenseError::TooDeep);
         }
-        let word = self.next().ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
+        let word = self
+            .next()
+            .ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
         if word == "(" {
             let term = self.either(depth + 1)?;
             return match self.next() {
@@ -132,7 +150,9 @@ impl<'t> Parser<'t> {
         }
         let id = self.identifier(word, true)?;
         let exception = if self.take("WITH") {
-            let word = self.next().ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
+            let word = self
+                .next()
+                .ok_or_else(|| LicenseError::End(self.text.to_owned()))?;
             Some(self.identifier(word, false)?)
         } else {
             None
@@ -142,9 +162,20 @@ impl<'t> Parser<'t> {
 
     fn identifier(&self, word: &str, may_have_plus: bool) -> Result<String, LicenseError> {
         let is_operator = ["AND", "OR", "WITH", "and", "or", "with"].contains(&word);
-        let bare = if may_have_plus { word.strip_suffix('+').unwrap_or(word) } else { word };
-        let is_id = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
-        if is_operator || !is_id { Err(self.unexpected(word)) } else { Ok(word.to_owned()) }
+        let bare = if may_have_plus {
+            word.strip_suffix('+').unwrap_or(word)
+        } else {
+            word
+        };
+        let is_id = !bare.is_empty()
+            && bare
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
+        if is_operator || !is_id {
+            Err(self.unexpected(word))
+        } else {
+            Ok(word.to_owned())
+        }
     }
 
     fn next(&mut self) -> Option<&'t str> {
@@ -154,13 +185,19 @@ impl<'t> Parser<'t> {
     }
 
     fn take(&mut self, operator: &str) -> bool {
-        let is_there = self.words.get(self.position).is_some_and(|word| *word == operator || *word == operator.to_ascii_lowercase());
+        let is_there = self
+            .words
+            .get(self.position)
+            .is_some_and(|word| *word == operator || *word == operator.to_ascii_lowercase());
         self.position += usize::from(is_there);
         is_there
     }
 
     fn unexpected(&self, word: &str) -> LicenseError {
-        LicenseError::Unexpected { expression: self.text.to_owned(), word: word.to_owned() }
+        LicenseError::Unexpected {
+            expression: self.text.to_owned(),
+            word: word.to_owned(),
+        }
     }
 }
 
@@ -172,7 +209,11 @@ fn words(text: &str) -> Vec<&str> {
         while let Some(position) = rest.find(['(', ')']) {
             let (before, from) = rest.split_at(position);
             let (parenthesis, after) = from.split_at(1);
-            words.extend([before, parenthesis].into_iter().filter(|word| !word.is_empty()));
+            words.extend(
+                [before, parenthesis]
+                    .into_iter()
+                    .filter(|word| !word.is_empty()),
+            );
             rest = after;
         }
         if !rest.is_empty() {
@@ -191,7 +232,8 @@ mod tests {
         LicenseExpression::parse(text)
             .unwrap()
             .judge(&|id: &str, exception: Option<&str>| match (id, exception) {
-                ("MIT" | "Apache-2.0", None) | ("GPL-2.0-only", Some("Classpath-exception-2.0")) => 0,
+                ("MIT" | "Apache-2.0", None)
+                | ("GPL-2.0-only", Some("Classpath-exception-2.0")) => 0,
                 ("GPL-2.0-only" | "AGPL-3.0-only", _) => 2,
                 _ => 1,
             })
@@ -216,9 +258,20 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused() {
-        for bad in
-            ["", "  ", "MIT OR", "(MIT", "MIT)", "MIT Apache-2.0", "AND MIT", "MIT WITH", "MIT/Apache-2.0", "GPL-2.0 WITH x+", "()", "+"]
-        {
+        for bad in [
+            "",
+            "  ",
+            "MIT OR",
+            "(MIT",
+            "MIT)",
+            "MIT Apache-2.0",
+            "AND MIT",
+            "MIT WITH",
+            "MIT/Apache-2.0",
+            "GPL-2.0 WITH x+",
+            "()",
+            "+",
+        ] {
             assert!(LicenseExpression::parse(bad).is_err(), "{bad}");
         }
         let deep = format!("{}MIT{}", "(".repeat(1000), ")".repeat(1000));

@@ -16,7 +16,8 @@ pub struct Policy {
     pub digest: Digest,
     /// Licences that are fine, as SPDX identifiers, with or without an exception.
     pub allowed_licenses: Vec<String>,
-    /// Licences that are refused with a reason; others that are not allowed are refused without one.
+    /// Licences that are refused with a reason; others that are not allowed are refused without
+    /// one.
     pub denied_licenses: Vec<DeniedLicense>,
     /// Whether an image may have no stated licence; such an image is reported as not reviewed.
     pub allows_unstated_licenses: bool,
@@ -50,7 +51,8 @@ pub struct DeniedSource {
     pub reason: String,
 }
 
-/// Which attestations must come with the images of some sources, for every platform that is carried.
+/// Which attestations must come with the images of some sources, for every platform that is
+/// carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationRule {
     pub pattern: Glob,
@@ -96,7 +98,10 @@ impl Policy {
     /// The pattern that denies a tag.
     pub fn denies_tag(&self, tag: &str) -> Option<&str> {
         let tag = tag.to_ascii_lowercase();
-        self.denied_tags.iter().find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag)).map(String::as_str)
+        self.denied_tags
+            .iter()
+            .find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag))
+            .map(String::as_str)
     }
 
     /// What lets charts name an image by its tag alone.
@@ -107,7 +112,13 @@ impl Policy {
 
 impl Rule {
     /// Every rule, in the order in which they are judged.
-    pub const ALL: [Self; 5] = [Self::Licenses, Self::Sources, Self::Tags, Self::Pins, Self::Attestations];
+    pub const ALL: [Self; 5] = [
+        Self::Licenses,
+        Self::Sources,
+        Self::Tags,
+        Self::Pins,
+        Self::Attestations,
+    ];
 
     /// Its name in a policy file.
     pub const fn name(self) -> &'static str {
@@ -138,7 +149,11 @@ impl AttestationKind {
             Self::Sbom => &["https://spdx.dev/Document", "https://cyclonedx.org/bom"],
             Self::Provenance => &["https://slsa.dev/provenance"],
         };
-        families.iter().any(|family| predicate.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        families.iter().any(|family| {
+            predicate
+                .strip_prefix(family)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where rendered charts name images besides containers, and what of them is treated as an exception: typed, as a policy says it.
+//! Where rendered charts name images besides containers, and what of them is treated as an
+//! exception: typed, as a policy says it.
 
 use std::fmt;
 
@@ -8,13 +9,16 @@ use super::glob::component_matches;
 use crate::oci::Reference;
 use rune_core::yaml::quoted;
 
-/// Where the objects of a rendered chart name images besides the `image` of a container, beyond what is built in.
+/// Where the objects of a rendered chart name images besides the `image` of a container, beyond
+/// what is built in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImagePlaces {
-    /// Names of environment variables, and of keys of `ConfigMap`s and Secrets, whose value names images; `*` stands for any characters.
+    /// Names of environment variables, and of keys of `ConfigMap`s and Secrets, whose value names
+    /// images; `*` stands for any characters.
     pub variables: Vec<String>,
-    /// Options of programs whose value names images, with their dashes; `*` stands for any characters.
+    /// Options of programs whose value names images, with their dashes; `*` stands for any
+    /// characters.
     pub options: Vec<String>,
     /// Fields of objects of some kind.
     pub fields: Vec<ImageField>,
@@ -30,7 +34,8 @@ pub struct ImagePlaces {
 pub struct ImageField {
     /// `Kind`, or `Kind.group` as kubectl writes it.
     pub kind: String,
-    /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads through text that is YAML, too.
+    /// Keys separated by dots: `spec.images[].image`, `data[app.yaml].agent.image`. It leads
+    /// through text that is YAML, too.
     pub path: String,
     /// How the image is written there.
     #[serde(default, skip_serializing_if = "FieldForm::is_references")]
@@ -94,7 +99,8 @@ pub enum Declaration {
     /// `images.options`.
     Option(String),
     Field(ImageField),
-    /// `images.ignore`: a value with nothing in the place of a repository, tag or digest, which no runtime can pull.
+    /// `images.ignore`: a value with nothing in the place of a repository, tag or digest, which no
+    /// runtime can pull.
     Unusable(String),
     /// `pins`.
     Pin(String),
@@ -103,12 +109,16 @@ pub enum Declaration {
 impl ImagePlaces {
     /// Whether the value of such an environment variable names images.
     pub fn has_variable(&self, name: &str) -> bool {
-        self.variables.iter().any(|pattern| component_matches(pattern, name))
+        self.variables
+            .iter()
+            .any(|pattern| component_matches(pattern, name))
     }
 
     /// Whether the value of such an option names images.
     pub fn has_option(&self, name: &str) -> bool {
-        self.options.iter().any(|pattern| component_matches(pattern, name))
+        self.options
+            .iter()
+            .any(|pattern| component_matches(pattern, name))
     }
 
     /// The exception for a reference that is not an image to transfer.
@@ -156,7 +166,10 @@ impl Declaration {
         let declarations: std::collections::BTreeSet<&Self> = declarations.collect();
         let (mut lines, mut section, mut list) = (String::new(), "", "");
         for declaration in declarations {
-            let (own_section, own_list) = declaration.list().split_once('.').unwrap_or((declaration.list(), ""));
+            let (own_section, own_list) = declaration
+                .list()
+                .split_once('.')
+                .unwrap_or((declaration.list(), ""));
             if section != own_section {
                 lines.push_str(&format!("{own_section}:\n"));
             }
@@ -176,7 +189,12 @@ impl fmt::Display for Declaration {
         match self {
             Self::Variable(name) | Self::Option(name) => formatter.write_str(&quoted(name)),
             Self::Field(ImageField { kind, path, form }) => {
-                write!(formatter, "{{ kind: {}, path: {}", quoted(kind), quoted(path))?;
+                write!(
+                    formatter,
+                    "{{ kind: {}, path: {}",
+                    quoted(kind),
+                    quoted(path)
+                )?;
                 match form {
                     FieldForm::References => {}
                     FieldForm::Template(text) => write!(formatter, ", template: {}", quoted(text))?,
@@ -189,10 +207,18 @@ impl fmt::Display for Declaration {
                 formatter.write_str(" }")
             }
             Self::Unusable(text) => {
-                write!(formatter, "{{ reference: {}, reason: \"no image: a part of the reference is empty\" }}", quoted(text))
+                write!(
+                    formatter,
+                    "{{ reference: {}, reason: \"no image: a part of the reference is empty\" }}",
+                    quoted(text)
+                )
             }
             Self::Pin(image) => {
-                write!(formatter, "{{ image: {}, pin: tag, reason: \"the chart names it by its tag\" }}", quoted(image))
+                write!(
+                    formatter,
+                    "{{ image: {}, pin: tag, reason: \"the chart names it by its tag\" }}",
+                    quoted(image)
+                )
             }
         }
     }
@@ -214,6 +240,8 @@ impl Apart {
             ("tag", self.tag.as_deref()),
             ("digest", self.digest.as_deref()),
         ];
-        parts.into_iter().filter_map(|(key, name)| Some((key, name?)))
+        parts
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, name?)))
     }
 }

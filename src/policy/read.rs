@@ -3,7 +3,10 @@
 use camino::Utf8Path;
 use semver::Version;
 
-use super::{AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, Rule, Waiver};
+use super::{
+    AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, Rule,
+    Waiver,
+};
 use rune_core::{
     digest::Digest,
     yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
@@ -21,9 +24,17 @@ const BUILT_IN: &str = include_str!("../../bundle-manifests/policy.yaml");
 #[derive(Debug, thiserror::Error)]
 enum PolicyProblem<'a> {
     #[error("{what} is `{found}`")]
-    Fixed { what: &'a str, found: &'a str, expected: &'a str },
+    Fixed {
+        what: &'a str,
+        found: &'a str,
+        expected: &'a str,
+    },
     #[error("unknown {what} `{found}`")]
-    Unknown { what: &'a str, found: &'a str, known: Vec<&'static str> },
+    Unknown {
+        what: &'a str,
+        found: &'a str,
+        known: Vec<&'static str>,
+    },
     #[error("{what} is empty")]
     Empty { what: &'a str },
     #[error("`{0}` is not a SemVer version")]
@@ -68,13 +79,16 @@ impl Policy {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
-    /// Reads the text of a policy file. `path` only says where mistakes are. When there are any, what could be
-    /// read is of no use but to look for more mistakes elsewhere.
+    /// Reads the text of a policy file. `path` only says where mistakes are. When there are any,
+    /// what could be read is of no use but to look for more mistakes elsewhere.
     pub fn read(path: &Utf8Path, text: &str) -> (Self, Findings) {
         let mut findings = Findings::new(path);
         let mut policy = Self::empty(Digest::of(text.as_bytes()));
         match yaml::parse(path, text) {
-            Ok(root) => Reader { findings: &mut findings }.policy(&root, &mut policy),
+            Ok(root) => Reader {
+                findings: &mut findings,
+            }
+            .policy(&root, &mut policy),
             Err(error) => findings.add_syntax(&error),
         }
         (policy, findings)
@@ -109,32 +123,73 @@ struct Reader<'f> {
 
 impl Reader<'_> {
     fn policy(&mut self, root: &Node, policy: &mut Policy) {
-        let known = &["apiVersion", "kind", "licenses", "sources", "tags", "attestations", "images", "pins", "waivers"];
-        let Some(map) = Mapping::open(root, "a policy", known, self.findings) else { return };
+        let known = &[
+            "apiVersion",
+            "kind",
+            "licenses",
+            "sources",
+            "tags",
+            "attestations",
+            "images",
+            "pins",
+            "waivers",
+        ];
+        let Some(map) = Mapping::open(root, "a policy", known, self.findings) else {
+            return;
+        };
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
         if let Some(map) = self.section(&map, "licenses", &["allow", "deny", "unstated"]) {
-            policy.allowed_licenses = self.list(&map, "allow", |reader, node| reader.word(node, "a licence"));
+            policy.allowed_licenses =
+                self.list(&map, "allow", |reader, node| reader.word(node, "a licence"));
             policy.denied_licenses = self.list(&map, "deny", |reader, node| {
-                let map = Mapping::open(node, "a denied licence", &["license", "reason"], reader.findings)?;
-                let (license, reason) = (reader.required(&map, "license"), reader.required(&map, "reason"));
-                Some(DeniedLicense { license: license?, reason: reason? })
+                let map = Mapping::open(
+                    node,
+                    "a denied licence",
+                    &["license", "reason"],
+                    reader.findings,
+                )?;
+                let (license, reason) = (
+                    reader.required(&map, "license"),
+                    reader.required(&map, "reason"),
+                );
+                Some(DeniedLicense {
+                    license: license?,
+                    reason: reason?,
+                })
             });
             policy.allows_unstated_licenses = self.unstated(&map);
         }
         if let Some(map) = self.section(&map, "sources", &["allow", "deny"]) {
-            policy.allowed_sources = self.list(&map, "allow", |reader, node| reader.word(node, "a source").map(|text| Glob::new(&text)));
+            policy.allowed_sources = self.list(&map, "allow", |reader, node| {
+                reader.word(node, "a source").map(|text| Glob::new(&text))
+            });
             policy.denied_sources = self.list(&map, "deny", |reader, node| {
-                let map = Mapping::open(node, "a denied source", &["match", "reason"], reader.findings)?;
-                let (pattern, reason) = (reader.required(&map, "match"), reader.required(&map, "reason"));
-                Some(DeniedSource { pattern: Glob::new(&pattern?), reason: reason? })
+                let map = Mapping::open(
+                    node,
+                    "a denied source",
+                    &["match", "reason"],
+                    reader.findings,
+                )?;
+                let (pattern, reason) = (
+                    reader.required(&map, "match"),
+                    reader.required(&map, "reason"),
+                );
+                Some(DeniedSource {
+                    pattern: Glob::new(&pattern?),
+                    reason: reason?,
+                })
             });
         }
         if let Some(map) = self.section(&map, "tags", &["deny"]) {
             policy.denied_tags = self.list(&map, "deny", |reader, node| reader.word(node, "a tag"));
         }
         policy.attestations = self.list(&map, "attestations", Self::attestation);
-        if let Some(map) = self.section(&map, "images", &["variables", "options", "fields", "ignore", "leaveOutTests"]) {
+        if let Some(map) = self.section(
+            &map,
+            "images",
+            &["variables", "options", "fields", "ignore", "leaveOutTests"],
+        ) {
             policy.image_places = self.image_places(&map);
         }
         policy.tag_pins = self.list(&map, "pins", Self::tag_pin);
@@ -143,7 +198,9 @@ impl Reader<'_> {
 
     /// What becomes of images without a licence.
     fn unstated(&mut self, licenses: &Mapping<'_>) -> bool {
-        let Some(node) = licenses.optional("unstated") else { return false };
+        let Some(node) = licenses.optional("unstated") else {
+            return false;
+        };
         match self.word(node, "`unstated`").as_deref() {
             Some("allow") => true,
             Some("deny") | None => false,
@@ -155,27 +212,58 @@ impl Reader<'_> {
     }
 
     fn attestation(&mut self, node: &Node) -> Option<AttestationRule> {
-        let map = Mapping::open(node, "an attestation rule", &["match", "require"], self.findings)?;
+        let map = Mapping::open(
+            node,
+            "an attestation rule",
+            &["match", "require"],
+            self.findings,
+        )?;
         let pattern = self.required(&map, "match");
         let required = map.required("require", self.findings)?;
         let mut require = Vec::new();
         for item in yaml::items(required, "`require`", self.findings) {
-            let Some(found) = self.word(item, "an attestation") else { continue };
-            match AttestationKind::ALL.into_iter().find(|kind| kind.name() == found) {
+            let Some(found) = self.word(item, "an attestation") else {
+                continue;
+            };
+            match AttestationKind::ALL
+                .into_iter()
+                .find(|kind| kind.name() == found)
+            {
                 Some(kind) => require.push(kind),
-                None => self.unknown(item.place, "attestation", &found, AttestationKind::ALL.iter().map(AttestationKind::name).collect()),
+                None => self.unknown(
+                    item.place,
+                    "attestation",
+                    &found,
+                    AttestationKind::ALL
+                        .iter()
+                        .map(AttestationKind::name)
+                        .collect(),
+                ),
             }
         }
-        Some(AttestationRule { pattern: Glob::new(&pattern?), require })
+        Some(AttestationRule {
+            pattern: Glob::new(&pattern?),
+            require,
+        })
     }
 
     fn waiver(&mut self, node: &Node) -> Option<Waiver> {
-        let map = Mapping::open(node, "a waiver", &["rule", "match", "reason", "until"], self.findings)?;
+        let map = Mapping::open(
+            node,
+            "a waiver",
+            &["rule", "match", "reason", "until"],
+            self.findings,
+        )?;
         let rule = map.required("rule", self.findings).and_then(|node| {
             let found = self.word(node, "a rule")?;
             let rule = Rule::ALL.into_iter().find(|rule| rule.name() == found);
             if rule.is_none() {
-                self.unknown(node.place, "rule", &found, Rule::ALL.map(Rule::name).to_vec());
+                self.unknown(
+                    node.place,
+                    "rule",
+                    &found,
+                    Rule::ALL.map(Rule::name).to_vec(),
+                );
             }
             rule
         });
@@ -184,45 +272,78 @@ impl Reader<'_> {
             let found = self.word(node, "`until`")?;
             let version = Version::parse(&found).ok();
             if version.is_none() {
-                self.findings.add(node.place, &PolicyProblem::Version(&found));
+                self.findings
+                    .add(node.place, &PolicyProblem::Version(&found));
             }
             version
         });
-        Some(Waiver { rule: rule?, pattern: Glob::new(&pattern?), reason: reason?, until: until? })
+        Some(Waiver {
+            rule: rule?,
+            pattern: Glob::new(&pattern?),
+            reason: reason?,
+            until: until?,
+        })
     }
 
     fn fixed(&mut self, map: &Mapping<'_>, key: &str, expected: &str) {
-        let Some(node) = map.required(key, self.findings) else { return };
-        let Some(found) = yaml::text(node, key, self.findings) else { return };
+        let Some(node) = map.required(key, self.findings) else {
+            return;
+        };
+        let Some(found) = yaml::text(node, key, self.findings) else {
+            return;
+        };
         if found != expected {
-            self.findings.add(node.place, &PolicyProblem::Fixed { what: key, found, expected });
+            self.findings.add(
+                node.place,
+                &PolicyProblem::Fixed {
+                    what: key,
+                    found,
+                    expected,
+                },
+            );
         }
     }
 
-    fn section<'n>(&mut self, map: &Mapping<'n>, key: &'static str, known: &'static [&'static str]) -> Option<Mapping<'n>> {
-        map.optional(key).and_then(|node| Mapping::open(node, key, known, self.findings))
+    fn section<'n>(
+        &mut self,
+        map: &Mapping<'n>,
+        key: &'static str,
+        known: &'static [&'static str],
+    ) -> Option<Mapping<'n>> {
+        map.optional(key)
+            .and_then(|node| Mapping::open(node, key, known, self.findings))
     }
 
-    fn list<T>(&mut self, map: &Mapping<'_>, key: &'static str, mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Vec<T> {
-        let Some(node) = map.optional(key) else { return Vec::new() };
+    fn list<T>(
+        &mut self,
+        map: &Mapping<'_>,
+        key: &'static str,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(node) = map.optional(key) else {
+            return Vec::new();
+        };
         let items = yaml::items(node, key, self.findings);
         items.iter().filter_map(|item| read(self, item)).collect()
     }
 
     fn required(&mut self, map: &Mapping<'_>, key: &'static str) -> Option<String> {
-        map.required(key, self.findings).and_then(|node| self.word(node, key))
+        map.required(key, self.findings)
+            .and_then(|node| self.word(node, key))
     }
 
     fn word(&mut self, node: &Node, what: &str) -> Option<String> {
         let text = yaml::text(node, what, self.findings)?.trim();
         if text.is_empty() {
-            self.findings.add(node.place, &PolicyProblem::Empty { what });
+            self.findings
+                .add(node.place, &PolicyProblem::Empty { what });
             return None;
         }
         Some(text.to_owned())
     }
 
     fn unknown(&mut self, place: Place, what: &str, found: &str, known: Vec<&'static str>) {
-        self.findings.add(place, &PolicyProblem::Unknown { what, found, known });
+        self.findings
+            .add(place, &PolicyProblem::Unknown { what, found, known });
     }
 }

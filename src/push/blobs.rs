@@ -31,19 +31,29 @@ struct Errand {
     repositories: Vec<RepositoryName>,
 }
 
-/// Brings every blob of the plan where it belongs. Says what became of each, and how many bytes were sent, or would be.
+/// Brings every blob of the plan where it belongs. Says what became of each, and how many bytes
+/// were sent, or would be.
 pub(super) async fn push(shared: &Shared, plan: &Plan) -> Result<(Blobs, u64), PushError> {
     let errands = errands(plan);
     let sent = Arc::new(AtomicU64::new(0));
-    let doing = if shared.is_dry_run { "asking for blobs" } else { "pushing" };
-    shared.progress.begin(doing, errands.iter().map(|errand| errand.blob.size).sum());
+    let doing = if shared.is_dry_run {
+        "asking for blobs"
+    } else {
+        "pushing"
+    };
+    shared
+        .progress
+        .begin(doing, errands.iter().map(|errand| errand.blob.size).sum());
     let done = in_parallel(shared.jobs, errands, |errand| {
         let (shared, sent) = (shared.clone(), Arc::clone(&sent));
         async move { errand.run(&shared, &sent).await }
     })
     .await;
     shared.progress.end();
-    Ok((done?.into_iter().flatten().collect(), sent.load(Ordering::Relaxed)))
+    Ok((
+        done?.into_iter().flatten().collect(),
+        sent.load(Ordering::Relaxed),
+    ))
 }
 
 /// The largest first, so that none of them is what everything waits for in the end.
@@ -51,7 +61,10 @@ fn errands(plan: &Plan) -> Vec<Errand> {
     let mut errands: BTreeMap<Digest, Errand> = BTreeMap::new();
     for item in &plan.items {
         for blob in item.documents().flat_map(|document| &document.blobs) {
-            let new = || Errand { blob: blob.clone(), repositories: Vec::new() };
+            let new = || Errand {
+                blob: blob.clone(),
+                repositories: Vec::new(),
+            };
             let errand = errands.entry(blob.digest).or_insert_with(new);
             if !errand.repositories.contains(&item.name) {
                 errand.repositories.push(item.name.clone());
@@ -64,7 +77,11 @@ fn errands(plan: &Plan) -> Vec<Errand> {
 }
 
 impl Errand {
-    async fn run(self, shared: &Shared, sent: &Arc<AtomicU64>) -> Result<Vec<((RepositoryName, Digest), BlobOutcome)>, PushError> {
+    async fn run(
+        self,
+        shared: &Shared,
+        sent: &Arc<AtomicU64>,
+    ) -> Result<Vec<((RepositoryName, Digest), BlobOutcome)>, PushError> {
         let digest = self.blob.digest;
         let mut outcomes = Vec::new();
         let mut missing = Vec::new();
@@ -86,9 +103,18 @@ impl Errand {
             let from = filled.as_ref().map(|name| name.repository().to_owned());
             let outcome = if shared.is_dry_run {
                 let would_mount = from.is_some();
-                sent.fetch_add(if would_mount { 0 } else { self.blob.size }, Ordering::Relaxed);
-                shared.progress.advance(if is_counted { 0 } else { self.blob.size });
-                if would_mount { BlobOutcome::Mounted } else { BlobOutcome::Uploaded }
+                sent.fetch_add(
+                    if would_mount { 0 } else { self.blob.size },
+                    Ordering::Relaxed,
+                );
+                shared
+                    .progress
+                    .advance(if is_counted { 0 } else { self.blob.size });
+                if would_mount {
+                    BlobOutcome::Mounted
+                } else {
+                    BlobOutcome::Uploaded
+                }
             } else {
                 self.deliver(shared, name, from, sent, !is_counted).await?
             };
@@ -107,20 +133,32 @@ impl Errand {
         sent: &Arc<AtomicU64>,
         counts: bool,
     ) -> Result<BlobOutcome, PushError> {
-        let Some(pieces) = BundlePieces::open(&shared.bundle, self.blob.digest) else { return Ok(BlobOutcome::There) };
+        let Some(pieces) = BundlePieces::open(&shared.bundle, self.blob.digest) else {
+            return Ok(BlobOutcome::There);
+        };
         let problem = pieces.problem();
         shared.progress.note(&name.to_string());
         let meter = Self::meter(shared, sent, counts);
-        let delivered = shared.writer(name).put_blob(&self.blob, from, pieces, shared.chunk_bytes, meter).await;
+        let delivered = shared
+            .writer(name)
+            .put_blob(&self.blob, from, pieces, shared.chunk_bytes, meter)
+            .await;
         match delivered {
             Ok(Delivery::Mounted) => {
-                shared.progress.advance(if counts { self.blob.size } else { 0 });
+                shared
+                    .progress
+                    .advance(if counts { self.blob.size } else { 0 });
                 Ok(BlobOutcome::Mounted)
             }
             Ok(Delivery::Uploaded) => Ok(BlobOutcome::Uploaded),
             Err(error) => {
-                let problem = problem.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Err(problem.filter(|_| error.is_about_source()).map_or_else(|| error.into(), PushError::from))
+                let problem = problem
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                Err(problem
+                    .filter(|_| error.is_about_source())
+                    .map_or_else(|| error.into(), PushError::from))
             }
         }
     }

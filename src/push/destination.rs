@@ -49,17 +49,24 @@ impl Failure for DestinationError {
         Some(match self {
             Self::Url(text) => {
                 let bare = text.split("://").nth(1).unwrap_or_default();
-                format!("write `{bare}`; TLS is spoken unless the host is on loopback or named with --plain-http")
+                format!(
+                    "write `{bare}`; TLS is spoken unless the host is on loopback or named with --plain-http"
+                )
             }
-            Self::NoHost(text) => format!("write a host with a dot or a port, such as `{text}:443`"),
-            Self::Form(_) => "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag".to_owned(),
+            Self::NoHost(text) => {
+                format!("write a host with a dot or a port, such as `{text}:443`")
+            }
+            Self::Form(_) => {
+                "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag"
+                    .to_owned()
+            }
         })
     }
 }
 
 impl Destination {
-    /// The same, with every repository of the bundle in one component below the prefix if `is_flat`: `a/b/c` is `a-b-c`. For
-    /// registries that limit how deep a path may be.
+    /// The same, with every repository of the bundle in one component below the prefix if
+    /// `is_flat`: `a/b/c` is `a-b-c`. For registries that limit how deep a path may be.
     #[must_use]
     pub fn flattened(self, is_flat: bool) -> Self {
         Self { is_flat, ..self }
@@ -70,15 +77,22 @@ impl Destination {
         &self.registry
     }
 
-    /// What a repository of a bundle is called below the registry and its prefix, where that is not its own name.
+    /// What a repository of a bundle is called below the registry and its prefix, where that is not
+    /// its own name.
     pub fn renamed(&self, repository: &str) -> Option<String> {
         (self.is_flat && repository.contains('/')).then(|| repository.replace('/', "-"))
     }
 
     /// What a repository of a bundle is called there, without the registry.
     pub fn repository(&self, repository: &str) -> String {
-        let own = self.renamed(repository).unwrap_or_else(|| repository.to_owned());
-        if self.prefix.is_empty() { own } else { format!("{}/{own}", self.prefix) }
+        let own = self
+            .renamed(repository)
+            .unwrap_or_else(|| repository.to_owned());
+        if self.prefix.is_empty() {
+            own
+        } else {
+            format!("{}/{own}", self.prefix)
+        }
     }
 
     /// The same with the registry.
@@ -86,7 +100,8 @@ impl Destination {
         RepositoryName::new(&self.registry, &self.repository(repository))
     }
 
-    /// Under which reference something that a bundle publishes is found there: by its tag, if it has one, and the digest.
+    /// Under which reference something that a bundle publishes is found there: by its tag, if it
+    /// has one, and the digest.
     pub fn reference(&self, publication: &Publication, digest: Digest) -> String {
         let name = self.name(&publication.repository);
         match &publication.tag {
@@ -104,18 +119,27 @@ impl FromStr for Destination {
             return Err(DestinationError::Url(text.to_owned()));
         }
         let trimmed = text.trim_end_matches('/');
-        let (registry, prefix) = Reference::parse_registry(trimmed).map_err(|error| match error {
-            ReferenceError::NoRegistry(_) => DestinationError::NoHost(trimmed.to_owned()),
-            _ => DestinationError::Form(text.to_owned()),
-        })?;
-        Ok(Self { registry, prefix: prefix.unwrap_or_default(), is_flat: false })
+        let (registry, prefix) =
+            Reference::parse_registry(trimmed).map_err(|error| match error {
+                ReferenceError::NoRegistry(_) => DestinationError::NoHost(trimmed.to_owned()),
+                _ => DestinationError::Form(text.to_owned()),
+            })?;
+        Ok(Self {
+            registry,
+            prefix: prefix.unwrap_or_default(),
+            is_flat: false,
+        })
     }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.registry)?;
-        if self.prefix.is_empty() { Ok(()) } else { write!(formatter, "/{}", self.prefix) }
+        if self.prefix.is_empty() {
+            Ok(())
+        } else {
+            write!(formatter, "/{}", self.prefix)
+        }
     }
 }
 
@@ -129,17 +153,48 @@ mod tests {
 
     #[test]
     fn a_prefix_goes_before_every_repository() {
-        assert_eq!(parsed("registry.lan:5000").name("library/postgres").to_string(), "registry.lan:5000/library/postgres");
-        assert_eq!(parsed("registry.lan/a/b/").name("charts/rune").to_string(), "registry.lan/a/b/charts/rune");
-        assert_eq!(parsed("docker.io/lpasquali").flattened(true).repository("a/b/c"), "lpasquali/a-b-c");
+        assert_eq!(
+            parsed("registry.lan:5000")
+                .name("library/postgres")
+                .to_string(),
+            "registry.lan:5000/library/postgres"
+        );
+        assert_eq!(
+            parsed("registry.lan/a/b/").name("charts/rune").to_string(),
+            "registry.lan/a/b/charts/rune"
+        );
+        assert_eq!(
+            parsed("docker.io/lpasquali")
+                .flattened(true)
+                .repository("a/b/c"),
+            "lpasquali/a-b-c"
+        );
     }
 
     #[test]
     fn what_is_no_destination_is_refused() {
-        for bad in ["", "registry.lan:5000/UPPER", "registry.lan:5000/a:tag", "registry.lan:5000/a@sha256:0", "registry.lan:5000/a b"] {
-            assert!(matches!(bad.parse::<Destination>(), Err(DestinationError::Form(_) | DestinationError::NoHost(_))), "{bad}");
+        for bad in [
+            "",
+            "registry.lan:5000/UPPER",
+            "registry.lan:5000/a:tag",
+            "registry.lan:5000/a@sha256:0",
+            "registry.lan:5000/a b",
+        ] {
+            assert!(
+                matches!(
+                    bad.parse::<Destination>(),
+                    Err(DestinationError::Form(_) | DestinationError::NoHost(_))
+                ),
+                "{bad}"
+            );
         }
-        assert!(matches!("registry".parse::<Destination>(), Err(DestinationError::NoHost(_))));
-        assert!(matches!("https://registry.lan".parse::<Destination>(), Err(DestinationError::Url(_))));
+        assert!(matches!(
+            "registry".parse::<Destination>(),
+            Err(DestinationError::NoHost(_))
+        ));
+        assert!(matches!(
+            "https://registry.lan".parse::<Destination>(),
+            Err(DestinationError::Url(_))
+        ));
     }
 }

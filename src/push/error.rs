@@ -29,9 +29,15 @@ pub enum PushError {
     /// The whole index was demanded of images that are not whole.
     #[error("nothing was pushed: platforms were left out of {}", named(.0))]
     Incomplete(Vec<String>),
-    /// The registry does not take an index whose manifests are not all there, and no other was allowed.
-    #[error("`{name}` would hold an index that lacks platforms, and the registry does not take one")]
-    SparseRefused { name: RepositoryName, source: Box<RegistryError> },
+    /// The registry does not take an index whose manifests are not all there, and no other was
+    /// allowed.
+    #[error(
+        "`{name}` would hold an index that lacks platforms, and the registry does not take one"
+    )]
+    SparseRefused {
+        name: RepositoryName,
+        source: Box<RegistryError>,
+    },
     /// Two things would have the same name.
     #[error("nothing was pushed: `{first}` and `{second}` would both be `{name}`")]
     Collision {
@@ -41,7 +47,9 @@ pub enum PushError {
         name: String,
     },
     /// The tag under which referrers are listed is something else.
-    #[error("`{name}:{tag}` is not a list of referrers, but should be by the distribution specification")]
+    #[error(
+        "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
+    )]
     ReferrersTag { name: RepositoryName, tag: String },
     /// A part of the work came to no end; a bug.
     #[error("a part of the push did not end")]
@@ -66,14 +74,26 @@ pub struct TakenTag {
 }
 
 fn taken(tags: &[TakenTag]) -> String {
-    tags.iter().fold(String::new(), |mut text, TakenTag { reference, there, here }| {
-        let _ = write!(text, "\n  `{reference}` is {there}, and would be {here}");
-        text
-    })
+    tags.iter().fold(
+        String::new(),
+        |mut text,
+         TakenTag {
+             reference,
+             there,
+             here,
+         }| {
+            let _ = write!(text, "\n  `{reference}` is {there}, and would be {here}");
+            text
+        },
+    )
 }
 
 fn named(references: &[String]) -> String {
-    references.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(", ")
+    references
+        .iter()
+        .map(|reference| format!("`{reference}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Failure for PushError {
@@ -95,11 +115,21 @@ impl Failure for PushError {
             Self::Registry(error) => return error.help(),
             Self::Content(error) => return error.help(),
             Self::Manifest(_) | Self::Task(_) => return None,
-            Self::TagsTaken(_) => "push below another prefix, or move the tags with --overwrite-tags".to_owned(),
-            Self::Incomplete(_) => "push with --index auto, sparse or reduced, or use a bundle of all platforms".to_owned(),
-            Self::SparseRefused { .. } => "push with --index reduced, or with --index auto, which does so when it has to".to_owned(),
+            Self::TagsTaken(_) => {
+                "push below another prefix, or move the tags with --overwrite-tags".to_owned()
+            }
+            Self::Incomplete(_) => {
+                "push with --index auto, sparse or reduced, or use a bundle of all platforms"
+                    .to_owned()
+            }
+            Self::SparseRefused { .. } => {
+                "push with --index reduced, or with --index auto, which does so when it has to"
+                    .to_owned()
+            }
             Self::Collision { .. } => "push without --flatten".to_owned(),
-            Self::ReferrersTag { tag, .. } => format!("see what pushed the tag `{tag}`, and delete it"),
+            Self::ReferrersTag { tag, .. } => {
+                format!("see what pushed the tag `{tag}`, and delete it")
+            }
         })
     }
 }

@@ -34,7 +34,9 @@ struct Written {
 impl Roots {
     /// The manifest that the publication at this position of the plan became.
     pub(super) fn of(&self, position: usize) -> Option<&Document> {
-        self.by_position.get(&position).map(|written| &written.document)
+        self.by_position
+            .get(&position)
+            .map(|written| &written.document)
     }
 
     /// Why the registry did not take the publication at this position.
@@ -44,12 +46,15 @@ impl Roots {
 
     /// Whether it was there before.
     pub(super) fn was_there(&self, position: usize) -> bool {
-        self.by_position.get(&position).is_some_and(|written| written.was_there)
+        self.by_position
+            .get(&position)
+            .is_some_and(|written| written.was_there)
     }
 
     /// The referrers that the registry does not list by itself.
     pub(super) fn unlisted(&self) -> impl Iterator<Item = (usize, &Document)> {
-        let unlisted = |written: &&Written| written.document.referrer.is_some() && !written.is_listed;
+        let unlisted =
+            |written: &&Written| written.document.referrer.is_some() && !written.is_listed;
         self.by_position
             .iter()
             .map(|(position, written)| (*position, written))
@@ -62,27 +67,47 @@ impl Roots {
 type There = BTreeSet<(RepositoryName, Digest)>;
 
 /// Writes all manifests by digest.
-pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs: &Blobs) -> Result<Roots, PushError> {
+pub(super) async fn push(
+    shared: &Shared,
+    plan: &Plan,
+    current: &Current,
+    blobs: &Blobs,
+) -> Result<Roots, PushError> {
     let mut roots = Roots::default();
     let mut there = There::new();
     push_children(shared, plan, blobs, &mut roots, &mut there).await?;
     // What is about something else comes after it.
     for is_referrer in [false, true] {
-        let items = plan.items.iter().enumerate().filter(|(_, item)| item.root.first.referrer.is_some() == is_referrer);
+        let items = plan
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.root.first.referrer.is_some() == is_referrer);
         let work = items.map(|(position, item)| {
             let may_be_there = may_be_there(&item.name, &item.root.first, blobs, &there);
             let choice = Choice::of(item, current.get(&position).copied());
-            ((position, item.may_be_refused()), shared.writer(&item.name), choice, may_be_there)
+            (
+                (position, item.may_be_refused()),
+                shared.writer(&item.name),
+                choice,
+                may_be_there,
+            )
         });
-        let done = in_parallel(shared.jobs, work, |((position, may_be_refused), writer, choice, may_be_there)| async move {
-            match choice.push(&writer, may_be_there).await {
-                Ok(written) => Ok((position, Ok(written))),
-                Err(PushError::Registry(error)) if may_be_refused && error.is_refusal_of_artifact() => {
-                    Ok((position, Err(error.to_string())))
+        let done = in_parallel(
+            shared.jobs,
+            work,
+            |((position, may_be_refused), writer, choice, may_be_there)| async move {
+                match choice.push(&writer, may_be_there).await {
+                    Ok(written) => Ok((position, Ok(written))),
+                    Err(PushError::Registry(error))
+                        if may_be_refused && error.is_refusal_of_artifact() =>
+                    {
+                        Ok((position, Err(error.to_string())))
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            }
-        });
+            },
+        );
         for (position, outcome) in done.await? {
             let written = match outcome {
                 Ok(written) => written,
@@ -92,7 +117,9 @@ pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs:
                 }
             };
             if let Some(item) = plan.items.get(position).filter(|_| !written.was_there) {
-                roots.written.insert((item.name.clone(), written.document.descriptor.digest));
+                roots
+                    .written
+                    .insert((item.name.clone(), written.document.descriptor.digest));
             }
             roots.by_position.insert(position, written);
         }
@@ -100,22 +127,44 @@ pub(super) async fn push(shared: &Shared, plan: &Plan, current: &Current, blobs:
     Ok(roots)
 }
 
-/// Writes everything below the roots: first manifests, all at once; then indexes within indexes, one after the other.
-async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut Roots, there: &mut There) -> Result<(), PushError> {
-    let all = || plan.items.iter().flat_map(|item| item.manifests.iter().map(move |document| (item, document)));
+/// Writes everything below the roots: first manifests, all at once; then indexes within indexes,
+/// one after the other.
+async fn push_children(
+    shared: &Shared,
+    plan: &Plan,
+    blobs: &Blobs,
+    roots: &mut Roots,
+    there: &mut There,
+) -> Result<(), PushError> {
+    let all = || {
+        plan.items
+            .iter()
+            .flat_map(|item| item.manifests.iter().map(move |document| (item, document)))
+    };
     let mut distinct = BTreeMap::new();
     for (item, document) in all().filter(|(_, document)| document.children.is_empty()) {
-        distinct.entry((item.name.clone(), document.descriptor.digest)).or_insert_with(|| document.clone());
+        distinct
+            .entry((item.name.clone(), document.descriptor.digest))
+            .or_insert_with(|| document.clone());
     }
     let work = distinct.into_iter().map(|((name, digest), document)| {
         let may_be_there = may_be_there(&name, &document, blobs, there);
         (name, digest, document, may_be_there)
     });
     let work: Vec<_> = work.collect();
-    let done = in_parallel(shared.jobs, work, |(name, digest, document, may_be_there)| {
-        let writer = shared.writer(&name);
-        async move { Ok(((name, digest), push_one(&writer, document, may_be_there).await?)) }
-    });
+    let done = in_parallel(
+        shared.jobs,
+        work,
+        |(name, digest, document, may_be_there)| {
+            let writer = shared.writer(&name);
+            async move {
+                Ok((
+                    (name, digest),
+                    push_one(&writer, document, may_be_there).await?,
+                ))
+            }
+        },
+    );
     for (key, written) in done.await? {
         if written.was_there {
             there.insert(key)
@@ -128,7 +177,9 @@ async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut 
         let may_be_there = may_be_there(name, document, blobs, there);
         let written = match push_one(&shared.writer(name), document.clone(), may_be_there).await {
             // The root is refused too, and the reduced index does not need it.
-            Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal_of_gaps() => continue,
+            Err(PushError::Registry(error)) if item.has_gaps && error.is_refusal_of_gaps() => {
+                continue;
+            }
             written => written?,
         };
         let key = (name.clone(), document.descriptor.digest);
@@ -145,22 +196,43 @@ async fn push_children(shared: &Shared, plan: &Plan, blobs: &Blobs, roots: &mut 
 fn may_be_there(name: &RepositoryName, document: &Document, blobs: &Blobs, there: &There) -> bool {
     let has_blob = |digest: Digest| blobs.get(&(name.clone(), digest)) == Some(&BlobOutcome::There);
     let has_child = |digest: &Digest| there.contains(&(name.clone(), *digest));
-    document.blobs.iter().all(|blob| has_blob(blob.digest)) && document.children.iter().all(has_child)
+    document.blobs.iter().all(|blob| has_blob(blob.digest))
+        && document.children.iter().all(has_child)
 }
 
-/// Writes a manifest unless it is there. A referrer is written in any case: the answer says who lists it.
-async fn push_one(writer: &RepositoryWriter, document: Document, may_be_there: bool) -> Result<Written, PushError> {
+/// Writes a manifest unless it is there. A referrer is written in any case: the answer says who
+/// lists it.
+async fn push_one(
+    writer: &RepositoryWriter,
+    document: Document,
+    may_be_there: bool,
+) -> Result<Written, PushError> {
     let digest = document.descriptor.digest;
     if may_be_there
         && document.referrer.is_none()
         && let Some(bytes) = writer.manifest(&digest.to_string()).await?
         && Digest::of(&bytes) == digest
     {
-        return Ok(Written { document, was_there: true, is_listed: true });
+        return Ok(Written {
+            document,
+            was_there: true,
+            is_listed: true,
+        });
     }
     let media_type = &document.descriptor.media_type;
-    let accepted = writer.put_manifest(&digest.to_string(), media_type, &document.bytes, document.is_whole()).await?;
-    Ok(Written { document, was_there: false, is_listed: accepted.lists_referrer })
+    let accepted = writer
+        .put_manifest(
+            &digest.to_string(),
+            media_type,
+            &document.bytes,
+            document.is_whole(),
+        )
+        .await?;
+    Ok(Written {
+        document,
+        was_there: false,
+        is_listed: accepted.lists_referrer,
+    })
 }
 
 /// What a root may be.
@@ -175,16 +247,28 @@ impl Choice {
     fn of(item: &Item, current: Option<Digest>) -> Self {
         let root = &item.root;
         match &root.otherwise {
-            Some(reduced) if current == Some(reduced.descriptor.digest) => {
-                Self { first: reduced.clone(), is_sparse: false, otherwise: None }
-            }
-            otherwise => Self { first: root.first.clone(), is_sparse: root.is_sparse, otherwise: otherwise.clone() },
+            Some(reduced) if current == Some(reduced.descriptor.digest) => Self {
+                first: reduced.clone(),
+                is_sparse: false,
+                otherwise: None,
+            },
+            otherwise => Self {
+                first: root.first.clone(),
+                is_sparse: root.is_sparse,
+                otherwise: otherwise.clone(),
+            },
         }
     }
 
-    async fn push(self, writer: &RepositoryWriter, may_be_there: bool) -> Result<Written, PushError> {
+    async fn push(
+        self,
+        writer: &RepositoryWriter,
+        may_be_there: bool,
+    ) -> Result<Written, PushError> {
         let refusal = match push_one(writer, self.first, may_be_there).await {
-            Err(PushError::Registry(error)) if self.is_sparse && error.is_refusal_of_gaps() => error,
+            Err(PushError::Registry(error)) if self.is_sparse && error.is_refusal_of_gaps() => {
+                error
+            }
             pushed => return pushed,
         };
         match self.otherwise {
@@ -192,20 +276,40 @@ impl Choice {
                 tracing::debug!(name = %writer.name(), "pushing the reduced index: {refusal}");
                 push_one(writer, reduced, may_be_there).await
             }
-            None => Err(PushError::SparseRefused { name: writer.name().clone(), source: Box::new(refusal) }),
+            None => Err(PushError::SparseRefused {
+                name: writer.name().clone(),
+                source: Box::new(refusal),
+            }),
         }
     }
 }
 
 /// Fetches again what was written, manifests and tags, and compares.
-pub(super) async fn check(shared: &Shared, plan: &Plan, current: &Current, roots: &Roots) -> Result<(), PushError> {
-    let manifests = roots.written.iter().map(|(name, digest)| (shared.writer(name), digest.to_string(), *digest));
-    let tags = plan.items.iter().enumerate().filter_map(|(position, item)| {
-        let (tag, root) = (item.publication.tag.clone()?, roots.of(position)?.descriptor.digest);
-        (current.get(&position) != Some(&root)).then(|| (shared.writer(&item.name), tag, root))
-    });
+pub(super) async fn check(
+    shared: &Shared,
+    plan: &Plan,
+    current: &Current,
+    roots: &Roots,
+) -> Result<(), PushError> {
+    let manifests = roots
+        .written
+        .iter()
+        .map(|(name, digest)| (shared.writer(name), digest.to_string(), *digest));
+    let tags = plan
+        .items
+        .iter()
+        .enumerate()
+        .filter_map(|(position, item)| {
+            let (tag, root) = (
+                item.publication.tag.clone()?,
+                roots.of(position)?.descriptor.digest,
+            );
+            (current.get(&position) != Some(&root)).then(|| (shared.writer(&item.name), tag, root))
+        });
     let all: Vec<_> = manifests.chain(tags).collect();
     shared.progress.note("looking at everything again");
-    let checked = in_parallel(shared.jobs, all, |(writer, place, digest)| async move { Ok(writer.check_manifest(&place, digest).await?) });
+    let checked = in_parallel(shared.jobs, all, |(writer, place, digest)| async move {
+        Ok(writer.check_manifest(&place, digest).await?)
+    });
     checked.await.map(|_| ())
 }

@@ -1,10 +1,12 @@
 //! From an open bundle into a registry: images, charts, the bundle's index and its signatures.
 //!
-//! The bytes in the bundle are the bytes that are written; nothing is converted, and nothing is kept on this machine. First it is
-//! seen that no tag would be taken from somebody else. Then blobs are written, then manifests, children before parents, then
-//! tags: whoever uses a tag finds everything behind it. In the end every manifest and tag is fetched again and compared. A run that
-//! broke off is finished by the next one, which moves no blob twice. A registry that takes images and no other artifacts gets the
-//! images and charts, and what it refused is part of the outcome.
+//! The bytes in the bundle are the bytes that are written; nothing is converted, and nothing is
+//! kept on this machine. First it is seen that no tag would be taken from somebody else. Then blobs
+//! are written, then manifests, children before parents, then tags: whoever uses a tag finds
+//! everything behind it. In the end every manifest and tag is fetched again and compared. A run
+//! that broke off is finished by the next one, which moves no blob twice. A registry that takes
+//! images and no other artifacts gets the images and charts, and what it refused is part of the
+//! outcome.
 
 mod blobs;
 mod destination;
@@ -71,8 +73,9 @@ impl Shared {
 /// Pushes everything that a bundle publishes.
 ///
 /// # Errors
-/// When a tag is taken, an image is too incomplete for what was chosen, the content is damaged, or the registry does not take
-/// something or does not have it afterwards. No tag was moved then, unless it is the last of these.
+/// When a tag is taken, an image is too incomplete for what was chosen, the content is damaged, or
+/// the registry does not take something or does not have it afterwards. No tag was moved then,
+/// unless it is the last of these.
 pub async fn push(
     bundle: &Arc<OpenBundle>,
     client: &Client,

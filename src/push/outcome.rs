@@ -19,7 +19,8 @@ pub struct Pushed {
     pub references: Vec<PushedReference>,
     /// What the registry takes no artifacts of.
     pub refused: Vec<RefusedArtifact>,
-    /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be sent.
+    /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be
+    /// sent.
     pub sent_bytes: u64,
 }
 
@@ -104,25 +105,46 @@ impl BlobTally {
 
 impl Pushed {
     pub fn blobs(&self) -> BlobTally {
-        self.references.iter().fold(BlobTally::default(), |sum, reference| sum.plus(reference.blobs))
+        self.references
+            .iter()
+            .fold(BlobTally::default(), |sum, reference| {
+                sum.plus(reference.blobs)
+            })
     }
 }
 
 /// What was done; without roots, what would be.
-pub(super) fn summary(plan: &Plan, current: &Current, blobs: &Blobs, sent_bytes: u64, roots: Option<&Roots>) -> Pushed {
+pub(super) fn summary(
+    plan: &Plan,
+    current: &Current,
+    blobs: &Blobs,
+    sent_bytes: u64,
+    roots: Option<&Roots>,
+) -> Pushed {
     let mut counted = BTreeSet::new();
     let (mut references, mut refused) = (Vec::new(), Vec::new());
     for (position, item) in plan.items.iter().enumerate() {
         if let Some(reason) = roots.and_then(|roots| roots.refusal(position)) {
             let (kind, reason) = (PushedKind::of(&item.publication.kind), reason.to_owned());
-            refused.push(RefusedArtifact { kind, destination: item.reference(), reason });
+            refused.push(RefusedArtifact {
+                kind,
+                destination: item.reference(),
+                reason,
+            });
             continue;
         }
         let tally = tally(item, blobs, &mut counted);
         let now = current.get(&position).copied();
-        let would_be = item.root.otherwise.as_ref().map(|reduced| reduced.descriptor.digest).filter(|reduced| now == Some(*reduced));
+        let would_be = item
+            .root
+            .otherwise
+            .as_ref()
+            .map(|reduced| reduced.descriptor.digest)
+            .filter(|reduced| now == Some(*reduced));
         let planned = would_be.unwrap_or(item.root.first.descriptor.digest);
-        let digest = roots.and_then(|roots| roots.of(position)).map_or(planned, |document| document.descriptor.digest);
+        let digest = roots
+            .and_then(|roots| roots.of(position))
+            .map_or(planned, |document| document.descriptor.digest);
         let was_there = match (roots, &item.publication.tag) {
             (_, Some(_)) => now == Some(digest),
             (Some(roots), None) => roots.was_there(position),
@@ -143,7 +165,11 @@ pub(super) fn summary(plan: &Plan, current: &Current, blobs: &Blobs, sent_bytes:
             blobs: tally,
         });
     }
-    Pushed { references, refused, sent_bytes }
+    Pushed {
+        references,
+        refused,
+        sent_bytes,
+    }
 }
 
 fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -> BlobTally {
@@ -154,10 +180,24 @@ fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -
         }
         match blobs.get(&(item.name.clone(), blob.digest)) {
             Some(BlobOutcome::Uploaded) => {
-                tally = tally.plus(BlobTally { uploaded: 1, uploaded_bytes: blob.size, ..BlobTally::default() });
+                tally = tally.plus(BlobTally {
+                    uploaded: 1,
+                    uploaded_bytes: blob.size,
+                    ..BlobTally::default()
+                });
             }
-            Some(BlobOutcome::Mounted) => tally = tally.plus(BlobTally { mounted: 1, ..BlobTally::default() }),
-            Some(BlobOutcome::There) => tally = tally.plus(BlobTally { skipped: 1, ..BlobTally::default() }),
+            Some(BlobOutcome::Mounted) => {
+                tally = tally.plus(BlobTally {
+                    mounted: 1,
+                    ..BlobTally::default()
+                })
+            }
+            Some(BlobOutcome::There) => {
+                tally = tally.plus(BlobTally {
+                    skipped: 1,
+                    ..BlobTally::default()
+                })
+            }
             None => {}
         }
     }

@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 
 use super::PushError;
 
-/// Does the work for each item, `jobs` at a time, and gives the results in the order of the items. The first failure ends
-/// everything else where it is.
+/// Does the work for each item, `jobs` at a time, and gives the results in the order of the items.
+/// The first failure ends everything else where it is.
 pub(super) async fn in_parallel<T, R, F>(
     jobs: usize,
     items: impl IntoIterator<Item = T>,
@@ -27,7 +27,9 @@ where
             let result = work(item);
             running.spawn(async move { (position, result.await) });
         }
-        let Some(ended) = running.join_next().await else { break };
+        let Some(ended) = running.join_next().await else {
+            break;
+        };
         let (position, result) = ended.map_err(PushError::Task)?;
         done.insert(position, result?);
     }

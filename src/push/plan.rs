@@ -15,7 +15,8 @@ use rune_core::digest::Digest;
 /// Which index of an image that lacks platforms is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexChoice {
-    /// The one that was locked; where a registry does not take it without all its manifests, the reduced one.
+    /// The one that was locked; where a registry does not take it without all its manifests, the
+    /// reduced one.
     Auto,
     /// The one that was locked, of images that lack nothing.
     Full,
@@ -35,7 +36,8 @@ pub(super) struct Item {
     pub(super) name: RepositoryName,
     /// Everything below the root, children before parents.
     pub(super) manifests: Vec<Document>,
-    /// Whether an index among these lacks manifests: a registry may refuse it, and then takes no root above it either.
+    /// Whether an index among these lacks manifests: a registry may refuse it, and then takes no
+    /// root above it either.
     pub(super) has_gaps: bool,
     pub(super) root: Root,
 }
@@ -65,26 +67,44 @@ pub(super) struct Document {
 }
 
 impl Plan {
-    pub(super) fn new(bundle: &Arc<OpenBundle>, settings: &PushSettings) -> Result<Self, PushError> {
+    pub(super) fn new(
+        bundle: &Arc<OpenBundle>,
+        settings: &PushSettings,
+    ) -> Result<Self, PushError> {
         let (destination, choice) = (&settings.destination, settings.index);
         let mut items = Vec::new();
         let mut incomplete = Vec::new();
-        for publication in bundle.publications().iter().filter(|publication| settings.with_index || !is_artifact(&publication.kind)) {
+        for publication in bundle
+            .publications()
+            .iter()
+            .filter(|publication| settings.with_index || !is_artifact(&publication.kind))
+        {
             let mut manifests = Vec::new();
             let target = collect(bundle, &publication.target, &mut manifests)?;
             let has_gaps = manifests.iter().any(|document| document.lacks_children);
             let reduced = match &publication.kind {
-                PublicationKind::Image { reduced_index: Some(reduced), reference } => {
+                PublicationKind::Image {
+                    reduced_index: Some(reduced),
+                    reference,
+                } => {
                     incomplete.push(reference.to_string());
                     Some(Document::read(bundle, reduced)?)
                 }
                 _ => None,
             };
             let root = match (reduced, choice) {
-                (Some(reduced), IndexChoice::Reduced) => Root { first: reduced, is_sparse: false, otherwise: None },
+                (Some(reduced), IndexChoice::Reduced) => Root {
+                    first: reduced,
+                    is_sparse: false,
+                    otherwise: None,
+                },
                 (reduced, _) => {
                     let otherwise = reduced.filter(|_| choice == IndexChoice::Auto);
-                    Root { is_sparse: has_gaps || target.lacks_children, first: target, otherwise }
+                    Root {
+                        is_sparse: has_gaps || target.lacks_children,
+                        first: target,
+                        otherwise,
+                    }
                 }
             };
             items.push(Item {
@@ -105,7 +125,10 @@ impl Plan {
 
 /// Whether it is neither an image nor a chart, which every registry takes.
 const fn is_artifact(kind: &PublicationKind) -> bool {
-    matches!(kind, PublicationKind::Index | PublicationKind::Signature { .. })
+    matches!(
+        kind,
+        PublicationKind::Index | PublicationKind::Signature { .. }
+    )
 }
 
 impl Item {
@@ -129,19 +152,32 @@ impl Item {
 
     /// The digests that its tag may have.
     pub(super) fn is_own(&self, digest: Digest) -> bool {
-        let otherwise = self.root.otherwise.as_ref().map(|document| document.descriptor.digest);
+        let otherwise = self
+            .root
+            .otherwise
+            .as_ref()
+            .map(|document| document.descriptor.digest);
         digest == self.root.first.descriptor.digest || Some(digest) == otherwise
     }
 }
 
 impl Document {
     fn read(bundle: &OpenBundle, descriptor: &Descriptor) -> Result<Self, PushError> {
-        let bytes = bundle.document(descriptor.digest).unwrap_or_default().to_vec();
+        let bytes = bundle
+            .document(descriptor.digest)
+            .unwrap_or_default()
+            .to_vec();
         let manifest = Manifest::parse(bytes, Some(&descriptor.media_type))?;
-        let (mut blobs, mut children, mut lacks_children): (Vec<Descriptor>, _, _) = (Vec::new(), Vec::new(), false);
+        let (mut blobs, mut children, mut lacks_children): (Vec<Descriptor>, _, _) =
+            (Vec::new(), Vec::new(), false);
         match manifest.kind() {
-            ManifestKind::Index { manifests, unsupported } => {
-                let (carried, absent): (Vec<_>, Vec<_>) = manifests.iter().partition(|child| bundle.document(child.digest).is_some());
+            ManifestKind::Index {
+                manifests,
+                unsupported,
+            } => {
+                let (carried, absent): (Vec<_>, Vec<_>) = manifests
+                    .iter()
+                    .partition(|child| bundle.document(child.digest).is_some());
                 children = carried.into_iter().map(|child| child.digest).collect();
                 lacks_children = !absent.is_empty() || !unsupported.is_empty();
             }
@@ -154,7 +190,14 @@ impl Document {
             }
         }
         let (descriptor, referrer) = (descriptor.clone(), manifest.as_referrer());
-        Ok(Self { descriptor, bytes: manifest.into_bytes().into(), blobs, children, referrer, lacks_children })
+        Ok(Self {
+            descriptor,
+            bytes: manifest.into_bytes().into(),
+            blobs,
+            children,
+            referrer,
+            lacks_children,
+        })
     }
 
     /// Whether something below it is not in the bundle.
@@ -163,13 +206,24 @@ impl Document {
     }
 }
 
-/// Reads a document and everything below it; gives the document, and adds what is below, children before parents.
-fn collect(bundle: &OpenBundle, descriptor: &Descriptor, below: &mut Vec<Document>) -> Result<Document, PushError> {
+/// Reads a document and everything below it; gives the document, and adds what is below, children
+/// before parents.
+fn collect(
+    bundle: &OpenBundle,
+    descriptor: &Descriptor,
+    below: &mut Vec<Document>,
+) -> Result<Document, PushError> {
     let document = Document::read(bundle, descriptor)?;
     if !document.children.is_empty() {
         let parent = Manifest::parse(document.bytes.to_vec(), Some(&descriptor.media_type))?;
-        for child in parent.children().filter(|child| document.children.contains(&child.digest)) {
-            if below.iter().all(|known| known.descriptor.digest != child.digest) {
+        for child in parent
+            .children()
+            .filter(|child| document.children.contains(&child.digest))
+        {
+            if below
+                .iter()
+                .all(|known| known.descriptor.digest != child.digest)
+            {
                 let child = collect(bundle, child, below)?;
                 below.push(child);
             }
@@ -186,13 +240,21 @@ fn check_collisions(items: &[Item]) -> Result<(), PushError> {
         let own = item.publication.repository.as_str();
         let known = *repositories.entry(&item.name).or_insert(own);
         if known != own {
-            return Err(PushError::Collision { first: known.to_owned(), second: own.to_owned(), name: item.name.to_string() });
+            return Err(PushError::Collision {
+                first: known.to_owned(),
+                second: own.to_owned(),
+                name: item.name.to_string(),
+            });
         }
         let reference = item.reference();
         let other = tags.entry(reference.clone()).or_insert(item);
         if other.publication.target.digest != item.publication.target.digest {
             let digest = |item: &Item| item.publication.target.digest.to_string();
-            return Err(PushError::Collision { first: digest(other), second: digest(item), name: reference });
+            return Err(PushError::Collision {
+                first: digest(other),
+                second: digest(item),
+                name: reference,
+            });
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The list of referrers of a manifest, where the registry does not keep it itself.
 //!
-//! Source: OCI distribution specification 1.1, "Referrers Tag Schema": an index under the tag `sha256-<hex>`, to which whoever pushes a
-//! manifest with a subject adds it.
+//! Source: OCI distribution specification 1.1, "Referrers Tag Schema": an index under the tag
+//! `sha256-<hex>`, to which whoever pushes a manifest with a subject adds it.
 
 use std::collections::BTreeMap;
 
@@ -18,31 +18,50 @@ use rune_core::digest::Digest;
 pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {
     let mut lists: BTreeMap<(&RepositoryName, Digest), Vec<&Descriptor>> = BTreeMap::new();
     for (position, document) in roots.unlisted() {
-        if let (Some(item), Some((subject, referrer))) = (plan.items.get(position), &document.referrer) {
-            lists.entry((&item.name, *subject)).or_default().push(referrer);
+        if let (Some(item), Some((subject, referrer))) =
+            (plan.items.get(position), &document.referrer)
+        {
+            lists
+                .entry((&item.name, *subject))
+                .or_default()
+                .push(referrer);
         }
     }
     for ((name, subject), referrers) in lists {
         let writer = shared.writer(name);
         let tag = format!("sha256-{}", subject.hex());
         let current = writer.manifest(&tag).await?;
-        let not_a_list = || PushError::ReferrersTag { name: name.clone(), tag: tag.clone() };
+        let not_a_list = || PushError::ReferrersTag {
+            name: name.clone(),
+            tag: tag.clone(),
+        };
         let mut index = match &current {
             None => json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": []}),
             Some(bytes) => serde_json::from_slice(bytes).map_err(|_| not_a_list())?,
         };
-        let is_index = index.get("mediaType").is_none_or(|stated| stated == media_type::INDEX);
-        let manifests = index.get_mut("manifests").and_then(Value::as_array_mut).filter(|_| is_index).ok_or_else(not_a_list)?;
+        let is_index = index
+            .get("mediaType")
+            .is_none_or(|stated| stated == media_type::INDEX);
+        let manifests = index
+            .get_mut("manifests")
+            .and_then(Value::as_array_mut)
+            .filter(|_| is_index)
+            .ok_or_else(not_a_list)?;
         let before = manifests.len();
         for referrer in referrers {
             let digest = referrer.digest.to_string();
-            if manifests.iter().all(|entry| entry.get("digest").and_then(Value::as_str) != Some(digest.as_str())) {
+            if manifests
+                .iter()
+                .all(|entry| entry.get("digest").and_then(Value::as_str) != Some(digest.as_str()))
+            {
                 manifests.push(json!(referrer));
             }
         }
         if manifests.len() > before {
             let bytes = index.to_string().into_bytes().into();
-            writer.put_manifest(&tag, media_type::INDEX, &bytes, true).await?;
+            writer
+                .put_manifest(&tag, media_type::INDEX, &bytes, true)
+                .await?;
             writer.check_manifest(&tag, Digest::of(&bytes)).await?;
         }
     }

@@ -23,7 +23,10 @@ pub(super) struct BundlePieces {
 impl BundlePieces {
     /// The beginning of a content, if the bundle has it.
     pub(super) fn open(bundle: &Arc<OpenBundle>, digest: Digest) -> Option<Self> {
-        Some(Self { stream: ContentStream::open(bundle, digest)?, problem: Arc::default() })
+        Some(Self {
+            stream: ContentStream::open(bundle, digest)?,
+            problem: Arc::default(),
+        })
     }
 
     /// Where it will be said what is wrong with the content.

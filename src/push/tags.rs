@@ -12,35 +12,69 @@ pub(super) type Current = BTreeMap<usize, Digest>;
 ///
 /// # Errors
 /// When one means something else than what would be pushed, unless it may be moved.
-pub(super) async fn look(shared: &Shared, plan: &Plan, may_move: bool) -> Result<Current, PushError> {
-    let tagged = plan.items.iter().enumerate().filter_map(|(position, item)| {
-        let tag = item.publication.tag.clone()?;
-        Some((position, shared.writer(&item.name), tag))
-    });
+pub(super) async fn look(
+    shared: &Shared,
+    plan: &Plan,
+    may_move: bool,
+) -> Result<Current, PushError> {
+    let tagged = plan
+        .items
+        .iter()
+        .enumerate()
+        .filter_map(|(position, item)| {
+            let tag = item.publication.tag.clone()?;
+            Some((position, shared.writer(&item.name), tag))
+        });
     let found = in_parallel(shared.jobs, tagged, |(position, writer, tag)| async move {
-        Ok((position, writer.manifest(&tag).await?.map(|bytes| Digest::of(&bytes))))
+        Ok((
+            position,
+            writer.manifest(&tag).await?.map(|bytes| Digest::of(&bytes)),
+        ))
     });
-    let current: Current = found.await?.into_iter().filter_map(|(position, digest)| Some((position, digest?))).collect();
+    let current: Current = found
+        .await?
+        .into_iter()
+        .filter_map(|(position, digest)| Some((position, digest?)))
+        .collect();
     let taken: Vec<TakenTag> = current
         .iter()
         .filter_map(|(position, there)| {
             let item = plan.items.get(*position)?;
             let here = item.root.first.descriptor.digest;
-            (!item.is_own(*there)).then(|| TakenTag { reference: item.reference(), there: *there, here })
+            (!item.is_own(*there)).then(|| TakenTag {
+                reference: item.reference(),
+                there: *there,
+                here,
+            })
         })
         .collect();
-    if may_move || taken.is_empty() { Ok(current) } else { Err(PushError::TagsTaken(taken)) }
+    if may_move || taken.is_empty() {
+        Ok(current)
+    } else {
+        Err(PushError::TagsTaken(taken))
+    }
 }
 
 /// Gives every tag its meaning.
-pub(super) async fn set(shared: &Shared, plan: &Plan, current: &Current, roots: &Roots) -> Result<(), PushError> {
-    let work = plan.items.iter().enumerate().filter_map(|(position, item)| {
-        let (tag, root) = (item.publication.tag.clone()?, roots.of(position)?);
-        let is_set = current.get(&position) == Some(&root.descriptor.digest);
-        (!is_set).then(|| (shared.writer(&item.name), tag, root.clone()))
-    });
+pub(super) async fn set(
+    shared: &Shared,
+    plan: &Plan,
+    current: &Current,
+    roots: &Roots,
+) -> Result<(), PushError> {
+    let work = plan
+        .items
+        .iter()
+        .enumerate()
+        .filter_map(|(position, item)| {
+            let (tag, root) = (item.publication.tag.clone()?, roots.of(position)?);
+            let is_set = current.get(&position) == Some(&root.descriptor.digest);
+            (!is_set).then(|| (shared.writer(&item.name), tag, root.clone()))
+        });
     in_parallel(shared.jobs, work, |(writer, tag, root)| async move {
-        writer.put_manifest(&tag, &root.descriptor.media_type, &root.bytes, true).await?;
+        writer
+            .put_manifest(&tag, &root.descriptor.media_type, &root.bytes, true)
+            .await?;
         Ok(())
     })
     .await

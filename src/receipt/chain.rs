@@ -79,7 +79,9 @@ struct Link {
 impl Chain {
     /// The chain in a directory, which need not exist yet.
     pub fn at(directory: impl Into<Utf8PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self {
+            directory: directory.into(),
+        }
     }
 
     pub fn directory(&self) -> &Utf8Path {
@@ -110,54 +112,85 @@ impl Chain {
         Ok(log.append(&[String::from_utf8_lossy(&line).into_owned()])?)
     }
 
-    /// What was done without a receipt since the last one. A line that is none is left out: whoever can write it can remove it too.
+    /// What was done without a receipt since the last one. A line that is none is left out: whoever
+    /// can write it can remove it too.
     fn without_receipt(&self) -> Result<Vec<WithoutReceipt>, ReceiptError> {
         let path = self.directory.join(WITHOUT_RECEIPT);
         if !fsx::exists(&path) {
             return Ok(Vec::new());
         }
         let (_, lines) = LineLog::open(&path)?;
-        Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
-    /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same chain. The first receipt of a chain names
-    /// the `earlier` one, if there is one, and every receipt what was done without one before it.
+    /// Adds a receipt: whole and durable, or not at all. Several programs may add to the same
+    /// chain. The first receipt of a chain names the `earlier` one, if there is one, and every
+    /// receipt what was done without one before it.
     ///
     /// # Errors
     /// When the chain is not as it was written, or the file cannot be written.
-    pub fn append(&self, statement: &Statement, earlier: impl FnOnce() -> Option<Earlier>) -> Result<Appended, ReceiptError> {
+    pub fn append(
+        &self,
+        statement: &Statement,
+        earlier: impl FnOnce() -> Option<Earlier>,
+    ) -> Result<Appended, ReceiptError> {
         fsx::create_dir_all(&self.directory)?;
         let _lock = DirectoryLock::wait(&self.directory)?;
         self.complete()?;
         let previous = self.verify(None)?.pop();
-        let number = previous.as_ref().map_or(0, |last| last.number).saturating_add(1);
+        let number = previous
+            .as_ref()
+            .map_or(0, |last| last.number)
+            .saturating_add(1);
         let earlier = if previous.is_none() { earlier() } else { None };
         let without_receipt = self.without_receipt()?;
         let is_noted = !without_receipt.is_empty();
-        let written = Written { format: FORMAT, number, previous: previous.map(|last| last.digest), earlier, without_receipt, statement };
+        let written = Written {
+            format: FORMAT,
+            number,
+            previous: previous.map(|last| last.digest),
+            earlier,
+            without_receipt,
+            statement,
+        };
         let bytes = canonical_json::to_bytes(&written)?;
-        let name = Name { number, digest: Digest::of(&bytes) };
+        let name = Name {
+            number,
+            digest: Digest::of(&bytes),
+        };
         let path = self.directory.join(name.display_name());
         fsx::write_new(&path, &bytes, 0o644)?;
         if is_noted {
             fsx::remove_file(&self.directory.join(WITHOUT_RECEIPT))?;
         }
-        Ok(Appended { number, digest: name.digest, path })
+        Ok(Appended {
+            number,
+            digest: name.digest,
+            path,
+        })
     }
 
-    /// Gives a receipt its name whose writer was killed when it had only reserved that: the content was durable before.
+    /// Gives a receipt its name whose writer was killed when it had only reserved that: the content
+    /// was durable before.
     fn complete(&self) -> Result<(), ReceiptError> {
         for name in self.names()? {
             let path = self.directory.join(name.display_name());
-            if fsx::is_placeholder(&path) && Digest::of(&fsx::read(&fsx::partial_path(&path), MAX_RECEIPT_BYTES)?) == name.digest {
+            if fsx::is_placeholder(&path)
+                && Digest::of(&fsx::read(&fsx::partial_path(&path), MAX_RECEIPT_BYTES)?)
+                    == name.digest
+            {
                 fsx::complete(&path)?;
             }
         }
         Ok(())
     }
 
-    /// Reads the chain from its beginning and checks every link. `head` is the digest that the last receipt must have: without
-    /// it nobody can tell that the end was cut off. Files with other names than receipts have are not looked at.
+    /// Reads the chain from its beginning and checks every link. `head` is the digest that the last
+    /// receipt must have: without it nobody can tell that the end was cut off. Files with other
+    /// names than receipts have are not looked at.
     ///
     /// # Errors
     /// At the first receipt that was changed, removed, replaced or moved.
@@ -168,27 +201,47 @@ impl Chain {
             let last = chain.last();
             let expected = last.map_or(0, |last| last.number).saturating_add(1);
             if let Some(last) = last.filter(|last| last.number == name.number) {
-                return Err(ReceiptError::Twice { number: name.number, first: last.path.clone(), second: path });
+                return Err(ReceiptError::Twice {
+                    number: name.number,
+                    first: last.path.clone(),
+                    second: path,
+                });
             }
             if name.number != expected {
-                return Err(ReceiptError::Removed { number: expected, after: name.display_name() });
+                return Err(ReceiptError::Removed {
+                    number: expected,
+                    after: name.display_name(),
+                });
             }
             let receipt = read(&name, path)?;
             let Link { number, previous } = link(&receipt)?;
             if number != receipt.number {
                 let reason = format!("it says that it is receipt {number}");
-                return Err(ReceiptError::NoReceipt { number: receipt.number, path: receipt.path, reason });
+                return Err(ReceiptError::NoReceipt {
+                    number: receipt.number,
+                    path: receipt.path,
+                    reason,
+                });
             }
             match (last, previous) {
                 (None, None) => {}
                 (Some(last), Some(previous)) if last.digest == previous => {}
                 (Some(last), Some(expected)) => {
                     let (path, actual) = (last.path.clone(), last.digest);
-                    return Err(ReceiptError::Replaced { number: last.number, path, expected, actual });
+                    return Err(ReceiptError::Replaced {
+                        number: last.number,
+                        path,
+                        expected,
+                        actual,
+                    });
                 }
                 (Some(_), None) | (None, Some(_)) => {
                     let reason = "it does not say which receipt it follows, or says it although it is the first".to_owned();
-                    return Err(ReceiptError::NoReceipt { number, path: receipt.path, reason });
+                    return Err(ReceiptError::NoReceipt {
+                        number,
+                        path: receipt.path,
+                        reason,
+                    });
                 }
             }
             chain.push(receipt);
@@ -196,9 +249,16 @@ impl Chain {
         let last = chain.last().map(|last| last.number);
         match (head, last) {
             (Some(expected), _) if chain.last().is_none_or(|last| last.digest != expected) => {
-                let found = chain.iter().find(|receipt| receipt.digest == expected).map(|receipt| receipt.number);
+                let found = chain
+                    .iter()
+                    .find(|receipt| receipt.digest == expected)
+                    .map(|receipt| receipt.number);
                 Err(match found.zip(last) {
-                    Some((number, last)) => ReceiptError::Continued { expected, number, last },
+                    Some((number, last)) => ReceiptError::Continued {
+                        expected,
+                        number,
+                        last,
+                    },
                     None => ReceiptError::Cut { expected, last },
                 })
             }
@@ -211,7 +271,10 @@ impl Chain {
         if !fsx::exists(&self.directory) {
             return Ok(Vec::new());
         }
-        let mut names: Vec<Name> = fsx::list_files(&self.directory)?.iter().filter_map(|path| Name::parse(path.as_str())).collect();
+        let mut names: Vec<Name> = fsx::list_files(&self.directory)?
+            .iter()
+            .filter_map(|path| Name::parse(path.as_str()))
+            .collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -224,11 +287,24 @@ fn read(&Name { number, digest }: &Name, path: Utf8PathBuf) -> Result<Stored, Re
     let bytes = fsx::read(&path, MAX_RECEIPT_BYTES)?;
     let actual = Digest::of(&bytes);
     if actual != digest {
-        return Err(ReceiptError::Changed { number, path, actual });
+        return Err(ReceiptError::Changed {
+            number,
+            path,
+            actual,
+        });
     }
     match canonical_json::from_bytes(&bytes) {
-        Ok(content) => Ok(Stored { number, digest, path, content }),
-        Err(error) => Err(ReceiptError::NoReceipt { number, path, reason: error.to_string() }),
+        Ok(content) => Ok(Stored {
+            number,
+            digest,
+            path,
+            content,
+        }),
+        Err(error) => Err(ReceiptError::NoReceipt {
+            number,
+            path,
+            reason: error.to_string(),
+        }),
     }
 }
 

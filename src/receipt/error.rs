@@ -27,10 +27,18 @@ pub enum ReceiptError {
     },
     /// Two receipts have the same number.
     #[error("there are two receipts with the number {number}: `{first}` and `{second}`")]
-    Twice { number: u64, first: Utf8PathBuf, second: Utf8PathBuf },
+    Twice {
+        number: u64,
+        first: Utf8PathBuf,
+        second: Utf8PathBuf,
+    },
     /// The content is not what the name says.
     #[error("receipt {number} was changed: `{path}` has the digest {actual}")]
-    Changed { number: u64, path: Utf8PathBuf, actual: Digest },
+    Changed {
+        number: u64,
+        path: Utf8PathBuf,
+        actual: Digest,
+    },
     /// The next receipt follows another one.
     #[error("receipt {number} was replaced: receipt {} follows {expected}, and `{path}` is {actual}", .number.saturating_add(1))]
     Replaced {
@@ -48,7 +56,9 @@ pub enum ReceiptError {
         reason: String,
     },
     /// Its writer was killed before the file had its content.
-    #[error("receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`")]
+    #[error(
+        "receipt {number} is not finished: `{path}` is empty, and what belongs into it is in `{path}.partial`"
+    )]
     Unfinished { number: u64, path: Utf8PathBuf },
     /// The receipt that should be the last is not there.
     #[error("no receipt has the digest {expected}: {}", .last.map_or_else(|| "there are no receipts".to_owned(), |last| format!("the chain ends with receipt {last}")))]
@@ -59,7 +69,9 @@ pub enum ReceiptError {
         last: Option<u64>,
     },
     /// The receipt that should be the last is followed by others.
-    #[error("the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}")]
+    #[error(
+        "the digest {expected} is that of receipt {number}, and the chain ends with receipt {last}"
+    )]
     Continued {
         /// The digest that the last receipt should have.
         expected: Digest,
@@ -86,7 +98,10 @@ impl Name {
     /// Reads a file name; nothing when it is none of a receipt.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (number, hex) = file_name.strip_suffix(".json")?.split_once('-')?;
-        let name = Self { number: number.parse().ok()?, digest: Digest::from_hex(hex).ok()? };
+        let name = Self {
+            number: number.parse().ok()?,
+            digest: Digest::from_hex(hex).ok()?,
+        };
         (name.number > 0 && name.display_name() == file_name).then_some(name)
     }
 }

@@ -1,9 +1,11 @@
-//! Receipts: what was done with a bundle, in a chain that shows when somebody changed it afterwards.
+//! Receipts: what was done with a bundle, in a chain that shows when somebody changed it
+//! afterwards.
 //!
-//! A receipt is one file of canonical JSON that says which bundle was verified, by whom it was signed, and what was pushed or
-//! installed where. It names the SHA-256 of the receipt before it, and its own SHA-256 is part of its name. Whoever knows the
-//! digest of the last receipt knows all of them; `install` keeps that digest in the cluster. A receipt proves nothing alone: whoever
-//! can write the directory can write a new chain. That is what the digest from elsewhere is for.
+//! A receipt is one file of canonical JSON that says which bundle was verified, by whom it was
+//! signed, and what was pushed or installed where. It names the SHA-256 of the receipt before it,
+//! and its own SHA-256 is part of its name. Whoever knows the digest of the last receipt knows all
+//! of them; `install` keeps that digest in the cluster. A receipt proves nothing alone: whoever can
+//! write the directory can write a new chain. That is what the digest from elsewhere is for.
 
 mod chain;
 mod error;
@@ -32,7 +34,8 @@ pub struct Statement {
     pub act: Act,
 }
 
-/// Something that was done and left no receipt, because somebody wanted none. The next receipt says so.
+/// Something that was done and left no receipt, because somebody wanted none. The next receipt says
+/// so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WithoutReceipt {
@@ -59,7 +62,8 @@ pub struct VerifiedBundle {
     pub version: semver::Version,
     /// The SHA-256 of its index.
     pub digest: Digest,
-    /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was trusted by its digest.
+    /// The keys whose signatures were verified: base64 of the SHA-256 of each. None when it was
+    /// trusted by its digest.
     pub signers: Vec<String>,
     /// How many bytes were compared with the index.
     pub verified_bytes: u64,
@@ -84,7 +88,11 @@ impl VerifiedBundle {
 
 /// What was done with a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Act {
     /// It was pushed to a registry.
     Push {
@@ -99,7 +107,8 @@ pub enum Act {
     Install {
         /// The address of the API server.
         cluster: String,
-        /// The unique id of the cluster's namespace `kube-system`, which stays when its address changes.
+        /// The unique id of the cluster's namespace `kube-system`, which stays when its address
+        /// changes.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
         namespace: String,
@@ -116,7 +125,8 @@ pub enum Act {
         /// The registry that the images come from, when it was named.
         #[serde(skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
-        /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a change shows.
+        /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
+        /// change shows.
         manifest_digest: Digest,
         /// The schema version that the migrations of the bundle reach.
         #[serde(skip_serializing_if = "Option::is_none")]

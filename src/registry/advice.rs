@@ -20,36 +20,65 @@ pub(super) const NOT_ENCRYPTED: &str = "which is not encrypted, as it is itself"
 pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     Some(match cause {
-        Cause::NoCredentials { .. } => format!("run {}, or name a file that has them with --authfile", login(host)),
+        Cause::NoCredentials { .. } => format!(
+            "run {}, or name a file that has them with --authfile",
+            login(host)
+        ),
         Cause::CredentialsRefused { user: Some(_), .. } => {
-            format!("check the entry for `{host}` in the docker config.json (--authfile) and what its user may read")
+            format!(
+                "check the entry for `{host}` in the docker config.json (--authfile) and what its user may read"
+            )
         }
         Cause::CredentialsRefused { user: None, .. } => {
-            format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
+            format!(
+                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                login(host)
+            )
         }
         Cause::Credentials(error) => return error.help(),
-        Cause::TokenServer { server, problem: TokenProblem::OutOfBounds } => allow(server),
+        Cause::TokenServer {
+            server,
+            problem: TokenProblem::OutOfBounds,
+        } => allow(server),
         Cause::TokenServer { problem, .. } => return about_token(problem, host),
         Cause::Redirect { .. } => suspicious(host),
         Cause::Transport { error, .. } => about_transport(error, host),
-        Cause::Status { status, redirected_to, .. } => return about_status(*status, redirected_to.as_deref(), host),
+        Cause::Status {
+            status,
+            redirected_to,
+            ..
+        } => return about_status(*status, redirected_to.as_deref(), host),
         Cause::WrongDigest { .. } | Cause::WrongSize { .. } | Cause::WrongRange { .. } => {
-            format!("something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror")
+            format!(
+                "something between here and `{host}` changes content, or `{host}` is damaged; try without proxy or mirror"
+            )
         }
         Cause::OutOfBounds { to } => allow(to),
-        Cause::PlainHttp { host, .. } => format!("write https://, or allow it with --plain-http {host}"),
+        Cause::PlainHttp { host, .. } => {
+            format!("write https://, or allow it with --plain-http {host}")
+        }
         Cause::Lost => again(),
         Cause::Changed { .. } => {
-            format!("`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators")
+            format!(
+                "`{host}`, or something before it, rewrites manifests; signatures would not fit any more: ask its operators"
+            )
         }
         Cause::NoManifest { is_page: true, .. } => {
-            format!("check what `{host}` is: a page answers for it, such as that of a login or of a proxy; open it in a browser")
+            format!(
+                "check what `{host}` is: a page answers for it, such as that of a login or of a proxy; open it in a browser"
+            )
         }
-        Cause::NoManifest { error: ManifestError::SchemaVersion(1), .. } => {
-            "push the image again with a current program: this format is from before 2016".to_owned()
+        Cause::NoManifest {
+            error: ManifestError::SchemaVersion(1),
+            ..
+        } => "push the image again with a current program: this format is from before 2016"
+            .to_owned(),
+        Cause::NoManifest { .. } => {
+            format!("try without proxy or mirror, or tell the operators of `{host}` what it sends")
         }
-        Cause::NoManifest { .. } => format!("try without proxy or mirror, or tell the operators of `{host}` what it sends"),
-        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } => return None,
+        Cause::Damaged | Cause::Nonsense(_) | Cause::UnknownChallenge | Cause::TooLarge { .. } => {
+            return None;
+        }
     })
 }
 
@@ -59,11 +88,20 @@ pub(super) fn about_web(cause: &Cause, endpoint: &str) -> Option<String> {
     let entry = || format!("add an entry for `{host}` to the docker config.json (--authfile)");
     Some(match cause {
         Cause::NoCredentials { .. } => entry(),
-        Cause::Status { status: StatusCode::NOT_FOUND, redirected_to: None, .. } => {
-            format!("check the address; some servers also say this to those who may not read it: {}", entry())
+        Cause::Status {
+            status: StatusCode::NOT_FOUND,
+            redirected_to: None,
+            ..
+        } => {
+            format!(
+                "check the address; some servers also say this to those who may not read it: {}",
+                entry()
+            )
         }
         Cause::Redirect { .. } | Cause::OutOfBounds { .. } => {
-            format!("check that `{host}` is the server that is meant; or download the file and give its `path`")
+            format!(
+                "check that `{host}` is the server that is meant; or download the file and give its `path`"
+            )
         }
         Cause::TooLarge { .. } => "download it and give its `path`".to_owned(),
         _ => return about(cause, endpoint),
@@ -73,7 +111,10 @@ pub(super) fn about_web(cause: &Cause, endpoint: &str) -> Option<String> {
 /// Advice about an endpoint that does not have what was asked for by its digest.
 pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<String> {
     match cause {
-        Cause::Status { redirected_to: None, .. } => {
+        Cause::Status {
+            redirected_to: None,
+            ..
+        } => {
             let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
             Some(format!(
                 "`{host}` may have deleted it, as many registries do with what no tag names any more: have the image pushed again; \
@@ -85,7 +126,8 @@ pub(super) fn about_missing_digest(cause: &Cause, endpoint: &str) -> Option<Stri
     }
 }
 
-/// Advice about a registry that cannot be reached, when a mirror of it was asked and does not have it.
+/// Advice about a registry that cannot be reached, when a mirror of it was asked and does not have
+/// it.
 pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
     let host = |endpoint: &str| endpoint.split("://").nth(1).unwrap_or(endpoint).to_owned();
     format!(
@@ -99,11 +141,18 @@ pub(super) fn about_lacking_mirror(mirror: &str, registry: &str) -> String {
 pub(super) fn about_login(cause: &Cause, endpoint: &str) -> Option<String> {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     match cause {
-        Cause::CredentialsRefused { .. } | Cause::TokenServer { problem: TokenProblem::Status { .. }, .. } => {
-            Some("check user and password; nothing was written".to_owned())
-        }
-        Cause::Status { status: StatusCode::NOT_FOUND, .. } => Some(format!("check that `{host}` is a registry: it has no /v2/")),
-        Cause::Redirect { to, .. } => Some(format!("if `{to}` is the registry that is meant, log in there; nothing was written")),
+        Cause::CredentialsRefused { .. }
+        | Cause::TokenServer {
+            problem: TokenProblem::Status { .. },
+            ..
+        } => Some("check user and password; nothing was written".to_owned()),
+        Cause::Status {
+            status: StatusCode::NOT_FOUND,
+            ..
+        } => Some(format!("check that `{host}` is a registry: it has no /v2/")),
+        Cause::Redirect { to, .. } => Some(format!(
+            "if `{to}` is the registry that is meant, log in there; nothing was written"
+        )),
         _ => about(cause, endpoint),
     }
 }
@@ -113,40 +162,65 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
     let repository = name.repository();
     Some(match cause {
-        Cause::Status { status, code, is_about_space, detail, .. } => match (*status, code.as_deref()) {
+        Cause::Status {
+            status,
+            code,
+            is_about_space,
+            detail,
+            ..
+        } => match (*status, code.as_deref()) {
             _ if *is_about_space => full(host),
             (StatusCode::INSUFFICIENT_STORAGE, _) => full(host),
             (StatusCode::PAYLOAD_TOO_LARGE, _) => format!(
                 "a proxy before `{host}` takes no requests of this size, not even small ones: have its limit raised (nginx: client_max_body_size)"
             ),
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
-                format!("`{host}` takes nothing at all: it is read-only, or a cache of another registry; ask its operators")
+                format!(
+                    "`{host}` takes nothing at all: it is read-only, or a cache of another registry; ask its operators"
+                )
             }
             (_, Some("NAME_INVALID")) => {
-                format!("`{host}` has other rules for names than `{repository}` keeps to: try another prefix, or --flatten")
+                format!(
+                    "`{host}` has other rules for names than `{repository}` keeps to: try another prefix, or --flatten"
+                )
             }
             (StatusCode::NOT_FOUND, None | Some("NAME_UNKNOWN" | "NOT_FOUND")) => format!(
                 "make the repository `{repository}` (or the project it is in) at `{host}` first, and run the same command again; \
                  --dry-run lists every repository"
             ),
             (StatusCode::FORBIDDEN, _) => {
-                format!("check that the user for `{host}` may push to `{repository}`, and that its project exists")
+                format!(
+                    "check that the user for `{host}` may push to `{repository}`, and that its project exists"
+                )
             }
             _ if detail.as_deref().is_some_and(is_about_immutable_tag) => {
-                format!("tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix")
+                format!(
+                    "tags of `{repository}` cannot be moved at `{host}`: delete the tag there, or push to another prefix"
+                )
             }
             _ => return about(cause, endpoint),
         },
         Cause::CredentialsRefused { user: Some(_), .. } => {
-            format!("check the entry for `{host}` in the docker config.json (--authfile), and that its user may push to `{repository}`")
+            format!(
+                "check the entry for `{host}` in the docker config.json (--authfile), and that its user may push to `{repository}`"
+            )
         }
         Cause::CredentialsRefused { user: None, .. } => {
-            format!("run {}, or name a file with credentials with --authfile", login(host))
+            format!(
+                "run {}, or name a file with credentials with --authfile",
+                login(host)
+            )
         }
-        Cause::Redirect { problem: NOT_ENCRYPTED, .. } => format!(
+        Cause::Redirect {
+            problem: NOT_ENCRYPTED,
+            ..
+        } => format!(
             "`{host}` does not know its own address: whoever runs the proxy before it has to pass X-Forwarded-Proto, or set `relativeurls` in distribution"
         ),
-        Cause::Transport { error, redirected_to: None } if error.fault == TransportFault::Interrupted => {
+        Cause::Transport {
+            error,
+            redirected_to: None,
+        } if error.fault == TransportFault::Interrupted => {
             format!(
                 "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, add --chunk-size 8MiB"
             )
@@ -156,7 +230,9 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
 }
 
 fn full(host: &str) -> String {
-    format!("make room at `{host}`, or have the quota raised, and run the same command again; what was finished is kept")
+    format!(
+        "make room at `{host}`, or have the quota raised, and run the same command again; what was finished is kept"
+    )
 }
 
 fn allow(url: &str) -> String {
@@ -169,9 +245,14 @@ fn about_token(problem: &TokenProblem, host: &str) -> Option<String> {
         TokenProblem::NotAllowed(_) => suspicious(host),
         TokenProblem::Transport(error) => about_transport(error, host),
         TokenProblem::Status { status, .. } if is_transient(*status) => again(),
-        TokenProblem::Status { user: Some(_), .. } => format!("check the entry for `{host}` in the docker config.json (--authfile)"),
+        TokenProblem::Status { user: Some(_), .. } => {
+            format!("check the entry for `{host}` in the docker config.json (--authfile)")
+        }
         TokenProblem::Status { user: None, .. } => {
-            format!("check the name; if it is not public, run {} or name a file with credentials with --authfile", login(host))
+            format!(
+                "check the name; if it is not public, run {} or name a file with credentials with --authfile",
+                login(host)
+            )
         }
         TokenProblem::OutOfBounds | TokenProblem::NoToken => return None,
     })
@@ -198,24 +279,33 @@ fn about_status(status: StatusCode, redirected_to: Option<&str>, host: &str) -> 
 
 fn about_transport(error: &TransportError, host: &str) -> String {
     match error.fault {
-        TransportFault::Certificate => {
-            error.certificate().map_or_else(|| suspicious(host), |problem| problem.advice("the file of --ca-file"))
-        }
+        TransportFault::Certificate => error.certificate().map_or_else(
+            || suspicious(host),
+            |problem| problem.advice("the file of --ca-file"),
+        ),
         TransportFault::ClientCertificate => {
-            format!("name the certificate that `{host}` knows us by with --client-cert and --client-key")
+            format!(
+                "name the certificate that `{host}` knows us by with --client-cert and --client-key"
+            )
         }
         TransportFault::Tls => format!(
             "let `{host}` offer TLS 1.2 or 1.3, and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
         ),
-        TransportFault::NotTls => format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http {host}"),
+        TransportFault::NotTls => {
+            format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http {host}")
+        }
         TransportFault::Forbidden(_) => suspicious(host),
-        TransportFault::UnknownHost => format!("check the spelling of `{host}`; a mirror for it can be set with --registry-config"),
+        TransportFault::UnknownHost => format!(
+            "check the spelling of `{host}`; a mirror for it can be set with --registry-config"
+        ),
         TransportFault::Resolve
         | TransportFault::Connect
         | TransportFault::Handshake
         | TransportFault::Timeout
         | TransportFault::Interrupted => {
-            format!("check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config")
+            format!(
+                "check that `{host}` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config"
+            )
         }
     }
 }
@@ -231,6 +321,10 @@ fn again() -> String {
 /// The command that keeps credentials for a registry.
 fn login(host: &str) -> String {
     // Docker Hub by the name that people know.
-    let host = if credential_key(host) == host { host } else { "docker.io" };
+    let host = if credential_key(host) == host {
+        host
+    } else {
+        "docker.io"
+    };
     format!("`rune-bundle login {host} -u USER`")
 }

@@ -1,7 +1,7 @@
 //! Changing a docker `config.json`: one host's entry, and not a byte of what else is there.
 //!
-//! The values that are not changed are kept as they were written: their order, their form, the numbers in them. What is written can be
-//! read by docker, podman, skopeo, crane and Helm.
+//! The values that are not changed are kept as they were written: their order, their form, the
+//! numbers in them. What is written can be read by docker, podman, skopeo, crane and Helm.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ use rune_core::secret::Secret;
 
 const AUTHS: &str = "auths";
 
-/// The members of a JSON object, or of `null`, which has none: in their order, the values as they were written.
+/// The members of a JSON object, or of `null`, which has none: in their order, the values as they
+/// were written.
 #[derive(Debug, Default)]
 struct Members(Vec<(String, Box<RawValue>)>);
 
@@ -64,11 +65,23 @@ impl AuthDocument {
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Members>();
         let members = values.next().transpose()?.unwrap_or_default();
         let rest = bytes.get(values.byte_offset()..).unwrap_or_default();
-        Ok(Self { members, rest: if rest.trim_ascii().is_empty() { Vec::new() } else { rest.to_vec() } })
+        Ok(Self {
+            members,
+            rest: if rest.trim_ascii().is_empty() {
+                Vec::new()
+            } else {
+                rest.to_vec()
+            },
+        })
     }
 
     /// Replaces everything about a host itself by one user; entries for paths below it stay.
-    pub(super) fn set(&mut self, host: &str, user: &str, password: &Secret) -> Result<(), serde_json::Error> {
+    pub(super) fn set(
+        &mut self,
+        host: &str,
+        user: &str,
+        password: &Secret,
+    ) -> Result<(), serde_json::Error> {
         let auth = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
         let entry = to_raw_value(&serde_json::json!({ "auth": auth }))?;
         let mut auths = self.auths()?;
@@ -92,17 +105,23 @@ impl AuthDocument {
     /// The entries for paths below a host.
     pub(super) fn below(&self, host: &str) -> Result<Vec<String>, serde_json::Error> {
         let keys = self.auths()?.0.into_iter().map(|(key, _)| key);
-        Ok(keys.filter(|key| is_of(key, host, true) && !is_of(key, host, false)).collect())
+        Ok(keys
+            .filter(|key| is_of(key, host, true) && !is_of(key, host, false))
+            .collect())
     }
 
     fn auths(&self) -> Result<Members, serde_json::Error> {
         let value = self.place().and_then(|place| self.members.0.get(place));
-        value.map_or_else(|| Ok(Members::default()), |(_, value)| serde_json::from_str(value.get()))
+        value.map_or_else(
+            || Ok(Members::default()),
+            |(_, value)| serde_json::from_str(value.get()),
+        )
     }
 
     /// Where the entries are: names count in any case, the one that is spelled right first.
     fn place(&self) -> Option<usize> {
-        let found = |is_it: &dyn Fn(&str) -> bool| self.members.0.iter().position(|(key, _)| is_it(key));
+        let found =
+            |is_it: &dyn Fn(&str) -> bool| self.members.0.iter().position(|(key, _)| is_it(key));
         found(&|key| key == AUTHS).or_else(|| found(&|key| key.eq_ignore_ascii_case(AUTHS)))
     }
 
@@ -126,7 +145,9 @@ impl AuthDocument {
 /// Whether a key of `auths` is about a host, or, with `is_below`, about a path below it too.
 fn is_of(key: &str, host: &str, is_below: bool) -> bool {
     let key = normalized(key);
-    let (name, path) = key.split_once('/').map_or((key.as_str(), None), |(name, path)| (name, Some(path)));
+    let (name, path) = key
+        .split_once('/')
+        .map_or((key.as_str(), None), |(name, path)| (name, Some(path)));
     names_of(host).contains(&name) && (is_below || path.is_none())
 }
 
@@ -138,7 +159,10 @@ fn object(Members(members): &Members, level: usize) -> String {
     let (inner, outer) = ("\t".repeat(level.saturating_add(1)), "\t".repeat(level));
     // A text always has a JSON form.
     let name = |key: &str| serde_json::to_string(key).unwrap_or_default();
-    let lines: Vec<String> = members.iter().map(|(key, value)| format!("{inner}{}: {}", name(key), value.get())).collect();
+    let lines: Vec<String> = members
+        .iter()
+        .map(|(key, value)| format!("{inner}{}: {}", name(key), value.get()))
+        .collect();
     format!("{{\n{}\n{outer}}}", lines.join(",\n"))
 }
 
@@ -163,16 +187,35 @@ mod tests {
         );
         let mut document = AuthDocument::parse(after.as_bytes()).unwrap();
         assert_eq!(document.below("r:5000").unwrap(), ["r:5000/team"]);
-        assert_eq!((document.remove("r:5000").unwrap(), document.remove("r:5000").unwrap()), (2, 0));
-        assert!(!String::from_utf8(document.to_bytes()).unwrap().contains("r:5000"));
+        assert_eq!(
+            (
+                document.remove("r:5000").unwrap(),
+                document.remove("r:5000").unwrap()
+            ),
+            (2, 0)
+        );
+        assert!(
+            !String::from_utf8(document.to_bytes())
+                .unwrap()
+                .contains("r:5000")
+        );
     }
 
     #[test]
     fn every_spelling_of_a_host_is_replaced() {
         let before = r#"{"AUTHS": {"https://R.lan/v2/": {}, "r.lan": {"auth": "Yzpk"}, "http://r.lan": {}}}"#;
-        assert_eq!(set(before, "r.lan"), "{\n\t\"AUTHS\": {\n\t\t\"r.lan\": {\"auth\":\"YTpi\"}\n\t}\n}\n");
-        let hub = set(r#"{"auths": {"docker.io": {}, "registry-1.docker.io": {}}}"#, "docker.io");
-        assert!(hub.contains("https://index.docker.io/v1/") && !hub.contains("registry-1"), "{hub}");
+        assert_eq!(
+            set(before, "r.lan"),
+            "{\n\t\"AUTHS\": {\n\t\t\"r.lan\": {\"auth\":\"YTpi\"}\n\t}\n}\n"
+        );
+        let hub = set(
+            r#"{"auths": {"docker.io": {}, "registry-1.docker.io": {}}}"#,
+            "docker.io",
+        );
+        assert!(
+            hub.contains("https://index.docker.io/v1/") && !hub.contains("registry-1"),
+            "{hub}"
+        );
         for nothing in ["", " \n", "null", "{}", r#"{"auths": null}"#] {
             assert!(set(nothing, "r.lan").contains("\"r.lan\""), "{nothing}");
         }

@@ -21,8 +21,8 @@ const FORGIVING_BYTES: u64 = 1 << 20;
 
 /// The bytes of a blob, from the offset that was asked for to its end.
 ///
-/// A connection that breaks is made again and continued where it broke. Whoever consumes the bytes hashes them;
-/// the stream only promises their number.
+/// A connection that breaks is made again and continued where it broke. Whoever consumes the bytes
+/// hashes them; the stream only promises their number.
 #[derive(Debug)]
 pub struct BlobStream {
     exchange: Arc<Exchange>,
@@ -55,11 +55,25 @@ impl BlobStream {
         offset: u64,
     ) -> Result<Self, RegistryError> {
         let what = format!("blob `{}` of `{name}`", descriptor.digest);
-        let place = Place::Below { path: format!("blobs/{}", descriptor.digest), query: Vec::new() };
+        let place = Place::Below {
+            path: format!("blobs/{}", descriptor.digest),
+            query: Vec::new(),
+        };
         let mut others = exchange.hosts.endpoints(name);
         others.reverse();
-        let Some(endpoint) = others.pop() else { return Err(RegistryError::Fetch { what, is_by_digest: true, failures: Vec::new() }) };
-        Self { others, ..Self::new(exchange, endpoint, place, what, descriptor.size, offset) }.opened().await
+        let Some(endpoint) = others.pop() else {
+            return Err(RegistryError::Fetch {
+                what,
+                is_by_digest: true,
+                failures: Vec::new(),
+            });
+        };
+        Self {
+            others,
+            ..Self::new(exchange, endpoint, place, what, descriptor.size, offset)
+        }
+        .opened()
+        .await
     }
 
     /// The same of a file at a web server.
@@ -71,10 +85,26 @@ impl BlobStream {
         size: u64,
         offset: u64,
     ) -> Result<Self, RegistryError> {
-        Self::new(exchange, endpoint, Place::Web(Box::new(source)), what, size, offset).opened().await
+        Self::new(
+            exchange,
+            endpoint,
+            Place::Web(Box::new(source)),
+            what,
+            size,
+            offset,
+        )
+        .opened()
+        .await
     }
 
-    fn new(exchange: Arc<Exchange>, endpoint: Endpoint, place: Place, what: String, size: u64, offset: u64) -> Self {
+    fn new(
+        exchange: Arc<Exchange>,
+        endpoint: Endpoint,
+        place: Place,
+        what: String,
+        size: u64,
+        offset: u64,
+    ) -> Self {
         Self {
             exchange,
             what,
@@ -115,7 +145,10 @@ impl BlobStream {
                     let bytes = source.skipped(bytes);
                     let position = self.position.saturating_add(bytes.len() as u64);
                     if position > self.size {
-                        return Err(self.give_up(Cause::WrongSize { expected: self.size, actual: position }));
+                        return Err(self.give_up(Cause::WrongSize {
+                            expected: self.size,
+                            actual: position,
+                        }));
                     }
                     self.position = position;
                     if !bytes.is_empty() {
@@ -125,8 +158,12 @@ impl BlobStream {
                 Ok(None) => {
                     self.source = None;
                     if self.position < self.size {
-                        // A proper end, but too early: the server has something else than the descriptor says.
-                        return Err(self.give_up(Cause::WrongSize { expected: self.size, actual: self.position }));
+                        // A proper end, but too early: the server has something else than the
+                        // descriptor says.
+                        return Err(self.give_up(Cause::WrongSize {
+                            expected: self.size,
+                            actual: self.position,
+                        }));
                     }
                 }
                 Err(error) => {
@@ -166,7 +203,10 @@ impl BlobStream {
                 let asked = format!("bytes {first}-{last}/{}", self.size);
                 let is_asked = sent == asked || sent == format!("bytes {first}-{last}/*");
                 if !is_asked {
-                    return Err(Cause::WrongRange { asked, sent: sent.escape_debug().to_string() });
+                    return Err(Cause::WrongRange {
+                        asked,
+                        sent: sent.escape_debug().to_string(),
+                    });
                 }
                 (0, self.size.saturating_sub(first))
             }
@@ -187,12 +227,17 @@ impl BlobStream {
         }
         self.failed_at = self.position;
         let mut attempts = Attempts::new(&self.exchange.retry, self.failed_attempts);
-        let paused = self.exchange.pause(&self.endpoint, &mut attempts, cause).await;
+        let paused = self
+            .exchange
+            .pause(&self.endpoint, &mut attempts, cause)
+            .await;
         self.failed_attempts = attempts.made();
         if let Err(failure) = paused {
             self.failures.push(failure);
             self.failed_attempts = 0;
-            let Some(next) = self.others.pop() else { return Err(self.error()) };
+            let Some(next) = self.others.pop() else {
+                return Err(self.error());
+            };
             self.endpoint = next;
         }
         Ok(())
@@ -211,7 +256,11 @@ impl BlobStream {
             (Place::Web(_), Some(failure)) => web_error(&what, failure),
             (_, last) => {
                 failures.extend(last);
-                RegistryError::Fetch { what, is_by_digest: true, failures }
+                RegistryError::Fetch {
+                    what,
+                    is_by_digest: true,
+                    failures,
+                }
             }
         }
     }
@@ -220,7 +269,9 @@ impl BlobStream {
 impl Source {
     /// What is left of a chunk after the bytes to drop.
     fn skipped(&mut self, mut bytes: Bytes) -> Bytes {
-        let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+        let skip = usize::try_from(self.skip)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         self.skip = self.skip.saturating_sub(skip as u64);
         bytes.split_off(skip)
     }

@@ -86,7 +86,8 @@ pub enum Cause {
     /// It answered a write in a way that makes no sense.
     #[error("{0}")]
     Nonsense(&'static str),
-    /// What was to be written is damaged where it came from; nothing of the kind was finished there.
+    /// What was to be written is damaged where it came from; nothing of the kind was finished
+    /// there.
     #[error("was not sent to its end, because the content is damaged here")]
     Damaged,
     /// It took a manifest and has another one in its place.
@@ -154,21 +155,44 @@ pub enum TokenProblem {
 
 impl Cause {
     pub(super) fn transport(error: TransportError) -> Self {
-        Self::Transport { error, redirected_to: None }
+        Self::Transport {
+            error,
+            redirected_to: None,
+        }
     }
 
     /// An answer with a status that says it all.
     pub(super) fn status(status: StatusCode) -> Self {
-        Self::Status { status, code: None, detail: None, is_about_space: false, redirected_to: None, retry_after: None }
+        Self::Status {
+            status,
+            code: None,
+            detail: None,
+            is_about_space: false,
+            redirected_to: None,
+            retry_after: None,
+        }
     }
 
     /// The kind when something was to be written.
     pub(super) fn write_kind(&self) -> FailureKind {
-        let Self::Status { status, code, detail, is_about_space, .. } = self else { return self.kind() };
-        let is_immutable = detail.as_ref().is_some_and(|detail| is_about_immutable_tag(detail));
+        let Self::Status {
+            status,
+            code,
+            detail,
+            is_about_space,
+            ..
+        } = self
+        else {
+            return self.kind();
+        };
+        let is_immutable = detail
+            .as_ref()
+            .is_some_and(|detail| is_about_immutable_tag(detail));
         match (*status, code.as_deref()) {
             _ if *is_about_space => FailureKind::Space,
-            (StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE, _) => FailureKind::Space,
+            (StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE, _) => {
+                FailureKind::Space
+            }
             (StatusCode::CONFLICT, _) => FailureKind::Conflict,
             _ if is_immutable => FailureKind::Conflict,
             (StatusCode::METHOD_NOT_ALLOWED, _) => FailureKind::Access,
@@ -189,12 +213,20 @@ impl Cause {
     pub(super) fn kind(&self) -> FailureKind {
         match self {
             Self::Status { status, .. } => status_kind(*status),
-            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => match error.fault {
-                TransportFault::Forbidden(_) | TransportFault::ClientCertificate => FailureKind::Access,
+            Self::Transport { error, .. }
+            | Self::TokenServer {
+                problem: TokenProblem::Transport(error),
+                ..
+            } => match error.fault {
+                TransportFault::Forbidden(_) | TransportFault::ClientCertificate => {
+                    FailureKind::Access
+                }
                 _ => FailureKind::Network,
             },
             Self::TokenServer { problem, .. } => match problem {
-                TokenProblem::Status { status, .. } if is_transient(*status) => FailureKind::Network,
+                TokenProblem::Status { status, .. } if is_transient(*status) => {
+                    FailureKind::Network
+                }
                 TokenProblem::NoToken => FailureKind::Network,
                 _ => FailureKind::Access,
             },
@@ -206,7 +238,9 @@ impl Cause {
             | Self::Redirect { .. } => FailureKind::Access,
             Self::Credentials(error) => error.kind(),
             Self::PlainHttp { is_named: true, .. } => FailureKind::Input,
-            Self::PlainHttp { is_named: false, .. } => FailureKind::Access,
+            Self::PlainHttp {
+                is_named: false, ..
+            } => FailureKind::Access,
             Self::Nonsense(_) | Self::Lost => FailureKind::Network,
             Self::Damaged
             | Self::Changed { .. }
@@ -221,9 +255,20 @@ impl Cause {
     /// Whether asking again may help.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { error, .. } | Self::TokenServer { problem: TokenProblem::Transport(error), .. } => error.fault.is_transient(),
-            Self::Status { status, is_about_space, .. } => is_transient(*status) && !is_about_space,
-            Self::TokenServer { problem: TokenProblem::Status { status, .. }, .. } => is_transient(*status),
+            Self::Transport { error, .. }
+            | Self::TokenServer {
+                problem: TokenProblem::Transport(error),
+                ..
+            } => error.fault.is_transient(),
+            Self::Status {
+                status,
+                is_about_space,
+                ..
+            } => is_transient(*status) && !is_about_space,
+            Self::TokenServer {
+                problem: TokenProblem::Status { status, .. },
+                ..
+            } => is_transient(*status),
             _ => false,
         }
     }
@@ -231,7 +276,11 @@ impl Cause {
     /// How long the server asks to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } | Self::TokenServer { problem: TokenProblem::Status { retry_after, .. }, .. } => *retry_after,
+            Self::Status { retry_after, .. }
+            | Self::TokenServer {
+                problem: TokenProblem::Status { retry_after, .. },
+                ..
+            } => *retry_after,
             _ => None,
         }
     }
@@ -240,12 +289,17 @@ impl Cause {
 /// Whether a server may answer otherwise later.
 pub(super) fn is_transient(status: StatusCode) -> bool {
     (status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE)
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 fn status_kind(status: StatusCode) -> FailureKind {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => FailureKind::Access,
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::PROXY_AUTHENTICATION_REQUIRED => FailureKind::Access,
         StatusCode::NOT_FOUND | StatusCode::GONE => FailureKind::NotFound,
         StatusCode::RANGE_NOT_SATISFIABLE => FailureKind::Content,
         _ => FailureKind::Network,
@@ -253,13 +307,20 @@ fn status_kind(status: StatusCode) -> FailureKind {
 }
 
 fn via(redirected_to: Option<&str>) -> String {
-    redirected_to.map(|to| format!("redirected to `{to}`, which ")).unwrap_or_default()
+    redirected_to
+        .map(|to| format!("redirected to `{to}`, which "))
+        .unwrap_or_default()
 }
 
 fn in_parentheses(detail: Option<&str>) -> String {
-    detail.map(|detail| format!(" ({detail})")).unwrap_or_default()
+    detail
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default()
 }
 
 fn whose(user: Option<&str>) -> String {
-    user.map_or_else(|| "a request without credentials".to_owned(), |user| format!("the credentials of `{user}`"))
+    user.map_or_else(
+        || "a request without credentials".to_owned(),
+        |user| format!("the credentials of `{user}`"),
+    )
 }

@@ -1,7 +1,8 @@
 //! What a registry wants to know about us: `WWW-Authenticate`.
 //!
-//! The grammar is that of RFC 9110, section 11.6.1: several challenges in one header or in several, each a
-//! scheme and parameters, whose values are tokens or quoted strings. What cannot be read is skipped, never guessed.
+//! The grammar is that of RFC 9110, section 11.6.1: several challenges in one header or in several,
+//! each a scheme and parameters, whose values are tokens or quoted strings. What cannot be read is
+//! skipped, never guessed.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,12 @@ impl Challenge {
 
 /// All challenges of a response that this client knows.
 pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
-    headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).flat_map(parse).collect()
+    headers
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(parse)
+        .collect()
 }
 
 fn parse(text: &str) -> Vec<Challenge> {
@@ -46,11 +52,18 @@ fn parse(text: &str) -> Vec<Challenge> {
         if let Some(scheme) = scheme {
             found.push((scheme.to_ascii_lowercase(), BTreeMap::new()));
         }
-        if let (Some((name, value)), Some((_, parameters))) = (parameter.split_once('='), found.last_mut()) {
-            parameters.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| unquoted(value.trim()));
+        if let (Some((name, value)), Some((_, parameters))) =
+            (parameter.split_once('='), found.last_mut())
+        {
+            parameters
+                .entry(name.trim().to_ascii_lowercase())
+                .or_insert_with(|| unquoted(value.trim()));
         }
     }
-    found.into_iter().filter_map(|(scheme, parameters)| challenge(&scheme, parameters)).collect()
+    found
+        .into_iter()
+        .filter_map(|(scheme, parameters)| challenge(&scheme, parameters))
+        .collect()
 }
 
 fn challenge(scheme: &str, mut parameters: BTreeMap<String, String>) -> Option<Challenge> {
@@ -59,7 +72,10 @@ fn challenge(scheme: &str, mut parameters: BTreeMap<String, String>) -> Option<C
         "bearer" => Some(Challenge::Bearer {
             realm: parameters.remove("realm")?,
             service: parameters.remove("service"),
-            scopes: parameters.remove("scope").map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default(),
+            scopes: parameters
+                .remove("scope")
+                .map(|text| text.split(' ').map(str::to_owned).collect())
+                .unwrap_or_default(),
         }),
         _ => None,
     }
@@ -82,7 +98,9 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn unquoted(value: &str) -> String {
-    let Some(quoted) = value.strip_prefix('"') else { return value.to_owned() };
+    let Some(quoted) = value.strip_prefix('"') else {
+        return value.to_owned();
+    };
     let mut text = String::with_capacity(quoted.len());
     let mut characters = quoted.chars();
     while let Some(character) = characters.next() {
@@ -103,23 +121,44 @@ mod tests {
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Challenge {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes }
+        Challenge::Bearer {
+            realm: realm.to_owned(),
+            service: service.map(str::to_owned),
+            scopes,
+        }
     }
 
     #[test]
     fn reads_what_registries_say() {
         let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/postgres:pull""#;
         let scopes = ["repository:library/postgres:pull"];
-        assert_eq!(parse(hub), [bearer("https://auth.docker.io/token", Some("registry.docker.io"), &scopes)]);
+        assert_eq!(
+            parse(hub),
+            [bearer(
+                "https://auth.docker.io/token",
+                Some("registry.docker.io"),
+                &scopes
+            )]
+        );
         assert_eq!(parse(r#"basic realm="a, \"b\" c""#), [Challenge::Basic]);
         let comma = r#"BEARER Realm = "https://r/t" , scope="repository:a:pull,push repository:b:pull",error="x""#;
-        assert_eq!(parse(comma), [bearer("https://r/t", None, &["repository:a:pull,push", "repository:b:pull"])]);
+        assert_eq!(
+            parse(comma),
+            [bearer(
+                "https://r/t",
+                None,
+                &["repository:a:pull,push", "repository:b:pull"]
+            )]
+        );
     }
 
     #[test]
     fn reads_several_challenges_and_skips_the_unknown() {
         let several = r#"Negotiate, Basic realm="x", Digest realm="y", nonce=abc, Bearer realm=https://r/t,service=s"#;
-        assert_eq!(parse(several), [Challenge::Basic, bearer("https://r/t", Some("s"), &[])]);
+        assert_eq!(
+            parse(several),
+            [Challenge::Basic, bearer("https://r/t", Some("s"), &[])]
+        );
         assert_eq!(parse("Bearer service=x"), []);
         assert_eq!(parse(""), []);
     }

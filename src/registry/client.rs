@@ -13,12 +13,13 @@ use rune_core::digest::Digest;
 
 /// The most bytes a manifest may have; the limit of distribution and of most registries.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
-/// The manifests this project carries, all of them in every request: a registry that is not offered the type it
-/// has converts it, and the digest is then another.
+/// The manifests this project carries, all of them in every request: a registry that is not offered
+/// the type it has converts it, and the digest is then another.
 pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// A client for any number of registries. Cheap to clone: clones share connections, tokens and limits.
+/// A client for any number of registries. Cheap to clone: clones share connections, tokens and
+/// limits.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), rune_bundle::registry::RegistryError> {
@@ -40,7 +41,9 @@ impl Client {
     /// # Errors
     /// When a file that the configuration names cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        Ok(Self { exchange: Arc::new(Exchange::new(config)?) })
+        Ok(Self {
+            exchange: Arc::new(Exchange::new(config)?),
+        })
     }
 
     /// Fetches the manifest that a reference means: by its digest if it has one, else by its tag.
@@ -50,17 +53,27 @@ impl Client {
     pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, RegistryError> {
         let name = RepositoryName::from(reference);
         let what = format!("the manifest of `{reference}`");
-        let wanted = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
-        self.any_manifest(&name, &wanted, what, reference.digest(), None).await
+        let wanted = reference.digest().map_or_else(
+            || reference.tag().unwrap_or_default().to_owned(),
+            |digest| digest.to_string(),
+        );
+        self.any_manifest(&name, &wanted, what, reference.digest(), None)
+            .await
     }
 
     /// Fetches a manifest by digest. `media_type` is what a descriptor says about it.
     ///
     /// # Errors
     /// When no endpoint has it, it is not a manifest, or does not have the digest.
-    pub async fn manifest(&self, name: &RepositoryName, digest: Digest, media_type: Option<&str>) -> Result<Manifest, RegistryError> {
+    pub async fn manifest(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        media_type: Option<&str>,
+    ) -> Result<Manifest, RegistryError> {
         let what = format!("the manifest `{name}@{digest}`");
-        self.any_manifest(name, &digest.to_string(), what, Some(digest), media_type).await
+        self.any_manifest(name, &digest.to_string(), what, Some(digest), media_type)
+            .await
     }
 
     async fn any_manifest(
@@ -73,10 +86,14 @@ impl Client {
     ) -> Result<Manifest, RegistryError> {
         let question = Question::get(format!("manifests/{tag_or_digest}"), MANIFEST_TYPES);
         let accept = |head: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES })?;
+            let bytes = body.ok_or(Cause::TooLarge {
+                max: MAX_MANIFEST_BYTES,
+            })?;
             manifest_body::read(head, bytes, expected, expected_type)
         };
-        self.exchange.ask(name, what, &question, MAX_MANIFEST_BYTES, accept).await
+        self.exchange
+            .ask(name, what, &question, MAX_MANIFEST_BYTES, accept)
+            .await
     }
 
     /// The way to write to a repository. It leads to the registry itself: mirrors are for reading.
@@ -84,12 +101,17 @@ impl Client {
         RepositoryWriter::new(Arc::clone(&self.exchange), name)
     }
 
-    /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the descriptor;
-    /// the caller hashes them.
+    /// Opens a blob at `offset`. The stream yields exactly the bytes from there to the size in the
+    /// descriptor; the caller hashes them.
     ///
     /// # Errors
     /// When no endpoint has it, or announces another size.
-    pub async fn blob(&self, name: &RepositoryName, descriptor: &Descriptor, offset: u64) -> Result<BlobStream, RegistryError> {
+    pub async fn blob(
+        &self,
+        name: &RepositoryName,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<BlobStream, RegistryError> {
         BlobStream::open(Arc::clone(&self.exchange), name, descriptor, offset).await
     }
 
@@ -97,21 +119,37 @@ impl Client {
     ///
     /// # Errors
     /// When no endpoint has it, it is too large, or does not have the digest.
-    pub async fn blob_bytes(&self, name: &RepositoryName, descriptor: &Descriptor, max_bytes: u64) -> Result<Vec<u8>, RegistryError> {
+    pub async fn blob_bytes(
+        &self,
+        name: &RepositoryName,
+        descriptor: &Descriptor,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
         let what = format!("blob `{}` of `{name}`", descriptor.digest);
         if descriptor.size > max_bytes {
-            return Err(RegistryError::TooLarge { what, bytes: descriptor.size, max_bytes });
+            return Err(RegistryError::TooLarge {
+                what,
+                bytes: descriptor.size,
+                max_bytes,
+            });
         }
         let question = Question::get(format!("blobs/{}", descriptor.digest), "*/*");
         let accept = |_: &Head, body: Option<Vec<u8>>| {
-            let bytes = body.ok_or(Cause::TooLarge { max: descriptor.size })?;
+            let bytes = body.ok_or(Cause::TooLarge {
+                max: descriptor.size,
+            })?;
             if bytes.len() as u64 != descriptor.size {
-                return Err(Cause::WrongSize { expected: descriptor.size, actual: bytes.len() as u64 });
+                return Err(Cause::WrongSize {
+                    expected: descriptor.size,
+                    actual: bytes.len() as u64,
+                });
             }
             check_digest(&bytes, Some(descriptor.digest))?;
             Ok(bytes)
         };
-        self.exchange.ask(name, what, &question, descriptor.size, accept).await
+        self.exchange
+            .ask(name, what, &question, descriptor.size, accept)
+            .await
     }
 }
 

@@ -13,9 +13,11 @@ use rune_core::secret::Secret;
 pub struct ClientConfig {
     /// Files with certificates of authorities to trust besides the built-in ones (`--ca-file`).
     pub ca_files: Vec<Utf8PathBuf>,
-    /// Certificate (chain) and private key to show to registries that ask for one (`--client-cert`, `--client-key`).
+    /// Certificate (chain) and private key to show to registries that ask for one (`--client-cert`,
+    /// `--client-key`).
     pub client_identity: Option<(Utf8PathBuf, Utf8PathBuf)>,
-    /// Hosts, with port if any, that may be spoken to without TLS (`--plain-http`). Loopback always may.
+    /// Hosts, with port if any, that may be spoken to without TLS (`--plain-http`). Loopback always
+    /// may.
     pub plain_http: BTreeSet<String>,
     /// A file in the format of k3s and RKE2 `registries.yaml` (`--registry-config`).
     pub registries_file: Option<Utf8PathBuf>,
@@ -36,7 +38,8 @@ pub struct ClientConfig {
     pub idle_timeout: Duration,
     /// How long a server may take to put away what was sent to it.
     pub commit_timeout: Duration,
-    /// The only hosts that a registry may send us to: its token server, its storage. Each with or without a port; `None` for any.
+    /// The only hosts that a registry may send us to: its token server, its storage. Each with or
+    /// without a port; `None` for any.
     pub allowed_hosts: Option<BTreeSet<String>>,
 }
 
@@ -65,7 +68,10 @@ pub enum AuthFile {
     /// The usual place: fine if it is not there.
     Usual(Utf8PathBuf),
     /// Its content, in a variable of the environment.
-    Text { variable: &'static str, text: Secret },
+    Text {
+        variable: &'static str,
+        text: Secret,
+    },
 }
 
 impl Default for ClientConfig {

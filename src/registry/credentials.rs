@@ -28,7 +28,8 @@ impl Credentials {
     }
 }
 
-/// What to put into `Authorization`, and whose it is. The value is marked as sensitive: it does not print itself.
+/// What to put into `Authorization`, and whose it is. The value is marked as sensitive: it does not
+/// print itself.
 #[derive(Debug, Clone)]
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
@@ -39,14 +40,18 @@ pub(super) struct Authorization {
 pub(super) fn decoded(auth: &str) -> Option<Credentials> {
     let text = String::from_utf8(Base64::decode_vec(auth.trim()).ok()?).ok()?;
     let (user, password) = text.trim_end_matches('\0').split_once(':')?;
-    Some(Credentials::Basic { user: user.to_owned(), password: Secret::new(password) })
+    Some(Credentials::Basic {
+        user: user.to_owned(),
+        password: Secret::new(password),
+    })
 }
 
 /// `Authorization` of the basic scheme.
 pub(super) fn basic_value(user: &str, password: &Secret) -> HeaderValue {
     let encoded = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
     // Base64 is always a valid header value.
-    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static("Basic"));
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
+        .unwrap_or(HeaderValue::from_static("Basic"));
     value.set_sensitive(true);
     value
 }

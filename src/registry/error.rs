@@ -85,7 +85,13 @@ impl RegistryError {
 
     /// Whether nobody has what was asked for by its digest.
     pub fn is_missing_digest(&self) -> bool {
-        matches!(self, Self::Fetch { is_by_digest: true, .. }) && self.kind() == FailureKind::NotFound
+        matches!(
+            self,
+            Self::Fetch {
+                is_by_digest: true,
+                ..
+            }
+        ) && self.kind() == FailureKind::NotFound
     }
 
     /// Whether a web server says that what was asked for does not exist.
@@ -93,7 +99,8 @@ impl RegistryError {
         matches!(self, Self::Web { .. }) && self.kind() == FailureKind::NotFound
     }
 
-    /// Whether the registry does not take the index that was to be written because it does not have all of its manifests.
+    /// Whether the registry does not take the index that was to be written because it does not have
+    /// all of its manifests.
     pub fn is_refusal_of_gaps(&self) -> bool {
         matches!(self, Self::Push { failure, .. } if quirks::refuses_index_with_gaps(&failure.cause))
     }
@@ -103,18 +110,30 @@ impl RegistryError {
         matches!(self, Self::Push { failure, .. } if matches!(*failure.cause, Cause::Damaged))
     }
 
-    /// The failure that a person should look at: of several endpoints, one that refused us before one that sent
-    /// wrong content, that before one that is not there, and that before one that merely does not have it.
+    /// The failure that a person should look at: of several endpoints, one that refused us before
+    /// one that sent wrong content, that before one that is not there, and that before one that
+    /// merely does not have it.
     fn decisive(failures: &[EndpointFailure]) -> Option<&EndpointFailure> {
-        let order = [FailureKind::Access, FailureKind::Content, FailureKind::Network, FailureKind::NotFound];
-        order.iter().find_map(|kind| failures.iter().rev().find(|failure| failure.cause.kind() == *kind))
+        let order = [
+            FailureKind::Access,
+            FailureKind::Content,
+            FailureKind::Network,
+            FailureKind::NotFound,
+        ];
+        order.iter().find_map(|kind| {
+            failures
+                .iter()
+                .rev()
+                .find(|failure| failure.cause.kind() == *kind)
+        })
     }
 }
 
 impl Failure for RegistryError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Fetch { failures, .. } => Self::decisive(failures).map_or(FailureKind::Internal, |failure| failure.cause.kind()),
+            Self::Fetch { failures, .. } => Self::decisive(failures)
+                .map_or(FailureKind::Internal, |failure| failure.cause.kind()),
             Self::Push { failure, .. } => failure.cause.write_kind(),
             Self::Login { failure } => failure.cause.kind(),
             Self::Web { failure, .. } => failure.cause.kind(),
@@ -129,38 +148,63 @@ impl Failure for RegistryError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Fetch { failures, .. } => Self::decisive(failures).and_then(|failure| {
-                let lacks_it = |other: &&EndpointFailure| other.is_mirror && other.cause.kind() == FailureKind::NotFound;
-                let is_unreachable = !failure.is_mirror && matches!(*failure.cause, Cause::Transport { .. });
+                let lacks_it = |other: &&EndpointFailure| {
+                    other.is_mirror && other.cause.kind() == FailureKind::NotFound
+                };
+                let is_unreachable =
+                    !failure.is_mirror && matches!(*failure.cause, Cause::Transport { .. });
                 match failures.iter().find(lacks_it).filter(|_| is_unreachable) {
-                    Some(mirror) => Some(advice::about_lacking_mirror(&mirror.endpoint, &failure.endpoint)),
-                    None if self.is_missing_digest() => advice::about_missing_digest(&failure.cause, &failure.endpoint),
+                    Some(mirror) => Some(advice::about_lacking_mirror(
+                        &mirror.endpoint,
+                        &failure.endpoint,
+                    )),
+                    None if self.is_missing_digest() => {
+                        advice::about_missing_digest(&failure.cause, &failure.endpoint)
+                    }
                     None => advice::about(&failure.cause, &failure.endpoint),
                 }
             }),
-            Self::Push { name, failure, .. } => advice::about_write(&failure.cause, &failure.endpoint, name),
+            Self::Push { name, failure, .. } => {
+                advice::about_write(&failure.cause, &failure.endpoint, name)
+            }
             Self::Web { failure, .. } => advice::about_web(&failure.cause, &failure.endpoint),
             Self::Login { failure } => advice::about_login(&failure.cause, &failure.endpoint),
             Self::TooLarge { .. } => None,
             Self::Net(error) => error.help(),
             Self::RegistriesFile(error) => error.help(),
             Self::AuthFile(error) => error.help(),
-            Self::PlainMirror { host, .. } => Some(format!("write https:// in the file, or allow it with --plain-http {host}")),
+            Self::PlainMirror { host, .. } => Some(format!(
+                "write https:// in the file, or allow it with --plain-http {host}"
+            )),
         }
     }
 }
 
 impl fmt::Display for EndpointFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, cause, .. } = self;
+        let Self {
+            endpoint, cause, ..
+        } = self;
         match (self.is_mirror, &self.asked_for) {
-            (true, Some(repository)) => write!(formatter, "the mirror `{endpoint}`, asked for `{repository}`, {cause}")?,
+            (true, Some(repository)) => write!(
+                formatter,
+                "the mirror `{endpoint}`, asked for `{repository}`, {cause}"
+            )?,
             (true, None) => write!(formatter, "the mirror `{endpoint}` {cause}")?,
             (false, _) => write!(formatter, "`{endpoint}` {cause}")?,
         }
-        if self.attempts > 1 { write!(formatter, " after {} attempts", self.attempts) } else { Ok(()) }
+        if self.attempts > 1 {
+            write!(formatter, " after {} attempts", self.attempts)
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn listed(failures: &[EndpointFailure]) -> String {
-    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    failures
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, ClientConfig, CredentialStore, EndpointFailure, RegistryError, RepositoryName, RetryPolicy,
+    Cause, ClientConfig, CredentialStore, EndpointFailure, RegistryError, RepositoryName,
+    RetryPolicy,
     advice::NOT_ENCRYPTED,
     auth::{self, Refusal},
     complaint::Complaint,
@@ -31,7 +32,10 @@ pub(super) struct Answer {
 impl Answer {
     /// A header, if it is text.
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.response.headers().get(name).and_then(|value| value.to_str().ok())
+        self.response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
     }
 }
 
@@ -47,7 +51,11 @@ pub(super) struct Head {
 impl Head {
     /// A header, if it is text; empty when it is not there.
     pub(super) fn text(&self, name: impl header::AsHeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+            .unwrap_or_default()
     }
 }
 
@@ -69,12 +77,18 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?.with_login(config.login.as_ref())?;
-        Ok(Self { hosts: Hosts::new(&config)?, retry: config.retry, credentials })
+        let credentials = CredentialStore::load(&config.auth_files, config.run_credential_helpers)?
+            .with_login(config.login.as_ref())?;
+        Ok(Self {
+            hosts: Hosts::new(&config)?,
+            retry: config.retry,
+            credentials,
+        })
     }
 
-    /// Asks one endpoint after the other, each as often as the policy has it, and reads an answer of at most
-    /// `max_bytes` bytes. `accept` gets its headers and its body, or no body if there was more, and decides.
+    /// Asks one endpoint after the other, each as often as the policy has it, and reads an answer
+    /// of at most `max_bytes` bytes. `accept` gets its headers and its body, or no body if there
+    /// was more, and decides.
     pub(super) async fn ask<T>(
         &self,
         name: &RepositoryName,
@@ -90,7 +104,11 @@ impl Exchange {
                 Err(failure) => failures.push(failure),
             }
         }
-        Err(RegistryError::Fetch { what, is_by_digest: question.is_by_digest(), failures })
+        Err(RegistryError::Fetch {
+            what,
+            is_by_digest: question.is_by_digest(),
+            failures,
+        })
     }
 
     /// The same of one endpoint.
@@ -111,16 +129,38 @@ impl Exchange {
         }
     }
 
-    async fn ask_whole(&self, endpoint: &Endpoint, question: &Question<'_>, max_bytes: u64) -> Result<(Head, Option<Vec<u8>>), Cause> {
+    async fn ask_whole(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question<'_>,
+        max_bytes: u64,
+    ) -> Result<(Head, Option<Vec<u8>>), Cause> {
         let mut answer = self.ask_once(endpoint, question).await?;
-        let body = answer.response.whole(max_bytes).await.map_err(Cause::transport)?;
+        let body = answer
+            .response
+            .whole(max_bytes)
+            .await
+            .map_err(Cause::transport)?;
         let response = &answer.response;
-        Ok((Head { status: response.status(), headers: response.headers().clone(), origin: response.origin() }, body))
+        Ok((
+            Head {
+                status: response.status(),
+                headers: response.headers().clone(),
+                origin: response.origin(),
+            },
+            body,
+        ))
     }
 
     /// Waits before the next attempt, or gives up.
-    pub(super) async fn pause(&self, endpoint: &Endpoint, attempts: &mut Attempts<'_>, cause: Cause) -> Result<(), EndpointFailure> {
-        self.pause_if(cause.is_transient(), endpoint, attempts, cause).await
+    pub(super) async fn pause(
+        &self,
+        endpoint: &Endpoint,
+        attempts: &mut Attempts<'_>,
+        cause: Cause,
+    ) -> Result<(), EndpointFailure> {
+        self.pause_if(cause.is_transient(), endpoint, attempts, cause)
+            .await
     }
 
     /// The same where the caller knows whether another attempt may help.
@@ -131,7 +171,10 @@ impl Exchange {
         attempts: &mut Attempts<'_>,
         cause: Cause,
     ) -> Result<(), EndpointFailure> {
-        let is_overload = matches!(cause.answered(), Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
+        let is_overload = matches!(
+            cause.answered(),
+            Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+        );
         let pause = attempts.failed(endpoint, cause, may_help)?;
         if is_overload {
             // Everybody else who wants something from this host waits too.
@@ -141,7 +184,11 @@ impl Exchange {
         Ok(())
     }
 
-    pub(super) async fn ask_once(&self, endpoint: &Endpoint, question: &Question<'_>) -> Result<Answer, Cause> {
+    pub(super) async fn ask_once(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question<'_>,
+    ) -> Result<Answer, Cause> {
         if let Place::Web(source) = &question.place {
             return self.ask_web(endpoint, source, question).await;
         }
@@ -149,33 +196,54 @@ impl Exchange {
         let is_tls = self.speaks_tls(endpoint).await?;
         let (path, query) = question.below();
         let Some(mut url) = endpoint.url(if is_tls { "https" } else { "http" }, path) else {
-            return Err(Cause::Redirect { to: endpoint.label(), problem: "which is not the URL of a registry" });
+            return Err(Cause::Redirect {
+                to: endpoint.label(),
+                problem: "which is not the URL of a registry",
+            });
         };
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut authorization = None;
         let mut followed = match &question.place {
-            Place::Given { url: given, from } if given.origin() != url.origin() => self.leave(&url, given, *from, question).await?,
+            Place::Given { url: given, from } if given.origin() != url.origin() => {
+                self.leave(&url, given, *from, question).await?
+            }
             place => {
                 if let Place::Given { url: given, .. } = place {
                     url = given.clone();
                 }
                 let (response, used) = self.ask_home(endpoint, is_tls, &url, question).await?;
                 authorization = used;
-                self.follow(endpoint, url, question, response, authorization.as_ref()).await?
+                self.follow(endpoint, url, question, response, authorization.as_ref())
+                    .await?
             }
         };
         let status = followed.response.status();
         if status.is_success() || (question.keeps_redirects && status.is_redirection()) {
             endpoint.host.gate.succeeded();
-            return Ok(Answer { response: followed.response, url: followed.url, _pass: pass });
+            return Ok(Answer {
+                response: followed.response,
+                url: followed.url,
+                _pass: pass,
+            });
         }
-        let Complaint { code, text, is_about_space } = Complaint::read(&mut followed.response, authorization.as_ref()).await;
+        let Complaint {
+            code,
+            text,
+            is_about_space,
+        } = Complaint::read(&mut followed.response, authorization.as_ref()).await;
         // A quota of requests is no room on a disk.
         let is_about_space = is_about_space && status != StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(followed.response.headers());
-        Err(Cause::Status { status, code, detail: text, is_about_space, redirected_to: followed.redirected_to, retry_after })
+        Err(Cause::Status {
+            status,
+            code,
+            detail: text,
+            is_about_space,
+            redirected_to: followed.redirected_to,
+            retry_after,
+        })
     }
 
     /// Asks the endpoint itself, and proves who we are when it wants to know.
@@ -187,7 +255,13 @@ impl Exchange {
         question: &Question<'_>,
     ) -> Result<(Response, Option<Authorization>), Cause> {
         let scopes = question.access.scopes(&endpoint.repository);
-        let known = endpoint.host.authorizations.lock().await.get(&scopes).cloned();
+        let known = endpoint
+            .host
+            .authorizations
+            .lock()
+            .await
+            .get(&scopes)
+            .cloned();
         let mut response = send(endpoint, url, question, known.as_ref()).await?;
         if known.is_none() && may_hide(response.status(), response.headers()) {
             match auth::challenge_at_root(&self.credentials, endpoint, is_tls).await {
@@ -198,20 +272,29 @@ impl Exchange {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok((response, known));
         }
-        let refusal = Refusal { endpoint, is_tls, response: &response, used: known.as_ref().map(|own| &own.value) };
+        let refusal = Refusal {
+            endpoint,
+            is_tls,
+            response: &response,
+            used: known.as_ref().map(|own| &own.value),
+        };
         let fresh = auth::answer(&self.hosts, &self.credentials, refusal, &scopes).await?;
         let mut response = send(endpoint, url, question, Some(&fresh)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             // Not kept: another attempt starts afresh.
             endpoint.host.authorizations.lock().await.remove(&scopes);
             let detail = Complaint::read(&mut response, Some(&fresh)).await.text;
-            return Err(Cause::CredentialsRefused { host: endpoint.host.authority.clone(), user: fresh.user, detail });
+            return Err(Cause::CredentialsRefused {
+                host: endpoint.host.authority.clone(),
+                user: fresh.user,
+                detail,
+            });
         }
         Ok((response, Some(fresh)))
     }
 
-    /// Follows redirects by hand: credentials stay with the origin they belong to, TLS is never given up, and a
-    /// server may not send us nearer to ourselves than it is.
+    /// Follows redirects by hand: credentials stay with the origin they belong to, TLS is never
+    /// given up, and a server may not send us nearer to ourselves than it is.
     async fn follow(
         &self,
         endpoint: &Endpoint,
@@ -224,15 +307,28 @@ impl Exchange {
         let mut redirected_to = None;
         for _ in 0..MAX_REDIRECTS {
             if question.keeps_redirects || !response.status().is_redirection() {
-                return Ok(Followed { response, url, redirected_to });
+                return Ok(Followed {
+                    response,
+                    url,
+                    redirected_to,
+                });
             }
-            let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+            let location = response
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|location| location.to_str().ok());
             let refused = |to: String, problem| Cause::Redirect { to, problem };
             let next = location.and_then(|location| url.join(location).ok());
             let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
-            let is_repeatable = matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+            let is_repeatable = matches!(
+                response.status(),
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+            );
             if !is_repeatable && question.method != Method::GET && question.method != Method::HEAD {
-                return Err(refused(next.origin().ascii_serialization(), "in a way that nothing can be written there"));
+                return Err(refused(
+                    next.origin().ascii_serialization(),
+                    "in a way that nothing can be written there",
+                ));
             }
             if next.origin() == home {
                 check_step(&url, &next)?;
@@ -244,19 +340,36 @@ impl Exchange {
             }
             url = next;
         }
-        Err(Cause::Redirect { to: url.origin().ascii_serialization(), problem: "which redirects again and again" })
+        Err(Cause::Redirect {
+            to: url.origin().ascii_serialization(),
+            problem: "which redirects again and again",
+        })
     }
 
-    /// Asks a host that somebody at an address of the class `from` named: nothing of ours is shown to it.
-    async fn leave(&self, url: &Url, next: &Url, from: AddressClass, question: &Question<'_>) -> Result<Followed, Cause> {
+    /// Asks a host that somebody at an address of the class `from` named: nothing of ours is shown
+    /// to it.
+    async fn leave(
+        &self,
+        url: &Url,
+        next: &Url,
+        from: AddressClass,
+        question: &Question<'_>,
+    ) -> Result<Followed, Cause> {
         check_step(url, next)?;
         let label = next.origin().ascii_serialization();
         let transport = self.hosts.foreign(next);
         let transport = transport.ok_or_else(|| Cause::OutOfBounds { to: label.clone() })?;
         let reach = self.hosts.reach_of_named(next).unwrap_or(Reach::From(from));
         let sent = transport.send(request(next, question, None), reach).await;
-        let response = sent.map_err(|error| Cause::Transport { error, redirected_to: Some(label.clone()) })?;
-        Ok(Followed { response, url: next.clone(), redirected_to: Some(label) })
+        let response = sent.map_err(|error| Cause::Transport {
+            error,
+            redirected_to: Some(label.clone()),
+        })?;
+        Ok(Followed {
+            response,
+            url: next.clone(),
+            redirected_to: Some(label),
+        })
     }
 
     /// Whether to speak TLS; a host on loopback about which nobody said anything is asked once.
@@ -264,17 +377,27 @@ impl Exchange {
         match endpoint.host.speech {
             Speech::Tls => Ok(true),
             Speech::Plain => Ok(false),
-            Speech::TlsIfSpoken => endpoint.host.speaks_tls.get_or_try_init(|| probe(endpoint)).await.copied(),
+            Speech::TlsIfSpoken => endpoint
+                .host
+                .speaks_tls
+                .get_or_try_init(|| probe(endpoint))
+                .await
+                .copied(),
         }
     }
 }
 
-/// Tries TLS without credentials. A handshake that fails is TLS too, and an error in its own right later; only an answer that is
-/// not TLS, or none where plain HTTP gets one, means that the server does not speak it.
+/// Tries TLS without credentials. A handshake that fails is TLS too, and an error in its own right
+/// later; only an answer that is not TLS, or none where plain HTTP gets one, means that the server
+/// does not speak it.
 async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
-    let Err(error) = knock(endpoint, "https").await else { return Ok(true) };
+    let Err(error) = knock(endpoint, "https").await else {
+        return Ok(true);
+    };
     match error.fault {
-        TransportFault::Certificate | TransportFault::ClientCertificate | TransportFault::Tls => Ok(true),
+        TransportFault::Certificate | TransportFault::ClientCertificate | TransportFault::Tls => {
+            Ok(true)
+        }
         TransportFault::NotTls => Ok(false),
         // A server of TLS answers plain HTTP with 400, if at all.
         TransportFault::Handshake => match knock(endpoint, "http").await {
@@ -286,10 +409,20 @@ async fn probe(endpoint: &Endpoint) -> Result<bool, Cause> {
 }
 
 async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, TransportError> {
-    let url =
-        Url::parse(&format!("{scheme}://{}/v2/", endpoint.host.authority)).map_err(|_| TransportError::of(TransportFault::UnknownHost))?;
-    let request = Request { method: Method::GET, url, headers: HeaderMap::new(), body: None };
-    Ok(endpoint.host.transport.send(request, Reach::Anywhere).await?.status())
+    let url = Url::parse(&format!("{scheme}://{}/v2/", endpoint.host.authority))
+        .map_err(|_| TransportError::of(TransportFault::UnknownHost))?;
+    let request = Request {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::new(),
+        body: None,
+    };
+    Ok(endpoint
+        .host
+        .transport
+        .send(request, Reach::Anywhere)
+        .await?
+        .status())
 }
 
 /// Refuses a step from TLS to none, and to what is no web at all.
@@ -299,22 +432,47 @@ fn check_step(url: &Url, next: &Url) -> Result<(), Cause> {
         ("https", "http") => NOT_ENCRYPTED,
         _ => "which is neither http nor https",
     };
-    Err(Cause::Redirect { to: next.origin().ascii_serialization(), problem })
+    Err(Cause::Redirect {
+        to: next.origin().ascii_serialization(),
+        problem,
+    })
 }
 
-async fn send(endpoint: &Endpoint, url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Result<Response, Cause> {
+async fn send(
+    endpoint: &Endpoint,
+    url: &Url,
+    question: &Question<'_>,
+    authorization: Option<&Authorization>,
+) -> Result<Response, Cause> {
     let request = request(url, question, authorization);
-    let response = endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)?;
+    let response = endpoint
+        .host
+        .transport
+        .send(request, Reach::Anywhere)
+        .await
+        .map_err(Cause::transport)?;
     endpoint.host.first_seen.get_or_init(|| response.origin());
     Ok(response)
 }
 
-pub(super) fn request(url: &Url, question: &Question<'_>, authorization: Option<&Authorization>) -> Request {
+pub(super) fn request(
+    url: &Url,
+    question: &Question<'_>,
+    authorization: Option<&Authorization>,
+) -> Request {
     let mut headers = question.headers.clone();
     // What has a digest must arrive as it is.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
     if let Some(authorization) = authorization {
         headers.insert(header::AUTHORIZATION, authorization.value.clone());
     }
-    Request { method: question.method.clone(), url: url.clone(), headers, body: question.body.map(|make| make()) }
+    Request {
+        method: question.method.clone(),
+        url: url.clone(),
+        headers,
+        body: question.body.map(|make| make()),
+    }
 }

@@ -1,7 +1,7 @@
 //! How many requests one host is busy with at a time.
 //!
-//! Starts at the limit; a host that says it is overloaded (429, 503) gets half as many, and nothing at all until
-//! the pause it asked for is over. Each run of successes gives one back.
+//! Starts at the limit; a host that says it is overloaded (429, 503) gets half as many, and nothing
+//! at all until the pause it asked for is over. Each run of successes gives one back.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -40,8 +40,17 @@ pub(super) struct Pass {
 impl Gate {
     pub(super) fn new(max: usize) -> Arc<Self> {
         let max = max.max(1);
-        let state = Mutex::new(State { limit: max, excess: 0, successes: 0, quiet_until: None });
-        Arc::new(Self { permits: Arc::new(Semaphore::new(max)), max, state })
+        let state = Mutex::new(State {
+            limit: max,
+            excess: 0,
+            successes: 0,
+            quiet_until: None,
+        });
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(max)),
+            max,
+            state,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -52,7 +61,10 @@ impl Gate {
     pub(super) async fn enter(self: &Arc<Self>) -> Pass {
         // The semaphore is never closed; without a permit the pass is merely not counted.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let pass = Pass { gate: Arc::clone(self), permit };
+        let pass = Pass {
+            gate: Arc::clone(self),
+            permit,
+        };
         loop {
             let quiet_until = self.state().quiet_until;
             match quiet_until {
@@ -66,7 +78,9 @@ impl Gate {
     pub(super) fn slow_down(&self, pause: Duration) {
         let mut state = self.state();
         let less = (state.limit / 2).max(1);
-        state.excess = state.excess.saturating_add(state.limit.saturating_sub(less));
+        state.excess = state
+            .excess
+            .saturating_add(state.limit.saturating_sub(less));
         state.limit = less;
         state.successes = 0;
         let until = Instant::now().checked_add(pause);
@@ -114,7 +128,12 @@ mod tests {
     #[tokio::test]
     async fn an_overloaded_host_gets_half_and_earns_it_back() {
         let gate = Gate::new(4);
-        let passes = [gate.enter().await, gate.enter().await, gate.enter().await, gate.enter().await];
+        let passes = [
+            gate.enter().await,
+            gate.enter().await,
+            gate.enter().await,
+            gate.enter().await,
+        ];
         gate.slow_down(Duration::ZERO);
         drop(passes);
         assert_eq!(free(&gate), 2);

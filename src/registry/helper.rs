@@ -1,7 +1,8 @@
 //! Credential helpers: programs that know a password and tell it to whoever runs them.
 //!
-//! The protocol is docker's: `docker-credential-NAME get`, the server on standard input, JSON on standard
-//! output. What a helper prints is never shown, not even when it fails: it may be a secret.
+//! The protocol is docker's: `docker-credential-NAME get`, the server on standard input, JSON on
+//! standard output. What a helper prints is never shown, not even when it fails: it may be a
+//! secret.
 
 use std::process::Stdio;
 
@@ -27,7 +28,10 @@ pub enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
     Name(String),
     #[error("cannot run the credential helper `{program}`")]
-    Run { program: String, source: std::io::Error },
+    Run {
+        program: String,
+        source: std::io::Error,
+    },
     #[error("the credential helper `{program}` failed for `{server}` ({status})")]
     Failed {
         program: String,
@@ -51,9 +55,16 @@ impl Failure for HelperError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Name(_) => "correct credHelpers or credsStore in the docker config.json".to_owned(),
-            Self::Run { program, .. } => format!("install `{program}`, or remove it from the docker config.json"),
-            Self::Failed { program, server, .. } | Self::Answer { program, server } => {
+            Self::Name(_) => {
+                "correct credHelpers or credsStore in the docker config.json".to_owned()
+            }
+            Self::Run { program, .. } => {
+                format!("install `{program}`, or remove it from the docker config.json")
+            }
+            Self::Failed {
+                program, server, ..
+            }
+            | Self::Answer { program, server } => {
                 format!("see what `echo {server} | {program} get` says")
             }
         })
@@ -70,30 +81,59 @@ struct Answer {
 
 /// Asks a helper for the credentials of a server.
 pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, HelperError> {
-    let is_name = !helper.is_empty() && helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let is_name = !helper.is_empty()
+        && helper
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     if !is_name {
         return Err(HelperError::Name(helper.to_owned()));
     }
     let program = format!("docker-credential-{helper}");
-    let (status, output) = run(&program, server).await.map_err(|source| HelperError::Run { program: program.clone(), source })?;
+    let (status, output) = run(&program, server)
+        .await
+        .map_err(|source| HelperError::Run {
+            program: program.clone(),
+            source,
+        })?;
     if !status.success() {
         let is_nothing = String::from_utf8_lossy(&output).contains(NOT_FOUND);
-        return if is_nothing { Ok(None) } else { Err(HelperError::Failed { program, server: server.to_owned(), status }) };
+        return if is_nothing {
+            Ok(None)
+        } else {
+            Err(HelperError::Failed {
+                program,
+                server: server.to_owned(),
+                status,
+            })
+        };
     }
     let answer: Result<Answer, _> = serde_json::from_slice(&output);
-    let Ok(Answer { username, secret }) = answer else { return Err(HelperError::Answer { program, server: server.to_owned() }) };
+    let Ok(Answer { username, secret }) = answer else {
+        return Err(HelperError::Answer {
+            program,
+            server: server.to_owned(),
+        });
+    };
     let secret = Secret::new(secret);
     // This user name means that the secret is an identity token.
     Ok(Some(if username == "<token>" {
         Credentials::IdentityToken(secret)
     } else {
-        Credentials::Basic { user: username, password: secret }
+        Credentials::Basic {
+            user: username,
+            password: secret,
+        }
     }))
 }
 
 async fn run(program: &str, server: &str) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
     let mut command = Command::new(program);
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(server.as_bytes()).await {
@@ -104,7 +144,10 @@ async fn run(program: &str, server: &str) -> std::io::Result<(std::process::Exit
     }
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut output).await?;
+        stdout
+            .take(MAX_ANSWER_BYTES)
+            .read_to_end(&mut output)
+            .await?;
     }
     Ok((child.wait().await?, output))
 }

@@ -11,8 +11,8 @@ use std::{
 use url::{Host as UrlHost, Url};
 
 use super::{
-    Cause, ClientConfig, Credentials, EndpointFailure, RegistryError, RepositoryName, credentials::Authorization, gate::Gate,
-    quirks::names_of, registries_file::Registries,
+    Cause, ClientConfig, Credentials, EndpointFailure, RegistryError, RepositoryName,
+    credentials::Authorization, gate::Gate, quirks::names_of, registries_file::Registries,
 };
 use crate::net::{AddressClass, NetError, Reach, Timeouts, Tls, TlsFiles, Transport, WebUrl};
 
@@ -86,16 +86,33 @@ struct Transports {
 
 impl Hosts {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, RegistryError> {
-        let registries = config.registries_file.as_deref().map(Registries::load).transpose()?.unwrap_or_default();
+        let registries = config
+            .registries_file
+            .as_deref()
+            .map(Registries::load)
+            .transpose()?
+            .unwrap_or_default();
         let transports = Transports::new(config, &registries)?;
         let listed = |hosts: &BTreeSet<String>| hosts.iter().map(|host| canonical(host)).collect();
-        let (plain_http, max_per_host) = (listed(&config.plain_http), config.max_connections_per_host);
+        let (plain_http, max_per_host) =
+            (listed(&config.plain_http), config.max_connections_per_host);
         let allowed = config.allowed_hosts.as_ref().map(listed);
-        let hosts = Self { registries, plain_http, allowed, max_per_host, transports, known: Mutex::default() };
+        let hosts = Self {
+            registries,
+            plain_http,
+            allowed,
+            max_per_host,
+            transports,
+            known: Mutex::default(),
+        };
         for url in hosts.registries.endpoints() {
             let authority = authority_of(url);
-            if url.scheme() == "http" && !is_loopback(&authority) && !hosts.may_be_plain(&authority) {
-                return Err(RegistryError::PlainMirror { endpoint: url.to_string(), host: authority });
+            if url.scheme() == "http" && !is_loopback(&authority) && !hosts.may_be_plain(&authority)
+            {
+                return Err(RegistryError::PlainMirror {
+                    endpoint: url.to_string(),
+                    host: authority,
+                });
             }
         }
         Ok(hosts)
@@ -107,13 +124,23 @@ impl Hosts {
         let own = wire_authority(name.registry());
         if let Some(mirrors) = self.registries.mirrors(name.registry()) {
             for url in &mirrors.endpoints {
-                let speech = if url.scheme() == "http" { Speech::Plain } else { Speech::Tls };
+                let speech = if url.scheme() == "http" {
+                    Speech::Plain
+                } else {
+                    Speech::Tls
+                };
                 let authority = authority_of(url);
                 let namespace = (authority != own).then(|| name.registry().to_owned());
                 let repository = mirrors.rewritten(name.repository());
                 let is_rewritten = repository != name.repository();
                 let (host, api) = (self.host(&authority, speech), url.path().to_owned());
-                endpoints.push(Endpoint { host, api, repository, is_rewritten, namespace });
+                endpoints.push(Endpoint {
+                    host,
+                    api,
+                    repository,
+                    is_rewritten,
+                    namespace,
+                });
             }
         }
         endpoints.push(self.own_endpoint(name));
@@ -131,40 +158,74 @@ impl Hosts {
             Speech::Tls
         };
         let (host, repository) = (self.host(&own, speech), name.repository().to_owned());
-        Endpoint { host, api: "/v2".to_owned(), repository, is_rewritten: false, namespace: None }
+        Endpoint {
+            host,
+            api: "/v2".to_owned(),
+            repository,
+            is_rewritten: false,
+            namespace: None,
+        }
     }
 
     /// How to reach a host that a registry sent us to, if we may go there.
     pub(super) fn foreign(&self, url: &Url) -> Option<&Transport> {
         let authority = authority_of(url);
-        let is_allowed = self.allowed.as_ref().is_none_or(|allowed| is_listed(allowed, &authority));
-        is_allowed.then(|| &**self.transports.particular(&authority).unwrap_or(&self.transports.foreign))
+        let is_allowed = self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| is_listed(allowed, &authority));
+        is_allowed.then(|| {
+            &**self
+                .transports
+                .particular(&authority)
+                .unwrap_or(&self.transports.foreign)
+        })
     }
 
-    /// How far a server may be away that a registry sends us to, when a person named it too, with this scheme and port: with TLS it proves
-    /// who it is, and an address is what it is. A name that is spoken to without TLS stays where it was when it first answered.
+    /// How far a server may be away that a registry sends us to, when a person named it too, with
+    /// this scheme and port: with TLS it proves who it is, and an address is what it is. A name
+    /// that is spoken to without TLS stays where it was when it first answered.
     pub(super) fn reach_of_named(&self, url: &Url) -> Option<Reach> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = known.values().find(|host| host.has_scheme(url.scheme()) && host.is_at(url))?;
+        let host = known
+            .values()
+            .find(|host| host.has_scheme(url.scheme()) && host.is_at(url))?;
         if url.scheme() == "https" || !matches!(url.host(), Some(UrlHost::Domain(_))) {
             return Some(Reach::Anywhere);
         }
         host.first_seen.get().map(|class| Reach::Only(*class))
     }
 
-    /// A web server. Only one that a person named is known afterwards: others are no places that may be gone to from anywhere.
+    /// A web server. Only one that a person named is known afterwards: others are no places that
+    /// may be gone to from anywhere.
     pub(super) fn web_endpoint(&self, url: &WebUrl, is_named: bool) -> Endpoint {
         let authority = canonical(&url.authority());
-        let speech = if url.url().scheme() == "http" { Speech::Plain } else { Speech::Tls };
-        let host = if is_named { self.host(&authority, speech) } else { Arc::new(self.new_host(&authority, speech)) };
+        let speech = if url.url().scheme() == "http" {
+            Speech::Plain
+        } else {
+            Speech::Tls
+        };
+        let host = if is_named {
+            self.host(&authority, speech)
+        } else {
+            Arc::new(self.new_host(&authority, speech))
+        };
         // Entries of the files with credentials may be for a path.
         let repository = url.url().path().trim_matches('/').to_owned();
-        Endpoint { host, api: String::new(), repository, is_rewritten: false, namespace: None }
+        Endpoint {
+            host,
+            api: String::new(),
+            repository,
+            is_rewritten: false,
+            namespace: None,
+        }
     }
 
     fn host(&self, authority: &str, speech: Speech) -> Arc<Host> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = known.entry((authority.to_owned(), speech)).or_insert_with(|| Arc::new(self.new_host(authority, speech)));
+        let host = known
+            .entry((authority.to_owned(), speech))
+            .or_insert_with(|| Arc::new(self.new_host(authority, speech)));
         Arc::clone(host)
     }
 
@@ -173,7 +234,10 @@ impl Hosts {
             authority: authority.to_owned(),
             speech,
             transport: Arc::clone(self.transports.named(authority)),
-            credentials: self.registries.host(authority).and_then(|settings| settings.credentials.clone()),
+            credentials: self
+                .registries
+                .host(authority)
+                .and_then(|settings| settings.credentials.clone()),
             gate: Gate::new(self.max_per_host),
             authorizations: tokio::sync::Mutex::default(),
             speaks_tls: tokio::sync::OnceCell::new(),
@@ -191,37 +255,81 @@ impl Hosts {
 
 impl Transports {
     fn new(config: &ClientConfig, registries: &Registries) -> Result<Self, NetError> {
-        let timeouts = Timeouts { connect: config.connect_timeout, idle: config.idle_timeout, commit: config.commit_timeout };
-        let make = |files: &TlsFiles| Ok::<_, NetError>(Arc::new(Transport::new(Tls::load(files)?, &config.proxy, timeouts)?));
-        let authorities: Vec<_> = config.ca_files.iter().map(|path| ("--ca-file".to_owned(), path.clone())).collect();
-        let identity = config
-            .client_identity
-            .clone()
-            .map(|(certificate, key)| [("--client-cert".to_owned(), certificate), ("--client-key".to_owned(), key)]);
-        let foreign = make(&TlsFiles { authorities: authorities.clone(), identity: None })?;
+        let timeouts = Timeouts {
+            connect: config.connect_timeout,
+            idle: config.idle_timeout,
+            commit: config.commit_timeout,
+        };
+        let make = |files: &TlsFiles| {
+            Ok::<_, NetError>(Arc::new(Transport::new(
+                Tls::load(files)?,
+                &config.proxy,
+                timeouts,
+            )?))
+        };
+        let authorities: Vec<_> = config
+            .ca_files
+            .iter()
+            .map(|path| ("--ca-file".to_owned(), path.clone()))
+            .collect();
+        let identity = config.client_identity.clone().map(|(certificate, key)| {
+            [
+                ("--client-cert".to_owned(), certificate),
+                ("--client-key".to_owned(), key),
+            ]
+        });
+        let foreign = make(&TlsFiles {
+            authorities: authorities.clone(),
+            identity: None,
+        })?;
         let named = match &identity {
             None => Arc::clone(&foreign),
-            Some(_) => make(&TlsFiles { authorities: authorities.clone(), identity: identity.clone() })?,
+            Some(_) => make(&TlsFiles {
+                authorities: authorities.clone(),
+                identity: identity.clone(),
+            })?,
         };
         let mut particular = BTreeMap::new();
-        for (host, settings) in registries.hosts().filter(|(_, settings)| settings.ca_file.is_some() || settings.identity.is_some()) {
+        for (host, settings) in registries
+            .hosts()
+            .filter(|(_, settings)| settings.ca_file.is_some() || settings.identity.is_some())
+        {
             let option = |key: &str| format!("configs.{host}.tls.{key}");
-            let mut files = TlsFiles { authorities: authorities.clone(), identity: identity.clone() };
-            files.authorities.extend(settings.ca_file.clone().map(|path| (option("ca_file"), path)));
+            let mut files = TlsFiles {
+                authorities: authorities.clone(),
+                identity: identity.clone(),
+            };
+            files.authorities.extend(
+                settings
+                    .ca_file
+                    .clone()
+                    .map(|path| (option("ca_file"), path)),
+            );
             if let Some((certificate, key)) = settings.identity.clone() {
-                files.identity = Some([(option("cert_file"), certificate), (option("key_file"), key)]);
+                files.identity = Some([
+                    (option("cert_file"), certificate),
+                    (option("key_file"), key),
+                ]);
             }
             particular.insert(canonical(host), make(&files)?);
         }
-        Ok(Self { named, foreign, particular })
+        Ok(Self {
+            named,
+            foreign,
+            particular,
+        })
     }
 
     fn named(&self, authority: &str) -> &Arc<Transport> {
-        self.particular(authority).or_else(|| self.particular.get("*")).unwrap_or(&self.named)
+        self.particular(authority)
+            .or_else(|| self.particular.get("*"))
+            .unwrap_or(&self.named)
     }
 
     fn particular(&self, authority: &str) -> Option<&Arc<Transport>> {
-        names_of(authority).iter().find_map(|name| self.particular.get(*name))
+        names_of(authority)
+            .iter()
+            .find_map(|name| self.particular.get(*name))
     }
 }
 
@@ -231,13 +339,17 @@ impl Host {
         match self.speech {
             Speech::Tls => scheme == "https",
             Speech::Plain => scheme == "http",
-            Speech::TlsIfSpoken => self.speaks_tls.get().is_some_and(|speaks_tls| scheme == if *speaks_tls { "https" } else { "http" }),
+            Speech::TlsIfSpoken => self
+                .speaks_tls
+                .get()
+                .is_some_and(|speaks_tls| scheme == if *speaks_tls { "https" } else { "http" }),
         }
     }
 
     /// Whether a URL leads to its name and port.
     fn is_at(&self, url: &Url) -> bool {
-        Url::parse(&format!("{}://{}", url.scheme(), self.authority)).is_ok_and(|own| own.origin() == url.origin())
+        Url::parse(&format!("{}://{}", url.scheme(), self.authority))
+            .is_ok_and(|own| own.origin() == url.origin())
     }
 }
 
@@ -282,36 +394,55 @@ impl Endpoint {
             Speech::Tls => false,
             Speech::TlsIfSpoken => self.host.speaks_tls.get() == Some(&false),
         };
-        format!("{}://{}", if is_plain { "http" } else { "https" }, self.host.authority)
+        format!(
+            "{}://{}",
+            if is_plain { "http" } else { "https" },
+            self.host.authority
+        )
     }
 }
 
-/// The name on the wire; Docker Hub's differs from the one in references, and an IPv6 address has one form there.
+/// The name on the wire; Docker Hub's differs from the one in references, and an IPv6 address has
+/// one form there.
 pub(super) fn wire_authority(registry: &str) -> String {
-    names_of(registry).first().map_or_else(String::new, |name| canonical(name))
+    names_of(registry)
+        .first()
+        .map_or_else(String::new, |name| canonical(name))
 }
 
-/// A host, with port if any, in the form in which hosts are compared: lower case, and IPv6 addresses as short as they can be.
+/// A host, with port if any, in the form in which hosts are compared: lower case, and IPv6
+/// addresses as short as they can be.
 pub(super) fn canonical(authority: &str) -> String {
-    let Some((address, port)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+    let Some((address, port)) = authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    else {
         return authority.to_ascii_lowercase();
     };
-    address.parse::<std::net::Ipv6Addr>().map_or_else(|_| authority.to_owned(), |address| format!("[{address}]{port}"))
+    address.parse::<std::net::Ipv6Addr>().map_or_else(
+        |_| authority.to_owned(),
+        |address| format!("[{address}]{port}"),
+    )
 }
 
 /// Host and port of a URL, as it stands in a reference.
 pub(super) fn authority_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Whether a list has this host, with or without its port.
 fn is_listed(hosts: &BTreeSet<String>, authority: &str) -> bool {
-    hosts.contains(authority) || host_of(authority).is_some_and(|host| hosts.contains(&host.to_string()))
+    hosts.contains(authority)
+        || host_of(authority).is_some_and(|host| hosts.contains(&host.to_string()))
 }
 
 fn host_of(authority: &str) -> Option<UrlHost> {
-    Url::parse(&format!("http://{authority}")).ok()?.host().map(|host| host.to_owned())
+    Url::parse(&format!("http://{authority}"))
+        .ok()?
+        .host()
+        .map(|host| host.to_owned())
 }
 
 fn is_loopback(authority: &str) -> bool {
@@ -330,25 +461,62 @@ mod tests {
     use crate::{oci::Reference, registry::RepositoryName};
 
     fn endpoint(registry: &str, plain: &[&str]) -> (String, Speech, String) {
-        let config = ClientConfig { plain_http: plain.iter().map(|host| (*host).to_owned()).collect(), ..ClientConfig::default() };
+        let config = ClientConfig {
+            plain_http: plain.iter().map(|host| (*host).to_owned()).collect(),
+            ..ClientConfig::default()
+        };
         let reference: Reference = format!("{registry}/library/postgres:17").parse().unwrap();
-        let endpoints = Hosts::new(&config).unwrap().endpoints(&RepositoryName::from(&reference));
-        let [endpoint] = endpoints.as_slice() else { panic!("{endpoints:?}") };
-        (endpoint.label(), endpoint.host.speech, endpoint.url("https", "tags/list").unwrap().path().to_owned())
+        let endpoints = Hosts::new(&config)
+            .unwrap()
+            .endpoints(&RepositoryName::from(&reference));
+        let [endpoint] = endpoints.as_slice() else {
+            panic!("{endpoints:?}")
+        };
+        (
+            endpoint.label(),
+            endpoint.host.speech,
+            endpoint
+                .url("https", "tags/list")
+                .unwrap()
+                .path()
+                .to_owned(),
+        )
     }
 
     #[test]
     fn plain_http_only_for_loopback_and_named_hosts() {
         let path = "/v2/library/postgres/tags/list".to_owned();
-        assert_eq!(endpoint("docker.io", &[]), ("https://registry-1.docker.io".to_owned(), Speech::Tls, path));
+        assert_eq!(
+            endpoint("docker.io", &[]),
+            ("https://registry-1.docker.io".to_owned(), Speech::Tls, path)
+        );
         assert_eq!(endpoint("localhost:5000", &[]).1, Speech::TlsIfSpoken);
         assert_eq!(endpoint("registry.lan:5000", &[]).1, Speech::Tls);
-        assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5000"]).1, Speech::Plain);
-        assert_eq!(endpoint("registry.lan:5000", &["registry.lan"]).1, Speech::Plain);
-        assert_eq!(endpoint("registry.lan:5000", &["registry.lan:5001"]).1, Speech::Tls);
-        assert_eq!(endpoint("[fd00:0::10]:5000", &["[FD00::10]:5000"]).1, Speech::Plain);
-        assert_eq!(endpoint("[fd00::10]:5000", &["[fd00::10]"]).0, "http://[fd00::10]:5000");
+        assert_eq!(
+            endpoint("registry.lan:5000", &["registry.lan:5000"]).1,
+            Speech::Plain
+        );
+        assert_eq!(
+            endpoint("registry.lan:5000", &["registry.lan"]).1,
+            Speech::Plain
+        );
+        assert_eq!(
+            endpoint("registry.lan:5000", &["registry.lan:5001"]).1,
+            Speech::Tls
+        );
+        assert_eq!(
+            endpoint("[fd00:0::10]:5000", &["[FD00::10]:5000"]).1,
+            Speech::Plain
+        );
+        assert_eq!(
+            endpoint("[fd00::10]:5000", &["[fd00::10]"]).0,
+            "http://[fd00::10]:5000"
+        );
         assert_eq!(endpoint("[0:0::1]:5000", &[]).1, Speech::TlsIfSpoken);
-        assert!(is_loopback("127.0.0.1:1") && is_loopback("[::1]:1") && !is_loopback("127.0.0.1.example:1"));
+        assert!(
+            is_loopback("127.0.0.1:1")
+                && is_loopback("[::1]:1")
+                && !is_loopback("127.0.0.1.example:1")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Logging in and out: credentials are tried at the registry, and then kept in a docker `config.json`.
+//! Logging in and out: credentials are tried at the registry, and then kept in a docker
+//! `config.json`.
 
 use std::collections::BTreeSet;
 
@@ -34,8 +35,14 @@ pub enum LoginProof {
 /// Why credentials cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    #[error("{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it")]
-    Helper { host: String, place: String, helper: String },
+    #[error(
+        "{place} keeps the credentials of `{host}` in the helper `{helper}`, and nothing is written past it"
+    )]
+    Helper {
+        host: String,
+        place: String,
+        helper: String,
+    },
     /// Something that is read first has other credentials.
     #[error("{place} has credentials of `{host}`, and is read before `{file}`")]
     Shadowed {
@@ -111,53 +118,116 @@ impl Failure for LogoutError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::None { .. } => Some("check the spelling of the host, or name the file with --authfile".to_owned()),
+            Self::None { .. } => {
+                Some("check the spelling of the host, or name the file with --authfile".to_owned())
+            }
             Self::Fixed { place, .. } => Some(format!("remove them there: {place}")),
             Self::Login(error) => error.help(),
         }
     }
 }
 
-/// Tries the credentials of `config.login` at its registry: once, at nobody but the registry and the token server that it names, and
-/// without following a redirect.
+/// Tries the credentials of `config.login` at its registry: once, at nobody but the registry and
+/// the token server that it names, and without following a redirect.
 ///
 /// # Errors
 /// When they are refused, or the registry does not answer.
 pub async fn try_login(config: ClientConfig) -> Result<LoginProof, RegistryError> {
-    let registry = config.login.as_ref().map(|login| login.registry.clone()).unwrap_or_default();
+    let registry = config
+        .login
+        .as_ref()
+        .map(|login| login.registry.clone())
+        .unwrap_or_default();
     let exchange = Exchange::new(config)?;
-    let endpoint = exchange.hosts.own_endpoint(&RepositoryName::new(&registry, ""));
+    let endpoint = exchange
+        .hosts
+        .own_endpoint(&RepositoryName::new(&registry, ""));
     let tried = knock(&exchange, &endpoint).await;
-    tried.map_err(|cause| RegistryError::Login { failure: endpoint.failure(1, cause) })
+    tried.map_err(|cause| RegistryError::Login {
+        failure: endpoint.failure(1, cause),
+    })
 }
 
 async fn knock(exchange: &Exchange, endpoint: &Endpoint) -> Result<LoginProof, Cause> {
     let is_tls = exchange.speaks_tls(endpoint).await?;
     let anonymous = ask(endpoint, is_tls, None).await?;
-    if anonymous.status() == StatusCode::UNAUTHORIZED && !challenges(anonymous.headers()).is_empty() {
-        let refusal = Refusal { endpoint, is_tls, response: &anonymous, used: None };
-        let fresh = auth::answer(&exchange.hosts, &exchange.credentials, refusal, &BTreeSet::new()).await?;
-        judged(endpoint, &ask(endpoint, is_tls, Some(fresh.value)).await?, fresh.user)?;
+    if anonymous.status() == StatusCode::UNAUTHORIZED && !challenges(anonymous.headers()).is_empty()
+    {
+        let refusal = Refusal {
+            endpoint,
+            is_tls,
+            response: &anonymous,
+            used: None,
+        };
+        let fresh = auth::answer(
+            &exchange.hosts,
+            &exchange.credentials,
+            refusal,
+            &BTreeSet::new(),
+        )
+        .await?;
+        judged(
+            endpoint,
+            &ask(endpoint, is_tls, Some(fresh.value)).await?,
+            fresh.user,
+        )?;
         return Ok(LoginProof::Accepted);
     }
     judged(endpoint, &anonymous, None)?;
     // Some look at credentials only when they get some.
-    let (user, password) = exchange.credentials.login().ok_or(Cause::UnknownChallenge)?;
-    judged(endpoint, &ask(endpoint, is_tls, Some(basic_value(user, password))).await?, Some(user.to_owned()))?;
+    let (user, password) = exchange
+        .credentials
+        .login()
+        .ok_or(Cause::UnknownChallenge)?;
+    judged(
+        endpoint,
+        &ask(endpoint, is_tls, Some(basic_value(user, password))).await?,
+        Some(user.to_owned()),
+    )?;
     Ok(LoginProof::NotAsked)
 }
 
-async fn ask(endpoint: &Endpoint, is_tls: bool, authorization: Option<HeaderValue>) -> Result<Response, Cause> {
-    let not_a_url = || Cause::Redirect { to: endpoint.label(), problem: "which is not the URL of a registry" };
-    let url = endpoint.root(if is_tls { "https" } else { "http" }).ok_or_else(not_a_url)?;
-    let headers: HeaderMap = authorization.map(|value| (header::AUTHORIZATION, value)).into_iter().collect();
-    let request = Request { method: Method::GET, url: url.clone(), headers, body: None };
-    let response = endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(Cause::transport)?;
+async fn ask(
+    endpoint: &Endpoint,
+    is_tls: bool,
+    authorization: Option<HeaderValue>,
+) -> Result<Response, Cause> {
+    let not_a_url = || Cause::Redirect {
+        to: endpoint.label(),
+        problem: "which is not the URL of a registry",
+    };
+    let url = endpoint
+        .root(if is_tls { "https" } else { "http" })
+        .ok_or_else(not_a_url)?;
+    let headers: HeaderMap = authorization
+        .map(|value| (header::AUTHORIZATION, value))
+        .into_iter()
+        .collect();
+    let request = Request {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: None,
+    };
+    let response = endpoint
+        .host
+        .transport
+        .send(request, Reach::Anywhere)
+        .await
+        .map_err(Cause::transport)?;
     endpoint.host.first_seen.get_or_init(|| response.origin());
     if response.status().is_redirection() {
-        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
-        let to = location.and_then(|location| url.join(location).ok()).map(|url| url.origin().ascii_serialization());
-        return Err(Cause::Redirect { to: to.unwrap_or_default(), problem: "and a password is shown to the registry itself only" });
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|location| location.to_str().ok());
+        let to = location
+            .and_then(|location| url.join(location).ok())
+            .map(|url| url.origin().ascii_serialization());
+        return Err(Cause::Redirect {
+            to: to.unwrap_or_default(),
+            problem: "and a password is shown to the registry itself only",
+        });
     }
     Ok(response)
 }
@@ -165,7 +235,11 @@ async fn ask(endpoint: &Endpoint, is_tls: bool, authorization: Option<HeaderValu
 fn judged(endpoint: &Endpoint, response: &Response, user: Option<String>) -> Result<(), Cause> {
     match response.status() {
         status if status.is_success() => Ok(()),
-        StatusCode::UNAUTHORIZED => Err(Cause::CredentialsRefused { host: endpoint.host.authority.clone(), user, detail: None }),
+        StatusCode::UNAUTHORIZED => Err(Cause::CredentialsRefused {
+            host: endpoint.host.authority.clone(),
+            user,
+            detail: None,
+        }),
         status => Err(Cause::status(status)),
     }
 }
@@ -176,10 +250,12 @@ pub struct StoredLogin {
     pub own: Vec<String>,
 }
 
-/// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that are read, in their order.
+/// Keeps credentials in a file, after `try_it` said that they are good. `others` are the files that
+/// are read, in their order.
 ///
 /// # Errors
-/// When a helper or another file stands in the way, `try_it` fails, or the file cannot be written; it is then as it was.
+/// When a helper or another file stands in the way, `try_it` fails, or the file cannot be written;
+/// it is then as it was.
 pub fn store_login<E: From<LoginError>>(
     file: &Utf8Path,
     others: &[AuthFile],
@@ -197,13 +273,21 @@ pub fn store_login<E: From<LoginError>>(
     check_readers(file, others, &host)?;
     // Nothing is shown to a registry that could not be kept.
     let replaceable = ReplaceableFile::open(file, MAX_AUTH_FILE_BYTES).map_err(LoginError::from)?;
-    replaceable.check_keeps_private().map_err(LoginError::from)?;
-    let broken = |error: serde_json::Error| LoginError::from(AuthFileError::syntax(&format!("`{file}`"), &error));
+    replaceable
+        .check_keeps_private()
+        .map_err(LoginError::from)?;
+    let broken = |error: serde_json::Error| {
+        LoginError::from(AuthFileError::syntax(&format!("`{file}`"), &error))
+    };
     let mut document = AuthDocument::parse(replaceable.content()).map_err(broken)?;
     document.set(&host, user, password).map_err(broken)?;
     try_it()?;
-    replaceable.replace(&document.to_bytes()).map_err(LoginError::from)?;
-    Ok(StoredLogin { own: document.below(&host).map_err(broken)? })
+    replaceable
+        .replace(&document.to_bytes())
+        .map_err(LoginError::from)?;
+    Ok(StoredLogin {
+        own: document.below(&host).map_err(broken)?,
+    })
 }
 
 /// Checks that what is written will be what is read.
@@ -211,49 +295,84 @@ fn check_readers(file: &Utf8Path, others: &[AuthFile], host: &str) -> Result<(),
     let at = |other: &AuthFile| matches!(other, AuthFile::Named(path) | AuthFile::Usual(path) if path == file);
     let before = others.iter().take_while(|other| !at(other));
     for other in before.chain([&AuthFile::Usual(file.to_owned())]) {
-        let Some(source) = Source::load(other)? else { continue };
+        let Some(source) = Source::load(other)? else {
+            continue;
+        };
         if let Some(helper) = source.helper(&names_of(host)) {
-            return Err(LoginError::Helper { host: host.to_owned(), place: source.place.clone(), helper: helper.to_owned() });
+            return Err(LoginError::Helper {
+                host: host.to_owned(),
+                place: source.place.clone(),
+                helper: helper.to_owned(),
+            });
         }
         if !at(other) && source.has(host) {
-            return Err(LoginError::Shadowed { host: host.to_owned(), place: source.place, file: file.to_owned() });
+            return Err(LoginError::Shadowed {
+                host: host.to_owned(),
+                place: source.place,
+                file: file.to_owned(),
+            });
         }
     }
     Ok(())
 }
 
-/// Removes the credentials of a registry from every file that is read; gives the files that had some.
+/// Removes the credentials of a registry from every file that is read; gives the files that had
+/// some.
 ///
 /// # Errors
 /// When there are none, or some are where they cannot be removed. Nothing is changed then.
 pub fn forget_login(files: &[AuthFile], registry: &str) -> Result<Vec<Utf8PathBuf>, LogoutError> {
     let host = wire_authority(registry);
     for file in files {
-        let Some(source) = Source::load(file).map_err(LoginError::from)? else { continue };
+        let Some(source) = Source::load(file).map_err(LoginError::from)? else {
+            continue;
+        };
         if let Some(helper) = source.helper(&names_of(&host)) {
-            return Err(LoginError::Helper { host, place: source.place.clone(), helper: helper.to_owned() }.into());
+            return Err(LoginError::Helper {
+                host,
+                place: source.place.clone(),
+                helper: helper.to_owned(),
+            }
+            .into());
         }
         if let AuthFile::Text { .. } = file
             && source.has(&host)
         {
-            return Err(LogoutError::Fixed { host, place: source.place });
+            return Err(LogoutError::Fixed {
+                host,
+                place: source.place,
+            });
         }
     }
     let mut changed = Vec::new();
     let mut places = Vec::new();
     for file in files {
-        let (AuthFile::Named(path) | AuthFile::Usual(path)) = file else { continue };
+        let (AuthFile::Named(path) | AuthFile::Usual(path)) = file else {
+            continue;
+        };
         places.push(format!("`{path}`"));
         if !fsx::exists(path) {
             continue;
         }
-        let replaceable = ReplaceableFile::open(path, MAX_AUTH_FILE_BYTES).map_err(LoginError::from)?;
-        let broken = |error: serde_json::Error| LoginError::from(AuthFileError::syntax(&format!("`{path}`"), &error));
+        let replaceable =
+            ReplaceableFile::open(path, MAX_AUTH_FILE_BYTES).map_err(LoginError::from)?;
+        let broken = |error: serde_json::Error| {
+            LoginError::from(AuthFileError::syntax(&format!("`{path}`"), &error))
+        };
         let mut document = AuthDocument::parse(replaceable.content()).map_err(broken)?;
         if document.remove(&host).map_err(broken)? > 0 {
-            replaceable.replace(&document.to_bytes()).map_err(LoginError::from)?;
+            replaceable
+                .replace(&document.to_bytes())
+                .map_err(LoginError::from)?;
             changed.push(path.clone());
         }
     }
-    if changed.is_empty() { Err(LogoutError::None { host, places: places.join(", ") }) } else { Ok(changed) }
+    if changed.is_empty() {
+        Err(LogoutError::None {
+            host,
+            places: places.join(", "),
+        })
+    } else {
+        Ok(changed)
+    }
 }

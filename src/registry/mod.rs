@@ -1,9 +1,9 @@
 //! The client side of the OCI distribution protocol.
 //!
-//! Finds the endpoints of a registry, proves who we are, fetches and writes manifests and blobs, and tries again when
-//! it makes sense. It does not decide what to fetch or to write, and makes no file. The invariants: every body has a size
-//! limit, every digest is computed here or by whoever consumes the stream, and credentials of a registry go
-//! to that registry and to nobody else.
+//! Finds the endpoints of a registry, proves who we are, fetches and writes manifests and blobs,
+//! and tries again when it makes sense. It does not decide what to fetch or to write, and makes no
+//! file. The invariants: every body has a size limit, every digest is computed here or by whoever
+//! consumes the stream, and credentials of a registry go to that registry and to nobody else.
 #![deny(clippy::arithmetic_side_effects)]
 
 mod advice;
@@ -44,7 +44,9 @@ pub use config::{AuthFile, ClientConfig, Login, Password};
 pub use credential_store::{AuthFileError, CredentialError};
 pub use error::{EndpointFailure, RegistryError};
 pub use helper::HelperError;
-pub use login::{LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login};
+pub use login::{
+    LoginError, LoginProof, LogoutError, StoredLogin, forget_login, store_login, try_login,
+};
 pub use name::RepositoryName;
 pub use pieces::{Damaged, Meter, Pieces};
 pub use quirks::is_docker_hub;

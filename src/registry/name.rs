@@ -14,7 +14,10 @@ pub struct RepositoryName {
 impl RepositoryName {
     /// A repository by its path at a registry.
     pub fn new(registry: &str, repository: &str) -> Self {
-        Self { registry: registry.to_owned(), repository: repository.to_owned() }
+        Self {
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+        }
     }
 
     /// The registry as people write it: `docker.io`, `registry.local:5000`.
@@ -30,7 +33,10 @@ impl RepositoryName {
 
 impl From<&Reference> for RepositoryName {
     fn from(reference: &Reference) -> Self {
-        Self { registry: reference.registry().to_owned(), repository: reference.repository().to_owned() }
+        Self {
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub struct Damaged;
 
 /// A place in a content. A clone is another place, at the same byte.
 pub trait Pieces: Clone + Send + Sync + 'static {
-    /// The next piece, or `None` after the last, which is given away only when the whole is right. Does not wait for a disk.
+    /// The next piece, or `None` after the last, which is given away only when the whole is right.
+    /// Does not wait for a disk.
     ///
     /// # Errors
     /// When the content is not what it should be.
@@ -42,7 +43,11 @@ pub(super) struct Cursor<P> {
 
 impl<P: Pieces> Cursor<P> {
     pub(super) const fn new(pieces: P) -> Self {
-        Self { pieces, rest: Bytes::new(), position: 0 }
+        Self {
+            pieces,
+            rest: Bytes::new(),
+            position: 0,
+        }
     }
 
     pub(super) const fn position(&self) -> u64 {
@@ -57,14 +62,21 @@ impl<P: Pieces> Cursor<P> {
                 None => return Ok(None),
             }
         }
-        let length = usize::try_from(max).unwrap_or(usize::MAX).min(self.rest.len());
+        let length = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(self.rest.len());
         let taken = self.rest.split_to(length);
         self.position = self.position.saturating_add(taken.len() as u64);
         Ok(Some(taken))
     }
 
     async fn skip_to(&mut self, position: u64) -> Result<(), Damaged> {
-        while self.position < position && self.next(position.saturating_sub(self.position)).await?.is_some() {
+        while self.position < position
+            && self
+                .next(position.saturating_sub(self.position))
+                .await?
+                .is_some()
+        {
             // Nothing is sent between two pieces that would let others have their turn.
             coop::consume_budget().await;
         }
@@ -93,7 +105,10 @@ pub(super) struct Outcome<P> {
 
 impl<P> Default for Outcome<P> {
     fn default() -> Self {
-        Self { is_damaged: AtomicBool::new(false), end: Mutex::new(None) }
+        Self {
+            is_damaged: AtomicBool::new(false),
+            end: Mutex::new(None),
+        }
     }
 }
 
@@ -103,7 +118,10 @@ impl<P> Outcome<P> {
     }
 
     pub(super) fn take_end(&self) -> Option<Cursor<P>> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -114,21 +132,35 @@ impl<P: Pieces> Part<P> {
             if piece.is_err() {
                 part.outcome.is_damaged.store(true, Ordering::Relaxed);
             }
-            Some((piece.map_err(|Damaged| io::Error::other("the content is damaged")), part))
+            Some((
+                piece.map_err(|Damaged| io::Error::other("the content is damaged")),
+                part,
+            ))
         });
-        RequestBody::Stream { bytes: self.bytes, stream: stream.boxed() }
+        RequestBody::Stream {
+            bytes: self.bytes,
+            stream: stream.boxed(),
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Damaged> {
         let end = self.from.saturating_add(self.bytes);
         self.cursor.skip_to(self.from).await?;
         let left = end.saturating_sub(self.cursor.position());
-        let piece = if left == 0 { None } else { self.cursor.next(left).await? };
+        let piece = if left == 0 {
+            None
+        } else {
+            self.cursor.next(left).await?
+        };
         if let Some(piece) = &piece {
             (self.meter)(self.cursor.position, piece.len() as u64);
         }
         if self.cursor.position() >= end {
-            *self.outcome.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.cursor.clone());
+            *self
+                .outcome
+                .end
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(self.cursor.clone());
         }
         Ok(piece)
     }
@@ -167,7 +199,13 @@ mod tests {
         assert_eq!(cursor.position(), 6);
         let mut again = kept;
         again.skip_to(7).await.unwrap();
-        assert_eq!((again.next(10).await.unwrap().unwrap(), again.next(10).await.unwrap()), (Bytes::from_static(b"h"), None));
+        assert_eq!(
+            (
+                again.next(10).await.unwrap().unwrap(),
+                again.next(10).await.unwrap()
+            ),
+            (Bytes::from_static(b"h"), None)
+        );
     }
 
     #[tokio::test]

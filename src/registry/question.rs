@@ -60,7 +60,10 @@ impl Access {
         match self {
             Self::Pull => BTreeSet::from([format!("repository:{repository}:pull")]),
             Self::Push => BTreeSet::from([format!("repository:{repository}:pull,push")]),
-            Self::Mount { from } => BTreeSet::from([format!("repository:{repository}:pull,push"), format!("repository:{from}:pull")]),
+            Self::Mount { from } => BTreeSet::from([
+                format!("repository:{repository}:pull,push"),
+                format!("repository:{from}:pull"),
+            ]),
         }
     }
 }
@@ -68,16 +71,30 @@ impl Access {
 impl<'a> Question<'a> {
     /// Reads something below the repository.
     pub(super) fn get(path: String, accept: &'static str) -> Self {
-        Self::get_at(Place::Below { path, query: Vec::new() }, accept)
+        Self::get_at(
+            Place::Below {
+                path,
+                query: Vec::new(),
+            },
+            accept,
+        )
     }
 
     /// Reads what is at a place.
     pub(super) fn get_at(place: Place, accept: &'static str) -> Self {
-        Self::new(Method::GET, place, Access::Pull).with(header::ACCEPT, HeaderValue::from_static(accept))
+        Self::new(Method::GET, place, Access::Pull)
+            .with(header::ACCEPT, HeaderValue::from_static(accept))
     }
 
     pub(super) fn new(method: Method, place: Place, access: Access) -> Self {
-        Self { method, place, headers: HeaderMap::new(), body: None, access, keeps_redirects: false }
+        Self {
+            method,
+            place,
+            headers: HeaderMap::new(),
+            body: None,
+            access,
+            keeps_redirects: false,
+        }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -102,12 +119,19 @@ impl<'a> Question<'a> {
     }
 
     pub(super) fn with_body(self, body: MakeBody<'a>) -> Self {
-        Self { body: Some(body), ..self }
+        Self {
+            body: Some(body),
+            ..self
+        }
     }
 
     /// Whether it is about the one content that has a digest, and not about what a name means now.
     pub(super) fn is_by_digest(&self) -> bool {
-        self.below().0.rsplit('/').next().is_some_and(|last| last.parse::<Digest>().is_ok())
+        self.below()
+            .0
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.parse::<Digest>().is_ok())
     }
 
     /// The path below the repository and the query; empty when the place is another.

@@ -1,9 +1,10 @@
 //! Mirrors, credentials and TLS in the format of the `registries.yaml` of k3s and RKE2.
 //!
-//! What is the same: ordered endpoints, `*` for every registry without an entry of its own, `rewrite` rules for mirrors
-//! only, the registry itself after its mirrors. What is refused: `insecure_skip_verify`, because content would
-//! still be checked but tags and credentials would not be safe. Of several rewrite rules that match, the first in
-//! byte order of the patterns is used (k3s leaves the order to chance).
+//! What is the same: ordered endpoints, `*` for every registry without an entry of its own,
+//! `rewrite` rules for mirrors only, the registry itself after its mirrors. What is refused:
+//! `insecure_skip_verify`, because content would still be checked but tags and credentials would
+//! not be safe. Of several rewrite rules that match, the first in byte order of the patterns is
+//! used (k3s leaves the order to chance).
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,9 @@ pub enum RegistriesFileError {
         host: String,
     },
     /// An endpoint is no URL of a host.
-    #[error("{path}:{line}: the endpoint `{endpoint}` is not a URL such as https://mirror.example:5000")]
+    #[error(
+        "{path}:{line}: the endpoint `{endpoint}` is not a URL such as https://mirror.example:5000"
+    )]
     Endpoint {
         path: Utf8PathBuf,
         /// The line, from 1.
@@ -49,9 +52,15 @@ pub enum RegistriesFileError {
     },
     /// A rewrite pattern is no regular expression.
     #[error("{path}: the rewrite pattern `{pattern}` is not a regular expression")]
-    Rewrite { path: Utf8PathBuf, pattern: String, source: Box<regex::Error> },
+    Rewrite {
+        path: Utf8PathBuf,
+        pattern: String,
+        source: Box<regex::Error>,
+    },
     /// Credentials are incomplete or malformed. Does not show them.
-    #[error("{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor an identity token")]
+    #[error(
+        "{path}: the `auth` of `{host}` is neither user and password, nor their base64 form, nor an identity token"
+    )]
     Auth { path: Utf8PathBuf, host: String },
     /// Only one of certificate and key is given.
     #[error("{path}: the `tls` of `{host}` needs both `cert_file` and `key_file`, or neither")]
@@ -69,9 +78,9 @@ impl Failure for RegistriesFileError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.help(),
-            Self::SkipVerify { host, .. } => {
-                Some(format!("give the certificate of the authority as `ca_file` of `{host}`, or with --ca-file"))
-            }
+            Self::SkipVerify { host, .. } => Some(format!(
+                "give the certificate of the authority as `ca_file` of `{host}`, or with --ca-file"
+            )),
             _ => None,
         }
     }
@@ -146,26 +155,38 @@ impl Registries {
     fn parse(path: &Utf8Path, text: &str) -> Result<Self, RegistriesFileError> {
         let file: File = yaml::from_str(path, text).map_err(RegistriesFileError::Syntax)?;
         let mirrors =
-            file.mirrors.into_iter().flatten().map(|(host, entry)| Ok((canonical(&host), mirrors(path, entry.unwrap_or_default())?)));
+            file.mirrors.into_iter().flatten().map(|(host, entry)| {
+                Ok((canonical(&host), mirrors(path, entry.unwrap_or_default())?))
+            });
         let hosts = file.configs.into_iter().flatten().map(|(host, entry)| {
             let settings = settings(path, &host, entry.unwrap_or_default())?;
             Ok((canonical(&host), settings))
         });
-        Ok(Self { mirrors: mirrors.collect::<Result<_, _>>()?, hosts: hosts.collect::<Result<_, _>>()? })
+        Ok(Self {
+            mirrors: mirrors.collect::<Result<_, _>>()?,
+            hosts: hosts.collect::<Result<_, _>>()?,
+        })
     }
 
     pub(super) fn mirrors(&self, registry: &str) -> Option<&Mirrors> {
-        self.mirrors.get(&canonical(registry)).or_else(|| self.mirrors.get("*"))
+        self.mirrors
+            .get(&canonical(registry))
+            .or_else(|| self.mirrors.get("*"))
     }
 
     /// What is particular to a host.
     pub(super) fn host(&self, authority: &str) -> Option<&HostSettings> {
-        names_of(authority).iter().find_map(|name| self.hosts.get(*name)).or_else(|| self.hosts.get("*"))
+        names_of(authority)
+            .iter()
+            .find_map(|name| self.hosts.get(*name))
+            .or_else(|| self.hosts.get("*"))
     }
 
     /// Every host with settings, `*` included.
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, &HostSettings)> {
-        self.hosts.iter().map(|(host, settings)| (host.as_str(), settings))
+        self.hosts
+            .iter()
+            .map(|(host, settings)| (host.as_str(), settings))
     }
 
     /// The endpoints of all mirrors.
@@ -177,8 +198,14 @@ impl Registries {
 impl Mirrors {
     /// What a repository is called at the mirrors.
     pub(super) fn rewritten(&self, repository: &str) -> String {
-        let rule = self.rewrite.iter().find(|(pattern, _)| pattern.is_match(repository));
-        rule.map_or_else(|| repository.to_owned(), |(pattern, name)| pattern.replace_all(repository, name.as_str()).into_owned())
+        let rule = self
+            .rewrite
+            .iter()
+            .find(|(pattern, _)| pattern.is_match(repository));
+        rule.map_or_else(
+            || repository.to_owned(),
+            |(pattern, name)| pattern.replace_all(repository, name.as_str()).into_owned(),
+        )
     }
 }
 
@@ -188,19 +215,36 @@ fn mirrors(path: &Utf8Path, entry: MirrorEntry) -> Result<Mirrors, RegistriesFil
         mirrors.endpoints.push(endpoint_url(path, &endpoint)?);
     }
     for (pattern, name) in entry.rewrite.into_iter().flatten() {
-        let wrong = |source| RegistriesFileError::Rewrite { path: path.to_owned(), pattern: pattern.clone(), source: Box::new(source) };
-        mirrors.rewrite.push((Regex::new(&pattern).map_err(wrong)?, name));
+        let wrong = |source| RegistriesFileError::Rewrite {
+            path: path.to_owned(),
+            pattern: pattern.clone(),
+            source: Box::new(source),
+        };
+        mirrors
+            .rewrite
+            .push((Regex::new(&pattern).map_err(wrong)?, name));
     }
     Ok(mirrors)
 }
 
 /// An endpoint as a URL with the path of the API: `/v2` unless it has one of its own.
 fn endpoint_url(path: &Utf8Path, text: &Spanned<String>) -> Result<Url, RegistriesFileError> {
-    let with_scheme = if text.value.contains("://") { text.value.clone() } else { format!("https://{}", text.value) };
+    let with_scheme = if text.value.contains("://") {
+        text.value.clone()
+    } else {
+        format!("https://{}", text.value)
+    };
     let shown = text.value.rsplit('@').next().unwrap_or_default().to_owned();
-    let wrong = || RegistriesFileError::Endpoint { path: path.to_owned(), line: text.referenced.line(), endpoint: shown.clone() };
+    let wrong = || RegistriesFileError::Endpoint {
+        path: path.to_owned(),
+        line: text.referenced.line(),
+        endpoint: shown.clone(),
+    };
     let mut url = Url::parse(&with_scheme).map_err(|_| wrong())?;
-    let is_plain_url = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let is_plain_url = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain_url {
         return Err(wrong());
     }
@@ -209,27 +253,58 @@ fn endpoint_url(path: &Utf8Path, text: &Spanned<String>) -> Result<Url, Registri
     Ok(url)
 }
 
-fn settings(path: &Utf8Path, host: &str, entry: ConfigEntry) -> Result<HostSettings, RegistriesFileError> {
+fn settings(
+    path: &Utf8Path,
+    host: &str,
+    entry: ConfigEntry,
+) -> Result<HostSettings, RegistriesFileError> {
     let tls = entry.tls.unwrap_or_default();
     if let Some(skip) = tls.insecure_skip_verify.filter(|skip| skip.value) {
         let line = skip.referenced.line();
-        return Err(RegistriesFileError::SkipVerify { path: path.to_owned(), line, host: host.to_owned() });
+        return Err(RegistriesFileError::SkipVerify {
+            path: path.to_owned(),
+            line,
+            host: host.to_owned(),
+        });
     }
     if tls.cert_file.is_some() != tls.key_file.is_some() {
-        return Err(RegistriesFileError::Identity { path: path.to_owned(), host: host.to_owned() });
+        return Err(RegistriesFileError::Identity {
+            path: path.to_owned(),
+            host: host.to_owned(),
+        });
     }
-    let wrong = || RegistriesFileError::Auth { path: path.to_owned(), host: host.to_owned() };
-    let credentials = entry.auth.map(|auth| given(auth).ok_or_else(wrong)).transpose()?;
-    Ok(HostSettings { credentials, ca_file: tls.ca_file, identity: tls.cert_file.zip(tls.key_file) })
+    let wrong = || RegistriesFileError::Auth {
+        path: path.to_owned(),
+        host: host.to_owned(),
+    };
+    let credentials = entry
+        .auth
+        .map(|auth| given(auth).ok_or_else(wrong))
+        .transpose()?;
+    Ok(HostSettings {
+        credentials,
+        ca_file: tls.ca_file,
+        identity: tls.cert_file.zip(tls.key_file),
+    })
 }
 
 fn given(auth: AuthEntry) -> Option<Credentials> {
     match auth {
-        AuthEntry { identity_token: Some(token), .. } => Some(Credentials::IdentityToken(Secret::new(token))),
-        AuthEntry { auth: Some(auth), .. } => decoded(&auth),
-        AuthEntry { username: Some(user), password: Some(password), .. } => {
-            Some(Credentials::Basic { user, password: Secret::new(password) })
-        }
+        AuthEntry {
+            identity_token: Some(token),
+            ..
+        } => Some(Credentials::IdentityToken(Secret::new(token))),
+        AuthEntry {
+            auth: Some(auth), ..
+        } => decoded(&auth),
+        AuthEntry {
+            username: Some(user),
+            password: Some(password),
+            ..
+        } => Some(Credentials::Basic {
+            user,
+            password: Secret::new(password),
+        }),
         _ => None,
     }
 }
@@ -256,36 +331,76 @@ mod tests {
         .unwrap();
         let mirrors = registries.mirrors("docker.io").unwrap();
         let urls: Vec<&str> = mirrors.endpoints.iter().map(url::Url::as_str).collect();
-        assert_eq!(urls, ["https://mirror.example:5000/v2", "http://127.0.0.1:5000/proxy/v2"]);
-        assert_eq!(mirrors.rewritten("rancher/k3s"), "mirrorproject/rancher-images/k3s");
+        assert_eq!(
+            urls,
+            [
+                "https://mirror.example:5000/v2",
+                "http://127.0.0.1:5000/proxy/v2"
+            ]
+        );
+        assert_eq!(
+            mirrors.rewritten("rancher/k3s"),
+            "mirrorproject/rancher-images/k3s"
+        );
         assert_eq!(mirrors.rewritten("library/postgres"), "library/postgres");
         assert!(registries.mirrors("quay.io").unwrap().endpoints.is_empty());
         let host = registries.host("mirror.example:5000").unwrap();
-        assert_eq!(host.credentials, Some(Credentials::Basic { user: "alice".into(), password: Secret::new("s3cret") }));
+        assert_eq!(
+            host.credentials,
+            Some(Credentials::Basic {
+                user: "alice".into(),
+                password: Secret::new("s3cret")
+            })
+        );
         assert!(!format!("{registries:?}").contains("s3cret"));
     }
 
     #[test]
     fn what_is_null_is_absent() {
-        for text in ["mirrors:\nconfigs:\n", "mirrors: {r: {endpoint: , rewrite: }}\nconfigs: {r: {auth: , tls: }}\n", "mirrors: {r: }"] {
-            assert!(parse(text).unwrap().mirrors("r").is_none_or(|mirrors| mirrors.endpoints.is_empty()), "{text}");
+        for text in [
+            "mirrors:\nconfigs:\n",
+            "mirrors: {r: {endpoint: , rewrite: }}\nconfigs: {r: {auth: , tls: }}\n",
+            "mirrors: {r: }",
+        ] {
+            assert!(
+                parse(text)
+                    .unwrap()
+                    .mirrors("r")
+                    .is_none_or(|mirrors| mirrors.endpoints.is_empty()),
+                "{text}"
+            );
         }
-        let registries = parse("mirrors: {'[FD00::0:1]:5000': {endpoint: ['http://[::1]:5000']}}\n").unwrap();
-        assert_eq!(registries.mirrors("[fd00::1]:5000").unwrap().endpoints[0].as_str(), "http://[::1]:5000/v2");
+        let registries =
+            parse("mirrors: {'[FD00::0:1]:5000': {endpoint: ['http://[::1]:5000']}}\n").unwrap();
+        assert_eq!(
+            registries.mirrors("[fd00::1]:5000").unwrap().endpoints[0].as_str(),
+            "http://[::1]:5000/v2"
+        );
     }
 
     #[test]
     fn refuses_to_switch_off_verification() {
-        let error = parse("configs:\n  \"r:5000\":\n    tls:\n      insecure_skip_verify: true\n").err().unwrap();
-        assert_eq!(error.to_string(), "registries.yaml:4: `insecure_skip_verify` of `r:5000` is not supported");
+        let error = parse("configs:\n  \"r:5000\":\n    tls:\n      insecure_skip_verify: true\n")
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "registries.yaml:4: `insecure_skip_verify` of `r:5000` is not supported"
+        );
         assert!(error.help().unwrap().contains("ca_file"));
     }
 
     #[test]
     fn says_what_is_wrong_without_showing_secrets() {
         for (text, part) in [
-            ("mirrors: {r: {endpoint: ['ftp://x']}}", "endpoint `ftp://x`"),
-            ("mirrors: {r: {endpoint: ['https://u:hunter2@x']}}", "endpoint `x`"),
+            (
+                "mirrors: {r: {endpoint: ['ftp://x']}}",
+                "endpoint `ftp://x`",
+            ),
+            (
+                "mirrors: {r: {endpoint: ['https://u:hunter2@x']}}",
+                "endpoint `x`",
+            ),
             ("mirrors: {r: {rewrite: {'(': x}}}", "rewrite pattern `(`"),
             ("mirrors: {r: {endpoints: []}}", "endpoints"),
             ("configs: {r: {auth: {username: hunter2}}}", "`auth` of `r`"),
@@ -294,7 +409,10 @@ mod tests {
         ] {
             let error = parse(text).err().unwrap();
             assert_eq!(error.kind(), FailureKind::Input);
-            assert!(error.to_string().contains(part) && !error.to_string().contains("hunter2"), "{error}");
+            assert!(
+                error.to_string().contains(part) && !error.to_string().contains("hunter2"),
+                "{error}"
+            );
         }
     }
 }

@@ -23,17 +23,31 @@ pub(super) struct Session {
 impl Session {
     /// The upload that an answer says has begun.
     pub(super) fn begun(answer: &Answer) -> Result<Self, Cause> {
-        let min = answer.header(MIN_CHUNK).and_then(|text| text.trim().parse().ok()).unwrap_or_default();
-        let url = location(answer)?.ok_or(Cause::Nonsense("began an upload and did not say where it goes on"))?;
-        Ok(Self { url, from: answer.response.origin(), offset: 0, min_chunk_bytes: min })
+        let min = answer
+            .header(MIN_CHUNK)
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or_default();
+        let url = location(answer)?.ok_or(Cause::Nonsense(
+            "began an upload and did not say where it goes on",
+        ))?;
+        Ok(Self {
+            url,
+            from: answer.response.origin(),
+            offset: 0,
+            min_chunk_bytes: min,
+        })
     }
 
-    /// Takes over what an answer says about it, and how much is there by now; `expected` when it does not say.
+    /// Takes over what an answer says about it, and how much is there by now; `expected` when it
+    /// does not say.
     pub(super) fn update(&mut self, answer: &Answer, expected: u64) -> Result<(), Cause> {
         if let Some(url) = location(answer)? {
             (self.url, self.from) = (url, answer.response.origin());
         }
-        self.offset = answer.header(http::header::RANGE).and_then(received_bytes).unwrap_or(expected);
+        self.offset = answer
+            .header(http::header::RANGE)
+            .and_then(received_bytes)
+            .unwrap_or(expected);
         Ok(())
     }
 
@@ -46,7 +60,12 @@ impl Session {
 }
 
 fn location(answer: &Answer) -> Result<Option<Url>, Cause> {
-    let Some(text) = answer.header(http::header::LOCATION) else { return Ok(None) };
-    let url = answer.url.join(text).map_err(|_| Cause::Nonsense("goes on with an upload at a place that is not a URL"))?;
+    let Some(text) = answer.header(http::header::LOCATION) else {
+        return Ok(None);
+    };
+    let url = answer
+        .url
+        .join(text)
+        .map_err(|_| Cause::Nonsense("goes on with an upload at a place that is not a URL"))?;
     Ok(Some(url))
 }

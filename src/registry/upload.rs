@@ -1,7 +1,8 @@
 //! A blob on its way into a repository.
 //!
-//! Mounted from another repository when the registry does that; else sent in one request, and in several when the registry takes no
-//! large ones or it was asked for. What breaks is continued where the registry says it is, or begun again.
+//! Mounted from another repository when the registry does that; else sent in one request, and in
+//! several when the registry takes no large ones or it was asked for. What breaks is continued
+//! where the registry says it is, or begun again.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -106,20 +107,32 @@ impl<'a, P: Pieces> Upload<'a, P> {
             failed_at = offset;
             let mut attempts = Attempts::new(&exchange.retry, made);
             let may_help = is_lost || cause.is_transient();
-            let paused = exchange.pause_if(may_help, endpoint, &mut attempts, cause).await;
+            let paused = exchange
+                .pause_if(may_help, endpoint, &mut attempts, cause)
+                .await;
             made = attempts.made();
-            paused.map_err(|failure| self.writer.error(format!("blob `{}`", self.blob.digest), failure))?;
+            paused.map_err(|failure| {
+                self.writer
+                    .error(format!("blob `{}`", self.blob.digest), failure)
+            })?;
         }
     }
 
     /// One request, whichever comes next.
     async fn step(&mut self) -> Result<Option<Delivery>, Cause> {
-        let Some(session) = self.session.clone() else { return self.begin().await };
+        let Some(session) = self.session.clone() else {
+            return self.begin().await;
+        };
         if self.is_unsure {
             return self.ask_how_far(session).await;
         }
         let size = self.blob.size;
-        let takes_whole = !self.writer.endpoint.host.refuses_whole_blobs.load(Ordering::Relaxed);
+        let takes_whole = !self
+            .writer
+            .endpoint
+            .host
+            .refuses_whole_blobs
+            .load(Ordering::Relaxed);
         match self.most_bytes(&session) {
             most if session.offset == 0 && most >= size && takes_whole => {
                 self.was_whole = size > 0;
@@ -138,11 +151,18 @@ impl<'a, P: Pieces> Upload<'a, P> {
     async fn begin(&mut self) -> Result<Option<Delivery>, Cause> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
-            let query = vec![("mount", self.blob.digest.to_string()), ("from", from.clone())];
+            let query = vec![
+                ("mount", self.blob.digest.to_string()),
+                ("from", from.clone()),
+            ];
             match self.post(query, Access::Mount { from }).await {
-                Ok(answer) if answer.response.status() == StatusCode::CREATED => return Ok(Some(Delivery::Mounted)),
+                Ok(answer) if answer.response.status() == StatusCode::CREATED => {
+                    return Ok(Some(Delivery::Mounted));
+                }
                 Ok(answer) => self.session = Some(Session::begun(&answer)?),
-                Err(cause) if refuses_mount(&cause) => tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}"),
+                Err(cause) if refuses_mount(&cause) => {
+                    tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}")
+                }
                 Err(cause) => return Err(cause),
             }
             self.mount_from = None;
@@ -153,15 +173,31 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(None)
     }
 
-    async fn post(&self, query: Vec<(&'static str, String)>, access: Access) -> Result<Answer, Cause> {
-        let question = Question::new(Method::POST, Place::Below { path: "blobs/uploads/".to_owned(), query }, access);
+    async fn post(
+        &self,
+        query: Vec<(&'static str, String)>,
+        access: Access,
+    ) -> Result<Answer, Cause> {
+        let question = Question::new(
+            Method::POST,
+            Place::Below {
+                path: "blobs/uploads/".to_owned(),
+                query,
+            },
+            access,
+        );
         self.ask(question.with_body(&empty)).await
     }
 
     /// Finds out how much of the upload arrived.
     async fn ask_how_far(&mut self, mut session: Session) -> Result<Option<Delivery>, Cause> {
-        let place = Place::Given { url: session.url.clone(), from: session.from };
-        let asked = self.ask(Question::new(Method::GET, place, Access::Push)).await;
+        let place = Place::Given {
+            url: session.url.clone(),
+            from: session.from,
+        };
+        let asked = self
+            .ask(Question::new(Method::GET, place, Access::Push))
+            .await;
         match asked {
             Ok(answer) => {
                 session.update(&answer, 0)?;
@@ -171,7 +207,8 @@ impl<'a, P: Pieces> Upload<'a, P> {
                 self.session = Some(session);
             }
             Err(cause) if cause.is_transient() => return Err(cause),
-            // It does not know the upload any more: perhaps because it is finished, and only the answer was lost.
+            // It does not know the upload any more: perhaps because it is finished, and only the
+            // answer was lost.
             Err(_) => {
                 self.session = None;
                 if self.writer.is_blob_there(self.blob.digest).await? {
@@ -185,9 +222,14 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
     /// Sends the last `bytes` bytes and finishes the upload.
     async fn put(&mut self, session: &Session, bytes: u64) -> Result<Delivery, Cause> {
-        let place = Place::Given { url: session.end(&self.blob.digest.to_string()), from: session.from };
+        let place = Place::Given {
+            url: session.end(&self.blob.digest.to_string()),
+            from: session.from,
+        };
         let question = Question::new(Method::PUT, place, Access::Push);
-        let answer = self.send(question, self.blob.size.saturating_sub(bytes), bytes).await?;
+        let answer = self
+            .send(question, self.blob.size.saturating_sub(bytes), bytes)
+            .await?;
         self.writer.check_stated(&answer, self.blob.digest)?;
         Ok(Delivery::Uploaded)
     }
@@ -195,21 +237,35 @@ impl<'a, P: Pieces> Upload<'a, P> {
     /// Sends what comes next of the upload, up to `end`.
     async fn patch(&mut self, mut session: Session, end: u64) -> Result<(), Cause> {
         let (from, last) = (session.offset, end.saturating_sub(1));
-        let place = Place::Given { url: session.url.clone(), from: session.from };
-        let question = Question::new(Method::PATCH, place, Access::Push).with_text(header::CONTENT_RANGE, &format!("{from}-{last}"));
+        let place = Place::Given {
+            url: session.url.clone(),
+            from: session.from,
+        };
+        let question = Question::new(Method::PATCH, place, Access::Push)
+            .with_text(header::CONTENT_RANGE, &format!("{from}-{last}"));
         let answer = self.send(question, from, end.saturating_sub(from)).await?;
         session.update(&answer, end)?;
         if session.offset <= from || session.offset > end {
-            return Err(Cause::Nonsense("took a part of an upload and says that another arrived"));
+            return Err(Cause::Nonsense(
+                "took a part of an upload and says that another arrived",
+            ));
         }
         self.session = Some(session);
         Ok(())
     }
 
     /// Sends a part of the blob with a request.
-    async fn send(&mut self, question: Question<'_>, from: u64, bytes: u64) -> Result<Answer, Cause> {
+    async fn send(
+        &mut self,
+        question: Question<'_>,
+        from: u64,
+        bytes: u64,
+    ) -> Result<Answer, Cause> {
         self.last_bytes = bytes;
-        let question = question.with(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        let question = question.with(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
         if bytes == 0 {
             return self.ask(question.with_body(&empty)).await;
         }
@@ -217,7 +273,13 @@ impl<'a, P: Pieces> Upload<'a, P> {
             self.cursor = self.start.clone();
         }
         let outcome = Arc::new(Outcome::default());
-        let part = Part { cursor: self.cursor.clone(), from, bytes, meter: Arc::clone(&self.meter), outcome: Arc::clone(&outcome) };
+        let part = Part {
+            cursor: self.cursor.clone(),
+            from,
+            bytes,
+            meter: Arc::clone(&self.meter),
+            outcome: Arc::clone(&outcome),
+        };
         let answer = self.ask(question.with_body(&|| part.body())).await;
         if outcome.is_damaged() {
             return Err(Cause::Damaged);
@@ -229,14 +291,22 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     async fn ask(&self, question: Question<'_>) -> Result<Answer, Cause> {
-        self.writer.exchange.ask_once(&self.writer.endpoint, &question).await
+        self.writer
+            .exchange
+            .ask_once(&self.writer.endpoint, &question)
+            .await
     }
 
-    /// Whether it is worth trying with the bytes before the request that ends the upload, as it took none with it.
+    /// Whether it is worth trying with the bytes before the request that ends the upload, as it
+    /// took none with it.
     fn sends_before_end(&mut self, cause: &Cause) -> bool {
         let is_worth_it = std::mem::take(&mut self.was_whole) && refuses_whole_blob(cause);
         if is_worth_it {
-            self.writer.endpoint.host.refuses_whole_blobs.store(true, Ordering::Relaxed);
+            self.writer
+                .endpoint
+                .host
+                .refuses_whole_blobs
+                .store(true, Ordering::Relaxed);
             self.session = None;
         }
         is_worth_it
@@ -244,21 +314,41 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
     /// The most bytes that may go into one request.
     fn most_bytes(&self, session: &Session) -> u64 {
-        let shown = self.writer.endpoint.host.max_request_bytes.load(Ordering::Relaxed);
-        let most = self.chunk_bytes.unwrap_or(u64::MAX).min(if shown == 0 { u64::MAX } else { shown });
+        let shown = self
+            .writer
+            .endpoint
+            .host
+            .max_request_bytes
+            .load(Ordering::Relaxed);
+        let most =
+            self.chunk_bytes
+                .unwrap_or(u64::MAX)
+                .min(if shown == 0 { u64::MAX } else { shown });
         most.max(session.min_chunk_bytes)
     }
 
     /// Whether it is worth trying with smaller requests, because the last was too large.
     fn makes_smaller(&mut self, cause: &Cause) -> bool {
         let is_too_large = wants_smaller_requests(cause);
-        let smaller = if self.last_bytes > CHUNK_BYTES { CHUNK_BYTES } else { self.last_bytes / 2 };
-        let least = self.session.as_ref().map_or(0, |session| session.min_chunk_bytes).max(MIN_CHUNK_BYTES);
+        let smaller = if self.last_bytes > CHUNK_BYTES {
+            CHUNK_BYTES
+        } else {
+            self.last_bytes / 2
+        };
+        let least = self
+            .session
+            .as_ref()
+            .map_or(0, |session| session.min_chunk_bytes)
+            .max(MIN_CHUNK_BYTES);
         if !is_too_large || smaller < least {
             return false;
         }
         // Everything else that goes to this host has the same way to go.
-        self.writer.endpoint.host.max_request_bytes.store(smaller, Ordering::Relaxed);
+        self.writer
+            .endpoint
+            .host
+            .max_request_bytes
+            .store(smaller, Ordering::Relaxed);
         self.is_unsure = self.session.is_some();
         true
     }

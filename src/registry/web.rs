@@ -1,8 +1,9 @@
 //! Files, archives and documents from web servers that are no registries.
 //!
-//! Credentials go to the server that a person named, to that alone, and without being asked for: many servers hide what they have
-//! from strangers. A server that an index or a redirect names gets none, whatever the files with credentials have for it, and has
-//! to be within the reach of the one that named it. Nothing is plain HTTP but hosts that a person allowed by name.
+//! Credentials go to the server that a person named, to that alone, and without being asked for:
+//! many servers hide what they have from strangers. A server that an index or a redirect names gets
+//! none, whatever the files with credentials have for it, and has to be within the reach of the one
+//! that named it. Nothing is plain HTTP but hosts that a person allowed by name.
 
 use http::{StatusCode, header};
 use url::{Origin, Url};
@@ -42,7 +43,11 @@ impl WebSource {
     /// A URL that a person wrote.
     pub fn named(url: WebUrl) -> Self {
         let home = url.url().origin();
-        Self { url, home, named_from: None }
+        Self {
+            url,
+            home,
+            named_from: None,
+        }
     }
 
     pub const fn url(&self) -> &WebUrl {
@@ -53,7 +58,11 @@ impl WebSource {
 impl WebDocument {
     /// A URL that stands in the document.
     pub fn source(&self, url: WebUrl) -> WebSource {
-        WebSource { url, home: self.home.clone(), named_from: Some(self.origin) }
+        WebSource {
+            url,
+            home: self.home.clone(),
+            named_from: Some(self.origin),
+        }
     }
 }
 
@@ -62,45 +71,93 @@ impl Client {
     ///
     /// # Errors
     /// When the server does not give it, is not allowed, or it is larger.
-    pub async fn web_document(&self, source: &WebSource, what: &str, max_bytes: u64) -> Result<WebDocument, RegistryError> {
+    pub async fn web_document(
+        &self,
+        source: &WebSource,
+        what: &str,
+        max_bytes: u64,
+    ) -> Result<WebDocument, RegistryError> {
         let accept = |head: &Head, body: Option<Vec<u8>>| {
             let bytes = body.ok_or(Cause::TooLarge { max: max_bytes })?;
-            Ok(WebDocument { bytes, home: source.home.clone(), origin: head.origin })
+            Ok(WebDocument {
+                bytes,
+                home: source.home.clone(),
+                origin: head.origin,
+            })
         };
-        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
-        let asked = self.exchange.ask_at(&endpoint, &question(source), max_bytes, accept).await;
+        let endpoint = self
+            .exchange
+            .hosts
+            .web_endpoint(&source.url, source.is_home(source.url.url()));
+        let asked = self
+            .exchange
+            .ask_at(&endpoint, &question(source), max_bytes, accept)
+            .await;
         asked.map_err(|failure| web_error(what, failure))
     }
 
-    /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and size.
+    /// Reads a file of at most `max_bytes` bytes once, keeps nothing of it, and tells digest and
+    /// size.
     ///
     /// # Errors
     /// When the server does not give it, is not allowed, or it is larger.
-    pub async fn web_digest(&self, source: &WebSource, what: &str, max_bytes: u64) -> Result<(Digest, u64), RegistryError> {
-        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
+    pub async fn web_digest(
+        &self,
+        source: &WebSource,
+        what: &str,
+        max_bytes: u64,
+    ) -> Result<(Digest, u64), RegistryError> {
+        let endpoint = self
+            .exchange
+            .hosts
+            .web_endpoint(&source.url, source.is_home(source.url.url()));
         let mut attempts = Attempts::new(&self.exchange.retry, 0);
         loop {
             match self.exchange.hash(&endpoint, source, max_bytes).await {
                 Ok(hashed) => return Ok(hashed),
                 Err(cause) => {
-                    self.exchange.pause(&endpoint, &mut attempts, cause).await.map_err(|failure| web_error(what, failure))?;
+                    self.exchange
+                        .pause(&endpoint, &mut attempts, cause)
+                        .await
+                        .map_err(|failure| web_error(what, failure))?;
                 }
             }
         }
     }
 
-    /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on; the caller hashes them.
+    /// Opens a file of a known size at `offset`. The stream yields exactly the bytes from there on;
+    /// the caller hashes them.
     ///
     /// # Errors
     /// When the server does not give it, is not allowed, or announces another size.
-    pub async fn web_stream(&self, source: &WebSource, what: &str, size: u64, offset: u64) -> Result<BlobStream, RegistryError> {
-        let endpoint = self.exchange.hosts.web_endpoint(&source.url, source.is_home(source.url.url()));
-        BlobStream::open_web(std::sync::Arc::clone(&self.exchange), endpoint, source.clone(), what.to_owned(), size, offset).await
+    pub async fn web_stream(
+        &self,
+        source: &WebSource,
+        what: &str,
+        size: u64,
+        offset: u64,
+    ) -> Result<BlobStream, RegistryError> {
+        let endpoint = self
+            .exchange
+            .hosts
+            .web_endpoint(&source.url, source.is_home(source.url.url()));
+        BlobStream::open_web(
+            std::sync::Arc::clone(&self.exchange),
+            endpoint,
+            source.clone(),
+            what.to_owned(),
+            size,
+            offset,
+        )
+        .await
     }
 }
 
 pub(super) fn web_error(what: &str, failure: EndpointFailure) -> RegistryError {
-    RegistryError::Web { what: what.to_owned(), failure: Box::new(failure) }
+    RegistryError::Web {
+        what: what.to_owned(),
+        failure: Box::new(failure),
+    }
 }
 
 fn question(source: &WebSource) -> Question<'static> {
@@ -114,7 +171,12 @@ impl WebSource {
 }
 
 impl Exchange {
-    async fn hash(&self, endpoint: &Endpoint, source: &WebSource, max_bytes: u64) -> Result<(Digest, u64), Cause> {
+    async fn hash(
+        &self,
+        endpoint: &Endpoint,
+        source: &WebSource,
+        max_bytes: u64,
+    ) -> Result<(Digest, u64), Cause> {
         let mut answer = self.ask_once(endpoint, &question(source)).await?;
         let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
         while let Some(chunk) = answer.response.chunk().await.map_err(Cause::transport)? {
@@ -128,14 +190,21 @@ impl Exchange {
     }
 
     /// Asks a web server once, and follows where it leads.
-    pub(super) async fn ask_web(&self, endpoint: &Endpoint, source: &WebSource, question: &Question<'_>) -> Result<Answer, Cause> {
+    pub(super) async fn ask_web(
+        &self,
+        endpoint: &Endpoint,
+        source: &WebSource,
+        question: &Question<'_>,
+    ) -> Result<Answer, Cause> {
         let pass = endpoint.host.gate.enter().await;
         let (mut url, mut from) = (source.url.clone(), source.named_from);
         self.check_encryption(&url, from.is_none())?;
         for _ in 0..=MAX_REDIRECTS {
             let label = url.url().origin().ascii_serialization();
             let redirected_to = (url.url().origin() != source.url.url().origin()).then_some(label);
-            let (response, used) = self.send_web(source, &url, from, question, redirected_to.clone()).await?;
+            let (response, used) = self
+                .send_web(source, &url, from, question, redirected_to.clone())
+                .await?;
             if response.status().is_redirection() {
                 from = Some(response.origin());
                 url = self.next_step(&url, &response)?;
@@ -143,11 +212,18 @@ impl Exchange {
             }
             if response.status().is_success() {
                 endpoint.host.gate.succeeded();
-                return Ok(Answer { response, url: url.url().clone(), _pass: pass });
+                return Ok(Answer {
+                    response,
+                    url: url.url().clone(),
+                    _pass: pass,
+                });
             }
             return Err(refusal(&response, &url, used, redirected_to, source));
         }
-        Err(Cause::Redirect { to: url.url().origin().ascii_serialization(), problem: "which redirects again and again" })
+        Err(Cause::Redirect {
+            to: url.url().origin().ascii_serialization(),
+            problem: "which redirects again and again",
+        })
     }
 
     async fn send_web(
@@ -158,38 +234,65 @@ impl Exchange {
         question: &Question<'_>,
         redirected_to: Option<String>,
     ) -> Result<(Response, Option<Authorization>), Cause> {
-        let failed = |error| Cause::Transport { error, redirected_to: redirected_to.clone() };
+        let failed = |error| Cause::Transport {
+            error,
+            redirected_to: redirected_to.clone(),
+        };
         if source.is_home(url.url()) {
             let endpoint = self.hosts.web_endpoint(url, true);
-            let credentials = credentials_for(&self.credentials, &endpoint).await.map_err(Cause::Credentials)?;
+            let credentials = credentials_for(&self.credentials, &endpoint)
+                .await
+                .map_err(Cause::Credentials)?;
             let authorization = match credentials {
-                Some(Credentials::Basic { user, password }) => {
-                    Some(Authorization { value: basic_value(&user, &password), user: Some(user) })
-                }
+                Some(Credentials::Basic { user, password }) => Some(Authorization {
+                    value: basic_value(&user, &password),
+                    user: Some(user),
+                }),
                 // Tokens are for registries.
                 _ => None,
             };
             let request = request(url.url(), question, authorization.as_ref());
-            let response = endpoint.host.transport.send(request, Reach::Anywhere).await.map_err(failed)?;
+            let response = endpoint
+                .host
+                .transport
+                .send(request, Reach::Anywhere)
+                .await
+                .map_err(failed)?;
             endpoint.host.first_seen.get_or_init(|| response.origin());
             return Ok((response, authorization));
         }
         let label = || url.url().origin().ascii_serialization();
-        let transport = self.hosts.foreign(url.url()).ok_or_else(|| Cause::OutOfBounds { to: label() })?;
-        let reach = self.hosts.reach_of_named(url.url()).unwrap_or(from.map_or(Reach::From(AddressClass::Public), Reach::From));
-        let response = transport.send(request(url.url(), question, None), reach).await.map_err(failed)?;
+        let transport = self
+            .hosts
+            .foreign(url.url())
+            .ok_or_else(|| Cause::OutOfBounds { to: label() })?;
+        let reach = self
+            .hosts
+            .reach_of_named(url.url())
+            .unwrap_or(from.map_or(Reach::From(AddressClass::Public), Reach::From));
+        let response = transport
+            .send(request(url.url(), question, None), reach)
+            .await
+            .map_err(failed)?;
         Ok((response, None))
     }
 
     /// Where a redirect leads, if it may.
     fn next_step(&self, url: &WebUrl, response: &Response) -> Result<WebUrl, Cause> {
-        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|location| location.to_str().ok());
         let refused = |to: String, problem| Cause::Redirect { to, problem };
         let next = location.and_then(|location| url.url().join(location).ok());
         let next = next.ok_or_else(|| refused(String::new(), "which is not a URL"))?;
         let to = next.origin().ascii_serialization();
-        let next =
-            WebUrl::new(next).map_err(|_| refused(to.clone(), "in a way that is not allowed: another scheme, a user or a password"))?;
+        let next = WebUrl::new(next).map_err(|_| {
+            refused(
+                to.clone(),
+                "in a way that is not allowed: another scheme, a user or a password",
+            )
+        })?;
         if url.url().scheme() == "https" && next.url().scheme() == "http" {
             return Err(refused(to, NOT_ENCRYPTED));
         }
@@ -202,20 +305,42 @@ impl Exchange {
     fn check_encryption(&self, url: &WebUrl, is_named: bool) -> Result<(), Cause> {
         let host = url.authority();
         let is_good = url.url().scheme() == "https" || self.hosts.may_be_plain(&host);
-        if is_good { Ok(()) } else { Err(Cause::PlainHttp { host, is_named }) }
+        if is_good {
+            Ok(())
+        } else {
+            Err(Cause::PlainHttp { host, is_named })
+        }
     }
 }
 
-/// What an answer that is none of success means. Nothing that the server writes is repeated: it may be our own query.
-fn refusal(response: &Response, url: &WebUrl, used: Option<Authorization>, redirected_to: Option<String>, source: &WebSource) -> Cause {
+/// What an answer that is none of success means. Nothing that the server writes is repeated: it may
+/// be our own query.
+fn refusal(
+    response: &Response,
+    url: &WebUrl,
+    used: Option<Authorization>,
+    redirected_to: Option<String>,
+    source: &WebSource,
+) -> Cause {
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED && source.is_home(url.url()) {
         let host = url.authority();
         return match used {
-            Some(Authorization { user, .. }) => Cause::CredentialsRefused { host, user, detail: None },
+            Some(Authorization { user, .. }) => Cause::CredentialsRefused {
+                host,
+                user,
+                detail: None,
+            },
             None => Cause::NoCredentials { host },
         };
     }
     let retry_after = retry_after(response.headers());
-    Cause::Status { status, code: None, detail: None, is_about_space: false, redirected_to, retry_after }
+    Cause::Status {
+        status,
+        code: None,
+        detail: None,
+        is_about_space: false,
+        redirected_to,
+        retry_after,
+    }
 }

@@ -41,7 +41,11 @@ pub struct Accepted {
 impl RepositoryWriter {
     pub(super) fn new(exchange: Arc<Exchange>, name: &RepositoryName) -> Self {
         let endpoint = exchange.hosts.own_endpoint(name);
-        Self { exchange, endpoint, name: name.clone() }
+        Self {
+            exchange,
+            endpoint,
+            name: name.clone(),
+        }
     }
 
     pub const fn name(&self) -> &RepositoryName {
@@ -57,7 +61,10 @@ impl RepositoryWriter {
         loop {
             match self.is_blob_there(digest).await {
                 Ok(is_there) => return Ok(is_there),
-                Err(cause) => self.pause(&mut attempts, cause, &format!("blob `{digest}`")).await?,
+                Err(cause) => {
+                    self.pause(&mut attempts, cause, &format!("blob `{digest}`"))
+                        .await?
+                }
             }
         }
     }
@@ -74,10 +81,12 @@ impl RepositoryWriter {
         }
     }
 
-    /// Brings a blob into the repository: mounted from another one that has it, or sent, in requests of at most `chunk_bytes`.
+    /// Brings a blob into the repository: mounted from another one that has it, or sent, in
+    /// requests of at most `chunk_bytes`.
     ///
     /// # Errors
-    /// When the registry does not take it, or the content is damaged: then nothing under its digest was finished.
+    /// When the registry does not take it, or the content is damaged: then nothing under its digest
+    /// was finished.
     pub async fn put_blob<P: Pieces>(
         &self,
         blob: &Descriptor,
@@ -86,7 +95,9 @@ impl RepositoryWriter {
         chunk_bytes: Option<u64>,
         meter: Meter,
     ) -> Result<Delivery, RegistryError> {
-        Upload::new(self, blob, mount_from, pieces, chunk_bytes, meter).run().await
+        Upload::new(self, blob, mount_from, pieces, chunk_bytes, meter)
+            .run()
+            .await
     }
 
     /// The bytes of the manifest under a tag or digest; `None` when there is none.
@@ -96,8 +107,16 @@ impl RepositoryWriter {
     pub async fn manifest(&self, tag_or_digest: &str) -> Result<Option<Vec<u8>>, RegistryError> {
         let question = Self::question(Method::GET, format!("manifests/{tag_or_digest}"));
         let question = question.with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
-        let accept = |_: &Head, body: Option<Vec<u8>>| body.ok_or(Cause::TooLarge { max: MAX_MANIFEST_BYTES });
-        match self.exchange.ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept).await {
+        let accept = |_: &Head, body: Option<Vec<u8>>| {
+            body.ok_or(Cause::TooLarge {
+                max: MAX_MANIFEST_BYTES,
+            })
+        };
+        match self
+            .exchange
+            .ask_at(&self.endpoint, &question, MAX_MANIFEST_BYTES, accept)
+            .await
+        {
             Ok(bytes) => Ok(Some(bytes)),
             Err(failure) if failure.cause.answered() == Some(StatusCode::NOT_FOUND) => Ok(None),
             Err(failure) => Err(RegistryError::Fetch {
@@ -108,8 +127,8 @@ impl RepositoryWriter {
         }
     }
 
-    /// Writes a manifest under a tag or its digest. `is_whole` says that everything it refers to was written before: a registry that
-    /// does not know of it yet is then asked again.
+    /// Writes a manifest under a tag or its digest. `is_whole` says that everything it refers to
+    /// was written before: a registry that does not know of it yet is then asked again.
     ///
     /// # Errors
     /// When the registry does not take it, or says that it made another one of it.
@@ -123,52 +142,98 @@ impl RepositoryWriter {
         let digest = Digest::of(bytes);
         let make = || RequestBody::Whole(bytes.clone());
         let question = Self::question(Method::PUT, format!("manifests/{tag_or_digest}"));
-        let question = question.with_text(header::CONTENT_TYPE, media_type).with_body(&make);
-        let what =
-            format!("the manifest `{}`", if tag_or_digest.contains(':') { tag_or_digest.to_owned() } else { format!(":{tag_or_digest}") });
+        let question = question
+            .with_text(header::CONTENT_TYPE, media_type)
+            .with_body(&make);
+        let what = format!(
+            "the manifest `{}`",
+            if tag_or_digest.contains(':') {
+                tag_or_digest.to_owned()
+            } else {
+                format!(":{tag_or_digest}")
+            }
+        );
         let mut attempts = Attempts::new(&self.exchange.retry, 0);
         loop {
             let answered = self.exchange.ask_once(&self.endpoint, &question).await;
             match answered.and_then(|answer| self.check_stated(&answer, digest).map(|()| answer)) {
-                Ok(answer) => return Ok(Accepted { lists_referrer: answer.header(OCI_SUBJECT).is_some() }),
+                Ok(answer) => {
+                    return Ok(Accepted {
+                        lists_referrer: answer.header(OCI_SUBJECT).is_some(),
+                    });
+                }
                 Err(cause) => {
                     let may_help = cause.is_transient() || (is_whole && lacks_a_part(&cause));
-                    let paused = self.exchange.pause_if(may_help, &self.endpoint, &mut attempts, cause).await;
+                    let paused = self
+                        .exchange
+                        .pause_if(may_help, &self.endpoint, &mut attempts, cause)
+                        .await;
                     paused.map_err(|failure| self.error(what.clone(), failure))?;
                 }
             }
         }
     }
 
-    /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what was there before, is asked again.
+    /// Fetches a manifest again and compares it. A registry that does not have it yet, or has what
+    /// was there before, is asked again.
     ///
     /// # Errors
     /// When it does not have it in the end.
-    pub async fn check_manifest(&self, tag_or_digest: &str, expected: Digest) -> Result<(), RegistryError> {
+    pub async fn check_manifest(
+        &self,
+        tag_or_digest: &str,
+        expected: Digest,
+    ) -> Result<(), RegistryError> {
         let mut attempts = Attempts::new(&self.exchange.retry, 0);
         loop {
-            let cause = match self.manifest(tag_or_digest).await?.map(|bytes| Digest::of(&bytes)) {
+            let cause = match self
+                .manifest(tag_or_digest)
+                .await?
+                .map(|bytes| Digest::of(&bytes))
+            {
                 Some(actual) if actual == expected => return Ok(()),
                 Some(actual) => Cause::Changed { expected, actual },
                 None => Cause::Lost,
             };
-            let paused = self.exchange.pause_if(true, &self.endpoint, &mut attempts, cause).await;
-            paused.map_err(|failure| self.error(format!("the manifest `{tag_or_digest}`"), failure))?;
+            let paused = self
+                .exchange
+                .pause_if(true, &self.endpoint, &mut attempts, cause)
+                .await;
+            paused.map_err(|failure| {
+                self.error(format!("the manifest `{tag_or_digest}`"), failure)
+            })?;
         }
     }
 
     fn question(method: Method, path: String) -> Question<'static> {
-        Question::new(method, Place::Below { path, query: Vec::new() }, Access::Push)
+        Question::new(
+            method,
+            Place::Below {
+                path,
+                query: Vec::new(),
+            },
+            Access::Push,
+        )
     }
 
-    async fn pause(&self, attempts: &mut Attempts<'_>, cause: Cause, what: &str) -> Result<(), RegistryError> {
-        self.exchange.pause(&self.endpoint, attempts, cause).await.map_err(|failure| self.error(what.to_owned(), failure))
+    async fn pause(
+        &self,
+        attempts: &mut Attempts<'_>,
+        cause: Cause,
+        what: &str,
+    ) -> Result<(), RegistryError> {
+        self.exchange
+            .pause(&self.endpoint, attempts, cause)
+            .await
+            .map_err(|failure| self.error(what.to_owned(), failure))
     }
 
     /// Compares the digest that a registry states, if it states one.
     #[expect(clippy::unused_self, reason = "reads as what it belongs to")]
     pub(super) fn check_stated(&self, answer: &Answer, expected: Digest) -> Result<(), Cause> {
-        let stated: Option<Digest> = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+        let stated: Option<Digest> = answer
+            .header(CONTENT_DIGEST)
+            .and_then(|text| text.parse().ok());
         match stated.filter(|stated| *stated != expected) {
             Some(actual) => Err(Cause::Changed { expected, actual }),
             None => Ok(()),
@@ -176,6 +241,10 @@ impl RepositoryWriter {
     }
 
     pub(super) fn error(&self, what: String, failure: EndpointFailure) -> RegistryError {
-        RegistryError::Push { what, name: self.name.clone(), failure: Box::new(failure) }
+        RegistryError::Push {
+            what,
+            name: self.name.clone(),
+            failure: Box::new(failure),
+        }
     }
 }

@@ -45,13 +45,18 @@ impl RemoteChart {
         let place = place.strip_prefix("oci://")?;
         let tag = ChartArtifact::tag_of(&version);
         let reference: Reference = format!("{place}:{tag}").parse().ok()?;
-        (reference.digest().is_none() && reference.name() == place).then_some(Self::Registry { reference, version })
+        (reference.digest().is_none() && reference.name() == place)
+            .then_some(Self::Registry { reference, version })
     }
 
     /// The name of the chart that it must have.
     pub fn name(&self) -> &str {
         match self {
-            Self::Registry { reference, .. } => reference.repository().rsplit('/').next().unwrap_or_default(),
+            Self::Registry { reference, .. } => reference
+                .repository()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default(),
             Self::Repository { name, .. } => name,
         }
     }
@@ -87,13 +92,22 @@ impl FetchedChart {
     }
 
     /// The same, when it is the chart that was asked for; `place` is where it comes from, in words.
-    pub(super) fn checked(self, place: &str, name: &str, version: &ChartVersion) -> Result<Self, RemoteError> {
+    pub(super) fn checked(
+        self,
+        place: &str,
+        name: &str,
+        version: &ChartVersion,
+    ) -> Result<Self, RemoteError> {
         let metadata = &self.package.metadata;
         if metadata.name == name && metadata.version.is_release_of(version) {
             return Ok(self);
         }
         let found = format!("`{}` {}", metadata.name, metadata.version);
-        Err(RemoteError::OtherChart { place: place.to_owned(), asked: format!("`{name}` {version}"), found })
+        Err(RemoteError::OtherChart {
+            place: place.to_owned(),
+            asked: format!("`{name}` {version}"),
+            found,
+        })
     }
 }
 
@@ -101,17 +115,24 @@ impl FetchedChart {
 ///
 /// # Errors
 /// When it is not to be had, is no chart, or another one.
-pub async fn fetch_chart(client: &Client, repositories: &Repositories, chart: &RemoteChart) -> Result<FetchedChart, RemoteError> {
+pub async fn fetch_chart(
+    client: &Client,
+    repositories: &Repositories,
+    chart: &RemoteChart,
+) -> Result<FetchedChart, RemoteError> {
     match chart {
         RemoteChart::Registry { reference, version } => {
             let fetched = fetch_artifact(client, reference).await?;
             fetched.checked(&format!("`oci://{reference}`"), chart.name(), version)
         }
-        RemoteChart::Repository { url, name, version } => repository::fetch(client, repositories, url, name, version).await,
+        RemoteChart::Repository { url, name, version } => {
+            repository::fetch(client, repositories, url, name, version).await
+        }
     }
 }
 
-/// Fetches what a person named on a command line: `oci://host/path/chart:VERSION`, or the URL of a packed chart.
+/// Fetches what a person named on a command line: `oci://host/path/chart:VERSION`, or the URL of a
+/// packed chart.
 ///
 /// # Errors
 /// When the text names no such place, or as for [`fetch_chart`].
@@ -120,13 +141,23 @@ pub async fn fetch_named_chart(client: &Client, place: &str) -> Result<FetchedCh
     if let Some(rest) = place.strip_prefix("oci://") {
         let reference: Reference = rest.parse().map_err(|_| unknown())?;
         let fetched = fetch_artifact(client, &reference).await?;
-        let name = reference.repository().rsplit('/').next().unwrap_or_default();
+        let name = reference
+            .repository()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         let version = fetched.package.metadata.version.clone();
         // A tag is a version with `_` for `+`; whoever gives a digest has said all.
-        let is_asked = reference
-            .tag()
-            .is_none_or(|tag| tag.replace('_', "+").parse::<ChartVersion>().is_ok_and(|asked| version.is_release_of(&asked)));
-        let asked = if is_asked { version } else { return Err(other(&reference, name, &fetched)) };
+        let is_asked = reference.tag().is_none_or(|tag| {
+            tag.replace('_', "+")
+                .parse::<ChartVersion>()
+                .is_ok_and(|asked| version.is_release_of(&asked))
+        });
+        let asked = if is_asked {
+            version
+        } else {
+            return Err(other(&reference, name, &fetched));
+        };
         return fetched.checked(&format!("`oci://{reference}`"), name, &asked);
     }
     let url: WebUrl = place.parse().map_err(|_| unknown())?;
@@ -137,9 +168,16 @@ pub async fn fetch_named_chart(client: &Client, place: &str) -> Result<FetchedCh
 }
 
 fn other(reference: &Reference, name: &str, fetched: &FetchedChart) -> RemoteError {
-    let found = format!("`{}` {}", fetched.package.metadata.name, fetched.package.metadata.version);
+    let found = format!(
+        "`{}` {}",
+        fetched.package.metadata.name, fetched.package.metadata.version
+    );
     let asked = format!("`{name}` {}", reference.tag().unwrap_or_default());
-    RemoteError::OtherChart { place: format!("`oci://{reference}`"), asked, found }
+    RemoteError::OtherChart {
+        place: format!("`oci://{reference}`"),
+        asked,
+        found,
+    }
 }
 
 /// What may be shown of a text that is no URL: not its query, and nothing before a host.
@@ -147,8 +185,15 @@ fn without_query(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.split_once("://") {
         Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
-            format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or_default())
+            let (host, path) = rest
+                .split_once('/')
+                .map_or((rest, String::new()), |(host, path)| {
+                    (host, format!("/{path}"))
+                });
+            format!(
+                "{scheme}://{}{path}",
+                host.rsplit('@').next().unwrap_or_default()
+            )
         }
         None => text.to_owned(),
     }
@@ -160,18 +205,37 @@ mod tests {
 
     #[test]
     fn the_tag_of_a_version_has_no_plus() {
-        let chart = RemoteChart::in_registry("oci://host:5000/charts/demo", "1.2.3+b.1".parse().unwrap()).unwrap();
-        let RemoteChart::Registry { reference, .. } = &chart else { panic!() };
+        let chart =
+            RemoteChart::in_registry("oci://host:5000/charts/demo", "1.2.3+b.1".parse().unwrap())
+                .unwrap();
+        let RemoteChart::Registry { reference, .. } = &chart else {
+            panic!()
+        };
         assert_eq!(reference.to_string(), "host:5000/charts/demo:1.2.3_b.1");
-        assert_eq!((chart.name(), chart.origin().as_str()), ("demo", "oci://host:5000/charts/demo"));
-        for bad in ["host/charts/demo", "oci://host/demo:1.0.0", "oci://host/demo@sha256:00", "oci://demo", "oci://host/"] {
-            assert!(RemoteChart::in_registry(bad, "1.0.0".parse().unwrap()).is_none(), "{bad}");
+        assert_eq!(
+            (chart.name(), chart.origin().as_str()),
+            ("demo", "oci://host:5000/charts/demo")
+        );
+        for bad in [
+            "host/charts/demo",
+            "oci://host/demo:1.0.0",
+            "oci://host/demo@sha256:00",
+            "oci://demo",
+            "oci://host/",
+        ] {
+            assert!(
+                RemoteChart::in_registry(bad, "1.0.0".parse().unwrap()).is_none(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn what_is_shown_of_a_wrong_place_has_neither_query_nor_user() {
-        assert_eq!(without_query("https://user:pass@host/a?sig=x#y"), "https://host/a");
+        assert_eq!(
+            without_query("https://user:pass@host/a?sig=x#y"),
+            "https://host/a"
+        );
         assert_eq!(without_query("charts/demo?x"), "charts/demo");
     }
 }

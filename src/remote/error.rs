@@ -28,7 +28,10 @@ pub enum RemoteError {
     },
     /// The index of a repository cannot be read.
     #[error("the index of the repository `{repository}` is invalid")]
-    Index { repository: String, source: YamlError },
+    Index {
+        repository: String,
+        source: YamlError,
+    },
     #[error("the index of the repository `{0}` is not UTF-8 text")]
     IndexText(String),
     /// The repository does not have the chart.
@@ -50,16 +53,34 @@ pub enum RemoteError {
     },
     /// The index has no address for it.
     #[error("the index of the repository `{repository}` has no URL for `{name}` {version}")]
-    NoUrl { repository: String, name: String, version: String },
+    NoUrl {
+        repository: String,
+        name: String,
+        version: String,
+    },
     /// An address in the index is not allowed. Does not show it: it may hold a password.
-    #[error("the index of the repository `{repository}` has an invalid URL for `{name}`: {problem}")]
-    Url { repository: String, name: String, problem: WebUrlError },
+    #[error(
+        "the index of the repository `{repository}` has an invalid URL for `{name}`: {problem}"
+    )]
+    Url {
+        repository: String,
+        name: String,
+        problem: WebUrlError,
+    },
     /// The archive is not the one that the index announces.
     #[error("`{url}` has the digest {actual}, the index of its repository says {expected}")]
-    IndexDigest { url: String, expected: Digest, actual: Digest },
+    IndexDigest {
+        url: String,
+        expected: Digest,
+        actual: Digest,
+    },
     /// It is another chart than the one that was asked for.
     #[error("{place} is the chart {found}, not {asked}")]
-    OtherChart { place: String, asked: String, found: String },
+    OtherChart {
+        place: String,
+        asked: String,
+        found: String,
+    },
     /// The text names no place that charts come from.
     #[error("`{0}` is not the place of a chart")]
     Place(String),

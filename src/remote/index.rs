@@ -1,7 +1,8 @@
 //! The index of a Helm repository: which versions of a chart there are, and where.
 //!
-//! Read as leniently as Helm does: unknown keys, empty entries and entries of other charts that make no sense are passed over,
-//! because a chart is not to be kept from a user by a mistake in another one.
+//! Read as leniently as Helm does: unknown keys, empty entries and entries of other charts that
+//! make no sense are passed over, because a chart is not to be kept from a user by a mistake in
+//! another one.
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
@@ -64,25 +65,50 @@ impl RepositoryIndex {
         yaml::from_large_str(path, text)
     }
 
-    /// All versions of a chart that were not removed, in the order of the index; nothing when there is no such chart.
-    pub(super) fn versions(&self, name: &str) -> Option<impl Iterator<Item = (ChartVersion, &Entry)>> {
+    /// All versions of a chart that were not removed, in the order of the index; nothing when there
+    /// is no such chart.
+    pub(super) fn versions(
+        &self,
+        name: &str,
+    ) -> Option<impl Iterator<Item = (ChartVersion, &Entry)>> {
         let entries = self.entries.get(name)?;
-        let entries = entries.iter().flatten().flatten().filter(|entry| !entry.removed.is_true());
+        let entries = entries
+            .iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| !entry.removed.is_true());
         Some(entries.filter_map(|entry| Some((entry.version.0.as_ref()?.parse().ok()?, entry))))
     }
 
-    /// The entry of a version: the one that is written the same, else one that is the same release, as Helm chooses.
-    pub(super) fn entry(&self, name: &str, version: &ChartVersion) -> Option<(ChartVersion, &Entry)> {
-        let find = |is_it: &dyn Fn(&ChartVersion) -> bool| self.versions(name)?.find(|(found, _)| is_it(found));
-        find(&|found| found.as_str() == version.as_str()).or_else(|| find(&|found| found.is_release_of(version)))
+    /// The entry of a version: the one that is written the same, else one that is the same release,
+    /// as Helm chooses.
+    pub(super) fn entry(
+        &self,
+        name: &str,
+        version: &ChartVersion,
+    ) -> Option<(ChartVersion, &Entry)> {
+        let find = |is_it: &dyn Fn(&ChartVersion) -> bool| {
+            self.versions(name)?.find(|(found, _)| is_it(found))
+        };
+        find(&|found| found.as_str() == version.as_str())
+            .or_else(|| find(&|found| found.is_release_of(version)))
     }
 
     /// The newest versions of a chart, the newest first.
     pub(super) fn newest(&self, name: &str) -> Vec<String> {
-        let mut versions: Vec<ChartVersion> = self.versions(name).into_iter().flatten().map(|(version, _)| version).collect();
+        let mut versions: Vec<ChartVersion> = self
+            .versions(name)
+            .into_iter()
+            .flatten()
+            .map(|(version, _)| version)
+            .collect();
         versions.sort_by_key(|version| Reverse(version.clone()));
         versions.dedup();
-        versions.into_iter().take(MAX_LISTED).map(|version| version.to_string()).collect()
+        versions
+            .into_iter()
+            .take(MAX_LISTED)
+            .map(|version| version.to_string())
+            .collect()
     }
 
     /// The names of all charts.
@@ -98,13 +124,21 @@ impl Entry {
             Urls::List(urls) => urls.as_slice(),
             Urls::Other(_) => &[],
         };
-        urls.iter().filter_map(|url| url.0.as_deref()).filter(|url| !url.is_empty())
+        urls.iter()
+            .filter_map(|url| url.0.as_deref())
+            .filter(|url| !url.is_empty())
     }
 
     /// The digest of the archive, if the index says it in a form that can be checked.
     pub(super) fn digest(&self) -> Option<Digest> {
         let text = self.digest.0.as_deref()?;
-        Digest::from_hex(&text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase()).ok()
+        Digest::from_hex(
+            &text
+                .strip_prefix("sha256:")
+                .unwrap_or(text)
+                .to_ascii_lowercase(),
+        )
+        .ok()
     }
 
     /// Whether nobody maintains the chart any more.
@@ -120,7 +154,9 @@ impl Text {
 }
 
 /// `null` is as good as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -165,7 +201,10 @@ impl<'de> Deserialize<'de> for Text {
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Text, A::Error> {
-                while entries.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+                while entries
+                    .next_entry::<de::IgnoredAny, de::IgnoredAny>()?
+                    .is_some()
+                {}
                 Ok(Text(None))
             }
         }
@@ -189,11 +228,17 @@ mod tests {
             "apiVersion: v1\nentries:\n  a:\n  - { version: v1.2.3, urls: [v.tgz] }\n  - { version: 1.2.3, urls: [plain.tgz] }\n  \
              - { version: 1.2.3, urls: [again.tgz] }\n  - { version: v2.0.0, urls: [two.tgz] }\n",
         );
-        for (asked, found) in [("1.2.3", "plain.tgz"), ("v1.2.3", "v.tgz"), ("2.0.0", "two.tgz")] {
+        for (asked, found) in [
+            ("1.2.3", "plain.tgz"),
+            ("v1.2.3", "v.tgz"),
+            ("2.0.0", "two.tgz"),
+        ] {
             let (_, entry) = index.entry("a", &asked.parse().unwrap()).unwrap();
             assert_eq!(entry.urls().collect::<Vec<_>>(), [found], "{asked}");
         }
-        assert!(index.entry("a", &"2.0.1".parse().unwrap()).is_none() && index.versions("b").is_none());
+        assert!(
+            index.entry("a", &"2.0.1".parse().unwrap()).is_none() && index.versions("b").is_none()
+        );
     }
 
     #[test]
@@ -205,10 +250,22 @@ mod tests {
         );
         assert_eq!(index.newest("a"), ["1.2.0", "1"]);
         let (version, entry) = index.entry("a", &"1.0.0".parse().unwrap()).unwrap();
-        assert_eq!((version.as_str(), entry.urls().count(), entry.digest()), ("1", 0, None));
+        assert_eq!(
+            (version.as_str(), entry.urls().count(), entry.digest()),
+            ("1", 0, None)
+        );
         assert!(index.entry("a", &"1.1.0".parse().unwrap()).is_none());
-        assert!(index.entry("a", &"1.2.0".parse().unwrap()).unwrap().1.is_deprecated());
-        assert_eq!(index.versions("empty").unwrap().count() + index.versions("other").unwrap().count(), 0);
+        assert!(
+            index
+                .entry("a", &"1.2.0".parse().unwrap())
+                .unwrap()
+                .1
+                .is_deprecated()
+        );
+        assert_eq!(
+            index.versions("empty").unwrap().count() + index.versions("other").unwrap().count(),
+            0
+        );
     }
 
     #[test]
@@ -221,14 +278,26 @@ mod tests {
             ("md5:1".to_owned(), None),
             (String::new(), None),
         ] {
-            let index = index(&format!("entries: {{ a: [{{ version: 1.0.0, digest: '{written}' }}] }}"));
-            assert_eq!(index.entry("a", &"1.0.0".parse().unwrap()).unwrap().1.digest(), expected, "{written}");
+            let index = index(&format!(
+                "entries: {{ a: [{{ version: 1.0.0, digest: '{written}' }}] }}"
+            ));
+            assert_eq!(
+                index
+                    .entry("a", &"1.0.0".parse().unwrap())
+                    .unwrap()
+                    .1
+                    .digest(),
+                expected,
+                "{written}"
+            );
         }
     }
 
     #[test]
     fn no_index_has_no_charts_and_a_list_is_a_mistake() {
-        assert!(index("entries:\n").names().is_empty() && index("apiVersion: v1\n").names().is_empty());
+        assert!(
+            index("entries:\n").names().is_empty() && index("apiVersion: v1\n").names().is_empty()
+        );
         assert!(RepositoryIndex::parse("x".into(), "- a\n").is_err());
         assert!(RepositoryIndex::parse("x".into(), "<html><body>no index</body></html>").is_err());
     }

@@ -1,7 +1,8 @@
 //! Charts from where they are: an OCI registry, a Helm repository, an archive on a web server.
 //!
-//! Fetches one chart into memory, its bytes as they came, and makes sure that it is the one that was asked for. Whether those
-//! bytes are the locked ones is for the caller to say; nothing here writes a file.
+//! Fetches one chart into memory, its bytes as they came, and makes sure that it is the one that
+//! was asked for. Whether those bytes are the locked ones is for the caller to say; nothing here
+//! writes a file.
 
 mod artifact;
 mod chart;

@@ -66,7 +66,11 @@ struct File {
 impl Contents {
     pub(super) fn of(view: &BundleView) -> Result<Self, ReportError> {
         let index = view.index();
-        let images = index.images.iter().map(|image| Image::of(view, image)).collect::<Result<Vec<_>, _>>()?;
+        let images = index
+            .images
+            .iter()
+            .map(|image| Image::of(view, image))
+            .collect::<Result<Vec<_>, _>>()?;
         let hex = view.digest().hex();
         let charts = index.charts.iter().map(|chart| Chart {
             name: chart.name.clone(),
@@ -79,18 +83,33 @@ impl Contents {
             charts: profile.charts.clone(),
             values: profile.values.iter().map(ToString::to_string).collect(),
         });
-        let migrations = index.migrations.iter().flat_map(|migrations| &migrations.files);
-        let programs = index
-            .binaries
+        let migrations = index
+            .migrations
             .iter()
-            .map(|program| File::of(index, format!("{} for {}", program.name, program.platform), program.path.as_str()));
+            .flat_map(|migrations| &migrations.files);
+        let programs = index.binaries.iter().map(|program| {
+            File::of(
+                index,
+                format!("{} for {}", program.name, program.platform),
+                program.path.as_str(),
+            )
+        });
         Ok(Self {
             name: index.name.clone(),
             version: index.version.to_string(),
             digest: view.digest(),
-            digest_groups: hex.as_bytes().chunks(GROUP).map(|group| String::from_utf8_lossy(group).into_owned()).collect(),
+            digest_groups: hex
+                .as_bytes()
+                .chunks(GROUP)
+                .map(|group| String::from_utf8_lossy(group).into_owned())
+                .collect(),
             is_verified: view.is_verified(),
-            signatures: view.signatures().iter().filter(|state| **state != SlotState::Blank).cloned().collect(),
+            signatures: view
+                .signatures()
+                .iter()
+                .filter(|state| **state != SlotState::Blank)
+                .cloned()
+                .collect(),
             tool: index.tool.clone(),
             format: index.format,
             predecessor: index.predecessor,
@@ -98,10 +117,19 @@ impl Contents {
             entries: index.entries.len(),
             charts: charts.collect(),
             profiles: profiles.collect(),
-            schema_version: index.migrations.as_ref().map(|migrations| migrations.schema_version),
-            migrations: migrations.map(|file| File::of(index, file.version.to_string(), file.path.as_str())).collect(),
+            schema_version: index
+                .migrations
+                .as_ref()
+                .map(|migrations| migrations.schema_version),
+            migrations: migrations
+                .map(|file| File::of(index, file.version.to_string(), file.path.as_str()))
+                .collect(),
             programs: programs.collect(),
-            origins: index.origins.iter().map(|(path, origin)| (path.to_string(), origin.clone())).collect(),
+            origins: index
+                .origins
+                .iter()
+                .map(|(path, origin)| (path.to_string(), origin.clone()))
+                .collect(),
             policy: index.policy.sha256,
             waived: index.policy.waived.clone(),
             is_complete: index.completeness.checked,
@@ -115,7 +143,15 @@ impl Contents {
 
 impl File {
     fn of(index: &BundleIndex, label: String, path: &str) -> Self {
-        let entry = index.entries.iter().find(|entry| entry.path.as_str() == path);
-        Self { label, path: path.to_owned(), bytes: entry.map_or(0, |entry| entry.size), digest: entry.map(|entry| entry.sha256) }
+        let entry = index
+            .entries
+            .iter()
+            .find(|entry| entry.path.as_str() == path);
+        Self {
+            label,
+            path: path.to_owned(),
+            bytes: entry.map_or(0, |entry| entry.size),
+            digest: entry.map(|entry| entry.sha256),
+        }
     }
 }

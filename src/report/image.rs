@@ -27,11 +27,21 @@ pub(super) struct Image {
 
 impl Image {
     pub(super) fn of(view: &BundleView, image: &ImageRecord) -> Result<Self, ReportError> {
-        let (carried, left_out): (Vec<_>, Vec<_>) = image.runnable().partition(|manifest| manifest.carried);
-        let names = |manifests: &[&ManifestRecord]| manifests.iter().map(|manifest| manifest.platform_name()).collect();
+        let (carried, left_out): (Vec<_>, Vec<_>) =
+            image.runnable().partition(|manifest| manifest.carried);
+        let names = |manifests: &[&ManifestRecord]| {
+            manifests
+                .iter()
+                .map(|manifest| manifest.platform_name())
+                .collect()
+        };
         let (mut listed_platforms, mut unlisted_platforms) = (Vec::new(), Vec::new());
         for manifest in &carried {
-            let list = if has_package_list(view, image, manifest)? { &mut listed_platforms } else { &mut unlisted_platforms };
+            let list = if has_package_list(view, image, manifest)? {
+                &mut listed_platforms
+            } else {
+                &mut unlisted_platforms
+            };
             list.push(manifest.platform_name());
         }
         Ok(Self {

@@ -1,14 +1,18 @@
-//! One HTML page about a bundle, for those who decide whether it may be installed: on a screen, on paper, without this program.
+//! One HTML page about a bundle, for those who decide whether it may be installed: on a screen, on
+//! paper, without this program.
 //!
-//! The page stands alone: no script, no image, no font, nothing is fetched, and a content security policy in it says so. It is a pure
-//! function of the bundles: no clock, no path, no name of a machine. Everything that comes from a bundle is escaped twice, against
-//! characters that turn or hide text and against markup.
+//! The page stands alone: no script, no image, no font, nothing is fetched, and a content security
+//! policy in it says so. It is a pure function of the bundles: no clock, no path, no name of a
+//! machine. Everything that comes from a bundle is escaped twice, against characters that turn or
+//! hide text and against markup.
 
 mod contents;
 mod image;
 mod unproven;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
+use minijinja::{
+    AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde,
+};
 use serde::Serialize;
 
 use self::contents::Contents;
@@ -64,13 +68,20 @@ pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportE
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
     environment.add_filter("grouped", grouped);
     environment.add_filter("size", size);
     environment.add_filter("counted", counted);
     environment.add_template("page", PAGE)?;
     environment.add_template("changes", CHANGES)?;
-    let changes = changes.map(|diff| changes_of(&environment, diff)).transpose()?;
+    let changes = changes
+        .map(|diff| changes_of(&environment, diff))
+        .transpose()?;
     let context = minijinja::context! {
         style => Value::from_safe_string(STYLE.to_owned()),
         changes => changes.map(Value::from_safe_string),
@@ -106,7 +117,9 @@ fn escape(value: &mut serde_json::Value) {
 
 /// A digest in groups of eight hex digits.
 fn grouped(digest: &str) -> String {
-    digest.parse().map_or_else(|_| digest.to_owned(), |digest: Digest| digest.grouped())
+    digest
+        .parse()
+        .map_or_else(|_| digest.to_owned(), |digest: Digest| digest.grouped())
 }
 
 /// A number of things: `1 chart`, `2 charts`.

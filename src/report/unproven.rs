@@ -6,7 +6,8 @@ use crate::bundle::{BundleView, SlotState};
 /// One sentence for each thing that is not proven.
 pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
     let index = view.index();
-    let count = |of: fn(&SlotState) -> bool| view.signatures().iter().filter(|state| of(state)).count();
+    let count =
+        |of: fn(&SlotState) -> bool| view.signatures().iter().filter(|state| of(state)).count();
     let mut sentences = Vec::new();
     if !view.is_verified() {
         sentences.push(
@@ -15,15 +16,22 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
                 .to_owned(),
         );
     } else if count(|state| matches!(state, SlotState::Verified { .. })) == 0 {
-        sentences.push("No signature was checked: the bundle was recognised by the digest that was given.".to_owned());
+        sentences.push(
+            "No signature was checked: the bundle was recognised by the digest that was given."
+                .to_owned(),
+        );
     }
     let unknown = count(|state| matches!(state, SlotState::Unknown { .. }));
     if view.is_verified() && unknown > 0 {
-        sentences.push(format!("Signatures by keys that were not given are not checked: {unknown}."));
+        sentences.push(format!(
+            "Signatures by keys that were not given are not checked: {unknown}."
+        ));
     }
     let revoked = count(|state| matches!(state, SlotState::Revoked { .. }));
     if revoked > 0 {
-        sentences.push(format!("Signatures by revoked keys do not count: {revoked}."));
+        sentences.push(format!(
+            "Signatures by revoked keys do not count: {revoked}."
+        ));
     }
     sentences.push(
         "Layers of images were not read for this page; what it shows was compared with the index of the bundle. Only rune-bundle verify \
@@ -34,25 +42,54 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
         sentences.push("Whether the charts need an image that is not inside was not checked when the bundle was built.".to_owned());
     }
     sentences.push("Licences are those that the bundle states for whole images; what is in the images was not examined.".to_owned());
-    let named = |of: &dyn Fn(&Image) -> bool| images.iter().filter(|image| of(image)).map(|image| image.name.as_str()).collect::<Vec<_>>();
+    let named = |of: &dyn Fn(&Image) -> bool| {
+        images
+            .iter()
+            .filter(|image| of(image))
+            .map(|image| image.name.as_str())
+            .collect::<Vec<_>>()
+    };
     let unlicensed = named(&|image| image.license.is_none());
     if !unlicensed.is_empty() {
-        sentences.push(format!("No licence is stated for {}.", unlicensed.join(", ")));
+        sentences.push(format!(
+            "No licence is stated for {}.",
+            unlicensed.join(", ")
+        ));
     }
     let not_reviewed = index.not_reviewed();
     if !not_reviewed.is_empty() {
         let names = not_reviewed.join(", ");
-        sentences.push(format!("The licences of these images were not reviewed, and the policy allowed that: {names}."));
+        sentences.push(format!(
+            "The licences of these images were not reviewed, and the policy allowed that: {names}."
+        ));
     }
-    let unlisted = named(&|image| image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty());
+    let unlisted =
+        named(&|image| image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty());
     if !unlisted.is_empty() {
-        sentences.push(format!("Which packages are inside is not known for {}: the bundle carries no list of them.", unlisted.join(", ")));
+        sentences.push(format!(
+            "Which packages are inside is not known for {}: the bundle carries no list of them.",
+            unlisted.join(", ")
+        ));
     }
-    for image in images.iter().filter(|image| !image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty()) {
-        sentences.push(format!("{} has no list of packages for {}.", image.name, image.unlisted_platforms.join(", ")));
+    for image in images
+        .iter()
+        .filter(|image| !image.listed_platforms.is_empty() && !image.unlisted_platforms.is_empty())
+    {
+        sentences.push(format!(
+            "{} has no list of packages for {}.",
+            image.name,
+            image.unlisted_platforms.join(", ")
+        ));
     }
-    for image in images.iter().filter(|image| !image.platforms_left_out.is_empty()) {
-        sentences.push(format!("{} cannot run on {}: left out of the bundle.", image.name, image.platforms_left_out.join(", ")));
+    for image in images
+        .iter()
+        .filter(|image| !image.platforms_left_out.is_empty())
+    {
+        sentences.push(format!(
+            "{} cannot run on {}: left out of the bundle.",
+            image.name,
+            image.platforms_left_out.join(", ")
+        ));
     }
     sentences
 }

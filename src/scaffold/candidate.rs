@@ -1,4 +1,5 @@
-//! Values that may decide an image: found by what they are and what stands beside them, and believed only after a rendering.
+//! Values that may decide an image: found by what they are and what stands beside them, and
+//! believed only after a rendering.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,8 @@ pub(super) struct Candidate {
     /// Whether the chart has no such value by default.
     pub(super) is_added: bool,
     pub(super) path: Vec<Step>,
-    /// What stands there before the place of the mark: of a reference up to its end, of a tag the tag.
+    /// What stands there before the place of the mark: of a reference up to its end, of a tag the
+    /// tag.
     pub(super) before: String,
     pub(super) after: String,
 }
@@ -61,7 +63,11 @@ impl Candidate {
             Role::Digest => Change::Replace(piece(format!("sha256:{}", mark.hex()))),
             Role::Tag => Change::Replace(piece(format!("{}-{}", self.before, mark.word()))),
             Role::Whole => {
-                let separator = if written_parts(&self.before).1.is_none() { ':' } else { '-' };
+                let separator = if written_parts(&self.before).1.is_none() {
+                    ':'
+                } else {
+                    '-'
+                };
                 self.insert(piece(format!("{separator}{}", mark.word())))
             }
         }
@@ -73,20 +79,30 @@ impl Candidate {
 
     /// The value with something behind the reference in it.
     pub(super) fn insert(&self, pieces: Vec<Piece>) -> Change {
-        Change::Insert { text: format!("{}{}", self.before, self.after), at: self.before.len(), pieces }
+        Change::Insert {
+            text: format!("{}{}", self.before, self.after),
+            at: self.before.len(),
+            pieces,
+        }
     }
 }
 
 /// The candidates of a chart whose rendering names these images.
 pub(super) fn candidates(values: &Tree, found: &Found) -> Vec<Candidate> {
-    let texts: BTreeSet<&str> = found.values().map(String::as_str).filter(|text| !text.contains('@')).collect();
+    let texts: BTreeSet<&str> = found
+        .values()
+        .map(String::as_str)
+        .filter(|text| !text.contains('@'))
+        .collect();
     let leaves = values.leaves();
     let mut candidates = BTreeSet::new();
     // Mappings in which something names a repository, with the tag of the image.
     let mut groups: Vec<(Vec<Step>, &str, &str)> = Vec::new();
     for leaf in &leaves {
         candidates.extend(whole(leaf, &texts));
-        let (Some(parent), Some(key)) = (parent(leaf), key(leaf)) else { continue };
+        let (Some(parent), Some(key)) = (parent(leaf), key(leaf)) else {
+            continue;
+        };
         for text in &texts {
             let (name, tag) = written_parts(text);
             let tag = tag.unwrap_or("latest");
@@ -100,13 +116,20 @@ pub(super) fn candidates(values: &Tree, found: &Found) -> Vec<Candidate> {
         }
     }
     for leaf in &leaves {
-        let (Some(parent), Some(key)) = (parent(leaf), key(leaf)) else { continue };
+        let (Some(parent), Some(key)) = (parent(leaf), key(leaf)) else {
+            continue;
+        };
         let lower = key.to_ascii_lowercase();
         // Beside, or anywhere below a key that is about images, as global values are.
         let beside = groups.iter().find(|(group, ..)| group == parent);
-        let is_about_images = || leaf.path.iter().any(|step| matches!(step, Step::Key(key) if key.to_ascii_lowercase().contains("image")));
+        let is_about_images = || {
+            leaf.path.iter().any(
+                |step| matches!(step, Step::Key(key) if key.to_ascii_lowercase().contains("image")),
+            )
+        };
         let is_near = beside.is_some() || is_about_images();
-        let is_digest = leaf.text.is_empty() || leaf.text.contains("sha256:") || leaf.text.len() == 64;
+        let is_digest =
+            leaf.text.is_empty() || leaf.text.contains("sha256:") || leaf.text.len() == 64;
         if is_near && is_digest && ["digest", "sha"].iter().any(|word| lower.contains(word)) {
             candidates.insert(candidate(Role::Digest, false, leaf.path.clone(), ""));
         } else if is_near
@@ -115,7 +138,11 @@ pub(super) fn candidates(values: &Tree, found: &Found) -> Vec<Candidate> {
             && !leaf.text.contains(['/', ' '])
         {
             let default = beside.map_or("1.0.0", |(_, _, tag)| tag);
-            let text = if leaf.text.is_empty() { default } else { &leaf.text };
+            let text = if leaf.text.is_empty() {
+                default
+            } else {
+                &leaf.text
+            };
             candidates.insert(candidate(Role::Tag, false, leaf.path.clone(), text));
         }
     }
@@ -123,8 +150,14 @@ pub(super) fn candidates(values: &Tree, found: &Found) -> Vec<Candidate> {
         for (name, role, before) in [("digest", Role::Digest, ""), ("tag", Role::Tag, *tag)] {
             let path = [group.as_slice(), &[Step::Key(name.to_owned())]].concat();
             // A value of the chart with other capitals is that value already.
-            let is_there = candidates.iter().any(|other: &Candidate| other.path == path);
-            if !is_there && values.at(&path).is_none() && matches!(values.at(group), Some(Tree::Map(_))) && !group.is_empty() {
+            let is_there = candidates
+                .iter()
+                .any(|other: &Candidate| other.path == path);
+            if !is_there
+                && values.at(&path).is_none()
+                && matches!(values.at(group), Some(Tree::Map(_)))
+                && !group.is_empty()
+            {
                 candidates.insert(candidate(role, true, path, before));
             }
         }
@@ -137,22 +170,39 @@ fn is_api_version(key: &str) -> bool {
 }
 
 fn candidate(role: Role, is_added: bool, path: Vec<Step>, before: &str) -> Candidate {
-    Candidate { role, is_added, path, before: before.to_owned(), after: String::new() }
+    Candidate {
+        role,
+        is_added,
+        path,
+        before: before.to_owned(),
+        after: String::new(),
+    }
 }
 
 /// The whole references in a value, each a candidate.
 fn whole(leaf: &Leaf, texts: &BTreeSet<&str>) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    let is_word = |character: char| character.is_ascii_alphanumeric() || "._-/:@".contains(character);
+    let is_word =
+        |character: char| character.is_ascii_alphanumeric() || "._-/:@".contains(character);
     for text in texts {
         // With the registry, and without it where the chart puts it before the value.
         let written = suffixes(text).find_map(|written| {
             let has_tag = written_parts(written).1.is_some();
-            let at = leaf.text.match_indices(written).map(|(at, _)| at).find(|at| {
-                let before = leaf.text.get(..*at).and_then(|before| before.chars().next_back());
-                let after = leaf.text.get(at + written.len()..).and_then(|after| after.chars().next());
-                !before.is_some_and(is_word) && !after.is_some_and(is_word)
-            })?;
+            let at = leaf
+                .text
+                .match_indices(written)
+                .map(|(at, _)| at)
+                .find(|at| {
+                    let before = leaf
+                        .text
+                        .get(..*at)
+                        .and_then(|before| before.chars().next_back());
+                    let after = leaf
+                        .text
+                        .get(at + written.len()..)
+                        .and_then(|after| after.chars().next());
+                    !before.is_some_and(is_word) && !after.is_some_and(is_word)
+                })?;
             // Without a tag only a value that is nothing else can be the reference.
             (has_tag || leaf.text == written).then_some(at + written.len())
         });
@@ -160,7 +210,13 @@ fn whole(leaf: &Leaf, texts: &BTreeSet<&str>) -> Vec<Candidate> {
             && let Some((before, after)) = leaf.text.split_at_checked(end)
         {
             let (path, before, after) = (leaf.path.clone(), before.to_owned(), after.to_owned());
-            candidates.push(Candidate { role: Role::Whole, is_added: false, path, before, after });
+            candidates.push(Candidate {
+                role: Role::Whole,
+                is_added: false,
+                path,
+                before,
+                after,
+            });
         }
     }
     candidates
@@ -168,13 +224,19 @@ fn whole(leaf: &Leaf, texts: &BTreeSet<&str>) -> Vec<Candidate> {
 
 /// A reference, and what is left of it without its first components.
 fn suffixes(text: &str) -> impl Iterator<Item = &str> {
-    std::iter::once(text).chain(text.match_indices('/').filter_map(|(at, _)| text.get(at + 1..)))
+    std::iter::once(text).chain(
+        text.match_indices('/')
+            .filter_map(|(at, _)| text.get(at + 1..)),
+    )
 }
 
 /// Whether a value is the end of the name of a repository, in whole components.
 fn is_end_of(name: &str, value: &str) -> bool {
     let value = value.trim_start_matches('/');
-    !value.is_empty() && name.strip_suffix(value).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    !value.is_empty()
+        && name
+            .strip_suffix(value)
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 fn parent(leaf: &Leaf) -> Option<&[Step]> {

@@ -1,4 +1,5 @@
-//! Adding entries to the lists of a manifest or policy that a person has written: the rest of the text stays as it is.
+//! Adding entries to the lists of a manifest or policy that a person has written: the rest of the
+//! text stays as it is.
 
 use camino::Utf8Path;
 
@@ -18,7 +19,10 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn scalar(text: &str) -> Self {
-        Self { block: format!("- {text}\n"), flow: text.to_owned() }
+        Self {
+            block: format!("- {text}\n"),
+            flow: text.to_owned(),
+        }
     }
 }
 
@@ -30,7 +34,13 @@ pub(super) fn add_to_list(text: &str, keys: &[&str], entry: &Entry) -> Result<St
             Value::Sequence(items) => add_item(text, node, items, entry),
             _ => Err(NotEditable),
         },
-        Found::Above(parent, missing) => add_keys(text, parent, missing, &format!("[{}]", entry.flow), &entry.block),
+        Found::Above(parent, missing) => add_keys(
+            text,
+            parent,
+            missing,
+            &format!("[{}]", entry.flow),
+            &entry.block,
+        ),
     }
 }
 
@@ -52,7 +62,12 @@ pub(super) fn add_last(text: &str, list: &Node, entry: &Entry) -> Result<String,
 }
 
 /// Sets a key of the mapping at the place of a node of this text.
-pub(super) fn add_key_to(text: &str, mapping: &Node, key: &str, value: &str) -> Result<String, NotEditable> {
+pub(super) fn add_key_to(
+    text: &str,
+    mapping: &Node,
+    key: &str,
+    value: &str,
+) -> Result<String, NotEditable> {
     add_keys(text, mapping, &[key], value, value)
 }
 
@@ -63,7 +78,10 @@ pub(super) fn read(text: &str) -> Result<Node, NotEditable> {
 /// The value of a key.
 pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
-        Value::Mapping(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value),
+        Value::Mapping(entries) => entries
+            .iter()
+            .find(|(key, _)| key.text == name)
+            .map(|(_, value)| value),
         _ => None,
     }
 }
@@ -87,34 +105,55 @@ fn find<'n, 'k>(root: &'n Node, keys: &'k [&'k str]) -> Found<'n, 'k> {
 
 /// Whether a collection is written in brackets.
 fn is_flow(text: &str, at: usize) -> bool {
-    text.get(at..).is_some_and(|rest| rest.starts_with(['[', '{']))
+    text.get(at..)
+        .is_some_and(|rest| rest.starts_with(['[', '{']))
 }
 
 /// The byte offset of a place.
 fn offset(text: &str, place: Place) -> Option<usize> {
-    let start: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(place.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let line = text.get(start..)?;
-    let column = line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    let column = line
+        .char_indices()
+        .nth(place.column.saturating_sub(1))
+        .map_or(line.len(), |(at, _)| at);
     Some(start + column)
 }
 
 /// The byte offset at which the line of another one begins.
 fn line_start(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
+    text.get(..at)
+        .and_then(|before| before.rfind('\n'))
+        .map_or(0, |newline| newline + 1)
 }
 
 fn indent_at(text: &str, start: usize) -> String {
-    text.get(start..).unwrap_or_default().chars().take_while(|character| *character == ' ').collect()
+    text.get(start..)
+        .unwrap_or_default()
+        .chars()
+        .take_while(|character| *character == ' ')
+        .collect()
 }
 
 fn inserted(text: &str, at: usize, what: &str) -> Result<String, NotEditable> {
     let (before, after) = text.split_at_checked(at).ok_or(NotEditable)?;
-    let newline = if before.is_empty() || before.ends_with('\n') || !what.ends_with('\n') { "" } else { "\n" };
+    let newline = if before.is_empty() || before.ends_with('\n') || !what.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     Ok(format!("{before}{newline}{what}{after}"))
 }
 
 fn indented(lines: &str, indent: &str) -> String {
-    lines.lines().map(|line| format!("{indent}{line}\n")).collect()
+    lines
+        .lines()
+        .map(|line| format!("{indent}{line}\n"))
+        .collect()
 }
 
 fn add_item(text: &str, list: &Node, items: &[Node], entry: &Entry) -> Result<String, NotEditable> {
@@ -124,27 +163,56 @@ fn add_item(text: &str, list: &Node, items: &[Node], entry: &Entry) -> Result<St
             return inserted(text, at + 1, &entry.flow);
         }
         let end = end_of_flow(text, at).ok_or(NotEditable)?;
-        let inside = text.get(at..end).ok_or(NotEditable)?.trim_end_matches([' ', '\n']).trim_end_matches(',').len();
+        let inside = text
+            .get(at..end)
+            .ok_or(NotEditable)?
+            .trim_end_matches([' ', '\n'])
+            .trim_end_matches(',')
+            .len();
         return inserted(text, at + inside, &format!(", {}", entry.flow));
     }
-    let first = items.first().and_then(|item| offset(text, item.place)).ok_or(NotEditable)?;
+    let first = items
+        .first()
+        .and_then(|item| offset(text, item.place))
+        .ok_or(NotEditable)?;
     let start = line_start(text, first);
     let indent = indent_at(text, start);
     // A list may stand as far to the left as the key that it belongs to.
-    let end = end_of_block(text, start, |line| line.strip_prefix(&indent).is_some_and(|line| line.starts_with([' ', '-', '#'])));
+    let end = end_of_block(text, start, |line| {
+        line.strip_prefix(&indent)
+            .is_some_and(|line| line.starts_with([' ', '-', '#']))
+    });
     inserted(text, end, &indented(&entry.block, &indent))
 }
 
-fn add_keys(text: &str, parent: &Node, missing: &[&str], flow: &str, block: &str) -> Result<String, NotEditable> {
-    let Value::Mapping(entries) = &parent.value else { return Err(NotEditable) };
-    let Some((last, above)) = missing.split_last() else { return Err(NotEditable) };
+fn add_keys(
+    text: &str,
+    parent: &Node,
+    missing: &[&str],
+    flow: &str,
+    block: &str,
+) -> Result<String, NotEditable> {
+    let Value::Mapping(entries) = &parent.value else {
+        return Err(NotEditable);
+    };
+    let Some((last, above)) = missing.split_last() else {
+        return Err(NotEditable);
+    };
     let at = offset(text, parent.place).ok_or(NotEditable)?;
     if is_flow(text, at) {
-        let nested = above.iter().rev().fold(format!("{last}: {flow}"), |inner, key| format!("{key}: {{ {inner} }}"));
+        let nested = above
+            .iter()
+            .rev()
+            .fold(format!("{last}: {flow}"), |inner, key| {
+                format!("{key}: {{ {inner} }}")
+            });
         let separator = if entries.is_empty() { " " } else { "," };
         return inserted(text, at + 1, &format!(" {nested}{separator}"));
     }
-    let first = entries.first().and_then(|(key, _)| offset(text, key.place)).ok_or(NotEditable)?;
+    let first = entries
+        .first()
+        .and_then(|(key, _)| offset(text, key.place))
+        .ok_or(NotEditable)?;
     let start = line_start(text, first);
     let indent = indent_at(text, start);
     let mut lines = String::new();
@@ -154,7 +222,10 @@ fn add_keys(text: &str, parent: &Node, missing: &[&str], flow: &str, block: &str
         depth.push_str("  ");
     }
     if block.ends_with('\n') {
-        lines.push_str(&format!("{depth}{last}:\n{}", indented(block, &format!("{depth}  "))));
+        lines.push_str(&format!(
+            "{depth}{last}:\n{}",
+            indented(block, &format!("{depth}  "))
+        ));
     } else {
         lines.push_str(&format!("{depth}{last}: {block}\n"));
     }
@@ -214,22 +285,44 @@ mod tests {
             ("a: { b: [] }\n", "a: { b: [new] }\n"),
             ("a: { c: 1 }\n", "a: { b: [new], c: 1 }\n"),
             ("a: {}\nz: 1\n", "a: { b: [new] }\nz: 1\n"),
-            ("a:\n  b:\n    # of x\n    - x\n\n# of z\nz: 1\n", "a:\n  b:\n    # of x\n    - x\n    - new\n\n# of z\nz: 1\n"),
-            ("a:\n  b:\n  - x\n  c: 1\nz: 1", "a:\n  b:\n  - x\n  - new\n  c: 1\nz: 1"),
-            ("a:\n  c: 1\n\n# about z\nz: 1\n", "a:\n  c: 1\n  b:\n    - new\n\n# about z\nz: 1\n"),
+            (
+                "a:\n  b:\n    # of x\n    - x\n\n# of z\nz: 1\n",
+                "a:\n  b:\n    # of x\n    - x\n    - new\n\n# of z\nz: 1\n",
+            ),
+            (
+                "a:\n  b:\n  - x\n  c: 1\nz: 1",
+                "a:\n  b:\n  - x\n  - new\n  c: 1\nz: 1",
+            ),
+            (
+                "a:\n  c: 1\n\n# about z\nz: 1\n",
+                "a:\n  c: 1\n  b:\n    - new\n\n# about z\nz: 1\n",
+            ),
             ("z: 1\n", "z: 1\na:\n  b:\n    - new\n"),
             ("z: 1", "z: 1\na:\n  b:\n    - new\n"),
         ] {
-            assert_eq!(add_to_list(text, &["a", "b"], &Entry::scalar("new")).unwrap(), expected, "{text}");
+            assert_eq!(
+                add_to_list(text, &["a", "b"], &Entry::scalar("new")).unwrap(),
+                expected,
+                "{text}"
+            );
         }
         let text = "b:\n- x: 1\n  y: 2\nz: 1\n";
-        assert_eq!(add_to_list(text, &["b"], &Entry::scalar("new")).unwrap(), "b:\n- x: 1\n  y: 2\n- new\nz: 1\n");
+        assert_eq!(
+            add_to_list(text, &["b"], &Entry::scalar("new")).unwrap(),
+            "b:\n- x: 1\n  y: 2\n- new\nz: 1\n"
+        );
     }
 
     #[test]
     fn a_key_is_set_where_there_is_none_and_never_over_another() {
-        assert_eq!(add_key("a: { c: 1 }\n", &["a", "b"], "yes").unwrap(), "a: { b: yes, c: 1 }\n");
-        assert_eq!(add_key("a:\n  c: 1\n", &["a", "b"], "yes").unwrap(), "a:\n  c: 1\n  b: yes\n");
+        assert_eq!(
+            add_key("a: { c: 1 }\n", &["a", "b"], "yes").unwrap(),
+            "a: { b: yes, c: 1 }\n"
+        );
+        assert_eq!(
+            add_key("a:\n  c: 1\n", &["a", "b"], "yes").unwrap(),
+            "a:\n  c: 1\n  b: yes\n"
+        );
         assert!(add_key("a: { b: 1 }\n", &["a", "b"], "yes").is_err());
         assert!(add_to_list("a: 1\n", &["a"], &Entry::scalar("x")).is_err());
     }

@@ -36,7 +36,9 @@ pub(super) struct Exceptions {
 impl Exceptions {
     pub(super) fn declare(&mut self, declaration: Declaration) {
         match declaration {
-            Declaration::Unusable(text) => self.ignore_text(&text, "no image: a part of the reference is empty"),
+            Declaration::Unusable(text) => {
+                self.ignore_text(&text, "no image: a part of the reference is empty")
+            }
             Declaration::Pin(_) => {}
             other => _ = self.declarations.insert(other),
         }
@@ -74,19 +76,31 @@ impl Exceptions {
                 Declaration::Unusable(_) | Declaration::Pin(_) => {}
             }
         }
-        let exception = |(pattern, reason): (&String, &String)| Exception { pattern: pattern.clone(), reason: reason.clone() };
+        let exception = |(pattern, reason): (&String, &String)| Exception {
+            pattern: pattern.clone(),
+            reason: reason.clone(),
+        };
         places.ignored.extend(self.ignored.iter().map(exception));
         places
     }
 
     /// What a policy that exists says already.
     pub(super) fn of_policy(policy: &Policy) -> Self {
-        let given = Given { places: policy.image_places.clone(), tag_pins: policy.tag_pins.clone() };
-        Self { given, ..Self::default() }
+        let given = Given {
+            places: policy.image_places.clone(),
+            tag_pins: policy.tag_pins.clone(),
+        };
+        Self {
+            given,
+            ..Self::default()
+        }
     }
 
     pub(super) fn pin_tag(&mut self, image: &Reference) {
-        if let Some(tag) = image.tag().filter(|_| !self.given.tag_pins.iter().any(|pin| pin.is_for(image))) {
+        if let Some(tag) = image
+            .tag()
+            .filter(|_| !self.given.tag_pins.iter().any(|pin| pin.is_for(image)))
+        {
             self.tag_pins.insert((image.name(), tag.to_owned()));
         }
     }
@@ -100,15 +114,28 @@ impl Exceptions {
     pub(super) fn tag_pins(&self) -> Vec<TagPin> {
         let pin = |(name, tag): &(String, String)| {
             let image = format!("{name}:{tag}").parse().ok()?;
-            Some(TagPin { image, has_tag: true, reason: NO_VALUE.to_owned() })
+            Some(TagPin {
+                image,
+                has_tag: true,
+                reason: NO_VALUE.to_owned(),
+            })
         };
-        self.given.tag_pins.iter().cloned().chain(self.tag_pins.iter().filter_map(pin)).collect()
+        self.given
+            .tag_pins
+            .iter()
+            .cloned()
+            .chain(self.tag_pins.iter().filter_map(pin))
+            .collect()
     }
 
     /// The entries of `pins`.
     pub(super) fn pin_entries(&self) -> Vec<String> {
-        let entry =
-            |(name, tag): &(String, String)| format!("{{ image: {}, pin: tag, reason: \"{NO_VALUE}\" }}", quoted(&format!("{name}:{tag}")));
+        let entry = |(name, tag): &(String, String)| {
+            format!(
+                "{{ image: {}, pin: tag, reason: \"{NO_VALUE}\" }}",
+                quoted(&format!("{name}:{tag}"))
+            )
+        };
         self.tag_pins.iter().map(entry).collect()
     }
 
@@ -118,10 +145,16 @@ impl Exceptions {
             let (_, list) = declaration.list().split_once('.')?;
             Some((list, declaration.to_string()))
         });
-        let ignored = self
-            .ignored
-            .iter()
-            .map(|(reference, reason)| ("ignore", format!("{{ reference: {}, reason: {} }}", quoted(reference), quoted(reason))));
+        let ignored = self.ignored.iter().map(|(reference, reason)| {
+            (
+                "ignore",
+                format!(
+                    "{{ reference: {}, reason: {} }}",
+                    quoted(reference),
+                    quoted(reason)
+                ),
+            )
+        });
         declared.chain(ignored).collect()
     }
 }

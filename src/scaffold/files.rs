@@ -43,16 +43,34 @@ impl NewProject {
     pub fn of(plan: &Plan, name: &str, version: &Version) -> Self {
         let manifest = Utf8PathBuf::from(format!("bundle-manifests/{name}.yaml"));
         // `policy` is a good name for a bundle, too.
-        let policy = if manifest == POLICY { Utf8PathBuf::from("policy.yaml") } else { POLICY.into() };
-        let mut project = Self { files: BTreeMap::new(), manifest, policy, templates: Vec::new() };
+        let policy = if manifest == POLICY {
+            Utf8PathBuf::from("policy.yaml")
+        } else {
+            POLICY.into()
+        };
+        let mut project = Self {
+            files: BTreeMap::new(),
+            manifest,
+            policy,
+            templates: Vec::new(),
+        };
         let is_only = plan.charts.len() == 1;
         let mut charts = Vec::new();
         for chart in &plan.charts {
             let label = &chart.label;
             let package = &chart.given.package;
-            let path = Utf8PathBuf::from(format!("charts/{label}-{}.tgz", package.metadata.version.as_str()));
+            let path = Utf8PathBuf::from(format!(
+                "charts/{label}-{}.tgz",
+                package.metadata.version.as_str()
+            ));
             project.add(path.clone(), package.bytes.clone());
-            let number = |number: usize| if number == 0 { String::new() } else { format!("-{}", number + 1) };
+            let number = |number: usize| {
+                if number == 0 {
+                    String::new()
+                } else {
+                    format!("-{}", number + 1)
+                }
+            };
             let mut values = Vec::new();
             for (at, (_, text)) in chart.given.profiles.iter().flatten().enumerate() {
                 let path = format!("values/{label}.given{}.yaml", number(at));
@@ -68,20 +86,44 @@ impl NewProject {
             let mut check_values = Vec::new();
             for (at, (_, text)) in chart.given.check_values.iter().enumerate() {
                 let path = format!("values/{label}.check{}.yaml", number(at));
-                project.files.insert(path.as_str().into(), File { bytes: text.clone().into_bytes(), is_private: true });
+                project.files.insert(
+                    path.as_str().into(),
+                    File {
+                        bytes: text.clone().into_bytes(),
+                        is_private: true,
+                    },
+                );
                 check_values.push(path);
             }
-            let profile = if is_only { "default".to_owned() } else { label.clone() };
-            charts.push(ChartFiles { chart: path, profile, values, check_values });
+            let profile = if is_only {
+                "default".to_owned()
+            } else {
+                label.clone()
+            };
+            charts.push(ChartFiles {
+                chart: path,
+                profile,
+                values,
+                check_values,
+            });
         }
         let text = manifest_text::manifest(plan, name, version, project.policy.as_str(), &charts);
         project.add(project.manifest.clone(), text.into_bytes());
-        project.add(project.policy.clone(), policy_text::policy(plan, version).into_bytes());
+        project.add(
+            project.policy.clone(),
+            policy_text::policy(plan, version).into_bytes(),
+        );
         project
     }
 
     fn add(&mut self, path: Utf8PathBuf, bytes: Vec<u8>) {
-        self.files.insert(path, File { bytes, is_private: false });
+        self.files.insert(
+            path,
+            File {
+                bytes,
+                is_private: false,
+            },
+        );
     }
 
     /// Writes the project as a new directory.
@@ -97,7 +139,13 @@ impl NewProject {
                 staging.handle().create_dir_all(parent).map_err(at)?;
             }
             let mode = if file.is_private { 0o600 } else { 0o644 };
-            let mut opened = staging.handle().open_with(path, OpenOptions::new().write(true).create_new(true).mode(mode)).map_err(at)?;
+            let mut opened = staging
+                .handle()
+                .open_with(
+                    path,
+                    OpenOptions::new().write(true).create_new(true).mode(mode),
+                )
+                .map_err(at)?;
             std::io::Write::write_all(&mut opened, &file.bytes).map_err(at)?;
         }
         Ok(staging.finish()?)
@@ -117,5 +165,7 @@ pub fn check_free(directory: &Utf8Path) -> Result<(), ScaffoldError> {
 
 /// A template of values with what it is for.
 pub(super) fn template(body: &str) -> String {
-    format!("# Pins the images of the chart by the digests of the lock, which `rune-bundle build` fills in.\n{body}")
+    format!(
+        "# Pins the images of the chart by the digests of the lock, which `rune-bundle build` fills in.\n{body}"
+    )
 }

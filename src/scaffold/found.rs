@@ -1,4 +1,5 @@
-//! The images of one rendering, each with a key by which it is found again in another rendering of the same chart.
+//! The images of one rendering, each with a key by which it is found again in another rendering of
+//! the same chart.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use crate::{
     oci::Reference,
 };
 
-/// Where an image is named. The names of objects are left out: they can contain what a value changes, or be random.
+/// Where an image is named. The names of objects are left out: they can contain what a value
+/// changes, or be random.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PlaceKey {
     file: String,
@@ -25,8 +27,19 @@ pub(super) fn collect(named: Vec<(ImagePlace, Named)>) -> Found {
     let mut found = Found::new();
     for (place, named) in named {
         let Named::Image(text) = named else { continue };
-        let kind = place.object.split('/').next().unwrap_or_default().to_owned();
-        let mut key = PlaceKey { file: place.file, kind, container: place.container, path: place.path, number: 0 };
+        let kind = place
+            .object
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let mut key = PlaceKey {
+            file: place.file,
+            kind,
+            container: place.container,
+            path: place.path,
+            number: 0,
+        };
         while found.contains_key(&key) {
             key.number += 1;
         }

@@ -13,7 +13,13 @@ use super::{
 use rune_core::yaml::quoted;
 
 /// The text of the manifest.
-pub(super) fn manifest(plan: &Plan, name: &str, version: &Version, policy: &str, charts: &[ChartFiles]) -> String {
+pub(super) fn manifest(
+    plan: &Plan,
+    name: &str,
+    version: &Version,
+    policy: &str,
+    charts: &[ChartFiles],
+) -> String {
     let mut text = format!(
         "# Written by `rune-bundle init`. Each image is what the charts name; `rune-bundle lock` pins what the tags mean.\n\
          apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: {}\nversion: {version}\n\
@@ -22,7 +28,9 @@ pub(super) fn manifest(plan: &Plan, name: &str, version: &Version, policy: &str,
     );
     if !plan.images.is_empty() {
         text.push_str("images:\n");
-        plan.images.values().for_each(|image| text.push_str(&entry(image)));
+        plan.images
+            .values()
+            .for_each(|image| text.push_str(&entry(image)));
     }
     if !charts.is_empty() {
         text.push_str("charts:\n");
@@ -34,7 +42,10 @@ pub(super) fn manifest(plan: &Plan, name: &str, version: &Version, policy: &str,
             }
         }
     }
-    let with_values: Vec<&ChartFiles> = charts.iter().filter(|chart| !chart.values.is_empty()).collect();
+    let with_values: Vec<&ChartFiles> = charts
+        .iter()
+        .filter(|chart| !chart.values.is_empty())
+        .collect();
     if !with_values.is_empty() {
         text.push_str("profiles:\n");
         for chart in with_values {
@@ -52,23 +63,51 @@ pub(super) fn manifest(plan: &Plan, name: &str, version: &Version, policy: &str,
 }
 
 fn listed(paths: &[String]) -> String {
-    format!("[{}]", paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        paths
+            .iter()
+            .map(|path| quoted(path))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 pub(super) fn entry(image: &PlannedImage) -> String {
     let mut text = String::new();
     let place = image.place.as_deref().map(comment);
     if image.is_possible {
-        let _ = writeln!(text, "  # Possible image, at a place that commonly names something else: {}", place.unwrap_or_default());
+        let _ = writeln!(
+            text,
+            "  # Possible image, at a place that commonly names something else: {}",
+            place.unwrap_or_default()
+        );
     } else if let Some(place) = place.filter(|place| !place.is_empty()) {
         let _ = writeln!(text, "  # {place}");
     }
-    let _ = writeln!(text, "  - name: {}\n    reference: {}", quoted(&image.name), quoted(&image.reference.to_string()));
+    let _ = writeln!(
+        text,
+        "  - name: {}\n    reference: {}",
+        quoted(&image.name),
+        quoted(&image.reference.to_string())
+    );
     match &image.license {
-        License::Stated(license) => _ = writeln!(text, "    license: {}    # its label says so", quoted(license)),
-        License::Unknown => text.push_str("    # license: unknown, it has no label that states one\n"),
-        License::NoImage => text.push_str("    # license: unknown, its registry has no such image\n"),
-        License::Unasked(_) => text.push_str("    # license: unknown, its registry could not be reached\n"),
+        License::Stated(license) => {
+            _ = writeln!(
+                text,
+                "    license: {}    # its label says so",
+                quoted(license)
+            )
+        }
+        License::Unknown => {
+            text.push_str("    # license: unknown, it has no label that states one\n")
+        }
+        License::NoImage => {
+            text.push_str("    # license: unknown, its registry has no such image\n")
+        }
+        License::Unasked(_) => {
+            text.push_str("    # license: unknown, its registry could not be reached\n")
+        }
     }
     if image.is_extra {
         text.push_str("    extra: true    # no chart uses it\n");

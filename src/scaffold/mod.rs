@@ -1,8 +1,10 @@
-//! A new project from charts: which images they name, which of their values pin these, and the files that say so.
+//! A new project from charts: which images they name, which of their values pin these, and the
+//! files that say so.
 //!
-//! Nothing of a chart is believed but what the real Helm renders. What is written into files is text by the grammar of manifests, or a
-//! quoted scalar that neither YAML nor the templates of a project take for anything else. It neither prints nor asks what to do; where it
-//! cannot know, the plan has a problem for a person.
+//! Nothing of a chart is believed but what the real Helm renders. What is written into files is
+//! text by the grammar of manifests, or a quoted scalar that neither YAML nor the templates of a
+//! project take for anything else. It neither prints nor asks what to do; where it cannot know, the
+//! plan has a problem for a person.
 
 mod candidate;
 mod edit;
@@ -92,47 +94,83 @@ impl Failure for ScaffoldError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Exists(_) => Some("give the project another name with --name, or remove what is there".to_owned()),
-            Self::Unrendered { failure: RenderFailure::Refused(_), missing, is_upgrade_only, .. } => {
-                Some(needed(missing, *is_upgrade_only))
-            }
+            Self::Exists(_) => Some(
+                "give the project another name with --name, or remove what is there".to_owned(),
+            ),
+            Self::Unrendered {
+                failure: RenderFailure::Refused(_),
+                missing,
+                is_upgrade_only,
+                ..
+            } => Some(needed(missing, *is_upgrade_only)),
             Self::Unrendered { .. } => None,
             Self::Chart(error) => error.help(),
             Self::Helm(HelmError::Path(error)) | Self::Path(error) => error.help(),
             Self::Completeness(CompletenessError::Incomplete(error)) => error.help(),
-            Self::NoHelm | Self::Helm(_) | Self::Completeness(_) => Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned()),
+            Self::NoHelm | Self::Helm(_) | Self::Completeness(_) => {
+                Some("put Helm 3 or 4 into PATH, or give it with --helm".to_owned())
+            }
         }
     }
 }
 
 /// How to give a chart the values that it misses.
 fn needed(missing: &[String], is_upgrade_only: bool) -> String {
-    let option = if is_upgrade_only { "--check-values" } else { "--values" };
+    let option = if is_upgrade_only {
+        "--check-values"
+    } else {
+        "--values"
+    };
     let what = match missing {
         [] => "the values that it asks for".to_owned(),
-        missing => missing.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", "),
+        missing => missing
+            .iter()
+            .map(|value| format!("`{value}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
-    let place = if is_upgrade_only { "for the check alone, not for the bundle" } else { "the file becomes part of the bundle" };
+    let place = if is_upgrade_only {
+        "for the check alone, not for the bundle"
+    } else {
+        "the file becomes part of the bundle"
+    };
     format!("write {what} into a values file and give it with {option} FILE: {place}")
 }
 
 /// Where the dependencies of a chart come from, as the policy calls it.
 fn dependency_sources(metadata: &ChartMetadata) -> Vec<String> {
-    let source = |dependency| Some(format!("{}/{}", manifest::dependency_repository(dependency)?, dependency.name));
+    let source = |dependency| {
+        Some(format!(
+            "{}/{}",
+            manifest::dependency_repository(dependency)?,
+            dependency.name
+        ))
+    };
     // A name with a `*` would allow more than itself.
-    metadata.dependencies.iter().filter_map(source).filter(|source| !source.contains('*')).collect()
+    metadata
+        .dependencies
+        .iter()
+        .filter_map(source)
+        .filter(|source| !source.contains('*'))
+        .collect()
 }
 
 /// The digest that a reference has, or one that stands in for it until there is a lock.
 fn digest_for(reference: &Reference) -> Digest {
-    reference.digest().unwrap_or_else(|| Digest::of(reference.to_string().as_bytes()))
+    reference
+        .digest()
+        .unwrap_or_else(|| Digest::of(reference.to_string().as_bytes()))
 }
 
-/// A text of a chart as a part of a comment: of one line, and without anything that a template would act upon.
+/// A text of a chart as a part of a comment: of one line, and without anything that a template
+/// would act upon.
 fn comment(text: &str) -> String {
     let text = text.replace(RELEASE, "RELEASE");
     let is_shown = |character: char| matches!(character, ' '..='~') && character != '<';
-    text.chars().take(MAX_COMMENT).map(|character| if is_shown(character) { character } else { '?' }).collect()
+    text.chars()
+        .take(MAX_COMMENT)
+        .map(|character| if is_shown(character) { character } else { '?' })
+        .collect()
 }
 
 /// The version of a bundle with these charts: that of the only one, where it is a semantic version.
@@ -150,7 +188,11 @@ pub fn bundle_version(charts: &[GivenChart]) -> Version {
 
 /// The name of a project: that of its first chart, or of its first image.
 pub fn project_name(charts: &[GivenChart], images: &[Reference]) -> String {
-    let of_chart = charts.first().map(|chart| chart.package.metadata.name.as_str());
-    let of_image = images.first().and_then(|image| image.repository().rsplit('/').next());
+    let of_chart = charts
+        .first()
+        .map(|chart| chart.package.metadata.name.as_str());
+    let of_image = images
+        .first()
+        .and_then(|image| image.repository().rsplit('/').next());
     names::label(of_chart.or(of_image).unwrap_or_default(), "bundle")
 }

@@ -1,4 +1,5 @@
-//! Names for what charts call otherwise: of bundles, images, profiles and files, by the grammar of manifests.
+//! Names for what charts call otherwise: of bundles, images, profiles and files, by the grammar of
+//! manifests.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,11 @@ pub(super) fn label(text: &str, otherwise: &str) -> String {
         }
     }
     let label = label.trim_end_matches('-');
-    if label.is_empty() { otherwise.to_owned() } else { label.to_owned() }
+    if label.is_empty() {
+        otherwise.to_owned()
+    } else {
+        label.to_owned()
+    }
 }
 
 /// The name, with a number behind it when it is taken; from then on it is taken.
@@ -45,13 +50,25 @@ mod tests {
     #[test]
     fn a_name_is_a_dns_label_whatever_the_text_and_differs_from_those_before() {
         let long = "a".repeat(80);
-        for (text, expected) in
-            [("Web_App", "web-app"), ("../../etc", "etc"), ("--", "x"), ("ü", "x"), ("a..b", "a-b"), (&long, &long[..63])]
-        {
+        for (text, expected) in [
+            ("Web_App", "web-app"),
+            ("../../etc", "etc"),
+            ("--", "x"),
+            ("ü", "x"),
+            ("a..b", "a-b"),
+            (&long, &long[..63]),
+        ] {
             assert_eq!(label(text, "x"), expected);
         }
         let mut taken = BTreeSet::new();
-        assert_eq!([unique("a", &mut taken), unique("a", &mut taken), unique("a", &mut taken)], ["a", "a-2", "a-3"]);
+        assert_eq!(
+            [
+                unique("a", &mut taken),
+                unique("a", &mut taken),
+                unique("a", &mut taken)
+            ],
+            ["a", "a-2", "a-3"]
+        );
         unique(&long[..63], &mut taken);
         assert_eq!(unique(&long[..63], &mut taken).len(), 63);
     }

@@ -1,4 +1,5 @@
-//! Values that are laid over those of a chart, as the text of a values file or of a template of one.
+//! Values that are laid over those of a chart, as the text of a values file or of a template of
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -66,15 +67,28 @@ pub(super) fn path_text(path: &[Step]) -> String {
 
 /// All changes of one value as its pieces. Of two that replace it the first counts.
 fn combined(mut changes: Vec<Change>) -> Vec<Piece> {
-    if let Some(Change::Replace(pieces)) = changes.iter().find(|change| matches!(change, Change::Replace(_))) {
+    if let Some(Change::Replace(pieces)) = changes
+        .iter()
+        .find(|change| matches!(change, Change::Replace(_)))
+    {
         return pieces.clone();
     }
-    let offset = |change: &Change| if let Change::Insert { at, .. } = change { *at } else { 0 };
+    let offset = |change: &Change| {
+        if let Change::Insert { at, .. } = change {
+            *at
+        } else {
+            0
+        }
+    };
     changes.sort_by_key(offset);
     let (mut all, mut done, mut rest) = (Vec::new(), 0, String::new());
     for change in changes {
-        let Change::Insert { text, at, pieces } = change else { continue };
-        all.push(Piece::Text(text.get(done..at).unwrap_or_default().to_owned()));
+        let Change::Insert { text, at, pieces } = change else {
+            continue;
+        };
+        all.push(Piece::Text(
+            text.get(done..at).unwrap_or_default().to_owned(),
+        ));
         all.extend(pieces);
         (done, rest) = (at, text.get(at..).unwrap_or_default().to_owned());
     }
@@ -96,7 +110,10 @@ impl Overlay {
                     *self = Self::Map(BTreeMap::new());
                 }
                 if let Self::Map(entries) = self {
-                    entries.entry(key.clone()).or_insert(Self::Null).set(values, &place, rest, pieces);
+                    entries
+                        .entry(key.clone())
+                        .or_insert(Self::Null)
+                        .set(values, &place, rest, pieces);
                 }
             }
             Step::Item(number) => {
@@ -119,7 +136,9 @@ impl Overlay {
             Self::Scalar(pieces) => text.push_str(&format!(" {}\n", scalar(pieces))),
             Self::Plain(plain) => text.push_str(&format!(" {plain}\n")),
             Self::Null => text.push_str(" null\n"),
-            Self::Map(entries) if entries.is_empty() => text.push_str(if indent == 0 { "" } else { " {}\n" }),
+            Self::Map(entries) if entries.is_empty() => {
+                text.push_str(if indent == 0 { "" } else { " {}\n" })
+            }
             Self::List(items) if items.is_empty() => text.push_str(" []\n"),
             Self::Map(entries) => {
                 text.push('\n');
@@ -141,14 +160,27 @@ impl Overlay {
 
 impl From<&Tree> for Overlay {
     fn from(tree: &Tree) -> Self {
-        let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+        let is_word = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
+        };
         match tree {
             Tree::Null => Self::Null,
             // What a number or a boolean is stays one.
-            Tree::Scalar { text, is_plain: true } if is_word(text) && text != "-" => Self::Plain(text.clone()),
+            Tree::Scalar {
+                text,
+                is_plain: true,
+            } if is_word(text) && text != "-" => Self::Plain(text.clone()),
             Tree::Scalar { text, .. } => Self::Scalar(vec![Piece::Text(text.clone())]),
             Tree::List(items) => Self::List(items.iter().map(Self::from).collect()),
-            Tree::Map(entries) => Self::Map(entries.iter().map(|(key, value)| (key.clone(), value.into())).collect()),
+            Tree::Map(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.into()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -160,12 +192,18 @@ fn scalar(pieces: &[Piece]) -> String {
         [Piece::Text(text)] => format!("\"{}\"", escaped(text)),
         // A value that the engine writes comes with quotes.
         [Piece::Digest(image)] => format!("<@ {}.digest @>", image_path(image)),
-        [Piece::Hex(image)] => format!("<@ {}.digest | replace('sha256:', '') @>", image_path(image)),
+        [Piece::Hex(image)] => format!(
+            "<@ {}.digest | replace('sha256:', '') @>",
+            image_path(image)
+        ),
         pieces => {
             let write = |piece: &Piece| match piece {
                 Piece::Text(text) => escaped(text),
                 Piece::Digest(image) => format!("<@ {}.digest | raw @>", image_path(image)),
-                Piece::Hex(image) => format!("<@ {}.digest | replace('sha256:', '') | raw @>", image_path(image)),
+                Piece::Hex(image) => format!(
+                    "<@ {}.digest | replace('sha256:', '') | raw @>",
+                    image_path(image)
+                ),
                 Piece::Tag(image) => format!("<@ {}.tag | raw @>", image_path(image)),
             };
             format!("\"{}\"", pieces.iter().map(write).collect::<String>())
@@ -175,9 +213,15 @@ fn scalar(pieces: &[Piece]) -> String {
 
 /// The image in the context of a template. Its name is one of ours: lower case, digits and `-`.
 fn image_path(name: &str) -> String {
-    let is_identifier = name.starts_with(|first: char| first.is_ascii_lowercase()) && !name.contains('-');
+    let is_identifier =
+        name.starts_with(|first: char| first.is_ascii_lowercase()) && !name.contains('-');
     // Words of the template language are no names behind a dot.
-    if is_identifier && !["in", "is", "not", "and", "or", "if", "else", "true", "false", "none"].contains(&name) {
+    if is_identifier
+        && ![
+            "in", "is", "not", "and", "or", "if", "else", "true", "false", "none",
+        ]
+        .contains(&name)
+    {
         format!("images.{name}")
     } else {
         format!("images['{name}']")

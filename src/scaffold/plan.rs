@@ -1,4 +1,5 @@
-//! From charts to the images that they name, the values that pin them, and the policy that lets them through.
+//! From charts to the images that they name, the values that pin them, and the policy that lets
+//! them through.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +18,13 @@ use super::{
 };
 use crate::{
     bundle::{
-        AvailableImage, CheckValues, CompletenessError, CompletenessFinding, HelmOptions, ProfileIngredient, check_completeness, survey,
+        AvailableImage, CheckValues, CompletenessError, CompletenessFinding, HelmOptions,
+        ProfileIngredient, check_completeness, survey,
     },
-    chart::{self, Helm, ImageContext, ImagePlace, Named, Occasion, Package, RenderFailure, Renderer, discover, unpack_package},
+    chart::{
+        self, Helm, ImageContext, ImagePlace, Named, Occasion, Package, RenderFailure, Renderer,
+        discover, unpack_package,
+    },
     oci::Reference,
     policy::{Declaration, Policy},
 };
@@ -106,7 +111,9 @@ impl Plan {
     /// A plan with these images.
     pub fn with_images(images: &[Reference]) -> Self {
         let mut plan = Self::default();
-        images.iter().for_each(|reference| plan.add_image(reference, None, false));
+        images
+            .iter()
+            .for_each(|reference| plan.add_image(reference, None, false));
         plan
     }
 
@@ -114,7 +121,11 @@ impl Plan {
     ///
     /// # Errors
     /// When Helm cannot be run, or a chart cannot be rendered.
-    pub async fn find(mut self, charts: Vec<GivenChart>, helm: Option<&Helm>) -> Result<Self, ScaffoldError> {
+    pub async fn find(
+        mut self,
+        charts: Vec<GivenChart>,
+        helm: Option<&Helm>,
+    ) -> Result<Self, ScaffoldError> {
         let plan = &mut self;
         let mut names = BTreeSet::new();
         let mut renderings = Vec::new();
@@ -122,7 +133,11 @@ impl Plan {
             let helm = helm.ok_or(ScaffoldError::NoHelm)?;
             renderings.extend(rendered(&given, helm).await?);
             let label = unique(&label(&given.package.metadata.name, "chart"), &mut names);
-            plan.charts.push(PlannedChart { given, label, template: String::new() });
+            plan.charts.push(PlannedChart {
+                given,
+                label,
+                template: String::new(),
+            });
         }
         for round in 0..MAX_ROUNDS {
             let places = plan.exceptions.places();
@@ -137,7 +152,11 @@ impl Plan {
             }
         }
         plan.name_images();
-        plan.exceptions.sources = plan.charts.iter().flat_map(|chart| dependency_sources(&chart.given.package.metadata)).collect();
+        plan.exceptions.sources = plan
+            .charts
+            .iter()
+            .flat_map(|chart| dependency_sources(&chart.given.package.metadata))
+            .collect();
         Ok(self)
     }
 
@@ -153,30 +172,44 @@ impl Plan {
 
     /// Images that their registries do not have.
     pub fn missing(&self) -> impl Iterator<Item = &Reference> {
-        self.images.values().filter(|image| image.license == License::NoImage).map(|image| &image.reference)
+        self.images
+            .values()
+            .filter(|image| image.license == License::NoImage)
+            .map(|image| &image.reference)
     }
 
     /// Why registries could not be asked for licences.
     pub fn unasked(&self) -> BTreeSet<&str> {
         fn why(image: &PlannedImage) -> Option<&str> {
-            if let License::Unasked(why) = &image.license { Some(why.as_str()) } else { None }
+            if let License::Unasked(why) = &image.license {
+                Some(why.as_str())
+            } else {
+                None
+            }
         }
         self.images.values().filter_map(why).collect()
     }
 
     /// The references that a registry is to be asked for.
     pub fn references(&self) -> Vec<Reference> {
-        self.images.values().filter(|image| !image.is_given).map(|image| image.reference.clone()).collect()
+        self.images
+            .values()
+            .filter(|image| !image.is_given)
+            .map(|image| image.reference.clone())
+            .collect()
     }
 
     /// Takes over what the registries said. A possible image that there is none of is not one.
     pub fn set_licenses(&mut self, mut licenses: BTreeMap<Reference, License>) {
         for image in self.images.values_mut().filter(|image| !image.is_given) {
-            image.license = licenses.remove(&image.reference).unwrap_or(License::Unknown);
+            image.license = licenses
+                .remove(&image.reference)
+                .unwrap_or(License::Unknown);
         }
         let is_none = |image: &PlannedImage| image.is_possible && image.license == License::NoImage;
         for image in self.images.values().filter(|image| is_none(image)) {
-            self.exceptions.ignore(&image.reference, "its registry has no such image");
+            self.exceptions
+                .ignore(&image.reference, "its registry has no such image");
         }
         self.images.retain(|_, image| !is_none(image));
     }
@@ -187,10 +220,15 @@ impl Plan {
     /// When Helm cannot be run.
     pub async fn pin(&mut self, helm: &Helm, options: &HelmOptions) -> Result<(), ScaffoldError> {
         for number in 0..self.charts.len() {
-            let profiles = self.charts.get(number).map(|chart| chart.given.profiles.clone()).unwrap_or_default();
+            let profiles = self
+                .charts
+                .get(number)
+                .map(|chart| chart.given.profiles.clone())
+                .unwrap_or_default();
             let mut pins = Vec::new();
             for values in profiles {
-                self.pin_profile(number, values, &mut pins, helm, options).await?;
+                self.pin_profile(number, values, &mut pins, helm, options)
+                    .await?;
             }
         }
         self.settle(options).await
@@ -205,34 +243,52 @@ impl Plan {
         helm: &Helm,
         options: &HelmOptions,
     ) -> Result<(), ScaffoldError> {
-        let Some(planned) = self.charts.get(number) else { return Ok(()) };
+        let Some(planned) = self.charts.get(number) else {
+            return Ok(());
+        };
         let given = &planned.given;
-        let earlier = self.instantiate(planned.template.clone()).unwrap_or_default();
-        let files: Vec<(String, String)> =
-            values.into_iter().chain(given.check_values.clone()).chain([(TEMPLATE.to_owned(), earlier)]).collect();
+        let earlier = self
+            .instantiate(planned.template.clone())
+            .unwrap_or_default();
+        let files: Vec<(String, String)> = values
+            .into_iter()
+            .chain(given.check_values.clone())
+            .chain([(TEMPLATE.to_owned(), earlier)])
+            .collect();
         let tree = unpack_package(Utf8Path::new("the chart"), &given.package.bytes)?;
         let values = Tree::effective(&tree, &files)?;
         let places = self.exceptions.places();
         let mut prober = Prober::new(helm, &given.package, &files, &places, &values);
-        let Ok(base) = prober.render(String::new()).await? else { return Ok(()) };
+        let Ok(base) = prober.render(String::new()).await? else {
+            return Ok(());
+        };
         let mut candidates = candidate::candidates(&values, &base);
         if planned.given.profiles.len() > 1 {
             // A list is written as a whole, and would replace that of another profile.
             candidates.retain(|candidate| !candidate.is_in_a_list());
         }
-        let name_of = |image: &(String, Option<String>)| self.images.get(image).map(|image| image.name.clone());
+        let name_of = |image: &(String, Option<String>)| {
+            self.images.get(image).map(|image| image.name.clone())
+        };
         let instance = |pins: &[Pin]| self.instantiate(template(&values, pins));
         let is_pinned = |text: &str, image: &(String, Option<String>)| {
             let wanted = self.images.get(image).map(digest_of);
             let found = Reference::parse_like_a_runtime(text).ok();
             found.is_some_and(|found| {
-                found.digest() == wanted && found.name() == image.0 && (found.tag().is_none() || found.tag() == image.1.as_deref())
+                found.digest() == wanted
+                    && found.name() == image.0
+                    && (found.tag().is_none() || found.tag() == image.1.as_deref())
             })
         };
         let found = prober.pins(&base, &candidates, &name_of, &is_pinned, &instance);
-        // A chart that takes its time is not tried for ever; then its images are named by their tags.
+        // A chart that takes its time is not tried for ever; then its images are named by their
+        // tags.
         let time_limit = options.time_limit.saturating_mul(TIME_LIMITS);
-        pins.extend(tokio::time::timeout(time_limit, found).await.unwrap_or(Ok(Vec::new()))?);
+        pins.extend(
+            tokio::time::timeout(time_limit, found)
+                .await
+                .unwrap_or(Ok(Vec::new()))?,
+        );
         let template = template(&values, pins);
         for pin in pins.iter() {
             if let Some(image) = self.images.get_mut(&pin.image) {
@@ -247,15 +303,27 @@ impl Plan {
 
     /// What a template of values becomes with digests that stand in for those of a lock.
     fn instantiate(&self, template: String) -> Option<String> {
-        let images = self.images.values().map(|image| (image.name.clone(), ImageContext::new(&image.reference, Some(digest_of(image)))));
-        let context = chart::Context { images: images.collect(), ..chart::Context::default() };
+        let images = self.images.values().map(|image| {
+            (
+                image.name.clone(),
+                ImageContext::new(&image.reference, Some(digest_of(image))),
+            )
+        });
+        let context = chart::Context {
+            images: images.collect(),
+            ..chart::Context::default()
+        };
         let renderer = Renderer::new(BTreeMap::from([(TEMPLATE.to_owned(), template)])).ok()?;
         renderer.render(TEMPLATE, &context).ok()
     }
 
     /// Checks the charts as `lock` will, and lets the policy say what it finds.
     async fn settle(&mut self, options: &HelmOptions) -> Result<(), ScaffoldError> {
-        let packages: Vec<Package> = self.charts.iter().map(|chart| chart.given.package.clone()).collect();
+        let packages: Vec<Package> = self
+            .charts
+            .iter()
+            .map(|chart| chart.given.package.clone())
+            .collect();
         let (mut policy, _) = Policy::read_built_in();
         for _ in 0..MAX_ROUNDS {
             policy.image_places = self.exceptions.places();
@@ -268,14 +336,26 @@ impl Plan {
                     check_values.add(name, path, text.clone())?;
                 }
                 let pins = self.instantiate(chart.template.clone()).unwrap_or_default();
-                let profile = |(number, values): (usize, &Vec<(String, String)>)| ProfileIngredient {
-                    name: format!("{} {number}", chart.label),
-                    charts: vec![name.clone()],
-                    values: values.iter().cloned().chain([(TEMPLATE.to_owned(), pins.clone())]).collect(),
-                };
+                let profile =
+                    |(number, values): (usize, &Vec<(String, String)>)| ProfileIngredient {
+                        name: format!("{} {number}", chart.label),
+                        charts: vec![name.clone()],
+                        values: values
+                            .iter()
+                            .cloned()
+                            .chain([(TEMPLATE.to_owned(), pins.clone())])
+                            .collect(),
+                    };
                 profiles.extend(chart.given.profiles.iter().enumerate().map(profile));
             }
-            let survey = survey(&packages, &profiles, &check_values, &policy.image_places, options).await?;
+            let survey = survey(
+                &packages,
+                &profiles,
+                &check_values,
+                &policy.image_places,
+                options,
+            )
+            .await?;
             let findings = match check_completeness(&survey, &self.available(), &policy) {
                 Ok(_) => Vec::new(),
                 Err(CompletenessError::Incomplete(incomplete)) => incomplete.findings().to_vec(),
@@ -286,9 +366,16 @@ impl Plan {
             self.problems.clear();
             for finding in findings {
                 is_changed |= self.take_finding(&finding);
-                let hint = finding.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                let hint = finding
+                    .hint
+                    .as_ref()
+                    .map(|hint| format!(" ({hint})"))
+                    .unwrap_or_default();
                 // The names of profiles are made up here.
-                let finding = CompletenessFinding { profiles: Vec::new(), ..finding };
+                let finding = CompletenessFinding {
+                    profiles: Vec::new(),
+                    ..finding
+                };
                 self.problems.push(format!("{finding}{hint}"));
             }
             self.name_images();
@@ -299,18 +386,30 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets the policy say what settles a finding; whether anything changed that the exceptions do not show.
+    /// Lets the policy say what settles a finding; whether anything changed that the exceptions do
+    /// not show.
     fn take_finding(&mut self, finding: &CompletenessFinding) -> bool {
-        let image = finding.image.as_deref().and_then(|text| Some((text, Reference::parse_like_a_runtime(text).ok()?)));
+        let image = finding
+            .image
+            .as_deref()
+            .and_then(|text| Some((text, Reference::parse_like_a_runtime(text).ok()?)));
         if finding.chart.is_none() {
             // In the manifest, and no chart uses it.
-            let unused = image.and_then(|(_, reference)| self.images.values_mut().find(|image| image.reference == reference));
-            return unused.is_some_and(|image| !image.is_given && !std::mem::replace(&mut image.is_extra, true));
+            let unused = image.and_then(|(_, reference)| {
+                self.images
+                    .values_mut()
+                    .find(|image| image.reference == reference)
+            });
+            return unused.is_some_and(|image| {
+                !image.is_given && !std::mem::replace(&mut image.is_extra, true)
+            });
         }
         for declaration in &finding.policy {
             match declaration {
                 Declaration::Pin(_) => {
-                    let found = image.as_ref().and_then(|(text, _)| self.images.get_mut(&untied(text)?));
+                    let found = image
+                        .as_ref()
+                        .and_then(|(text, _)| self.images.get_mut(&untied(text)?));
                     if let Some(image) = found {
                         image.is_tag_only = true;
                         self.exceptions.pin_tag(&image.reference);
@@ -319,16 +418,25 @@ impl Plan {
                 other => self.exceptions.declare(other.clone()),
             }
         }
-        if let Some((_, reference)) = image.filter(|(text, _)| untied(text).is_some_and(|key| !self.images.contains_key(&key))) {
-            let place = [finding.object.as_deref(), finding.path.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        if let Some((_, reference)) = image
+            .filter(|(text, _)| untied(text).is_some_and(|key| !self.images.contains_key(&key)))
+        {
+            let place = [finding.object.as_deref(), finding.path.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", ");
             self.add_image(&reference, Some(place), false);
         }
         false
     }
 
-    /// Takes over what a rendering names. What is found only because a place was declared is a possible image.
+    /// Takes over what a rendering names. What is found only because a place was declared is a
+    /// possible image.
     fn take(&mut self, place: &ImagePlace, named: Named, is_declared: bool) {
-        let shown = || Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty());
+        let shown = || {
+            Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty())
+        };
         match named {
             Named::Image(text) => match Reference::parse_like_a_runtime(&text) {
                 Ok(reference) => self.add_image(&reference, shown(), is_declared),
@@ -342,8 +450,12 @@ impl Plan {
                 }
                 Err(_) => self.exceptions.ignore_text(&text, "not an image reference"),
             },
-            Named::Ignored(..) | Named::LeftOutTest(..) | Named::NoReference | Named::Nothing | Named::Elsewhere | Named::Unreadable(_) => {
-            }
+            Named::Ignored(..)
+            | Named::LeftOutTest(..)
+            | Named::NoReference
+            | Named::Nothing
+            | Named::Elsewhere
+            | Named::Unreadable(_) => {}
         }
     }
 
@@ -363,9 +475,23 @@ impl Plan {
 
     /// Gives every image without a name one. The names of others stay.
     fn name_images(&mut self) {
-        let mut taken: BTreeSet<String> = self.images.values().map(|image| image.name.clone()).collect();
-        for image in self.images.values_mut().filter(|image| image.name.is_empty()) {
-            let last = image.reference.repository().rsplit('/').next().unwrap_or_default().to_owned();
+        let mut taken: BTreeSet<String> = self
+            .images
+            .values()
+            .map(|image| image.name.clone())
+            .collect();
+        for image in self
+            .images
+            .values_mut()
+            .filter(|image| image.name.is_empty())
+        {
+            let last = image
+                .reference
+                .repository()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             image.name = unique(&label(&last, "image"), &mut taken);
         }
     }
@@ -390,14 +516,20 @@ fn digest_of(image: &PlannedImage) -> Digest {
 }
 
 fn template(values: &Tree, pins: &[Pin]) -> String {
-    overlay::text(values, pins.iter().map(|pin| (pin.path.clone(), pin.change.clone())).collect())
+    overlay::text(
+        values,
+        pins.iter()
+            .map(|pin| (pin.path.clone(), pin.change.clone()))
+            .collect(),
+    )
 }
 
 /// Renders a chart in every way that it is installed, as for an installation and as for an upgrade.
 async fn rendered(given: &GivenChart, helm: &Helm) -> Result<Vec<String>, ScaffoldError> {
     let mut renderings = Vec::new();
     for values in &given.profiles {
-        let files: Vec<(String, String)> = values.iter().chain(&given.check_values).cloned().collect();
+        let files: Vec<(String, String)> =
+            values.iter().chain(&given.check_values).cloned().collect();
         for occasion in Occasion::ALL {
             let failure = match helm.template(&given.package, &files, occasion).await? {
                 Ok(text) => {
@@ -414,7 +546,12 @@ async fn rendered(given: &GivenChart, helm: &Helm) -> Result<Vec<String>, Scaffo
                 _ => Vec::new(),
             };
             let is_upgrade_only = occasion == Occasion::Upgrade;
-            return Err(ScaffoldError::Unrendered { chart: given.package.metadata.name.clone(), failure, missing, is_upgrade_only });
+            return Err(ScaffoldError::Unrendered {
+                chart: given.package.metadata.name.clone(),
+                failure,
+                missing,
+                is_upgrade_only,
+            });
         }
     }
     Ok(renderings)

@@ -1,4 +1,5 @@
-//! Which value of a chart decides which image: marks are put into values, the chart is rendered, and the marks are looked for.
+//! Which value of a chart decides which image: marks are put into values, the chart is rendered,
+//! and the marks are looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,22 +63,45 @@ impl<'p> Prober<'p> {
         places: &'p ImagePlaces,
         values: &'p Tree,
     ) -> Self {
-        Self { helm, package, files, places, values, left: MAX_RENDERINGS }
+        Self {
+            helm,
+            package,
+            files,
+            places,
+            values,
+            left: MAX_RENDERINGS,
+        }
     }
 
-    /// The images of the chart with one more values file, as for an installation, or as for an upgrade where only that can be rendered.
-    pub(super) async fn render(&mut self, over: String) -> Result<Result<Found, RenderFailure>, HelmError> {
+    /// The images of the chart with one more values file, as for an installation, or as for an
+    /// upgrade where only that can be rendered.
+    pub(super) async fn render(
+        &mut self,
+        over: String,
+    ) -> Result<Result<Found, RenderFailure>, HelmError> {
         self.left = self.left.saturating_sub(1);
-        let files: Vec<(String, String)> = self.files.iter().cloned().chain([("probe.yaml".to_owned(), over)]).collect();
-        let mut rendered = self.helm.template(self.package, &files, Occasion::Install).await?;
+        let files: Vec<(String, String)> = self
+            .files
+            .iter()
+            .cloned()
+            .chain([("probe.yaml".to_owned(), over)])
+            .collect();
+        let mut rendered = self
+            .helm
+            .template(self.package, &files, Occasion::Install)
+            .await?;
         if rendered.is_err() {
-            rendered = self.helm.template(self.package, &files, Occasion::Upgrade).await?;
+            rendered = self
+                .helm
+                .template(self.package, &files, Occasion::Upgrade)
+                .await?;
         }
         Ok(rendered.map(|text| collect(discover(&text, self.places))))
     }
 
-    /// Finds, for as many images of `base` as possible, the values that pin them. `name_of` gives the name of an image in the manifest,
-    /// `instance` what a template of values becomes with digests that no image has, and those digests.
+    /// Finds, for as many images of `base` as possible, the values that pin them. `name_of` gives
+    /// the name of an image in the manifest, `instance` what a template of values becomes with
+    /// digests that no image has, and those digests.
     pub(super) async fn pins(
         &mut self,
         base: &Found,
@@ -86,8 +110,11 @@ impl<'p> Prober<'p> {
         is_pinned: &(dyn Fn(&str, &(String, Option<String>)) -> bool + Sync),
         instance: &(dyn Fn(&[Pin]) -> Option<String> + Sync),
     ) -> Result<Vec<Pin>, HelmError> {
-        let wanted: BTreeMap<&PlaceKey, (String, Option<String>)> =
-            base.iter().filter(|(_, text)| !text.contains('@')).filter_map(|(place, text)| Some((place, untied(text)?))).collect();
+        let wanted: BTreeMap<&PlaceKey, (String, Option<String>)> = base
+            .iter()
+            .filter(|(_, text)| !text.contains('@'))
+            .filter_map(|(place, text)| Some((place, untied(text)?)))
+            .collect();
         let mut rejected = BTreeSet::new();
         while self.left > 0 {
             let reached = self.reach(candidates, &rejected).await?;
@@ -96,14 +123,25 @@ impl<'p> Prober<'p> {
             let mut is_all_covered = true;
             for (place, image) in &wanted {
                 let of_place = reached.iter().filter_map(|(number, places)| {
-                    let (_, form) = places.iter().find(|(other, form)| other == *place && *form != Form::Within)?;
+                    let (_, form) = places
+                        .iter()
+                        .find(|(other, form)| other == *place && *form != Form::Within)?;
                     Some((*number, form, places))
                 });
-                let is_alone =
-                    |places: &[(PlaceKey, Form)]| places.iter().filter_map(|(place, _)| wanted.get(place)).all(|other| other == image);
-                let (alone, others): (Vec<_>, Vec<_>) = of_place.partition(|(_, _, places)| is_alone(places));
+                let is_alone = |places: &[(PlaceKey, Form)]| {
+                    places
+                        .iter()
+                        .filter_map(|(place, _)| wanted.get(place))
+                        .all(|other| other == image)
+                };
+                let (alone, others): (Vec<_>, Vec<_>) =
+                    of_place.partition(|(_, _, places)| is_alone(places));
                 shared.extend(others.iter().map(|(number, ..)| *number));
-                let rank = |number: usize| candidates.get(number).map(|candidate| (candidate.role, candidate.is_added));
+                let rank = |number: usize| {
+                    candidates
+                        .get(number)
+                        .map(|candidate| (candidate.role, candidate.is_added))
+                };
                 match alone.into_iter().min_by_key(|(number, ..)| rank(*number)) {
                     Some((number, form, _)) => _ = chosen.insert(number, (image, form)),
                     None => is_all_covered = false,
@@ -116,9 +154,19 @@ impl<'p> Prober<'p> {
             }
             let pins: Vec<Pin> = chosen
                 .into_iter()
-                .filter_map(|(number, (image, form))| Some(pin(number, candidates.get(number)?, image, form, &name_of(image)?)))
+                .filter_map(|(number, (image, form))| {
+                    Some(pin(
+                        number,
+                        candidates.get(number)?,
+                        image,
+                        form,
+                        &name_of(image)?,
+                    ))
+                })
                 .collect();
-            let wrong = self.wrong(&pins, &wanted, &reached, is_pinned, instance).await?;
+            let wrong = self
+                .wrong(&pins, &wanted, &reached, is_pinned, instance)
+                .await?;
             if wrong.is_empty() {
                 return Ok(pins);
             }
@@ -158,10 +206,16 @@ impl<'p> Prober<'p> {
                 continue;
             };
             for pin in &group {
-                let places = reached.get(&pin.candidate).into_iter().flatten().filter(|(_, form)| *form != Form::Within);
+                let places = reached
+                    .get(&pin.candidate)
+                    .into_iter()
+                    .flatten()
+                    .filter(|(_, form)| *form != Form::Within);
                 let is_wrong = |(place, _): &(PlaceKey, Form)| {
                     let image = wanted.get(place);
-                    image.is_some_and(|image| !found.get(place).is_some_and(|text| is_pinned(text, image)))
+                    image.is_some_and(|image| {
+                        !found.get(place).is_some_and(|text| is_pinned(text, image))
+                    })
                 };
                 // Of two values at one place only the one that was chosen must be right.
                 if places.clone().all(is_wrong) {
@@ -172,13 +226,27 @@ impl<'p> Prober<'p> {
         Ok(wrong)
     }
 
-    async fn reach(&mut self, candidates: &[Candidate], rejected: &BTreeSet<usize>) -> Result<Reached, HelmError> {
+    async fn reach(
+        &mut self,
+        candidates: &[Candidate],
+        rejected: &BTreeSet<usize>,
+    ) -> Result<Reached, HelmError> {
         let mut reached = Reached::new();
-        let all: Vec<usize> = (0..candidates.len()).filter(|number| !rejected.contains(number)).collect();
-        self.reach_with(candidates, all.clone(), false, &mut reached).await?;
+        let all: Vec<usize> = (0..candidates.len())
+            .filter(|number| !rejected.contains(number))
+            .collect();
+        self.reach_with(candidates, all.clone(), false, &mut reached)
+            .await?;
         // A digest with `sha256:` twice is none, and is not found at every place.
-        let is_digest = |number: &usize| candidates.get(*number).is_some_and(|candidate| candidate.role == Role::Digest);
-        let hex: Vec<usize> = all.into_iter().filter(|number| is_digest(number) && !reached.contains_key(number)).collect();
+        let is_digest = |number: &usize| {
+            candidates
+                .get(*number)
+                .is_some_and(|candidate| candidate.role == Role::Digest)
+        };
+        let hex: Vec<usize> = all
+            .into_iter()
+            .filter(|number| is_digest(number) && !reached.contains_key(number))
+            .collect();
         self.reach_with(candidates, hex, true, &mut reached).await?;
         Ok(reached)
     }
@@ -195,13 +263,29 @@ impl<'p> Prober<'p> {
             if group.is_empty() || self.left == 0 {
                 continue;
             }
-            let of_group = || group.iter().filter_map(|number| Some((*number, candidates.get(*number)?)));
-            let change = |(number, candidate): (usize, &Candidate)| (candidate.path.clone(), candidate.marked(&Mark::new(number), is_hex));
-            match self.render(overlay::text(self.values, of_group().map(change).collect())).await? {
+            let of_group = || {
+                group
+                    .iter()
+                    .filter_map(|number| Some((*number, candidates.get(*number)?)))
+            };
+            let change = |(number, candidate): (usize, &Candidate)| {
+                (
+                    candidate.path.clone(),
+                    candidate.marked(&Mark::new(number), is_hex),
+                )
+            };
+            match self
+                .render(overlay::text(self.values, of_group().map(change).collect()))
+                .await?
+            {
                 Ok(found) => {
                     for (number, candidate) in of_group() {
-                        let form = |text: &String| form(candidate, &Mark::new(number), is_hex, text);
-                        let places: Vec<_> = found.iter().filter_map(|(place, text)| Some((place.clone(), form(text)?))).collect();
+                        let form =
+                            |text: &String| form(candidate, &Mark::new(number), is_hex, text);
+                        let places: Vec<_> = found
+                            .iter()
+                            .filter_map(|(place, text)| Some((place.clone(), form(text)?)))
+                            .collect();
                         if !places.is_empty() {
                             reached.insert(number, places);
                         }
@@ -215,9 +299,14 @@ impl<'p> Prober<'p> {
     }
 }
 
-/// Two parts of a group that cannot be rendered. A schema that knows no other keys refuses all that were added.
+/// Two parts of a group that cannot be rendered. A schema that knows no other keys refuses all that
+/// were added.
 fn divided(candidates: &[Candidate], group: &[usize]) -> [Vec<usize>; 2] {
-    let is_added = |number: &&usize| candidates.get(**number).is_some_and(|candidate| candidate.is_added);
+    let is_added = |number: &&usize| {
+        candidates
+            .get(**number)
+            .is_some_and(|candidate| candidate.is_added)
+    };
     let (added, own): (Vec<usize>, Vec<usize>) = group.iter().partition(is_added);
     if added.is_empty() || own.is_empty() {
         let (one, other) = group.split_at(group.len() / 2);
@@ -231,7 +320,10 @@ fn divided(candidates: &[Candidate], group: &[usize]) -> [Vec<usize>; 2] {
 fn form(candidate: &Candidate, mark: &Mark, is_hex: bool, text: &str) -> Option<Form> {
     if candidate.role == Role::Digest {
         let (before, after) = text.split_once(&mark.hex())?;
-        let digest = before.rsplit_once('@').map(|(_, digest)| digest).filter(|_| after.is_empty());
+        let digest = before
+            .rsplit_once('@')
+            .map(|(_, digest)| digest)
+            .filter(|_| after.is_empty());
         return Some(match digest {
             Some("sha256:") => Form::Digest { is_hex },
             Some("sha256:sha256:") => Form::Digest { is_hex: true },
@@ -241,27 +333,53 @@ fn form(candidate: &Candidate, mark: &Mark, is_hex: bool, text: &str) -> Option<
     let (before, after) = text.split_once(&mark.word())?;
     let tag = written_parts(before).1.filter(|_| after.is_empty());
     Some(match (candidate.role, tag) {
-        (Role::Whole, Some(_)) => Form::End { prefix: String::new() },
+        (Role::Whole, Some(_)) => Form::End {
+            prefix: String::new(),
+        },
         (_, Some(tag)) => {
-            tag.strip_suffix(&format!("{}-", candidate.before)).map_or(Form::Within, |prefix| Form::End { prefix: prefix.to_owned() })
+            tag.strip_suffix(&format!("{}-", candidate.before))
+                .map_or(Form::Within, |prefix| Form::End {
+                    prefix: prefix.to_owned(),
+                })
         }
         (_, None) => Form::Within,
     })
 }
 
-fn pin(number: usize, candidate: &Candidate, image: &(String, Option<String>), form: &Form, name: &str) -> Pin {
+fn pin(
+    number: usize,
+    candidate: &Candidate,
+    image: &(String, Option<String>),
+    form: &Form,
+    name: &str,
+) -> Pin {
     let digest = Piece::Digest(name.to_owned());
     let change = match (candidate.role, form) {
-        (Role::Digest, Form::Digest { is_hex: true }) => Change::Replace(vec![Piece::Hex(name.to_owned())]),
+        (Role::Digest, Form::Digest { is_hex: true }) => {
+            Change::Replace(vec![Piece::Hex(name.to_owned())])
+        }
         (Role::Digest, _) => Change::Replace(vec![digest]),
         (Role::Whole, _) => candidate.insert(vec![Piece::Text("@".to_owned()), digest]),
         (Role::Tag, form) => {
             let tag = image.1.as_deref().unwrap_or("latest");
-            let prefix = if let Form::End { prefix } = form { prefix.as_str() } else { "" };
+            let prefix = if let Form::End { prefix } = form {
+                prefix.as_str()
+            } else {
+                ""
+            };
             let own = tag.strip_prefix(prefix).unwrap_or(tag);
-            let own = if own == tag { Piece::Tag(name.to_owned()) } else { Piece::Text(own.to_owned()) };
+            let own = if own == tag {
+                Piece::Tag(name.to_owned())
+            } else {
+                Piece::Text(own.to_owned())
+            };
             Change::Replace(vec![own, Piece::Text("@".to_owned()), digest])
         }
     };
-    Pin { path: candidate.path.clone(), change, image: image.clone(), candidate: number }
+    Pin {
+        path: candidate.path.clone(),
+        change,
+        image: image.clone(),
+        candidate: number,
+    }
 }

@@ -11,7 +11,9 @@ const MAX_BYTES: usize = 120;
 pub(super) fn missing_values(message: &str, chart: &ChartTree) -> Vec<String> {
     let mut values: Vec<String> = Vec::new();
     let mut add = |value: String| {
-        let is_good = |value: &str| !value.is_empty() && value.len() <= MAX_BYTES && value.bytes().all(is_key_byte);
+        let is_good = |value: &str| {
+            !value.is_empty() && value.len() <= MAX_BYTES && value.bytes().all(is_key_byte)
+        };
         if is_good(&value) && !values.contains(&value) {
             values.push(value);
         }
@@ -29,18 +31,38 @@ const fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
 }
 
-/// `- storage: bucketName is required` of Helm 3, `at '/storage': missing property 'bucketName'` of Helm 4.
+/// `- storage: bucketName is required` of Helm 3, `at '/storage': missing property 'bucketName'` of
+/// Helm 4.
 fn from_schema(message: &str) -> Vec<String> {
     let mut values = Vec::new();
-    for line in message.lines().map(|line| line.trim().trim_start_matches("- ")) {
-        if let Some((place, name)) = line.strip_suffix(" is required").and_then(|line| line.split_once(": ")) {
+    for line in message
+        .lines()
+        .map(|line| line.trim().trim_start_matches("- "))
+    {
+        if let Some((place, name)) = line
+            .strip_suffix(" is required")
+            .and_then(|line| line.split_once(": "))
+        {
             let parent = place.strip_prefix("(root)").unwrap_or(place);
-            values.push(if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") });
+            values.push(if parent.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{parent}.{name}")
+            });
         }
-        if let Some((place, names)) = line.strip_prefix("at '").and_then(|line| line.split_once("': missing propert")) {
+        if let Some((place, names)) = line
+            .strip_prefix("at '")
+            .and_then(|line| line.split_once("': missing propert"))
+        {
             let parent = place.trim_start_matches('/').replace('/', ".");
             let names = names.split('\'').skip(1).step_by(2);
-            values.extend(names.map(|name| if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }));
+            values.extend(names.map(|name| {
+                if parent.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{parent}.{name}")
+                }
+            }));
         }
     }
     values
@@ -49,33 +71,60 @@ fn from_schema(message: &str) -> Vec<String> {
 /// The last `.Values.a.b` in a text.
 fn last_value(text: &str) -> Option<String> {
     let (_, rest) = text.rsplit_once(".Values.")?;
-    let end = rest.find(|character: char| !(character.is_ascii_alphanumeric() || "_.".contains(character))).unwrap_or(rest.len());
-    rest.get(..end).map(|value| value.trim_end_matches('.').to_owned())
+    let end = rest
+        .find(|character: char| !(character.is_ascii_alphanumeric() || "_.".contains(character)))
+        .unwrap_or(rest.len());
+    rest.get(..end)
+        .map(|value| value.trim_end_matches('.').to_owned())
 }
 
 /// The value on the line of a template that Helm names: `(chart/templates/a.yaml:3:14)`.
 fn from_place(message: &str, chart: &ChartTree) -> Option<String> {
     let mut found = None;
-    for part in message.split(['(', ' ', '\n']).filter(|part| part.contains("templates/")) {
+    for part in message
+        .split(['(', ' ', '\n'])
+        .filter(|part| part.contains("templates/"))
+    {
         let mut numbers = part.trim_end_matches(['>', ')', ':']).split(':');
-        let (Some(path), Some(line), column) = (numbers.next(), numbers.next(), numbers.next()) else { continue };
-        let (Ok(line), Some((_, path))) = (line.parse::<usize>(), path.split_once('/')) else { continue };
-        let column = column.and_then(|column| column.trim_end_matches(')').parse::<usize>().ok()).unwrap_or(0);
-        let bytes = chart.iter().find(|(file, _)| is_same_file(file, path)).map(|(_, bytes)| bytes);
+        let (Some(path), Some(line), column) = (numbers.next(), numbers.next(), numbers.next())
+        else {
+            continue;
+        };
+        let (Ok(line), Some((_, path))) = (line.parse::<usize>(), path.split_once('/')) else {
+            continue;
+        };
+        let column = column
+            .and_then(|column| column.trim_end_matches(')').parse::<usize>().ok())
+            .unwrap_or(0);
+        let bytes = chart
+            .iter()
+            .find(|(file, _)| is_same_file(file, path))
+            .map(|(_, bytes)| bytes);
         let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let Some(line) = text.and_then(|text| text.lines().nth(line.saturating_sub(1))) else { continue };
+        let Some(line) = text.and_then(|text| text.lines().nth(line.saturating_sub(1))) else {
+            continue;
+        };
         // What stands behind the place, or else anywhere on the line.
         let first = |text: &str| {
-            text.split_once(".Values.").and_then(|(_, rest)| last_value(&format!(".Values.{}", rest.split(".Values.").next()?)))
+            text.split_once(".Values.").and_then(|(_, rest)| {
+                last_value(&format!(".Values.{}", rest.split(".Values.").next()?))
+            })
         };
-        found = line.get(column.min(line.len())..).and_then(first).or_else(|| first(line)).or(found);
+        found = line
+            .get(column.min(line.len())..)
+            .and_then(first)
+            .or_else(|| first(line))
+            .or(found);
     }
     found
 }
 
 /// Helm names the files of a subchart by its name, whatever its directory or archive is called.
 fn is_same_file(file: &Utf8Path, named: &str) -> bool {
-    let ends = |path: &str| path.rsplit_once("templates/").map(|(_, rest)| rest.to_owned());
+    let ends = |path: &str| {
+        path.rsplit_once("templates/")
+            .map(|(_, rest)| rest.to_owned())
+    };
     file.as_str() == named
         || (ends(file.as_str()).is_some()
             && ends(file.as_str()) == ends(named)
@@ -95,7 +144,10 @@ mod tests {
     #[test]
     fn what_helm_misses_is_named_in_each_of_its_ways_to_say_so() {
         for (message, expected) in [
-            ("execution error at (shop/templates/a.yaml:2:9): set a name", vec!["app.name"]),
+            (
+                "execution error at (shop/templates/a.yaml:2:9): set a name",
+                vec!["app.name"],
+            ),
             (
                 "values don't meet the specifications of the schema(s) in the following chart(s):\n      shop:\n      - (root): host is required\n      - db: user is required",
                 vec!["host", "db.user"],

@@ -1,4 +1,5 @@
-//! The values of a chart as one tree: its own, those of its subcharts, and those that a person gives.
+//! The values of a chart as one tree: its own, those of its subcharts, and those that a person
+//! gives.
 
 use camino::Utf8Path;
 
@@ -34,7 +35,10 @@ pub(super) struct Leaf {
 
 impl Tree {
     /// What a chart is installed with when nothing but `files` is given, later ones winning.
-    pub(super) fn effective(chart: &ChartTree, files: &[(String, String)]) -> Result<Self, ChartError> {
+    pub(super) fn effective(
+        chart: &ChartTree,
+        files: &[(String, String)],
+    ) -> Result<Self, ChartError> {
         let mut values = of_chart(chart, 0)?;
         for (path, text) in files {
             values.merge(read(path, text)?);
@@ -56,20 +60,35 @@ impl Tree {
             path.pop();
         };
         match self {
-            Self::Map(entries) => entries.iter().for_each(|(key, value)| below(Step::Key(key.clone()), value, leaves)),
-            Self::List(items) => items.iter().enumerate().for_each(|(number, item)| below(Step::Item(number), item, leaves)),
-            Self::Null => leaves.push(Leaf { path: path.clone(), text: String::new() }),
-            Self::Scalar { text, .. } => leaves.push(Leaf { path: path.clone(), text: text.clone() }),
+            Self::Map(entries) => entries
+                .iter()
+                .for_each(|(key, value)| below(Step::Key(key.clone()), value, leaves)),
+            Self::List(items) => items
+                .iter()
+                .enumerate()
+                .for_each(|(number, item)| below(Step::Item(number), item, leaves)),
+            Self::Null => leaves.push(Leaf {
+                path: path.clone(),
+                text: String::new(),
+            }),
+            Self::Scalar { text, .. } => leaves.push(Leaf {
+                path: path.clone(),
+                text: text.clone(),
+            }),
         }
     }
 
     /// The value at a path.
     pub(super) fn at(&self, path: &[Step]) -> Option<&Self> {
-        path.iter().try_fold(self, |value, step| match (value, step) {
-            (Self::Map(entries), Step::Key(key)) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            (Self::List(items), Step::Item(number)) => items.get(*number),
-            _ => None,
-        })
+        path.iter()
+            .try_fold(self, |value, step| match (value, step) {
+                (Self::Map(entries), Step::Key(key)) => entries
+                    .iter()
+                    .find(|(name, _)| name == key)
+                    .map(|(_, value)| value),
+                (Self::List(items), Step::Item(number)) => items.get(*number),
+                _ => None,
+            })
     }
 
     /// As Helm lays values over others: mappings are merged, anything else is replaced.
@@ -94,14 +113,23 @@ impl From<Node> for Tree {
             Value::Null => Self::Null,
             Value::Scalar { text, is_plain } => Self::Scalar { text, is_plain },
             Value::Sequence(items) => Self::List(items.into_iter().map(Self::from).collect()),
-            Value::Mapping(entries) => Self::Map(entries.into_iter().map(|(key, value)| (key.text, value.into())).collect()),
+            Value::Mapping(entries) => Self::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key.text, value.into()))
+                    .collect(),
+            ),
         }
     }
 }
 
 fn read(path: &str, text: &str) -> Result<Tree, ChartError> {
     let tree = Tree::from(yaml::parse_rendered(Utf8Path::new(path), text, MAX_NODES)?);
-    Ok(if tree == Tree::Null { Tree::Map(Vec::new()) } else { tree })
+    Ok(if tree == Tree::Null {
+        Tree::Map(Vec::new())
+    } else {
+        tree
+    })
 }
 
 /// The values of a chart, those of its subcharts under their names.
@@ -114,15 +142,31 @@ fn of_chart(chart: &ChartTree, depth: usize) -> Result<Tree, ChartError> {
         }
         let name = subchart.own_metadata(&place)?.name;
         let below = of_chart(&subchart, depth + 1)?;
-        let asked = metadata.dependencies.iter().filter(|dependency| dependency.name == name);
-        let mut names: Vec<String> =
-            asked.map(|dependency| if dependency.alias.is_empty() { &name } else { &dependency.alias }).cloned().collect();
+        let asked = metadata
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.name == name);
+        let mut names: Vec<String> = asked
+            .map(|dependency| {
+                if dependency.alias.is_empty() {
+                    &name
+                } else {
+                    &dependency.alias
+                }
+            })
+            .cloned()
+            .collect();
         if names.is_empty() {
             names.push(name);
         }
-        names.into_iter().for_each(|name| values.merge(Tree::Map(vec![(name, below.clone())])));
+        names
+            .into_iter()
+            .for_each(|name| values.merge(Tree::Map(vec![(name, below.clone())])));
     }
-    if let Some(text) = chart.get("values.yaml").and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+    if let Some(text) = chart
+        .get("values.yaml")
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    {
         values.merge(read("values.yaml", text)?);
     }
     Ok(values)

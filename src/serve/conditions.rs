@@ -1,6 +1,7 @@
 //! What a request's headers ask for: a part of a content, or nothing if the client has it already.
 //!
-//! Source: RFC 9110, sections 13 and 14. The validator of a content is its digest, so it is always a strong one.
+//! Source: RFC 9110, sections 13 and 14. The validator of a content is its digest, so it is always
+//! a strong one.
 
 use std::ops::Range;
 
@@ -22,27 +23,45 @@ pub(super) fn entity_tag(digest: rune_core::digest::Digest) -> String {
 
 /// Whether the client says that it has this content already.
 pub(super) fn has_already(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
-/// How much of a content of `size` bytes is asked for. What cannot be understood, or is more than one part, asks for the whole;
-/// a part that ends before it begins lies outside.
+/// How much of a content of `size` bytes is asked for. What cannot be understood, or is more than
+/// one part, asks for the whole; a part that ends before it begins lies outside.
 pub(super) fn wanted(headers: &HeaderMap, tag: &str, size: u64) -> Wanted {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
     if text(header::IF_RANGE).is_some_and(|known| known != tag) {
         return Wanted::Whole;
     }
-    let Some((first, last)) = text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+    let Some((first, last)) =
+        text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
+    else {
         return Wanted::Whole;
     };
-    let number = |text: &str| if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
+    let number = |text: &str| {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse::<u64>().ok()
+        } else {
+            None
+        }
+    };
     let range = match (first.is_empty(), last.is_empty()) {
         (true, true) => None,
         (true, false) => number(last).map(|count| size.saturating_sub(count)..size),
         (false, true) => number(first).map(|first| first..size),
-        (false, false) => number(first).zip(number(last)).map(|(first, last)| first..last.saturating_add(1).min(size)),
+        (false, false) => number(first)
+            .zip(number(last))
+            .map(|(first, last)| first..last.saturating_add(1).min(size)),
     };
     match range {
         None => Wanted::Whole,
@@ -58,7 +77,10 @@ mod tests {
     use super::{Wanted, has_already, wanted};
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -81,15 +103,28 @@ mod tests {
             ("bytes=18446744073709551616-", Wanted::Whole),
             ("lines=0-1", Wanted::Whole),
         ] {
-            assert_eq!(wanted(&headers(&[(header::RANGE, range)]), "\"x\"", 10), expected, "{range}");
+            assert_eq!(
+                wanted(&headers(&[(header::RANGE, range)]), "\"x\"", 10),
+                expected,
+                "{range}"
+            );
         }
-        assert_eq!(wanted(&headers(&[(header::RANGE, "bytes=0-")]), "\"x\"", 0), Wanted::Outside);
+        assert_eq!(
+            wanted(&headers(&[(header::RANGE, "bytes=0-")]), "\"x\"", 0),
+            Wanted::Outside
+        );
         assert_eq!(wanted(&HeaderMap::new(), "\"x\"", 10), Wanted::Whole);
     }
 
     #[test]
     fn a_part_of_another_content_is_not_continued() {
-        let continued = |tag| wanted(&headers(&[(header::RANGE, "bytes=5-"), (header::IF_RANGE, tag)]), "\"x\"", 10);
+        let continued = |tag| {
+            wanted(
+                &headers(&[(header::RANGE, "bytes=5-"), (header::IF_RANGE, tag)]),
+                "\"x\"",
+                10,
+            )
+        };
         assert_eq!(continued("\"x\""), Wanted::Part(5..10));
         assert_eq!(continued("\"y\""), Wanted::Whole);
         assert_eq!(continued("W/\"x\""), Wanted::Whole);
@@ -97,8 +132,19 @@ mod tests {
 
     #[test]
     fn a_client_that_has_it_is_recognised() {
-        for (value, expected) in [("\"x\"", true), ("\"y\", \"x\"", true), ("W/\"x\"", true), ("*", true), ("\"y\"", false), ("x", false)] {
-            assert_eq!(has_already(&headers(&[(header::IF_NONE_MATCH, value)]), "\"x\""), expected, "{value}");
+        for (value, expected) in [
+            ("\"x\"", true),
+            ("\"y\", \"x\"", true),
+            ("W/\"x\"", true),
+            ("*", true),
+            ("\"y\"", false),
+            ("x", false),
+        ] {
+            assert_eq!(
+                has_already(&headers(&[(header::IF_NONE_MATCH, value)]), "\"x\""),
+                expected,
+                "{value}"
+            );
         }
         assert!(!has_already(&HeaderMap::new(), "\"x\""));
     }

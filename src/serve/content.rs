@@ -1,8 +1,9 @@
 //! The body of a response: whole or a part of a content, from the bundle straight to the socket.
 //!
-//! A content that was never read to its end is hashed while it is sent, and its last piece is not given away before the digest is
-//! right. One that is known to be right is read without hashing: in place when the system has it in memory, else on threads that may
-//! wait for the disk. The next piece is asked for when the client took the last.
+//! A content that was never read to its end is hashed while it is sent, and its last piece is not
+//! given away before the digest is right. One that is known to be right is read without hashing: in
+//! place when the system has it in memory, else on threads that may wait for the disk. The next
+//! piece is asked for when the client took the last.
 
 use std::{
     future::poll_fn,
@@ -25,8 +26,8 @@ use super::{
 use crate::bundle::{Buffers, ContentStream, OpenBundle, StreamError};
 use rune_core::{digest::Digest, fsx::Stamp};
 
-/// How much is read at once of a content that is known to be right, in bytes. Small enough to stay in the processor's cache on
-/// its way to the socket.
+/// How much is read at once of a content that is known to be right, in bytes. Small enough to stay
+/// in the processor's cache on its way to the socket.
 const PIECE_BYTES: u64 = 128 << 10;
 
 #[derive(Debug)]
@@ -34,7 +35,8 @@ pub(super) enum Content {
     Memory(Bytes),
     Checked(Box<Checked>),
     Known(Known),
-    /// Nothing, in place of so many bytes: the client wants to know about a content, not to have it.
+    /// Nothing, in place of so many bytes: the client wants to know about a content, not to have
+    /// it.
     Absent(u64),
 }
 
@@ -95,7 +97,8 @@ struct Document {
 }
 
 impl Content {
-    /// The whole of a content. Reads its first piece, so that one that is damaged there is refused before the response has begun.
+    /// The whole of a content. Reads its first piece, so that one that is damaged there is refused
+    /// before the response has begun.
     pub(super) async fn whole(origin: &Arc<Origin>, digest: Digest) -> Result<Self, CheckError> {
         if let Some(document) = Document::find(origin, digest) {
             return Ok(Self::Memory(document));
@@ -104,18 +107,36 @@ impl Content {
             let size = origin.bundle.size(digest).unwrap_or_default();
             return Ok(Self::Known(Known::new(origin, digest, 0..size, stamp)));
         }
-        let Some(stream) = ContentStream::open(&origin.bundle, digest) else { return Ok(Self::Memory(Bytes::new())) };
+        let Some(stream) = ContentStream::open(&origin.bundle, digest) else {
+            return Ok(Self::Memory(Bytes::new()));
+        };
         let before = Stamp::of(origin.bundle.file());
-        let mut checked = Checked { origin: Arc::clone(origin), digest, before, first: None, stream };
+        let mut checked = Checked {
+            origin: Arc::clone(origin),
+            digest,
+            before,
+            first: None,
+            stream,
+        };
         checked.first = poll_fn(|context| checked.poll_stream(context)).await?;
         Ok(Self::Checked(Box::new(checked)))
     }
 
     /// A part of a content, which is read to its end first unless that was done before.
-    pub(super) async fn part(origin: &Arc<Origin>, digest: Digest, range: Range<u64>) -> Result<Self, CheckError> {
+    pub(super) async fn part(
+        origin: &Arc<Origin>,
+        digest: Digest,
+        range: Range<u64>,
+    ) -> Result<Self, CheckError> {
         if let Some(document) = Document::find(origin, digest) {
-            let place = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(document.len());
-            return Ok(Self::Memory(document.slice(place(range.start)..place(range.end))));
+            let place = |offset| {
+                usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(document.len())
+            };
+            return Ok(Self::Memory(
+                document.slice(place(range.start)..place(range.end)),
+            ));
         }
         let stamp = check(origin, digest).await?;
         Ok(Self::Known(Known::new(origin, digest, range, stamp)))
@@ -125,7 +146,11 @@ impl Content {
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Checked(checked) => checked.origin.bundle.size(checked.digest).unwrap_or_default(),
+            Self::Checked(checked) => checked
+                .origin
+                .bundle
+                .size(checked.digest)
+                .unwrap_or_default(),
             Self::Known(known) => known.range.end.saturating_sub(known.range.start),
             Self::Absent(size) => *size,
         }
@@ -156,15 +181,22 @@ impl Checked {
         match self.first.take() {
             Some(first) => Poll::Ready(Ok(first)),
             // Nobody asks behind the last piece.
-            None => self.poll_stream(context).map(|piece| piece?.ok_or(PieceError::Stopped)),
+            None => self
+                .poll_stream(context)
+                .map(|piece| piece?.ok_or(PieceError::Stopped)),
         }
     }
 
     /// The next piece; behind the last one, everything was right.
-    fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+    fn poll_stream(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, StreamError>> {
         let piece = ready!(self.stream.poll_piece(context))?;
         if self.stream.is_at_end() {
-            self.origin.verified.note(self.digest, self.before, self.origin.bundle.file());
+            self.origin
+                .verified
+                .note(self.digest, self.before, self.origin.bundle.file());
         }
         Poll::Ready(Ok(piece))
     }
@@ -172,13 +204,21 @@ impl Checked {
 
 impl Known {
     fn new(origin: &Arc<Origin>, digest: Digest, range: Range<u64>, stamp: Stamp) -> Self {
-        Self { origin: Arc::clone(origin), digest, range, stamp, waiting: None, buffers: Buffers::default() }
+        Self {
+            origin: Arc::clone(origin),
+            digest,
+            range,
+            stamp,
+            waiting: None,
+            buffers: Buffers::default(),
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, PieceError>> {
         let piece = match self.waiting.as_mut() {
             Some(waiting) => {
-                let bytes = ready!(Pin::new(waiting).poll(context)).map_err(|_| PieceError::Stopped)??;
+                let bytes =
+                    ready!(Pin::new(waiting).poll(context)).map_err(|_| PieceError::Stopped)??;
                 self.waiting = None;
                 self.buffers.lend(bytes)
             }
@@ -198,12 +238,17 @@ impl Known {
         Poll::Ready(Ok(piece))
     }
 
-    /// Reads what can be had without waiting for the disk; gives the buffer back when that is nothing.
+    /// Reads what can be had without waiting for the disk; gives the buffer back when that is
+    /// nothing.
     fn read_at_once(&self) -> Result<Bytes, Vec<u8>> {
         let mut buffer = self.buffers.take();
         let length = PIECE_BYTES.min(self.range.end.saturating_sub(self.range.start));
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
-        match self.origin.bundle.read_cached_part(self.digest, self.range.start, &mut buffer) {
+        match self
+            .origin
+            .bundle
+            .read_cached_part(self.digest, self.range.start, &mut buffer)
+        {
             Ok(count) if count > 0 => Ok(self.buffers.lend(buffer).slice(..count)),
             _ => Err(buffer),
         }
@@ -211,14 +256,22 @@ impl Known {
 
     fn read_later(&self, mut buffer: Vec<u8>) -> JoinHandle<io::Result<Vec<u8>>> {
         let (origin, digest, offset) = (Arc::clone(&self.origin), self.digest, self.range.start);
-        spawn_blocking(move || origin.bundle.read_part(digest, offset, &mut buffer).map(|()| buffer))
+        spawn_blocking(move || {
+            origin
+                .bundle
+                .read_part(digest, offset, &mut buffer)
+                .map(|()| buffer)
+        })
     }
 }
 
 impl Document {
     fn find(origin: &Origin, digest: Digest) -> Option<Bytes> {
         origin.bundle.document(digest)?;
-        Some(Bytes::from_owner(Self { bundle: Arc::clone(&origin.bundle), digest }))
+        Some(Bytes::from_owner(Self {
+            bundle: Arc::clone(&origin.bundle),
+            digest,
+        }))
     }
 }
 
@@ -230,7 +283,11 @@ impl AsRef<[u8]> for Document {
 
 impl Outgoing {
     pub(super) fn new(content: Content, account: Account) -> Self {
-        Self { left: content.size(), content, account }
+        Self {
+            left: content.size(),
+            content,
+            account,
+        }
     }
 }
 
@@ -238,7 +295,10 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = CutOff;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let this = self.get_mut();
         if this.left == 0 {
             return Poll::Ready(None);

@@ -20,7 +20,8 @@ pub enum ServeError {
         /// Another bundle, and what it is in that.
         second: Box<(String, Digest)>,
     },
-    /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this does not happen.
+    /// A manifest that the bundle carries cannot be read; opening the bundle checks it, so this
+    /// does not happen.
     #[error("manifest {digest} in {bundle} cannot be read")]
     Manifest {
         /// The bundle, as messages call it.
@@ -30,7 +31,10 @@ pub enum ServeError {
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
 }
 
 impl Failure for ServeError {
@@ -48,12 +52,20 @@ impl Failure for ServeError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Conflict { .. } => Some("serve them one by one, each with a `--listen` of its own".to_owned()),
+            Self::Conflict { .. } => {
+                Some("serve them one by one, each with a `--listen` of its own".to_owned())
+            }
             Self::Manifest { source, .. } => source.help(),
             Self::Listen { source, .. } => match source.kind() {
-                io::ErrorKind::AddrInUse => Some("say another port with `--listen`; port 0 takes a free one".to_owned()),
-                io::ErrorKind::PermissionDenied => Some("ports below 1024 need a right; say another one with `--listen`".to_owned()),
-                io::ErrorKind::AddrNotAvailable => Some("say an address of this machine; `ip address` lists them".to_owned()),
+                io::ErrorKind::AddrInUse => {
+                    Some("say another port with `--listen`; port 0 takes a free one".to_owned())
+                }
+                io::ErrorKind::PermissionDenied => Some(
+                    "ports below 1024 need a right; say another one with `--listen`".to_owned(),
+                ),
+                io::ErrorKind::AddrNotAvailable => {
+                    Some("say an address of this machine; `ip address` lists them".to_owned())
+                }
                 _ => None,
             },
         }

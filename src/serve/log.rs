@@ -1,4 +1,5 @@
-//! One line for each request, written when its response has ended, and one for everything that went wrong.
+//! One line for each request, written when its response has ended, and one for everything that went
+//! wrong.
 
 use std::{
     error::Error,
@@ -58,27 +59,42 @@ impl Account {
     /// Notes that the body cannot be sent to its end, and says why.
     pub(super) fn cut_off(&self, what: &str, why: &dyn Error) {
         self.reset.store(true, Ordering::Relaxed);
-        self.log.announce(&format!("error: {what} is not sent to its end, the connection is reset: {}", causes(why)));
+        self.log.announce(&format!(
+            "error: {what} is not sent to its end, the connection is reset: {}",
+            causes(why)
+        ));
     }
 
     /// Says why a content is refused.
     pub(super) fn refused(&self, what: &str, why: &dyn Error) {
-        self.log.announce(&format!("error: {what} is refused: {}", causes(why)));
+        self.log
+            .announce(&format!("error: {what} is refused: {}", causes(why)));
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let Self { request, status, sent, .. } = self;
+        let Self {
+            request,
+            status,
+            sent,
+            ..
+        } = self;
         let millis = self.started.elapsed().as_millis();
         let rest = if *sent < self.size { " (cut off)" } else { "" };
-        self.log.announce(&format!("{request} {} {sent} bytes {millis} ms{rest}", status.as_u16()));
+        self.log.announce(&format!(
+            "{request} {} {sent} bytes {millis} ms{rest}",
+            status.as_u16()
+        ));
     }
 }
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Account").field("request", &self.request).finish_non_exhaustive()
+        formatter
+            .debug_struct("Account")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,9 +113,18 @@ fn causes(error: &dyn Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Text of a client as it may be shown: what is not plain ASCII could paint over other lines of a terminal.
+/// Text of a client as it may be shown: what is not plain ASCII could paint over other lines of a
+/// terminal.
 fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_ascii_graphic() { vec![c] } else { c.escape_unicode().collect() }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_ascii_graphic() {
+                vec![c]
+            } else {
+                c.escape_unicode().collect()
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -108,6 +133,9 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_cannot_forge_a_line() {
-        assert_eq!(shown("/v2/\u{1b}[2J\n\u{202e}ä x"), "/v2/\\u{1b}[2J\\u{a}\\u{202e}\\u{e4}\\u{20}x");
+        assert_eq!(
+            shown("/v2/\u{1b}[2J\n\u{202e}ä x"),
+            "/v2/\\u{1b}[2J\\u{a}\\u{202e}\\u{e4}\\u{20}x"
+        );
     }
 }

@@ -34,7 +34,8 @@ const MOST_CONNECTIONS: usize = 1024;
 /// How long a client may take for a handshake, or for the head of its next request.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How much of a head is read, and how much of a body waits for the socket before the next piece is read, in bytes.
+/// How much of a head is read, and how much of a body waits for the socket before the next piece is
+/// read, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// A pause after the system had no file descriptor or memory for another connection.
@@ -55,7 +56,8 @@ pub struct Listener {
     address: SocketAddr,
 }
 
-/// A connection that can be broken off: when it is dropped with the flag set, the client gets a reset.
+/// A connection that can be broken off: when it is dropped with the flag set, the client gets a
+/// reset.
 struct Resettable {
     stream: TcpStream,
     reset: Reset,
@@ -81,12 +83,22 @@ impl Listener {
 
 impl Server {
     /// A server of this stock, for these users if any, with TLS if configured.
-    pub const fn new(stock: Stock, users: Option<Arc<Users>>, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub const fn new(
+        stock: Stock,
+        users: Option<Arc<Users>>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         Self { stock, users, tls }
     }
 
-    /// Serves until `stop` is ready; then no connection is accepted any more, and responses that have begun are sent to their end.
-    pub async fn run(self: Arc<Self>, listener: Listener, log: Log, stop: impl Future<Output = ()>) {
+    /// Serves until `stop` is ready; then no connection is accepted any more, and responses that
+    /// have begun are sent to their end.
+    pub async fn run(
+        self: Arc<Self>,
+        listener: Listener,
+        log: Log,
+        stop: impl Future<Output = ()>,
+    ) {
         let Listener { listener, .. } = listener;
         let (stopping, stopped) = watch::channel(false);
         let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -100,7 +112,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, place)) => {
-                    let (server, log, stopped) = (Arc::clone(&self), Arc::clone(&log), stopped.clone());
+                    let (server, log, stopped) =
+                        (Arc::clone(&self), Arc::clone(&log), stopped.clone());
                     connections.spawn(async move {
                         server.attend(stream, log, stopped).await;
                         drop(place);
@@ -114,14 +127,25 @@ impl Server {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn attend(self: Arc<Self>, stream: TcpStream, log: Log, mut stopped: watch::Receiver<bool>) {
+    async fn attend(
+        self: Arc<Self>,
+        stream: TcpStream,
+        log: Log,
+        mut stopped: watch::Receiver<bool>,
+    ) {
         let reset = Reset::default();
         let _ = stream.set_nodelay(true);
-        let stream = Resettable { stream, reset: Arc::clone(&reset) };
+        let stream = Resettable {
+            stream,
+            reset: Arc::clone(&reset),
+        };
         match &self.tls {
             None => self.converse(stream, log, reset, stopped).await,
             Some(config) => {
-                let accepting = timeout(PATIENCE, TlsAcceptor::from(Arc::clone(config)).accept(stream));
+                let accepting = timeout(
+                    PATIENCE,
+                    TlsAcceptor::from(Arc::clone(config)).accept(stream),
+                );
                 let accepted = tokio::select! {
                     accepted = accepting => accepted,
                     () = asked_to_stop(&mut stopped) => return,
@@ -134,8 +158,13 @@ impl Server {
         }
     }
 
-    async fn converse<S>(self: Arc<Self>, stream: S, log: Log, reset: Reset, mut stopped: watch::Receiver<bool>)
-    where
+    async fn converse<S>(
+        self: Arc<Self>,
+        stream: S,
+        log: Log,
+        reset: Reset,
+        mut stopped: watch::Receiver<bool>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let service = service_fn(|request: Request<Incoming>| {
@@ -145,7 +174,10 @@ impl Server {
             async move { Ok::<_, Infallible>(server.answer(&request, &log, &reset).await) }
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER_BYTES);
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(BUFFER_BYTES);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // A connection ends when the client wants it or a response was cut off; the log has either.
         tokio::select! {
@@ -162,8 +194,14 @@ async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// The next connection, as soon as there is a place for it.
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(free)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
@@ -177,13 +215,21 @@ impl Drop for Resettable {
 }
 
 impl AsyncRead for Resettable {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Resettable {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
@@ -195,7 +241,11 @@ impl AsyncWrite for Resettable {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
     }
 

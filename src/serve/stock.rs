@@ -1,7 +1,7 @@
 //! What there is to serve: the repositories of one or several open bundles.
 //!
-//! A repository leads to what the names in it lead to and to nothing else: a blob of another repository is not found in it, although
-//! it lies in the same file.
+//! A repository leads to what the names in it lead to and to nothing else: a blob of another
+//! repository is not found in it, although it lies in the same file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,12 +81,22 @@ impl Stock {
     ///
     /// # Errors
     /// When two bundles give one tag to different contents.
-    pub fn new(bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>) -> Result<Self, ServeError> {
+    pub fn new(
+        bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
+    ) -> Result<Self, ServeError> {
         let mut stock = Self::default();
         for (name, bundle) in bundles {
-            let origin = Arc::new(Origin { name, bundle, verified: Verified::default() });
+            let origin = Arc::new(Origin {
+                name,
+                bundle,
+                verified: Verified::default(),
+            });
             for publication in origin.bundle.publications() {
-                stock.repositories.entry(publication.repository.clone()).or_default().take_up(&origin, publication)?;
+                stock
+                    .repositories
+                    .entry(publication.repository.clone())
+                    .or_default()
+                    .take_up(&origin, publication)?;
             }
         }
         Ok(stock)
@@ -97,11 +107,16 @@ impl Stock {
         bundle.publications().iter().map(|publication| {
             let (repository, digest) = (&publication.repository, publication.target.digest);
             Served {
-                name: publication.tag.as_ref().map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}")),
+                name: publication.tag.as_ref().map_or_else(
+                    || format!("{repository}@{digest}"),
+                    |tag| format!("{repository}:{tag}"),
+                ),
                 digest,
                 source: match &publication.kind {
                     PublicationKind::Image { reference, .. } => Some(reference.to_string()),
-                    PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => None,
+                    PublicationKind::Chart
+                    | PublicationKind::Index
+                    | PublicationKind::Signature { .. } => None,
                 },
             }
         })
@@ -113,62 +128,117 @@ impl Stock {
     }
 
     /// The tags of a repository, in order.
-    pub(super) fn tags(&self, repository: &Repository) -> Result<impl Iterator<Item = &str>, Unknown> {
+    pub(super) fn tags(
+        &self,
+        repository: &Repository,
+    ) -> Result<impl Iterator<Item = &str>, Unknown> {
         let tags = &self.contents(repository)?.tags;
-        Ok(tags.iter().filter(move |(_, item)| is_from(&item.registries, repository)).map(|(tag, _)| tag.as_str()))
+        Ok(tags
+            .iter()
+            .filter(move |(_, item)| is_from(&item.registries, repository))
+            .map(|(tag, _)| tag.as_str()))
     }
 
-    pub(super) fn manifest(&self, repository: &Repository, target: &Target) -> Result<Found, Unknown> {
+    pub(super) fn manifest(
+        &self,
+        repository: &Repository,
+        target: &Target,
+    ) -> Result<Found, Unknown> {
         let contents = self.contents(repository)?;
         let digest = match target {
             Target::Digest(digest) => *digest,
             Target::Tag(tag) => found(contents.tags.get(tag), repository)?.what,
         };
         let item = found(contents.manifests.get(&digest), repository)?;
-        Ok(Found { origin: Arc::clone(&item.origin), digest, media_type: item.what.clone() })
+        Ok(Found {
+            origin: Arc::clone(&item.origin),
+            digest,
+            media_type: item.what.clone(),
+        })
     }
 
     pub(super) fn blob(&self, repository: &Repository, digest: Digest) -> Result<Found, Unknown> {
         let item = found(self.contents(repository)?.blobs.get(&digest), repository)?;
-        Ok(Found { origin: Arc::clone(&item.origin), digest, media_type: "application/octet-stream".to_owned() })
+        Ok(Found {
+            origin: Arc::clone(&item.origin),
+            digest,
+            media_type: "application/octet-stream".to_owned(),
+        })
     }
 
     /// The manifests that are about another one, by digest.
-    pub(super) fn referrers(&self, repository: &Repository, subject: Digest) -> Result<Vec<&Descriptor>, Unknown> {
-        Ok(self.contents(repository)?.referrers.get(&subject).into_iter().flat_map(BTreeMap::values).collect())
+    pub(super) fn referrers(
+        &self,
+        repository: &Repository,
+        subject: Digest,
+    ) -> Result<Vec<&Descriptor>, Unknown> {
+        Ok(self
+            .contents(repository)?
+            .referrers
+            .get(&subject)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .collect())
     }
 
     fn contents(&self, repository: &Repository) -> Result<&Contents, Unknown> {
-        self.repositories.get(&repository.name).filter(|contents| is_from(&contents.registries, repository)).ok_or(Unknown::Repository)
+        self.repositories
+            .get(&repository.name)
+            .filter(|contents| is_from(&contents.registries, repository))
+            .ok_or(Unknown::Repository)
     }
 }
 
 /// Whether something may be given to a client that takes this server for a mirror of some registry.
 fn is_from(registries: &BTreeSet<String>, repository: &Repository) -> bool {
-    repository.registry.as_ref().is_none_or(|registry| registries.contains(registry))
+    repository
+        .registry
+        .as_ref()
+        .is_none_or(|registry| registries.contains(registry))
 }
 
-fn found<'a, T>(item: Option<&'a Item<T>>, repository: &Repository) -> Result<&'a Item<T>, Unknown> {
-    item.filter(|item| is_from(&item.registries, repository)).ok_or(Unknown::Content)
+fn found<'a, T>(
+    item: Option<&'a Item<T>>,
+    repository: &Repository,
+) -> Result<&'a Item<T>, Unknown> {
+    item.filter(|item| is_from(&item.registries, repository))
+        .ok_or(Unknown::Content)
 }
 
 impl Contents {
-    fn take_up(&mut self, origin: &Arc<Origin>, publication: &Publication) -> Result<(), ServeError> {
+    fn take_up(
+        &mut self,
+        origin: &Arc<Origin>,
+        publication: &Publication,
+    ) -> Result<(), ServeError> {
         let (registry, reduced) = match &publication.kind {
-            PublicationKind::Image { reference, reduced_index } => (Some(reference.registry()), reduced_index.as_ref()),
-            PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => (None, None),
+            PublicationKind::Image {
+                reference,
+                reduced_index,
+            } => (Some(reference.registry()), reduced_index.as_ref()),
+            PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => {
+                (None, None)
+            }
         };
         self.registries.extend(registry.map(str::to_owned));
         let target = &publication.target;
         if let Some(tag) = &publication.tag {
             let item = entry(&mut self.tags, tag.clone(), target.digest, origin, registry);
             if item.what != target.digest {
-                let (first, second) = ((item.origin.name.clone(), item.what), (origin.name.clone(), target.digest));
+                let (first, second) = (
+                    (item.origin.name.clone(), item.what),
+                    (origin.name.clone(), target.digest),
+                );
                 let name = format!("{}:{tag}", publication.repository);
-                return Err(ServeError::Conflict { name, first: first.into(), second: second.into() });
+                return Err(ServeError::Conflict {
+                    name,
+                    first: first.into(),
+                    second: second.into(),
+                });
             }
         }
-        let mut waiting: Vec<Descriptor> = std::iter::once(target).chain(reduced).cloned().collect();
+        let mut waiting: Vec<Descriptor> =
+            std::iter::once(target).chain(reduced).cloned().collect();
         let mut seen = BTreeSet::new();
         while let Some(descriptor) = waiting.pop() {
             if seen.insert(descriptor.digest) {
@@ -178,7 +248,8 @@ impl Contents {
         Ok(())
     }
 
-    /// Takes up a manifest with its blobs and notes its children, except for those that the bundle does not carry.
+    /// Takes up a manifest with its blobs and notes its children, except for those that the bundle
+    /// does not carry.
     fn take_up_manifest(
         &mut self,
         origin: &Arc<Origin>,
@@ -187,17 +258,36 @@ impl Contents {
         children: &mut Vec<Descriptor>,
     ) -> Result<(), ServeError> {
         let digest = descriptor.digest;
-        let Some(bytes) = origin.bundle.document(digest) else { return Ok(()) };
-        let malformed = |source| ServeError::Manifest { bundle: origin.name.clone(), digest, source };
-        let manifest = Manifest::parse(bytes.to_vec(), Some(&descriptor.media_type)).map_err(malformed)?;
-        entry(&mut self.manifests, digest, manifest.media_type().to_owned(), origin, registry);
+        let Some(bytes) = origin.bundle.document(digest) else {
+            return Ok(());
+        };
+        let malformed = |source| ServeError::Manifest {
+            bundle: origin.name.clone(),
+            digest,
+            source,
+        };
+        let manifest =
+            Manifest::parse(bytes.to_vec(), Some(&descriptor.media_type)).map_err(malformed)?;
+        entry(
+            &mut self.manifests,
+            digest,
+            manifest.media_type().to_owned(),
+            origin,
+            registry,
+        );
         if let Some((subject, referrer)) = manifest.as_referrer() {
-            self.referrers.entry(subject).or_default().insert(digest, referrer);
+            self.referrers
+                .entry(subject)
+                .or_default()
+                .insert(digest, referrer);
         }
         match manifest.kind() {
             ManifestKind::Index { manifests, .. } => children.extend(manifests.iter().cloned()),
             ManifestKind::Image { .. } => {
-                for child in manifest.children().filter(|child| origin.bundle.size(child.digest).is_some()) {
+                for child in manifest
+                    .children()
+                    .filter(|child| origin.bundle.size(child.digest).is_some())
+                {
                     entry(&mut self.blobs, child.digest, (), origin, registry);
                 }
             }
@@ -207,8 +297,18 @@ impl Contents {
 }
 
 /// The item of that key, made if there was none, and from that registry too by now.
-fn entry<'a, K: Ord, T>(items: &'a mut BTreeMap<K, Item<T>>, key: K, what: T, origin: &Arc<Origin>, registry: Option<&str>) -> &'a Item<T> {
-    let item = items.entry(key).or_insert_with(|| Item { what, origin: Arc::clone(origin), registries: BTreeSet::new() });
+fn entry<'a, K: Ord, T>(
+    items: &'a mut BTreeMap<K, Item<T>>,
+    key: K,
+    what: T,
+    origin: &Arc<Origin>,
+    registry: Option<&str>,
+) -> &'a Item<T> {
+    let item = items.entry(key).or_insert_with(|| Item {
+        what,
+        origin: Arc::clone(origin),
+        registries: BTreeSet::new(),
+    });
     item.registries.extend(registry.map(str::to_owned));
     item
 }

@@ -14,13 +14,15 @@ use rune_core::{
     secret::Secret,
 };
 
-/// How many passwords are hashed at the same time. A hash takes its time by design, and who guesses must not take all cores.
+/// How many passwords are hashed at the same time. A hash takes its time by design, and who guesses
+/// must not take all cores.
 const MOST_HASHING: usize = 1;
 
 /// The users of a registry.
 pub struct Users {
     hashes: BTreeMap<String, String>,
-    /// What was right before, as digests under a key of this process: a client sends its password with every request.
+    /// What was right before, as digests under a key of this process: a client sends its password
+    /// with every request.
     known: Mutex<HashSet<Digest>>,
     key: [u8; 32],
     turns: Semaphore,
@@ -57,7 +59,9 @@ impl Failure for UsersError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Line { .. } | Self::Empty => Some("make it with `htpasswd -B -c FILE USER`".to_owned()),
+            Self::Line { .. } | Self::Empty => {
+                Some("make it with `htpasswd -B -c FILE USER`".to_owned())
+            }
             Self::Twice { .. } => Some("leave one line for each user".to_owned()),
             Self::Random => None,
         }
@@ -76,8 +80,10 @@ impl Users {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (user, hash) =
-                line.split_once(':').filter(|(user, hash)| !user.is_empty() && is_bcrypt(hash)).ok_or(UsersError::Line { line: number })?;
+            let (user, hash) = line
+                .split_once(':')
+                .filter(|(user, hash)| !user.is_empty() && is_bcrypt(hash))
+                .ok_or(UsersError::Line { line: number })?;
             if hashes.insert(user.to_owned(), hash.to_owned()).is_some() {
                 return Err(UsersError::Twice { line: number });
             }
@@ -87,34 +93,66 @@ impl Users {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|_| UsersError::Random)?;
-        Ok(Self { hashes, known: Mutex::default(), key, turns: Semaphore::new(MOST_HASHING) })
+        Ok(Self {
+            hashes,
+            known: Mutex::default(),
+            key,
+            turns: Semaphore::new(MOST_HASHING),
+        })
     }
 
     /// Whether somebody with this `Authorization` header may pull.
     pub(super) async fn admits(self: &Arc<Self>, authorization: Option<&str>) -> bool {
-        let Some((user, password)) = authorization.and_then(credentials) else { return false };
+        let Some((user, password)) = authorization.and_then(credentials) else {
+            return false;
+        };
         let proof = self.proof(&user, &password);
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&proof) {
+        if self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&proof)
+        {
             return true;
         }
-        let Ok(_turn) = self.turns.acquire().await else { return false };
+        let Ok(_turn) = self.turns.acquire().await else {
+            return false;
+        };
         let users = Arc::clone(self);
-        tokio::task::spawn_blocking(move || users.verifies(&user, &password, proof)).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || users.verifies(&user, &password, proof))
+            .await
+            .unwrap_or(false)
     }
 
-    /// Hashes the password. For an unknown user somebody else's hash is compared, so that it takes as long.
+    /// Hashes the password. For an unknown user somebody else's hash is compared, so that it takes
+    /// as long.
     fn verifies(&self, user: &str, password: &Secret, proof: Digest) -> bool {
-        let Some(hash) = self.hashes.get(user).or_else(|| self.hashes.values().next()) else { return false };
-        let is_right = bcrypt::verify(password.expose(), hash).unwrap_or(false) && self.hashes.contains_key(user);
+        let Some(hash) = self
+            .hashes
+            .get(user)
+            .or_else(|| self.hashes.values().next())
+        else {
+            return false;
+        };
+        let is_right = bcrypt::verify(password.expose(), hash).unwrap_or(false)
+            && self.hashes.contains_key(user);
         if is_right {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(proof);
+            self.known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(proof);
         }
         is_right
     }
 
     fn proof(&self, user: &str, password: &Secret) -> Digest {
         let mut hasher = Sha256::new();
-        for part in [self.key.as_slice(), &(user.len() as u64).to_be_bytes(), user.as_bytes(), password.expose().as_bytes()] {
+        for part in [
+            self.key.as_slice(),
+            &(user.len() as u64).to_be_bytes(),
+            user.as_bytes(),
+            password.expose().as_bytes(),
+        ] {
             hasher.update(part);
         }
         hasher.finish()
@@ -123,21 +161,35 @@ impl Users {
 
 impl std::fmt::Debug for Users {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Users").field("names", &self.hashes.keys()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Users")
+            .field("names", &self.hashes.keys())
+            .finish_non_exhaustive()
     }
 }
 
 /// `$2y$10$` and 53 characters of bcrypt's alphabet.
 fn is_bcrypt(hash: &str) -> bool {
     let parts: Vec<&str> = hash.split('$').collect();
-    let ["", "2a" | "2b" | "2y", cost, rest] = parts.as_slice() else { return false };
-    let is_cost = cost.len() == 2 && cost.parse::<u8>().is_ok_and(|cost| (4..=31).contains(&cost));
-    is_cost && rest.len() == 53 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
+    let ["", "2a" | "2b" | "2y", cost, rest] = parts.as_slice() else {
+        return false;
+    };
+    let is_cost = cost.len() == 2
+        && cost
+            .parse::<u8>()
+            .is_ok_and(|cost| (4..=31).contains(&cost));
+    is_cost
+        && rest.len() == 53
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
 }
 
 fn credentials(authorization: &str) -> Option<(String, Secret)> {
     let (scheme, encoded) = authorization.split_once(' ')?;
-    let decoded = Base64::decode_vec(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded = Base64::decode_vec(encoded.trim())
+        .ok()
+        .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let text = zeroize::Zeroizing::new(String::from_utf8(decoded).ok()?);
     let (user, password) = text.split_once(':')?;
     Some((user.to_owned(), Secret::new(password)))
@@ -156,7 +208,10 @@ mod tests {
     }
 
     fn admits(users: &Arc<Users>, authorization: Option<&str>) -> bool {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(users.admits(authorization))
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(users.admits(authorization))
     }
 
     #[test]
@@ -184,15 +239,32 @@ mod tests {
 
     #[test]
     fn only_lines_with_bcrypt_are_users() {
-        for bad in ["alice", "alice:", ":$2y$05$x", "alice:{SHA}x", "alice:$apr1$x$y", &alice().replace("$2b$", "$2z$"), &alice()[..20]] {
-            assert!(matches!(Users::parse(bad), Err(UsersError::Line { line: 1 })), "{bad}");
+        for bad in [
+            "alice",
+            "alice:",
+            ":$2y$05$x",
+            "alice:{SHA}x",
+            "alice:$apr1$x$y",
+            &alice().replace("$2b$", "$2z$"),
+            &alice()[..20],
+        ] {
+            assert!(
+                matches!(Users::parse(bad), Err(UsersError::Line { line: 1 })),
+                "{bad}"
+            );
         }
         assert!(matches!(Users::parse("# nobody\n"), Err(UsersError::Empty)));
-        assert!(matches!(Users::parse(&alice().repeat(2)), Err(UsersError::Twice { line: 2 })));
+        assert!(matches!(
+            Users::parse(&alice().repeat(2)),
+            Err(UsersError::Twice { line: 2 })
+        ));
     }
 
     #[test]
     fn debug_output_does_not_contain_hashes() {
-        assert_eq!(format!("{:?}", Users::parse(&alice()).unwrap()), "Users { names: [\"alice\"], .. }");
+        assert_eq!(
+            format!("{:?}", Users::parse(&alice()).unwrap()),
+            "Users { names: [\"alice\"], .. }"
+        );
     }
 }

@@ -39,7 +39,8 @@ impl Verified {
         None
     }
 
-    /// Notes that a content was right. `before` is what the file looked like before the first byte of it was read.
+    /// Notes that a content was right. `before` is what the file looked like before the first byte
+    /// of it was read.
     pub(super) fn note(&self, digest: Digest, before: Option<Stamp>, file: &File) {
         if let Some(stamp) = before.filter(|before| Stamp::of(file) == Some(*before)) {
             locked(&self.known).insert(digest, stamp);

@@ -1,8 +1,8 @@
-//! cosign's encrypted private key: a PEM block whose content is JSON that describes scrypt, the secretbox of `NaCl` and
-//! their parameters. The plaintext is a PKCS#8 key.
+//! cosign's encrypted private key: a PEM block whose content is JSON that describes scrypt, the
+//! secretbox of `NaCl` and their parameters. The plaintext is a PKCS#8 key.
 //!
-//! Whoever hands over a key file must not be able to spend the reader's memory or hours: parameters beyond the
-//! limits below are refused before anything is computed.
+//! Whoever hands over a key file must not be able to spend the reader's memory or hours: parameters
+//! beyond the limits below are refused before anything is computed.
 
 use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305, aead::Aead as _};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,11 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
 /// What cosign 3 writes. It needs 64 MiB while a key is opened or made.
-const COST: Cost = Cost { n: 1 << 16, r: 8, p: 1 };
+const COST: Cost = Cost {
+    n: 1 << 16,
+    r: 8,
+    p: 1,
+};
 /// scrypt needs `128 * N * r` bytes; the strongest setting cosign's library knows needs 128 MiB.
 const MAX_SCRYPT_MEMORY: u64 = 256 << 20;
 const MAX_PARALLELISM: u32 = 4;
@@ -73,39 +77,76 @@ pub(super) fn parse(json: &[u8]) -> Result<Envelope, SignError> {
 pub(super) fn seal(pkcs8: &[u8], passphrase: &Secret) -> Result<String, SignError> {
     let (salt, nonce) = (random(SALT_BYTES)?, random(NONCE_BYTES)?);
     let secretbox = XSalsa20Poly1305::new(COST.derive(passphrase, &salt)?.as_slice().into());
-    let ciphertext = secretbox.encrypt(nonce.as_slice().into(), pkcs8).map_err(|_| SignError::Passphrase)?;
+    let ciphertext = secretbox
+        .encrypt(nonce.as_slice().into(), pkcs8)
+        .map_err(|_| SignError::Passphrase)?;
     let envelope = Envelope {
-        kdf: Kdf { name: KDF_NAME.to_owned(), params: COST, salt },
-        cipher: Cipher { name: CIPHER_NAME.to_owned(), nonce },
+        kdf: Kdf {
+            name: KDF_NAME.to_owned(),
+            params: COST,
+            salt,
+        },
+        cipher: Cipher {
+            name: CIPHER_NAME.to_owned(),
+            nonce,
+        },
         ciphertext,
     };
     let json = serde_json::to_vec(&envelope).map_err(SignError::Envelope)?;
-    pem_rfc7468::encode_string(LABEL, pem_rfc7468::LineEnding::LF, &json).map_err(|source| SignError::Pem { what: "private", source })
+    pem_rfc7468::encode_string(LABEL, pem_rfc7468::LineEnding::LF, &json).map_err(|source| {
+        SignError::Pem {
+            what: "private",
+            source,
+        }
+    })
 }
 
 impl Envelope {
     /// Decrypts to the PKCS#8 key.
     pub(super) fn open(&self, passphrase: &Secret) -> Result<Zeroizing<Vec<u8>>, SignError> {
-        if self.kdf.name != KDF_NAME || self.cipher.name != CIPHER_NAME || self.cipher.nonce.len() != NONCE_BYTES {
-            return Err(SignError::Encryption(format!("`{}` and `{}`", self.kdf.name, self.cipher.name)));
+        if self.kdf.name != KDF_NAME
+            || self.cipher.name != CIPHER_NAME
+            || self.cipher.nonce.len() != NONCE_BYTES
+        {
+            return Err(SignError::Encryption(format!(
+                "`{}` and `{}`",
+                self.kdf.name, self.cipher.name
+            )));
         }
         let key = self.kdf.params.derive(passphrase, &self.kdf.salt)?;
-        let plaintext =
-            XSalsa20Poly1305::new(key.as_slice().into()).decrypt(self.cipher.nonce.as_slice().into(), self.ciphertext.as_slice());
-        plaintext.map(Zeroizing::new).map_err(|_| SignError::Passphrase)
+        let plaintext = XSalsa20Poly1305::new(key.as_slice().into()).decrypt(
+            self.cipher.nonce.as_slice().into(),
+            self.ciphertext.as_slice(),
+        );
+        plaintext
+            .map(Zeroizing::new)
+            .map_err(|_| SignError::Passphrase)
     }
 }
 
 impl Cost {
-    fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, SignError> {
+    fn derive(
+        self,
+        passphrase: &Secret,
+        salt: &[u8],
+    ) -> Result<Zeroizing<[u8; KEY_BYTES]>, SignError> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        scrypt::scrypt(passphrase.expose().as_bytes(), salt, &self.checked()?, key.as_mut_slice()).map_err(|_| self.refused())?;
+        scrypt::scrypt(
+            passphrase.expose().as_bytes(),
+            salt,
+            &self.checked()?,
+            key.as_mut_slice(),
+        )
+        .map_err(|_| self.refused())?;
         Ok(key)
     }
 
     fn checked(self) -> Result<scrypt::Params, SignError> {
         let memory = self.n.saturating_mul(u64::from(self.r)).saturating_mul(128);
-        let is_sane = self.n.is_power_of_two() && self.n > 1 && memory <= MAX_SCRYPT_MEMORY && self.p <= MAX_PARALLELISM;
+        let is_sane = self.n.is_power_of_two()
+            && self.n > 1
+            && memory <= MAX_SCRYPT_MEMORY
+            && self.p <= MAX_PARALLELISM;
         let log_n = u8::try_from(self.n.trailing_zeros()).map_err(|_| self.refused())?;
         if !is_sane {
             return Err(self.refused());
@@ -114,7 +155,10 @@ impl Cost {
     }
 
     fn refused(self) -> SignError {
-        SignError::Encryption(format!("scrypt parameters N={}, r={}, p={}", self.n, self.r, self.p))
+        SignError::Encryption(format!(
+            "scrypt parameters N={}, r={}, p={}",
+            self.n, self.r, self.p
+        ))
     }
 }
 
@@ -133,7 +177,9 @@ mod base64 {
         serializer.serialize_str(&Base64::encode_string(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         Base64::decode_vec(&text).map_err(|_| D::Error::custom("a value is not base64"))
     }
@@ -167,27 +213,53 @@ mod tests {
 
     #[test]
     fn refuses_parameters_that_would_spend_memory_or_time() {
-        for (field, number) in [("N", 1_u64 << 40), ("N", u64::MAX), ("N", 0), ("N", 1000), ("r", 1 << 20), ("r", 0), ("p", 5), ("p", 0)] {
-            let error = open_changed(|value| value["kdf"]["params"][field] = json!(number)).unwrap_err();
-            assert!(matches!(error, SignError::Encryption(_)), "{field}={number}: {error}");
+        for (field, number) in [
+            ("N", 1_u64 << 40),
+            ("N", u64::MAX),
+            ("N", 0),
+            ("N", 1000),
+            ("r", 1 << 20),
+            ("r", 0),
+            ("p", 5),
+            ("p", 0),
+        ] {
+            let error =
+                open_changed(|value| value["kdf"]["params"][field] = json!(number)).unwrap_err();
+            assert!(
+                matches!(error, SignError::Encryption(_)),
+                "{field}={number}: {error}"
+            );
             assert_eq!(error.kind(), FailureKind::Input);
         }
     }
 
     #[test]
     fn refuses_other_algorithms_and_other_shapes() {
-        let pointers =
-            [("/kdf/name", "argon2"), ("/cipher/name", "aes-gcm"), ("/cipher/nonce", "AAAA"), ("/ciphertext", "!"), ("/kdf/salt", "AA")];
+        let pointers = [
+            ("/kdf/name", "argon2"),
+            ("/cipher/name", "aes-gcm"),
+            ("/cipher/nonce", "AAAA"),
+            ("/ciphertext", "!"),
+            ("/kdf/salt", "AA"),
+        ];
         for (pointer, text) in pointers {
-            let error = open_changed(|value| *value.pointer_mut(pointer).unwrap() = json!(text)).unwrap_err();
-            assert!(matches!(error, SignError::Encryption(_) | SignError::Envelope(_)), "{pointer}: {error}");
+            let error = open_changed(|value| *value.pointer_mut(pointer).unwrap() = json!(text))
+                .unwrap_err();
+            assert!(
+                matches!(error, SignError::Encryption(_) | SignError::Envelope(_)),
+                "{pointer}: {error}"
+            );
         }
-        assert!(matches!(open_changed(|value| value["more"] = json!(1)), Err(SignError::Envelope(_))));
+        assert!(matches!(
+            open_changed(|value| value["more"] = json!(1)),
+            Err(SignError::Envelope(_))
+        ));
     }
 
     #[test]
     fn a_changed_ciphertext_reads_like_a_wrong_passphrase() {
-        let change = |value: &mut Value| value["ciphertext"] = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let change =
+            |value: &mut Value| value["ciphertext"] = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         assert!(matches!(open_changed(change), Err(SignError::Passphrase)));
     }
 }

@@ -36,7 +36,8 @@ pub enum SignError {
     /// The encrypted part of a private key is not what cosign writes.
     #[error("the encrypted private key is not in cosign's format")]
     Envelope(#[source] serde_json::Error),
-    /// A private key is encrypted in a way this project does not know, or that costs too much to open.
+    /// A private key is encrypted in a way this project does not know, or that costs too much to
+    /// open.
     #[error("the private key is encrypted with {0}, which is not accepted")]
     Encryption(String),
     /// The passphrase does not open the key.
@@ -98,26 +99,45 @@ impl Failure for SignError {
 
     fn help(&self) -> Option<String> {
         let text = match self {
-            Self::Pem { what: "public", .. } | Self::Label { what: "public", .. } | Self::MalformedKey { what: "public", .. } => {
+            Self::Pem { what: "public", .. }
+            | Self::Label { what: "public", .. }
+            | Self::MalformedKey { what: "public", .. } => {
                 "give the signer's public key as PEM (`-----BEGIN PUBLIC KEY-----`), such as the `.pub` file of `rune-bundle keygen` or cosign"
             }
-            Self::Label { label, .. } if label == "ENCRYPTED PRIVATE KEY" || label == "RSA PRIVATE KEY" || label == "EC PARAMETERS" => {
+            Self::Label { label, .. }
+                if label == "ENCRYPTED PRIVATE KEY"
+                    || label == "RSA PRIVATE KEY"
+                    || label == "EC PARAMETERS" =>
+            {
                 "turn it into a PKCS#8 key with `openssl pkcs8 -topk8 -nocrypt`, or make a new one with `rune-bundle keygen`"
             }
-            Self::Pem { .. } | Self::Label { .. } | Self::MalformedKey { .. } | Self::Envelope(_) => {
+            Self::Pem { .. }
+            | Self::Label { .. }
+            | Self::MalformedKey { .. }
+            | Self::Envelope(_) => {
                 "give a key made by `rune-bundle keygen` or `cosign generate-key-pair`, or an unencrypted PKCS#8 key (P-256 or Ed25519)"
             }
-            Self::Algorithm(_) => "use an ECDSA P-256 or Ed25519 key; `rune-bundle keygen` makes one",
-            Self::Encryption(_) => "make the key again with `rune-bundle keygen` or `cosign generate-key-pair`",
-            Self::Passphrase => "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a lost passphrase",
+            Self::Algorithm(_) => {
+                "use an ECDSA P-256 or Ed25519 key; `rune-bundle keygen` makes one"
+            }
+            Self::Encryption(_) => {
+                "make the key again with `rune-bundle keygen` or `cosign generate-key-pair`"
+            }
+            Self::Passphrase => {
+                "check COSIGN_PASSWORD, or unset it to be asked; there is no way to recover a lost passphrase"
+            }
             Self::NotASignature(_) => {
                 "give what `cosign sign-blob --bundle` writes, or a bare signature (DER, r and s, or 64 bytes for Ed25519), as bytes or base64"
             }
             Self::Random(_) => return None,
-            Self::OtherKey { .. } => "get the public key of whoever signed this bundle from them, not from the bundle",
-            Self::SlotSize(_) | Self::SlotForm(_) | Self::SlotField(_) | Self::OtherMessage | Self::BadSignature => {
-                "do not use this content; get it again from whoever signed it"
+            Self::OtherKey { .. } => {
+                "get the public key of whoever signed this bundle from them, not from the bundle"
             }
+            Self::SlotSize(_)
+            | Self::SlotForm(_)
+            | Self::SlotField(_)
+            | Self::OtherMessage
+            | Self::BadSignature => "do not use this content; get it again from whoever signed it",
         };
         Some(text.to_owned())
     }

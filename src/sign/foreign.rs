@@ -1,8 +1,9 @@
 //! Signatures that were made elsewhere: by cosign, openssl, an HSM or a KMS.
 //!
-//! What others write has many forms: Sigstore bundles with fields of a transparency log, ECDSA with S in the upper half,
-//! bare signatures as bytes or base64. All of them are read here, checked against a key from outside, and turned
-//! into the one form that a slot may hold. Nothing but the signature itself is taken over.
+//! What others write has many forms: Sigstore bundles with fields of a transparency log, ECDSA with
+//! S in the upper half, bare signatures as bytes or base64. All of them are read here, checked
+//! against a key from outside, and turned into the one form that a slot may hold. Nothing but the
+//! signature itself is taken over.
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use serde::Deserialize;
@@ -26,7 +27,8 @@ pub struct ForeignSignature {
     message: Option<Digest>,
 }
 
-/// The fields of a Sigstore bundle that matter; there are more, of transparency logs and time stamps.
+/// The fields of a Sigstore bundle that matter; there are more, of transparency logs and time
+/// stamps.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -65,16 +67,23 @@ struct PublicKeyIdentifier {
 }
 
 impl ForeignSignature {
-    /// Reads a Sigstore bundle, or a bare signature as bytes or base64 (standard, or URL-safe without padding).
+    /// Reads a Sigstore bundle, or a bare signature as bytes or base64 (standard, or URL-safe
+    /// without padding).
     ///
     /// # Errors
     /// When there is no signature by a key in it.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
-        let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
+        let text = std::str::from_utf8(bytes)
+            .map(str::trim)
+            .unwrap_or_default();
         if text.starts_with('{') {
             return Self::from_sigstore_bundle(text);
         }
-        let bare = |signature| Self { signature, hint: None, message: None };
+        let bare = |signature| Self {
+            signature,
+            hint: None,
+            message: None,
+        };
         match decode(text) {
             Some(signature) if !signature.is_empty() => Ok(bare(signature)),
             _ if bytes.is_empty() => Err(SignError::NotASignature("it is empty")),
@@ -83,30 +92,50 @@ impl ForeignSignature {
     }
 
     fn from_sigstore_bundle(text: &str) -> Result<Self, SignError> {
-        let document: Document = serde_json::from_str(text).map_err(|_| SignError::NotASignature("it is no Sigstore bundle"))?;
+        let document: Document = serde_json::from_str(text)
+            .map_err(|_| SignError::NotASignature("it is no Sigstore bundle"))?;
         if !document.media_type.starts_with(SIGSTORE_BUNDLES) {
             return Err(SignError::NotASignature("it is no Sigstore bundle"));
         }
-        let Some(MessageSignature { message_digest, signature }) = document.message_signature else {
-            return Err(SignError::NotASignature("it is a Sigstore bundle, but not of a signed file"));
+        let Some(MessageSignature {
+            message_digest,
+            signature,
+        }) = document.message_signature
+        else {
+            return Err(SignError::NotASignature(
+                "it is a Sigstore bundle, but not of a signed file",
+            ));
         };
         let Some(PublicKeyIdentifier { hint }) = document.verification_material.public_key else {
-            return Err(SignError::NotASignature("it names its signer by a certificate, which only a transparency log could vouch for"));
+            return Err(SignError::NotASignature(
+                "it names its signer by a certificate, which only a transparency log could vouch for",
+            ));
         };
-        let message = message_digest.filter(|digest| digest.algorithm == "SHA2_256").and_then(|digest| {
-            let bytes: [u8; 32] = Base64::decode_vec(&digest.digest).ok()?.try_into().ok()?;
-            Some(Digest::from_bytes(bytes))
-        });
-        let signature = Base64::decode_vec(&signature).map_err(|_| SignError::NotASignature("its signature is not base64"))?;
-        Ok(Self { signature, hint, message })
+        let message = message_digest
+            .filter(|digest| digest.algorithm == "SHA2_256")
+            .and_then(|digest| {
+                let bytes: [u8; 32] = Base64::decode_vec(&digest.digest).ok()?.try_into().ok()?;
+                Some(Digest::from_bytes(bytes))
+            });
+        let signature = Base64::decode_vec(&signature)
+            .map_err(|_| SignError::NotASignature("its signature is not base64"))?;
+        Ok(Self {
+            signature,
+            hint,
+            message,
+        })
     }
 
-    /// Checks the signature against a key and the message, and gives it the one form that a slot may hold.
+    /// Checks the signature against a key and the message, and gives it the one form that a slot
+    /// may hold.
     ///
     /// # Errors
     /// When it is over other content, by another key, or does not verify.
     pub fn check(&self, key: &PublicKey, message: &[u8]) -> Result<SlotSignature, SignError> {
-        if self.message.is_some_and(|digest| digest != Digest::of(message)) {
+        if self
+            .message
+            .is_some_and(|digest| digest != Digest::of(message))
+        {
             return Err(SignError::OtherMessage);
         }
         let signature = match key.algorithm() {
@@ -115,9 +144,10 @@ impl ForeignSignature {
         };
         match (key.verify(message, &signature), &self.hint) {
             (Ok(()), _) => Ok(SlotSignature::of(key, message, signature)),
-            (Err(_), Some(found)) if *found != key.key_id() => {
-                Err(SignError::OtherKey { expected: key.fingerprint().grouped(), found: fingerprint_of(found) })
-            }
+            (Err(_), Some(found)) if *found != key.key_id() => Err(SignError::OtherKey {
+                expected: key.fingerprint().grouped(),
+                found: fingerprint_of(found),
+            }),
             (Err(error), _) => Err(error),
         }
     }
@@ -130,7 +160,9 @@ fn fingerprint_of(hint: &str) -> String {
 
 fn decode(text: &str) -> Option<Vec<u8>> {
     let compact: String = text.split_ascii_whitespace().collect();
-    Base64::decode_vec(&compact).or_else(|_| Base64UrlUnpadded::decode_vec(&compact)).ok()
+    Base64::decode_vec(&compact)
+        .or_else(|_| Base64UrlUnpadded::decode_vec(&compact))
+        .ok()
 }
 
 #[cfg(test)]
@@ -154,7 +186,8 @@ mod tests {
 
     /// What cosign writes with a transparency log: more fields, in another order, with spaces.
     fn sigstore_bundle(key: &PrivateKey, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-        let mut value: Value = serde_json::from_slice(&SlotSignature::sign(key, MESSAGE).to_canonical_json()).unwrap();
+        let mut value: Value =
+            serde_json::from_slice(&SlotSignature::sign(key, MESSAGE).to_canonical_json()).unwrap();
         value["verificationMaterial"]["tlogEntries"] = json!([{ "logIndex": "1" }]);
         value["verificationMaterial"]["timestampVerificationData"] = json!({});
         change(&mut value);
@@ -173,12 +206,27 @@ mod tests {
                 wrapped.into_bytes(),
                 Base64UrlUnpadded::encode_string(&signature).into_bytes(),
                 sigstore_bundle(&key, |_| ()),
-                sigstore_bundle(&key, |value| value["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.3")),
-                sigstore_bundle(&key, |value| _ = value["messageSignature"].as_object_mut().unwrap().remove("messageDigest")),
-                sigstore_bundle(&key, |value| value["verificationMaterial"]["publicKey"]["hint"] = json!("somebody")),
+                sigstore_bundle(&key, |value| {
+                    value["mediaType"] =
+                        json!("application/vnd.dev.sigstore.bundle+json;version=0.3")
+                }),
+                sigstore_bundle(&key, |value| {
+                    _ = value["messageSignature"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("messageDigest")
+                }),
+                sigstore_bundle(&key, |value| {
+                    value["verificationMaterial"]["publicKey"]["hint"] = json!("somebody")
+                }),
             ];
             for form in forms {
-                assert_eq!(check(&form, &key).unwrap(), SlotSignature::sign(&key, MESSAGE), "{}", String::from_utf8_lossy(&form));
+                assert_eq!(
+                    check(&form, &key).unwrap(),
+                    SlotSignature::sign(&key, MESSAGE),
+                    "{}",
+                    String::from_utf8_lossy(&form)
+                );
             }
         }
     }
@@ -190,7 +238,11 @@ mod tests {
         let (r, s) = low.split_scalars();
         let high = p256::ecdsa::Signature::from_scalars(r, -s).unwrap();
         assert_ne!(high.normalize_s(), high);
-        for form in [high.to_der().as_bytes().to_vec(), high.to_bytes().to_vec(), low.to_bytes().to_vec()] {
+        for form in [
+            high.to_der().as_bytes().to_vec(),
+            high.to_bytes().to_vec(),
+            low.to_bytes().to_vec(),
+        ] {
             let slot = check(&form, &key).unwrap();
             assert_eq!(slot, SlotSignature::sign(&key, MESSAGE));
             slot.verify(key.public_key(), MESSAGE).unwrap();
@@ -202,19 +254,34 @@ mod tests {
         let [key, other] = keys();
         let ours = sigstore_bundle(&key, |_| ());
         let parsed = ForeignSignature::parse(&ours).unwrap();
-        assert!(matches!(parsed.check(key.public_key(), b"{}"), Err(SignError::OtherMessage)));
-        assert!(matches!(check(&ours, &other), Err(SignError::OtherKey { .. })));
+        assert!(matches!(
+            parsed.check(key.public_key(), b"{}"),
+            Err(SignError::OtherMessage)
+        ));
+        assert!(matches!(
+            check(&ours, &other),
+            Err(SignError::OtherKey { .. })
+        ));
         let bare = ForeignSignature::parse(&other.sign(b"{}")).unwrap();
-        assert!(matches!(bare.check(other.public_key(), MESSAGE), Err(SignError::BadSignature)));
-        let swapped =
-            sigstore_bundle(&key, |value| value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}"))));
-        assert!(matches!(check(&swapped, &key), Err(SignError::BadSignature)));
+        assert!(matches!(
+            bare.check(other.public_key(), MESSAGE),
+            Err(SignError::BadSignature)
+        ));
+        let swapped = sigstore_bundle(&key, |value| {
+            value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}")))
+        });
+        assert!(matches!(
+            check(&swapped, &key),
+            Err(SignError::BadSignature)
+        ));
     }
 
     #[test]
     fn what_holds_no_signature_by_a_key_is_bad_input() {
         let [key, _] = keys();
-        let keyless = |value: &mut Value| value["verificationMaterial"] = json!({ "certificate": { "rawBytes": "AA==" } });
+        let keyless = |value: &mut Value| {
+            value["verificationMaterial"] = json!({ "certificate": { "rawBytes": "AA==" } })
+        };
         let attestation = |value: &mut Value| {
             let object = value.as_object_mut().unwrap();
             object.remove("messageSignature");
@@ -229,12 +296,22 @@ mod tests {
             sigstore_bundle(&key, keyless),
             sigstore_bundle(&key, attestation),
             sigstore_bundle(&key, |value| value["mediaType"] = json!("application/json")),
-            sigstore_bundle(&key, |value| value["messageSignature"]["signature"] = json!("!")),
+            sigstore_bundle(&key, |value| {
+                value["messageSignature"]["signature"] = json!("!")
+            }),
         ];
         for form in forms {
             let error = check(&form, &key).unwrap_err();
-            assert_eq!(error.kind(), FailureKind::Input, "{}: {error}", String::from_utf8_lossy(&form));
-            assert!(error.help().unwrap().contains("cosign sign-blob"), "{error}");
+            assert_eq!(
+                error.kind(),
+                FailureKind::Input,
+                "{}: {error}",
+                String::from_utf8_lossy(&form)
+            );
+            assert!(
+                error.help().unwrap().contains("cosign sign-blob"),
+                "{error}"
+            );
         }
     }
 }

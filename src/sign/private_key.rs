@@ -16,7 +16,8 @@ use rune_core::secret::Secret;
 const PKCS8_LABEL: &str = "PRIVATE KEY";
 const SEC1_LABEL: &str = "EC PRIVATE KEY";
 
-/// A key that signs. Its memory is wiped when it is dropped, and its `Debug` shows the public half only.
+/// A key that signs. Its memory is wiped when it is dropped, and its `Debug` shows the public half
+/// only.
 pub struct PrivateKey {
     key: Key,
     public: PublicKey,
@@ -28,13 +29,21 @@ enum Key {
 }
 
 impl PrivateKey {
-    /// Reads a PEM file: cosign's encrypted key, or an unencrypted PKCS#8 or SEC1 key. `passphrase` is asked
-    /// only when the key is encrypted.
+    /// Reads a PEM file: cosign's encrypted key, or an unencrypted PKCS#8 or SEC1 key. `passphrase`
+    /// is asked only when the key is encrypted.
     ///
     /// # Errors
-    /// When it is no such file, the key is neither P-256 nor Ed25519, the passphrase cannot be had or is wrong.
-    pub fn load<E: From<SignError>>(pem: &[u8], passphrase: impl FnOnce() -> Result<Secret, E>) -> Result<Self, E> {
-        let (label, content) = pem_rfc7468::decode_vec(pem.trim_ascii()).map_err(|source| SignError::Pem { what: "private", source })?;
+    /// When it is no such file, the key is neither P-256 nor Ed25519, the passphrase cannot be had
+    /// or is wrong.
+    pub fn load<E: From<SignError>>(
+        pem: &[u8],
+        passphrase: impl FnOnce() -> Result<Secret, E>,
+    ) -> Result<Self, E> {
+        let (label, content) =
+            pem_rfc7468::decode_vec(pem.trim_ascii()).map_err(|source| SignError::Pem {
+                what: "private",
+                source,
+            })?;
         let content = Zeroizing::new(content);
         let key = match label {
             encrypted_key::LABEL | encrypted_key::OLD_LABEL => {
@@ -43,7 +52,10 @@ impl PrivateKey {
             }
             PKCS8_LABEL => Self::from_pkcs8(&content),
             SEC1_LABEL => Self::from_sec1(&content),
-            other => Err(SignError::Label { what: "private", label: other.to_owned() }),
+            other => Err(SignError::Label {
+                what: "private",
+                label: other.to_owned(),
+            }),
         };
         Ok(key?)
     }
@@ -63,8 +75,8 @@ impl PrivateKey {
         }
     }
 
-    /// The PEM file as cosign writes and reads it, encrypted with the passphrase. Two calls give different
-    /// bytes, because salt and nonce are random.
+    /// The PEM file as cosign writes and reads it, encrypted with the passphrase. Two calls give
+    /// different bytes, because salt and nonce are random.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
@@ -76,8 +88,8 @@ impl PrivateKey {
         &self.public
     }
 
-    /// Signs a message: for P-256 with RFC 6979, low-S, in DER, for Ed25519 the 64 bytes of RFC 8032. The same
-    /// key and message always give the same bytes.
+    /// Signs a message: for P-256 with RFC 6979, low-S, in DER, for Ed25519 the 64 bytes of RFC
+    /// 8032. The same key and message always give the same bytes.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.key {
             Key::P256(key) => {
@@ -89,43 +101,75 @@ impl PrivateKey {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, SignError> {
-        let malformed = |problem| SignError::MalformedKey { what: "private", problem };
-        let info = PrivateKeyInfoRef::from_der(der).map_err(|_| malformed("it is not in PKCS#8 form"))?;
+        let malformed = |problem| SignError::MalformedKey {
+            what: "private",
+            problem,
+        };
+        let info =
+            PrivateKeyInfoRef::from_der(der).map_err(|_| malformed("it is not in PKCS#8 form"))?;
         match Algorithm::of(&info.algorithm)? {
-            Algorithm::EcdsaP256 => Self::p256(info.try_into().map_err(|_| malformed("it is not a P-256 key pair"))?),
-            Algorithm::Ed25519 => Self::ed25519(info.try_into().map_err(|_| malformed("it is not an Ed25519 key pair"))?),
+            Algorithm::EcdsaP256 => Self::p256(
+                info.try_into()
+                    .map_err(|_| malformed("it is not a P-256 key pair"))?,
+            ),
+            Algorithm::Ed25519 => Self::ed25519(
+                info.try_into()
+                    .map_err(|_| malformed("it is not an Ed25519 key pair"))?,
+            ),
         }
     }
 
-    /// SEC1 names the curve inside, so any other curve shows as a key of the wrong length or parameters.
+    /// SEC1 names the curve inside, so any other curve shows as a key of the wrong length or
+    /// parameters.
     fn from_sec1(der: &[u8]) -> Result<Self, SignError> {
         let problem = "it is not a P-256 key in SEC1 form";
-        Self::p256(p256::SecretKey::from_sec1_der(der).map_err(|_| SignError::MalformedKey { what: "private", problem })?)
+        Self::p256(
+            p256::SecretKey::from_sec1_der(der).map_err(|_| SignError::MalformedKey {
+                what: "private",
+                problem,
+            })?,
+        )
     }
 
     fn p256(key: p256::SecretKey) -> Result<Self, SignError> {
         let public = PublicKey::p256(key.public_key().into())?;
-        Ok(Self { key: Key::P256(key), public })
+        Ok(Self {
+            key: Key::P256(key),
+            public,
+        })
     }
 
     fn ed25519(key: ed25519_dalek::SigningKey) -> Result<Self, SignError> {
         let public = PublicKey::ed25519(key.verifying_key())?;
-        Ok(Self { key: Key::Ed25519(key), public })
+        Ok(Self {
+            key: Key::Ed25519(key),
+            public,
+        })
     }
 
     fn to_pkcs8(&self) -> Result<SecretDocument, SignError> {
         let document = match &self.key {
             Key::P256(key) => key.to_pkcs8_der(),
             // Without the public half: version 1 of the format is what openssl reads.
-            Key::Ed25519(key) => KeypairBytes { secret_key: key.to_bytes(), public_key: None }.to_pkcs8_der(),
+            Key::Ed25519(key) => KeypairBytes {
+                secret_key: key.to_bytes(),
+                public_key: None,
+            }
+            .to_pkcs8_der(),
         };
-        document.map_err(|_| SignError::MalformedKey { what: "private", problem: "it cannot be encoded" })
+        document.map_err(|_| SignError::MalformedKey {
+            what: "private",
+            problem: "it cannot be encoded",
+        })
     }
 }
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PrivateKey").field("public", &self.public).finish_non_exhaustive()
+        formatter
+            .debug_struct("PrivateKey")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,7 +200,10 @@ mod tests {
     fn signs_ed25519_as_rfc_8032_says() {
         let key = PrivateKey::load(fixtures::ED25519_PRIVATE.as_bytes(), unasked).unwrap();
         assert_eq!(key.public_key().algorithm(), Algorithm::Ed25519);
-        assert_eq!(key.sign(b"")[..8], [0xe5, 0x56, 0x43, 0x00, 0xc3, 0x60, 0xac, 0x72]);
+        assert_eq!(
+            key.sign(b"")[..8],
+            [0xe5, 0x56, 0x43, 0x00, 0xc3, 0x60, 0xac, 0x72]
+        );
     }
 
     #[test]
@@ -175,37 +222,63 @@ mod tests {
     fn reads_the_key_it_encrypted_with_the_right_passphrase_only() {
         let key = PrivateKey::generate().unwrap();
         let pem = key.to_encrypted_pem(&Secret::new("correct horse")).unwrap();
-        let open = |passphrase: &str| PrivateKey::load(pem.as_bytes(), || Ok::<_, SignError>(Secret::new(passphrase)));
-        assert_eq!(open("correct horse").unwrap().public_key(), key.public_key());
+        let open = |passphrase: &str| {
+            PrivateKey::load(pem.as_bytes(), || {
+                Ok::<_, SignError>(Secret::new(passphrase))
+            })
+        };
+        assert_eq!(
+            open("correct horse").unwrap().public_key(),
+            key.public_key()
+        );
         let error = open("correct hors").unwrap_err();
-        assert_eq!((error.kind(), error.help().is_some()), (FailureKind::Access, true));
+        assert_eq!(
+            (error.kind(), error.help().is_some()),
+            (FailureKind::Access, true)
+        );
     }
 
     #[test]
     fn encrypts_and_reads_ed25519_and_empty_passphrases_too() {
         let key = fixtures::private_key(fixtures::ED25519_PRIVATE);
         let pem = key.to_encrypted_pem(&Secret::new("")).unwrap();
-        let again = PrivateKey::load(pem.as_bytes(), || Ok::<_, SignError>(Secret::new(""))).unwrap();
+        let again =
+            PrivateKey::load(pem.as_bytes(), || Ok::<_, SignError>(Secret::new(""))).unwrap();
         assert_eq!(again.public_key(), key.public_key());
     }
 
     #[test]
     fn reads_the_label_that_older_releases_of_cosign_wrote() {
         let key = PrivateKey::generate().unwrap();
-        let pem = key.to_encrypted_pem(&Secret::new("x")).unwrap().replace("SIGSTORE", "COSIGN");
+        let pem = key
+            .to_encrypted_pem(&Secret::new("x"))
+            .unwrap()
+            .replace("SIGSTORE", "COSIGN");
         assert!(PrivateKey::load(pem.as_bytes(), || Ok::<_, SignError>(Secret::new("x"))).is_ok());
     }
 
     #[test]
     fn says_that_no_passphrase_could_be_had() {
-        let pem = PrivateKey::generate().unwrap().to_encrypted_pem(&Secret::new("x")).unwrap();
-        assert!(matches!(PrivateKey::load(pem.as_bytes(), || Err(SignError::BadSignature)), Err(SignError::BadSignature)));
+        let pem = PrivateKey::generate()
+            .unwrap()
+            .to_encrypted_pem(&Secret::new("x"))
+            .unwrap();
+        assert!(matches!(
+            PrivateKey::load(pem.as_bytes(), || Err(SignError::BadSignature)),
+            Err(SignError::BadSignature)
+        ));
     }
 
     #[test]
     fn refuses_other_files_and_other_curves_as_bad_input() {
         let mismatched = fixtures::P256_PRIVATE.replace("ya+p2EW6dRZrXCFX", "ya+p2EW6dRZrXCFY");
-        for text in ["", "hello", fixtures::P256_PUBLIC, fixtures::P384_SEC1, &mismatched] {
+        for text in [
+            "",
+            "hello",
+            fixtures::P256_PUBLIC,
+            fixtures::P384_SEC1,
+            &mismatched,
+        ] {
             let error = PrivateKey::load(text.as_bytes(), unasked).unwrap_err();
             assert_eq!(error.kind(), FailureKind::Input, "{error}");
             assert!(error.help().is_some(), "{error}");
@@ -215,6 +288,9 @@ mod tests {
     #[test]
     fn debug_output_shows_the_public_half_only() {
         let text = format!("{:?}", fixtures::private_key(fixtures::P256_PRIVATE));
-        assert_eq!(text, "PrivateKey { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }");
+        assert_eq!(
+            text,
+            "PrivateKey { public: PublicKey(ecdsa-p256-sha256 Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ=), .. }"
+        );
     }
 }

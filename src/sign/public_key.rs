@@ -32,7 +32,8 @@ const PEM_LABEL: &str = "PUBLIC KEY";
 pub enum Algorithm {
     /// ECDSA on the curve P-256 over the SHA-256 of the message.
     EcdsaP256,
-    /// Ed25519 over the message itself (RFC 8032, neither prehashed nor with a context), as cosign 3 signs blobs too.
+    /// Ed25519 over the message itself (RFC 8032, neither prehashed nor with a context), as cosign
+    /// 3 signs blobs too.
     Ed25519,
 }
 
@@ -46,7 +47,11 @@ impl Algorithm {
 
     /// Which algorithm a key of this type uses.
     pub(super) fn of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<Self, SignError> {
-        let curve = || identifier.parameters.and_then(|any: AnyRef<'_>| any.decode_as::<ObjectIdentifier>().ok());
+        let curve = || {
+            identifier
+                .parameters
+                .and_then(|any: AnyRef<'_>| any.decode_as::<ObjectIdentifier>().ok())
+        };
         let refused = match identifier.oid {
             ED25519 if identifier.parameters.is_none() => return Ok(Self::Ed25519),
             EC => match curve() {
@@ -69,7 +74,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A key that signatures are checked with. Two are equal when they are the same key, however they were encoded.
+/// A key that signatures are checked with. Two are equal when they are the same key, however they
+/// were encoded.
 #[derive(Clone)]
 pub struct PublicKey {
     key: Key,
@@ -84,7 +90,11 @@ enum Key {
 
 /// The fingerprint that the id of a key means, see [`PublicKey::key_id`].
 pub fn fingerprint_of_key_id(id: &str) -> Option<Digest> {
-    Base64::decode_vec(id).ok()?.try_into().ok().map(Digest::from_bytes)
+    Base64::decode_vec(id)
+        .ok()?
+        .try_into()
+        .ok()
+        .map(Digest::from_bytes)
 }
 
 impl PublicKey {
@@ -93,9 +103,16 @@ impl PublicKey {
     /// # Errors
     /// When it is no such file, or the key is neither P-256 nor Ed25519.
     pub fn from_pem(text: &str) -> Result<Self, SignError> {
-        let (label, der) = pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|source| SignError::Pem { what: "public", source })?;
+        let (label, der) =
+            pem_rfc7468::decode_vec(text.trim().as_bytes()).map_err(|source| SignError::Pem {
+                what: "public",
+                source,
+            })?;
         if label != PEM_LABEL {
-            return Err(SignError::Label { what: "public", label: label.to_owned() });
+            return Err(SignError::Label {
+                what: "public",
+                label: label.to_owned(),
+            });
         }
         Self::from_spki_der(&der)
     }
@@ -105,15 +122,21 @@ impl PublicKey {
     /// # Errors
     /// When it is malformed, or the key is neither P-256 nor Ed25519.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, SignError> {
-        let malformed = |problem| SignError::MalformedKey { what: "public", problem };
-        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| malformed("it is not a SubjectPublicKeyInfo"))?;
+        let malformed = |problem| SignError::MalformedKey {
+            what: "public",
+            problem,
+        };
+        let info = SubjectPublicKeyInfoRef::from_der(der)
+            .map_err(|_| malformed("it is not a SubjectPublicKeyInfo"))?;
         match Algorithm::of(&info.algorithm)? {
             Algorithm::EcdsaP256 => {
-                let key = p256::ecdsa::VerifyingKey::from_public_key_der(der).map_err(|_| malformed("not a point on the curve"))?;
+                let key = p256::ecdsa::VerifyingKey::from_public_key_der(der)
+                    .map_err(|_| malformed("not a point on the curve"))?;
                 Self::p256(key)
             }
             Algorithm::Ed25519 => {
-                let key = ed25519_dalek::VerifyingKey::from_public_key_der(der).map_err(|_| malformed("not a point on the curve"))?;
+                let key = ed25519_dalek::VerifyingKey::from_public_key_der(der)
+                    .map_err(|_| malformed("not a point on the curve"))?;
                 Self::ed25519(key)
             }
         }
@@ -126,20 +149,30 @@ impl PublicKey {
     pub(super) fn ed25519(key: ed25519_dalek::VerifyingKey) -> Result<Self, SignError> {
         // With a key of small order, one signature fits every message.
         if key.is_weak() {
-            return Err(SignError::MalformedKey { what: "public", problem: "it is a weak Ed25519 key" });
+            return Err(SignError::MalformedKey {
+                what: "public",
+                problem: "it is a weak Ed25519 key",
+            });
         }
         Self::encoded(key.to_public_key_der(), Key::Ed25519(key))
     }
 
     fn encoded(document: spki::Result<p256::pkcs8::Document>, key: Key) -> Result<Self, SignError> {
-        let document = document.map_err(|_| SignError::MalformedKey { what: "public", problem: "it cannot be encoded" })?;
-        Ok(Self { key, spki: document.into_vec() })
+        let document = document.map_err(|_| SignError::MalformedKey {
+            what: "public",
+            problem: "it cannot be encoded",
+        })?;
+        Ok(Self {
+            key,
+            spki: document.into_vec(),
+        })
     }
 
     /// The PEM file, as cosign and openssl read it.
     pub fn to_pem(&self) -> String {
         // Only a label that is no PEM label, or a length beyond memory, could fail.
-        pem_rfc7468::encode_string(PEM_LABEL, pem_rfc7468::LineEnding::LF, &self.spki).unwrap_or_default()
+        pem_rfc7468::encode_string(PEM_LABEL, pem_rfc7468::LineEnding::LF, &self.spki)
+            .unwrap_or_default()
     }
 
     /// The `SubjectPublicKeyInfo` in DER, always with the uncompressed point.
@@ -164,8 +197,8 @@ impl PublicKey {
         }
     }
 
-    /// Checks a signature over a message. ECDSA signatures must be DER and low-S, so that nobody can turn one
-    /// good signature into another.
+    /// Checks a signature over a message. ECDSA signatures must be DER and low-S, so that nobody
+    /// can turn one good signature into another.
     ///
     /// # Errors
     /// When the signature has another form, or does not verify.
@@ -181,11 +214,13 @@ impl PublicKey {
     }
 }
 
-/// Turns an ECDSA signature into the one accepted form. Takes DER, and the 64 bytes `r` and `s` that PKCS#11 and JOSE
-/// write. For each signature with S in the upper half there is one in the lower half that verifies alike (`n - s`).
+/// Turns an ECDSA signature into the one accepted form. Takes DER, and the 64 bytes `r` and `s`
+/// that PKCS#11 and JOSE write. For each signature with S in the upper half there is one in the
+/// lower half that verifies alike (`n - s`).
 pub(super) fn normalized_ecdsa(bytes: &[u8]) -> Result<Vec<u8>, SignError> {
     let signature = EcdsaSignature::from_der(bytes).or_else(|_| EcdsaSignature::from_slice(bytes));
-    let signature = signature.map_err(|_| SignError::NotASignature("neither DER nor the 64 bytes of r and s"))?;
+    let signature = signature
+        .map_err(|_| SignError::NotASignature("neither DER nor the 64 bytes of r and s"))?;
     Ok(signature.normalize_s().to_der().as_bytes().to_vec())
 }
 
@@ -193,7 +228,11 @@ pub(super) fn normalized_ecdsa(bytes: &[u8]) -> Result<Vec<u8>, SignError> {
 pub(super) fn strict_ecdsa(bytes: &[u8]) -> Result<EcdsaSignature, SignError> {
     let signature = EcdsaSignature::from_der(bytes).map_err(|_| SignError::BadSignature)?;
     let is_strict = signature.normalize_s() == signature && signature.to_der().as_bytes() == bytes;
-    if is_strict { Ok(signature) } else { Err(SignError::BadSignature) }
+    if is_strict {
+        Ok(signature)
+    } else {
+        Err(SignError::BadSignature)
+    }
 }
 
 impl PartialEq for PublicKey {
@@ -206,7 +245,12 @@ impl Eq for PublicKey {}
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "PublicKey({} {})", self.algorithm(), self.key_id())
+        write!(
+            formatter,
+            "PublicKey({} {})",
+            self.algorithm(),
+            self.key_id()
+        )
     }
 }
 
@@ -221,10 +265,22 @@ mod tests {
     #[test]
     fn one_key_has_one_id_however_it_was_encoded() {
         let key = PublicKey::from_pem(fixtures::P256_PUBLIC).unwrap();
-        assert_eq!(key.fingerprint().hex(), "5a7a78cca4a0f420d9bc62bb669c3c2759e39f723d3ae10dcbe0f0815a07ecd4");
-        assert_eq!(Base64::decode_vec(&key.key_id()).unwrap(), key.fingerprint().as_bytes());
-        assert_eq!(PublicKey::from_pem(fixtures::P256_PUBLIC_COMPRESSED).unwrap(), key);
-        assert_eq!(PublicKey::from_pem(&fixtures::P256_PUBLIC.replace('\n', "\r\n")).unwrap(), key);
+        assert_eq!(
+            key.fingerprint().hex(),
+            "5a7a78cca4a0f420d9bc62bb669c3c2759e39f723d3ae10dcbe0f0815a07ecd4"
+        );
+        assert_eq!(
+            Base64::decode_vec(&key.key_id()).unwrap(),
+            key.fingerprint().as_bytes()
+        );
+        assert_eq!(
+            PublicKey::from_pem(fixtures::P256_PUBLIC_COMPRESSED).unwrap(),
+            key
+        );
+        assert_eq!(
+            PublicKey::from_pem(&fixtures::P256_PUBLIC.replace('\n', "\r\n")).unwrap(),
+            key
+        );
     }
 
     #[test]
@@ -236,7 +292,10 @@ mod tests {
 
     #[test]
     fn names_the_type_of_a_key_it_does_not_support() {
-        for (pem, name) in [(fixtures::RSA_PUBLIC, "RSA"), (fixtures::P384_PUBLIC, "ECDSA P-384")] {
+        for (pem, name) in [
+            (fixtures::RSA_PUBLIC, "RSA"),
+            (fixtures::P384_PUBLIC, "ECDSA P-384"),
+        ] {
             let error = PublicKey::from_pem(pem).unwrap_err();
             assert_eq!(error.kind(), FailureKind::Input);
             assert!(error.help().unwrap().contains("P-256"));
@@ -246,9 +305,18 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_public_key() {
-        let cut = fixtures::P256_PUBLIC.replace("Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n", "");
+        let cut = fixtures::P256_PUBLIC.replace(
+            "Yfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n",
+            "",
+        );
         let off_curve = fixtures::P256_PUBLIC.replace("EYimQ==", "EYimA==");
-        for text in ["", "ssh-ed25519 AAAA", &cut, &off_curve, fixtures::P256_PRIVATE] {
+        for text in [
+            "",
+            "ssh-ed25519 AAAA",
+            &cut,
+            &off_curve,
+            fixtures::P256_PRIVATE,
+        ] {
             let error = PublicKey::from_pem(text).unwrap_err();
             assert_eq!(error.kind(), FailureKind::Input, "{error}");
             assert!(error.help().unwrap().contains("PUBLIC KEY"), "{error}");
@@ -259,7 +327,10 @@ mod tests {
     fn refuses_an_ed25519_key_that_every_signature_fits() {
         let identity = format!("MCowBQYDK2VwAyEAAQ{}A=", "A".repeat(40));
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{identity}\n-----END PUBLIC KEY-----\n");
-        assert!(matches!(PublicKey::from_pem(&pem), Err(SignError::MalformedKey { .. })));
+        assert!(matches!(
+            PublicKey::from_pem(&pem),
+            Err(SignError::MalformedKey { .. })
+        ));
     }
 
     #[test]
@@ -268,10 +339,19 @@ mod tests {
         let good = strict_ecdsa(&key.sign(b"sample")).unwrap();
         let (r, s) = good.split_scalars();
         let high = p256::ecdsa::Signature::from_scalars(r, -s).unwrap();
-        assert!(matches!(key.public_key().verify(b"sample", high.to_der().as_bytes()), Err(SignError::BadSignature)));
-        assert!(matches!(key.public_key().verify(b"sample", &good.to_bytes()), Err(SignError::BadSignature)));
+        assert!(matches!(
+            key.public_key().verify(b"sample", high.to_der().as_bytes()),
+            Err(SignError::BadSignature)
+        ));
+        assert!(matches!(
+            key.public_key().verify(b"sample", &good.to_bytes()),
+            Err(SignError::BadSignature)
+        ));
         let mut longer = good.to_der().as_bytes().to_vec();
         longer.push(0);
-        assert!(matches!(key.public_key().verify(b"sample", &longer), Err(SignError::BadSignature)));
+        assert!(matches!(
+            key.public_key().verify(b"sample", &longer),
+            Err(SignError::BadSignature)
+        ));
     }
 }

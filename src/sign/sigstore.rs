@@ -1,11 +1,13 @@
-//! The signature in a slot: a Sigstore bundle v0.3 with a public-key hint and nothing from a transparency log.
+//! The signature in a slot: a Sigstore bundle v0.3 with a public-key hint and nothing from a
+//! transparency log.
 //!
-//! The format allows much more. What is accepted is exactly the form that [`SlotSignature::sign`] writes, byte for
-//! byte: no unknown field, canonical base64, RFC 8785 JSON, the message digest present. [`SlotSignature::verify`] also demands
-//! ECDSA in DER with S in the lower half. So nobody but the holder of a key can make a second valid slot out of a first.
+//! The format allows much more. What is accepted is exactly the form that [`SlotSignature::sign`]
+//! writes, byte for byte: no unknown field, canonical base64, RFC 8785 JSON, the message digest
+//! present. [`SlotSignature::verify`] also demands ECDSA in DER with S in the lower half. So nobody
+//! but the holder of a key can make a second valid slot out of a first.
 //!
-//! The bytes of the signature itself are interpreted with the key only. A slot of an algorithm that this version does not know can
-//! therefore be read, and is left for those who have its key.
+//! The bytes of the signature itself are interpreted with the key only. A slot of an algorithm that
+//! this version does not know can therefore be read, and is left for those who have its key.
 
 use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
@@ -62,12 +64,20 @@ struct PublicKeyIdentifier {
 
 impl SlotSignature {
     pub fn sign(key: &PrivateKey, message: &[u8]) -> Self {
-        Self { key: key.public_key().fingerprint(), message: Digest::of(message), signature: key.sign(message) }
+        Self {
+            key: key.public_key().fingerprint(),
+            message: Digest::of(message),
+            signature: key.sign(message),
+        }
     }
 
     /// A signature that was made elsewhere and that the key verifies over the message.
     pub(super) fn of(key: &PublicKey, message: &[u8], signature: Vec<u8>) -> Self {
-        Self { key: key.fingerprint(), message: Digest::of(message), signature }
+        Self {
+            key: key.fingerprint(),
+            message: Digest::of(message),
+            signature,
+        }
     }
 
     /// Reads the canonical form.
@@ -76,18 +86,27 @@ impl SlotSignature {
     /// When the bytes are anything but what [`SlotSignature::to_canonical_json`] writes.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         let document: Document = canonical_json::from_bytes(bytes).map_err(SignError::SlotForm)?;
-        let Document { media_type, message_signature, verification_material } = document;
+        let Document {
+            media_type,
+            message_signature,
+            verification_material,
+        } = document;
         if media_type != SIGSTORE_BUNDLE {
             return Err(SignError::SlotField("mediaType"));
         }
         if message_signature.message_digest.algorithm != DIGEST_ALGORITHM {
             return Err(SignError::SlotField("messageDigest.algorithm"));
         }
-        let signature = Base64::decode_vec(&message_signature.signature).ok().filter(|signature| !signature.is_empty());
+        let signature = Base64::decode_vec(&message_signature.signature)
+            .ok()
+            .filter(|signature| !signature.is_empty());
         let signature = signature.ok_or(SignError::SlotField("signature"))?;
         Ok(Self {
             key: decode_digest(&verification_material.public_key.hint, "hint")?,
-            message: decode_digest(&message_signature.message_digest.digest, "messageDigest.digest")?,
+            message: decode_digest(
+                &message_signature.message_digest.digest,
+                "messageDigest.digest",
+            )?,
             signature,
         })
     }
@@ -102,13 +121,16 @@ impl SlotSignature {
                 },
                 signature: Base64::encode_string(&self.signature),
             },
-            verification_material: VerificationMaterial { public_key: PublicKeyIdentifier { hint: self.hint() } },
+            verification_material: VerificationMaterial {
+                public_key: PublicKeyIdentifier { hint: self.hint() },
+            },
         };
         // A document of ASCII strings always has a canonical form.
         canonical_json::to_bytes(&document).unwrap_or_default()
     }
 
-    /// The id of the key that the signature says it was made with: a hint, until [`SlotSignature::verify`].
+    /// The id of the key that the signature says it was made with: a hint, until
+    /// [`SlotSignature::verify`].
     pub fn hint(&self) -> String {
         Base64::encode_string(self.key.as_bytes())
     }
@@ -128,7 +150,8 @@ impl SlotSignature {
         self.message == message
     }
 
-    /// The bare signature: DER for ECDSA, 64 bytes for Ed25519, as `openssl` takes it; anything for a key of another algorithm.
+    /// The bare signature: DER for ECDSA, 64 bytes for Ed25519, as `openssl` takes it; anything for
+    /// a key of another algorithm.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
@@ -139,7 +162,10 @@ impl SlotSignature {
     /// When it was made with another key, for another message, or does not verify.
     pub fn verify(&self, key: &PublicKey, message: &[u8]) -> Result<(), SignError> {
         if !self.is_by(key.fingerprint()) {
-            return Err(SignError::OtherKey { expected: key.fingerprint().grouped(), found: self.key.grouped() });
+            return Err(SignError::OtherKey {
+                expected: key.fingerprint().grouped(),
+                found: self.key.grouped(),
+            });
         }
         if !self.is_over(Digest::of(message)) {
             return Err(SignError::OtherMessage);
@@ -149,8 +175,12 @@ impl SlotSignature {
 }
 
 fn decode_digest(text: &str, field: &'static str) -> Result<Digest, SignError> {
-    let bytes = Base64::decode_vec(text).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Digest::from_bytes).ok_or(SignError::SlotField(field))
+    let bytes = Base64::decode_vec(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(Digest::from_bytes)
+        .ok_or(SignError::SlotField(field))
 }
 
 #[cfg(test)]
@@ -182,7 +212,10 @@ mod tests {
             r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{"messageDigest":{"algorithm":"SHA2_256","#,
             r#""digest":"PwqZJWvuuJprnyeTiFKRpkVJKP10kDFZqy5RRSsT328="},"signature":"MEUCIQCdycm07z/smaeEqG+Nk57aGJcrPC4X0de1Jqkf9oLY2wIgL8abOlWCfr07WjF1JcBRuBKFG4ZRLGarv+7V6AkjzRQ="},"verificationMaterial":{"publicKey":{"hint":"Wnp4zKSg9CDZvGK7Zpw8J1njn3I9OuENy+DwgVoH7NQ="}}}"#
         );
-        assert_eq!(String::from_utf8(signed().to_canonical_json()).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(signed().to_canonical_json()).unwrap(),
+            expected
+        );
     }
 
     #[test]
@@ -200,8 +233,14 @@ mod tests {
     fn tells_another_key_from_other_content_from_a_bad_signature() {
         let key = fixtures::private_key(fixtures::P256_PRIVATE);
         let other = fixtures::private_key(fixtures::ED25519_PRIVATE);
-        assert!(matches!(signed().verify(other.public_key(), MESSAGE), Err(SignError::OtherKey { .. })));
-        assert!(matches!(signed().verify(key.public_key(), b"{}"), Err(SignError::OtherMessage)));
+        assert!(matches!(
+            signed().verify(other.public_key(), MESSAGE),
+            Err(SignError::OtherKey { .. })
+        ));
+        assert!(matches!(
+            signed().verify(key.public_key(), b"{}"),
+            Err(SignError::OtherMessage)
+        ));
         let mut swapped = signed();
         swapped.signature = key.sign(b"{}");
         let error = swapped.verify(key.public_key(), MESSAGE).unwrap_err();
@@ -221,14 +260,23 @@ mod tests {
         ];
         for (pointer, field) in removals {
             let removed = parse_changed(|value| {
-                value.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(field);
+                value
+                    .pointer_mut(pointer)
+                    .unwrap()
+                    .as_object_mut()
+                    .unwrap()
+                    .remove(field);
             });
             assert!(removed.is_err(), "{field} removed");
-            let added = parse_changed(|value| value.pointer_mut(pointer).unwrap()["extra"] = json!([]));
+            let added =
+                parse_changed(|value| value.pointer_mut(pointer).unwrap()["extra"] = json!([]));
             assert!(added.is_err(), "a field added to {pointer}");
         }
         let changes = [
-            ("/mediaType", "application/vnd.dev.sigstore.bundle+json;version=0.3"),
+            (
+                "/mediaType",
+                "application/vnd.dev.sigstore.bundle+json;version=0.3",
+            ),
             ("/messageSignature/messageDigest/algorithm", "SHA2_512"),
             ("/messageSignature/messageDigest/digest", "AAAA"),
             ("/messageSignature/signature", ""),
@@ -236,7 +284,10 @@ mod tests {
             ("/verificationMaterial/publicKey/hint", "key"),
         ];
         for (pointer, text) in changes {
-            assert!(parse_changed(|value| *value.pointer_mut(pointer).unwrap() = json!(text)).is_err(), "{pointer}");
+            assert!(
+                parse_changed(|value| *value.pointer_mut(pointer).unwrap() = json!(text)).is_err(),
+                "{pointer}"
+            );
         }
     }
 
@@ -244,9 +295,18 @@ mod tests {
     fn a_signature_of_any_algorithm_is_read_and_verifies_with_no_known_key() {
         let key = fixtures::private_key(fixtures::P256_PRIVATE);
         for signature in [vec![0], vec![7; 65], vec![0x5a; 4627]] {
-            let slot = SlotSignature { signature, ..signed() };
-            assert_eq!(SlotSignature::parse(&slot.to_canonical_json()).unwrap(), slot);
-            assert!(matches!(slot.verify(key.public_key(), MESSAGE), Err(SignError::BadSignature)));
+            let slot = SlotSignature {
+                signature,
+                ..signed()
+            };
+            assert_eq!(
+                SlotSignature::parse(&slot.to_canonical_json()).unwrap(),
+                slot
+            );
+            assert!(matches!(
+                slot.verify(key.public_key(), MESSAGE),
+                Err(SignError::BadSignature)
+            ));
         }
     }
 
@@ -258,9 +318,19 @@ mod tests {
         let spaced = text.replace(":{", ": {");
         let doubled = text.replace("{\"hint\"", "{\"hint\":\"\",\"hint\"");
         let escaped = text.replace("SHA2", "SH\\u00412");
-        for changed in [unpadded, loose_bits, spaced, doubled, escaped, format!("{text}\n")] {
+        for changed in [
+            unpadded,
+            loose_bits,
+            spaced,
+            doubled,
+            escaped,
+            format!("{text}\n"),
+        ] {
             assert_ne!(changed, text);
-            assert!(SlotSignature::parse(changed.as_bytes()).is_err(), "{changed}");
+            assert!(
+                SlotSignature::parse(changed.as_bytes()).is_err(),
+                "{changed}"
+            );
         }
     }
 }

@@ -20,12 +20,16 @@ impl Slot {
     /// Reads the bytes of a slot.
     ///
     /// # Errors
-    /// When the size is wrong, or the content is neither blank nor a signature in canonical form padded with spaces.
+    /// When the size is wrong, or the content is neither blank nor a signature in canonical form
+    /// padded with spaces.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignError> {
         if bytes.len() != SLOT_BYTES {
             return Err(SignError::SlotSize(bytes.len()));
         }
-        let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last.saturating_add(1));
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte != b' ')
+            .map_or(0, |last| last.saturating_add(1));
         match bytes.get(..end) {
             None | Some([]) => Ok(Self::Blank),
             Some(content) => SlotSignature::parse(content).map(Self::Signed),
@@ -52,7 +56,10 @@ mod tests {
     use rune_core::failure::{Failure as _, FailureKind};
 
     fn signed() -> Slot {
-        Slot::Signed(SlotSignature::sign(&fixtures::private_key(fixtures::ED25519_PRIVATE), b"message"))
+        Slot::Signed(SlotSignature::sign(
+            &fixtures::private_key(fixtures::ED25519_PRIVATE),
+            b"message",
+        ))
     }
 
     #[test]
@@ -67,14 +74,26 @@ mod tests {
     #[test]
     fn refuses_other_sizes_and_other_padding() {
         let good = signed().to_bytes();
-        let mut candidates = vec![good[..SLOT_BYTES - 1].to_vec(), [&good[..], b" "].concat(), vec![0; SLOT_BYTES]];
-        for (position, byte) in [(0, b' '), (SLOT_BYTES - 1, b'\n'), (SLOT_BYTES - 1, 0), (SLOT_BYTES / 2, b'x')] {
+        let mut candidates = vec![
+            good[..SLOT_BYTES - 1].to_vec(),
+            [&good[..], b" "].concat(),
+            vec![0; SLOT_BYTES],
+        ];
+        for (position, byte) in [
+            (0, b' '),
+            (SLOT_BYTES - 1, b'\n'),
+            (SLOT_BYTES - 1, 0),
+            (SLOT_BYTES / 2, b'x'),
+        ] {
             let mut bytes = good.clone();
             bytes[position] = byte;
             candidates.push(bytes);
         }
         for bytes in candidates {
-            assert_eq!(Slot::parse(&bytes).unwrap_err().kind(), FailureKind::Signature);
+            assert_eq!(
+                Slot::parse(&bytes).unwrap_err().kind(),
+                FailureKind::Signature
+            );
         }
     }
 
@@ -86,7 +105,9 @@ mod tests {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let verified = match Slot::parse(&bytes) {
-                Ok(Slot::Signed(signature)) => signature.verify(key.public_key(), b"message").is_ok(),
+                Ok(Slot::Signed(signature)) => {
+                    signature.verify(key.public_key(), b"message").is_ok()
+                }
                 Ok(Slot::Blank) | Err(_) => false,
             };
             assert!(!verified, "bit {bit}");
@@ -98,13 +119,28 @@ mod tests {
         let text = String::from_utf8(signed().to_bytes()).unwrap();
         let begin = text.find("\"signature\":\"").unwrap() + "\"signature\":\"".len();
         let end = begin + text[begin..].find('"').unwrap();
-        // The largest is that of ML-DSA-87 with 4,627 bytes; what is longer than the slot is not a slot.
-        for (bytes, fits) in [(1, true), (65, true), (3309, true), (4627, true), (6000, false)] {
-            let other = format!("{}{}{}", &text[..begin], Base64::encode_string(&vec![0x5a; bytes]), text[end..].trim_end());
+        // The largest is that of ML-DSA-87 with 4,627 bytes; what is longer than the slot is not a
+        // slot.
+        for (bytes, fits) in [
+            (1, true),
+            (65, true),
+            (3309, true),
+            (4627, true),
+            (6000, false),
+        ] {
+            let other = format!(
+                "{}{}{}",
+                &text[..begin],
+                Base64::encode_string(&vec![0x5a; bytes]),
+                text[end..].trim_end()
+            );
             let padded = format!("{other:<SLOT_BYTES$}").into_bytes();
             match Slot::parse(&padded) {
                 Ok(slot) => assert!(fits && slot.to_bytes() == padded, "{bytes}"),
-                Err(error) => assert!(!fits && error.kind() == FailureKind::Signature, "{bytes}: {error}"),
+                Err(error) => assert!(
+                    !fits && error.kind() == FailureKind::Signature,
+                    "{bytes}: {error}"
+                ),
             }
         }
     }

@@ -1,8 +1,9 @@
 //! `trust.yaml`: whose signatures count, and how many of them it takes.
 //!
-//! The file of whoever receives bundles. Keys have names, so that reports can say who signed. A key that is no longer to
-//! be believed is revoked by its name or its id; there are no dates, because the clock of a machine without a
-//! network proves nothing. All mistakes of the file are found in one reading.
+//! The file of whoever receives bundles. Keys have names, so that reports can say who signed. A key
+//! that is no longer to be believed is revoked by its name or its id; there are no dates, because
+//! the clock of a machine without a network proves nothing. All mistakes of the file are found in
+//! one reading.
 
 use std::fmt;
 
@@ -40,7 +41,12 @@ pub struct Signer {
 /// The name, and the fingerprint that people compare.
 impl fmt::Display for Signer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.name, self.key.fingerprint().grouped())
+        write!(
+            formatter,
+            "{} ({})",
+            self.name,
+            self.key.fingerprint().grouped()
+        )
     }
 }
 
@@ -59,7 +65,11 @@ pub struct Revocation {
 #[derive(Debug, thiserror::Error)]
 enum TrustProblem<'a> {
     #[error("{what} is `{found}`")]
-    Fixed { what: &'a str, found: &'a str, expected: &'a str },
+    Fixed {
+        what: &'a str,
+        found: &'a str,
+        expected: &'a str,
+    },
     #[error("{0} is empty")]
     Empty(&'a str),
     #[error("`{0}` is no name of a signer")]
@@ -67,7 +77,11 @@ enum TrustProblem<'a> {
     #[error("the name `{name}` is given twice, first in line {first}")]
     DuplicateName { name: &'a str, first: usize },
     #[error("the key of `{name}` is the one of `{other}` in line {first}")]
-    DuplicateKey { name: &'a str, other: &'a str, first: usize },
+    DuplicateKey {
+        name: &'a str,
+        other: &'a str,
+        first: usize,
+    },
     #[error("{0} needs exactly one of `{1}` and `{2}`")]
     ExactlyOne(&'a str, &'a str, &'a str),
     #[error("the key file cannot be used: {0}")]
@@ -111,14 +125,24 @@ impl Problem for TrustProblem<'_> {
 }
 
 impl TrustFile {
-    /// Reads the text of a trust file. `path` only says where mistakes are; `read_key` reads a key file that the text
-    /// names.
+    /// Reads the text of a trust file. `path` only says where mistakes are; `read_key` reads a key
+    /// file that the text names.
     ///
     /// # Errors
     /// When anything in it is wrong, with every mistake.
-    pub fn read(path: &Utf8Path, text: &str, read_key: &dyn Fn(&str) -> Result<String, PathError>) -> Result<Self, Mistakes> {
+    pub fn read(
+        path: &Utf8Path,
+        text: &str,
+        read_key: &dyn Fn(&str) -> Result<String, PathError>,
+    ) -> Result<Self, Mistakes> {
         let mut findings = Findings::new(path);
-        let mut reader = Reader { findings: &mut findings, read_key, signers: Vec::new(), is_complete: false, revocations: Vec::new() };
+        let mut reader = Reader {
+            findings: &mut findings,
+            read_key,
+            signers: Vec::new(),
+            is_complete: false,
+            revocations: Vec::new(),
+        };
         let threshold = match yaml::parse(path, text) {
             Ok(root) => reader.file(&root),
             Err(error) => {
@@ -126,16 +150,30 @@ impl TrustFile {
                 None
             }
         };
-        let signers = reader.signers.into_iter().map(|(_, signer)| signer).collect();
-        let revocations = reader.revocations.into_iter().map(|(_, revocation)| revocation).collect();
+        let signers = reader
+            .signers
+            .into_iter()
+            .map(|(_, signer)| signer)
+            .collect();
+        let revocations = reader
+            .revocations
+            .into_iter()
+            .map(|(_, revocation)| revocation)
+            .collect();
         Mistakes::check([findings])?;
         let threshold = threshold.ok_or_else(|| Mistakes::unexplained(path))?;
-        Ok(Self { signers, revocations, threshold })
+        Ok(Self {
+            signers,
+            revocations,
+            threshold,
+        })
     }
 
     /// Why this key counts no longer, if it is revoked.
     pub fn revocation(&self, key: Digest) -> Option<&Revocation> {
-        self.revocations.iter().find(|revocation| revocation.key == key)
+        self.revocations
+            .iter()
+            .find(|revocation| revocation.key == key)
     }
 }
 
@@ -143,20 +181,27 @@ struct Reader<'f> {
     findings: &'f mut Findings,
     read_key: &'f dyn Fn(&str) -> Result<String, PathError>,
     signers: Vec<(usize, Signer)>,
-    /// Whether every key that the file names could be read: a mistake in one is no reason to complain about what refers to it.
+    /// Whether every key that the file names could be read: a mistake in one is no reason to
+    /// complain about what refers to it.
     is_complete: bool,
     revocations: Vec<(usize, Revocation)>,
 }
 
 impl Reader<'_> {
     fn file(&mut self, root: &Node) -> Option<usize> {
-        let map = Mapping::open(root, "a trust file", &["apiVersion", "kind", "threshold", "keys", "revoked"], self.findings)?;
+        let map = Mapping::open(
+            root,
+            "a trust file",
+            &["apiVersion", "kind", "threshold", "keys", "revoked"],
+            self.findings,
+        )?;
         self.fixed(&map, "apiVersion", API_VERSION);
         self.fixed(&map, "kind", KIND);
         if let Some(node) = map.required("keys", self.findings) {
             let items = yaml::items(node, "`keys`", self.findings);
             if items.is_empty() {
-                self.findings.add(node.place, &TrustProblem::Empty("`keys`"));
+                self.findings
+                    .add(node.place, &TrustProblem::Empty("`keys`"));
             }
             for item in items {
                 self.signer(item);
@@ -174,25 +219,53 @@ impl Reader<'_> {
 
     fn threshold(&mut self, node: &Node) -> Option<usize> {
         let found = yaml::text(node, "`threshold`", self.findings)?;
-        let Some(threshold) = found.parse().ok().filter(|threshold| (1..=SLOTS).contains(threshold)) else {
-            self.findings.add(node.place, &TrustProblem::Threshold(found));
+        let Some(threshold) = found
+            .parse()
+            .ok()
+            .filter(|threshold| (1..=SLOTS).contains(threshold))
+        else {
+            self.findings
+                .add(node.place, &TrustProblem::Threshold(found));
             return None;
         };
-        let is_revoked = |signer: &Signer| self.revocations.iter().any(|(_, revoked)| revoked.key == signer.key.fingerprint());
-        let usable = self.signers.iter().filter(|(_, signer)| !is_revoked(signer)).count();
+        let is_revoked = |signer: &Signer| {
+            self.revocations
+                .iter()
+                .any(|(_, revoked)| revoked.key == signer.key.fingerprint())
+        };
+        let usable = self
+            .signers
+            .iter()
+            .filter(|(_, signer)| !is_revoked(signer))
+            .count();
         if self.is_complete && threshold > usable {
-            self.findings.add(node.place, &TrustProblem::Unreachable { threshold, usable });
+            self.findings
+                .add(node.place, &TrustProblem::Unreachable { threshold, usable });
         }
         Some(threshold)
     }
 
     fn signer(&mut self, node: &Node) {
-        let Some(map) = Mapping::open(node, "a key", &["name", "file", "pem"], self.findings) else { return };
-        let name = map.required("name", self.findings).and_then(|node| self.name(node));
+        let Some(map) = Mapping::open(node, "a key", &["name", "file", "pem"], self.findings)
+        else {
+            return;
+        };
+        let name = map
+            .required("name", self.findings)
+            .and_then(|node| self.name(node));
         let key = self.key(&map);
-        let (Some(name), Some(key)) = (name, key) else { return };
+        let (Some(name), Some(key)) = (name, key) else {
+            return;
+        };
         if let Some((first, other)) = self.signers.iter().find(|(_, signer)| signer.key == key) {
-            self.findings.add(node.place, &TrustProblem::DuplicateKey { name: &name, other: &other.name, first: *first });
+            self.findings.add(
+                node.place,
+                &TrustProblem::DuplicateKey {
+                    name: &name,
+                    other: &other.name,
+                    first: *first,
+                },
+            );
             return;
         }
         self.signers.push((node.place.line, Signer { name, key }));
@@ -202,13 +275,21 @@ impl Reader<'_> {
         let name = yaml::text(node, "`name`", self.findings)?;
         let is_name = name.len() <= MAX_NAME_BYTES
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c));
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c));
         if !is_name {
             self.findings.add(node.place, &TrustProblem::Name(name));
             return None;
         }
         if let Some((first, _)) = self.signers.iter().find(|(_, signer)| signer.name == name) {
-            self.findings.add(node.place, &TrustProblem::DuplicateName { name, first: *first });
+            self.findings.add(
+                node.place,
+                &TrustProblem::DuplicateName {
+                    name,
+                    first: *first,
+                },
+            );
             return None;
         }
         Some(name.to_owned())
@@ -221,52 +302,92 @@ impl Reader<'_> {
                 match (self.read_key)(file) {
                     Ok(pem) => (node.place, pem),
                     Err(error) => {
-                        self.findings.add(node.place, &TrustProblem::KeyFile(format!("{error}: {}", error.source)));
+                        self.findings.add(
+                            node.place,
+                            &TrustProblem::KeyFile(format!("{error}: {}", error.source)),
+                        );
                         return None;
                     }
                 }
             }
             (None, Some(node)) => (node.place, self.word(node, "`pem`")?.to_owned()),
             _ => {
-                self.findings.add(map.place(), &TrustProblem::ExactlyOne("a key", "file", "pem"));
+                self.findings.add(
+                    map.place(),
+                    &TrustProblem::ExactlyOne("a key", "file", "pem"),
+                );
                 return None;
             }
         };
         let key = PublicKey::from_pem(&pem);
         if let Err(error) = &key {
-            self.findings.add(place, &TrustProblem::Key(error.to_string()));
+            self.findings
+                .add(place, &TrustProblem::Key(error.to_string()));
         }
         key.ok()
     }
 
     fn revocation(&mut self, node: &Node) {
-        let Some(map) = Mapping::open(node, "a revoked key", &["name", "id", "reason"], self.findings) else { return };
-        let reason = map.required("reason", self.findings).and_then(|node| self.word(node, "`reason`"));
+        let Some(map) = Mapping::open(
+            node,
+            "a revoked key",
+            &["name", "id", "reason"],
+            self.findings,
+        ) else {
+            return;
+        };
+        let reason = map
+            .required("reason", self.findings)
+            .and_then(|node| self.word(node, "`reason`"));
         let key = match (map.optional("name"), map.optional("id")) {
             (Some(node), None) => self.known(node),
             (None, Some(node)) => self.id(node),
             _ => {
-                self.findings.add(map.place(), &TrustProblem::ExactlyOne("a revoked key", "name", "id"));
+                self.findings.add(
+                    map.place(),
+                    &TrustProblem::ExactlyOne("a revoked key", "name", "id"),
+                );
                 None
             }
         };
-        let (Some(reason), Some(key)) = (reason, key) else { return };
-        if let Some((first, _)) = self.revocations.iter().find(|(_, revoked)| revoked.key == key) {
-            self.findings.add(node.place, &TrustProblem::RevokedTwice { first: *first });
+        let (Some(reason), Some(key)) = (reason, key) else {
+            return;
+        };
+        if let Some((first, _)) = self
+            .revocations
+            .iter()
+            .find(|(_, revoked)| revoked.key == key)
+        {
+            self.findings
+                .add(node.place, &TrustProblem::RevokedTwice { first: *first });
             return;
         }
-        let name = self.signers.iter().find(|(_, signer)| signer.key.fingerprint() == key).map(|(_, signer)| signer.name.clone());
+        let name = self
+            .signers
+            .iter()
+            .find(|(_, signer)| signer.key.fingerprint() == key)
+            .map(|(_, signer)| signer.name.clone());
         // One line, however it is written.
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.revocations.push((node.place.line, Revocation { key, name, reason }));
+        self.revocations
+            .push((node.place.line, Revocation { key, name, reason }));
     }
 
     fn known(&mut self, node: &Node) -> Option<Digest> {
         let found = self.word(node, "`name`")?;
-        let key = self.signers.iter().find(|(_, signer)| signer.name == found).map(|(_, signer)| signer.key.fingerprint());
+        let key = self
+            .signers
+            .iter()
+            .find(|(_, signer)| signer.name == found)
+            .map(|(_, signer)| signer.key.fingerprint());
         if key.is_none() && self.is_complete {
-            let known = self.signers.iter().map(|(_, signer)| signer.name.clone()).collect();
-            self.findings.add(node.place, &TrustProblem::UnknownSigner { found, known });
+            let known = self
+                .signers
+                .iter()
+                .map(|(_, signer)| signer.name.clone())
+                .collect();
+            self.findings
+                .add(node.place, &TrustProblem::UnknownSigner { found, known });
         }
         key
     }
@@ -275,7 +396,10 @@ impl Reader<'_> {
         let found = self.word(node, "`id`")?;
         // As people read it, too: in groups.
         let compact: String = found.split_whitespace().collect();
-        let key = compact.parse().ok().or_else(|| fingerprint_of_key_id(found));
+        let key = compact
+            .parse()
+            .ok()
+            .or_else(|| fingerprint_of_key_id(found));
         if key.is_none() {
             self.findings.add(node.place, &TrustProblem::KeyId(found));
         }
@@ -283,10 +407,21 @@ impl Reader<'_> {
     }
 
     fn fixed(&mut self, map: &Mapping<'_>, key: &str, expected: &str) {
-        let Some(node) = map.required(key, self.findings) else { return };
-        let Some(found) = yaml::text(node, key, self.findings) else { return };
+        let Some(node) = map.required(key, self.findings) else {
+            return;
+        };
+        let Some(found) = yaml::text(node, key, self.findings) else {
+            return;
+        };
         if found != expected {
-            self.findings.add(node.place, &TrustProblem::Fixed { what: key, found, expected });
+            self.findings.add(
+                node.place,
+                &TrustProblem::Fixed {
+                    what: key,
+                    found,
+                    expected,
+                },
+            );
         }
     }
 

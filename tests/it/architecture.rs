@@ -32,15 +32,34 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["bundle", "diff", "oci"]),
     ("diff", &["archive", "bundle", "chart", "oci"]),
-    ("bundle", &["archive", "canonical_json", "chart", "manifest", "oci", "policy", "registry", "remote", "sign"]),
-    ("scaffold", &["bundle", "chart", "manifest", "oci", "policy", "registry"]),
+    (
+        "bundle",
+        &[
+            "archive",
+            "canonical_json",
+            "chart",
+            "manifest",
+            "oci",
+            "policy",
+            "registry",
+            "remote",
+            "sign",
+        ],
+    ),
+    (
+        "scaffold",
+        &["bundle", "chart", "manifest", "oci", "policy", "registry"],
+    ),
     ("serve", &["bundle", "oci"]),
     ("load", &["archive", "bundle", "canonical_json", "oci"]),
     ("mirror", &["oci"]),
     ("push", &["bundle", "oci", "registry"]),
     ("install", &["canonical_json", "chart", "oci", "policy"]),
     ("receipt", &["bundle", "canonical_json", "oci"]),
-    ("manifest", &["chart", "oci", "policy", "registry", "remote"]),
+    (
+        "manifest",
+        &["chart", "oci", "policy", "registry", "remote"],
+    ),
     ("remote", &["chart", "oci", "registry"]),
     ("policy", &["oci"]),
     ("chart", &["canonical_json", "oci", "policy"]),
@@ -70,7 +89,10 @@ fn arrows() -> BTreeMap<String, BTreeMap<String, String>> {
                 continue;
             }
             for used in crate_paths(&fs::read_to_string(&path).unwrap()) {
-                arrows.entry(module.clone()).or_default().insert(used, relative.display().to_string());
+                arrows
+                    .entry(module.clone())
+                    .or_default()
+                    .insert(used, relative.display().to_string());
             }
         }
     }
@@ -79,8 +101,17 @@ fn arrows() -> BTreeMap<String, BTreeMap<String, String>> {
 
 /// The first segments of all `crate::` paths, in `use` groups too.
 fn crate_paths(source: &str) -> Vec<String> {
-    let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let word = |text: &str| {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
     let mut found = Vec::new();
     for rest in code.split("crate::").skip(1) {
         let Some(group) = rest.strip_prefix('{') else {
@@ -113,7 +144,10 @@ fn modules_use_only_what_lies_below_them() {
     let mut wrong = Vec::new();
     for (module, uses) in arrows() {
         for (used, file) in uses {
-            let is_fine = used == module || allowed.get(module.as_str()).is_some_and(|list| list.contains(&used.as_str()));
+            let is_fine = used == module
+                || allowed
+                    .get(module.as_str())
+                    .is_some_and(|list| list.contains(&used.as_str()));
             if !is_fine {
                 wrong.push(format!("src/{file}: `{module}` must not use `{used}`"));
             }

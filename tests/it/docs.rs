@@ -1,4 +1,5 @@
-//! The documentation is true: what it tells a reader to type works, its files are read, its tables are complete.
+//! The documentation is true: what it tells a reader to type works, its files are read, its tables
+//! are complete.
 
 pub(crate) mod cluster;
 mod commands;
@@ -16,7 +17,8 @@ mod trust;
 
 use markdown::{Document, documents};
 
-/// What a block of the documentation may be. All but `text` are checked: typed here, typed in a cluster, or read.
+/// What a block of the documentation may be. All but `text` are checked: typed here, typed in a
+/// cluster, or read.
 const LANGUAGES: [&str; 5] = ["console", "sh", "text", "yaml", "json"];
 
 #[test]
@@ -25,9 +27,17 @@ fn every_block_has_a_language_that_somebody_checks() {
         for block in document.blocks() {
             let Document { path, .. } = &document;
             let language = block.language.as_str();
-            assert!(LANGUAGES.contains(&language), "{path}:{}: a block of `{language}`; commands are `console`", block.line);
+            assert!(
+                LANGUAGES.contains(&language),
+                "{path}:{}: a block of `{language}`; commands are `console`",
+                block.line
+            );
             let has_prompt = block.text.lines().any(|line| line.starts_with("$ "));
-            assert!(!has_prompt || language == "console", "{path}:{}: commands in a block of `{language}`", block.line);
+            assert!(
+                !has_prompt || language == "console",
+                "{path}:{}: commands in a block of `{language}`",
+                block.line
+            );
         }
     }
 }
@@ -41,7 +51,11 @@ fn links_within_the_repository_lead_somewhere() {
             assert!(found.exists(), "{}: nothing at `{target}`", document.path);
             if !anchor.is_empty() {
                 let text = std::fs::read_to_string(found).unwrap();
-                assert!(markdown::anchors(&text).iter().any(|known| known == anchor), "{}: no heading for `{target}`", document.path);
+                assert!(
+                    markdown::anchors(&text).iter().any(|known| known == anchor),
+                    "{}: no heading for `{target}`",
+                    document.path
+                );
             }
         }
     }

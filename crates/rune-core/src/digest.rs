@@ -53,16 +53,22 @@ impl Digest {
     /// The 64 hex digits without the algorithm.
     pub fn hex(&self) -> String {
         use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.0
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 
     /// `sha256:` and the hex digits in groups of eight, as people read and compare it.
     pub fn grouped(&self) -> String {
         let hex = self.hex();
-        let groups: Vec<_> = hex.as_bytes().chunks(8).map(String::from_utf8_lossy).collect();
+        let groups: Vec<_> = hex
+            .as_bytes()
+            .chunks(8)
+            .map(String::from_utf8_lossy)
+            .collect();
         format!("sha256:{}", groups.join(" "))
     }
 
@@ -72,9 +78,17 @@ impl Digest {
     /// When there are not exactly 64 lower-case hex digits.
     pub fn from_hex(hex: &str) -> Result<Self, DigestError> {
         let form = || DigestError::Form(hex.to_owned());
-        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(form()) };
-        let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect();
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(form)
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+            return Err(form());
+        };
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
+            .collect();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(form)
     }
 }
 
@@ -117,7 +131,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -170,9 +186,16 @@ mod tests {
     fn parses_only_the_exact_form() {
         assert_eq!(EMPTY.parse::<Digest>().unwrap().to_string(), EMPTY);
         let upper = EMPTY.to_uppercase();
-        for bad in
-            ["", "sha256:", &EMPTY[..70], &format!("{EMPTY}0"), &upper, &EMPTY.replace("sha256", "sha512"), "sha256:../../etc", &EMPTY[7..]]
-        {
+        for bad in [
+            "",
+            "sha256:",
+            &EMPTY[..70],
+            &format!("{EMPTY}0"),
+            &upper,
+            &EMPTY.replace("sha256", "sha512"),
+            "sha256:../../etc",
+            &EMPTY[7..],
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

@@ -16,22 +16,32 @@ pub enum DurationError {
     TooLong,
 }
 
-/// Reads a span of time: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the largest first.
+/// Reads a span of time: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the
+/// largest first.
 ///
 /// # Errors
-/// When the text has another form. A number without a unit is refused, because people disagree about what it means.
+/// When the text has another form. A number without a unit is refused, because people disagree
+/// about what it means.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut units = UNITS.iter();
     let mut seconds: u64 = 0;
     while !rest.is_empty() {
-        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).filter(|position| *position > 0).ok_or(DurationError::Form)?;
+        let unit_at = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .filter(|position| *position > 0)
+            .ok_or(DurationError::Form)?;
         let (number, tail) = rest.split_at(unit_at);
         let mut tail = tail.chars();
         let unit = tail.next().ok_or(DurationError::Form)?;
-        let (_, factor) = units.find(|(name, _)| *name == unit).ok_or(DurationError::Form)?;
+        let (_, factor) = units
+            .find(|(name, _)| *name == unit)
+            .ok_or(DurationError::Form)?;
         let number: u64 = number.parse().map_err(|_| DurationError::TooLong)?;
-        seconds = number.checked_mul(*factor).and_then(|more| seconds.checked_add(more)).ok_or(DurationError::TooLong)?;
+        seconds = number
+            .checked_mul(*factor)
+            .and_then(|more| seconds.checked_add(more))
+            .ok_or(DurationError::TooLong)?;
         rest = tail.as_str();
     }
     // A hundred years: sums with clocks stay far from overflow.
@@ -52,24 +62,45 @@ pub enum AgeError {
     #[error(transparent)]
     Form(#[from] DurationError),
     /// Minutes, where months may be meant.
-    #[error("`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`")]
+    #[error(
+        "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`"
+    )]
     Minutes(String, String, String),
     /// So short that it means everything.
-    #[error("`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`")]
+    #[error(
+        "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`"
+    )]
     TooShort(String),
 }
 
-/// Reads the age of what is to be deleted. `3m` is three minutes, which nobody means, and `0d` is everything.
+/// Reads the age of what is to be deleted. `3m` is three minutes, which nobody means, and `0d` is
+/// everything.
 ///
 /// # Errors
 /// When the text has another form, counts in minutes alone, or is less than an hour.
 pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
     let age = parse_duration(text)?;
-    if let Some(months) = text.strip_suffix('m').and_then(|number| number.parse::<u64>().ok()).filter(|months| *months > 0) {
-        let minutes = if months == 1 { "1 minute".to_owned() } else { format!("{months} minutes") };
-        return Err(AgeError::Minutes(text.to_owned(), minutes, format!("{}d", months.saturating_mul(30))));
+    if let Some(months) = text
+        .strip_suffix('m')
+        .and_then(|number| number.parse::<u64>().ok())
+        .filter(|months| *months > 0)
+    {
+        let minutes = if months == 1 {
+            "1 minute".to_owned()
+        } else {
+            format!("{months} minutes")
+        };
+        return Err(AgeError::Minutes(
+            text.to_owned(),
+            minutes,
+            format!("{}d", months.saturating_mul(30)),
+        ));
     }
-    if age < SHORTEST_AGE { Err(AgeError::TooShort(text.to_owned())) } else { Ok(age) }
+    if age < SHORTEST_AGE {
+        Err(AgeError::TooShort(text.to_owned()))
+    } else {
+        Ok(age)
+    }
 }
 
 /// Writes a span of time in the form that [`parse_duration`] reads; parts of a second are left out.
@@ -83,7 +114,11 @@ pub fn duration_text(duration: Duration) -> String {
             text.push_str(&format!("{count}{unit}"));
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -94,9 +129,16 @@ mod tests {
 
     #[test]
     fn an_age_in_minutes_or_of_nothing_is_refused_with_what_is_meant() {
-        for (text, words) in [("3m", "`3m` means 3 minutes: write `90d`"), ("1m", "1 minute: write `30d`"), ("90m", "`2700d`")] {
+        for (text, words) in [
+            ("3m", "`3m` means 3 minutes: write `90d`"),
+            ("1m", "1 minute: write `30d`"),
+            ("90m", "`2700d`"),
+        ] {
             let error = parse_age(text).unwrap_err();
-            assert!(matches!(error, AgeError::Minutes(..)) && error.to_string().contains(words), "{error}");
+            assert!(
+                matches!(error, AgeError::Minutes(..)) && error.to_string().contains(words),
+                "{error}"
+            );
         }
         for text in ["0d", "0s", "0m", "59s", "30m10s", "0d0h"] {
             assert_eq!(parse_age(text), Err(AgeError::TooShort(text.to_owned())));
@@ -108,17 +150,34 @@ mod tests {
 
     #[test]
     fn numbers_with_units_are_added_up_and_written_back() {
-        for (text, seconds) in [("90s", 90), ("10m", 600), ("2h", 7_200), ("7d", 604_800), ("1h30m", 5_400), ("1d0h1s", 86_401), ("0s", 0)]
-        {
-            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-            assert_eq!(parse_duration(&duration_text(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)), "{text}");
+        for (text, seconds) in [
+            ("90s", 90),
+            ("10m", 600),
+            ("2h", 7_200),
+            ("7d", 604_800),
+            ("1h30m", 5_400),
+            ("1d0h1s", 86_401),
+            ("0s", 0),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+            assert_eq!(
+                parse_duration(&duration_text(Duration::from_secs(seconds))),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
         }
         assert_eq!(duration_text(Duration::from_millis(90_999)), "1m30s");
     }
 
     #[test]
     fn what_could_mean_two_things_is_refused() {
-        for text in ["", "10", "m", "1.5h", "-5m", "10 m", "5m2h", "1m1m", "10min", "5M", "+5m", "٣m"] {
+        for text in [
+            "", "10", "m", "1.5h", "-5m", "10 m", "5m2h", "1m1m", "10min", "5M", "+5m", "٣m",
+        ] {
             assert_eq!(parse_duration(text), Err(DurationError::Form), "{text}");
         }
         for text in ["99999999999999999999d", "18446744073709551615d", "36526d"] {

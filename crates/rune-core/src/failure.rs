@@ -1,12 +1,13 @@
 //! What kind of failure an error is.
 //!
-//! Every error that can reach a person implements [`Failure`]: the kind decides the exit code, the help
-//! line says what to do next. The trait lives at the bottom so that each module classifies its own errors
-//! next to where they are defined, and adding a variant forces the decision.
+//! Every error that can reach a person implements [`Failure`]: the kind decides the exit code, the
+//! help line says what to do next. The trait lives at the bottom so that each module classifies its
+//! own errors next to where they are defined, and adding a variant forces the decision.
 
 use serde::Serialize;
 
-/// The kinds of failure a command can end with, each with its documented, never renumbered exit code.
+/// The kinds of failure a command can end with, each with its documented, never renumbered exit
+/// code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
@@ -19,7 +20,8 @@ pub enum FailureKind {
     Input = 3,
     /// Something named does not exist.
     NotFound = 4,
-    /// Two things that should agree have drifted apart: a digest moved, a rendered file is out of step.
+    /// Two things that should agree have drifted apart: a digest moved, a rendered file is out of
+    /// step.
     Drift = 5,
     /// Content does not match its digest or the signed index.
     Content = 6,
@@ -64,16 +66,22 @@ impl FailureKind {
         match self {
             Self::Internal => "a bug, or something nobody classified",
             Self::Usage => "the command line is wrong",
-            Self::Input => "a file that a person wrote, or the head of a bundle, cannot be read as what it should be",
+            Self::Input => {
+                "a file that a person wrote, or the head of a bundle, cannot be read as what it should be"
+            }
             Self::NotFound => "something named does not exist",
             Self::Drift => "drift: a digest moved, a rendered file is out of step",
             Self::Content => "content does not match its digest or the signed index",
             Self::Signature => "a signature is missing, by an unknown key, or bad",
-            Self::Policy => "the policy is violated, the charts need an image that is not inside, or it is another bundle than expected",
+            Self::Policy => {
+                "the policy is violated, the charts need an image that is not inside, or it is another bundle than expected"
+            }
             Self::Access => "authentication failed or permission is missing",
             Self::Network => "the network or a server failed, after retries",
             Self::Space => "not enough space, or a limit was reached",
-            Self::Conflict => "something exists already, is held by another process, or would be downgraded",
+            Self::Conflict => {
+                "something exists already, is held by another process, or would be downgraded"
+            }
             Self::Rollout => "a rollout failed",
             Self::Interrupted => "interrupted with Ctrl-C or SIGTERM",
         }
@@ -90,13 +98,14 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// Which kind this is; decides the exit code.
     fn kind(&self) -> FailureKind;
 
-    /// What to do next, as one sentence without a trailing period, when there is something useful to say.
+    /// What to do next, as one sentence without a trailing period, when there is something useful
+    /// to say.
     fn help(&self) -> Option<String> {
         None
     }
 
-    /// Whether it may go away by waiting, without anybody changing the command: a server that is not up yet, a database that
-    /// somebody is about to make.
+    /// Whether it may go away by waiting, without anybody changing the command: a server that is
+    /// not up yet, a database that somebody is about to make.
     fn may_pass(&self) -> bool {
         false
     }

@@ -1,7 +1,8 @@
 //! A person pressed Ctrl-C, or whoever started the program wants it to end.
 //!
-//! Helm must not be cut off in the middle: it is told, ends what it does and leaves a state that it knows. A server with a database is
-//! told as well, and cancels its statement. So nobody is dropped when the signal comes; who waits for something long looks here too.
+//! Helm must not be cut off in the middle: it is told, ends what it does and leaves a state that it
+//! knows. A server with a database is told as well, and cancels its statement. So nobody is dropped
+//! when the signal comes; who waits for something long looks here too.
 
 use tokio::sync::watch;
 
@@ -19,7 +20,10 @@ impl Interrupt {
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (ask, asked) = watch::channel(false);
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
         tokio::spawn(async move {
             tokio::select! {
                 _ = interrupt.recv() => {}

@@ -1,6 +1,8 @@
-//! What both tools need and neither owns: failures and exit codes, secrets, files, YAML, trust in TLS certificates, printing.
+//! What both tools need and neither owns: failures and exit codes, secrets, files, YAML, trust in
+//! TLS certificates, printing.
 //!
-//! Nothing of bundles and nothing of databases. Only `cli` prints, reads the environment, or knows what a terminal is.
+//! Nothing of bundles and nothing of databases. Only `cli` prints, reads the environment, or knows
+//! what a terminal is.
 
 pub mod cli;
 pub mod command;

@@ -1,7 +1,7 @@
 //! How long work tells how far it is.
 //!
-//! The library reports through [`Progress`]; only `cli` knows whether that becomes a bar, lines in a log,
-//! or nothing.
+//! The library reports through [`Progress`]; only `cli` knows whether that becomes a bar, lines in
+//! a log, or nothing.
 
 /// Receives the progress of one piece of work. Implementations are cheap and never block for long.
 pub trait Progress: Send + Sync {

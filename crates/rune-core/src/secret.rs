@@ -1,8 +1,8 @@
 //! Text that must never be shown.
 //!
-//! [`Secret`] holds a password, token or passphrase. It has no `Display`, its `Debug` is a fixed word, it
-//! is not serialisable, and its memory is wiped when it is dropped. The only way to the text is
-//! [`Secret::expose`], which is easy to search for.
+//! [`Secret`] holds a password, token or passphrase. It has no `Display`, its `Debug` is a fixed
+//! word, it is not serialisable, and its memory is wiped when it is dropped. The only way to the
+//! text is [`Secret::expose`], which is easy to search for.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +15,8 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Takes in a text that a person put into a file or a pipe, without the one line break that editors and `echo` leave at its end.
+    /// Takes in a text that a person put into a file or a pipe, without the one line break that
+    /// editors and `echo` leave at its end.
     pub fn from_line(text: &str) -> Self {
         let text = text.strip_suffix('\n').unwrap_or(text);
         Self::new(text.strip_suffix('\r').unwrap_or(text))

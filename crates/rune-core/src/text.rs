@@ -1,8 +1,17 @@
 //! Text that comes from elsewhere, as it may be shown.
 
-/// The text with control and bidirectional characters escaped, so that whoever wrote it cannot paint over what this program says.
+/// The text with control and bidirectional characters escaped, so that whoever wrote it cannot
+/// paint over what this program says.
 pub fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if is_harmless(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if is_harmless(c) {
+                vec![c]
+            } else {
+                c.escape_unicode().collect()
+            }
+        })
+        .collect()
 }
 
 /// The same for a text of several lines: the line ends stay.
@@ -12,7 +21,10 @@ pub fn shown_lines(text: &str) -> String {
 
 /// The same for a text as somebody wrote it: tabs stay too.
 pub fn shown_text(text: &str) -> String {
-    text.split('\t').map(shown_lines).collect::<Vec<_>>().join("\t")
+    text.split('\t')
+        .map(shown_lines)
+        .collect::<Vec<_>>()
+        .join("\t")
 }
 
 /// A number of bytes for people, in decimal units.
@@ -46,8 +58,14 @@ mod tests {
 
     #[test]
     fn control_and_bidirectional_characters_are_escaped() {
-        assert_eq!(shown("a\u{1b}[2Jb\u{202e}c\nü"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}ü");
-        assert_eq!(shown("a\u{200b}b\u{2028}c\u{feff}"), "a\\u{200b}b\\u{2028}c\\u{feff}");
+        assert_eq!(
+            shown("a\u{1b}[2Jb\u{202e}c\nü"),
+            "a\\u{1b}[2Jb\\u{202e}c\\u{a}ü"
+        );
+        assert_eq!(
+            shown("a\u{200b}b\u{2028}c\u{feff}"),
+            "a\\u{200b}b\\u{2028}c\\u{feff}"
+        );
     }
 
     #[test]
@@ -58,7 +76,33 @@ mod tests {
 
     #[test]
     fn sizes_are_short_and_never_say_a_thousand() {
-        let shown: Vec<String> = [0, 1, 999, 1000, 1234, 999_949, 999_950, 1_000_000, 12_345_678_901].into_iter().map(size).collect();
-        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "1.0 MB", "12.3 GB"]);
+        let shown: Vec<String> = [
+            0,
+            1,
+            999,
+            1000,
+            1234,
+            999_949,
+            999_950,
+            1_000_000,
+            12_345_678_901,
+        ]
+        .into_iter()
+        .map(size)
+        .collect();
+        assert_eq!(
+            shown,
+            [
+                "0 bytes",
+                "1 byte",
+                "999 bytes",
+                "1.0 kB",
+                "1.2 kB",
+                "999.9 kB",
+                "1.0 MB",
+                "1.0 MB",
+                "12.3 GB"
+            ]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! YAML in and out, with the place of every mistake.
 //!
-//! The only module that names the YAML library. Reading is strict (duplicate keys are errors of the library,
-//! unknown keys errors of the typed model); writing quotes whatever a YAML 1.1 reader such as Helm would take
-//! for something else.
+//! The only module that names the YAML library. Reading is strict (duplicate keys are errors of the
+//! library, unknown keys errors of the typed model); writing quotes whatever a YAML 1.1 reader such
+//! as Helm would take for something else.
 
 mod findings;
 mod mapping;
@@ -47,7 +47,12 @@ pub enum YamlError {
 impl YamlError {
     /// A mistake at a place of a file.
     fn at(path: &Utf8Path, place: Place, message: &str) -> Self {
-        Self::Read { path: path.to_owned(), line: place.line as u64, column: place.column as u64, message: message.to_owned() }
+        Self::Read {
+            path: path.to_owned(),
+            line: place.line as u64,
+            column: place.column as u64,
+            message: message.to_owned(),
+        }
     }
 }
 
@@ -89,8 +94,15 @@ fn read_error(path: &Utf8Path, error: &serde_yaml::Error) -> YamlError {
     let message = error.without_snippet().to_string();
     let message = message.lines().next().unwrap_or_default();
     // The place is said once, in front.
-    let message = message.trim_end_matches(&format!(" at line {line}, column {column}")).to_owned();
-    YamlError::Read { path: path.to_owned(), line, column, message }
+    let message = message
+        .trim_end_matches(&format!(" at line {line}, column {column}"))
+        .to_owned();
+    YamlError::Read {
+        path: path.to_owned(),
+        line,
+        column,
+        message,
+    }
 }
 
 /// Writes a value as one YAML document that ends with a newline.
@@ -122,9 +134,14 @@ mod tests {
     #[test]
     fn says_where_an_unknown_key_is() {
         let error = from_str::<Sample>(Utf8Path::new("a.yaml"), "name: x\nnmae: y\n").unwrap_err();
-        let YamlError::Read { line, message, .. } = &error else { panic!("{error}") };
+        let YamlError::Read { line, message, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!(*line, 2, "{error}");
-        assert!(message.contains("nmae") && !message.contains("line"), "{message}");
+        assert!(
+            message.contains("nmae") && !message.contains("line"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -134,7 +151,9 @@ mod tests {
 
     #[test]
     fn quotes_what_yaml_1_1_takes_for_something_else() {
-        for word in ["yes", "on", "y", "no", "off", "12:30", "1e3", "0x10", "null", "~", ""] {
+        for word in [
+            "yes", "on", "y", "no", "off", "12:30", "1e3", "0x10", "null", "~", "",
+        ] {
             let text = to_string(&word).unwrap();
             assert!(text.starts_with('"') || text.starts_with('\''), "{text}");
         }

@@ -1,8 +1,10 @@
-//! The move from SQLite to PostgreSQL against the server's own limit and against other ways, in one run.
+//! The move from SQLite to PostgreSQL against the server's own limit and against other ways, in one
+//! run.
 //!
-//! The limit is `COPY … BINARY` of the same rows from files that are ready, into the same tables of the same server. The
-//! other ways are row-by-row INSERTs (on a part of the rows) and pgloader. What is reported are ratios within this run. Run
-//! it with `make bench`, on a machine that has nothing else to do.
+//! The limit is `COPY … BINARY` of the same rows from files that are ready, into the same tables of
+//! the same server. The other ways are row-by-row INSERTs (on a part of the rows) and pgloader.
+//! What is reported are ratios within this run. Run it with `make bench`, on a machine that has
+//! nothing else to do.
 
 #![expect(
     clippy::disallowed_methods,
@@ -30,9 +32,17 @@ const ROWS: u32 = 1_000_000;
 const ARTIFACTS: u32 = 2048;
 /// How many of the jobs are inserted row by row.
 const INSERTED: u32 = 20_000;
-const TABLES: [&str; 6] = ["jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
+const TABLES: [&str; 6] = [
+    "jobs",
+    "idempotency_keys",
+    "workflow_events",
+    "chain_state",
+    "audit_artifact",
+    "settings",
+];
 
-/// Runs a command, passes its output on, and prints the peak of its memory in bytes on a line of its own.
+/// Runs a command, passes its output on, and prints the peak of its memory in bytes on a line of
+/// its own.
 const PEAK: &str = "
 import os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
@@ -71,7 +81,10 @@ impl Bench {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-database");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).unwrap();
-        let server = Setup::new(17).setting("shared_buffers=256MB").setting("max_wal_size=4GB").start();
+        let server = Setup::new(17)
+            .setting("shared_buffers=256MB")
+            .setting("max_wal_size=4GB")
+            .start();
         let bench = Self { directory, server };
         println!("making {ROWS} jobs, {ROWS} events and {ARTIFACTS} MiB of artifacts");
         bench.rune_db(&["migrate", "--db-url", &bench.source_url()]);
@@ -102,15 +115,31 @@ impl Bench {
 
     fn rune_db(&self, arguments: &[&str]) -> String {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/rune-db");
-        assert!(program.exists(), "dist/rune-db is missing; run `make release` first");
-        run(Command::new("python3").args(["-c", PEAK]).arg(program).args(arguments).arg("--quiet").env("TMPDIR", &self.directory))
+        assert!(
+            program.exists(),
+            "dist/rune-db is missing; run `make release` first"
+        );
+        run(Command::new("python3")
+            .args(["-c", PEAK])
+            .arg(program)
+            .args(arguments)
+            .arg("--quiet")
+            .env("TMPDIR", &self.directory))
     }
 
     fn run(&self) {
-        let (mut copies, mut limits, mut memory, mut last) = (Vec::new(), Vec::new(), 0, Value::Null);
+        let (mut copies, mut limits, mut memory, mut last) =
+            (Vec::new(), Vec::new(), 0, Value::Null);
         for round in 0..ROUNDS {
             let database = self.server.database();
-            let said = self.rune_db(&["migrate-to-postgres", "--source", &self.source_url(), "--target", &database.url(), "--json"]);
+            let said = self.rune_db(&[
+                "migrate-to-postgres",
+                "--source",
+                &self.source_url(),
+                "--target",
+                &database.url(),
+                "--json",
+            ]);
             let (report, peak) = said.trim_end().rsplit_once('\n').unwrap();
             memory = memory.max(peak.trim().parse::<u64>().unwrap());
             last = serde_json::from_str(report).unwrap();
@@ -122,16 +151,24 @@ impl Bench {
             limits.push(self.copy_files());
         }
         let (copy, limit) = (median(copies), median(limits));
-        println!("\nmove, {ROWS} jobs, {ROWS} events, {ARTIFACTS} MiB of artifacts, median of {ROUNDS}");
+        println!(
+            "\nmove, {ROWS} jobs, {ROWS} events, {ARTIFACTS} MiB of artifacts, median of {ROUNDS}"
+        );
         println!("  COPY BINARY from files that are ready   {limit:>7.1} s");
         println!(
             "  rune-db, the copy alone                 {copy:>7.1} s   {:.2} times the rate of COPY (bar: at least 0.8)",
             limit / copy
         );
         for phase in ["check", "verification"] {
-            println!("  rune-db, {phase:<30} {:>7.1} s", last["move"]["seconds"][phase].as_f64().unwrap());
+            println!(
+                "  rune-db, {phase:<30} {:>7.1} s",
+                last["move"]["seconds"][phase].as_f64().unwrap()
+            );
         }
-        println!("  rune-db, peak memory                    {:>7.1} MB  (bar: at most 150)", memory as f64 / 1e6);
+        println!(
+            "  rune-db, peak memory                    {:>7.1} MB  (bar: at most 150)",
+            memory as f64 / 1e6
+        );
         self.compare_rows();
         self.pgloader(copy);
     }
@@ -140,7 +177,10 @@ impl Bench {
     fn write_files(&self, database: &Database<'_>) {
         for table in TABLES {
             let file = self.directory.join(table);
-            database.query(&format!("\\copy {table} TO '{}' (FORMAT BINARY)", file.display()));
+            database.query(&format!(
+                "\\copy {table} TO '{}' (FORMAT BINARY)",
+                file.display()
+            ));
         }
     }
 
@@ -150,7 +190,10 @@ impl Bench {
         self.rune_db(&["migrate", "--db-url", &database.url()]);
         let started = Instant::now();
         for table in TABLES {
-            database.query(&format!("\\copy {table} FROM '{}' (FORMAT BINARY)", self.directory.join(table).display()));
+            database.query(&format!(
+                "\\copy {table} FROM '{}' (FORMAT BINARY)",
+                self.directory.join(table).display()
+            ));
         }
         let seconds = started.elapsed().as_secs_f64();
         self.drop(&database);
@@ -169,14 +212,28 @@ impl Bench {
 
         let database = self.server.database();
         let url = format!("sqlite:///{}", rows.display());
-        let said = self.rune_db(&["migrate-to-postgres", "--source", &url, "--target", &database.url(), "--json"]);
-        let report: Value = serde_json::from_str(said.trim_end().rsplit_once('\n').unwrap().0).unwrap();
+        let said = self.rune_db(&[
+            "migrate-to-postgres",
+            "--source",
+            &url,
+            "--target",
+            &database.url(),
+            "--json",
+        ]);
+        let report: Value =
+            serde_json::from_str(said.trim_end().rsplit_once('\n').unwrap().0).unwrap();
         let seconds = report["move"]["seconds"]["copy"].as_f64().unwrap();
         let ours = f64::from(ROWS) / seconds;
         println!("\n{ROWS} jobs alone");
-        let whole: f64 = ["check", "copy", "verification"].iter().map(|phase| report["move"]["seconds"][phase].as_f64().unwrap()).sum();
+        let whole: f64 = ["check", "copy", "verification"]
+            .iter()
+            .map(|phase| report["move"]["seconds"][phase].as_f64().unwrap())
+            .sum();
         println!("  rune-db, the copy alone                 {ours:>9.0} rows/s");
-        println!("  rune-db, checked and verified           {:>9.0} rows/s", f64::from(ROWS) / whole);
+        println!(
+            "  rune-db, checked and verified           {:>9.0} rows/s",
+            f64::from(ROWS) / whole
+        );
         self.drop(&database);
 
         let database = self.server.database();
@@ -184,7 +241,11 @@ impl Bench {
         let started = Instant::now();
         let tools = std::env::var("RUNE_TOOLS").unwrap();
         let mut python = Command::new("python3");
-        python.args(["-c", INSERT]).env("PYTHONPATH", format!("{tools}/python")).env("SOURCE", &rows).env("TARGET", database.url());
+        python
+            .args(["-c", INSERT])
+            .env("PYTHONPATH", format!("{tools}/python"))
+            .env("SOURCE", &rows)
+            .env("TARGET", database.url());
         run(python.env("LIMIT", INSERTED.to_string()));
         let inserts = f64::from(INSERTED) / started.elapsed().as_secs_f64();
         println!(
@@ -194,8 +255,8 @@ impl Bench {
         self.drop(&database);
     }
 
-    /// pgloader on all rows, against the copy of the same. Its batches are small, because its heap does not hold a thousand
-    /// artifacts.
+    /// pgloader on all rows, against the copy of the same. Its batches are small, because its heap
+    /// does not hold a thousand artifacts.
     fn pgloader(&self, copy: f64) {
         let database = self.server.database();
         self.rune_db(&["migrate", "--db-url", &database.url()]);
@@ -213,7 +274,10 @@ impl Bench {
         );
         fs::write(&load, script).unwrap();
         let started = Instant::now();
-        run(Command::new("pgloader").arg("--root-dir").arg(self.directory.join("pgloader")).arg(&load));
+        run(Command::new("pgloader")
+            .arg("--root-dir")
+            .arg(self.directory.join("pgloader"))
+            .arg(&load));
         let seconds = started.elapsed().as_secs_f64();
         let sql = "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM workflow_events) + (SELECT count(*) FROM audit_artifact)";
         assert_eq!(database.query(sql), (2 * ROWS + ARTIFACTS).to_string());
@@ -225,7 +289,8 @@ impl Bench {
     }
 
     fn drop(&self, database: &Database<'_>) {
-        self.server.query("postgres", &format!("DROP DATABASE {}", database.name()));
+        self.server
+            .query("postgres", &format!("DROP DATABASE {}", database.name()));
         self.server.query("postgres", "CHECKPOINT");
     }
 }
@@ -237,7 +302,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{command:?}: {said}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,6 +1,9 @@
 //! The command line of `rune-db`.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
 mod records;
@@ -16,8 +19,8 @@ use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    DatabaseOptions, Environment, backup, compare, doctor, export_sqlite, migrate, migrate_to_postgres, repair, restore, status, verify,
-    wait,
+    DatabaseOptions, Environment, backup, compare, doctor, export_sqlite, migrate,
+    migrate_to_postgres, repair, restore, status, verify, wait,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -50,7 +53,8 @@ enum Verb {
     Doctor(Doctor),
     /// Wait until the database answers, or until its schema is up to date; changes nothing
     Wait(Wait),
-    /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one transaction
+    /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one
+    /// transaction
     MigrateToPostgres(transfer::MigrateToPostgres),
     /// Say whether two databases have the same rows, and which rows differ
     Compare(transfer::Compare),
@@ -80,12 +84,14 @@ enum Verb {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 struct DatabaseArgs {
-    /// The database: sqlite:////absolute/path.db, sqlite:///./relative/path.db, postgresql://user:password@host:5432/database, or env:NAME or
-    /// file:PATH that hold such a URL, because other users of the machine can read command lines. Without it:
-    /// RUNE_DB_URL, RUNE_DATABASE_URL, RUNE_API_DB_PATH (a path), ~/.rune-api/jobs.db
+    /// The database: sqlite:////absolute/path.db, sqlite:///./relative/path.db,
+    /// postgresql://user:password@host:5432/database, or env:NAME or file:PATH that hold such a
+    /// URL, because other users of the machine can read command lines. Without it: RUNE_DB_URL,
+    /// RUNE_DATABASE_URL, RUNE_API_DB_PATH (a path), ~/.rune-api/jobs.db
     #[arg(long, value_name = "URL", value_parser = secret)]
     db_url: Option<Secret>,
-    /// Read the password of the PostgreSQL role from this file. Without it: the URL, then PGPASSFILE
+    /// Read the password of the PostgreSQL role from this file. Without it: the URL, then
+    /// PGPASSFILE
     #[arg(long, value_name = "FILE")]
     password_file: Option<Utf8PathBuf>,
 }
@@ -103,7 +109,8 @@ struct SchemaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 struct StrictArgs {
-    /// Fail with exit code 12 on what is otherwise a warning: versions that are not known here, column types that lose digits
+    /// Fail with exit code 12 on what is otherwise a warning: versions that are not known here,
+    /// column types that lose digits
     #[arg(long)]
     strict: bool,
 }
@@ -114,10 +121,12 @@ struct Migrate {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that connects
+    /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that
+    /// connects
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
-    /// Wait at most this long (90s, 10m, 2h) for a database that is not ready yet: server, role, password or database still to come
+    /// Wait at most this long (90s, 10m, 2h) for a database that is not ready yet: server, role,
+    /// password or database still to come
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     wait: Option<Duration>,
     #[command(flatten)]
@@ -148,7 +157,8 @@ struct Repair {
     /// The PostgreSQL role that owns RUNE's tables, when it is not the one that connects
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
-    /// Try again for this time (90s, 10m, 2h) when the tables are in use; no try holds readers up for longer than a second
+    /// Try again for this time (90s, 10m, 2h) when the tables are in use; no try holds readers up
+    /// for longer than a second
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
     #[command(flatten)]
@@ -199,9 +209,19 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 
 /// What a person typed, with what the process found around it.
 fn database_options(url: Option<Secret>, password_file: Option<Utf8PathBuf>) -> DatabaseOptions {
-    let variable = |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
-    let working_directory = std::env::current_dir().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-    DatabaseOptions { url, password_file, environment: Environment { variable: Box::new(variable), working_directory } }
+    let variable =
+        |name: &str| std::env::var_os(name).map(|value| Secret::new(value.to_string_lossy()));
+    let working_directory = std::env::current_dir()
+        .ok()
+        .and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+    DatabaseOptions {
+        url,
+        password_file,
+        environment: Environment {
+            variable: Box::new(variable),
+            working_directory,
+        },
+    }
 }
 
 impl DatabaseArgs {
@@ -225,7 +245,11 @@ impl From<Migrate> for migrate::MigrateOptions {
 
 impl From<Status> for status::StatusOptions {
     fn from(verb: Status) -> Self {
-        Self { migrations: verb.schema.migrations, is_strict: verb.strict.strict, database: verb.database.options() }
+        Self {
+            migrations: verb.schema.migrations,
+            is_strict: verb.strict.strict,
+            database: verb.database.options(),
+        }
     }
 }
 
@@ -243,19 +267,32 @@ impl From<Repair> for repair::RepairOptions {
 
 impl From<Verify> for verify::VerifyOptions {
     fn from(verb: Verify) -> Self {
-        Self { migrations: verb.schema.migrations, is_strict: verb.strict.strict, database: verb.database.options() }
+        Self {
+            migrations: verb.schema.migrations,
+            is_strict: verb.strict.strict,
+            database: verb.database.options(),
+        }
     }
 }
 
 impl From<Doctor> for doctor::DoctorOptions {
     fn from(verb: Doctor) -> Self {
-        Self { migrations: verb.schema.migrations, database: verb.database.options(), clock: SystemTime::now }
+        Self {
+            migrations: verb.schema.migrations,
+            database: verb.database.options(),
+            clock: SystemTime::now,
+        }
     }
 }
 
 impl From<Wait> for wait::WaitOptions {
     fn from(verb: Wait) -> Self {
-        Self { migrations: verb.migrations.migrations, timeout: verb.timeout, needs_schema: verb.schema, database: verb.database.options() }
+        Self {
+            migrations: verb.migrations.migrations,
+            timeout: verb.timeout,
+            needs_schema: verb.schema,
+            database: verb.database.options(),
+        }
     }
 }
 
@@ -273,9 +310,13 @@ pub fn main() -> ExitCode {
         Verb::Verify(verb) => printer.finish(verify::run(&verb.into(), &*printer.progress())),
         Verb::Doctor(verb) => printer.finish(doctor::run(&verb.into())),
         Verb::Wait(verb) => printer.finish(wait::run(&verb.into(), &*printer.progress())),
-        Verb::MigrateToPostgres(verb) => printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress())),
+        Verb::MigrateToPostgres(verb) => {
+            printer.finish(migrate_to_postgres::run(&verb.into(), &printer.progress()))
+        }
         Verb::Compare(verb) => printer.finish(compare::run(&verb.into(), &printer.progress())),
-        Verb::ExportSqlite(verb) => printer.finish(export_sqlite::run(&verb.into(), &printer.progress())),
+        Verb::ExportSqlite(verb) => {
+            printer.finish(export_sqlite::run(&verb.into(), &printer.progress()))
+        }
         Verb::Backup(verb) => printer.finish(backup::run(&verb.into(), &printer.progress())),
         Verb::Restore(verb) => printer.finish(restore::run(&verb.into(), &printer.progress())),
         Verb::Jobs(verb) => verb.run(printer),

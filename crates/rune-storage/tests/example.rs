@@ -1,6 +1,10 @@
 //! The example of the documentation runs.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests fail by panicking and look at the world directly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking and look at the world directly"
+)]
 
 use std::process::Command;
 
@@ -10,9 +14,18 @@ fn the_example_makes_a_database_and_finishes_a_job_in_it() {
     let test = std::env::current_exe().unwrap();
     let example = test.ancestors().nth(2).unwrap().join("examples/jobs");
     let directory = tempfile::tempdir().unwrap();
-    let output = Command::new(example).arg(directory.path().join("rune.db")).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(example)
+        .arg(directory.path().join("rune.db"))
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{stderr}");
-    assert!(stdout.starts_with("applied migrations [1, 2, 3, 4, 5, 6]\n"), "{stdout}");
+    assert!(
+        stdout.starts_with("applied migrations [1, 2, 3, 4, 5, 6]\n"),
+        "{stdout}"
+    );
     assert!(stdout.ends_with(" of team-a is Succeeded\n"), "{stdout}");
 }

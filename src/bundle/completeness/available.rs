@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::oci::Reference;
 use rune_core::digest::Digest;
 
-/// Registries that many people share: what stands before a repository there is the name of somebody else.
+/// Registries that many people share: what stands before a repository there is the name of somebody
+/// else.
 const SHARED_REGISTRIES: [&str; 9] = [
     "docker.io",
     "ghcr.io",
@@ -50,11 +51,18 @@ impl AvailableImage {
     }
 }
 
-/// Whether a reference names the repository of an image: at any registry, and below a prefix only where that cannot be the name of
-/// another repository: not at a registry that many people share, or that an image of the lock comes from.
-pub(super) fn is_repository_of(reference: &Reference, image: &AvailableImage, images: &[AvailableImage]) -> bool {
+/// Whether a reference names the repository of an image: at any registry, and below a prefix only
+/// where that cannot be the name of another repository: not at a registry that many people share,
+/// or that an image of the lock comes from.
+pub(super) fn is_repository_of(
+    reference: &Reference,
+    image: &AvailableImage,
+    images: &[AvailableImage],
+) -> bool {
     let wanted = image.reference.repository();
-    let Some(prefix) = reference.repository().strip_suffix(wanted) else { return false };
+    let Some(prefix) = reference.repository().strip_suffix(wanted) else {
+        return false;
+    };
     if prefix.is_empty() {
         return true;
     }
@@ -68,15 +76,28 @@ pub(super) fn is_repository_of(reference: &Reference, image: &AvailableImage, im
 
 /// Whether a reference is at the registry of an image; Docker Hub has several names.
 pub(super) fn is_same_registry(reference: &Reference, image: &AvailableImage) -> bool {
-    let name_of = |registry: &str| if registry.ends_with(".docker.io") { "docker.io".to_owned() } else { registry.to_owned() };
+    let name_of = |registry: &str| {
+        if registry.ends_with(".docker.io") {
+            "docker.io".to_owned()
+        } else {
+            registry.to_owned()
+        }
+    };
     name_of(reference.registry()) == name_of(image.reference.registry())
 }
 
-/// Whether a reference is at a registry of one's own: not one that many people share, or that an image of the lock comes from.
+/// Whether a reference is at a registry of one's own: not one that many people share, or that an
+/// image of the lock comes from.
 pub(super) fn is_at_destination(reference: &Reference, images: &[AvailableImage]) -> bool {
-    let sources: BTreeSet<&str> = images.iter().map(|image| image.reference.registry()).chain(SHARED_REGISTRIES).collect();
+    let sources: BTreeSet<&str> = images
+        .iter()
+        .map(|image| image.reference.registry())
+        .chain(SHARED_REGISTRIES)
+        .collect();
     let registry = reference.registry();
-    !sources.iter().any(|source| registry == *source || registry.ends_with(&format!(".{source}")))
+    !sources
+        .iter()
+        .any(|source| registry == *source || registry.ends_with(&format!(".{source}")))
 }
 
 /// The image that a reference of a chart means: its digest is that of the image, or it has no
@@ -88,7 +109,8 @@ pub fn meant_image(text: &str, images: &[AvailableImage]) -> Option<usize> {
             && match reference.digest() {
                 Some(digest) => digest == image.digest,
                 None => {
-                    let is_same = is_at_destination(&reference, images) || is_same_registry(&reference, image);
+                    let is_same = is_at_destination(&reference, images)
+                        || is_same_registry(&reference, image);
                     is_same && reference.tag().is_some_and(|tag| image.has_tag(tag))
                 }
             }

@@ -1,4 +1,5 @@
-//! Values that charts are rendered with for the check alone, such as a password that an upgrade asks for.
+//! Values that charts are rendered with for the check alone, such as a password that an upgrade
+//! asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +10,8 @@ use crate::{
     chart::{ChartError, value_keys},
 };
 
-/// For each chart, by name: values files as path and text, later ones winning. They are not in the bundle, and only their keys are
-/// recorded.
+/// For each chart, by name: values files as path and text, later ones winning. They are not in the
+/// bundle, and only their keys are recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckValues(BTreeMap<String, ChartValues>);
 
@@ -40,7 +41,12 @@ impl CheckValues {
     /// The keys of all of them. A file without keys changes nothing.
     pub fn records(&self) -> Vec<CheckValuesRecord> {
         let with_keys = self.0.iter().filter(|(_, values)| !values.keys.is_empty());
-        with_keys.map(|(chart, values)| CheckValuesRecord { chart: chart.clone(), keys: values.keys.iter().cloned().collect() }).collect()
+        with_keys
+            .map(|(chart, values)| CheckValuesRecord {
+                chart: chart.clone(),
+                keys: values.keys.iter().cloned().collect(),
+            })
+            .collect()
     }
 }
 
@@ -53,17 +59,39 @@ mod tests {
         let mut values = CheckValues::default();
         let text = "auth: {password: s3cret, users: [{name: n}], none: }\nnode: {\"example.org/role\": db}\nempty: {}\n";
         values.add("app", "check.yaml", text.to_owned()).unwrap();
-        values.add("app", "more.yaml", "auth: {password: other}\n".to_owned()).unwrap();
-        values.add("beside", "nothing.yaml", "# nothing\n".to_owned()).unwrap();
+        values
+            .add("app", "more.yaml", "auth: {password: other}\n".to_owned())
+            .unwrap();
+        values
+            .add("beside", "nothing.yaml", "# nothing\n".to_owned())
+            .unwrap();
         let records = values.records();
         assert_eq!(records.len(), 1, "{records:?}");
-        assert_eq!(records[0].keys, ["auth.none", "auth.password", "auth.users", "empty", r"node.example\.org/role"]);
+        assert_eq!(
+            records[0].keys,
+            [
+                "auth.none",
+                "auth.password",
+                "auth.users",
+                "empty",
+                r"node.example\.org/role"
+            ]
+        );
         assert_eq!(values.files("app").len(), 2);
     }
 
     #[test]
     fn check_values_that_are_no_yaml_are_an_error_without_what_stands_in_them() {
-        let error = CheckValues::default().add("app", "check.yaml", "auth: {password: \"s3cret\n".to_owned()).unwrap_err();
-        assert!(error.to_string().starts_with("check.yaml:") && !error.to_string().contains("s3cret"), "{error}");
+        let error = CheckValues::default()
+            .add(
+                "app",
+                "check.yaml",
+                "auth: {password: \"s3cret\n".to_owned(),
+            )
+            .unwrap_err();
+        assert!(
+            error.to_string().starts_with("check.yaml:") && !error.to_string().contains("s3cret"),
+            "{error}"
+        );
     }
 }

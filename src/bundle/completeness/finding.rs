@@ -40,8 +40,15 @@ pub struct CompletenessFinding {
 }
 
 /// Each as `list: entry`.
-fn entries<S: serde::Serializer>(declarations: &[Declaration], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(declarations.iter().map(|declaration| format!("{}: [{declaration}]", declaration.list())))
+fn entries<S: serde::Serializer>(
+    declarations: &[Declaration],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        declarations
+            .iter()
+            .map(|declaration| format!("{}: [{declaration}]", declaration.list())),
+    )
 }
 
 /// Everything that does not fit.
@@ -76,12 +83,25 @@ impl Incomplete {
 
 impl fmt::Display for CompletenessFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chart, file, object, container, path, message, profiles, .. } = self;
+        let Self {
+            chart,
+            file,
+            object,
+            container,
+            path,
+            message,
+            profiles,
+            ..
+        } = self;
         if let Some(chart) = chart {
             match profiles.as_slice() {
                 [] => write!(formatter, "chart {chart} with its own values: ")?,
                 [profile] => write!(formatter, "chart {chart}, profile {profile}: ")?,
-                profiles => write!(formatter, "chart {chart}, profiles {}: ", profiles.join(", "))?,
+                profiles => write!(
+                    formatter,
+                    "chart {chart}, profiles {}: ",
+                    profiles.join(", ")
+                )?,
             }
         }
         if let Some(file) = file {
@@ -104,7 +124,10 @@ impl fmt::Display for Incomplete {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.findings.len() {
             1 => write!(formatter, "charts and lock do not fit together")?,
-            count => write!(formatter, "charts and lock do not fit together in {count} places")?,
+            count => write!(
+                formatter,
+                "charts and lock do not fit together in {count} places"
+            )?,
         }
         for finding in &self.findings {
             write!(formatter, "\n  {finding}")?;
@@ -114,7 +137,10 @@ impl fmt::Display for Incomplete {
         }
         let lines = Declaration::lines(self.findings.iter().flat_map(|finding| &finding.policy));
         if !lines.is_empty() {
-            write!(formatter, "\n  lines for the policy, which declare these places and accept these tags:")?;
+            write!(
+                formatter,
+                "\n  lines for the policy, which declare these places and accept these tags:"
+            )?;
             for line in lines.lines() {
                 write!(formatter, "\n    {line}")?;
             }

@@ -1,7 +1,9 @@
-//! Whether every image that the charts can ask for is in the bundle, and every image in the bundle is asked for.
+//! Whether every image that the charts can ask for is in the bundle, and every image in the bundle
+//! is asked for.
 //!
-//! Each chart is rendered by the real Helm in the form in which it will be packed, with the values of each of its profiles, as for an
-//! installation and as for an upgrade. Nothing is fetched. All findings come at once.
+//! Each chart is rendered by the real Helm in the form in which it will be packed, with the values
+//! of each of its profiles, as for an installation and as for an upgrade. Nothing is fetched. All
+//! findings come at once.
 
 mod available;
 mod check_values;
@@ -54,7 +56,8 @@ pub struct Complete {
     pub without_images: Vec<String>,
 }
 
-/// What does not fit as it is, and the policy lets through; each with the reason that the policy gives.
+/// What does not fit as it is, and the policy lets through; each with the reason that the policy
+/// gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exceptions {
     /// Images that charts name by their tag alone.
@@ -68,7 +71,9 @@ pub struct Exceptions {
 /// Why the check was not passed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletenessError {
-    #[error("no Helm was found, and the charts are to be checked for images that the lock does not have")]
+    #[error(
+        "no Helm was found, and the charts are to be checked for images that the lock does not have"
+    )]
     NoHelm,
     #[error(transparent)]
     Helm(#[from] HelmError),
@@ -110,7 +115,11 @@ impl Failure for CompletenessError {
 ///
 /// # Errors
 /// With everything that does not fit.
-pub fn check_completeness(survey: &Survey, images: &[AvailableImage], policy: &Policy) -> Result<Complete, CompletenessError> {
+pub fn check_completeness(
+    survey: &Survey,
+    images: &[AvailableImage],
+    policy: &Policy,
+) -> Result<Complete, CompletenessError> {
     if survey.renderings.is_empty() {
         // Without charts nobody could use an image.
         return Ok(Complete::default());
@@ -118,7 +127,19 @@ pub fn check_completeness(survey: &Survey, images: &[AvailableImage], policy: &P
     let mut judge = Judge::new(images, policy);
     judge.judge_all(survey);
     let (references, left_out, exceptions) = judge.finish()?;
-    let (helm, renderings, without_images) = (survey.helm.clone(), survey.renderings.len(), survey.charts_without_images());
+    let (helm, renderings, without_images) = (
+        survey.helm.clone(),
+        survey.renderings.len(),
+        survey.charts_without_images(),
+    );
     let check_values = survey.check_values.clone();
-    Ok(Complete { helm, renderings, references, left_out, exceptions, check_values, without_images })
+    Ok(Complete {
+        helm,
+        renderings,
+        references,
+        left_out,
+        exceptions,
+        check_values,
+        without_images,
+    })
 }

@@ -33,8 +33,8 @@ pub(super) struct Rendering {
     pub(super) found: Result<Vec<(ImagePlace, Named)>, RenderFailure>,
 }
 
-/// Renders charts in their pinned form, as each of their profiles installs them, and finds every image that they name. Without a profile,
-/// a chart's own values are the only way to install it.
+/// Renders charts in their pinned form, as each of their profiles installs them, and finds every
+/// image that they name. Without a profile, a chart's own values are the only way to install it.
 ///
 /// # Errors
 /// When there is no Helm although there are charts, or it cannot be run.
@@ -45,50 +45,101 @@ pub async fn survey(
     places: &ImagePlaces,
     helm: &HelmOptions,
 ) -> Result<Survey, CompletenessError> {
-    let charts: Vec<&Package> = charts.iter().filter(|chart| chart.metadata.kind != "library").collect();
+    let charts: Vec<&Package> = charts
+        .iter()
+        .filter(|chart| chart.metadata.kind != "library")
+        .collect();
     if charts.is_empty() {
         return Ok(Survey::default());
     }
     let program = helm.program.as_deref().ok_or(CompletenessError::NoHelm)?;
     let helm = Helm::find(program, helm.time_limit).await?;
-    let own_values = ProfileIngredient { name: String::new(), charts: Vec::new(), values: Vec::new() };
+    let own_values = ProfileIngredient {
+        name: String::new(),
+        charts: Vec::new(),
+        values: Vec::new(),
+    };
     let mut renderings = Vec::new();
     for chart in charts {
         let name = &chart.metadata.name;
-        let mut profiles: Vec<&ProfileIngredient> = profiles.iter().filter(|profile| profile.is_for(name)).collect();
+        let mut profiles: Vec<&ProfileIngredient> = profiles
+            .iter()
+            .filter(|profile| profile.is_for(name))
+            .collect();
         if profiles.is_empty() {
             profiles.push(&own_values);
         }
         for profile in profiles {
-            let values: Vec<_> = profile.values.iter().chain(check_values.files(name)).cloned().collect();
+            let values: Vec<_> = profile
+                .values
+                .iter()
+                .chain(check_values.files(name))
+                .cloned()
+                .collect();
             for occasion in Occasion::ALL {
-                let found = helm.template(chart, &values, occasion).await?.map(|text| discover(&text, places));
-                renderings.push(Rendering { chart: name.clone(), profile: profile.name.clone(), occasion, found });
+                let found = helm
+                    .template(chart, &values, occasion)
+                    .await?
+                    .map(|text| discover(&text, places));
+                renderings.push(Rendering {
+                    chart: name.clone(),
+                    profile: profile.name.clone(),
+                    occasion,
+                    found,
+                });
             }
         }
     }
-    Ok(Survey { helm: Some(helm.version().to_owned()), renderings, check_values: check_values.records() })
+    Ok(Survey {
+        helm: Some(helm.version().to_owned()),
+        renderings,
+        check_values: check_values.records(),
+    })
 }
 
 impl Survey {
     fn references(&self) -> impl Iterator<Item = &str> {
-        let found = self.renderings.iter().filter_map(|rendering| rendering.found.as_ref().ok()).flatten();
-        found.filter_map(|(_, named)| if let Named::Image(text) | Named::Possible(text, _) = named { Some(text.as_str()) } else { None })
+        let found = self
+            .renderings
+            .iter()
+            .filter_map(|rendering| rendering.found.as_ref().ok())
+            .flatten();
+        found.filter_map(|(_, named)| {
+            if let Named::Image(text) | Named::Possible(text, _) = named {
+                Some(text.as_str())
+            } else {
+                None
+            }
+        })
     }
 
-    /// The tags of references that have the digest of an image and another tag: only the registry knows whether that tag means this
-    /// digest, too. Each with the name of the image and the reference to ask for.
+    /// The tags of references that have the digest of an image and another tag: only the registry
+    /// knows whether that tag means this digest, too. Each with the name of the image and the
+    /// reference to ask for.
     pub fn unconfirmed_tags(&self, images: &[AvailableImage]) -> Vec<(String, Reference, Digest)> {
         let mut asked = BTreeSet::new();
-        for reference in self.references().filter_map(|text| Reference::parse_like_a_runtime(text).ok()) {
-            let (Some(tag), Some(digest)) = (reference.tag(), reference.digest()) else { continue };
-            let same: Vec<&AvailableImage> = images.iter().filter(|image| is_repository_of(&reference, image, images)).collect();
-            // A tag that the lock has is answered already, and one at a registry of one's own need not be that of the source.
-            if same.iter().any(|image| image.has_tag(tag)) || is_at_destination(&reference, images) {
+        for reference in self
+            .references()
+            .filter_map(|text| Reference::parse_like_a_runtime(text).ok())
+        {
+            let (Some(tag), Some(digest)) = (reference.tag(), reference.digest()) else {
+                continue;
+            };
+            let same: Vec<&AvailableImage> = images
+                .iter()
+                .filter(|image| is_repository_of(&reference, image, images))
+                .collect();
+            // A tag that the lock has is answered already, and one at a registry of one's own need
+            // not be that of the source.
+            if same.iter().any(|image| image.has_tag(tag)) || is_at_destination(&reference, images)
+            {
                 continue;
             }
-            if let Some(image) = same.iter().find(|image| image.digest == digest && !image.is_built)
-                && let Ok(question) = format!("{}:{tag}", image.reference.name()).parse::<Reference>()
+            if let Some(image) = same
+                .iter()
+                .find(|image| image.digest == digest && !image.is_built)
+                && let Ok(question) =
+                    format!("{}:{tag}", image.reference.name()).parse::<Reference>()
             {
                 asked.insert((image.name.clone(), question, digest));
             }
@@ -96,19 +147,34 @@ impl Survey {
         asked.into_iter().collect()
     }
 
-    /// Why the same chart with the same values could not be rendered on another occasion; nothing when it could.
+    /// Why the same chart with the same values could not be rendered on another occasion; nothing
+    /// when it could.
     pub(super) fn fails_otherwise(&self, one: &Rendering) -> bool {
-        let is_sibling = |other: &&Rendering| other.chart == one.chart && other.profile == one.profile && other.occasion != one.occasion;
-        self.renderings.iter().filter(is_sibling).any(|other| other.found.is_err())
+        let is_sibling = |other: &&Rendering| {
+            other.chart == one.chart
+                && other.profile == one.profile
+                && other.occasion != one.occasion
+        };
+        self.renderings
+            .iter()
+            .filter(is_sibling)
+            .any(|other| other.found.is_err())
     }
 
     /// The charts in which no object names an image in any rendering.
     pub(super) fn charts_without_images(&self) -> Vec<String> {
         let is_empty = |chart: &&String| {
-            let mut renderings = self.renderings.iter().filter(|rendering| rendering.chart == **chart);
+            let mut renderings = self
+                .renderings
+                .iter()
+                .filter(|rendering| rendering.chart == **chart);
             renderings.all(|rendering| rendering.found.as_ref().is_ok_and(Vec::is_empty))
         };
-        let charts: BTreeSet<&String> = self.renderings.iter().map(|rendering| &rendering.chart).collect();
+        let charts: BTreeSet<&String> = self
+            .renderings
+            .iter()
+            .map(|rendering| &rendering.chart)
+            .collect();
         charts.into_iter().filter(is_empty).cloned().collect()
     }
 }

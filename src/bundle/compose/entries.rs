@@ -25,9 +25,21 @@ pub(super) struct Entries {
 
 impl Entries {
     /// Adds an entry under its own name.
-    pub(super) fn add(&mut self, path: &str, content: Content, size: u64, sha256: Digest, mode: Mode) -> Result<EntryName, ComposeError> {
+    pub(super) fn add(
+        &mut self,
+        path: &str,
+        content: Content,
+        size: u64,
+        sha256: Digest,
+        mode: Mode,
+    ) -> Result<EntryName, ComposeError> {
         let path = EntryName::new(path)?;
-        let record = EntryRecord { path: path.clone(), size, sha256, mode };
+        let record = EntryRecord {
+            path: path.clone(),
+            size,
+            sha256,
+            mode,
+        };
         match self.named.insert(path.clone(), (record, content)) {
             None => Ok(path),
             Some(_) => Err(ComposeError::Collision(path)),
@@ -35,28 +47,57 @@ impl Entries {
     }
 
     /// Adds an entry whose content is in memory.
-    pub(super) fn add_bytes(&mut self, path: &str, bytes: Vec<u8>) -> Result<EntryName, ComposeError> {
+    pub(super) fn add_bytes(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+    ) -> Result<EntryName, ComposeError> {
         let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
-        self.add(path, Content::Bytes(bytes.into()), size, digest, Mode::Regular)
+        self.add(
+            path,
+            Content::Bytes(bytes.into()),
+            size,
+            digest,
+            Mode::Regular,
+        )
     }
 
-    /// Adds an entry to which several parts of the bundle may refer: the same bytes under the same name are one
-    /// entry.
-    pub(super) fn add_shared(&mut self, path: &str, bytes: Vec<u8>) -> Result<EntryName, ComposeError> {
+    /// Adds an entry to which several parts of the bundle may refer: the same bytes under the same
+    /// name are one entry.
+    pub(super) fn add_shared(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+    ) -> Result<EntryName, ComposeError> {
         let name = EntryName::new(path)?;
         let same = |(record, _): &(EntryRecord, Content)| record.sha256 == Digest::of(&bytes);
-        if self.named.get(&name).is_some_and(same) { Ok(name) } else { self.add_bytes(path, bytes) }
+        if self.named.get(&name).is_some_and(same) {
+            Ok(name)
+        } else {
+            self.add_bytes(path, bytes)
+        }
     }
 
-    /// Adds a blob; one that is there already stays as it is, for its digest says that it is the same.
+    /// Adds a blob; one that is there already stays as it is, for its digest says that it is the
+    /// same.
     pub(super) fn add_blob(&mut self, descriptor: &Descriptor, content: Content) {
-        self.blobs.entry(descriptor.digest).or_insert((descriptor.size, content));
+        self.blobs
+            .entry(descriptor.digest)
+            .or_insert((descriptor.size, content));
     }
 
-    /// Ends collecting: the list of digests is made, and everything stands in the order of the archive.
+    /// Ends collecting: the list of digests is made, and everything stands in the order of the
+    /// archive.
     pub(super) fn in_order(mut self) -> Result<(Vec<EntryRecord>, Vec<Content>), ComposeError> {
-        let named = self.named.values().map(|(record, _)| (record.sha256, record.path.to_string()));
-        let digests = named.chain(self.blobs.keys().map(|digest| (*digest, blob_path(*digest))));
+        let named = self
+            .named
+            .values()
+            .map(|(record, _)| (record.sha256, record.path.to_string()));
+        let digests = named.chain(
+            self.blobs
+                .keys()
+                .map(|digest| (*digest, blob_path(*digest))),
+        );
         let sums = digests.fold(String::new(), |mut text, (digest, path)| {
             let _ = writeln!(text, "{}  {path}", digest.hex());
             text
@@ -69,7 +110,15 @@ impl Entries {
         ordered.extend(self.named.into_values());
         for (sha256, (size, content)) in self.blobs {
             let path = EntryName::new(blob_path(sha256))?;
-            ordered.push((EntryRecord { path, size, sha256, mode: Mode::Regular }, content));
+            ordered.push((
+                EntryRecord {
+                    path,
+                    size,
+                    sha256,
+                    mode: Mode::Regular,
+                },
+                content,
+            ));
         }
         Ok(ordered.into_iter().unzip())
     }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{ComposeError, Entries};
 use crate::{
-    bundle::{ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest, materialise::Content},
+    bundle::{
+        ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest,
+        materialise::Content,
+    },
     manifest::{Blob, PulledImage},
     oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
     registry::RepositoryName,
@@ -54,8 +57,12 @@ impl Roots {
     }
 
     fn add_artifact(&mut self, descriptor: &Descriptor, name: &str, kind: &str) {
-        let annotations = [(REF_NAME, name), (ARTIFACT_KIND, kind)].map(|(key, value)| (key.to_owned(), value.to_owned()));
-        self.artifacts.push(Descriptor { annotations: BTreeMap::from(annotations), ..descriptor.clone() });
+        let annotations = [(REF_NAME, name), (ARTIFACT_KIND, kind)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        self.artifacts.push(Descriptor {
+            annotations: BTreeMap::from(annotations),
+            ..descriptor.clone()
+        });
     }
 
     fn add_image(&mut self, target: &Descriptor, reference: &Reference) {
@@ -65,7 +72,10 @@ impl Roots {
     /// Writes the three files of the OCI layout that are no blobs.
     pub(super) fn add_to(self, entries: &mut Entries) -> Result<(), ComposeError> {
         entries.add_bytes("oci-layout", LAYOUT.to_vec())?;
-        for (path, roots) in [("index.json", &self.images), ("artifacts/index.json", &self.artifacts)] {
+        for (path, roots) in [
+            ("index.json", &self.images),
+            ("artifacts/index.json", &self.artifacts),
+        ] {
             entries.add_bytes(path, index_document(roots)?)?;
         }
         Ok(())
@@ -73,20 +83,47 @@ impl Roots {
 }
 
 /// Adds an image's blobs to the entries and its index to the roots.
-pub(super) fn add_image(image: ImageIngredient, entries: &mut Entries, roots: &mut Roots) -> Result<ImageRecord, ComposeError> {
-    let ImageIngredient { name, reference, component, license, source } = image;
+pub(super) fn add_image(
+    image: ImageIngredient,
+    entries: &mut Entries,
+    roots: &mut Roots,
+) -> Result<ImageRecord, ComposeError> {
+    let ImageIngredient {
+        name,
+        reference,
+        component,
+        license,
+        source,
+    } = image;
     let (target, manifests, reduced_index) = match source {
         ImageSource::Registry(pulled) => add_pulled(&name, &pulled, &reference, entries, roots)?,
-        ImageSource::Built { target, manifests, blobs } => {
+        ImageSource::Built {
+            target,
+            manifests,
+            blobs,
+        } => {
             for (descriptor, bytes) in blobs {
                 entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
             }
-            let record = |(platform, digest)| ManifestRecord { digest, role: Role::Image, platform: Some(platform), carried: true };
+            let record = |(platform, digest)| ManifestRecord {
+                digest,
+                role: Role::Image,
+                platform: Some(platform),
+                carried: true,
+            };
             (target, manifests.into_iter().map(record).collect(), None)
         }
     };
     roots.add_image(&target, &reference);
-    Ok(ImageRecord { name, reference, target, component, license, manifests, reduced_index })
+    Ok(ImageRecord {
+        name,
+        reference,
+        target,
+        component,
+        license,
+        manifests,
+        reduced_index,
+    })
 }
 
 type Pulled = (Descriptor, Vec<ManifestRecord>, Option<Descriptor>);
@@ -102,12 +139,23 @@ fn add_pulled(
     let repository = RepositoryName::from(reference);
     for blob in image.carried_blobs() {
         if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
-            return Err(ComposeError::DocumentTooLarge { digest: blob.digest, size: blob.size });
+            return Err(ComposeError::DocumentTooLarge {
+                digest: blob.digest,
+                size: blob.size,
+            });
         }
-        let content = Content::Blob { image: Arc::clone(&image_name), name: repository.clone(), descriptor: Box::new(blob.descriptor()) };
+        let content = Content::Blob {
+            image: Arc::clone(&image_name),
+            name: repository.clone(),
+            descriptor: Box::new(blob.descriptor()),
+        };
         entries.add_blob(&blob.descriptor(), content);
     }
-    let reduced = if image.is_complete() { None } else { Some(reduced_index(image)?) };
+    let reduced = if image.is_complete() {
+        None
+    } else {
+        Some(reduced_index(image)?)
+    };
     let reduced = reduced.map(|bytes| {
         let descriptor = Descriptor::of(media_type::INDEX, &bytes);
         entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
@@ -127,7 +175,11 @@ fn records(image: &PulledImage) -> Vec<ManifestRecord> {
     let attestations = image.attestations.iter().map(|entry| ManifestRecord {
         digest: entry.manifest.digest,
         role: Role::Attestation,
-        platform: image.manifests.iter().find(|image| image.manifest.digest == entry.attests).and_then(|image| image.platform.clone()),
+        platform: image
+            .manifests
+            .iter()
+            .find(|image| image.manifest.digest == entry.attests)
+            .and_then(|image| image.platform.clone()),
         carried: entry.carried,
     });
     let artifacts = image.artifacts.iter().map(|entry| ManifestRecord {
@@ -142,23 +194,46 @@ fn records(image: &PulledImage) -> Vec<ManifestRecord> {
         platform: None,
         carried: entry.carried,
     });
-    images.chain(attestations).chain(artifacts).chain(indexes).collect()
+    images
+        .chain(attestations)
+        .chain(artifacts)
+        .chain(indexes)
+        .collect()
 }
 
-/// The index of the carried manifests alone. Strict registries and most tools refuse an index with a missing
-/// child; this one they take.
+/// The index of the carried manifests alone. Strict registries and most tools refuse an index with
+/// a missing child; this one they take.
 fn reduced_index(image: &PulledImage) -> Result<Vec<u8>, ComposeError> {
-    let describe = |blob: &Blob, platform: Option<Platform>| Descriptor { platform, ..blob.descriptor() };
-    let images = image.manifests.iter().filter(|entry| entry.carried).map(|entry| describe(&entry.manifest, entry.platform.clone()));
-    let attestations = image.attestations.iter().filter(|entry| entry.carried).map(|entry| {
-        let mut descriptor = describe(&entry.manifest, Some(Platform::unknown()));
-        descriptor.annotations = Descriptor::attestation_annotations(entry.attests);
-        descriptor
-    });
+    let describe = |blob: &Blob, platform: Option<Platform>| Descriptor {
+        platform,
+        ..blob.descriptor()
+    };
+    let images = image
+        .manifests
+        .iter()
+        .filter(|entry| entry.carried)
+        .map(|entry| describe(&entry.manifest, entry.platform.clone()));
+    let attestations = image
+        .attestations
+        .iter()
+        .filter(|entry| entry.carried)
+        .map(|entry| {
+            let mut descriptor = describe(&entry.manifest, Some(Platform::unknown()));
+            descriptor.annotations = Descriptor::attestation_annotations(entry.attests);
+            descriptor
+        });
     let artifacts = image
         .artifacts
         .iter()
         .filter(|entry| entry.carried)
-        .map(|entry| Descriptor { artifact_type: entry.artifact_type.clone(), ..describe(&entry.manifest, entry.platform.clone()) });
-    Ok(index_document(&images.chain(attestations).chain(artifacts).collect::<Vec<_>>())?)
+        .map(|entry| Descriptor {
+            artifact_type: entry.artifact_type.clone(),
+            ..describe(&entry.manifest, entry.platform.clone())
+        });
+    Ok(index_document(
+        &images
+            .chain(attestations)
+            .chain(artifacts)
+            .collect::<Vec<_>>(),
+    )?)
 }

@@ -1,7 +1,7 @@
 //! From ingredients to a plan: which entries a bundle has, in which order, and the index over them.
 //!
-//! Pure: sizes and digests of everything are known before anything is fetched, so the same ingredients give the
-//! same index, and the index determines every byte.
+//! Pure: sizes and digests of everything are known before anything is fetched, so the same
+//! ingredients give the same index, and the index determines every byte.
 
 mod entries;
 mod images;
@@ -15,7 +15,8 @@ use self::{
     images::{Roots, add_image},
 };
 use super::{
-    BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
+    BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord,
+    Migrations, PolicyRecord, ProfileRecord,
     index::required_abilities,
     materialise::{Content, Plan},
     publication::chart_repository,
@@ -65,7 +66,8 @@ pub struct ProfileIngredient {
     pub name: String,
     /// Names of the charts that it installs; empty for all.
     pub charts: Vec<String>,
-    /// Path in the bundle and content of each values file, in the order in which Helm is to take them.
+    /// Path in the bundle and content of each values file, in the order in which Helm is to take
+    /// them.
     pub values: Vec<(String, String)>,
 }
 
@@ -198,24 +200,56 @@ impl Ingredients {
     pub fn compose(self) -> Result<Draft, ComposeError> {
         let mut entries = Entries::default();
         let mut roots = Roots::default();
-        let images = self.images.into_iter().map(|image| add_image(image, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
-        let charts: Vec<_> = self.charts.iter().map(|chart| add_chart(chart, &mut entries, &mut roots)).collect::<Result<_, _>>()?;
+        let images = self
+            .images
+            .into_iter()
+            .map(|image| add_image(image, &mut entries, &mut roots))
+            .collect::<Result<_, _>>()?;
+        let charts: Vec<_> = self
+            .charts
+            .iter()
+            .map(|chart| add_chart(chart, &mut entries, &mut roots))
+            .collect::<Result<_, _>>()?;
         check_repositories(&charts)?;
-        let profiles = self.profiles.into_iter().map(|profile| add_profile(profile, &mut entries)).collect::<Result<Vec<_>, _>>()?;
-        let migrations = self.migrations.map(|migrations| add_migrations(migrations, &mut entries)).transpose()?;
-        let binaries = self.binaries.into_iter().map(|binary| add_binary(binary, &mut entries)).collect::<Result<_, _>>()?;
+        let profiles = self
+            .profiles
+            .into_iter()
+            .map(|profile| add_profile(profile, &mut entries))
+            .collect::<Result<Vec<_>, _>>()?;
+        let migrations = self
+            .migrations
+            .map(|migrations| add_migrations(migrations, &mut entries))
+            .transpose()?;
+        let binaries = self
+            .binaries
+            .into_iter()
+            .map(|binary| add_binary(binary, &mut entries))
+            .collect::<Result<_, _>>()?;
         for file in self.files {
             let content = match file.source {
-                FileOrigin::Path(path) => Content::File { path, digest: file.digest },
+                FileOrigin::Path(path) => Content::File {
+                    path,
+                    digest: file.digest,
+                },
                 FileOrigin::Web(url) => web_content(url, file.size, file.digest),
             };
-            entries.add(&format!("files/{}", file.path), content, file.size, file.digest, Mode::Regular)?;
+            entries.add(
+                &format!("files/{}", file.path),
+                content,
+                file.size,
+                file.digest,
+                Mode::Regular,
+            )?;
         }
         entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
         roots.add_to(&mut entries)?;
         let (records, contents) = entries.in_order()?;
-        let origins = self.origins.into_iter().map(|(path, origin)| Ok((EntryName::new(path)?, origin)));
-        let origins: BTreeMap<EntryName, String> = origins.collect::<Result<_, EntryNameError>>()?;
+        let origins = self
+            .origins
+            .into_iter()
+            .map(|(path, origin)| Ok((EntryName::new(path)?, origin)));
+        let origins: BTreeMap<EntryName, String> =
+            origins.collect::<Result<_, EntryNameError>>()?;
         let index = BundleIndex {
             format: FORMAT,
             requires: required_abilities(&self.completeness, &profiles, &origins),
@@ -252,12 +286,25 @@ impl Draft {
         }
         let index_bytes = self.index.to_bytes()?;
         let layout = self.index.layout(index_bytes.len() as u64)?;
-        let signed: Vec<Slot> = keys.iter().map(|key| Slot::Signed(SlotSignature::sign(key, &index_bytes))).collect();
-        let slots = signed.into_iter().chain(std::iter::repeat_with(|| Slot::Blank)).take(SLOTS);
+        let signed: Vec<Slot> = keys
+            .iter()
+            .map(|key| Slot::Signed(SlotSignature::sign(key, &index_bytes)))
+            .collect();
+        let slots = signed
+            .into_iter()
+            .chain(std::iter::repeat_with(|| Slot::Blank))
+            .take(SLOTS);
         let slots = slots.map(|slot| Content::Bytes(slot.to_bytes().into()));
         let digest = Digest::of(&index_bytes);
-        let contents = std::iter::once(Content::Bytes(index_bytes.into())).chain(slots).chain(self.contents).collect();
-        Ok(Plan { digest, layout, contents })
+        let contents = std::iter::once(Content::Bytes(index_bytes.into()))
+            .chain(slots)
+            .chain(self.contents)
+            .collect();
+        Ok(Plan {
+            digest,
+            layout,
+            contents,
+        })
     }
 }
 
@@ -268,46 +315,103 @@ fn check_repositories(charts: &[ChartRecord]) -> Result<(), ComposeError> {
         let repository = chart_repository(&chart.name);
         let other = names.entry(repository.clone()).or_insert(&chart.name);
         if *other != &chart.name {
-            return Err(ComposeError::Repositories { one: (*other).clone(), other: chart.name.clone(), repository });
+            return Err(ComposeError::Repositories {
+                one: (*other).clone(),
+                other: chart.name.clone(),
+                repository,
+            });
         }
     }
     Ok(())
 }
 
-fn add_chart(chart: &Package, entries: &mut Entries, roots: &mut Roots) -> Result<ChartRecord, ComposeError> {
+fn add_chart(
+    chart: &Package,
+    entries: &mut Entries,
+    roots: &mut Roots,
+) -> Result<ChartRecord, ComposeError> {
     let artifact = ChartArtifact::new(chart)?;
-    let (name, version) = (chart.metadata.name.clone(), chart.metadata.version.to_string());
+    let (name, version) = (
+        chart.metadata.name.clone(),
+        chart.metadata.version.to_string(),
+    );
     let path = entries.add_bytes(&format!("charts/{name}-{version}.tgz"), chart.bytes.clone())?;
     if let Some(provenance) = &chart.provenance {
         entries.add_bytes(&format!("{path}.prov"), provenance.clone())?;
     }
-    for blob in artifact.layers.iter().chain([&artifact.config, &artifact.manifest]) {
+    for blob in artifact
+        .layers
+        .iter()
+        .chain([&artifact.config, &artifact.manifest])
+    {
         entries.add_blob(&blob.descriptor, Content::Bytes(blob.bytes.clone().into()));
     }
     let manifest = artifact.manifest.descriptor;
-    roots.add_chart(&manifest, &format!("{name}:{}", ChartArtifact::tag(&chart.metadata)));
-    Ok(ChartRecord { name, version, path, artifact: manifest })
+    roots.add_chart(
+        &manifest,
+        &format!("{name}:{}", ChartArtifact::tag(&chart.metadata)),
+    );
+    Ok(ChartRecord {
+        name,
+        version,
+        path,
+        artifact: manifest,
+    })
 }
 
 fn web_content(url: WebUrl, size: u64, digest: Digest) -> Content {
-    Content::Web { url: Box::new(url), size, digest }
+    Content::Web {
+        url: Box::new(url),
+        size,
+        digest,
+    }
 }
 
-fn add_profile(profile: ProfileIngredient, entries: &mut Entries) -> Result<ProfileRecord, ComposeError> {
-    let values = profile.values.into_iter().map(|(path, text)| entries.add_shared(&path, text.into_bytes())).collect::<Result<_, _>>()?;
-    Ok(ProfileRecord { name: profile.name, charts: profile.charts, values })
+fn add_profile(
+    profile: ProfileIngredient,
+    entries: &mut Entries,
+) -> Result<ProfileRecord, ComposeError> {
+    let values = profile
+        .values
+        .into_iter()
+        .map(|(path, text)| entries.add_shared(&path, text.into_bytes()))
+        .collect::<Result<_, _>>()?;
+    Ok(ProfileRecord {
+        name: profile.name,
+        charts: profile.charts,
+        values,
+    })
 }
 
-fn add_migrations(migrations: MigrationsIngredient, entries: &mut Entries) -> Result<Migrations, ComposeError> {
+fn add_migrations(
+    migrations: MigrationsIngredient,
+    entries: &mut Entries,
+) -> Result<Migrations, ComposeError> {
     let mut add = |(version, file, bytes): (u32, String, Vec<u8>)| {
-        entries.add_bytes(&format!("migrations/{file}"), bytes).map(|path| MigrationRecord { version, path })
+        entries
+            .add_bytes(&format!("migrations/{file}"), bytes)
+            .map(|path| MigrationRecord { version, path })
     };
-    let files = migrations.files.into_iter().map(&mut add).collect::<Result<_, _>>()?;
-    Ok(Migrations { schema_version: migrations.schema_version, files })
+    let files = migrations
+        .files
+        .into_iter()
+        .map(&mut add)
+        .collect::<Result<_, _>>()?;
+    Ok(Migrations {
+        schema_version: migrations.schema_version,
+        files,
+    })
 }
 
-fn add_binary(binary: BinaryIngredient, entries: &mut Entries) -> Result<BinaryRecord, ComposeError> {
-    let BinaryIngredient { name, platform, content } = binary;
+fn add_binary(
+    binary: BinaryIngredient,
+    entries: &mut Entries,
+) -> Result<BinaryRecord, ComposeError> {
+    let BinaryIngredient {
+        name,
+        platform,
+        content,
+    } = binary;
     let path = format!("bin/{}-{}/{name}", platform.os, platform.architecture);
     let (content, size, digest) = match content {
         BinaryContent::Bytes(bytes) => {
@@ -317,5 +421,9 @@ fn add_binary(binary: BinaryIngredient, entries: &mut Entries) -> Result<BinaryR
         BinaryContent::Web { url, size, digest } => (web_content(url, size, digest), size, digest),
     };
     let path = entries.add(&path, content, size, digest, Mode::Executable)?;
-    Ok(BinaryRecord { name, platform, path })
+    Ok(BinaryRecord {
+        name,
+        platform,
+        path,
+    })
 }

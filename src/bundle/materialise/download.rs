@@ -1,5 +1,5 @@
-//! Fetching contents into their places: several at once, hashed while they are written, continued where an earlier run
-//! stopped.
+//! Fetching contents into their places: several at once, hashed while they are written, continued
+//! where an earlier run stopped.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,8 @@ const MARK_BYTES: u64 = 64 << 20;
 /// How many pieces may wait between the network and the disk, per download.
 const PIECES_WAITING: usize = 4;
 
-/// Fetches every content that is not recorded as done, the largest first, `at_once` at the same time.
+/// Fetches every content that is not recorded as done, the largest first, `at_once` at the same
+/// time.
 pub(super) async fn fetch_all(
     plan: &Plan,
     download: Download,
@@ -51,7 +52,12 @@ pub(super) async fn fetch_all(
             Some(Progressed::Bytes(bytes)) => (*bytes).min(fetch.size),
             None => 0,
         };
-        jobs.push(Job { position, offset: placed.content_offset(), fetch, present_bytes });
+        jobs.push(Job {
+            position,
+            offset: placed.content_offset(),
+            fetch,
+            present_bytes,
+        });
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.fetch.size));
     let slots = Arc::new(Semaphore::new(at_once.max(1)));
@@ -95,21 +101,32 @@ impl Download {
     async fn fetch(&self, job: Job) -> Result<u64, MaterialiseError> {
         self.progress.note(&job.fetch.to_string());
         let mut fetched_bytes = 0;
-        let mut actual = self.fetch_from(&job, job.present_bytes, &mut fetched_bytes).await?;
+        let mut actual = self
+            .fetch_from(&job, job.present_bytes, &mut fetched_bytes)
+            .await?;
         if actual != job.fetch.digest && job.present_bytes > 0 {
             // What the earlier run left was not what it should have been; without it, once more.
             actual = self.fetch_from(&job, 0, &mut fetched_bytes).await?;
         }
         if actual != job.fetch.digest {
             let source_name = job.fetch.source_name();
-            return Err(MaterialiseError::Digest { source_name, expected: job.fetch.digest, actual });
+            return Err(MaterialiseError::Digest {
+                source_name,
+                expected: job.fetch.digest,
+                actual,
+            });
         }
         // The recorder is gone only when it failed, and then its own error is what is reported.
         let _ = self.records.send((job.position, Progressed::Done));
         Ok(fetched_bytes)
     }
 
-    async fn fetch_from(&self, job: &Job, present_bytes: u64, fetched_bytes: &mut u64) -> Result<Digest, MaterialiseError> {
+    async fn fetch_from(
+        &self,
+        job: &Job,
+        present_bytes: u64,
+        fetched_bytes: &mut u64,
+    ) -> Result<Digest, MaterialiseError> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         let writer = Writer {
             partial: self.partial.clone(),
@@ -119,9 +136,12 @@ impl Download {
             offset: job.offset,
         };
         let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
-        let outcome = self.receive(job, present_bytes, &sender, fetched_bytes).await;
+        let outcome = self
+            .receive(job, present_bytes, &sender, fetched_bytes)
+            .await;
         drop(sender);
-        // The writer's error comes first: when it ends early, receiving ends too, and only it knows why.
+        // The writer's error comes first: when it ends early, receiving ends too, and only it knows
+        // why.
         let digest = writing.await??;
         outcome.map_err(|error| match &job.fetch.source {
             FetchSource::Registry { image, .. } => MaterialiseError::of_image(image, error),
@@ -142,16 +162,25 @@ impl Download {
             return Ok(());
         }
         let mut stream = match &job.fetch.source {
-            FetchSource::Registry { name, descriptor, .. } if is_manifest(&descriptor.media_type) => {
-                let manifest = self.client.manifest(name, descriptor.digest, Some(&descriptor.media_type)).await?;
+            FetchSource::Registry {
+                name, descriptor, ..
+            } if is_manifest(&descriptor.media_type) => {
+                let manifest = self
+                    .client
+                    .manifest(name, descriptor.digest, Some(&descriptor.media_type))
+                    .await?;
                 *fetched_bytes += manifest.bytes().len() as u64;
                 let _ = sender.send(Bytes::from(manifest.into_bytes())).await;
                 return Ok(());
             }
-            FetchSource::Registry { name, descriptor, .. } => self.client.blob(name, descriptor, present_bytes).await?,
+            FetchSource::Registry {
+                name, descriptor, ..
+            } => self.client.blob(name, descriptor, present_bytes).await?,
             FetchSource::Web(url) => {
                 let source = WebSource::named((**url).clone());
-                self.client.web_stream(&source, &format!("`{url}`"), size, present_bytes).await?
+                self.client
+                    .web_stream(&source, &format!("`{url}`"), size, present_bytes)
+                    .await?
             }
         };
         while let Some(piece) = stream.next().await? {
@@ -174,16 +203,23 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(self, present_bytes: u64, mut pieces: mpsc::Receiver<Bytes>) -> Result<Digest, MaterialiseError> {
+    fn run(
+        self,
+        present_bytes: u64,
+        mut pieces: mpsc::Receiver<Bytes>,
+    ) -> Result<Digest, MaterialiseError> {
         let mut hasher = self.hash_present(present_bytes)?;
         let (mut written_bytes, mut marked_bytes) = (present_bytes, present_bytes);
         while let Some(piece) = pieces.blocking_recv() {
             hasher.update(&piece);
-            self.partial.write_at(&piece, self.offset.saturating_add(written_bytes))?;
+            self.partial
+                .write_at(&piece, self.offset.saturating_add(written_bytes))?;
             written_bytes = written_bytes.saturating_add(piece.len() as u64);
             self.progress.advance(piece.len() as u64);
             if written_bytes.saturating_sub(marked_bytes) >= MARK_BYTES {
-                let _ = self.records.send((self.position, Progressed::Bytes(written_bytes)));
+                let _ = self
+                    .records
+                    .send((self.position, Progressed::Bytes(written_bytes)));
                 marked_bytes = written_bytes;
             }
         }
@@ -196,9 +232,12 @@ impl Writer {
         let mut buffer = vec![0; if present_bytes == 0 { 0 } else { CHUNK_BYTES }];
         let mut hashed_bytes = 0;
         while hashed_bytes < present_bytes {
-            let length = usize::try_from(present_bytes - hashed_bytes).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            let length = usize::try_from(present_bytes - hashed_bytes)
+                .unwrap_or(usize::MAX)
+                .min(CHUNK_BYTES);
             let chunk = buffer.get_mut(..length).unwrap_or_default();
-            self.partial.read_at(chunk, self.offset.saturating_add(hashed_bytes))?;
+            self.partial
+                .read_at(chunk, self.offset.saturating_add(hashed_bytes))?;
             hasher.update(chunk);
             hashed_bytes += length as u64;
             self.progress.advance(length as u64);

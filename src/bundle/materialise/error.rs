@@ -42,7 +42,9 @@ pub enum MaterialiseError {
         available_bytes: u64,
     },
     /// The process may not write files of this size.
-    #[error("this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}")]
+    #[error(
+        "this process may write files of at most {limit_bytes} bytes, the bundle has {needed_bytes}"
+    )]
     FileSizeLimit {
         /// How large the bundle is.
         needed_bytes: u64,
@@ -56,7 +58,8 @@ pub enum MaterialiseError {
 impl MaterialiseError {
     /// What a registry did when it was asked for a part of a locked image.
     pub(super) fn of_image(image: &str, error: RegistryError) -> Self {
-        LockedImageGone::from_missing(image, error).map_or_else(Self::Registry, |gone| Self::Gone(Box::new(gone)))
+        LockedImageGone::from_missing(image, error)
+            .map_or_else(Self::Registry, |gone| Self::Gone(Box::new(gone)))
     }
 }
 

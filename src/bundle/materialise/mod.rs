@@ -1,7 +1,9 @@
-//! The writing engine: the tar of a plan, written once, by position, from many sources at the same time.
+//! The writing engine: the tar of a plan, written once, by position, from many sources at the same
+//! time.
 //!
-//! Every entry's place is known before the first byte arrives. A content is hashed while it is written and never
-//! read back. The file grows as `<destination>.partial` and gets its name when every digest was right.
+//! Every entry's place is known before the first byte arrives. A content is hashed while it is
+//! written and never read back. The file grows as `<destination>.partial` and gets its name when
+//! every digest was right.
 
 mod download;
 mod error;
@@ -48,33 +50,45 @@ pub fn check_destination(plan: &Plan, destination: &Utf8Path) -> Result<(), Mate
     }
     let needed_bytes = plan.total_bytes();
     if let Some(limit_bytes) = fsx::file_size_limit().filter(|limit| *limit < needed_bytes) {
-        return Err(MaterialiseError::FileSizeLimit { needed_bytes, limit_bytes });
+        return Err(MaterialiseError::FileSizeLimit {
+            needed_bytes,
+            limit_bytes,
+        });
     }
     let directory = fsx::parent(destination);
     fsx::check_writable(directory)?;
-    let available_bytes = fsx::available_space(directory)?.saturating_add(PartialFile::reserved_bytes(destination));
+    let available_bytes =
+        fsx::available_space(directory)?.saturating_add(PartialFile::reserved_bytes(destination));
     if needed_bytes > available_bytes {
-        return Err(MaterialiseError::Space { directory: directory.to_owned(), needed_bytes, available_bytes });
+        return Err(MaterialiseError::Space {
+            directory: directory.to_owned(),
+            needed_bytes,
+            available_bytes,
+        });
     }
     Ok(())
 }
 
-/// Whether an earlier run of the same plan was killed after it gave the bundle its name, and before it could
-/// remove its journal.
+/// Whether an earlier run of the same plan was killed after it gave the bundle its name, and before
+/// it could remove its journal.
 fn is_finished(plan: &Plan, destination: &Utf8Path) -> Result<bool, PathError> {
-    if !fsx::exists(&journal::path_of(destination)) || fsx::file_size(destination)? != plan.total_bytes() {
+    if !fsx::exists(&journal::path_of(destination))
+        || fsx::file_size(destination)? != plan.total_bytes()
+    {
         return Ok(false);
     }
     let recorded = Journal::read(destination, plan.digest)?;
-    Ok(plan.fetches().all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
+    Ok(plan
+        .fetches()
+        .all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
 }
 
-/// Writes the bundle of a plan, with `downloads` downloads at once. A run that was interrupted is continued: run
-/// it again with the same plan.
+/// Writes the bundle of a plan, with `downloads` downloads at once. A run that was interrupted is
+/// continued: run it again with the same plan.
 ///
 /// # Errors
-/// When a source does not deliver the right bytes, or the disk refuses. What was finished is kept for the next
-/// run; nothing stands under the final name.
+/// When a source does not deliver the right bytes, or the disk refuses. What was finished is kept
+/// for the next run; nothing stands under the final name.
 pub async fn materialise(
     plan: &Plan,
     client: &Client,
@@ -86,7 +100,10 @@ pub async fn materialise(
     if fsx::is_taken(destination) {
         PartialFile::remove_second_name(destination)?;
         fsx::remove_file(&journal::path_of(destination))?;
-        return Ok(Transferred { kept_blobs: plan.remote().0, ..Transferred::default() });
+        return Ok(Transferred {
+            kept_blobs: plan.remote().0,
+            ..Transferred::default()
+        });
     }
     let partial = PartialFile::open(destination)?;
     let is_usable = partial.size()? == plan.total_bytes();
@@ -99,7 +116,12 @@ pub async fn materialise(
     write_frame(plan, &partial)?;
 
     let syncing = journal.record(partial.clone());
-    let download = Download { client: client.clone(), partial: partial.clone(), records: syncing.sender(), progress: Arc::clone(progress) };
+    let download = Download {
+        client: client.clone(),
+        partial: partial.clone(),
+        records: syncing.sender(),
+        progress: Arc::clone(progress),
+    };
     progress.begin("fetching", plan.remote().1);
     let transferred = fetch_all(plan, download, &recorded, downloads).await;
     let journal = syncing.finish()?;
@@ -110,7 +132,8 @@ pub async fn materialise(
     Ok(transferred)
 }
 
-/// Writes every header, and the contents that do not come from a registry. Padding is what the file is made of.
+/// Writes every header, and the contents that do not come from a registry. Padding is what the file
+/// is made of.
 fn write_frame(plan: &Plan, partial: &PartialFile) -> Result<(), MaterialiseError> {
     for (placed, content) in plan.layout.entries().iter().zip(&plan.contents) {
         partial.write_at(&placed.header(), placed.header_offset())?;
@@ -123,7 +146,12 @@ fn write_frame(plan: &Plan, partial: &PartialFile) -> Result<(), MaterialiseErro
     Ok(())
 }
 
-fn copy_file(partial: &PartialFile, placed: &Placed, path: &Utf8Path, expected: Digest) -> Result<(), MaterialiseError> {
+fn copy_file(
+    partial: &PartialFile,
+    placed: &Placed,
+    path: &Utf8Path,
+    expected: Digest,
+) -> Result<(), MaterialiseError> {
     let mut hasher = Sha256::new();
     let mut offset = placed.content_offset();
     fsx::for_each_chunk(path, placed.size(), CHUNK_BYTES, |chunk| {
@@ -133,5 +161,13 @@ fn copy_file(partial: &PartialFile, placed: &Placed, path: &Utf8Path, expected: 
         Ok(())
     })?;
     let actual = hasher.finish();
-    if actual == expected { Ok(()) } else { Err(MaterialiseError::Digest { source_name: path.to_string(), expected, actual }) }
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(MaterialiseError::Digest {
+            source_name: path.to_string(),
+            expected,
+            actual,
+        })
+    }
 }

@@ -57,7 +57,11 @@ pub(super) struct Fetch {
 
 #[derive(Debug, Clone)]
 pub(super) enum FetchSource {
-    Registry { image: Arc<str>, name: RepositoryName, descriptor: Box<Descriptor> },
+    Registry {
+        image: Arc<str>,
+        name: RepositoryName,
+        descriptor: Box<Descriptor>,
+    },
     Web(Box<WebUrl>),
 }
 
@@ -65,12 +69,29 @@ impl Content {
     fn fetch(&self) -> Option<Fetch> {
         match self {
             Self::Bytes(_) | Self::File { .. } => None,
-            Self::Blob { image, name, descriptor } => {
+            Self::Blob {
+                image,
+                name,
+                descriptor,
+            } => {
                 let (size, digest) = (descriptor.size, descriptor.digest);
-                let (image, name, descriptor) = (Arc::clone(image), name.clone(), descriptor.clone());
-                Some(Fetch { source: FetchSource::Registry { image, name, descriptor }, size, digest })
+                let (image, name, descriptor) =
+                    (Arc::clone(image), name.clone(), descriptor.clone());
+                Some(Fetch {
+                    source: FetchSource::Registry {
+                        image,
+                        name,
+                        descriptor,
+                    },
+                    size,
+                    digest,
+                })
             }
-            Self::Web { url, size, digest } => Some(Fetch { source: FetchSource::Web(url.clone()), size: *size, digest: *digest }),
+            Self::Web { url, size, digest } => Some(Fetch {
+                source: FetchSource::Web(url.clone()),
+                size: *size,
+                digest: *digest,
+            }),
         }
     }
 }
@@ -102,7 +123,9 @@ impl Plan {
             .iter()
             .zip(&self.contents)
             .enumerate()
-            .filter_map(|(position, (placed, content))| content.fetch().map(|fetch| (position, placed, fetch)))
+            .filter_map(|(position, (placed, content))| {
+                content.fetch().map(|fetch| (position, placed, fetch))
+            })
     }
 
     /// The size of the bundle in bytes.
@@ -121,6 +144,8 @@ impl Plan {
 
     /// How many contents are fetched, and how many bytes.
     pub fn remote(&self) -> (u64, u64) {
-        self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| (count + 1, bytes + fetch.size))
+        self.fetches().fold((0, 0), |(count, bytes), (.., fetch)| {
+            (count + 1, bytes + fetch.size)
+        })
     }
 }

@@ -22,22 +22,45 @@ pub(super) struct NamedValue<'n> {
 impl NamedValue<'_> {
     /// Its path, when that of the node is `path`.
     pub(super) fn path(&self, path: &str) -> String {
-        self.item.map_or_else(|| below_key(path, self.name), |number| below_key(&below_item(path, number), "value"))
+        self.item.map_or_else(
+            || below_key(path, self.name),
+            |number| below_key(&below_item(path, number), "value"),
+        )
     }
 }
 
 /// The scalars of a mapping, or of a list of names with values.
 pub(super) fn named_values(node: &Node) -> Vec<NamedValue<'_>> {
-    let of_mapping = entries(node).filter_map(|(name, value)| Some(NamedValue { name, value: scalar(value)?, item: None }));
-    let of_list = items(node)
-        .filter_map(|(number, item)| Some(NamedValue { name: text_of(item, "name")?, value: text_of(item, "value")?, item: Some(number) }));
+    let of_mapping = entries(node).filter_map(|(name, value)| {
+        Some(NamedValue {
+            name,
+            value: scalar(value)?,
+            item: None,
+        })
+    });
+    let of_list = items(node).filter_map(|(number, item)| {
+        Some(NamedValue {
+            name: text_of(item, "name")?,
+            value: text_of(item, "value")?,
+            item: Some(number),
+        })
+    });
     of_mapping.chain(of_list).collect()
 }
 
 /// The reference that the parts make.
-pub(super) fn joined(registry: Option<&str>, repository: &str, image: Option<&str>, tag: Option<&str>, digest: Option<&str>) -> String {
+pub(super) fn joined(
+    registry: Option<&str>,
+    repository: &str,
+    image: Option<&str>,
+    tag: Option<&str>,
+    digest: Option<&str>,
+) -> String {
     let mut reference = String::new();
-    if let Some(registry) = registry.map(|registry| registry.trim_end_matches('/')).filter(|registry| !registry.is_empty()) {
+    if let Some(registry) = registry
+        .map(|registry| registry.trim_end_matches('/'))
+        .filter(|registry| !registry.is_empty())
+    {
         reference.push_str(&format!("{registry}/"));
     }
     reference.push_str(repository);
@@ -62,17 +85,32 @@ pub(super) struct Guess {
     pub(super) paths: Vec<String>,
 }
 
-/// The references that stand in parts under keys with a common beginning: `repository` and `tag`, `trivy.repository` and `trivy.tag`,
-/// `X_REPOSITORY` and `X_TAG`, `image` and `tag`.
+/// The references that stand in parts under keys with a common beginning: `repository` and `tag`,
+/// `trivy.repository` and `trivy.tag`, `X_REPOSITORY` and `X_TAG`, `image` and `tag`.
 pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Guess> {
     let values = named_values(node);
-    let lower: Vec<String> = values.iter().map(|value| value.name.to_ascii_lowercase()).collect();
+    let lower: Vec<String> = values
+        .iter()
+        .map(|value| value.name.to_ascii_lowercase())
+        .collect();
     // Most mappings end here.
-    if !lower.iter().any(|name| name.ends_with("tag") || name.ends_with("digest") || name.ends_with("version")) {
+    if !lower
+        .iter()
+        .any(|name| name.ends_with("tag") || name.ends_with("digest") || name.ends_with("version"))
+    {
         return Vec::new();
     }
-    let positions: BTreeMap<&str, usize> = lower.iter().enumerate().rev().map(|(position, name)| (name.as_str(), position)).collect();
-    let find = |name: String| positions.get(name.as_str()).and_then(|position| values.get(*position));
+    let positions: BTreeMap<&str, usize> = lower
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(position, name)| (name.as_str(), position))
+        .collect();
+    let find = |name: String| {
+        positions
+            .get(name.as_str())
+            .and_then(|position| values.get(*position))
+    };
     let mut guesses = Vec::new();
     for (name, value) in lower.iter().zip(&values) {
         let Some((beginning, is_repository)) = name
@@ -82,7 +120,9 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
         else {
             continue;
         };
-        let part = |end: &str| find(format!("{beginning}{end}")).filter(|part| !part.value.contains("://"));
+        let part = |end: &str| {
+            find(format!("{beginning}{end}")).filter(|part| !part.value.contains("://"))
+        };
         let image = part("image").filter(|_| is_repository);
         // An image whose repository stands beside it was seen with the repository.
         if !is_repository && part("repository").is_some() {
@@ -90,13 +130,27 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
         }
         // A repository with a version alone may be one of charts or sources.
         let version = part("version").filter(|_| image.is_some() || !is_repository);
-        let image_tag = || ["imagetag", "image_tag", "image-tag", "image.tag"].into_iter().find_map(part);
-        let (registry, tag, digest) = (part("registry"), part("tag").or_else(image_tag).or(version), part("digest"));
+        let image_tag = || {
+            ["imagetag", "image_tag", "image-tag", "image.tag"]
+                .into_iter()
+                .find_map(part)
+        };
+        let (registry, tag, digest) = (
+            part("registry"),
+            part("tag").or_else(image_tag).or(version),
+            part("digest"),
+        );
         if (tag.is_none() && digest.is_none()) || value.value.contains("://") {
             continue;
         }
         let text = |part: Option<&NamedValue<'n>>| part.map(|part| part.value);
-        let reference = joined(text(registry), value.value, text(image), text(tag), text(digest));
+        let reference = joined(
+            text(registry),
+            value.value,
+            text(image),
+            text(tag),
+            text(digest),
+        );
         let is_likely = candidates(&reference).any(|candidate| {
             let is_about = is_image || is_about_images(name) || registry.is_some();
             let is_shape = match candidate.shape {
@@ -117,15 +171,25 @@ pub(super) fn guesses<'n>(node: &'n Node, path: &str, is_image: bool) -> Vec<Gue
             tag: name_of(tag),
             digest: name_of(digest),
         };
-        let paths = std::iter::once(value).chain(image).map(|part| part.path(path)).collect();
-        guesses.push(Guess { reference, apart, paths });
+        let paths = std::iter::once(value)
+            .chain(image)
+            .map(|part| part.path(path))
+            .collect();
+        guesses.push(Guess {
+            reference,
+            apart,
+            paths,
+        });
     }
     guesses
 }
 
 /// The places of repositories and images of references that stand in parts in a node.
 pub(super) fn places(node: &Node, path: &str) -> BTreeSet<String> {
-    guesses(node, path, true).into_iter().flat_map(|guess| guess.paths).collect()
+    guesses(node, path, true)
+        .into_iter()
+        .flat_map(|guess| guess.paths)
+        .collect()
 }
 
 /// The reference in flags of one string: `image=acme/app,tag=1.2`.
@@ -136,12 +200,22 @@ pub(super) fn in_flags(text: &str) -> Option<String> {
         .map(|(key, value)| (key, value.trim_matches(['"', '\''])))
         .collect();
     let value_of = |ends: [&str; 2]| {
-        let named = flags.iter().find(|(key, value)| !value.is_empty() && ends.iter().any(|end| key.to_ascii_lowercase().ends_with(end)));
+        let named = flags.iter().find(|(key, value)| {
+            !value.is_empty()
+                && ends
+                    .iter()
+                    .any(|end| key.to_ascii_lowercase().ends_with(end))
+        });
         named.map(|(_, value)| *value)
     };
-    let (repository, tag) = (value_of(["image", "repository"])?, value_of(["tag", "version"])?);
+    let (repository, tag) = (
+        value_of(["image", "repository"])?,
+        value_of(["tag", "version"])?,
+    );
     let reference = joined(None, repository, None, Some(tag), None);
-    let is_whole = |found: super::reference::Candidate<'_>| found.text == reference && found.shape >= Shape::Bare;
+    let is_whole = |found: super::reference::Candidate<'_>| {
+        found.text == reference && found.shape >= Shape::Bare
+    };
     let is_reference = candidates(&reference).any(is_whole);
     is_reference.then_some(reference)
 }

@@ -1,4 +1,5 @@
-//! What stands at a place that is known to name images: one reference, several, or a document with references in it.
+//! What stands at a place that is known to name images: one reference, several, or a document with
+//! references in it.
 
 use super::{
     Named, entries,
@@ -23,8 +24,8 @@ enum Otherwise<'t> {
 }
 
 impl Search<'_> {
-    /// Every image of a value that names images. Where the policy says so (`is_declared`), it must name one; where only a name says so, it
-    /// may be something else.
+    /// Every image of a value that names images. Where the policy says so (`is_declared`), it must
+    /// name one; where only a name says so, it may be something else.
     pub(super) fn declared(&mut self, path: &str, node: &Node, is_declared: bool) {
         match &node.value {
             Value::Null => {}
@@ -33,7 +34,15 @@ impl Search<'_> {
             Value::Sequence(_) | Value::Mapping(_) => {
                 let mut references = Vec::new();
                 self.references_below(node, 0, &mut references);
-                self.add_declared(path, references, if is_declared { Otherwise::Hidden } else { Otherwise::Nothing });
+                self.add_declared(
+                    path,
+                    references,
+                    if is_declared {
+                        Otherwise::Hidden
+                    } else {
+                        Otherwise::Nothing
+                    },
+                );
             }
         }
     }
@@ -78,35 +87,62 @@ impl Search<'_> {
             self.references_in(text, false, depth + 1, references);
         }
         for (key, value) in entries(node) {
-            let keys = candidates(key).filter(|candidate| candidate.shape >= Shape::Path).map(|candidate| candidate.text.to_owned());
+            let keys = candidates(key)
+                .filter(|candidate| candidate.shape >= Shape::Path)
+                .map(|candidate| candidate.text.to_owned());
             references.extend(keys);
             self.references_below(value, depth, references);
         }
         items(node).for_each(|(_, item)| self.references_below(item, depth, references));
     }
 
-    fn references_in(&mut self, text: &str, is_encoded: bool, depth: usize, references: &mut Vec<String>) {
-        let inside = if depth < MAX_DEPTH { self.budget.open(text, is_encoded) } else { Inside::Plain };
+    fn references_in(
+        &mut self,
+        text: &str,
+        is_encoded: bool,
+        depth: usize,
+        references: &mut Vec<String>,
+    ) {
+        let inside = if depth < MAX_DEPTH {
+            self.budget.open(text, is_encoded)
+        } else {
+            Inside::Plain
+        };
         match inside {
             Inside::Text(text) => self.references_in(&text, false, depth + 1, references),
-            Inside::Documents(documents) => documents.iter().for_each(|root| self.references_below(root, depth + 1, references)),
-            Inside::Plain if depth == 0 && is_reference(text.trim()) => references.push(text.trim().to_owned()),
+            Inside::Documents(documents) => documents
+                .iter()
+                .for_each(|root| self.references_below(root, depth + 1, references)),
+            Inside::Plain if depth == 0 && is_reference(text.trim()) => {
+                references.push(text.trim().to_owned())
+            }
             Inside::Plain => {
                 let likely = candidates(text).filter(|candidate| match candidate.shape {
                     Shape::Full | Shape::Path => true,
                     Shape::Bare => is_possible_bare(candidate.text, false),
                     Shape::Untagged | Shape::Word => false,
                 });
-                references.extend(likely.map(|candidate| candidate.text.to_owned()).chain(super::apart::in_flags(text)));
+                references.extend(
+                    likely
+                        .map(|candidate| candidate.text.to_owned())
+                        .chain(super::apart::in_flags(text)),
+                );
             }
         }
     }
 }
 
-/// Whether a whole text is a reference as a runtime takes it, and nothing that is commonly something else.
+/// Whether a whole text is a reference as a runtime takes it, and nothing that is commonly
+/// something else.
 pub(super) fn is_reference(text: &str) -> bool {
     let has_letter = text.contains(|letter: char| letter.is_ascii_alphabetic());
-    let is_switch =
-        ["true", "false", "yes", "no", "on", "off", "none", "null", "auto", "default"].contains(&text.to_ascii_lowercase().as_str());
-    text.len() <= 1024 && has_letter && !is_switch && !text.contains("://") && Reference::parse_like_a_runtime(text).is_ok()
+    let is_switch = [
+        "true", "false", "yes", "no", "on", "off", "none", "null", "auto", "default",
+    ]
+    .contains(&text.to_ascii_lowercase().as_str());
+    text.len() <= 1024
+        && has_letter
+        && !is_switch
+        && !text.contains("://")
+        && Reference::parse_like_a_runtime(text).is_ok()
 }

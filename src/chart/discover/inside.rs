@@ -1,6 +1,7 @@
 //! What is written within a string: YAML, JSON, base64, gzip, and these within each other.
 //!
-//! Everything is bounded: how deep, how many nodes, and how many bytes are decoded and read in one rendering.
+//! Everything is bounded: how deep, how many nodes, and how many bytes are decoded and read in one
+//! rendering.
 
 use std::io::Read as _;
 
@@ -55,23 +56,33 @@ impl Budget {
             return Inside::Text(decoded);
         }
         let start = text.trim_start();
-        let is_document = (start.contains('\n') || start.starts_with(['{', '['])) && start.contains([':', '-', '[']);
+        let is_document = (start.contains('\n') || start.starts_with(['{', '[']))
+            && start.contains([':', '-', '[']);
         if !is_document || start.starts_with("-----BEGIN") || !self.take(text.len()) {
             return Inside::Plain;
         }
         let read = |document| yaml::parse_rendered(Utf8Path::new("a string"), document, MAX_NODES);
         match documents(text).map(read).collect::<Result<Vec<Node>, _>>() {
-            Ok(documents) if documents.iter().any(|root| !matches!(root.value, Value::Null | Value::Scalar { .. })) => {
+            Ok(documents)
+                if documents
+                    .iter()
+                    .any(|root| !matches!(root.value, Value::Null | Value::Scalar { .. })) =>
+            {
                 Inside::Documents(documents)
             }
             _ => Inside::Plain,
         }
     }
 
-    /// The text that base64, and perhaps gzip in it, stands for: with or without padding, in either alphabet, or in a `data:` address.
+    /// The text that base64, and perhaps gzip in it, stands for: with or without padding, in either
+    /// alphabet, or in a `data:` address.
     fn decoded(&mut self, text: &str, is_encoded: bool) -> Option<String> {
-        let address = text.trim().strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-        let (text, is_encoded) = address.map_or((text.trim(), is_encoded), |(_, data)| (data, true));
+        let address = text
+            .trim()
+            .strip_prefix("data:")
+            .and_then(|rest| rest.split_once(";base64,"));
+        let (text, is_encoded) =
+            address.map_or((text.trim(), is_encoded), |(_, data)| (data, true));
         if text.is_empty() || (!is_encoded && text.len() < MIN_ENCODED) {
             return None;
         }
@@ -87,16 +98,25 @@ impl Budget {
         };
         let compact: String = text.chars().filter_map(digits).collect();
         let bytes = Base64Unpadded::decode_vec(&compact).ok()?;
-        let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { self.unzipped(&bytes)? } else { bytes };
+        let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+            self.unzipped(&bytes)?
+        } else {
+            bytes
+        };
         let text = String::from_utf8(bytes).ok()?;
-        let is_text = text.chars().all(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'));
+        let is_text = text
+            .chars()
+            .all(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'));
         is_text.then_some(text)
     }
 
     fn unzipped(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut text = Vec::new();
         // One more than is left, so that what is too large is noticed.
-        GzDecoder::new(bytes).take(self.0 as u64 + 1).read_to_end(&mut text).ok()?;
+        GzDecoder::new(bytes)
+            .take(self.0 as u64 + 1)
+            .read_to_end(&mut text)
+            .ok()?;
         self.take(text.len()).then_some(text)
     }
 }

@@ -1,11 +1,13 @@
 //! The shape of image references in text that was written for any purpose.
 //!
-//! A text is cut into words of the characters that a reference can have, placeholders included; each word is a reference by its shape or
-//! it is not. How sure that is depends on the shape alone; the caller knows where the text stands and decides. One pass, no backtracking.
+//! A text is cut into words of the characters that a reference can have, placeholders included;
+//! each word is a reference by its shape or it is not. How sure that is depends on the shape alone;
+//! the caller knows where the text stands and decides. One pass, no backtracking.
 
 use super::{exclusions, known::is_about_images, words::words};
 
-/// The longest word that is taken for a reference, in bytes: host, repository, tag and digest, and placeholders in them.
+/// The longest word that is taken for a reference, in bytes: host, repository, tag and digest, and
+/// placeholders in them.
 const MAX_REFERENCE: usize = 1024;
 
 /// How much a word looks like an image reference.
@@ -43,19 +45,33 @@ pub(super) struct Parts<'w> {
 
 /// Every word of a text that has the shape of a reference, in order.
 pub(super) fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
-    words(text).filter(|word| word.text.len() <= MAX_REFERENCE).filter_map(|word| {
-        let (reference, shape) = shape_of(word.text)?;
-        Some(Candidate { text: reference, shape, before: word.before })
-    })
+    words(text)
+        .filter(|word| word.text.len() <= MAX_REFERENCE)
+        .filter_map(|word| {
+            let (reference, shape) = shape_of(word.text)?;
+            Some(Candidate {
+                text: reference,
+                shape,
+                before: word.before,
+            })
+        })
 }
 
 /// The reference in a word, and its shape.
 fn shape_of(word: &str) -> Option<(&str, Shape)> {
     // Emphasis goes around a word, the star of a pattern stands on one side of it.
-    let word = word.strip_prefix("**").and_then(|word| word.strip_suffix("**")).unwrap_or(word);
+    let word = word
+        .strip_prefix("**")
+        .and_then(|word| word.strip_suffix("**"))
+        .unwrap_or(word);
     let reference = match word.split_once("://") {
         // Other schemes are addresses of something else.
-        Some((scheme, rest)) => Some(rest).filter(|_| matches!(scheme.rsplit(':').next(), Some("docker" | "oci" | "docker-daemon")))?,
+        Some((scheme, rest)) => Some(rest).filter(|_| {
+            matches!(
+                scheme.rsplit(':').next(),
+                Some("docker" | "oci" | "docker-daemon")
+            )
+        })?,
         None => word,
     };
     let reference = reference.trim_end_matches(['.', ':', '-', '/', '@']);
@@ -64,10 +80,23 @@ fn shape_of(word: &str) -> Option<(&str, Shape)> {
     }
     // `docker:ghcr.io/a/b:1`, `kafka:quay.io/a/b:1`: what stands before is not a part of it.
     let (before, rest) = reference.split_once(':')?;
-    let least = if is_about_images(before) { Shape::Bare } else { Shape::Full };
-    let shape = Parts::read(&masked(rest)).map(|parts| parts.shape()).filter(|shape| *shape >= least)?;
+    let least = if is_about_images(before) {
+        Shape::Bare
+    } else {
+        Shape::Full
+    };
+    let shape = Parts::read(&masked(rest))
+        .map(|parts| parts.shape())
+        .filter(|shape| *shape >= least)?;
     // `image:redis:7`: what stands before says enough.
-    Some((rest, if shape == Shape::Bare { Shape::Path } else { shape }))
+    Some((
+        rest,
+        if shape == Shape::Bare {
+            Shape::Path
+        } else {
+            shape
+        },
+    ))
 }
 
 /// The word with a `\0` for each placeholder.
@@ -85,9 +114,12 @@ fn masked(word: &str) -> String {
 impl<'w> Parts<'w> {
     /// Reads a word by the grammar of references, in which a placeholder can stand for any part.
     ///
-    /// Source: distribution's `reference` package, its grammar; hosts may also be IPv6 addresses, and digests of any algorithm.
+    /// Source: distribution's `reference` package, its grammar; hosts may also be IPv6 addresses,
+    /// and digests of any algorithm.
     fn read(word: &'w str) -> Option<Self> {
-        let (named, digest) = word.split_once('@').map_or((word, None), |(named, digest)| (named, Some(digest)));
+        let (named, digest) = word
+            .split_once('@')
+            .map_or((word, None), |(named, digest)| (named, Some(digest)));
         if digest.is_some_and(|digest| !is_digest(digest)) {
             return None;
         }
@@ -103,12 +135,21 @@ impl<'w> Parts<'w> {
             _ => (None, name),
         };
         let path: Vec<&str> = path.split('/').collect();
-        let is_name = host.is_none_or(is_host) && path.iter().all(|component| is_component(component));
-        is_name.then_some(Self { host, path, tag, has_digest: digest.is_some() })
+        let is_name =
+            host.is_none_or(is_host) && path.iter().all(|component| is_component(component));
+        is_name.then_some(Self {
+            host,
+            path,
+            tag,
+            has_digest: digest.is_some(),
+        })
     }
 
     fn shape(&self) -> Shape {
-        let is_whole = self.path.iter().any(|component| component.contains(|letter: char| letter.is_ascii_alphabetic()));
+        let is_whole = self
+            .path
+            .iter()
+            .any(|component| component.contains(|letter: char| letter.is_ascii_alphabetic()));
         match (self.tag, self.host) {
             _ if self.has_digest => Shape::Full,
             // Nothing but placeholders and numbers.
@@ -129,28 +170,48 @@ impl<'w> Parts<'w> {
     }
 }
 
-/// Whether a bare `name:tag` can be an image where an image is expected: not `host:port` and not a switch.
+/// Whether a bare `name:tag` can be an image where an image is expected: not `host:port` and not a
+/// switch.
 pub(super) fn is_possible_bare(text: &str, is_about_registry: bool) -> bool {
     let masked = masked(text);
-    let Some(parts) = Parts::read(&masked) else { return false };
+    let Some(parts) = Parts::read(&masked) else {
+        return false;
+    };
     let is_number = |tag: &str| tag.bytes().all(|byte| byte.is_ascii_digit());
     let is_address = parts.path.len() == 1
         && parts.tag.is_some_and(is_number)
-        && (is_about_registry || parts.path.iter().any(|name| name.contains('.') || *name == "localhost"));
-    !is_address && parts.has_possible_tag() && parts.path.iter().all(|component| !component.is_empty())
+        && (is_about_registry
+            || parts
+                .path
+                .iter()
+                .any(|name| name.contains('.') || *name == "localhost"));
+    !is_address
+        && parts.has_possible_tag()
+        && parts.path.iter().all(|component| !component.is_empty())
 }
 
 /// Algorithm and value; `sha256` with its length, others with at least 32 digits.
 fn is_digest(digest: &str) -> bool {
-    let Some((algorithm, hex)) = digest.split_once(':') else { return false };
+    let Some((algorithm, hex)) = digest.split_once(':') else {
+        return false;
+    };
     let is_hex = hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_length = if algorithm == "sha256" { hex.len() == 64 } else { hex.len() >= 32 };
+    let is_length = if algorithm == "sha256" {
+        hex.len() == 64
+    } else {
+        hex.len() >= 32
+    };
     is_hex && is_length && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn is_tag(tag: &str) -> bool {
-    let is_start = tag.starts_with(|first: char| first.is_ascii_alphanumeric() || matches!(first, '_' | '\0'));
-    is_start && tag.len() <= 128 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | 0))
+    let is_start =
+        tag.starts_with(|first: char| first.is_ascii_alphanumeric() || matches!(first, '_' | '\0'));
+    is_start
+        && tag.len() <= 128
+        && tag
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | 0))
 }
 
 fn is_like_host(first: &str) -> bool {
@@ -162,16 +223,26 @@ fn is_like_host(first: &str) -> bool {
 
 fn is_host(host: &str) -> bool {
     if let Some(inside) = host.strip_prefix('[') {
-        let Some((address, port)) = inside.split_once(']') else { return false };
+        let Some((address, port)) = inside.split_once(']') else {
+            return false;
+        };
         let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        return is_port && address.contains(':') && address.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+        return is_port
+            && address.contains(':')
+            && address
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
     }
-    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let (name, port) = host
+        .split_once(':')
+        .map_or((host, None), |(name, port)| (name, Some(port)));
     let is_label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0))
     };
     port.is_none_or(is_port) && name.split('.').all(is_label)
 }
@@ -186,7 +257,9 @@ fn is_component(component: &str) -> bool {
     let mut separator = String::new();
     for character in component.chars() {
         if u8::try_from(character).is_ok_and(is_word) {
-            if !matches!(separator.as_str(), "" | "." | "_" | "__") && separator.contains(|part| part != '-') {
+            if !matches!(separator.as_str(), "" | "." | "_" | "__")
+                && separator.contains(|part| part != '-')
+            {
                 return false;
             }
             separator.clear();

@@ -1,5 +1,5 @@
-//! Replacing the images of rendered objects, at exactly the places that [`discover`](super::discover)
-//! finds, and no other byte.
+//! Replacing the images of rendered objects, at exactly the places that
+//! [`discover`](super::discover) finds, and no other byte.
 //!
 //! A place is where a reference stands: a scalar, a part of one, a string of YAML, JSON or base64
 //! within one. What cannot be replaced so that a second reading finds exactly the wanted change is
@@ -14,7 +14,10 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 use camino::Utf8Path;
 
 use self::plan::{Planner, Want};
-use super::{ImagePlace, MAX_DOCUMENTS, MAX_NODES, Named, documents, inside::Budget, objects, search::Search, shown};
+use super::{
+    ImagePlace, MAX_DOCUMENTS, MAX_NODES, Named, documents, inside::Budget, objects,
+    search::Search, shown,
+};
 use crate::policy::ImagePlaces;
 use rune_core::yaml;
 
@@ -74,12 +77,21 @@ impl fmt::Display for ObstacleReason {
 
 /// Replaces every image of rendered objects by what the map has for it. Without images, or with a
 /// map that gives every image itself, the text stays as it is, to the byte.
-pub fn replace_images(rendered: &str, places: &ImagePlaces, map: &BTreeMap<String, String>) -> Replacement {
-    let mut replaced = Replacement { text: String::with_capacity(rendered.len()), obstacles: Vec::new() };
+pub fn replace_images(
+    rendered: &str,
+    places: &ImagePlaces,
+    map: &BTreeMap<String, String>,
+) -> Replacement {
+    let mut replaced = Replacement {
+        text: String::with_capacity(rendered.len()),
+        obstacles: Vec::new(),
+    };
     let mut file = "unknown file".to_owned();
     let mut budget = Budget::default();
     for (number, document) in documents(rendered).enumerate() {
-        let source = document.lines().find_map(|line| line.strip_prefix("# Source: "));
+        let source = document
+            .lines()
+            .find_map(|line| line.strip_prefix("# Source: "));
         if let Some(source) = source {
             file = shown(source.trim());
         }
@@ -87,7 +99,14 @@ pub fn replace_images(rendered: &str, places: &ImagePlaces, map: &BTreeMap<Strin
             replaced.obstacles.push(Obstacle::of_file(&file));
             break;
         }
-        let edits = in_document(document, &file, places, map, &mut budget, &mut replaced.obstacles);
+        let edits = in_document(
+            document,
+            &file,
+            places,
+            map,
+            &mut budget,
+            &mut replaced.obstacles,
+        );
         replaced.text.push_str(&edited(document, &edits));
     }
     if !budget.is_left() {
@@ -120,36 +139,59 @@ fn in_document(
     if wanted.is_empty() {
         return Vec::new();
     }
-    Planner::new(places, budget).document(document, &root, &wanted).unwrap_or_else(|found| {
-        obstacles.extend(found);
-        Vec::new()
-    })
+    Planner::new(places, budget)
+        .document(document, &root, &wanted)
+        .unwrap_or_else(|found| {
+            obstacles.extend(found);
+            Vec::new()
+        })
 }
 
 /// What is to be replaced of what was found in one object.
-fn wants(found: Vec<(ImagePlace, Named)>, map: &BTreeMap<String, String>, obstacles: &mut Vec<Obstacle>) -> Vec<Want> {
+fn wants(
+    found: Vec<(ImagePlace, Named)>,
+    map: &BTreeMap<String, String>,
+    obstacles: &mut Vec<Obstacle>,
+) -> Vec<Want> {
     let mut wants: Vec<Want> = Vec::new();
     for (place, named) in found {
         let (image, is_known) = match named {
             Named::Image(image) => (image, true),
             Named::Possible(image, _) => (image, false),
             Named::Elsewhere => {
-                obstacles.push(Obstacle { place, image: None, reason: ObstacleReason::Elsewhere });
+                obstacles.push(Obstacle {
+                    place,
+                    image: None,
+                    reason: ObstacleReason::Elsewhere,
+                });
                 continue;
             }
-            Named::Ignored(..) | Named::LeftOutTest(..) | Named::NoReference | Named::Nothing | Named::Unreadable(_) => continue,
+            Named::Ignored(..)
+            | Named::LeftOutTest(..)
+            | Named::NoReference
+            | Named::Nothing
+            | Named::Unreadable(_) => continue,
         };
         match map.get(&image) {
             Some(target) if *target == image => {}
             Some(target) => {
-                let want = Want { place, image, target: target.clone(), is_known };
+                let want = Want {
+                    place,
+                    image,
+                    target: target.clone(),
+                    is_known,
+                };
                 if !wants.contains(&want) {
                     wants.push(want);
                 }
             }
             None if is_known => {
                 let reason = ObstacleReason::NotMapped;
-                obstacles.push(Obstacle { place, image: Some(image), reason });
+                obstacles.push(Obstacle {
+                    place,
+                    image: Some(image),
+                    reason,
+                });
             }
             // What only looks like an image is one when the bundle has it.
             None => {}
@@ -175,7 +217,11 @@ fn edited(text: &str, edits: &[Edit]) -> String {
 impl Obstacle {
     fn of_file(file: &str) -> Self {
         let place = ImagePlace::of_file(file);
-        Self { place, image: None, reason: ObstacleReason::Unreadable }
+        Self {
+            place,
+            image: None,
+            reason: ObstacleReason::Unreadable,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Everything that looks like an image at a place that is not known to name one.
 //!
-//! Every string of the object is read, with what is written within it. The shape of a word and what its place is called decide together:
-//! a host, or a digest, is enough anywhere; `org/name:tag` is, unless the place is one for queries or prose; `name:tag` needs a key, option
-//! or variable that says `image`.
+//! Every string of the object is read, with what is written within it. The shape of a word and what
+//! its place is called decide together: a host, or a digest, is enough anywhere; `org/name:tag` is,
+//! unless the place is one for queries or prose; `name:tag` needs a key, option or variable that
+//! says `image`.
 
 use std::collections::BTreeSet;
 
@@ -46,10 +47,24 @@ const DOUBTFUL: [&str; 24] = [
 ];
 
 /// Parts of keys whose values are secret: only a whole reference with its host is one there.
-const SECRET: [&str; 6] = ["password", "passwd", "token", "secret", "credential", "private"];
+const SECRET: [&str; 6] = [
+    "password",
+    "passwd",
+    "token",
+    "secret",
+    "credential",
+    "private",
+];
 
 /// Keys that stand beside the image of a container.
-const CONTAINER_KEYS: [&str; 6] = ["name", "command", "args", "imagePullPolicy", "env", "resources"];
+const CONTAINER_KEYS: [&str; 6] = [
+    "name",
+    "command",
+    "args",
+    "imagePullPolicy",
+    "env",
+    "resources",
+];
 
 /// Keys that hold logins of registries.
 const LOGINS: [&str; 3] = [".dockerconfigjson", ".dockercfg", "auths"];
@@ -76,7 +91,14 @@ impl Context {
         let lower = key.to_ascii_lowercase();
         let is_doubtful = self.is_doubtful || DOUBTFUL.contains(&lower.as_str());
         let is_image = known::is_about_images(key) || (self.is_image && !is_doubtful);
-        Self { key: key.to_owned(), is_image, is_doubtful, is_in_container: false, depth: self.depth, declaration: None }
+        Self {
+            key: key.to_owned(),
+            is_image,
+            is_doubtful,
+            is_in_container: false,
+            depth: self.depth,
+            declaration: None,
+        }
     }
 
     fn is_secret(&self) -> bool {
@@ -103,18 +125,24 @@ impl Search<'_> {
         self.scan_parts(node, path, context);
         let is_in_container = entries(node).any(|(key, _)| CONTAINER_KEYS.contains(&key));
         // `{name: X_IMAGE, value: …}`
-        let name = text_of(node, "name").or_else(|| text_of(node, "key")).filter(|_| text_of(node, "value").is_some());
+        let name = text_of(node, "name")
+            .or_else(|| text_of(node, "key"))
+            .filter(|_| text_of(node, "value").is_some());
         for (key, value) in entries(node) {
             if LOGINS.contains(&key) {
                 continue;
             }
-            let references = candidates(key).filter(|key| key.shape >= Shape::Path && !context.is_doubtful);
+            let references =
+                candidates(key).filter(|key| key.shape >= Shape::Path && !context.is_doubtful);
             for reference in references.map(|key| key.text) {
                 self.possible(path, reference, self.field(path));
             }
             let below = below_key(path, key);
             let mut context = match name.filter(|_| key == "value") {
-                Some(name) => Context { declaration: variable_of(path, name), ..context.below(name) },
+                Some(name) => Context {
+                    declaration: variable_of(path, name),
+                    ..context.below(name)
+                },
                 None => context.below(key),
             };
             if matches!(self.kind.as_str(), "ConfigMap" | "Secret")
@@ -139,7 +167,10 @@ impl Search<'_> {
             if let Some(option) = option.take().filter(|_| !text.starts_with('-')) {
                 context = context.below(option);
                 context.declaration = of_program.then(|| Declaration::Option(option.to_owned()));
-            } else if let Some((name, _)) = text.split_once('=').filter(|(name, _)| of_program && is_option(name)) {
+            } else if let Some((name, _)) = text
+                .split_once('=')
+                .filter(|(name, _)| of_program && is_option(name))
+            {
                 context.declaration = Some(Declaration::Option(name.to_owned()));
             }
             if is_option(text) {
@@ -156,32 +187,56 @@ impl Search<'_> {
                 continue;
             }
             self.settled.extend(guess.paths);
-            let field = ImageField { kind: self.kind.clone(), path: path.to_owned(), form: FieldForm::Apart(guess.apart) };
+            let field = ImageField {
+                kind: self.kind.clone(),
+                path: path.to_owned(),
+                form: FieldForm::Apart(guess.apart),
+            };
             self.possible(path, &guess.reference, Declaration::Field(field));
         }
     }
 
     fn scan_text(&mut self, text: &str, path: &str, context: &Context) {
         let is_encoded = context.depth == 0 && self.is_encoded(path);
-        let inside = if context.depth < MAX_DEPTH { self.budget.open(text, is_encoded) } else { Inside::Plain };
-        let deeper = || Context { depth: context.depth + 1, ..context.clone() };
+        let inside = if context.depth < MAX_DEPTH {
+            self.budget.open(text, is_encoded)
+        } else {
+            Inside::Plain
+        };
+        let deeper = || Context {
+            depth: context.depth + 1,
+            ..context.clone()
+        };
         match inside {
             // A document, or another text within it, is declared by its own path.
             Inside::Documents(documents) => {
                 for root in &documents {
-                    self.scan(root, path, &Context { declaration: None, ..deeper() });
+                    self.scan(
+                        root,
+                        path,
+                        &Context {
+                            declaration: None,
+                            ..deeper()
+                        },
+                    );
                 }
             }
             Inside::Text(text) => self.scan_text(&text, path, &deeper()),
             Inside::Plain => {
                 let mut seen = BTreeSet::new();
                 if let Some(reference) = apart::in_flags(text) {
-                    let declaration = context.declaration.clone().unwrap_or_else(|| self.field(path));
+                    let declaration = context
+                        .declaration
+                        .clone()
+                        .unwrap_or_else(|| self.field(path));
                     self.possible(path, &reference, declaration);
                 }
                 for candidate in candidates(text) {
                     if self.is_possible(&candidate, text, context) && seen.insert(candidate.text) {
-                        let declaration = context.declaration.clone().unwrap_or_else(|| self.field(path));
+                        let declaration = context
+                            .declaration
+                            .clone()
+                            .unwrap_or_else(|| self.field(path));
                         self.possible(path, candidate.text, declaration);
                     }
                 }
@@ -190,14 +245,21 @@ impl Search<'_> {
     }
 
     fn is_possible(&self, candidate: &Candidate<'_>, whole: &str, context: &Context) -> bool {
-        let is_image = context.is_image || (!context.is_doubtful && known::is_about_images(candidate.before));
+        let is_image =
+            context.is_image || (!context.is_doubtful && known::is_about_images(candidate.before));
         let is_whole = || candidate.text == whole.trim();
         let key = context.key.as_str();
         match candidate.shape {
             Shape::Full => true,
             _ if self.is_secret && context.is_secret() => false,
             Shape::Path => is_image || !context.is_doubtful,
-            Shape::Bare => is_image && is_possible_bare(candidate.text, is_about_registry(key) || is_about_registry(candidate.before)),
+            Shape::Bare => {
+                is_image
+                    && is_possible_bare(
+                        candidate.text,
+                        is_about_registry(key) || is_about_registry(candidate.before),
+                    )
+            }
             Shape::Untagged => known::is_image(key) && is_whole(),
             // `image: busybox` of a custom resource, or of a container in a document.
             Shape::Word => {
@@ -218,7 +280,11 @@ impl Search<'_> {
     }
 
     fn field(&self, path: &str) -> Declaration {
-        Declaration::Field(ImageField { kind: self.kind.clone(), path: path.to_owned(), form: FieldForm::References })
+        Declaration::Field(ImageField {
+            kind: self.kind.clone(),
+            path: path.to_owned(),
+            form: FieldForm::References,
+        })
     }
 
     /// What a definition fills in: its defaults.
@@ -227,7 +293,11 @@ impl Search<'_> {
             let below = below_key(path, key);
             if key == "default" {
                 // The property whose default it is.
-                let property = path.rsplit(['.', '[']).next().unwrap_or_default().trim_end_matches(']');
+                let property = path
+                    .rsplit(['.', '['])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches(']');
                 self.scan(value, &below, &Context::default().below(property));
             } else {
                 self.definition(value, &below);
@@ -240,7 +310,10 @@ impl Search<'_> {
 /// A variable of a container; other lists of names and values are fields.
 fn variable_of(path: &str, name: &str) -> Option<Declaration> {
     let (list, _) = path.rsplit_once('[')?;
-    let is_of_container = list.ends_with("].env") && ["ontainers[", "Containers["].iter().any(|part| list.contains(part));
+    let is_of_container = list.ends_with("].env")
+        && ["ontainers[", "Containers["]
+            .iter()
+            .any(|part| list.contains(part));
     is_of_container.then(|| Declaration::Variable(name.to_owned()))
 }
 
@@ -250,5 +323,9 @@ fn is_option(text: &str) -> bool {
 
 fn is_about_registry(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["registry", "mirror", "host", "endpoint", "url", "addr", "proxy", "port"].iter().any(|part| key.contains(part))
+    [
+        "registry", "mirror", "host", "endpoint", "url", "addr", "proxy", "port",
+    ]
+    .iter()
+    .any(|part| key.contains(part))
 }

@@ -1,8 +1,12 @@
-//! The search through one object: containers, volumes, variables, options and fields first, then everything else.
+//! The search through one object: containers, volumes, variables, options and fields first, then
+//! everything else.
 
 use std::collections::BTreeSet;
 
-use super::{ImagePlace, Named, apart, entries, fields, inside::Budget, items, known, scalar, scan::Context, shown, text_of};
+use super::{
+    ImagePlace, Named, apart, entries, fields, inside::Budget, items, known, scalar, scan::Context,
+    shown, text_of,
+};
 use crate::{
     oci::Reference,
     policy::{ImagePlaces, below_item, below_key},
@@ -11,7 +15,8 @@ use rune_core::yaml::{Node, Value};
 
 /// Keys whose lists hold containers.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
-/// Groups of the kinds whose containers must have an image; elsewhere a container can be a patch of one.
+/// Groups of the kinds whose containers must have an image; elsewhere a container can be a patch of
+/// one.
 const OWN_GROUPS: [&str; 3] = ["", "apps", "batch"];
 /// The annotation that makes an object a hook.
 const HOOK: &str = "helm.sh/hook";
@@ -44,13 +49,25 @@ impl<'s> Search<'s> {
         if kind.is_empty() {
             return;
         }
-        let group = text_of(object, "apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-        let metadata = || entries(object).filter(|(key, _)| *key == "metadata").map(|(_, metadata)| metadata);
-        let name = metadata().find_map(|metadata| text_of(metadata, "name").or_else(|| text_of(metadata, "generateName")));
+        let group = text_of(object, "apiVersion")
+            .and_then(|version| version.split_once('/'))
+            .map_or("", |(group, _)| group);
+        let metadata = || {
+            entries(object)
+                .filter(|(key, _)| *key == "metadata")
+                .map(|(_, metadata)| metadata)
+        };
+        let name = metadata().find_map(|metadata| {
+            text_of(metadata, "name").or_else(|| text_of(metadata, "generateName"))
+        });
         let mut search = Self {
             file,
             object: shown(&format!("{kind}/{}", name.unwrap_or("without a name"))),
-            kind: if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") },
+            kind: if group.is_empty() {
+                kind.to_owned()
+            } else {
+                format!("{kind}.{group}")
+            },
             has_own_group: OWN_GROUPS.contains(&group),
             is_secret: kind == "Secret",
             places,
@@ -65,11 +82,22 @@ impl<'s> Search<'s> {
             search.definition(object, "");
             return;
         }
-        let is_test = metadata().flat_map(entries).filter(|(key, _)| *key == "annotations").any(|(_, annotations)| {
-            text_of(annotations, HOOK).is_some_and(|hooks| hooks.split(',').any(|hook| hook.trim().starts_with("test")))
-        });
-        if let Some(exception) = name.filter(|_| is_test).and_then(|name| places.leaves_out_test(name)) {
-            search.add("", Named::LeftOutTest(exception.pattern.clone(), exception.reason.clone()));
+        let is_test = metadata()
+            .flat_map(entries)
+            .filter(|(key, _)| *key == "annotations")
+            .any(|(_, annotations)| {
+                text_of(annotations, HOOK).is_some_and(|hooks| {
+                    hooks.split(',').any(|hook| hook.trim().starts_with("test"))
+                })
+            });
+        if let Some(exception) = name
+            .filter(|_| is_test)
+            .and_then(|name| places.leaves_out_test(name))
+        {
+            search.add(
+                "",
+                Named::LeftOutTest(exception.pattern.clone(), exception.reason.clone()),
+            );
             return;
         }
         search.walk(object, "");
@@ -84,10 +112,12 @@ impl<'s> Search<'s> {
         for (key, value) in entries(node) {
             let path = below_key(path, key);
             if CONTAINER_LISTS.contains(&key) {
-                items(value).for_each(|(number, item)| self.in_container(item, &below_item(&path, number)));
+                items(value)
+                    .for_each(|(number, item)| self.in_container(item, &below_item(&path, number)));
             }
             if key == "volumes" {
-                items(value).for_each(|(number, item)| self.volume(item, &below_item(&path, number)));
+                items(value)
+                    .for_each(|(number, item)| self.volume(item, &below_item(&path, number)));
             }
             self.walk(value, &path);
         }
@@ -109,7 +139,9 @@ impl<'s> Search<'s> {
                 }
                 "env" => {
                     let parts = apart::places(value, &path);
-                    items(value).for_each(|(number, item)| self.variable(item, &below_item(&path, number), &parts));
+                    items(value).for_each(|(number, item)| {
+                        self.variable(item, &below_item(&path, number), &parts)
+                    });
                 }
                 "args" | "command" => self.options(value, &path),
                 _ => {}
@@ -132,16 +164,21 @@ impl<'s> Search<'s> {
 
     /// `parts` are the places of what is one part of a reference only.
     fn variable(&mut self, node: &Node, path: &str, parts: &BTreeSet<String>) {
-        let Some(name) = text_of(node, "name") else { return };
+        let Some(name) = text_of(node, "name") else {
+            return;
+        };
         let is_declared = self.places.has_variable(name);
-        if !is_declared && (!known::is_variable(name) || parts.contains(&below_key(path, "value"))) {
+        if !is_declared && (!known::is_variable(name) || parts.contains(&below_key(path, "value")))
+        {
             return;
         }
         for (key, value) in entries(node) {
             match key {
                 "value" => self.declared(&format!("{path}.value"), value, is_declared),
                 // A name that only looks like that of an image can have its value from anywhere.
-                "valueFrom" if is_declared => self.add(&format!("{path}.valueFrom"), Named::Elsewhere),
+                "valueFrom" if is_declared => {
+                    self.add(&format!("{path}.valueFrom"), Named::Elsewhere)
+                }
                 _ => {}
             }
         }
@@ -175,7 +212,9 @@ impl<'s> Search<'s> {
 
     /// The keys of a `ConfigMap` or Secret that become variables.
     fn data(&mut self, object: &Node) {
-        for (section, data) in entries(object).filter(|(key, _)| matches!(*key, "data" | "stringData")) {
+        for (section, data) in
+            entries(object).filter(|(key, _)| matches!(*key, "data" | "stringData"))
+        {
             let parts = apart::places(data, section);
             for (key, value) in entries(data) {
                 let (path, is_declared) = (below_key(section, key), self.places.has_variable(key));
@@ -186,8 +225,8 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The image of a container or volume, unless there is no value. A container needs its image, whatever the policy ignores, but for what
-    /// no runtime can pull.
+    /// The image of a container or volume, unless there is no value. A container needs its image,
+    /// whatever the policy ignores, but for what no runtime can pull.
     fn image(&mut self, path: &str, value: &Node) {
         let Some(text) = scalar(value) else { return };
         self.settled.insert(path.to_owned());
@@ -203,7 +242,15 @@ impl<'s> Search<'s> {
 
     pub(super) fn add(&mut self, path: &str, named: Named) {
         let (file, object) = (self.file.to_owned(), self.object.clone());
-        self.found.push((ImagePlace { file, object, container: self.container.clone(), path: shown(path) }, named));
+        self.found.push((
+            ImagePlace {
+                file,
+                object,
+                container: self.container.clone(),
+                path: shown(path),
+            },
+            named,
+        ));
     }
 
     /// Whether the strings at a path are base64 by the definition of the object.
@@ -214,6 +261,9 @@ impl<'s> Search<'s> {
 
 /// Whether the strings at a path are base64 by the definition of the object.
 pub(super) fn is_encoded(is_secret: bool, path: &str) -> bool {
-    let is_below = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let is_below = |section: &str| {
+        path.strip_prefix(section)
+            .is_some_and(|rest| rest.starts_with(['.', '[']))
+    };
     (is_secret && is_below("data")) || is_below("binaryData")
 }

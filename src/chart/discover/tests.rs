@@ -18,8 +18,14 @@ fn found(rendered: &str) -> Vec<String> {
         ..ImagePlaces::default()
     };
     let line = |(place, named): (super::ImagePlace, Named)| {
-        let container = place.container.map(|name| format!(" [{name}]")).unwrap_or_default();
-        format!("{}: {}{container} {} = {named:?}", place.file, place.object, place.path)
+        let container = place
+            .container
+            .map(|name| format!(" [{name}]"))
+            .unwrap_or_default();
+        format!(
+            "{}: {}{container} {} = {named:?}",
+            place.file, place.object, place.path
+        )
     };
     discover(rendered, &places).into_iter().map(line).collect()
 }
@@ -30,16 +36,26 @@ fn containers_of_every_kind_are_found_in_whatever_holds_them() {
                volumes: [{name: v, image: {reference: d}}]}";
     for (kind, prefix, spec) in [
         ("v1\nkind: Pod", "spec", format!("spec: {pod}")),
-        ("apps/v1\nkind: Deployment", "spec.template.spec", format!("spec: {{template: {{spec: {pod}}}}}")),
+        (
+            "apps/v1\nkind: Deployment",
+            "spec.template.spec",
+            format!("spec: {{template: {{spec: {pod}}}}}"),
+        ),
         (
             "batch/v1\nkind: CronJob",
             "spec.jobTemplate.spec.template.spec",
             format!("spec: {{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}"),
         ),
-        ("example.com/v1\nkind: Thing", "spec.deep[0].pod", format!("spec: {{deep: [{{pod: {pod}}}]}}")),
+        (
+            "example.com/v1\nkind: Thing",
+            "spec.deep[0].pod",
+            format!("spec: {{deep: [{{pod: {pod}}}]}}"),
+        ),
     ] {
         let name = kind.rsplit(' ').next().unwrap();
-        let found = found(&format!("---\n# Source: x/t.yaml\napiVersion: {kind}\nmetadata: {{name: n}}\n{spec}\n"));
+        let found = found(&format!(
+            "---\n# Source: x/t.yaml\napiVersion: {kind}\nmetadata: {{name: n}}\n{spec}\n"
+        ));
         let expected = [
             format!("x/t.yaml: {name}/n [i] {prefix}.initContainers[0].image = Image(\"a\")"),
             format!("x/t.yaml: {name}/n [c] {prefix}.containers[0].image = Image(\"b\")"),
@@ -79,7 +95,10 @@ kind: Widget
 metadata: {name: w}
 spec: {parts: [{image: no}]}
 ";
-    let named: Vec<String> = found(text).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+    let named: Vec<String> = found(text)
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().1.to_owned())
+        .collect();
     assert_eq!(
         named,
         [
@@ -97,14 +116,29 @@ spec: {parts: [{image: no}]}
 
 #[test]
 fn in_a_container_only_what_no_runtime_can_pull_is_ignored() {
-    let ignored = vec![Exception { pattern: "*".to_owned(), reason: "r".to_owned() }];
-    let places = ImagePlaces { ignored, ..ImagePlaces::default() };
+    let ignored = vec![Exception {
+        pattern: "*".to_owned(),
+        reason: "r".to_owned(),
+    }];
+    let places = ImagePlaces {
+        ignored,
+        ..ImagePlaces::default()
+    };
     let of = |image: &str| {
-        let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n");
-        discover(&pod, &places).into_iter().map(|(_, named)| named).collect::<Vec<_>>()
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n"
+        );
+        discover(&pod, &places)
+            .into_iter()
+            .map(|(_, named)| named)
+            .collect::<Vec<_>>()
     };
     for unusable in [":", "quay.io/a/b:", ":1"] {
-        assert_eq!(of(unusable), [Named::Ignored(unusable.to_owned(), "r".to_owned())], "{unusable}");
+        assert_eq!(
+            of(unusable),
+            [Named::Ignored(unusable.to_owned(), "r".to_owned())],
+            "{unusable}"
+        );
     }
     assert_eq!(of("redis:7"), [Named::Image("redis:7".to_owned())]);
 }
@@ -118,13 +152,21 @@ fn patterns_of_policies_for_pods_are_no_images() {
     };
     assert_eq!(policy("!*:latest"), Vec::<String>::new());
     assert_eq!(policy("ghcr.io/acme/*"), Vec::<String>::new());
-    assert_eq!(policy("redis:7"), ["unknown file: ClusterPolicy/p spec.pattern.containers[0].image = Image(\"redis:7\")"]);
+    assert_eq!(
+        policy("redis:7"),
+        ["unknown file: ClusterPolicy/p spec.pattern.containers[0].image = Image(\"redis:7\")"]
+    );
 }
 
 #[test]
 fn known_custom_resources_are_looked_into() {
     for (version, kind, spec, expected) in [
-        ("postgresql.cnpg.io/v1", "Cluster", "{imageName: a}", &["spec.imageName"][..]),
+        (
+            "postgresql.cnpg.io/v1",
+            "Cluster",
+            "{imageName: a}",
+            &["spec.imageName"][..],
+        ),
         ("cluster.x-k8s.io/v1", "Cluster", "{imageName: a}", &[]),
         (
             "postgresql.cnpg.io/v1",
@@ -139,9 +181,17 @@ fn known_custom_resources_are_looked_into() {
             &["spec.image", "spec.thanos.image"],
         ),
     ] {
-        let found = found(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: n}}\nspec: {spec}\n"));
+        let found = found(&format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: n}}\nspec: {spec}\n"
+        ));
         assert_eq!(found.len(), expected.len(), "{found:?}");
-        assert!(found.iter().zip(expected).all(|(line, path)| line.contains(&format!(" {path} = Image"))), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(line, path)| line.contains(&format!(" {path} = Image"))),
+            "{found:?}"
+        );
     }
 }
 
@@ -152,7 +202,10 @@ fn lists_are_opened_definitions_are_not_and_the_file_holds_until_another_is_name
                 apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {containers: [{image: no}]}\n";
     assert_eq!(
         found(text),
-        ["a: Pod/p [c] spec.containers[0].image = Image(\"x\")", "a: Pod/q- [c] spec.containers[0].image = Image(\"y\")"]
+        [
+            "a: Pod/p [c] spec.containers[0].image = Image(\"x\")",
+            "a: Pod/q- [c] spec.containers[0].image = Image(\"y\")"
+        ]
     );
 }
 
@@ -162,8 +215,15 @@ fn a_container_without_an_image_and_a_document_that_cannot_be_read_are_reported(
         "# Source: a\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c}, {name: d, image: ''}]}\n---\n# Source: b\nx: [\n",
     );
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[0].ends_with("[c] spec.containers[0].image = Nothing") && lines[1].ends_with("[d] spec.containers[1].image = Nothing"));
-    assert!(lines[2].starts_with("b: ") && lines[2].contains("Unreadable"), "{}", lines[2]);
+    assert!(
+        lines[0].ends_with("[c] spec.containers[0].image = Nothing")
+            && lines[1].ends_with("[d] spec.containers[1].image = Nothing")
+    );
+    assert!(
+        lines[2].starts_with("b: ") && lines[2].contains("Unreadable"),
+        "{}",
+        lines[2]
+    );
 }
 
 #[test]
@@ -172,8 +232,13 @@ fn duplicate_keys_hide_nothing_and_merge_keys_are_followed() {
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: c, image: a, image: b}]\n  containers: [{name: d, image: c}]\n",
     );
     assert_eq!(lines.len(), 3, "{lines:?}");
-    let lines = found("x: &x {image: hidden}\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{<<: *x, name: c}]}\n");
-    assert_eq!(lines, ["unknown file: Pod/p [c] spec.containers[0].image = Image(\"hidden\")"]);
+    let lines = found(
+        "x: &x {image: hidden}\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{<<: *x, name: c}]}\n",
+    );
+    assert_eq!(
+        lines,
+        ["unknown file: Pod/p [c] spec.containers[0].image = Image(\"hidden\")"]
+    );
 }
 
 #[test]
@@ -181,7 +246,10 @@ fn what_a_chart_says_cannot_act_on_a_terminal() {
     let lines = found(
         "# Source: a\u{1b}[2J\napiVersion: v1\nkind: Pod\nmetadata: {name: \"p\\e[31m\"}\nspec: {containers: [{name: c, image: \"x\\e\"}]}\n",
     );
-    assert!(lines.iter().all(|line| !line.chars().any(char::is_control)), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| !line.chars().any(char::is_control)),
+        "{lines:?}"
+    );
     let lines = found(&format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: {}}}]}}\n",
         "x".repeat(9000)

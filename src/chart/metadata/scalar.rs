@@ -12,18 +12,32 @@ pub(super) enum Scalar {
 impl Scalar {
     pub(super) fn of(text: &str) -> Self {
         match text {
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Self::Boolean(true),
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Self::Boolean(false),
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+                return Self::Boolean(true);
+            }
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
+            | "OFF" => return Self::Boolean(false),
             ".nan" | ".NaN" | ".NAN" => return Self::Float(f64::NAN),
-            ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Self::Float(f64::INFINITY),
+            ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+                return Self::Float(f64::INFINITY);
+            }
             "-.inf" | "-.Inf" | "-.INF" => return Self::Float(f64::NEG_INFINITY),
             _ => {}
         }
-        if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        if !text
+            .starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.'))
+        {
             return Self::Text;
         }
-        let plain = if text.starts_with('.') { text.to_owned() } else { text.replace('_', "") };
-        integer(&plain).map(Self::Integer).or_else(|| float(&plain).map(Self::Float)).unwrap_or(Self::Text)
+        let plain = if text.starts_with('.') {
+            text.to_owned()
+        } else {
+            text.replace('_', "")
+        };
+        integer(&plain)
+            .map(Self::Integer)
+            .or_else(|| float(&plain).map(Self::Float))
+            .unwrap_or(Self::Text)
     }
 
     /// The text where a string is wanted: `1.10` is `1.1`.
@@ -52,19 +66,37 @@ fn integer(text: &str) -> Option<i128> {
         _ => (10, digits),
     };
     // A second sign would be read as well.
-    let value = i128::from_str_radix(digits.starts_with(|first: char| first.is_ascii_alphanumeric()).then_some(digits)?, base).ok()?;
+    let value = i128::from_str_radix(
+        digits
+            .starts_with(|first: char| first.is_ascii_alphanumeric())
+            .then_some(digits)?,
+        base,
+    )
+    .ok()?;
     let value = if is_negative { -value } else { value };
-    let largest = if is_signed { i128::from(i64::MAX) } else { i128::from(u64::MAX) };
-    (i128::from(i64::MIN)..=largest).contains(&value).then_some(value)
+    let largest = if is_signed {
+        i128::from(i64::MAX)
+    } else {
+        i128::from(u64::MAX)
+    };
+    (i128::from(i64::MIN)..=largest)
+        .contains(&value)
+        .then_some(value)
 }
 
 fn float(text: &str) -> Option<f64> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'+' | b'-' | b'e' | b'E'));
+    let is_number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'+' | b'-' | b'e' | b'E'));
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// The shortest digits that name the same number of single precision; an exponent below -4 and from 6 is written.
-#[expect(clippy::cast_possible_truncation, reason = "Helm's library does the same")]
+/// The shortest digits that name the same number of single precision; an exponent below -4 and from
+/// 6 is written.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "Helm's library does the same"
+)]
 fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use pgp::{
-    composed::{ArmorOptions, CleartextSignedMessage, Deserializable as _, SignedSecretKey, SignedSecretSubKey},
+    composed::{
+        ArmorOptions, CleartextSignedMessage, Deserializable as _, SignedSecretKey,
+        SignedSecretSubKey,
+    },
     packet::{SecretKey, SignatureConfig, SignatureType, Subpacket, SubpacketData},
     types::{KeyDetails as _, KeyVersion, Password, SecretParams, SigningKey},
 };
@@ -31,14 +34,23 @@ impl fmt::Debug for ChartKey {
 }
 
 impl ChartKey {
-    /// Reads an armored private key, as `gpg --armor --export-secret-keys` writes it. `passphrase` is asked only when it is encrypted.
+    /// Reads an armored private key, as `gpg --armor --export-secret-keys` writes it. `passphrase`
+    /// is asked only when it is encrypted.
     ///
     /// # Errors
     /// When it is no such key, no part of it can sign, or the passphrase is missing or wrong.
-    pub fn load<E: From<ProvenanceError>>(armored: &[u8], passphrase: impl FnOnce() -> Result<Secret, E>) -> Result<Self, E> {
-        let (key, _) = SignedSecretKey::from_armor_single(armored).map_err(|error| ProvenanceError::NotAKey(format!(": {error}")))?;
+    pub fn load<E: From<ProvenanceError>>(
+        armored: &[u8],
+        passphrase: impl FnOnce() -> Result<Secret, E>,
+    ) -> Result<Self, E> {
+        let (key, _) = SignedSecretKey::from_armor_single(armored)
+            .map_err(|error| ProvenanceError::NotAKey(format!(": {error}")))?;
         let part = Part::of(key)?;
-        let password = if part.is_encrypted() { Password::from(passphrase()?.expose()) } else { Password::empty() };
+        let password = if part.is_encrypted() {
+            Password::from(passphrase()?.expose())
+        } else {
+            Password::empty()
+        };
         if !part.opens_with(&password) {
             return Err(ProvenanceError::Passphrase.into());
         }
@@ -63,13 +75,30 @@ impl Part {
     /// A subkey that is made for signing, as gpg would choose it; else the primary key.
     fn of(key: SignedSecretKey) -> Result<Self, ProvenanceError> {
         if key.primary_key.version() != KeyVersion::V4 {
-            return Err(ProvenanceError::CannotSign("Helm reads keys of version 4 only"));
+            return Err(ProvenanceError::CannotSign(
+                "Helm reads keys of version 4 only",
+            ));
         }
-        let signs = |subkey: &SignedSecretSubKey| subkey.signatures.iter().any(|signature| signature.key_flags().sign());
-        if let Some(subkey) = key.secret_subkeys.into_iter().filter(signs).max_by_key(|subkey| subkey.key.created_at()) {
+        let signs = |subkey: &SignedSecretSubKey| {
+            subkey
+                .signatures
+                .iter()
+                .any(|signature| signature.key_flags().sign())
+        };
+        if let Some(subkey) = key
+            .secret_subkeys
+            .into_iter()
+            .filter(signs)
+            .max_by_key(|subkey| subkey.key.created_at())
+        {
             return Ok(Self::Subkey(Box::new(subkey)));
         }
-        let mut certifications = key.details.users.iter().flat_map(|user| &user.signatures).chain(&key.details.direct_signatures);
+        let mut certifications = key
+            .details
+            .users
+            .iter()
+            .flat_map(|user| &user.signatures)
+            .chain(&key.details.direct_signatures);
         if certifications.any(|signature| signature.key_flags().sign()) {
             return Ok(Self::Primary(Box::new(key.primary_key)));
         }
@@ -79,7 +108,9 @@ impl Part {
     fn is_encrypted(&self) -> bool {
         match self {
             Self::Primary(key) => matches!(key.secret_params(), SecretParams::Encrypted(_)),
-            Self::Subkey(subkey) => matches!(subkey.key.secret_params(), SecretParams::Encrypted(_)),
+            Self::Subkey(subkey) => {
+                matches!(subkey.key.secret_params(), SecretParams::Encrypted(_))
+            }
         }
     }
 
@@ -91,12 +122,19 @@ impl Part {
     }
 }
 
-fn sign(key: &impl SigningKey, password: &Password, text: &str) -> Result<Vec<u8>, pgp::errors::Error> {
+fn sign(
+    key: &impl SigningKey,
+    password: &Password,
+    text: &str,
+) -> Result<Vec<u8>, pgp::errors::Error> {
     let mut config = SignatureConfig::v4(SignatureType::Text, key.algorithm(), key.hash_alg());
     config.hashed_subpackets = vec![
         Subpacket::regular(SubpacketData::SignatureCreationTime(key.created_at()))?,
         Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint()))?,
     ];
-    config.unhashed_subpackets = vec![Subpacket::regular(SubpacketData::IssuerKeyId(key.legacy_key_id()))?];
-    CleartextSignedMessage::new(text, config, key, password)?.to_armored_bytes(ArmorOptions::default())
+    config.unhashed_subpackets = vec![Subpacket::regular(SubpacketData::IssuerKeyId(
+        key.legacy_key_id(),
+    ))?];
+    CleartextSignedMessage::new(text, config, key, password)?
+        .to_armored_bytes(ArmorOptions::default())
 }

@@ -18,10 +18,12 @@ pub(super) struct Build {
     /// The file to write; NAME-VERSION.bundle.tar unless given
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
-    /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is asked for
+    /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is
+    /// asked for
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
-    /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program with the feature `openpgp`
+    /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program
+    /// with the feature `openpgp`
     #[arg(long, value_name = "FILE")]
     chart_key: Option<Utf8PathBuf>,
     /// Component to leave out; may be repeated
@@ -50,7 +52,10 @@ impl Build {
             output: args.output,
             keys: args.keys,
             chart_key: args.chart_key,
-            components: ComponentChoice { with: args.with, without: args.without },
+            components: ComponentChoice {
+                with: args.with,
+                without: args.without,
+            },
             chart_check: args.chart_check.into(),
             downloads: usize::from(args.downloads),
             is_dry_run: args.dry_run,

@@ -1,6 +1,9 @@
 //! The options that say whether the charts are checked, and with which Helm.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use std::time::Duration;
 
@@ -14,8 +17,14 @@ use crate::commands::bundle::{ChartCheck, HelmOptions};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Completeness")]
 pub(super) struct HelmArgs {
-    /// The Helm, 3 or 4, that renders the charts to see which images they need [default: `helm` in PATH]
-    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    /// The Helm, 3 or 4, that renders the charts to see which images they need [default: `helm` in
+    /// PATH]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNE_BUNDLE_HELM",
+        hide_env_values = true
+    )]
     helm: Option<Utf8PathBuf>,
     /// How many seconds one rendering may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
@@ -38,14 +47,23 @@ impl From<ChartCheckArgs> for ChartCheck {
         if args.no_chart_check {
             return Self::LeftOut;
         }
-        let HelmOptions { program, time_limit } = args.helm.into();
-        Self::Helm { program, time_limit }
+        let HelmOptions {
+            program,
+            time_limit,
+        } = args.helm.into();
+        Self::Helm {
+            program,
+            time_limit,
+        }
     }
 }
 
 impl From<HelmArgs> for HelmOptions {
     fn from(args: HelmArgs) -> Self {
-        Self { program: helm_program(args.helm), time_limit: Duration::from_secs(args.helm_timeout.into()) }
+        Self {
+            program: helm_program(args.helm),
+            time_limit: Duration::from_secs(args.helm_timeout.into()),
+        }
     }
 }
 
@@ -56,13 +74,21 @@ pub(super) fn helm_program(named: Option<Utf8PathBuf>) -> Option<Utf8PathBuf> {
 
 /// Helm works in a directory of its own, so its name must lead to it from there.
 pub(super) fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
-    let full = std::path::absolute(&path).ok().and_then(|full| Utf8PathBuf::from_path_buf(full).ok());
+    let full = std::path::absolute(&path)
+        .ok()
+        .and_then(|full| Utf8PathBuf::from_path_buf(full).ok());
     full.unwrap_or(path)
 }
 
 /// The `helm` that a shell would run.
 pub(super) fn helm_in_path() -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let programs = std::env::split_paths(&path).filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join("helm")).ok());
-    programs.filter(|program| program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()).map(absolute).next()
+    let programs = std::env::split_paths(&path)
+        .filter_map(|directory| Utf8PathBuf::from_path_buf(directory.join("helm")).ok());
+    programs
+        .filter(|program| {
+            program.is_file() && access(program.as_std_path(), Access::EXEC_OK).is_ok()
+        })
+        .map(absolute)
+        .next()
 }

@@ -51,18 +51,31 @@ pub(super) struct Report {
 
 impl ViewArgs {
     fn options(self, site: &Site) -> ViewOptions {
-        ViewOptions { signers: self.signers.options(site, !self.digests.is_empty()), digests: self.digests }
+        ViewOptions {
+            signers: self.signers.options(site, !self.digests.is_empty()),
+            digests: self.digests,
+        }
     }
 }
 
 impl Diff {
     pub(super) fn options(self, site: &Site) -> DiffOptions {
-        DiffOptions { old: self.old, new: self.new, trust: self.trust.options(site), is_failure: self.exit_code }
+        DiffOptions {
+            old: self.old,
+            new: self.new,
+            trust: self.trust.options(site),
+            is_failure: self.exit_code,
+        }
     }
 }
 
 impl Report {
     pub(super) fn options(self, site: &Site) -> ReportOptions {
-        ReportOptions { bundle: self.bundle, against: self.against, output: self.output, trust: self.trust.options(site) }
+        ReportOptions {
+            bundle: self.bundle,
+            against: self.against,
+            output: self.output,
+            trust: self.trust.options(site),
+        }
     }
 }

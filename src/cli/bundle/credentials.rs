@@ -60,7 +60,9 @@ pub(super) struct Logout {
 enum PasswordError {
     #[error("cannot read the password from standard input")]
     Read(#[source] io::Error),
-    #[error("what came from standard input is not a password: it is not UTF-8 text of at most {MAX_PASSWORD_BYTES} bytes")]
+    #[error(
+        "what came from standard input is not a password: it is not UTF-8 text of at most {MAX_PASSWORD_BYTES} bytes"
+    )]
     Form,
 }
 
@@ -70,7 +72,10 @@ impl Failure for PasswordError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("write the password, and nothing else, to standard input: `--password-stdin < FILE`".to_owned())
+        Some(
+            "write the password, and nothing else, to standard input: `--password-stdin < FILE`"
+                .to_owned(),
+        )
     }
 }
 
@@ -79,9 +84,23 @@ impl Login {
         let registry = host(site.registry(self.registry))?;
         let file = login_file(site, self.access.authfile.clone());
         let config = self.access.into_online_config(site);
-        let password = if self.password_stdin { from_standard_input()? } else { passphrase::of_user(&self.username, &registry)? };
-        let user = crate::commands::registry_access::Login { registry, user: self.username, password: Password::Given(password) };
-        login::login(&ClientConfig { login: Some(user), ..config }, file.as_deref())
+        let password = if self.password_stdin {
+            from_standard_input()?
+        } else {
+            passphrase::of_user(&self.username, &registry)?
+        };
+        let user = crate::commands::registry_access::Login {
+            registry,
+            user: self.username,
+            password: Password::Given(password),
+        };
+        login::login(
+            &ClientConfig {
+                login: Some(user),
+                ..config
+            },
+            file.as_deref(),
+        )
     }
 }
 
@@ -94,7 +113,12 @@ impl Logout {
 
 /// The host of a registry; people also write it as a URL, or with the prefix that they push to.
 fn host(text: Option<String>) -> Result<String, CommandError> {
-    let bare = text.map(|text| text.strip_prefix("https://").unwrap_or(&text).trim_end_matches('/').to_owned());
+    let bare = text.map(|text| {
+        text.strip_prefix("https://")
+            .unwrap_or(&text)
+            .trim_end_matches('/')
+            .to_owned()
+    });
     if let Some(hub) = bare.as_deref().filter(|host| is_docker_hub(host)) {
         return Ok(hub.to_owned());
     }
@@ -104,7 +128,10 @@ fn host(text: Option<String>) -> Result<String, CommandError> {
 
 fn from_standard_input() -> Result<Secret, PasswordError> {
     let mut text = Zeroizing::new(String::new());
-    let read = io::stdin().lock().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text);
+    let read = io::stdin()
+        .lock()
+        .take(MAX_PASSWORD_BYTES + 1)
+        .read_to_string(&mut text);
     match read {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(PasswordError::Form),
         Err(error) => Err(PasswordError::Read(error)),

@@ -1,6 +1,9 @@
 //! `doctor`: whether the next step can work here.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use std::process::ExitCode;
 
@@ -34,7 +37,8 @@ pub(super) struct Doctor {
 enum Step {
     /// Before `build`: manifest, lock, policy, keys, Helm, registries, room for the bundle
     Build(Build),
-    /// Before a bundle is pushed, loaded, installed or unpacked: the file, who vouches for it, and what is here
+    /// Before a bundle is pushed, loaded, installed or unpacked: the file, who vouches for it, and
+    /// what is here
     Receive(Receive),
 }
 
@@ -65,7 +69,12 @@ struct Receive {
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
     registry: Option<String>,
     /// The Helm that would install it [default: `helm` in PATH]
-    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNE_BUNDLE_HELM",
+        hide_env_values = true
+    )]
     helm: Option<Utf8PathBuf>,
     /// How the cluster is reached [default: KUBECONFIG, or `.kube/config` in the home directory]
     #[arg(long, value_name = "FILE")]
@@ -75,12 +84,20 @@ struct Receive {
 }
 
 impl Doctor {
-    pub(super) fn run(self, printer: Printer, site: impl FnOnce() -> Result<Site, CommandError>) -> ExitCode {
+    pub(super) fn run(
+        self,
+        printer: Printer,
+        site: impl FnOnce() -> Result<Site, CommandError>,
+    ) -> ExitCode {
         match self.step {
-            Step::Build(step) => printer.finish(site().and_then(|site| doctor::examine_build(&step.options(&site)))),
-            Step::Receive(step) => {
-                printer.finish(site().and_then(|site| step.options(&site)).and_then(|options| doctor::examine_receive(&options)))
+            Step::Build(step) => {
+                printer.finish(site().and_then(|site| doctor::examine_build(&step.options(&site))))
             }
+            Step::Receive(step) => printer.finish(
+                site()
+                    .and_then(|site| step.options(&site))
+                    .and_then(|options| doctor::examine_receive(&options)),
+            ),
         }
     }
 }
@@ -114,7 +131,15 @@ impl Receive {
 fn usual_kubeconfig() -> Option<Utf8PathBuf> {
     let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     // Of several files the first decides about the current context.
-    let named = text("KUBECONFIG").and_then(|list| list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from));
-    let usual = || text("HOME").map(|home| Utf8PathBuf::from(home).join(".kube/config")).filter(|path| path.is_file());
+    let named = text("KUBECONFIG").and_then(|list| {
+        list.split(':')
+            .find(|path| !path.is_empty())
+            .map(Utf8PathBuf::from)
+    });
+    let usual = || {
+        text("HOME")
+            .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
+            .filter(|path| path.is_file())
+    };
     named.or_else(usual)
 }

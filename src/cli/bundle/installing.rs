@@ -1,6 +1,9 @@
 //! The verb that installs: `install`.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use std::time::Duration;
 
@@ -13,7 +16,9 @@ use crate::{
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
-    commands::bundle::{ClusterOptions, InstallOptions, MapMode, Permissions, Pushed, push::Destination},
+    commands::bundle::{
+        ClusterOptions, InstallOptions, MapMode, Permissions, Pushed, push::Destination,
+    },
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, duration::parse_duration};
@@ -37,7 +42,8 @@ pub(super) struct Install {
     /// Values of yours, after those of the profile; may be repeated
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
-    /// One value of yours, after all files; may be repeated. It can be seen in the list of processes: no secrets
+    /// One value of yours, after all files; may be repeated. It can be seen in the list of
+    /// processes: no secrets
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Say what would change, and change nothing
@@ -71,18 +77,19 @@ struct ImageArgs {
     /// With one path component for each repository below the prefix, as `push --flatten` makes them
     #[arg(long)]
     flatten: bool,
-    /// How the charts take them from there: by their values, or in the rendered objects through Helm's post-renderer
-    /// [default: values where that is enough for every image]
+    /// How the charts take them from there: by their values, or in the rendered objects through
+    /// Helm's post-renderer [default: values where that is enough for every image]
     #[arg(long, value_enum, value_name = "HOW")]
     map: Option<MapArg>,
-    /// Write the values with which the chart takes them from there into a new file, for GitOps or by hand
+    /// Write the values with which the chart takes them from there into a new file, for GitOps or
+    /// by hand
     #[arg(long, value_name = "FILE", value_parser = output_path)]
     write_values: Option<Utf8PathBuf>,
     /// Push the bundle there first
     #[arg(long)]
     push: bool,
-    /// With --push, leave out the index of the bundle and its signatures, for registries that take images and
-    /// charts only
+    /// With --push, leave out the index of the bundle and its signatures, for registries that take
+    /// images and charts only
     #[arg(long, requires = "push")]
     no_index_artifact: bool,
 }
@@ -109,7 +116,8 @@ struct PermissionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 struct ClusterArgs {
-    /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the account of the pod that this runs in]
+    /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the account of the pod
+    /// that this runs in]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<Utf8PathBuf>,
     /// Context of the kubeconfig [default: the current one]
@@ -122,7 +130,12 @@ struct ClusterArgs {
     #[arg(long)]
     create_namespace: bool,
     /// Helm 3 or 4 [default: `helm` in PATH]
-    #[arg(long, value_name = "FILE", env = "RUNE_BUNDLE_HELM", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNE_BUNDLE_HELM",
+        hide_env_values = true
+    )]
     helm: Option<Utf8PathBuf>,
 }
 
@@ -137,11 +150,28 @@ impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
     fn options(&self, site: &Site) -> ClusterOptions {
         let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let listed = || path("KUBECONFIG").map(|list| list.split(':').filter(|path| !path.is_empty()).map(Utf8PathBuf::from).collect());
-        let usual = || path("HOME").map(|home| Utf8PathBuf::from(home).join(".kube/config")).filter(|path| path.is_file());
+        let listed = || {
+            path("KUBECONFIG").map(|list| {
+                list.split(':')
+                    .filter(|path| !path.is_empty())
+                    .map(Utf8PathBuf::from)
+                    .collect()
+            })
+        };
+        let usual = || {
+            path("HOME")
+                .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
+                .filter(|path| path.is_file())
+        };
         let named = self.kubeconfig.clone().map(|path| vec![path]);
-        let kubeconfigs = named.or_else(listed).unwrap_or_else(|| usual().into_iter().collect());
-        ClusterOptions { kubeconfigs, context: self.context.clone(), namespace: site.namespace(self.namespace.clone()) }
+        let kubeconfigs = named
+            .or_else(listed)
+            .unwrap_or_else(|| usual().into_iter().collect());
+        ClusterOptions {
+            kubeconfigs,
+            context: self.context.clone(),
+            namespace: site.namespace(self.namespace.clone()),
+        }
     }
 }
 
@@ -151,11 +181,23 @@ impl Install {
         // Options that are about a registry need one.
         let needs_one = args.images.needs_registry() || args.login.is_given();
         let registry = site.registry(args.images.registry);
-        let registry: Option<Destination> = if needs_one { Some(registry::required(registry)?) } else { registry::optional(registry)? };
+        let registry: Option<Destination> = if needs_one {
+            Some(registry::required(registry)?)
+        } else {
+            registry::optional(registry)?
+        };
         let access = args.registry_access.into_offline_config(site);
-        let access = registry.iter().fold(access, |access, registry| args.login.with(access, registry.registry()));
-        let files = args.values.into_iter().flat_map(|file| ["--values".to_owned(), file.into_string()]);
-        let single = args.set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]);
+        let access = registry.iter().fold(access, |access, registry| {
+            args.login.with(access, registry.registry())
+        });
+        let files = args
+            .values
+            .into_iter()
+            .flat_map(|file| ["--values".to_owned(), file.into_string()]);
+        let single = args
+            .set
+            .into_iter()
+            .flat_map(|pair| ["--set".to_owned(), pair]);
         Ok(InstallOptions {
             bundle: args.bundle.options(site),
             cluster: args.cluster.options(site),
@@ -177,7 +219,9 @@ impl Install {
                 downgrade: args.permissions.allow_downgrade,
                 take_over: args.permissions.take_over,
             },
-            push: args.images.push.then_some(Pushed { with_index: !args.images.no_index_artifact }),
+            push: args.images.push.then_some(Pushed {
+                with_index: !args.images.no_index_artifact,
+            }),
             with_backup: args.backup_first,
             is_dry_run: args.dry_run,
             receipts: args.receipts.place(site),

@@ -9,15 +9,18 @@ use super::{
 };
 use crate::{
     cli::site::Site,
-    commands::bundle::{ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat, MirrorOptions, Platform},
+    commands::bundle::{
+        ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat,
+        MirrorOptions, Platform,
+    },
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::command::CommandError;
 
 /// Loads the images into the container runtime of this node, without a registry.
 ///
-/// Images keep their names and get one with their digest too, under which the kubelet looks for pinned ones. Only what this node
-/// can run is loaded; nothing is unpacked on the way.
+/// Images keep their names and get one with their digest too, under which the kubelet looks for
+/// pinned ones. Only what this node can run is loaded; nothing is unpacked on the way.
 #[derive(Debug, Args)]
 pub(super) struct Load {
     #[command(flatten)]
@@ -25,24 +28,31 @@ pub(super) struct Load {
     /// Platform of the node [default: the one of this machine]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
-    /// Write a file that k3s or RKE2 imports when it starts, instead: /var/lib/rancher/k3s/agent/images
+    /// Write a file that k3s or RKE2 imports when it starts, instead:
+    /// /var/lib/rancher/k3s/agent/images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
-    /// containerd's client, or k3s or k0s, which have it inside [default: the first of ctr, k3s, k0s that is there]
+    /// containerd's client, or k3s or k0s, which have it inside [default: the first of ctr, k3s,
+    /// k0s that is there]
     #[arg(long, value_name = "PROGRAM", help_heading = "containerd")]
     ctr: Option<Utf8PathBuf>,
     /// Socket of containerd [default: where it usually is, also for k3s, RKE2 and k0s]
     #[arg(long, value_name = "SOCKET", help_heading = "containerd")]
     address: Option<Utf8PathBuf>,
     /// containerd's namespace; the kubelet's is this one
-    #[arg(long, value_name = "NAME", default_value = "k8s.io", help_heading = "containerd")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "k8s.io",
+        help_heading = "containerd"
+    )]
     namespace: String,
 }
 
 /// Makes the configuration that sends nodes to your registry, so that charts need no change.
 ///
-/// For every registry that images of the bundle are from, nodes go to REGISTRY/PREFIX instead, where `push` or `serve` has them
-/// under the same repository.
+/// For every registry that images of the bundle are from, nodes go to REGISTRY/PREFIX instead,
+/// where `push` or `serve` has them under the same repository.
 #[derive(Debug, Args)]
 pub(super) struct Mirror {
     /// Whose configuration
@@ -78,9 +88,20 @@ enum FormatArg {
 
 impl Load {
     pub(super) fn options(self, site: &Site) -> LoadOptions {
-        let containerd = ContainerdOptions { client: self.ctr, address: self.address, namespace: self.namespace };
-        let destination = self.images_dir.map_or(LoadDestination::Containerd(containerd), LoadDestination::ImagesDirectory);
-        LoadOptions { bundle: self.bundle.options(site), platform: self.platform, destination }
+        let containerd = ContainerdOptions {
+            client: self.ctr,
+            address: self.address,
+            namespace: self.namespace,
+        };
+        let destination = self.images_dir.map_or(
+            LoadDestination::Containerd(containerd),
+            LoadDestination::ImagesDirectory,
+        );
+        LoadOptions {
+            bundle: self.bundle.options(site),
+            platform: self.platform,
+            destination,
+        }
     }
 }
 
@@ -93,8 +114,17 @@ impl Mirror {
             FormatArg::Docker => MirrorFormat::Docker,
         };
         let registry: MirrorDestination = registry::required(site.registry(self.registry))?;
-        let destination = MirrorDestination { is_plain: self.plain_http, ca_file: self.ca_file, ..registry };
-        Ok(MirrorOptions { bundle: self.bundle.options(site), format, destination, out: self.out })
+        let destination = MirrorDestination {
+            is_plain: self.plain_http,
+            ca_file: self.ca_file,
+            ..registry
+        };
+        Ok(MirrorOptions {
+            bundle: self.bundle.options(site),
+            format,
+            destination,
+            out: self.out,
+        })
     }
 }
 
@@ -105,5 +135,9 @@ struct PathOnNodesError;
 
 fn absolute_path(text: &str) -> Result<Utf8PathBuf, PathOnNodesError> {
     let is_fine = text.starts_with('/') && !text.chars().any(char::is_control);
-    if is_fine { Ok(text.into()) } else { Err(PathOnNodesError) }
+    if is_fine {
+        Ok(text.into())
+    } else {
+        Err(PathOnNodesError)
+    }
 }

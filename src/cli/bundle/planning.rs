@@ -7,7 +7,8 @@ use super::chart_check::{ChartCheckArgs, HelmArgs};
 use crate::{
     cli::{registry_args::RegistryArgs, site::Site},
     commands::bundle::{
-        InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode, RenderOptions, SuggestOptions,
+        InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode,
+        RenderOptions, SuggestOptions,
     },
     oci::Reference,
 };
@@ -25,8 +26,8 @@ pub(super) struct ProjectArgs {
     /// The bundle manifest
     #[arg(default_value = "bundle-manifests/rune.yaml")]
     manifest: Utf8PathBuf,
-    /// The directory that the paths in the manifest are relative to [default: the parent of `bundle-manifests/`, or
-    /// the manifest's own directory]
+    /// The directory that the paths in the manifest are relative to [default: the parent of
+    /// `bundle-manifests/`, or the manifest's own directory]
     #[arg(long, value_name = "DIR")]
     project: Option<Utf8PathBuf>,
 }
@@ -38,11 +39,12 @@ pub(super) struct Init {
     /// Chart to include: its directory, or its .tgz; may be repeated
     #[arg(long = "chart", value_name = "DIR|TGZ|oci://…|https://…")]
     charts: Vec<String>,
-    /// Values that every chart, or the chart of that name, is installed with; they become part of the bundle; may be repeated
+    /// Values that every chart, or the chart of that name, is installed with; they become part of
+    /// the bundle; may be repeated
     #[arg(long, value_name = "[CHART=]FILE")]
     values: Vec<String>,
-    /// Values for the check of the charts alone, such as a password that an upgrade asks for; never in the bundle; may be
-    /// repeated
+    /// Values for the check of the charts alone, such as a password that an upgrade asks for; never
+    /// in the bundle; may be repeated
     #[arg(long, value_name = "[CHART=]FILE")]
     check_values: Vec<String>,
     /// Image to include besides those of the charts; may be repeated
@@ -71,8 +73,8 @@ pub(super) struct Lock {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print what the project lacks to be locked, as a patch for `git apply` or `patch -p1`: images of its charts, values
-    /// that pin them, and lines of the policy. Write nothing
+    /// Print what the project lacks to be locked, as a patch for `git apply` or `patch -p1`: images
+    /// of its charts, values that pin them, and lines of the policy. Write nothing
     #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
     suggest: bool,
     #[command(flatten)]
@@ -86,11 +88,14 @@ pub(super) struct Lock {
 pub(super) struct Render {
     #[command(flatten)]
     project: ProjectArgs,
-    /// Pin every image by this lock; without a name, by the one beside the manifest. Writes whole charts, values and
-    /// INSTALL.md to --out, as a bundle would carry them
+    /// Pin every image by this lock; without a name, by the one beside the manifest. Writes whole
+    /// charts, values and INSTALL.md to --out, as a bundle would carry them
     // With `=` only, or `--lock MANIFEST` would take the manifest for the lock.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[expect(clippy::option_option, reason = "the three cases: not given, given without a name, given with one")]
+    #[expect(
+        clippy::option_option,
+        reason = "the three cases: not given, given without a name, given with one"
+    )]
     lock: Option<Option<Utf8PathBuf>>,
     /// The directory to write to or compare with [default: the project]
     #[arg(long, value_name = "DIR", value_parser = output_path)]
@@ -101,7 +106,8 @@ pub(super) struct Render {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Record the versions of the charts as released: from then on, a chart that changes needs a higher one
+    /// Record the versions of the charts as released: from then on, a chart that changes needs a
+    /// higher one
     #[arg(long, conflicts_with_all = ["check", "lock", "out"])]
     release: bool,
 }
@@ -118,15 +124,34 @@ pub(super) struct Policy {
 
 impl From<ProjectArgs> for ProjectOptions {
     fn from(args: ProjectArgs) -> Self {
-        Self { manifest: args.manifest, directory: args.project }
+        Self {
+            manifest: args.manifest,
+            directory: args.project,
+        }
     }
 }
 
 impl Init {
     pub(super) fn options(self, site: &Site) -> InitOptions {
-        let Self { charts, values, check_values, images, name, helm, registry } = self;
+        let Self {
+            charts,
+            values,
+            check_values,
+            images,
+            name,
+            helm,
+            registry,
+        } = self;
         let registry = registry.into_online_config(site);
-        InitOptions { charts, values, check_values, images, name, helm: helm.into(), registry }
+        InitOptions {
+            charts,
+            values,
+            check_values,
+            images,
+            name,
+            helm: helm.into(),
+            registry,
+        }
     }
 }
 
@@ -137,7 +162,11 @@ impl Lock {
             return Err(self.options(site));
         }
         let registry = self.registry.into_online_config(site);
-        Ok(SuggestOptions { project: self.project.into(), helm: self.chart_check.helm.into(), registry })
+        Ok(SuggestOptions {
+            project: self.project.into(),
+            helm: self.chart_check.helm.into(),
+            registry,
+        })
     }
 
     fn options(self, site: &Site) -> LockOptions {
@@ -159,18 +188,29 @@ impl Lock {
 
 impl From<Render> for RenderOptions {
     fn from(args: Render) -> Self {
-        let form = args.lock.map_or(RenderForm::Development, RenderForm::Pinned);
+        let form = args
+            .lock
+            .map_or(RenderForm::Development, RenderForm::Pinned);
         let mode = match (args.check, args.dry_run) {
             (true, _) => RenderMode::Check,
             (false, true) => RenderMode::DryRun,
             (false, false) => RenderMode::Write,
         };
-        Self { project: args.project.into(), form, out: args.out, mode, is_release: args.release }
+        Self {
+            project: args.project.into(),
+            form,
+            out: args.out,
+            mode,
+            is_release: args.release,
+        }
     }
 }
 
 impl From<Policy> for PolicyOptions {
     fn from(args: Policy) -> Self {
-        Self { project: args.project.into(), with_allowed: args.all }
+        Self {
+            project: args.project.into(),
+            with_allowed: args.all,
+        }
     }
 }

@@ -15,7 +15,10 @@ use rune_core::failure::Failure as _;
 pub(super) fn asked() -> Option<Utf8PathBuf> {
     let mut arguments = env::args_os().skip(1);
     let is_asked = arguments.next()? == POST_RENDERER;
-    let map = arguments.next().and_then(|map| map.into_string().ok()).unwrap_or_default();
+    let map = arguments
+        .next()
+        .and_then(|map| map.into_string().ok())
+        .unwrap_or_default();
     is_asked.then(|| map.into())
 }
 

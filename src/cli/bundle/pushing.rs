@@ -17,7 +17,10 @@ use rune_core::command::CommandError;
 
 /// Pushes images, charts, the index and its signatures into a registry, byte for byte.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(super) struct Push {
     #[command(flatten)]
     bundle: BundleArgs,
@@ -33,13 +36,15 @@ pub(super) struct Push {
     /// Move tags that mean something else there
     #[arg(long)]
     overwrite_tags: bool,
-    /// Leave out the index of the bundle and its signatures, for registries that take images and charts only
+    /// Leave out the index of the bundle and its signatures, for registries that take images and
+    /// charts only
     #[arg(long)]
     no_index_artifact: bool,
     /// How many requests at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Send blobs in requests of at most this size, such as 8MiB; found out by itself where a registry says that it needs it
+    /// Send blobs in requests of at most this size, such as 8MiB; found out by itself where a
+    /// registry says that it needs it
     #[arg(long, value_name = "SIZE", value_parser = size)]
     chunk_size: Option<u64>,
     /// Say what would be sent, and write nothing to the registry
@@ -68,7 +73,19 @@ enum IndexArg {
 
 impl Push {
     pub(super) fn options(self, site: &Site) -> Result<PushOptions, CommandError> {
-        let Self { bundle, destination, flatten, index, overwrite_tags, no_index_artifact, jobs, chunk_size, dry_run, receipts, .. } = self;
+        let Self {
+            bundle,
+            destination,
+            flatten,
+            index,
+            overwrite_tags,
+            no_index_artifact,
+            jobs,
+            chunk_size,
+            dry_run,
+            receipts,
+            ..
+        } = self;
         let destination: Destination = registry::required(site.registry(destination))?;
         let access = self.registry.into_offline_config(site);
         Ok(PushOptions {
@@ -100,10 +117,17 @@ struct SizeError;
 
 fn size(text: &str) -> Result<u64, SizeError> {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("", 0)];
-    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).ok_or(SizeError)?;
+    let (number, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
+        .ok_or(SizeError)?;
     let number: u64 = number.trim().parse().map_err(|_| SizeError)?;
     let bytes = number.checked_mul(1 << shift).ok_or(SizeError)?;
-    if (64 << 10..=4 << 30).contains(&bytes) { Ok(bytes) } else { Err(SizeError) }
+    if (64 << 10..=4 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(SizeError)
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +138,15 @@ mod tests {
     fn sizes_have_units_and_limits() {
         assert_eq!(size("8MiB").unwrap(), 8 << 20);
         assert_eq!(size("65536").unwrap(), 64 << 10);
-        for bad in ["", "8MB", "1KiB", "5GiB", "MiB", "-1MiB", "99999999999999999999"] {
+        for bad in [
+            "",
+            "8MB",
+            "1KiB",
+            "5GiB",
+            "MiB",
+            "-1MiB",
+            "99999999999999999999",
+        ] {
             assert!(size(bad).is_err(), "{bad}");
         }
     }

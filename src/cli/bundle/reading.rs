@@ -45,7 +45,8 @@ pub(super) struct Unpack {
     /// The directory to create; NAME-VERSION unless given
     #[arg(value_parser = output_path)]
     directory: Option<Utf8PathBuf>,
-    /// Unpack only entries whose path matches, such as 'values/*'; may be repeated, or several with commas between them
+    /// Unpack only entries whose path matches, such as 'values/*'; may be repeated, or several with
+    /// commas between them
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     only: Vec<String>,
     /// Check that it could be done, and write nothing
@@ -55,8 +56,8 @@ pub(super) struct Unpack {
 
 /// Writes one entry to standard output.
 ///
-/// Nothing is written before the entry is known to be what was signed. On a terminal control characters are escaped, and what is not
-/// text is refused.
+/// Nothing is written before the entry is known to be what was signed. On a terminal control
+/// characters are escaped, and what is not text is refused.
 #[derive(Debug, Args)]
 pub(super) struct Cat {
     #[command(flatten)]
@@ -66,25 +67,43 @@ pub(super) struct Cat {
 }
 
 impl Cat {
-    pub(super) fn run(self, site: &Site, output: cat::Output<'_>, progress: &dyn Progress) -> Result<(), CommandError> {
+    pub(super) fn run(
+        self,
+        site: &Site,
+        output: cat::Output<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), CommandError> {
         cat::run(&self.bundle.options(site), &self.path, output, progress)
     }
 }
 
 impl Verify {
     pub(super) fn options(self, site: &Site) -> VerifyOptions {
-        VerifyOptions { bundle: self.bundle.options(site), expect: self.expect, policy: self.policy }
+        VerifyOptions {
+            bundle: self.bundle.options(site),
+            expect: self.expect,
+            policy: self.policy,
+        }
     }
 }
 
 impl Inspect {
     pub(super) fn options(self, site: &Site) -> InspectOptions {
-        InspectOptions { bundle: self.bundle.options(site), with_entries: self.entries, only_images: self.images }
+        InspectOptions {
+            bundle: self.bundle.options(site),
+            with_entries: self.entries,
+            only_images: self.images,
+        }
     }
 }
 
 impl Unpack {
     pub(super) fn options(self, site: &Site) -> UnpackOptions {
-        UnpackOptions { bundle: self.bundle.options(site), directory: self.directory, only: self.only, is_dry_run: self.dry_run }
+        UnpackOptions {
+            bundle: self.bundle.options(site),
+            directory: self.directory,
+            only: self.only,
+            is_dry_run: self.dry_run,
+        }
     }
 }

@@ -18,8 +18,9 @@ use rune_core::{cli::output::Printer, command::CommandError};
 /// Where receipts are.
 #[derive(Debug, Clone, Args)]
 struct ReceiptDirectoryArgs {
-    /// Directory of the receipts: what was pushed and installed, by which bundle [env: RUNE_BUNDLE_RECEIPTS]
-    /// [default: /var/lib/rune-bundle/receipts for root, else rune-bundle/receipts in `XDG_STATE_HOME` or ~/.local/state]
+    /// Directory of the receipts: what was pushed and installed, by which bundle [env:
+    /// RUNE_BUNDLE_RECEIPTS] [default: /var/lib/rune-bundle/receipts for root, else
+    /// rune-bundle/receipts in `XDG_STATE_HOME` or ~/.local/state]
     #[arg(long, value_name = "DIR", help_heading = "Receipt", value_parser = output_path)]
     receipts: Option<Utf8PathBuf>,
 }
@@ -37,20 +38,32 @@ pub(super) struct ReceiptArgs {
 impl ReceiptArgs {
     pub(super) fn place(self, site: &Site) -> ReceiptPlace {
         let ReceiptDirectory { directory, before } = site.receipts(self.directory.receipts);
-        ReceiptPlace { directory, now: now(), is_wanted: !self.no_receipt, before }
+        ReceiptPlace {
+            directory,
+            now: now(),
+            is_wanted: !self.no_receipt,
+            before,
+        }
     }
 }
 
 impl ReceiptDirectoryArgs {
     fn options(self, site: &Site, head: Option<Digest>) -> ReceiptsOptions {
-        ReceiptsOptions { directory: site.receipts(self.receipts).directory, head }
+        ReceiptsOptions {
+            directory: site.receipts(self.receipts).directory,
+            head,
+        }
     }
 }
 
 /// This moment, as receipts say it.
 fn now() -> String {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let moment = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let seconds = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
+    let moment = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
     moment.unwrap_or_default().to_string()
 }
 
@@ -79,22 +92,33 @@ enum ReceiptsVerb {
     Verify {
         #[command(flatten)]
         directory: ReceiptDirectoryArgs,
-        /// The digest (sha256:…) of the last receipt, known from elsewhere: shows that none was cut off at the end
+        /// The digest (sha256:…) of the last receipt, known from elsewhere: shows that none was cut
+        /// off at the end
         #[arg(long, value_name = "DIGEST")]
         head: Option<Digest>,
     },
 }
 
 impl Receipts {
-    pub(super) fn run(self, printer: Printer, site: impl FnOnce() -> Result<Site, CommandError>) -> ExitCode {
+    pub(super) fn run(
+        self,
+        printer: Printer,
+        site: impl FnOnce() -> Result<Site, CommandError>,
+    ) -> ExitCode {
         let site = match site() {
             Ok(site) => site,
             Err(error) => return printer.fail(&error),
         };
         match self.verb {
-            ReceiptsVerb::List { directory } => printer.finish(receipts::list(&directory.options(&site, None))),
-            ReceiptsVerb::Show { number, directory } => printer.finish(receipts::show(&directory.options(&site, None), number)),
-            ReceiptsVerb::Verify { directory, head } => printer.finish(receipts::verify(&directory.options(&site, head))),
+            ReceiptsVerb::List { directory } => {
+                printer.finish(receipts::list(&directory.options(&site, None)))
+            }
+            ReceiptsVerb::Show { number, directory } => {
+                printer.finish(receipts::show(&directory.options(&site, None), number))
+            }
+            ReceiptsVerb::Verify { directory, head } => {
+                printer.finish(receipts::verify(&directory.options(&site, head)))
+            }
         }
     }
 }

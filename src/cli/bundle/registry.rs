@@ -24,8 +24,13 @@ impl Failure for RegistryArgError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Missing => "name REGISTRY[/PREFIX], or set it with RUNE_BUNDLE_REGISTRY or in the site file".to_owned(),
-            Self::Credentials(_) => "write the host alone; credentials come from `rune-bundle login`".to_owned(),
+            Self::Missing => {
+                "name REGISTRY[/PREFIX], or set it with RUNE_BUNDLE_REGISTRY or in the site file"
+                    .to_owned()
+            }
+            Self::Credentials(_) => {
+                "write the host alone; credentials come from `rune-bundle login`".to_owned()
+            }
         })
     }
 }
@@ -36,7 +41,9 @@ pub(super) fn required<T: FromStr<Err: Failure>>(text: Option<String>) -> Result
 }
 
 /// A registry, when one was given.
-pub(super) fn optional<T: FromStr<Err: Failure>>(text: Option<String>) -> Result<Option<T>, CommandError> {
+pub(super) fn optional<T: FromStr<Err: Failure>>(
+    text: Option<String>,
+) -> Result<Option<T>, CommandError> {
     text.map(|text| read(&text)).transpose()
 }
 

@@ -20,13 +20,28 @@ pub(super) struct Serve {
     #[arg(value_name = "BUNDLE")]
     more: Vec<Utf8PathBuf>,
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5000", help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:5000",
+        help_heading = "Server"
+    )]
     listen: SocketAddr,
     /// Certificate chain of the server (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        help_heading = "Server"
+    )]
     tls_cert: Option<Utf8PathBuf>,
     /// Private key of the server (PEM, not encrypted)
-    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Server"
+    )]
     tls_key: Option<Utf8PathBuf>,
     /// Users who may pull: an htpasswd file with bcrypt hashes; without it everybody may
     #[arg(long, value_name = "FILE", help_heading = "Server")]
@@ -39,7 +54,14 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn options(self, site: &Site) -> ServeOptions {
         let first = self.bundle.options(site);
-        let more: Vec<_> = self.more.into_iter().map(|bundle| BundleOptions { bundle, ..first.clone() }).collect();
+        let more: Vec<_> = self
+            .more
+            .into_iter()
+            .map(|bundle| BundleOptions {
+                bundle,
+                ..first.clone()
+            })
+            .collect();
         ServeOptions {
             bundles: std::iter::once(first).chain(more).collect(),
             listen: self.listen,

@@ -25,7 +25,8 @@ pub(super) struct Sign {
     /// Private key to sign with. The passphrase comes from `COSIGN_PASSWORD` or is asked for
     #[arg(long, value_name = "FILE")]
     key: Utf8PathBuf,
-    /// The trust file of those who will receive the bundle: the key must count by it, and it says how many must sign
+    /// The trust file of those who will receive the bundle: the key must count by it, and it says
+    /// how many must sign
     #[arg(long, value_name = "FILE")]
     trust: Option<Utf8PathBuf>,
     /// The digest (sha256:…) that the bundle must have, known from elsewhere
@@ -57,18 +58,33 @@ pub(super) struct Attach {
 
 impl From<Sign> for SignOptions {
     fn from(args: Sign) -> Self {
-        Self { bundle: args.bundle, key: args.key, trust_file: args.trust, digest: args.bundle_digest, is_dry_run: args.dry_run }
+        Self {
+            bundle: args.bundle,
+            key: args.key,
+            trust_file: args.trust,
+            digest: args.bundle_digest,
+            is_dry_run: args.dry_run,
+        }
     }
 }
 
 impl From<Attach> for AttachOptions {
     fn from(args: Attach) -> Self {
-        Self { bundle: args.bundle, signature: args.signature, key: args.key, trust_file: args.trust, is_dry_run: args.dry_run }
+        Self {
+            bundle: args.bundle,
+            signature: args.signature,
+            key: args.key,
+            trust_file: args.trust,
+            is_dry_run: args.dry_run,
+        }
     }
 }
 
 impl From<Keygen> for KeygenOptions {
     fn from(args: Keygen) -> Self {
-        Self { prefix: args.out, is_dry_run: args.dry_run }
+        Self {
+            prefix: args.out,
+            is_dry_run: args.dry_run,
+        }
     }
 }

@@ -43,10 +43,17 @@ pub(super) struct SignerArgs {
     #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
     keys: Vec<Utf8PathBuf>,
     /// How many of the given keys must have signed
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Trust", requires = "keys")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        help_heading = "Trust",
+        requires = "keys"
+    )]
     threshold: usize,
-    /// Trust file: the keys that count, by name, how many of them must have signed, and which are revoked
-    /// [env: RUNE_BUNDLE_TRUST]; any option of this group replaces what environment and site file say
+    /// Trust file: the keys that count, by name, how many of them must have signed, and which are
+    /// revoked [env: RUNE_BUNDLE_TRUST]; any option of this group replaces what environment and
+    /// site file say
     #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
     trust: Option<Utf8PathBuf>,
 }
@@ -65,7 +72,11 @@ impl StreamArgs {
 
 impl TrustArgs {
     fn of(self, bundle: Utf8PathBuf, site: &Site) -> BundleOptions {
-        BundleOptions { bundle, signers: self.signers.options(site, self.bundle_digest.is_some()), digest: self.bundle_digest }
+        BundleOptions {
+            bundle,
+            signers: self.signers.options(site, self.bundle_digest.is_some()),
+            digest: self.bundle_digest,
+        }
     }
 }
 
@@ -76,6 +87,11 @@ impl SignerArgs {
             None if self.keys.is_empty() && !has_digest => site.trust(),
             named => (named, Origin::Options),
         };
-        SignerOptions { keys: self.keys, threshold: self.threshold, trust_file, origin }
+        SignerOptions {
+            keys: self.keys,
+            threshold: self.threshold,
+            trust_file,
+            origin,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `attach`: a signature that was made elsewhere, by an HSM, a KMS, cosign or openssl, goes into a bundle.
+//! `attach`: a signature that was made elsewhere, by an HSM, a KMS, cosign or openssl, goes into a
+//! bundle.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -68,37 +69,64 @@ impl Failure for AttachError {
     }
 }
 
-/// Puts a signature into a bundle, after it was checked against a key and the bundle to its last byte.
+/// Puts a signature into a bundle, after it was checked against a key and the bundle to its last
+/// byte.
 ///
 /// # Errors
-/// When the signature is not one by the key over this bundle's index, the bundle is damaged, no slot is left, or the file may
-/// not be written.
+/// When the signature is not one by the key over this bundle's index, the bundle is damaged, no
+/// slot is left, or the file may not be written.
 pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachReport, CommandError> {
     let file = cosign::open(&options.bundle)?;
     let signers = Signers::load(options.trust_file.as_deref())?;
-    let unusable = |error: SignError| CommandError::from(error).context(format!("cannot use the signature `{}`", options.signature));
-    let foreign = ForeignSignature::parse(&fsx::read(&options.signature, MAX_SIGNATURE_FILE_BYTES)?).map_err(unusable)?;
+    let unusable = |error: SignError| {
+        CommandError::from(error)
+            .context(format!("cannot use the signature `{}`", options.signature))
+    };
+    let foreign =
+        ForeignSignature::parse(&fsx::read(&options.signature, MAX_SIGNATURE_FILE_BYTES)?)
+            .map_err(unusable)?;
     let (signer, signature) = match (&options.key, &signers) {
         (Some(path), _) => {
             let signer = load_public_key(path)?;
             signers.check(&signer.key)?;
-            let signature =
-                foreign.check(&signer.key, file.message()).map_err(|error| misfit(&options.bundle, file.digest(), unusable(error)))?;
+            let signature = foreign
+                .check(&signer.key, file.message())
+                .map_err(|error| misfit(&options.bundle, file.digest(), unusable(error)))?;
             (signer, signature)
         }
         (None, Signers::Listed(trust)) => {
             let found = find(trust, &foreign, file.message());
-            found.ok_or_else(|| misfit(&options.bundle, file.digest(), CommandError::from(AttachError::NoneFits)))?
+            found.ok_or_else(|| {
+                misfit(
+                    &options.bundle,
+                    file.digest(),
+                    CommandError::from(AttachError::NoneFits),
+                )
+            })?
         }
         (None, Signers::Alone) => return Err(AttachError::NoKey.into()),
     };
-    let report = cosign::add(&options.bundle, file, (&signer, &signature), signers, options.is_dry_run, progress)?;
+    let report = cosign::add(
+        &options.bundle,
+        file,
+        (&signer, &signature),
+        signers,
+        options.is_dry_run,
+        progress,
+    )?;
     Ok(AttachReport(report))
 }
 
 /// The key that made the signature.
-fn find(trust: &Trust, foreign: &ForeignSignature, message: &[u8]) -> Option<(Signer, SlotSignature)> {
-    trust.signers().iter().find_map(|signer| Some((signer.clone(), foreign.check(&signer.key, message).ok()?)))
+fn find(
+    trust: &Trust,
+    foreign: &ForeignSignature,
+    message: &[u8],
+) -> Option<(Signer, SlotSignature)> {
+    trust
+        .signers()
+        .iter()
+        .find_map(|signer| Some((signer.clone(), foreign.check(&signer.key, message).ok()?)))
 }
 
 /// Says what has to be signed.

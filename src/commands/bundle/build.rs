@@ -82,7 +82,14 @@ impl Report for BuildReport {
 
     fn text(&self) -> String {
         use std::fmt::Write as _;
-        let Self { output, name, version, bytes, entries, .. } = self;
+        let Self {
+            output,
+            name,
+            version,
+            bytes,
+            entries,
+            ..
+        } = self;
         let mut text = match &self.transferred {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
@@ -91,8 +98,14 @@ impl Report for BuildReport {
                 )
             }
             Some(transferred) => {
-                let mut text = format!("wrote {name} {version} to `{output}`: {entries} entries, {bytes} bytes\n");
-                let Transferred { fetched_blobs, fetched_bytes, kept_blobs } = transferred;
+                let mut text = format!(
+                    "wrote {name} {version} to `{output}`: {entries} entries, {bytes} bytes\n"
+                );
+                let Transferred {
+                    fetched_blobs,
+                    fetched_bytes,
+                    kept_blobs,
+                } = transferred;
                 let _ = writeln!(
                     text,
                     "fetched        {fetched_blobs} blobs, {fetched_bytes} bytes; {kept_blobs} blobs were there from an earlier run"
@@ -126,11 +139,13 @@ impl Report for BuildReport {
     }
 }
 
-/// Builds a bundle. Everything that can be wrong without the network is found before the first byte is fetched.
+/// Builds a bundle. Everything that can be wrong without the network is found before the first byte
+/// is fetched.
 ///
 /// # Errors
-/// When the manifest, lock, policy, a key or a file is not right, the destination cannot receive the bundle, or a
-/// registry does not deliver what was locked. Nothing stands under the final name then.
+/// When the manifest, lock, policy, a key or a file is not right, the destination cannot receive
+/// the bundle, or a registry does not deliver what was locked. Nothing stands under the final name
+/// then.
 pub fn run(
     options: BuildOptions,
     passphrase: impl Fn() -> Result<Secret, CommandError>,
@@ -141,17 +156,44 @@ pub fn run(
     // What the policy denies is not even asked for.
     manifest::judge(&project, Some(&lock), &FetchedCharts::default())?.into_result()?;
     manifest::check_current(&project, &lock)?;
-    let keys = options.keys.iter().map(|path| load_private_key(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
-    let chart_key = options.chart_key.as_deref().map(|path| load_chart_key(path, &passphrase)).transpose()?;
+    let keys = options
+        .keys
+        .iter()
+        .map(|path| load_private_key(path, &passphrase))
+        .collect::<Result<Vec<_>, _>>()?;
+    let chart_key = options
+        .chart_key
+        .as_deref()
+        .map(|path| load_chart_key(path, &passphrase))
+        .transpose()?;
     let client = Client::new(options.registry)?;
-    let fetched = block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
+    let fetched =
+        block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
     let evaluation = manifest::judge(&project, Some(&lock), &fetched)?.into_result()?;
-    let waived = evaluation.waived().map(ToString::to_string).collect::<Vec<_>>();
-    let policy = PolicyRecord { sha256: project.policy().digest, waived: waived.clone() };
-    let Gathered { mut ingredients, available, check_values } = bundle::gather(&project, &lock, &fetched, &options.components, policy)?;
-    let survey = survey_charts(&project, &ingredients.charts, &ingredients.profiles, &check_values, &options.chart_check)?;
+    let waived = evaluation
+        .waived()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    let policy = PolicyRecord {
+        sha256: project.policy().digest,
+        waived: waived.clone(),
+    };
+    let Gathered {
+        mut ingredients,
+        available,
+        check_values,
+    } = bundle::gather(&project, &lock, &fetched, &options.components, policy)?;
+    let survey = survey_charts(
+        &project,
+        &ingredients.charts,
+        &ingredients.profiles,
+        &check_values,
+        &options.chart_check,
+    )?;
     let completeness = check_survey(&project, survey.as_ref(), &available)?;
-    ingredients.completeness = completeness.record().with_places(&project.policy().image_places);
+    ingredients.completeness = completeness
+        .record()
+        .with_places(&project.policy().image_places);
     if let Some(key) = &chart_key {
         for chart in &mut ingredients.charts {
             chart.provenance = Some(key.sign(chart)?);
@@ -161,21 +203,39 @@ pub fn run(
     }
     let draft = ingredients.compose()?;
     let images = draft.index().images.iter().map(|image| {
-        let (carried, left_out): (Vec<_>, Vec<_>) = image.runnable().partition(|manifest| manifest.carried);
-        let platforms =
-            |manifests: Vec<&bundle::ManifestRecord>| manifests.iter().filter_map(|manifest| manifest.platform.clone()).collect();
+        let (carried, left_out): (Vec<_>, Vec<_>) =
+            image.runnable().partition(|manifest| manifest.carried);
+        let platforms = |manifests: Vec<&bundle::ManifestRecord>| {
+            manifests
+                .iter()
+                .filter_map(|manifest| manifest.platform.clone())
+                .collect()
+        };
         let (reference, digest) = (image.reference.to_string(), image.target.digest);
-        BuiltImage { reference, digest, platforms: platforms(carried), platforms_left_out: platforms(left_out) }
+        BuiltImage {
+            reference,
+            digest,
+            platforms: platforms(carried),
+            platforms_left_out: platforms(left_out),
+        }
     });
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let plan = draft.sign(&keys)?;
-    let output = options.output.unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
+    let output = options
+        .output
+        .unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
     let transferred = if options.is_dry_run {
         bundle::check_output(&plan, &output)?;
         None
     } else {
-        Some(block_on(bundle::materialise(&plan, &client, &output, options.downloads, progress))?)
+        Some(block_on(bundle::materialise(
+            &plan,
+            &client,
+            &output,
+            options.downloads,
+            progress,
+        ))?)
     };
     let (remote_blobs, remote_bytes) = plan.remote();
     Ok(BuildReport {
@@ -187,7 +247,12 @@ pub fn run(
         entries: plan.entries(),
         images,
         signed_by: keys.iter().map(|key| key.public_key().key_id()).collect(),
-        signers: options.keys.iter().zip(&keys).map(|(path, key)| signer(path, key.public_key()).to_string()).collect(),
+        signers: options
+            .keys
+            .iter()
+            .zip(&keys)
+            .map(|(path, key)| signer(path, key.public_key()).to_string())
+            .collect(),
         waived,
         completeness,
         remote_blobs,

@@ -37,14 +37,24 @@ impl Failure for CatError {
         match self {
             Self::NoEntry { .. } => FailureKind::NotFound,
             Self::Binary(_) => FailureKind::Usage,
-            Self::Output(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => FailureKind::Space,
+            Self::Output(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                FailureKind::Space
+            }
             Self::Output(_) => FailureKind::Internal,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NoEntry { path, known } => Some(format!("{}; `rune-bundle inspect --entries` lists all", suggestion(path, known))),
+            Self::NoEntry { path, known } => Some(format!(
+                "{}; `rune-bundle inspect --entries` lists all",
+                suggestion(path, known)
+            )),
             Self::Binary(_) => Some("write it to a file: `> FILE`".to_owned()),
             Self::Output(_) => None,
         }
@@ -61,16 +71,27 @@ pub struct Output<'a> {
 /// Writes an entry.
 ///
 /// # Errors
-/// When the bundle is not as signed, or has no such entry. Of one of up to 8 MiB nothing is written then; a larger one was right when it
-/// was read first, and its last piece is withheld when it no longer is.
-pub fn run(options: &BundleOptions, path: &str, output: Output<'_>, progress: &dyn Progress) -> Result<(), CommandError> {
+/// When the bundle is not as signed, or has no such entry. Of one of up to 8 MiB nothing is written
+/// then; a larger one was right when it was read first, and its last piece is withheld when it no
+/// longer is.
+pub fn run(
+    options: &BundleOptions,
+    path: &str,
+    output: Output<'_>,
+    progress: &dyn Progress,
+) -> Result<(), CommandError> {
     let bundle = options.open_in_place()?;
     if let Some(trust) = options.trust_source() {
         progress.announce(&format!("trust: {trust}"));
     }
-    let refused = |error: CommandError| error.context(format!("refusing `{path}` of `{}`", options.bundle));
+    let refused =
+        |error: CommandError| error.context(format!("refusing `{path}` of `{}`", options.bundle));
     let path = path.strip_prefix("./").unwrap_or(path);
-    let mut printer = TextOrBytes { path, output, cut: Vec::new() };
+    let mut printer = TextOrBytes {
+        path,
+        output,
+        cut: Vec::new(),
+    };
     if path == INDEX {
         printer.check(bundle.head().index_bytes())?;
         printer.check_end()?;
@@ -78,7 +99,9 @@ pub fn run(options: &BundleOptions, path: &str, output: Output<'_>, progress: &d
         return printer.print_end();
     }
     let name = EntryName::new(path).ok();
-    let reader = name.and_then(|name| bundle.read_entry(&name)).ok_or_else(|| no_entry(bundle.index(), path))?;
+    let reader = name
+        .and_then(|name| bundle.read_entry(&name))
+        .ok_or_else(|| no_entry(bundle.index(), path))?;
     let mut first = reader.clone();
     let is_kept = reader.size() <= MAX_IN_MEMORY_BYTES;
     let mut kept = Vec::new();
@@ -94,7 +117,10 @@ pub fn run(options: &BundleOptions, path: &str, output: Output<'_>, progress: &d
     if is_kept {
         printer.print(&kept)?;
     } else {
-        each_piece(&bundle, &mut reader.clone(), &mut |piece| printer.print(piece)).map_err(refused)?;
+        each_piece(&bundle, &mut reader.clone(), &mut |piece| {
+            printer.print(piece)
+        })
+        .map_err(refused)?;
     }
     printer.print_end()
 }
@@ -117,8 +143,14 @@ fn each_piece(
 
 fn no_entry(index: &BundleIndex, path: &str) -> CatError {
     let names = index.entries.iter().map(|entry| entry.path.as_str());
-    let known = names.filter(|name| !name.starts_with("blobs/")).map(str::to_owned).collect();
-    CatError::NoEntry { path: path.to_owned(), known }
+    let known = names
+        .filter(|name| !name.starts_with("blobs/"))
+        .map(str::to_owned)
+        .collect();
+    CatError::NoEntry {
+        path: path.to_owned(),
+        known,
+    }
 }
 
 /// Bytes as they are, or text in pieces that may cut a character in two.
@@ -139,7 +171,11 @@ impl TextOrBytes<'_, '_> {
     }
 
     fn check_end(&mut self) -> Result<(), CommandError> {
-        if std::mem::take(&mut self.cut).is_empty() { Ok(()) } else { Err(self.binary()) }
+        if std::mem::take(&mut self.cut).is_empty() {
+            Ok(())
+        } else {
+            Err(self.binary())
+        }
     }
 
     fn print(&mut self, piece: &[u8]) -> Result<(), CommandError> {
@@ -152,11 +188,19 @@ impl TextOrBytes<'_, '_> {
 
     fn print_end(&mut self) -> Result<(), CommandError> {
         self.check_end()?;
-        self.output.writer.flush().or_else(ignore_closed).map_err(|error| CatError::Output(error).into())
+        self.output
+            .writer
+            .flush()
+            .or_else(ignore_closed)
+            .map_err(|error| CatError::Output(error).into())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
-        self.output.writer.write_all(bytes).or_else(ignore_closed).map_err(|error| CatError::Output(error).into())
+        self.output
+            .writer
+            .write_all(bytes)
+            .or_else(ignore_closed)
+            .map_err(|error| CatError::Output(error).into())
     }
 
     fn text(&mut self, piece: &[u8]) -> Result<String, CommandError> {
@@ -181,5 +225,9 @@ impl TextOrBytes<'_, '_> {
 
 /// A reader that has seen enough is not a failure.
 fn ignore_closed(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::{
     bundle::{
-        self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness, ExceptionRecord, Exceptions, HelmOptions,
-        ProfileIngredient, Survey,
+        self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness,
+        ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey,
     },
     chart::Package,
     manifest::Project,
@@ -84,11 +84,19 @@ impl CompletenessReport {
     pub(super) fn text(&self, label: &str) -> String {
         use std::fmt::Write as _;
         let mut text = match (&self.helm, self.checked) {
-            (_, false) => "note: whether the charts need an image that is not inside was not checked\n".to_owned(),
+            (_, false) => {
+                "note: whether the charts need an image that is not inside was not checked\n"
+                    .to_owned()
+            }
             (None, true) => format!("{label}there are no charts that could need an image\n"),
             (Some(helm), true) => {
-                let (references, renderings) = (counted(self.references, "reference"), counted(self.renderings, "rendering"));
-                format!("{label}every image of the charts is inside: {references} in {renderings} by helm {helm}\n")
+                let (references, renderings) = (
+                    counted(self.references, "reference"),
+                    counted(self.renderings, "rendering"),
+                );
+                format!(
+                    "{label}every image of the charts is inside: {references} in {renderings} by helm {helm}\n"
+                )
             }
         };
         for sentence in self.left_out.iter().chain(&self.record().exceptions()) {
@@ -113,9 +121,24 @@ pub(super) fn survey_charts(
     check_values: &CheckValues,
     check: &ChartCheck,
 ) -> Result<Option<Survey>, CommandError> {
-    let ChartCheck::Helm { program, time_limit } = check else { return Ok(None) };
-    let helm = HelmOptions { program: program.clone(), time_limit: *time_limit };
-    Ok(Some(block_on(bundle::survey(charts, profiles, check_values, &project.policy().image_places, &helm))?))
+    let ChartCheck::Helm {
+        program,
+        time_limit,
+    } = check
+    else {
+        return Ok(None);
+    };
+    let helm = HelmOptions {
+        program: program.clone(),
+        time_limit: *time_limit,
+    };
+    Ok(Some(block_on(bundle::survey(
+        charts,
+        profiles,
+        check_values,
+        &project.policy().image_places,
+        &helm,
+    ))?))
 }
 
 /// Holds what the charts name against the images of the lock.
@@ -124,10 +147,24 @@ pub(super) fn check_survey(
     survey: Option<&Survey>,
     images: &[AvailableImage],
 ) -> Result<CompletenessReport, CommandError> {
-    let Some(survey) = survey else { return Ok(CompletenessReport::unchecked()) };
+    let Some(survey) = survey else {
+        return Ok(CompletenessReport::unchecked());
+    };
     let complete = bundle::check_completeness(survey, images, project.policy())?;
-    let Complete { helm, renderings, references, left_out, exceptions, check_values, without_images } = complete;
-    let Exceptions { tag_pins, tests, ignored } = exceptions;
+    let Complete {
+        helm,
+        renderings,
+        references,
+        left_out,
+        exceptions,
+        check_values,
+        without_images,
+    } = complete;
+    let Exceptions {
+        tag_pins,
+        tests,
+        ignored,
+    } = exceptions;
     let record = |(what, reason)| ExceptionRecord { what, reason };
     Ok(CompletenessReport {
         checked: true,

@@ -86,7 +86,9 @@ impl Failure for NoFile {
 }
 
 fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
-    move |error| CommandError::from(error).context(format!("cannot put a signature into `{bundle}`"))
+    move |error| {
+        CommandError::from(error).context(format!("cannot put a signature into `{bundle}`"))
+    }
 }
 
 /// Opens the bundle for writing.
@@ -111,7 +113,9 @@ pub(super) fn add(
         Signers::Alone => (Trust::new(vec![signer.clone()], 1, None)?, None),
     };
     let file = file.check(threads(), progress).map_err(refused(bundle))?;
-    let (placement, signatures) = file.add(&trust, signature, is_dry_run).map_err(refused(bundle))?;
+    let (placement, signatures) = file
+        .add(&trust, signature, is_dry_run)
+        .map_err(refused(bundle))?;
     let (slot, outcome) = match placement {
         Placement::New(slot) => (slot, Outcome::Added),
         Placement::Completed(slot) => (slot, Outcome::Completed),
@@ -137,15 +141,30 @@ pub(super) fn add(
 impl CosignReport {
     pub(super) fn text(&self) -> String {
         use std::fmt::Write as _;
-        let Self { bundle, version, slot, .. } = self;
+        let Self {
+            bundle,
+            version,
+            slot,
+            ..
+        } = self;
         // Nobody but the signer vouches for it yet.
         let name = shown(&self.name);
-        let signer = self.signatures.get(*slot).and_then(SlotState::signer).unwrap_or_else(|| self.signer.clone());
+        let signer = self
+            .signatures
+            .get(*slot)
+            .and_then(SlotState::signer)
+            .unwrap_or_else(|| self.signer.clone());
         let mut text = match (self.outcome, self.dry_run) {
-            (Outcome::Present, _) => format!("`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"),
-            (_, true) => format!("{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"),
+            (Outcome::Present, _) => format!(
+                "`{bundle}` has the signature of {signer} already, in slot {slot}; nothing was written\n"
+            ),
+            (_, true) => format!(
+                "{name} {version} is intact; would put the signature of {signer} into slot {slot} of `{bundle}`\n"
+            ),
             (Outcome::Added, false) => {
-                format!("{name} {version} is intact; put the signature of {signer} into slot {slot} of `{bundle}`\n")
+                format!(
+                    "{name} {version} is intact; put the signature of {signer} into slot {slot} of `{bundle}`\n"
+                )
             }
             (Outcome::Completed, false) => {
                 format!(
@@ -158,9 +177,16 @@ impl CosignReport {
             text.push_str(&state.line());
         }
         if let Some(threshold) = self.threshold {
-            let counting = self.signatures.iter().filter(|state| matches!(state, SlotState::Verified { .. }));
+            let counting = self
+                .signatures
+                .iter()
+                .filter(|state| matches!(state, SlotState::Verified { .. }));
             let signers: BTreeSet<_> = counting.filter_map(SlotState::signer).collect();
-            let _ = writeln!(text, "threshold      {} signed, {threshold} needed", signers.len());
+            let _ = writeln!(
+                text,
+                "threshold      {} signed, {threshold} needed",
+                signers.len()
+            );
         }
         text
     }

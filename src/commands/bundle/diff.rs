@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{trust_source::TrustSource, view::ViewOptions};
-use crate::diff::{Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally, ValuesDiff};
+use crate::diff::{
+    Change, Diff, Difference, FileDiff, ImageDiff, ListDiff, PackagesDiff, PlatformState, Tally,
+    ValuesDiff,
+};
 use rune_core::{
     command::{CommandError, Report, counted},
     failure::FailureKind,
@@ -36,10 +39,18 @@ pub struct DiffReport {
 /// Compares two bundles, in place.
 ///
 /// # Errors
-/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is compared is damaged.
+/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, or what is
+/// compared is damaged.
 pub fn run(options: &DiffOptions) -> Result<DiffReport, CommandError> {
-    let (old, new) = (options.trust.open(&options.old)?, options.trust.open(&options.new)?);
-    Ok(DiffReport { diff: Diff::between(&old, &new)?, trust: options.trust.trust_source(), is_failure: options.is_failure })
+    let (old, new) = (
+        options.trust.open(&options.old)?,
+        options.trust.open(&options.new)?,
+    );
+    Ok(DiffReport {
+        diff: Diff::between(&old, &new)?,
+        trust: options.trust.trust_source(),
+        is_failure: options.is_failure,
+    })
 }
 
 impl Report for DiffReport {
@@ -72,7 +83,8 @@ struct Lines {
 
 impl Lines {
     fn add(&mut self, label: &str, line: &str) {
-        self.text.push_str(&format!("{label:<14} {}\n", shown(line)));
+        self.text
+            .push_str(&format!("{label:<14} {}\n", shown(line)));
     }
 
     fn head(&mut self, diff: &Diff) {
@@ -80,7 +92,10 @@ impl Lines {
             self.text.push_str("UNVERIFIED: no --key and no --trust was given; everything below is only what the files claim\n");
         }
         for (label, side) in [("old", &diff.old), ("new", &diff.new)] {
-            self.add(label, &format!("{} {}  {}", side.name, side.version, side.digest));
+            self.add(
+                label,
+                &format!("{} {}  {}", side.name, side.version, side.digest),
+            );
         }
     }
 
@@ -96,7 +111,10 @@ impl Lines {
             self.image(image);
         }
         for chart in &diff.charts {
-            self.add("chart", &format!("{}, {}", chart.name, change_text(chart.change)));
+            self.add(
+                "chart",
+                &format!("{}, {}", chart.name, change_text(chart.change)),
+            );
             self.differences(&chart.differences);
             for file in &chart.files {
                 self.add("", &file_text(file));
@@ -114,14 +132,27 @@ impl Lines {
         for values in &diff.values {
             self.values("values", values);
         }
-        for (label, files) in [("migration", &diff.migrations), ("program", &diff.programs), ("file", &diff.files)] {
+        for (label, files) in [
+            ("migration", &diff.migrations),
+            ("program", &diff.programs),
+            ("file", &diff.files),
+        ] {
             for file in files {
                 self.add(label, &file_text(file));
             }
         }
         let carry = &diff.carry;
-        let (contents, total) = (counted(carry.contents, "content"), counted(carry.total_contents, "content"));
-        self.add("to carry", &format!("{contents}, {} bytes; the whole bundle has {total}, {} bytes", carry.bytes, carry.total_bytes));
+        let (contents, total) = (
+            counted(carry.contents, "content"),
+            counted(carry.total_contents, "content"),
+        );
+        self.add(
+            "to carry",
+            &format!(
+                "{contents}, {} bytes; the whole bundle has {total}, {} bytes",
+                carry.bytes, carry.total_bytes
+            ),
+        );
     }
 
     fn list(&mut self, label: &str, list: &ListDiff) {
@@ -138,7 +169,10 @@ impl Lines {
     }
 
     fn image(&mut self, image: &ImageDiff) {
-        self.add("image", &format!("{}, {}", image.reference, change_text(image.change)));
+        self.add(
+            "image",
+            &format!("{}, {}", image.reference, change_text(image.change)),
+        );
         self.differences(&image.differences);
         for platform in &image.platforms {
             let state = match platform.state {
@@ -152,8 +186,14 @@ impl Lines {
         }
         let layers = &image.layers;
         if layers.new.count + layers.gone.count > 0 {
-            let tally = |tally: Tally, what: &str| format!("{} {what} ({} bytes)", tally.count, tally.bytes);
-            let tallies = [tally(layers.shared, "shared"), tally(layers.new, "new"), tally(layers.gone, "gone")];
+            let tally = |tally: Tally, what: &str| {
+                format!("{} {what} ({} bytes)", tally.count, tally.bytes)
+            };
+            let tallies = [
+                tally(layers.shared, "shared"),
+                tally(layers.new, "new"),
+                tally(layers.gone, "gone"),
+            ];
             self.add("", &format!("layers: {}", tallies.join(", ")));
         }
         for packages in &image.packages {
@@ -165,7 +205,9 @@ impl Lines {
         let platforms = packages.platforms.join(", ");
         match &packages.why {
             Some(why) => self.add("", &format!("packages on {platforms}: not known, {why}")),
-            None if packages.differences.is_empty() => self.add("", &format!("packages on {platforms}: the same")),
+            None if packages.differences.is_empty() => {
+                self.add("", &format!("packages on {platforms}: the same"))
+            }
             None => {
                 self.add("", &format!("packages on {platforms}:"));
                 for difference in &packages.differences {
@@ -176,8 +218,15 @@ impl Lines {
     }
 
     fn values(&mut self, label: &str, values: &ValuesDiff) {
-        let profiles = if values.profiles.is_empty() { String::new() } else { format!(" of {}", values.profiles.join(", ")) };
-        let note = values.note.as_ref().map_or_else(|| change_text(values.change).to_owned(), String::clone);
+        let profiles = if values.profiles.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", values.profiles.join(", "))
+        };
+        let note = values
+            .note
+            .as_ref()
+            .map_or_else(|| change_text(values.change).to_owned(), String::clone);
         self.add(label, &format!("{}{profiles}: {note}", values.file));
         for difference in &values.differences {
             self.add("", &format!("  {}", difference_text(difference)));

@@ -42,7 +42,12 @@ struct Key {
 
 impl Key {
     fn of(Signer { name, key }: Signer, revoked: Option<String>) -> Self {
-        Self { name, id: key.key_id(), fingerprint: key.fingerprint(), revoked }
+        Self {
+            name,
+            id: key.key_id(),
+            fingerprint: key.fingerprint(),
+            revoked,
+        }
     }
 }
 
@@ -50,9 +55,19 @@ impl Report for FingerprintReport {
     const VERB: &'static str = "fingerprint";
 
     fn text(&self) -> String {
-        let width = self.keys.iter().map(|key| key.name.chars().count()).max().unwrap_or(0);
+        let width = self
+            .keys
+            .iter()
+            .map(|key| key.name.chars().count())
+            .max()
+            .unwrap_or(0);
         self.keys.iter().fold(String::new(), |mut text, key| {
-            let _ = write!(text, "{:<width$}  {}", shown(&key.name), key.fingerprint.grouped());
+            let _ = write!(
+                text,
+                "{:<width$}  {}",
+                shown(&key.name),
+                key.fingerprint.grouped()
+            );
             let _ = match &key.revoked {
                 Some(reason) => writeln!(text, "  (revoked: {})", shown(reason)),
                 None => writeln!(text),
@@ -71,13 +86,29 @@ pub fn run(options: &Fingerprint) -> Result<FingerprintReport, CommandError> {
     let keys = if is_pem(file)? {
         vec![Key::of(load_public_key(file)?, None)]
     } else {
-        let TrustFile { signers, revocations, .. } = load_trust_file(file)?;
-        let revoked = |signer: &Signer| revocations.iter().find(|revoked| revoked.key == signer.key.fingerprint());
+        let TrustFile {
+            signers,
+            revocations,
+            ..
+        } = load_trust_file(file)?;
+        let revoked = |signer: &Signer| {
+            revocations
+                .iter()
+                .find(|revoked| revoked.key == signer.key.fingerprint())
+        };
         signers
             .into_iter()
-            .map(|signer| (revoked(&signer).map(|revoked| revoked.reason.clone()), signer))
+            .map(|signer| {
+                (
+                    revoked(&signer).map(|revoked| revoked.reason.clone()),
+                    signer,
+                )
+            })
             .map(|(revoked, signer)| Key::of(signer, revoked))
             .collect()
     };
-    Ok(FingerprintReport { file: file.clone(), keys })
+    Ok(FingerprintReport {
+        file: file.clone(),
+        keys,
+    })
 }

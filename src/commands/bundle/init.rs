@@ -62,8 +62,12 @@ impl Failure for InitError {
     fn help(&self) -> Option<String> {
         Some(
             match self {
-                Self::Nothing => "name a chart with --chart, its directory or its .tgz, or an image with --image",
-                Self::Name(_) => "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name",
+                Self::Nothing => {
+                    "name a chart with --chart, its directory or its .tgz, or an image with --image"
+                }
+                Self::Name(_) => {
+                    "use 1 to 63 of a-z, 0-9 and -, and no - at either end, with --name"
+                }
                 Self::Library(_) => "give the chart that uses it with --chart",
             }
             .to_owned(),
@@ -107,7 +111,11 @@ struct InitImage {
 
 impl From<&PlannedImage> for InitImage {
     fn from(image: &PlannedImage) -> Self {
-        let license = if let License::Stated(license) = &image.license { Some(license.clone()) } else { None };
+        let license = if let License::Stated(license) = &image.license {
+            Some(license.clone())
+        } else {
+            None
+        };
         Self {
             name: image.name.clone(),
             reference: image.reference.clone(),
@@ -133,18 +141,36 @@ impl Report for InitReport {
 
     fn text(&self) -> String {
         use std::fmt::Write as _;
-        let mut text = format!("created {}/ for {} {}\n", self.directory, self.name, self.version);
+        let mut text = format!(
+            "created {}/ for {} {}\n",
+            self.directory, self.name, self.version
+        );
         for image in &self.images {
-            let license = image.license.as_deref().unwrap_or("licence unknown, not reviewed");
-            let pin = match (image.pinned_by.as_slice(), image.reference.digest(), image.extra) {
+            let license = image
+                .license
+                .as_deref()
+                .unwrap_or("licence unknown, not reviewed");
+            let pin = match (
+                image.pinned_by.as_slice(),
+                image.reference.digest(),
+                image.extra,
+            ) {
                 (_, _, true) => "no chart uses it".to_owned(),
                 _ if image.tag_only => "by its tag: no value takes its digest".to_owned(),
                 ([], Some(_), _) => "the chart has its digest".to_owned(),
                 ([], None, _) => "not pinned".to_owned(),
                 (values, ..) => format!("pinned by {}", values.join(", ")),
             };
-            let possible = if image.possible { "possible image, " } else { "" };
-            let _ = writeln!(text, "image       {}\n            {possible}{license}; {pin}", image.reference);
+            let possible = if image.possible {
+                "possible image, "
+            } else {
+                ""
+            };
+            let _ = writeln!(
+                text,
+                "image       {}\n            {possible}{license}; {pin}",
+                image.reference
+            );
         }
         for problem in &self.problems {
             let _ = writeln!(text, "to mend     {problem}");
@@ -158,7 +184,8 @@ impl Report for InitReport {
 /// Finds the images of charts and writes a project that has them.
 ///
 /// # Errors
-/// When a chart cannot be read or rendered, or something is where the project is to be. Then nothing is written.
+/// When a chart cannot be read or rendered, or something is where the project is to be. Then
+/// nothing is written.
 pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport, CommandError> {
     if options.charts.is_empty() && options.images.is_empty() {
         return Err(InitError::Nothing.into());
@@ -181,16 +208,27 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
         progress.announce(&format!("note: {why}; licences of its images are unknown"));
     }
     for reference in plan.missing() {
-        progress.announce(&format!("note: the registry of {reference} has no such image yet"));
+        progress.announce(&format!(
+            "note: the registry of {reference} has no such image yet"
+        ));
     }
     let project = NewProject::of(&plan, &name, &version);
     project.write(&directory)?;
     let manifest = directory.join(&project.manifest);
-    let problems = plan.problems().iter().cloned().chain(mistakes(&manifest)).collect();
+    let problems = plan
+        .problems()
+        .iter()
+        .cloned()
+        .chain(mistakes(&manifest))
+        .collect();
     Ok(InitReport {
         next: format!("rune-bundle lock {manifest}"),
         policy: directory.join(&project.policy),
-        values: project.templates.iter().map(|path| directory.join(path)).collect(),
+        values: project
+            .templates
+            .iter()
+            .map(|path| directory.join(path))
+            .collect(),
         manifest,
         directory,
         name,
@@ -200,14 +238,21 @@ pub fn run(options: &InitOptions, progress: &dyn Progress) -> Result<InitReport,
     })
 }
 
-async fn plan(charts: Vec<GivenChart>, options: &InitOptions, client: &Client) -> Result<Plan, ScaffoldError> {
+async fn plan(
+    charts: Vec<GivenChart>,
+    options: &InitOptions,
+    client: &Client,
+) -> Result<Plan, ScaffoldError> {
     let helm = match &options.helm.program {
         _ if charts.is_empty() => None,
         Some(program) => Some(Helm::find(program, options.helm.time_limit).await?),
         None => return Err(ScaffoldError::NoHelm),
     };
-    let mut plan = Plan::with_images(&options.images).find(charts, helm.as_ref()).await?;
-    let licenses: BTreeMap<Reference, License> = scaffold::licenses(client, plan.references()).await;
+    let mut plan = Plan::with_images(&options.images)
+        .find(charts, helm.as_ref())
+        .await?;
+    let licenses: BTreeMap<Reference, License> =
+        scaffold::licenses(client, plan.references()).await;
     plan.set_licenses(licenses);
     if let Some(helm) = &helm {
         plan.pin(helm, &options.helm).await?;
@@ -229,15 +274,31 @@ fn mistakes(manifest: &Utf8Path) -> Vec<String> {
 
 /// The charts with the values files of each.
 fn charts(options: &InitOptions, client: &Client) -> Result<Vec<GivenChart>, CommandError> {
-    let packages = options.charts.iter().map(|source| package(source, client)).collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<String> = packages.iter().map(|package| package.metadata.name.clone()).collect();
+    let packages = options
+        .charts
+        .iter()
+        .map(|source| package(source, client))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = packages
+        .iter()
+        .map(|package| package.metadata.name.clone())
+        .collect();
     packages
         .into_iter()
         .map(|package| {
             let name = package.metadata.name.clone();
-            let files =
-                |given: &[String]| given.iter().filter_map(|given| file_for(given, &name, &names)).map(read).collect::<Result<Vec<_>, _>>();
-            Ok(GivenChart { profiles: vec![files(&options.values)?], check_values: files(&options.check_values)?, package })
+            let files = |given: &[String]| {
+                given
+                    .iter()
+                    .filter_map(|given| file_for(given, &name, &names))
+                    .map(read)
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            Ok(GivenChart {
+                profiles: vec![files(&options.values)?],
+                check_values: files(&options.check_values)?,
+                package,
+            })
         })
         .collect()
 }
@@ -259,12 +320,18 @@ fn package(source: &str, client: &Client) -> Result<Package, CommandError> {
 
 /// The file that is given for a chart: for every chart, or for this one by its name.
 fn file_for<'g>(given: &'g str, chart: &str, charts: &[String]) -> Option<&'g Utf8Path> {
-    match given.split_once('=').filter(|(name, _)| charts.iter().any(|chart| chart == name)) {
+    match given
+        .split_once('=')
+        .filter(|(name, _)| charts.iter().any(|chart| chart == name))
+    {
         Some((name, file)) => (name == chart).then_some(Utf8Path::new(file)),
         None => Some(Utf8Path::new(given)),
     }
 }
 
 fn read(path: &Utf8Path) -> Result<(String, String), CommandError> {
-    Ok((path.to_string(), fsx::read_to_string(path, MAX_VALUES_BYTES)?))
+    Ok((
+        path.to_string(),
+        fsx::read_to_string(path, MAX_VALUES_BYTES)?,
+    ))
 }

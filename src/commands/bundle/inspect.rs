@@ -42,7 +42,8 @@ pub struct InspectReport {
     bytes: u64,
     /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
-    /// For each image, how many bytes of contents the bundle has of it; null when that is not known.
+    /// For each image, how many bytes of contents the bundle has of it; null when that is not
+    /// known.
     image_bytes: Vec<Option<u64>>,
     #[serde(skip)]
     with_entries: bool,
@@ -50,7 +51,8 @@ pub struct InspectReport {
     only_images: bool,
 }
 
-const UNVERIFIED: &str = "UNVERIFIED: no --key and no --trust was given; everything below is only what the file claims";
+const UNVERIFIED: &str =
+    "UNVERIFIED: no --key and no --trust was given; everything below is only what the file claims";
 
 impl Report for InspectReport {
     const VERB: &'static str = "inspect";
@@ -59,27 +61,61 @@ impl Report for InspectReport {
         use std::fmt::Write as _;
         let index = &self.index;
         if self.only_images {
-            return index.images.iter().fold(String::new(), |text, image| format!("{text}{}\n", shown(&image.reference.to_string())));
+            return index.images.iter().fold(String::new(), |text, image| {
+                format!("{text}{}\n", shown(&image.reference.to_string()))
+            });
         }
-        let mut text = if self.verified { String::new() } else { format!("{UNVERIFIED}\n") };
-        let _ = writeln!(text, "{} {}, format {}, built by {}", shown(&index.name), index.version, index.format, shown(&index.tool));
+        let mut text = if self.verified {
+            String::new()
+        } else {
+            format!("{UNVERIFIED}\n")
+        };
+        let _ = writeln!(
+            text,
+            "{} {}, format {}, built by {}",
+            shown(&index.name),
+            index.version,
+            index.format,
+            shown(&index.tool)
+        );
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         if let Some(trust) = &self.trust {
             let _ = writeln!(text, "trust          {trust}");
         }
         self.write_signatures(&mut text);
-        let _ = writeln!(text, "size           {} ({} bytes), {} entries", size(self.bytes), self.bytes, index.entries.len());
+        let _ = writeln!(
+            text,
+            "size           {} ({} bytes), {} entries",
+            size(self.bytes),
+            self.bytes,
+            index.entries.len()
+        );
         self.write_charts(&mut text);
         self.write_rules(&mut text);
         text.push_str(&table::of(
-            &index.images.iter().zip(&self.image_bytes).map(|(image, bytes)| ImageRow::of(image, *bytes)).collect::<Vec<_>>(),
+            &index
+                .images
+                .iter()
+                .zip(&self.image_bytes)
+                .map(|(image, bytes)| ImageRow::of(image, *bytes))
+                .collect::<Vec<_>>(),
         ));
-        if index.entries.iter().any(|entry| entry.path.as_str() == "INSTALL.md") {
+        if index
+            .entries
+            .iter()
+            .any(|entry| entry.path.as_str() == "INSTALL.md")
+        {
             text.push_str("how to install: `rune-bundle cat BUNDLE INSTALL.md`\n");
         }
         if self.with_entries {
             for entry in &index.entries {
-                let _ = writeln!(text, "{} {:>12} {}", entry.sha256.hex(), entry.size, entry.path);
+                let _ = writeln!(
+                    text,
+                    "{} {:>12} {}",
+                    entry.sha256.hex(),
+                    entry.size,
+                    entry.path
+                );
             }
         }
         text
@@ -92,9 +128,16 @@ impl InspectReport {
             let signer = state.signer().unwrap_or_default();
             match state {
                 SlotState::Blank => {}
-                SlotState::Verified { .. } => text.push_str(&format!("signature      good, by {signer}\n")),
-                SlotState::Revoked { reason, .. } => text.push_str(&format!("signature      revoked, by {signer}: {}\n", shown(reason))),
-                SlotState::Unknown { .. } => text.push_str(&format!("signature      not checked, claims to be by {signer}\n")),
+                SlotState::Verified { .. } => {
+                    text.push_str(&format!("signature      good, by {signer}\n"))
+                }
+                SlotState::Revoked { reason, .. } => text.push_str(&format!(
+                    "signature      revoked, by {signer}: {}\n",
+                    shown(reason)
+                )),
+                SlotState::Unknown { .. } => text.push_str(&format!(
+                    "signature      not checked, claims to be by {signer}\n"
+                )),
                 SlotState::Malformed => text.push_str("signature      malformed\n"),
             }
         }
@@ -115,65 +158,150 @@ impl InspectReport {
         }
         for profile in &index.profiles {
             let values: Vec<&str> = profile.values.iter().map(EntryName::as_str).collect();
-            let charts = if profile.charts.is_empty() { String::new() } else { format!(" of {}", profile.charts.join(", ")) };
-            let _ = writeln!(text, "profile        {}{}: {}", shown(&profile.name), shown(&charts), values.join(", "));
+            let charts = if profile.charts.is_empty() {
+                String::new()
+            } else {
+                format!(" of {}", profile.charts.join(", "))
+            };
+            let _ = writeln!(
+                text,
+                "profile        {}{}: {}",
+                shown(&profile.name),
+                shown(&charts),
+                values.join(", ")
+            );
         }
         if let Some(migrations) = &index.migrations {
-            let _ = writeln!(text, "migrations     {}, schema version {}", migrations.files.len(), migrations.schema_version);
+            let _ = writeln!(
+                text,
+                "migrations     {}, schema version {}",
+                migrations.files.len(),
+                migrations.schema_version
+            );
         }
         for binary in &index.binaries {
-            let (name, platform, path) = (shown(&binary.name), shown(&binary.platform.to_string()), &binary.path);
-            let _ = writeln!(text, "binary         {name} for {platform} in {path}{}", self.from(path));
+            let (name, platform, path) = (
+                shown(&binary.name),
+                shown(&binary.platform.to_string()),
+                &binary.path,
+            );
+            let _ = writeln!(
+                text,
+                "binary         {name} for {platform} in {path}{}",
+                self.from(path)
+            );
         }
-        for path in index.origins.keys().filter(|path| path.as_str().starts_with("files/")) {
+        for path in index
+            .origins
+            .keys()
+            .filter(|path| path.as_str().starts_with("files/"))
+        {
             let _ = writeln!(text, "file           {path}{}", self.from(path));
         }
     }
 
     /// Where an entry comes from, when it is not of the project.
     fn from(&self, path: &EntryName) -> String {
-        self.index.origins.get(path).map(|origin| format!(", from {}", shown(origin))).unwrap_or_default()
+        self.index
+            .origins
+            .get(path)
+            .map(|origin| format!(", from {}", shown(origin)))
+            .unwrap_or_default()
     }
 
     /// What a reviewer asks: by which rules it was built, and what was let through.
     fn write_rules(&self, text: &mut String) {
         use std::fmt::Write as _;
         let index = &self.index;
-        let checked = if index.completeness.checked { "checked" } else { "not checked" };
+        let checked = if index.completeness.checked {
+            "checked"
+        } else {
+            "not checked"
+        };
         let _ = writeln!(text, "completeness   {checked} when it was built");
-        for sentence in index.completeness.left_out.iter().chain(&index.completeness.exceptions()) {
+        for sentence in index
+            .completeness
+            .left_out
+            .iter()
+            .chain(&index.completeness.exceptions())
+        {
             let _ = writeln!(text, "               {}", shown(sentence));
         }
         let _ = writeln!(text, "policy         {}", index.policy.sha256.grouped());
         match index.policy.waived.as_slice() {
             [] => text.push_str("waivers        none\n"),
-            waived => waived.iter().for_each(|waiver| text.push_str(&format!("waiver         {}\n", shown(waiver)))),
+            waived => waived
+                .iter()
+                .for_each(|waiver| text.push_str(&format!("waiver         {}\n", shown(waiver)))),
         }
         if !self.not_reviewed.is_empty() {
-            let _ = writeln!(text, "not reviewed   {}: no licence is stated", shown(&self.not_reviewed.join(", ")));
+            let _ = writeln!(
+                text,
+                "not reviewed   {}: no licence is stated",
+                shown(&self.not_reviewed.join(", "))
+            );
         }
         let attestations = table::attestations(&index.images);
-        let _ = writeln!(text, "attestations   {}", if attestations.is_empty() { "none".to_owned() } else { attestations.join(", ") });
+        let _ = writeln!(
+            text,
+            "attestations   {}",
+            if attestations.is_empty() {
+                "none".to_owned()
+            } else {
+                attestations.join(", ")
+            }
+        );
     }
 }
 
-/// Reads what a bundle says it contains; with a key or digest, only after its head was authenticated.
+/// Reads what a bundle says it contains; with a key or digest, only after its head was
+/// authenticated.
 ///
 /// # Errors
 /// When the head cannot be read, or a key was given and does not vouch for it.
-pub fn run(options: &InspectOptions, progress: &dyn Progress) -> Result<InspectReport, CommandError> {
+pub fn run(
+    options: &InspectOptions,
+    progress: &dyn Progress,
+) -> Result<InspectReport, CommandError> {
     let (source, head) = options.bundle.open()?;
     let report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
-        let head = head.authenticate(&trust).map_err(|error| options.bundle.refused(error.into()))?;
-        let view = view(source, |file| BundleView::of_authenticated(file, &head), progress);
-        let (digest, signatures, index) = (head.digest(), head.slots().to_vec(), head.index().clone());
-        report(options, true, digest, signatures, index, head.layout().total_bytes(), view.as_ref())
+        let head = head
+            .authenticate(&trust)
+            .map_err(|error| options.bundle.refused(error.into()))?;
+        let view = view(
+            source,
+            |file| BundleView::of_authenticated(file, &head),
+            progress,
+        );
+        let (digest, signatures, index) =
+            (head.digest(), head.slots().to_vec(), head.index().clone());
+        report(
+            options,
+            true,
+            digest,
+            signatures,
+            index,
+            head.layout().total_bytes(),
+            view.as_ref(),
+        )
     } else {
         let (index, signatures) = head.peek()?;
         let bytes = index.layout(head.index_size())?.total_bytes();
-        let view = view(source, |file| BundleView::of_unverified(file, &head), progress);
-        report(options, false, head.digest(), signatures, index, bytes, view.as_ref())
+        let view = view(
+            source,
+            |file| BundleView::of_unverified(file, &head),
+            progress,
+        );
+        report(
+            options,
+            false,
+            head.digest(),
+            signatures,
+            index,
+            bytes,
+            view.as_ref(),
+        )
     };
     if options.only_images && !report.verified {
         progress.announce(UNVERIFIED);
@@ -187,11 +315,16 @@ fn view(
     open: impl FnOnce(std::fs::File) -> Result<BundleView, crate::bundle::OpenError>,
     progress: &dyn Progress,
 ) -> Option<BundleView> {
-    let BundleSource::File(file) = source else { return None };
+    let BundleSource::File(file) = source else {
+        return None;
+    };
     match open(file) {
         Ok(view) => Some(view),
         Err(error) => {
-            progress.announce(&format!("note: only the head could be read: {}", CommandError::from(error).messages().join(": ")));
+            progress.announce(&format!(
+                "note: only the head could be read: {}",
+                CommandError::from(error).messages().join(": ")
+            ));
             None
         }
     }
@@ -211,8 +344,16 @@ fn report(
         digest,
         trust: options.bundle.trust_source(),
         signatures,
-        not_reviewed: index.not_reviewed().into_iter().map(str::to_owned).collect(),
-        image_bytes: index.images.iter().map(|image| view.map(|view| view.carried_bytes(image))).collect(),
+        not_reviewed: index
+            .not_reviewed()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        image_bytes: index
+            .images
+            .iter()
+            .map(|image| view.map(|view| view.carried_bytes(image)))
+            .collect(),
         index,
         bytes,
         with_entries: options.with_entries,

@@ -65,7 +65,10 @@ impl Failure for KeygenError {
 ///
 /// # Errors
 /// When one of the files exists, the directory is missing or closed, or no passphrase can be had.
-pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<KeygenReport, CommandError> {
+pub fn run(
+    options: &KeygenOptions,
+    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
+) -> Result<KeygenReport, CommandError> {
     let prefix = &options.prefix;
     if prefix.as_str().ends_with('/') || prefix.file_name().is_none() {
         return Err(KeygenError::Prefix(prefix.clone()).into());
@@ -74,13 +77,20 @@ pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, 
         return Err(KeygenError::Directory(prefix.clone()).into());
     }
     let (private_path, public_path) = (with_suffix(prefix, "key"), with_suffix(prefix, "pub"));
-    if let Some(taken) = [&private_path, &public_path].into_iter().find(|path| fsx::is_taken(path)) {
+    if let Some(taken) = [&private_path, &public_path]
+        .into_iter()
+        .find(|path| fsx::is_taken(path))
+    {
         return Err(KeygenError::Exists(taken.clone()).into());
     }
     // Asks about the directory before anybody types a passphrase.
     fsx::check_keeps_private(fsx::parent(prefix))?;
 
-    let key = if options.is_dry_run { None } else { Some(write_pair(&private_path, &public_path, &passphrase()?)?) };
+    let key = if options.is_dry_run {
+        None
+    } else {
+        Some(write_pair(&private_path, &public_path, &passphrase()?)?)
+    };
     let public = key.as_ref().map(PrivateKey::public_key);
     Ok(KeygenReport {
         dry_run: options.is_dry_run,
@@ -92,8 +102,13 @@ pub fn run(options: &KeygenOptions, passphrase: impl FnOnce() -> Result<Secret, 
     })
 }
 
-/// Both files or neither: the private one comes first, and goes again when the public one cannot be written.
-fn write_pair(private_path: &Utf8Path, public_path: &Utf8Path, passphrase: &Secret) -> Result<PrivateKey, CommandError> {
+/// Both files or neither: the private one comes first, and goes again when the public one cannot be
+/// written.
+fn write_pair(
+    private_path: &Utf8Path,
+    public_path: &Utf8Path,
+    passphrase: &Secret,
+) -> Result<PrivateKey, CommandError> {
     let key = PrivateKey::generate()?;
     fsx::write_private(private_path, key.to_encrypted_pem(passphrase)?.as_bytes())?;
     if let Err(error) = fsx::write_new(public_path, key.public_key().to_pem().as_bytes(), 0o644) {
@@ -111,7 +126,12 @@ impl Report for KeygenReport {
     const VERB: &'static str = "keygen";
 
     fn text(&self) -> String {
-        let Self { algorithm, private_key, public_key, .. } = self;
+        let Self {
+            algorithm,
+            private_key,
+            public_key,
+            ..
+        } = self;
         let Some(fingerprint) = self.fingerprint.map(|fingerprint| fingerprint.grouped()) else {
             return format!("would write {private_key} and {public_key} ({algorithm})\n");
         };

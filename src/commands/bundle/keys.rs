@@ -24,27 +24,36 @@ const MAX_TRUST_FILE_BYTES: u64 = 1 << 20;
 /// Reads a private key; `passphrase` is asked only when the key is encrypted.
 ///
 /// # Errors
-/// When the file cannot be read, is no supported private key, or the passphrase is missing or wrong.
+/// When the file cannot be read, is no supported private key, or the passphrase is missing or
+/// wrong.
 pub(super) fn load_private_key(
     path: &Utf8Path,
     passphrase: impl FnOnce() -> Result<Secret, CommandError>,
 ) -> Result<PrivateKey, CommandError> {
     let pem = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
-    PrivateKey::load(&pem, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the key `{path}`")))
+    PrivateKey::load(&pem, passphrase)
+        .map_err(|error: CommandError| error.context(format!("cannot use the key `{path}`")))
 }
 
 /// Reads the OpenPGP key that signs charts.
 ///
 /// # Errors
 /// As [`load_private_key`], or when this program was built without OpenPGP.
-pub(super) fn load_chart_key(path: &Utf8Path, passphrase: impl FnOnce() -> Result<Secret, CommandError>) -> Result<ChartKey, CommandError> {
+pub(super) fn load_chart_key(
+    path: &Utf8Path,
+    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
+) -> Result<ChartKey, CommandError> {
     let armored = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
-    ChartKey::load(&armored, passphrase).map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
+    ChartKey::load(&armored, passphrase)
+        .map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }
 
 /// Whether a file is a key in PEM, or meant to be one.
 pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
-    Ok(fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?.trim_start_matches('\u{feff}').trim_start().starts_with("-----BEGIN"))
+    Ok(fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with("-----BEGIN"))
 }
 
 /// Reads a public key, which goes by the name of its file.
@@ -53,13 +62,18 @@ pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
 /// When the file cannot be read, or is no supported public key.
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
-    let key = PublicKey::from_pem(&pem).map_err(|error| CommandError::from(error).context(format!("cannot use the key `{path}`")))?;
+    let key = PublicKey::from_pem(&pem).map_err(|error| {
+        CommandError::from(error).context(format!("cannot use the key `{path}`"))
+    })?;
     Ok(signer(path, &key))
 }
 
 /// The holder of a key, by the name of the file that has it.
 pub(super) fn signer(path: &Utf8Path, key: &PublicKey) -> Signer {
-    Signer { name: path.file_name().unwrap_or(path.as_str()).to_owned(), key: key.clone() }
+    Signer {
+        name: path.file_name().unwrap_or(path.as_str()).to_owned(),
+        key: key.clone(),
+    }
 }
 
 /// Reads a trust file, and the key files beside it that it names.
@@ -70,7 +84,8 @@ pub(super) fn load_trust_file(path: &Utf8Path) -> Result<TrustFile, CommandError
     read_trust_file(path, &|_| Ok(()))
 }
 
-/// The same for the trust file of a site: nobody but root and the user may write it, or a key file that it names.
+/// The same for the trust file of a site: nobody but root and the user may write it, or a key file
+/// that it names.
 ///
 /// # Errors
 /// As [`load_trust_file`], or when somebody else may write one of them.
@@ -79,12 +94,16 @@ pub(super) fn load_site_trust_file(path: &Utf8Path) -> Result<TrustFile, Command
     read_trust_file(path, &fsx::check_only_ours)
 }
 
-fn read_trust_file(path: &Utf8Path, check_key: &dyn Fn(&Utf8Path) -> Result<(), PathError>) -> Result<TrustFile, CommandError> {
+fn read_trust_file(
+    path: &Utf8Path,
+    check_key: &dyn Fn(&Utf8Path) -> Result<(), PathError>,
+) -> Result<TrustFile, CommandError> {
     let text = fsx::read_to_string(path, MAX_TRUST_FILE_BYTES)?;
     let refused = RefCell::new(None);
     let read_key = |file: &str| {
         let key = fsx::parent(path).join(file);
-        // A mistake in the file has a place; that somebody else may write a key is a matter of its own.
+        // A mistake in the file has a place; that somebody else may write a key is a matter of its
+        // own.
         if let Err(error) = check_key(&key)
             && error.action == Action::Trust
         {

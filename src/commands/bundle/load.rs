@@ -1,4 +1,5 @@
-//! `load`: the images into the container runtime of a node, or into a file that k3s and RKE2 import.
+//! `load`: the images into the container runtime of a node, or into a file that k3s and RKE2
+//! import.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -55,8 +56,13 @@ pub struct LoadReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 enum Place {
-    Containerd { address: Utf8PathBuf, namespace: String },
-    File { path: Utf8PathBuf },
+    Containerd {
+        address: Utf8PathBuf,
+        namespace: String,
+    },
+    File {
+        path: Utf8PathBuf,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +98,9 @@ impl Report for LoadReport {
         let (images, place) = (
             counted(self.images.len(), "image"),
             match &self.destination {
-                Place::Containerd { address, namespace } => format!("containerd at `{address}`, namespace {namespace}"),
+                Place::Containerd { address, namespace } => {
+                    format!("containerd at `{address}`, namespace {namespace}")
+                }
                 Place::File { path } => format!("`{path}`"),
             },
         );
@@ -103,9 +111,16 @@ impl Report for LoadReport {
         };
         for image in &self.images {
             let _ = writeln!(text, "{}  {}", image.reference, image.digest);
-            for LoadedName { name, state, previous } in &image.names {
+            for LoadedName {
+                name,
+                state,
+                previous,
+            } in &image.names
+            {
                 let _ = match (state, previous) {
-                    (NameState::Moved, Some(previous)) => writeln!(text, "  moved  {name}  (was {previous})"),
+                    (NameState::Moved, Some(previous)) => {
+                        writeln!(text, "  moved  {name}  (was {previous})")
+                    }
                     (NameState::AlreadyThere, _) => writeln!(text, "  there  {name}"),
                     _ => writeln!(text, "  added  {name}"),
                 };
@@ -115,7 +130,11 @@ impl Report for LoadReport {
             let _ = writeln!(text, "trust  {trust}");
         }
         for reference in &self.left_out {
-            let _ = writeln!(text, "not loaded: the bundle does not have {reference} for {}", self.platform);
+            let _ = writeln!(
+                text,
+                "not loaded: the bundle does not have {reference} for {}",
+                self.platform
+            );
         }
         for image in &self.not_runnable {
             let _ = writeln!(text, "not loaded: {image}");
@@ -124,27 +143,37 @@ impl Report for LoadReport {
     }
 
     fn verdict(&self) -> Option<FailureKind> {
-        (!self.left_out.is_empty() || !self.not_runnable.is_empty()).then_some(FailureKind::NotFound)
+        (!self.left_out.is_empty() || !self.not_runnable.is_empty())
+            .then_some(FailureKind::NotFound)
     }
 }
 
 /// Loads the images that a node needs.
 ///
 /// # Errors
-/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There is no new file then, and no new name
-/// unless everything arrived and only unpacking failed.
+/// When the bundle is not as signed, the runtime refuses, or another file is in the way. There is
+/// no new file then, and no new name unless everything arrived and only unpacking failed.
 pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
-    let platform = options.platform.clone().unwrap_or_else(load::platform_of_this_machine);
+    let platform = options
+        .platform
+        .clone()
+        .unwrap_or_else(load::platform_of_this_machine);
     let selection = Selection::of(&bundle, platform)?;
     for warning in selection.warnings() {
         progress.announce(&warning);
     }
     let (destination, images, bytes) = match &options.destination {
-        LoadDestination::Containerd(options) => into_containerd(&bundle, &selection, options, progress),
-        LoadDestination::ImagesDirectory(directory) => into_directory(&bundle, &selection, directory, progress),
+        LoadDestination::Containerd(options) => {
+            into_containerd(&bundle, &selection, options, progress)
+        }
+        LoadDestination::ImagesDirectory(directory) => {
+            into_directory(&bundle, &selection, directory, progress)
+        }
     }
-    .map_err(|error| CommandError::from(error).context(format!("did not load `{}`", options.bundle.bundle)))?;
+    .map_err(|error| {
+        CommandError::from(error).context(format!("did not load `{}`", options.bundle.bundle))
+    })?;
     let index = bundle.index();
     Ok(LoadReport {
         name: index.name.clone(),
@@ -155,7 +184,11 @@ pub fn run(options: &LoadOptions, progress: &dyn Progress) -> Result<LoadReport,
         destination,
         images,
         left_out: selection.left_out,
-        not_runnable: selection.not_runnable.iter().map(ToString::to_string).collect(),
+        not_runnable: selection
+            .not_runnable
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         bytes,
     })
 }
@@ -169,26 +202,48 @@ fn into_containerd(
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
     let containerd = Containerd::find(options)?;
-    let names: Vec<String> = selection.images.iter().flat_map(SelectedImage::names).collect();
+    let names: Vec<String> = selection
+        .images
+        .iter()
+        .flat_map(SelectedImage::names)
+        .collect();
     let before = containerd.standing(&names)?;
     let is_there = |image: &SelectedImage| {
         let digest = image.target.digest.to_string();
-        image.names().iter().all(|name| before.get(name).is_some_and(|found| found.is_complete && found.digest == digest))
+        image.names().iter().all(|name| {
+            before
+                .get(name)
+                .is_some_and(|found| found.is_complete && found.digest == digest)
+        })
     };
-    let missing: Vec<&SelectedImage> = selection.images.iter().filter(|image| !is_there(image)).collect();
+    let missing: Vec<&SelectedImage> = selection
+        .images
+        .iter()
+        .filter(|image| !is_there(image))
+        .collect();
     let mut bytes = 0;
     if !missing.is_empty() {
         // `ctr` is told one platform and takes no other, however well it would run.
         let platforms: BTreeSet<&Platform> = missing.iter().map(|image| &image.platform).collect();
         for platform in platforms {
-            let archive = ImageArchive::new(bundle, missing.iter().copied().filter(|image| image.platform == *platform))?;
+            let archive = ImageArchive::new(
+                bundle,
+                missing
+                    .iter()
+                    .copied()
+                    .filter(|image| image.platform == *platform),
+            )?;
             containerd.import(&archive, bundle, platform, progress)?;
             bytes += archive.total_bytes();
         }
         let after = containerd.standing(&names)?;
         for image in missing {
             let expected = image.target.digest;
-            let is_right = |name: &String| after.get(name).is_some_and(|found| found.digest == expected.to_string());
+            let is_right = |name: &String| {
+                after
+                    .get(name)
+                    .is_some_and(|found| found.digest == expected.to_string())
+            };
             if let Some(name) = image.names().into_iter().find(|name| !is_right(name)) {
                 return Err(LoadError::NotThere { name, expected });
             }
@@ -199,7 +254,10 @@ fn into_containerd(
         Some(found) if found.digest == digest => (NameState::AlreadyThere, None),
         Some(found) => (NameState::Moved, Some(found.digest.clone())),
     });
-    let place = Place::Containerd { address: containerd.address().to_owned(), namespace: containerd.namespace().to_owned() };
+    let place = Place::Containerd {
+        address: containerd.address().to_owned(),
+        namespace: containerd.namespace().to_owned(),
+    };
     Ok((place, images, bytes))
 }
 
@@ -210,16 +268,31 @@ fn into_directory(
     progress: &dyn Progress,
 ) -> Result<Loaded, LoadError> {
     let file = load::write_images_file(bundle, selection, directory, progress)?;
-    let state = if file.written_bytes == 0 { NameState::AlreadyThere } else { NameState::Added };
-    Ok((Place::File { path: file.path }, report(selection, |_, _| (state, None)), file.written_bytes))
+    let state = if file.written_bytes == 0 {
+        NameState::AlreadyThere
+    } else {
+        NameState::Added
+    };
+    Ok((
+        Place::File { path: file.path },
+        report(selection, |_, _| (state, None)),
+        file.written_bytes,
+    ))
 }
 
-fn report(selection: &Selection, state: impl Fn(&str, &str) -> (NameState, Option<String>)) -> Vec<LoadedImage> {
+fn report(
+    selection: &Selection,
+    state: impl Fn(&str, &str) -> (NameState, Option<String>),
+) -> Vec<LoadedImage> {
     let named = |image: &SelectedImage| {
         let digest = image.target.digest.to_string();
         let name = |name: String| {
             let (state, previous) = state(&name, &digest);
-            LoadedName { name, state, previous }
+            LoadedName {
+                name,
+                state,
+                previous,
+            }
         };
         LoadedImage {
             reference: image.reference.clone(),

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
-        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent, LockedImage, Platforms, Programs, Project,
-        PulledImage, Resolved, Subject,
+        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent,
+        LockedImage, Platforms, Programs, Project, PulledImage, Resolved, Subject,
     },
     oci::{Platform, Reference},
     policy::{self, Evaluation},
@@ -150,7 +150,9 @@ impl Report for LockReport {
         let mut text = String::new();
         let lock = &self.lock;
         let _ = match self.outcome {
-            LockOutcome::Written => writeln!(text, "locked {} {} in {lock}", self.name, self.version),
+            LockOutcome::Written => {
+                writeln!(text, "locked {} {} in {lock}", self.name, self.version)
+            }
             LockOutcome::Unchanged => writeln!(text, "{lock} is up to date"),
             LockOutcome::WouldBeWritten => writeln!(text, "{lock} would be written"),
             LockOutcome::Drifted => writeln!(text, "{lock} is out of date; nothing was written"),
@@ -169,7 +171,10 @@ impl Report for LockReport {
             return text;
         }
         for image in &self.images {
-            let digest = image.digest.map_or_else(|| "made by the packager".to_owned(), |digest| digest.to_string());
+            let digest = image.digest.map_or_else(
+                || "made by the packager".to_owned(),
+                |digest| digest.to_string(),
+            );
             let _ = writeln!(text, "image       {}  {digest}", image.reference);
             let _ = writeln!(
                 text,
@@ -179,23 +184,57 @@ impl Report for LockReport {
                 image.bytes
             );
             if !image.platforms_left_out.is_empty() {
-                let _ = writeln!(text, "            left out: {}", listed(&image.platforms_left_out));
+                let _ = writeln!(
+                    text,
+                    "            left out: {}",
+                    listed(&image.platforms_left_out)
+                );
             }
             if !image.platforms_missing.is_empty() {
-                let _ = writeln!(text, "            it has no {}", listed(&image.platforms_missing));
+                let _ = writeln!(
+                    text,
+                    "            it has no {}",
+                    listed(&image.platforms_missing)
+                );
             }
         }
-        for FetchedSummary { kind, name, origin, digest, bytes } in &self.fetched {
-            let _ = writeln!(text, "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes");
+        for FetchedSummary {
+            kind,
+            name,
+            origin,
+            digest,
+            bytes,
+        } in &self.fetched
+        {
+            let _ = writeln!(
+                text,
+                "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes"
+            );
         }
-        let others = [(self.charts, "chart"), (self.migrations, "migration"), (self.binaries, "program")];
-        let others: Vec<String> = others.into_iter().map(|(count, thing)| counted(count, thing)).collect();
-        let _ = writeln!(text, "also        {}; {} bytes to fetch", others.join(", "), self.fetch_bytes);
+        let others = [
+            (self.charts, "chart"),
+            (self.migrations, "migration"),
+            (self.binaries, "program"),
+        ];
+        let others: Vec<String> = others
+            .into_iter()
+            .map(|(count, thing)| counted(count, thing))
+            .collect();
+        let _ = writeln!(
+            text,
+            "also        {}; {} bytes to fetch",
+            others.join(", "),
+            self.fetch_bytes
+        );
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
         if !self.not_reviewed.is_empty() {
-            let _ = writeln!(text, "unreviewed  no licence is stated: {}", self.not_reviewed.join(", "));
+            let _ = writeln!(
+                text,
+                "unreviewed  no licence is stated: {}",
+                self.not_reviewed.join(", ")
+            );
         }
         text.push_str(&self.completeness.text("complete    "));
         text
@@ -206,14 +245,18 @@ fn listed(platforms: &[Platform]) -> String {
     if platforms.is_empty() {
         return "no platform".to_owned();
     }
-    platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
+    platforms
+        .iter()
+        .map(Platform::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Resolves a manifest and writes or checks its lock.
 ///
 /// # Errors
-/// When the manifest has mistakes, the policy denies something, anything cannot be resolved, or the lock cannot be
-/// written. Drift is no error but the verdict of the report.
+/// When the manifest has mistakes, the policy denies something, anything cannot be resolved, or the
+/// lock cannot be written. Drift is no error but the verdict of the report.
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();
@@ -231,36 +274,59 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockMode::Update(name), Some(old)) => {
             let subject = Subject::all(project.manifest()).find(|(known, _)| known == name);
             let (_, subject) = subject.ok_or_else(|| no_such_subject(name, &project))?;
-            block_on(manifest::resolve_one(&project, &subject, old, &client, progress))
+            block_on(manifest::resolve_one(
+                &project, &subject, old, &client, progress,
+            ))
         }
-        (LockMode::Check, Some(old)) => block_on(manifest::resolve(&project, &client, Earlier::Compared(old), progress)),
+        (LockMode::Check, Some(old)) => block_on(manifest::resolve(
+            &project,
+            &client,
+            Earlier::Compared(old),
+            progress,
+        )),
         (_, old) => {
             let earlier = old.as_ref().map_or(Earlier::Nothing, Earlier::Sizes);
             block_on(manifest::resolve(&project, &client, earlier, progress))
         }
     };
     progress.end();
-    let Resolved { lock: mut new, charts: fetched } = new?;
+    let Resolved {
+        lock: mut new,
+        charts: fetched,
+    } = new?;
     // What `rune-db` would refuse on the far side is refused here.
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
     let evaluation = manifest::judge(&project, Some(&new), &fetched)?;
-    // An update of one image leaves others to a later `lock`; what the lock lacks is then not this verb's to refuse.
-    let policy = if matches!(options.mode, LockMode::Update(_)) { evaluation.without_unpinned() } else { evaluation }.into_result()?;
-    let changes = old.as_ref().map(|old| old.changes(&new)).unwrap_or_default();
+    // An update of one image leaves others to a later `lock`; what the lock lacks is then not this
+    // verb's to refuse.
+    let policy = if matches!(options.mode, LockMode::Update(_)) {
+        evaluation.without_unpinned()
+    } else {
+        evaluation
+    }
+    .into_result()?;
+    let changes = old
+        .as_ref()
+        .map(|old| old.changes(&new))
+        .unwrap_or_default();
     let (outcome, completeness) = if options.mode == LockMode::Check && !changes.is_empty() {
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
         // Before anything is written: a lock that the charts do not fit is of no use.
-        let completeness = check_completeness(&project, &mut new, fetched, options, &client, progress)?;
+        let completeness =
+            check_completeness(&project, &mut new, fetched, options, &client, progress)?;
         (write(&new, &path, options)?, completeness)
     };
     let gone = match (&options.mode, &old) {
         (LockMode::Check, Some(old)) => gone(old, &new, &client),
         _ => Vec::new(),
     };
-    Ok(LockReport { gone, ..report(&project, path, &new, outcome, changes, policy, completeness) })
+    Ok(LockReport {
+        gone,
+        ..report(&project, path, &new, outcome, changes, policy, completeness)
+    })
 }
 
 /// The images whose tag was moved, and whose pinned digest the registry has deleted since.
@@ -270,19 +336,36 @@ fn gone(old: &Lock, new: &Lock, client: &Client) -> Vec<String> {
         LockedContent::Build(_) => None,
     };
     let is_gone = |image: &&LockedImage| {
-        let Some(pinned) = root(image) else { return false };
-        let now = new.images.iter().find(|other| other.name == image.name).and_then(root);
+        let Some(pinned) = root(image) else {
+            return false;
+        };
+        let now = new
+            .images
+            .iter()
+            .find(|other| other.name == image.name)
+            .and_then(root);
         let asked = async {
-            let found = client.manifest(&RepositoryName::from(&image.reference), pinned.digest, Some(&pinned.media_type)).await;
+            let found = client
+                .manifest(
+                    &RepositoryName::from(&image.reference),
+                    pinned.digest,
+                    Some(&pinned.media_type),
+                )
+                .await;
             Ok::<_, RegistryError>(found.is_err_and(|error| error.is_missing_digest()))
         };
         now.is_some_and(|now| now.digest != pinned.digest) && block_on(asked).unwrap_or(false)
     };
-    old.images.iter().filter(is_gone).map(|image| image.name.clone()).collect()
+    old.images
+        .iter()
+        .filter(is_gone)
+        .map(|image| image.name.clone())
+        .collect()
 }
 
-/// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins. An update of one image may leave a lock that is not current otherwise: then there is nothing
-/// yet that the charts could be held against, and `build` will do it.
+/// Holds the charts against the lock, and notes in it which other tags of theirs mean what it pins.
+/// An update of one image may leave a lock that is not current otherwise: then there is nothing yet
+/// that the charts could be held against, and `build` will do it.
 fn check_completeness(
     project: &Project,
     lock: &mut Lock,
@@ -291,44 +374,78 @@ fn check_completeness(
     client: &Client,
     progress: &dyn Progress,
 ) -> Result<CompletenessReport, CommandError> {
-    let is_partial = matches!(options.mode, LockMode::Update(_)) && manifest::check_current(project, lock).is_err();
+    let is_partial = matches!(options.mode, LockMode::Update(_))
+        && manifest::check_current(project, lock).is_err();
     if is_partial || options.chart_check == ChartCheck::LeftOut {
         return Ok(CompletenessReport::unchecked());
     }
     // An update of one thing has fetched no other.
     let fetched = block_on(fetched.complete(project, lock, client, progress))?;
-    let PinnedCharts { charts, profiles, mut available, check_values } = bundle::pin_charts(project, lock, &fetched)?;
-    let survey = survey_charts(project, &charts, &profiles, &check_values, &options.chart_check)?;
-    for (name, reference, digest) in survey.iter().flat_map(|survey| survey.unconfirmed_tags(&available)).collect::<Vec<_>>() {
+    let PinnedCharts {
+        charts,
+        profiles,
+        mut available,
+        check_values,
+    } = bundle::pin_charts(project, lock, &fetched)?;
+    let survey = survey_charts(
+        project,
+        &charts,
+        &profiles,
+        &check_values,
+        &options.chart_check,
+    )?;
+    for (name, reference, digest) in survey
+        .iter()
+        .flat_map(|survey| survey.unconfirmed_tags(&available))
+        .collect::<Vec<_>>()
+    {
         if means(client, &reference, digest, progress) {
             let tag = reference.tag().unwrap_or_default();
             lock.add_other_tag(&name, tag);
-            available.iter_mut().filter(|image| image.name == name).for_each(|image| image.other_tags.push(tag.to_owned()));
+            available
+                .iter_mut()
+                .filter(|image| image.name == name)
+                .for_each(|image| image.other_tags.push(tag.to_owned()));
         }
     }
     check_survey(project, survey.as_ref(), &available)
 }
 
-/// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not confirmed.
+/// Whether the registry has a digest under a tag; when it cannot be asked, the tag is not
+/// confirmed.
 fn means(client: &Client, reference: &Reference, digest: Digest, progress: &dyn Progress) -> bool {
     match block_on(client.resolve(reference)) {
         Ok(found) => found.digest() == digest,
         Err(error) => {
-            progress.announce(&format!("note: cannot confirm the digest of {reference}: {}", error.messages().join(": ")));
+            progress.announce(&format!(
+                "note: cannot confirm the digest of {reference}: {}",
+                error.messages().join(": ")
+            ));
             false
         }
     }
 }
 
 fn no_such_subject(name: &str, project: &Project) -> LockVerbError {
-    let known = Subject::all(project.manifest()).map(|(known, _)| known).collect();
-    LockVerbError::NoSuchSubject { name: name.to_owned(), known }
+    let known = Subject::all(project.manifest())
+        .map(|(known, _)| known)
+        .collect();
+    LockVerbError::NoSuchSubject {
+        name: name.to_owned(),
+        known,
+    }
 }
 
 /// Writes the lock unless its text is there already, byte for byte.
-fn write(lock: &Lock, path: &camino::Utf8Path, options: &LockOptions) -> Result<LockOutcome, CommandError> {
+fn write(
+    lock: &Lock,
+    path: &camino::Utf8Path,
+    options: &LockOptions,
+) -> Result<LockOutcome, CommandError> {
     let text = lock.to_text()?;
-    if fsx::read(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes()) || options.mode == LockMode::Check {
+    if fsx::read(path, text.len() as u64).is_ok_and(|found| found == text.as_bytes())
+        || options.mode == LockMode::Check
+    {
         return Ok(LockOutcome::Unchanged);
     }
     if options.dry_run {
@@ -358,12 +475,20 @@ fn report(
         name: lock.bundle.name.clone(),
         version: lock.bundle.version.clone(),
         outcome,
-        images: lock.images.iter().map(|image| summary(image, &lock.platforms)).collect(),
+        images: lock
+            .images
+            .iter()
+            .map(|image| summary(image, &lock.platforms))
+            .collect(),
         fetched: fetched(lock),
         charts: lock.charts.len(),
-        migrations: lock.migrations.as_ref().map_or(0, |migrations| migrations.files.len()),
+        migrations: lock
+            .migrations
+            .as_ref()
+            .map_or(0, |migrations| migrations.files.len()),
         binaries: lock.binaries.len(),
-        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs)).saturating_add(downloads),
+        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs))
+            .saturating_add(downloads),
         changes,
         gone: Vec::new(),
         not_reviewed: policy.not_reviewed(),
@@ -375,21 +500,53 @@ fn report(
 fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
     let charts = lock.charts.iter().filter_map(|chart| {
         let (origin, digest, bytes) = match &chart.source {
-            LockedChartSource::Registry { reference, manifest, size, .. } => {
-                (format!("oci://{}", reference.name()), manifest.digest, *size)
-            }
-            LockedChartSource::Repository { repository, digest, size } => (repository.clone(), *digest, *size),
+            LockedChartSource::Registry {
+                reference,
+                manifest,
+                size,
+                ..
+            } => (
+                format!("oci://{}", reference.name()),
+                manifest.digest,
+                *size,
+            ),
+            LockedChartSource::Repository {
+                repository,
+                digest,
+                size,
+            } => (repository.clone(), *digest, *size),
             LockedChartSource::Directory { .. } | LockedChartSource::Archive { .. } => return None,
         };
-        Some(FetchedSummary { kind: "chart", name: format!("{} {}", chart.name, chart.version), origin, digest, bytes })
+        Some(FetchedSummary {
+            kind: "chart",
+            name: format!("{} {}", chart.name, chart.version),
+            origin,
+            digest,
+            bytes,
+        })
     });
     let binaries = lock.binaries.iter().filter_map(|binary| {
-        let (name, origin) = (format!("{} for {}", binary.name, binary.platform), binary.url.clone()?);
-        Some(FetchedSummary { kind: "program", name, origin, digest: binary.digest, bytes: binary.size })
+        let (name, origin) = (
+            format!("{} for {}", binary.name, binary.platform),
+            binary.url.clone()?,
+        );
+        Some(FetchedSummary {
+            kind: "program",
+            name,
+            origin,
+            digest: binary.digest,
+            bytes: binary.size,
+        })
     });
     let files = lock.files.iter().map(|file| {
         let (name, origin) = (file.path.to_string(), file.url.clone());
-        FetchedSummary { kind: "file", name, origin, digest: file.digest, bytes: file.size }
+        FetchedSummary {
+            kind: "file",
+            name,
+            origin,
+            digest: file.digest,
+            bytes: file.size,
+        }
     });
     charts.chain(binaries).chain(files).collect()
 }
@@ -398,13 +555,22 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
     let (name, reference) = (image.name.clone(), image.reference.clone());
     let missing = |has: &dyn Fn(&Platform) -> bool| match chosen {
         Platforms::All => Vec::new(),
-        Platforms::Only(wanted) => wanted.iter().filter(|wanted| !has(wanted)).cloned().collect(),
+        Platforms::Only(wanted) => wanted
+            .iter()
+            .filter(|wanted| !has(wanted))
+            .cloned()
+            .collect(),
     };
     match &image.content {
         LockedContent::Registry(pulled) => {
             let platforms = |carried: bool| {
-                let entries = pulled.manifests.iter().filter(move |entry| entry.carried == carried);
-                entries.filter_map(|entry| entry.platform.clone()).collect::<Vec<_>>()
+                let entries = pulled
+                    .manifests
+                    .iter()
+                    .filter(move |entry| entry.carried == carried);
+                entries
+                    .filter_map(|entry| entry.platform.clone())
+                    .collect::<Vec<_>>()
             };
             let carried = platforms(true);
             ImageSummary {
@@ -412,9 +578,15 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
                 reference,
                 digest: Some(pulled.root.digest),
                 platforms_left_out: platforms(false),
-                platforms_missing: missing(&|wanted| carried.iter().any(|platform| platform.matches(wanted))),
+                platforms_missing: missing(&|wanted| {
+                    carried.iter().any(|platform| platform.matches(wanted))
+                }),
                 platforms: carried,
-                attestations: pulled.attestations.iter().filter(|attestation| attestation.carried).count(),
+                attestations: pulled
+                    .attestations
+                    .iter()
+                    .filter(|attestation| attestation.carried)
+                    .count(),
                 bytes: distinct_bytes(pulled.carried_blobs()),
             }
         }
@@ -422,9 +594,18 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
             name,
             reference,
             digest: None,
-            platforms: built.binaries.iter().map(|binary| binary.platform.clone()).collect(),
+            platforms: built
+                .binaries
+                .iter()
+                .map(|binary| binary.platform.clone())
+                .collect(),
             platforms_left_out: Vec::new(),
-            platforms_missing: missing(&|wanted| built.binaries.iter().any(|binary| binary.platform.matches(wanted))),
+            platforms_missing: missing(&|wanted| {
+                built
+                    .binaries
+                    .iter()
+                    .any(|binary| binary.platform.matches(wanted))
+            }),
             attestations: 0,
             bytes: built.binaries.iter().map(|binary| binary.size).sum(),
         },
@@ -433,5 +614,8 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
 
 fn distinct_bytes<'a>(blobs: impl Iterator<Item = &'a Blob>) -> u64 {
     let mut seen = BTreeSet::new();
-    blobs.filter(|blob| seen.insert(blob.digest)).map(|blob| blob.size).sum()
+    blobs
+        .filter(|blob| seen.insert(blob.digest))
+        .map(|blob| blob.size)
+        .sum()
 }

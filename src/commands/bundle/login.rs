@@ -1,4 +1,5 @@
-//! `login` and `logout`: credentials of a registry, in the file that docker, podman, skopeo, crane and Helm read too.
+//! `login` and `logout`: credentials of a registry, in the file that docker, podman, skopeo, crane
+//! and Helm read too.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -50,13 +51,22 @@ impl Report for LoginReport {
     const VERB: &'static str = "login";
 
     fn text(&self) -> String {
-        let Self { registry, username, authfile, verified, own } = self;
-        let mut text = format!("logged in to {registry} as {username}; the credentials are in `{authfile}`\n");
+        let Self {
+            registry,
+            username,
+            authfile,
+            verified,
+            own,
+        } = self;
+        let mut text =
+            format!("logged in to {registry} as {username}; the credentials are in `{authfile}`\n");
         if !verified {
             text.push_str("note: the registry accepts anonymous requests too, so the password could not be verified\n");
         }
         for key in own {
-            text.push_str(&format!("note: `{key}` has credentials of its own in this file\n"));
+            text.push_str(&format!(
+                "note: `{key}` has credentials of its own in this file\n"
+            ));
         }
         text
     }
@@ -66,21 +76,42 @@ impl Report for LogoutReport {
     const VERB: &'static str = "logout";
 
     fn text(&self) -> String {
-        self.authfiles.iter().map(|file| format!("removed the credentials of {} from `{file}`\n", self.registry)).collect()
+        self.authfiles
+            .iter()
+            .map(|file| {
+                format!(
+                    "removed the credentials of {} from `{file}`\n",
+                    self.registry
+                )
+            })
+            .collect()
     }
 }
 
-/// Tries the credentials of `config.login` and keeps them in `file`, one of those that `config` reads.
+/// Tries the credentials of `config.login` and keeps them in `file`, one of those that `config`
+/// reads.
 ///
 /// # Errors
-/// When they are refused, a credential helper or another file stands in the way, or the file cannot be written.
+/// When they are refused, a credential helper or another file stands in the way, or the file cannot
+/// be written.
 pub fn login(config: &ClientConfig, file: Option<&Utf8Path>) -> Result<LoginReport, CommandError> {
     let file = file.ok_or(NoFile)?;
-    let Some(Login { registry, user, password: Password::Given(password) }) = &config.login else { return Err(NoFile.into()) };
+    let Some(Login {
+        registry,
+        user,
+        password: Password::Given(password),
+    }) = &config.login
+    else {
+        return Err(NoFile.into());
+    };
     let mut proof = LoginProof::NotAsked;
     let try_it = || -> Result<(), CommandError> {
         // Nobody else's credentials are shown, and no file is read for them.
-        let alone = ClientConfig { auth_files: Vec::new(), run_credential_helpers: false, ..config.clone() };
+        let alone = ClientConfig {
+            auth_files: Vec::new(),
+            run_credential_helpers: false,
+            ..config.clone()
+        };
         proof = block_on(try_login(alone))?;
         Ok(())
     };
@@ -99,5 +130,8 @@ pub fn login(config: &ClientConfig, file: Option<&Utf8Path>) -> Result<LoginRepo
 /// # Errors
 /// When there are none, or some are kept where they cannot be removed.
 pub fn logout(files: &[AuthFile], registry: &str) -> Result<LogoutReport, CommandError> {
-    Ok(LogoutReport { registry: registry.to_owned(), authfiles: forget_login(files, registry)? })
+    Ok(LogoutReport {
+        registry: registry.to_owned(),
+        authfiles: forget_login(files, registry)?,
+    })
 }

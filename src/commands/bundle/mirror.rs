@@ -62,9 +62,15 @@ impl Report for MirrorReport {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for ReportedFile { path, content, state } in &self.files {
+        for ReportedFile {
+            path,
+            content,
+            state,
+        } in &self.files
+        {
             let _ = match state {
-                // One file can be sent on as it is; several need their names, and those that come in several have comments.
+                // One file can be sent on as it is; several need their names, and those that come
+                // in several have comments.
                 State::Printed if self.files.len() == 1 => write!(text, "{content}"),
                 State::Printed => writeln!(text, "# {path}\n{content}"),
                 State::Written => writeln!(text, "wrote `{path}`"),
@@ -75,10 +81,12 @@ impl Report for MirrorReport {
     }
 }
 
-/// Makes the configuration, and writes it if so wanted. What there is to know besides goes to `progress`.
+/// Makes the configuration, and writes it if so wanted. What there is to know besides goes to
+/// `progress`.
 ///
 /// # Errors
-/// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other content is in the way.
+/// When the bundle is not as signed, the runtime cannot be told such a thing, or a file with other
+/// content is in the way.
 pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorReport, CommandError> {
     let (_, head) = options.bundle.authenticate()?;
     let trust = options.bundle.trust_source();
@@ -87,27 +95,48 @@ pub fn run(options: &MirrorOptions, progress: &dyn Progress) -> Result<MirrorRep
         progress.announce(&format!("trust: {trust}"));
     }
     let index = head.index();
-    let sources: BTreeSet<&str> = index.images.iter().map(|image| image.reference.registry()).collect();
-    let configuration = options.format.configuration(&sources, &options.destination)?;
+    let sources: BTreeSet<&str> = index
+        .images
+        .iter()
+        .map(|image| image.reference.registry())
+        .collect();
+    let configuration = options
+        .format
+        .configuration(&sources, &options.destination)?;
     let states = match &options.out {
-        Some(directory) => mirror::write_files(&configuration, directory)?.into_iter().map(State::from).collect(),
+        Some(directory) => mirror::write_files(&configuration, directory)?
+            .into_iter()
+            .map(State::from)
+            .collect(),
         None => vec![State::Printed; configuration.files.len()],
     };
-    let directory = options.out.clone().unwrap_or_else(|| configuration.place.into());
+    let directory = options
+        .out
+        .clone()
+        .unwrap_or_else(|| configuration.place.into());
     for source in &configuration.left_out {
         progress.announce(&format!("note: this runtime cannot be sent elsewhere for {source}: give the charts the name of the registry"));
     }
     for note in &configuration.notes {
         progress.announce(&format!("note: {note}"));
     }
-    let file = |(ConfigurationFile { path, text }, state)| ReportedFile { path: directory.join(path), content: text, state };
+    let file = |(ConfigurationFile { path, text }, state)| ReportedFile {
+        path: directory.join(path),
+        content: text,
+        state,
+    };
     Ok(MirrorReport {
         name: index.name.clone(),
         version: index.version.clone(),
         digest: head.digest(),
         trust,
         sources: sources.into_iter().map(str::to_owned).collect(),
-        files: configuration.files.into_iter().zip(states).map(file).collect(),
+        files: configuration
+            .files
+            .into_iter()
+            .zip(states)
+            .map(file)
+            .collect(),
         left_out: configuration.left_out,
         notes: configuration.notes,
     })

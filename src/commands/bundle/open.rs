@@ -85,7 +85,9 @@ impl BundleOptions {
                 stream => BundleSource::Stream(Box::new(stream)),
             },
         };
-        let head = source.read_head().map_err(|error| CommandError::from(error).context(format!("cannot read `{}`", self.bundle)))?;
+        let head = source.read_head().map_err(|error| {
+            CommandError::from(error).context(format!("cannot read `{}`", self.bundle))
+        })?;
         Ok((source, head))
     }
 
@@ -93,21 +95,33 @@ impl BundleOptions {
     pub(super) fn authenticate(&self) -> Result<(BundleSource, AuthenticatedHead), CommandError> {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
-        Ok((source, head.authenticate(&trust).map_err(|error| self.refused(error.into()))?))
+        Ok((
+            source,
+            head.authenticate(&trust)
+                .map_err(|error| self.refused(error.into()))?,
+        ))
     }
 
-    /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that comes from elsewhere.
+    /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that
+    /// comes from elsewhere.
     pub(super) fn refused(&self, error: CommandError) -> CommandError {
-        let elsewhere = self.trust_source().filter(|_| self.signers.origin != Origin::Options);
-        let trust = elsewhere.map(|source| format!(", which was checked with {source}")).unwrap_or_default();
+        let elsewhere = self
+            .trust_source()
+            .filter(|_| self.signers.origin != Origin::Options);
+        let trust = elsewhere
+            .map(|source| format!(", which was checked with {source}"))
+            .unwrap_or_default();
         error.context(format!("refusing `{}`{trust}", self.bundle))
     }
 
-    /// Opens the bundle, authenticates its head and reads its documents, so that its contents can be given away from where they lie.
+    /// Opens the bundle, authenticates its head and reads its documents, so that its contents can
+    /// be given away from where they lie.
     pub(super) fn open_in_place(&self) -> Result<Arc<OpenBundle>, CommandError> {
         let (source, head) = self.authenticate()?;
         let file = self.file(source)?;
-        OpenBundle::open(file, head).map_err(|error| CommandError::from(error).context(format!("refusing `{}`", self.bundle)))
+        OpenBundle::open(file, head).map_err(|error| {
+            CommandError::from(error).context(format!("refusing `{}`", self.bundle))
+        })
     }
 
     /// The file that the bundle lies in.
@@ -120,17 +134,29 @@ impl BundleOptions {
 
     /// What the head is authenticated with.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
-        let SignerOptions { keys, threshold, trust_file, origin } = &self.signers;
+        let SignerOptions {
+            keys,
+            threshold,
+            trust_file,
+            origin,
+        } = &self.signers;
         if let Some(path) = trust_file {
             let file = match origin {
                 Origin::Options => load_trust_file(path)?,
-                Origin::Variable(name) => load_trust_file(path).map_err(|error| error.context(format!("cannot use what {name} names")))?,
-                Origin::Site(site) => load_site_trust_file(path)
-                    .map_err(|error| error.context(format!("cannot use the trust file that the site file `{site}` names")))?,
+                Origin::Variable(name) => load_trust_file(path)
+                    .map_err(|error| error.context(format!("cannot use what {name} names")))?,
+                Origin::Site(site) => load_site_trust_file(path).map_err(|error| {
+                    error.context(format!(
+                        "cannot use the trust file that the site file `{site}` names"
+                    ))
+                })?,
             };
             return Ok(Trust::of_file(file, self.digest));
         }
-        let keys = keys.iter().map(|path| load_public_key(path)).collect::<Result<_, _>>()?;
+        let keys = keys
+            .iter()
+            .map(|path| load_public_key(path))
+            .collect::<Result<_, _>>()?;
         Ok(Trust::new(keys, *threshold, self.digest)?)
     }
 }

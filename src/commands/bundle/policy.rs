@@ -53,10 +53,19 @@ impl Report for PolicyReport {
                 Verdict::Allowed if self.with_allowed => writeln!(text, "allowed  {decision}"),
                 Verdict::Allowed => Ok(()),
                 Verdict::Waived => writeln!(text, "waived   {decision}"),
-                Verdict::Denied => writeln!(text, "denied   {decision}\n         waiver: {}", decision.waiver_hint()),
+                Verdict::Denied => writeln!(
+                    text,
+                    "denied   {decision}\n         waiver: {}",
+                    decision.waiver_hint()
+                ),
             };
         }
-        let Self { allowed, waived, denied, .. } = self;
+        let Self {
+            allowed,
+            waived,
+            denied,
+            ..
+        } = self;
         let _ = writeln!(text, "{allowed} allowed, {waived} waived, {denied} denied");
         text
     }
@@ -65,8 +74,8 @@ impl Report for PolicyReport {
 /// Judges a manifest, and its lock if there is one.
 ///
 /// # Errors
-/// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the verdict of the
-/// report.
+/// When the manifest, its policy, its lock or a chart cannot be read. A denial is no error but the
+/// verdict of the report.
 pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let lock_path = project.lock_path();
@@ -76,7 +85,13 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         Err(error) => return Err(error.into()),
     };
     let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default())?;
-    let count = |verdict| evaluation.decisions.iter().filter(|decision| decision.verdict == verdict).count();
+    let count = |verdict| {
+        evaluation
+            .decisions
+            .iter()
+            .filter(|decision| decision.verdict == verdict)
+            .count()
+    };
     Ok(PolicyReport {
         manifest: project.manifest_path().to_owned(),
         lock: lock.map(|_| lock_path),

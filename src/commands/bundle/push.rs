@@ -32,7 +32,8 @@ pub struct PushOptions {
     pub settings: PushSettings,
     /// Where a receipt is written; none without it.
     pub receipts: Option<ReceiptPlace>,
-    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
+    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
+    /// registry itself need not be one.
     pub registry: ClientConfig,
 }
 
@@ -65,19 +66,47 @@ impl Report for PushReport {
     }
 
     fn text(&self) -> String {
-        let Self { name, version, destination, references, refused, blobs, .. } = self;
+        let Self {
+            name,
+            version,
+            destination,
+            references,
+            refused,
+            blobs,
+            ..
+        } = self;
         let would = if self.dry_run { "would push" } else { "pushed" };
-        let mut text = format!("{would} {name} {version} to {destination}: {}\n", counted(references.len(), "reference"));
+        let mut text = format!(
+            "{would} {name} {version} to {destination}: {}\n",
+            counted(references.len(), "reference")
+        );
         for reference in references {
-            let _ = writeln!(text, "{:<10} {}  {}{}", word(reference.kind), reference.destination, reference.digest, there(reference));
+            let _ = writeln!(
+                text,
+                "{:<10} {}  {}{}",
+                word(reference.kind),
+                reference.destination,
+                reference.digest,
+                there(reference)
+            );
             if let Some(remark) = remark(reference) {
                 let _ = writeln!(text, "           {remark}");
             }
         }
-        for RefusedArtifact { kind, destination, reason } in refused {
+        for RefusedArtifact {
+            kind,
+            destination,
+            reason,
+        } in refused
+        {
             let _ = writeln!(text, "refused    {} {destination}: {reason}", word(*kind));
         }
-        let BlobTally { uploaded, uploaded_bytes, mounted, skipped } = blobs;
+        let BlobTally {
+            uploaded,
+            uploaded_bytes,
+            mounted,
+            skipped,
+        } = blobs;
         let to = if self.dry_run { "to send" } else { "sent" };
         let _ = writeln!(
             text,
@@ -110,7 +139,11 @@ const fn word(kind: PushedKind) -> &'static str {
 }
 
 const fn there(reference: &PushedReference) -> &'static str {
-    if reference.was_there { "  (there before)" } else { "" }
+    if reference.was_there {
+        "  (there before)"
+    } else {
+        ""
+    }
 }
 
 /// What a person must know about the index of an image.
@@ -130,8 +163,12 @@ fn remark(reference: &PushedReference) -> Option<String> {
 /// Pushes a bundle.
 ///
 /// # Errors
-/// When the bundle is not as signed, a tag is taken, or the registry does not take something. Running it again goes on from there.
-pub fn run(options: &PushOptions, progress: &Arc<dyn Progress>) -> Result<PushReport, CommandError> {
+/// When the bundle is not as signed, a tag is taken, or the registry does not take something.
+/// Running it again goes on from there.
+pub fn run(
+    options: &PushOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<PushReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
     let report = block_on(push_opened(&bundle, options, progress))?;
     if !report.refused.is_empty() {
@@ -161,7 +198,12 @@ impl PushReport {
         if self.refused.is_empty() {
             Ok(())
         } else {
-            Err(ArtifactsRefused(self.refused.into_iter().map(|refused| refused.destination).collect()))
+            Err(ArtifactsRefused(
+                self.refused
+                    .into_iter()
+                    .map(|refused| refused.destination)
+                    .collect(),
+            ))
         }
     }
 }
@@ -175,9 +217,19 @@ pub(super) async fn push_opened(
     let settings = &options.settings;
     let receipts = options.receipts.as_ref().filter(|_| !settings.is_dry_run);
     let destination = settings.destination.to_string();
-    let deed = Deed { kind: "push", destination: &destination };
-    let notes = receipts.map(|place| place.begin(bundle.head(), deed)).transpose()?.unwrap_or_default();
-    let client = Client::new(client_config(&settings.destination, &options.registry, settings.jobs))?;
+    let deed = Deed {
+        kind: "push",
+        destination: &destination,
+    };
+    let notes = receipts
+        .map(|place| place.begin(bundle.head(), deed))
+        .transpose()?
+        .unwrap_or_default();
+    let client = Client::new(client_config(
+        &settings.destination,
+        &options.registry,
+        settings.jobs,
+    ))?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
     let index = bundle.index();
     let act = Act::Push {
@@ -187,7 +239,8 @@ pub(super) async fn push_opened(
     };
     let verified = VerifiedBundle::of(bundle.head(), pushed.blobs().uploaded_bytes);
     let receipt = receipts.map_or(Ok(None), |place| place.append(verified, act));
-    let receipt = receipt.map_err(|error| error.context("everything is pushed, and there is no receipt of it"))?;
+    let receipt = receipt
+        .map_err(|error| error.context("everything is pushed, and there is no receipt of it"))?;
     Ok(PushReport {
         receipt,
         notes,
@@ -213,10 +266,21 @@ fn on_record(reference: &PushedReference) -> crate::receipt::PushedReference {
 }
 
 /// As many connections as jobs, and no host beside the named ones.
-pub(super) fn client_config(destination: &Destination, access: &ClientConfig, connections: usize) -> ClientConfig {
+pub(super) fn client_config(
+    destination: &Destination,
+    access: &ClientConfig,
+    connections: usize,
+) -> ClientConfig {
     let registry = destination.registry();
-    let host = registry.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(registry, |(host, _)| host);
+    let host = registry
+        .rsplit_once(':')
+        .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
+        .map_or(registry, |(host, _)| host);
     let mut allowed: BTreeSet<String> = access.allowed_hosts.clone().unwrap_or_default();
     allowed.insert(host.to_owned());
-    ClientConfig { allowed_hosts: Some(allowed), max_connections_per_host: connections, ..access.clone() }
+    ClientConfig {
+        allowed_hosts: Some(allowed),
+        max_connections_per_host: connections,
+        ..access.clone()
+    }
 }

@@ -24,7 +24,8 @@ pub struct ReceiptPlace {
     pub now: String,
     /// Whether a receipt is wanted.
     pub is_wanted: bool,
-    /// Receipts of earlier versions, when nobody named the directory: they are not left without a word.
+    /// Receipts of earlier versions, when nobody named the directory: they are not left without a
+    /// word.
     pub before: Option<Utf8PathBuf>,
 }
 
@@ -43,7 +44,8 @@ impl Failure for NoPlace {
     }
 }
 
-const HELP: &str = "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
+const HELP: &str =
+    "nothing was done; give --receipts DIR on a disk that can be written, or --no-receipt";
 
 /// What is about to be done.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +57,13 @@ pub(super) struct Deed<'a> {
 }
 
 impl ReceiptPlace {
-    /// Makes sure that a receipt can be written, or that it is known that there is none, before something is done. Gives what people
-    /// have to know about it.
-    pub(super) fn begin(&self, head: &AuthenticatedHead, deed: Deed<'_>) -> Result<Vec<String>, CommandError> {
+    /// Makes sure that a receipt can be written, or that it is known that there is none, before
+    /// something is done. Gives what people have to know about it.
+    pub(super) fn begin(
+        &self,
+        head: &AuthenticatedHead,
+        deed: Deed<'_>,
+    ) -> Result<Vec<String>, CommandError> {
         if !self.is_wanted {
             return Ok(vec![self.leave_out(head, deed)]);
         }
@@ -74,15 +80,33 @@ impl ReceiptPlace {
         chain.prepare().map_err(|error| {
             let error = CommandError::from(error);
             let is_about_content = error.kind() == FailureKind::Content;
-            let error = error.context(format!("no receipt can be written to `{}`", chain.directory()));
-            if is_about_content { error } else { error.with_help(HELP) }
+            let error = error.context(format!(
+                "no receipt can be written to `{}`",
+                chain.directory()
+            ));
+            if is_about_content {
+                error
+            } else {
+                error.with_help(HELP)
+            }
         })
     }
 
     /// Writes a receipt, when one is wanted.
-    pub(super) fn append(&self, bundle: VerifiedBundle, act: Act) -> Result<Option<Appended>, CommandError> {
-        let Some(chain) = self.chain().filter(|_| self.is_wanted) else { return Ok(None) };
-        let statement = Statement { time: self.now.clone(), tool: tool(), bundle, act };
+    pub(super) fn append(
+        &self,
+        bundle: VerifiedBundle,
+        act: Act,
+    ) -> Result<Option<Appended>, CommandError> {
+        let Some(chain) = self.chain().filter(|_| self.is_wanted) else {
+            return Ok(None);
+        };
+        let statement = Statement {
+            time: self.now.clone(),
+            tool: tool(),
+            bundle,
+            act,
+        };
         Ok(Some(chain.append(&statement, || self.earlier())?))
     }
 
@@ -100,13 +124,21 @@ impl ReceiptPlace {
             digest: head.digest(),
             destination: destination.to_owned(),
         };
-        match self.chain().map(|chain| chain.leave_out(&run).map(|()| chain)) {
-            Some(Ok(chain)) => format!("note: no receipt of this; the next one in `{}` will say so", chain.directory()),
+        match self
+            .chain()
+            .map(|chain| chain.leave_out(&run).map(|()| chain))
+        {
+            Some(Ok(chain)) => format!(
+                "note: no receipt of this; the next one in `{}` will say so",
+                chain.directory()
+            ),
             Some(Err(error)) => {
                 let error = CommandError::from(error).messages().join(": ");
                 format!("note: no receipt of this, and the next one will not say so: {error}")
             }
-            None => format!("note: no receipt of this, and the next one will not say so: {NoPlace}"),
+            None => {
+                format!("note: no receipt of this, and the next one will not say so: {NoPlace}")
+            }
         }
     }
 
@@ -114,7 +146,11 @@ impl ReceiptPlace {
     fn earlier(&self) -> Option<Earlier> {
         let directory = self.before.as_ref()?;
         let last = Chain::at(directory).verify(None).ok()?.pop()?;
-        Some(Earlier { directory: directory.clone(), number: last.number, digest: last.digest })
+        Some(Earlier {
+            directory: directory.clone(),
+            number: last.number,
+            digest: last.digest,
+        })
     }
 
     /// What to say about receipts of earlier versions.
@@ -135,7 +171,10 @@ impl ReceiptPlace {
 }
 
 fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
-    fsx::identity(one).ok().zip(fsx::identity(other).ok()).is_some_and(|(one, other)| one == other)
+    fsx::identity(one)
+        .ok()
+        .zip(fsx::identity(other).ok())
+        .is_some_and(|(one, other)| one == other)
 }
 
 /// Name and version of this program.

@@ -35,7 +35,11 @@ enum NoReceipts {
     #[error("no directory for receipts is known: HOME is not set")]
     NoPlace,
     #[error("there is no receipt {number} in `{directory}`: the last one is {last}")]
-    Number { directory: Utf8PathBuf, number: u64, last: u64 },
+    Number {
+        directory: Utf8PathBuf,
+        number: u64,
+        last: u64,
+    },
 }
 
 impl Failure for NoReceipts {
@@ -45,10 +49,17 @@ impl Failure for NoReceipts {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Here(directory) if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) => {
-                format!("`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with --receipts")
+            Self::Here(directory)
+                if directory != RECEIPTS_BEFORE && fsx::is_dir(Utf8Path::new(RECEIPTS_BEFORE)) =>
+            {
+                format!(
+                    "`{RECEIPTS_BEFORE}` of this directory has receipts of earlier runs: name it with --receipts"
+                )
             }
-            Self::Here(_) | Self::NoPlace => "name the directory with --receipts; `push` and `install` write one receipt each".to_owned(),
+            Self::Here(_) | Self::NoPlace => {
+                "name the directory with --receipts; `push` and `install` write one receipt each"
+                    .to_owned()
+            }
             Self::Number { .. } => "list them with `rune-bundle receipts list`".to_owned(),
         })
     }
@@ -99,7 +110,14 @@ impl Report for ReceiptsReport {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for ReceiptReport { number, time, summary, without_receipt, .. } in &self.receipts {
+        for ReceiptReport {
+            number,
+            time,
+            summary,
+            without_receipt,
+            ..
+        } in &self.receipts
+        {
             for run in without_receipt {
                 let _ = writeln!(text, "   -  {run}, without a receipt");
             }
@@ -113,8 +131,15 @@ impl Report for VerifiedReceipts {
     const VERB: &'static str = "receipts-verify";
 
     fn text(&self) -> String {
-        let Self(ReceiptsReport { directory, head, receipts }) = self;
-        format!("{} in `{directory}`, each as it was written\nthe last one is {head}\n", counted(receipts.len(), "receipt"))
+        let Self(ReceiptsReport {
+            directory,
+            head,
+            receipts,
+        }) = self;
+        format!(
+            "{} in `{directory}`, each as it was written\nthe last one is {head}\n",
+            counted(receipts.len(), "receipt")
+        )
     }
 }
 
@@ -122,13 +147,28 @@ impl Report for ShownReceipt {
     const VERB: &'static str = "receipts-show";
 
     fn text(&self) -> String {
-        let Self { number, digest, path, of, receipt } = self;
-        let mut text = format!("receipt        {number} of {of}\nfile           {path}\ndigest         {}\n", digest.grouped());
+        let Self {
+            number,
+            digest,
+            path,
+            of,
+            receipt,
+        } = self;
+        let mut text = format!(
+            "receipt        {number} of {of}\nfile           {path}\ndigest         {}\n",
+            digest.grouped()
+        );
         let bundle = receipt.pointer("/bundle").unwrap_or(&Value::Null);
         let of = |key| shown(bundle.get(key).and_then(Value::as_str).unwrap_or("?"));
         let _ = writeln!(text, "bundle         {} {}", of("name"), of("version"));
         let _ = writeln!(text, "bundle digest  {}", grouped(&of("digest")));
-        for signer in bundle.get("signers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for signer in bundle
+            .get("signers")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             let _ = writeln!(text, "signed by      {}", fingerprint(signer));
         }
         let _ = writeln!(text, "what           {}", summary(receipt));
@@ -137,7 +177,12 @@ impl Report for ShownReceipt {
         }
         // What is said above, or by the place in the chain.
         let known = ["bundle", "format", "number", "previous", "withoutReceipt"];
-        for (key, value) in receipt.as_object().into_iter().flatten().filter(|(key, _)| !known.contains(&key.as_str())) {
+        for (key, value) in receipt
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !known.contains(&key.as_str()))
+        {
             describe(&mut text, key, value, 0);
         }
         text
@@ -150,7 +195,9 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
     let _ = match value {
         Value::Object(members) => {
             let _ = writeln!(text, "{indent}{key}:");
-            members.iter().for_each(|(key, value)| describe(text, key, value, depth.saturating_add(1)));
+            members
+                .iter()
+                .for_each(|(key, value)| describe(text, key, value, depth.saturating_add(1)));
             Ok(())
         }
         Value::Array(items) => {
@@ -172,9 +219,15 @@ fn describe(text: &mut String, key: &str, value: &Value, depth: usize) {
 pub fn list(options: &ReceiptsOptions) -> Result<ReceiptsReport, CommandError> {
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
-    let Some(last) = chain.last() else { return Err(NoReceipts::Here(directory).into()) };
+    let Some(last) = chain.last() else {
+        return Err(NoReceipts::Here(directory).into());
+    };
     let head = last.digest;
-    Ok(ReceiptsReport { directory, head, receipts: chain.iter().map(report).collect() })
+    Ok(ReceiptsReport {
+        directory,
+        head,
+        receipts: chain.iter().map(report).collect(),
+    })
 }
 
 /// Checks the receipts of a directory.
@@ -186,7 +239,11 @@ pub fn verify(options: &ReceiptsOptions) -> Result<VerifiedReceipts, CommandErro
         // With a digest to compare with, a directory without receipts has lost them all.
         Err(error) if error.kind() == FailureKind::NotFound && options.head.is_some() => {
             let expected = options.head.unwrap_or_else(|| Digest::of(&[]));
-            Err(ReceiptError::Cut { expected, last: None }.into())
+            Err(ReceiptError::Cut {
+                expected,
+                last: None,
+            }
+            .into())
         }
         outcome => outcome.map(VerifiedReceipts),
     }
@@ -200,10 +257,27 @@ pub fn show(options: &ReceiptsOptions, number: u64) -> Result<ShownReceipt, Comm
     let directory = options.directory.clone().ok_or(NoReceipts::NoPlace)?;
     let chain = Chain::at(&directory).verify(options.head)?;
     let of = chain.len();
-    let Some(last) = chain.last().map(|last| last.number) else { return Err(NoReceipts::Here(directory).into()) };
+    let Some(last) = chain.last().map(|last| last.number) else {
+        return Err(NoReceipts::Here(directory).into());
+    };
     let found = chain.into_iter().find(|receipt| receipt.number == number);
-    let Stored { number, digest, path, content } = found.ok_or(NoReceipts::Number { directory, number, last })?;
-    Ok(ShownReceipt { number, digest, path, of, receipt: content })
+    let Stored {
+        number,
+        digest,
+        path,
+        content,
+    } = found.ok_or(NoReceipts::Number {
+        directory,
+        number,
+        last,
+    })?;
+    Ok(ShownReceipt {
+        number,
+        digest,
+        path,
+        of,
+        receipt: content,
+    })
 }
 
 fn report(receipt: &Stored) -> ReceiptReport {
@@ -219,10 +293,21 @@ fn report(receipt: &Stored) -> ReceiptReport {
 
 /// What was done before a receipt and left none, a line each.
 fn without_receipt(content: &Value) -> Vec<String> {
-    let runs = content.get("withoutReceipt").and_then(Value::as_array).into_iter().flatten();
+    let runs = content
+        .get("withoutReceipt")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let line = |run: &Value| {
         let of = |pointer| shown(text(run, pointer));
-        format!("{}  {} of {} {} to {}", of("/time"), of("/kind"), of("/name"), of("/version"), of("/destination"))
+        format!(
+            "{}  {} of {} {} to {}",
+            of("/time"),
+            of("/kind"),
+            of("/name"),
+            of("/version"),
+            of("/destination")
+        )
     };
     runs.map(line).collect()
 }
@@ -233,8 +318,15 @@ fn summary(content: &Value) -> String {
     let bundle = format!("{} {}", of("/bundle/name"), of("/bundle/version"));
     match text(content, "/act/kind") {
         "push" => {
-            let references = content.pointer("/act/references").and_then(Value::as_array).map_or(0, Vec::len);
-            format!("pushed {bundle} to {}: {}", of("/act/registry"), counted(references, "reference"))
+            let references = content
+                .pointer("/act/references")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            format!(
+                "pushed {bundle} to {}: {}",
+                of("/act/registry"),
+                counted(references, "reference")
+            )
         }
         "install" => {
             let what = match text(content, "/act/outcome") {
@@ -242,19 +334,28 @@ fn summary(content: &Value) -> String {
                 "rolledBack" => "tried and took back",
                 _ => "tried and could not take back",
             };
-            format!("{what} {bundle} as release {} in namespace {} of {}", of("/act/release"), of("/act/namespace"), of("/act/cluster"))
+            format!(
+                "{what} {bundle} as release {} in namespace {} of {}",
+                of("/act/release"),
+                of("/act/namespace"),
+                of("/act/cluster")
+            )
         }
         _ => format!("{} {bundle}", of("/act/kind")),
     }
 }
 
 fn text<'a>(content: &'a Value, pointer: &str) -> &'a str {
-    content.pointer(pointer).and_then(Value::as_str).unwrap_or("?")
+    content
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or("?")
 }
 
 /// A digest as people compare it, or the text as it is.
 fn grouped(text: &str) -> String {
-    text.parse().map_or_else(|_| text.to_owned(), |digest: Digest| digest.grouped())
+    text.parse()
+        .map_or_else(|_| text.to_owned(), |digest: Digest| digest.grouped())
 }
 
 /// The fingerprint of a key from its id.

@@ -1,4 +1,5 @@
-//! `render`: charts and values from templates, manifest and lock; or whether the files on disk still are that.
+//! `render`: charts and values from templates, manifest and lock; or whether the files on disk
+//! still are that.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub struct RenderOptions {
     pub project: ProjectOptions,
     /// The development form, or the form pinned by a lock.
     pub form: RenderForm,
-    /// The directory to write to; without one, the project, which only the development form may be written to.
+    /// The directory to write to; without one, the project, which only the development form may be
+    /// written to.
     pub out: Option<Utf8PathBuf>,
     /// What to do with the result.
     pub mode: RenderMode,
@@ -60,7 +62,9 @@ impl Failure for NoDestination {
     }
 
     fn help(&self) -> Option<String> {
-        Some("say with --out where it belongs; what is committed is the development form".to_owned())
+        Some(
+            "say with --out where it belongs; what is committed is the development form".to_owned(),
+        )
     }
 }
 
@@ -108,7 +112,13 @@ impl Report for RenderReport {
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        for OutOfStep { path, line, expected, found } in &self.out_of_step {
+        for OutOfStep {
+            path,
+            line,
+            expected,
+            found,
+        } in &self.out_of_step
+        {
             let path = self.place(path);
             let shown = |line: &str| format!("`{line}`");
             let end = || "the end of the file".to_owned();
@@ -116,22 +126,41 @@ impl Report for RenderReport {
                 (0, ..) => writeln!(text, "{path}: does not exist"),
                 (_, None, None) => writeln!(text, "{path}: has other bytes"),
                 (line, Some(expected), Some(found)) if expected == found => {
-                    writeln!(text, "{path}:{line}: ends with another line end after {}", shown(expected))
+                    writeln!(
+                        text,
+                        "{path}:{line}: ends with another line end after {}",
+                        shown(expected)
+                    )
                 }
                 (line, expected, found) => {
-                    let (expected, found) = (expected.as_deref().map_or_else(end, shown), found.as_deref().map_or_else(end, shown));
+                    let (expected, found) = (
+                        expected.as_deref().map_or_else(end, shown),
+                        found.as_deref().map_or_else(end, shown),
+                    );
                     writeln!(text, "{path}:{line}: expected {expected}, found {found}")
                 }
             };
         }
         let count = |state| self.files.iter().filter(|file| file.state == state).count();
-        for file in self.files.iter().filter(|file| [FileState::Written, FileState::WouldBeWritten].contains(&file.state)) {
-            let word = if file.state == FileState::Written { "wrote" } else { "would write" };
+        for file in self
+            .files
+            .iter()
+            .filter(|file| [FileState::Written, FileState::WouldBeWritten].contains(&file.state))
+        {
+            let word = if file.state == FileState::Written {
+                "wrote"
+            } else {
+                "would write"
+            };
             let _ = writeln!(text, "{word}  {}", self.place(&file.path));
         }
         let (unchanged, wrong) = (count(FileState::Unchanged), count(FileState::OutOfStep));
         if wrong > 0 {
-            let _ = writeln!(text, "{} out of step with templates, manifest and lock; run `rune-bundle render`", counted(wrong, "file"));
+            let _ = writeln!(
+                text,
+                "{} out of step with templates, manifest and lock; run `rune-bundle render`",
+                counted(wrong, "file")
+            );
         }
         if unchanged > 0 {
             let _ = writeln!(text, "{} up to date", counted(unchanged, "file"));
@@ -143,15 +172,20 @@ impl Report for RenderReport {
 impl RenderReport {
     /// Where a file is, as a person would write it.
     fn place(&self, path: &Utf8Path) -> Utf8PathBuf {
-        if self.directory == "." { path.to_owned() } else { self.directory.join(path) }
+        if self.directory == "." {
+            path.to_owned()
+        } else {
+            self.directory.join(path)
+        }
     }
 }
 
 /// Renders the templates, and writes or compares the result.
 ///
 /// # Errors
-/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart is not what was released under
-/// its version, or a file cannot be read or written. A file that is out of step is no error but the verdict of the report.
+/// When the manifest has mistakes, the lock is missing or not current, a template is wrong, a chart
+/// is not what was released under its version, or a file cannot be read or written. A file that is
+/// out of step is no error but the verdict of the report.
 pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let (rendered, project_directory, lock) = match &options.form {
         RenderForm::Development => {
@@ -161,7 +195,10 @@ pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
             let released = ReleasedVersions::read(project.directory())?;
             released.check(&charts)?;
             if options.is_release {
-                files.insert(chart::RELEASED_VERSIONS.into(), released.with_release(&charts)?.into_bytes());
+                files.insert(
+                    chart::RELEASED_VERSIONS.into(),
+                    released.with_release(&charts)?.into_bytes(),
+                );
             }
             (files, Some(project.directory().to_owned()), None)
         }
@@ -169,10 +206,18 @@ pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
             // The digest of an image that the packager makes follows from its programs.
             let project = options.project.load(Programs::Required)?;
             let path = lock.clone().unwrap_or_else(|| project.lock_path());
-            (bundle::render_pinned(&project, &Lock::read(&path)?)?, None, Some(path))
+            (
+                bundle::render_pinned(&project, &Lock::read(&path)?)?,
+                None,
+                Some(path),
+            )
         }
     };
-    let directory = options.out.clone().or(project_directory).ok_or(NoDestination)?;
+    let directory = options
+        .out
+        .clone()
+        .or(project_directory)
+        .ok_or(NoDestination)?;
     let out_of_step = match options.mode {
         RenderMode::Check => compare(&directory, &rendered)?,
         RenderMode::Write | RenderMode::DryRun => Vec::new(),
@@ -180,13 +225,22 @@ pub fn run(options: &RenderOptions) -> Result<RenderReport, CommandError> {
     let mut files = Vec::new();
     for (path, bytes) in rendered {
         let state = match options.mode {
-            RenderMode::Check if out_of_step.iter().any(|finding| finding.path == path) => FileState::OutOfStep,
+            RenderMode::Check if out_of_step.iter().any(|finding| finding.path == path) => {
+                FileState::OutOfStep
+            }
             RenderMode::Check => FileState::Unchanged,
-            RenderMode::Write | RenderMode::DryRun => write(&directory.join(&path), &bytes, options.mode)?,
+            RenderMode::Write | RenderMode::DryRun => {
+                write(&directory.join(&path), &bytes, options.mode)?
+            }
         };
         files.push(FileSummary { path, state });
     }
-    Ok(RenderReport { directory, lock, files, out_of_step })
+    Ok(RenderReport {
+        directory,
+        lock,
+        files,
+        out_of_step,
+    })
 }
 
 /// Compares texts line by line and everything else as a whole.
@@ -196,10 +250,17 @@ fn compare(directory: &Utf8Path, rendered: &RenderedFiles) -> Result<Vec<OutOfSt
     for (path, bytes) in rendered {
         match std::str::from_utf8(bytes) {
             Ok(text) => _ = texts.insert(path.clone(), text.to_owned()),
-            Err(_) if fsx::read(&directory.join(path), bytes.len() as u64).is_ok_and(|found| found == *bytes) => {}
+            Err(_)
+                if fsx::read(&directory.join(path), bytes.len() as u64)
+                    .is_ok_and(|found| found == *bytes) => {}
             Err(_) => {
                 let line = usize::from(fsx::exists(&directory.join(path)));
-                out_of_step.push(OutOfStep { path: path.clone(), line, expected: None, found: None });
+                out_of_step.push(OutOfStep {
+                    path: path.clone(),
+                    line,
+                    expected: None,
+                    found: None,
+                });
             }
         }
     }

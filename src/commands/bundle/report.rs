@@ -39,22 +39,46 @@ impl Report for PageReport {
     const VERB: &'static str = "report";
 
     fn text(&self) -> String {
-        let Self { output, name, version, digest, .. } = self;
-        let trust = self.trust.as_ref().map(|trust| format!("trust          {trust}\n")).unwrap_or_default();
-        let warning = if self.verified { "" } else { "UNVERIFIED: no --key and no --trust was given, and the page says so\n" };
-        format!("{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n{trust}", shown(name))
+        let Self {
+            output,
+            name,
+            version,
+            digest,
+            ..
+        } = self;
+        let trust = self
+            .trust
+            .as_ref()
+            .map(|trust| format!("trust          {trust}\n"))
+            .unwrap_or_default();
+        let warning = if self.verified {
+            ""
+        } else {
+            "UNVERIFIED: no --key and no --trust was given, and the page says so\n"
+        };
+        format!(
+            "{warning}wrote the page about {} {version} to `{output}`\nbundle digest  {digest}\n{trust}",
+            shown(name)
+        )
     }
 }
 
 /// Writes the page. An existing file is left as it is.
 ///
 /// # Errors
-/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, what is shown is damaged, or the file cannot be
-/// created.
+/// When a bundle cannot be read, keys or a digest were given and do not vouch for it, what is shown
+/// is damaged, or the file cannot be created.
 pub fn run(options: &ReportOptions) -> Result<PageReport, CommandError> {
     let view = options.trust.open(&options.bundle)?;
-    let against = options.against.as_ref().map(|old| options.trust.open(old)).transpose()?;
-    let changes = against.as_ref().map(|old| Diff::between(old, &view)).transpose()?;
+    let against = options
+        .against
+        .as_ref()
+        .map(|old| options.trust.open(old))
+        .transpose()?;
+    let changes = against
+        .as_ref()
+        .map(|old| Diff::between(old, &view))
+        .transpose()?;
     let page = report::page(&view, changes.as_ref())?;
     fsx::write_new(&options.output, page.as_bytes(), 0o644)?;
     Ok(PageReport {

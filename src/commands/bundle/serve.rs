@@ -71,9 +71,22 @@ impl Report for ServeReport {
     const VERB: &'static str = "serve";
 
     fn text(&self) -> String {
-        let bundles: Vec<_> = self.bundles.iter().map(|bundle| format!("{} {}", bundle.name, bundle.version)).collect();
-        let trust = self.trust.as_ref().map(|trust| format!(", trusted by {trust},")).unwrap_or_default();
-        format!("serving {} of {}{trust} at {}\n", counted(self.references.len(), "reference"), bundles.join(", "), self.url)
+        let bundles: Vec<_> = self
+            .bundles
+            .iter()
+            .map(|bundle| format!("{} {}", bundle.name, bundle.version))
+            .collect();
+        let trust = self
+            .trust
+            .as_ref()
+            .map(|trust| format!(", trusted by {trust},"))
+            .unwrap_or_default();
+        format!(
+            "serving {} of {}{trust} at {}\n",
+            counted(self.references.len(), "reference"),
+            bundles.join(", "),
+            self.url
+        )
     }
 }
 
@@ -111,7 +124,8 @@ impl Failure for ServiceError {
 /// Serves until the process is asked to end; `ready` gets the report when clients may come.
 ///
 /// # Errors
-/// When a bundle is not as signed, two of them contradict each other, the address cannot be used, or Ctrl-C was pressed.
+/// When a bundle is not as signed, two of them contradict each other, the address cannot be used,
+/// or Ctrl-C was pressed.
 pub fn run(
     options: &ServeOptions,
     progress: &Arc<dyn Progress>,
@@ -125,11 +139,21 @@ pub fn run(
         progress.announce("note: without TLS, whoever is between this machine and its clients can read and change what they pull");
     }
     let named = |option: &str, path: &Utf8PathBuf| (option.to_owned(), path.clone());
-    let tls = options.tls.as_ref().map(|(certificate, key)| server_config(&[named("--tls-cert", certificate), named("--tls-key", key)]));
+    let tls = options.tls.as_ref().map(|(certificate, key)| {
+        server_config(&[named("--tls-cert", certificate), named("--tls-key", key)])
+    });
     let tls = tls.transpose()?;
     let users = options.htpasswd.as_deref().map(load_users).transpose()?;
-    let bundles = options.bundles.iter().map(BundleOptions::open_in_place).collect::<Result<Vec<_>, _>>()?;
-    let named = options.bundles.iter().zip(&bundles).map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
+    let bundles = options
+        .bundles
+        .iter()
+        .map(BundleOptions::open_in_place)
+        .collect::<Result<Vec<_>, _>>()?;
+    let named = options
+        .bundles
+        .iter()
+        .zip(&bundles)
+        .map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
     let stock = Stock::new(named)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut report = ServeReport {
@@ -137,13 +161,28 @@ pub fn run(
         url: String::new(),
         authenticated: users.is_some(),
         // All are checked with the same.
-        trust: options.bundles.first().and_then(BundleOptions::trust_source),
-        bundles: options.bundles.iter().zip(&bundles).map(|(options, bundle)| BundleReport::of(&options.bundle, bundle)).collect(),
-        references: bundles.iter().flat_map(|bundle| references(bundle)).collect(),
+        trust: options
+            .bundles
+            .first()
+            .and_then(BundleOptions::trust_source),
+        bundles: options
+            .bundles
+            .iter()
+            .zip(&bundles)
+            .map(|(options, bundle)| BundleReport::of(&options.bundle, bundle))
+            .collect(),
+        references: bundles
+            .iter()
+            .flat_map(|bundle| references(bundle))
+            .collect(),
     };
     let server = Arc::new(Server::new(stock, users, tls));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(MOST_READING).build().map_err(ServiceError::Start)?;
+    let runtime = runtime
+        .enable_all()
+        .max_blocking_threads(MOST_READING)
+        .build()
+        .map_err(ServiceError::Start)?;
     let outcome = runtime.block_on(async {
         let mut asked = Asked::listen().map_err(ServiceError::Start)?;
         let listener = Listener::bind(options.listen).await?;
@@ -159,14 +198,18 @@ pub fn run(
     outcome
 }
 
-/// The URL of an address, as curl and containerd take it: the zone of a link-local address stands behind `%25` there.
+/// The URL of an address, as curl and containerd take it: the zone of a link-local address stands
+/// behind `%25` there.
 fn url(scheme: &str, address: SocketAddr) -> String {
     format!("{scheme}://{}", address.to_string().replacen('%', "%25", 1))
 }
 
-/// What to know of an address that has a zone: it is that of an interface of this machine, and references of images have none.
+/// What to know of an address that has a zone: it is that of an interface of this machine, and
+/// references of images have none.
 fn zone_note(scheme: &str, address: SocketAddr) -> Option<String> {
-    let SocketAddr::V6(v6) = address else { return None };
+    let SocketAddr::V6(v6) = address else {
+        return None;
+    };
     let (ip, port) = (v6.ip(), v6.port());
     (v6.scope_id() != 0).then(|| {
         format!(
@@ -177,8 +220,14 @@ fn zone_note(scheme: &str, address: SocketAddr) -> Option<String> {
     })
 }
 
-/// Serves until the process is asked to end, and then until responses that have begun are at their end, or it is asked again.
-async fn attend(server: Arc<Server>, listener: Listener, progress: &Arc<dyn Progress>, asked: &mut Asked) -> Result<(), CommandError> {
+/// Serves until the process is asked to end, and then until responses that have begun are at their
+/// end, or it is asked again.
+async fn attend(
+    server: Arc<Server>,
+    listener: Listener,
+    progress: &Arc<dyn Progress>,
+    asked: &mut Asked,
+) -> Result<(), CommandError> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async {
         let _ = stopped.await;
@@ -205,7 +254,10 @@ struct Asked {
 
 impl Asked {
     fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for the next one. Ctrl-C is told apart, because scripts do.
@@ -219,7 +271,9 @@ impl Asked {
 
 fn load_users(path: &Utf8Path) -> Result<Arc<Users>, CommandError> {
     let text = zeroize::Zeroizing::new(fsx::read_to_string(path, MAX_HTPASSWD_BYTES)?);
-    Users::parse(&text).map(Arc::new).map_err(|error| CommandError::from(error).context(format!("cannot use the users in `{path}`")))
+    Users::parse(&text).map(Arc::new).map_err(|error| {
+        CommandError::from(error).context(format!("cannot use the users in `{path}`"))
+    })
 }
 
 fn references(bundle: &OpenBundle) -> impl Iterator<Item = ReferenceReport> {
@@ -235,7 +289,12 @@ fn references(bundle: &OpenBundle) -> impl Iterator<Item = ReferenceReport> {
 impl BundleReport {
     fn of(file: &Utf8Path, bundle: &OpenBundle) -> Self {
         let index = bundle.index();
-        Self { file: file.to_owned(), name: index.name.clone(), version: index.version.clone(), digest: bundle.head().digest() }
+        Self {
+            file: file.to_owned(),
+            name: index.name.clone(),
+            version: index.version.clone(),
+            digest: bundle.head().digest(),
+        }
     }
 }
 
@@ -248,10 +307,16 @@ mod tests {
         let address = "[fe80::1%2]:5000".parse().unwrap();
         assert_eq!(url("https", address), "https://[fe80::1%252]:5000");
         let note = zone_note("https", address).unwrap();
-        assert!(note.contains("`https://[fe80::1%25INTERFACE]:5000`") && note.contains("host name"), "{note}");
+        assert!(
+            note.contains("`https://[fe80::1%25INTERFACE]:5000`") && note.contains("host name"),
+            "{note}"
+        );
         for other in ["[fd00::1]:5000", "[::]:5000", "127.0.0.1:5000"] {
             let address = other.parse().unwrap();
-            assert_eq!((url("http", address), zone_note("http", address)), (format!("http://{other}"), None));
+            assert_eq!(
+                (url("http", address), zone_note("http", address)),
+                (format!("http://{other}"), None)
+            );
         }
     }
 }

@@ -43,8 +43,8 @@ impl Report for SignReport {
 /// Signs a bundle in place, after it was checked to its last byte.
 ///
 /// # Errors
-/// When the key cannot be used or would not count, the bundle is another one or is damaged, no slot is left, or the file may not be
-/// written.
+/// When the key cannot be used or would not count, the bundle is another one or is damaged, no slot
+/// is left, or the file may not be written.
 pub fn run(
     options: &SignOptions,
     passphrase: impl Fn() -> Result<Secret, CommandError>,
@@ -54,14 +54,26 @@ pub fn run(
     if let Some(expected) = options.digest
         && expected != file.digest()
     {
-        let error = TrustError::OtherDigest { expected, actual: file.digest() };
-        return Err(CommandError::from(error).context(format!("refusing to sign `{}`", options.bundle)));
+        let error = TrustError::OtherDigest {
+            expected,
+            actual: file.digest(),
+        };
+        return Err(
+            CommandError::from(error).context(format!("refusing to sign `{}`", options.bundle))
+        );
     }
     let signers = Signers::load(options.trust_file.as_deref())?;
     let key = load_private_key(&options.key, passphrase)?;
     signers.check(key.public_key())?;
     let signature = SlotSignature::sign(&key, file.message());
     let signer = signer(&options.key, key.public_key());
-    let report = cosign::add(&options.bundle, file, (&signer, &signature), signers, options.is_dry_run, progress)?;
+    let report = cosign::add(
+        &options.bundle,
+        file,
+        (&signer, &signature),
+        signers,
+        options.is_dry_run,
+        progress,
+    )?;
     Ok(SignReport(report))
 }

@@ -1,7 +1,9 @@
-//! The site file: what is the same for every bundle that comes to a site. The administrator writes it once.
+//! The site file: what is the same for every bundle that comes to a site. The administrator writes
+//! it once.
 //!
-//! It is read from where a person or the system says, never from where a bundle, a medium or a project could put one, and only when nobody
-//! but root and the user may write it: it decides whose signatures count. It holds no password.
+//! It is read from where a person or the system says, never from where a bundle, a medium or a
+//! project could put one, and only when nobody but root and the user may write it: it decides whose
+//! signatures count. It holds no password.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -15,7 +17,16 @@ const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Site";
 /// Far above what a person writes.
 const MAX_BYTES: u64 = 64 << 10;
-const KEYS: [&str; 8] = ["apiVersion", "kind", "trust", "registry", "caFile", "authfile", "namespace", "receipts"];
+const KEYS: [&str; 8] = [
+    "apiVersion",
+    "kind",
+    "trust",
+    "registry",
+    "caFile",
+    "authfile",
+    "namespace",
+    "receipts",
+];
 
 /// What a site file says. Paths in it are relative to its directory.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +45,11 @@ pub struct SiteFile {
 #[derive(Debug, thiserror::Error)]
 enum SiteProblem<'a> {
     #[error("{what} is `{found}`")]
-    Fixed { what: &'a str, found: &'a str, expected: &'a str },
+    Fixed {
+        what: &'a str,
+        found: &'a str,
+        expected: &'a str,
+    },
     #[error("{0} is empty")]
     Empty(&'a str),
     #[error("a site file holds no credentials")]
@@ -46,7 +61,9 @@ impl Problem for SiteProblem<'_> {
         match self {
             Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Empty(_) => Some("remove the key, or give it a value".to_owned()),
-            Self::Credentials => Some("write the host alone, and log in with `rune-bundle login`".to_owned()),
+            Self::Credentials => {
+                Some("write the host alone, and log in with `rune-bundle login`".to_owned())
+            }
         }
     }
 }
@@ -84,7 +101,14 @@ impl SiteFile {
                 && let Some(found) = yaml::text(node, key, findings)
                 && found != expected
             {
-                findings.add(node.place, &SiteProblem::Fixed { what: key, found, expected });
+                findings.add(
+                    node.place,
+                    &SiteProblem::Fixed {
+                        what: key,
+                        found,
+                        expected,
+                    },
+                );
             }
         }
         let mut word = |key: &str| {
@@ -95,7 +119,8 @@ impl SiteFile {
                 findings.add(node.place, &SiteProblem::Empty(&what));
                 return None;
             }
-            // What stands before `@` in an address is a user and perhaps a password: it is not repeated in a message.
+            // What stands before `@` in an address is a user and perhaps a password: it is not
+            // repeated in a message.
             if key == "registry" && text.contains('@') {
                 findings.add(node.place, &SiteProblem::Credentials);
                 return None;
@@ -105,7 +130,19 @@ impl SiteFile {
         let (registry, namespace) = (word("registry"), word("namespace"));
         let directory = path.parent().unwrap_or_else(|| Utf8Path::new(""));
         let mut file = |key: &str| Some(directory.join(word(key)?));
-        let (trust, ca_file, authfile, receipts) = (file("trust"), file("caFile"), file("authfile"), file("receipts"));
-        Some(Self { trust, registry, ca_file, authfile, namespace, receipts })
+        let (trust, ca_file, authfile, receipts) = (
+            file("trust"),
+            file("caFile"),
+            file("authfile"),
+            file("receipts"),
+        );
+        Some(Self {
+            trust,
+            registry,
+            ca_file,
+            authfile,
+            namespace,
+            receipts,
+        })
     }
 }

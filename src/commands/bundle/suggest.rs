@@ -52,7 +52,10 @@ impl Report for SuggestReport {
 ///
 /// # Errors
 /// When the manifest has mistakes, or a chart cannot be read or rendered.
-pub fn run(options: &SuggestOptions, progress: &dyn Progress) -> Result<SuggestReport, CommandError> {
+pub fn run(
+    options: &SuggestOptions,
+    progress: &dyn Progress,
+) -> Result<SuggestReport, CommandError> {
     let project = options.project.load(Programs::NotNeeded)?;
     let client = Client::new(options.registry.clone())?;
     progress.begin("Looking for images", 0);
@@ -73,11 +76,24 @@ pub fn run(options: &SuggestOptions, progress: &dyn Progress) -> Result<SuggestR
     if patch.is_empty() {
         progress.announce("note: there is nothing to add");
     }
-    Ok(SuggestReport { manifest: project.manifest_path().to_owned(), patch, problems })
+    Ok(SuggestReport {
+        manifest: project.manifest_path().to_owned(),
+        patch,
+        problems,
+    })
 }
 
-async fn plan(given: Plan, charts: Vec<GivenChart>, options: &SuggestOptions, client: &Client) -> Result<Plan, ScaffoldError> {
-    let program = options.helm.program.as_deref().ok_or(ScaffoldError::NoHelm)?;
+async fn plan(
+    given: Plan,
+    charts: Vec<GivenChart>,
+    options: &SuggestOptions,
+    client: &Client,
+) -> Result<Plan, ScaffoldError> {
+    let program = options
+        .helm
+        .program
+        .as_deref()
+        .ok_or(ScaffoldError::NoHelm)?;
     let helm = Helm::find(program, options.helm.time_limit).await?;
     let mut plan = given.find(charts, Some(&helm)).await?;
     let licenses = scaffold::licenses(client, plan.references()).await;

@@ -30,7 +30,12 @@ pub(super) struct TrustSource {
 impl TrustSource {
     /// Nothing when there is nothing to check a bundle with.
     pub(super) fn of(signers: &SignerOptions, digests: &[Digest]) -> Option<Self> {
-        let SignerOptions { keys, trust_file, origin, .. } = signers;
+        let SignerOptions {
+            keys,
+            trust_file,
+            origin,
+            ..
+        } = signers;
         if keys.is_empty() && trust_file.is_none() && digests.is_empty() {
             return None;
         }
@@ -40,7 +45,14 @@ impl TrustSource {
             Origin::Site(site) => ("site", Some(site.clone())),
         };
         let (keys, trust_file) = (keys.clone(), trust_file.clone());
-        Some(Self { from, keys, trust_file, bundle_digests: digests.to_vec(), site, origin: origin.clone() })
+        Some(Self {
+            from,
+            keys,
+            trust_file,
+            bundle_digests: digests.to_vec(),
+            site,
+            origin: origin.clone(),
+        })
     }
 }
 
@@ -51,9 +63,21 @@ impl fmt::Display for TrustSource {
             Origin::Variable(name) => (*name).to_owned(),
             Origin::Site(site) => format!("site file `{site}`"),
         };
-        let files = self.trust_file.iter().map(|file| format!("`{file}` ({by})"));
+        let files = self
+            .trust_file
+            .iter()
+            .map(|file| format!("`{file}` ({by})"));
         let keys = self.keys.iter().map(|file| format!("`{file}` (--key)"));
-        let digests = self.bundle_digests.iter().map(|digest| format!("{} (--bundle-digest)", digest.grouped()));
-        formatter.write_str(&files.chain(keys).chain(digests).collect::<Vec<_>>().join(", "))
+        let digests = self
+            .bundle_digests
+            .iter()
+            .map(|digest| format!("{} (--bundle-digest)", digest.grouped()));
+        formatter.write_str(
+            &files
+                .chain(keys)
+                .chain(digests)
+                .collect::<Vec<_>>()
+                .join(", "),
+        )
     }
 }

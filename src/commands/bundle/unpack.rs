@@ -44,7 +44,8 @@ pub struct UnpackReport {
     trust: Option<TrustSource>,
     files: usize,
     bytes: u64,
-    /// What was left out by `--only`: how many entries, and how many bytes of them were not even read.
+    /// What was left out by `--only`: how many entries, and how many bytes of them were not even
+    /// read.
     entries_left_out: usize,
     bytes_not_read: u64,
     dry_run: bool,
@@ -71,9 +72,20 @@ impl Report for UnpackReport {
     const VERB: &'static str = "unpack";
 
     fn text(&self) -> String {
-        let Self { directory, name, version, files, bytes, entries_left_out, bytes_not_read, .. } = self;
+        let Self {
+            directory,
+            name,
+            version,
+            files,
+            bytes,
+            entries_left_out,
+            bytes_not_read,
+            ..
+        } = self;
         let mut text = if self.dry_run {
-            format!("would unpack {name} {version} into `{directory}`: {files} files, {bytes} bytes; only its head was checked\n")
+            format!(
+                "would unpack {name} {version} into `{directory}`: {files} files, {bytes} bytes; only its head was checked\n"
+            )
         } else {
             format!("unpacked {name} {version} into `{directory}`: {files} files, {bytes} bytes\n")
         };
@@ -85,7 +97,9 @@ impl Report for UnpackReport {
             text.push_str(&format!("trust          {trust}\n"));
         }
         if *entries_left_out == 0 && !self.dry_run {
-            text.push_str(&format!("next: `rune-bundle install`, or by hand: read `{directory}/INSTALL.md`\n"));
+            text.push_str(&format!(
+                "next: `rune-bundle install`, or by hand: read `{directory}/INSTALL.md`\n"
+            ));
         }
         text
     }
@@ -94,21 +108,36 @@ impl Report for UnpackReport {
 /// Unpacks a bundle into a new directory.
 ///
 /// # Errors
-/// When the bundle is not as signed, the directory exists, there is too little room, or a pattern matches nothing; nothing is left then.
+/// When the bundle is not as signed, the directory exists, there is too little room, or a pattern
+/// matches nothing; nothing is left then.
 pub fn run(options: &UnpackOptions, progress: &dyn Progress) -> Result<UnpackReport, CommandError> {
     let (source, head) = options.bundle.authenticate()?;
     let index = head.index();
     let only = chosen(index, &options.only)?;
     let is_file = matches!(source, BundleSource::File(_));
-    let directory = options.directory.clone().unwrap_or_else(|| format!("{}-{}", index.name, index.version).into());
+    let directory = options
+        .directory
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}", index.name, index.version).into());
     if options.is_dry_run {
         bundle::check_unpack_destination(&head, only.as_ref(), &directory)?;
     } else {
-        let unpacked = bundle::unpack(source, &head, only.as_ref(), &directory, threads(), progress);
-        unpacked.map_err(|error| CommandError::from(error).context(format!("did not unpack `{}`", options.bundle.bundle)))?;
+        let unpacked = bundle::unpack(
+            source,
+            &head,
+            only.as_ref(),
+            &directory,
+            threads(),
+            progress,
+        );
+        unpacked.map_err(|error| {
+            CommandError::from(error).context(format!("did not unpack `{}`", options.bundle.bundle))
+        })?;
     }
-    let (taken, left): (Vec<_>, Vec<_>) =
-        index.entries.iter().partition(|entry| only.as_ref().is_none_or(|only| only.contains(&entry.path)));
+    let (taken, left): (Vec<_>, Vec<_>) = index
+        .entries
+        .iter()
+        .partition(|entry| only.as_ref().is_none_or(|only| only.contains(&entry.path)));
     Ok(UnpackReport {
         directory,
         name: index.name.clone(),
@@ -119,17 +148,28 @@ pub fn run(options: &UnpackOptions, progress: &dyn Progress) -> Result<UnpackRep
         bytes: taken.iter().map(|entry| entry.size).sum(),
         entries_left_out: left.len(),
         // A stream is read to its end, whatever is wanted of it.
-        bytes_not_read: if is_file { left.iter().map(|entry| entry.size).sum() } else { 0 },
+        bytes_not_read: if is_file {
+            left.iter().map(|entry| entry.size).sum()
+        } else {
+            0
+        },
         dry_run: options.is_dry_run,
     })
 }
 
 /// The names of the entries that patterns want; nothing when all are wanted.
-fn chosen(index: &BundleIndex, patterns: &[String]) -> Result<Option<BTreeSet<EntryName>>, NothingMatches> {
+fn chosen(
+    index: &BundleIndex,
+    patterns: &[String],
+) -> Result<Option<BTreeSet<EntryName>>, NothingMatches> {
     let mut names = BTreeSet::new();
     for pattern in patterns {
         let glob = Glob::new(pattern.strip_prefix("./").unwrap_or(pattern));
-        let matching = index.entries.iter().filter(|entry| glob.matches(entry.path.as_str())).map(|entry| entry.path.clone());
+        let matching = index
+            .entries
+            .iter()
+            .filter(|entry| glob.matches(entry.path.as_str()))
+            .map(|entry| entry.path.clone());
         let matching: BTreeSet<EntryName> = matching.collect();
         if matching.is_empty() {
             return Err(NothingMatches(pattern.clone()));

@@ -53,7 +53,14 @@ impl std::str::FromStr for Expectation {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, version) = text.split_once('@').ok_or(ExpectationError)?;
         let version = version.parse().map_err(|_| ExpectationError)?;
-        if name.is_empty() { Err(ExpectationError) } else { Ok(Self { name: name.to_owned(), version }) }
+        if name.is_empty() {
+            Err(ExpectationError)
+        } else {
+            Ok(Self {
+                name: name.to_owned(),
+                version,
+            })
+        }
     }
 }
 
@@ -109,7 +116,10 @@ impl Report for VerifyReport {
 
     fn text(&self) -> String {
         use std::fmt::Write as _;
-        let mut text = format!("{} {} is intact: {} entries, {} bytes\n", self.name, self.version, self.entries, self.bytes);
+        let mut text = format!(
+            "{} {} is intact: {} entries, {} bytes\n",
+            self.name, self.version, self.entries, self.bytes
+        );
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         if let Some(trust) = &self.trust {
             let _ = writeln!(text, "trust          {trust}");
@@ -130,7 +140,11 @@ impl Report for VerifyReport {
             let _ = writeln!(text, "note: built with a waiver: {waived}");
         }
         if !self.not_reviewed.is_empty() {
-            let _ = writeln!(text, "note: not reviewed, no licence is stated: {}", self.not_reviewed.join(", "));
+            let _ = writeln!(
+                text,
+                "note: not reviewed, no licence is stated: {}",
+                self.not_reviewed.join(", ")
+            );
         }
         text
     }
@@ -153,11 +167,16 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         && (index.name != expected.name || index.version != expected.version)
     {
         let found = format!("{} {}", index.name, index.version);
-        return Err(Unexpected { found, expected: format!("{} {}", expected.name, expected.version) }.into());
+        return Err(Unexpected {
+            found,
+            expected: format!("{} {}", expected.name, expected.version),
+        }
+        .into());
     }
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
-    let documents = bundle::verify(source, &head, threads(), progress)
-        .map_err(|error| CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle)))?;
+    let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
+        CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
+    })?;
     if let Some(policy) = &policy {
         bundle::judge(index, &documents, policy).into_result()?;
     }
@@ -173,7 +192,18 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
-        origins: index.origins.iter().map(|(path, origin)| EntryOrigin { path: path.clone(), origin: origin.clone() }).collect(),
-        not_reviewed: index.not_reviewed().into_iter().map(str::to_owned).collect(),
+        origins: index
+            .origins
+            .iter()
+            .map(|(path, origin)| EntryOrigin {
+                path: path.clone(),
+                origin: origin.clone(),
+            })
+            .collect(),
+        not_reviewed: index
+            .not_reviewed()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     })
 }

@@ -45,13 +45,27 @@ impl ViewOptions {
 
     /// Looks into a bundle: after it was authenticated, if there is anything to check it with.
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
-        let mut options = BundleOptions { bundle: bundle.clone(), signers: self.signers.clone(), digest: None };
+        let mut options = BundleOptions {
+            bundle: bundle.clone(),
+            signers: self.signers.clone(),
+            digest: None,
+        };
         let (source, head) = options.open()?;
-        let BundleSource::File(file) = source else { return Err(NoFile(bundle.clone()).into()) };
-        options.digest = self.digests.iter().copied().find(|digest| *digest == head.digest()).or_else(|| self.digests.first().copied());
+        let BundleSource::File(file) = source else {
+            return Err(NoFile(bundle.clone()).into());
+        };
+        options.digest = self
+            .digests
+            .iter()
+            .copied()
+            .find(|digest| *digest == head.digest())
+            .or_else(|| self.digests.first().copied());
         if options.has_trust() {
-            let head = head.authenticate(&options.trust()?).map_err(|error| options.refused(error.into()))?;
-            return BundleView::of_authenticated(file, &head).map_err(|error| options.refused(error.into()));
+            let head = head
+                .authenticate(&options.trust()?)
+                .map_err(|error| options.refused(error.into()))?;
+            return BundleView::of_authenticated(file, &head)
+                .map_err(|error| options.refused(error.into()));
         }
         let unreadable = |error: CommandError| error.context(format!("cannot read `{bundle}`"));
         BundleView::of_unverified(file, &head).map_err(|error| unreadable(error.into()))

@@ -17,8 +17,16 @@ const VIOLATION: &str = "violates PodSecurity";
 pub(super) async fn check(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
     let (mut violations, mut tried) = (BTreeSet::new(), 0_usize);
     for object in objects {
-        let Some(pod) = object.pod_template().and_then(|template| trial(object.name(), template)) else { continue };
-        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        let Some(pod) = object
+            .pod_template()
+            .and_then(|template| trial(object.name(), template))
+        else {
+            continue;
+        };
+        let parameters = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
         match cluster.api::<Pod>().create(&parameters, &pod).await {
             Ok(_) => tried += 1,
             Err(kube::Error::Api(status)) => {
@@ -33,10 +41,26 @@ pub(super) async fn check(cluster: &Cluster, objects: &[Object]) -> Vec<Check> {
     let needed = "a Pod Security level that lets the pods in";
     if !violations.is_empty() {
         let violations: Vec<String> = violations.into_iter().collect();
-        return vec![Check::new("pod security", FailureKind::Access, needed, violations.join("; "), Verdict::Missing)];
+        return vec![Check::new(
+            "pod security",
+            FailureKind::Access,
+            needed,
+            violations.join("; "),
+            Verdict::Missing,
+        )];
     }
-    let (available, verdict) = if tried > 0 { ("one that does", Verdict::Enough) } else { ("none that says so", Verdict::Unknown) };
-    vec![Check::new("pod security", FailureKind::Access, needed, available, verdict)]
+    let (available, verdict) = if tried > 0 {
+        ("one that does", Verdict::Enough)
+    } else {
+        ("none that says so", Verdict::Unknown)
+    };
+    vec![Check::new(
+        "pod security",
+        FailureKind::Access,
+        needed,
+        available,
+        verdict,
+    )]
 }
 
 /// The pod as it would be made, with the account of the namespace: its own may not exist yet.
@@ -46,7 +70,12 @@ fn trial(name: &str, template: &Value) -> Option<Pod> {
     spec.remove("serviceAccount");
     spec.remove("priorityClassName");
     // A Deployment's default; a pod on its own would be refused for lack of one in a job.
-    spec.entry("restartPolicy").or_insert_with(|| "Always".into());
-    let metadata = json!({"generateName": format!("{name}-"), "labels": template.pointer("/metadata/labels")});
-    serde_json::from_value(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})).ok()
+    spec.entry("restartPolicy")
+        .or_insert_with(|| "Always".into());
+    let metadata =
+        json!({"generateName": format!("{name}-"), "labels": template.pointer("/metadata/labels")});
+    serde_json::from_value(
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}),
+    )
+    .ok()
 }

@@ -15,10 +15,18 @@ type Needed = BTreeMap<String, BTreeSet<String>>;
 /// Looks at every Secret that a pod cannot start without.
 pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Check> {
     let mut needed = Needed::new();
-    for template in demands.objects.iter().filter_map(crate::install::Object::pod_template) {
+    for template in demands
+        .objects
+        .iter()
+        .filter_map(crate::install::Object::pod_template)
+    {
         search(&template["spec"], &mut needed);
     }
-    for made in demands.objects.iter().filter(|object| object.kind() == "Secret") {
+    for made in demands
+        .objects
+        .iter()
+        .filter(|object| object.kind() == "Secret")
+    {
         needed.remove(made.name());
     }
     let mut checks = Vec::new();
@@ -28,13 +36,23 @@ pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
             [] => format!("the Secret {name}"),
             keys => format!("the Secret {name} with {}", keys.join(", ")),
         };
-        let check = |available: String, verdict| Check::new("secrets", FailureKind::NotFound, wanted, available, verdict);
+        let check = |available: String, verdict| {
+            Check::new("secrets", FailureKind::NotFound, wanted, available, verdict)
+        };
         checks.push(if demands.namespace_exists {
             match cluster.api::<Secret>().get_opt(&name).await {
                 Ok(Some(secret)) => {
                     let data = secret.data.unwrap_or_default();
-                    let lacking: Vec<&str> = keys.iter().filter(|key| !data.contains_key(*key)).map(String::as_str).collect();
-                    let available = if lacking.is_empty() { "it".to_owned() } else { format!("one without {}", lacking.join(", ")) };
+                    let lacking: Vec<&str> = keys
+                        .iter()
+                        .filter(|key| !data.contains_key(*key))
+                        .map(String::as_str)
+                        .collect();
+                    let available = if lacking.is_empty() {
+                        "it".to_owned()
+                    } else {
+                        format!("one without {}", lacking.join(", "))
+                    };
                     check(available, Verdict::of(lacking.is_empty()))
                 }
                 Ok(None) => check("none".to_owned(), Verdict::Missing),
@@ -61,7 +79,11 @@ fn search(value: &Value, needed: &mut Needed) {
         let is_optional = value["optional"] == true;
         let mut need = |name: &Value, keys: &[&Value]| {
             if let Some(name) = name.as_str().filter(|_| !is_optional) {
-                needed.entry(name.to_owned()).or_default().extend(keys.iter().filter_map(|key| key.as_str()).map(str::to_owned));
+                needed.entry(name.to_owned()).or_default().extend(
+                    keys.iter()
+                        .filter_map(|key| key.as_str())
+                        .map(str::to_owned),
+                );
             }
         };
         match key.as_str() {
@@ -69,11 +91,24 @@ fn search(value: &Value, needed: &mut Needed) {
             "secretRef" => need(&value["name"], &[]),
             "secret" => {
                 // A volume says secretName, a projected one name.
-                let name = if value["secretName"].is_string() { &value["secretName"] } else { &value["name"] };
-                let keys: Vec<&Value> = value["items"].as_array().into_iter().flatten().map(|item| &item["key"]).collect();
+                let name = if value["secretName"].is_string() {
+                    &value["secretName"]
+                } else {
+                    &value["name"]
+                };
+                let keys: Vec<&Value> = value["items"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|item| &item["key"])
+                    .collect();
                 need(name, &keys);
             }
-            "imagePullSecrets" => value.as_array().into_iter().flatten().for_each(|item| need(&item["name"], &[])),
+            "imagePullSecrets" => value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|item| need(&item["name"], &[])),
             _ => search(value, needed),
         }
     }
@@ -104,7 +139,13 @@ mod tests {
         });
         let mut needed = Needed::new();
         search(&spec, &mut needed);
-        let shown: Vec<String> = needed.iter().map(|(name, keys)| format!("{name} {keys:?}")).collect();
-        assert_eq!(shown, [r"api {}", r#"db {"password", "url"}"#, "pull {}", "tls {}"]);
+        let shown: Vec<String> = needed
+            .iter()
+            .map(|(name, keys)| format!("{name} {keys:?}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [r"api {}", r#"db {"password", "url"}"#, "pull {}", "tls {}"]
+        );
     }
 }

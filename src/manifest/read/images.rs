@@ -13,11 +13,18 @@ use crate::{
 use rune_core::yaml::{self, Mapping, Node};
 
 impl Reader {
-    pub(super) fn images(&mut self, node: &Node, components: &BTreeMap<String, Component>, platforms: Option<&Platforms>) -> Vec<Image> {
+    pub(super) fn images(
+        &mut self,
+        node: &Node,
+        components: &BTreeMap<String, Component>,
+        platforms: Option<&Platforms>,
+    ) -> Vec<Image> {
         let mut first_lines = BTreeMap::new();
         let mut images = Vec::new();
         for item in yaml::items(node, "`images`", &mut self.findings) {
-            let Some(image) = self.image(item, components, platforms, &mut first_lines) else { continue };
+            let Some(image) = self.image(item, components, platforms, &mut first_lines) else {
+                continue;
+            };
             images.push(image);
         }
         self.collisions();
@@ -31,7 +38,14 @@ impl Reader {
         platforms: Option<&Platforms>,
         first_lines: &mut BTreeMap<String, usize>,
     ) -> Option<Image> {
-        let known = &["name", "reference", "build", "component", "license", "extra"];
+        let known = &[
+            "name",
+            "reference",
+            "build",
+            "component",
+            "license",
+            "extra",
+        ];
         let map = Mapping::open(node, "an image", known, &mut self.findings)?;
         let name = map.required("name", &mut self.findings).and_then(|node| {
             let name = self.name(node, "an image")?;
@@ -40,16 +54,36 @@ impl Reader {
         });
         let label = name.clone().unwrap_or_default();
         let source = self.source(&map, &label, platforms);
-        let component = map.optional("component").and_then(|node| self.component(node, components));
+        let component = map
+            .optional("component")
+            .and_then(|node| self.component(node, components));
         let license = map.optional("license").and_then(|node| {
             let text = yaml::text(node, "`license`", &mut self.findings)?;
-            self.parsed(node.place, LicenseExpression::parse(text).map_err(Into::into)).map(|expression| expression.to_string())
+            self.parsed(
+                node.place,
+                LicenseExpression::parse(text).map_err(Into::into),
+            )
+            .map(|expression| expression.to_string())
         });
-        let extra = map.optional("extra").and_then(|node| yaml::boolean(node, "`extra`", &mut self.findings)).unwrap_or(false);
-        Some(Image { name: name?, source: source?, component, license, extra })
+        let extra = map
+            .optional("extra")
+            .and_then(|node| yaml::boolean(node, "`extra`", &mut self.findings))
+            .unwrap_or(false);
+        Some(Image {
+            name: name?,
+            source: source?,
+            component,
+            license,
+            extra,
+        })
     }
 
-    fn source(&mut self, map: &Mapping<'_>, image: &str, platforms: Option<&Platforms>) -> Option<ImageSource> {
+    fn source(
+        &mut self,
+        map: &Mapping<'_>,
+        image: &str,
+        platforms: Option<&Platforms>,
+    ) -> Option<ImageSource> {
         let (what, one, other) = ("an image", "reference", "build");
         match (map.optional(one), map.optional(other)) {
             (Some(node), None) => self.reference(node, image).map(ImageSource::Registry),
@@ -65,35 +99,68 @@ impl Reader {
         }
     }
 
-    fn build(&mut self, node: &Node, image: &str, platforms: Option<&Platforms>) -> Option<BuildImage> {
-        let map = Mapping::open(node, "`build`", &["reference", "binaries"], &mut self.findings)?;
-        let reference = map.required("reference", &mut self.findings).and_then(|node| {
-            let reference = self.reference(node, image)?;
-            if reference.digest().is_some() {
-                self.add(node.place, &ManifestProblem::BuiltWithDigest);
-            }
-            Some(reference)
-        });
+    fn build(
+        &mut self,
+        node: &Node,
+        image: &str,
+        platforms: Option<&Platforms>,
+    ) -> Option<BuildImage> {
+        let map = Mapping::open(
+            node,
+            "`build`",
+            &["reference", "binaries"],
+            &mut self.findings,
+        )?;
+        let reference = map
+            .required("reference", &mut self.findings)
+            .and_then(|node| {
+                let reference = self.reference(node, image)?;
+                if reference.digest().is_some() {
+                    self.add(node.place, &ManifestProblem::BuiltWithDigest);
+                }
+                Some(reference)
+            });
         let node = map.required("binaries", &mut self.findings)?;
         let binaries = self.programs(node, platforms);
-        Some(BuildImage { reference: reference?, binaries })
+        Some(BuildImage {
+            reference: reference?,
+            binaries,
+        })
     }
 
-    fn programs(&mut self, node: &Node, platforms: Option<&Platforms>) -> BTreeMap<Platform, Utf8PathBuf> {
-        let Some(entries) = yaml::named_items(node, "`binaries`", &mut self.findings) else { return BTreeMap::new() };
+    fn programs(
+        &mut self,
+        node: &Node,
+        platforms: Option<&Platforms>,
+    ) -> BTreeMap<Platform, Utf8PathBuf> {
+        let Some(entries) = yaml::named_items(node, "`binaries`", &mut self.findings) else {
+            return BTreeMap::new();
+        };
         if entries.is_empty() {
             self.add(node.place, &ManifestProblem::BuiltFromNothing);
         }
         let mut programs = BTreeMap::new();
         for (key, place, value) in entries {
             let path = self.file(value, "a program", Role::Binary);
-            let Some(platform) = self.platform(place, key) else { continue };
+            let Some(platform) = self.platform(place, key) else {
+                continue;
+            };
             if platforms.is_some_and(|platforms| !platforms.include(&platform)) {
                 self.add(place, &ManifestProblem::PlatformNotCarried(key.to_owned()));
             }
-            if programs.keys().any(|known: &Platform| known.matches(&platform)) {
+            if programs
+                .keys()
+                .any(|known: &Platform| known.matches(&platform))
+            {
                 let (what, name) = ("programs for", key.to_owned());
-                self.add(place, &ManifestProblem::Duplicate { what, name, first: node.place.line });
+                self.add(
+                    place,
+                    &ManifestProblem::Duplicate {
+                        what,
+                        name,
+                        first: node.place.line,
+                    },
+                );
             } else if let Some(path) = path {
                 programs.insert(platform, path);
             }
@@ -101,33 +168,77 @@ impl Reader {
         programs
     }
 
-    fn component(&mut self, node: &Node, components: &BTreeMap<String, Component>) -> Option<String> {
+    fn component(
+        &mut self,
+        node: &Node,
+        components: &BTreeMap<String, Component>,
+    ) -> Option<String> {
         let name = yaml::text(node, "`component`", &mut self.findings)?;
         let known = components.keys().cloned().collect();
-        let problem = ManifestProblem::UnknownComponent { name: name.to_owned(), known };
-        self.parsed(node.place, if components.contains_key(name) { Ok(name.to_owned()) } else { Err(problem) })
+        let problem = ManifestProblem::UnknownComponent {
+            name: name.to_owned(),
+            known,
+        };
+        self.parsed(
+            node.place,
+            if components.contains_key(name) {
+                Ok(name.to_owned())
+            } else {
+                Err(problem)
+            },
+        )
     }
 
     fn reference(&mut self, node: &Node, image: &str) -> Option<Reference> {
         let text = yaml::text(node, "`reference`", &mut self.findings)?;
-        let reference: Reference = self.parsed(node.place, text.parse().map_err(ManifestProblem::Reference))?;
-        let named = NamedReference { place: node.place, image: image.to_owned(), reference: reference.clone(), written: text.to_owned() };
+        let reference: Reference =
+            self.parsed(node.place, text.parse().map_err(ManifestProblem::Reference))?;
+        let named = NamedReference {
+            place: node.place,
+            image: image.to_owned(),
+            reference: reference.clone(),
+            written: text.to_owned(),
+        };
         self.references.push(named);
         Some(reference)
     }
 
-    /// At the destination an image is `[prefix/]repository:tag`, whatever registry it came from. Two that share
-    /// both would overwrite each other; two registries that share a repository could not be told apart by those
-    /// who pull.
+    /// At the destination an image is `[prefix/]repository:tag`, whatever registry it came from.
+    /// Two that share both would overwrite each other; two registries that share a repository could
+    /// not be told apart by those who pull.
     fn collisions(&mut self) {
         let mut problems = Vec::new();
-        for (position, NamedReference { place, reference, written, .. }) in self.references.iter().enumerate() {
+        for (
+            position,
+            NamedReference {
+                place,
+                reference,
+                written,
+                ..
+            },
+        ) in self.references.iter().enumerate()
+        {
             let mut earlier = self.references.iter().take(position);
-            let Some(other) = earlier.find(|other| collide(reference, &other.reference)) else { continue };
-            let tag = reference.tag().filter(|tag| other.reference.tag() == Some(tag));
-            let destination = tag.map_or_else(|| reference.repository().to_owned(), |tag| format!("{}:{tag}", reference.repository()));
+            let Some(other) = earlier.find(|other| collide(reference, &other.reference)) else {
+                continue;
+            };
+            let tag = reference
+                .tag()
+                .filter(|tag| other.reference.tag() == Some(tag));
+            let destination = tag.map_or_else(
+                || reference.repository().to_owned(),
+                |tag| format!("{}:{tag}", reference.repository()),
+            );
             let (reference, first) = (written.clone(), other.place.line);
-            problems.push((*place, ManifestProblem::Collision { reference, other: other.written.clone(), destination, first }));
+            problems.push((
+                *place,
+                ManifestProblem::Collision {
+                    reference,
+                    other: other.written.clone(),
+                    destination,
+                    first,
+                },
+            ));
         }
         for (place, problem) in problems {
             self.add(place, &problem);
@@ -138,5 +249,6 @@ impl Reader {
 fn collide(one: &Reference, other: &Reference) -> bool {
     let is_same_tag = one.tag().is_some() && one.tag() == other.tag();
     let is_same_digest = one.digest().is_some() && one.digest() == other.digest();
-    one.repository() == other.repository() && (is_same_tag || is_same_digest || one.registry() != other.registry())
+    one.repository() == other.repository()
+        && (is_same_tag || is_same_digest || one.registry() != other.registry())
 }

@@ -4,7 +4,9 @@ use std::{error::Error as _, fmt};
 
 use camino::Utf8PathBuf;
 
-use crate::{chart::ChartError, manifest::Contradiction, registry::RegistryError, remote::RemoteError};
+use crate::{
+    chart::ChartError, manifest::Contradiction, registry::RegistryError, remote::RemoteError,
+};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -31,12 +33,18 @@ pub enum ResolveError {
     Remote(#[from] RemoteError),
     /// A file on a web server has another digest than the manifest says.
     #[error("`{url}` has the SHA-256 {actual}, the manifest says {expected}")]
-    OtherContent { url: String, expected: Digest, actual: Digest },
+    OtherContent {
+        url: String,
+        expected: Digest,
+        actual: Digest,
+    },
     /// A chart and another one have the same name.
     #[error("another chart is named `{0}` too")]
     DuplicateChart(String),
     /// Indexes lie too deep within each other, or there are too many.
-    #[error("the index has more than {count} indexes within it, or more than {depth} within each other")]
+    #[error(
+        "the index has more than {count} indexes within it, or more than {depth} within each other"
+    )]
     TooManyIndexes {
         /// How deep they may lie.
         depth: usize,
@@ -60,11 +68,21 @@ pub enum ResolveError {
         config_type: String,
     },
     /// A layer may not be redistributed, or lies outside the registry.
-    #[error("layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image")]
-    ForeignLayer { manifest: Digest, layer: Digest, media_type: String },
+    #[error(
+        "layer {layer} of {manifest} is of type `{media_type}`, which is not distributed with the image"
+    )]
+    ForeignLayer {
+        manifest: Digest,
+        layer: Digest,
+        media_type: String,
+    },
     /// A manifest has another size than the index says.
     #[error("manifest {manifest} has {actual} bytes, the index says {expected}")]
-    ManifestSize { manifest: Digest, expected: u64, actual: u64 },
+    ManifestSize {
+        manifest: Digest,
+        expected: u64,
+        actual: u64,
+    },
     /// The configuration of an image is not JSON with an operating system and an architecture.
     #[error("the configuration {0} is not that of a container image")]
     Config(Digest, #[source] serde_json::Error),
@@ -181,7 +199,9 @@ impl fmt::Display for ResolveFailures {
             [only] => write!(formatter, "cannot lock {only}"),
             problems => {
                 write!(formatter, "cannot lock {} things", problems.len())?;
-                problems.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(formatter, "\n  {problem}"))
             }
         }
     }
@@ -190,11 +210,15 @@ impl fmt::Display for ResolveFailures {
 impl Failure for ResolveFailures {
     /// The kind of the first: they are shown in the same order.
     fn kind(&self) -> FailureKind {
-        self.problems.first().map_or(FailureKind::Internal, |problem| problem.error.kind())
+        self.problems
+            .first()
+            .map_or(FailureKind::Internal, |problem| problem.error.kind())
     }
 
     fn help(&self) -> Option<String> {
-        self.problems.iter().find_map(|problem| problem.error.help())
+        self.problems
+            .iter()
+            .find_map(|problem| problem.error.help())
     }
 
     fn details(&self) -> Option<serde_json::Value> {
@@ -218,8 +242,14 @@ pub(super) struct Problems {
 
 impl Problems {
     /// Keeps the problem, if there is one, and gives the value back otherwise.
-    pub(super) fn keep<T>(&mut self, subject: String, result: Result<T, ResolveError>) -> Option<T> {
-        result.map_err(|error| self.list.push(ResolveProblem { subject, error })).ok()
+    pub(super) fn keep<T>(
+        &mut self,
+        subject: String,
+        result: Result<T, ResolveError>,
+    ) -> Option<T> {
+        result
+            .map_err(|error| self.list.push(ResolveProblem { subject, error }))
+            .ok()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -231,7 +261,10 @@ impl Problems {
             return Ok(value);
         }
         // Answers of registries come in any order; what is reported does not.
-        self.list.sort_by(|one, other| one.subject.cmp(&other.subject));
-        Err(ResolveFailures { problems: self.list })
+        self.list
+            .sort_by(|one, other| one.subject.cmp(&other.subject));
+        Err(ResolveFailures {
+            problems: self.list,
+        })
     }
 }

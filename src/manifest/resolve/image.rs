@@ -1,7 +1,8 @@
 //! What a registry has under a reference, to the last descriptor of what is carried.
 //!
-//! First the index is read, with those within it, which says of what there is a choice. Then it is decided what is carried, and only
-//! that is fetched: an entry that nobody wants never stops an image.
+//! First the index is read, with those within it, which says of what there is a choice. Then it is
+//! decided what is carried, and only that is fetched: an entry that nobody wants never stops an
+//! image.
 
 use serde::Deserialize;
 
@@ -10,14 +11,19 @@ use super::{
     index::{Entry, EntryKind, Listing},
 };
 use crate::{
-    manifest::{Blob, LockedArtifact, LockedAttestation, LockedManifest, Platforms, PulledImage, carried},
+    manifest::{
+        Blob, LockedArtifact, LockedAttestation, LockedManifest, Platforms, PulledImage, carried,
+    },
     oci::{Descriptor, Manifest, ManifestKind, Platform, Reference, media_type},
     registry::{Client, RepositoryName},
 };
 use rune_core::digest::Digest;
 
 /// The configurations of container images; anything else is some other kind of artifact.
-const IMAGE_CONFIGS: [&str; 2] = [media_type::CONFIG, "application/vnd.docker.container.image.v1+json"];
+const IMAGE_CONFIGS: [&str; 2] = [
+    media_type::CONFIG,
+    "application/vnd.docker.container.image.v1+json",
+];
 
 /// Image configurations have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
@@ -29,10 +35,18 @@ pub(super) struct Resolved {
 }
 
 /// Resolves a reference, and fetches every manifest below it that is carried.
-pub(super) async fn resolve(client: &Client, reference: &Reference, platforms: &Platforms) -> Result<Resolved, ResolveError> {
+pub(super) async fn resolve(
+    client: &Client,
+    reference: &Reference,
+    platforms: &Platforms,
+) -> Result<Resolved, ResolveError> {
     let root = client.resolve(reference).await.map_err(|error| {
         let is_pinned_here = reference.digest().is_some() && error.is_missing_digest();
-        if is_pinned_here { ResolveError::PinnedGone(error) } else { error.into() }
+        if is_pinned_here {
+            ResolveError::PinnedGone(error)
+        } else {
+            error.into()
+        }
     })?;
     let name = RepositoryName::from(reference);
     let image = match root.kind() {
@@ -43,8 +57,15 @@ pub(super) async fn resolve(client: &Client, reference: &Reference, platforms: &
         ManifestKind::Image { config, .. } => {
             let platform = config_platform(client, &name, config).await?;
             let is_carried = carried(platforms, &[platform.as_ref()]).first() == Some(&true);
-            let manifest = if is_carried { image_entry(&root, platform)? } else { left_out(Blob::from(&root.descriptor()), platform) };
-            PulledImage { manifests: vec![manifest], ..empty(&root) }
+            let manifest = if is_carried {
+                image_entry(&root, platform)?
+            } else {
+                left_out(Blob::from(&root.descriptor()), platform)
+            };
+            PulledImage {
+                manifests: vec![manifest],
+                ..empty(&root)
+            }
         }
     };
     check_choice(&image, platforms)?;
@@ -63,7 +84,8 @@ fn empty(root: &Manifest) -> PulledImage {
     }
 }
 
-/// Fetches what is carried of an index. What turns out to be no image is no candidate any more, and the choice is made again.
+/// Fetches what is carried of an index. What turns out to be no image is no candidate any more, and
+/// the choice is made again.
 async fn index(
     client: &Client,
     name: &RepositoryName,
@@ -73,30 +95,53 @@ async fn index(
 ) -> Result<PulledImage, ResolveError> {
     let mut no_image = None;
     let mut image = loop {
-        let candidates: Vec<Option<&Platform>> = listing.of(EntryKind::Image).map(|entry| entry.descriptor.platform.as_ref()).collect();
+        let candidates: Vec<Option<&Platform>> = listing
+            .of(EntryKind::Image)
+            .map(|entry| entry.descriptor.platform.as_ref())
+            .collect();
         let choice = carried(platforms, &candidates);
-        let wanted = listing.of(EntryKind::Image).zip(&choice).filter(|(_, is_carried)| **is_carried).map(|(entry, _)| entry);
+        let wanted = listing
+            .of(EntryKind::Image)
+            .zip(&choice)
+            .filter(|(_, is_carried)| **is_carried)
+            .map(|(entry, _)| entry);
         let fetched = listing.fetch(client, name, wanted).await?;
-        let is_other = |entry: &&Entry| fetched.get(&entry.descriptor.digest).is_some_and(|manifest| !is_image(manifest));
-        let others: Vec<Digest> = listing.of(EntryKind::Image).filter(is_other).map(|entry| entry.descriptor.digest).collect();
+        let is_other = |entry: &&Entry| {
+            fetched
+                .get(&entry.descriptor.digest)
+                .is_some_and(|manifest| !is_image(manifest))
+        };
+        let others: Vec<Digest> = listing
+            .of(EntryKind::Image)
+            .filter(is_other)
+            .map(|entry| entry.descriptor.digest)
+            .collect();
         if let Some(other) = others.first() {
-            no_image = fetched.get(other).and_then(|manifest| parts(manifest).ok()).map(|(config, _)| (*other, config.media_type.clone()));
+            no_image = fetched
+                .get(other)
+                .and_then(|manifest| parts(manifest).ok())
+                .map(|(config, _)| (*other, config.media_type.clone()));
             listing.mark_artifacts(&others);
             continue;
         }
         let mut image = empty(root);
         for (entry, is_carried) in listing.of(EntryKind::Image).zip(choice) {
             let platform = entry.descriptor.platform.clone();
-            image.manifests.push(match fetched.get(&entry.descriptor.digest).filter(|_| is_carried) {
-                Some(manifest) => image_entry(manifest, platform)?,
-                None => left_out(Blob::from(&entry.descriptor), platform),
-            });
+            image.manifests.push(
+                match fetched.get(&entry.descriptor.digest).filter(|_| is_carried) {
+                    Some(manifest) => image_entry(manifest, platform)?,
+                    None => left_out(Blob::from(&entry.descriptor), platform),
+                },
+            );
         }
         break image;
     };
     if image.manifests.is_empty() {
         return Err(match no_image {
-            Some((digest, config_type)) => ResolveError::NotAnImage { digest, config_type },
+            Some((digest, config_type)) => ResolveError::NotAnImage {
+                digest,
+                config_type,
+            },
             None => ResolveError::EmptyIndex,
         });
     }
@@ -108,7 +153,11 @@ async fn index(
     {
         return Err(ResolveError::UnsupportedDigest(digest.clone()));
     }
-    let digests = image.contents().filter(|content| content.carried).map(|content| content.manifest.digest).collect();
+    let digests = image
+        .contents()
+        .filter(|content| content.carried)
+        .map(|content| content.manifest.digest)
+        .collect();
     image.indexes = listing.indexes(platforms, &digests);
     Ok(image)
 }
@@ -126,7 +175,9 @@ async fn add_attestations(
             _ => None,
         })
     };
-    let wanted = entries().filter(|(_, subject)| image.carries_attestation_of(*subject, platforms)).map(|(entry, _)| entry);
+    let wanted = entries()
+        .filter(|(_, subject)| image.carries_attestation_of(*subject, platforms))
+        .map(|(entry, _)| entry);
     let fetched = listing.fetch(client, name, wanted).await?;
     for (entry, attests) in entries() {
         let carried = image.carries_attestation_of(attests, platforms);
@@ -144,7 +195,8 @@ async fn add_attestations(
     Ok(())
 }
 
-/// An artifact travels with the images of its platform, or when everything does. What this program cannot read it cannot carry whole.
+/// An artifact travels with the images of its platform, or when everything does. What this program
+/// cannot read it cannot carry whole.
 async fn add_artifacts(
     client: &Client,
     name: &RepositoryName,
@@ -155,13 +207,24 @@ async fn add_artifacts(
     let is_carried = |entry: &Entry| {
         let is_for_image = |platform: &Platform| {
             let mut carried = image.manifests.iter().filter(|manifest| manifest.carried);
-            carried.any(|manifest| manifest.platform.as_ref().is_some_and(|own| own.matches(platform)))
+            carried.any(|manifest| {
+                manifest
+                    .platform
+                    .as_ref()
+                    .is_some_and(|own| own.matches(platform))
+            })
         };
         let is_for_somebody = entry.descriptor.platform.as_ref().is_none_or(is_for_image);
         entry.kind == EntryKind::Artifact && (*platforms == Platforms::All || is_for_somebody)
     };
-    let entries = || listing.entries().filter(|entry| matches!(entry.kind, EntryKind::Artifact | EntryKind::Unknown));
-    let fetched = listing.fetch(client, name, entries().filter(|entry| is_carried(entry))).await?;
+    let entries = || {
+        listing
+            .entries()
+            .filter(|entry| matches!(entry.kind, EntryKind::Artifact | EntryKind::Unknown))
+    };
+    let fetched = listing
+        .fetch(client, name, entries().filter(|entry| is_carried(entry)))
+        .await?;
     let mut artifacts = Vec::new();
     for entry in entries() {
         let carried = is_carried(entry);
@@ -171,7 +234,11 @@ async fn add_artifacts(
             artifact_type: entry.descriptor.artifact_type.clone(),
             carried,
             manifest: Blob::from(&entry.descriptor),
-            blobs: manifest.into_iter().flat_map(Manifest::children).map(Blob::from).collect(),
+            blobs: manifest
+                .into_iter()
+                .flat_map(Manifest::children)
+                .map(Blob::from)
+                .collect(),
         });
     }
     image.artifacts = artifacts;
@@ -183,15 +250,28 @@ fn is_image(manifest: &Manifest) -> bool {
 }
 
 fn left_out(manifest: Blob, platform: Option<Platform>) -> LockedManifest {
-    LockedManifest { platform, carried: false, manifest, config: None, layers: Vec::new() }
+    LockedManifest {
+        platform,
+        carried: false,
+        manifest,
+        config: None,
+        layers: Vec::new(),
+    }
 }
 
 /// An image that is carried.
-fn image_entry(manifest: &Manifest, platform: Option<Platform>) -> Result<LockedManifest, ResolveError> {
+fn image_entry(
+    manifest: &Manifest,
+    platform: Option<Platform>,
+) -> Result<LockedManifest, ResolveError> {
     let (config, layers) = parts(manifest)?;
     if let Some(layer) = layers.iter().find(|layer| is_foreign(&layer.media_type)) {
         let (layer, media_type) = (layer.digest, layer.media_type.clone());
-        return Err(ResolveError::ForeignLayer { manifest: manifest.digest(), layer, media_type });
+        return Err(ResolveError::ForeignLayer {
+            manifest: manifest.digest(),
+            layer,
+            media_type,
+        });
     }
     Ok(LockedManifest {
         platform,
@@ -214,7 +294,11 @@ fn is_foreign(media_type: &str) -> bool {
 }
 
 /// A single image says in its configuration what it is for, if it does.
-async fn config_platform(client: &Client, name: &RepositoryName, config: &Descriptor) -> Result<Option<Platform>, ResolveError> {
+async fn config_platform(
+    client: &Client,
+    name: &RepositoryName,
+    config: &Descriptor,
+) -> Result<Option<Platform>, ResolveError> {
     #[derive(Deserialize)]
     struct ImageConfig {
         os: Option<String>,
@@ -223,11 +307,18 @@ async fn config_platform(client: &Client, name: &RepositoryName, config: &Descri
     }
 
     if !IMAGE_CONFIGS.contains(&config.media_type.as_str()) {
-        return Err(ResolveError::NotAnImage { digest: config.digest, config_type: config.media_type.clone() });
+        return Err(ResolveError::NotAnImage {
+            digest: config.digest,
+            config_type: config.media_type.clone(),
+        });
     }
     let bytes = client.blob_bytes(name, config, MAX_CONFIG_BYTES).await?;
     let malformed = |error| ResolveError::Config(config.digest, error);
-    let ImageConfig { os, architecture, variant } = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let ImageConfig {
+        os,
+        architecture,
+        variant,
+    } = serde_json::from_slice(&bytes).map_err(malformed)?;
     let text = |text: Option<String>| text.unwrap_or_default();
     let written = serde_json::json!({"os": text(os), "architecture": text(architecture), "variant": text(variant)});
     Platform::from_document(written).map_err(malformed)
@@ -235,22 +326,46 @@ async fn config_platform(client: &Client, name: &RepositoryName, config: &Descri
 
 /// An image that serves none of the chosen platforms would be carried in vain.
 fn check_choice(pulled: &PulledImage, platforms: &Platforms) -> Result<(), ResolveError> {
-    let Platforms::Only(wanted) = platforms else { return Ok(()) };
+    let Platforms::Only(wanted) = platforms else {
+        return Ok(());
+    };
     if pulled.manifests.iter().any(|entry| entry.carried) {
         return Ok(());
     }
     let list = |platforms: Vec<String>| platforms.join(", ");
-    let available = pulled.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
-    Err(ResolveError::NoChosenPlatform { wanted: list(wanted.iter().map(Platform::to_string).collect()), available: list(available) })
+    let available = pulled
+        .manifests
+        .iter()
+        .filter_map(|entry| entry.platform.as_ref())
+        .map(Platform::to_string)
+        .collect();
+    Err(ResolveError::NoChosenPlatform {
+        wanted: list(wanted.iter().map(Platform::to_string).collect()),
+        available: list(available),
+    })
 }
 
 /// What is carried for a chosen platform that the image does not have.
-fn other_architectures(reference: &Reference, image: &PulledImage, platforms: &Platforms) -> Vec<String> {
-    let Platforms::Only(wanted) = platforms else { return Vec::new() };
-    let carried: Vec<&Platform> =
-        image.manifests.iter().filter(|entry| entry.carried).filter_map(|entry| entry.platform.as_ref()).collect();
+fn other_architectures(
+    reference: &Reference,
+    image: &PulledImage,
+    platforms: &Platforms,
+) -> Vec<String> {
+    let Platforms::Only(wanted) = platforms else {
+        return Vec::new();
+    };
+    let carried: Vec<&Platform> = image
+        .manifests
+        .iter()
+        .filter(|entry| entry.carried)
+        .filter_map(|entry| entry.platform.as_ref())
+        .collect();
     let other = |wanted: &Platform| {
-        let best = carried.iter().filter_map(|own| Some((own.distance_from(wanted)?, own))).min()?.1;
+        let best = carried
+            .iter()
+            .filter_map(|own| Some((own.distance_from(wanted)?, own)))
+            .min()?
+            .1;
         (best.architecture != wanted.architecture)
             .then(|| format!("warning: `{reference}` is not there for {wanted}; what is there for {best} is included, which runs only where the node runs that too"))
     };

@@ -12,7 +12,8 @@ use crate::{
 };
 use rune_core::digest::Digest;
 
-/// How deep indexes may lie within each other, and how many there may be: nobody needs more than one or two.
+/// How deep indexes may lie within each other, and how many there may be: nobody needs more than
+/// one or two.
 const MAX_DEPTH: usize = 8;
 const MAX_INDEXES: usize = 100;
 
@@ -46,8 +47,14 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Reads an index and those within it that may be for a chosen platform. Each digest is visited once.
-    pub(super) async fn read(client: &Client, name: &RepositoryName, root: &Manifest, platforms: &Platforms) -> Result<Self, ResolveError> {
+    /// Reads an index and those within it that may be for a chosen platform. Each digest is visited
+    /// once.
+    pub(super) async fn read(
+        client: &Client,
+        name: &RepositoryName,
+        root: &Manifest,
+        platforms: &Platforms,
+    ) -> Result<Self, ResolveError> {
         let mut listing = Self::default();
         let mut seen = BTreeSet::from([root.digest()]);
         // The next entry last, with the positions of the indexes that it lies in.
@@ -55,16 +62,26 @@ impl Listing {
         listing.add(root, &[], &mut waiting);
         while let Some((descriptor, above)) = waiting.pop() {
             for position in &above {
-                listing.indexes.get_mut(*position).map(|(_, below)| below.insert(descriptor.digest));
+                listing
+                    .indexes
+                    .get_mut(*position)
+                    .map(|(_, below)| below.insert(descriptor.digest));
             }
             let is_index = descriptor.is_index();
             if !is_index {
-                listing.entries.push(Entry { kind: kind(&descriptor), descriptor });
+                listing.entries.push(Entry {
+                    kind: kind(&descriptor),
+                    descriptor,
+                });
                 continue;
             }
             if !seen.insert(descriptor.digest) {
-                // All that lies below it was visited before whatever waited longer; what lies around it here leads there too.
-                let known = listing.indexes.iter().find(|(known, _)| known.digest == descriptor.digest);
+                // All that lies below it was visited before whatever waited longer; what lies
+                // around it here leads there too.
+                let known = listing
+                    .indexes
+                    .iter()
+                    .find(|(known, _)| known.digest == descriptor.digest);
                 let below = known.map(|(_, below)| below.clone()).unwrap_or_default();
                 for position in &above {
                     if let Some((_, around)) = listing.indexes.get_mut(*position) {
@@ -74,7 +91,9 @@ impl Listing {
                 continue;
             }
             let may_be_wanted = match (platforms, &descriptor.platform) {
-                (Platforms::Only(wanted), Some(own)) => wanted.iter().any(|wanted| own.distance_from(wanted).is_some()),
+                (Platforms::Only(wanted), Some(own)) => wanted
+                    .iter()
+                    .any(|wanted| own.distance_from(wanted).is_some()),
                 _ => true,
             };
             listing.indexes.push((descriptor.clone(), BTreeSet::new()));
@@ -82,9 +101,14 @@ impl Listing {
                 continue;
             }
             if above.len() >= MAX_DEPTH || listing.indexes.len() > MAX_INDEXES {
-                return Err(ResolveError::TooManyIndexes { depth: MAX_DEPTH, count: MAX_INDEXES });
+                return Err(ResolveError::TooManyIndexes {
+                    depth: MAX_DEPTH,
+                    count: MAX_INDEXES,
+                });
             }
-            let index = client.manifest(name, descriptor.digest, Some(&descriptor.media_type)).await?;
+            let index = client
+                .manifest(name, descriptor.digest, Some(&descriptor.media_type))
+                .await?;
             check_size(&descriptor, &index)?;
             let inside = [above.as_slice(), &[listing.indexes.len().saturating_sub(1)]].concat();
             listing.add(&index, &inside, &mut waiting);
@@ -92,9 +116,23 @@ impl Listing {
         Ok(listing)
     }
 
-    fn add(&mut self, index: &Manifest, above: &[usize], waiting: &mut Vec<(Descriptor, Vec<usize>)>) {
-        if let ManifestKind::Index { manifests, unsupported } = index.kind() {
-            waiting.extend(manifests.iter().rev().map(|entry| (entry.clone(), above.to_vec())));
+    fn add(
+        &mut self,
+        index: &Manifest,
+        above: &[usize],
+        waiting: &mut Vec<(Descriptor, Vec<usize>)>,
+    ) {
+        if let ManifestKind::Index {
+            manifests,
+            unsupported,
+        } = index.kind()
+        {
+            waiting.extend(
+                manifests
+                    .iter()
+                    .rev()
+                    .map(|entry| (entry.clone(), above.to_vec())),
+            );
             self.unsupported.extend(unsupported.iter().cloned());
         }
     }
@@ -113,13 +151,21 @@ impl Listing {
 
     /// These entries turned out to be no images.
     pub(super) fn mark_artifacts(&mut self, digests: &[Digest]) {
-        for entry in self.entries.iter_mut().filter(|entry| digests.contains(&entry.descriptor.digest)) {
+        for entry in self
+            .entries
+            .iter_mut()
+            .filter(|entry| digests.contains(&entry.descriptor.digest))
+        {
             entry.kind = EntryKind::Artifact;
         }
     }
 
     /// The indexes within the index: carried with everything, or with what is below them.
-    pub(super) fn indexes(&self, platforms: &Platforms, carried: &BTreeSet<Digest>) -> Vec<LockedIndex> {
+    pub(super) fn indexes(
+        &self,
+        platforms: &Platforms,
+        carried: &BTreeSet<Digest>,
+    ) -> Vec<LockedIndex> {
         let locked = |(descriptor, below): &(Descriptor, BTreeSet<Digest>)| LockedIndex {
             carried: *platforms == Platforms::All || !below.is_disjoint(carried),
             manifest: Blob::from(descriptor),
@@ -134,12 +180,15 @@ impl Listing {
         name: &RepositoryName,
         entries: impl Iterator<Item = &Entry>,
     ) -> Result<BTreeMap<Digest, Manifest>, ResolveError> {
-        let wanted: BTreeMap<Digest, &Descriptor> = entries.map(|entry| (entry.descriptor.digest, &entry.descriptor)).collect();
+        let wanted: BTreeMap<Digest, &Descriptor> = entries
+            .map(|entry| (entry.descriptor.digest, &entry.descriptor))
+            .collect();
         let mut running = JoinSet::new();
         for descriptor in wanted.into_values() {
             let (client, name, descriptor) = (client.clone(), name.clone(), descriptor.clone());
             running.spawn(async move {
-                let stated = Some(descriptor.media_type.as_str()).filter(|stated| !stated.is_empty());
+                let stated =
+                    Some(descriptor.media_type.as_str()).filter(|stated| !stated.is_empty());
                 let manifest = client.manifest(&name, descriptor.digest, stated).await;
                 (descriptor, manifest)
             });
@@ -158,7 +207,10 @@ impl Listing {
 fn kind(descriptor: &Descriptor) -> EntryKind {
     match descriptor.media_type.as_str() {
         media_type::MANIFEST | media_type::DOCKER_MANIFEST | "" => {
-            match descriptor.attested_digest().filter(|_| descriptor.is_attestation()) {
+            match descriptor
+                .attested_digest()
+                .filter(|_| descriptor.is_attestation())
+            {
                 Some(subject) => EntryKind::Attestation(subject),
                 None if descriptor.artifact_type.is_some() => EntryKind::Artifact,
                 None => EntryKind::Image,
@@ -170,5 +222,13 @@ fn kind(descriptor: &Descriptor) -> EntryKind {
 
 fn check_size(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), ResolveError> {
     let (expected, actual) = (descriptor.size, manifest.bytes().len() as u64);
-    if actual == expected { Ok(()) } else { Err(ResolveError::ManifestSize { manifest: descriptor.digest, expected, actual }) }
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(ResolveError::ManifestSize {
+            manifest: descriptor.digest,
+            expected,
+            actual,
+        })
+    }
 }

@@ -1,6 +1,8 @@
-//! From a manifest to a lock: asks registries what references mean and reads what the files of the project are.
+//! From a manifest to a lock: asks registries what references mean and reads what the files of the
+//! project are.
 //!
-//! The only place that resolves a tag. Everything that goes wrong is collected, so that one run names it all.
+//! The only place that resolves a tag. Everything that goes wrong is collected, so that one run
+//! names it all.
 
 mod error;
 mod files;
@@ -22,7 +24,10 @@ use self::{
     local::{local, locked},
     remote::Fetcher,
 };
-use super::{BundleManifest, FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
+use super::{
+    BundleManifest, FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project,
+    PulledImage,
+};
 use crate::registry::Client;
 use rune_core::progress::Progress;
 
@@ -52,7 +57,10 @@ pub async fn resolve(
     lock.images.extend(registry_images);
     let mut fetcher = Fetcher::new(client, progress, earlier);
     fetcher.all(project, &mut lock, &mut problems).await;
-    Ok(Resolved { lock: finish(lock, problems)?, charts: fetcher.charts })
+    Ok(Resolved {
+        lock: finish(lock, problems)?,
+        charts: fetcher.charts,
+    })
 }
 
 /// Takes an existing lock, resolves one thing anew, and leaves everything else as it is.
@@ -72,32 +80,57 @@ pub async fn resolve_one(
         let mut fetcher = Fetcher::new(client, progress, Earlier::Nothing);
         let fetched = fetcher.one(subject, &mut lock).await;
         problems.keep(subject.label(), fetched);
-        return Ok(Resolved { lock: finish(lock, problems)?, charts: fetcher.charts });
+        return Ok(Resolved {
+            lock: finish(lock, problems)?,
+            charts: fetcher.charts,
+        });
     };
     let resolved = match &image.source {
-        ImageSource::Registry(reference) => image::resolve(client, reference, &project.manifest().platforms)
-            .await
-            .map(|resolved| locked(image, LockedContent::Registry(announced(resolved, progress)))),
-        ImageSource::Build(build) => files::built(project, build).map(|built| locked(image, LockedContent::Build(built))),
+        ImageSource::Registry(reference) => {
+            image::resolve(client, reference, &project.manifest().platforms)
+                .await
+                .map(|resolved| {
+                    locked(
+                        image,
+                        LockedContent::Registry(announced(resolved, progress)),
+                    )
+                })
+        }
+        ImageSource::Build(build) => {
+            files::built(project, build).map(|built| locked(image, LockedContent::Build(built)))
+        }
     };
     if let Some(resolved) = problems.keep(subject.label(), resolved) {
         lock.images.retain(|known| known.name != image.name);
         lock.images.push(resolved);
     }
-    Ok(Resolved { lock: finish(lock, problems)?, charts: FetchedCharts::default() })
+    Ok(Resolved {
+        lock: finish(lock, problems)?,
+        charts: FetchedCharts::default(),
+    })
 }
 
 /// Asks for all images that come from registries, several at a time.
-async fn images(manifest: &BundleManifest, client: &Client, progress: &dyn Progress, problems: &mut Problems) -> Vec<LockedImage> {
-    let mut waiting = manifest.images.iter().filter_map(|image| match &image.source {
-        ImageSource::Registry(reference) => Some((image.clone(), reference.clone())),
-        ImageSource::Build(_) => None,
-    });
+async fn images(
+    manifest: &BundleManifest,
+    client: &Client,
+    progress: &dyn Progress,
+    problems: &mut Problems,
+) -> Vec<LockedImage> {
+    let mut waiting = manifest
+        .images
+        .iter()
+        .filter_map(|image| match &image.source {
+            ImageSource::Registry(reference) => Some((image.clone(), reference.clone())),
+            ImageSource::Build(_) => None,
+        });
     let mut running = JoinSet::new();
     let mut resolved = Vec::new();
     loop {
         while running.len() < MAX_CONCURRENT_IMAGES {
-            let Some((image, reference)) = waiting.next() else { break };
+            let Some((image, reference)) = waiting.next() else {
+                break;
+            };
             progress.note(&format!("asking for {reference}"));
             let (client, platforms) = (client.clone(), manifest.platforms.clone());
             running.spawn(async move {
@@ -109,7 +142,9 @@ async fn images(manifest: &BundleManifest, client: &Client, progress: &dyn Progr
             None => return resolved,
             Some(Ok((image, pulled))) => {
                 let pulled = problems.keep(format!("image `{}`", image.name), pulled);
-                resolved.extend(pulled.map(|pulled| locked(&image, LockedContent::Registry(announced(pulled, progress)))));
+                resolved.extend(pulled.map(|pulled| {
+                    locked(&image, LockedContent::Registry(announced(pulled, progress)))
+                }));
             }
             Some(Err(error)) => {
                 problems.keep::<()>("an image".to_owned(), Err(ResolveError::Task(error)));
@@ -130,11 +165,15 @@ fn announced(resolved: image::Resolved, progress: &dyn Progress) -> PulledImage 
 fn finish(mut lock: Lock, mut problems: Problems) -> Result<Lock, ResolveFailures> {
     lock.images.sort_by(|one, other| one.name.cmp(&other.name));
     lock.charts.sort_by(|one, other| one.name.cmp(&other.name));
-    lock.binaries.sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));
+    lock.binaries
+        .sort_by(|one, other| (&one.platform, &one.name).cmp(&(&other.platform, &other.name)));
     lock.files.sort_by(|one, other| one.path.cmp(&other.path));
     lock.set_format();
     if problems.is_empty() {
-        problems.keep("the lock".to_owned(), lock.check().map_err(ResolveError::Contradiction));
+        problems.keep(
+            "the lock".to_owned(),
+            lock.check().map_err(ResolveError::Contradiction),
+        );
     }
     problems.into_result(lock)
 }

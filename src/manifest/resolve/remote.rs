@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     manifest::{
-        Binary, Blob, Chart, Download, ExtraFile, FetchedCharts, FileSource, Lock, LockedBinary, LockedChart, LockedChartSource,
-        LockedFile, Project,
+        Binary, Blob, Chart, Download, ExtraFile, FetchedCharts, FileSource, Lock, LockedBinary,
+        LockedChart, LockedChartSource, LockedFile, Project,
     },
     registry::{Client, WebSource},
     remote::{FetchedChart, RemoteChart, Repositories, fetch_chart},
@@ -25,7 +25,8 @@ pub enum Earlier<'a> {
     Nothing,
     /// A lock whose sizes stay good for files with the same digest.
     Sizes(&'a Lock),
-    /// A lock that is compared: everything is fetched again, and what is not there any more is a difference and no error.
+    /// A lock that is compared: everything is fetched again, and what is not there any more is a
+    /// difference and no error.
     Compared(&'a Lock),
 }
 
@@ -39,19 +40,38 @@ pub(super) struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
-    pub(super) fn new(client: &'a Client, progress: &'a dyn Progress, earlier: Earlier<'a>) -> Self {
-        Self { client, progress, repositories: Repositories::default(), charts: FetchedCharts::default(), earlier }
+    pub(super) fn new(
+        client: &'a Client,
+        progress: &'a dyn Progress,
+        earlier: Earlier<'a>,
+    ) -> Self {
+        Self {
+            client,
+            progress,
+            repositories: Repositories::default(),
+            charts: FetchedCharts::default(),
+            earlier,
+        }
     }
 
     /// Everything from elsewhere that the manifest names.
-    pub(super) async fn all(&mut self, project: &Project, lock: &mut Lock, problems: &mut Problems) {
+    pub(super) async fn all(
+        &mut self,
+        project: &Project,
+        lock: &mut Lock,
+        problems: &mut Problems,
+    ) {
         let manifest = project.manifest();
         for chart in &manifest.charts {
             if let Some(remote) = chart.remote() {
                 let locked = self.chart(chart, remote).await;
-                let is_taken = |locked: &LockedChart| lock.charts.iter().any(|known| known.name == locked.name);
+                let is_taken = |locked: &LockedChart| {
+                    lock.charts.iter().any(|known| known.name == locked.name)
+                };
                 let locked = locked.and_then(|locked| match locked {
-                    Some(locked) if is_taken(&locked) => Err(ResolveError::DuplicateChart(locked.name)),
+                    Some(locked) if is_taken(&locked) => {
+                        Err(ResolveError::DuplicateChart(locked.name))
+                    }
                     locked => Ok(locked),
                 });
                 let kept = problems.keep(format!("chart `{}`", remote.name()), locked);
@@ -61,19 +81,31 @@ impl<'a> Fetcher<'a> {
         for binary in &manifest.binaries {
             if let FileSource::Url(download) = &binary.source {
                 let locked = self.binary(binary, download).await;
-                lock.binaries.extend(problems.keep(format!("program `{}`", binary.name), locked).flatten());
+                lock.binaries.extend(
+                    problems
+                        .keep(format!("program `{}`", binary.name), locked)
+                        .flatten(),
+                );
             }
         }
         for file in &manifest.files {
             if let FileSource::Url(download) = &file.source {
                 let locked = self.file(file, download).await;
-                lock.files.extend(problems.keep(format!("file `{}`", file.path), locked).flatten());
+                lock.files.extend(
+                    problems
+                        .keep(format!("file `{}`", file.path), locked)
+                        .flatten(),
+                );
             }
         }
     }
 
     /// One thing that the manifest names, in place of what the lock has for it.
-    pub(super) async fn one(&mut self, subject: &Subject<'_>, lock: &mut Lock) -> Result<(), ResolveError> {
+    pub(super) async fn one(
+        &mut self,
+        subject: &Subject<'_>,
+        lock: &mut Lock,
+    ) -> Result<(), ResolveError> {
         match subject {
             Subject::Image(_) => {}
             Subject::Chart(chart, remote) => {
@@ -83,7 +115,8 @@ impl<'a> Fetcher<'a> {
             }
             Subject::Binary(binary, download) => {
                 let locked = self.binary(binary, download).await?;
-                lock.binaries.retain(|known| known.name != binary.name || known.platform != binary.platform);
+                lock.binaries
+                    .retain(|known| known.name != binary.name || known.platform != binary.platform);
                 lock.binaries.extend(locked);
             }
             Subject::File(file, download) => {
@@ -96,46 +129,84 @@ impl<'a> Fetcher<'a> {
     }
 
     /// A chart; nothing when locks are compared and it is not there any more.
-    async fn chart(&mut self, chart: &Chart, remote: &RemoteChart) -> Result<Option<LockedChart>, ResolveError> {
-        self.progress.note(&format!("fetching the chart `{}` of {}", remote.name(), remote.origin()));
+    async fn chart(
+        &mut self,
+        chart: &Chart,
+        remote: &RemoteChart,
+    ) -> Result<Option<LockedChart>, ResolveError> {
+        self.progress.note(&format!(
+            "fetching the chart `{}` of {}",
+            remote.name(),
+            remote.origin()
+        ));
         let fetched = match fetch_chart(self.client, &self.repositories, remote).await {
-            Err(error) if error.is_gone() && self.compared(|lock| lock.charts.iter().any(|known| known.name == remote.name())) => {
+            Err(error)
+                if error.is_gone()
+                    && self.compared(|lock| {
+                        lock.charts.iter().any(|known| known.name == remote.name())
+                    }) =>
+            {
                 return Ok(None);
             }
             fetched => fetched?,
         };
         if fetched.is_deprecated {
             let (name, origin) = (remote.name(), remote.origin());
-            self.progress.announce(&format!("note: {origin} says that the chart `{name}` is deprecated"));
+            self.progress.announce(&format!(
+                "note: {origin} says that the chart `{name}` is deprecated"
+            ));
         }
         let locked = locked_chart(remote, &fetched);
         self.charts.insert(chart, fetched.package);
         Ok(Some(locked))
     }
 
-    async fn binary(&self, binary: &Binary, download: &Download) -> Result<Option<LockedBinary>, ResolveError> {
+    async fn binary(
+        &self,
+        binary: &Binary,
+        download: &Download,
+    ) -> Result<Option<LockedBinary>, ResolveError> {
         let known = |lock: &Lock| {
-            let known = lock.binaries.iter().find(|known| known.name == binary.name && known.platform == binary.platform)?;
+            let known = lock
+                .binaries
+                .iter()
+                .find(|known| known.name == binary.name && known.platform == binary.platform)?;
             Some((known.url.clone()?, known.digest, known.size))
         };
         let size = self.size(download, known, MAX_PROGRAM_BYTES).await?;
         let (name, platform) = (binary.name.clone(), binary.platform.clone());
         let url = Some(download.url.to_string());
-        Ok(size.map(|size| LockedBinary { name, platform, path: None, url, digest: download.sha256, size }))
+        Ok(size.map(|size| LockedBinary {
+            name,
+            platform,
+            path: None,
+            url,
+            digest: download.sha256,
+            size,
+        }))
     }
 
-    async fn file(&self, file: &ExtraFile, download: &Download) -> Result<Option<LockedFile>, ResolveError> {
+    async fn file(
+        &self,
+        file: &ExtraFile,
+        download: &Download,
+    ) -> Result<Option<LockedFile>, ResolveError> {
         let known = |lock: &Lock| {
             let known = lock.files.iter().find(|known| known.path == file.path)?;
             Some((known.url.clone(), known.digest, known.size))
         };
         let size = self.size(download, known, MAX_FILE_BYTES).await?;
         let (path, url) = (file.path.clone(), download.url.to_string());
-        Ok(size.map(|size| LockedFile { path, url, digest: download.sha256, size }))
+        Ok(size.map(|size| LockedFile {
+            path,
+            url,
+            digest: download.sha256,
+            size,
+        }))
     }
 
-    /// The size of a file, which is read unless an earlier lock has it; nothing when locks are compared and it is not there any
-    /// more, or another one is.
+    /// The size of a file, which is read unless an earlier lock has it; nothing when locks are
+    /// compared and it is not there any more, or another one is.
     async fn size(
         &self,
         download: &Download,
@@ -144,14 +215,19 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Option<u64>, ResolveError> {
         let url = download.url.to_string();
         if let Earlier::Sizes(lock) = self.earlier
-            && let Some((_, _, size)) = known(lock).filter(|(known, digest, _)| *known == url && *digest == download.sha256)
+            && let Some((_, _, size)) =
+                known(lock).filter(|(known, digest, _)| *known == url && *digest == download.sha256)
         {
             return Ok(Some(size));
         }
         let is_compared = self.compared(|lock| known(lock).is_some());
         self.progress.note(&format!("reading {url}"));
         let source = WebSource::named(download.url.clone());
-        let (actual, size) = match self.client.web_digest(&source, &format!("`{url}`"), max_bytes).await {
+        let (actual, size) = match self
+            .client
+            .web_digest(&source, &format!("`{url}`"), max_bytes)
+            .await
+        {
             Err(error) if is_compared && error.is_missing_file() => return Ok(None),
             read => read?,
         };
@@ -159,7 +235,11 @@ impl<'a> Fetcher<'a> {
         match actual == expected {
             true => Ok(Some(size)),
             false if is_compared => Ok(None),
-            false => Err(ResolveError::OtherContent { url, expected, actual }),
+            false => Err(ResolveError::OtherContent {
+                url,
+                expected,
+                actual,
+            }),
         }
     }
 
@@ -173,10 +253,23 @@ fn locked_chart(remote: &RemoteChart, fetched: &FetchedChart) -> LockedChart {
     let source = match (remote, &fetched.manifest) {
         (RemoteChart::Registry { reference, .. }, Some(manifest)) => {
             let manifest = Blob::from(manifest);
-            LockedChartSource::Registry { reference: reference.clone(), manifest, digest, size }
+            LockedChartSource::Registry {
+                reference: reference.clone(),
+                manifest,
+                digest,
+                size,
+            }
         }
-        _ => LockedChartSource::Repository { repository: remote.origin(), digest, size },
+        _ => LockedChartSource::Repository {
+            repository: remote.origin(),
+            digest,
+            size,
+        },
     };
     let metadata = &fetched.package.metadata;
-    LockedChart { name: metadata.name.clone(), version: metadata.version.clone(), source }
+    LockedChart {
+        name: metadata.name.clone(),
+        version: metadata.version.clone(),
+        source,
+    }
 }

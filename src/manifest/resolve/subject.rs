@@ -17,18 +17,26 @@ pub enum Subject<'m> {
 }
 
 impl<'m> Subject<'m> {
-    /// Everything of a manifest that can be locked on its own, with what it is called: images, then charts, programs and files from
-    /// elsewhere. An image goes before a chart of the same name.
+    /// Everything of a manifest that can be locked on its own, with what it is called: images, then
+    /// charts, programs and files from elsewhere. An image goes before a chart of the same name.
     pub fn all(manifest: &'m BundleManifest) -> impl Iterator<Item = (String, Self)> {
-        let images = manifest.images.iter().map(|image| (image.name.clone(), Self::Image(image)));
+        let images = manifest
+            .images
+            .iter()
+            .map(|image| (image.name.clone(), Self::Image(image)));
         let charts = manifest.charts.iter().filter_map(|chart| {
             let remote = chart.remote()?;
             Some((remote.name().to_owned(), Self::Chart(chart, remote)))
         });
-        let binaries = manifest.binaries.iter().filter_map(|binary| match &binary.source {
-            FileSource::Url(download) => Some((binary.name.clone(), Self::Binary(binary, download))),
-            FileSource::Path(_) => None,
-        });
+        let binaries = manifest
+            .binaries
+            .iter()
+            .filter_map(|binary| match &binary.source {
+                FileSource::Url(download) => {
+                    Some((binary.name.clone(), Self::Binary(binary, download)))
+                }
+                FileSource::Path(_) => None,
+            });
         let files = manifest.files.iter().filter_map(|file| match &file.source {
             FileSource::Url(download) => Some((file.path.to_string(), Self::File(file, download))),
             FileSource::Path(_) => None,

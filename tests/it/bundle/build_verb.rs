@@ -1,4 +1,5 @@
-//! `build`: the same inputs give the same bytes, and what is wrong is said before the first byte is fetched.
+//! `build`: the same inputs give the same bytes, and what is wrong is said before the first byte is
+//! fetched.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -16,23 +17,48 @@ fn the_same_lock_gives_the_same_bytes_whatever_the_surroundings() {
     project.lock();
     let first = sha256(&project.build("first.tar"));
     let elsewhere = project.path("another/place with spaces");
-    for directory in ["bundle-manifests", "charts", "migrations", "templates", "dist"] {
+    for directory in [
+        "bundle-manifests",
+        "charts",
+        "migrations",
+        "templates",
+        "dist",
+    ] {
         copy(&project.path(directory), &elsewhere.join(directory));
     }
-    for (downloads, zone, mask, helm) in [("1", "UTC", "022", "helm3"), ("8", "Pacific/Kiritimati", "077", "helm4")] {
+    for (downloads, zone, mask, helm) in [
+        ("1", "UTC", "022", "helm3"),
+        ("8", "Pacific/Kiritimati", "077", "helm4"),
+    ] {
         let output = Command::new("sh")
-            .args(["-c", r#"umask "$0"; exec "$@""#, mask, env!("CARGO_BIN_EXE_rune-bundle"), "build", "--output", "again.tar"])
+            .args([
+                "-c",
+                r#"umask "$0"; exec "$@""#,
+                mask,
+                env!("CARGO_BIN_EXE_rune-bundle"),
+                "build",
+                "--output",
+                "again.tar",
+            ])
             .args(["--downloads", downloads, "--registry-config"])
             .arg(project.path("registries.yaml"))
             .arg("--key")
             .arg(project.path("release.key"))
             .current_dir(&elsewhere)
             .env("RUNE_BUNDLE_HELM", tool(helm))
-            .envs([("TZ", zone), ("LC_ALL", "tr_TR.UTF-8"), ("SOURCE_DATE_EPOCH", "12345")])
+            .envs([
+                ("TZ", zone),
+                ("LC_ALL", "tr_TR.UTF-8"),
+                ("SOURCE_DATE_EPOCH", "12345"),
+            ])
             .output()
             .unwrap();
         ends_with(&output, 0);
-        assert_eq!(sha256(&elsewhere.join("again.tar")), first, "{downloads} downloads, {zone}, umask {mask}");
+        assert_eq!(
+            sha256(&elsewhere.join("again.tar")),
+            first,
+            "{downloads} downloads, {zone}, umask {mask}"
+        );
         fs::remove_file(elsewhere.join("again.tar")).unwrap();
     }
 }
@@ -43,11 +69,34 @@ fn a_built_bundle_verifies_unpacks_and_leaves_no_other_file() {
     project.lock();
     fs::create_dir(project.path("out")).unwrap();
     project.build("out/x.tar");
-    assert_eq!(fs::read_dir(project.path("out")).unwrap().count(), 1, "something is left beside the bundle");
-    let said = ends_with(&project.run(&["verify", "out/x.tar", "--key", "release.pub", "--expect", "rune@0.1.0"]), 0);
+    assert_eq!(
+        fs::read_dir(project.path("out")).unwrap().count(),
+        1,
+        "something is left beside the bundle"
+    );
+    let said = ends_with(
+        &project.run(&[
+            "verify",
+            "out/x.tar",
+            "--key",
+            "release.pub",
+            "--expect",
+            "rune@0.1.0",
+        ]),
+        0,
+    );
     assert!(!said.contains("not checked"), "{said}");
-    ends_with(&project.run(&["unpack", "out/x.tar", "unpacked", "--key", "release.pub"]), 0);
-    let mode = |path: &str| fs::metadata(project.path("unpacked").join(path)).unwrap().permissions().mode() & 0o777;
+    ends_with(
+        &project.run(&["unpack", "out/x.tar", "unpacked", "--key", "release.pub"]),
+        0,
+    );
+    let mode = |path: &str| {
+        fs::metadata(project.path("unpacked").join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("bin/linux-amd64/rune-db"), 0o755);
     assert_eq!(mode("INSTALL.md"), 0o644);
 }
@@ -57,39 +106,119 @@ fn the_digest_of_an_image_is_the_same_in_lock_index_values_and_bundle() {
     let project = Project::new();
     project.lock();
     let bundle = project.build("x.tar");
-    let digest = rune_testkit::sha256(&Sample { seed: "library/postgres".to_owned(), ..Sample::default() }.build().index.bytes);
-    assert!(fs::read_to_string(project.path("bundle-manifests/rune.lock")).unwrap().contains(&digest));
-    let image = index_of(&bundle).images.into_iter().find(|image| image.name == "postgres").unwrap();
+    let digest = rune_testkit::sha256(
+        &Sample {
+            seed: "library/postgres".to_owned(),
+            ..Sample::default()
+        }
+        .build()
+        .index
+        .bytes,
+    );
+    assert!(
+        fs::read_to_string(project.path("bundle-manifests/rune.lock"))
+            .unwrap()
+            .contains(&digest)
+    );
+    let image = index_of(&bundle)
+        .images
+        .into_iter()
+        .find(|image| image.name == "postgres")
+        .unwrap();
     assert_eq!(image.target.digest.to_string(), digest);
     assert!(image.reduced_index.is_none());
-    ends_with(&project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]), 0);
+    ends_with(
+        &project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]),
+        0,
+    );
     for file in ["index.json", "INSTALL.md"] {
-        assert!(fs::read_to_string(project.path("unpacked").join(file)).unwrap().contains(&digest), "{file}");
+        assert!(
+            fs::read_to_string(project.path("unpacked").join(file))
+                .unwrap()
+                .contains(&digest),
+            "{file}"
+        );
     }
-    let chart = fs::read_dir(project.path("unpacked/charts")).unwrap().next().unwrap().unwrap().path();
-    let values = Command::new("tar").arg("-xzOf").arg(chart).arg("rune/charts/postgres/values.yaml").output().unwrap();
+    let chart = fs::read_dir(project.path("unpacked/charts"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let values = Command::new("tar")
+        .arg("-xzOf")
+        .arg(chart)
+        .arg("rune/charts/postgres/values.yaml")
+        .output()
+        .unwrap();
     assert!(ends_with(&values, 0).contains(&digest));
 }
 
 #[test]
 fn platforms_that_are_left_out_leave_a_sparse_and_a_reduced_index() {
-    let manifest = fs::read_to_string(crate::bundle::project::repository().join("bundle-manifests/rune.yaml")).unwrap();
-    let line = manifest.lines().find(|line| line.starts_with("platforms: all")).unwrap();
+    let manifest =
+        fs::read_to_string(crate::bundle::project::repository().join("bundle-manifests/rune.yaml"))
+            .unwrap();
+    let line = manifest
+        .lines()
+        .find(|line| line.starts_with("platforms: all"))
+        .unwrap();
     let project = Project::with_manifest(&manifest.replace(line, "platforms: [linux/amd64]"));
     let image = project.put("library/postgres", "17-alpine", &Sample::default());
-    project.put("lpasquali/rune", "v0.0.0a6", &Sample { seed: "rune".to_owned(), ..Sample::default() });
+    project.put(
+        "lpasquali/rune",
+        "v0.0.0a6",
+        &Sample {
+            seed: "rune".to_owned(),
+            ..Sample::default()
+        },
+    );
     project.lock();
     let bundle = project.build("x.tar");
-    ends_with(&project.run(&["verify", "x.tar", "--key", "release.pub"]), 0);
-    let postgres = index_of(&bundle).images.into_iter().find(|image| image.name == "postgres").unwrap();
-    assert_eq!(postgres.target.digest.to_string(), rune_testkit::sha256(&image.index.bytes));
-    assert_eq!(postgres.manifests.iter().filter(|manifest| manifest.carried).count(), 2, "one image and its attestation");
-    assert_eq!(postgres.manifests.iter().filter(|manifest| !manifest.carried).count(), 4);
-    ends_with(&project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]), 0);
-    let reduced = project.path("unpacked/blobs/sha256").join(postgres.reduced_index.unwrap().digest.hex());
+    ends_with(
+        &project.run(&["verify", "x.tar", "--key", "release.pub"]),
+        0,
+    );
+    let postgres = index_of(&bundle)
+        .images
+        .into_iter()
+        .find(|image| image.name == "postgres")
+        .unwrap();
+    assert_eq!(
+        postgres.target.digest.to_string(),
+        rune_testkit::sha256(&image.index.bytes)
+    );
+    assert_eq!(
+        postgres
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.carried)
+            .count(),
+        2,
+        "one image and its attestation"
+    );
+    assert_eq!(
+        postgres
+            .manifests
+            .iter()
+            .filter(|manifest| !manifest.carried)
+            .count(),
+        4
+    );
+    ends_with(
+        &project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]),
+        0,
+    );
+    let reduced = project
+        .path("unpacked/blobs/sha256")
+        .join(postgres.reduced_index.unwrap().digest.hex());
     let reduced: serde_json::Value = serde_json::from_slice(&fs::read(reduced).unwrap()).unwrap();
-    let platforms: Vec<_> =
-        reduced["manifests"].as_array().unwrap().iter().map(|entry| entry["platform"]["architecture"].as_str().unwrap()).collect();
+    let platforms: Vec<_> = reduced["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["platform"]["architecture"].as_str().unwrap())
+        .collect();
     assert_eq!(platforms, ["amd64", "unknown"]);
 }
 
@@ -100,20 +229,33 @@ fn a_component_that_is_left_out_is_not_carried() {
     let mut arguments = project.build_arguments("x.tar");
     arguments.extend(["--without", "postgres"]);
     ends_with(&project.run(&arguments), 0);
-    let names: Vec<_> = index_of(&project.path("x.tar")).images.into_iter().map(|image| image.name).collect();
+    let names: Vec<_> = index_of(&project.path("x.tar"))
+        .images
+        .into_iter()
+        .map(|image| image.name)
+        .collect();
     assert_eq!(names, ["rune", "rune-db"]);
-    ends_with(&project.run(&["verify", "x.tar", "--key", "release.pub"]), 0);
+    ends_with(
+        &project.run(&["verify", "x.tar", "--key", "release.pub"]),
+        0,
+    );
     let mut arguments = project.build_arguments("y.tar");
     arguments.extend(["--without", "postgers"]);
     let said = ends_with(&project.run(&arguments), 2);
-    assert!(said.contains("postgers") && said.contains("it has postgres"), "{said}");
+    assert!(
+        said.contains("postgers") && said.contains("it has postgres"),
+        "{said}"
+    );
 }
 
 /// Asserts that a build ends with `code` before anything is fetched, and says what it said.
 fn refused_unfetched(project: &Project, arguments: &[&str], code: i32) -> String {
     project.registry.forget_requests();
     let said = ends_with(&project.run(arguments), code);
-    assert!(project.registry.requests().is_empty(), "something was fetched: {said}");
+    assert!(
+        project.registry.requests().is_empty(),
+        "something was fetched: {said}"
+    );
     said
 }
 
@@ -125,7 +267,11 @@ fn a_destination_that_cannot_receive_the_bundle_is_said_before_anything_is_fetch
     let said = refused_unfetched(&project, &project.build_arguments("there.tar"), 12);
     assert!(said.contains("exists already"), "{said}");
     assert_eq!(fs::read(project.path("there.tar")).unwrap(), b"mine");
-    let said = refused_unfetched(&project, &project.build_arguments("no/such/directory.tar"), 4);
+    let said = refused_unfetched(
+        &project,
+        &project.build_arguments("no/such/directory.tar"),
+        4,
+    );
     assert!(said.contains("no/such"), "{said}");
     let said = refused_unfetched(&project, &project.build_arguments("/sys/x.tar"), 9);
     assert!(said.contains("/sys"), "{said}");
@@ -137,7 +283,12 @@ fn a_limit_on_file_sizes_is_said_before_anything_is_fetched() {
     project.lock();
     project.registry.forget_requests();
     let output = Command::new("sh")
-        .args(["-c", r#"ulimit -f 8; exec "$@""#, "sh", env!("CARGO_BIN_EXE_rune-bundle")])
+        .args([
+            "-c",
+            r#"ulimit -f 8; exec "$@""#,
+            "sh",
+            env!("CARGO_BIN_EXE_rune-bundle"),
+        ])
         .args(project.build_arguments("x.tar"))
         // The limit is smaller than a packed chart.
         .arg("--no-chart-check")
@@ -145,7 +296,10 @@ fn a_limit_on_file_sizes_is_said_before_anything_is_fetched() {
         .output()
         .unwrap();
     let said = ends_with(&output, 11);
-    assert!(said.contains("ulimit") && project.registry.requests().is_empty(), "{said}");
+    assert!(
+        said.contains("ulimit") && project.registry.requests().is_empty(),
+        "{said}"
+    );
 }
 
 /// Unmounts when the test ends, however it ends.
@@ -163,11 +317,18 @@ fn a_disk_that_is_too_small_is_said_before_anything_is_fetched() {
     project.lock();
     let small = project.path("small");
     fs::create_dir(&small).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&small).output().unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(&small)
+        .output()
+        .unwrap();
     ends_with(&mounted, 0);
     let _mounted = Mounted(&small);
     let said = refused_unfetched(&project, &project.build_arguments("small/x.tar"), 11);
-    assert!(said.contains("small") && said.contains("bytes free"), "{said}");
+    assert!(
+        said.contains("small") && said.contains("bytes free"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -187,7 +348,15 @@ fn a_file_that_changed_since_it_was_locked_is_drift() {
 fn a_dynamic_program_is_refused_for_an_image_made_from_scratch() {
     let project = Project::new();
     fs::copy("/bin/true", project.path("dist/rune-db")).unwrap();
-    ends_with(&project.run(&["lock", "--no-chart-check", "--registry-config", "registries.yaml"]), 0);
+    ends_with(
+        &project.run(&[
+            "lock",
+            "--no-chart-check",
+            "--registry-config",
+            "registries.yaml",
+        ]),
+        0,
+    );
     let said = refused_unfetched(&project, &project.build_arguments("x.tar"), 3);
     assert!(said.contains("linked dynamically"), "{said}");
 }
@@ -198,7 +367,11 @@ fn a_manifest_that_changed_since_it_was_locked_is_refused() {
     project.lock();
     let path = project.path("bundle-manifests/rune.yaml");
     let manifest = fs::read_to_string(&path).unwrap();
-    for (from, to) in [("version: 0.1.0", "version: 0.1.1"), ("v0.0.0a6", "v0.0.0a5"), ("platforms: all", "platforms: [linux/amd64]")] {
+    for (from, to) in [
+        ("version: 0.1.0", "version: 0.1.1"),
+        ("v0.0.0a6", "v0.0.0a5"),
+        ("platforms: all", "platforms: [linux/amd64]"),
+    ] {
         assert!(manifest.contains(from));
         fs::write(&path, manifest.replacen(from, to, 1)).unwrap();
         let said = refused_unfetched(&project, &project.build_arguments("x.tar"), 5);
@@ -221,12 +394,34 @@ fn a_dry_run_fetches_and_writes_nothing() {
 fn a_wrong_passphrase_is_said_before_anything_is_fetched() {
     let project = Project::new();
     project.lock();
-    ends_with(&project.command(&["keygen", "--out", "other"]).env("COSIGN_PASSWORD", "right").output().unwrap(), 0);
+    ends_with(
+        &project
+            .command(&["keygen", "--out", "other"])
+            .env("COSIGN_PASSWORD", "right")
+            .output()
+            .unwrap(),
+        0,
+    );
     project.registry.forget_requests();
-    let arguments = ["build", "--registry-config", "registries.yaml", "--key", "other.key", "--output", "x.tar"];
-    let output = project.command(&arguments).env("COSIGN_PASSWORD", "wrong").output().unwrap();
+    let arguments = [
+        "build",
+        "--registry-config",
+        "registries.yaml",
+        "--key",
+        "other.key",
+        "--output",
+        "x.tar",
+    ];
+    let output = project
+        .command(&arguments)
+        .env("COSIGN_PASSWORD", "wrong")
+        .output()
+        .unwrap();
     let said = ends_with(&output, 9);
-    assert!(said.contains("passphrase") && !said.contains("wrong'"), "{said}");
+    assert!(
+        said.contains("passphrase") && !said.contains("wrong'"),
+        "{said}"
+    );
     assert!(project.registry.requests().is_empty());
 }
 
@@ -234,9 +429,16 @@ fn a_wrong_passphrase_is_said_before_anything_is_fetched() {
 fn a_blob_with_another_digest_than_the_locked_one_ends_the_build_without_a_bundle() {
     let project = Project::new();
     project.lock();
-    project.registry.fault(rune_testkit::registry::Fault::on("GET", "/v2/library/postgres/blobs/*").always().wrong_at(77));
+    project.registry.fault(
+        rune_testkit::registry::Fault::on("GET", "/v2/library/postgres/blobs/*")
+            .always()
+            .wrong_at(77),
+    );
     let said = ends_with(&project.run(&project.build_arguments("x.tar")), 6);
-    assert!(said.contains("docker.io/library/postgres") && said.contains("expected sha256:"), "{said}");
+    assert!(
+        said.contains("docker.io/library/postgres") && said.contains("expected sha256:"),
+        "{said}"
+    );
     assert!(!project.path("x.tar").exists());
 }
 
@@ -250,7 +452,14 @@ fn a_project_without_templates_and_charts_gets_the_built_in_text_for_the_admin()
     fs::remove_dir_all(project.path("templates")).unwrap();
     project.lock();
     project.build("x.tar");
-    ends_with(&project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]), 0);
+    ends_with(
+        &project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]),
+        0,
+    );
     let text = fs::read_to_string(project.path("unpacked/INSTALL.md")).unwrap();
-    assert!(text.contains("docker.io/library/postgres:17-alpine") && text.contains("rune-bundle verify rune-0.1.0.bundle.tar"), "{text}");
+    assert!(
+        text.contains("docker.io/library/postgres:17-alpine")
+            && text.contains("rune-bundle verify rune-0.1.0.bundle.tar"),
+        "{text}"
+    );
 }

@@ -17,8 +17,19 @@ use crate::{
 };
 
 /// The parts of a comparison that list differences.
-const PARTS: [&str; 11] =
-    ["bundle", "signers", "waivers", "leftOut", "images", "charts", "profiles", "values", "migrations", "programs", "files"];
+const PARTS: [&str; 11] = [
+    "bundle",
+    "signers",
+    "waivers",
+    "leftOut",
+    "images",
+    "charts",
+    "profiles",
+    "values",
+    "migrations",
+    "programs",
+    "files",
+];
 
 /// A small bundle, and one in which something was changed.
 pub(crate) struct Pair {
@@ -34,19 +45,33 @@ impl Pair {
     }
 
     /// The same with something done to the old one too.
-    pub(crate) fn of(old: impl FnOnce(&mut Ingredients), new: impl FnOnce(&mut Ingredients)) -> Self {
+    pub(crate) fn of(
+        old: impl FnOnce(&mut Ingredients),
+        new: impl FnOnce(&mut Ingredients),
+    ) -> Self {
         let scratch = Scratch::new();
         let key = private_key();
         fs::write(scratch.path("key.pub"), key.public_key().to_pem()).unwrap();
         let put = |name: &str, mut made: Ingredients, change: &mut dyn FnMut(&mut Ingredients)| {
             change(&mut made);
-            write(&made.compose().unwrap().sign(&[private_key()]).unwrap(), &scratch.utf8(name));
+            write(
+                &made.compose().unwrap().sign(&[private_key()]).unwrap(),
+                &scratch.utf8(name),
+            );
             scratch.path(name)
         };
         let (mut old, mut new) = (Some(old), Some(new));
-        let before = put("old.tar", ingredients(&scratch), &mut |made| old.take().unwrap()(made));
-        let after = put("new.tar", ingredients(&scratch), &mut |made| new.take().unwrap()(made));
-        Self { scratch, old: before, new: after }
+        let before = put("old.tar", ingredients(&scratch), &mut |made| {
+            old.take().unwrap()(made)
+        });
+        let after = put("new.tar", ingredients(&scratch), &mut |made| {
+            new.take().unwrap()(made)
+        });
+        Self {
+            scratch,
+            old: before,
+            new: after,
+        }
     }
 
     /// Runs `diff` with options.
@@ -74,7 +99,11 @@ impl Pair {
 
 fn run(old: &Path, new: &Path, options: &[&str]) -> Output {
     let arguments = ["diff".as_ref(), old.as_os_str(), new.as_os_str()];
-    rune_bundle(arguments.into_iter().chain(options.iter().map(AsRef::as_ref)))
+    rune_bundle(
+        arguments
+            .into_iter()
+            .chain(options.iter().map(AsRef::as_ref)),
+    )
 }
 
 /// The JSON report of `diff`.
@@ -88,10 +117,15 @@ pub(crate) fn report(old: &Path, new: &Path) -> Value {
 pub(crate) fn touched(report: &Value) -> Vec<&'static str> {
     let lists = |value: &Value| match value {
         Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => members.values().any(|list| !list.as_array().unwrap().is_empty()),
+        Value::Object(members) => members
+            .values()
+            .any(|list| !list.as_array().unwrap().is_empty()),
         other => panic!("{other}"),
     };
-    PARTS.into_iter().filter(|part| lists(&report[part])).collect()
+    PARTS
+        .into_iter()
+        .filter(|part| lists(&report[part]))
+        .collect()
 }
 
 /// A manifest of images alone.
@@ -102,7 +136,9 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// One image, `base`, from a registry that stands in for docker.io.
     pub(crate) fn new(sample: &Sample) -> Self {
-        let shelf = Self { project: Project::with_manifest("") };
+        let shelf = Self {
+            project: Project::with_manifest(""),
+        };
         shelf.put(sample);
         shelf.write_manifest("all", "");
         shelf

@@ -1,4 +1,5 @@
-//! A bundle of one platform: the index is the one that was locked, what is carried is usable, and what is left out is said.
+//! A bundle of one platform: the index is the one that was locked, what is carried is usable, and
+//! what is left out is said.
 
 use std::fs;
 
@@ -15,34 +16,78 @@ use crate::{
 /// The manifest of the platform that is carried.
 fn carried(shipment: &Shipment) -> Digest {
     let mut manifests = shipment.image(POSTGRES).manifests.into_iter();
-    manifests.find(|manifest| manifest.carried && manifest.role == Role::Image).unwrap().digest
+    manifests
+        .find(|manifest| manifest.carried && manifest.role == Role::Image)
+        .unwrap()
+        .digest
 }
 
 #[test]
 fn the_locked_digest_does_not_depend_on_which_platforms_are_carried() {
     let (whole, one) = (Shipment::whole(), Shipment::of_one_platform());
     for reference in [POSTGRES, RUNE_DB] {
-        assert_eq!(one.digest(reference), whole.digest(reference), "{reference}");
+        assert_eq!(
+            one.digest(reference),
+            whole.digest(reference),
+            "{reference}"
+        );
     }
-    assert!(one.image(POSTGRES).manifests.iter().any(|manifest| !manifest.carried));
+    assert!(
+        one.image(POSTGRES)
+            .manifests
+            .iter()
+            .any(|manifest| !manifest.carried)
+    );
 }
 
 #[test]
 fn skopeo_copies_the_platform_that_is_left() {
-    let (shipment, registry, tools) = (Shipment::of_one_platform(), Distribution::start("plain"), Foreign::new());
-    let choice = ["copy", "--quiet", "--override-os", "linux", "--override-arch", "amd64", "--preserve-digests", "--dest-tls-verify=false"];
-    for (tag, from) in [("archive", format!("oci-archive:{}", shipment.bundle())), ("directory", format!("oci:{}", shipment.unpacked()))] {
-        let (from, to) = (format!("{from}:{POSTGRES}"), format!("docker://{}/library/postgres:{tag}", registry.host()));
-        tools.run("skopeo", choice.into_iter().chain([from.as_str(), to.as_str()]));
-        assert_eq!(registry.digest("library/postgres", tag), carried(&shipment).to_string(), "{from}");
+    let (shipment, registry, tools) = (
+        Shipment::of_one_platform(),
+        Distribution::start("plain"),
+        Foreign::new(),
+    );
+    let choice = [
+        "copy",
+        "--quiet",
+        "--override-os",
+        "linux",
+        "--override-arch",
+        "amd64",
+        "--preserve-digests",
+        "--dest-tls-verify=false",
+    ];
+    for (tag, from) in [
+        ("archive", format!("oci-archive:{}", shipment.bundle())),
+        ("directory", format!("oci:{}", shipment.unpacked())),
+    ] {
+        let (from, to) = (
+            format!("{from}:{POSTGRES}"),
+            format!("docker://{}/library/postgres:{tag}", registry.host()),
+        );
+        tools.run(
+            "skopeo",
+            choice.into_iter().chain([from.as_str(), to.as_str()]),
+        );
+        assert_eq!(
+            registry.digest("library/postgres", tag),
+            carried(&shipment).to_string(),
+            "{from}"
+        );
     }
 }
 
 /// A layout with nothing but the reduced index of PostgreSQL, as a registry's tool is to push it.
 fn reduced_layout(shipment: &Shipment, tools: &Foreign) -> String {
     let layout = artifacts_layout(shipment, tools);
-    let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
-    let reduced = shipment.image(POSTGRES).reduced_index.unwrap().digest.to_string();
+    let mut index: Value =
+        serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let reduced = shipment
+        .image(POSTGRES)
+        .reduced_index
+        .unwrap()
+        .digest
+        .to_string();
     index["manifests"].as_array_mut().unwrap().retain(|root| {
         root["annotations"]["rune-bundle.artifact.kind"] == "reduced-index"
             && root["annotations"]["org.opencontainers.image.ref.name"] == POSTGRES
@@ -55,20 +100,51 @@ fn reduced_layout(shipment: &Shipment, tools: &Foreign) -> String {
 
 /// Pushes the reduced index to a registry that refuses an index with a missing child.
 fn reaches_a_strict_registry(push: impl Fn(&Foreign, &str, &str)) {
-    let (shipment, registry, tools) = (Shipment::of_one_platform(), Distribution::start("plain"), Foreign::new());
+    let (shipment, registry, tools) = (
+        Shipment::of_one_platform(),
+        Distribution::start("plain"),
+        Foreign::new(),
+    );
     let layout = reduced_layout(&shipment, &tools);
-    push(&tools, &layout, &format!("{}/library/postgres:17-alpine", registry.host()));
-    let reduced = shipment.image(POSTGRES).reduced_index.unwrap().digest.to_string();
+    push(
+        &tools,
+        &layout,
+        &format!("{}/library/postgres:17-alpine", registry.host()),
+    );
+    let reduced = shipment
+        .image(POSTGRES)
+        .reduced_index
+        .unwrap()
+        .digest
+        .to_string();
     assert_eq!(registry.digest("library/postgres", "17-alpine"), reduced);
     let platform = carried(&shipment).to_string();
-    assert_eq!(registry.digest("library/postgres", &platform), platform, "the platform that is carried");
+    assert_eq!(
+        registry.digest("library/postgres", &platform),
+        platform,
+        "the platform that is carried"
+    );
 }
 
 #[test]
 fn skopeo_pushes_the_reduced_index_to_a_strict_registry() {
     reaches_a_strict_registry(|tools, layout, target| {
-        let (from, to) = (format!("oci:{layout}:{POSTGRES}"), format!("docker://{target}"));
-        tools.run("skopeo", ["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &to]);
+        let (from, to) = (
+            format!("oci:{layout}:{POSTGRES}"),
+            format!("docker://{target}"),
+        );
+        tools.run(
+            "skopeo",
+            [
+                "copy",
+                "--quiet",
+                "--all",
+                "--preserve-digests",
+                "--dest-tls-verify=false",
+                &from,
+                &to,
+            ],
+        );
     });
 }
 
@@ -82,17 +158,50 @@ fn crane_pushes_the_reduced_index_to_a_strict_registry() {
 #[test]
 fn oras_pushes_the_reduced_index_to_a_strict_registry() {
     reaches_a_strict_registry(|tools, layout, target| {
-        tools.run("oras", ["cp", "--no-tty", "--from-oci-layout-path", layout, POSTGRES, "--to-plain-http", target]);
+        tools.run(
+            "oras",
+            [
+                "cp",
+                "--no-tty",
+                "--from-oci-layout-path",
+                layout,
+                POSTGRES,
+                "--to-plain-http",
+                target,
+            ],
+        );
     });
 }
 
 #[test]
 fn the_strict_registry_refuses_the_locked_index_with_its_gaps() {
-    let (shipment, registry, tools) = (Shipment::of_one_platform(), Distribution::start("plain"), Foreign::new());
-    let index = shipment.path("unpacked/blobs/sha256").join(shipment.image(POSTGRES).target.digest.hex());
-    let url = format!("{}/v2/library/postgres/manifests/17-alpine", registry.text("url").unwrap());
+    let (shipment, registry, tools) = (
+        Shipment::of_one_platform(),
+        Distribution::start("plain"),
+        Foreign::new(),
+    );
+    let index = shipment
+        .path("unpacked/blobs/sha256")
+        .join(shipment.image(POSTGRES).target.digest.hex());
+    let url = format!(
+        "{}/v2/library/postgres/manifests/17-alpine",
+        registry.text("url").unwrap()
+    );
     let body = format!("@{}", index.display());
     let kind = "Content-Type: application/vnd.oci.image.index.v1+json";
-    let answer = tools.run("curl", ["--silent", "--show-error", "--request", "PUT", "--header", kind, "--data-binary", &body, &url]);
+    let answer = tools.run(
+        "curl",
+        [
+            "--silent",
+            "--show-error",
+            "--request",
+            "PUT",
+            "--header",
+            kind,
+            "--data-binary",
+            &body,
+            &url,
+        ],
+    );
     assert!(answer.contains("MANIFEST_BLOB_UNKNOWN"), "{answer}");
 }

@@ -1,7 +1,9 @@
-//! A bundle of the example manifest with real content, made once for all tests that let foreign programs read it.
+//! A bundle of the example manifest with real content, made once for all tests that let foreign
+//! programs read it.
 //!
-//! PostgreSQL comes from a real registry that stands in for docker.io, `rune-db` is the static program of the release, the
-//! release key comes from `keygen`; a second person, who has an Ed25519 key, has signed too.
+//! PostgreSQL comes from a real registry that stands in for docker.io, `rune-db` is the static
+//! program of the release, the release key comes from `keygen`; a second person, who has an Ed25519
+//! key, has signed too.
 
 use std::{
     fmt::Write as _,
@@ -25,7 +27,8 @@ pub(crate) const POSTGRES: &str = "docker.io/library/postgres:17-alpine";
 /// The reference of the image that the packager makes.
 pub(crate) const RUNE_DB: &str = "ghcr.io/lpasquali/rune-db:0.1.0";
 
-/// A built, verified and unpacked bundle, with the project that it was made from. Tests only read it.
+/// A built, verified and unpacked bundle, with the project that it was made from. Tests only read
+/// it.
 pub(crate) struct Shipment {
     directory: PathBuf,
 }
@@ -41,13 +44,16 @@ impl Shipment {
         Self::cached("one-platform", "platforms: [linux/amd64]")
     }
 
-    /// Makes the bundle unless it is there, made from what is here now. Tests that come at the same time wait.
+    /// Makes the bundle unless it is there, made from what is here now. Tests that come at the same
+    /// time wait.
     fn cached(name: &str, platforms: &str) -> Self {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign");
         fs::create_dir_all(&cache).unwrap();
         let lock = File::create(cache.join(format!("{name}.lock"))).unwrap();
         lock.lock().unwrap();
-        let shipment = Self { directory: cache.join(name) };
+        let shipment = Self {
+            directory: cache.join(name),
+        };
         let origin = origin();
         if fs::read_to_string(shipment.path("origin")).is_ok_and(|made_from| made_from == origin) {
             return shipment;
@@ -62,15 +68,28 @@ impl Shipment {
 
     fn make(&self, platforms: &str) {
         write_project(&self.directory, platforms);
-        succeeded(&mut rune_bundle(&self.directory, &["keygen", "--out", "release"]));
+        succeeded(&mut rune_bundle(
+            &self.directory,
+            &["keygen", "--out", "release"],
+        ));
         fs::write(self.path("second.key"), KEY).unwrap();
         fs::write(self.path("second.pub"), private_key().public_key().to_pem()).unwrap();
         let registry = Distribution::start("plain");
         registry.stock();
         lock_and_build(&self.directory, &registry);
         succeeded(&mut rune_bundle(&self.directory, &["render", "--check"]));
-        succeeded(&mut rune_bundle(&self.directory, &["render", "--lock", "--out", "rendered"]));
-        let trust = ["--key", "release.pub", "--key", "second.pub", "--threshold", "2"];
+        succeeded(&mut rune_bundle(
+            &self.directory,
+            &["render", "--lock", "--out", "rendered"],
+        ));
+        let trust = [
+            "--key",
+            "release.pub",
+            "--key",
+            "second.pub",
+            "--threshold",
+            "2",
+        ];
         succeeded(rune_bundle(&self.directory, &["verify", "bundle.tar"]).args(trust));
         succeeded(rune_bundle(&self.directory, &["unpack", "bundle.tar", "unpacked"]).args(trust));
     }
@@ -100,7 +119,11 @@ impl Shipment {
 
     /// What the bundle says about the image of a reference.
     pub(crate) fn image(&self, reference: &str) -> ImageRecord {
-        self.index().images.into_iter().find(|image| image.reference.to_string() == reference).unwrap()
+        self.index()
+            .images
+            .into_iter()
+            .find(|image| image.reference.to_string() == reference)
+            .unwrap()
     }
 
     /// The digest of an image: of its index, as it was locked.
@@ -112,7 +135,10 @@ impl Shipment {
 /// Writes a project with the static `rune-db` of the release.
 pub(crate) fn write_project(directory: &Path, platforms: &str) {
     let manifest = fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap();
-    let line = manifest.lines().find(|line| line.starts_with("platforms: all")).unwrap();
+    let line = manifest
+        .lines()
+        .find(|line| line.starts_with("platforms: all"))
+        .unwrap();
     lay_out(directory, &manifest.replace(line, platforms));
     fs::copy(rune_db(), directory.join("dist/rune-db")).unwrap();
 }
@@ -121,33 +147,65 @@ pub(crate) fn write_project(directory: &Path, platforms: &str) {
 pub(crate) fn lock_and_build(directory: &Path, registry: &Distribution) {
     let access = registry.client_arguments();
     succeeded(rune_bundle(directory, &["lock"]).args(&access));
-    let build = ["build", "--output", "bundle.tar", "--key", "release.key", "--key", "second.key"];
+    let build = [
+        "build",
+        "--output",
+        "bundle.tar",
+        "--key",
+        "release.key",
+        "--key",
+        "second.key",
+    ];
     succeeded(rune_bundle(directory, &build).args(&access));
 }
 
 fn rune_bundle(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
     command.env("RUNE_BUNDLE_HELM", tool("helm4"));
-    command.args(arguments).current_dir(directory).env("HOME", directory).env_remove("DOCKER_CONFIG").env("COSIGN_PASSWORD", "wonderland");
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env("HOME", directory)
+        .env_remove("DOCKER_CONFIG")
+        .env("COSIGN_PASSWORD", "wonderland");
     command
 }
 
 fn rune_db() -> PathBuf {
     let path = repository().join("dist/rune-db");
-    assert!(path.exists(), "`dist/rune-db` is missing: run `make release`");
+    assert!(
+        path.exists(),
+        "`dist/rune-db` is missing: run `make release`"
+    );
     path
 }
 
-/// What a bundle is made from, by size and time of change: when this differs, the one that is there is of another day.
+/// What a bundle is made from, by size and time of change: when this differs, the one that is there
+/// is of another day.
 fn origin() -> String {
     let mut text = String::new();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_rune-bundle"));
-    let mut waiting: Vec<PathBuf> = PARTS.iter().map(|part| repository().join(part)).chain([program, rune_db()]).collect();
+    let mut waiting: Vec<PathBuf> = PARTS
+        .iter()
+        .map(|part| repository().join(part))
+        .chain([program, rune_db()])
+        .collect();
     while let Some(path) = waiting.pop() {
         let metadata = fs::metadata(&path).unwrap();
-        writeln!(text, "{} {} {:?}", path.display(), metadata.len(), metadata.modified().unwrap()).unwrap();
+        writeln!(
+            text,
+            "{} {} {:?}",
+            path.display(),
+            metadata.len(),
+            metadata.modified().unwrap()
+        )
+        .unwrap();
         if metadata.is_dir() {
-            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            waiting.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
     }
     text

@@ -14,25 +14,55 @@ use rune_bundle::{
 use rune_core::progress::Silent;
 
 use crate::bundle::small_bundle::{
-    Scratch, ends_with, entries_of, index_of, ingredients, private_key, rune_bundle, sign_and_write, signed, write,
+    Scratch, ends_with, entries_of, index_of, ingredients, private_key, rune_bundle,
+    sign_and_write, signed, write,
 };
 
-/// Runs `verify` and `unpack` on a bundle; both must refuse it with `code`, and `unpack` must leave nothing.
+/// Runs `verify` and `unpack` on a bundle; both must refuse it with `code`, and `unpack` must leave
+/// nothing.
 fn refused(scratch: &Scratch, bundle: &Path, code: i32) -> String {
     let key = scratch.path("key.pub");
     let before = scratch.names();
-    let said = ends_with(&rune_bundle(["verify".as_ref(), bundle.as_os_str(), "--key".as_ref(), key.as_os_str()]), code);
+    let said = ends_with(
+        &rune_bundle([
+            "verify".as_ref(),
+            bundle.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]),
+        code,
+    );
     let target = scratch.path("unpacked");
-    ends_with(&rune_bundle(["unpack".as_ref(), bundle.as_os_str(), target.as_os_str(), "--key".as_ref(), key.as_os_str()]), code);
+    ends_with(
+        &rune_bundle([
+            "unpack".as_ref(),
+            bundle.as_os_str(),
+            target.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]),
+        code,
+    );
     assert_eq!(scratch.names(), before, "something was left behind");
     said
 }
 
 fn is_good(bundle: &fs::File) -> bool {
-    let trust = Trust::new(vec![Signer { name: "key.pub".to_owned(), key: private_key().public_key().clone() }], 1, None).unwrap();
+    let trust = Trust::new(
+        vec![Signer {
+            name: "key.pub".to_owned(),
+            key: private_key().public_key().clone(),
+        }],
+        1,
+        None,
+    )
+    .unwrap();
     let mut source = BundleSource::File(bundle.try_clone().unwrap());
     let head: Result<UnverifiedHead, _> = source.read_head();
-    head.is_ok_and(|head| head.authenticate(&trust).is_ok_and(|head| verify(source, &head, 1, &Silent).is_ok()))
+    head.is_ok_and(|head| {
+        head.authenticate(&trust)
+            .is_ok_and(|head| verify(source, &head, 1, &Silent).is_ok())
+    })
 }
 
 #[test]
@@ -40,30 +70,63 @@ fn a_good_bundle_verifies_and_unpacks_to_what_sha256sums_says() {
     let scratch = Scratch::new();
     let bundle = signed(&scratch);
     let key = scratch.path("key.pub");
-    let said = ends_with(&rune_bundle(["verify".as_ref(), bundle.as_os_str(), "--key".as_ref(), key.as_os_str()]), 0);
+    let said = ends_with(
+        &rune_bundle([
+            "verify".as_ref(),
+            bundle.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]),
+        0,
+    );
     assert!(said.contains("small 1.2.3 is intact"), "{said}");
     let target = scratch.path("unpacked");
-    ends_with(&rune_bundle(["unpack".as_ref(), bundle.as_os_str(), target.as_os_str(), "--key".as_ref(), key.as_os_str()]), 0);
+    ends_with(
+        &rune_bundle([
+            "unpack".as_ref(),
+            bundle.as_os_str(),
+            target.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]),
+        0,
+    );
     let sums = std::process::Command::new("sha256sum")
         .args(["--check", "--strict", "--quiet", "SHA256SUMS"])
         .current_dir(&target)
         .output()
         .unwrap();
     ends_with(&sums, 0);
-    ends_with(&rune_bundle(["unpack".as_ref(), bundle.as_os_str(), target.as_os_str(), "--key".as_ref(), key.as_os_str()]), 12);
+    ends_with(
+        &rune_bundle([
+            "unpack".as_ref(),
+            bundle.as_os_str(),
+            target.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]),
+        12,
+    );
 }
 
 #[test]
 fn any_flipped_bit_makes_verify_fail() {
     let scratch = Scratch::new();
     let path = signed(&scratch);
-    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
     assert!(is_good(&file));
     let bits = file.metadata().unwrap().len() * 8;
-    // A fixed linear congruential sequence (Knuth's MMIX constants): 2,000 positions, the same in every run.
+    // A fixed linear congruential sequence (Knuth's MMIX constants): 2,000 positions, the same in
+    // every run.
     let mut state = 0x5eed_u64;
     for _ in 0..2000 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let bit = (state >> 16) % bits;
         let mut byte = [0];
         file.read_exact_at(&mut byte, bit / 8).unwrap();
@@ -79,7 +142,11 @@ fn any_flipped_bit_makes_verify_fail() {
 fn a_flipped_bit_in_each_kind_of_entry_has_the_exit_code_of_its_kind() {
     let scratch = Scratch::new();
     let path = signed(&scratch);
-    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
     for entry in entries_of(&path) {
         let at = entry.content + entry.size / 2;
         let mut byte = [0];
@@ -87,7 +154,10 @@ fn a_flipped_bit_in_each_kind_of_entry_has_the_exit_code_of_its_kind() {
         file.write_all_at(&[byte[0] ^ 1], at).unwrap();
         let is_head = entry.name == "bundle.json" || entry.name.starts_with("signatures/");
         let said = refused(&scratch, &path, if is_head { 7 } else { 6 });
-        assert!(is_head || said.contains(&entry.name), "the entry is not named: {said}");
+        assert!(
+            is_head || said.contains(&entry.name),
+            "the entry is not named: {said}"
+        );
         file.write_all_at(&byte, at).unwrap();
     }
     assert!(is_good(&file));
@@ -129,10 +199,18 @@ fn what_is_not_a_tar_is_not_a_bundle() {
 fn with_changed_header(change: impl Fn(&mut tar::Header)) -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
     let path = signed(&scratch);
-    let chart = entries_of(&path).into_iter().find(|entry| entry.name.starts_with("charts/")).unwrap();
-    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let chart = entries_of(&path)
+        .into_iter()
+        .find(|entry| entry.name.starts_with("charts/"))
+        .unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
     let mut header = tar::Header::new_ustar();
-    file.read_exact_at(header.as_mut_bytes(), chart.header).unwrap();
+    file.read_exact_at(header.as_mut_bytes(), chart.header)
+        .unwrap();
     change(&mut header);
     header.set_cksum();
     file.write_all_at(header.as_bytes(), chart.header).unwrap();
@@ -193,7 +271,9 @@ fn an_index_that_a_trusted_key_signed_but_that_names_an_escape_is_refused() {
     for escape in ["/etc/passwd", "../../x", "a/./b", "files//x"] {
         let scratch = Scratch::new();
         let path = signed(&scratch);
-        let text = serde_json::to_string(&index_of(&path)).unwrap().replace("files/extra.txt", escape);
+        let text = serde_json::to_string(&index_of(&path))
+            .unwrap()
+            .replace("files/extra.txt", escape);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let index = rune_bundle::canonical_json::to_bytes(&value).unwrap();
         write_head(&scratch, &path, &index);
@@ -209,9 +289,18 @@ pub(crate) fn write_head(scratch: &Scratch, path: &Path, index: &[u8]) {
     };
     let old = fs::read(path).unwrap();
     let rest = usize::try_from(entries_of(path)[9].header).unwrap();
-    let slots = (0..8).map(|slot| if slot == 0 { Slot::Signed(SlotSignature::sign(&private_key(), index)) } else { Slot::Blank });
-    let contents: Vec<Vec<u8>> = std::iter::once(index.to_vec()).chain(slots.map(|slot| slot.to_bytes())).collect();
-    let names = std::iter::once("bundle.json".to_owned()).chain((0..8).map(|slot| format!("signatures/{slot}.sigstore.json")));
+    let slots = (0..8).map(|slot| {
+        if slot == 0 {
+            Slot::Signed(SlotSignature::sign(&private_key(), index))
+        } else {
+            Slot::Blank
+        }
+    });
+    let contents: Vec<Vec<u8>> = std::iter::once(index.to_vec())
+        .chain(slots.map(|slot| slot.to_bytes()))
+        .collect();
+    let names = std::iter::once("bundle.json".to_owned())
+        .chain((0..8).map(|slot| format!("signatures/{slot}.sigstore.json")));
     let entries = names.zip(&contents).map(|(name, content)| Entry {
         name: EntryName::new(name).unwrap(),
         size: content.len() as u64,
@@ -233,7 +322,10 @@ pub(crate) fn write_head(scratch: &Scratch, path: &Path, index: &[u8]) {
 fn a_bundle_that_lacks_a_blob_is_refused_as_incomplete() {
     let scratch = Scratch::new();
     let mut ingredients = ingredients(&scratch);
-    let rune_bundle::bundle::ImageSource::Built { blobs, .. } = &mut ingredients.images[0].source else { panic!() };
+    let rune_bundle::bundle::ImageSource::Built { blobs, .. } = &mut ingredients.images[0].source
+    else {
+        panic!()
+    };
     let layer = blobs.remove(1).0.digest;
     let path = sign_and_write(&scratch, ingredients.compose().unwrap());
     let said = refused(&scratch, &path, 8);
@@ -244,8 +336,14 @@ fn a_bundle_that_lacks_a_blob_is_refused_as_incomplete() {
 fn a_bundle_with_a_blob_that_belongs_to_nothing_is_refused() {
     let scratch = Scratch::new();
     let mut ingredients = ingredients(&scratch);
-    let rune_bundle::bundle::ImageSource::Built { blobs, .. } = &mut ingredients.images[0].source else { panic!() };
-    blobs.push((rune_bundle::oci::Descriptor::of("text/plain", b"stray"), b"stray".to_vec()));
+    let rune_bundle::bundle::ImageSource::Built { blobs, .. } = &mut ingredients.images[0].source
+    else {
+        panic!()
+    };
+    blobs.push((
+        rune_bundle::oci::Descriptor::of("text/plain", b"stray"),
+        b"stray".to_vec(),
+    ));
     let path = sign_and_write(&scratch, ingredients.compose().unwrap());
     let said = refused(&scratch, &path, 8);
     assert!(said.contains("belongs to nothing"), "{said}");
@@ -261,9 +359,28 @@ fn an_unsigned_bundle_is_refused_unless_its_digest_is_known() {
     let said = refused(&scratch, &path, 7);
     assert!(said.contains("not signed"), "{said}");
     let digest = plan.digest().to_string();
-    ends_with(&rune_bundle(["verify".as_ref(), path.as_os_str(), "--bundle-digest".as_ref(), digest.as_ref()]), 0);
-    let other = digest.replace(&digest[7..9], if &digest[7..9] == "00" { "11" } else { "00" });
-    ends_with(&rune_bundle(["verify".as_ref(), path.as_os_str(), "--bundle-digest".as_ref(), other.as_ref()]), 7);
+    ends_with(
+        &rune_bundle([
+            "verify".as_ref(),
+            path.as_os_str(),
+            "--bundle-digest".as_ref(),
+            digest.as_ref(),
+        ]),
+        0,
+    );
+    let other = digest.replace(
+        &digest[7..9],
+        if &digest[7..9] == "00" { "11" } else { "00" },
+    );
+    ends_with(
+        &rune_bundle([
+            "verify".as_ref(),
+            path.as_os_str(),
+            "--bundle-digest".as_ref(),
+            other.as_ref(),
+        ]),
+        7,
+    );
 }
 
 #[test]
@@ -273,8 +390,14 @@ fn a_bundle_signed_by_another_key_is_refused_and_the_other_key_is_named() {
     let other = rune_bundle::sign::PrivateKey::generate().unwrap();
     fs::write(scratch.path("key.pub"), other.public_key().to_pem()).unwrap();
     let said = refused(&scratch, &path, 7);
-    let given = format!("the bundle is not signed by the given key key.pub ({})", other.public_key().fingerprint().grouped());
-    let signer = format!("it is signed by another key: {}", private_key().public_key().fingerprint().grouped());
+    let given = format!(
+        "the bundle is not signed by the given key key.pub ({})",
+        other.public_key().fingerprint().grouped()
+    );
+    let signer = format!(
+        "it is signed by another key: {}",
+        private_key().public_key().fingerprint().grouped()
+    );
     assert!(said.contains(&given) && said.contains(&signer), "{said}");
 }
 
@@ -283,7 +406,9 @@ fn a_key_inside_the_bundle_is_of_no_use() {
     let scratch = Scratch::new();
     let mut ingredients = ingredients(&scratch);
     let pem = private_key().public_key().to_pem();
-    ingredients.profiles[0].values.push(("values/cosign.pub".to_owned(), pem));
+    ingredients.profiles[0]
+        .values
+        .push(("values/cosign.pub".to_owned(), pem));
     let path = sign_and_write(&scratch, ingredients.compose().unwrap());
     for verb in ["verify", "unpack"] {
         let said = ends_with(&rune_bundle([verb.as_ref(), path.as_os_str()]), 7);
@@ -301,12 +426,26 @@ fn a_bundle_is_verified_and_unpacked_from_a_pipe() {
     let key = scratch.path("key.pub");
     let run = |verb: &str, target: &[&str], bundle: &Path| {
         let mut command = Command::new("sh");
-        command.args(["-c", r#"exec cat "$0" | "$@""#]).arg(bundle).arg(env!("CARGO_BIN_EXE_rune-bundle")).args([verb, "-"]).args(target);
-        command.arg("--key").arg(&key).stdin(Stdio::null()).output().unwrap()
+        command
+            .args(["-c", r#"exec cat "$0" | "$@""#])
+            .arg(bundle)
+            .arg(env!("CARGO_BIN_EXE_rune-bundle"))
+            .args([verb, "-"])
+            .args(target);
+        command
+            .arg("--key")
+            .arg(&key)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     };
     ends_with(&run("verify", &[], &path), 0);
     let mut named = Command::new("sh");
-    named.args(["-c", r#"cat "$0" | "$1" verify /dev/stdin --key "$2""#]).arg(&path).arg(env!("CARGO_BIN_EXE_rune-bundle")).arg(&key);
+    named
+        .args(["-c", r#"cat "$0" | "$1" verify /dev/stdin --key "$2""#])
+        .arg(&path)
+        .arg(env!("CARGO_BIN_EXE_rune-bundle"))
+        .arg(&key);
     ends_with(&named.output().unwrap(), 0);
     let target = scratch.path("unpacked");
     ends_with(&run("unpack", &[target.to_str().unwrap()], &path), 0);
@@ -324,11 +463,21 @@ fn verify_refuses_another_release_than_the_expected_one() {
     let path = signed(&scratch);
     let key = scratch.path("key.pub");
     let run = |expect: &str| {
-        rune_bundle(["verify".as_ref(), path.as_os_str(), "--key".as_ref(), key.as_os_str(), "--expect".as_ref(), expect.as_ref()])
+        rune_bundle([
+            "verify".as_ref(),
+            path.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+            "--expect".as_ref(),
+            expect.as_ref(),
+        ])
     };
     ends_with(&run("small@1.2.3"), 0);
     let said = ends_with(&run("small@1.2.4"), 8);
-    assert!(said.contains("small 1.2.3") && said.contains("small 1.2.4"), "{said}");
+    assert!(
+        said.contains("small 1.2.3") && said.contains("small 1.2.4"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -342,7 +491,14 @@ fn verify_judges_by_the_policy_of_whoever_receives_the_bundle() {
             "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: {{ allow: [{licenses}] }}\nsources: {{ allow: [\"{sources}\"] }}\n"
         );
         fs::write(&policy, text).unwrap();
-        rune_bundle(["verify".as_ref(), path.as_os_str(), "--key".as_ref(), key.as_os_str(), "--policy".as_ref(), policy.as_os_str()])
+        rune_bundle([
+            "verify".as_ref(),
+            path.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+            "--policy".as_ref(),
+            policy.as_os_str(),
+        ])
     };
     ends_with(&run("registry.example/*", "Apache-2.0"), 0);
     let said = ends_with(&run("registry.example/*", "MIT"), 8);

@@ -16,7 +16,8 @@ use crate::{
     registry::{push_refused::picky, push_support::Shipped},
 };
 
-/// Answers as an API server does in which everything is allowed and nothing is installed, and remembers what it was asked to change.
+/// Answers as an API server does in which everything is allowed and nothing is installed, and
+/// remembers what it was asked to change.
 struct ApiStandIn {
     address: String,
     writes: Arc<Mutex<Vec<String>>>,
@@ -25,7 +26,10 @@ struct ApiStandIn {
 impl ApiStandIn {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, writes) = (listener.local_addr().unwrap().to_string(), Arc::<Mutex<Vec<String>>>::default());
+        let (address, writes) = (
+            listener.local_addr().unwrap().to_string(),
+            Arc::<Mutex<Vec<String>>>::default(),
+        );
         let kept = Arc::clone(&writes);
         // Ends with the process.
         std::thread::spawn(move || {
@@ -38,7 +42,10 @@ impl ApiStandIn {
     }
 
     fn writes(&self) -> Vec<String> {
-        self.writes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.writes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -46,7 +53,10 @@ impl ApiStandIn {
 fn answer(stream: &TcpStream, writes: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
-    reader.read_line(&mut first).ok().filter(|bytes| *bytes > 0)?;
+    reader
+        .read_line(&mut first)
+        .ok()
+        .filter(|bytes| *bytes > 0)?;
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -64,10 +74,16 @@ fn answer(stream: &TcpStream, writes: &Mutex<Vec<String>>) -> Option<()> {
     let path = target.split([' ', '?']).next()?;
     let (status, content_type, object) = object(path);
     if method != "GET" && !path.ends_with("/selfsubjectaccessreviews") {
-        writes.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{method} {path}"));
+        writes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(format!("{method} {path}"));
     }
     let text = object.to_string();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", text.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        text.len()
+    );
     let mut stream = stream;
     stream.write_all(format!("{head}{text}").as_bytes()).ok()
 }
@@ -92,9 +108,11 @@ fn object(path: &str) -> (&'static str, &'static str, Value) {
                 "status": {"allowed": true}});
             ("201 Created", json_type, review)
         }
-        _ if path.ends_with("/secrets") => {
-            ("200 OK", json_type, json!({"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []}))
-        }
+        _ if path.ends_with("/secrets") => (
+            "200 OK",
+            json_type,
+            json!({"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []}),
+        ),
         _ if path.ends_with(&format!("/namespaces/{name}")) => {
             let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name, "uid": "u"}, "spec": {},
                 "status": {"phase": "Active"}});
@@ -109,11 +127,24 @@ fn object(path: &str) -> (&'static str, &'static str, Value) {
 }
 
 /// Installs a bundle from a registry, and gives what was said.
-fn install(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str, code: i32) -> String {
+fn install(
+    shipped: &Shipped,
+    api: &ApiStandIn,
+    registry: &Registry,
+    helm: &str,
+    code: i32,
+) -> String {
     install_with(shipped, api, registry, helm, &[], code)
 }
 
-fn install_with(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: &str, options: &[&str], code: i32) -> String {
+fn install_with(
+    shipped: &Shipped,
+    api: &ApiStandIn,
+    registry: &Registry,
+    helm: &str,
+    options: &[&str],
+    code: i32,
+) -> String {
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
          clusters: [{{name: a, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: a, user: {{}}}}]\n",
@@ -121,20 +152,49 @@ fn install_with(shipped: &Shipped, api: &ApiStandIn, registry: &Registry, helm: 
     );
     fs::write(shipped.project.path("kubeconfig"), kubeconfig).unwrap();
     let (helm, host) = (tool(helm), registry.host());
-    let arguments = ["install", "x.tar", "--key", "release.pub", "--namespace", "x", "--kubeconfig", "kubeconfig", "--push", "--registry"];
-    let more = [host.as_str(), "--chart", "rune", "--profile", "lab", "--helm", helm.to_str().unwrap()];
-    ends_with(&shipped.project.run(&[&arguments[..], &more, options].concat()), code)
+    let arguments = [
+        "install",
+        "x.tar",
+        "--key",
+        "release.pub",
+        "--namespace",
+        "x",
+        "--kubeconfig",
+        "kubeconfig",
+        "--push",
+        "--registry",
+    ];
+    let more = [
+        host.as_str(),
+        "--chart",
+        "rune",
+        "--profile",
+        "lab",
+        "--helm",
+        helm.to_str().unwrap(),
+    ];
+    ends_with(
+        &shipped
+            .project
+            .run(&[&arguments[..], &more, options].concat()),
+        code,
+    )
 }
 
 #[test]
 fn nothing_is_rolled_out_when_the_registry_refused_an_artifact_of_the_bundle() {
     let shipped = Shipped::example();
     for helm in ["helm3", "helm4"] {
-        for (status, code) in [(400, "MANIFEST_INVALID"), (405, "UNSUPPORTED"), (415, "UNKNOWN")] {
+        for (status, code) in [
+            (400, "MANIFEST_INVALID"),
+            (405, "UNSUPPORTED"),
+            (415, "UNKNOWN"),
+        ] {
             let (api, registry) = (ApiStandIn::start(), picky(status, code));
             let said = install(&shipped, &api, &registry, helm, 10);
             assert!(
-                said.contains("the registry took the images and charts, and refused: ") && said.contains("--no-index-artifact"),
+                said.contains("the registry took the images and charts, and refused: ")
+                    && said.contains("--no-index-artifact"),
                 "{said}"
             );
             // The images arrived, and the cluster was asked for nothing.
@@ -153,12 +213,24 @@ fn the_way_out_that_is_named_exists_in_this_verb_and_goes_on_to_the_rollout() {
     assert!(said.contains(help), "{said}");
     registry.forget_requests();
     // Everything but the rollout is passed: this stand-in knows no kind of object.
-    let said = install_with(&shipped, &api, &registry, "helm4", &["--no-index-artifact"], 3);
+    let said = install_with(
+        &shipped,
+        &api,
+        &registry,
+        "helm4",
+        &["--no-index-artifact"],
+        3,
+    );
     assert!(said.contains("helm cannot render the chart"), "{said}");
     assert!(registry.requests_to("/v2/bundles/*").is_empty());
     assert_eq!(registry.tags("library/postgres"), ["17-alpine"]);
     // Without a push there is nothing to leave out.
-    let said = ends_with(&shipped.project.run(&["install", "x.tar", "--no-index-artifact"]), 2);
+    let said = ends_with(
+        &shipped
+            .project
+            .run(&["install", "x.tar", "--no-index-artifact"]),
+        2,
+    );
     assert!(said.contains("--push"), "{said}");
 }
 
@@ -167,14 +239,28 @@ fn nothing_is_rolled_out_without_the_signature_alone() {
     let shipped = Shipped::example();
     let (api, registry) = (ApiStandIn::start(), Registry::start());
     // The index arrives; the manifest after it is that of the signature.
-    registry.fault(Fault::on("PUT", "/v2/bundles/*/manifests/sha256:*").answer(201, "").after_acting());
-    registry.fault(Fault::on("PUT", "/v2/bundles/*/manifests/sha256:*").answer(400, r#"{"errors": [{"code": "MANIFEST_INVALID"}]}"#));
+    registry.fault(
+        Fault::on("PUT", "/v2/bundles/*/manifests/sha256:*")
+            .answer(201, "")
+            .after_acting(),
+    );
+    registry.fault(
+        Fault::on("PUT", "/v2/bundles/*/manifests/sha256:*")
+            .answer(400, r#"{"errors": [{"code": "MANIFEST_INVALID"}]}"#),
+    );
     let said = install(&shipped, &api, &registry, "helm4", 10);
-    assert!(said.contains("refused: ") && said.contains("/bundles/rune"), "{said}");
+    assert!(
+        said.contains("refused: ") && said.contains("/bundles/rune"),
+        "{said}"
+    );
     assert_eq!(api.writes(), Vec::<String>::new());
     // What was refused for another reason than the kind of the artifact ends it just so.
     let registry = Registry::start();
-    registry.fault(Fault::on("PUT", "/v2/bundles/*/manifests/*").always().answer(403, r#"{"errors": [{"code": "DENIED"}]}"#));
+    registry.fault(
+        Fault::on("PUT", "/v2/bundles/*/manifests/*")
+            .always()
+            .answer(403, r#"{"errors": [{"code": "DENIED"}]}"#),
+    );
     install(&shipped, &api, &registry, "helm4", 9);
     assert_eq!(api.writes(), Vec::<String>::new());
     // A registry that takes everything is not what stops it: this stand-in knows no kind of object.

@@ -1,4 +1,5 @@
-//! `lock` against a real registry: distribution, which stands in for docker.io, with the PostgreSQL test image.
+//! `lock` against a real registry: distribution, which stands in for docker.io, with the PostgreSQL
+//! test image.
 
 use std::{
     fs,
@@ -23,12 +24,21 @@ impl Site {
         let guard = tempfile::tempdir().unwrap();
         let program = repository().join("tools/registry/start");
         let directory = guard.path().join("registry");
-        let (registry, announced) = Process::start_announced(program, [mode, directory.to_str().unwrap()]);
-        let site = Self { guard, _registry: registry, announced };
+        let (registry, announced) =
+            Process::start_announced(program, [mode, directory.to_str().unwrap()]);
+        let site = Self {
+            guard,
+            _registry: registry,
+            announced,
+        };
         site.push();
         fs::create_dir(site.path("bundle-manifests")).unwrap();
         for name in ["postgres.yaml", "policy.yaml"] {
-            fs::copy(repository().join("bundle-manifests").join(name), site.path("bundle-manifests").join(name)).unwrap();
+            fs::copy(
+                repository().join("bundle-manifests").join(name),
+                site.path("bundle-manifests").join(name),
+            )
+            .unwrap();
         }
         let mirrors = json!({"mirrors": {"docker.io": {"endpoint": [site.text("url").unwrap()]}}});
         // JSON is YAML.
@@ -46,16 +56,30 @@ impl Site {
 
     fn skopeo_options(&self) -> Vec<String> {
         let mut options = match self.text("ca") {
-            Some(ca) => vec![format!("--dest-cert-dir={}", Path::new(ca).parent().unwrap().display())],
+            Some(ca) => vec![format!(
+                "--dest-cert-dir={}",
+                Path::new(ca).parent().unwrap().display()
+            )],
             None => vec!["--dest-tls-verify=false".to_owned()],
         };
-        options.extend(self.text("user").zip(self.text("password")).map(|(user, password)| format!("--dest-creds={user}:{password}")));
+        options.extend(
+            self.text("user")
+                .zip(self.text("password"))
+                .map(|(user, password)| format!("--dest-creds={user}:{password}")),
+        );
         options
     }
 
     fn push(&self) {
         let mut push = Command::new(repository().join("tools/registry/push-postgres"));
-        ends_with(&push.arg(self.text("host").unwrap()).args(self.skopeo_options()).output().unwrap(), 0);
+        ends_with(
+            &push
+                .arg(self.text("host").unwrap())
+                .args(self.skopeo_options())
+                .output()
+                .unwrap(),
+            0,
+        );
     }
 
     /// Moves the tag to another image.
@@ -63,15 +87,43 @@ impl Site {
         let layout = self.path("layout");
         sample.build().write_layout(&layout, "moved");
         let mut skopeo = Command::new("skopeo");
-        skopeo.args(["copy", "--quiet", "--all", "--preserve-digests", "--insecure-policy"]).args(self.skopeo_options());
-        let target = format!("docker://{}/library/postgres:17-alpine", self.text("host").unwrap());
-        ends_with(&skopeo.args([format!("oci:{}:moved", layout.display()), target]).output().unwrap(), 0);
+        skopeo
+            .args([
+                "copy",
+                "--quiet",
+                "--all",
+                "--preserve-digests",
+                "--insecure-policy",
+            ])
+            .args(self.skopeo_options());
+        let target = format!(
+            "docker://{}/library/postgres:17-alpine",
+            self.text("host").unwrap()
+        );
+        ends_with(
+            &skopeo
+                .args([format!("oci:{}:moved", layout.display()), target])
+                .output()
+                .unwrap(),
+            0,
+        );
     }
 
     fn lock(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        command.args(["lock", "bundle-manifests/postgres.yaml", "--registry-config", "registries.yaml"]).args(arguments);
-        command.current_dir(self.guard.path()).env_clear().output().unwrap()
+        command
+            .args([
+                "lock",
+                "bundle-manifests/postgres.yaml",
+                "--registry-config",
+                "registries.yaml",
+            ])
+            .args(arguments);
+        command
+            .current_dir(self.guard.path())
+            .env_clear()
+            .output()
+            .unwrap()
     }
 
     fn report(&self, code: i32, arguments: &[&str]) -> Value {
@@ -82,11 +134,16 @@ impl Site {
 
     /// The digest of the index as it lies in the image's own layout.
     fn index_digest() -> String {
-        let tools = std::env::var("RUNE_TOOLS").unwrap_or_else(|_| "/var/cache/rune-bundle/tools".to_owned());
+        let tools = std::env::var("RUNE_TOOLS")
+            .unwrap_or_else(|_| "/var/cache/rune-bundle/tools".to_owned());
         let layout = Path::new(&tools).join("images/postgres-17-alpine");
-        let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+        let index: Value =
+            serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
         let digest = index["manifests"][0]["digest"].as_str().unwrap();
-        assert_eq!(sha256(&fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap()), digest);
+        assert_eq!(
+            sha256(&fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap()),
+            digest
+        );
         digest.to_owned()
     }
 }
@@ -96,9 +153,18 @@ fn a_multi_platform_index_with_attestations_is_locked_with_its_own_digest() {
     let site = Site::start("plain");
     let report = site.report(0, &[]);
     let postgres = &report["images"][0];
-    assert_eq!(postgres["reference"], "docker.io/library/postgres:17-alpine");
+    assert_eq!(
+        postgres["reference"],
+        "docker.io/library/postgres:17-alpine"
+    );
     assert_eq!(postgres["digest"], Site::index_digest());
-    assert_eq!((postgres["platforms"].as_array().unwrap().len(), postgres["attestations"].as_u64()), (3, Some(3)));
+    assert_eq!(
+        (
+            postgres["platforms"].as_array().unwrap().len(),
+            postgres["attestations"].as_u64()
+        ),
+        (3, Some(3))
+    );
     assert!(postgres["bytes"].as_u64().unwrap() > 10 << 20, "{postgres}");
     let lock = fs::read_to_string(site.path("bundle-manifests/postgres.lock")).unwrap();
     assert!(lock.contains("https://slsa.dev/provenance/"), "{lock}");
@@ -118,16 +184,27 @@ fn a_registry_with_a_private_authority_and_a_password_tells_nobody_else() {
     let site = Site::start("tls-basic");
     // Named directly: a mirror that fails is no reason to knock at docker.io from a test.
     let direct = format!("{}/library/postgres", site.text("host").unwrap());
-    for file in ["bundle-manifests/postgres.yaml", "bundle-manifests/policy.yaml"] {
+    for file in [
+        "bundle-manifests/postgres.yaml",
+        "bundle-manifests/policy.yaml",
+    ] {
         let text = fs::read_to_string(site.path(file)).unwrap();
         let allowed = format!("- docker.io/library/*\n    - {direct}");
-        fs::write(site.path(file), text.replace("docker.io/library/postgres", &direct).replace("- docker.io/library/*", &allowed)).unwrap();
+        fs::write(
+            site.path(file),
+            text.replace("docker.io/library/postgres", &direct)
+                .replace("- docker.io/library/*", &allowed),
+        )
+        .unwrap();
     }
     let ca = site.text("ca").unwrap();
     let words = ends_with(&site.lock(&[]), 10);
     assert!(words.contains("certificate"), "{words}");
     let words = ends_with(&site.lock(&["--ca-file", ca]), 9);
-    assert!(words.contains("asks for credentials, and there are none"), "{words}");
+    assert!(
+        words.contains("asks for credentials, and there are none"),
+        "{words}"
+    );
 
     let auth = "YWxpY2U6d29uZGVybGFuZA=="; // alice:wonderland
     let login = json!({"auths": {site.text("host").unwrap(): {"auth": auth}}});

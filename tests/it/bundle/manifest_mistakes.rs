@@ -32,7 +32,10 @@ impl Scratch {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        Self { _guard: guard, directory }
+        Self {
+            _guard: guard,
+            directory,
+        }
     }
 
     fn load(&self, text: &str) -> Result<Project, rune_bundle::manifest::ManifestError> {
@@ -43,10 +46,17 @@ impl Scratch {
 
     /// The findings as a person sees them, with the scratch directory taken out.
     fn mistakes(&self, text: &str) -> String {
-        let error = self.load(text).expect_err("the manifest should have mistakes");
+        let error = self
+            .load(text)
+            .expect_err("the manifest should have mistakes");
         assert_eq!(error.kind(), FailureKind::Input);
-        assert_eq!(error.details().unwrap().as_array().unwrap().len(), error.to_string().matches("\n  /").count());
-        error.to_string().replace(self.directory.as_str(), "[project]")
+        assert_eq!(
+            error.details().unwrap().as_array().unwrap().len(),
+            error.to_string().matches("\n  /").count()
+        );
+        error
+            .to_string()
+            .replace(self.directory.as_str(), "[project]")
     }
 }
 
@@ -77,8 +87,14 @@ predecessor: {digest}
         ))
         .unwrap();
     insta::assert_debug_snapshot!(project.manifest());
-    assert_eq!(project.lock_path(), scratch.directory.join("bundle-manifests/rune.lock"));
-    assert_eq!(project.path("dist/rune-db"), scratch.directory.join("dist/rune-db"));
+    assert_eq!(
+        project.lock_path(),
+        scratch.directory.join("bundle-manifests/rune.lock")
+    );
+    assert_eq!(
+        project.path("dist/rune-db"),
+        scratch.directory.join("dist/rune-db")
+    );
 }
 
 #[test]
@@ -115,13 +131,19 @@ policy: bundle-manifests/none.yaml
 #[test]
 fn two_spellings_of_one_image_are_named_as_they_were_written() {
     let scratch = Scratch::new();
-    for (one, other) in
-        [("docker.io/postgres:17", "docker.io/library/postgres:17"), ("[fd00:0::1]:5000/postgres:17", "[fd00::1]:5000/postgres:17")]
-    {
+    for (one, other) in [
+        ("docker.io/postgres:17", "docker.io/library/postgres:17"),
+        ("[fd00:0::1]:5000/postgres:17", "[fd00::1]:5000/postgres:17"),
+    ] {
         let said = scratch.mistakes(&format!(
             "{HEAD}images:\n  - {{ name: a, reference: '{one}', license: MIT }}\n  - {{ name: b, reference: '{other}', license: MIT }}\n"
         ));
-        assert!(said.contains(&format!("rune.yaml:7:27: `{other}` and `{one}` (line 6) are both named ")), "{said}");
+        assert!(
+            said.contains(&format!(
+                "rune.yaml:7:27: `{other}` and `{one}` (line 6) are both named "
+            )),
+            "{said}"
+        );
     }
 }
 
@@ -274,7 +296,9 @@ fn a_tag_that_a_waiver_covers_is_fine_until_the_waiver_ends() {
             "apiVersion: rune-bundle/v1\nkind: Policy\ntags: {{ deny: [latest] }}\nwaivers:\n  - {{ rule: tags, match: docker.io/library/*, reason: a trial, until: {until} }}\n"
         )
     };
-    let manifest = format!("{HEAD}images: [{{ name: a, reference: 'docker.io/library/a:latest' }}]\npolicy: policy.yaml\n");
+    let manifest = format!(
+        "{HEAD}images: [{{ name: a, reference: 'docker.io/library/a:latest' }}]\npolicy: policy.yaml\n"
+    );
     fs::write(scratch.directory.join("policy.yaml"), policy("0.2.0")).unwrap();
     scratch.load(&manifest).unwrap();
     fs::write(scratch.directory.join("policy.yaml"), policy("0.1.0")).unwrap();
@@ -285,14 +309,23 @@ fn a_tag_that_a_waiver_covers_is_fine_until_the_waiver_ends() {
 fn programs_may_be_missing_when_nothing_reads_them() {
     let scratch = Scratch::new();
     let path = scratch.directory.join("bundle-manifests/rune.yaml");
-    fs::write(&path, format!("{HEAD}binaries: [{{ name: x, platform: linux/amd64, path: dist/none }}]\n")).unwrap();
+    fs::write(
+        &path,
+        format!("{HEAD}binaries: [{{ name: x, platform: linux/amd64, path: dist/none }}]\n"),
+    )
+    .unwrap();
     Project::load(&path, None, Programs::NotNeeded).unwrap();
     Project::load(&path, None, Programs::Required).unwrap_err();
 }
 
 #[test]
 fn a_manifest_that_is_not_there_is_not_found() {
-    let error = Project::load(Utf8Path::new("/nonexistent/rune.yaml"), None, Programs::Required).unwrap_err();
+    let error = Project::load(
+        Utf8Path::new("/nonexistent/rune.yaml"),
+        None,
+        Programs::Required,
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), FailureKind::NotFound);
 }
 
@@ -300,12 +333,20 @@ fn a_manifest_that_is_not_there_is_not_found() {
 fn the_manifests_of_this_project_are_read_and_pass_the_policy() {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["rune", "postgres"] {
-        let project = match Project::load(&root.join(format!("bundle-manifests/{name}.yaml")), None, Programs::NotNeeded) {
+        let project = match Project::load(
+            &root.join(format!("bundle-manifests/{name}.yaml")),
+            None,
+            Programs::NotNeeded,
+        ) {
             Ok(project) => project,
             Err(error) => panic!("{error}"),
         };
         assert_eq!(*project.policy(), Policy::built_in().unwrap());
-        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default()).unwrap().denied().map(ToString::to_string).collect();
+        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default())
+            .unwrap()
+            .denied()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(denied, Vec::<String>::new());
     }
 }

@@ -1,4 +1,5 @@
-//! Bundles: manifests, locks, building, verifying, signing, comparing, and foreign programs that read them.
+//! Bundles: manifests, locks, building, verifying, signing, comparing, and foreign programs that
+//! read them.
 
 pub(crate) mod build_resume;
 pub(crate) mod build_verb;

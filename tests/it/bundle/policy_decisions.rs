@@ -1,6 +1,8 @@
 //! What the built-in policy decides, case by case.
 
-use rune_bundle::policy::{Decision, ImageContent, ImageSubject, Policy, Rule, Subject, Verdict, evaluate};
+use rune_bundle::policy::{
+    Decision, ImageContent, ImageSubject, Policy, Rule, Subject, Verdict, evaluate,
+};
 
 fn image(reference: &str, license: Option<&str>, content: ImageContent) -> Subject {
     Subject::Image(ImageSubject {
@@ -18,17 +20,32 @@ fn decisions(policy: &Policy, version: &str, subject: Subject) -> Vec<Decision> 
 
 /// The rules that deny, each with its reason.
 fn denials(reference: &str, license: Option<&str>) -> Vec<(Rule, String)> {
-    let decisions = decisions(&Policy::built_in().unwrap(), "0.1.0", image(reference, license, ImageContent::Unresolved));
-    decisions.into_iter().filter(|decision| decision.verdict == Verdict::Denied).map(|decision| (decision.rule, decision.reason)).collect()
+    let decisions = decisions(
+        &Policy::built_in().unwrap(),
+        "0.1.0",
+        image(reference, license, ImageContent::Unresolved),
+    );
+    decisions
+        .into_iter()
+        .filter(|decision| decision.verdict == Verdict::Denied)
+        .map(|decision| (decision.rule, decision.reason))
+        .collect()
 }
 
 fn denied_rules(reference: &str, license: Option<&str>) -> Vec<Rule> {
-    denials(reference, license).into_iter().map(|(rule, _)| rule).collect()
+    denials(reference, license)
+        .into_iter()
+        .map(|(rule, _)| rule)
+        .collect()
 }
 
 #[test]
 fn what_the_decision_record_approves_is_allowed() {
-    for reference in ["docker.io/library/postgres:17-alpine", "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0", "ghcr.io/lpasquali/rune:v1"] {
+    for reference in [
+        "docker.io/library/postgres:17-alpine",
+        "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
+        "ghcr.io/lpasquali/rune:v1",
+    ] {
         assert_eq!(denials(reference, Some("PostgreSQL")), [], "{reference}");
     }
 }
@@ -38,24 +55,36 @@ fn what_the_decision_record_rejects_is_denied_with_its_reason() {
     for (reference, words) in [
         ("docker.io/bitnami/postgresql:17.2.0", "Broadcom"),
         ("docker.io/bitnamilegacy/postgresql:17.2.0", "Broadcom"),
-        ("registry.local:5000/mirror/bitnami/postgresql:17.2.0", "Broadcom"),
+        (
+            "registry.local:5000/mirror/bitnami/postgresql:17.2.0",
+            "Broadcom",
+        ),
         ("quay.io/ongres/stackgres-operator:1.15", "AGPLv3"),
         ("docker.io/stackgres/operator:1.15", "AGPLv3"),
         ("docker.io/cockroachdb/cockroach:v25.1.0", "BUSL"),
         ("docker.io/library/mysql:9.1", "GPL server"),
         ("docker.io/library/mariadb:11", "GPL server"),
         ("docker.io/bitnami/mariadb-galera:11", "Broadcom"),
-        ("container-registry.oracle.com/mysql/community-server:9.1", "GPL server"),
+        (
+            "container-registry.oracle.com/mysql/community-server:9.1",
+            "GPL server",
+        ),
         ("docker.io/percona/percona-server:8", "GPL server"),
     ] {
         let denials = denials(reference, Some("MIT"));
-        assert!(matches!(denials.as_slice(), [(Rule::Sources, reason)] if reason.contains(words)), "{reference}: {denials:?}");
+        assert!(
+            matches!(denials.as_slice(), [(Rule::Sources, reason)] if reason.contains(words)),
+            "{reference}: {denials:?}"
+        );
     }
 }
 
 #[test]
 fn a_source_that_nothing_allows_is_denied() {
-    assert_eq!(denied_rules("quay.io/somebody/tool:1.0", Some("MIT")), [Rule::Sources]);
+    assert_eq!(
+        denied_rules("quay.io/somebody/tool:1.0", Some("MIT")),
+        [Rule::Sources]
+    );
 }
 
 #[test]
@@ -102,7 +131,14 @@ fn tags_that_are_moved_by_design_are_denied_and_17_alpine_is_not() {
         ("1.0-SNAPSHOT", false),
     ] {
         let expected: &[Rule] = if is_allowed { &[] } else { &[Rule::Tags] };
-        assert_eq!(denied_rules(&format!("docker.io/library/postgres:{tag}"), Some("PostgreSQL")), expected, "{tag}");
+        assert_eq!(
+            denied_rules(
+                &format!("docker.io/library/postgres:{tag}"),
+                Some("PostgreSQL")
+            ),
+            expected,
+            "{tag}"
+        );
     }
 }
 
@@ -110,17 +146,35 @@ fn tags_that_are_moved_by_design_are_denied_and_17_alpine_is_not() {
 fn what_the_lock_does_not_pin_is_denied() {
     let policy = Policy::built_in().unwrap();
     let verdict = |content| {
-        let decisions = decisions(&policy, "0.1.0", image("docker.io/library/postgres:17-alpine", Some("PostgreSQL"), content));
-        decisions.into_iter().find(|decision| decision.rule == Rule::Pins).map(|decision| decision.verdict)
+        let decisions = decisions(
+            &policy,
+            "0.1.0",
+            image(
+                "docker.io/library/postgres:17-alpine",
+                Some("PostgreSQL"),
+                content,
+            ),
+        );
+        decisions
+            .into_iter()
+            .find(|decision| decision.rule == Rule::Pins)
+            .map(|decision| decision.verdict)
     };
     assert_eq!(verdict(ImageContent::Unresolved), None);
     assert_eq!(verdict(ImageContent::Unpinned), Some(Verdict::Denied));
-    assert_eq!(verdict(ImageContent::Pinned { attested: Vec::new() }), Some(Verdict::Allowed));
+    assert_eq!(
+        verdict(ImageContent::Pinned {
+            attested: Vec::new()
+        }),
+        Some(Verdict::Allowed)
+    );
     assert_eq!(verdict(ImageContent::Built), Some(Verdict::Allowed));
 }
 
 fn policy(text: &str) -> Policy {
-    let text = format!("apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: {{ allow: [MIT] }}\nsources: {{ allow: ['**'] }}\n{text}");
+    let text = format!(
+        "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: {{ allow: [MIT] }}\nsources: {{ allow: ['**'] }}\n{text}"
+    );
     let (policy, findings) = Policy::read("policy.yaml".into(), &text);
     assert!(findings.is_empty(), "{findings:?}");
     policy
@@ -128,33 +182,66 @@ fn policy(text: &str) -> Policy {
 
 #[test]
 fn required_attestations_must_come_with_every_platform() {
-    let policy = policy("attestations: [{ match: docker.io/library/*, require: [sbom, provenance] }]\n");
+    let policy =
+        policy("attestations: [{ match: docker.io/library/*, require: [sbom, provenance] }]\n");
     let sbom = "https://spdx.dev/Document".to_owned();
     let provenance = "https://slsa.dev/provenance/v1".to_owned();
     let full = ("linux/amd64".to_owned(), vec![sbom.clone(), provenance]);
     let half = ("linux/arm64".to_owned(), vec![sbom]);
     let denied = |reference: &str, attested: Vec<(String, Vec<String>)>| -> Vec<String> {
-        let all = decisions(&policy, "0.1.0", image(reference, Some("MIT"), ImageContent::Pinned { attested }));
-        all.into_iter().filter(|decision| decision.verdict == Verdict::Denied).map(|decision| decision.reason).collect()
+        let all = decisions(
+            &policy,
+            "0.1.0",
+            image(reference, Some("MIT"), ImageContent::Pinned { attested }),
+        );
+        all.into_iter()
+            .filter(|decision| decision.verdict == Verdict::Denied)
+            .map(|decision| decision.reason)
+            .collect()
     };
-    assert_eq!(denied("docker.io/library/postgres:17", vec![full.clone()]), Vec::<String>::new());
-    assert_eq!(denied("docker.io/library/postgres:17", vec![full, half.clone()]), ["provenance is required and missing for linux/arm64"]);
-    assert_eq!(denied("ghcr.io/other/image:1", vec![half]), Vec::<String>::new());
+    assert_eq!(
+        denied("docker.io/library/postgres:17", vec![full.clone()]),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        denied("docker.io/library/postgres:17", vec![full, half.clone()]),
+        ["provenance is required and missing for linux/arm64"]
+    );
+    assert_eq!(
+        denied("ghcr.io/other/image:1", vec![half]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn a_waiver_holds_for_its_rule_and_source_until_its_version() {
-    let policy = policy("waivers: [{ rule: licenses, match: 'ghcr.io/a/*', reason: approved by the board, until: 0.3.0 }]\n");
+    let policy = policy(
+        "waivers: [{ rule: licenses, match: 'ghcr.io/a/*', reason: approved by the board, until: 0.3.0 }]\n",
+    );
     let license = |version: &str, reference: &str| {
-        let decision = decisions(&policy, version, image(reference, Some("GPL-2.0-only"), ImageContent::Unresolved)).remove(0);
+        let decision = decisions(
+            &policy,
+            version,
+            image(reference, Some("GPL-2.0-only"), ImageContent::Unresolved),
+        )
+        .remove(0);
         (decision.verdict, decision.reason)
     };
     let (verdict, reason) = license("0.2.9", "ghcr.io/a/b:1");
     assert_eq!(verdict, Verdict::Waived);
-    assert_eq!(reason, "waived until 0.3.0: approved by the board (otherwise: the policy does not allow it)");
+    assert_eq!(
+        reason,
+        "waived until 0.3.0: approved by the board (otherwise: the policy does not allow it)"
+    );
     assert_eq!(license("0.3.0-rc.1", "ghcr.io/a/b:1").0, Verdict::Waived);
     let (verdict, reason) = license("0.3.0", "ghcr.io/a/b:1");
-    assert_eq!((verdict, reason.as_str()), (Verdict::Denied, "the policy does not allow it (its waiver ended with 0.3.0)"));
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (
+            Verdict::Denied,
+            "the policy does not allow it (its waiver ended with 0.3.0)"
+        )
+    );
     assert_eq!(license("0.2.9", "ghcr.io/b/b:1").0, Verdict::Denied);
 }
 
@@ -165,8 +252,15 @@ fn chart_dependencies_are_judged_by_where_they_come_from() {
         name: "postgresql".to_owned(),
         repository: repository.to_owned(),
     };
-    for repository in ["charts.bitnami.com/bitnami", "registry-1.docker.io/bitnamicharts"] {
-        let decisions = decisions(&Policy::built_in().unwrap(), "0.1.0", dependency(repository));
+    for repository in [
+        "charts.bitnami.com/bitnami",
+        "registry-1.docker.io/bitnamicharts",
+    ] {
+        let decisions = decisions(
+            &Policy::built_in().unwrap(),
+            "0.1.0",
+            dependency(repository),
+        );
         assert!(
             matches!(decisions.as_slice(), [only] if only.verdict == Verdict::Denied && only.reason.contains("Broadcom")),
             "{decisions:?}"
@@ -177,7 +271,13 @@ fn chart_dependencies_are_judged_by_where_they_come_from() {
 #[test]
 fn a_violation_names_rule_match_reason_and_waiver() {
     let policy = Policy::built_in().unwrap();
-    let subject = image("docker.io/bitnami/mysql:latest", Some("GPL-2.0-only"), ImageContent::Unresolved);
-    let error = evaluate(&policy, &"0.1.0".parse().unwrap(), &[subject]).into_result().unwrap_err();
+    let subject = image(
+        "docker.io/bitnami/mysql:latest",
+        Some("GPL-2.0-only"),
+        ImageContent::Unresolved,
+    );
+    let error = evaluate(&policy, &"0.1.0".parse().unwrap(), &[subject])
+        .into_result()
+        .unwrap_err();
     insta::assert_snapshot!(error);
 }

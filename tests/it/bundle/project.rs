@@ -28,23 +28,49 @@ pub(crate) struct Project {
 impl Project {
     /// The example manifest of the repository with sample images.
     pub(crate) fn new() -> Self {
-        let project = Self::with_manifest(&fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap());
-        for (repository, tag) in [("library/postgres", "17-alpine"), ("lpasquali/rune", "v0.0.0a6")] {
-            project.put(repository, tag, &Sample { seed: repository.to_owned(), ..Sample::default() });
+        let project = Self::with_manifest(
+            &fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap(),
+        );
+        for (repository, tag) in [
+            ("library/postgres", "17-alpine"),
+            ("lpasquali/rune", "v0.0.0a6"),
+        ] {
+            project.put(
+                repository,
+                tag,
+                &Sample {
+                    seed: repository.to_owned(),
+                    ..Sample::default()
+                },
+            );
         }
         project
     }
 
     /// A manifest of its own, and an empty registry.
     pub(crate) fn with_manifest(manifest: &str) -> Self {
-        let project = Self { guard: tempfile::tempdir().unwrap(), registry: Registry::start() };
+        let project = Self {
+            guard: tempfile::tempdir().unwrap(),
+            registry: Registry::start(),
+        };
         lay_out(project.guard.path(), manifest);
         fs::write(project.path("dist/rune-db"), static_program()).unwrap();
         fs::write(project.path("release.key"), KEY).unwrap();
-        let public = crate::bundle::small_bundle::private_key().public_key().to_pem();
+        let public = crate::bundle::small_bundle::private_key()
+            .public_key()
+            .to_pem();
         fs::write(project.path("release.pub"), public).unwrap();
-        let mirror = |name: &str| format!("  {name}:\n    endpoint: [\"{}\"]\n", project.registry.url());
-        fs::write(project.path("registries.yaml"), format!("mirrors:\n{}{}", mirror("docker.io"), mirror("ghcr.io"))).unwrap();
+        let mirror = |name: &str| {
+            format!(
+                "  {name}:\n    endpoint: [\"{}\"]\n",
+                project.registry.url()
+            )
+        };
+        fs::write(
+            project.path("registries.yaml"),
+            format!("mirrors:\n{}{}", mirror("docker.io"), mirror("ghcr.io")),
+        )
+        .unwrap();
         project
     }
 
@@ -61,7 +87,11 @@ impl Project {
     /// `rune-bundle` in the project directory, ready to run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        command.args(arguments).current_dir(self.guard.path()).env("HOME", self.guard.path()).env_remove("DOCKER_CONFIG");
+        command
+            .args(arguments)
+            .current_dir(self.guard.path())
+            .env("HOME", self.guard.path())
+            .env_remove("DOCKER_CONFIG");
         // Not in the state directory of whoever runs the tests.
         command.env("RUNE_BUNDLE_RECEIPTS", self.path("rune-bundle-receipts"));
         // Whatever Helm this machine has or lacks.
@@ -75,13 +105,27 @@ impl Project {
 
     /// Writes the lock.
     pub(crate) fn lock(&self) {
-        ends_with(&self.run(&["lock", "--registry-config", "registries.yaml"]), 0);
+        ends_with(
+            &self.run(&["lock", "--registry-config", "registries.yaml"]),
+            0,
+        );
     }
 
     /// The arguments of a signed build into `output`.
-    #[expect(clippy::unused_self, reason = "reads as what it is for where it is called")]
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as what it is for where it is called"
+    )]
     pub(crate) fn build_arguments<'a>(&self, output: &'a str) -> Vec<&'a str> {
-        vec!["build", "--registry-config", "registries.yaml", "--key", "release.key", "--output", output]
+        vec![
+            "build",
+            "--registry-config",
+            "registries.yaml",
+            "--key",
+            "release.key",
+            "--output",
+            output,
+        ]
     }
 
     /// Builds a signed bundle.

@@ -9,8 +9,8 @@ use std::{
 use rune_testkit::{registry::Registry, sample::Sample};
 use serde_json::Value;
 
-/// A project whose manifest names a sample image in a registry of its own, an image to be made, a chart, migrations
-/// and a program.
+/// A project whose manifest names a sample image in a registry of its own, an image to be made, a
+/// chart, migrations and a program.
 pub(crate) struct Project {
     guard: tempfile::TempDir,
     pub(crate) registry: Registry,
@@ -18,11 +18,22 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new() -> Self {
-        let project = Self { guard: tempfile::tempdir().unwrap(), registry: Registry::start() };
-        project.registry.put_image("library/postgres", "17-alpine", &Sample::default().build());
-        project.write("charts/rune/Chart.yaml", "apiVersion: v2\nname: rune\nversion: 0.2.0\n");
+        let project = Self {
+            guard: tempfile::tempdir().unwrap(),
+            registry: Registry::start(),
+        };
+        project
+            .registry
+            .put_image("library/postgres", "17-alpine", &Sample::default().build());
+        project.write(
+            "charts/rune/Chart.yaml",
+            "apiVersion: v2\nname: rune\nversion: 0.2.0\n",
+        );
         project.write("migrations/0001_jobs.sql", "-- migrate:all\nSELECT 1;\n");
-        project.write("migrations/0002_settings.sql", "-- migrate:all\nSELECT 2;\n");
+        project.write(
+            "migrations/0002_settings.sql",
+            "-- migrate:all\nSELECT 2;\n",
+        );
         project.write("dist/rune-db", "a program");
         project.write(
             "policy.yaml",
@@ -76,13 +87,18 @@ policy: policy.yaml
 
     /// What the tool says, with the registry's port taken out.
     pub(crate) fn shown(&self, text: &str) -> String {
-        text.replace(&self.registry.host(), "registry.test").replace(self.guard.path().to_str().unwrap(), "[project]")
+        text.replace(&self.registry.host(), "registry.test")
+            .replace(self.guard.path().to_str().unwrap(), "[project]")
     }
 
-    /// Runs the tool in the project's directory, with an empty environment. The chart names no image, so it is not checked.
+    /// Runs the tool in the project's directory, with an empty environment. The chart names no
+    /// image, so it is not checked.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        command.args(arguments).current_dir(self.guard.path()).env_clear();
+        command
+            .args(arguments)
+            .current_dir(self.guard.path())
+            .env_clear();
         if arguments.first() == Some(&"lock") {
             command.arg("--no-chart-check");
         }
@@ -93,13 +109,22 @@ policy: policy.yaml
     pub(crate) fn outcome(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self.run(arguments);
         let text = |bytes: &[u8]| self.shown(std::str::from_utf8(bytes).unwrap());
-        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code().unwrap(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     }
 
     /// The JSON report of a run that ends with `code`.
     pub(crate) fn report(&self, code: i32, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
-        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }

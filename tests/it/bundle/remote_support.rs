@@ -55,7 +55,11 @@ impl Project {
     /// Runs the tool; verbs that render charts do not here.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        command.args(arguments).current_dir(self.path("")).env_clear().env("HOME", self.path(""));
+        command
+            .args(arguments)
+            .current_dir(self.path(""))
+            .env_clear()
+            .env("HOME", self.path(""));
         let verb = arguments.first().copied().unwrap_or_default();
         if matches!(verb, "lock" | "build") && !arguments.contains(&"--helm") {
             command.arg("--no-chart-check");
@@ -66,7 +70,11 @@ impl Project {
     /// What it prints on both streams, once it has ended with this code.
     pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         text
     }
@@ -74,7 +82,12 @@ impl Project {
     /// The JSON report of a run that ends with this code.
     pub(crate) fn report(&self, code: i32, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
-        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -82,9 +95,15 @@ impl Project {
     pub(crate) fn bundle(&self, options: &[&str]) {
         self.ends(0, &[&["lock"], options].concat());
         self.ends(0, &[&["build", "--output", "app.tar"], options].concat());
-        let digest = self.report(0, &["inspect", "app.tar"])["digest"].as_str().unwrap().to_owned();
+        let digest = self.report(0, &["inspect", "app.tar"])["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         self.ends(0, &["verify", "app.tar", "--bundle-digest", &digest]);
-        self.ends(0, &["unpack", "app.tar", "unpacked", "--bundle-digest", &digest]);
+        self.ends(
+            0,
+            &["unpack", "app.tar", "unpacked", "--bundle-digest", &digest],
+        );
     }
 
     /// A file of the bundle that was taken apart.
@@ -97,10 +116,26 @@ impl Project {
 pub(crate) fn packed_chart(tools: &Foreign, name: &str, version: &str, values: &str) -> PathBuf {
     let directory = tools.path(&format!("source/{name}"));
     fs::create_dir_all(directory.join("templates")).unwrap();
-    fs::write(directory.join("Chart.yaml"), format!("apiVersion: v2\nname: {name}\nversion: {version}\ndescription: A chart\n")).unwrap();
+    fs::write(
+        directory.join("Chart.yaml"),
+        format!("apiVersion: v2\nname: {name}\nversion: {version}\ndescription: A chart\n"),
+    )
+    .unwrap();
     fs::write(directory.join("values.yaml"), values).unwrap();
-    fs::write(directory.join("templates/map.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n").unwrap();
-    tools.run("helm3", ["package", directory.to_str().unwrap(), "--destination", tools.path("").to_str().unwrap()]);
+    fs::write(
+        directory.join("templates/map.yaml"),
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n",
+    )
+    .unwrap();
+    tools.run(
+        "helm3",
+        [
+            "package",
+            directory.to_str().unwrap(),
+            "--destination",
+            tools.path("").to_str().unwrap(),
+        ],
+    );
     tools.path(&format!("{name}-{version}.tgz"))
 }
 
@@ -108,9 +143,15 @@ impl Site {
     /// `mode` is one of `tools/web/start`.
     pub(crate) fn start(mode: &str) -> Self {
         let files = Foreign::new();
-        let (process, announced) =
-            Process::start_announced(repository().join("tools/web/start"), [mode, files.path("site").to_str().unwrap()]);
-        Self { announced, files, _process: process }
+        let (process, announced) = Process::start_announced(
+            repository().join("tools/web/start"),
+            [mode, files.path("site").to_str().unwrap()],
+        );
+        Self {
+            announced,
+            files,
+            _process: process,
+        }
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -132,11 +173,17 @@ impl Site {
         path
     }
 
-    /// Lets Helm write the index of a directory that is served; `url` is what Helm puts before the names of the archives.
+    /// Lets Helm write the index of a directory that is served; `url` is what Helm puts before the
+    /// names of the archives.
     pub(crate) fn index(&self, directory: &str, url: Option<&str>) {
         let directory = self.file(directory);
         let arguments = ["repo", "index", directory.to_str().unwrap()];
-        self.files.run("helm3", arguments.into_iter().chain(url.into_iter().flat_map(|url| ["--url", url])));
+        self.files.run(
+            "helm3",
+            arguments
+                .into_iter()
+                .chain(url.into_iter().flat_map(|url| ["--url", url])),
+        );
     }
 
     /// What `rune-bundle` has to be told to use this site.
@@ -158,8 +205,16 @@ impl Site {
     /// What Helm has to be told.
     pub(crate) fn helm_options(&self) -> Vec<String> {
         let mut options = Vec::new();
-        for (option, key) in [("--ca-file", "ca"), ("--username", "user"), ("--password", "password")] {
-            options.extend(self.text(key).into_iter().flat_map(|value| [option.to_owned(), value.to_owned()]));
+        for (option, key) in [
+            ("--ca-file", "ca"),
+            ("--username", "user"),
+            ("--password", "password"),
+        ] {
+            options.extend(
+                self.text(key)
+                    .into_iter()
+                    .flat_map(|value| [option.to_owned(), value.to_owned()]),
+            );
         }
         options
     }

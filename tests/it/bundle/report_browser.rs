@@ -1,4 +1,5 @@
-//! The HTML page in a real browser: it asks for nothing, fits a phone, can be read in both colour schemes, and prints.
+//! The HTML page in a real browser: it asks for nothing, fits a phone, can be read in both colour
+//! schemes, and prints.
 
 use rune_testkit::{
     browser::{Browser, Screen},
@@ -8,10 +9,19 @@ use serde_json::Value;
 
 use crate::{bundle::diff_support::Shelf, bundle::report_page::page};
 
-const PHONE: Screen = Screen { width: 360, height: 740, is_dark: false };
-const DESKTOP: Screen = Screen { width: 1280, height: 900, is_dark: false };
+const PHONE: Screen = Screen {
+    width: 360,
+    height: 740,
+    is_dark: false,
+};
+const DESKTOP: Screen = Screen {
+    width: 1280,
+    height: 900,
+    is_dark: false,
+};
 
-/// What can be seen of every text: the contrast of its colour with what is behind it, by the formula of WCAG 2.2.
+/// What can be seen of every text: the contrast of its colour with what is behind it, by the
+/// formula of WCAG 2.2.
 const POOR_CONTRASTS: &str = r"(() => {
   const channels = color => color.match(/[\d.]+/g).map(Number);
   const luminance = ([red, green, blue]) => {
@@ -62,36 +72,85 @@ const POOR_STRUCTURE: &str = r"(() => {
 fn full_page(shelf: &Shelf) -> std::path::PathBuf {
     let old = shelf.build("old.tar");
     shelf.put(&Sample {
-        packages: vec![("openssl", "3.0.2"), ("a-package-with-a-long-name", "1.2.3-r4")],
+        packages: vec![
+            ("openssl", "3.0.2"),
+            ("a-package-with-a-long-name", "1.2.3-r4"),
+        ],
         seed: "moved".to_owned(),
         ..Sample::default()
     });
-    shelf.project.put("library/more", "2.0", &Sample { seed: "more".to_owned(), ..Sample::default() });
-    shelf.write_manifest("[linux/amd64, linux/arm64]", "  - { name: more, reference: 'docker.io/library/more:2.0', license: MIT }\n");
+    shelf.project.put(
+        "library/more",
+        "2.0",
+        &Sample {
+            seed: "more".to_owned(),
+            ..Sample::default()
+        },
+    );
+    shelf.write_manifest(
+        "[linux/amd64, linux/arm64]",
+        "  - { name: more, reference: 'docker.io/library/more:2.0', license: MIT }\n",
+    );
     let new = shelf.build("new.tar");
     let output = shelf.project.path("page.html");
     let key = shelf.project.path("release.pub");
-    page(&new, &output, &["--key", key.to_str().unwrap(), "--against", old.to_str().unwrap()]);
+    page(
+        &new,
+        &output,
+        &[
+            "--key",
+            key.to_str().unwrap(),
+            "--against",
+            old.to_str().unwrap(),
+        ],
+    );
     output
 }
 
 #[test]
 fn the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_by_night() {
-    let shelf = Shelf::new(&Sample { packages: vec![("openssl", "3.0.1")], ..Sample::default() });
+    let shelf = Shelf::new(&Sample {
+        packages: vec![("openssl", "3.0.1")],
+        ..Sample::default()
+    });
     let file = full_page(&shelf);
     let mut browser = Browser::start();
-    for screen in [PHONE, DESKTOP].into_iter().flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen })) {
+    for screen in [PHONE, DESKTOP]
+        .into_iter()
+        .flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen }))
+    {
         browser.show(&file, screen);
-        let width = browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap();
-        assert!(width <= screen.width.into(), "{screen:?}: the page is {width} wide");
+        let width = browser
+            .evaluate("document.documentElement.scrollWidth")
+            .as_u64()
+            .unwrap();
+        assert!(
+            width <= screen.width.into(),
+            "{screen:?}: the page is {width} wide"
+        );
         let text = browser.evaluate("document.body.innerText");
         let text = text.as_str().unwrap();
-        for part in ["shelf 0.1.0", "Verified.", "What is not proven", "openssl", "docker.io/library/more:2.0", "linux/arm/v7"] {
+        for part in [
+            "shelf 0.1.0",
+            "Verified.",
+            "What is not proven",
+            "openssl",
+            "docker.io/library/more:2.0",
+            "linux/arm/v7",
+        ] {
             assert!(text.contains(part), "{screen:?}: {part}: {text}");
         }
-        assert_eq!(browser.evaluate(POOR_CONTRASTS), Value::Array(Vec::new()), "{screen:?}");
+        assert_eq!(
+            browser.evaluate(POOR_CONTRASTS),
+            Value::Array(Vec::new()),
+            "{screen:?}"
+        );
         assert_eq!(browser.evaluate(POOR_STRUCTURE), Value::Array(Vec::new()));
-        assert_eq!(browser.requests(), [format!("file://{}", file.display())], "the page asked for something");
+        assert_eq!(
+            browser.requests(),
+            [format!("file://{}", file.display())],
+            "the page asked for something"
+        );
         let paper = browser.evaluate("getComputedStyle(document.body).backgroundColor");
         assert_eq!(paper == "rgb(253, 252, 250)", !screen.is_dark, "{paper}");
     }

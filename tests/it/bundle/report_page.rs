@@ -13,8 +13,20 @@ use crate::{
 
 /// Makes the page.
 pub(crate) fn page(bundle: &Path, output: &Path, options: &[&str]) -> String {
-    let arguments = ["report".as_ref(), bundle.as_os_str(), "--output".as_ref(), output.as_os_str()];
-    ends_with(&rune_bundle(arguments.into_iter().chain(options.iter().map(AsRef::as_ref))), 0);
+    let arguments = [
+        "report".as_ref(),
+        bundle.as_os_str(),
+        "--output".as_ref(),
+        output.as_os_str(),
+    ];
+    ends_with(
+        &rune_bundle(
+            arguments
+                .into_iter()
+                .chain(options.iter().map(AsRef::as_ref)),
+        ),
+        0,
+    );
     fs::read_to_string(output).unwrap()
 }
 
@@ -26,9 +38,16 @@ fn text(html: &str) -> String {
         text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
         text.push(' ');
     }
-    let text = [("&#x2f;", "/"), ("&#x27;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
-        .into_iter()
-        .fold(text, |text, (written, meant)| text.replace(written, meant));
+    let text = [
+        ("&#x2f;", "/"),
+        ("&#x27;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ]
+    .into_iter()
+    .fold(text, |text, (written, meant)| text.replace(written, meant));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -38,43 +57,87 @@ fn the_page_says_what_is_in_the_bundle() {
     project.lock();
     let bundle = project.build("rune.tar");
     let key = project.path("release.pub");
-    let html = page(&bundle, &project.path("rune.html"), &["--key", key.to_str().unwrap()]);
+    let html = page(
+        &bundle,
+        &project.path("rune.html"),
+        &["--key", key.to_str().unwrap()],
+    );
     let (text, index) = (text(&html), index_of(&bundle));
     assert!(text.contains("Verified. The index is signed by"), "{text}");
     for image in &index.images {
-        assert!(text.contains(&image.reference.to_string()) && text.contains(&image.target.digest.to_string()), "{image:?}: {text}");
+        assert!(
+            text.contains(&image.reference.to_string())
+                && text.contains(&image.target.digest.to_string()),
+            "{image:?}: {text}"
+        );
     }
     for chart in &index.charts {
-        assert!(text.contains(&format!("{} {} {}", chart.name, chart.version, chart.path)), "{text}");
+        assert!(
+            text.contains(&format!("{} {} {}", chart.name, chart.version, chart.path)),
+            "{text}"
+        );
     }
-    for path in index.migrations.unwrap().files.iter().map(|file| &file.path) {
+    for path in index
+        .migrations
+        .unwrap()
+        .files
+        .iter()
+        .map(|file| &file.path)
+    {
         assert!(text.contains(path.as_str()), "{text}");
     }
     for profile in &index.profiles {
-        assert!(text.contains(&format!("{} {}", profile.name, profile.values[0])), "{text}");
+        assert!(
+            text.contains(&format!("{} {}", profile.name, profile.values[0])),
+            "{text}"
+        );
     }
-    assert!(text.contains("linux/arm64/v8") && text.contains("bin/linux-amd64/rune-db"), "{text}");
-    assert!(text.contains("Which packages are inside is not known for postgres"), "{text}");
+    assert!(
+        text.contains("linux/arm64/v8") && text.contains("bin/linux-amd64/rune-db"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Which packages are inside is not known for postgres"),
+        "{text}"
+    );
     assert!(!text.contains("What changes"), "{text}");
 }
 
 #[test]
 fn what_changes_is_on_the_page_when_there_is_something_to_compare_with() {
     let packages = |version| vec![("openssl", version)];
-    let shelf = Shelf::new(&Sample { packages: packages("3.0.1"), ..Sample::default() });
+    let shelf = Shelf::new(&Sample {
+        packages: packages("3.0.1"),
+        ..Sample::default()
+    });
     let old = shelf.build("old.tar");
-    shelf.put(&Sample { packages: packages("3.0.2"), seed: "moved".to_owned(), ..Sample::default() });
+    shelf.put(&Sample {
+        packages: packages("3.0.2"),
+        seed: "moved".to_owned(),
+        ..Sample::default()
+    });
     let new = shelf.build("new.tar");
-    let html = page(&new, &shelf.project.path("new.html"), &["--against", old.to_str().unwrap()]);
+    let html = page(
+        &new,
+        &shelf.project.path("new.html"),
+        &["--against", old.to_str().unwrap()],
+    );
     let text = text(&html);
     assert!(text.contains("openssl 3.0.1 3.0.2"), "{text}");
-    assert!(text.contains("Layers: 6 new") && text.contains("linux/amd64 with package list"), "{text}");
+    assert!(
+        text.contains("Layers: 6 new") && text.contains("linux/amd64 with package list"),
+        "{text}"
+    );
     let same = text_of_same(&shelf, &new);
     assert!(same.contains("Nothing. Both are the same bundle"), "{same}");
 }
 
 fn text_of_same(shelf: &Shelf, bundle: &Path) -> String {
-    text(&page(bundle, &shelf.project.path("same.html"), &["--against", bundle.to_str().unwrap()]))
+    text(&page(
+        bundle,
+        &shelf.project.path("same.html"),
+        &["--against", bundle.to_str().unwrap()],
+    ))
 }
 
 #[test]
@@ -91,19 +154,47 @@ fn a_page_about_a_bundle_that_nobody_vouches_for_says_so_first() {
 fn the_same_bundle_gives_the_same_page_wherever_it_lies() {
     let pair = Pair::new(|made| made.version = "2.0.0".parse().unwrap());
     let against = pair.old.to_str().unwrap();
-    let first = page(&pair.new, &pair.scratch.path("first.html"), &["--against", against]);
+    let first = page(
+        &pair.new,
+        &pair.scratch.path("first.html"),
+        &["--against", against],
+    );
     let elsewhere = tempfile::tempdir().unwrap();
     fs::copy(&pair.new, elsewhere.path().join("b")).unwrap();
-    let again = page(&elsewhere.path().join("b"), &elsewhere.path().join("page"), &["--against", against]);
+    let again = page(
+        &elsewhere.path().join("b"),
+        &elsewhere.path().join("page"),
+        &["--against", against],
+    );
     assert_eq!(first, again);
-    assert!(!first.contains(elsewhere.path().to_str().unwrap()) && !first.contains(pair.old.parent().unwrap().to_str().unwrap()));
+    assert!(
+        !first.contains(elsewhere.path().to_str().unwrap())
+            && !first.contains(pair.old.parent().unwrap().to_str().unwrap())
+    );
 }
 
 #[test]
 fn the_page_stands_alone() {
     let pair = Pair::new(|made| made.version = "2.0.0".parse().unwrap());
-    let html = page(&pair.new, &pair.scratch.path("page.html"), &["--against", pair.old.to_str().unwrap()]);
-    for outside in ["<script", "<link", "<img", "<iframe", "src=", "href=", "url(", "@import", "://", "javascript:", "style=", "onload"] {
+    let html = page(
+        &pair.new,
+        &pair.scratch.path("page.html"),
+        &["--against", pair.old.to_str().unwrap()],
+    );
+    for outside in [
+        "<script",
+        "<link",
+        "<img",
+        "<iframe",
+        "src=",
+        "href=",
+        "url(",
+        "@import",
+        "://",
+        "javascript:",
+        "style=",
+        "onload",
+    ] {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'"));
@@ -114,7 +205,12 @@ fn a_file_that_exists_is_left_as_it_is() {
     let pair = Pair::new(|_| ());
     let before = sha256(&pair.new);
     for output in [&pair.new, &pair.old] {
-        let arguments = ["report".as_ref(), pair.new.as_os_str(), "-o".as_ref(), output.as_os_str()];
+        let arguments = [
+            "report".as_ref(),
+            pair.new.as_os_str(),
+            "-o".as_ref(),
+            output.as_os_str(),
+        ];
         ends_with(&rune_bundle(arguments), 12);
     }
     assert_eq!(sha256(&pair.new), before);
@@ -124,10 +220,19 @@ fn a_file_that_exists_is_left_as_it_is() {
 fn the_report_of_the_verb_names_the_page_and_what_it_is_about() {
     let pair = Pair::new(|made| made.version = "2.0.0".parse().unwrap());
     let output = pair.scratch.path("page.html");
-    let arguments = ["report".as_ref(), pair.new.as_os_str(), "-o".as_ref(), output.as_os_str(), "--json".as_ref()];
+    let arguments = [
+        "report".as_ref(),
+        pair.new.as_os_str(),
+        "-o".as_ref(),
+        output.as_os_str(),
+        "--json".as_ref(),
+    ];
     let said = rune_bundle(arguments);
     ends_with(&said, 0);
     let report: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(report["bytes"], fs::metadata(&output).unwrap().len());
-    assert_eq!((&report["version"], &report["verified"], &report["against"]), (&"2.0.0".into(), &false.into(), &Value::Null));
+    assert_eq!(
+        (&report["version"], &report["verified"], &report["against"]),
+        (&"2.0.0".into(), &false.into(), &Value::Null)
+    );
 }

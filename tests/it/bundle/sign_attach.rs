@@ -1,4 +1,5 @@
-//! `attach`: signatures that cosign and openssl made go into a bundle, and hold for them and for us.
+//! `attach`: signatures that cosign and openssl made go into a bundle, and hold for them and for
+//! us.
 
 use std::fs;
 
@@ -21,13 +22,24 @@ struct Elsewhere {
 
 impl Elsewhere {
     fn new() -> Self {
-        let here = Self { team: Team::new(), tools: Foreign::new() };
+        let here = Self {
+            team: Team::new(),
+            tools: Foreign::new(),
+        };
         here.take_out("bundle.json", "bundle.json");
         here
     }
 
     fn take_out(&self, entry: &str, name: &str) {
-        let content = self.tools.run("tar", ["--occurrence=1", "-xOf", self.team.bundle.to_str().unwrap(), entry]);
+        let content = self.tools.run(
+            "tar",
+            [
+                "--occurrence=1",
+                "-xOf",
+                self.team.bundle.to_str().unwrap(),
+                entry,
+            ],
+        );
         fs::write(self.tools.path(name), content).unwrap();
     }
 
@@ -58,25 +70,54 @@ impl Elsewhere {
     /// Attaches a file by a public key; gives what was said.
     fn attach(&self, signature: &str, key: &str, code: i32) -> String {
         let before = self.team.bytes();
-        let options = ["--signature", &self.path(signature), "--key", &self.path(key)];
+        let options = [
+            "--signature",
+            &self.path(signature),
+            "--key",
+            &self.path(key),
+        ];
         let said = ends_with(&self.team.run("attach", &options), code);
-        assert!(code == 0 || self.team.bytes() == before, "something was written");
+        assert!(
+            code == 0 || self.team.bytes() == before,
+            "something was written"
+        );
         said
     }
 
     /// The bundle is good by this key, and nothing but slot 1 was written.
     fn holds(&self, key: &str, before: &[u8]) {
-        let verify = ["--key", &self.path(key), "--key", &self.team.file("first.pub"), "--threshold", "2"];
+        let verify = [
+            "--key",
+            &self.path(key),
+            "--key",
+            &self.team.file("first.pub"),
+            "--threshold",
+            "2",
+        ];
         ends_with(&self.team.run("verify", &verify), 0);
         let (slot, after) = (self.team.slot(1), self.team.bytes());
-        assert!(before[..slot] == after[..slot] && before[slot + 8192..] == after[slot + 8192..], "bytes outside of the slot changed");
-        assert!(matches!(Slot::parse(&after[slot..slot + 8192]), Ok(Slot::Signed(_))));
+        assert!(
+            before[..slot] == after[..slot] && before[slot + 8192..] == after[slot + 8192..],
+            "bytes outside of the slot changed"
+        );
+        assert!(matches!(
+            Slot::parse(&after[slot..slot + 8192]),
+            Ok(Slot::Signed(_))
+        ));
     }
 
     /// cosign takes what stands in slot 1 now.
     fn holds_for_cosign(&self, key: &str) {
         self.take_out("signatures/1.sigstore.json", "slot.json");
-        self.cosign(&["verify-blob", "--key", key, "--bundle", "slot.json", "--insecure-ignore-tlog=true", "bundle.json"]);
+        self.cosign(&[
+            "verify-blob",
+            "--key",
+            key,
+            "--bundle",
+            "slot.json",
+            "--insecure-ignore-tlog=true",
+            "bundle.json",
+        ]);
     }
 }
 
@@ -86,7 +127,16 @@ fn what_cosign_signs_is_attached_and_holds_for_cosign_again() {
     let before = here.team.bytes();
     here.cosign(&["generate-key-pair"]);
     here.cosign(&["signing-config", "create", "--out", "offline.json"]);
-    here.cosign(&["sign-blob", "--key", "cosign.key", "--signing-config", "offline.json", "--bundle", "made.json", "bundle.json"]);
+    here.cosign(&[
+        "sign-blob",
+        "--key",
+        "cosign.key",
+        "--signing-config",
+        "offline.json",
+        "--bundle",
+        "made.json",
+        "bundle.json",
+    ]);
     let said = here.attach("made.json", "cosign.pub", 0);
     assert!(said.contains("into slot 1"), "{said}");
     here.holds("cosign.pub", &before);
@@ -109,7 +159,11 @@ fn what_openssl_signs_with_p256_is_attached_whatever_half_s_is_in() {
     let other = Signature::from_scalars(r, -s).unwrap();
     for signature in [one, other] {
         fs::write(&here.team.bundle, &before).unwrap();
-        fs::write(here.tools.path("signature.der"), signature.to_der().as_bytes()).unwrap();
+        fs::write(
+            here.tools.path("signature.der"),
+            signature.to_der().as_bytes(),
+        )
+        .unwrap();
         // Both hold for openssl, one of them for us; so the slot gets that one.
         here.openssl("dgst -sha256 -verify key.pub -signature signature.der bundle.json");
         here.attach("signature.der", "key.pub", 0);
@@ -125,7 +179,11 @@ fn what_openssl_signs_with_ed25519_is_attached_as_bytes_and_as_base64() {
     here.ed25519_key();
     here.openssl("pkeyutl -sign -inkey key.pem -rawin -in bundle.json -out signature");
     let bytes = fs::read(here.tools.path("signature")).unwrap();
-    fs::write(here.tools.path("signature.txt"), Base64::encode_string(&bytes) + "\n").unwrap();
+    fs::write(
+        here.tools.path("signature.txt"),
+        Base64::encode_string(&bytes) + "\n",
+    )
+    .unwrap();
     for name in ["signature", "signature.txt"] {
         fs::write(&here.team.bundle, &before).unwrap();
         here.attach(name, "key.pub", 0);
@@ -142,7 +200,8 @@ fn a_bare_signature_of_pkcs11_is_attached() {
     // The device gets the digest only, and gives r and s.
     here.openssl("dgst -sha256 -binary -out digest bundle.json");
     here.openssl("pkeyutl -sign -inkey key.pem -in digest -out signature.der");
-    let signature = Signature::from_der(&fs::read(here.tools.path("signature.der")).unwrap()).unwrap();
+    let signature =
+        Signature::from_der(&fs::read(here.tools.path("signature.der")).unwrap()).unwrap();
     fs::write(here.tools.path("signature"), signature.to_bytes()).unwrap();
     here.attach("signature", "key.pub", 0);
     here.holds("key.pub", &before);
@@ -154,23 +213,70 @@ fn a_signature_over_another_file_or_by_another_key_is_refused() {
     here.cosign(&["generate-key-pair"]);
     here.cosign(&["signing-config", "create", "--out", "offline.json"]);
     fs::write(here.tools.path("other.json"), "{}").unwrap();
-    here.cosign(&["sign-blob", "--key", "cosign.key", "--signing-config", "offline.json", "--bundle", "made.json", "other.json"]);
+    here.cosign(&[
+        "sign-blob",
+        "--key",
+        "cosign.key",
+        "--signing-config",
+        "offline.json",
+        "--bundle",
+        "made.json",
+        "other.json",
+    ]);
     let said = here.attach("made.json", "cosign.pub", 7);
-    assert!(said.contains("for other content") && said.contains("--occurrence=1"), "{said}");
+    assert!(
+        said.contains("for other content") && said.contains("--occurrence=1"),
+        "{said}"
+    );
     here.p256_key();
     here.openssl("dgst -sha256 -sign key.pem -out other.der other.json");
-    assert!(here.attach("other.der", "key.pub", 7).contains("the signature is bad"));
+    assert!(
+        here.attach("other.der", "key.pub", 7)
+            .contains("the signature is bad")
+    );
     here.openssl("dgst -sha256 -sign key.pem -out right.der bundle.json");
     here.attach("right.der", "cosign.pub", 7);
-    here.cosign(&["sign-blob", "--key", "cosign.key", "--signing-config", "offline.json", "--bundle", "right.json", "bundle.json"]);
-    assert!(here.attach("right.json", "key.pub", 7).contains("was made by the key"));
-    for (content, words) in [("", "it is empty"), ("rubbish", "neither DER nor"), ("{}", "no Sigstore bundle")] {
+    here.cosign(&[
+        "sign-blob",
+        "--key",
+        "cosign.key",
+        "--signing-config",
+        "offline.json",
+        "--bundle",
+        "right.json",
+        "bundle.json",
+    ]);
+    assert!(
+        here.attach("right.json", "key.pub", 7)
+            .contains("was made by the key")
+    );
+    for (content, words) in [
+        ("", "it is empty"),
+        ("rubbish", "neither DER nor"),
+        ("{}", "no Sigstore bundle"),
+    ] {
         fs::write(here.tools.path("rubbish"), content).unwrap();
         let said = here.attach("rubbish", "key.pub", 3);
         assert!(said.contains(words), "{said}");
     }
-    ends_with(&here.team.run("attach", &["--signature", &here.path("right.der")]), 2);
-    ends_with(&here.team.run("attach", &["--signature", &here.path("nothing"), "--key", &here.path("key.pub")]), 4);
+    ends_with(
+        &here
+            .team
+            .run("attach", &["--signature", &here.path("right.der")]),
+        2,
+    );
+    ends_with(
+        &here.team.run(
+            "attach",
+            &[
+                "--signature",
+                &here.path("nothing"),
+                "--key",
+                &here.path("key.pub"),
+            ],
+        ),
+        4,
+    );
 }
 
 #[test]
@@ -182,20 +288,52 @@ fn a_trust_file_has_the_key_of_the_signature() {
     fs::write(here.team.scratch.path("hsm.pub"), pem).unwrap();
     let trust = here.team.file("trust.yaml");
     let attach = |keys: &str, rest: &str, code: i32| {
-        let text = format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\nkeys: [{keys}]\n{rest}");
+        let text = format!(
+            "apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\nkeys: [{keys}]\n{rest}"
+        );
         fs::write(&trust, text).unwrap();
-        let options = ["--signature", &here.path("signature.der"), "--trust", &trust, "--json"];
+        let options = [
+            "--signature",
+            &here.path("signature.der"),
+            "--trust",
+            &trust,
+            "--json",
+        ];
         let output = here.team.run("attach", &options);
         ends_with(&output, code);
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
-    let (first, hsm) = ("{ name: first, file: first.pub }", "{ name: hsm, file: hsm.pub }");
+    let (first, hsm) = (
+        "{ name: first, file: first.pub }",
+        "{ name: hsm, file: hsm.pub }",
+    );
     let report = attach(first, "", 7);
-    assert!(report["error"]["message"].as_str().unwrap().contains("no key of the trust file"), "{report}");
-    attach(&format!("{first}, {hsm}"), "revoked: [{ name: hsm, reason: x }]\n", 7);
+    assert!(
+        report["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("no key of the trust file"),
+        "{report}"
+    );
+    attach(
+        &format!("{first}, {hsm}"),
+        "revoked: [{ name: hsm, reason: x }]\n",
+        7,
+    );
     let report = attach(&format!("{first}, {hsm}"), "", 0);
-    assert_eq!((&report["signatures"][1]["name"], &report["threshold"]), (&"hsm".into(), &1.into()));
-    ends_with(&rune_bundle(["verify", here.team.bundle.to_str().unwrap(), "--trust", &trust]), 0);
+    assert_eq!(
+        (&report["signatures"][1]["name"], &report["threshold"]),
+        (&"hsm".into(), &1.into())
+    );
+    ends_with(
+        &rune_bundle([
+            "verify",
+            here.team.bundle.to_str().unwrap(),
+            "--trust",
+            &trust,
+        ]),
+        0,
+    );
 }
 
 #[test]

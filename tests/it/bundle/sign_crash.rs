@@ -28,23 +28,45 @@ fn before_and_after(team: &Team) -> (Vec<u8>, Vec<u8>, usize) {
 fn a_slot_that_was_written_in_part_is_refused_by_verifiers_and_completed_by_its_signer() {
     let team = Team::new();
     let (before, after, slot) = before_and_after(&team);
-    let third = SlotSignature::sign(&team.join("third"), &index_of(&team.bundle).to_bytes().unwrap()).to_canonical_json();
+    let third = SlotSignature::sign(
+        &team.join("third"),
+        &index_of(&team.bundle).to_bytes().unwrap(),
+    )
+    .to_canonical_json();
     let length = after[slot..].iter().position(|byte| *byte == b' ').unwrap();
     let sector = (512 - slot % 512).min(length);
     // What a disk may have of a write: a beginning, an end, or anything between.
-    let parts = [0..1, 0..length / 2, 0..length - 1, 1..length, sector.min(length - 1)..length, length / 3..length - 60];
+    let parts = [
+        0..1,
+        0..length / 2,
+        0..length - 1,
+        1..length,
+        sector.min(length - 1)..length,
+        length / 3..length - 60,
+    ];
     for part in parts {
         let mut torn = before.clone();
-        torn[slot + part.start..slot + part.end].copy_from_slice(&after[slot + part.start..slot + part.end]);
+        torn[slot + part.start..slot + part.end]
+            .copy_from_slice(&after[slot + part.start..slot + part.end]);
         fs::write(&team.bundle, &torn).unwrap();
-        for (keys, threshold) in [(&["first"][..], 1), (&["second"], 1), (&["first", "second"], 2)] {
+        for (keys, threshold) in [
+            (&["first"][..], 1),
+            (&["second"], 1),
+            (&["first", "second"], 2),
+        ] {
             let said = ends_with(&team.verify(keys, threshold), 7);
-            assert!(said.contains("slot 1") && said.contains("run the same `sign`"), "{part:?}: {said}");
+            assert!(
+                said.contains("slot 1") && said.contains("run the same `sign`"),
+                "{part:?}: {said}"
+            );
         }
         // All signatures of one index begin alike; in such a part nobody's signature is lost.
         if torn[slot + part.start..slot + part.end] != third[part.clone()] {
             let said = ends_with(&team.sign("third", &[]), 7);
-            assert!(said.contains("slot 1") && said.contains("cut off"), "{part:?}: {said}");
+            assert!(
+                said.contains("slot 1") && said.contains("cut off"),
+                "{part:?}: {said}"
+            );
         }
         assert!(ends_with(&team.sign("second", &["--dry-run"]), 0).contains("would put"));
         assert_eq!(team.bytes(), torn, "{part:?}");
@@ -72,8 +94,16 @@ fn rubbish_in_a_slot_is_nobodys_part() {
 /// A signature under `strace`, which does something at certain calls of the kernel.
 fn traced(team: &Team, options: &[&str]) -> Output {
     let mut strace = Command::new("strace");
-    strace.args(["-q", "-e", &format!("trace={CALLS}")]).args(options).arg(env!("CARGO_BIN_EXE_rune-bundle"));
-    strace.arg("sign").arg(&team.bundle).args(["--key", &team.file("second.key")]).output().unwrap()
+    strace
+        .args(["-q", "-e", &format!("trace={CALLS}")])
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_rune-bundle"));
+    strace
+        .arg("sign")
+        .arg(&team.bundle)
+        .args(["--key", &team.file("second.key")])
+        .output()
+        .unwrap()
 }
 
 /// The calls of a whole run, each by its name and how often it was made before.
@@ -87,7 +117,11 @@ fn calls_of_a_whole_run(team: &Team) -> Vec<(String, usize)> {
         *count += 1;
         Some((name, *count))
     };
-    fs::read_to_string(log).unwrap().lines().filter_map(named).collect()
+    fs::read_to_string(log)
+        .unwrap()
+        .lines()
+        .filter_map(named)
+        .collect()
 }
 
 #[test]
@@ -101,20 +135,52 @@ fn killed_at_any_of_twenty_calls_the_file_is_unsigned_or_signed_and_a_rerun_ends
     for moment in 0..20 {
         fs::write(&team.bundle, &before).unwrap();
         let (call, count) = &calls[last * moment / 19];
-        let killed = traced(&team, &["-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={count}")]);
-        assert!(!killed.status.success(), "`sign` ended before {call} number {count}");
+        let killed = traced(
+            &team,
+            &[
+                "-o",
+                "/dev/null",
+                "-e",
+                &format!("inject={call}:signal=KILL:when={count}"),
+            ],
+        );
+        assert!(
+            !killed.status.success(),
+            "`sign` ended before {call} number {count}"
+        );
 
         let left = team.bytes();
         let said = team.verify(&["first", "second"], 2);
-        assert_eq!(said.status.code() == Some(0), left == after, "killed at moment {moment}");
-        assert!(left == after || said.status.code() == Some(7), "killed at moment {moment}");
+        assert_eq!(
+            said.status.code() == Some(0),
+            left == after,
+            "killed at moment {moment}"
+        );
+        assert!(
+            left == after || said.status.code() == Some(7),
+            "killed at moment {moment}"
+        );
         let mut outside = left.clone();
         outside[slot..slot + 8192].copy_from_slice(&before[slot..slot + 8192]);
-        assert!(outside == before, "killed at moment {moment}: bytes outside of the slot changed");
+        assert!(
+            outside == before,
+            "killed at moment {moment}: bytes outside of the slot changed"
+        );
         ends_with(&team.sign("second", &[]), 0);
         assert!(team.bytes() == after, "killed at moment {moment}");
         signed.push(left == after);
     }
-    assert!(signed.contains(&true) && signed.contains(&false), "no moment before, or none after the slot was written: {signed:?}");
-    ends_with(&rune_bundle(["verify", team.bundle.to_str().unwrap(), "--key", &team.file("second.pub")]), 0);
+    assert!(
+        signed.contains(&true) && signed.contains(&false),
+        "no moment before, or none after the slot was written: {signed:?}"
+    );
+    ends_with(
+        &rune_bundle([
+            "verify",
+            team.bundle.to_str().unwrap(),
+            "--key",
+            &team.file("second.pub"),
+        ]),
+        0,
+    );
 }

@@ -8,7 +8,9 @@ use rune_bundle::sign::{PrivateKey, SignError};
 use crate::bundle::small_bundle::{Scratch, entries_of, rune_bundle, signed};
 
 /// The PKCS#8 form of an Ed25519 key, up to the 32 bytes of the key itself (RFC 8410).
-const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const ED25519_PKCS8: [u8; 16] = [
+    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+];
 
 /// A directory with `small.bundle.tar`, which `first` has signed, and everybody's keys.
 pub(crate) struct Team {
@@ -22,7 +24,11 @@ impl Team {
         let bundle = signed(&scratch);
         let team = Self { scratch, bundle };
         fs::rename(team.scratch.path("key.pub"), team.scratch.path("first.pub")).unwrap();
-        fs::write(team.scratch.path("first.key"), crate::bundle::small_bundle::KEY).unwrap();
+        fs::write(
+            team.scratch.path("first.key"),
+            crate::bundle::small_bundle::KEY,
+        )
+        .unwrap();
         team
     }
 
@@ -31,10 +37,19 @@ impl Team {
         let mut seed = [0x5a; 32];
         seed[..name.len()].copy_from_slice(name.as_bytes());
         let der = [&ED25519_PKCS8[..], &seed].concat();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", Base64::encode_string(&der));
-        let key = PrivateKey::load::<SignError>(pem.as_bytes(), || panic!("the key is not encrypted")).unwrap();
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            Base64::encode_string(&der)
+        );
+        let key =
+            PrivateKey::load::<SignError>(pem.as_bytes(), || panic!("the key is not encrypted"))
+                .unwrap();
         fs::write(self.scratch.path(&format!("{name}.key")), pem).unwrap();
-        fs::write(self.scratch.path(&format!("{name}.pub")), key.public_key().to_pem()).unwrap();
+        fs::write(
+            self.scratch.path(&format!("{name}.pub")),
+            key.public_key().to_pem(),
+        )
+        .unwrap();
         key
     }
 
@@ -57,8 +72,15 @@ impl Team {
     /// Verifies with the keys of some people.
     pub(crate) fn verify(&self, names: &[&str], threshold: usize) -> Output {
         let mut options = vec!["--threshold".to_owned(), threshold.to_string()];
-        options.extend(names.iter().flat_map(|name| ["--key".to_owned(), self.file(&format!("{name}.pub"))]));
-        self.run("verify", &options.iter().map(String::as_str).collect::<Vec<_>>())
+        options.extend(
+            names
+                .iter()
+                .flat_map(|name| ["--key".to_owned(), self.file(&format!("{name}.pub"))]),
+        );
+        self.run(
+            "verify",
+            &options.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -68,7 +90,10 @@ impl Team {
     /// Where the content of a signature slot begins in the file.
     pub(crate) fn slot(&self, slot: usize) -> usize {
         let entry = &entries_of(&self.bundle)[slot + 1];
-        assert_eq!((entry.name.as_str(), entry.size), (format!("signatures/{slot}.sigstore.json").as_str(), 8192));
+        assert_eq!(
+            (entry.name.as_str(), entry.size),
+            (format!("signatures/{slot}.sigstore.json").as_str(), 8192)
+        );
         usize::try_from(entry.content).unwrap()
     }
 }

@@ -16,23 +16,45 @@ const TOOL: &str = env!("CARGO_BIN_EXE_rune-bundle");
 fn a_second_person_signs_in_place_and_nothing_but_the_slot_changes() {
     let team = Team::new();
     let second = team.join("second");
-    let (before, digest) = (team.bytes(), Digest::of(&index_of(&team.bundle).to_bytes().unwrap()));
+    let (before, digest) = (
+        team.bytes(),
+        Digest::of(&index_of(&team.bundle).to_bytes().unwrap()),
+    );
     ends_with(&team.verify(&["first", "second"], 2), 7);
 
     let output = team.sign("second", &["--json"]);
     ends_with(&output, 0);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["outcome"], &report["slot"], &report["dryRun"]), (&"added".into(), &1.into(), &false.into()));
-    assert_eq!((&report["keyId"], &report["digest"]), (&second.public_key().key_id().into(), &digest.to_string().into()));
+    assert_eq!(
+        (&report["outcome"], &report["slot"], &report["dryRun"]),
+        (&"added".into(), &1.into(), &false.into())
+    );
+    assert_eq!(
+        (&report["keyId"], &report["digest"]),
+        (
+            &second.public_key().key_id().into(),
+            &digest.to_string().into()
+        )
+    );
     assert_eq!(report["signatures"][1]["state"], "verified");
 
     let after = team.bytes();
     let slot = team.slot(1);
     assert_eq!(before.len(), after.len());
-    assert_eq!((&before[..slot], &before[slot + 8192..]), (&after[..slot], &after[slot + 8192..]));
-    assert!(before[slot..slot + 8192].iter().all(|byte| *byte == b' ') && after[slot..].starts_with(b"{\"mediaType\""));
+    assert_eq!(
+        (&before[..slot], &before[slot + 8192..]),
+        (&after[..slot], &after[slot + 8192..])
+    );
+    assert!(
+        before[slot..slot + 8192].iter().all(|byte| *byte == b' ')
+            && after[slot..].starts_with(b"{\"mediaType\"")
+    );
     let said = ends_with(&team.verify(&["first", "second"], 2), 0);
-    assert!(said.contains(&digest.to_string()) && said.contains(&second.public_key().fingerprint().grouped()), "{said}");
+    assert!(
+        said.contains(&digest.to_string())
+            && said.contains(&second.public_key().fingerprint().grouped()),
+        "{said}"
+    );
 }
 
 #[test]
@@ -43,7 +65,11 @@ fn the_same_key_twice_changes_nothing_and_says_so() {
         ends_with(&team.sign(name, &[]), 0);
         let before = team.bytes();
         let said = ends_with(&team.sign(name, &[]), 0);
-        assert!(said.contains(&format!("already, in slot {slot}")) && said.contains("nothing was written"), "{said}");
+        assert!(
+            said.contains(&format!("already, in slot {slot}"))
+                && said.contains("nothing was written"),
+            "{said}"
+        );
         assert_eq!(team.bytes(), before);
     }
 }
@@ -54,7 +80,10 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     team.join("second");
     let before = team.bytes();
     let said = ends_with(&team.sign("second", &["--dry-run"]), 0);
-    assert!(said.contains("would put the signature") && said.contains("slot 1"), "{said}");
+    assert!(
+        said.contains("would put the signature") && said.contains("slot 1"),
+        "{said}"
+    );
     assert_eq!(team.bytes(), before);
 }
 
@@ -95,7 +124,9 @@ fn signers_who_come_at_the_same_time_take_different_slots() {
     for signer in running {
         ends_with(&signer.wait_with_output().unwrap(), 0);
     }
-    let everybody: Vec<&str> = std::iter::once("first").chain(names.iter().map(String::as_str)).collect();
+    let everybody: Vec<&str> = std::iter::once("first")
+        .chain(names.iter().map(String::as_str))
+        .collect();
     ends_with(&team.verify(&everybody, 8), 0);
 }
 
@@ -124,12 +155,20 @@ fn an_index_that_was_changed_after_it_was_signed_is_not_signed_again() {
     team.join("second");
     let mut bytes = team.bytes();
     let text = b"\"version\":\"1.2.3\"";
-    let at = bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len() - 2;
+    let at = bytes
+        .windows(text.len())
+        .position(|window| window == text)
+        .unwrap()
+        + text.len()
+        - 2;
     bytes[at] = b'4';
     fs::write(&team.bundle, &bytes).unwrap();
     // The contents still are what the index says, so only the first signature shows what happened.
     let said = ends_with(&team.sign("second", &[]), 7);
-    assert!(said.contains("slot 0") && said.contains("changed after it was signed"), "{said}");
+    assert!(
+        said.contains("slot 0") && said.contains("changed after it was signed"),
+        "{said}"
+    );
     let said = ends_with(&team.sign("first", &[]), 7);
     assert!(said.contains("signature is bad"), "{said}");
     assert_eq!(team.bytes(), bytes);
@@ -149,15 +188,27 @@ fn another_bundle_than_meant_is_not_signed() {
 #[test]
 fn a_passphrase_opens_the_key_or_nothing_is_written() {
     let team = Team::new();
-    let pem = team.join("second").to_encrypted_pem(&Secret::new("right")).unwrap();
+    let pem = team
+        .join("second")
+        .to_encrypted_pem(&Secret::new("right"))
+        .unwrap();
     fs::write(team.scratch.path("second.key"), pem).unwrap();
     let before = team.bytes();
     let sign = |passphrase: &str| {
         let mut command = Command::new(TOOL);
-        command.arg("sign").arg(&team.bundle).args(["--key", &team.file("second.key")]).env("COSIGN_PASSWORD", passphrase).output().unwrap()
+        command
+            .arg("sign")
+            .arg(&team.bundle)
+            .args(["--key", &team.file("second.key")])
+            .env("COSIGN_PASSWORD", passphrase)
+            .output()
+            .unwrap()
     };
     let said = ends_with(&sign("wrong"), 9);
-    assert!(said.contains("passphrase is wrong") && !said.contains("`wrong`"), "{said}");
+    assert!(
+        said.contains("passphrase is wrong") && !said.contains("`wrong`"),
+        "{said}"
+    );
     assert_eq!(team.bytes(), before);
     ends_with(&sign("right"), 0);
     ends_with(&team.verify(&["second"], 1), 0);
@@ -168,13 +219,22 @@ fn a_file_that_may_not_be_written_is_said_to_be_one() {
     let team = Team::new();
     team.join("second");
     let before = team.bytes();
-    // In a mount namespace of its own, which ends with the command: permission bits alone do not stop root.
+    // In a mount namespace of its own, which ends with the command: permission bits alone do not
+    // stop root.
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--map-root-user", "sh", "-c", script]).arg(team.scratch.path(""));
-    command.args([TOOL, "sign"]).arg(&team.bundle).args(["--key", &team.file("second.key")]);
+    command
+        .args(["--mount", "--map-root-user", "sh", "-c", script])
+        .arg(team.scratch.path(""));
+    command
+        .args([TOOL, "sign"])
+        .arg(&team.bundle)
+        .args(["--key", &team.file("second.key")]);
     let said = ends_with(&command.output().unwrap(), 9);
-    assert!(said.contains("small.bundle.tar") && said.contains("writable"), "{said}");
+    assert!(
+        said.contains("small.bundle.tar") && said.contains("writable"),
+        "{said}"
+    );
 
     if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) != 0) {
         fs::set_permissions(&team.bundle, fs::Permissions::from_mode(0o444)).unwrap();
@@ -189,7 +249,13 @@ fn what_is_no_bundle_file_is_not_signed() {
     team.join("second");
     let key = team.file("second.key");
     let directory = team.file("");
-    for (file, code) in [("-", 2), (&*team.file("nothing"), 4), (&directory, 3), (&team.file("first.pub"), 3), ("/dev/null", 3)] {
+    for (file, code) in [
+        ("-", 2),
+        (&*team.file("nothing"), 4),
+        (&directory, 3),
+        (&team.file("first.pub"), 3),
+        ("/dev/null", 3),
+    ] {
         ends_with(&rune_bundle(["sign", file, "--key", &key]), code);
     }
     for (key, code) in [(team.file("no.key"), 4), (team.file("first.pub"), 3)] {

@@ -11,8 +11,9 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     bundle::{
-        BinaryContent, BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient, FileOrigin, ImageIngredient, ImageSource,
-        Ingredients, MigrationsIngredient, Plan, PolicyRecord, ProfileIngredient, materialise,
+        BinaryContent, BinaryIngredient, BundleIndex, Completeness, Draft, FileIngredient,
+        FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, Plan,
+        PolicyRecord, ProfileIngredient, materialise,
     },
     chart::{ChartTree, package},
     oci::{Descriptor, media_type},
@@ -35,7 +36,9 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Self { guard: tempfile::tempdir().unwrap() }
+        Self {
+            guard: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -48,15 +51,20 @@ impl Scratch {
 
     /// The names in the directory, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(self.guard.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(self.guard.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 }
 
 pub(crate) fn private_key() -> PrivateKey {
-    PrivateKey::load::<rune_bundle::sign::SignError>(KEY.as_bytes(), || panic!("the key is not encrypted")).unwrap()
+    PrivateKey::load::<rune_bundle::sign::SignError>(KEY.as_bytes(), || {
+        panic!("the key is not encrypted")
+    })
+    .unwrap()
 }
 
 /// One entry of every kind.
@@ -64,8 +72,14 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
     let extra = b"carried as it is\n";
     fs::write(scratch.path("extra"), extra).unwrap();
     let mut chart = BTreeMap::new();
-    chart.insert("Chart.yaml".into(), b"apiVersion: v2\nname: small\nversion: 0.1.0\n".to_vec());
-    chart.insert("templates/map.yaml".into(), b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: small}\n".to_vec());
+    chart.insert(
+        "Chart.yaml".into(),
+        b"apiVersion: v2\nname: small\nversion: 0.1.0\n".to_vec(),
+    );
+    chart.insert(
+        "templates/map.yaml".into(),
+        b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: small}\n".to_vec(),
+    );
     Ingredients {
         name: "small".to_owned(),
         version: "1.2.3".parse().unwrap(),
@@ -77,7 +91,10 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
             charts: Vec::new(),
             values: vec![("values/lab.yaml".to_owned(), "{}\n".to_owned())],
         }],
-        migrations: Some(MigrationsIngredient { schema_version: 1, files: vec![(1, "0001_x.sql".to_owned(), b"SELECT 1;\n".to_vec())] }),
+        migrations: Some(MigrationsIngredient {
+            schema_version: 1,
+            files: vec![(1, "0001_x.sql".to_owned(), b"SELECT 1;\n".to_vec())],
+        }),
         binaries: vec![BinaryIngredient {
             name: "rune-db".to_owned(),
             platform: "linux/amd64".parse().unwrap(),
@@ -91,18 +108,29 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
         }],
         origins: BTreeMap::new(),
         install: "# Install\n".to_owned(),
-        policy: PolicyRecord { sha256: Digest::of(b"policy"), waived: Vec::new() },
+        policy: PolicyRecord {
+            sha256: Digest::of(b"policy"),
+            waived: Vec::new(),
+        },
         completeness: Completeness::default(),
     }
 }
 
 fn image() -> ImageIngredient {
     let blob = |media_type: &str, bytes: Vec<u8>| (Descriptor::of(media_type, &bytes), bytes);
-    let config = blob(media_type::CONFIG, br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec());
-    let layer = blob(media_type::LAYER_GZIP, (0..9000_u32).flat_map(u32::to_le_bytes).collect());
+    let config = blob(
+        media_type::CONFIG,
+        br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#
+            .to_vec(),
+    );
+    let layer = blob(
+        media_type::LAYER_GZIP,
+        (0..9000_u32).flat_map(u32::to_le_bytes).collect(),
+    );
     let manifest = json!({"schemaVersion": 2, "mediaType": media_type::MANIFEST, "config": config.0, "layers": [layer.0]});
     let manifest = blob(media_type::MANIFEST, serde_json::to_vec(&manifest).unwrap());
-    let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [manifest.0]});
+    let index =
+        json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [manifest.0]});
     let index = blob(media_type::INDEX, serde_json::to_vec(&index).unwrap());
     ImageIngredient {
         name: "small".to_owned(),
@@ -119,10 +147,15 @@ fn image() -> ImageIngredient {
 
 /// Writes a plan that needs no registry.
 pub(crate) fn write(plan: &Plan, path: &Utf8Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let client = Client::new(ClientConfig::default()).unwrap();
     let progress: Arc<dyn rune_core::progress::Progress> = Arc::new(Silent);
-    runtime.block_on(materialise(plan, &client, path, 2, &progress)).unwrap();
+    runtime
+        .block_on(materialise(plan, &client, path, 2, &progress))
+        .unwrap();
 }
 
 /// Writes `small.bundle.tar`, signed, with the public key beside it as `key.pub`.
@@ -135,7 +168,10 @@ pub(crate) fn signed(scratch: &Scratch) -> PathBuf {
 pub(crate) fn sign_and_write(scratch: &Scratch, draft: Draft) -> PathBuf {
     let key = private_key();
     fs::write(scratch.path("key.pub"), key.public_key().to_pem()).unwrap();
-    write(&draft.sign(&[key]).unwrap(), &scratch.utf8("small.bundle.tar"));
+    write(
+        &draft.sign(&[key]).unwrap(),
+        &scratch.utf8("small.bundle.tar"),
+    );
     scratch.path("small.bundle.tar")
 }
 
@@ -163,17 +199,30 @@ pub(crate) fn entries_of(bundle: &Path) -> Vec<Found> {
         content: entry.raw_file_position(),
         size: entry.size(),
     };
-    archive.entries().unwrap().map(|entry| found(entry.unwrap())).collect()
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| found(entry.unwrap()))
+        .collect()
 }
 
 /// Runs `rune-bundle`.
-pub(crate) fn rune_bundle<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rune-bundle")).args(arguments).output().unwrap()
+pub(crate) fn rune_bundle<I: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rune-bundle"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// Asserts how a command ended and returns what it said.
 pub(crate) fn ends_with(output: &Output, code: i32) -> String {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(output.status.code(), Some(code), "{said}");
     said
 }

@@ -1,5 +1,5 @@
-//! What Helm packages and renders is taken: unpacked, as a checkout with packed subcharts, and packed; and what comes out renders as
-//! Helm's own package does.
+//! What Helm packages and renders is taken: unpacked, as a checkout with packed subcharts, and
+//! packed; and what comes out renders as Helm's own package does.
 
 use std::{
     fs,
@@ -38,19 +38,33 @@ fn file(path: &str, text: &str) -> (String, String) {
 /// A subchart with a value to be taken over.
 fn subchart(name: &str, version: &str) -> Vec<(String, String)> {
     vec![
-        file("Chart.yaml", &format!("apiVersion: v2\nname: {name}\nversion: {version}\n")),
-        file("values.yaml", "exports: {data: {taken: over}}\nnested: {a: 1}\n"),
+        file(
+            "Chart.yaml",
+            &format!("apiVersion: v2\nname: {name}\nversion: {version}\n"),
+        ),
+        file(
+            "values.yaml",
+            "exports: {data: {taken: over}}\nnested: {a: 1}\n",
+        ),
         file("templates/a.yaml", TEMPLATE),
     ]
 }
 
 /// A chart of the usual form, with more in its `Chart.yaml`.
 fn chart(about: &'static str, more: &str) -> Chart {
-    Chart { about, metadata: format!("apiVersion: v2\nname: demo\nversion: 1.2.3\n{more}"), ..Chart::default() }
+    Chart {
+        about,
+        metadata: format!("apiVersion: v2\nname: demo\nversion: 1.2.3\n{more}"),
+        ..Chart::default()
+    }
 }
 
 fn with_head(about: &'static str, metadata: &str) -> Chart {
-    Chart { about, metadata: metadata.to_owned(), ..Chart::default() }
+    Chart {
+        about,
+        metadata: metadata.to_owned(),
+        ..Chart::default()
+    }
 }
 
 /// The ranges that a subchart of version 0.1.0 meets.
@@ -76,22 +90,55 @@ const RANGES: [&str; 16] = [
 /// What `Chart.yaml` may say.
 fn heads() -> Vec<Chart> {
     vec![
-        with_head("a version with a v", "apiVersion: v2\nname: demo\nversion: v1.15.1\n"),
-        with_head("a version of two parts, which YAML takes for a number", "apiVersion: v2\nname: demo\nversion: 1.10\n"),
-        with_head("a version of one part", "apiVersion: v2\nname: demo\nversion: '1'\n"),
-        with_head("leading zeros", "apiVersion: v2\nname: demo\nversion: 3.3.000\n"),
-        with_head("a pre-release with build metadata", "apiVersion: v2\nname: demo\nversion: 1.2.3-rc.1+build.5\n"),
+        with_head(
+            "a version with a v",
+            "apiVersion: v2\nname: demo\nversion: v1.15.1\n",
+        ),
+        with_head(
+            "a version of two parts, which YAML takes for a number",
+            "apiVersion: v2\nname: demo\nversion: 1.10\n",
+        ),
+        with_head(
+            "a version of one part",
+            "apiVersion: v2\nname: demo\nversion: '1'\n",
+        ),
+        with_head(
+            "leading zeros",
+            "apiVersion: v2\nname: demo\nversion: 3.3.000\n",
+        ),
+        with_head(
+            "a pre-release with build metadata",
+            "apiVersion: v2\nname: demo\nversion: 1.2.3-rc.1+build.5\n",
+        ),
         with_head("no apiVersion", "name: demo\nversion: 1.2.3\n"),
-        with_head("a byte order mark and CRLF", "\u{feff}apiVersion: v2\r\nname: demo\r\nversion: 1.2.3\r\n"),
-        chart("unknown keys", "engine: gotpl\nsource: x\nlicense: MIT\nx: {y: [1]}\n"),
-        chart("keys without a value", "keywords:\nmaintainers:\nsources: ~\ndescription:\ndependencies:\nannotations:\n"),
-        chart("people without a name", "maintainers: [{email: a@example.org}, {name: B, url: https://b.example}]\n"),
+        with_head(
+            "a byte order mark and CRLF",
+            "\u{feff}apiVersion: v2\r\nname: demo\r\nversion: 1.2.3\r\n",
+        ),
+        chart(
+            "unknown keys",
+            "engine: gotpl\nsource: x\nlicense: MIT\nx: {y: [1]}\n",
+        ),
+        chart(
+            "keys without a value",
+            "keywords:\nmaintainers:\nsources: ~\ndescription:\ndependencies:\nannotations:\n",
+        ),
+        chart(
+            "people without a name",
+            "maintainers: [{email: a@example.org}, {name: B, url: https://b.example}]\n",
+        ),
         chart(
             "what YAML takes for something else",
             "appVersion: 1.10\nannotations: {a: 1, b: yes, c: 1e6, d: ~}\nkeywords: [on, 0x10, 010]\ndeprecated: no\n",
         ),
-        chart("anchors and keys in capitals", "Description: &text 'some text'\nhome: *text\n"),
-        chart("text that does not print", "description: \"a\\tb\\u200bc\\u00e9\"\n"),
+        chart(
+            "anchors and keys in capitals",
+            "Description: &text 'some text'\nhome: *text\n",
+        ),
+        chart(
+            "text that does not print",
+            "description: \"a\\tb\\u200bc\\u00e9\"\n",
+        ),
     ]
 }
 
@@ -99,7 +146,10 @@ fn heads() -> Vec<Chart> {
 fn names_and_kubernetes() -> Vec<Chart> {
     let mut rows = Vec::new();
     for name in ["Demo", "de.mo", "de_mo", "1demo", "my.Demo_x"] {
-        rows.push(with_head("a name of letters, digits, dots and underscores", &format!("apiVersion: v2\nname: {name}\nversion: 1.2.3\n")));
+        rows.push(with_head(
+            "a name of letters, digits, dots and underscores",
+            &format!("apiVersion: v2\nname: {name}\nversion: 1.2.3\n"),
+        ));
     }
     for (range, kubernetes) in [
         ("1.20.0 - 1.29.0", "1.25.0"),
@@ -111,7 +161,10 @@ fn names_and_kubernetes() -> Vec<Chart> {
     ] {
         rows.push(Chart {
             kubernetes: Some(kubernetes),
-            ..chart("a range of versions of Kubernetes", &format!("kubeVersion: '{range}'\n"))
+            ..chart(
+                "a range of versions of Kubernetes",
+                &format!("kubeVersion: '{range}'\n"),
+            )
         });
     }
     rows
@@ -122,7 +175,10 @@ fn parents() -> Vec<Chart> {
     let of_v1 = |dependencies: &str| {
         vec![
             file("requirements.yaml", dependencies),
-            file("requirements.lock", "dependencies: []\ndigest: sha256:0\ngenerated: \"2020-01-01T00:00:00Z\"\n"),
+            file(
+                "requirements.lock",
+                "dependencies: []\ndigest: sha256:0\ngenerated: \"2020-01-01T00:00:00Z\"\n",
+            ),
         ]
     };
     let sub = || vec![("sub", subchart("sub", "0.1.0"))];
@@ -180,7 +236,10 @@ fn with_files() -> Vec<Chart> {
     vec![
         Chart {
             files: vec![
-                file(".helmignore", "\u{feff}# comment\n*.py[cod]\n/ci/\nfiles/[a-c]?.txt\ndoc*\n\\[x\\]\n[^a-z]*.bak\n"),
+                file(
+                    ".helmignore",
+                    "\u{feff}# comment\n*.py[cod]\n/ci/\nfiles/[a-c]?.txt\ndoc*\n\\[x\\]\n[^a-z]*.bak\n",
+                ),
                 file("files/x.pyc", "no"),
                 file("files/x.pyx", "yes"),
                 file("ci/values.yaml", "no"),
@@ -241,14 +300,24 @@ impl Chart {
             symlink(target, root.join(link)).unwrap();
         }
         for (name, files) in &self.subcharts {
-            let at = if packed.is_some() { place.join("subcharts").join(name) } else { root.join("charts").join(name) };
+            let at = if packed.is_some() {
+                place.join("subcharts").join(name)
+            } else {
+                root.join("charts").join(name)
+            };
             for (path, text) in files {
                 write(&at, path, text);
             }
             if let Some(helm) = packed {
                 let charts = root.join("charts");
                 fs::create_dir_all(&charts).unwrap();
-                helm.try_run(&["package", at.to_str().unwrap(), "--destination", charts.to_str().unwrap()]).unwrap();
+                helm.try_run(&[
+                    "package",
+                    at.to_str().unwrap(),
+                    "--destination",
+                    charts.to_str().unwrap(),
+                ])
+                .unwrap();
             }
         }
         root
@@ -256,21 +325,34 @@ impl Chart {
 
     fn rendered(&self, helm: &Helm, chart: &Path) -> String {
         let kubernetes = self.kubernetes.unwrap_or("1.33.0");
-        let said = helm.try_run(&["template", "r", chart.to_str().unwrap(), "--kube-version", kubernetes]);
+        let said = helm.try_run(&[
+            "template",
+            "r",
+            chart.to_str().unwrap(),
+            "--kube-version",
+            kubernetes,
+        ]);
         said.unwrap_or_else(|complaint| panic!("{}: {complaint}", self.about))
     }
 
     /// Helm's own package of the directory.
     fn packaged_by(&self, helm: &Helm, directory: &Path, to: &Path) -> PathBuf {
-        let said = helm.try_run(&["package", directory.to_str().unwrap(), "--destination", to.to_str().unwrap()]);
+        let said = helm.try_run(&[
+            "package",
+            directory.to_str().unwrap(),
+            "--destination",
+            to.to_str().unwrap(),
+        ]);
         let said = said.unwrap_or_else(|complaint| panic!("{}: {complaint}", self.about));
         PathBuf::from(said.trim().rsplit_once(": ").unwrap().1)
     }
 
-    /// Takes a directory; the package renders like the directory and like Helm's package, and depends on nothing but the content.
+    /// Takes a directory; the package renders like the directory and like Helm's package, and
+    /// depends on nothing but the content.
     fn check_directory(&self, directory: &Path, copy: &Path) {
         let read = |directory: &Path| {
-            let tree = ChartTree::read(Utf8Path::from_path(directory).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", self.about));
+            let tree = ChartTree::read(Utf8Path::from_path(directory).unwrap())
+                .unwrap_or_else(|error| panic!("{}: {error}", self.about));
             package("demo", &tree).unwrap_or_else(|error| panic!("{}: {error}", self.about))
         };
         let packed = read(directory);
@@ -280,7 +362,12 @@ impl Chart {
         fs::write(&ours, &packed.bytes).unwrap();
         for helm in Helm::both() {
             let theirs = self.packaged_by(&helm, directory, scratch.path());
-            assert_eq!(theirs.file_name().unwrap().to_str().unwrap(), packed.metadata.file_name(), "{}", self.about);
+            assert_eq!(
+                theirs.file_name().unwrap().to_str().unwrap(),
+                packed.metadata.file_name(),
+                "{}",
+                self.about
+            );
             let expected = self.rendered(&helm, &theirs);
             assert_eq!(self.rendered(&helm, &ours), expected, "{}", self.about);
             // And what Helm packed is taken for the same chart.
@@ -299,7 +386,10 @@ fn write(root: &Path, path: &str, text: &str) {
 fn are_taken_unpacked(charts: Vec<Chart>) {
     for chart in charts {
         let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        chart.check_directory(&chart.write(one.path(), None), &chart.write(two.path(), None));
+        chart.check_directory(
+            &chart.write(one.path(), None),
+            &chart.write(two.path(), None),
+        );
     }
 }
 
@@ -328,7 +418,10 @@ fn packed_subcharts_are_taken() {
     let helm = Helm::new("helm4");
     for chart in parents() {
         let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let (directory, copy) = (chart.write(one.path(), Some(&helm)), two.path().join("demo"));
+        let (directory, copy) = (
+            chart.write(one.path(), Some(&helm)),
+            two.path().join("demo"),
+        );
         // An archive of Helm has a time in it, so the copy takes the same ones.
         copy_all(&directory, &copy);
         chart.check_directory(&directory, &copy);
@@ -340,13 +433,28 @@ fn what_helm_dependency_update_leaves_is_taken() {
     for helm in Helm::both() {
         let place = TempDir::new().unwrap();
         let dependencies = "dependencies:\n- {name: sub, version: '>=0.1.0 <0.2.0', repository: 'file://../subcharts/sub'}\n";
-        let chart = Chart { subcharts: vec![("sub", subchart("sub", "0.1.0"))], ..chart("helm dependency update", dependencies) };
+        let chart = Chart {
+            subcharts: vec![("sub", subchart("sub", "0.1.0"))],
+            ..chart("helm dependency update", dependencies)
+        };
         let directory = chart.write(place.path(), Some(&helm));
         fs::remove_dir_all(directory.join("charts")).unwrap();
-        let missing = ChartTree::read(Utf8Path::from_path(&directory).unwrap()).unwrap().metadata("demo").unwrap_err();
-        assert!(missing.to_string().contains("the dependency `sub` >=0.1.0 <0.2.0 is not in `charts/`"), "{missing}");
-        helm.try_run(&["dependency", "update", directory.to_str().unwrap()]).unwrap();
-        assert!(directory.join("charts/sub-0.1.0.tgz").exists() && directory.join("Chart.lock").exists());
+        let missing = ChartTree::read(Utf8Path::from_path(&directory).unwrap())
+            .unwrap()
+            .metadata("demo")
+            .unwrap_err();
+        assert!(
+            missing
+                .to_string()
+                .contains("the dependency `sub` >=0.1.0 <0.2.0 is not in `charts/`"),
+            "{missing}"
+        );
+        helm.try_run(&["dependency", "update", directory.to_str().unwrap()])
+            .unwrap();
+        assert!(
+            directory.join("charts/sub-0.1.0.tgz").exists()
+                && directory.join("Chart.lock").exists()
+        );
         let copy = place.path().join("copy/demo");
         copy_all(&directory, &copy);
         chart.check_directory(&directory, &copy);

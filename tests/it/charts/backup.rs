@@ -1,4 +1,5 @@
-//! Backup and restore of the postgres chart with the real `pg_dump` and `pg_restore`: what counts as a backup, and what a restore may touch.
+//! Backup and restore of the postgres chart with the real `pg_dump` and `pg_restore`: what counts
+//! as a backup, and what a restore may touch.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -55,7 +56,10 @@ fn a_backup_brings_back_the_same_rows_and_nothing_younger() {
     assert_eq!(database.query(SUM), before);
     assert_eq!(database.query("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'public'::regnamespace"), "jobs");
     assert_eq!(database.query("SELECT last_value FROM events"), "4711");
-    assert_eq!(database.query("SELECT tableowner FROM pg_tables WHERE tablename = 'jobs'"), database.name());
+    assert_eq!(
+        database.query("SELECT tableowner FROM pg_tables WHERE tablename = 'jobs'"),
+        database.name()
+    );
 }
 
 #[test]
@@ -83,8 +87,12 @@ fn old_dumps_go_only_after_a_new_one_is_whole() {
     let server = Server::shared(17);
     let database = filled(&server);
     let job = Job::new(&database);
-    let old = ["20200101T000000Z", "20210101T000000Z", "20220101T000000Z"].map(|time| format!("{}-{time}.dump", database.name()));
-    let foreign = ["other-20200101T000000Z.dump".to_owned(), format!("{}-notes.txt", database.name())];
+    let old = ["20200101T000000Z", "20210101T000000Z", "20220101T000000Z"]
+        .map(|time| format!("{}-{time}.dump", database.name()));
+    let foreign = [
+        "other-20200101T000000Z.dump".to_owned(),
+        format!("{}-notes.txt", database.name()),
+    ];
     for file in old.iter().chain(&foreign) {
         fs::write(job.backup(file), "x").unwrap();
         fs::write(job.backup(&format!("{file}.sha256")), "x").unwrap();
@@ -95,15 +103,29 @@ fn old_dumps_go_only_after_a_new_one_is_whole() {
         "pg_dump",
         "/usr/local/bin/pg_dump \"$@\" || exit\nfor argument; do case $argument in --file=*) truncate -s 3000 \"${argument#--file=}\" ;; esac; done",
     );
-    job.fails("backup.sh", &[], 1, "cannot be read back; older ones are untouched");
+    job.fails(
+        "backup.sh",
+        &[],
+        1,
+        "cannot be read back; older ones are untouched",
+    );
     assert_eq!(job.backups(), before);
     job.replace_program("pg_dump", "exec /usr/local/bin/pg_dump \"$@\"");
     let said = job.succeeds("backup.sh", &[]);
     assert!(said.contains(&format!("removed {}", old[1])), "{said}");
     let kept = job.backups();
-    for (file, is_kept) in [(&old[0], false), (&old[1], false), (&old[2], true), (&foreign[0], true), (&foreign[1], true)] {
+    for (file, is_kept) in [
+        (&old[0], false),
+        (&old[1], false),
+        (&old[2], true),
+        (&foreign[0], true),
+        (&foreign[1], true),
+    ] {
         assert_eq!(kept.contains(file), is_kept, "{file}: {kept:?}");
-        assert!(kept.contains(&format!("{file}.sha256")) == is_kept || foreign.contains(file), "{file}: {kept:?}");
+        assert!(
+            kept.contains(&format!("{file}.sha256")) == is_kept || foreign.contains(file),
+            "{file}: {kept:?}"
+        );
     }
 }
 
@@ -114,7 +136,12 @@ fn a_dump_that_fails_leaves_nothing_that_looks_like_one() {
     let job = Job::new(&database);
     // Another owner's table, which the role cannot read.
     database.query("CREATE TABLE theirs (x int)");
-    job.fails("backup.sh", &[], 1, "pg_dump failed for the reason above; older dumps are untouched");
+    job.fails(
+        "backup.sh",
+        &[],
+        1,
+        "pg_dump failed for the reason above; older dumps are untouched",
+    );
     assert_eq!(job.backups(), Vec::<String>::new());
 }
 
@@ -127,12 +154,25 @@ fn a_damaged_dump_is_refused_and_the_database_untouched() {
     let dump = job.dump();
     damage(&job, &dump);
     let before = database.query(SUM);
-    job.fails("restore.sh", &[("FILE", &dump)], 64, "is not what was written");
+    job.fails(
+        "restore.sh",
+        &[("FILE", &dump)],
+        64,
+        "is not what was written",
+    );
     // Without a checksum it is still read to its end.
     fs::remove_file(job.backup(&format!("{dump}.sha256"))).unwrap();
     let list = job.in_image(&["pg_restore", "--list", &format!("/backup/{dump}")], &[]);
-    assert!(list.status.success(), "a check that only lists would have let it pass");
-    job.fails("restore.sh", &[("FILE", &dump)], 64, "is damaged; the database is untouched");
+    assert!(
+        list.status.success(),
+        "a check that only lists would have let it pass"
+    );
+    job.fails(
+        "restore.sh",
+        &[("FILE", &dump)],
+        64,
+        "is damaged; the database is untouched",
+    );
     assert_eq!(database.query(SUM), before);
 }
 
@@ -156,7 +196,8 @@ fn a_restore_that_fails_midway_changes_nothing() {
     }
 }
 
-/// Regression: `pg_restore` puts a transaction of its own around large objects, whose end was the end of ours.
+/// Regression: `pg_restore` puts a transaction of its own around large objects, whose end was the
+/// end of ours.
 #[test]
 fn a_dump_with_large_objects_is_all_or_nothing_too() {
     let server = Server::shared(17);
@@ -165,7 +206,10 @@ fn a_dump_with_large_objects_is_all_or_nothing_too() {
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
     let dump = job.dump();
-    as_owner(&database, "DELETE FROM jobs WHERE created_at > 1700000900; SELECT lo_unlink(4711)");
+    as_owner(
+        &database,
+        "DELETE FROM jobs WHERE created_at > 1700000900; SELECT lo_unlink(4711)",
+    );
     let before = database.query(SUM);
     // pg_restore ends early: after the last row and before the end.
     job.replace_program(
@@ -176,7 +220,10 @@ fn a_dump_with_large_objects_is_all_or_nothing_too() {
     assert_eq!(database.query(SUM), before);
     job.replace_program("pg_restore", "exec /usr/local/bin/pg_restore \"$@\"");
     job.succeeds("restore.sh", &[("FILE", &dump)]);
-    assert_eq!(database.query("SELECT convert_from(lo_get(4711), 'UTF8'), (SELECT count(*) FROM jobs)"), "large|2000");
+    assert_eq!(
+        database.query("SELECT convert_from(lo_get(4711), 'UTF8'), (SELECT count(*) FROM jobs)"),
+        "large|2000"
+    );
 }
 
 #[test]
@@ -185,15 +232,36 @@ fn a_backup_volume_that_the_job_may_not_use_ends_with_a_sentence() {
     let database = filled(&server);
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
-    let (dump, mode) = (job.dump(), |name: &str, mode| fs::set_permissions(job.backup(name), fs::Permissions::from_mode(mode)).unwrap());
+    let (dump, mode) = (job.dump(), |name: &str, mode| {
+        fs::set_permissions(job.backup(name), fs::Permissions::from_mode(mode)).unwrap()
+    });
     let before = job.backups();
     mode("", 0o555);
-    job.fails("backup.sh", &[], 64, "backup: cannot write to the backup volume: ");
+    job.fails(
+        "backup.sh",
+        &[],
+        64,
+        "backup: cannot write to the backup volume: ",
+    );
     mode("", 0o700);
-    job.fails("restore.sh", &[("FILE", &dump)], 64, "restore: cannot read the backup volume: it belongs to uid ");
+    job.fails(
+        "restore.sh",
+        &[("FILE", &dump)],
+        64,
+        "restore: cannot read the backup volume: it belongs to uid ",
+    );
     mode("", 0o777);
-    Command::new("chown").arg("0:0").arg(job.backup(&dump)).status().unwrap();
-    job.fails("restore.sh", &[("FILE", &dump)], 64, &format!("restore: cannot read {dump}: it belongs to uid 0"));
+    Command::new("chown")
+        .arg("0:0")
+        .arg(job.backup(&dump))
+        .status()
+        .unwrap();
+    job.fails(
+        "restore.sh",
+        &[("FILE", &dump)],
+        64,
+        &format!("restore: cannot read {dump}: it belongs to uid 0"),
+    );
     assert_eq!(job.backups(), before);
 }
 
@@ -204,11 +272,21 @@ fn a_restore_wants_the_right_file_and_the_database_for_itself() {
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
     let dump = job.dump();
-    job.fails("restore.sh", &[("FILE", "yesterday.dump")], 64, &format!("there is no yesterday.dump on the backup volume; it has: {dump}"));
+    job.fails(
+        "restore.sh",
+        &[("FILE", "yesterday.dump")],
+        64,
+        &format!("there is no yesterday.dump on the backup volume; it has: {dump}"),
+    );
     let mut session = server.session(database.name());
     session.run("SELECT 1");
     // A while is for sessions that are ending; this one stays.
-    job.fails("restore.sh", &[("FILE", &dump), ("WAIT_SECONDS", "2")], 64, "1 other sessions are connected");
+    job.fails(
+        "restore.sh",
+        &[("FILE", &dump), ("WAIT_SECONDS", "2")],
+        64,
+        "1 other sessions are connected",
+    );
     std::thread::scope(|scope| {
         let restored = scope.spawn(|| job.succeeds("restore.sh", &[("FILE", &dump)]));
         drop(session);
@@ -221,8 +299,18 @@ fn without_a_server_a_job_says_what_it_waits_for_and_gives_up() {
     let server = Server::shared(17);
     let database = server.database();
     let job = Job::new(&database);
-    job.fails("backup.sh", &[("PGPORT", "1"), ("WAIT_SECONDS", "2")], 1, "no server at 127.0.0.1:1 after 2 seconds");
-    job.fails("backup.sh", &[("PASSWORD_FILE", "/run/secrets/other")], 64, "the Secret has no password");
+    job.fails(
+        "backup.sh",
+        &[("PGPORT", "1"), ("WAIT_SECONDS", "2")],
+        1,
+        "no server at 127.0.0.1:1 after 2 seconds",
+    );
+    job.fails(
+        "backup.sh",
+        &[("PASSWORD_FILE", "/run/secrets/other")],
+        64,
+        "the Secret has no password",
+    );
 }
 
 #[test]
@@ -231,7 +319,12 @@ fn the_chart_test_tells_the_right_role_from_others() {
     let database = server.database();
     let job = Job::new(&database);
     let (url, name) = (database.url(), database.name());
-    let check = |url: &str, user: &str| job.run("test.sh", &[("RUNE_DB_URL", url), ("DB_USER", user), ("DB_NAME", name)]);
+    let check = |url: &str, user: &str| {
+        job.run(
+            "test.sh",
+            &[("RUNE_DB_URL", url), ("DB_USER", user), ("DB_NAME", name)],
+        )
+    };
     let said = |url: &str, user: &str| {
         let output = check(url, user);
         assert!(!output.status.success());

@@ -1,4 +1,5 @@
-//! The site's scripts of the first start: which ones run, and that what they leave can be backed up and restored by RUNE's role.
+//! The site's scripts of the first start: which ones run, and that what they leave can be backed up
+//! and restored by RUNE's role.
 
 use std::{
     fs,
@@ -38,16 +39,31 @@ const OBJECTS: &str = "
 ";
 
 fn compressed(program: &str, text: &str) -> Vec<u8> {
-    let mut process = Command::new(tool(program)).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let mut process = Command::new(tool(program))
+        .arg("-c")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     process.wait_with_output().unwrap().stdout
 }
 
 /// Makes a backup, and gives its name.
 fn backup(pod: &Pod, server: &Server<'_>) -> String {
     assert!(server.job("backup.sh", &[]).contains("is whole"));
-    let names = fs::read_dir(pod.path("backup")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| !name.ends_with(".sha256")).collect::<Vec<_>>().concat()
+    let names = fs::read_dir(pod.path("backup"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| !name.ends_with(".sha256"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 #[test]
@@ -61,20 +77,28 @@ fn what_scripts_create_is_in_a_backup_and_comes_back() {
     let before = server.answers(PASSWORD, rows);
     let dump = backup(&pod, &server);
     server.answers(PASSWORD, "DELETE FROM seed WHERE i > 7; DROP TABLE other.\"odd name\"; DROP FUNCTION plain(); SELECT lo_unlink(4711)");
-    assert!(server.job("restore.sh", &[("FILE", &dump)]).contains("is restored"));
+    assert!(
+        server
+            .job("restore.sh", &[("FILE", &dump)])
+            .contains("is restored")
+    );
     assert_eq!(server.answers(PASSWORD, rows), before);
     let back = "SELECT to_regclass('other.\"odd name\"') IS NOT NULL, plain(), convert_from(lo_get(max(oid)), 'UTF8'), min(oid) FROM pg_largeobject_metadata";
     assert_eq!(server.answers(PASSWORD, back), "t|1|large|4711");
     // What only a superuser may own is as it was.
-    let kept =
-        "SELECT pg_get_userbyid(proowner), (SELECT evtname FROM pg_event_trigger), lookup('rune') FROM pg_proc WHERE proname = 'lookup'";
+    let kept = "SELECT pg_get_userbyid(proowner), (SELECT evtname FROM pg_event_trigger), lookup('rune') FROM pg_proc WHERE proname = 'lookup'";
     assert_eq!(server.answers(PASSWORD, kept), "postgres|noted|rune");
     // Again, now that everything was created by the role itself.
-    assert!(server.job("restore.sh", &[("FILE", &dump)]).contains("is restored"));
+    assert!(
+        server
+            .job("restore.sh", &[("FILE", &dump)])
+            .contains("is restored")
+    );
     assert_eq!(server.answers(PASSWORD, rows), before);
 }
 
-/// Trusted ones and others, in the schema of RUNE and in one of their own, with tables that need their types.
+/// Trusted ones and others, in the schema of RUNE and in one of their own, with tables that need
+/// their types.
 const EXTENSIONS: &str = "
     CREATE SCHEMA extensions; CREATE EXTENSION hstore SCHEMA extensions; CREATE EXTENSION pgcrypto; CREATE EXTENSION cube;
     CREATE EXTENSION earthdistance; CREATE EXTENSION pg_stat_statements SCHEMA extensions; CREATE EXTENSION postgres_fdw;
@@ -95,8 +119,17 @@ fn extensions_stay_the_superusers_and_keep_no_backup_from_coming_back() {
     server.answers(PASSWORD, "DELETE FROM pairs; DROP TABLE extensions.beside");
     server.job("restore.sh", &[("FILE", &dump)]);
     let rows = "SELECT content OPERATOR(extensions.->) 'a', place, to_regclass('extensions.beside'), to_regclass('far') FROM pairs";
-    assert_eq!(server.answers(PASSWORD, rows), "b|(1, 2)|extensions.beside|far");
-    assert_eq!(server.answers(PASSWORD, "SELECT count(*) FROM pg_extension WHERE extowner::regrole::text <> 'postgres'"), "0");
+    assert_eq!(
+        server.answers(PASSWORD, rows),
+        "b|(1, 2)|extensions.beside|far"
+    );
+    assert_eq!(
+        server.answers(
+            PASSWORD,
+            "SELECT count(*) FROM pg_extension WHERE extowner::regrole::text <> 'postgres'"
+        ),
+        "0"
+    );
 }
 
 #[test]
@@ -121,9 +154,15 @@ fn packed_scripts_run_and_so_do_those_in_capitals() {
     let pod = Pod::new();
     pod.add_clients();
     pod.write_script("1-table.SQL", b"CREATE TABLE made (x int)");
-    pod.write_script("2.sql.gz", &compressed("gzip", "INSERT INTO made VALUES (2)"));
+    pod.write_script(
+        "2.sql.gz",
+        &compressed("gzip", "INSERT INTO made VALUES (2)"),
+    );
     pod.write_script("3.Sql.XZ", &compressed("xz", "INSERT INTO made VALUES (3)"));
-    pod.write_script("4.sql.zst", &compressed("zstd", "INSERT INTO made VALUES (4)"));
+    pod.write_script(
+        "4.sql.zst",
+        &compressed("zstd", "INSERT INTO made VALUES (4)"),
+    );
     pod.write_script("5.SH", b"psql -Xqc 'INSERT INTO made VALUES (5)'");
     pod.write_script(".6.sql", b"CREATE TABLE first (x int)");
     pod.boot();
@@ -136,15 +175,30 @@ fn packed_scripts_run_and_so_do_those_in_capitals() {
 
 #[test]
 fn a_file_that_is_no_script_is_refused_before_anything_is_created() {
-    let whole = compressed("gzip", "CREATE TABLE made (x int); INSERT INTO made SELECT generate_series(1, 1000)");
+    let whole = compressed(
+        "gzip",
+        "CREATE TABLE made (x int); INSERT INTO made SELECT generate_series(1, 1000)",
+    );
     let cases: [(&str, &[u8], &str); 7] = [
-        ("2.sql.lz4", b"x", "the script 2.sql.lz4 cannot run: names end with .sql"),
+        (
+            "2.sql.lz4",
+            b"x",
+            "the script 2.sql.lz4 cannot run: names end with .sql",
+        ),
         ("2.sql.bz2", b"x", "the script 2.sql.bz2 cannot run"),
         ("seed.psql", b"x", "the script seed.psql cannot run"),
         ("README", b"x", "the script README cannot run"),
         (".hidden", b"x", "the script .hidden cannot run"),
-        ("2.sql.gz", &whole[..whole.len() - 9], "the script 2.sql.gz cannot be decompressed"),
-        ("2.sql.zst", b"SELECT 1", "the script 2.sql.zst cannot be decompressed"),
+        (
+            "2.sql.gz",
+            &whole[..whole.len() - 9],
+            "the script 2.sql.gz cannot be decompressed",
+        ),
+        (
+            "2.sql.zst",
+            b"SELECT 1",
+            "the script 2.sql.zst cannot be decompressed",
+        ),
     ];
     for (name, content, expected) in cases {
         let pod = Pod::new();

@@ -10,8 +10,8 @@ use crate::{bundle::project::Project, bundle::small_bundle::ends_with, charts::s
 /// The Helms that the check must work with.
 pub(crate) const HELMS: [&str; 2] = ["helm3", "helm4"];
 
-/// A chart `app` with a template of its pins, and two sample images: `one` is what its deployment runs, `two` is extra unless a
-/// test says otherwise.
+/// A chart `app` with a template of its pins, and two sample images: `one` is what its deployment
+/// runs, `two` is extra unless a test says otherwise.
 pub(crate) struct App {
     pub(crate) project: Project,
     helm: &'static str,
@@ -52,8 +52,7 @@ spec:
     spec: {containers: [{name: main, image: {{ include \"image\" .Values.one }}}]}
 ";
 
-const HELPERS: &str =
-    "{{- define \"image\" -}}\n\"{{ .registry }}/{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}\"\n{{- end -}}\n";
+const HELPERS: &str = "{{- define \"image\" -}}\n\"{{ .registry }}/{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}\"\n{{- end -}}\n";
 
 const VALUES: &str = "<% for name in [\"one\", \"two\"] %>
 <@ name | raw @>: { registry: <@ images[name].registry @>, repository: <@ images[name].repository @>, tag: <@ images[name].tag @>, digest: <@ images[name].digest @> }
@@ -68,11 +67,21 @@ impl App {
         }
         for name in ["one", "two"] {
             let tag = if name == "one" { "1" } else { "2" };
-            project.put(&format!("library/{name}"), tag, &Sample { seed: name.to_owned(), ..Sample::default() });
+            project.put(
+                &format!("library/{name}"),
+                tag,
+                &Sample {
+                    seed: name.to_owned(),
+                    ..Sample::default()
+                },
+            );
         }
         let app = Self { project, helm };
         app.write("policy.yaml", POLICY);
-        app.write("charts/app/Chart.yaml", "apiVersion: v2\nname: app\nversion: 0.1.0\n");
+        app.write(
+            "charts/app/Chart.yaml",
+            "apiVersion: v2\nname: app\nversion: 0.1.0\n",
+        );
         app.write("charts/app/templates/_helpers.tpl", HELPERS);
         app.write("charts/app/templates/deployment.yaml", DEPLOYMENT);
         app.write("templates/charts/app/values.yaml.j2", VALUES);
@@ -102,7 +111,11 @@ impl App {
 
     /// Runs the tool with the Helm of this test.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.project.command(arguments).env("RUNE_BUNDLE_HELM", tool(self.helm)).output().unwrap()
+        self.project
+            .command(arguments)
+            .env("RUNE_BUNDLE_HELM", tool(self.helm))
+            .output()
+            .unwrap()
     }
 
     pub(crate) fn lock(&self, more: &[&str]) -> Output {
@@ -124,8 +137,13 @@ impl App {
         self.project.registry.forget_requests();
         let output = self.build(&["--json"]);
         ends_with(&output, 8);
-        assert!(self.project.registry.requests().is_empty(), "something was fetched");
-        assert!(!self.project.path("x.tar").exists() && !self.project.path("x.tar.partial").exists());
+        assert!(
+            self.project.registry.requests().is_empty(),
+            "something was fetched"
+        );
+        assert!(
+            !self.project.path("x.tar").exists() && !self.project.path("x.tar.partial").exists()
+        );
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         report["error"]["details"].as_array().unwrap().clone()
     }
@@ -141,14 +159,20 @@ impl App {
     pub(crate) fn is_complete(&self) {
         ends_with(&self.build(&[]), 0);
         let said = ends_with(&self.run(&["inspect", "x.tar", "--key", "release.pub"]), 0);
-        assert!(said.contains("completeness   checked when it was built"), "{said}");
+        assert!(
+            said.contains("completeness   checked when it was built"),
+            "{said}"
+        );
         fs::remove_file(self.project.path("x.tar")).unwrap();
     }
 
     /// A program that stands in for Helm: a shell script behind the answer about its version.
     pub(crate) fn stand_in(&self, script: &str) -> PathBuf {
         let path = self.project.path("stand-in");
-        self.write("stand-in", &format!("#!/bin/sh\ncase $1 in version) echo v3.99.0; exit;; esac\n{script}\n"));
+        self.write(
+            "stand-in",
+            &format!("#!/bin/sh\ncase $1 in version) echo v3.99.0; exit;; esac\n{script}\n"),
+        );
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         path
     }
@@ -157,7 +181,16 @@ impl App {
 /// A finding in one line.
 pub(crate) fn line(finding: &Value) -> String {
     let part = |name: &str| finding[name].as_str().unwrap_or("-").to_owned();
-    let profiles: Vec<&str> = finding["profiles"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    let [file, object, container, path, message] = ["file", "object", "container", "path", "message"].map(part);
-    format!("{}: {file}: {object} [{container}] {path}: {message}", profiles.join("+"))
+    let profiles: Vec<&str> = finding["profiles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let [file, object, container, path, message] =
+        ["file", "object", "container", "path", "message"].map(part);
+    format!(
+        "{}: {file}: {object} [{container}] {path}: {message}",
+        profiles.join("+")
+    )
 }

@@ -1,5 +1,6 @@
-//! The scripts of the postgres chart as its jobs run them: in the files of the PostgreSQL image, by its own `sh`, with a root that cannot be
-//! written, as the image's user, with the programs of PostgreSQL 17.
+//! The scripts of the postgres chart as its jobs run them: in the files of the PostgreSQL image, by
+//! its own `sh`, with a root that cannot be written, as the image's user, with the programs of
+//! PostgreSQL 17.
 
 use std::{
     fs::{self, File},
@@ -44,11 +45,21 @@ impl Job {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
         for script in ["client.sh", "backup.sh", "restore.sh", "test.sh"] {
-            let file = project().join("charts/rune/charts/postgres/files").join(script);
+            let file = project()
+                .join("charts/rune/charts/postgres/files")
+                .join(script);
             fs::copy(file, scratch.path().join("etc/rune-postgres").join(script)).unwrap();
         }
         fs::write(scratch.path().join("run/secrets/password"), PASSWORD).unwrap();
-        let port = database.url().rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
+        let port = database
+            .url()
+            .rsplit_once(':')
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
         let environment = [
             ("PGHOST", "127.0.0.1"),
             ("PGPORT", &port),
@@ -60,8 +71,15 @@ impl Job {
             ("KEEP", "2"),
             ("COMPRESSION", "zstd:3"),
         ];
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { scratch, root: image_root(), environment }
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            scratch,
+            root: image_root(),
+            environment,
+        }
     }
 
     /// A file of the backup volume.
@@ -71,15 +89,21 @@ impl Job {
 
     /// The names on the backup volume, in byte order.
     pub(crate) fn backups(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(self.backup("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(self.backup(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     /// The only dump on the backup volume.
     pub(crate) fn dump(&self) -> String {
-        let dumps: Vec<String> = self.backups().into_iter().filter(|name| Path::new(name).extension() == Some("dump".as_ref())).collect();
+        let dumps: Vec<String> = self
+            .backups()
+            .into_iter()
+            .filter(|name| Path::new(name).extension() == Some("dump".as_ref()))
+            .collect();
         assert_eq!(dumps.len(), 1, "{dumps:?}");
         dumps.into_iter().next().unwrap()
     }
@@ -93,7 +117,10 @@ impl Job {
 
     /// Runs a script of the chart with more environment.
     pub(crate) fn run(&self, script: &str, environment: &[(&str, &str)]) -> Output {
-        self.in_image(&["sh", &format!("/etc/rune-postgres/{script}")], environment)
+        self.in_image(
+            &["sh", &format!("/etc/rune-postgres/{script}")],
+            environment,
+        )
     }
 
     /// Runs a program of the image.
@@ -110,8 +137,14 @@ impl Job {
         }
         command.arg(&self.root).args(program);
         // What stands first in PATH here is a directory that the tests fill.
-        command.env_clear().env("PATH", "/tmp:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").envs(self.environment.iter().cloned());
-        command.env("ROOT", &self.root).env("SCRATCH", self.scratch.path()).envs(environment.iter().copied());
+        command
+            .env_clear()
+            .env("PATH", "/tmp:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .envs(self.environment.iter().cloned());
+        command
+            .env("ROOT", &self.root)
+            .env("SCRATCH", self.scratch.path())
+            .envs(environment.iter().copied());
         command.output().unwrap()
     }
 
@@ -125,37 +158,72 @@ impl Job {
     }
 
     /// Runs a script that must end with a code and say something.
-    pub(crate) fn fails(&self, script: &str, environment: &[(&str, &str)], code: i32, expected: &str) {
+    pub(crate) fn fails(
+        &self,
+        script: &str,
+        environment: &[(&str, &str)],
+        code: i32,
+        expected: &str,
+    ) {
         let output = self.run(script, environment);
         let said = said(&output);
         assert_eq!(output.status.code(), Some(code), "{script}: {said}");
-        assert!(said.contains(expected) && !said.contains(PASSWORD), "{script}: {said}");
+        assert!(
+            said.contains(expected) && !said.contains(PASSWORD),
+            "{script}: {said}"
+        );
     }
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The files of the test image, unpacked once beside the build.
 pub(crate) fn image_root() -> PathBuf {
     let layout = PathBuf::from(in_tools_env("echo $RUNE_TOOLS/images/postgres-17-alpine"));
-    assert!(layout.join("index.json").exists(), "the PostgreSQL image is missing: run tools/setup");
+    assert!(
+        layout.join("index.json").exists(),
+        "the PostgreSQL image is missing: run tools/setup"
+    );
     let index = &json(&layout.join("index.json"))["manifests"][0];
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres-image");
     fs::create_dir_all(&cache).unwrap();
     let lock = File::create(cache.join("lock")).unwrap();
     lock.lock().unwrap();
-    let root = cache.join(index["digest"].as_str().unwrap().trim_start_matches("sha256:"));
+    let root = cache.join(
+        index["digest"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("sha256:"),
+    );
     if !root.exists() {
         let manifests = json(&blob(&layout, index));
         let is_ours = |manifest: &&Value| manifest["platform"]["architecture"] == "amd64";
-        let manifest = json(&blob(&layout, manifests["manifests"].as_array().unwrap().iter().find(is_ours).unwrap()));
+        let manifest = json(&blob(
+            &layout,
+            manifests["manifests"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(is_ours)
+                .unwrap(),
+        ));
         let making = cache.join("making");
         let _ = fs::remove_dir_all(&making);
         fs::create_dir(&making).unwrap();
         for layer in manifest["layers"].as_array().unwrap() {
-            let status = Command::new("tar").arg("-xzf").arg(blob(&layout, layer)).arg("-C").arg(&making).status().unwrap();
+            let status = Command::new("tar")
+                .arg("-xzf")
+                .arg(blob(&layout, layer))
+                .arg("-C")
+                .arg(&making)
+                .status()
+                .unwrap();
             assert!(status.success());
         }
         for directory in ["backup", "etc/rune-postgres", "run/secrets"] {
@@ -167,7 +235,9 @@ pub(crate) fn image_root() -> PathBuf {
 }
 
 fn blob(layout: &Path, descriptor: &Value) -> PathBuf {
-    layout.join("blobs").join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
+    layout
+        .join("blobs")
+        .join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
 }
 
 fn json(path: &Path) -> Value {

@@ -62,12 +62,22 @@ struct Site {
 impl Site {
     /// A chart, and a post-renderer with some map.
     fn new(images: &[(&str, &str)]) -> Self {
-        let site = Self { directory: tempfile::tempdir().unwrap() };
-        site.write("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n");
+        let site = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        site.write(
+            "chart/Chart.yaml",
+            "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+        );
         site.write("chart/templates/all.yaml", TEMPLATE);
         site.write("chart/crds/x.yaml", DEFINITION);
-        let images = images.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
-        let map = ImageMap { images: images.collect(), places: ImagePlaces::default() };
+        let images = images
+            .iter()
+            .map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
+        let map = ImageMap {
+            images: images.collect(),
+            places: ImagePlaces::default(),
+        };
         site.write("map.json", &json!(map).to_string());
         let program = env!("CARGO_BIN_EXE_rune-bundle");
         let arguments = [POST_RENDERER, &site.path("map.json")];
@@ -80,7 +90,12 @@ impl Site {
     }
 
     fn path(&self, name: &str) -> String {
-        self.directory.path().join(name).to_str().unwrap().to_owned()
+        self.directory
+            .path()
+            .join(name)
+            .to_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -99,12 +114,17 @@ impl Site {
         } else {
             command.arg("map");
         }
-        command.env("HELM_PLUGINS", self.path("plugins")).output().unwrap()
+        command
+            .env("HELM_PLUGINS", self.path("plugins"))
+            .output()
+            .unwrap()
     }
 }
 
 fn hooks(text: &str) -> String {
-    text.split("---\n").filter(|document| document.contains("helm.sh/hook")).collect()
+    text.split("---\n")
+        .filter(|document| document.contains("helm.sh/hook"))
+        .collect()
 }
 
 #[test]
@@ -114,9 +134,14 @@ fn helm_3_maps_what_is_no_hook_and_keeps_every_other_byte() {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     ends_with(&output, 0);
     let deployment = TEMPLATE.split("---\n").next().unwrap();
-    let expected = deployment.replace(OLD, NEW).replace(&format!("# {NEW}"), &format!("# {OLD}"));
+    let expected = deployment
+        .replace(OLD, NEW)
+        .replace(&format!("# {NEW}"), &format!("# {OLD}"));
     assert!(text.contains(&expected), "{text}");
-    assert!(hooks(&text).contains(OLD) && !hooks(&text).contains(NEW), "{text}");
+    assert!(
+        hooks(&text).contains(OLD) && !hooks(&text).contains(NEW),
+        "{text}"
+    );
 }
 
 #[test]
@@ -136,7 +161,10 @@ fn an_image_that_is_not_in_the_map_leaves_helm_without_anything_to_apply() {
         let output = site.template(helm);
         let said = ends_with(&output, 1);
         assert!(output.stdout.is_empty(), "{helm}");
-        assert!(said.contains("post") && !said.contains(OLD), "{helm}: {said}");
+        assert!(
+            said.contains("post") && !said.contains(OLD),
+            "{helm}: {said}"
+        );
     }
 }
 
@@ -145,16 +173,39 @@ fn the_post_renderer_opens_no_socket_and_no_file_to_write() {
     let site = Site::new(&[(OLD, NEW)]);
     let log = site.path("calls");
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", "trace=%network,%file,%process", "-o", &log]);
-    command.args([env!("CARGO_BIN_EXE_rune-bundle"), POST_RENDERER, &site.path("map.json")]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(TEMPLATE.as_bytes()).unwrap();
+    command.args([
+        "-f",
+        "-qq",
+        "-e",
+        "trace=%network,%file,%process",
+        "-o",
+        &log,
+    ]);
+    command.args([
+        env!("CARGO_BIN_EXE_rune-bundle"),
+        POST_RENDERER,
+        &site.path("map.json"),
+    ]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(TEMPLATE.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     ends_with(&output, 0);
     assert!(String::from_utf8_lossy(&output.stdout).contains(NEW));
     let calls = fs::read_to_string(&log).unwrap();
     assert!(calls.contains("map.json"), "{calls}");
-    for bad in ["socket(", "O_WRONLY", "O_RDWR", "O_CREAT", "unlink", "rename", "mkdir", "fork("] {
+    for bad in [
+        "socket(", "O_WRONLY", "O_RDWR", "O_CREAT", "unlink", "rename", "mkdir", "fork(",
+    ] {
         assert!(!calls.contains(bad), "{bad}: {calls}");
     }
 }
@@ -166,14 +217,17 @@ fn read_by_helm(documents: &[String]) -> Vec<Value> {
     for (number, document) in documents.iter().enumerate() {
         site.write(&format!("chart/files/{number:03}.yaml"), document);
     }
-    let template =
-        "{{ range $path, $_ := .Files.Glob \"files/*\" }}\n---\ndata: {{ $.Files.Get $path | fromYaml | toJson | quote }}\n{{ end }}";
+    let template = "{{ range $path, $_ := .Files.Glob \"files/*\" }}\n---\ndata: {{ $.Files.Get $path | fromYaml | toJson | quote }}\n{{ end }}";
     site.write("chart/templates/all.yaml", template);
-    let output = Command::new(tool("helm3")).args(["template", "c", &site.path("chart")]).output().unwrap();
+    let output = Command::new(tool("helm3"))
+        .args(["template", "c", &site.path("chart")])
+        .output()
+        .unwrap();
     ends_with(&output, 0);
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    let read = |line: &str| serde_json::from_str(&serde_json::from_str::<String>(line).unwrap()).unwrap();
+    let read =
+        |line: &str| serde_json::from_str(&serde_json::from_str::<String>(line).unwrap()).unwrap();
     lines.map(read).collect()
 }
 
@@ -208,7 +262,20 @@ fn another_reader_finds_the_new_image_at_the_mapped_paths_and_nothing_else_chang
         format!("&anchor {OLD}"),
         format!("!!str {OLD}"),
     ];
-    let around = ["yes", "no", "on", "012", "1e3", "~", "12:30", "'x\\y'", "\"\\u00e9\\t\"", "|+\n    a\n\n", "2001-01-01", "0x1F"];
+    let around = [
+        "yes",
+        "no",
+        "on",
+        "012",
+        "1e3",
+        "~",
+        "12:30",
+        "'x\\y'",
+        "\"\\u00e9\\t\"",
+        "|+\n    a\n\n",
+        "2001-01-01",
+        "0x1F",
+    ];
     let documents: Vec<String> = styles
         .iter()
         .flat_map(|style| {
@@ -234,7 +301,11 @@ fn another_reader_finds_the_new_image_at_the_mapped_paths_and_nothing_else_chang
     for ((old, new), text) in old.iter().zip(&new).zip(&replaced) {
         let mut found = Vec::new();
         differing(old, new, "", &mut found);
-        assert_eq!(found, ["/spec/containers/0/args/1", "/spec/containers/0/image"], "{text}");
+        assert_eq!(
+            found,
+            ["/spec/containers/0/args/1", "/spec/containers/0/image"],
+            "{text}"
+        );
         let container = &new["spec"]["containers"][0];
         assert_eq!(container["args"][1], format!("--x-image={NEW}"));
         assert_eq!(container["image"].as_str().unwrap().trim_end(), NEW);

@@ -1,4 +1,5 @@
-//! Charts signed for Helm: keys made by gpg, signatures checked by both Helms, from a bundle and from a registry.
+//! Charts signed for Helm: keys made by gpg, signatures checked by both Helms, from a bundle and
+//! from a registry.
 
 #![cfg(feature = "openpgp")]
 
@@ -23,17 +24,39 @@ struct Keyring {
 impl Keyring {
     /// A key that signs by itself.
     fn simple(algorithm: &str, passphrase: &'static str) -> Self {
-        let keyring = Self { home: tempfile::tempdir().unwrap(), passphrase };
-        keyring.gpg(&["--quick-generate-key", "Release <release@example.org>", algorithm, "sign", "never"]);
+        let keyring = Self {
+            home: tempfile::tempdir().unwrap(),
+            passphrase,
+        };
+        keyring.gpg(&[
+            "--quick-generate-key",
+            "Release <release@example.org>",
+            algorithm,
+            "sign",
+            "never",
+        ]);
         keyring
     }
 
     /// A key that certifies, and one below it that signs.
     fn with_subkey(algorithm: &str) -> Self {
-        let keyring = Self { home: tempfile::tempdir().unwrap(), passphrase: "" };
-        keyring.gpg(&["--quick-generate-key", "Release <release@example.org>", algorithm, "cert", "never"]);
+        let keyring = Self {
+            home: tempfile::tempdir().unwrap(),
+            passphrase: "",
+        };
+        keyring.gpg(&[
+            "--quick-generate-key",
+            "Release <release@example.org>",
+            algorithm,
+            "cert",
+            "never",
+        ]);
         let listed = String::from_utf8(keyring.gpg(&["--with-colons", "--list-keys"])).unwrap();
-        let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap().trim_matches(':');
+        let fingerprint = listed
+            .lines()
+            .find_map(|line| line.strip_prefix("fpr:"))
+            .unwrap()
+            .trim_matches(':');
         keyring.gpg(&["--quick-add-key", fingerprint, algorithm, "sign", "never"]);
         keyring
     }
@@ -49,7 +72,11 @@ impl Keyring {
             self.passphrase,
         ]);
         let output = command.args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout
     }
 
@@ -67,32 +94,59 @@ impl Keyring {
 
 impl Drop for Keyring {
     fn drop(&mut self) {
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "gpg-agent"]).status();
+        let _ = Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(self.home.path())
+            .args(["--kill", "gpg-agent"])
+            .status();
     }
 }
 
 #[test]
 fn helm_verifies_the_charts_of_a_bundle_that_was_built_with_a_chart_key() {
-    let (ours, other) = (Keyring::simple("ed25519", "of the release"), Keyring::simple("ed25519", ""));
+    let (ours, other) = (
+        Keyring::simple("ed25519", "of the release"),
+        Keyring::simple("ed25519", ""),
+    );
     let project = Project::new();
     project.lock();
     fs::write(project.path("charts.asc"), ours.private()).unwrap();
     let build = |output: &str, passphrase: &str| {
         let mut arguments = project.build_arguments(output);
         arguments.extend(["--chart-key", "charts.asc"]);
-        project.command(&arguments).env("COSIGN_PASSWORD", passphrase).output().unwrap()
+        project
+            .command(&arguments)
+            .env("COSIGN_PASSWORD", passphrase)
+            .output()
+            .unwrap()
     };
     let said = ends_with(&build("x.tar", "of somebody else"), 9);
-    assert!(said.contains("cannot use the chart key `charts.asc`") && said.contains("the passphrase is not the one of the key"), "{said}");
+    assert!(
+        said.contains("cannot use the chart key `charts.asc`")
+            && said.contains("the passphrase is not the one of the key"),
+        "{said}"
+    );
     for output in ["x.tar", "again.tar"] {
         ends_with(&build(output, ours.passphrase), 0);
     }
-    assert_eq!(sha256(&project.path("x.tar")), sha256(&project.path("again.tar")), "a signature has no time of its own");
-    ends_with(&project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]), 0);
+    assert_eq!(
+        sha256(&project.path("x.tar")),
+        sha256(&project.path("again.tar")),
+        "a signature has no time of its own"
+    );
+    ends_with(
+        &project.run(&["unpack", "x.tar", "unpacked", "--key", "release.pub"]),
+        0,
+    );
 
     let chart = project.path("unpacked/charts/rune-0.2.0.tgz");
     let verify = |helm: &Helm, keyring: &Keyring| {
-        helm.try_run(&["verify", chart.to_str().unwrap(), "--keyring", keyring.public().to_str().unwrap()])
+        helm.try_run(&[
+            "verify",
+            chart.to_str().unwrap(),
+            "--keyring",
+            keyring.public().to_str().unwrap(),
+        ])
     };
     for helm in Helm::both() {
         let said = verify(&helm, &ours).unwrap();
@@ -111,7 +165,9 @@ fn helm_verifies_the_charts_of_a_bundle_that_was_built_with_a_chart_key() {
 #[test]
 fn helm_pulls_a_chart_that_a_subkey_signed_from_a_registry_and_verifies_it() {
     let keyring = Keyring::with_subkey("rsa2048");
-    let key = ChartKey::load::<ProvenanceError>(&keyring.private(), || panic!("it is not encrypted")).unwrap();
+    let key =
+        ChartKey::load::<ProvenanceError>(&keyring.private(), || panic!("it is not encrypted"))
+            .unwrap();
     let mut packed = pinned_package(&pinned());
     packed.provenance = Some(key.sign(&packed).unwrap());
     let artifact = ChartArtifact::new(&packed).unwrap();
@@ -120,26 +176,71 @@ fn helm_pulls_a_chart_that_a_subkey_signed_from_a_registry_and_verifies_it() {
         registry.put_blob("charts/rune", &blob.bytes);
     }
     let tag = ChartArtifact::tag(&packed.metadata);
-    registry.put_manifest("charts/rune", Some(&tag), &artifact.manifest.descriptor.media_type, &artifact.manifest.bytes);
+    registry.put_manifest(
+        "charts/rune",
+        Some(&tag),
+        &artifact.manifest.descriptor.media_type,
+        &artifact.manifest.bytes,
+    );
     for helm in Helm::both() {
         let directory = tempfile::tempdir().unwrap();
-        let (to, from) = (directory.path().to_str().unwrap(), format!("oci://{}/charts/rune", registry.host()));
+        let (to, from) = (
+            directory.path().to_str().unwrap(),
+            format!("oci://{}/charts/rune", registry.host()),
+        );
         let keyring = keyring.public();
         let trust = ["--verify", "--keyring", keyring.to_str().unwrap()];
-        helm.try_run(&[&["pull", &from, "--version", &tag, "--plain-http", "--destination", to], &trust[..]].concat()).unwrap();
-        assert_eq!(Some(fs::read(directory.path().join(format!("{}.prov", packed.metadata.file_name()))).unwrap()), packed.provenance);
+        helm.try_run(
+            &[
+                &[
+                    "pull",
+                    &from,
+                    "--version",
+                    &tag,
+                    "--plain-http",
+                    "--destination",
+                    to,
+                ],
+                &trust[..],
+            ]
+            .concat(),
+        )
+        .unwrap();
+        assert_eq!(
+            Some(
+                fs::read(
+                    directory
+                        .path()
+                        .join(format!("{}.prov", packed.metadata.file_name()))
+                )
+                .unwrap()
+            ),
+            packed.provenance
+        );
     }
 }
 
 #[test]
 fn a_key_that_cannot_sign_is_refused_with_what_to_do() {
-    let certifies = Keyring { home: tempfile::tempdir().unwrap(), passphrase: "" };
-    certifies.gpg(&["--quick-generate-key", "Release <release@example.org>", "ed25519", "cert", "never"]);
+    let certifies = Keyring {
+        home: tempfile::tempdir().unwrap(),
+        passphrase: "",
+    };
+    certifies.gpg(&[
+        "--quick-generate-key",
+        "Release <release@example.org>",
+        "ed25519",
+        "cert",
+        "never",
+    ]);
     let project = Project::new();
     project.lock();
     for (content, expected) in [
         (certifies.private(), "no part of the key can sign"),
-        (certifies.gpg(&["--armor", "--export"]), "it is no armored OpenPGP private key"),
+        (
+            certifies.gpg(&["--armor", "--export"]),
+            "it is no armored OpenPGP private key",
+        ),
         (b"text".to_vec(), "it is no armored OpenPGP private key"),
     ] {
         fs::write(project.path("charts.asc"), content).unwrap();

@@ -1,9 +1,12 @@
-//! The project's templates: what is committed is what they make, in the development form and pinned.
+//! The project's templates: what is committed is what they make, in the development form and
+//! pinned.
 
 use camino::Utf8Path;
 use rune_bundle::chart::{compare, render_below};
 
-use crate::charts::support::{development, digest_of, packed, pinned, project, renderer, write_all};
+use crate::charts::support::{
+    development, digest_of, packed, pinned, project, renderer, write_all,
+};
 
 const PROFILES: [&str; 4] = [
     "templates/values/airgap.yaml.j2",
@@ -20,7 +23,10 @@ fn the_committed_charts_are_what_the_templates_make() {
         write_all(project().as_std_path(), &rendered);
     }
     let findings = compare(project(), &rendered).unwrap();
-    assert!(findings.is_empty(), "out of step, run again with UPDATE_CHARTS=1: {findings:#?}");
+    assert!(
+        findings.is_empty(),
+        "out of step, run again with UPDATE_CHARTS=1: {findings:#?}"
+    );
 }
 
 #[test]
@@ -32,11 +38,20 @@ fn with_a_lock_every_image_of_the_charts_is_pinned() {
         ("charts/rune/charts/postgres/values.yaml", "postgres"),
     ] {
         let text = &rendered[Utf8Path::new(path)];
-        assert!(text.contains(&format!("digest: \"{}\"", digest_of(image))), "{text}");
+        assert!(
+            text.contains(&format!("digest: \"{}\"", digest_of(image))),
+            "{text}"
+        );
         assert!(!text.contains("digest: \"\""), "{text}");
     }
     let chart = &rendered[Utf8Path::new("charts/rune/charts/postgres/Chart.yaml")];
-    assert!(chart.contains(&format!("image: docker.io/library/postgres:17-alpine@{}", digest_of("postgres"))), "{chart}");
+    assert!(
+        chart.contains(&format!(
+            "image: docker.io/library/postgres:17-alpine@{}",
+            digest_of("postgres")
+        )),
+        "{chart}"
+    );
 }
 
 #[test]
@@ -44,15 +59,31 @@ fn values_of_profiles_follow_what_the_image_can_do() {
     let renderer = renderer();
     let mut context = pinned();
     for profile in PROFILES {
-        assert!(renderer.render(profile, &context).unwrap().contains("\n    backend: sqlite\n"), "{profile}");
+        assert!(
+            renderer
+                .render(profile, &context)
+                .unwrap()
+                .contains("\n    backend: sqlite\n"),
+            "{profile}"
+        );
     }
     context.images.get_mut("rune").unwrap().tag = "v0.1.0".to_owned();
     for profile in PROFILES {
-        assert!(!renderer.render(profile, &context).unwrap().contains("backend"), "{profile}");
+        assert!(
+            !renderer
+                .render(profile, &context)
+                .unwrap()
+                .contains("backend"),
+            "{profile}"
+        );
     }
 }
 
 #[test]
 fn the_text_for_the_administrator_reads_well() {
-    insta::assert_snapshot!(renderer().render("templates/INSTALL.md.j2", &packed()).unwrap());
+    insta::assert_snapshot!(
+        renderer()
+            .render("templates/INSTALL.md.j2", &packed())
+            .unwrap()
+    );
 }

@@ -1,4 +1,5 @@
-//! What the chart tests share: the project's templates, a context as a manifest and a lock would give it, and the real Helm.
+//! What the chart tests share: the project's templates, a context as a manifest and a lock would
+//! give it, and the real Helm.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +11,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     chart::{
-        BinaryContext, BundleContext, ChartContext, ChartTree, Context, ImageContext, Package, ProfileContext, Renderer, load_templates,
-        package, render_below,
+        BinaryContext, BundleContext, ChartContext, ChartTree, Context, ImageContext, Package,
+        ProfileContext, Renderer, load_templates, package, render_below,
     },
     oci::Reference,
 };
@@ -21,7 +22,11 @@ use tempfile::TempDir;
 
 /// The images of the example manifest.
 const IMAGES: [(&str, &str, &str); 3] = [
-    ("postgres", "docker.io/library/postgres:17-alpine", "PostgreSQL"),
+    (
+        "postgres",
+        "docker.io/library/postgres:17-alpine",
+        "PostgreSQL",
+    ),
     ("rune-db", "ghcr.io/lpasquali/rune-db:0.1.0", "Apache-2.0"),
     ("rune", "ghcr.io/lpasquali/rune:v0.0.0a6", "Apache-2.0"),
 ];
@@ -52,12 +57,22 @@ pub(crate) fn digest_of(image: &str) -> Digest {
 }
 
 fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
-    let image = |reference: &str, name: &str| ImageContext::new(&reference.parse::<Reference>().unwrap(), digest(name));
+    let image = |reference: &str, name: &str| {
+        ImageContext::new(&reference.parse::<Reference>().unwrap(), digest(name))
+    };
     let platforms = |name: &str| {
-        ["linux/amd64", "linux/arm64/v8"].map(|platform| (platform.parse().unwrap(), digest_of(&format!("{name} {platform}"))))
+        ["linux/amd64", "linux/arm64/v8"].map(|platform| {
+            (
+                platform.parse().unwrap(),
+                digest_of(&format!("{name} {platform}")),
+            )
+        })
     };
     Context {
-        bundle: BundleContext { name: "rune".to_owned(), version: "0.1.0".to_owned() },
+        bundle: BundleContext {
+            name: "rune".to_owned(),
+            version: "0.1.0".to_owned(),
+        },
         schema_version: 6,
         images: IMAGES
             .iter()
@@ -65,7 +80,11 @@ fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
                 let image = image(reference, name).with_license(*license);
                 (
                     (*name).to_owned(),
-                    if digest(name).is_some() { image.with_platforms(platforms(name), *name != "postgres") } else { image },
+                    if digest(name).is_some() {
+                        image.with_platforms(platforms(name), *name != "postgres")
+                    } else {
+                        image
+                    },
                 )
             })
             .collect(),
@@ -78,7 +97,11 @@ fn context(digest: impl Fn(&str) -> Option<Digest>) -> Context {
 /// The context as it is when the charts are packed and the text for the administrator is written.
 pub(crate) fn packed() -> Context {
     Context {
-        charts: vec![ChartContext { name: "rune".to_owned(), version: "0.2.0".to_owned(), file: "charts/rune-0.2.0.tgz".to_owned() }],
+        charts: vec![ChartContext {
+            name: "rune".to_owned(),
+            version: "0.2.0".to_owned(),
+            file: "charts/rune-0.2.0.tgz".to_owned(),
+        }],
         profiles: ["airgap", "lab", "cnpg", "external"]
             .map(|name| ProfileContext {
                 name: name.to_owned(),
@@ -111,8 +134,16 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 
 /// What a shell prints that knows where the test equipment is.
 pub(crate) fn in_tools_env(script: &str) -> String {
-    let output = Command::new("sh").arg("-c").arg(format!(". ./tools/env && {script}")).current_dir(project()).output().unwrap();
-    assert!(output.status.success(), "`{script}` found nothing: run tools/setup");
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(format!(". ./tools/env && {script}"))
+        .current_dir(project())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "`{script}` found nothing: run tools/setup"
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -131,13 +162,21 @@ impl Helm {
 
     /// One of them, by the name of its program.
     pub(crate) fn new(name: &str) -> Self {
-        Self { program: tool(name), home: tempfile::tempdir().unwrap() }
+        Self {
+            program: tool(name),
+            home: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Runs it with nothing of this machine's configuration.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.program);
-        command.args(arguments).env_clear().env("HOME", self.home.path()).env("KUBECONFIG", "/dev/null").current_dir(project());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", "/dev/null")
+            .current_dir(project());
         command.output().unwrap()
     }
 
@@ -145,20 +184,45 @@ impl Helm {
     pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
         let output = self.run(arguments);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
     }
 
     /// Renders a chart with values in YAML, as release `rune` in namespace `rune`.
-    pub(crate) fn template(&self, chart: &str, kubernetes: &str, values: &str) -> Result<Objects, String> {
+    pub(crate) fn template(
+        &self,
+        chart: &str,
+        kubernetes: &str,
+        values: &str,
+    ) -> Result<Objects, String> {
         self.template_as("rune", chart, kubernetes, values)
     }
 
     /// The same as another release.
-    pub(crate) fn template_as(&self, release: &str, chart: &str, kubernetes: &str, values: &str) -> Result<Objects, String> {
+    pub(crate) fn template_as(
+        &self,
+        release: &str,
+        chart: &str,
+        kubernetes: &str,
+        values: &str,
+    ) -> Result<Objects, String> {
         let file = self.home.path().join("values.yaml");
         fs::write(&file, values).unwrap();
         let file = file.to_str().unwrap();
-        let arguments = ["template", release, chart, "--namespace", "rune", "--kube-version", kubernetes, "--values", file];
+        let arguments = [
+            "template",
+            release,
+            chart,
+            "--namespace",
+            "rune",
+            "--kube-version",
+            kubernetes,
+            "--values",
+            file,
+        ];
         self.try_run(&arguments).map(|text| Objects::parse(&text))
     }
 }
@@ -169,10 +233,15 @@ pub(crate) struct Objects(pub(crate) Vec<Value>);
 
 impl Objects {
     fn parse(text: &str) -> Self {
-        let documents = text.split("\n---\n").map(|document| document.trim_start_matches("---\n"));
+        let documents = text
+            .split("\n---\n")
+            .map(|document| document.trim_start_matches("---\n"));
         Self(
             documents
-                .map(|document| yaml::from_str::<Value>(Utf8Path::new("rendered"), &format!("{document}\n")).unwrap())
+                .map(|document| {
+                    yaml::from_str::<Value>(Utf8Path::new("rendered"), &format!("{document}\n"))
+                        .unwrap()
+                })
                 .filter(|object| !object.is_null())
                 .collect(),
         )
@@ -180,26 +249,41 @@ impl Objects {
 
     /// The kinds and names, in byte order.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            self.0.iter().map(|object| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))).collect();
+        let mut names: Vec<_> = self
+            .0
+            .iter()
+            .map(|object| {
+                format!(
+                    "{} {}",
+                    text(&object["kind"]),
+                    text(&object["metadata"]["name"])
+                )
+            })
+            .collect();
         names.sort_unstable();
         names
     }
 
     /// The object of a kind and name.
     pub(crate) fn get(&self, kind: &str, name: &str) -> &Value {
-        let found = self.0.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+        let found = self
+            .0
+            .iter()
+            .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no {kind} {name} in {:?}", self.names()))
     }
 
-    /// The pods of all workloads, as templates or as they are: whatever has `metadata` and `spec` with containers.
+    /// The pods of all workloads, as templates or as they are: whatever has `metadata` and `spec`
+    /// with containers.
     pub(crate) fn pod_templates(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().filter_map(|object| match text(&object["kind"]) {
-            "Pod" => Some(object),
-            "CronJob" => Some(&object["spec"]["jobTemplate"]["spec"]["template"]),
-            "Deployment" | "StatefulSet" | "Job" => Some(&object["spec"]["template"]),
-            _ => None,
-        })
+        self.0
+            .iter()
+            .filter_map(|object| match text(&object["kind"]) {
+                "Pod" => Some(object),
+                "CronJob" => Some(&object["spec"]["jobTemplate"]["spec"]["template"]),
+                "Deployment" | "StatefulSet" | "Job" => Some(&object["spec"]["template"]),
+                _ => None,
+            })
     }
 
     /// The pod specifications of all workloads, jobs and tests.
@@ -209,13 +293,18 @@ impl Objects {
 
     /// All containers of all workloads, init containers included.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &Value> {
-        self.pods().flat_map(|pod| ["initContainers", "containers"].map(|key| &pod[key])).filter_map(Value::as_array).flatten()
+        self.pods()
+            .flat_map(|pod| ["initContainers", "containers"].map(|key| &pod[key]))
+            .filter_map(Value::as_array)
+            .flatten()
     }
 }
 
 /// A value that must be a string.
 pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
 /// Decodes an entry of a Secret.

@@ -45,7 +45,10 @@ fn a_restricted_namespace_refuses_a_pod_that_runs_as_root() {
         "spec": {"containers": [{"name": "main", "image": "postgres:17-alpine", "securityContext": {"runAsUser": 0}}]},
     });
     let refusal = namespace.try_apply(&[pod]).unwrap_err();
-    assert!(refusal.contains("violates PodSecurity \"restricted"), "{refusal}");
+    assert!(
+        refusal.contains("violates PodSecurity \"restricted"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -55,16 +58,32 @@ fn a_claim_gets_a_volume_that_belongs_to_the_pods_group_grows_and_goes_with_it()
     let namespace = cluster.namespace("volume");
     namespace.apply(&[claim("1Gi"), pod_with_claim(&format!("postgres@{digest}"))]);
     namespace.wait("pod/holder", "condition=Ready", PATIENCE);
-    assert_eq!(namespace.exec("holder", "main", &["stat", "-c", "%g", "/data"]).unwrap(), "4711");
+    assert_eq!(
+        namespace
+            .exec("holder", "main", &["stat", "-c", "%g", "/data"])
+            .unwrap(),
+        "4711"
+    );
     assert_eq!(capacity(&namespace), "1Gi");
 
     namespace.apply(&[claim("2Gi")]);
     wait_until("the claim has grown", || capacity(&namespace) == "2Gi");
-    let volume = namespace.get("persistentvolumeclaim/data")["spec"]["volumeName"].as_str().unwrap().to_owned();
+    let volume = namespace.get("persistentvolumeclaim/data")["spec"]["volumeName"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let smaller = namespace.try_apply(&[claim("1Gi")]).unwrap_err();
-    assert!(smaller.contains("can not be less than status.capacity"), "{smaller}");
+    assert!(
+        smaller.contains("can not be less than status.capacity"),
+        "{smaller}"
+    );
 
-    namespace.kubectl(&["delete", "pod/holder", "persistentvolumeclaim/data", "--timeout=60s"]);
+    namespace.kubectl(&[
+        "delete",
+        "pod/holder",
+        "persistentvolumeclaim/data",
+        "--timeout=60s",
+    ]);
     namespace.wait(&format!("persistentvolume/{volume}"), "delete", PATIENCE);
 }
 
@@ -98,10 +117,14 @@ fn a_registry_that_wants_a_password_gets_it_from_the_pull_secret() {
         "--docker-password",
         password,
     ]);
-    namespace.apply(&[pod("without", json!([])), pod("with", json!([{"name": "team"}]))]);
+    namespace.apply(&[
+        pod("without", json!([])),
+        pod("with", json!([{"name": "team"}])),
+    ]);
     namespace.wait("pod/with", "jsonpath={.status.phase}=Succeeded", PATIENCE);
     let refused = "jsonpath={.status.containerStatuses[0].state.waiting.message}";
     namespace.wait("pod/without", refused, Duration::from_mins(1));
-    let waiting = &namespace.get("pod/without")["status"]["containerStatuses"][0]["state"]["waiting"];
+    let waiting =
+        &namespace.get("pod/without")["status"]["containerStatuses"][0]["state"]["waiting"];
     assert!(waiting.to_string().contains("uthoriz"), "{waiting}");
 }

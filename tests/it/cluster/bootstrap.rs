@@ -1,5 +1,6 @@
-//! SIGKILL of the bootstrap container on a kubelet, at a random moment of the first start: the kubelet's next attempt ends in a working
-//! database. Without a kubelet `chart_bootstrap.rs` has twenty more such moments, closer to each other.
+//! SIGKILL of the bootstrap container on a kubelet, at a random moment of the first start: the
+//! kubelet's next attempt ends in a working database. Without a kubelet `chart_bootstrap.rs` has
+//! twenty more such moments, closer to each other.
 
 use std::{
     fs,
@@ -29,23 +30,37 @@ const AT_ONCE: usize = 5;
 /// The first process of the bootstrap container of a pod, by its number on this machine.
 fn bootstrap(uid: &str) -> Option<Pid> {
     let read = |path: String| fs::read_to_string(path).unwrap_or_default();
-    let mut processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut processes = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let found = processes.find(|process| {
         read(format!("/proc/{process}/cmdline")).starts_with("sh\0/etc/postgresql/bootstrap.sh\0")
             && read(format!("/proc/{process}/cgroup")).contains(uid)
-            && read(format!("/proc/{process}/status")).lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+            && read(format!("/proc/{process}/status"))
+                .lines()
+                .any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
     })?;
     Pid::from_raw(found.parse().ok()?)
 }
 
 fn begin(namespace: &Namespace<'_>, release: &str, values: &Value) -> Pid {
     let file = values_file(values);
-    let arguments = ["install", release, CHART, "--values", file.path().to_str().unwrap()];
-    namespace.helm(Helm::Four, &arguments).unwrap_or_else(|error| panic!("{error}"));
+    let arguments = [
+        "install",
+        release,
+        CHART,
+        "--values",
+        file.path().to_str().unwrap(),
+    ];
+    namespace
+        .helm(Helm::Four, &arguments)
+        .unwrap_or_else(|error| panic!("{error}"));
     let pod = format!("{release}-postgres-0");
     let mut uid = String::new();
     wait_until("the pod is there", || {
-        uid = namespace.try_kubectl(&["get", "pod", &pod, "--output=jsonpath={.metadata.uid}"]).unwrap_or_default();
+        uid = namespace
+            .try_kubectl(&["get", "pod", &pod, "--output=jsonpath={.metadata.uid}"])
+            .unwrap_or_default();
         !uid.is_empty()
     });
     let mut process = None;
@@ -65,7 +80,8 @@ fn wait_for(process: Pid, moment: Duration) {
     poll(moment, || !is_alive(process));
 }
 
-/// Kills a first start at a moment, waits for the database, and says whether the moment was one of the first start.
+/// Kills a first start at a moment, waits for the database, and says whether the moment was one of
+/// the first start.
 fn survives(namespace: &Namespace<'_>, release: &str, values: &Value, moment: Duration) -> bool {
     let process = begin(namespace, release, values);
     wait_for(process, moment);
@@ -87,19 +103,30 @@ fn survives(namespace: &Namespace<'_>, release: &str, values: &Value, moment: Du
         "SELECT current_user",
     ];
     let answer = namespace.exec(&pod, "postgres", &ask);
-    assert_eq!(answer.as_deref(), Ok("rune"), "killed after {moment:?}: {}", namespace.describe());
+    assert_eq!(
+        answer.as_deref(),
+        Ok("rune"),
+        "killed after {moment:?}: {}",
+        namespace.describe()
+    );
     let status = namespace.get(&format!("pod/{pod}"))["status"]["initContainerStatuses"][0].clone();
-    namespace.helm(Helm::Four, &["uninstall", release]).unwrap_or_else(|error| panic!("{error}"));
+    namespace
+        .helm(Helm::Four, &["uninstall", release])
+        .unwrap_or_else(|error| panic!("{error}"));
     status["restartCount"].as_u64() > Some(0)
 }
 
 /// The same with the write-ahead log on a volume of its own, which outlives a killed container.
 fn with_its_log_elsewhere(values: &Value) -> Value {
     let path = project().join(CHART).join("values.yaml");
-    let defaults: Value = rune_core::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+    let defaults: Value =
+        rune_core::yaml::from_str(&path, &fs::read_to_string(&path).unwrap()).unwrap();
     let mut values = values.clone();
     values["initdbArgs"] = defaults["initdbArgs"].clone();
-    values["initdbArgs"].as_array_mut().unwrap().push(json!("--waldir=/wal/17"));
+    values["initdbArgs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!("--waldir=/wal/17"));
     values["extraVolumes"] = json!([{"name": "wal", "emptyDir": {}}]);
     values["extraVolumeMounts"] = json!([{"name": "wal", "mountPath": "/wal"}]);
     values
@@ -122,7 +149,9 @@ fn a_bootstrap_that_is_killed_on_a_node_is_made_good_by_the_next() {
     let mut seed = u64::from(std::process::id());
     let moments: Vec<_> = (0..PARTS)
         .map(|part| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let within = f64::from(u32::try_from(seed >> 40).unwrap()) / f64::from(1 << 24);
             whole.mul_f64((f64::from(part) + within) / f64::from(PARTS))
         })
@@ -131,12 +160,32 @@ fn a_bootstrap_that_is_killed_on_a_node_is_made_good_by_the_next() {
     let work = || {
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let mine = numbers.map_while(|number| Some((number, *moments.get(number)?)));
-        let values = |number: &usize| if number.is_multiple_of(2) { &values } else { &log_elsewhere };
-        mine.filter(|(number, moment)| survives(&namespace, &format!("killed-{number}"), values(number), *moment)).count()
+        let values = |number: &usize| {
+            if number.is_multiple_of(2) {
+                &values
+            } else {
+                &log_elsewhere
+            }
+        };
+        mine.filter(|(number, moment)| {
+            survives(
+                &namespace,
+                &format!("killed-{number}"),
+                values(number),
+                *moment,
+            )
+        })
+        .count()
     };
     let killed: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
-    assert!(killed > 10, "{killed} first starts of {PARTS} were met within {whole:?}; seed {seed}");
+    assert!(
+        killed > 10,
+        "{killed} first starts of {PARTS} were met within {whole:?}; seed {seed}"
+    );
 }

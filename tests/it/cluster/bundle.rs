@@ -1,5 +1,5 @@
-//! A bundle of this checkout on the far side of an air gap: made against the cluster's registry, unpacked, its images copied to names
-//! that nothing else has.
+//! A bundle of this checkout on the far side of an air gap: made against the cluster's registry,
+//! unpacked, its images copied to names that nothing else has.
 
 use std::fs;
 
@@ -16,9 +16,11 @@ use crate::{
 };
 
 /// The registry of the site, as skopeo and as the nodes call it.
-const REGISTRY: (&str, &str) = ("127.0.0.1:5000/from-the-bundle", "registry.example:5000/from-the-bundle");
-const REGISTRIES: &str =
-    "mirrors:\n  docker.io: { endpoint: [\"http://127.0.0.1:5000\"] }\n  ghcr.io: { endpoint: [\"http://127.0.0.1:5000\"] }\n";
+const REGISTRY: (&str, &str) = (
+    "127.0.0.1:5000/from-the-bundle",
+    "registry.example:5000/from-the-bundle",
+);
+const REGISTRIES: &str = "mirrors:\n  docker.io: { endpoint: [\"http://127.0.0.1:5000\"] }\n  ghcr.io: { endpoint: [\"http://127.0.0.1:5000\"] }\n";
 
 /// An unpacked bundle whose images are where a cluster finds them.
 pub(crate) struct UnpackedBundle {
@@ -43,17 +45,33 @@ impl UnpackedBundle {
             &["unpack", "rune.tar", "unpacked", "--key", "release.pub"],
         ] {
             let mut command = cluster.command(env!("CARGO_BIN_EXE_rune-bundle"));
-            command.args(arguments).current_dir(project.path("")).env("RUNE_BUNDLE_HELM", tool("helm4"));
+            command
+                .args(arguments)
+                .current_dir(project.path(""))
+                .env("RUNE_BUNDLE_HELM", tool("helm4"));
             ends_with(&command.output().unwrap(), 0);
         }
         let text = fs::read_to_string(project.path("unpacked/INSTALL.md")).unwrap();
         let newer = [
-            cluster.push(&ImageLayout::api_stand_in().updated(), "from-the-bundle/lpasquali/rune:newer"),
-            cluster.push(&ImageLayout::postgres().updated(), "from-the-bundle/library/postgres:newer"),
+            cluster.push(
+                &ImageLayout::api_stand_in().updated(),
+                "from-the-bundle/lpasquali/rune:newer",
+            ),
+            cluster.push(
+                &ImageLayout::postgres().updated(),
+                "from-the-bundle/library/postgres:newer",
+            ),
         ];
-        let bundle = Self { project, text, newer };
+        let bundle = Self {
+            project,
+            text,
+            newer,
+        };
         let copy = commands(&bundle.text, "3. ").replace("registry.example:5000", REGISTRY.0);
-        bundle.shell(cluster, Helm::Four, "rune").type_in(&format!("cd {}\n{copy}", bundle.project.path("unpacked").display()));
+        bundle.shell(cluster, Helm::Four, "rune").type_in(&format!(
+            "cd {}\n{copy}",
+            bundle.project.path("unpacked").display()
+        ));
         bundle
     }
 

@@ -1,5 +1,5 @@
-//! The kubelet finds what `load` put into its containerd, and pulls through what `mirror` wrote, under the references that the
-//! charts pin.
+//! The kubelet finds what `load` put into its containerd, and pulls through what `mirror` wrote,
+//! under the references that the charts pin.
 
 use std::fs;
 
@@ -38,7 +38,17 @@ fn a_pinned_image_that_was_loaded_is_found_by_the_kubelet_although_its_index_has
     let (project, digest) = waiting(&reference, "[linux/amd64]");
     let namespace = cluster.namespace("load");
     let [bundle, key, file] = with_key(&project, "bundle.tar");
-    report(&load(&[&bundle, &key, &file, "--address", &cluster.containerd(), "--json"]), 0);
+    report(
+        &load(&[
+            &bundle,
+            &key,
+            &file,
+            "--address",
+            &cluster.containerd(),
+            "--json",
+        ]),
+        0,
+    );
     for image in [&format!("{reference}@{digest}"), &reference] {
         becomes_ready(&namespace, image, "Never");
     }
@@ -52,12 +62,36 @@ fn a_pinned_image_is_pulled_through_the_configuration_for_containerd() {
     let (project, digest) = waiting(&reference, "all");
     let (registry, certificates) = (cluster.registry().to_owned(), cluster.hosts_directory());
     let mut skopeo = cluster.command("skopeo");
-    skopeo.args(["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]);
+    skopeo.args([
+        "copy",
+        "--quiet",
+        "--all",
+        "--preserve-digests",
+        "--dest-tls-verify=false",
+    ]);
     succeeded(
-        skopeo.arg(format!("oci:{}:{reference}", unpack(&project).display())).arg(format!("docker://{registry}/far/side/team/waiting:1")),
+        skopeo
+            .arg(format!("oci:{}:{reference}", unpack(&project).display()))
+            .arg(format!("docker://{registry}/far/side/team/waiting:1")),
     );
     let out = certificates.to_str().unwrap();
-    ends_with(&mirror(&project, "containerd", &[&format!("{registry}/far/side"), "--plain-http", "--out", out]), 0);
-    becomes_ready(&cluster.namespace("mirror"), &format!("{reference}@{digest}"), "Always");
+    ends_with(
+        &mirror(
+            &project,
+            "containerd",
+            &[
+                &format!("{registry}/far/side"),
+                "--plain-http",
+                "--out",
+                out,
+            ],
+        ),
+        0,
+    );
+    becomes_ready(
+        &cluster.namespace("mirror"),
+        &format!("{reference}@{digest}"),
+        "Always",
+    );
     fs::remove_dir_all(certificates.join(host)).unwrap();
 }

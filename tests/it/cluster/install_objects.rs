@@ -85,7 +85,11 @@ pins: [{ image: docker.io/tests/wild, pin: tag, reason: 'no value for a digest' 
 
 /// The specification of a pod that runs for some seconds.
 fn pod(image: &str, seconds: &str) -> String {
-    let restart = if seconds == "0" { "restartPolicy: Never, " } else { "" };
+    let restart = if seconds == "0" {
+        "restartPolicy: Never, "
+    } else {
+        ""
+    };
     format!(
         "{{{restart}terminationGracePeriodSeconds: 0, securityContext: {{runAsNonRoot: true, \
          runAsUser: 70, seccompProfile: {{type: RuntimeDefault}}}}, containers: [{{name: main, \
@@ -120,36 +124,82 @@ struct Site<'a> {
 
 impl<'a> Site<'a> {
     fn new(cluster: &'a Cluster, helm: Helm, template: &str, values: &str) -> Self {
-        let program = if helm == Helm::Three { "helm3" } else { "helm4" };
+        let program = if helm == Helm::Three {
+            "helm3"
+        } else {
+            "helm4"
+        };
         let works = Works::new(cluster, program);
-        // An image that nothing else runs: the kubelet says any of the names under which it has pulled one.
+        // An image that nothing else runs: the kubelet says any of the names under which it has
+        // pulled one.
         let id = std::process::id();
         let (wild, path) = (format!("tests/wild-{id}"), format!("/etc/only-for-{id}"));
-        let image = ImageLayout::postgres().with_programs(&[Program { path: &path, content: b"" }]);
+        let image = ImageLayout::postgres().with_programs(&[Program {
+            path: &path,
+            content: b"",
+        }]);
         cluster.push(&image, &format!("{wild}:1"));
         let write = |file: &str, text: &str| {
             let path = works.path(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text.replace("tests/wild", &wild)).unwrap();
         };
-        write("charts/wild/Chart.yaml", "apiVersion: v2\nname: wild\nversion: 1.0.0\n");
+        write(
+            "charts/wild/Chart.yaml",
+            "apiVersion: v2\nname: wild\nversion: 1.0.0\n",
+        );
         write("charts/wild/values.yaml", values);
         write("charts/wild/templates/all.yaml", &with_pods(template));
         write("bundle-manifests/wild.yaml", MANIFEST);
         write("policy.yaml", POLICY);
-        let access = ["bundle-manifests/wild.yaml", "--registry-config", "registries.yaml"];
-        ends_with(&works.command(&[&["lock"], &access[..]].concat()).output().unwrap(), 0);
-        let build = [&["build", "--key", "release.key", "--output", "wild.tar"], &access[..]].concat();
+        let access = [
+            "bundle-manifests/wild.yaml",
+            "--registry-config",
+            "registries.yaml",
+        ];
+        ends_with(
+            &works
+                .command(&[&["lock"], &access[..]].concat())
+                .output()
+                .unwrap(),
+            0,
+        );
+        let build = [
+            &["build", "--key", "release.key", "--output", "wild.tar"],
+            &access[..],
+        ]
+        .concat();
         ends_with(&works.command(&build).output().unwrap(), 0);
         let registry = format!("{REGISTRY}/site-{id}");
         let target = format!("{registry}/{wild}@{}", image.digest());
-        Self { works, namespace: cluster.namespace("objects"), helm, registry, wild, target }
+        Self {
+            works,
+            namespace: cluster.namespace("objects"),
+            helm,
+            registry,
+            wild,
+            target,
+        }
     }
 
     fn install(&self, options: &[&str], code: i32) -> String {
-        let given = ["install", "wild.tar", "--key", "release.pub", "--namespace", self.namespace.name()];
+        let given = [
+            "install",
+            "wild.tar",
+            "--key",
+            "release.pub",
+            "--namespace",
+            self.namespace.name(),
+        ];
         let chosen = ["--registry", &self.registry, "--timeout", "100s"];
-        ends_with(&self.works.command(&[&given[..], &chosen, options].concat()).output().unwrap(), code)
+        ends_with(
+            &self
+                .works
+                .command(&[&given[..], &chosen, options].concat())
+                .output()
+                .unwrap(),
+            code,
+        )
     }
 
     /// What the API server says that pods run, and what the kubelet says that they did.
@@ -158,11 +208,22 @@ impl<'a> Site<'a> {
         let pods = pods["items"].as_array().unwrap();
         assert!(!pods.is_empty(), "{step}");
         for pod in pods {
-            let named = pod["spec"]["containers"].as_array().unwrap().iter().map(|container| &container["image"]);
-            let ran = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+            let named = pod["spec"]["containers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|container| &container["image"]);
+            let ran = pod["status"]["containerStatuses"]
+                .as_array()
+                .into_iter()
+                .flatten();
             for image in named.chain(ran.map(|container| &container["imageID"])) {
                 let image = image.as_str().unwrap();
-                assert!(image.is_empty() || image == self.target, "{step}: {} runs {image}", pod["metadata"]["name"]);
+                assert!(
+                    image.is_empty() || image == self.target,
+                    "{step}: {} runs {image}",
+                    pod["metadata"]["name"]
+                );
             }
         }
     }
@@ -172,44 +233,82 @@ impl<'a> Site<'a> {
         self.all_run_from_there("install");
         self.install(&["--set", "note=b"], 0);
         self.all_run_from_there("upgrade");
-        self.namespace.helm(self.helm, &["rollback", "wild", "1", "--wait", "--timeout", "100s"]).unwrap();
+        self.namespace
+            .helm(
+                self.helm,
+                &["rollback", "wild", "1", "--wait", "--timeout", "100s"],
+            )
+            .unwrap();
         self.all_run_from_there("rollback");
-        self.namespace.helm(self.helm, &["test", "wild", "--timeout", "100s"]).unwrap();
+        self.namespace
+            .helm(self.helm, &["test", "wild", "--timeout", "100s"])
+            .unwrap();
         self.all_run_from_there("test");
     }
 }
 
 fn parts(helm: Helm) {
     let Some(cluster) = Cluster::up() else { return };
-    let site = Site::new(&cluster, helm, PARTS, "image: {repository: tests/wild, tag: '1'}\nnote: a\n");
-    let Site { wild, registry, target, .. } = &site;
+    let site = Site::new(
+        &cluster,
+        helm,
+        PARTS,
+        "image: {repository: tests/wild, tag: '1'}\nnote: a\n",
+    );
+    let Site {
+        wild,
+        registry,
+        target,
+        ..
+    } = &site;
     site.installs_upgrades_and_rolls_back();
     let kept = site.namespace.get("configmap/wild");
-    let text = format!("# docker.io/{wild}:1\nspec: {{containers: [{{name: a, image: {target}}}]}}\n");
+    let text =
+        format!("# docker.io/{wild}:1\nspec: {{containers: [{{name: a, image: {target}}}]}}\n");
     assert_eq!(kept["data"]["pod.yaml"], text.as_str());
     if helm == Helm::Three {
         return;
     }
     // What a value makes of it is not in the bundle, and the value is named where one is known.
     let said = site.install(&["--set", "image.repository=tests/none"], 8);
-    assert!(said.contains("`tests/none:1` in") && said.contains("not an image of the bundle"), "{said}");
+    assert!(
+        said.contains("`tests/none:1` in") && said.contains("not an image of the bundle"),
+        "{said}"
+    );
     let said = site.install(&["--map", "values", "--dry-run"], 8);
-    assert!(said.contains("ConfigMap/wild") && said.contains("no value of the chart sets it"), "{said}");
+    assert!(
+        said.contains("ConfigMap/wild") && said.contains("no value of the chart sets it"),
+        "{said}"
+    );
     assert!(!said.contains("Deployment/wild"), "{said}");
     let own = format!("image.repository=docker.io/{wild}");
     let said = site.install(&["--map", "values", "--dry-run", "--set", &own], 8);
-    assert!(said.contains(&format!("set `image.repository` to `{registry}/{wild}`")), "{said}");
+    assert!(
+        said.contains(&format!("set `image.repository` to `{registry}/{wild}`")),
+        "{said}"
+    );
 }
 
 fn whole(helm: Helm) {
     let Some(cluster) = Cluster::up() else { return };
-    let site = Site::new(&cluster, helm, WHOLE, "images: {main: 'docker.io/tests/wild:1'}\nnote: a\n");
+    let site = Site::new(
+        &cluster,
+        helm,
+        WHOLE,
+        "images: {main: 'docker.io/tests/wild:1'}\nnote: a\n",
+    );
     site.installs_upgrades_and_rolls_back();
     site.install(&["--dry-run", "--write-values", "mapped.yaml"], 0);
     let text = fs::read_to_string(site.works.path("mapped.yaml")).unwrap();
     // A long value may stand on a line of its own.
-    assert!(text.contains("main: ") && text.contains(&site.target), "{text}");
-    let hard = format!("# No value sets: docker.io/{}:1 in wild/templates/all.yaml, Deployment/wild", site.wild);
+    assert!(
+        text.contains("main: ") && text.contains(&site.target),
+        "{text}"
+    );
+    let hard = format!(
+        "# No value sets: docker.io/{}:1 in wild/templates/all.yaml, Deployment/wild",
+        site.wild
+    );
     assert!(text.contains(&hard) && !text.contains("Job/"), "{text}");
 }
 
@@ -244,10 +343,24 @@ fn hard_coded_images_of_hooks_are_findings_with_helm_3_and_nothing_is_applied() 
     let Some(cluster) = Cluster::up() else { return };
     let site = Site::new(&cluster, Helm::Three, FIXED, "note: a\n");
     let said = site.install(&["--push"], 8);
-    for word in ["Job/wild-before", "Pod/wild-test", "Helm 4 with --helm", "leaveOutTests", "mirror"] {
+    for word in [
+        "Job/wild-before",
+        "Pod/wild-test",
+        "Helm 4 with --helm",
+        "leaveOutTests",
+        "mirror",
+    ] {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(!said.contains("Deployment/wild"), "{said}");
-    assert!(site.namespace.try_kubectl(&["get", "job", "wild-before"]).is_err());
-    assert!(site.namespace.try_kubectl(&["get", "deployment", "wild"]).is_err());
+    assert!(
+        site.namespace
+            .try_kubectl(&["get", "job", "wild-before"])
+            .is_err()
+    );
+    assert!(
+        site.namespace
+            .try_kubectl(&["get", "deployment", "wild"])
+            .is_err()
+    );
 }

@@ -1,4 +1,5 @@
-//! `install` on a real cluster of a chart that names its image by the tag alone: what runs is compared with the bundle.
+//! `install` on a real cluster of a chart that names its image by the tag alone: what runs is
+//! compared with the bundle.
 
 use std::fs;
 
@@ -64,37 +65,87 @@ fn an_image_that_is_named_by_its_tag_must_run_as_the_bundle_has_it() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    write("charts/tagged/Chart.yaml", "apiVersion: v2\nname: tagged\nversion: 1.0.0\n");
-    write("charts/tagged/values.yaml", "global: { imageRegistry: '' }\n");
+    write(
+        "charts/tagged/Chart.yaml",
+        "apiVersion: v2\nname: tagged\nversion: 1.0.0\n",
+    );
+    write(
+        "charts/tagged/values.yaml",
+        "global: { imageRegistry: '' }\n",
+    );
     write("charts/tagged/templates/all.yaml", OBJECTS);
     write("bundle-manifests/tagged.yaml", MANIFEST);
     write("policy.yaml", POLICY);
-    let access = ["bundle-manifests/tagged.yaml", "--registry-config", "registries.yaml"];
-    ends_with(&works.command(&[&["lock"], &access[..]].concat()).output().unwrap(), 0);
-    let build = [&["build", "--key", "release.key", "--output", "tagged.tar"], &access[..]].concat();
+    let access = [
+        "bundle-manifests/tagged.yaml",
+        "--registry-config",
+        "registries.yaml",
+    ];
+    ends_with(
+        &works
+            .command(&[&["lock"], &access[..]].concat())
+            .output()
+            .unwrap(),
+        0,
+    );
+    let build = [
+        &["build", "--key", "release.key", "--output", "tagged.tar"],
+        &access[..],
+    ]
+    .concat();
     ends_with(&works.command(&build).output().unwrap(), 0);
     let install = |options: &[&str], code| {
-        let given =
-            ["install", "tagged.tar", "--key", "release.pub", "--namespace", namespace.name(), "--timeout", "100s", "--release", "rune"];
-        ends_with(&works.command(&[&given, options].concat()).output().unwrap(), code)
+        let given = [
+            "install",
+            "tagged.tar",
+            "--key",
+            "release.pub",
+            "--namespace",
+            namespace.name(),
+            "--timeout",
+            "100s",
+            "--release",
+            "rune",
+        ];
+        ends_with(
+            &works.command(&[&given, options].concat()).output().unwrap(),
+            code,
+        )
     };
 
-    // Another image under the tag: the registry is asked where one is named, and otherwise the pods are.
+    // Another image under the tag: the registry is asked where one is named, and otherwise the pods
+    // are.
     cluster.push(&other, "tests/tagged:1");
     let said = install(&["--registry", REGISTRY], 4);
-    assert!(said.contains(&format!("another image under this tag, {}", other.digest())), "{said}");
-    let said = install(&[], 13);
     assert!(
-        said.contains("with other images than the bundle has") && said.contains(&other.digest()) && said.contains(&own.digest()),
+        said.contains(&format!("another image under this tag, {}", other.digest())),
         "{said}"
     );
-    assert!(said.contains("container main: `docker.io/tests/tagged:1` runs as") && history(&namespace).is_empty(), "{said}");
+    let said = install(&[], 13);
+    assert!(
+        said.contains("with other images than the bundle has")
+            && said.contains(&other.digest())
+            && said.contains(&own.digest()),
+        "{said}"
+    );
+    assert!(
+        said.contains("container main: `docker.io/tests/tagged:1` runs as")
+            && history(&namespace).is_empty(),
+        "{said}"
+    );
 
     // The image of the bundle is taken, and the test that was left out is not run.
     cluster.push(&own, "tests/tagged:1");
     install(&["--registry", REGISTRY], 0);
     namespace.wait("deployment/tagged", "condition=Available", PATIENCE);
     let status = namespace.get("deployment/tagged");
-    assert_eq!(status["spec"]["template"]["spec"]["containers"][0]["image"], json!(format!("{REGISTRY}/tests/tagged:1")));
-    assert!(namespace.try_kubectl(&["get", "pod", "tagged-test"]).is_err());
+    assert_eq!(
+        status["spec"]["template"]["spec"]["containers"][0]["image"],
+        json!(format!("{REGISTRY}/tests/tagged:1"))
+    );
+    assert!(
+        namespace
+            .try_kubectl(&["get", "pod", "tagged-test"])
+            .is_err()
+    );
 }

@@ -1,5 +1,6 @@
-//! The way of a release that begins small: SQLite on a volume, then its rows in the bundled PostgreSQL, then a lost Secret. All pods run
-//! under ids that no image knows, as OpenShift would give them.
+//! The way of a release that begins small: SQLite on a volume, then its rows in the bundled
+//! PostgreSQL, then a lost Secret. All pods run under ids that no image knows, as OpenShift would
+//! give them.
 
 use rune_testkit::cluster::{Cluster, Helm, Namespace};
 use serde_json::{Value, json};
@@ -21,13 +22,16 @@ fn write_a_setting(namespace: &Namespace<'_>) {
     spec["restartPolicy"] = json!("Never");
     spec["initContainers"] = json!([]);
     spec["containers"] = json!([container]);
-    namespace.apply(&[json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer"}, "spec": spec})]);
+    namespace.apply(&[
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer"}, "spec": spec}),
+    ]);
     namespace.wait("pod/writer", "jsonpath={.status.phase}=Succeeded", PATIENCE);
     namespace.kubectl(&["delete", "pod", "writer"]);
 }
 
 fn ids(values: &mut Value) {
-    let ids = json!({"runAsUser": 1_000_660_000, "runAsGroup": 1_000_660_000, "fsGroup": 1_000_660_000});
+    let ids =
+        json!({"runAsUser": 1_000_660_000, "runAsGroup": 1_000_660_000, "fsGroup": 1_000_660_000});
     values["podSecurity"] = ids.clone();
     values["postgres"]["podSecurity"] = ids;
 }
@@ -58,9 +62,15 @@ fn a_small_release_moves_its_rows_into_postgres_and_survives_the_loss_of_its_sec
     let shell = Shell::with_the_chart(&cluster, Helm::Four, namespace.name());
     let password = || decoded(&namespace.get("secret/rune-postgres-app"), "password");
     let before = password();
-    shell.follow("docs/operations/rotation.md", "kubectl -n rune delete secret");
+    shell.follow(
+        "docs/operations/rotation.md",
+        "kubectl -n rune delete secret",
+    );
     assert_ne!(password(), before);
     let said = namespace.logs(DATABASE, "bootstrap");
-    assert!(said.contains("is not the one of the Secret; from now on it is"), "{said}");
+    assert!(
+        said.contains("is not the one of the Secret; from now on it is"),
+        "{said}"
+    );
     assert_eq!(query(&namespace, setting), SETTING);
 }

@@ -1,6 +1,8 @@
-//! The far side without one packet to anywhere else: in a network whose only ways lead to the API server and the registry.
+//! The far side without one packet to anywhere else: in a network whose only ways lead to the API
+//! server and the registry.
 //!
-//! Whatever would go elsewhere, name servers included, meets an interface that leads nowhere and counts.
+//! Whatever would go elsewhere, name servers included, meets an interface that leads nowhere and
+//! counts.
 
 use std::{
     fs,
@@ -21,7 +23,8 @@ const ADMIN: &str = "10.251.0.2";
 /// The registry as the site names it.
 const REGISTRY: &str = "10.251.0.1:5000";
 
-/// Passes connections at an address on to the registry, which listens on the loopback of the cluster.
+/// Passes connections at an address on to the registry, which listens on the loopback of the
+/// cluster.
 const FORWARD: &str = "
 import asyncio, sys
 async def pipe(reader, writer):
@@ -49,9 +52,15 @@ struct Ended(Child);
 impl Ended {
     /// Starts it and waits for the line that says that it is ready.
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         assert_eq!(line, "ready\n");
         Self(child)
     }
@@ -72,18 +81,38 @@ struct Admin {
 
 impl Admin {
     fn connect(cluster: &Cluster) -> Self {
-        let holder = Ended::start(Command::new("unshare").args(["--net", "sh", "-c", "echo ready; exec sleep infinity"]));
+        let holder = Ended::start(Command::new("unshare").args([
+            "--net",
+            "sh",
+            "-c",
+            "echo ready; exec sleep infinity",
+        ]));
         let within = format!("/proc/{}/ns/net", holder.0.id());
-        let ip = |arguments: &str| succeeded(Command::new("nsenter").arg(format!("--net={within}")).arg("ip").args(arguments.split(' ')));
+        let ip = |arguments: &str| {
+            succeeded(
+                Command::new("nsenter")
+                    .arg(format!("--net={within}"))
+                    .arg("ip")
+                    .args(arguments.split(' ')),
+            )
+        };
         // IPv6 announces itself on every link, which would count; there is no way out over it.
         let quiet = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
-        succeeded(Command::new("nsenter").arg(format!("--net={within}")).args(["sh", "-c", quiet]));
-        ip(&format!("link add cable type veth peer name admins-cable netns {}", cluster.process()));
+        succeeded(
+            Command::new("nsenter")
+                .arg(format!("--net={within}"))
+                .args(["sh", "-c", quiet]),
+        );
+        ip(&format!(
+            "link add cable type veth peer name admins-cable netns {}",
+            cluster.process()
+        ));
         for arguments in [
             "link set lo up",
             &format!("address add {ADMIN}/30 dev cable"),
             "link set cable up",
-            // A cable whose other end nobody holds. Without ARP a packet is sent at once, and is the only one.
+            // A cable whose other end nobody holds. Without ARP a packet is sent at once, and is
+            // the only one.
             "link add elsewhere type veth peer name nowhere",
             "link set nowhere up",
             "link set elsewhere arp off",
@@ -94,17 +123,25 @@ impl Admin {
         ] {
             ip(arguments);
         }
-        for arguments in [&format!("address add {SITE}/30 dev admins-cable"), "link set admins-cable up"] {
+        for arguments in [
+            &format!("address add {SITE}/30 dev admins-cable"),
+            "link set admins-cable up",
+        ] {
             succeeded(cluster.command("ip").args(arguments.split(' ')));
         }
         let forwarder = Ended::start(cluster.command("python3").args(["-c", FORWARD, SITE]));
-        Self { holder, _forwarder: forwarder }
+        Self {
+            holder,
+            _forwarder: forwarder,
+        }
     }
 
     /// A command in the network of the administrator; it was made for that of the cluster.
     fn moved(&self, command: &Command) -> Command {
         let mut moved = Command::new("nsenter");
-        moved.arg(format!("--net=/proc/{}/ns/net", self.holder.0.id())).args(command.get_args().skip(1));
+        moved
+            .arg(format!("--net=/proc/{}/ns/net", self.holder.0.id()))
+            .args(command.get_args().skip(1));
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => moved.env(name, value),
@@ -121,10 +158,17 @@ impl Admin {
     /// How many packets went elsewhere, or to something on the machine itself.
     fn packets_elsewhere(&self) -> u64 {
         // The table of a process is that of its network.
-        let table = fs::read_to_string(Path::new("/proc").join(self.holder.0.id().to_string()).join("net/dev")).unwrap();
+        let table = fs::read_to_string(
+            Path::new("/proc")
+                .join(self.holder.0.id().to_string())
+                .join("net/dev"),
+        )
+        .unwrap();
         let sent = |line: &str| -> Option<u64> {
             let (name, counts) = line.split_once(':')?;
-            ["elsewhere", "lo"].contains(&name.trim()).then(|| counts.split_whitespace().nth(9).unwrap().parse().unwrap())
+            ["elsewhere", "lo"]
+                .contains(&name.trim())
+                .then(|| counts.split_whitespace().nth(9).unwrap().parse().unwrap())
         };
         let counts: Vec<u64> = table.lines().filter_map(sent).collect();
         assert_eq!(counts.len(), 2, "{table}");
@@ -150,9 +194,20 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
     assert_eq!(admin.packets_elsewhere(), quiet + 1);
 
     let before = admin.packets_elsewhere();
-    let run = |arguments: &[&str]| ends_with(&admin.moved(&works.command(arguments)).output().unwrap(), 0);
+    let run = |arguments: &[&str]| {
+        ends_with(&admin.moved(&works.command(arguments)).output().unwrap(), 0)
+    };
     let trust = ["--key", "release.pub"];
-    let site = ["--namespace", namespace.name(), "--registry", &registry, "--plain-http", REGISTRY, "--timeout", "150s"];
+    let site = [
+        "--namespace",
+        namespace.name(),
+        "--registry",
+        &registry,
+        "--plain-http",
+        REGISTRY,
+        "--timeout",
+        "150s",
+    ];
     let values = ["--set", "postgres.enabled=false"];
     for file in ["one.tar", "two.tar"] {
         run(&[&["verify", file], &trust[..]].concat());
@@ -161,11 +216,38 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
     }
     // Back, first with Helm alone, which finds everything in the cluster; then on record.
     let helm = crate::charts::support::tool("helm4");
-    let rollback = ["rollback", "rune", "1", "--namespace", namespace.name(), "--wait", "--timeout", "150s"];
+    let rollback = [
+        "rollback",
+        "rune",
+        "1",
+        "--namespace",
+        namespace.name(),
+        "--wait",
+        "--timeout",
+        "150s",
+    ];
     succeeded(&mut admin.moved(cluster.command(helm).args(rollback)));
-    let said = run(&[&["install", "one.tar", "--allow-downgrade"], &trust[..], &site, &values].concat());
+    let said = run(&[
+        &["install", "one.tar", "--allow-downgrade"],
+        &trust[..],
+        &site,
+        &values,
+    ]
+    .concat());
     assert!(said.contains("revision 4"), "{said}");
-    let image = namespace.kubectl(&["get", "deployment", "rune-api", "--output=jsonpath={.spec.template.spec.containers[0].image}"]);
-    assert!(image.starts_with(&format!("{registry}/lpasquali/rune:stand-in@sha256:")), "{image}");
-    assert_eq!(admin.packets_elsewhere(), before, "something went elsewhere");
+    let image = namespace.kubectl(&[
+        "get",
+        "deployment",
+        "rune-api",
+        "--output=jsonpath={.spec.template.spec.containers[0].image}",
+    ]);
+    assert!(
+        image.starts_with(&format!("{registry}/lpasquali/rune:stand-in@sha256:")),
+        "{image}"
+    );
+    assert_eq!(
+        admin.packets_elsewhere(),
+        before,
+        "something went elsewhere"
+    );
 }

@@ -1,4 +1,5 @@
-//! What the tests with a real Kubernetes share: the images that the charts name, and the charts installed from the checkout.
+//! What the tests with a real Kubernetes share: the images that the charts name, and the charts
+//! installed from the checkout.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -23,7 +24,8 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    /// Puts them there: the test image of PostgreSQL, the stand-in for the API, and `rune-db` as a bundle carries it.
+    /// Puts them there: the test image of PostgreSQL, the stand-in for the API, and `rune-db` as a
+    /// bundle carries it.
     pub(crate) fn push(cluster: &Cluster) -> Self {
         Self {
             postgres: cluster.push(&ImageLayout::postgres(), "library/postgres:17-alpine"),
@@ -60,20 +62,47 @@ pub(crate) fn values_file(values: &Value) -> tempfile::NamedTempFile {
 pub(crate) fn install(namespace: &Namespace<'_>, helm: Helm, values: &Value) {
     let file = values_file(values);
     let path = file.path().to_str().unwrap();
-    let arguments = ["upgrade", "--install", "rune", "charts/rune", "--values", path, "--wait", "--timeout", "150s"];
-    namespace.helm(helm, &arguments).unwrap_or_else(|error| panic!("{error}"));
+    let arguments = [
+        "upgrade",
+        "--install",
+        "rune",
+        "charts/rune",
+        "--values",
+        path,
+        "--wait",
+        "--timeout",
+        "150s",
+    ];
+    namespace
+        .helm(helm, &arguments)
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Removes the release `rune` and waits until its pods are gone.
 pub(crate) fn uninstall(namespace: &Namespace<'_>, helm: Helm) {
-    namespace.helm(helm, &["uninstall", "rune", "--wait", "--timeout", "100s"]).unwrap_or_else(|error| panic!("{error}"));
+    namespace
+        .helm(helm, &["uninstall", "rune", "--wait", "--timeout", "100s"])
+        .unwrap_or_else(|error| panic!("{error}"));
     namespace.wait(&format!("pod/{DATABASE}"), "delete", PATIENCE);
 }
 
 /// Runs SQL in the bundled database as its superuser.
 pub(crate) fn query(namespace: &Namespace<'_>, sql: &str) -> String {
-    let command = ["psql", "--no-psqlrc", "-qAtU", "postgres", "-d", "rune", "-v", "ON_ERROR_STOP=1", "-c", sql];
-    namespace.exec(DATABASE, "postgres", &command).unwrap_or_else(|error| panic!("{error}"))
+    let command = [
+        "psql",
+        "--no-psqlrc",
+        "-qAtU",
+        "postgres",
+        "-d",
+        "rune",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        sql,
+    ];
+    namespace
+        .exec(DATABASE, "postgres", &command)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Waits until something holds that no object of the cluster says.
@@ -81,22 +110,38 @@ pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
     rune_testkit::poll::wait_until(what, PATIENCE, holds);
 }
 
-/// The image of `rune-db` as the project builds it, with a program of this checkout that needs no libraries.
+/// The image of `rune-db` as the project builds it, with a program of this checkout that needs no
+/// libraries.
 fn rune_db() -> ImageLayout {
     let program = stripped("rune-db");
     let migrations = migrations();
-    let migrations = migrations.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let migrations = migrations
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let image = rune_db_image(vec![("linux/amd64".parse().unwrap(), program)], migrations).unwrap();
     let target = serde_json::to_value(&image.target).unwrap();
-    ImageLayout::of_blobs(&target, image.blobs.iter().map(|(_, bytes)| bytes.as_slice()))
+    ImageLayout::of_blobs(
+        &target,
+        image.blobs.iter().map(|(_, bytes)| bytes.as_slice()),
+    )
 }
 
 fn migrations() -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = fs::read_dir(project().join("migrations"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "sql"))
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "sql")
+        })
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
         .collect();
     found.sort();
     found
@@ -109,20 +154,35 @@ pub(crate) fn printable() -> String {
 
 /// A password as it stands in a URL.
 pub(crate) fn encoded(password: &str) -> String {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
     utf8_percent_encode(password, PLAIN).to_string()
 }
 
-/// A program without libraries, and without the features that tests are built with: `tools/static-programs` says where.
+/// A program without libraries, and without the features that tests are built with:
+/// `tools/static-programs` says where.
 pub(crate) fn static_program(name: &str) -> PathBuf {
-    let directory = std::env::var_os("RUNE_STATIC_PROGRAMS").expect("nextest runs `tools/static-programs` before this test");
+    let directory = std::env::var_os("RUNE_STATIC_PROGRAMS")
+        .expect("nextest runs `tools/static-programs` before this test");
     PathBuf::from(directory).join(name)
 }
 
 /// The same without its symbols.
 pub(crate) fn stripped(name: &str) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let strip = Command::new("strip").arg("-o").arg(file.path()).arg(static_program(name)).output().unwrap();
-    assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
+    let strip = Command::new("strip")
+        .arg("-o")
+        .arg(file.path())
+        .arg(static_program(name))
+        .output()
+        .unwrap();
+    assert!(
+        strip.status.success(),
+        "{}",
+        String::from_utf8_lossy(&strip.stderr)
+    );
     fs::read(file.path()).unwrap()
 }

@@ -1,4 +1,5 @@
-//! Every verb that writes works where the file system lacks calls of the kernel. `strace` plays such a file system.
+//! Every verb that writes works where the file system lacks calls of the kernel. `strace` plays
+//! such a file system.
 
 use std::{os::unix::fs::PermissionsExt as _, process::Output};
 
@@ -14,7 +15,11 @@ fn disk(name: &str) -> Lacking {
 fn every_verb_writes_on(name: &str) {
     let (disk, directory) = (disk(name), tempfile::tempdir().unwrap());
     Site::on(directory.path().join("project")).write_everything(|command| disk.run(command));
-    write_databases(&Source::with_rows(), &directory.path().join("project"), |command| disk.run_with_sqlite(command));
+    write_databases(
+        &Source::with_rows(),
+        &directory.path().join("project"),
+        |command| disk.run_with_sqlite(command),
+    );
 }
 
 #[test]
@@ -58,9 +63,18 @@ fn a_private_key_is_written_without_hard_links_where_its_mode_holds() {
     for (number, disk) in DISKS.iter().enumerate() {
         let prefix = format!("key{number}");
         ends_with(&keygen(&site, disk, &prefix), 0);
-        let mode = site.path(&format!("{prefix}.key")).metadata().unwrap().permissions().mode();
+        let mode = site
+            .path(&format!("{prefix}.key"))
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600, "{}", disk.name);
-        assert!(ends_with(&keygen(&site, disk, &prefix), 12).contains("already exists"), "{}", disk.name);
+        assert!(
+            ends_with(&keygen(&site, disk, &prefix), 12).contains("already exists"),
+            "{}",
+            disk.name
+        );
     }
     site.leaves_nothing_behind();
 }
@@ -74,14 +88,35 @@ fn what_is_there_is_never_replaced() {
         for name in names {
             std::fs::write(site.path(name), "mine").unwrap();
         }
-        ends_with(&disk.run(&site.command(&site.project.build_arguments("x.tar"))), 12);
+        ends_with(
+            &disk.run(&site.command(&site.project.build_arguments("x.tar"))),
+            12,
+        );
         site.project.build("whole.tar");
         let bundle = site.project.path("whole.tar");
         let bundle = bundle.to_str().unwrap();
-        ends_with(&disk.run(&site.command(&["unpack", bundle, "unpacked", "--key", "release.pub"])), 12);
-        ends_with(&disk.run(&site.command(&["report", bundle, "--key", "release.pub", "--output", "page.html"])), 12);
+        ends_with(
+            &disk.run(&site.command(&["unpack", bundle, "unpacked", "--key", "release.pub"])),
+            12,
+        );
+        ends_with(
+            &disk.run(&site.command(&[
+                "report",
+                bundle,
+                "--key",
+                "release.pub",
+                "--output",
+                "page.html",
+            ])),
+            12,
+        );
         for name in names {
-            assert_eq!(std::fs::read_to_string(site.path(name)).unwrap(), "mine", "{}", disk.name);
+            assert_eq!(
+                std::fs::read_to_string(site.path(name)).unwrap(),
+                "mine",
+                "{}",
+                disk.name
+            );
         }
         std::fs::remove_file(site.project.path("whole.tar")).unwrap();
     }

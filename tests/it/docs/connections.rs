@@ -1,4 +1,5 @@
-//! `docs/reference/connection-strings.md`: its table has every parameter of libpq 17, and says "yes" where the program does.
+//! `docs/reference/connection-strings.md`: its table has every parameter of libpq 17, and says
+//! "yes" where the program does.
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
@@ -28,14 +29,47 @@ fn names(cell: &str) -> impl Iterator<Item = String> {
 #[test]
 fn the_table_of_parameters_is_that_of_libpq_and_of_the_program() {
     let page = document("docs/reference/connection-strings.md");
-    let table: Vec<_> = rows(&page.text).into_iter().filter(|row| matches!(row.get(1).map(String::as_str), Some("yes" | "no"))).collect();
-    let listed = |answer: &str| table.iter().filter(|row| row[1] == answer).flat_map(|row| names(&row[0])).collect::<BTreeSet<_>>();
+    let table: Vec<_> = rows(&page.text)
+        .into_iter()
+        .filter(|row| matches!(row.get(1).map(String::as_str), Some("yes" | "no")))
+        .collect();
+    let listed = |answer: &str| {
+        table
+            .iter()
+            .filter(|row| row[1] == answer)
+            .flat_map(|row| names(&row[0]))
+            .collect::<BTreeSet<_>>()
+    };
     let (taken, refused) = (listed("yes"), listed("no"));
-    assert_eq!(taken, PostgresUrl::PARAMETERS.iter().map(|name| (*name).to_owned()).collect());
-    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from);
-    let output = Command::new("python3").args(["-c", KEYWORDS]).arg(tools.join("pg/17/lib/libpq.so.5")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let known: BTreeSet<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-    assert_eq!(taken.union(&refused).cloned().collect::<BTreeSet<_>>(), known);
+    assert_eq!(
+        taken,
+        PostgresUrl::PARAMETERS
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
+    );
+    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(
+        || PathBuf::from("/var/cache/rune-bundle/tools"),
+        PathBuf::from,
+    );
+    let output = Command::new("python3")
+        .args(["-c", KEYWORDS])
+        .arg(tools.join("pg/17/lib/libpq.so.5"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let known: BTreeSet<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        taken.union(&refused).cloned().collect::<BTreeSet<_>>(),
+        known
+    );
     assert!(taken.is_disjoint(&refused));
 }

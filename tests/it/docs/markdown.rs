@@ -1,4 +1,5 @@
-//! As much of Markdown as the documentation of this project uses; anything else is refused, so that nothing is overlooked.
+//! As much of Markdown as the documentation of this project uses; anything else is refused, so that
+//! nothing is overlooked.
 
 use std::{
     fs,
@@ -27,11 +28,17 @@ pub(super) fn documents() -> Vec<Document> {
     let mut paths = vec![PathBuf::from("README.md")];
     collect(Path::new("docs"), &mut paths);
     paths.sort();
-    paths.iter().map(|path| document(path.to_str().unwrap())).collect()
+    paths
+        .iter()
+        .map(|path| document(path.to_str().unwrap()))
+        .collect()
 }
 
 pub(super) fn document(path: &str) -> Document {
-    Document { path: path.to_owned(), text: fs::read_to_string(repository().join(path)).unwrap() }
+    Document {
+        path: path.to_owned(),
+        text: fs::read_to_string(repository().join(path)).unwrap(),
+    }
 }
 
 fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
@@ -52,21 +59,38 @@ impl Document {
         let mut blocks = Vec::new();
         let mut open: Option<Block> = None;
         for (number, line) in self.text.lines().enumerate() {
-            let is_fence = line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~");
+            let is_fence =
+                line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~");
             match (&mut open, is_fence) {
                 (None, false) => {}
                 (Some(block), false) => block.text.push_str(&format!("{line}\n")),
                 (None, true) => {
-                    let language = line.strip_prefix("```").unwrap_or_else(|| panic!("{}:{}: an indented fence", self.path, number + 1));
-                    open = Some(Block { language: language.to_owned(), line: number + 2, text: String::new() });
+                    let language = line.strip_prefix("```").unwrap_or_else(|| {
+                        panic!("{}:{}: an indented fence", self.path, number + 1)
+                    });
+                    open = Some(Block {
+                        language: language.to_owned(),
+                        line: number + 2,
+                        text: String::new(),
+                    });
                 }
                 (Some(_), true) => {
-                    assert_eq!(line, "```", "{}:{}: a fence within a fence", self.path, number + 1);
+                    assert_eq!(
+                        line,
+                        "```",
+                        "{}:{}: a fence within a fence",
+                        self.path,
+                        number + 1
+                    );
                     blocks.extend(open.take());
                 }
             }
         }
-        assert!(open.is_none(), "{}: the last block is not closed", self.path);
+        assert!(
+            open.is_none(),
+            "{}: the last block is not closed",
+            self.path
+        );
         blocks
     }
 
@@ -78,7 +102,9 @@ impl Document {
             is_code ^= line.starts_with("```");
             match start {
                 None if line.trim_end() == heading => start = Some(position + line.len()),
-                Some(start) if !is_code && (1..=level(heading)).contains(&level(line)) => return &self.text[start..position],
+                Some(start) if !is_code && (1..=level(heading)).contains(&level(line)) => {
+                    return &self.text[start..position];
+                }
                 _ => {}
             }
             position += line.len();
@@ -88,14 +114,22 @@ impl Document {
 
     /// The targets of its links that are no URLs.
     pub(super) fn links(&self) -> Vec<String> {
-        let targets = self.text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned());
+        let targets = self
+            .text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap().to_owned());
         targets.filter(|target| !target.contains("://")).collect()
     }
 
     /// The file that a link leads to.
     pub(super) fn resolve(&self, link: &str) -> PathBuf {
         let own = repository().join(&self.path);
-        if link.is_empty() { own } else { own.parent().unwrap().join(link) }
+        if link.is_empty() {
+            own
+        } else {
+            own.parent().unwrap().join(link)
+        }
     }
 }
 
@@ -103,7 +137,12 @@ impl Document {
 pub(super) fn rows(text: &str) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in text.lines() {
-        let Some(inner) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else { continue };
+        let Some(inner) = line
+            .strip_prefix('|')
+            .and_then(|line| line.strip_suffix('|'))
+        else {
+            continue;
+        };
         if inner.chars().all(|c| matches!(c, '-' | '|' | ':' | ' ')) {
             // What stands above the ruler is the heading.
             rows.pop();
@@ -111,19 +150,37 @@ pub(super) fn rows(text: &str) -> Vec<Vec<String>> {
         }
         // A bar within a cell is written \|.
         let cells = inner.replace("\\|", "\u{0}");
-        rows.push(cells.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect());
+        rows.push(
+            cells
+                .split('|')
+                .map(|cell| cell.trim().replace('\u{0}', "|"))
+                .collect(),
+        );
     }
     rows
 }
 
 /// The content of a cell that is one piece of code.
 pub(super) fn code(cell: &str) -> Option<&str> {
-    cell.strip_prefix('`')?.strip_suffix('`').filter(|inner| !inner.contains('`'))
+    cell.strip_prefix('`')?
+        .strip_suffix('`')
+        .filter(|inner| !inner.contains('`'))
 }
 
 /// The anchors of the headings of a text, in the form of the usual forges.
 pub(super) fn anchors(text: &str) -> Vec<String> {
-    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let headings = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase());
     let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-    headings.map(|heading| heading.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
+    headings
+        .map(|heading| {
+            heading
+                .chars()
+                .filter(|c| kept(*c))
+                .collect::<String>()
+                .replace(' ', "-")
+        })
+        .collect()
 }

@@ -28,9 +28,15 @@ fn every_message_of_the_page_about_trouble_is_one_of_the_program() {
     for heading in page.text.lines().filter(|line| line.starts_with("## ")) {
         for row in rows(page.section(heading)) {
             let message = code(&row[0]).unwrap_or_else(|| panic!("`{}` is no message", row[0]));
-            let parts: Vec<&str> = message.split('…').map(str::trim).filter(|part| part.len() > 3).collect();
+            let parts: Vec<&str> = message
+                .split('…')
+                .map(str::trim)
+                .filter(|part| part.len() > 3)
+                .collect();
             assert!(!parts.is_empty(), "{message}: nothing of it is fixed");
-            let is_said = files.iter().any(|source| parts.iter().all(|part| source.contains(part)));
+            let is_said = files
+                .iter()
+                .any(|source| parts.iter().all(|part| source.contains(part)));
             assert!(is_said, "nothing says `{message}`");
             quoted += 1;
         }

@@ -29,10 +29,22 @@ struct Table(Vec<(String, String)>);
 
 impl Table {
     fn of(page: &Document, heading: &str) -> Self {
-        let row = |row: Vec<String>| (code(&row[0]).unwrap_or_else(|| panic!("`{}` is no field", row[0])).to_owned(), row[1].clone());
+        let row = |row: Vec<String>| {
+            (
+                code(&row[0])
+                    .unwrap_or_else(|| panic!("`{}` is no field", row[0]))
+                    .to_owned(),
+                row[1].clone(),
+            )
+        };
         let section = page.section(heading);
         // The objects that a section defines for itself have tables of their own.
-        Self(rows(section.split("\n### ").next().unwrap()).into_iter().map(row).collect())
+        Self(
+            rows(section.split("\n### ").next().unwrap())
+                .into_iter()
+                .map(row)
+                .collect(),
+        )
     }
 }
 
@@ -44,34 +56,62 @@ struct Reader {
 
 impl Reader {
     fn new() -> Self {
-        Self { page: document("docs/reference/reports.md"), seen: BTreeSet::new() }
+        Self {
+            page: document("docs/reference/reports.md"),
+            seen: BTreeSet::new(),
+        }
     }
 
     /// Compares the report on the standard output of a command.
     fn read(&mut self, output: &Output, verb: &str, code: i32) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{verb}: {said}");
-        self.report(verb, serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {said}")));
+        self.report(
+            verb,
+            serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|error| panic!("{verb}: {error}: {said}")),
+        );
     }
 
     /// Compares a report.
     fn report(&mut self, verb: &str, mut report: Value) {
         let schema = report.as_object_mut().unwrap().remove("schema");
-        assert_eq!(schema, Some(Value::from(format!("rune-bundle/report/{verb}/v1"))));
+        assert_eq!(
+            schema,
+            Some(Value::from(format!("rune-bundle/report/{verb}/v1")))
+        );
         self.object(&format!("## `{verb}`"), "", &report);
     }
 
     /// Compares the fields of the object at `path` of the table below a heading.
     fn object(&mut self, heading: &str, path: &str, value: &Value) {
-        let fields = value.as_object().unwrap_or_else(|| panic!("{heading}: `{path}` is no object: {value}"));
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+        let fields = value
+            .as_object()
+            .unwrap_or_else(|| panic!("{heading}: `{path}` is no object: {value}"));
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}.")
+        };
         let Table(table) = Table::of(&self.page, heading);
         for name in fields.keys() {
-            assert!(table.iter().any(|(field, _)| *field == format!("{prefix}{name}")), "{heading} lacks `{prefix}{name}`");
+            assert!(
+                table
+                    .iter()
+                    .any(|(field, _)| *field == format!("{prefix}{name}")),
+                "{heading} lacks `{prefix}{name}`"
+            );
         }
-        let own = table.iter().filter(|(field, _)| field.strip_prefix(&prefix).is_some_and(|name| !name.contains('.')));
+        let own = table.iter().filter(|(field, _)| {
+            field
+                .strip_prefix(&prefix)
+                .is_some_and(|name| !name.contains('.'))
+        });
         for (field, kind) in own {
-            let kind = match (kind.strip_suffix(", optional"), fields.get(&field[prefix.len()..])) {
+            let kind = match (
+                kind.strip_suffix(", optional"),
+                fields.get(&field[prefix.len()..]),
+            ) {
                 (Some(_), None) => continue,
                 (None, None) => panic!("{heading}: `{field}` is missing in {value}"),
                 (Some(kind), Some(_)) => kind,
@@ -90,7 +130,10 @@ impl Reader {
             return;
         }
         if let Some(kind) = kind.strip_prefix("list of ") {
-            for item in value.as_array().unwrap_or_else(|| panic!("{heading}: `{field}` is no list: {value}")) {
+            for item in value
+                .as_array()
+                .unwrap_or_else(|| panic!("{heading}: `{field}` is no list: {value}"))
+            {
                 self.typed(heading, &format!("{field}[]"), kind, item);
             }
             return;
@@ -107,7 +150,8 @@ impl Reader {
                 true
             }
             named => {
-                let named = code(named).unwrap_or_else(|| panic!("{heading}: `{field}` has the unknown type {named}"));
+                let named = code(named)
+                    .unwrap_or_else(|| panic!("{heading}: `{field}` has the unknown type {named}"));
                 self.object(&format!("### `{named}`"), "", value);
                 true
             }
@@ -129,18 +173,31 @@ impl Reader {
     fn has_seen_all(&self, headings: &[&str]) {
         for heading in headings {
             for (field, _) in Table::of(&self.page, heading).0 {
-                assert!(self.seen.contains(&((*heading).to_owned(), field.clone())), "{heading}: no report has `{field}`");
+                assert!(
+                    self.seen.contains(&((*heading).to_owned(), field.clone())),
+                    "{heading}: no report has `{field}`"
+                );
             }
         }
     }
 }
 
 fn bundle(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    sandbox.command("rune-bundle").args(arguments).arg("--json").output().unwrap()
+    sandbox
+        .command("rune-bundle")
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .unwrap()
 }
 
 fn database(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    sandbox.command("rune-db").args(arguments).args(["--db-url", "sqlite:///./jobs.db", "--json"]).output().unwrap()
+    sandbox
+        .command("rune-db")
+        .args(arguments)
+        .args(["--db-url", "sqlite:///./jobs.db", "--json"])
+        .output()
+        .unwrap()
 }
 
 fn replace(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
@@ -154,60 +211,173 @@ fn replace(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
 fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
     reader.read(&bundle(&sandbox, &["keygen", "--dry-run"]), "keygen", 0);
-    reader.read(&bundle(&sandbox, &["keygen", "--out", "release"]), "keygen", 0);
-    reader.read(&bundle(&sandbox, &["init", "--chart", "charts/rune", "--name", "new"]), "init", 0);
+    reader.read(
+        &bundle(&sandbox, &["keygen", "--out", "release"]),
+        "keygen",
+        0,
+    );
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["init", "--chart", "charts/rune", "--name", "new"],
+        ),
+        "init",
+        0,
+    );
     reader.read(&bundle(&sandbox, &["lock", "--suggest"]), "suggest", 0);
     reader.read(&bundle(&sandbox, &["policy"]), "policy", 0);
-    replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm, linux/s390x]");
+    replace(
+        &sandbox,
+        "bundle-manifests/rune.yaml",
+        "platforms: all",
+        "platforms: [linux/amd64, linux/arm, linux/s390x]",
+    );
     let server = WebServer::start();
     server.put("/notes", Page::of("notes"));
-    let file = format!("files: [{{ url: '{}', sha256: {}, path: files/notes }}]", server.url("/notes"), sha256(b"notes"));
+    let file = format!(
+        "files: [{{ url: '{}', sha256: {}, path: files/notes }}]",
+        server.url("/notes"),
+        sha256(b"notes")
+    );
     replace(&sandbox, "bundle-manifests/rune.yaml", "files: []", &file);
     let plain = format!("--plain-http={}", server.host());
     reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
     reader.read(&bundle(&sandbox, &["render", "--dry-run"]), "render", 0);
-    reader.read(&bundle(&sandbox, &["render", "--lock", "--out", "rendered"]), "render", 0);
+    reader.read(
+        &bundle(&sandbox, &["render", "--lock", "--out", "rendered"]),
+        "render",
+        0,
+    );
     reader.read(&bundle(&sandbox, &["build", "--dry-run"]), "build", 0);
-    reader.read(&bundle(&sandbox, &["build", "--key", "release.key", &plain]), "build", 0);
-    reader.read(&bundle(&sandbox, &["verify", BUNDLE, "--key", "release.pub"]), "verify", 0);
-    sandbox.put("library/postgres", "17-alpine", &Sample { seed: "moved".to_owned(), ..Sample::default() });
+    reader.read(
+        &bundle(&sandbox, &["build", "--key", "release.key", &plain]),
+        "build",
+        0,
+    );
+    reader.read(
+        &bundle(&sandbox, &["verify", BUNDLE, "--key", "release.pub"]),
+        "verify",
+        0,
+    );
+    sandbox.put(
+        "library/postgres",
+        "17-alpine",
+        &Sample {
+            seed: "moved".to_owned(),
+            ..Sample::default()
+        },
+    );
     reader.read(&bundle(&sandbox, &["lock", "--check", &plain]), "lock", 5);
     replace(&sandbox, "charts/rune/values.yaml", "\n", "\n# edited\n");
     reader.read(&bundle(&sandbox, &["render", "--check"]), "render", 5);
-    reader.has_seen_all(&["## `init`", "## `suggest`", "## `keygen`", "## `lock`", "## `render`"]);
+    reader.has_seen_all(&[
+        "## `init`",
+        "## `suggest`",
+        "## `keygen`",
+        "## `lock`",
+        "## `render`",
+    ]);
     reader.has_seen_all(&["## `policy`", "## `build`", "## `verify`"]);
-    reader.has_seen_all(&["### `platform`", "### `change`", "### `decision`", "### `completeness`"]);
+    reader.has_seen_all(&[
+        "### `platform`",
+        "### `change`",
+        "### `decision`",
+        "### `completeness`",
+    ]);
 }
 
 #[test]
 fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     let file = BUNDLE;
-    reader.read(&bundle(&sandbox, &["verify", file, "--key", "release.pub"]), "verify", 0);
+    reader.read(
+        &bundle(&sandbox, &["verify", file, "--key", "release.pub"]),
+        "verify",
+        0,
+    );
     reader.read(&bundle(&sandbox, &["inspect", file]), "inspect", 0);
-    reader.read(&bundle(&sandbox, &["inspect", file, "--key", "release.pub"]), "inspect", 0);
-    reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub", "--dry-run"]), "unpack", 0);
-    reader.read(&bundle(&sandbox, &["unpack", file, "--key", "release.pub"]), "unpack", 0);
+    reader.read(
+        &bundle(&sandbox, &["inspect", file, "--key", "release.pub"]),
+        "inspect",
+        0,
+    );
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["unpack", file, "--key", "release.pub", "--dry-run"],
+        ),
+        "unpack",
+        0,
+    );
+    reader.read(
+        &bundle(&sandbox, &["unpack", file, "--key", "release.pub"]),
+        "unpack",
+        0,
+    );
     let mut serve = sandbox.command("rune-bundle");
-    let serving = Serving::run(serve.args(["serve", file, "--key", "release.pub", "--listen", "127.0.0.1:0", "--json"]));
+    let serving = Serving::run(serve.args([
+        "serve",
+        file,
+        "--key",
+        "release.pub",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ]));
     reader.report("serve", serving.report.clone());
-    reader.has_seen_all(&["## `inspect`", "## `unpack`", "## `serve`", "### `served`", "### `reference`"]);
+    reader.has_seen_all(&[
+        "## `inspect`",
+        "## `unpack`",
+        "## `serve`",
+        "### `served`",
+        "### `reference`",
+    ]);
     let destination = format!("{}/rune", sandbox.registry());
     let push = ["push", file, &destination, "--key", "release.pub"];
-    reader.read(&bundle(&sandbox, &[&push[..], &["--dry-run"]].concat()), "push", 0);
+    reader.read(
+        &bundle(&sandbox, &[&push[..], &["--dry-run"]].concat()),
+        "push",
+        0,
+    );
     reader.read(&bundle(&sandbox, &push), "push", 0);
     let picky = picky(400, "MANIFEST_INVALID");
-    reader.read(&bundle(&sandbox, &["push", file, &picky.host(), "--key", "release.pub"]), "push", 10);
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["push", file, &picky.host(), "--key", "release.pub"],
+        ),
+        "push",
+        10,
+    );
     reader.has_seen_all(&["## `push`", "### `blobTally`"]);
     reader.read(&bundle(&sandbox, &["receipts", "list"]), "receipts-list", 0);
-    reader.read(&bundle(&sandbox, &["receipts", "show", "1"]), "receipts-show", 0);
-    reader.read(&bundle(&sandbox, &["receipts", "verify"]), "receipts-verify", 0);
+    reader.read(
+        &bundle(&sandbox, &["receipts", "show", "1"]),
+        "receipts-show",
+        0,
+    );
+    reader.read(
+        &bundle(&sandbox, &["receipts", "verify"]),
+        "receipts-verify",
+        0,
+    );
     let guarded = Registry::start_with(Auth::Basic("alice".to_owned(), "wonderland".to_owned()));
     let mut login = sandbox.command("rune-bundle");
-    login.args(["login", &guarded.host(), "--username", "alice", "--password-stdin", "--json"]);
-    reader.read(&crate::registry::login::with_input(&mut login, "wonderland"), "login", 0);
+    login.args([
+        "login",
+        &guarded.host(),
+        "--username",
+        "alice",
+        "--password-stdin",
+        "--json",
+    ]);
+    reader.read(
+        &crate::registry::login::with_input(&mut login, "wonderland"),
+        "login",
+        0,
+    );
     reader.read(&bundle(&sandbox, &["logout", &guarded.host()]), "logout", 0);
     reader.has_seen_all(&["## `receipts-show`", "## `login`", "## `logout`"]);
 }
@@ -217,14 +387,55 @@ fn the_reports_of_a_node_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     let file = BUNDLE;
     fs::create_dir(sandbox.path("images")).unwrap();
-    reader.read(&bundle(&sandbox, &["load", file, "--key", "release.pub", "--images-dir", "images"]), "load", 0);
+    reader.read(
+        &bundle(
+            &sandbox,
+            &[
+                "load",
+                file,
+                "--key",
+                "release.pub",
+                "--images-dir",
+                "images",
+            ],
+        ),
+        "load",
+        0,
+    );
     let containerd = Containerd::start();
-    let load = ["load", file, "--key", "release.pub", "--address", containerd.address()];
+    let load = [
+        "load",
+        file,
+        "--key",
+        "release.pub",
+        "--address",
+        containerd.address(),
+    ];
     reader.read(&bundle(&sandbox, &load), "load", 0);
     containerd.ctr(&["images", "tag", "--force", RUNE_DB, POSTGRES]);
     reader.read(&bundle(&sandbox, &load), "load", 0);
-    reader.read(&bundle(&sandbox, &["mirror", "docker", file, "registry.lan", "--key", "release.pub"]), "mirror", 0);
-    reader.has_seen_all(&["## `load`", "### `loadedImage`", "### `loadedName`", "## `mirror`", "### `configurationFile`"]);
+    reader.read(
+        &bundle(
+            &sandbox,
+            &[
+                "mirror",
+                "docker",
+                file,
+                "registry.lan",
+                "--key",
+                "release.pub",
+            ],
+        ),
+        "mirror",
+        0,
+    );
+    reader.has_seen_all(&[
+        "## `load`",
+        "### `loadedImage`",
+        "### `loadedName`",
+        "## `mirror`",
+        "### `configurationFile`",
+    ]);
 }
 
 #[test]
@@ -232,22 +443,63 @@ fn the_reports_about_signatures_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     let file = BUNDLE;
     let trust = |revoked: &str| {
-        let keys = "keys: [{ name: release, file: release.pub }, { name: second, file: second.pub }]";
-        let text = format!("apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\n{keys}\nrevoked: [{revoked}]\n");
+        let keys =
+            "keys: [{ name: release, file: release.pub }, { name: second, file: second.pub }]";
+        let text = format!(
+            "apiVersion: rune-bundle/v1\nkind: Trust\nthreshold: 1\n{keys}\nrevoked: [{revoked}]\n"
+        );
         fs::write(sandbox.path("trust.yaml"), text).unwrap();
     };
-    reader.read(&bundle(&sandbox, &["keygen", "--out", "second"]), "keygen", 0);
+    reader.read(
+        &bundle(&sandbox, &["keygen", "--out", "second"]),
+        "keygen",
+        0,
+    );
     trust("");
-    reader.read(&bundle(&sandbox, &["fingerprint", "trust.yaml"]), "fingerprint", 0);
-    reader.read(&bundle(&sandbox, &["fingerprint", "second.pub"]), "fingerprint", 0);
-    reader.read(&bundle(&sandbox, &["sign", file, "--key", "second.key", "--trust", "trust.yaml"]), "sign", 0);
-    let slot = sandbox.command("tar").args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"]).output().unwrap();
+    reader.read(
+        &bundle(&sandbox, &["fingerprint", "trust.yaml"]),
+        "fingerprint",
+        0,
+    );
+    reader.read(
+        &bundle(&sandbox, &["fingerprint", "second.pub"]),
+        "fingerprint",
+        0,
+    );
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["sign", file, "--key", "second.key", "--trust", "trust.yaml"],
+        ),
+        "sign",
+        0,
+    );
+    let slot = sandbox
+        .command("tar")
+        .args(["--occurrence=1", "-xOf", file, "signatures/1.sigstore.json"])
+        .output()
+        .unwrap();
     fs::write(sandbox.path("second.json"), slot.stdout).unwrap();
-    let attach = ["attach", file, "--signature", "second.json", "--trust", "trust.yaml"];
+    let attach = [
+        "attach",
+        file,
+        "--signature",
+        "second.json",
+        "--trust",
+        "trust.yaml",
+    ];
     reader.read(&bundle(&sandbox, &attach), "attach", 0);
-    reader.read(&bundle(&sandbox, &["verify", file, "--key", "release.pub"]), "verify", 0);
+    reader.read(
+        &bundle(&sandbox, &["verify", file, "--key", "release.pub"]),
+        "verify",
+        0,
+    );
     trust("{ name: second, reason: lost }");
-    reader.read(&bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]), "verify", 0);
+    reader.read(
+        &bundle(&sandbox, &["verify", file, "--trust", "trust.yaml"]),
+        "verify",
+        0,
+    );
     reader.has_seen_all(&["### `signature`", "## `sign`", "## `attach`"]);
 }
 
@@ -255,17 +507,57 @@ fn the_reports_about_signatures_are_documented_field_by_field() {
 fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     let (old, new) = (BUNDLE, "new.tar");
-    replace(&sandbox, "bundle-manifests/rune.yaml", "platforms: all", "platforms: [linux/amd64, linux/arm64]");
-    replace(&sandbox, "templates/values/lab.yaml.j2", "memory: 128Mi,", "memory: 64Mi,");
+    replace(
+        &sandbox,
+        "bundle-manifests/rune.yaml",
+        "platforms: all",
+        "platforms: [linux/amd64, linux/arm64]",
+    );
+    replace(
+        &sandbox,
+        "templates/values/lab.yaml.j2",
+        "memory: 128Mi,",
+        "memory: 64Mi,",
+    );
     replace(&sandbox, "charts/rune/templates/NOTES.txt", "\n", "\n\n");
     replace(&sandbox, "migrations/0001_jobs.sql", "\n", "\n\n");
-    sandbox.put("library/postgres", "17-alpine", &Sample { seed: "moved".to_owned(), ..Sample::default() });
-    for arguments in [&["lock"][..], &["build", "--key", "release.key", "--output", new]] {
+    sandbox.put(
+        "library/postgres",
+        "17-alpine",
+        &Sample {
+            seed: "moved".to_owned(),
+            ..Sample::default()
+        },
+    );
+    for arguments in [
+        &["lock"][..],
+        &["build", "--key", "release.key", "--output", new],
+    ] {
         ends_with(&bundle(&sandbox, arguments), 0);
     }
     reader.read(&bundle(&sandbox, &["diff", old, new]), "diff", 0);
-    reader.read(&bundle(&sandbox, &["report", new, "--against", old, "--output", "page.html"]), "report", 0);
-    reader.read(&bundle(&sandbox, &["doctor", "build", "--no-chart-check", "--output", "next.tar"]), "doctor", 0);
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["report", new, "--against", old, "--output", "page.html"],
+        ),
+        "report",
+        0,
+    );
+    reader.read(
+        &bundle(
+            &sandbox,
+            &[
+                "doctor",
+                "build",
+                "--no-chart-check",
+                "--output",
+                "next.tar",
+            ],
+        ),
+        "doctor",
+        0,
+    );
     reader.read(&bundle(&sandbox, &["doctor", "receive", new]), "doctor", 0);
     reader.has_seen_all(&[
         "## `diff`",
@@ -283,7 +575,14 @@ fn the_reports_that_compare_and_examine_are_documented_field_by_field() {
 fn error_reports_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::after_a_build(), Reader::new());
     reader.read(&bundle(&sandbox, &["lock", "--chekc"]), "error", 2);
-    reader.read(&bundle(&sandbox, &["verify", "no.bundle.tar", "--key", "release.pub"]), "error", 4);
+    reader.read(
+        &bundle(
+            &sandbox,
+            &["verify", "no.bundle.tar", "--key", "release.pub"],
+        ),
+        "error",
+        4,
+    );
     for (file, from, to, code, named) in [
         (
             "charts/rune/templates/deployment.yaml",
@@ -293,28 +592,57 @@ fn error_reports_are_documented_field_by_field() {
             "misfit",
         ),
         ("migrations/0001_jobs.sql", "\n", "\n\n", 5, "change"),
-        ("bundle-manifests/policy.yaml", "- docker.io/library/*", "- docker.io/other/*", 8, "decision"),
-        ("bundle-manifests/rune.yaml", "name: rune\n", "nmae: rune\n", 3, "mistake"),
+        (
+            "bundle-manifests/policy.yaml",
+            "- docker.io/library/*",
+            "- docker.io/other/*",
+            8,
+            "decision",
+        ),
+        (
+            "bundle-manifests/rune.yaml",
+            "name: rune\n",
+            "nmae: rune\n",
+            3,
+            "mistake",
+        ),
     ] {
         replace(&sandbox, file, from, to);
         let output = bundle(&sandbox, &["build", "--output", "other.tar"]);
         reader.read(&output, "error", code);
         reader.details(&output, named);
     }
-    reader.has_seen_all(&["## `error`", "### `mistake`", "### `decision`", "### `misfit`"]);
+    reader.has_seen_all(&[
+        "## `error`",
+        "### `mistake`",
+        "### `decision`",
+        "### `misfit`",
+    ]);
 }
 
 #[test]
 fn the_reports_of_the_database_tool_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
-    reader.read(&database(&sandbox, &["migrate", "--dry-run"]), "db-migrate", 0);
+    reader.read(
+        &database(&sandbox, &["migrate", "--dry-run"]),
+        "db-migrate",
+        0,
+    );
     reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
     reader.read(&database(&sandbox, &["status"]), "db-status", 0);
     reader.read(&database(&sandbox, &["wait"]), "db-wait", 0);
     reader.read(&database(&sandbox, &["doctor"]), "db-doctor", 0);
     let connection = rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap();
-    connection.execute_batch("DROP INDEX idx_audit_artifact_job_id; INSERT INTO settings VALUES ('k', '{', 0)").unwrap();
-    reader.read(&database(&sandbox, &["repair", "--dry-run"]), "db-repair", 0);
+    connection
+        .execute_batch(
+            "DROP INDEX idx_audit_artifact_job_id; INSERT INTO settings VALUES ('k', '{', 0)",
+        )
+        .unwrap();
+    reader.read(
+        &database(&sandbox, &["repair", "--dry-run"]),
+        "db-repair",
+        0,
+    );
     reader.read(&database(&sandbox, &["repair"]), "db-repair", 0);
     reader.read(&database(&sandbox, &["verify"]), "db-verify", 5);
     rusqlite::Connection::open(sandbox.path("jobs.db"))
@@ -356,28 +684,51 @@ fn the_reports_about_what_stands_in_the_tables_are_documented_field_by_field() {
         INSERT INTO audit_artifact VALUES ('b', 'j', 'log', 'n', 1, '', x'', 1.0);
         INSERT INTO chain_state VALUES ('j', '{\"nodes\": [{\"id\": \"a\", \"status\": \"pending\"}], \"edges\": [{\"from\": \"a\", \"to\": \"a\"}]}', 'pending', 1.0);
         INSERT INTO settings VALUES ('k', '{}', 1.0), ('l', '{}', 1.0);";
-    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    rusqlite::Connection::open(sandbox.path("jobs.db"))
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
     for (arguments, verb, code) in [
         (&["jobs", "list", "--limit", "1"][..], "db-jobs-list", 0),
         (&["jobs", "show", "j", "--payload"], "db-jobs-show", 0),
         (&["jobs", "chain", "j"], "db-jobs-chain", 0),
-        (&["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"], "db-jobs-fail-stale", 0),
-        (&["events", "list", "--limit", "1", "--labels"], "db-events-list", 0),
+        (
+            &["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"],
+            "db-jobs-fail-stale",
+            0,
+        ),
+        (
+            &["events", "list", "--limit", "1", "--labels"],
+            "db-events-list",
+            0,
+        ),
         (&["events", "summary"], "db-events-summary", 0),
         (&["audit", "list", "--limit", "1"], "db-audit-list", 0),
-        (&["audit", "export", "a", "--output", "a.log"], "db-audit-export", 0),
+        (
+            &["audit", "export", "a", "--output", "a.log"],
+            "db-audit-export",
+            0,
+        ),
         (&["audit", "verify"], "db-audit-verify", 5),
         (&["settings", "list", "--limit", "1"], "db-settings-list", 0),
         (&["settings", "get", "k"], "db-settings-get", 0),
         (&["settings", "set", "k", "{}"], "db-settings-set", 0),
         (&["settings", "delete", "k"], "db-settings-delete", 0),
-        (&["prune", "--older-than", "90d", "--allow-cascade"], "db-prune", 0),
+        (
+            &["prune", "--older-than", "90d", "--allow-cascade"],
+            "db-prune",
+            0,
+        ),
     ] {
         reader.read(&database(&sandbox, arguments), verb, code);
         reader.has_seen_all(&[&format!("## `{verb}`")]);
     }
-    let sql = "INSERT INTO jobs VALUES ('x', 't', x'00', 'queued', '{}', NULL, NULL, NULL, 2.0, 2.0)";
-    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    let sql =
+        "INSERT INTO jobs VALUES ('x', 't', x'00', 'queued', '{}', NULL, NULL, NULL, 2.0, 2.0)";
+    rusqlite::Connection::open(sandbox.path("jobs.db"))
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
     reader.read(&database(&sandbox, &["jobs", "list"]), "db-jobs-list", 3);
     reader.has_seen_all(&["### `artifact`", "### `unreadable`"]);
 }
@@ -389,25 +740,81 @@ fn the_reports_of_moves_are_documented_field_by_field() {
     let target = server.database();
     let call = |arguments: &[&str]| {
         let mut command = sandbox.command("rune-db");
-        command.args(arguments).arg("--json").env("TARGET", target.url()).output().unwrap()
+        command
+            .args(arguments)
+            .arg("--json")
+            .env("TARGET", target.url())
+            .output()
+            .unwrap()
     };
-    let (file, source) = ("sqlite:///./jobs.db", ["--source", "sqlite:///./jobs.db", "--target", "env:TARGET"]);
+    let (file, source) = (
+        "sqlite:///./jobs.db",
+        ["--source", "sqlite:///./jobs.db", "--target", "env:TARGET"],
+    );
     reader.read(&database(&sandbox, &["migrate"]), "db-migrate", 0);
     let sql = "INSERT INTO settings VALUES ('k', char(0), 1.0)";
-    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
+    rusqlite::Connection::open(sandbox.path("jobs.db"))
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
     let refused = call(&[&["migrate-to-postgres"], &source[..]].concat());
     reader.read(&refused, "error", 3);
     reader.details(&refused, "finding");
     let sql = "UPDATE settings SET value_json = '{}'";
-    rusqlite::Connection::open(sandbox.path("jobs.db")).unwrap().execute_batch(sql).unwrap();
-    reader.read(&call(&[&["migrate-to-postgres", "--dry-run"], &source[..]].concat()), "db-migrate-to-postgres", 0);
-    reader.read(&call(&[&["migrate-to-postgres"], &source[..]].concat()), "db-migrate-to-postgres", 0);
+    rusqlite::Connection::open(sandbox.path("jobs.db"))
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
+    reader.read(
+        &call(&[&["migrate-to-postgres", "--dry-run"], &source[..]].concat()),
+        "db-migrate-to-postgres",
+        0,
+    );
+    reader.read(
+        &call(&[&["migrate-to-postgres"], &source[..]].concat()),
+        "db-migrate-to-postgres",
+        0,
+    );
     reader.read(&call(&["compare", file, "env:TARGET"]), "db-compare", 0);
     target.query("UPDATE settings SET updated_at = 2");
-    reader.read(&call(&["compare", file, "env:TARGET", "--rows"]), "db-compare", 5);
-    reader.read(&call(&["export-sqlite", "--source", "env:TARGET", "--output", "export.db"]), "db-export-sqlite", 0);
-    reader.read(&call(&["backup", "--db-url", file, "--output", "backup.db"]), "db-backup", 0);
-    reader.read(&call(&["restore", "--db-url", "sqlite:///./new.db", "--from", "backup.db"]), "db-restore", 0);
-    reader.has_seen_all(&["## `db-migrate-to-postgres`", "## `db-compare`", "## `db-export-sqlite`", "## `db-backup`", "## `db-restore`"]);
+    reader.read(
+        &call(&["compare", file, "env:TARGET", "--rows"]),
+        "db-compare",
+        5,
+    );
+    reader.read(
+        &call(&[
+            "export-sqlite",
+            "--source",
+            "env:TARGET",
+            "--output",
+            "export.db",
+        ]),
+        "db-export-sqlite",
+        0,
+    );
+    reader.read(
+        &call(&["backup", "--db-url", file, "--output", "backup.db"]),
+        "db-backup",
+        0,
+    );
+    reader.read(
+        &call(&[
+            "restore",
+            "--db-url",
+            "sqlite:///./new.db",
+            "--from",
+            "backup.db",
+        ]),
+        "db-restore",
+        0,
+    );
+    reader.has_seen_all(&[
+        "## `db-migrate-to-postgres`",
+        "## `db-compare`",
+        "## `db-export-sqlite`",
+        "## `db-backup`",
+        "## `db-restore`",
+    ]);
     reader.has_seen_all(&["### `tableDigest`", "### `carriedTable`", "### `finding`"]);
 }

@@ -1,7 +1,8 @@
-//! Where the commands of one page run: a copy of the project, the two programs in `PATH`, and registries.
+//! Where the commands of one page run: a copy of the project, the two programs in `PATH`, and
+//! registries.
 //!
-//! A registry of the test stands in for docker.io and ghcr.io. The commands do not show it: a registries file that the
-//! environment names sends them there.
+//! A registry of the test stands in for docker.io and ghcr.io. The commands do not show it: a
+//! registries file that the environment names sends them there.
 
 use std::{
     fs,
@@ -28,13 +29,28 @@ pub(crate) enum DockerFormat {
 }
 
 /// Puts a sample into a registry as programs did before there were OCI media types.
-pub(crate) fn put_docker_image(registry: &Registry, repository: &str, tag: &str, format: DockerFormat) {
-    let image = Sample { seed: repository.to_owned(), attestations: false, ..Sample::default() }.build();
+pub(crate) fn put_docker_image(
+    registry: &Registry,
+    repository: &str,
+    tag: &str,
+    format: DockerFormat,
+) {
+    let image = Sample {
+        seed: repository.to_owned(),
+        attestations: false,
+        ..Sample::default()
+    }
+    .build();
     for blob in &image.blobs {
         registry.put_blob(repository, blob);
     }
     let mut index: Value = serde_json::from_slice(&image.index.bytes).unwrap();
-    for (entry, manifest) in index["manifests"].as_array_mut().unwrap().iter_mut().zip(&image.manifests) {
+    for (entry, manifest) in index["manifests"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .zip(&image.manifests)
+    {
         let mut document: Value = serde_json::from_slice(&manifest.bytes).unwrap();
         document["mediaType"] = json!(DOCKER_MANIFEST);
         document["config"]["mediaType"] = json!("application/vnd.docker.container.image.v1+json");
@@ -51,7 +67,12 @@ pub(crate) fn put_docker_image(registry: &Registry, repository: &str, tag: &str,
         }
     }
     index["mediaType"] = json!(DOCKER_LIST);
-    registry.put_manifest(repository, Some(tag), DOCKER_LIST, index.to_string().as_bytes());
+    registry.put_manifest(
+        repository,
+        Some(tag),
+        DOCKER_LIST,
+        index.to_string().as_bytes(),
+    );
 }
 
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -71,14 +92,32 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// What somebody has who cloned the repository and built the programs.
     pub(super) fn clone() -> Self {
-        let (project, equipment, registry) = (Project::new(), tempfile::tempdir().unwrap(), Registry::start());
-        let sandbox = Self { project, equipment, database: None, distribution: None, site: None, registry };
-        fs::rename(sandbox.project.path("registries.yaml"), sandbox.equipment("registries.yaml")).unwrap();
+        let (project, equipment, registry) = (
+            Project::new(),
+            tempfile::tempdir().unwrap(),
+            Registry::start(),
+        );
+        let sandbox = Self {
+            project,
+            equipment,
+            database: None,
+            distribution: None,
+            site: None,
+            registry,
+        };
+        fs::rename(
+            sandbox.project.path("registries.yaml"),
+            sandbox.equipment("registries.yaml"),
+        )
+        .unwrap();
         for file in ["release.key", "release.pub"] {
             fs::remove_file(sandbox.project.path(file)).unwrap();
         }
         fs::create_dir(sandbox.equipment("bin")).unwrap();
-        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()] {
+        for program in [
+            env!("CARGO_BIN_EXE_rune-bundle"),
+            rune_testkit::programs::rune_db(),
+        ] {
             let name = Path::new(program).file_name().unwrap();
             std::os::unix::fs::symlink(program, sandbox.equipment("bin").join(name)).unwrap();
         }
@@ -91,8 +130,19 @@ impl Sandbox {
     }
 
     pub(super) fn with_a_bundle(self) -> Self {
-        for arguments in [&["keygen", "--out", "release"][..], &["lock"], &["build", "--key", "release.key"]] {
-            ends_with(&self.command("rune-bundle").args(arguments).output().unwrap(), 0);
+        for arguments in [
+            &["keygen", "--out", "release"][..],
+            &["lock"],
+            &["build", "--key", "release.key"],
+        ] {
+            ends_with(
+                &self
+                    .command("rune-bundle")
+                    .args(arguments)
+                    .output()
+                    .unwrap(),
+                0,
+            );
         }
         self
     }
@@ -109,10 +159,15 @@ impl Sandbox {
         self
     }
 
-    /// The same with an empty registry of the usual kind that takes pushes without TLS, at `$REGISTRY`, and with `helm` in `PATH`.
+    /// The same with an empty registry of the usual kind that takes pushes without TLS, at
+    /// `$REGISTRY`, and with `helm` in `PATH`.
     pub(super) fn with_a_distribution(mut self) -> Self {
         self.distribution = Some(Distribution::start("plain"));
-        std::os::unix::fs::symlink(crate::charts::support::tool("helm4"), self.equipment("bin/helm")).unwrap();
+        std::os::unix::fs::symlink(
+            crate::charts::support::tool("helm4"),
+            self.equipment("bin/helm"),
+        )
+        .unwrap();
         self
     }
 
@@ -120,20 +175,51 @@ impl Sandbox {
     pub(super) fn with_sources(self) -> Self {
         let sandbox = self.with_a_distribution();
         let (site, tools) = (Site::start("plain"), Foreign::new());
-        let target = format!("oci://{}/charts", sandbox.distribution.as_ref().unwrap().host());
+        let target = format!(
+            "oci://{}/charts",
+            sandbox.distribution.as_ref().unwrap().host()
+        );
         let app = packed_chart(&tools, "app", "1.2.3", "a: 1\n");
-        tools.run("helm4", ["push", app.to_str().unwrap(), &target, "--plain-http"]);
-        fs::copy(packed_chart(&tools, "tools", "2.0.1", "a: 1\n"), site.file("stable/tools-2.0.1.tgz")).unwrap();
+        tools.run(
+            "helm4",
+            ["push", app.to_str().unwrap(), &target, "--plain-http"],
+        );
+        fs::copy(
+            packed_chart(&tools, "tools", "2.0.1", "a: 1\n"),
+            site.file("stable/tools-2.0.1.tgz"),
+        )
+        .unwrap();
         site.index("stable", None);
         fs::write(site.file("notes.txt"), "notes\n").unwrap();
-        Self { site: Some(site), ..sandbox }
+        Self {
+            site: Some(site),
+            ..sandbox
+        }
     }
 
     /// The same with the images of the shop of the tutorial.
     pub(super) fn with_a_shop(self) -> Self {
-        let license = ("org.opencontainers.image.licenses".to_owned(), "Apache-2.0".to_owned());
-        self.put("acme/web", "1.2.0", &Sample { seed: "web".to_owned(), labels: vec![license], ..Sample::default() });
-        self.put("library/redis", "7.2", &Sample { seed: "redis".to_owned(), ..Sample::default() });
+        let license = (
+            "org.opencontainers.image.licenses".to_owned(),
+            "Apache-2.0".to_owned(),
+        );
+        self.put(
+            "acme/web",
+            "1.2.0",
+            &Sample {
+                seed: "web".to_owned(),
+                labels: vec![license],
+                ..Sample::default()
+            },
+        );
+        self.put(
+            "library/redis",
+            "7.2",
+            &Sample {
+                seed: "redis".to_owned(),
+                ..Sample::default()
+            },
+        );
         self
     }
 
@@ -160,12 +246,19 @@ impl Sandbox {
         let mut command = Command::new(program);
         let path = format!("{}:{}", self.equipment("bin").display(), equipment_path());
         command.current_dir(self.project.path(".")).env_clear();
-        command.envs([("PATH", path.as_str()), ("COSIGN_PASSWORD", "of the documentation"), ("LC_ALL", "C.UTF-8")]);
+        command.envs([
+            ("PATH", path.as_str()),
+            ("COSIGN_PASSWORD", "of the documentation"),
+            ("LC_ALL", "C.UTF-8"),
+        ]);
         command.env("HOME", self.equipment.path());
         command.env("REGISTRY", self.registry());
         // Not in the state directory of whoever runs the tests.
         command.env("RUNE_BUNDLE_RECEIPTS", self.equipment("receipts"));
-        command.env("RUNE_BUNDLE_REGISTRY_CONFIG", self.equipment("registries.yaml"));
+        command.env(
+            "RUNE_BUNDLE_REGISTRY_CONFIG",
+            self.equipment("registries.yaml"),
+        );
         if let Some(database) = &self.database {
             database.introduce(&mut command);
         }

@@ -27,13 +27,23 @@ impl DatabaseServer {
     /// Starts it and puts its files into the directory of the page.
     pub(super) fn start(directory: &Path) -> Self {
         let authority = Authority::new("documentation");
-        let server = authority.setup("127.0.0.1", false).file("pg_hba.conf", HBA).start();
-        server.query("postgres", &format!("CREATE ROLE rune LOGIN PASSWORD '{PASSWORD}'"));
+        let server = authority
+            .setup("127.0.0.1", false)
+            .file("pg_hba.conf", HBA)
+            .start();
+        server.query(
+            "postgres",
+            &format!("CREATE ROLE rune LOGIN PASSWORD '{PASSWORD}'"),
+        );
         server.query("postgres", "CREATE ROLE certified LOGIN");
         server.query("postgres", "CREATE DATABASE rune OWNER rune");
         authority.file(directory);
         let Issued { certificate, key } = authority.issue(None, "certified", false);
-        for (name, text) in [("client.crt", certificate), ("client.key", key), ("password.txt", format!("{PASSWORD}\n"))] {
+        for (name, text) in [
+            ("client.crt", certificate),
+            ("client.key", key),
+            ("password.txt", format!("{PASSWORD}\n")),
+        ] {
             fs::write(directory.join(name), text).unwrap();
             fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o600)).unwrap();
         }
@@ -44,8 +54,14 @@ impl DatabaseServer {
     pub(super) fn introduce(&self, command: &mut Command) {
         let port = self.0.port();
         command.env("DB", format!("127.0.0.1:{port}"));
-        command.env("RUNE_DB_URL", format!("postgresql://rune:{PASSWORD}@127.0.0.1:{port}/rune"));
+        command.env(
+            "RUNE_DB_URL",
+            format!("postgresql://rune:{PASSWORD}@127.0.0.1:{port}/rune"),
+        );
         let directory = self.0.socket_directory().display();
-        command.env("ADMIN_URL", format!("postgresql://postgres@/rune?host={directory}&port={port}"));
+        command.env(
+            "ADMIN_URL",
+            format!("postgresql://postgres@/rune?host={directory}&port={port}"),
+        );
     }
 }

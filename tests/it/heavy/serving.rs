@@ -1,4 +1,5 @@
-//! What serving a large bundle to many clients costs, as the kernel counts it: bytes written, memory.
+//! What serving a large bundle to many clients costs, as the kernel counts it: bytes written,
+//! memory.
 
 use std::{collections::BTreeMap, fs};
 
@@ -13,7 +14,10 @@ fn counted(serving: &Serving, file: &str) -> BTreeMap<String, u64> {
     let number = |line: &str| {
         let (name, value) = line.split_once(':')?;
         let (value, unit) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-        Some((name.to_owned(), value.parse::<u64>().ok()? * if unit == "kB" { 1024 } else { 1 }))
+        Some((
+            name.to_owned(),
+            value.parse::<u64>().ok()? * if unit == "kB" { 1024 } else { 1 },
+        ))
     };
     text.lines().filter_map(number).collect()
 }
@@ -27,7 +31,10 @@ fn fetch(serving: &Serving, paths: &[String], headers: &str) {
                 let mut stream = serving.begin("GET", path, headers);
                 stream.set_read_timeout(None).unwrap();
                 let received = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
-                assert!((64 << 20..65 << 20).contains(&received), "{path}: {received} bytes");
+                assert!(
+                    (64 << 20..65 << 20).contains(&received),
+                    "{path}: {received} bytes"
+                );
             });
         }
     });
@@ -37,7 +44,10 @@ fn fetch(serving: &Serving, paths: &[String], headers: &str) {
 fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
     let scratch = Scratch::new();
     let (file, layers) = large_bundle(&scratch);
-    let paths: Vec<String> = layers.iter().map(|layer| format!("/v2/library/huge/blobs/{}", layer.digest)).collect();
+    let paths: Vec<String> = layers
+        .iter()
+        .map(|layer| format!("/v2/library/huge/blobs/{}", layer.digest))
+        .collect();
     let names = scratch.names();
     let serving = Serving::start([file.as_path()], &[]);
     // What was read to check the head and the documents: no more for a large bundle.
@@ -46,7 +56,10 @@ fn many_clients_of_a_large_bundle_cost_no_byte_on_the_disk_and_little_memory() {
     // The first pass hashes, the others do not.
     fetch(&serving, &paths[..1], "");
     fetch(&serving, &paths, "range: bytes=-67108864\r\n");
-    let (io, memory) = (counted(&serving, "io"), counted(&serving, "status")["VmHWM"]);
+    let (io, memory) = (
+        counted(&serving, "io"),
+        counted(&serving, "status")["VmHWM"],
+    );
     assert!(memory < 100_000_000, "{memory} bytes of memory");
     // The kernel counts what goes to sockets and to the log as written; nothing went to a disk.
     assert_eq!(io["write_bytes"], 0, "{io:?}");

@@ -15,7 +15,10 @@ fn whatever_has_the_name_of_the_project_stays_as_it_is() {
     symlink("nowhere", place.path("dangling")).unwrap();
     for name in ["file", "directory", "link", "dangling"] {
         let said = place.run(12, &["init", "--chart", "chart", "--name", name]);
-        assert!(said.contains(&format!("`{name}` already exists")) && said.contains("--name"), "{said}");
+        assert!(
+            said.contains(&format!("`{name}` already exists")) && said.contains("--name"),
+            "{said}"
+        );
     }
     assert_eq!(place.read("file"), "mine\n");
     assert!(place.files_of("elsewhere").is_empty() && place.files_of("directory").is_empty());
@@ -34,10 +37,20 @@ fn a_name_that_is_none_and_a_place_that_is_none_are_refused_in_plain_words() {
     for name in ["../x", "A", "a/b", ""] {
         place.run(2, &["init", "--chart", "chart", "--name", name]);
     }
-    for chart in ["oci://", "ftp://charts.example/shop-1.0.0.tgz", "https://charts.example/stable"] {
+    for chart in [
+        "oci://",
+        "ftp://charts.example/shop-1.0.0.tgz",
+        "https://charts.example/stable",
+    ] {
         let said = place.run(2, &["init", "--chart", chart]);
-        assert!(said.contains(chart) && said.contains("oci://host/path/chart:VERSION"), "{said}");
+        assert!(
+            said.contains(chart) && said.contains("oci://host/path/chart:VERSION"),
+            "{said}"
+        );
     }
     let said = place.run(2, &["init"]);
-    assert!(said.contains("--chart") && said.contains("--image"), "{said}");
+    assert!(
+        said.contains("--chart") && said.contains("--image"),
+        "{said}"
+    );
 }

@@ -10,7 +10,8 @@ const WHOLE: &str = r#""{{ .Values.d }}""#;
 const HARD_CODED: &str = "docker.io/acme/e:1.0.5";
 const IN_A_LIST: &str = r#""{{ (index .Values.f 1).image }}""#;
 const ABSENT: &str = r#""{{ .Values.g.repository }}:1.0.7{{ if .Values.g.digest }}@{{ .Values.g.digest }}{{ end }}""#;
-const EMPTY_TAG: &str = r#""{{ .Values.h.repository }}:{{ .Values.h.tag | default .Chart.AppVersion }}""#;
+const EMPTY_TAG: &str =
+    r#""{{ .Values.h.repository }}:{{ .Values.h.tag | default .Chart.AppVersion }}""#;
 const PREFIX: &str = r#""{{ .Values.i.image }}:v{{ .Values.i.version }}""#;
 const SHARED_ONE: &str = r#""docker.io/acme/j-one:{{ .Values.global.imageTag }}""#;
 const SHARED_TWO: &str = r#""docker.io/acme/j-two:{{ .Values.global.imageTag }}""#;
@@ -43,7 +44,10 @@ const IMAGES: [&str; 11] = [
 #[test]
 fn each_way_to_take_a_digest_is_found_and_the_lock_passes_without_an_edit() {
     let place = Place::new();
-    let images = [DIGEST, SHA, TAG, WHOLE, HARD_CODED, IN_A_LIST, ABSENT, EMPTY_TAG, PREFIX, SHARED_ONE, SHARED_TWO];
+    let images = [
+        DIGEST, SHA, TAG, WHOLE, HARD_CODED, IN_A_LIST, ABSENT, EMPTY_TAG, PREFIX, SHARED_ONE,
+        SHARED_TWO,
+    ];
     place.write_chart(&images, VALUES);
     IMAGES.iter().for_each(|image| place.put_image(image, &[]));
     let report = place.report(0, &["init", "--chart", "chart"]);
@@ -52,8 +56,17 @@ fn each_way_to_take_a_digest_is_found_and_the_lock_passes_without_an_edit() {
         .unwrap()
         .iter()
         .map(|image| {
-            let pins: Vec<&str> = image["pinnedBy"].as_array().unwrap().iter().map(|value| value.as_str().unwrap()).collect();
-            let pins = if image["tagOnly"] == true { "by its tag".to_owned() } else { pins.join(",") };
+            let pins: Vec<&str> = image["pinnedBy"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|value| value.as_str().unwrap())
+                .collect();
+            let pins = if image["tagOnly"] == true {
+                "by its tag".to_owned()
+            } else {
+                pins.join(",")
+            };
             (image["reference"].as_str().unwrap().to_owned(), pins)
         })
         .collect();
@@ -70,13 +83,22 @@ fn each_way_to_take_a_digest_is_found_and_the_lock_passes_without_an_edit() {
         ("ghcr.io/acme/d:1.0.4", "d"),
         ("quay.io/acme/c:1.0.3", "c.tag"),
     ];
-    assert_eq!(found, expected.map(|(image, pins)| (image.to_owned(), pins.to_owned())));
+    assert_eq!(
+        found,
+        expected.map(|(image, pins)| (image.to_owned(), pins.to_owned()))
+    );
     // A list is replaced as a whole, with what stands in it besides.
     let template = place.read("shop/templates/values/shop.yaml.j2");
-    assert!(template.contains("name: \"first\"\n    replicas: 2\n") || template.contains("replicas: 2"), "{template}");
+    assert!(
+        template.contains("name: \"first\"\n    replicas: 2\n") || template.contains("replicas: 2"),
+        "{template}"
+    );
     let policy = place.read("shop/bundle-manifests/policy.yaml");
     assert!(policy.contains("image: \"docker.io/acme/e:1.0.5\", pin: tag, reason: \"no value of the chart takes its digest\""), "{policy}");
-    assert!(policy.contains("    - docker.io/acme/e\n") && !policy.contains("acme/*"), "exact repositories: {policy}");
+    assert!(
+        policy.contains("    - docker.io/acme/e\n") && !policy.contains("acme/*"),
+        "exact repositories: {policy}"
+    );
     let lock = place.report(0, &["lock", "shop/bundle-manifests/shop.yaml"]);
     assert_eq!(lock["completeness"]["checked"], true, "{lock}");
 }
@@ -84,10 +106,14 @@ fn each_way_to_take_a_digest_is_found_and_the_lock_passes_without_an_edit() {
 #[test]
 fn values_of_a_schema_that_knows_no_other_keys_are_tried_without_new_ones() {
     let place = Place::new();
-    place.write_chart(&[TAG], "c: { registry: quay.io, name: acme/c, tag: 1.0.3 }\n");
-    let properties =
-        r#""c": {"type": "object", "additionalProperties": false, "properties": {"registry": {}, "name": {}, "tag": {"type": "string"}}}"#;
-    let schema = format!(r#"{{"type": "object", "additionalProperties": false, "properties": {{{properties}, "global": {{}}}}}}"#);
+    place.write_chart(
+        &[TAG],
+        "c: { registry: quay.io, name: acme/c, tag: 1.0.3 }\n",
+    );
+    let properties = r#""c": {"type": "object", "additionalProperties": false, "properties": {"registry": {}, "name": {}, "tag": {"type": "string"}}}"#;
+    let schema = format!(
+        r#"{{"type": "object", "additionalProperties": false, "properties": {{{properties}, "global": {{}}}}}}"#
+    );
     place.write("chart/values.schema.json", &schema);
     place.put_image("quay.io/acme/c:1.0.3", &[]);
     let report = place.report(0, &["init", "--chart", "chart"]);
@@ -101,19 +127,31 @@ fn a_possible_image_is_included_and_declared_and_one_that_no_registry_has_is_ign
     place.write_chart(&["docker.io/acme/operator:1.0.0"], "{}\n");
     // Named directly: no other registry is asked for it.
     let gone = format!("{}/acme/gone:1.0.0", place.host());
-    let config =
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c }}\ndata:\n  AGENT: quay.io/acme/agent:1.0.0\n  GONE: {gone}\n");
+    let config = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c }}\ndata:\n  AGENT: quay.io/acme/agent:1.0.0\n  GONE: {gone}\n"
+    );
     place.write("chart/templates/config.yaml", &config);
     for image in ["docker.io/acme/operator:1.0.0", "quay.io/acme/agent:1.0.0"] {
         place.put_image(image, &[]);
     }
     let report = place.report(0, &["init", "--chart", "chart"]);
-    let possible: Vec<_> = report["images"].as_array().unwrap().iter().filter(|image| image["possible"] == true).collect();
+    let possible: Vec<_> = report["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|image| image["possible"] == true)
+        .collect();
     assert_eq!(possible.len(), 1, "{report}");
     assert_eq!(possible[0]["reference"], "quay.io/acme/agent:1.0.0");
     let policy = place.read("shop/bundle-manifests/policy.yaml");
-    let ignored = format!("- {{ reference: \"{gone}\", reason: \"its registry has no such image\" }}");
+    let ignored =
+        format!("- {{ reference: \"{gone}\", reason: \"its registry has no such image\" }}");
     assert!(policy.contains(&ignored), "{policy}");
-    assert!(place.read("shop/bundle-manifests/shop.yaml").contains("# Possible image"), "{policy}");
+    assert!(
+        place
+            .read("shop/bundle-manifests/shop.yaml")
+            .contains("# Possible image"),
+        "{policy}"
+    );
     place.run(0, &["lock", "shop/bundle-manifests/shop.yaml"]);
 }

@@ -23,7 +23,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self { files: Scratch::new(), registry: Registry::start() };
+        let place = Self {
+            files: Scratch::new(),
+            registry: Registry::start(),
+        };
         let mirror = json!({"endpoint": [place.registry.url()]});
         let mirrors = json!({"mirrors": {"*": mirror, "docker.io": mirror}});
         place.write("registries.yaml", &mirrors.to_string());
@@ -56,27 +59,53 @@ impl Place {
 
     /// Writes a chart `chart/` whose containers have these images, one Deployment for each.
     pub(crate) fn write_chart(&self, images: &[&str], values: &str) {
-        self.write("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.2.0\nappVersion: 3.1.0\n");
+        self.write(
+            "chart/Chart.yaml",
+            "apiVersion: v2\nname: shop\nversion: 1.2.0\nappVersion: 3.1.0\n",
+        );
         self.write("chart/values.yaml", values);
         for (number, image) in images.iter().enumerate() {
-            self.write(&format!("chart/templates/{number}.yaml"), &deployment(&format!("d{number}"), image));
+            self.write(
+                &format!("chart/templates/{number}.yaml"),
+                &deployment(&format!("d{number}"), image),
+            );
         }
     }
 
     /// Puts an image with these labels into the registry, whatever registry it is named with.
     pub(crate) fn put_image(&self, reference: &str, labels: &[(&str, &str)]) {
-        let (repository, tag) = reference.split_once('/').unwrap().1.rsplit_once(':').unwrap();
-        let labels = labels.iter().map(|(label, text)| ((*label).to_owned(), (*text).to_owned())).collect();
+        let (repository, tag) = reference
+            .split_once('/')
+            .unwrap()
+            .1
+            .rsplit_once(':')
+            .unwrap();
+        let labels = labels
+            .iter()
+            .map(|(label, text)| ((*label).to_owned(), (*text).to_owned()))
+            .collect();
         let seed = reference.to_owned();
-        let sample = Sample { layer_bytes: vec![10], attestations: false, labels, seed, ..Sample::default() };
+        let sample = Sample {
+            layer_bytes: vec![10],
+            attestations: false,
+            labels,
+            seed,
+            ..Sample::default()
+        };
         self.registry.put_image(repository, tag, &sample.build());
     }
 
     pub(crate) fn tool(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-        command.args(arguments).current_dir(self.path("")).env_clear();
+        command
+            .args(arguments)
+            .current_dir(self.path(""))
+            .env_clear();
         if matches!(arguments.first(), Some(&("init" | "lock" | "build"))) {
-            command.arg("--helm").arg(tool("helm3")).args(["--registry-config", "registries.yaml"]);
+            command
+                .arg("--helm")
+                .arg(tool("helm3"))
+                .args(["--registry-config", "registries.yaml"]);
         }
         command.output().unwrap()
     }
@@ -84,7 +113,9 @@ impl Place {
     /// What a call that ends with `code` says.
     pub(crate) fn run(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.tool(arguments);
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        let said = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .concat();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
         said
     }
@@ -93,7 +124,12 @@ impl Place {
     pub(crate) fn report(&self, code: i32, arguments: &[&str]) -> Value {
         let output = self.tool(&[arguments, &["--json"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {said}{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -117,7 +153,11 @@ impl Place {
 }
 
 fn relative(path: &Path, root: &Path) -> String {
-    path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+    path.strip_prefix(root)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// A Deployment with one container.

@@ -1,4 +1,5 @@
-//! One directory with fixed inputs, the two programs and a registry, and what a command prints there, without what differs from run to run.
+//! One directory with fixed inputs, the two programs and a registry, and what a command prints
+//! there, without what differs from run to run.
 
 use std::{
     fs,
@@ -29,21 +30,39 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 /// What is not the same in every run, and what stands in its place.
 const FILTERS: [(&str, &str); 15] = [
     // Rows and files of the sessions are from 2001.
-    (r"20[2-9]\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?", "[TIME]"),
+    (
+        r"20[2-9]\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?",
+        "[TIME]",
+    ),
     (r"\b1[7-9]\d{8}\.\d+", "[TIME]"),
     (r#""(waitedMs|milliseconds)":( ?)\d+"#, "\"$1\":$2[..]"),
-    (r#""(freeBytes|available|availableBytes)":( ?)\d+"#, "\"$1\":$2[..]"),
+    (
+        r#""(freeBytes|available|availableBytes)":( ?)\d+"#,
+        "\"$1\":$2[..]",
+    ),
     (r"waited \d+ ?m?s;", "waited [..];"),
     (r"room        \d+ bytes;", "room        [..] bytes;"),
     (r"\d+ MiB free", "[..] MiB free"),
-    (r"\d+(\.\d+)? [kMGT]?B( \([\d,]+ bytes\))? (are |is )?(free|available)", "[..] free"),
+    (
+        r"\d+(\.\d+)? [kMGT]?B( \([\d,]+ bytes\))? (are |is )?(free|available)",
+        "[..] free",
+    ),
     (r"PostgreSQL 17\.\d+( \([^)]*\))?", "PostgreSQL 17"),
-    (r#""engineVersion":( ?)"17\.[^"]*""#, "\"engineVersion\":$1\"17\""),
+    (
+        r#""engineVersion":( ?)"17\.[^"]*""#,
+        "\"engineVersion\":$1\"17\"",
+    ),
     (r"\b(rune_\d+_\d+|rune_\d+)\b", "[DATABASE]"),
     (r"\d+ free of \d+", "[..] free of [..]"),
     // A new key, and receipts, which have a time.
-    (r"fingerprint  sha256:[0-9a-f ]{71}", "fingerprint  sha256:[HEX]"),
-    (r"digest         sha256:[0-9a-f ]{71}", "digest         sha256:[HEX]"),
+    (
+        r"fingerprint  sha256:[0-9a-f ]{71}",
+        "fingerprint  sha256:[HEX]",
+    ),
+    (
+        r"digest         sha256:[0-9a-f ]{71}",
+        "digest         sha256:[HEX]",
+    ),
     (r"/(\d{6})-[0-9a-f]{64}\.json", "/$1-[HEX].json"),
 ];
 
@@ -58,21 +77,52 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new() -> Self {
-        let filters = FILTERS.iter().map(|(pattern, replacement)| (Regex::new(pattern).unwrap(), *replacement)).collect();
+        let filters = FILTERS
+            .iter()
+            .map(|(pattern, replacement)| (Regex::new(pattern).unwrap(), *replacement))
+            .collect();
         let directory = tempfile::tempdir().unwrap();
-        let path = format!("{}:{}", directory.path().join(".bin").display(), in_tools_env("echo $PATH"));
+        let path = format!(
+            "{}:{}",
+            directory.path().join(".bin").display(),
+            in_tools_env("echo $PATH")
+        );
         let helm = tool("helm4").display().to_string();
-        let session = Self { directory, registry: Registry::start(), helm, path, environment: Vec::new(), filters };
+        let session = Self {
+            directory,
+            registry: Registry::start(),
+            helm,
+            path,
+            environment: Vec::new(),
+            filters,
+        };
         copy(&folder().join("inputs"), session.directory.path());
         copy(&folder().join("written"), &session.path("written"));
         session.add_programs();
         session.add_keys();
         session.add_bundles();
         for (repository, tag) in [("library/server", "1.2"), ("lpasquali/extra", "3")] {
-            session.registry.put_image(repository, tag, &Sample { seed: repository.to_owned(), ..Sample::default() }.build());
+            session.registry.put_image(
+                repository,
+                tag,
+                &Sample {
+                    seed: repository.to_owned(),
+                    ..Sample::default()
+                }
+                .build(),
+            );
         }
-        let mirror = |name: &str| format!("  {name}:\n    endpoint: [\"{}\"]\n", session.registry.url());
-        fs::write(session.path("registries.yaml"), format!("mirrors:\n{}{}", mirror("docker.io"), mirror("ghcr.io"))).unwrap();
+        let mirror = |name: &str| {
+            format!(
+                "  {name}:\n    endpoint: [\"{}\"]\n",
+                session.registry.url()
+            )
+        };
+        fs::write(
+            session.path("registries.yaml"),
+            format!("mirrors:\n{}{}", mirror("docker.io"), mirror("ghcr.io")),
+        )
+        .unwrap();
         session
     }
 
@@ -89,8 +139,16 @@ impl Session {
     /// The two programs, and the smallest file that counts as a static program.
     fn add_programs(&self) {
         fs::create_dir(self.path(".bin")).unwrap();
-        for program in [env!("CARGO_BIN_EXE_rune-bundle"), rune_testkit::programs::rune_db()] {
-            symlink(program, self.path(".bin").join(Path::new(program).file_name().unwrap())).unwrap();
+        for program in [
+            env!("CARGO_BIN_EXE_rune-bundle"),
+            rune_testkit::programs::rune_db(),
+        ] {
+            symlink(
+                program,
+                self.path(".bin")
+                    .join(Path::new(program).file_name().unwrap()),
+            )
+            .unwrap();
         }
         let mut program = vec![0; 64];
         program[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -101,7 +159,10 @@ impl Session {
 
     fn add_keys(&self) {
         for (name, pem) in [("release", KEY), ("second", SECOND_KEY)] {
-            let key = PrivateKey::load::<SignError>(pem.as_bytes(), || panic!("the key is not encrypted")).unwrap();
+            let key = PrivateKey::load::<SignError>(pem.as_bytes(), || {
+                panic!("the key is not encrypted")
+            })
+            .unwrap();
             fs::write(self.path(format!("{name}.key")), pem).unwrap();
             fs::write(self.path(format!("{name}.pub")), key.public_key().to_pem()).unwrap();
         }
@@ -120,25 +181,51 @@ impl Session {
             let made = sign_and_write(&scratch, ingredients.compose().unwrap());
             fs::copy(made, self.path(name)).unwrap();
         }
-        assert_eq!(private_key().public_key().to_pem(), fs::read_to_string(self.path("release.pub")).unwrap());
-        assert_ne!(sha256(&self.path("old.bundle.tar")), sha256(&self.path("new.bundle.tar")));
+        assert_eq!(
+            private_key().public_key().to_pem(),
+            fs::read_to_string(self.path("release.pub")).unwrap()
+        );
+        assert_ne!(
+            sha256(&self.path("old.bundle.tar")),
+            sha256(&self.path("new.bundle.tar"))
+        );
     }
 
     /// Runs a command and gives it with what came of it, in the form of a recording.
     pub(super) fn call(&self, command: &str) -> String {
         let mut shell = Command::new("timeout");
-        shell.args(["40", "sh", "-c", command]).current_dir(self.directory.path()).env_clear();
-        shell.envs([("PATH", self.path.as_str()), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("COSIGN_PASSWORD", "")]);
-        shell.env("HOME", self.path("home")).env("REGISTRY", self.registry.host());
+        shell
+            .args(["40", "sh", "-c", command])
+            .current_dir(self.directory.path())
+            .env_clear();
+        shell.envs([
+            ("PATH", self.path.as_str()),
+            ("LC_ALL", "C.UTF-8"),
+            ("TZ", "UTC"),
+            ("COSIGN_PASSWORD", ""),
+        ]);
+        shell
+            .env("HOME", self.path("home"))
+            .env("REGISTRY", self.registry.host());
         // Not in the state directory of whoever runs the tests.
         shell.env("RUNE_BUNDLE_RECEIPTS", "rune-bundle-receipts");
-        shell.env("RUNE_BUNDLE_HELM", &self.helm).env("RUNE_BUNDLE_REGISTRY_CONFIG", self.path("registries.yaml"));
-        shell.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        shell
+            .env("RUNE_BUNDLE_HELM", &self.helm)
+            .env("RUNE_BUNDLE_REGISTRY_CONFIG", self.path("registries.yaml"));
+        shell.envs(
+            self.environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
         let output = shell.output().unwrap();
         let mut text = format!("$ {command}\n");
         for (mark, bytes) in [("|", &output.stdout), ("!", &output.stderr)] {
             for line in self.shown(&String::from_utf8_lossy(bytes)).lines() {
-                text.push_str(&if line.is_empty() { format!("{mark}\n") } else { format!("{mark} {line}\n") });
+                text.push_str(&if line.is_empty() {
+                    format!("{mark}\n")
+                } else {
+                    format!("{mark} {line}\n")
+                });
             }
         }
         match output.status.code() {
@@ -151,15 +238,24 @@ impl Session {
     /// A text without what is not the same in every run.
     fn shown(&self, text: &str) -> String {
         let mut text = text.replace(self.directory.path().to_str().unwrap(), "[DIR]");
-        text = text.replace(&self.registry.host(), "registry.test:5000").replace(&self.helm, "[HELM]");
+        text = text
+            .replace(&self.registry.host(), "registry.test:5000")
+            .replace(&self.helm, "[HELM]");
         for (name, value) in &self.environment {
             // Passwords are not shown by the programs.
-            let (place, database) = value.rsplit_once('@').and_then(|(_, place)| place.split_once('/')).unwrap_or((value, value));
-            text = text.replace(place, "[SERVER]").replace(database, &format!("[{name}]"));
+            let (place, database) = value
+                .rsplit_once('@')
+                .and_then(|(_, place)| place.split_once('/'))
+                .unwrap_or((value, value));
+            text = text
+                .replace(place, "[SERVER]")
+                .replace(database, &format!("[{name}]"));
         }
         for (pattern, replacement) in &self.filters {
             text = pattern.replace_all(&text, *replacement).into_owned();
         }
-        text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        text.lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
     }
 }

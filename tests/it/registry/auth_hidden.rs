@@ -4,7 +4,9 @@ use rune_bundle::registry::{ClientConfig, ProxySettings};
 use rune_core::secret::Secret;
 use rune_testkit::registry::{Auth, Fault, Registry};
 
-use crate::registry::support::{Files, blob, client, fetch, name, quick, reference, stocked, words};
+use crate::registry::support::{
+    Files, blob, client, fetch, name, quick, reference, stocked, words,
+};
 
 fn basic() -> Auth {
     Auth::Basic("alice".to_owned(), "wonderland".to_owned())
@@ -12,20 +14,33 @@ fn basic() -> Auth {
 
 fn token(realm: Option<&str>) -> Auth {
     let realm = realm.map(str::to_owned);
-    Auth::Token { user: "alice".to_owned(), password: "wonderland".to_owned(), anonymous_pull: false, realm }
+    Auth::Token {
+        user: "alice".to_owned(),
+        password: "wonderland".to_owned(),
+        anonymous_pull: false,
+        realm,
+    }
 }
 
 /// Paths and whether they came with credentials.
 fn asked(registry: &Registry) -> Vec<(String, bool)> {
     let asked = |request: rune_testkit::registry::Request| {
-        let last = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let last = request
+            .path
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         (last, request.header("authorization").is_some())
     };
     registry.requests().into_iter().map(asked).collect()
 }
 
 fn with_login(files: &Files, host: &str) -> ClientConfig {
-    ClientConfig { auth_files: vec![files.login(host, "alice", "wonderland")], ..quick() }
+    ClientConfig {
+        auth_files: vec![files.login(host, "alice", "wonderland")],
+        ..quick()
+    }
 }
 
 #[tokio::test]
@@ -35,10 +50,22 @@ async fn a_registry_that_refuses_without_a_challenge_is_asked_for_one_at_its_roo
             let registry = stocked(Registry::start_with(auth.clone()));
             registry.behave(|behaviour| behaviour.hides_with = Some(status));
             let files = Files::new();
-            client(with_login(&files, &registry.host())).resolve(&reference(&registry, "library/postgres:17-alpine")).await.unwrap();
-            let steps = |list: &[(&str, bool)]| list.iter().map(|(path, shown)| ((*path).to_owned(), *shown)).collect::<Vec<_>>();
+            client(with_login(&files, &registry.host()))
+                .resolve(&reference(&registry, "library/postgres:17-alpine"))
+                .await
+                .unwrap();
+            let steps = |list: &[(&str, bool)]| {
+                list.iter()
+                    .map(|(path, shown)| ((*path).to_owned(), *shown))
+                    .collect::<Vec<_>>()
+            };
             let expected = match auth {
-                Auth::Token { .. } => steps(&[("17-alpine", false), ("", false), ("token", true), ("17-alpine", true)]),
+                Auth::Token { .. } => steps(&[
+                    ("17-alpine", false),
+                    ("", false),
+                    ("token", true),
+                    ("17-alpine", true),
+                ]),
                 _ => steps(&[("17-alpine", false), ("", false), ("17-alpine", true)]),
             };
             assert_eq!(asked(&registry), expected, "{status}");
@@ -52,12 +79,20 @@ async fn without_credentials_for_this_very_host_the_root_is_not_asked() {
         let registry = stocked(Registry::start_with(basic()));
         registry.behave(|behaviour| behaviour.hides_with = Some(status));
         let files = Files::new();
-        for config in [quick(), with_login(&files, "other.example"), with_login(&files, &format!("{}/other", registry.host()))] {
+        for config in [
+            quick(),
+            with_login(&files, "other.example"),
+            with_login(&files, &format!("{}/other", registry.host())),
+        ] {
             registry.forget_requests();
-            let error = client(config).resolve(&reference(&registry, "library/postgres:17-alpine")).await.unwrap_err();
+            let error = client(config)
+                .resolve(&reference(&registry, "library/postgres:17-alpine"))
+                .await
+                .unwrap_err();
             let said = words(error, &[(&registry.host(), "REGISTRY")]);
             assert!(
-                said.contains(&format!("answered {status}")) && (said.contains("rune-bundle login") || said.contains("credentials")),
+                said.contains(&format!("answered {status}"))
+                    && (said.contains("rune-bundle login") || said.contains("credentials")),
                 "{said}"
             );
             assert_eq!(asked(&registry), [("17-alpine".to_owned(), false)]);
@@ -72,7 +107,10 @@ async fn credentials_are_never_shown_without_a_challenge() {
     let files = Files::new();
     let client = client(with_login(&files, &registry.host()));
     for _ in 0..2 {
-        client.resolve(&reference(&registry, "library/postgres:17-alpine")).await.unwrap_err();
+        client
+            .resolve(&reference(&registry, "library/postgres:17-alpine"))
+            .await
+            .unwrap_err();
     }
     // The root is asked once, and never again.
     let paths = ["17-alpine", "", "17-alpine"].map(|path| (path.to_owned(), false));
@@ -84,15 +122,28 @@ async fn the_target_of_a_redirect_is_neither_asked_for_a_challenge_nor_shown_any
     for status in [401, 403, 404] {
         let (registry, storage) = (Registry::start(), Registry::start_with(basic()));
         let (_, descriptor) = blob(&registry, "a/b", 100);
-        registry.fault(Fault::on("GET", "/v2/*/blobs/*").always().redirect(&format!("{}/v2/a/b/blobs/x", storage.url())));
+        registry.fault(
+            Fault::on("GET", "/v2/*/blobs/*")
+                .always()
+                .redirect(&format!("{}/v2/a/b/blobs/x", storage.url())),
+        );
         storage.behave(|behaviour| behaviour.hides_with = Some(status));
         let files = Files::new();
         let logins = serde_json::json!({"auths": {registry.host(): {"auth": "YTpi"}, storage.host(): {"auth": "YTpi"}}});
         let path = files.write("config.json", logins.to_string());
-        let config = ClientConfig { auth_files: vec![rune_bundle::registry::AuthFile::Named(path)], ..quick() };
-        fetch(&client(config), &name(&registry, "a/b"), &descriptor, 0).await.unwrap_err();
+        let config = ClientConfig {
+            auth_files: vec![rune_bundle::registry::AuthFile::Named(path)],
+            ..quick()
+        };
+        fetch(&client(config), &name(&registry, "a/b"), &descriptor, 0)
+            .await
+            .unwrap_err();
         assert_eq!(asked(&storage), [("x".to_owned(), false)]);
-        assert!(asked(&registry).iter().all(|(path, shown)| !path.is_empty() && !shown));
+        assert!(
+            asked(&registry)
+                .iter()
+                .all(|(path, shown)| !path.is_empty() && !shown)
+        );
     }
 }
 
@@ -126,15 +177,30 @@ async fn a_token_server_at_the_very_address_that_a_person_named_is_no_boundary()
         ("10.0.0.5:5000", "https://10.0.0.5:5000/token", false),
     ] {
         let registry = stocked(Registry::start_with(token(Some(realm))));
-        registry.fault(Fault::on("GET", "*/token").always().answer(200, r#"{"token": "testkit-token:repository:library/postgres:pull"}"#));
+        registry.fault(Fault::on("GET", "*/token").always().answer(
+            200,
+            r#"{"token": "testkit-token:repository:library/postgres:pull"}"#,
+        ));
         let files = Files::new();
         let mut config = with_login(&files, named);
         config.plain_http = [named.to_owned()].into();
-        config.proxy = ProxySettings { http: Some(Secret::new(registry.url())), ..ProxySettings::default() };
-        let outcome = client(config).resolve(&format!("{named}/library/postgres:17-alpine").parse().unwrap()).await;
+        config.proxy = ProxySettings {
+            http: Some(Secret::new(registry.url())),
+            ..ProxySettings::default()
+        };
+        let outcome = client(config)
+            .resolve(
+                &format!("{named}/library/postgres:17-alpine")
+                    .parse()
+                    .unwrap(),
+            )
+            .await;
         match outcome {
             Ok(_) => assert!(is_fine, "{realm}"),
-            Err(error) => assert!(!is_fine && error.to_string().contains("its address is private"), "{realm}: {error}"),
+            Err(error) => assert!(
+                !is_fine && error.to_string().contains("its address is private"),
+                "{realm}: {error}"
+            ),
         }
     }
 }

@@ -22,8 +22,16 @@ fn gives_the_same_lock_and_bundle(mode: &str) {
     }
     lock_and_build(&project, &registry);
     let lock = "bundle-manifests/rune.lock";
-    assert_eq!(fs::read_to_string(project.join(lock)).unwrap(), fs::read_to_string(plain.path(lock)).unwrap(), "the lock");
-    assert_eq!(sha256(&project.join("bundle.tar")), sha256(&plain.path("bundle.tar")), "the bundle");
+    assert_eq!(
+        fs::read_to_string(project.join(lock)).unwrap(),
+        fs::read_to_string(plain.path(lock)).unwrap(),
+        "the lock"
+    );
+    assert_eq!(
+        sha256(&project.join("bundle.tar")),
+        sha256(&plain.path("bundle.tar")),
+        "the bundle"
+    );
 }
 
 #[test]

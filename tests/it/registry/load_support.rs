@@ -39,8 +39,13 @@ impl Containerd {
     pub(crate) fn start() -> Self {
         let tools = Foreign::new();
         let directory = tools.path("c");
-        let (process, announced) = Process::start_announced(repository().join("tools/containerd/start"), [&directory]);
-        Self { address: announced["address"].as_str().unwrap().to_owned(), tools, _process: process }
+        let (process, announced) =
+            Process::start_announced(repository().join("tools/containerd/start"), [&directory]);
+        Self {
+            address: announced["address"].as_str().unwrap().to_owned(),
+            tools,
+            _process: process,
+        }
     }
 
     /// One whose disk has `bytes` bytes.
@@ -50,11 +55,26 @@ impl Containerd {
         fs::create_dir(&directory).unwrap();
         let script = format!("mount -t tmpfs -o size={bytes} tmpfs \"$1\" && exec \"$0\" \"$1\"");
         let start = repository().join("tools/containerd/start");
-        let arguments = ["--mount", "sh", "-c", &script, start.to_str().unwrap(), directory.to_str().unwrap()];
+        let arguments = [
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            start.to_str().unwrap(),
+            directory.to_str().unwrap(),
+        ];
         let (process, announced) = Process::start_announced("unshare", arguments);
         // It has mounts of its own, which only its process shows.
-        let address = format!("/proc/{}/root{}", process.id(), announced["address"].as_str().unwrap());
-        Self { tools, address, _process: process }
+        let address = format!(
+            "/proc/{}/root{}",
+            process.id(),
+            announced["address"].as_str().unwrap()
+        );
+        Self {
+            tools,
+            address,
+            _process: process,
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -64,7 +84,10 @@ impl Containerd {
     /// Runs `ctr` in the namespace of the kubelet.
     pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
         let namespace = ["--address", &self.address, "--namespace", "k8s.io"];
-        self.tools.run("ctr", namespace.into_iter().chain(arguments.iter().copied()))
+        self.tools.run(
+            "ctr",
+            namespace.into_iter().chain(arguments.iter().copied()),
+        )
     }
 
     /// Every name, with its digest.
@@ -85,7 +108,11 @@ impl Containerd {
 
 /// Runs `rune-bundle load`, with `ctr` in PATH.
 pub(crate) fn load(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rune-bundle")).arg("load").args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_rune-bundle"))
+        .arg("load")
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// The report of a command that must end with this code.
@@ -97,12 +124,27 @@ pub(crate) fn report(output: &Output, code: i32) -> Value {
 /// The example manifest with sample images, locked and built with these platforms.
 pub(crate) fn built(platforms: &str) -> Project {
     let manifest = fs::read_to_string(repository().join("bundle-manifests/rune.yaml")).unwrap();
-    let project = Project::with_manifest(&manifest.replacen("platforms: all", &format!("platforms: {platforms}"), 1));
-    for (repository, tag) in [("library/postgres", "17-alpine"), ("lpasquali/rune", "v0.0.0a6")] {
+    let project = Project::with_manifest(&manifest.replacen(
+        "platforms: all",
+        &format!("platforms: {platforms}"),
+        1,
+    ));
+    for (repository, tag) in [
+        ("library/postgres", "17-alpine"),
+        ("lpasquali/rune", "v0.0.0a6"),
+    ] {
         // What a machine for amd64 could run besides.
         let mut platforms = Sample::default().platforms;
         platforms.push(("linux", "386", None));
-        project.put(repository, tag, &Sample { seed: repository.to_owned(), platforms, ..Sample::default() });
+        project.put(
+            repository,
+            tag,
+            &Sample {
+                seed: repository.to_owned(),
+                platforms,
+                ..Sample::default()
+            },
+        );
     }
     project.lock();
     project.build("bundle.tar");
@@ -119,15 +161,26 @@ pub(crate) fn with_key(project: &Project, bundle: &str) -> [String; 3] {
 pub(crate) fn damaged(bundle: &Path, entry: &str) -> PathBuf {
     let copy = bundle.with_file_name("damaged.tar");
     fs::copy(bundle, &copy).unwrap();
-    let entry = entries_of(bundle).into_iter().find(|found| found.name == entry).unwrap();
-    let (file, at) = (fs::OpenOptions::new().read(true).write(true).open(&copy).unwrap(), entry.content + entry.size / 2);
+    let entry = entries_of(bundle)
+        .into_iter()
+        .find(|found| found.name == entry)
+        .unwrap();
+    let (file, at) = (
+        fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&copy)
+            .unwrap(),
+        entry.content + entry.size / 2,
+    );
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     copy
 }
 
-/// A project whose one image is a program that waits, for amd64; the other platform of its index does not run.
+/// A project whose one image is a program that waits, for amd64; the other platform of its index
+/// does not run.
 pub(crate) fn waiting(reference: &str, platforms: &str) -> (Project, String) {
     let manifest = format!(
         "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: waiting\nversion: 1.0.0\nplatforms: {platforms}\nimages:\n  \
@@ -137,7 +190,11 @@ pub(crate) fn waiting(reference: &str, platforms: &str) -> (Project, String) {
     let (host, name) = reference.split_once('/').unwrap();
     let (repository, tag) = name.split_once(':').unwrap();
     allow(&project, host);
-    fs::write(project.path("registries.yaml"), json!({"mirrors": {host: {"endpoint": [project.registry.url()]}}}).to_string()).unwrap();
+    fs::write(
+        project.path("registries.yaml"),
+        json!({"mirrors": {host: {"endpoint": [project.registry.url()]}}}).to_string(),
+    )
+    .unwrap();
     let image = waiting_image(reference);
     project.registry.put_image(repository, tag, &image);
     project.lock();
@@ -151,16 +208,31 @@ fn allow(project: &Project, host: &str) {
     let policy = fs::read_to_string(&path).unwrap();
     let allowed = "    - docker.io/library/*\n";
     assert!(policy.contains(allowed), "{policy}");
-    fs::write(path, policy.replacen(allowed, &format!("{allowed}    - {host}/**\n"), 1)).unwrap();
+    fs::write(
+        path,
+        policy.replacen(allowed, &format!("{allowed}    - {host}/**\n"), 1),
+    )
+    .unwrap();
 }
 
 /// The program is the one that holds the sandboxes of pods.
 fn waiting_image(seed: &str) -> Image {
-    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from);
+    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(
+        || PathBuf::from("/var/cache/rune-bundle/tools"),
+        PathBuf::from,
+    );
     let program = fs::read(tools.join("kubernetes/bin/pause")).unwrap();
-    let mut image = Image { index: document(INDEX, &json!({})), manifests: Vec::new(), blobs: Vec::new() };
+    let mut image = Image {
+        index: document(INDEX, &json!({})),
+        manifests: Vec::new(),
+        blobs: Vec::new(),
+    };
     let mut entries = Vec::new();
-    for (architecture, program) in [("amd64", program.as_slice()), ("386", b"no program"), ("arm64", b"none either")] {
+    for (architecture, program) in [
+        ("amd64", program.as_slice()),
+        ("386", b"no program"),
+        ("arm64", b"none either"),
+    ] {
         let (tar, layer) = layer(program);
         let config = json!({
             "architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha256(&tar)]},
@@ -178,12 +250,18 @@ fn waiting_image(seed: &str) -> Image {
         image.manifests.push(manifest);
         image.blobs.extend([config, layer]);
     }
-    image.index = document(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}));
+    image.index = document(
+        INDEX,
+        &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}),
+    );
     image
 }
 
 fn document(media_type: &'static str, value: &Value) -> Document {
-    Document { media_type, bytes: serde_json::to_vec(value).unwrap() }
+    Document {
+        media_type,
+        bytes: serde_json::to_vec(value).unwrap(),
+    }
 }
 
 /// A layer with one program: its tar, and that compressed.
@@ -203,7 +281,10 @@ fn layer(program: &[u8]) -> (Vec<u8>, Vec<u8>) {
 pub(crate) fn on_a_disk_of(bytes: u64, directory: &Path, arguments: &[&str]) -> Output {
     let script = format!("mount -t tmpfs -o size={bytes} tmpfs \"$0\" && exec \"$@\"");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]).arg(directory).arg(env!("CARGO_BIN_EXE_rune-bundle"));
+    command
+        .args(["--mount", "sh", "-c", &script])
+        .arg(directory)
+        .arg(env!("CARGO_BIN_EXE_rune-bundle"));
     command.args(arguments).output().unwrap()
 }
 
@@ -216,5 +297,9 @@ pub(crate) fn unpack(project: &Project) -> PathBuf {
 /// Runs `rune-bundle mirror` on the bundle of a project.
 pub(crate) fn mirror(project: &Project, format: &str, arguments: &[&str]) -> Output {
     let [bundle, key, file] = with_key(project, "bundle.tar");
-    rune_bundle(["mirror", format, &bundle, &key, &file].into_iter().chain(arguments.iter().copied()))
+    rune_bundle(
+        ["mirror", format, &bundle, &key, &file]
+            .into_iter()
+            .chain(arguments.iter().copied()),
+    )
 }

@@ -1,4 +1,5 @@
-//! What must not happen: damaged content in a registry, credentials at other hosts, hosts that nobody named.
+//! What must not happen: damaged content in a registry, credentials at other hosts, hosts that
+//! nobody named.
 
 use std::{
     fs,
@@ -19,8 +20,14 @@ const UPLOADS: &str = "/v2/*/blobs/uploads/*";
 fn without_a_key_or_a_digest_nothing_is_pushed() {
     let shipped = Shipped::twins();
     let registry = Registry::start();
-    let said = ends_with(&shipped.project.run(&["push", "x.tar", &registry.host()]), 7);
-    assert!(said.contains("no key and no bundle digest was given"), "{said}");
+    let said = ends_with(
+        &shipped.project.run(&["push", "x.tar", &registry.host()]),
+        7,
+    );
+    assert!(
+        said.contains("no key and no bundle digest was given"),
+        "{said}"
+    );
     assert!(registry.requests().is_empty());
 }
 
@@ -30,8 +37,14 @@ fn a_destination_that_is_none_is_a_mistake_on_the_command_line() {
     for (destination, expected) in [
         ("https://registry.lan", "is a URL"),
         ("registry", "does not begin with a registry host"),
-        ("registry.lan:5000/Team", "is not a registry with a path below it"),
-        ("registry.lan:5000/team:1", "is not a registry with a path below it"),
+        (
+            "registry.lan:5000/Team",
+            "is not a registry with a path below it",
+        ),
+        (
+            "registry.lan:5000/team:1",
+            "is not a registry with a path below it",
+        ),
     ] {
         let said = ends_with(&shipped.run(destination, &[]), 2);
         assert!(said.contains(expected), "{said}");
@@ -48,14 +61,19 @@ fn two_repositories_that_would_become_one_are_refused() {
         project.put(repository, "1", &rune_testkit::sample::Sample::default());
     }
     let policy = project.path("bundle-manifests/policy.yaml");
-    let allowing = fs::read_to_string(&policy).unwrap().replace("- docker.io/library/*\n", "- docker.io/library/**\n");
+    let allowing = fs::read_to_string(&policy)
+        .unwrap()
+        .replace("- docker.io/library/*\n", "- docker.io/library/**\n");
     fs::write(&policy, allowing).unwrap();
     project.lock();
     project.build("x.tar");
     let registry = Registry::start();
     let push = ["push", "x.tar", &registry.host(), "--key", "release.pub"];
     let said = ends_with(&project.run(&[&push[..], &["--flatten"]].concat()), 3);
-    assert!(said.contains("`library/a-b` and `library/a/b` would both be"), "{said}");
+    assert!(
+        said.contains("`library/a-b` and `library/a/b` would both be"),
+        "{said}"
+    );
     assert!(registry.requests().is_empty());
     ends_with(&project.run(&push), 0);
 }
@@ -63,16 +81,36 @@ fn two_repositories_that_would_become_one_are_refused() {
 #[test]
 fn a_damaged_blob_is_named_and_never_finished_at_the_registry() {
     let shipped = Shipped::twins();
-    let largest = shipped.index().entries.iter().max_by_key(|entry| entry.size).unwrap().clone();
-    let entry = entries_of(&shipped.bundle).into_iter().find(|entry| entry.name == largest.path.as_str()).unwrap();
-    let file = fs::OpenOptions::new().write(true).open(&shipped.bundle).unwrap();
-    file.write_all_at(b"damaged", entry.content + entry.size / 2).unwrap();
+    let largest = shipped
+        .index()
+        .entries
+        .iter()
+        .max_by_key(|entry| entry.size)
+        .unwrap()
+        .clone();
+    let entry = entries_of(&shipped.bundle)
+        .into_iter()
+        .find(|entry| entry.name == largest.path.as_str())
+        .unwrap();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(&shipped.bundle)
+        .unwrap();
+    file.write_all_at(b"damaged", entry.content + entry.size / 2)
+        .unwrap();
     let digest = largest.sha256.to_string();
     for chunk_bytes in [None, Some(16 << 10)] {
         let registry = Registry::start();
-        let said = shipped.push_with(&registry, |options| options.settings.chunk_bytes = chunk_bytes).unwrap_err();
+        let said = shipped
+            .push_with(&registry, |options| {
+                options.settings.chunk_bytes = chunk_bytes
+            })
+            .unwrap_err();
         assert!(
-            said.contains(&format!("entry `{}`: expected {digest}, found sha256:", largest.path)) && said.ends_with("exit: 6"),
+            said.contains(&format!(
+                "entry `{}`: expected {digest}, found sha256:",
+                largest.path
+            )) && said.ends_with("exit: 6"),
             "{said}"
         );
         assert!(said.contains("do not use this file"), "{said}");
@@ -80,7 +118,11 @@ fn a_damaged_blob_is_named_and_never_finished_at_the_registry() {
             assert_eq!(registry.blob(repository, &digest), None);
             assert!(registry.tags(repository).is_empty());
         }
-        assert!(writes(&registry).iter().all(|request| !request.path.contains("/manifests/")));
+        assert!(
+            writes(&registry)
+                .iter()
+                .all(|request| !request.path.contains("/manifests/"))
+        );
     }
 }
 
@@ -92,16 +134,29 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let begin = || {
         let (registry, storage) = (Registry::start_with(auth.clone()), Registry::start());
         // Another name of this machine, and so another host.
-        let place = format!("http://localhost:{}{}", storage.address().port(), storage.begin_upload("x"));
+        let place = format!(
+            "http://localhost:{}{}",
+            storage.address().port(),
+            storage.begin_upload("x")
+        );
         registry.fault(Fault::on("POST", UPLOADS).header("location", &place));
         (registry, storage)
     };
     let (registry, storage) = begin();
-    let login =
-        |registry: &Registry| registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
-    let said = shipped.push_with(&registry, |options| (options.settings.jobs, options.registry) = (1, login(&registry))).unwrap_err();
+    let login = |registry: &Registry| {
+        registry_config(|config| {
+            config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+        })
+    };
+    let said = shipped
+        .push_with(&registry, |options| {
+            (options.settings.jobs, options.registry) = (1, login(&registry))
+        })
+        .unwrap_err();
     assert!(
-        said.contains("sends us to `http://localhost:") && said.contains("--allow-host localhost:") && said.ends_with("exit: 9"),
+        said.contains("sends us to `http://localhost:")
+            && said.contains("--allow-host localhost:")
+            && said.ends_with("exit: 9"),
         "{said}"
     );
     assert!(storage.requests().is_empty());
@@ -109,11 +164,25 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let (registry, storage) = begin();
     let mut config = login(&registry);
     config.allowed_hosts = Some(["localhost".to_owned()].into());
-    let outcome = shipped.push_with(&registry, |options| (options.settings.jobs, options.registry) = (1, config));
+    let outcome = shipped.push_with(&registry, |options| {
+        (options.settings.jobs, options.registry) = (1, config)
+    });
     let sent = storage.requests();
-    assert!(sent.iter().any(|request| request.method == "PUT" && request.body_bytes() > 0), "{outcome:?}");
-    assert!(sent.iter().all(|request| request.header("authorization").is_none()));
-    assert!(registry.requests().iter().any(|request| request.header("authorization").is_some()));
+    assert!(
+        sent.iter()
+            .any(|request| request.method == "PUT" && request.body_bytes() > 0),
+        "{outcome:?}"
+    );
+    assert!(
+        sent.iter()
+            .all(|request| request.header("authorization").is_none())
+    );
+    assert!(
+        registry
+            .requests()
+            .iter()
+            .any(|request| request.header("authorization").is_some())
+    );
 }
 
 #[test]
@@ -123,18 +192,41 @@ fn a_token_server_on_a_host_that_was_not_named_is_not_asked() {
     let realm = format!("http://localhost:{}/token", tokens.address().port());
     let registry = Registry::start_with(token(Some(realm)));
     let files = Files::new();
-    let mut config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
-    let said = shipped.push_with(&registry, |options| options.registry = config.clone()).unwrap_err();
-    assert!(said.contains("wants a token from `http://localhost:") && said.contains("a host that was not named"), "{said}");
-    assert!(said.contains("--allow-host localhost:") && said.ends_with("exit: 9"), "{said}");
+    let mut config = registry_config(|config| {
+        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+    });
+    let said = shipped
+        .push_with(&registry, |options| options.registry = config.clone())
+        .unwrap_err();
+    assert!(
+        said.contains("wants a token from `http://localhost:")
+            && said.contains("a host that was not named"),
+        "{said}"
+    );
+    assert!(
+        said.contains("--allow-host localhost:") && said.ends_with("exit: 9"),
+        "{said}"
+    );
     assert!(tokens.requests().is_empty());
     config.allowed_hosts = Some([format!("localhost:{}", tokens.address().port())].into());
-    shipped.push_with(&registry, |options| options.registry = config).unwrap();
-    assert!(tokens.requests().iter().all(|request| request.path == "/token"));
+    shipped
+        .push_with(&registry, |options| options.registry = config)
+        .unwrap();
+    assert!(
+        tokens
+            .requests()
+            .iter()
+            .all(|request| request.path == "/token")
+    );
 }
 
 fn token(realm: Option<String>) -> Auth {
-    Auth::Token { user: "alice".to_owned(), password: "wonderland".to_owned(), anonymous_pull: false, realm }
+    Auth::Token {
+        user: "alice".to_owned(),
+        password: "wonderland".to_owned(),
+        anonymous_pull: false,
+        realm,
+    }
 }
 
 #[test]
@@ -142,12 +234,30 @@ fn tokens_are_for_pulling_and_pushing_and_for_the_repository_that_is_mounted_fro
     let shipped = Shipped::twins();
     let registry = Registry::start_with(token(None));
     let files = Files::new();
-    let config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]);
-    let report = shipped.push_with(&registry, |options| options.registry = config).unwrap();
+    let config = registry_config(|config| {
+        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+    });
+    let report = shipped
+        .push_with(&registry, |options| options.registry = config)
+        .unwrap();
     assert!(report["blobs"]["mounted"].as_u64().unwrap() > 0);
-    let asked: Vec<_> = registry.requests_to("/token").into_iter().map(|request| request.query).collect();
-    assert!(asked.iter().any(|query| query.contains("scope=repository%3Alibrary%2Fpostgres%3Apull%2Cpush")), "{asked:?}");
-    assert!(asked.iter().any(|query| query.matches("scope=").count() == 2 && query.contains("%3Apull&")), "{asked:?}");
+    let asked: Vec<_> = registry
+        .requests_to("/token")
+        .into_iter()
+        .map(|request| request.query)
+        .collect();
+    assert!(
+        asked
+            .iter()
+            .any(|query| query.contains("scope=repository%3Alibrary%2Fpostgres%3Apull%2Cpush")),
+        "{asked:?}"
+    );
+    assert!(
+        asked
+            .iter()
+            .any(|query| query.matches("scope=").count() == 2 && query.contains("%3Apull&")),
+        "{asked:?}"
+    );
 }
 
 #[test]
@@ -155,11 +265,24 @@ fn wrong_credentials_are_said_to_be_wrong() {
     let shipped = Shipped::twins();
     let registry = Registry::start_with(Auth::Basic("alice".to_owned(), "wonderland".to_owned()));
     let said = shipped.push(&registry).unwrap_err();
-    assert!(said.contains("asks for credentials, and there are none") && said.contains("rune-bundle login REGISTRY"), "{said}");
+    assert!(
+        said.contains("asks for credentials, and there are none")
+            && said.contains("rune-bundle login REGISTRY"),
+        "{said}"
+    );
     let files = Files::new();
-    let config = registry_config(|config| config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")]);
-    let said = shipped.push_with(&registry, |options| options.registry = config).unwrap_err();
-    assert!(said.contains("refused the credentials of `alice`") && !said.contains("hunter2") && said.ends_with("exit: 9"), "{said}");
+    let config = registry_config(|config| {
+        config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")]
+    });
+    let said = shipped
+        .push_with(&registry, |options| options.registry = config)
+        .unwrap_err();
+    assert!(
+        said.contains("refused the credentials of `alice`")
+            && !said.contains("hunter2")
+            && said.ends_with("exit: 9"),
+        "{said}"
+    );
     assert!(writes(&registry).is_empty());
 }
 
@@ -168,10 +291,17 @@ fn a_certificate_of_an_unknown_authority_is_not_accepted() {
     let shipped = Shipped::twins();
     let registry = Registry::start_tls(Auth::None);
     let said = shipped.push(&registry).unwrap_err();
-    assert!(said.contains("its TLS certificate is not trusted") && said.contains("--ca-file") && said.ends_with("exit: 10"), "{said}");
+    assert!(
+        said.contains("its TLS certificate is not trusted")
+            && said.contains("--ca-file")
+            && said.ends_with("exit: 10"),
+        "{said}"
+    );
     let files = Files::new();
     let ca = files.write("ca.pem", registry.ca_pem());
-    shipped.push_with(&registry, |options| options.registry.ca_files = vec![ca]).unwrap();
+    shipped
+        .push_with(&registry, |options| options.registry.ca_files = vec![ca])
+        .unwrap();
 }
 
 #[test]
@@ -180,12 +310,26 @@ fn a_registry_that_wants_to_see_a_certificate_sees_it() {
     let registry = Registry::start_mutual_tls(Auth::None);
     let files = Files::new();
     let (certificate, key) = registry.client_pem();
-    let identity = (files.write("client.pem", certificate), files.write("client.key", key));
+    let identity = (
+        files.write("client.pem", certificate),
+        files.write("client.key", key),
+    );
     let ca = files.write("ca.pem", registry.ca_pem());
-    let said = shipped.push_with(&registry, |options| options.registry.ca_files = vec![ca.clone()]).unwrap_err();
-    assert!(said.contains("--client-cert") && said.ends_with("exit: 9"), "{said}");
-    let config = registry_config(|config| (config.ca_files, config.client_identity) = (vec![ca], Some(identity)));
-    shipped.push_with(&registry, |options| options.registry = config).unwrap();
+    let said = shipped
+        .push_with(&registry, |options| {
+            options.registry.ca_files = vec![ca.clone()]
+        })
+        .unwrap_err();
+    assert!(
+        said.contains("--client-cert") && said.ends_with("exit: 9"),
+        "{said}"
+    );
+    let config = registry_config(|config| {
+        (config.ca_files, config.client_identity) = (vec![ca], Some(identity))
+    });
+    shipped
+        .push_with(&registry, |options| options.registry = config)
+        .unwrap();
 }
 
 #[test]
@@ -194,9 +338,22 @@ fn neither_proxies_of_the_environment_nor_mirrors_are_used() {
     let (registry, other) = (Registry::start(), Registry::start());
     let mirrors = format!("mirrors:\n  \"*\":\n    endpoint: [\"{}\"]\n", other.url());
     fs::write(shipped.project.path("mirrors.yaml"), mirrors).unwrap();
-    let arguments = ["push", "x.tar", &registry.host(), "--key", "release.pub", "--registry-config", "mirrors.yaml"];
+    let arguments = [
+        "push",
+        "x.tar",
+        &registry.host(),
+        "--key",
+        "release.pub",
+        "--registry-config",
+        "mirrors.yaml",
+    ];
     let mut push = shipped.project.command(&arguments);
-    push.envs([("HTTP_PROXY", other.url()), ("http_proxy", other.url()), ("NO_PROXY", ""), ("no_proxy", "")]);
+    push.envs([
+        ("HTTP_PROXY", other.url()),
+        ("http_proxy", other.url()),
+        ("NO_PROXY", ""),
+        ("no_proxy", ""),
+    ]);
     ends_with(&push.output().unwrap(), 0);
     assert!(other.requests().is_empty());
     assert!(registry.manifest("library/postgres", "17-alpine").is_some());
@@ -207,10 +364,29 @@ fn a_credential_helper_is_not_run() {
     let shipped = Shipped::twins();
     let registry = Registry::start_with(Auth::Basic("alice".to_owned(), "wonderland".to_owned()));
     let program = shipped.project.path("docker-credential-spy");
-    fs::write(&program, format!("#!/bin/sh\ntouch {}\n", shipped.project.path("was-run").display())).unwrap();
+    fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\ntouch {}\n",
+            shipped.project.path("was-run").display()
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::write(shipped.project.path("config.json"), "{\"credsStore\": \"spy\"}").unwrap();
-    let arguments = ["push", "x.tar", &registry.host(), "--key", "release.pub", "--authfile", "config.json"];
+    fs::write(
+        shipped.project.path("config.json"),
+        "{\"credsStore\": \"spy\"}",
+    )
+    .unwrap();
+    let arguments = [
+        "push",
+        "x.tar",
+        &registry.host(),
+        "--key",
+        "release.pub",
+        "--authfile",
+        "config.json",
+    ];
     let mut push = shipped.project.command(&arguments);
     push.env("PATH", shipped.project.path("."));
     let said = ends_with(&push.output().unwrap(), 9);

@@ -44,7 +44,10 @@ impl Shipped {
     pub(crate) fn example() -> Self {
         let project = Project::new();
         project.lock();
-        Self { bundle: project.build("x.tar"), project }
+        Self {
+            bundle: project.build("x.tar"),
+            project,
+        }
     }
 
     /// Two images with the same content.
@@ -62,7 +65,10 @@ impl Shipped {
         project.put("library/postgres", "17-alpine", sample);
         project.put("lpasquali/rune", "v0.0.0a6", sample);
         project.lock();
-        Self { bundle: project.build("x.tar"), project }
+        Self {
+            bundle: project.build("x.tar"),
+            project,
+        }
     }
 
     pub(crate) fn index(&self) -> BundleIndex {
@@ -71,11 +77,17 @@ impl Shipped {
 
     /// What is pushed to a registry, with retries that nobody notices.
     pub(crate) fn options(&self, destination: &str) -> PushOptions {
-        let path = |name: &str| camino::Utf8PathBuf::from_path_buf(self.project.path(name)).unwrap();
+        let path =
+            |name: &str| camino::Utf8PathBuf::from_path_buf(self.project.path(name)).unwrap();
         PushOptions {
             bundle: BundleOptions {
                 bundle: path("x.tar"),
-                signers: SignerOptions { keys: vec![path("release.pub")], threshold: 1, trust_file: None, origin: Origin::Options },
+                signers: SignerOptions {
+                    keys: vec![path("release.pub")],
+                    threshold: 1,
+                    trust_file: None,
+                    origin: Origin::Options,
+                },
                 digest: None,
             },
             settings: PushSettings {
@@ -92,13 +104,20 @@ impl Shipped {
         }
     }
 
-    /// Pushes to a registry with changed options; gives the report, or what a person sees and the exit code.
-    pub(crate) fn push_with(&self, registry: &Registry, change: impl FnOnce(&mut PushOptions)) -> Result<Value, String> {
+    /// Pushes to a registry with changed options; gives the report, or what a person sees and the
+    /// exit code.
+    pub(crate) fn push_with(
+        &self,
+        registry: &Registry,
+        change: impl FnOnce(&mut PushOptions),
+    ) -> Result<Value, String> {
         let mut options = self.options(&registry.host());
         change(&mut options);
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         let outcome = push::run(&options, &progress);
-        outcome.map(|report| serde_json::to_value(&report).unwrap()).map_err(|error| words(&error).replace(&registry.host(), "REGISTRY"))
+        outcome
+            .map(|report| serde_json::to_value(&report).unwrap())
+            .map_err(|error| words(&error).replace(&registry.host(), "REGISTRY"))
     }
 
     pub(crate) fn push(&self, registry: &Registry) -> Result<Value, String> {
@@ -107,7 +126,13 @@ impl Shipped {
 
     /// Runs the verb as a person does.
     pub(crate) fn run(&self, destination: &str, options: &[&str]) -> Output {
-        self.project.run(&[&["push", "x.tar", destination, "--key", "release.pub"], options].concat())
+        self.project.run(
+            &[
+                &["push", "x.tar", destination, "--key", "release.pub"],
+                options,
+            ]
+            .concat(),
+        )
     }
 
     /// The JSON report of a run that succeeds.
@@ -127,25 +152,44 @@ pub(crate) fn registry_config(change: impl FnOnce(&mut ClientConfig)) -> ClientC
 
 /// What a person sees and what a script sees of an error.
 pub(crate) fn words(error: &CommandError) -> String {
-    format!("{}\nhelp: {}\nexit: {}", error.messages().join("\n"), error.help().unwrap_or("none"), error.kind().exit_code())
+    format!(
+        "{}\nhelp: {}\nexit: {}",
+        error.messages().join("\n"),
+        error.help().unwrap_or("none"),
+        error.kind().exit_code()
+    )
 }
 
 /// The requests that write.
 pub(crate) fn writes(registry: &Registry) -> Vec<Request> {
-    registry.requests().into_iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD")).collect()
+    registry
+        .requests()
+        .into_iter()
+        .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"))
+        .collect()
 }
 
 /// The manifests that were written, in order: repository and tag or digest.
 pub(crate) fn written_manifests(registry: &Registry) -> Vec<(String, String)> {
-    let puts = registry.requests_to("/v2/*/manifests/*").into_iter().filter(|request| request.method == "PUT");
-    let place =
-        |request: Request| request.path.trim_start_matches("/v2/").split_once("/manifests/").map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let puts = registry
+        .requests_to("/v2/*/manifests/*")
+        .into_iter()
+        .filter(|request| request.method == "PUT");
+    let place = |request: Request| {
+        request
+            .path
+            .trim_start_matches("/v2/")
+            .split_once("/manifests/")
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+    };
     puts.filter_map(place).collect()
 }
 
 /// A reference of a report, by what its destination ends with.
 pub(crate) fn reference<'a>(report: &'a Value, ending: &str) -> &'a Value {
     let references = report["references"].as_array().unwrap();
-    let found = references.iter().find(|reference| reference["destination"].as_str().unwrap().ends_with(ending));
+    let found = references
+        .iter()
+        .find(|reference| reference["destination"].as_str().unwrap().ends_with(ending));
     found.unwrap_or_else(|| panic!("no {ending} in {report:#}"))
 }

@@ -1,4 +1,5 @@
-//! Other programs beside ours, on the same odd registries and images: what all of them copy, we lock.
+//! Other programs beside ours, on the same odd registries and images: what all of them copy, we
+//! lock.
 
 use std::process::Command;
 
@@ -19,8 +20,12 @@ type Make<'a> = (&'a str, fn(&Odd<'_>));
 fn copies(source: &Registry, configuration: &str) -> Vec<(&'static str, bool)> {
     let destination = Registry::start();
     destination.behave(|behaviour| behaviour.takes_sparse = true);
-    let (from, to) = (format!("{}/library/postgres:17-alpine", source.host()), format!("{}/copy/of:1", destination.host()));
-    let hosts = [source.host(), destination.host()].map(|host| format!("--host=reg={host},tls=disabled"));
+    let (from, to) = (
+        format!("{}/library/postgres:17-alpine", source.host()),
+        format!("{}/copy/of:1", destination.host()),
+    );
+    let hosts =
+        [source.host(), destination.host()].map(|host| format!("--host=reg={host},tls=disabled"));
     let (skopeo_from, skopeo_to) = (format!("docker://{from}"), format!("docker://{to}"));
     let auth_file = format!("--authfile={configuration}/config.json");
     let programs: [(&str, Vec<&str>); 4] = [
@@ -39,12 +44,23 @@ fn copies(source: &Registry, configuration: &str) -> Vec<(&'static str, bool)> {
                 &skopeo_to,
             ],
         ),
-        ("oras", vec!["cp", "--from-plain-http", "--to-plain-http", &from, &to]),
-        ("regctl", vec![&hosts[0], &hosts[1], "image", "copy", &from, &to]),
+        (
+            "oras",
+            vec!["cp", "--from-plain-http", "--to-plain-http", &from, &to],
+        ),
+        (
+            "regctl",
+            vec![&hosts[0], &hosts[1], "image", "copy", &from, &to],
+        ),
     ];
     let run = |(program, arguments): (&'static str, Vec<&str>)| {
         let mut command = Command::new(program);
-        let output = command.args(arguments).env("DOCKER_CONFIG", configuration).env("HOME", configuration).output().unwrap();
+        let output = command
+            .args(arguments)
+            .env("DOCKER_CONFIG", configuration)
+            .env("HOME", configuration)
+            .output()
+            .unwrap();
         (program, output.status.success())
     };
     programs.into_iter().map(run).collect()
@@ -52,23 +68,45 @@ fn copies(source: &Registry, configuration: &str) -> Vec<(&'static str, bool)> {
 
 fn locks(project: &Project, configuration: &str) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rune-bundle"));
-    command.args(["lock", "--registry-config", "registries.yaml", "--no-chart-check", "bundle-manifests/rune.yaml"]);
-    let output = command.current_dir(project.path("")).env("DOCKER_CONFIG", configuration).env("HOME", configuration).output().unwrap();
-    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    command.args([
+        "lock",
+        "--registry-config",
+        "registries.yaml",
+        "--no-chart-check",
+        "bundle-manifests/rune.yaml",
+    ]);
+    let output = command
+        .current_dir(project.path(""))
+        .env("DOCKER_CONFIG", configuration)
+        .env("HOME", configuration)
+        .output()
+        .unwrap();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 #[test]
 fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
     let images: [Make<'_>; 9] = [
-        ("an index", |odd| drop(odd.index(&[odd.image("linux/amd64"), odd.image("linux/arm64/v8")]))),
-        ("an artifact in the index", |odd| drop(odd.index(&[odd.image("linux/amd64"), odd.soci("linux/amd64")]))),
-        ("a nested index", |odd| drop(odd.index(&[odd.index(&[odd.image("linux/amd64")])]))),
+        ("an index", |odd| {
+            drop(odd.index(&[odd.image("linux/amd64"), odd.image("linux/arm64/v8")]))
+        }),
+        ("an artifact in the index", |odd| {
+            drop(odd.index(&[odd.image("linux/amd64"), odd.soci("linux/amd64")]))
+        }),
+        ("a nested index", |odd| {
+            drop(odd.index(&[odd.index(&[odd.image("linux/amd64")])]))
+        }),
         ("an entry without a platform", |odd| {
             let mut entry = odd.image("linux/amd64");
             entry.as_object_mut().unwrap().remove("platform");
             odd.index(&[entry]);
         }),
-        ("platforms of other programs", |odd| drop(odd.index(&[odd.image("linux/x86_64"), odd.image("linux/aarch64")]))),
+        ("platforms of other programs", |odd| {
+            drop(odd.index(&[odd.image("linux/x86_64"), odd.image("linux/aarch64")]))
+        }),
         ("null where nothing is meant", |odd| {
             let mut entry = odd.image("linux/amd64");
             entry["annotations"] = Value::Null;
@@ -80,7 +118,12 @@ fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
         }),
         ("names in another case", |odd| {
             let entry = odd.image("linux/amd64");
-            odd.document(INDEX, json!({"SchemaVersion": 2, "MediaType": INDEX, "Manifests": [entry]}).to_string().as_bytes());
+            odd.document(
+                INDEX,
+                json!({"SchemaVersion": 2, "MediaType": INDEX, "Manifests": [entry]})
+                    .to_string()
+                    .as_bytes(),
+            );
         }),
         ("one manifest twice", |odd| {
             let entry = odd.image("linux/amd64");
@@ -88,11 +131,11 @@ fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
         }),
         ("parameters in the type", |odd| {
             odd.index(&[odd.image("linux/amd64")]);
-            odd.0.fault(
-                Fault::on("GET", "*/manifests/17-alpine")
-                    .always()
-                    .header("content-type", "application/vnd.oci.image.index.v1+json; charset=utf-8"),
-            );
+            odd.0
+                .fault(Fault::on("GET", "*/manifests/17-alpine").always().header(
+                    "content-type",
+                    "application/vnd.oci.image.index.v1+json; charset=utf-8",
+                ));
         }),
     ];
     let mut taken = 0;
@@ -114,14 +157,36 @@ fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
 fn where_the_others_log_in_so_do_we() {
     type Behave = fn(&Registry);
     let registries: [(&str, Auth, Behave); 4] = [
-        ("basic", Auth::Basic("alice".to_owned(), "wonderland".to_owned()), |_| {}),
-        ("404 to strangers", Auth::Basic("alice".to_owned(), "wonderland".to_owned()), |registry| {
-            registry.behave(|behaviour| behaviour.hides_with = Some(404));
-        }),
-        ("tokens", Auth::Token { user: "alice".to_owned(), password: "wonderland".to_owned(), anonymous_pull: false, realm: None }, |_| {}),
+        (
+            "basic",
+            Auth::Basic("alice".to_owned(), "wonderland".to_owned()),
+            |_| {},
+        ),
+        (
+            "404 to strangers",
+            Auth::Basic("alice".to_owned(), "wonderland".to_owned()),
+            |registry| {
+                registry.behave(|behaviour| behaviour.hides_with = Some(404));
+            },
+        ),
+        (
+            "tokens",
+            Auth::Token {
+                user: "alice".to_owned(),
+                password: "wonderland".to_owned(),
+                anonymous_pull: false,
+                realm: None,
+            },
+            |_| {},
+        ),
         (
             "403 to strangers, and tokens",
-            Auth::Token { user: "alice".to_owned(), password: "wonderland".to_owned(), anonymous_pull: false, realm: None },
+            Auth::Token {
+                user: "alice".to_owned(),
+                password: "wonderland".to_owned(),
+                anonymous_pull: false,
+                realm: None,
+            },
             |registry| registry.behave(|behaviour| behaviour.hides_with = Some(403)),
         ),
     ];
@@ -132,7 +197,10 @@ fn where_the_others_log_in_so_do_we() {
         let odd = Odd(&project.registry);
         odd.index(&[odd.image("linux/amd64")]);
         behave(&project.registry);
-        let mirrors = format!("mirrors: {{docker.io: {{endpoint: ['{}']}}}}\n", project.registry.url());
+        let mirrors = format!(
+            "mirrors: {{docker.io: {{endpoint: ['{}']}}}}\n",
+            project.registry.url()
+        );
         std::fs::write(project.path("registries.yaml"), mirrors).unwrap();
         // `YWxpY2U6d29uZGVybGFuZA==` is `alice:wonderland`.
         let login = json!({"auths": {project.registry.host(): {"auth": "YWxpY2U6d29uZGVybGFuZA=="}, "other.example": null}});

@@ -5,15 +5,24 @@ use std::{fs, time::Duration};
 use camino::{Utf8Path, Utf8PathBuf};
 use rune_bundle::{
     oci::{Descriptor, Reference},
-    registry::{AuthFile, BlobStream, Client, ClientConfig, RegistryError, RepositoryName, RetryPolicy},
+    registry::{
+        AuthFile, BlobStream, Client, ClientConfig, RegistryError, RepositoryName, RetryPolicy,
+    },
 };
 use rune_core::command::CommandError;
 use rune_testkit::{registry::Registry, sample::Sample};
 
 /// Four attempts without waiting that anybody would notice.
 pub(crate) fn quick() -> ClientConfig {
-    let retry = RetryPolicy { max_attempts: 4, base_delay: Duration::from_millis(1), max_delay: Duration::from_millis(2) };
-    ClientConfig { retry, ..ClientConfig::default() }
+    let retry = RetryPolicy {
+        max_attempts: 4,
+        base_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(2),
+    };
+    ClientConfig {
+        retry,
+        ..ClientConfig::default()
+    }
 }
 
 pub(crate) fn client(config: ClientConfig) -> Client {
@@ -41,7 +50,9 @@ pub(crate) fn stocked(registry: Registry) -> Registry {
 
 /// Stores a blob that does not repeat itself and describes it.
 pub(crate) fn blob(registry: &Registry, repository: &str, bytes: u32) -> (Vec<u8>, Descriptor) {
-    let content: Vec<u8> = (0..bytes).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+    let content: Vec<u8> = (0..bytes)
+        .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[1])
+        .collect();
     registry.put_blob(repository, &content);
     let descriptor = Descriptor::of("application/octet-stream", &content);
     (content, descriptor)
@@ -56,17 +67,28 @@ async fn read(mut stream: BlobStream) -> Result<Vec<u8>, RegistryError> {
 }
 
 /// Opens a blob and reads it to its end.
-pub(crate) async fn fetch(client: &Client, name: &RepositoryName, descriptor: &Descriptor, offset: u64) -> Result<Vec<u8>, RegistryError> {
+pub(crate) async fn fetch(
+    client: &Client,
+    name: &RepositoryName,
+    descriptor: &Descriptor,
+    offset: u64,
+) -> Result<Vec<u8>, RegistryError> {
     read(client.blob(name, descriptor, offset).await?).await
 }
 
-/// What a person sees and what a script sees of an error: messages, help and exit code. `names` replaces what
-/// differs from run to run.
+/// What a person sees and what a script sees of an error: messages, help and exit code. `names`
+/// replaces what differs from run to run.
 pub(crate) fn words(error: RegistryError, names: &[(&str, &str)]) -> String {
     let error = CommandError::from(error);
     let mut text = error.messages().join("\n");
-    text.push_str(&format!("\nhelp: {}\nexit: {}", error.help().unwrap_or("none"), error.kind().exit_code()));
-    names.iter().fold(text, |text, (own, name)| text.replace(own, name))
+    text.push_str(&format!(
+        "\nhelp: {}\nexit: {}",
+        error.help().unwrap_or("none"),
+        error.kind().exit_code()
+    ));
+    names
+        .iter()
+        .fold(text, |text, (own, name)| text.replace(own, name))
 }
 
 /// A directory with files for one test.

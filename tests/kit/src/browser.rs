@@ -1,6 +1,8 @@
-//! A real browser for one test: Chromium without a window, driven through its debugging protocol over two pipes.
+//! A real browser for one test: Chromium without a window, driven through its debugging protocol
+//! over two pipes.
 //!
-//! It has a directory of its own as home and profile, and ends when the value is dropped. Nothing of it listens anywhere.
+//! It has a directory of its own as home and profile, and ends when the value is dropped. Nothing
+//! of it listens anywhere.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -43,7 +45,13 @@ impl Browser {
         let directory = tempfile::tempdir().unwrap();
         let pipe = |name: &str| {
             let path = directory.path().join(name);
-            assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+            assert!(
+                Command::new("mkfifo")
+                    .arg(&path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             path
         };
         let (commands, answers) = (pipe("commands"), pipe("answers"));
@@ -52,17 +60,34 @@ impl Browser {
             --disable-background-networking --disable-component-update --disable-extensions --disable-sync --no-default-browser-check \
             --remote-debugging-pipe --user-data-dir="$1/profile" about:blank 3<"$1/commands" 4>"$1/answers""#;
         let mut command = Command::new("sh");
-        command.args(["-c", script, "browser"]).arg(directory.path()).env("HOME", directory.path());
+        command
+            .args(["-c", script, "browser"])
+            .arg(directory.path())
+            .env("HOME", directory.path());
         command.stdout(Stdio::null()).stderr(log);
         let process = Some(Process::start(&mut command));
         // In the order in which the shell opens them: each waits for the other end.
         let to = OpenOptions::new().write(true).open(commands).unwrap();
         let from = File::open(answers).unwrap();
-        let mut browser =
-            Self { to, from: BufReader::new(from), session: String::new(), next: 0, requests: Vec::new(), process, directory };
-        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = browser.call("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
-        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        let mut browser = Self {
+            to,
+            from: BufReader::new(from),
+            session: String::new(),
+            next: 0,
+            requests: Vec::new(),
+            process,
+            directory,
+        };
+        let target =
+            browser.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
+        let attached = browser.call(
+            "Target.attachToTarget",
+            &json!({"targetId": target, "flatten": true}),
+        );
+        attached["sessionId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut browser.session);
         for domain in ["Page.enable", "Network.enable", "Runtime.enable"] {
             browser.call(domain, &json!({}));
         }
@@ -71,7 +96,11 @@ impl Browser {
 
     /// Shows a file on a screen, and waits until it is there.
     pub fn show(&mut self, page: &Path, screen: Screen) {
-        let Screen { width, height, is_dark } = screen;
+        let Screen {
+            width,
+            height,
+            is_dark,
+        } = screen;
         self.call(
             "Emulation.setDeviceMetricsOverride",
             &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}),
@@ -79,14 +108,20 @@ impl Browser {
         let scheme = json!({"name": "prefers-color-scheme", "value": if is_dark { "dark" } else { "light" }});
         self.call("Emulation.setEmulatedMedia", &json!({"features": [scheme]}));
         self.requests.clear();
-        let answer = self.call("Page.navigate", &json!({"url": format!("file://{}", page.display())}));
+        let answer = self.call(
+            "Page.navigate",
+            &json!({"url": format!("file://{}", page.display())}),
+        );
         assert!(answer["errorText"].is_null(), "{answer}");
         while self.receive()["method"] != "Page.loadEventFired" {}
     }
 
     /// The value of an expression in the page. The page's own policy does not hold for it.
     pub fn evaluate(&mut self, expression: &str) -> Value {
-        let answer = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
+        let answer = self.call(
+            "Runtime.evaluate",
+            &json!({"expression": expression, "returnByValue": true}),
+        );
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].clone()
     }
@@ -98,7 +133,10 @@ impl Browser {
 
     /// The page as it would be printed, as PDF in base64.
     pub fn print(&mut self) -> String {
-        let answer = self.call("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": true}));
+        let answer = self.call(
+            "Page.printToPDF",
+            &json!({"preferCSSPageSize": true, "printBackground": true}),
+        );
         answer["data"].as_str().unwrap().to_owned()
     }
 
@@ -110,7 +148,9 @@ impl Browser {
         if !self.session.is_empty() {
             message["sessionId"] = json!(self.session);
         }
-        self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
+        self.to
+            .write_all(format!("{message}\0").as_bytes())
+            .unwrap();
         loop {
             let mut answer = self.receive();
             if answer["id"] == id {
@@ -123,10 +163,22 @@ impl Browser {
     fn receive(&mut self) -> Value {
         let mut message = Vec::new();
         self.from.read_until(0, &mut message).unwrap();
-        let message: Value = serde_json::from_slice(message.strip_suffix(b"\0").unwrap_or(&message))
-            .unwrap_or_else(|error| panic!("{error}: {}", fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()));
+        let message: Value = serde_json::from_slice(
+            message.strip_suffix(b"\0").unwrap_or(&message),
+        )
+        .unwrap_or_else(|error| {
+            panic!(
+                "{error}: {}",
+                fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+            )
+        });
         if message["method"] == "Network.requestWillBeSent" {
-            self.requests.push(message["params"]["request"]["url"].as_str().unwrap().to_owned());
+            self.requests.push(
+                message["params"]["request"]["url"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            );
         }
         message
     }
@@ -134,7 +186,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.to.write_all(format!("{}\0", json!({"id": 0, "method": "Browser.close"})).as_bytes());
+        let _ = self
+            .to
+            .write_all(format!("{}\0", json!({"id": 0, "method": "Browser.close"})).as_bytes());
         drop(self.process.take());
     }
 }

@@ -1,7 +1,8 @@
-//! Test equipment: real servers started for one test, an OCI registry with scripted faults, a sample image.
+//! Test equipment: real servers started for one test, an OCI registry with scripted faults, a
+//! sample image.
 //!
-//! Nothing here is part of the product, and nothing of the product is used here: what these tools say is an
-//! independent word. They fail by panicking, like the tests that use them.
+//! Nothing here is part of the product, and nothing of the product is used here: what these tools
+//! say is an independent word. They fail by panicking, like the tests that use them.
 
 #![expect(
     clippy::disallowed_methods,

@@ -7,7 +7,8 @@ use std::{
 
 /// The pause between two looks: short for a person, long for two processors.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How many times as long as the look itself the pause is at least: what starts a program to look is not to load the machine.
+/// How many times as long as the look itself the pause is at least: what starts a program to look
+/// is not to load the machine.
 const REST: u32 = 4;
 
 /// Looks again and again until `holds`, or until `limit` has passed; says whether it held.

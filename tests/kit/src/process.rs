@@ -22,18 +22,39 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         let program = command.get_program().to_owned();
         let child = command.stdin(Stdio::piped()).spawn();
-        Self { child: child.unwrap_or_else(|error| panic!("cannot start `{}`: {error}", program.display())) }
+        Self {
+            child: child
+                .unwrap_or_else(|error| panic!("cannot start `{}`: {error}", program.display())),
+        }
     }
 
-    /// Starts a program that announces itself with one JSON line on standard output, and waits for the line.
-    pub fn start_announced(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> (Self, Value) {
+    /// Starts a program that announces itself with one JSON line on standard output, and waits for
+    /// the line.
+    pub fn start_announced(
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> (Self, Value) {
         let mut command = Command::new(&program);
         let mut process = Self::start(command.args(arguments).stdout(Stdio::piped()));
         let mut line = String::new();
-        let stdout = process.child.stdout.take().expect("standard output is a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("standard output is readable");
+        let stdout = process
+            .child
+            .stdout
+            .take()
+            .expect("standard output is a pipe");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("standard output is readable");
         let announced = serde_json::from_str(&line);
-        (process, announced.unwrap_or_else(|error| panic!("`{}` announced {line:?}: {error}", program.as_ref().display())))
+        (
+            process,
+            announced.unwrap_or_else(|error| {
+                panic!(
+                    "`{}` announced {line:?}: {error}",
+                    program.as_ref().display()
+                )
+            }),
+        )
     }
 
     /// The process id.
@@ -50,7 +71,10 @@ impl Process {
         wait_until(&what, patience, || {
             let is_ready = is_ready();
             if let Some(status) = self.child.try_wait().unwrap().filter(|_| !is_ready) {
-                panic!("process {} ended before it was ready: {status}", self.child.id());
+                panic!(
+                    "process {} ended before it was ready: {status}",
+                    self.child.id()
+                );
             }
             is_ready
         });
@@ -60,8 +84,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // A program that ends by itself when its input closes gets a moment to end its own children.
-        if poll(Duration::from_secs(2), || matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))) {
+        // A program that ends by itself when its input closes gets a moment to end its own
+        // children.
+        if poll(Duration::from_secs(2), || {
+            matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))
+        }) {
             return;
         }
         let _ = self.child.kill();
@@ -72,7 +99,14 @@ impl Drop for Process {
 /// Runs a command that must succeed, and returns what it printed.
 pub fn succeeded(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} ended with {}:\n{stdout}{stderr}", output.status);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{stdout}{stderr}",
+        output.status
+    );
     stdout.into_owned()
 }

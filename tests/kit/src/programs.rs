@@ -17,7 +17,11 @@ pub fn rune_db() -> &'static str {
     PROGRAM.get_or_init(|| {
         // The test is `target/PROFILE/deps/NAME-HASH`.
         let test = std::env::current_exe().expect("this program has a path");
-        let program = test.ancestors().nth(2).expect("a test lies in a directory of the build").join("rune-db");
+        let program = test
+            .ancestors()
+            .nth(2)
+            .expect("a test lies in a directory of the build")
+            .join("rune-db");
         let built = modified(&program);
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for directory in ["crates", "migrations"] {
@@ -30,12 +34,17 @@ pub fn rune_db() -> &'static str {
                 );
             }
         }
-        program.into_os_string().into_string().expect("the build lies under a path of UTF-8")
+        program
+            .into_os_string()
+            .into_string()
+            .expect("the build lies under a path of UTF-8")
     })
 }
 
 fn modified(path: &Path) -> SystemTime {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Sources in Rust and SQL of the programs.
@@ -44,10 +53,16 @@ fn files_in(directory: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !["tests", "benches", "examples"].iter().any(|name| path.ends_with(name)) {
+            if !["tests", "benches", "examples"]
+                .iter()
+                .any(|name| path.ends_with(name))
+            {
                 files.extend(files_in(&path));
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "sql") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "rs" || extension == "sql")
+        {
             files.push(path);
         }
     }

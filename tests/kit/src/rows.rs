@@ -1,4 +1,5 @@
-//! What the tests of moves share: a source with one row of every kind, and a second program that knows the digests.
+//! What the tests of moves share: a source with one row of every kind, and a second program that
+//! knows the digests.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,7 +38,9 @@ pub struct Source {
 impl Source {
     /// A file with the current schema and no rows.
     pub fn empty() -> Self {
-        let source = Self { directory: tempfile::tempdir().unwrap() };
+        let source = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         rune_db(&["migrate"]).on(&source.url()).run().succeeds();
         source
     }
@@ -84,7 +87,13 @@ impl Source {
 
 /// A call of the move, with the URL of the target where other users do not see it.
 pub fn moving(source: &str, target: &str, options: &[&str]) -> crate::tool::RuneDb {
-    let mut arguments = vec!["migrate-to-postgres", "--source", source, "--target", "env:TARGET"];
+    let mut arguments = vec![
+        "migrate-to-postgres",
+        "--source",
+        source,
+        "--target",
+        "env:TARGET",
+    ];
     arguments.extend(options);
     rune_db(&arguments).env("TARGET", target)
 }
@@ -92,21 +101,38 @@ pub fn moving(source: &str, target: &str, options: &[&str]) -> crate::tool::Rune
 /// Runs the move, and looks that it says nothing that it should not.
 pub fn moved(source: &str, target: &str, options: &[&str]) -> Ended {
     let ended = moving(source, target, options).run();
-    assert!(!ended.stdout.contains(PAYLOAD) && !ended.stderr.contains(PAYLOAD), "a payload: {ended:?}");
+    assert!(
+        !ended.stdout.contains(PAYLOAD) && !ended.stderr.contains(PAYLOAD),
+        "a payload: {ended:?}"
+    );
     ended
 }
 
 pub fn compared(left: &str, right: &str, options: &[&str]) -> Ended {
     let mut arguments = vec!["compare", "env:LEFT", "env:RIGHT"];
     arguments.extend(options);
-    let ended = rune_db(&arguments).env("LEFT", left).env("RIGHT", right).run();
-    assert!(!ended.stdout.contains(PAYLOAD) && !ended.stderr.contains(PAYLOAD), "a payload: {ended:?}");
+    let ended = rune_db(&arguments)
+        .env("LEFT", left)
+        .env("RIGHT", right)
+        .run();
+    assert!(
+        !ended.stdout.contains(PAYLOAD) && !ended.stderr.contains(PAYLOAD),
+        "a payload: {ended:?}"
+    );
     ended
 }
 
-/// Asks a file with `sqlite3`, a program that nobody here wrote, of another version than our library.
+/// Asks a file with `sqlite3`, a program that nobody here wrote, of another version than our
+/// library.
 pub fn sqlite3(path: &Path, sql: &str) -> String {
-    crate::process::succeeded(Command::new("sqlite3").args(["-batch", "-readonly"]).arg(path).arg(sql)).trim_end().to_owned()
+    crate::process::succeeded(
+        Command::new("sqlite3")
+            .args(["-batch", "-readonly"])
+            .arg(path)
+            .arg(sql),
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// Everything that a refused or broken-off move could have changed in a target.
@@ -114,15 +140,24 @@ pub fn traces(database: &Database<'_>) -> String {
     let objects = "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1";
     let mut traces = database.query(objects);
     if traces.contains("workflow_events_id_seq") {
-        traces.push_str(&database.query("SELECT last_value, is_called FROM workflow_events_id_seq"));
-        for table in ["jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"] {
+        traces
+            .push_str(&database.query("SELECT last_value, is_called FROM workflow_events_id_seq"));
+        for table in [
+            "jobs",
+            "idempotency_keys",
+            "workflow_events",
+            "chain_state",
+            "audit_artifact",
+            "settings",
+        ] {
             traces.push_str(&database.query(&format!("SELECT '{table}', count(*) FROM {table}")));
         }
     }
     traces
 }
 
-/// The definition of the digests, written down a second time: a program that shares nothing with ours.
+/// The definition of the digests, written down a second time: a program that shares nothing with
+/// ours.
 const DIGESTS: &str = r#"
 import hashlib, json, os, sqlite3, struct, sys
 TABLES = {
@@ -173,8 +208,14 @@ pub fn python_digests(url: &str) -> Value {
 
 /// Runs a Python program that has psycopg and the URL of a database.
 pub fn python(program: &str, url: &str) -> String {
-    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from);
+    let tools = std::env::var_os("RUNE_TOOLS").map_or_else(
+        || PathBuf::from("/var/cache/rune-bundle/tools"),
+        PathBuf::from,
+    );
     let mut command = Command::new("python3");
-    command.args(["-c", program]).env("PYTHONPATH", tools.join("python")).env("URL", url);
+    command
+        .args(["-c", program])
+        .env("PYTHONPATH", tools.join("python"))
+        .env("URL", url);
     crate::process::succeeded(&mut command)
 }

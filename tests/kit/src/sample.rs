@@ -1,7 +1,8 @@
 //! A small multi-platform image in the shape of a Docker official image.
 //!
-//! Three platforms, each with an attestation manifest under the platform `unknown/unknown`. The bytes
-//! depend on the [`Sample`] alone. It is not the software it may be named after, and says so in its labels and annotations.
+//! Three platforms, each with an attestation manifest under the platform `unknown/unknown`. The
+//! bytes depend on the [`Sample`] alone. It is not the software it may be named after, and says so
+//! in its labels and annotations.
 
 use std::{fs, path::Path};
 
@@ -27,7 +28,8 @@ pub struct Sample {
     pub layer_bytes: Vec<usize>,
     /// Whether each platform has an attestation manifest.
     pub attestations: bool,
-    /// The packages that the attestations list, with their versions; without any they say nothing about packages.
+    /// The packages that the attestations list, with their versions; without any they say nothing
+    /// about packages.
     pub packages: Vec<(&'static str, &'static str)>,
     /// Labels of the image besides the mark.
     pub labels: Vec<(String, String)>,
@@ -57,7 +59,10 @@ pub struct Document {
 
 impl Document {
     fn of(media_type: &'static str, value: &Value) -> Self {
-        Self { media_type, bytes: serde_json::to_vec_pretty(value).unwrap() }
+        Self {
+            media_type,
+            bytes: serde_json::to_vec_pretty(value).unwrap(),
+        }
     }
 
     /// Its digest, `sha256:<hex>`.
@@ -73,7 +78,11 @@ impl Document {
 impl Default for Sample {
     fn default() -> Self {
         Self {
-            platforms: vec![("linux", "amd64", None), ("linux", "arm64", Some("v8")), ("linux", "arm", Some("v7"))],
+            platforms: vec![
+                ("linux", "amd64", None),
+                ("linux", "arm64", Some("v8")),
+                ("linux", "arm", Some("v7")),
+            ],
             layer_bytes: vec![40_000, 3_000],
             attestations: true,
             packages: Vec::new(),
@@ -86,7 +95,11 @@ impl Default for Sample {
 impl Sample {
     /// Makes the image.
     pub fn build(&self) -> Image {
-        let mut image = Image { index: Document::of(INDEX, &json!({})), manifests: Vec::new(), blobs: Vec::new() };
+        let mut image = Image {
+            index: Document::of(INDEX, &json!({})),
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+        };
         let mut attestations = Vec::new();
         let mut entries = Vec::new();
         for (os, architecture, variant) in &self.platforms {
@@ -117,13 +130,15 @@ impl Sample {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
         for (number, bytes) in self.layer_bytes.iter().enumerate() {
-            let (diff_id, layer) = layer(&format!("{}{platform}{number}", self.seed), number, *bytes);
+            let (diff_id, layer) =
+                layer(&format!("{}{platform}{number}", self.seed), number, *bytes);
             layers.push(json!({"mediaType": LAYER, "digest": sha256(&layer), "size": layer.len()}));
             diff_ids.push(diff_id);
             blobs.push(layer);
         }
         let mut config = platform.clone();
-        config["config"] = json!({"User": "70:70", "Labels": {MARK: MARK_TEXT}, "Cmd": ["/sample-0"]});
+        config["config"] =
+            json!({"User": "70:70", "Labels": {MARK: MARK_TEXT}, "Cmd": ["/sample-0"]});
         for (label, text) in &self.labels {
             config["config"]["Labels"][label] = json!(text);
         }
@@ -146,31 +161,52 @@ impl Image {
     pub fn write_layout(&self, directory: &Path, name: &str) {
         let blobs = directory.join("blobs/sha256");
         fs::create_dir_all(&blobs).unwrap();
-        let documents = std::iter::once(&self.index).chain(&self.manifests).map(|document| &document.bytes);
+        let documents = std::iter::once(&self.index)
+            .chain(&self.manifests)
+            .map(|document| &document.bytes);
         for bytes in documents.chain(&self.blobs) {
-            fs::write(blobs.join(sha256(bytes).trim_start_matches("sha256:")), bytes).unwrap();
+            fs::write(
+                blobs.join(sha256(bytes).trim_start_matches("sha256:")),
+                bytes,
+            )
+            .unwrap();
         }
         let mut root = self.index.descriptor();
         root["annotations"] = json!({"org.opencontainers.image.ref.name": name});
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [root]});
         fs::write(directory.join("index.json"), index.to_string()).unwrap();
-        fs::write(directory.join("oci-layout"), json!({"imageLayoutVersion": "1.0.0"}).to_string()).unwrap();
+        fs::write(
+            directory.join("oci-layout"),
+            json!({"imageLayoutVersion": "1.0.0"}).to_string(),
+        )
+        .unwrap();
     }
 
     /// The number of bytes of all distinct manifests and blobs.
     pub fn total_bytes(&self) -> u64 {
-        let documents = std::iter::once(&self.index).chain(&self.manifests).map(|document| &document.bytes);
-        let distinct: std::collections::BTreeMap<String, usize> =
-            documents.chain(&self.blobs).map(|bytes| (sha256(bytes), bytes.len())).collect();
+        let documents = std::iter::once(&self.index)
+            .chain(&self.manifests)
+            .map(|document| &document.bytes);
+        let distinct: std::collections::BTreeMap<String, usize> = documents
+            .chain(&self.blobs)
+            .map(|bytes| (sha256(bytes), bytes.len()))
+            .collect();
         distinct.values().map(|bytes| *bytes as u64).sum()
     }
 }
 
 /// An attestation manifest in the form that `docker buildx` writes, and its entry in the index.
-fn attestation_of(subject: &Document, packages: &[(&str, &str)], blobs: &mut Vec<Vec<u8>>) -> (Value, Document) {
+fn attestation_of(
+    subject: &Document,
+    packages: &[(&str, &str)],
+    blobs: &mut Vec<Vec<u8>>,
+) -> (Value, Document) {
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
-    for predicate in ["https://spdx.dev/Document", "https://slsa.dev/provenance/v1"] {
+    for predicate in [
+        "https://spdx.dev/Document",
+        "https://slsa.dev/provenance/v1",
+    ] {
         let subject = json!([{"name": "sample", "digest": {"sha256": subject.digest().trim_start_matches("sha256:")}}]);
         let mut statement = json!({
             "_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": predicate, "predicate": {MARK: MARK_TEXT},
@@ -219,7 +255,13 @@ fn layer(seed: &str, number: usize, bytes: usize) -> (String, Vec<u8>) {
     header.set_mode(0o755);
     header.set_cksum();
     let mut archive = tar::Builder::new(Vec::with_capacity(bytes + 2048));
-    archive.append_data(&mut header, format!("sample-{number}"), noise(seed, bytes).as_slice()).unwrap();
+    archive
+        .append_data(
+            &mut header,
+            format!("sample-{number}"),
+            noise(seed, bytes).as_slice(),
+        )
+        .unwrap();
     let tar = archive.into_inner().unwrap();
     let diff_id = sha256(&tar);
     let mut encoder = GzEncoder::new(Vec::with_capacity(tar.len() + 1024), Compression::none());
@@ -229,7 +271,9 @@ fn layer(seed: &str, number: usize, bytes: usize) -> (String, Vec<u8>) {
 
 /// Bytes that look random and depend on the seed alone (xorshift64).
 fn noise(seed: &str, bytes: usize) -> Vec<u8> {
-    let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)) | 1;
+    let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    }) | 1;
     let mut content = Vec::with_capacity(bytes + 8);
     while content.len() < bytes {
         state ^= state << 13;
@@ -249,7 +293,11 @@ mod tests {
     fn is_the_same_every_time_and_differs_by_seed() {
         let (one, two) = (Sample::default().build(), Sample::default().build());
         assert_eq!(one.index.digest(), two.index.digest());
-        let other = Sample { seed: "other".to_owned(), ..Sample::default() }.build();
+        let other = Sample {
+            seed: "other".to_owned(),
+            ..Sample::default()
+        }
+        .build();
         assert_ne!(one.index.digest(), other.index.digest());
         assert_eq!(one.manifests.len(), 6);
     }

@@ -69,8 +69,18 @@ impl From<Output> for Ended {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        let secrets = [crate::postgres::PASSWORD, crate::postgres::ENCODED_PASSWORD, "p@ss", "p%40ss"];
-        assert!(!secrets.iter().any(|secret| ended.stdout.contains(secret) || ended.stderr.contains(secret)), "a password: {ended:?}");
+        let secrets = [
+            crate::postgres::PASSWORD,
+            crate::postgres::ENCODED_PASSWORD,
+            "p@ss",
+            "p%40ss",
+        ];
+        assert!(
+            !secrets
+                .iter()
+                .any(|secret| ended.stdout.contains(secret) || ended.stderr.contains(secret)),
+            "a password: {ended:?}"
+        );
         ended
     }
 }
@@ -120,7 +130,10 @@ pub fn sqlite_query(path: &Path, sql: &str) -> String {
 
 /// Runs SQL statements on a SQLite file that is made if needed.
 pub fn sqlite_execute(path: &Path, sql: &str) {
-    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    rusqlite::Connection::open(path)
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
 }
 
 /// The versions on record, in order.
@@ -130,8 +143,10 @@ pub fn sqlite_versions(path: &Path) -> String {
 
 /// The names of what is in a directory, in order.
 pub fn names_in(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -139,7 +154,9 @@ pub fn names_in(directory: &Path) -> Vec<String> {
 /// A directory with the built-in migrations and some more files.
 pub fn migrations(more: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations")).unwrap() {
+    for entry in
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations")).unwrap()
+    {
         let path = entry.unwrap().path();
         fs::copy(&path, directory.path().join(path.file_name().unwrap())).unwrap();
     }

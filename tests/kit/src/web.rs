@@ -58,17 +58,28 @@ pub struct WebServer {
 impl Page {
     /// A page with this content.
     pub fn of(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, body: body.into(), ..Self::default() }
+        Self {
+            status: 200,
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     /// A redirect.
     pub fn redirect(location: &str) -> Self {
-        Self { status: 302, headers: vec![("location".to_owned(), location.to_owned())], ..Self::default() }
+        Self {
+            status: 302,
+            headers: vec![("location".to_owned(), location.to_owned())],
+            ..Self::default()
+        }
     }
 
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
-        Self { status, ..Self::default() }
+        Self {
+            status,
+            ..Self::default()
+        }
     }
 }
 
@@ -85,9 +96,14 @@ impl WebServer {
         let address = listener.local_addr().expect("the socket is bound");
         let state = Arc::<State>::default();
         let (stop, stopped) = oneshot::channel();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&state));
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
                 tokio::select! {
@@ -96,7 +112,12 @@ impl WebServer {
                 }
             });
         });
-        Self { address, state, stop: Some(stop), thread: Some(thread) }
+        Self {
+            address,
+            state,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// Host and port.
@@ -111,17 +132,31 @@ impl WebServer {
 
     /// Puts a page at a path.
     pub fn put(&self, path: &str, page: Page) {
-        self.state.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), page);
+        self.state
+            .pages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_owned(), page);
     }
 
     /// Removes a page.
     pub fn remove(&self, path: &str) {
-        self.state.pages.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.state
+            .pages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(path);
     }
 
     /// What was asked since the last call, in order.
     pub fn asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut *self.state.asked.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .state
+                .asked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
@@ -137,19 +172,46 @@ impl Drop for WebServer {
 }
 
 async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -> Response<Body> {
-    let text = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let (path, query) = (request.uri().path().to_owned(), request.uri().query().map(str::to_owned));
+    let text = |name| {
+        request
+            .headers()
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (path, query) = (
+        request.uri().path().to_owned(),
+        request.uri().query().map(str::to_owned),
+    );
     let range = text(header::RANGE);
-    let asked = Asked { path: path.clone(), query, authorization: text(header::AUTHORIZATION), range: range.clone() };
-    state.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    let asked = Asked {
+        path: path.clone(),
+        query,
+        authorization: text(header::AUTHORIZATION),
+        range: range.clone(),
+    };
+    state
+        .asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(asked);
     let mut pages = state.pages.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(page) = pages.get_mut(&path) else {
-        return Response::builder().status(404).body(Body::empty()).expect("a status is a response");
+        return Response::builder()
+            .status(404)
+            .body(Body::empty())
+            .expect("a status is a response");
     };
     let breaks_at = page.breaks_at.take();
     let page = page.clone();
     drop(pages);
-    let first = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')?.0.parse::<usize>().ok());
+    let first = range.and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .split_once('-')?
+            .0
+            .parse::<usize>()
+            .ok()
+    });
     let mut response = Response::builder().status(page.status);
     for (name, value) in &page.headers {
         response = response.header(name, value);
@@ -157,7 +219,10 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: HttpRequest<Body>) -
     let body = match (first, breaks_at) {
         (Some(first), _) if page.status == 200 => {
             let last = page.body.len().saturating_sub(1);
-            response = response.status(206).header("content-range", format!("bytes {first}-{last}/{}", page.body.len()));
+            response = response.status(206).header(
+                "content-range",
+                format!("bytes {first}-{last}/{}", page.body.len()),
+            );
             Body::from(page.body[first..].to_vec())
         }
         (_, Some(end)) => {

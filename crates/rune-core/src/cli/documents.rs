@@ -1,4 +1,5 @@
-//! Shell completions and man pages, generated from the same definitions that parse the command line.
+//! Shell completions and man pages, generated from the same definitions that parse the command
+//! line.
 
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ pub struct Completions {
 /// Prints a man page.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The verb to print the page of, and perhaps a verb of its own; without one, the page of the tool
+    /// The verb to print the page of, and perhaps a verb of its own; without one, the page of the
+    /// tool
     verb: Vec<String>,
 }
 
@@ -70,22 +72,35 @@ impl Man {
     fn page(&self, mut command: Command) -> Result<Vec<u8>, PageError> {
         command.build();
         // Pages of verbs come from the tool and its version too.
-        let source = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
+        let source = format!(
+            "{} {}",
+            command.get_name(),
+            command.get_version().unwrap_or_default()
+        );
         let mut page = command;
         for verb in &self.verb {
             page = page.find_subcommand(verb).cloned().ok_or_else(|| {
-                let known = page.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-                PageError::UnknownVerb { verb: verb.clone(), known }
+                let known = page
+                    .get_subcommands()
+                    .map(|verb| verb.get_name().to_owned())
+                    .collect();
+                PageError::UnknownVerb {
+                    verb: verb.clone(),
+                    known,
+                }
             })?;
         }
         let mut text = Vec::new();
-        clap_mangen::Man::new(page).source(source).render(&mut text).map_err(PageError::Render)?;
+        clap_mangen::Man::new(page)
+            .source(source)
+            .render(&mut text)
+            .map_err(PageError::Render)?;
         Ok(text)
     }
 }
 
-/// The bash script spells a tool with a hyphen in its name in two ways, so that nothing is completed behind a verb
-/// (<https://github.com/clap-rs/clap/issues/6421>). This gives it one.
+/// The bash script spells a tool with a hyphen in its name in two ways, so that nothing is
+/// completed behind a verb (<https://github.com/clap-rs/clap/issues/6421>). This gives it one.
 fn with_one_spelling(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

@@ -1,4 +1,5 @@
-//! What a person types and sees, as far as both tools have it in common: arguments, the printer, progress, documents.
+//! What a person types and sees, as far as both tools have it in common: arguments, the printer,
+//! progress, documents.
 
 pub mod arguments;
 pub mod documents;

@@ -1,6 +1,9 @@
 //! Reports on standard output, everything else on standard error.
 
-#![expect(clippy::disallowed_methods, reason = "cli is where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cli is where the environment is read"
+)]
 
 use std::{
     fmt::Write as _,
@@ -44,21 +47,36 @@ impl Printer {
         let colored = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => {
+                io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
         if verbosity > 0 {
             let level = if verbosity == 1 { "debug" } else { "trace" };
             let ours = ["rune_bundle", "rune_core", "rune_db", "rune_storage"];
             let level = ours.map(|part| format!("{part}={level}")).join(",");
-            let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colored).with_target(false).without_time();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(io::stderr)
+                .with_ansi(colored)
+                .with_target(false)
+                .without_time();
             let _ = subscriber.with_env_filter(level).try_init();
         }
-        Self { json, quiet, colored }
+        Self {
+            json,
+            quiet,
+            colored,
+        }
     }
 
     /// Where long work reports how far it is.
     pub fn progress(self) -> Arc<dyn Progress> {
-        if self.quiet { Arc::new(Silent) } else { Arc::new(Terminal::new(io::stderr().is_terminal())) }
+        if self.quiet {
+            Arc::new(Silent)
+        } else {
+            Arc::new(Terminal::new(io::stderr().is_terminal()))
+        }
     }
 
     /// Prints the outcome of a verb.
@@ -67,7 +85,11 @@ impl Printer {
             Ok(report) => {
                 let code = report.verdict().map_or(0, FailureKind::exit_code);
                 let text = self.text(&report);
-                if report.has_changed() { Self::print_of_change(text.as_bytes(), code) } else { self.print(text.as_bytes(), code) }
+                if report.has_changed() {
+                    Self::print_of_change(text.as_bytes(), code)
+                } else {
+                    self.print(text.as_bytes(), code)
+                }
             }
             Err(error) => self.fail(&error),
         }
@@ -102,7 +124,9 @@ impl Printer {
     /// The same for a command that has changed something: a failure would say that it has not.
     fn print_of_change(text: &[u8], code: u8) -> ExitCode {
         if let Err(OutputError(source)) = Self::write(text) {
-            let text = format!("warning: the command has done its work, but its report cannot be written to standard output: {source}\n");
+            let text = format!(
+                "warning: the command has done its work, but its report cannot be written to standard output: {source}\n"
+            );
             let _ = Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         }
         ExitCode::from(code)
@@ -118,13 +142,20 @@ impl Printer {
     }
 
     fn text<R: Report>(self, report: &R) -> String {
-        if self.json { Self::json_text(R::VERB, report) } else { report.text() }
+        if self.json {
+            Self::json_text(R::VERB, report)
+        } else {
+            report.text()
+        }
     }
 
     fn json_text<R: Report>(verb: &str, report: &R) -> String {
         let mut value = serde_json::to_value(report).unwrap_or(Value::Null);
         if let Some(members) = value.as_object_mut() {
-            members.insert("schema".to_owned(), json!(format!("rune-bundle/report/{verb}/v1")));
+            members.insert(
+                "schema".to_owned(),
+                json!(format!("rune-bundle/report/{verb}/v1")),
+            );
         }
         format!("{value:#}\n")
     }
@@ -134,10 +165,20 @@ impl Printer {
         if self.json {
             print_error_report(error);
         }
-        let paint = |code: &str, text: &str| if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+        let paint = |code: &str, text: &str| {
+            if self.colored {
+                format!("\x1b[{code}m{text}\x1b[0m")
+            } else {
+                text.to_owned()
+            }
+        };
         let mut messages = error.messages().into_iter();
         // What failed may have come from outside, and its words with it.
-        let mut text = format!("{}: {}\n", paint("1;31", "error"), shown_lines(&messages.next().unwrap_or_default()));
+        let mut text = format!(
+            "{}: {}\n",
+            paint("1;31", "error"),
+            shown_lines(&messages.next().unwrap_or_default())
+        );
         for cause in messages {
             let _ = writeln!(text, "  {}: {}", paint("1", "because"), shown_lines(&cause));
         }

@@ -7,7 +7,9 @@ use camino::Utf8PathBuf;
 pub enum OutputPathError {
     #[error("an empty text is not a path")]
     Empty,
-    #[error("standard output is for the report of the command; name a file or directory, or `./-` for one of that name")]
+    #[error(
+        "standard output is for the report of the command; name a file or directory, or `./-` for one of that name"
+    )]
     StandardOutput,
 }
 

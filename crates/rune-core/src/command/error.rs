@@ -39,7 +39,8 @@ struct Context {
 }
 
 impl CommandError {
-    /// Wraps a failure and says with `help` what to do next, instead of what the failure itself says.
+    /// Wraps a failure and says with `help` what to do next, instead of what the failure itself
+    /// says.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -49,7 +50,10 @@ impl CommandError {
     /// Says what was being done; the failure itself becomes the cause.
     #[must_use]
     pub fn context(self, doing: impl Into<String>) -> Self {
-        let error = Box::new(Context { doing: doing.into(), source: self.error });
+        let error = Box::new(Context {
+            doing: doing.into(),
+            source: self.error,
+        });
         Self { error, ..self }
     }
 
@@ -66,8 +70,8 @@ impl CommandError {
         self.help.as_deref()
     }
 
-    /// The message and its causes, outermost first, without repetition: several errors print their source
-    /// as part of themselves.
+    /// The message and its causes, outermost first, without repetition: several errors print their
+    /// source as part of themselves.
     pub fn messages(&self) -> Vec<String> {
         let mut messages = vec![self.error.to_string()];
         let mut source = self.error.source();
@@ -96,6 +100,12 @@ impl CommandError {
 
 impl<E: Failure> From<E> for CommandError {
     fn from(error: E) -> Self {
-        Self { kind: error.kind(), may_pass: error.may_pass(), help: error.help(), details: error.details(), error: Box::new(error) }
+        Self {
+            kind: error.kind(),
+            may_pass: error.may_pass(),
+            help: error.help(),
+            details: error.details(),
+            error: Box::new(error),
+        }
     }
 }

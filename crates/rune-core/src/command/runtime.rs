@@ -28,14 +28,20 @@ impl Failure for RuntimeError {
     }
 
     fn help(&self) -> Option<String> {
-        matches!(self, Self::Interrupted).then(|| "run the same command again; what was finished is kept".to_owned())
+        matches!(self, Self::Interrupted)
+            .then(|| "run the same command again; what was finished is kept".to_owned())
     }
 }
 
-/// Runs a future to its end, or drops it when the program is asked to end. What the future holds may take leave then: a session
-/// with a server cancels its statement.
-pub fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+/// Runs a future to its end, or drops it when the program is asked to end. What the future holds
+/// may take leave then: a session with a server cancels its statement.
+pub fn block_on<T, E: Into<CommandError>>(
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RuntimeError::Start)?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen().map_err(RuntimeError::Signals)?;
         tokio::select! {
@@ -47,9 +53,15 @@ pub fn block_on<T, E: Into<CommandError>>(future: impl Future<Output = Result<T,
     result
 }
 
-/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not be cut off.
-pub fn block_on_to_the_end<T, E: Into<CommandError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RuntimeError::Start)?;
+/// Runs a future to its end, whatever is pressed: it listens for that itself, because it must not
+/// be cut off.
+pub fn block_on_to_the_end<T, E: Into<CommandError>>(
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RuntimeError::Start)?;
     let result = runtime.block_on(future).map_err(Into::into);
     runtime.shutdown_background();
     result

@@ -1,6 +1,9 @@
 //! A file that is there already, of which a few bytes are changed in place.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,16 +28,28 @@ impl EditableFile {
     /// # Errors
     /// When it does not exist, may not be written, or is no regular file.
     pub fn open(path: &Utf8Path) -> Result<Self, PathError> {
-        let irregular = || PathError::of(Action::Write, path)(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::IsADirectory => irregular(),
-            _ => PathError::of(Action::Write, path)(error),
-        })?;
+        let irregular = || {
+            PathError::of(Action::Write, path)(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is not a regular file",
+            ))
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::IsADirectory => irregular(),
+                _ => PathError::of(Action::Write, path)(error),
+            })?;
         if !whole::is_regular(&file) {
             return Err(irregular());
         }
         publish::check_finished(path)?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// A second handle for whoever only reads.
@@ -45,8 +60,9 @@ impl EditableFile {
         whole::duplicate(&self.file, &self.path)
     }
 
-    /// Waits until no other process holds the file with this lock, and holds it until the value and its readers are
-    /// dropped. Programs that do not ask for the lock are not kept out, and nobody is where the file system has no locks.
+    /// Waits until no other process holds the file with this lock, and holds it until the value and
+    /// its readers are dropped. Programs that do not ask for the lock are not kept out, and nobody
+    /// is where the file system has no locks.
     ///
     /// # Errors
     /// When the lock cannot be waited for.
@@ -59,7 +75,9 @@ impl EditableFile {
     /// # Errors
     /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
-        self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(PathError::of(Action::Write, &self.path))
     }
 
     /// Waits until what was written is durable (`fdatasync`).

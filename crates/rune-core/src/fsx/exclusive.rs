@@ -1,6 +1,10 @@
-//! The lock that keeps a second process off a file that one is writing under a name it does not keep.
+//! The lock that keeps a second process off a file that one is writing under a name it does not
+//! keep.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, File, TryLockError},
@@ -12,8 +16,9 @@ use camino::Utf8Path;
 
 use super::{Action, PathError, lacking};
 
-/// Takes the lock, if nobody has it and the name still leads to this file: whoever had the lock before may have given the
-/// file its final name meanwhile. Where the file system has no locks, nobody is kept off.
+/// Takes the lock, if nobody has it and the name still leads to this file: whoever had the lock
+/// before may have given the file its final name meanwhile. Where the file system has no locks,
+/// nobody is kept off.
 pub(super) fn lock(file: &File, path: &Utf8Path) -> Result<(), PathError> {
     let failed = PathError::of(Action::Lock, path);
     let busy = || io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it");

@@ -1,6 +1,9 @@
 //! What a name leads to: links resolved, and the one file behind it.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, Metadata},
@@ -57,9 +60,11 @@ impl From<Metadata> for FileIdentity {
 /// The absolute path without links, `.` and `..` of something that exists.
 ///
 /// # Errors
-/// When it does not exist, a link on the way leads nowhere or in a circle, or a directory may not be searched.
+/// When it does not exist, a link on the way leads nowhere or in a circle, or a directory may not
+/// be searched.
 pub fn resolve(path: &Utf8Path) -> Result<Utf8PathBuf, PathError> {
-    path.canonicalize_utf8().map_err(PathError::of(Action::Read, path))
+    path.canonicalize_utf8()
+        .map_err(PathError::of(Action::Read, path))
 }
 
 /// The file that a name leads to. Nothing is opened, so a pipe does not block and no lock is lost.
@@ -67,7 +72,9 @@ pub fn resolve(path: &Utf8Path) -> Result<Utf8PathBuf, PathError> {
 /// # Errors
 /// When there is none, or it may not be asked about.
 pub fn identity(path: &Utf8Path) -> Result<FileIdentity, PathError> {
-    fs::metadata(path).map(FileIdentity::from).map_err(PathError::of(Action::Inspect, path))
+    fs::metadata(path)
+        .map(FileIdentity::from)
+        .map_err(PathError::of(Action::Inspect, path))
 }
 
 /// Whether a name is a symbolic link, dangling or not.
@@ -75,22 +82,30 @@ pub fn is_link(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
-/// Whether something is mounted under exactly this name, as a container does with a single file. The other name of the file is then
-/// out of sight. Kernels before 5.8 do not say.
+/// Whether something is mounted under exactly this name, as a container does with a single file.
+/// The other name of the file is then out of sight. Kernels before 5.8 do not say.
 pub fn is_mount_point(path: &Utf8Path) -> bool {
-    statx(CWD, path.as_std_path(), AtFlags::empty(), StatxFlags::empty())
-        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    statx(
+        CWD,
+        path.as_std_path(),
+        AtFlags::empty(),
+        StatxFlags::empty(),
+    )
+    .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Checks that this process may read a file, without opening it: closing it again would drop the locks that SQLite holds on it.
+/// Checks that this process may read a file, without opening it: closing it again would drop the
+/// locks that SQLite holds on it.
 ///
 /// # Errors
 /// When it may not.
 pub fn check_readable(path: &Utf8Path) -> Result<(), PathError> {
-    accessat(CWD, path.as_std_path(), Access::READ_OK, AtFlags::EACCESS).map_err(|error| PathError::of(Action::Read, path)(error.into()))
+    accessat(CWD, path.as_std_path(), Access::READ_OK, AtFlags::EACCESS)
+        .map_err(|error| PathError::of(Action::Read, path)(error.into()))
 }
 
-/// Whether this process may write a file, by its permissions and those of the file system. Nothing is opened.
+/// Whether this process may write a file, by its permissions and those of the file system. Nothing
+/// is opened.
 pub fn is_writable(path: &Utf8Path) -> bool {
     accessat(CWD, path.as_std_path(), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
@@ -100,6 +115,11 @@ pub fn is_writable(path: &Utf8Path) -> bool {
 /// # Errors
 /// When it leads to it and cannot be removed.
 pub fn remove_if_same(path: &Utf8Path, expected: FileIdentity) -> Result<(), PathError> {
-    let is_same = fs::symlink_metadata(path).is_ok_and(|metadata| FileIdentity::from(metadata) == expected);
-    if is_same { fs::remove_file(path).map_err(PathError::of(Action::Remove, path)) } else { Ok(()) }
+    let is_same =
+        fs::symlink_metadata(path).is_ok_and(|metadata| FileIdentity::from(metadata) == expected);
+    if is_same {
+        fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
+    } else {
+        Ok(())
+    }
 }

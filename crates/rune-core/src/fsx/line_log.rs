@@ -1,6 +1,10 @@
-//! A text file that only grows, a line at a time; a line that was cut off by a crash does not count.
+//! A text file that only grows, a line at a time; a line that was cut off by a crash does not
+//! count.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,15 +31,28 @@ impl LineLog {
     /// # Errors
     /// When it cannot be opened, is not UTF-8, or is unreasonably large.
     pub fn open(path: &Utf8Path) -> Result<(Self, Vec<String>), PathError> {
-        let file = OpenOptions::new().append(true).create(true).open(path).map_err(PathError::of(Action::Write, path))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(PathError::of(Action::Write, path))?;
         let text = whole::read_to_string(path, MAX_BYTES)?;
-        let complete = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+        let complete = text
+            .rfind('\n')
+            .map_or("", |end| text.get(..end).unwrap_or_default());
         let lines = complete.lines().map(str::to_owned).collect();
-        let log = Self { file, path: path.to_owned() };
-        if complete.len().saturating_add(1) < text.len() || (complete.is_empty() && !text.is_empty()) {
+        let log = Self {
+            file,
+            path: path.to_owned(),
+        };
+        if complete.len().saturating_add(1) < text.len()
+            || (complete.is_empty() && !text.is_empty())
+        {
             // Cut the torn line off, so that the next one does not join it.
             let length = text.rfind('\n').map_or(0, |end| end.saturating_add(1));
-            log.file.set_len(length as u64).map_err(PathError::of(Action::Write, path))?;
+            log.file
+                .set_len(length as u64)
+                .map_err(PathError::of(Action::Write, path))?;
         }
         Ok((log, lines))
     }
@@ -45,7 +62,9 @@ impl LineLog {
     /// # Errors
     /// When the disk refuses.
     pub fn clear(&mut self) -> Result<(), PathError> {
-        self.file.set_len(0).map_err(PathError::of(Action::Write, &self.path))
+        self.file
+            .set_len(0)
+            .map_err(PathError::of(Action::Write, &self.path))
     }
 
     /// Appends lines, each of which must not contain a newline.
@@ -53,8 +72,13 @@ impl LineLog {
     /// # Errors
     /// When the disk refuses.
     pub fn append(&mut self, lines: &[String]) -> Result<(), PathError> {
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        self.file.write_all(text.as_bytes()).map_err(PathError::of(Action::Write, &self.path))
+        let text: String = lines
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect();
+        self.file
+            .write_all(text.as_bytes())
+            .map_err(PathError::of(Action::Write, &self.path))
     }
 
     /// Removes the log.
@@ -76,7 +100,12 @@ mod tests {
     fn a_line_that_was_cut_off_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().join("log")).unwrap();
-        for (text, expected) in [("", &[][..]), ("a\nb", &["a"]), ("a\nb\n", &["a", "b"]), ("torn", &[])] {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("a\nb", &["a"]),
+            ("a\nb\n", &["a", "b"]),
+            ("torn", &[]),
+        ] {
             std::fs::write(&path, text).unwrap();
             let (mut log, lines) = LineLog::open(&path).unwrap();
             assert_eq!(lines, expected, "{text:?}");

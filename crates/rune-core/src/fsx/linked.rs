@@ -6,19 +6,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{PathError, path_error::Action};
 
-/// Every regular file below a directory, as paths relative to it with `/` separators, in byte order. A link to a file or directory
-/// below the same directory is followed; the paths are those by which the files are reached. `skips` says which path, and whether it is
-/// a directory, is passed over with all that is in it.
+/// Every regular file below a directory, as paths relative to it with `/` separators, in byte
+/// order. A link to a file or directory below the same directory is followed; the paths are those
+/// by which the files are reached. `skips` says which path, and whether it is a directory, is
+/// passed over with all that is in it.
 ///
 /// # Errors
-/// When a directory cannot be read, a name is not UTF-8, there are more than `max_files`, or a path that is not skipped is a special file
-/// or a link that leads outside, nowhere or in a circle.
+/// When a directory cannot be read, a name is not UTF-8, there are more than `max_files`, or a path
+/// that is not skipped is a special file or a link that leads outside, nowhere or in a circle.
 pub fn list_linked_files(
     root: &Utf8Path,
     max_files: usize,
     skips: impl Fn(&Utf8Path, bool) -> bool,
 ) -> Result<Vec<Utf8PathBuf>, PathError> {
-    let resolve = |path: &Utf8Path| path.canonicalize_utf8().map_err(PathError::of(Action::Read, path));
+    let resolve = |path: &Utf8Path| {
+        path.canonicalize_utf8()
+            .map_err(PathError::of(Action::Read, path))
+    };
     let top = resolve(root)?;
     let mut files = Vec::new();
     // A directory by the path on which it is reached, and the real directories on the way there.
@@ -38,13 +42,22 @@ pub fn list_linked_files(
                 match resolve(&root.join(&path)) {
                     Ok(real) if real.starts_with(&top) => real,
                     _ if skips(&path, false) => continue,
-                    Ok(real) => return refuse(&format!("it is a link to `{real}`, outside of the directory; put a copy there instead")),
+                    Ok(real) => {
+                        return refuse(&format!(
+                            "it is a link to `{real}`, outside of the directory; put a copy there instead"
+                        ));
+                    }
                     Err(error) => return Err(error),
                 }
             } else {
-                way.last().map_or_else(|| root.join(&path), |directory| directory.join(entry.file_name()))
+                way.last().map_or_else(
+                    || root.join(&path),
+                    |directory| directory.join(entry.file_name()),
+                )
             };
-            let kind = real.metadata().map_err(PathError::of(Action::Inspect, &root.join(&path)))?;
+            let kind = real
+                .metadata()
+                .map_err(PathError::of(Action::Inspect, &root.join(&path)))?;
             if skips(&path, kind.is_dir()) {
                 continue;
             }
@@ -86,7 +99,9 @@ mod tests {
 
     fn list(root: &Utf8Path) -> Result<Vec<String>, String> {
         let found = list_linked_files(root, 20, |path, _| path == "skipped");
-        found.map(|paths| paths.into_iter().map(Into::into).collect()).map_err(|error| format!("{error}: {}", error.source))
+        found
+            .map(|paths| paths.into_iter().map(Into::into).collect())
+            .map_err(|error| format!("{error}: {}", error.source))
     }
 
     #[test]
@@ -101,19 +116,30 @@ mod tests {
             symlink(target, root.join(link)).unwrap();
         }
         assert_eq!(list(root).unwrap(), ["a/b/file", "a/e", "c", "d/file"]);
-        for (target, reason) in
-            [("..", "outside"), ("/etc/passwd", "outside"), (".", "lies in"), ("x", "cannot read"), ("gone", "cannot read")]
-        {
+        for (target, reason) in [
+            ("..", "outside"),
+            ("/etc/passwd", "outside"),
+            (".", "lies in"),
+            ("x", "cannot read"),
+            ("gone", "cannot read"),
+        ] {
             symlink(target, root.join("x")).unwrap();
             let error = list(root).unwrap_err();
-            assert!(error.contains(reason) && error.contains("chart/x`"), "{target}: {error}");
+            assert!(
+                error.contains(reason) && error.contains("chart/x`"),
+                "{target}: {error}"
+            );
             fsx::remove_file(&root.join("x")).unwrap();
         }
         // Each pair of links doubles what is below.
         for level in 1..9 {
             fsx::create_dir_all(&root.join(format!("l{level}"))).unwrap();
             for link in ["p", "q"] {
-                symlink(format!("../l{}", level - 1), root.join(format!("l{level}/{link}"))).unwrap();
+                symlink(
+                    format!("../l{}", level - 1),
+                    root.join(format!("l{level}/{link}")),
+                )
+                .unwrap();
             }
         }
         fsx::create_dir_all(&root.join("l0")).unwrap();
@@ -130,7 +156,11 @@ mod tests {
             let error = fsx::list_files(root).unwrap_err();
             format!("{error}: {}", error.source)
         }];
-        let expected = format!("cannot read `{root}`: the name `f\\xff` in it is not UTF-8; rename it");
-        assert!(said.iter().all(|said| said.replace("/`", "`") == expected), "{said:?}");
+        let expected =
+            format!("cannot read `{root}`: the name `f\\xff` in it is not UTF-8; rename it");
+        assert!(
+            said.iter().all(|said| said.replace("/`", "`") == expected),
+            "{said:?}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! One writer at a time in a directory.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::fs::{File, OpenOptions};
 

@@ -18,7 +18,9 @@ impl NewFile {
     /// # Errors
     /// When the name is taken, or nothing can be written there.
     pub fn create(path: &Utf8Path, mode: u32) -> Result<Self, PathError> {
-        Ok(Self { file: TemporaryFile::beside(path, FileMode::Exact(mode))? })
+        Ok(Self {
+            file: TemporaryFile::beside(path, FileMode::Exact(mode))?,
+        })
     }
 
     /// Adds bytes at the end.
@@ -26,7 +28,10 @@ impl NewFile {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), PathError> {
-        self.file.file().write_all(bytes).map_err(PathError::of(Action::Write, self.file.path()))
+        self.file
+            .file()
+            .write_all(bytes)
+            .map_err(PathError::of(Action::Write, self.file.path()))
     }
 
     /// Makes it durable and gives it its name, which must still be free.

@@ -1,6 +1,9 @@
 //! The file that a long write grows in, before it gets its final name.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{File, OpenOptions},
@@ -11,11 +14,15 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Action, PathError, exclusive::lock, identity, lacking, publish, remove_if_same, whole};
+use super::{
+    Action, PathError, exclusive::lock, identity, lacking, publish, remove_if_same, whole,
+};
 
-/// A locked file beside its destination, `<destination>.partial`, written by position from several threads.
+/// A locked file beside its destination, `<destination>.partial`, written by position from several
+/// threads.
 ///
-/// Dropping it leaves the file for the next run to continue; [`PartialFile::finish`] gives it its name.
+/// Dropping it leaves the file for the next run to continue; [`PartialFile::finish`] gives it its
+/// name.
 #[derive(Debug, Clone)]
 pub struct PartialFile {
     file: Arc<File>,
@@ -27,7 +34,8 @@ impl PartialFile {
     /// Opens or creates the partial file of `destination`, which must be free, and locks it.
     ///
     /// # Errors
-    /// When the destination is taken, it cannot be created, or another process holds it (`Conflict`).
+    /// When the destination is taken, it cannot be created, or another process holds it
+    /// (`Conflict`).
     pub fn open(destination: &Utf8Path) -> Result<Self, PathError> {
         publish::check_free(destination)?;
         let path = publish::partial_path(destination);
@@ -35,32 +43,44 @@ impl PartialFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let file = match options.open(&path) {
-            // A run that was killed had given it its name already, and somebody has moved that file: it is not ours to write.
+            // A run that was killed had given it its name already, and somebody has moved that
+            // file: it is not ours to write.
             Ok(file) if file.metadata().map_err(failed)?.nlink() > 1 => {
                 lock(&file, &path)?;
                 whole::remove_file(&path)?;
                 options.create_new(true).open(&path)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => options.create_new(true).open(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                options.create_new(true).open(&path)
+            }
             opened => opened,
         };
         let file = file.map_err(|error| publish::not_created(destination, error))?;
         lock(&file, &path)?;
         publish::remove_placeholder(destination)?;
-        Ok(Self { file: Arc::new(file), path, destination: destination.to_owned() })
+        Ok(Self {
+            file: Arc::new(file),
+            path,
+            destination: destination.to_owned(),
+        })
     }
 
-    /// Removes the working name of a file that has its final one: a run was killed between giving it the one and taking the other.
+    /// Removes the working name of a file that has its final one: a run was killed between giving
+    /// it the one and taking the other.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn remove_second_name(destination: &Utf8Path) -> Result<(), PathError> {
-        remove_if_same(&publish::partial_path(destination), identity::identity(destination)?)
+        remove_if_same(
+            &publish::partial_path(destination),
+            identity::identity(destination)?,
+        )
     }
 
     /// How many bytes of the disk an earlier partial file of `destination` holds already.
     pub fn reserved_bytes(destination: &Utf8Path) -> u64 {
-        std::fs::metadata(publish::partial_path(destination)).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
+        std::fs::metadata(publish::partial_path(destination))
+            .map_or(0, |metadata| metadata.blocks().saturating_mul(512))
     }
 
     /// The size it has now, in bytes.
@@ -68,7 +88,10 @@ impl PartialFile {
     /// # Errors
     /// When it cannot be asked about.
     pub fn size(&self) -> Result<u64, PathError> {
-        self.file.metadata().map(|metadata| metadata.len()).map_err(PathError::of(Action::Inspect, &self.path))
+        self.file
+            .metadata()
+            .map(|metadata| metadata.len())
+            .map_err(PathError::of(Action::Inspect, &self.path))
     }
 
     /// Gives it exactly `size` bytes and reserves them on the disk where the file system can.
@@ -89,7 +112,9 @@ impl PartialFile {
     /// # Errors
     /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
-        self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(PathError::of(Action::Write, &self.path))
     }
 
     /// Fills the buffer from a position.
@@ -97,7 +122,9 @@ impl PartialFile {
     /// # Errors
     /// When the disk refuses, or the file is shorter.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), PathError> {
-        self.file.read_exact_at(buffer, offset).map_err(PathError::of(Action::Read, &self.path))
+        self.file
+            .read_exact_at(buffer, offset)
+            .map_err(PathError::of(Action::Read, &self.path))
     }
 
     /// Waits until what was written is durable (`fdatasync`).

@@ -1,13 +1,19 @@
-//! Giving what was written its final name, which must be free. Everything that either program writes gets its name here.
+//! Giving what was written its final name, which must be free. Everything that either program
+//! writes gets its name here.
 //!
-//! `renameat2(RENAME_NOREPLACE)` does it in one step where the file system has it. NFS, 9p, CIFS, vboxsf and most file systems by
-//! FUSE do not; there a file gets its name by a hard link. Where there are no hard links either (FAT, exFAT, vboxsf), the name is
-//! reserved with an empty file, which nobody else can have created, and the rename replaces that one.
+//! `renameat2(RENAME_NOREPLACE)` does it in one step where the file system has it. NFS, 9p, CIFS,
+//! vboxsf and most file systems by FUSE do not; there a file gets its name by a hard link. Where
+//! there are no hard links either (FAT, exFAT, vboxsf), the name is reserved with an empty file,
+//! which nobody else can have created, and the rename replaces that one.
 //!
-//! A process that is killed between these two steps leaves the empty file, with the finished `.partial` beside it. By that
-//! `.partial` the empty file is told from one of somebody else's: it counts as free, and the next run removes it.
+//! A process that is killed between these two steps leaves the empty file, with the finished
+//! `.partial` beside it. By that `.partial` the empty file is told from one of somebody else's: it
+//! counts as free, and the next run removes it.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -35,7 +41,11 @@ pub fn partial_path(destination: &Utf8Path) -> Utf8PathBuf {
 /// When something is there already, or it is the name of a directory (`Conflict`).
 pub fn check_free(path: &Utf8Path) -> Result<(), PathError> {
     check_no_directory(path)?;
-    if is_taken(path) { Err(taken(path)) } else { Ok(()) }
+    if is_taken(path) {
+        Err(taken(path))
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks that a path is not that of a directory, where a file is to be written.
@@ -50,7 +60,10 @@ pub fn check_no_directory(path: &Utf8Path) -> Result<(), PathError> {
     } else {
         return Ok(());
     };
-    Err(PathError::of(Action::Write, path)(io::Error::new(io::ErrorKind::IsADirectory, reason)))
+    Err(PathError::of(Action::Write, path)(io::Error::new(
+        io::ErrorKind::IsADirectory,
+        reason,
+    )))
 }
 
 /// Whether there is anything under this name that has to be left alone.
@@ -72,19 +85,33 @@ pub(super) fn check_finished(path: &Utf8Path) -> Result<(), PathError> {
         return Ok(());
     }
     let reason = "it is empty: the program that was writing it was killed, or has not finished; run that program again";
-    Err(PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::InvalidData, reason)))
+    Err(PathError::of(Action::Read, path)(io::Error::new(
+        io::ErrorKind::InvalidData,
+        reason,
+    )))
 }
 
-/// Removes what a killed run reserved a name with. Only for whoever holds the lock on the `.partial` that this run left.
+/// Removes what a killed run reserved a name with. Only for whoever holds the lock on the
+/// `.partial` that this run left.
 pub(super) fn remove_placeholder(path: &Utf8Path) -> Result<(), PathError> {
-    if is_placeholder(path) { whole::remove_file(path) } else { Ok(()) }
+    if is_placeholder(path) {
+        whole::remove_file(path)
+    } else {
+        Ok(())
+    }
 }
 
-/// Why something could not be created: a name with a colon is not found on exFAT, although its directory is there.
+/// Why something could not be created: a name with a colon is not found on exFAT, although its
+/// directory is there.
 pub(super) fn not_created(path: &Utf8Path, error: io::Error) -> PathError {
-    let is_about_name =
-        error.kind() == io::ErrorKind::InvalidInput || (error.kind() == io::ErrorKind::NotFound && whole::is_dir(whole::parent(path)));
-    let reason = || io::Error::new(io::ErrorKind::InvalidInput, "its file system does not take such a name");
+    let is_about_name = error.kind() == io::ErrorKind::InvalidInput
+        || (error.kind() == io::ErrorKind::NotFound && whole::is_dir(whole::parent(path)));
+    let reason = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "its file system does not take such a name",
+        )
+    };
     PathError::of(Action::Write, path)(if is_about_name { reason() } else { error })
 }
 
@@ -94,7 +121,11 @@ pub(super) fn not_created(path: &Utf8Path, error: io::Error) -> PathError {
 /// When another process is doing so, or the disk refuses.
 pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
     let from = partial_path(destination);
-    let file = OpenOptions::new().read(true).write(true).open(&from).map_err(PathError::of(Action::Write, &from))?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&from)
+        .map_err(PathError::of(Action::Write, &from))?;
     exclusive::lock(&file, &from)?;
     let directory = lacking::open_directory(whole::parent(destination))?;
     fs::rename(&from, destination).map_err(PathError::of(Action::Rename, destination))?;
@@ -104,10 +135,12 @@ pub fn complete(destination: &Utf8Path) -> Result<(), PathError> {
 /// Gives a file, open as `file`, its final name and makes that durable.
 ///
 /// # Errors
-/// When the name is taken, another file is under the first one, the directory may not be read, or the disk refuses; then the first
-/// name stays, or comes back.
+/// When the name is taken, another file is under the first one, the directory may not be read, or
+/// the disk refuses; then the first name stays, or comes back.
 pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
-    let ours = file.metadata().map_err(PathError::of(Action::Inspect, from))?;
+    let ours = file
+        .metadata()
+        .map_err(PathError::of(Action::Inspect, from))?;
     check_same(&ours, from)?;
     let directory = lacking::open_directory(whole::parent(to))?;
     let outcome = match rename_new(from, to) {
@@ -121,8 +154,8 @@ pub(super) fn file(file: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), Pa
 /// Gives a directory, whose metadata are `ours`, its final name and makes that durable.
 ///
 /// # Errors
-/// When the name is taken, another directory is under the first one, the directory around it may not be read, or the disk refuses;
-/// then the first name stays, or comes back.
+/// When the name is taken, another directory is under the first one, the directory around it may
+/// not be read, or the disk refuses; then the first name stays, or comes back.
 pub(super) fn directory(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> Result<(), PathError> {
     check_same(ours, from)?;
     let around = lacking::open_directory(whole::parent(to))?;
@@ -144,7 +177,13 @@ fn make_durable(directory: &File, from: &Utf8Path, to: &Utf8Path) -> Result<(), 
 }
 
 fn rename_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    Ok(renameat_with(CWD, from.as_std_path(), CWD, to.as_std_path(), RenameFlags::NOREPLACE)?)
+    Ok(renameat_with(
+        CWD,
+        from.as_std_path(),
+        CWD,
+        to.as_std_path(),
+        RenameFlags::NOREPLACE,
+    )?)
 }
 
 fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
@@ -152,7 +191,8 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
         // The server did it and its answer was lost: the client asked again.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_same(ours, to) => {}
         Err(error) if is_lacking_links(&error) => return reserve_and_rename(ours, from, to),
-        // sshfs and its like take the second name for a second file, which whoever has the first one open is not.
+        // sshfs and its like take the second name for a second file, which whoever has the first
+        // one open is not.
         Ok(()) if !is_same(ours, to) => {
             fs::remove_file(to)?;
             return reserve_and_rename(ours, from, to);
@@ -166,10 +206,13 @@ fn link(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn reserve_and_rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    // It stays open until it was looked at, or some file systems would give its number to another file.
+    // It stays open until it was looked at, or some file systems would give its number to another
+    // file.
     let reserved = OpenOptions::new().write(true).create_new(true).open(to)?;
     let metadata = reserved.metadata()?;
-    let is_ours = || is_same(&metadata, to) && fs::symlink_metadata(to).is_ok_and(|metadata| metadata.len() == 0);
+    let is_ours = || {
+        is_same(&metadata, to) && fs::symlink_metadata(to).is_ok_and(|metadata| metadata.len() == 0)
+    };
     if !is_ours() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
@@ -190,7 +233,8 @@ fn rename(ours: &Metadata, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn is_same(ours: &Metadata, path: &Utf8Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+    fs::symlink_metadata(path)
+        .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
 }
 
 /// Where there are no locks, another process may have put a file of its own under this name.
@@ -198,15 +242,25 @@ fn check_same(ours: &Metadata, from: &Utf8Path) -> Result<(), PathError> {
     if is_same(ours, from) {
         return Ok(());
     }
-    Err(PathError::of(Action::Rename, from)(io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it")))
+    Err(PathError::of(Action::Rename, from)(io::Error::new(
+        io::ErrorKind::WouldBlock,
+        "another process is writing it",
+    )))
 }
 
 fn taken(path: &Utf8Path) -> PathError {
-    PathError::of(Action::Write, path)(io::Error::new(io::ErrorKind::AlreadyExists, "it already exists"))
+    PathError::of(Action::Write, path)(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "it already exists",
+    ))
 }
 
 fn failed(to: &Utf8Path, error: io::Error) -> PathError {
-    if error.kind() == io::ErrorKind::AlreadyExists { taken(to) } else { PathError::of(Action::Rename, to)(error) }
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        taken(to)
+    } else {
+        PathError::of(Action::Rename, to)(error)
+    }
 }
 
 #[cfg(test)]
@@ -236,9 +290,18 @@ mod tests {
         write(&from, "new");
         write(&to, "old");
         let metadata = std::fs::metadata(&from).unwrap();
-        for outcome in [link(&metadata, &from, &to), reserve_and_rename(&metadata, &from, &to)] {
-            assert_eq!(outcome.unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
-            assert_eq!(std::fs::read_to_string(&to).unwrap() + &std::fs::read_to_string(&from).unwrap(), "oldnew");
+        for outcome in [
+            link(&metadata, &from, &to),
+            reserve_and_rename(&metadata, &from, &to),
+        ] {
+            assert_eq!(
+                outcome.unwrap_err().kind(),
+                std::io::ErrorKind::AlreadyExists
+            );
+            assert_eq!(
+                std::fs::read_to_string(&to).unwrap() + &std::fs::read_to_string(&from).unwrap(),
+                "oldnew"
+            );
         }
     }
 
@@ -259,15 +322,28 @@ mod tests {
         let path = directory.join("a");
         write(&path, "");
         assert_eq!(check_free(&path).unwrap_err().kind(), FailureKind::Conflict);
-        assert_eq!(NewFile::create(&path, 0o644).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            NewFile::create(&path, 0o644).unwrap_err().kind(),
+            FailureKind::Conflict
+        );
         write(&directory.join("a.partial"), "finished");
         assert!(is_placeholder(&path) && check_free(&path).is_ok());
         let mut file = NewFile::create(&path, 0o644).unwrap();
         file.write(b"again").unwrap();
         file.finish().unwrap();
-        assert_eq!((identity(&path).unwrap().size, directory.read_dir_utf8().unwrap().count()), (5, 1));
+        assert_eq!(
+            (
+                identity(&path).unwrap().size,
+                directory.read_dir_utf8().unwrap().count()
+            ),
+            (5, 1)
+        );
         write(&directory.join("a.partial"), "left");
-        assert_eq!(check_free(&path).unwrap_err().kind(), FailureKind::Conflict, "a file with content is taken");
+        assert_eq!(
+            check_free(&path).unwrap_err().kind(),
+            FailureKind::Conflict,
+            "a file with content is taken"
+        );
     }
 
     #[test]
@@ -276,7 +352,11 @@ mod tests {
         for path in [directory.clone(), directory.join("new/")] {
             let error = check_free(&path).unwrap_err();
             assert_eq!(error.kind(), FailureKind::Conflict);
-            assert!(error.source.to_string().contains("directory") && !error.help().unwrap().contains("remove"), "{error:?}");
+            assert!(
+                error.source.to_string().contains("directory")
+                    && !error.help().unwrap().contains("remove"),
+                "{error:?}"
+            );
         }
     }
 }

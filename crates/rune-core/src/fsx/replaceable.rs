@@ -1,6 +1,10 @@
-//! A small private file that several programs change: one at a time, and each change appears whole or not at all.
+//! A small private file that several programs change: one at a time, and each change appears whole
+//! or not at all.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -29,8 +33,8 @@ pub struct ReplaceableFile {
 }
 
 impl ReplaceableFile {
-    /// Waits for the file, locks and reads it; without one there, begins an empty one for this user alone, in directories for this user
-    /// alone.
+    /// Waits for the file, locks and reads it; without one there, begins an empty one for this user
+    /// alone, in directories for this user alone.
     ///
     /// # Errors
     /// When it is larger than `max_bytes`, or it or its directory may not be written.
@@ -38,12 +42,25 @@ impl ReplaceableFile {
         loop {
             let is_new = !exists(path);
             let directory = parent(path);
-            let new_directories: Vec<_> =
-                directory.ancestors().take_while(|directory| !exists(directory)).map(Utf8Path::to_owned).collect();
+            let new_directories: Vec<_> = directory
+                .ancestors()
+                .take_while(|directory| !exists(directory))
+                .map(Utf8Path::to_owned)
+                .collect();
             if !new_directories.is_empty() {
-                DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(PathError::of(Action::Write, directory))?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(directory)
+                    .map_err(PathError::of(Action::Write, directory))?;
             }
-            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+            let open = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path);
             let mut file = open.map_err(PathError::of(Action::Write, path))?;
             exclusive::wait(&file, path)?;
             // Another program may have replaced it while this one waited.
@@ -51,14 +68,26 @@ impl ReplaceableFile {
                 continue;
             }
             let mut content = Vec::new();
-            (&mut file).take(max_bytes.saturating_add(1)).read_to_end(&mut content).map_err(PathError::of(Action::Read, path))?;
+            (&mut file)
+                .take(max_bytes.saturating_add(1))
+                .read_to_end(&mut content)
+                .map_err(PathError::of(Action::Read, path))?;
             if content.len() as u64 > max_bytes {
-                let error = io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max_bytes} bytes"));
+                let error = io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("it is larger than {max_bytes} bytes"),
+                );
                 return Err(PathError::of(Action::Read, path)(error));
             }
             let path = resolve(path)?;
             super::check_writable(parent(&path))?;
-            return Ok(Self { path, file, is_new: is_new && content.is_empty(), new_directories, content });
+            return Ok(Self {
+                path,
+                file,
+                is_new: is_new && content.is_empty(),
+                new_directories,
+                content,
+            });
         }
     }
 
@@ -74,12 +103,16 @@ impl ReplaceableFile {
         whole::check_keeps_private(parent(&self.path))
     }
 
-    /// Replaces it by other content, readable by its owner alone where the file system keeps permissions.
+    /// Replaces it by other content, readable by its owner alone where the file system keeps
+    /// permissions.
     ///
     /// # Errors
     /// When any step fails; the file is then as it was.
     pub fn replace(self, bytes: &[u8]) -> Result<(), PathError> {
-        let owner = self.file.metadata().map_err(PathError::of(Action::Inspect, &self.path))?;
+        let owner = self
+            .file
+            .metadata()
+            .map_err(PathError::of(Action::Inspect, &self.path))?;
         whole::replace(&self.path, bytes, |file| {
             let own = file.metadata()?;
             if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
@@ -90,7 +123,8 @@ impl ReplaceableFile {
     }
 }
 
-/// The empty file that was begun goes again, with its directories, when nothing was put in its place.
+/// The empty file that was begun goes again, with its directories, when nothing was put in its
+/// place.
 impl Drop for ReplaceableFile {
     fn drop(&mut self) {
         if self.is_new && is_at(&self.file, &self.path).unwrap_or(false) {

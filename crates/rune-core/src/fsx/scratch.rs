@@ -1,6 +1,9 @@
 //! A directory for files that another program is to read, removed with all that is in it.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs,
@@ -12,7 +15,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Action, PathError, whole};
 
-/// A directory of the system's place for temporary files that only this user may enter. It is removed when the value is dropped.
+/// A directory of the system's place for temporary files that only this user may enter. It is
+/// removed when the value is dropped.
 #[derive(Debug)]
 pub struct ScratchDirectory {
     /// Removes the directory when it is dropped.
@@ -33,16 +37,24 @@ impl ScratchDirectory {
             .permissions(only_ours)
             .tempdir()
             .map_err(PathError::of(Action::Write, place))?;
-        let path = Utf8PathBuf::from_path_buf(guard.path().to_owned())
-            .map_err(|_| PathError::of(Action::Write, place)(io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8")))?;
-        Ok(Self { _guard: guard, path })
+        let path = Utf8PathBuf::from_path_buf(guard.path().to_owned()).map_err(|_| {
+            PathError::of(Action::Write, place)(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its name is not UTF-8",
+            ))
+        })?;
+        Ok(Self {
+            _guard: guard,
+            path,
+        })
     }
 
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
 
-    /// Writes a file in it that only this user may read, with the directories that it needs. What is here is not made durable.
+    /// Writes a file in it that only this user may read, with the directories that it needs. What
+    /// is here is not made durable.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -50,7 +62,12 @@ impl ScratchDirectory {
         let path = self.path.join(name);
         whole::create_dir_all(whole::parent(&path))?;
         let mut options = fs::File::options();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path);
         let written = file.and_then(|mut file| file.write_all(bytes));
         written.map_err(PathError::of(Action::Write, &path))?;
         Ok(path)

@@ -8,8 +8,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
 use super::{Action, PathError, lacking, publish, whole};
 
-/// A locked directory beside its destination, `<destination>.partial`, reached only through one handle, so that
-/// nothing written into it can land elsewhere.
+/// A locked directory beside its destination, `<destination>.partial`, reached only through one
+/// handle, so that nothing written into it can land elsewhere.
 #[derive(Debug)]
 pub struct StagingDirectory {
     parent: Dir,
@@ -27,17 +27,24 @@ impl StagingDirectory {
         let path = publish::partial_path(destination);
         let name = path.file_name().unwrap_or_default().to_owned();
         let at = |error: io::Error| PathError::of(Action::Write, &path)(error);
-        let parent = Dir::open_ambient_dir(whole::parent(destination), ambient_authority()).map_err(at)?;
+        let parent =
+            Dir::open_ambient_dir(whole::parent(destination), ambient_authority()).map_err(at)?;
         match parent.create_dir(&name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(publish::not_created(destination, error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(publish::not_created(destination, error));
+            }
             _ => {}
         }
-        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the lock.
+        // A plain descriptor, not one of the path-only kind that cap-std opens: it has to carry the
+        // lock.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = openat(&parent, name.as_str(), flags, Mode::empty()).map_err(|error| at(error.into()))?;
+        let opened = openat(&parent, name.as_str(), flags, Mode::empty())
+            .map_err(|error| at(error.into()))?;
         let handle = Dir::from_std_file(opened.into());
-        lacking::locked(flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from))
-            .map_err(PathError::of(Action::Lock, &path))?;
+        lacking::locked(
+            flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from),
+        )
+        .map_err(PathError::of(Action::Lock, &path))?;
         for entry in handle.entries().map_err(at)? {
             let entry = entry.map_err(at)?;
             if entry.file_type().map_err(at)?.is_dir() {
@@ -46,7 +53,12 @@ impl StagingDirectory {
                 entry.remove_file().map_err(at)?;
             }
         }
-        Ok(Self { parent, handle, path, destination: destination.to_owned() })
+        Ok(Self {
+            parent,
+            handle,
+            path,
+            destination: destination.to_owned(),
+        })
     }
 
     /// The handle beneath which files are created.
@@ -60,8 +72,13 @@ impl StagingDirectory {
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn finish(self) -> Result<(), PathError> {
         lacking::sync_file_system(&self.handle, &self.path)?;
-        let opened = self.handle.try_clone().map(|handle| File::from(std::os::fd::OwnedFd::from(handle)));
-        let metadata = opened.and_then(|handle| handle.metadata()).map_err(PathError::of(Action::Inspect, &self.path))?;
+        let opened = self
+            .handle
+            .try_clone()
+            .map(|handle| File::from(std::os::fd::OwnedFd::from(handle)));
+        let metadata = opened
+            .and_then(|handle| handle.metadata())
+            .map_err(PathError::of(Action::Inspect, &self.path))?;
         publish::directory(&metadata, &self.path, &self.destination)
     }
 
@@ -71,6 +88,8 @@ impl StagingDirectory {
     /// When something in it cannot be removed.
     pub fn discard(self) -> Result<(), PathError> {
         let name = self.path.file_name().unwrap_or_default();
-        self.parent.remove_dir_all(name).map_err(PathError::of(Action::Remove, &self.path))
+        self.parent
+            .remove_dir_all(name)
+            .map_err(PathError::of(Action::Remove, &self.path))
     }
 }

@@ -4,8 +4,8 @@ use std::{fs::File, os::unix::fs::MetadataExt as _};
 
 /// Device, inode, size, and the times at which content and inode of a file last changed.
 ///
-/// Whoever writes to the file changes it. What it does not notice: a disk that gives other bytes than were written, and whoever
-/// sets the clock of the machine back.
+/// Whoever writes to the file changes it. What it does not notice: a disk that gives other bytes
+/// than were written, and whoever sets the clock of the machine back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,

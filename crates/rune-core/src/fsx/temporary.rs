@@ -1,6 +1,9 @@
 //! A file that is filled, perhaps by another program, before it gets its final name.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,7 +26,8 @@ const PRIVATE: u32 = 0o600;
 pub enum FileMode {
     /// Exactly these permission bits, whatever the umask.
     Exact(u32),
-    /// What the umask, or the default access list of the directory, leaves of reading and writing for all.
+    /// What the umask, or the default access list of the directory, leaves of reading and writing
+    /// for all.
     Umask,
 }
 
@@ -32,12 +36,14 @@ impl FileMode {
     pub const PRIVATE: Self = Self::Exact(PRIVATE);
 }
 
-/// An empty, locked file of its owner's alone beside its destination, `<destination>.partial`. Dropping it removes it and what a
-/// database engine made beside it; what a killed run left, the next one for the same destination removes.
-/// [`TemporaryFile::publish`] gives it its name and its permissions.
+/// An empty, locked file of its owner's alone beside its destination, `<destination>.partial`.
+/// Dropping it removes it and what a database engine made beside it; what a killed run left, the
+/// next one for the same destination removes. [`TemporaryFile::publish`] gives it its name and its
+/// permissions.
 #[derive(Debug)]
 pub struct TemporaryFile {
-    /// Closing it would also undo the locks that SQLite has on it in this process, so it stays open as long as this lives.
+    /// Closing it would also undo the locks that SQLite has on it in this process, so it stays open
+    /// as long as this lives.
     file: File,
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
@@ -50,16 +56,28 @@ impl TemporaryFile {
     /// Makes the file for a destination that must be free.
     ///
     /// # Errors
-    /// When the destination is taken or another process is writing it (`Conflict`), or its directory is missing or not writable.
+    /// When the destination is taken or another process is writing it (`Conflict`), or its
+    /// directory is missing or not writable.
     pub fn beside(destination: &Utf8Path, mode: FileMode) -> Result<Self, PathError> {
         publish::check_free(destination)?;
         let path = publish::partial_path(destination);
-        // Its lock is kept until the new file has its own, so that of two that begin at once one is refused.
+        // Its lock is kept until the new file has its own, so that of two that begin at once one is
+        // refused.
         let _left = remove_left(destination, &path)?;
-        // Only the kernel knows what the umask or an access list leaves of a mode; it is asked by creating the file.
-        let asked = if mode == FileMode::Umask { 0o666 } else { PRIVATE };
+        // Only the kernel knows what the umask or an access list leaves of a mode; it is asked by
+        // creating the file.
+        let asked = if mode == FileMode::Umask {
+            0o666
+        } else {
+            PRIVATE
+        };
         let begin = || {
-            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(asked).open(&path)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(asked)
+                .open(&path)?;
             let left = file.metadata()?.permissions().mode() & 0o7777;
             lacking::set_mode(&file, PRIVATE)?;
             Ok((file, left))
@@ -70,7 +88,13 @@ impl TemporaryFile {
             FileMode::Exact(mode) => mode,
             FileMode::Umask => left,
         };
-        Ok(Self { file, path, destination: destination.to_owned(), mode, is_published: false })
+        Ok(Self {
+            file,
+            path,
+            destination: destination.to_owned(),
+            mode,
+            is_published: false,
+        })
     }
 
     /// Which file it is.
@@ -78,7 +102,10 @@ impl TemporaryFile {
     /// # Errors
     /// When it cannot be asked about.
     pub fn identity(&self) -> Result<FileIdentity, PathError> {
-        self.file.metadata().map(FileIdentity::from).map_err(PathError::of(Action::Inspect, &self.path))
+        self.file
+            .metadata()
+            .map(FileIdentity::from)
+            .map_err(PathError::of(Action::Inspect, &self.path))
     }
 
     /// The name it has now.
@@ -95,7 +122,9 @@ impl TemporaryFile {
     /// # Errors
     /// When the disk refuses, or the file is shorter.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), PathError> {
-        self.file.read_exact_at(buffer, offset).map_err(PathError::of(Action::Read, &self.path))
+        self.file
+            .read_exact_at(buffer, offset)
+            .map_err(PathError::of(Action::Read, &self.path))
     }
 
     /// Writes all bytes at a position.
@@ -103,16 +132,19 @@ impl TemporaryFile {
     /// # Errors
     /// When the disk refuses.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
-        self.file.write_all_at(bytes, offset).map_err(PathError::of(Action::Write, &self.path))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(PathError::of(Action::Write, &self.path))
     }
 
-    /// Makes the content durable and gives the file its final name, which must still be free, and its permissions. The file stays
-    /// open until this value is dropped.
+    /// Makes the content durable and gives the file its final name, which must still be free, and
+    /// its permissions. The file stays open until this value is dropped.
     ///
     /// # Errors
     /// When the name was taken meanwhile, or the disk refuses.
     pub fn publish(&mut self) -> Result<(), PathError> {
-        lacking::set_mode(&self.file, self.mode).map_err(PathError::of(Action::Write, &self.path))?;
+        lacking::set_mode(&self.file, self.mode)
+            .map_err(PathError::of(Action::Write, &self.path))?;
         lacking::sync_file(&self.file, &self.path)?;
         publish::file(&self.file, &self.path, &self.destination)?;
         self.is_published = true;
@@ -133,19 +165,29 @@ impl Drop for TemporaryFile {
 fn remove_left(destination: &Utf8Path, path: &Utf8Path) -> Result<Option<File>, PathError> {
     // No link is followed, and a pipe is not waited for.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-    let open = |writable: bool| OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path);
-    // NFS locks only what is open for writing; a run that was killed may have set permissions without it.
+    let open = |writable: bool| {
+        OpenOptions::new()
+            .read(true)
+            .write(writable)
+            .custom_flags(flags)
+            .open(path)
+    };
+    // NFS locks only what is open for writing; a run that was killed may have set permissions
+    // without it.
     let left = match open(true).or_else(|_| open(false)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(PathError::of(Action::Write, path)(error)),
     };
     if !whole::is_regular(&left) {
-        return Err(PathError::of(Action::Write, path)(io::ErrorKind::AlreadyExists.into()));
+        return Err(PathError::of(Action::Write, path)(
+            io::ErrorKind::AlreadyExists.into(),
+        ));
     }
     lock(&left, path)?;
     remove_beside(path);
-    // First the name that it reserved: without a `.partial` beside it, the empty file would be anybody's.
+    // First the name that it reserved: without a `.partial` beside it, the empty file would be
+    // anybody's.
     publish::remove_placeholder(destination)?;
     whole::remove_file(path)?;
     Ok(Some(left))
@@ -177,11 +219,21 @@ mod tests {
         let mut file = TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap();
         assert_eq!(fsx::file_size(file.path()).unwrap(), 0);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            TemporaryFile::beside(&destination, FileMode::PRIVATE)
+                .unwrap_err()
+                .kind(),
+            FailureKind::Conflict
+        );
         file.write_at(b"whole", 0).unwrap();
         file.publish().unwrap();
         assert_eq!(fsx::read(&destination, 9).unwrap(), b"whole");
-        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            TemporaryFile::beside(&destination, FileMode::PRIVATE)
+                .unwrap_err()
+                .kind(),
+            FailureKind::Conflict
+        );
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -201,8 +253,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let destination = Utf8Path::from_path(directory.path()).unwrap().join("a.db");
         let pipe = publish::partial_path(&destination);
-        rustix::fs::mknodat(rustix::fs::CWD, pipe.as_std_path(), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        assert_eq!(TemporaryFile::beside(&destination, FileMode::PRIVATE).unwrap_err().kind(), FailureKind::Conflict);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            pipe.as_std_path(),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            TemporaryFile::beside(&destination, FileMode::PRIVATE)
+                .unwrap_err()
+                .kind(),
+            FailureKind::Conflict
+        );
         assert!(pipe.exists(), "what no run of this program left is kept");
     }
 }

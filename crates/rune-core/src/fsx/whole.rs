@@ -1,6 +1,9 @@
 //! Whole files: read with a limit, written so that they appear complete or not at all.
 
-#![expect(clippy::disallowed_methods, reason = "this is the door to the file system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the file system"
+)]
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,9 +22,15 @@ use super::{Action, FileMode, PathError, TemporaryFile, lacking, publish};
 /// When it cannot be read, or is larger.
 pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
     let mut bytes = Vec::new();
-    open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(PathError::of(Action::Read, path))?;
+    open(path)?
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(PathError::of(Action::Read, path))?;
     if bytes.len() as u64 > max_bytes {
-        let error = io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max_bytes} bytes"));
+        let error = io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is larger than {max_bytes} bytes"),
+        );
         return Err(PathError::of(Action::Read, path)(error));
     }
     Ok(bytes)
@@ -32,8 +41,12 @@ pub fn read(path: &Utf8Path, max_bytes: u64) -> Result<Vec<u8>, PathError> {
 /// # Errors
 /// When it cannot be read, is larger, or is not UTF-8.
 pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathError> {
-    String::from_utf8(read(path, max_bytes)?)
-        .map_err(|_| PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
+    String::from_utf8(read(path, max_bytes)?).map_err(|_| {
+        PathError::of(Action::Read, path)(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not UTF-8 text",
+        ))
+    })
 }
 
 /// Opens a file for reading.
@@ -42,9 +55,14 @@ pub fn read_to_string(path: &Utf8Path, max_bytes: u64) -> Result<String, PathErr
 /// When it does not exist or may not be read.
 pub fn open(path: &Utf8Path) -> Result<File, PathError> {
     let file = File::open(path).map_err(PathError::of(Action::Read, path))?;
-    let metadata = file.metadata().map_err(PathError::of(Action::Inspect, path))?;
+    let metadata = file
+        .metadata()
+        .map_err(PathError::of(Action::Inspect, path))?;
     if metadata.is_dir() {
-        return Err(PathError::of(Action::Read, path)(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
+        return Err(PathError::of(Action::Read, path)(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a directory",
+        )));
     }
     if metadata.len() == 0 {
         publish::check_finished(path)?;
@@ -70,7 +88,9 @@ pub fn duplicate(file: &File, path: &Utf8Path) -> Result<File, PathError> {
 /// # Errors
 /// When it does not exist or may not be looked at.
 pub fn file_size(path: &Utf8Path) -> Result<u64, PathError> {
-    fs::metadata(path).map(|metadata| metadata.len()).map_err(PathError::of(Action::Inspect, path))
+    fs::metadata(path)
+        .map(|metadata| metadata.len())
+        .map_err(PathError::of(Action::Inspect, path))
 }
 
 /// Whether there is anything under this name, a dangling link included.
@@ -92,7 +112,11 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), PathError> {
 }
 
 /// The same with a file that only its owner may use until `prepare` is done with it.
-pub(super) fn replace(path: &Utf8Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> Result<(), PathError> {
+pub(super) fn replace(
+    path: &Utf8Path,
+    bytes: &[u8],
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), PathError> {
     let write = || {
         let mut file = hidden_in(parent(path))?;
         file.write_all(bytes)?;
@@ -102,15 +126,25 @@ pub(super) fn replace(path: &Utf8Path, bytes: &[u8], prepare: impl FnOnce(&File)
     let file = write().map_err(PathError::of(Action::Write, path))?;
     lacking::sync_file(file.as_file(), path)?;
     let directory = lacking::open_directory(parent(path))?;
-    file.persist(path).map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
+    file.persist(path)
+        .map_err(|error| PathError::of(Action::Rename, path)(error.error))?;
     lacking::sync_directory(&directory, parent(path))
 }
 
-/// Creates a file of a random name for its owner alone, which is gone when it is dropped. An error is that of the system, without the
-/// name: that says nothing to anybody.
+/// Creates a file of a random name for its owner alone, which is gone when it is dropped. An error
+/// is that of the system, without the name: that says nothing to anybody.
 fn hidden_in(directory: &Utf8Path) -> io::Result<tempfile::NamedTempFile<File>> {
-    let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-    tempfile::Builder::new().prefix(".rune-").make_in(directory, create)
+    let create = |path: &Path| {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+    };
+    tempfile::Builder::new()
+        .prefix(".rune-")
+        .make_in(directory, create)
 }
 
 /// Creates a file that must not exist yet, with the given permission bits, whole or not at all.
@@ -152,8 +186,8 @@ pub fn remove_file(path: &Utf8Path) -> Result<(), PathError> {
     fs::remove_file(path).map_err(PathError::of(Action::Remove, path))
 }
 
-/// Every regular file below a directory, as paths relative to it with `/` separators, in byte order.
-/// Symbolic links are an error: what they point at is not the project's.
+/// Every regular file below a directory, as paths relative to it with `/` separators, in byte
+/// order. Symbolic links are an error: what they point at is not the project's.
 ///
 /// # Errors
 /// When a directory cannot be read, a name is not UTF-8, or there is a link or special file.
@@ -172,7 +206,10 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
             } else if kind.is_file() {
                 files.push(path);
             } else {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "it is a link or special file, not a regular file");
+                let error = io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is a link or special file, not a regular file",
+                );
                 return Err(PathError::of(Action::Read, &root.join(path))(error));
             }
         }
@@ -186,9 +223,15 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
 /// # Errors
 /// When the directory cannot be asked about.
 pub fn available_space(directory: &Utf8Path) -> Result<u64, PathError> {
-    let status = rustix::fs::statvfs(directory.as_std_path()).map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
-    // Some file systems by FUSE do not know their size, nor does a tmpfs without a limit: then it is no reason to refuse anything.
-    Ok(if status.f_blocks == 0 { u64::MAX } else { status.f_bavail.saturating_mul(status.f_frsize) })
+    let status = rustix::fs::statvfs(directory.as_std_path())
+        .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
+    // Some file systems by FUSE do not know their size, nor does a tmpfs without a limit: then it
+    // is no reason to refuse anything.
+    Ok(if status.f_blocks == 0 {
+        u64::MAX
+    } else {
+        status.f_bavail.saturating_mul(status.f_frsize)
+    })
 }
 
 /// What kind of file system something lies on, as far as it matters to a database.
@@ -208,9 +251,14 @@ pub enum FileSystem {
 /// # Errors
 /// When the directory cannot be asked about.
 pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
-    let status = rustix::fs::statfs(directory.as_std_path()).map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
+    let status = rustix::fs::statfs(directory.as_std_path())
+        .map_err(|error| PathError::of(Action::Inspect, directory)(error.into()))?;
     // The field is signed on some machines; the magic numbers have 32 bits.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the magic numbers have 32 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the magic numbers have 32 bits"
+    )]
     let magic = status.f_type as u32;
     Ok(match magic {
         0x6969 => FileSystem::Network("NFS"),
@@ -228,7 +276,8 @@ pub fn file_system(directory: &Utf8Path) -> Result<FileSystem, PathError> {
 /// # Errors
 /// When the directory does not exist, or nothing can be created in it.
 pub fn check_writable(directory: &Utf8Path) -> Result<(), PathError> {
-    // One without a name would do, but not every file system has those, and some cannot remove a file that is open.
+    // One without a name would do, but not every file system has those, and some cannot remove a
+    // file that is open.
     let probe = || hidden_in(directory)?.into_temp_path().close();
     probe().map_err(PathError::of(Action::Write, directory))
 }
@@ -272,13 +321,18 @@ pub fn for_each_chunk(
     }
     match file.read(&mut [0]).map_err(failed)? {
         0 => Ok(()),
-        _ => Err(failed(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than the expected {size} bytes")))),
+        _ => Err(failed(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it has more than the expected {size} bytes"),
+        ))),
     }
 }
 
 /// The directory that a path lies in; `.` for a bare name.
 pub fn parent(path: &Utf8Path) -> &Utf8Path {
-    path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or_else(|| Utf8Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_str().is_empty())
+        .unwrap_or_else(|| Utf8Path::new("."))
 }
 
 #[cfg(test)]
@@ -308,7 +362,10 @@ mod tests {
         let (_guard, dir) = scratch();
         let path = dir.join("a");
         write_new(&path, b"1", 0o600).unwrap();
-        assert_eq!(write_new(&path, b"2", 0o600).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            write_new(&path, b"2", 0o600).unwrap_err().kind(),
+            FailureKind::Conflict
+        );
         assert_eq!(read(&path, 9).unwrap(), b"1");
     }
 

@@ -34,14 +34,25 @@ pub struct Day {
 
 impl Day {
     fn of(time: Time) -> Self {
-        Self { seconds: time.to_unix_duration().as_secs(), text: time.to_string() }
+        Self {
+            seconds: time.to_unix_duration().as_secs(),
+            text: time.to_string(),
+        }
     }
 
     /// The moment of this machine's clock.
     pub(super) fn now(now: UnixTime) -> Self {
-        let time = x509_cert::der::DateTime::from_unix_duration(std::time::Duration::from_secs(now.as_secs()));
-        let text = time.map_or_else(|_| format!("{} s after 1970", now.as_secs()), |time| time.to_string());
-        Self { seconds: now.as_secs(), text }
+        let time = x509_cert::der::DateTime::from_unix_duration(std::time::Duration::from_secs(
+            now.as_secs(),
+        ));
+        let text = time.map_or_else(
+            |_| format!("{} s after 1970", now.as_secs()),
+            |time| time.to_string(),
+        );
+        Self {
+            seconds: now.as_secs(),
+            text,
+        }
     }
 }
 
@@ -58,15 +69,23 @@ impl Certificate {
         CertificateInner::from_der(der).ok().map(Self)
     }
 
-    /// Whether it is of the version without extensions, which can neither name hosts nor say what it is for.
+    /// Whether it is of the version without extensions, which can neither name hosts nor say what
+    /// it is for.
     pub fn is_version_1(&self) -> bool {
         self.0.tbs_certificate.version == Version::V1
     }
 
-    /// Whether it may issue others: it says so, or is of a time when none could, as OpenSSL decides.
+    /// Whether it may issue others: it says so, or is of a time when none could, as OpenSSL
+    /// decides.
     pub fn is_issuer(&self) -> bool {
         let is_self_issued = || self.0.tbs_certificate.subject == self.0.tbs_certificate.issuer;
-        let usage = self.0.tbs_certificate.get::<KeyUsage>().ok().flatten().map(|(_, usage)| usage.key_cert_sign());
+        let usage = self
+            .0
+            .tbs_certificate
+            .get::<KeyUsage>()
+            .ok()
+            .flatten()
+            .map(|(_, usage)| usage.key_cert_sign());
         match self.0.tbs_certificate.get::<BasicConstraints>() {
             Err(_) => false,
             Ok(Some((_, constraints))) => constraints.ca && usage != Some(false),
@@ -77,18 +96,32 @@ impl Certificate {
 
     /// Whether it calls itself a CA's.
     pub fn is_ca(&self) -> bool {
-        self.0.tbs_certificate.get::<BasicConstraints>().ok().flatten().is_some_and(|(_, constraints)| constraints.ca)
+        self.0
+            .tbs_certificate
+            .get::<BasicConstraints>()
+            .ok()
+            .flatten()
+            .is_some_and(|(_, constraints)| constraints.ca)
     }
 
     /// The host names and addresses that it is for.
     pub fn names(&self) -> Vec<String> {
-        let Ok(Some((_, SubjectAltName(names)))) = self.0.tbs_certificate.get::<SubjectAltName>() else { return Vec::new() };
+        let Ok(Some((_, SubjectAltName(names)))) = self.0.tbs_certificate.get::<SubjectAltName>()
+        else {
+            return Vec::new();
+        };
         names.iter().filter_map(name_text).collect()
     }
 
     /// The name in its subject that older programs take for a host name.
     pub fn common_name(&self) -> Option<String> {
-        let mut attributes = self.0.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
+        let mut attributes = self
+            .0
+            .tbs_certificate
+            .subject
+            .0
+            .iter()
+            .flat_map(|name| name.0.iter());
         let common = attributes.rfind(|attribute| attribute.oid == COMMON_NAME)?;
         std::str::from_utf8(common.value.value()).ok().map(shown)
     }
@@ -121,9 +154,16 @@ impl Certificate {
     /// The kind of its key, for people: `RSA of 1024 bits`, `ECDSA on P-521`.
     pub fn key_kind(&self) -> String {
         let key = self.key();
-        let curve = || key.algorithm.parameters.as_ref().and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
+        let curve = || {
+            key.algorithm
+                .parameters
+                .as_ref()
+                .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok())
+        };
         match key.algorithm.oid {
-            rfc5912::RSA_ENCRYPTION => self.rsa_bits().map_or_else(|| "RSA".to_owned(), |bits| format!("RSA of {bits} bits")),
+            rfc5912::RSA_ENCRYPTION => self
+                .rsa_bits()
+                .map_or_else(|| "RSA".to_owned(), |bits| format!("RSA of {bits} bits")),
             rfc5912::ID_EC_PUBLIC_KEY => match curve() {
                 Some(rfc5912::SECP_256_R_1) => "ECDSA on P-256".to_owned(),
                 Some(rfc5912::SECP_384_R_1) => "ECDSA on P-384".to_owned(),
@@ -152,7 +192,9 @@ impl Certificate {
             })
             .ok()?;
         let bytes = modulus.as_bytes();
-        let leading = bytes.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        let leading = bytes
+            .first()
+            .map_or(0, |byte| byte.leading_zeros() as usize);
         Some((bytes.len() * 8).saturating_sub(leading))
     }
 
@@ -163,13 +205,18 @@ impl Certificate {
     /// The algorithm of its key as it stands in the certificate, without the outermost tag.
     pub(super) fn key_algorithm(&self) -> Option<Vec<u8>> {
         let der = self.key().algorithm.to_der().ok()?;
-        AnyRef::from_der(&der).ok().map(|sequence| sequence.value().to_vec())
+        AnyRef::from_der(&der)
+            .ok()
+            .map(|sequence| sequence.value().to_vec())
     }
 }
 
 /// How people compare certificates: its SHA-256, in groups of eight digits.
 pub(super) fn fingerprint(der: &CertificateDer<'_>) -> String {
-    let digits: Vec<String> = Sha256::digest(der).chunks(4).map(|four| four.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    let digits: Vec<String> = Sha256::digest(der)
+        .chunks(4)
+        .map(|four| four.iter().map(|byte| format!("{byte:02x}")).collect())
+        .collect();
     format!("sha256:{}", digits.join(" "))
 }
 
@@ -178,7 +225,9 @@ fn name_text(name: &GeneralName) -> Option<String> {
         GeneralName::DnsName(name) => Some(shown(name.as_str())),
         GeneralName::IpAddress(address) => {
             let bytes = address.as_bytes();
-            let address = <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            let address = <[u8; 4]>::try_from(bytes)
+                .map(IpAddr::from)
+                .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
             address.ok().map(|address| address.to_string())
         }
         _ => None,
@@ -192,16 +241,26 @@ mod tests {
     use super::Certificate;
 
     fn certificate(change: impl FnOnce(&mut CertificateParams)) -> Certificate {
-        let mut params = CertificateParams::new(vec!["db.example".to_owned(), "192.0.2.1".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(vec!["db.example".to_owned(), "192.0.2.1".to_owned()]).unwrap();
         change(&mut params);
-        Certificate::read(params.self_signed(&KeyPair::generate().unwrap()).unwrap().der()).unwrap()
+        Certificate::read(
+            params
+                .self_signed(&KeyPair::generate().unwrap())
+                .unwrap()
+                .der(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_certificate_says_for_which_names_and_until_when() {
         let read = certificate(|params| params.not_after = rcgen::date_time_ymd(2030, 2, 1));
         assert_eq!(read.names(), ["db.example", "192.0.2.1"]);
-        assert_eq!((read.end().seconds, read.end().to_string()), (1_896_134_400, "2030-02-01T00:00:00Z".to_owned()));
+        assert_eq!(
+            (read.end().seconds, read.end().to_string()),
+            (1_896_134_400, "2030-02-01T00:00:00Z".to_owned())
+        );
         assert_eq!(read.key_kind(), "ECDSA on P-256");
         assert!(Certificate::read(&b"no certificate".to_vec().into()).is_none());
     }

@@ -32,7 +32,10 @@ pub fn handshake_problem(error: &Error) -> String {
 fn alert_name(alert: Alert) -> String {
     let mut name = String::new();
     for character in alert.as_str().unwrap_or("unknown").chars() {
-        if character.is_ascii_uppercase() && !name.is_empty() && !name.ends_with(|last: char| last.is_ascii_uppercase()) {
+        if character.is_ascii_uppercase()
+            && !name.is_empty()
+            && !name.ends_with(|last: char| last.is_ascii_uppercase())
+        {
             name.push('_');
         }
         name.push(character);
@@ -50,10 +53,19 @@ mod tests {
     fn no_text_is_a_name_of_code() {
         for (error, part) in [
             (Error::AlertReceived(Alert::HandshakeFailure), "in common"),
-            (Error::AlertReceived(Alert::BadRecordMac), "`bad_record_mac`"),
+            (
+                Error::AlertReceived(Alert::BadRecordMac),
+                "`bad_record_mac`",
+            ),
             (Error::AlertReceived(Alert::UnknownCA), "`unknown_ca`"),
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "not TLS"),
-            (Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13), "offers no protocol version"),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "not TLS",
+            ),
+            (
+                Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+                "offers no protocol version",
+            ),
             (Error::HandshakeNotComplete, "the handshake failed"),
         ] {
             let text = handshake_problem(&error);

@@ -1,9 +1,11 @@
-//! Whether the certificate that a TLS server shows is accepted, for every protocol that this project speaks.
+//! Whether the certificate that a TLS server shows is accepted, for every protocol that this
+//! project speaks.
 //!
-//! A certificate is accepted when a CA certificate that was given issued it, or when it is itself, byte for byte, among the
-//! certificates that were given. It reads PEM, but knows no files, no options and no protocol: callers load files and decide
-//! what a refusal means to them. The invariant: a server that does not hold the private key of the certificate it shows is
-//! never taken for one that does.
+//! A certificate is accepted when a CA certificate that was given issued it, or when it is itself,
+//! byte for byte, among the certificates that were given. It reads PEM, but knows no files, no
+//! options and no protocol: callers load files and decide what a refusal means to them. The
+//! invariant: a server that does not hold the private key of the certificate it shows is never
+//! taken for one that does.
 
 mod certificate;
 mod handshake;

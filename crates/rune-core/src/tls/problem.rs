@@ -23,7 +23,9 @@ pub enum CertificateProblem {
     #[error("the CA file rejects the certificate of `{subject}` for servers")]
     Rejected { subject: String },
     /// A certificate of that name is given, but must not issue others.
-    #[error("it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate")]
+    #[error(
+        "it was issued by `{issuer}`, whose certificate in the CA file is not a CA certificate"
+    )]
     NotAnIssuer {
         /// Who issued it, as it says.
         issuer: String,
@@ -55,7 +57,9 @@ pub enum CertificateProblem {
     #[error("its key is not supported: {0}")]
     UnsupportedKey(String),
     /// It, or one of those that lead to the CA, is signed in a way that cannot be verified.
-    #[error("it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported")]
+    #[error(
+        "it, or a certificate between it and the CA, is signed with an algorithm or key that is not supported"
+    )]
     UnsupportedSignature,
     /// It has no extensions, so nobody can tell what it is for.
     #[error("it is an X.509 version 1 certificate, which cannot be verified")]
@@ -77,16 +81,22 @@ fn issued(subject: &str, issuer: &str, missing: &str) -> String {
     if subject == issuer {
         format!("it is self-signed by `{subject}`")
     } else if issuer == missing {
-        format!("the certificate of `{subject}` was issued by `{issuer}`, which is not a trusted CA")
+        format!(
+            "the certificate of `{subject}` was issued by `{issuer}`, which is not a trusted CA"
+        )
     } else {
-        format!("the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, which is not a trusted CA")
+        format!(
+            "the certificate of `{subject}` was issued by `{issuer}`, and that by `{missing}`, which is not a trusted CA"
+        )
     }
 }
 
 fn listed(names: &[String], common_name: Option<&str>) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), common_name) {
-        ([], Some(name)) => format!("no host: it has no subject alternative name, and its common name `{name}` does not count"),
+        ([], Some(name)) => format!(
+            "no host: it has no subject alternative name, and its common name `{name}` does not count"
+        ),
         ([], None) => "no host: it has no subject alternative name".to_owned(),
         (names, _) => names.join(", "),
     }

@@ -1,7 +1,8 @@
-//! The signature by which a server proves in the handshake that the key of its certificate is its own.
+//! The signature by which a server proves in the handshake that the key of its certificate is its
+//! own.
 //!
-//! It is verified with the key alone: the TLS library would want a certificate that it could also judge, and a server whose
-//! certificate is not judged still has to hold its key.
+//! It is verified with the key alone: the TLS library would want a certificate that it could also
+//! judge, and a server whose certificate is not judged still has to hold its key.
 
 use rustls::{DigitallySignedStruct, PeerMisbehaved, crypto::WebPkiSupportedAlgorithms};
 use rustls_pki_types::CertificateDer;
@@ -20,7 +21,8 @@ pub enum Proof {
 /// Sizes of RSA keys that ring verifies with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Verifies a handshake's signature. `candidates` is how many algorithms of a scheme may be meant: all in TLS 1.2, one in TLS 1.3.
+/// Verifies a handshake's signature. `candidates` is how many algorithms of a scheme may be meant:
+/// all in TLS 1.2, one in TLS 1.3.
 ///
 /// # Errors
 /// When it is not by the key of the certificate.
@@ -32,23 +34,44 @@ pub fn verify_handshake(
     signed: &DigitallySignedStruct,
 ) -> Result<Proof, rustls::Error> {
     let Some(certificate) = Certificate::read(certificate) else {
-        return Ok(Proof::Unverifiable("its certificate cannot be read".to_owned()));
+        return Ok(Proof::Unverifiable(
+            "its certificate cannot be read".to_owned(),
+        ));
     };
     let unverifiable = || Ok(Proof::Unverifiable(certificate.key_kind()));
-    if certificate.rsa_bits().is_some_and(|bits| !RSA_BITS.contains(&bits)) {
+    if certificate
+        .rsa_bits()
+        .is_some_and(|bits| !RSA_BITS.contains(&bits))
+    {
         return unverifiable();
     }
-    let (Some(algorithm), Some(key)) = (certificate.key_algorithm(), certificate.key().subject_public_key.as_bytes()) else {
+    let (Some(algorithm), Some(key)) = (
+        certificate.key_algorithm(),
+        certificate.key().subject_public_key.as_bytes(),
+    ) else {
         return unverifiable();
     };
-    let is_of_key = |verifier: &&dyn rustls_pki_types::SignatureVerificationAlgorithm| verifier.public_key_alg_id().as_ref() == algorithm;
-    let Some((_, meant)) = supported.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme) else { return unverifiable() };
-    match meant.iter().take(candidates).find(|verifier| is_of_key(verifier)) {
+    let is_of_key = |verifier: &&dyn rustls_pki_types::SignatureVerificationAlgorithm| {
+        verifier.public_key_alg_id().as_ref() == algorithm
+    };
+    let Some((_, meant)) = supported
+        .mapping
+        .iter()
+        .find(|(scheme, _)| *scheme == signed.scheme)
+    else {
+        return unverifiable();
+    };
+    match meant
+        .iter()
+        .take(candidates)
+        .find(|verifier| is_of_key(verifier))
+    {
         Some(verifier) => match verifier.verify_signature(key, message, signed.signature()) {
             Ok(()) => Ok(Proof::Verified),
             Err(_) => Err(CertificateProblem::NotItsOwn.into()),
         },
-        // A key that could have been verified, and a scheme that is not for it: no server does this by itself.
+        // A key that could have been verified, and a scheme that is not for it: no server does this
+        // by itself.
         None if supported.all.iter().any(is_of_key) && !is_hash_missing(signed) => {
             Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into())
         }

@@ -46,7 +46,10 @@ pub struct Mistakes {
 impl Findings {
     /// Starts with none.
     pub fn new(path: &Utf8Path) -> Self {
-        Self { path: path.to_owned(), list: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            list: Vec::new(),
+        }
     }
 
     pub fn add(&mut self, place: Place, problem: &impl Problem) {
@@ -59,14 +62,26 @@ impl Findings {
         });
     }
 
-    /// Adds a text that is not even YAML. An error that is none of the text itself is kept without a place.
+    /// Adds a text that is not even YAML. An error that is none of the text itself is kept without
+    /// a place.
     pub fn add_syntax(&mut self, error: &YamlError) {
         let (line, column, message) = match error {
-            YamlError::Read { line, column, message, .. } => (*line, *column, message.clone()),
+            YamlError::Read {
+                line,
+                column,
+                message,
+                ..
+            } => (*line, *column, message.clone()),
             YamlError::Write(_) => (0, 0, error.to_string()),
         };
         let number = |value: u64| usize::try_from(value).unwrap_or(0);
-        self.list.push(Finding { path: self.path.clone(), line: number(line), column: number(column), message, hint: None });
+        self.list.push(Finding {
+            path: self.path.clone(),
+            line: number(line),
+            column: number(column),
+            message,
+            hint: None,
+        });
     }
 
     /// Whether there are none so far.
@@ -76,8 +91,8 @@ impl Findings {
 }
 
 impl Mistakes {
-    /// Puts the findings of several files together, in the order of files and then of places; nothing when
-    /// there are none.
+    /// Puts the findings of several files together, in the order of files and then of places;
+    /// nothing when there are none.
     ///
     /// # Errors
     /// When there is at least one.
@@ -89,13 +104,26 @@ impl Mistakes {
             list.dedup();
             findings.extend(list);
         }
-        if findings.is_empty() { Ok(()) } else { Err(Self { findings }) }
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Err(Self { findings })
+        }
     }
 
-    /// For a file that could not be used although nothing was found to be wrong with it, which is a bug.
+    /// For a file that could not be used although nothing was found to be wrong with it, which is a
+    /// bug.
     pub fn unexplained(path: &Utf8Path) -> Self {
         let message = "it cannot be used, and no reason was found".to_owned();
-        Self { findings: vec![Finding { path: path.to_owned(), line: 0, column: 0, message, hint: None }] }
+        Self {
+            findings: vec![Finding {
+                path: path.to_owned(),
+                line: 0,
+                column: 0,
+                message,
+                hint: None,
+            }],
+        }
     }
 
     pub fn findings(&self) -> &[Finding] {
@@ -109,7 +137,14 @@ impl fmt::Display for Mistakes {
             1 => write!(formatter, "there is a mistake in what was written")?,
             count => write!(formatter, "there are {count} mistakes in what was written")?,
         }
-        for Finding { path, line, column, message, hint } in &self.findings {
+        for Finding {
+            path,
+            line,
+            column,
+            message,
+            hint,
+        } in &self.findings
+        {
             write!(formatter, "\n  {path}:{line}:{column}: {message}")?;
             if let Some(hint) = hint {
                 write!(formatter, "\n    hint: {hint}")?;

@@ -8,7 +8,11 @@ use super::{Findings, Node, Place, Problem, Value};
 #[derive(Debug, thiserror::Error)]
 enum ShapeProblem<'a> {
     #[error("unknown key `{key}` in {owner}")]
-    UnknownKey { key: &'a str, owner: &'a str, known: &'a [&'a str] },
+    UnknownKey {
+        key: &'a str,
+        owner: &'a str,
+        known: &'a [&'a str],
+    },
     #[error("key `{key}` is given twice, first in line {first}")]
     DuplicateKey { key: &'a str, first: usize },
     #[error("{owner} lacks the key `{key}`")]
@@ -16,7 +20,11 @@ enum ShapeProblem<'a> {
     #[error("`{key}` has no value")]
     NoValue { key: &'a str },
     #[error("expected {expected} for {what}, found {found}")]
-    Kind { expected: &'a str, what: &'a str, found: &'a str },
+    Kind {
+        expected: &'a str,
+        what: &'a str,
+        found: &'a str,
+    },
     #[error("expected true or false for {what}, found `{found}`")]
     Boolean { what: &'a str, found: &'a str },
 }
@@ -25,7 +33,9 @@ impl Problem for ShapeProblem<'_> {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownKey { key, known, .. } => Some(suggestion(key, known)),
-            Self::DuplicateKey { .. } => Some("keep one of them; nothing says which one is meant".to_owned()),
+            Self::DuplicateKey { .. } => {
+                Some("keep one of them; nothing says which one is meant".to_owned())
+            }
             Self::MissingKey { key, .. } => Some(format!("add `{key}: …`")),
             Self::NoValue { .. } => Some("write a value or remove the key".to_owned()),
             Self::Kind { .. } | Self::Boolean { .. } => None,
@@ -42,9 +52,14 @@ pub struct Mapping<'n> {
 }
 
 impl<'n> Mapping<'n> {
-    /// Opens a mapping that may have the keys `known` and no other. `owner` is what to call it: `an image`.
-    /// Unknown, repeated and empty keys are reported.
-    pub fn open(node: &'n Node, owner: &'static str, known: &'static [&'static str], findings: &mut Findings) -> Option<Self> {
+    /// Opens a mapping that may have the keys `known` and no other. `owner` is what to call it: `an
+    /// image`. Unknown, repeated and empty keys are reported.
+    pub fn open(
+        node: &'n Node,
+        owner: &'static str,
+        known: &'static [&'static str],
+        findings: &mut Findings,
+    ) -> Option<Self> {
         let mut entries = BTreeMap::new();
         for (key, place, value) in named_items(node, owner, findings)? {
             if known.contains(&key) {
@@ -53,7 +68,11 @@ impl<'n> Mapping<'n> {
                 findings.add(place, &ShapeProblem::UnknownKey { key, owner, known });
             }
         }
-        Some(Self { place: node.place, owner, entries })
+        Some(Self {
+            place: node.place,
+            owner,
+            entries,
+        })
     }
 
     pub const fn place(&self) -> Place {
@@ -69,24 +88,47 @@ impl<'n> Mapping<'n> {
     pub fn required(&self, key: &str, findings: &mut Findings) -> Option<&'n Node> {
         let found = self.optional(key);
         if found.is_none() {
-            findings.add(self.place, &ShapeProblem::MissingKey { key, owner: self.owner });
+            findings.add(
+                self.place,
+                &ShapeProblem::MissingKey {
+                    key,
+                    owner: self.owner,
+                },
+            );
         }
         found
     }
 }
 
-/// The entries of a mapping with free keys, or of one whose keys are judged by the caller. Repeated keys and keys
-/// without a value are reported and left out.
-pub fn named_items<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<Vec<(&'n str, Place, &'n Node)>> {
+/// The entries of a mapping with free keys, or of one whose keys are judged by the caller. Repeated
+/// keys and keys without a value are reported and left out.
+pub fn named_items<'n>(
+    node: &'n Node,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<Vec<(&'n str, Place, &'n Node)>> {
     let Value::Mapping(entries) = &node.value else {
-        findings.add(node.place, &ShapeProblem::Kind { expected: "a mapping", what, found: node.value.kind() });
+        findings.add(
+            node.place,
+            &ShapeProblem::Kind {
+                expected: "a mapping",
+                what,
+                found: node.value.kind(),
+            },
+        );
         return None;
     };
     let mut first_lines = BTreeMap::new();
     let mut items = Vec::new();
     for (key, value) in entries {
         if let Some(first) = first_lines.insert(key.text.as_str(), key.place.line) {
-            findings.add(key.place, &ShapeProblem::DuplicateKey { key: &key.text, first });
+            findings.add(
+                key.place,
+                &ShapeProblem::DuplicateKey {
+                    key: &key.text,
+                    first,
+                },
+            );
         } else if value.value == Value::Null {
             findings.add(key.place, &ShapeProblem::NoValue { key: &key.text });
         } else {
@@ -101,7 +143,14 @@ pub fn items<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> &'n [No
     if let Value::Sequence(items) = &node.value {
         return items;
     }
-    findings.add(node.place, &ShapeProblem::Kind { expected: "a list", what, found: node.value.kind() });
+    findings.add(
+        node.place,
+        &ShapeProblem::Kind {
+            expected: "a list",
+            what,
+            found: node.value.kind(),
+        },
+    );
     &[]
 }
 
@@ -110,7 +159,14 @@ pub fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&
     if let Value::Scalar { text, .. } = &node.value {
         return Some(text);
     }
-    findings.add(node.place, &ShapeProblem::Kind { expected: "a text", what, found: node.value.kind() });
+    findings.add(
+        node.place,
+        &ShapeProblem::Kind {
+            expected: "a text",
+            what,
+            found: node.value.kind(),
+        },
+    );
     None
 }
 
@@ -129,18 +185,27 @@ pub fn boolean(node: &Node, what: &str, findings: &mut Findings) -> Option<bool>
 
 /// `did you mean …?` when a candidate is near, the list of all candidates otherwise.
 pub fn suggestion<S: AsRef<str>>(word: &str, candidates: &[S]) -> String {
-    let nearest = candidates.iter().map(|candidate| (distance(word, candidate.as_ref()), candidate.as_ref())).min();
+    let nearest = candidates
+        .iter()
+        .map(|candidate| (distance(word, candidate.as_ref()), candidate.as_ref()))
+        .min();
     match nearest {
-        Some((steps, candidate)) if steps <= 1 + word.chars().count() / 4 => format!("did you mean `{candidate}`?"),
+        Some((steps, candidate)) if steps <= 1 + word.chars().count() / 4 => {
+            format!("did you mean `{candidate}`?")
+        }
         Some(_) => {
-            let list: Vec<String> = candidates.iter().map(|candidate| format!("`{}`", candidate.as_ref())).collect();
+            let list: Vec<String> = candidates
+                .iter()
+                .map(|candidate| format!("`{}`", candidate.as_ref()))
+                .collect();
             format!("known are {}", list.join(", "))
         }
         None => "none are known".to_owned(),
     }
 }
 
-/// How many insertions, deletions, replacements and swaps of neighbours lead from one word to the other.
+/// How many insertions, deletions, replacements and swaps of neighbours lead from one word to the
+/// other.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut before_last: Vec<usize> = Vec::new();
@@ -148,8 +213,12 @@ fn distance(from: &str, to: &str) -> usize {
     for (i, a) in from.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
-            let at = |line: &[usize], position: usize| line.get(position).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (at(&last, j + 1) + 1).min(at(&row, j) + 1).min(at(&last, j) + usize::from(a != b));
+            let at = |line: &[usize], position: usize| {
+                line.get(position).copied().unwrap_or(usize::MAX - 1)
+            };
+            let mut best = (at(&last, j + 1) + 1)
+                .min(at(&row, j) + 1)
+                .min(at(&last, j) + usize::from(a != b));
             let is_swap = i > 0 && j > 0 && from.get(i - 1) == Some(b) && to.get(j - 1) == Some(a);
             if is_swap {
                 best = best.min(at(&before_last, j - 1) + 1);
@@ -167,7 +236,13 @@ mod tests {
 
     #[test]
     fn distance_counts_single_slips_of_the_hand() {
-        let cases = [("images", "images", 0), ("imagse", "images", 1), ("image", "images", 1), ("imagess", "images", 1), ("", "abc", 3)];
+        let cases = [
+            ("images", "images", 0),
+            ("imagse", "images", 1),
+            ("image", "images", 1),
+            ("imagess", "images", 1),
+            ("", "abc", 3),
+        ];
         for (from, to, steps) in cases {
             assert_eq!(distance(from, to), steps, "{from} {to}");
             assert_eq!(distance(to, from), steps, "{to} {from}");
@@ -176,8 +251,14 @@ mod tests {
 
     #[test]
     fn suggests_the_nearest_word_or_all_of_them() {
-        assert_eq!(suggestion("licence", &["license", "name"]), "did you mean `license`?");
-        assert_eq!(suggestion("colour", &["license", "name"]), "known are `license`, `name`");
+        assert_eq!(
+            suggestion("licence", &["license", "name"]),
+            "did you mean `license`?"
+        );
+        assert_eq!(
+            suggestion("colour", &["license", "name"]),
+            "known are `license`, `name`"
+        );
         assert_eq!(suggestion::<&str>("x", &[]), "none are known");
     }
 }

@@ -5,13 +5,20 @@ use std::fmt::Write as _;
 /// Words that some reader of YAML 1.1 or 1.2 takes for something else than a text.
 const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
 
-/// The text as a scalar that every reader takes for exactly this text. Printable ASCII comes as it is, anything else escaped, and `<` too,
-/// so that no text opens a tag of the templates of a project.
+/// The text as a scalar that every reader takes for exactly this text. Printable ASCII comes as it
+/// is, anything else escaped, and `<` too, so that no text opens a tag of the templates of a
+/// project.
 pub fn quoted(text: &str) -> String {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
-    if is_plain { text.to_owned() } else { format!("\"{}\"", escaped(text)) }
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", escaped(text))
+    }
 }
 
 /// What stands between the quotes of a double-quoted scalar.
@@ -57,10 +64,22 @@ mod tests {
         ];
         for text in odd {
             let written = quoted(text);
-            assert!(written.is_ascii() && !written.contains(['\n', '<']), "{written}");
+            assert!(
+                written.is_ascii() && !written.contains(['\n', '<']),
+                "{written}"
+            );
             let back = yaml::parse(Utf8Path::new("t"), &format!("key: {written}\n")).unwrap();
-            let Value::Mapping(entries) = back.value else { panic!("{written}") };
-            assert_eq!(entries[0].1.value, Value::Scalar { text: text.to_owned(), is_plain: !written.starts_with('"') }, "{written}");
+            let Value::Mapping(entries) = back.value else {
+                panic!("{written}")
+            };
+            assert_eq!(
+                entries[0].1.value,
+                Value::Scalar {
+                    text: text.to_owned(),
+                    is_plain: !written.starts_with('"')
+                },
+                "{written}"
+            );
         }
     }
 }

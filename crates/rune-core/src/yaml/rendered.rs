@@ -1,7 +1,8 @@
 //! YAML that a program printed: anchors, aliases, tags and merge keys are followed, within limits.
 //!
-//! For texts that nobody is to correct, such as the objects that Helm renders. The tree is the same as for files that people
-//! write; duplicate keys are kept as they came, because readers differ in which one they take.
+//! For texts that nobody is to correct, such as the objects that Helm renders. The tree is the same
+//! as for files that people write; duplicate keys are kept as they came, because readers differ in
+//! which one they take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ use super::{
 /// The key whose mapping is taken into the one that it stands in.
 const MERGE: &str = "<<";
 
-/// Reads one document. `path` only says where a mistake is; the tree has at most `max_nodes` nodes, aliases written out.
+/// Reads one document. `path` only says where a mistake is; the tree has at most `max_nodes` nodes,
+/// aliases written out.
 ///
 /// # Errors
 /// When the text is not YAML, holds several documents, is larger, or has keys that are no text.
@@ -28,10 +30,15 @@ pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<N
     let (mut documents, mut nodes) = (0_u32, 0_usize);
     let mut count = |more: usize, at: Place| {
         nodes = nodes.saturating_add(more);
-        if nodes > max_nodes { Err(error(at, "it has too many nodes")) } else { Ok(()) }
+        if nodes > max_nodes {
+            Err(error(at, "it has too many nodes"))
+        } else {
+            Ok(())
+        }
     };
     for next in Parser::new_from_str(text) {
-        let (event, span) = next.map_err(|cause: ScanError| error(place_of(*cause.marker()), &cause.info()))?;
+        let (event, span) =
+            next.map_err(|cause: ScanError| error(place_of(*cause.marker()), &cause.info()))?;
         let place = start_of(&span);
         let (finished, size, anchor) = match event {
             Event::DocumentStart(..) => {
@@ -43,26 +50,54 @@ pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<N
             }
             Event::SequenceStart(_, anchor, _) => {
                 count(1, place)?;
-                open.push(Unfinished { collection: Open::Sequence { place, items: Vec::new() }, size: 1, anchor });
+                open.push(Unfinished {
+                    collection: Open::Sequence {
+                        place,
+                        items: Vec::new(),
+                    },
+                    size: 1,
+                    anchor,
+                });
                 continue;
             }
             Event::MappingStart(_, anchor, _) => {
                 count(1, place)?;
-                open.push(Unfinished { collection: Open::Mapping { place, entries: Vec::new(), key: None }, size: 1, anchor });
+                open.push(Unfinished {
+                    collection: Open::Mapping {
+                        place,
+                        entries: Vec::new(),
+                        key: None,
+                    },
+                    size: 1,
+                    anchor,
+                });
                 continue;
             }
             Event::Scalar(text, style, anchor, _) => {
                 count(1, place)?;
-                (Node { place, value: scalar(text.into_owned(), style) }, 1, anchor)
+                (
+                    Node {
+                        place,
+                        value: scalar(text.into_owned(), style),
+                    },
+                    1,
+                    anchor,
+                )
             }
             Event::Alias(anchor) => {
-                let Some((node, size)) = anchored.get(&anchor) else { return Err(error(place, "an alias has no anchor")) };
+                let Some((node, size)) = anchored.get(&anchor) else {
+                    return Err(error(place, "an alias has no anchor"));
+                };
                 // Counted before it is copied.
                 count(*size, place)?;
                 (node.clone(), *size, 0)
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Unfinished { collection, size, anchor }) => (collection.close(), size, anchor),
+                Some(Unfinished {
+                    collection,
+                    size,
+                    anchor,
+                }) => (collection.close(), size, anchor),
                 None => continue,
             },
             _ => continue,
@@ -81,13 +116,33 @@ pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<N
             Open::Sequence { items, .. } => items.push(finished),
             Open::Mapping { entries, key, .. } => match (key.take(), finished) {
                 (Some(key), value) => entries.push((key, value)),
-                (None, Node { place, value: Value::Scalar { text, .. } }) => *key = Some(Key { place, text }),
-                (None, Node { place, value: Value::Null }) => *key = Some(Key { place, text: "null".to_owned() }),
+                (
+                    None,
+                    Node {
+                        place,
+                        value: Value::Scalar { text, .. },
+                    },
+                ) => *key = Some(Key { place, text }),
+                (
+                    None,
+                    Node {
+                        place,
+                        value: Value::Null,
+                    },
+                ) => {
+                    *key = Some(Key {
+                        place,
+                        text: "null".to_owned(),
+                    })
+                }
                 (None, _) => return Err(error(place, "a key must be a text")),
             },
         }
     }
-    Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, value: Value::Null }))
+    Ok(root.unwrap_or(Node {
+        place: Place { line: 1, column: 1 },
+        value: Value::Null,
+    }))
 }
 
 /// A collection that is still open, how many nodes it has so far, and the anchor that names it.
@@ -100,8 +155,14 @@ struct Unfinished {
 impl Open {
     fn close(self) -> Node {
         match self {
-            Self::Sequence { place, items } => Node { place, value: Value::Sequence(items) },
-            Self::Mapping { place, entries, .. } => Node { place, value: Value::Mapping(merged(entries)) },
+            Self::Sequence { place, items } => Node {
+                place,
+                value: Value::Sequence(items),
+            },
+            Self::Mapping { place, entries, .. } => Node {
+                place,
+                value: Value::Mapping(merged(entries)),
+            },
         }
     }
 }
@@ -111,7 +172,8 @@ fn merged(entries: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
     if entries.iter().all(|(key, _)| key.text != MERGE) {
         return entries;
     }
-    let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.text == MERGE);
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(key, _)| key.text == MERGE);
     let mut known: BTreeSet<String> = own.iter().map(|(key, _)| key.text.clone()).collect();
     for (_, node) in merges {
         let sources = match node.value {
@@ -119,8 +181,14 @@ fn merged(entries: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
             value => vec![value],
         };
         for source in sources {
-            let Value::Mapping(entries) = source else { continue };
-            own.extend(entries.into_iter().filter(|(key, _)| known.insert(key.text.clone())));
+            let Value::Mapping(entries) = source else {
+                continue;
+            };
+            own.extend(
+                entries
+                    .into_iter()
+                    .filter(|(key, _)| known.insert(key.text.clone())),
+            );
         }
     }
     own
@@ -140,9 +208,14 @@ mod tests {
         match &node.value {
             Value::Null => "~".to_owned(),
             Value::Scalar { text, .. } => text.clone(),
-            Value::Sequence(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(",")),
+            Value::Sequence(items) => format!(
+                "[{}]",
+                items.iter().map(shown).collect::<Vec<_>>().join(",")
+            ),
             Value::Mapping(entries) => {
-                let entries = entries.iter().map(|(key, value)| format!("{}:{}", key.text, shown(value)));
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| format!("{}:{}", key.text, shown(value)));
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
             }
         }
@@ -163,12 +236,22 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [*a{below},*a{below},*a{below},*a{below},*a{below},*a{below}]\n"));
         }
         assert!(parse(&text).unwrap_err().contains("too many nodes"));
-        assert!(parse(&"- x\n".repeat(1000)).unwrap_err().contains("too many nodes"));
+        assert!(
+            parse(&"- x\n".repeat(1000))
+                .unwrap_err()
+                .contains("too many nodes")
+        );
     }
 
     #[test]
     fn what_is_no_single_document_is_refused() {
-        for bad in ["a: 1\n---\nb: 2\n", "a: *x\n", "[a]: 1\n", "a: 1\n  b: 2\n", "a: &a [*a]\n"] {
+        for bad in [
+            "a: 1\n---\nb: 2\n",
+            "a: *x\n",
+            "[a]: 1\n",
+            "a: 1\n  b: 2\n",
+            "a: &a [*a]\n",
+        ] {
             parse(bad).unwrap_err();
         }
         parse(&"[".repeat(100_000)).unwrap_err();

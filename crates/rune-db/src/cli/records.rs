@@ -11,7 +11,9 @@ use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DatabaseArgs, secret};
-use crate::commands::{Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, prune, settings};
+use crate::commands::{
+    Moment, PageOptions, SpanOptions, StoreOptions, audit, chain, events, jobs, prune, settings,
+};
 use rune_core::cli::output_path::output_path;
 use rune_core::{
     cli::output::Printer,
@@ -21,11 +23,16 @@ use rune_core::{
 
 /// The time, in seconds since 1970.
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |time| time.as_secs_f64())
 }
 
 fn store(database: DatabaseArgs) -> StoreOptions {
-    StoreOptions { database: database.options(), now }
+    StoreOptions {
+        database: database.options(),
+        now,
+    }
 }
 
 /// Which part of a list.
@@ -59,13 +66,19 @@ struct SpanArgs {
 
 impl From<PageArgs> for PageOptions {
     fn from(page: PageArgs) -> Self {
-        Self { after: page.after, limit: page.limit.limit }
+        Self {
+            after: page.after,
+            limit: page.limit.limit,
+        }
     }
 }
 
 impl From<SpanArgs> for SpanOptions {
     fn from(span: SpanArgs) -> Self {
-        Self { since: span.since, until: span.until }
+        Self {
+            since: span.since,
+            until: span.until,
+        }
     }
 }
 
@@ -129,7 +142,11 @@ enum JobsVerb {
         #[arg(long, conflicts_with = "tenant")]
         all_tenants: bool,
         /// What is written into the error and the message of the jobs
-        #[arg(long, value_name = "TEXT", default_value = "given up: nothing has happened for too long")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "given up: nothing has happened for too long"
+        )]
         message: String,
         /// Say which jobs, and change nothing
         #[arg(long)]
@@ -142,7 +159,14 @@ enum JobsVerb {
 impl Jobs {
     pub(super) fn run(self, printer: Printer) -> ExitCode {
         match self.verb {
-            JobsVerb::List { tenant, kind, status, created, page, database } => printer.finish(jobs::list(&jobs::ListOptions {
+            JobsVerb::List {
+                tenant,
+                kind,
+                status,
+                created,
+                page,
+                database,
+            } => printer.finish(jobs::list(&jobs::ListOptions {
                 store: store(database),
                 tenant,
                 kind,
@@ -150,19 +174,37 @@ impl Jobs {
                 created: created.into(),
                 page: page.into(),
             })),
-            JobsVerb::Show { job_id, tenant, payload, database } => {
-                printer.finish(jobs::show(&jobs::ShowOptions { store: store(database), job_id, tenant, has_payload: payload }))
-            }
-            JobsVerb::Chain { job_id, database } => printer.finish(chain::run(&chain::ChainOptions { store: store(database), job_id })),
-            JobsVerb::FailStale { older_than, tenant, all_tenants: _, message, dry_run, database } => {
-                printer.finish(jobs::fail_stale(&jobs::FailStaleOptions {
+            JobsVerb::Show {
+                job_id,
+                tenant,
+                payload,
+                database,
+            } => printer.finish(jobs::show(&jobs::ShowOptions {
+                store: store(database),
+                job_id,
+                tenant,
+                has_payload: payload,
+            })),
+            JobsVerb::Chain { job_id, database } => {
+                printer.finish(chain::run(&chain::ChainOptions {
                     store: store(database),
-                    tenant,
-                    older_than,
-                    message,
-                    is_dry_run: dry_run,
+                    job_id,
                 }))
             }
+            JobsVerb::FailStale {
+                older_than,
+                tenant,
+                all_tenants: _,
+                message,
+                dry_run,
+                database,
+            } => printer.finish(jobs::fail_stale(&jobs::FailStaleOptions {
+                store: store(database),
+                tenant,
+                older_than,
+                message,
+                is_dry_run: dry_run,
+            })),
         }
     }
 }
@@ -214,21 +256,34 @@ enum EventsVerb {
 impl Events {
     pub(super) fn run(self, printer: Printer) -> ExitCode {
         match self.verb {
-            EventsVerb::List { job, event, status, labels, recorded, after, limit, database } => {
-                printer.finish(events::list(&events::ListOptions {
-                    store: store(database),
-                    job_id: job,
-                    event,
-                    status,
-                    recorded: recorded.into(),
-                    has_labels: labels,
-                    after,
-                    limit: limit.limit,
-                }))
-            }
-            EventsVerb::Summary { job, recorded, database } => {
-                printer.finish(events::summary(&events::SummaryOptions { store: store(database), job_id: job, recorded: recorded.into() }))
-            }
+            EventsVerb::List {
+                job,
+                event,
+                status,
+                labels,
+                recorded,
+                after,
+                limit,
+                database,
+            } => printer.finish(events::list(&events::ListOptions {
+                store: store(database),
+                job_id: job,
+                event,
+                status,
+                recorded: recorded.into(),
+                has_labels: labels,
+                after,
+                limit: limit.limit,
+            })),
+            EventsVerb::Summary {
+                job,
+                recorded,
+                database,
+            } => printer.finish(events::summary(&events::SummaryOptions {
+                store: store(database),
+                job_id: job,
+                recorded: recorded.into(),
+            })),
         }
     }
 }
@@ -280,18 +335,33 @@ enum AuditVerb {
 impl Audit {
     pub(super) fn run(self, printer: Printer) -> ExitCode {
         match self.verb {
-            AuditVerb::List { job, kind, created, page, database } => printer.finish(audit::list(&audit::ListOptions {
+            AuditVerb::List {
+                job,
+                kind,
+                created,
+                page,
+                database,
+            } => printer.finish(audit::list(&audit::ListOptions {
                 store: store(database),
                 job_id: job,
                 kind,
                 created: created.into(),
                 page: page.into(),
             })),
-            AuditVerb::Export { artifact_id, output, database } => {
-                printer.finish(audit::export(&audit::ExportOptions { store: store(database), artifact_id, output }))
-            }
+            AuditVerb::Export {
+                artifact_id,
+                output,
+                database,
+            } => printer.finish(audit::export(&audit::ExportOptions {
+                store: store(database),
+                artifact_id,
+                output,
+            })),
             AuditVerb::Verify { job, database } => {
-                let options = audit::VerifyOptions { store: store(database), job_id: job };
+                let options = audit::VerifyOptions {
+                    store: store(database),
+                    job_id: job,
+                };
                 printer.finish(audit::verify(&options, &*printer.progress()))
             }
         }
@@ -327,7 +397,8 @@ enum SettingsVerb {
     Set {
         /// Its key
         key: String,
-        /// The value, or - to read it from standard input, because other users of the machine can read command lines
+        /// The value, or - to read it from standard input, because other users of the machine can
+        /// read command lines
         #[arg(value_name = "JSON", value_parser = secret, required_unless_present = "file")]
         value: Option<Secret>,
         /// Read the value from this file instead
@@ -348,21 +419,50 @@ enum SettingsVerb {
 impl Settings {
     pub(super) fn run(self, printer: Printer) -> ExitCode {
         match self.verb {
-            SettingsVerb::List { prefix, page, database } => {
-                printer.finish(settings::list(&settings::ListOptions { store: store(database), prefix, page: page.into() }))
+            SettingsVerb::List {
+                prefix,
+                page,
+                database,
+            } => printer.finish(settings::list(&settings::ListOptions {
+                store: store(database),
+                prefix,
+                page: page.into(),
+            })),
+            SettingsVerb::Get { key, database } => {
+                printer.finish(settings::get(&settings::KeyOptions {
+                    store: store(database),
+                    key,
+                }))
             }
-            SettingsVerb::Get { key, database } => printer.finish(settings::get(&settings::KeyOptions { store: store(database), key })),
-            SettingsVerb::Set { key, value, file, database } => {
+            SettingsVerb::Set {
+                key,
+                value,
+                file,
+                database,
+            } => {
                 let value = match (file, value) {
                     (Some(file), _) => Ok(settings::NewValue::File(file)),
-                    (None, Some(value)) if value.expose() == "-" => settings::NewValue::read(std::io::stdin().lock()),
-                    (None, value) => Ok(settings::NewValue::Text(value.unwrap_or_else(|| Secret::new("")))),
+                    (None, Some(value)) if value.expose() == "-" => {
+                        settings::NewValue::read(std::io::stdin().lock())
+                    }
+                    (None, value) => Ok(settings::NewValue::Text(
+                        value.unwrap_or_else(|| Secret::new("")),
+                    )),
                 };
-                let set = |value| settings::set(&settings::SetOptions { store: store(database), key, value });
+                let set = |value| {
+                    settings::set(&settings::SetOptions {
+                        store: store(database),
+                        key,
+                        value,
+                    })
+                };
                 printer.finish(value.and_then(set))
             }
             SettingsVerb::Delete { key, database } => {
-                printer.finish(settings::delete(&settings::KeyOptions { store: store(database), key }))
+                printer.finish(settings::delete(&settings::KeyOptions {
+                    store: store(database),
+                    key,
+                }))
             }
         }
     }
@@ -376,7 +476,8 @@ pub(super) struct Prune {
     /// Take away the evidence of these jobs too
     #[arg(long)]
     with_audit_artifacts: bool,
-    /// Go on although foreign keys, triggers or rules of others act on these deletes; then all is one transaction, and rows are counted
+    /// Go on although foreign keys, triggers or rules of others act on these deletes; then all is
+    /// one transaction, and rows are counted
     #[arg(long)]
     allow_cascade: bool,
     /// Say how much it would be, and change nothing

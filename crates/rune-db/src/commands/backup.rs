@@ -43,21 +43,45 @@ pub struct BackupReport {
 ///
 /// # Errors
 /// When the database cannot be read, the file exists, or the two are not equal in the end.
-pub fn run(options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<BackupReport, CommandError> {
+pub fn run(
+    options: &BackupOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<BackupReport, CommandError> {
     let target = options.database.resolve()?;
     let tables = write(&target, options, progress).map_err(|error| target.explain(error))?;
     let bytes = fsx::file_size(&options.output)?;
     let warnings = exposure(&options.output, options.mode)?;
-    Ok(BackupReport { source: target.location, output: options.output.clone(), bytes, tables, warnings })
+    Ok(BackupReport {
+        source: target.location,
+        output: options.output.clone(),
+        bytes,
+        tables,
+        warnings,
+    })
 }
 
-fn write(target: &Target, options: &BackupOptions, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
+fn write(
+    target: &Target,
+    options: &BackupOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<CarriedTable>, CommandError> {
     match &target.place {
         Place::File(path) => {
             let source = FileSnapshot::open(path, SourceTrust::Shared)?;
-            Ok(into_new_file(&source, &options.output, FileMode::Exact(options.mode), &Migrations::embedded()?, progress.as_ref())?)
+            Ok(into_new_file(
+                &source,
+                &options.output,
+                FileMode::Exact(options.mode),
+                &Migrations::embedded()?,
+                progress.as_ref(),
+            )?)
         }
-        Place::Server(url) => export(url, &options.output, FileMode::Exact(options.mode), progress),
+        Place::Server(url) => export(
+            url,
+            &options.output,
+            FileMode::Exact(options.mode),
+            progress,
+        ),
     }
 }
 
@@ -70,6 +94,12 @@ impl Report for BackupReport {
 
     fn text(&self) -> String {
         let warnings = warning_lines(&self.warnings);
-        format!("{}wrote {}, {} bytes, from {}\n{warnings}", table_lines(&self.tables), self.output, self.bytes, self.source)
+        format!(
+            "{}wrote {}, {} bytes, from {}\n{warnings}",
+            table_lines(&self.tables),
+            self.output,
+            self.bytes,
+            self.source
+        )
     }
 }

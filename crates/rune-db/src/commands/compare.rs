@@ -39,12 +39,28 @@ pub struct CompareReport {
 ///
 /// # Errors
 /// When one of the two cannot be read.
-pub fn run(options: &CompareOptions, progress: &Arc<dyn Progress>) -> Result<CompareReport, CommandError> {
+pub fn run(
+    options: &CompareOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<CompareReport, CommandError> {
     let migrations = Migrations::embedded()?;
-    let (left, right) = (options.left.resolve_as("LEFT")?, options.right.resolve_as("RIGHT")?);
+    let (left, right) = (
+        options.left.resolve_as("LEFT")?,
+        options.right.resolve_as("RIGHT")?,
+    );
     let sides = (side(&left)?, side(&right)?);
-    let comparison = block_on(compare(sides.0, sides.1, options.lists_rows, &migrations, progress))?;
-    Ok(CompareReport { left: left.location, right: right.location, comparison })
+    let comparison = block_on(compare(
+        sides.0,
+        sides.1,
+        options.lists_rows,
+        &migrations,
+        progress,
+    ))?;
+    Ok(CompareReport {
+        left: left.location,
+        right: right.location,
+        comparison,
+    })
 }
 
 fn side(target: &Target) -> Result<Side, CommandError> {
@@ -65,20 +81,35 @@ impl Report for CompareReport {
                 let _ = writeln!(text, "{name:<18} equal, {}", table.left);
                 continue;
             }
-            let _ = writeln!(text, "{name:<18} left  {}\n{:<18} right {}", table.left, "", table.right);
+            let _ = writeln!(
+                text,
+                "{name:<18} left  {}\n{:<18} right {}",
+                table.left, "", table.right
+            );
             let Some(rows) = &table.rows else { continue };
-            let _ = writeln!(text, "{:<18} {} only left, {} only right, {} changed", "", rows.only_left, rows.only_right, rows.changed);
+            let _ = writeln!(
+                text,
+                "{:<18} {} only left, {} only right, {} changed",
+                "", rows.only_left, rows.only_right, rows.changed
+            );
             for difference in &rows.keys {
                 let _ = writeln!(text, "  {:<9} {}", difference.kind, difference.key);
             }
-            let total = rows.only_left.saturating_add(rows.only_right).saturating_add(rows.changed);
+            let total = rows
+                .only_left
+                .saturating_add(rows.only_right)
+                .saturating_add(rows.changed);
             let unlisted = total.saturating_sub(rows.keys.len() as u64);
             if unlisted > 0 {
                 let _ = writeln!(text, "  and {unlisted} more");
             }
         }
         text.push_str(&warning_lines(&self.comparison.warnings));
-        text.push_str(if self.comparison.is_equal { "equal\n" } else { "different\n" });
+        text.push_str(if self.comparison.is_equal {
+            "equal\n"
+        } else {
+            "different\n"
+        });
         text
     }
 

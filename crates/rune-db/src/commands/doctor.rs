@@ -1,4 +1,5 @@
-//! `rune-db doctor`: whether this machine and this role can work with a database, line by line. Changes nothing.
+//! `rune-db doctor`: whether this machine and this role can work with a database, line by line.
+//! Changes nothing.
 
 mod file;
 mod server;
@@ -34,7 +35,10 @@ pub struct DoctorOptions {
 
 impl fmt::Debug for DoctorOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("DoctorOptions").field("database", &self.database).finish_non_exhaustive()
+        formatter
+            .debug_struct("DoctorOptions")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,16 +76,34 @@ pub enum State {
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, found: found.into(), help: None, kind: None }
+        Self {
+            name,
+            state: State::Ok,
+            found: found.into(),
+            help: None,
+            kind: None,
+        }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { name, state: State::Warning, found: found.into(), help: Some(help.into()), kind: None }
+        Self {
+            name,
+            state: State::Warning,
+            found: found.into(),
+            help: Some(help.into()),
+            kind: None,
+        }
     }
 
     fn error(name: &'static str, error: &CommandError) -> Self {
         let help = error.help().map(str::to_owned);
-        Self { name, state: State::Error, found: error.messages().join(": "), help, kind: Some(error.kind()) }
+        Self {
+            name,
+            state: State::Error,
+            found: error.messages().join(": "),
+            help,
+            kind: Some(error.kind()),
+        }
     }
 
     /// An outcome, or the error in its place.
@@ -97,40 +119,86 @@ impl Check {
 pub fn run(options: &DoctorOptions) -> Result<DoctorReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let mut checks: Vec<Check> =
-        target.notes.iter().map(|note| Check::warning("choice", note.as_str(), "set one variable, to a URL that RUNE takes")).collect();
+    let mut checks: Vec<Check> = target
+        .notes
+        .iter()
+        .map(|note| {
+            Check::warning(
+                "choice",
+                note.as_str(),
+                "set one variable, to a URL that RUNE takes",
+            )
+        })
+        .collect();
     checks.extend(match &target.place {
         Place::File(path) => file::examine(path, &target, &migrations),
-        Place::Server(url) => block_on(async { Ok::<_, CommandError>(server::examine(url, &target, &migrations, options.clock).await) })?,
+        Place::Server(url) => block_on(async {
+            Ok::<_, CommandError>(server::examine(url, &target, &migrations, options.clock).await)
+        })?,
     });
-    Ok(DoctorReport { location: target.location, selected_by: target.origin, checks })
+    Ok(DoctorReport {
+        location: target.location,
+        selected_by: target.origin,
+        checks,
+    })
 }
 
 /// What the schema is worth.
 fn schema(target: &Target, look: super::overview::Look, migrations: &Migrations) -> Check {
     const NAME: &str = "schema";
-    let overview = Overview::describe(&Target { notes: Vec::new(), ..target.clone() }, look, migrations, Verb::Status);
-    let version = overview.schema_version.map_or_else(|| "none yet".to_owned(), |version| format!("version {version}"));
+    let overview = Overview::describe(
+        &Target {
+            notes: Vec::new(),
+            ..target.clone()
+        },
+        look,
+        migrations,
+        Verb::Status,
+    );
+    let version = overview.schema_version.map_or_else(
+        || "none yet".to_owned(),
+        |version| format!("version {version}"),
+    );
     if overview.found == Era::Foreign || !overview.edited.is_empty() {
         return Check {
             kind: Some(FailureKind::Conflict),
             state: State::Error,
-            ..Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), "run `rune-db status`, which says more")
+            ..Check::warning(
+                NAME,
+                format!("{version}; {}", overview.warnings.join("; ")),
+                "run `rune-db status`, which says more",
+            )
         };
     }
     if !overview.unknown.is_empty() {
         let help = "use the release of rune-db that belongs to this RUNE";
-        return Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), help);
+        return Check::warning(
+            NAME,
+            format!("{version}; {}", overview.warnings.join("; ")),
+            help,
+        );
     }
     let pending = overview.pending.len() + overview.unrecorded.len();
     if pending > 0 {
-        return Check::warning(NAME, format!("{version}, {} pending", counted(pending, "migration")), "run `rune-db migrate`");
+        return Check::warning(
+            NAME,
+            format!("{version}, {} pending", counted(pending, "migration")),
+            "run `rune-db migrate`",
+        );
     }
     if overview.drift.iter().any(Drift::is_lossy) {
-        return Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), "run `rune-db repair`");
+        return Check::warning(
+            NAME,
+            format!("{version}; {}", overview.warnings.join("; ")),
+            "run `rune-db repair`",
+        );
     }
     if !overview.warnings.is_empty() {
-        return Check::warning(NAME, format!("{version}; {}", overview.warnings.join("; ")), "run `rune-db status`, which says more");
+        return Check::warning(
+            NAME,
+            format!("{version}; {}", overview.warnings.join("; ")),
+            "run `rune-db status`, which says more",
+        );
     }
     Check::ok(NAME, format!("{version}, up to date"))
 }
@@ -140,7 +208,14 @@ impl Report for DoctorReport {
 
     fn text(&self) -> String {
         let mut text = format!("{}\n", self.location);
-        for Check { name, state, found, help, .. } in &self.checks {
+        for Check {
+            name,
+            state,
+            found,
+            help,
+            ..
+        } in &self.checks
+        {
             let state = match state {
                 State::Ok => "ok",
                 State::Warning => "warning",

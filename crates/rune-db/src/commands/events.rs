@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use super::{
     instant::moment_text,
-    records::{Cut, SpanOptions, StoreOptions, cut, next_line, number_text, table, unreadable_lines, unreadable_verdict},
+    records::{
+        Cut, SpanOptions, StoreOptions, cut, next_line, number_text, table, unreadable_lines,
+        unreadable_verdict,
+    },
 };
 use rune_core::{
     command::{CommandError, Report},
@@ -52,15 +55,26 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         recorded: options.recorded.span((options.store.now)()),
     };
     let limit = options.limit.saturating_add(1);
-    let listed = options.store.read_store(|store| Ok(store.list_events(&filter, options.after, limit)?))?;
-    let Cut { rows: mut events, unreadable, next } = cut(listed, options.limit, |event| event.id.to_string());
+    let listed = options
+        .store
+        .read_store(|store| Ok(store.list_events(&filter, options.after, limit)?))?;
+    let Cut {
+        rows: mut events,
+        unreadable,
+        next,
+    } = cut(listed, options.limit, |event| event.id.to_string());
     let next = next.and_then(|id| id.parse().ok());
     if !options.has_labels {
         for event in &mut events {
             event.labels_json = None;
         }
     }
-    Ok(ListReport { events, unreadable, next, has_labels: options.has_labels })
+    Ok(ListReport {
+        events,
+        unreadable,
+        next,
+        has_labels: options.has_labels,
+    })
 }
 
 impl Report for ListReport {
@@ -85,8 +99,14 @@ impl Report for ListReport {
             ]
         };
         let labels = if self.has_labels { "LABELS" } else { "" };
-        let text = table(["ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", labels], self.events.iter().map(row));
-        text + &unreadable_lines(&self.unreadable) + &next_line(self.next.map(|id| id.to_string()).as_deref())
+        let text = table(
+            [
+                "ID", "TIME", "EVENT", "STATUS", "MS", "JOB", "ERROR", labels,
+            ],
+            self.events.iter().map(row),
+        );
+        text + &unreadable_lines(&self.unreadable)
+            + &next_line(self.next.map(|id| id.to_string()).as_deref())
     }
 
     fn verdict(&self) -> Option<FailureKind> {
@@ -117,8 +137,14 @@ pub struct SummaryReport {
 pub fn summary(options: &SummaryOptions) -> Result<SummaryReport, CommandError> {
     let recorded = options.recorded.span((options.store.now)());
     let job_id = options.job_id.as_deref();
-    let listed = options.store.read_store(|store| Ok(store.summarise_events(job_id, recorded)?))?;
-    let Cut { rows: events, unreadable, .. } = cut(listed, u32::MAX, |event| event.event.clone());
+    let listed = options
+        .store
+        .read_store(|store| Ok(store.summarise_events(job_id, recorded)?))?;
+    let Cut {
+        rows: events,
+        unreadable,
+        ..
+    } = cut(listed, u32::MAX, |event| event.event.clone());
     Ok(SummaryReport { events, unreadable })
 }
 
@@ -130,7 +156,13 @@ impl Report for SummaryReport {
             return "no events\n".to_owned();
         }
         let row = |event: &EventSummary| {
-            let tenth = |number: f64| if number.abs() < 1e15 { format!("{number:.1}") } else { number_text(number) };
+            let tenth = |number: f64| {
+                if number.abs() < 1e15 {
+                    format!("{number:.1}")
+                } else {
+                    number_text(number)
+                }
+            };
             [
                 event.event.clone(),
                 event.total.to_string(),
@@ -141,7 +173,12 @@ impl Report for SummaryReport {
                 tenth(event.max_ms),
             ]
         };
-        let text = table(["EVENT", "TOTAL", "OK", "ERROR", "MEAN MS", "MIN MS", "MAX MS"], self.events.iter().map(row));
+        let text = table(
+            [
+                "EVENT", "TOTAL", "OK", "ERROR", "MEAN MS", "MIN MS", "MAX MS",
+            ],
+            self.events.iter().map(row),
+        );
         text + &unreadable_lines(&self.unreadable)
     }
 

@@ -52,12 +52,27 @@ impl Failure for ExportUsageError {
 ///
 /// # Errors
 /// When the database cannot be read, holds what a SQLite file cannot, or the file exists.
-pub fn run(options: &ExportOptions, progress: &Arc<dyn Progress>) -> Result<ExportReport, CommandError> {
+pub fn run(
+    options: &ExportOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<ExportReport, CommandError> {
     let source = options.source.resolve_as("--source")?;
-    let Place::Server(url) = &source.place else { return Err(ExportUsageError.into()) };
-    let tables = export(url, &options.output, FileMode::Exact(options.mode), progress)?;
+    let Place::Server(url) = &source.place else {
+        return Err(ExportUsageError.into());
+    };
+    let tables = export(
+        url,
+        &options.output,
+        FileMode::Exact(options.mode),
+        progress,
+    )?;
     let warnings = exposure(&options.output, options.mode)?;
-    Ok(ExportReport { source: source.location, output: options.output.clone(), tables, warnings })
+    Ok(ExportReport {
+        source: source.location,
+        output: options.output.clone(),
+        tables,
+        warnings,
+    })
 }
 
 /// Writes a database into a new file.
@@ -69,20 +84,30 @@ pub(super) fn export(
 ) -> Result<Vec<CarriedTable>, CommandError> {
     let migrations = Migrations::embedded()?;
     let location = url.to_string();
-    block_on(with_session(url, async |client| into_file(client, &location, output, mode, &migrations, progress).await))
+    block_on(with_session(url, async |client| {
+        into_file(client, &location, output, mode, &migrations, progress).await
+    }))
 }
 
 /// Says that a file has not the permissions that were asked for, where the file system keeps none.
 pub(super) fn exposure(path: &Utf8Path, asked: u32) -> Result<Vec<String>, CommandError> {
     let mode = fsx::identity(path)?.mode & 0o777;
     let is_exposed = mode & !asked != 0;
-    let warning = || format!("the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: others may read the file");
+    let warning = || {
+        format!(
+            "the file system of `{path}` does not keep mode {asked:04o} but shows {mode:04o}: others may read the file"
+        )
+    };
     Ok(is_exposed.then(warning).into_iter().collect())
 }
 
 pub(super) fn table_lines(tables: &[CarriedTable]) -> String {
     tables.iter().fold(String::new(), |mut text, table| {
-        let _ = writeln!(text, "{:<18} {:>12} rows  {}", table.table, table.rows, table.digest);
+        let _ = writeln!(
+            text,
+            "{:<18} {:>12} rows  {}",
+            table.table, table.rows, table.digest
+        );
         text
     })
 }
@@ -96,6 +121,11 @@ impl Report for ExportReport {
 
     fn text(&self) -> String {
         let warnings = warning_lines(&self.warnings);
-        format!("{}wrote {} from {}\n{warnings}", table_lines(&self.tables), self.output, self.source)
+        format!(
+            "{}wrote {} from {}\n{warnings}",
+            table_lines(&self.tables),
+            self.output,
+            self.source
+        )
     }
 }

@@ -17,7 +17,9 @@ pub enum Moment {
 
 /// Why a text names no moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`")]
+#[error(
+    "write a time with its zone, `2026-05-01T12:00:00Z`, a day, `2026-05-01`, or an age, `7d`, `12h`"
+)]
 pub struct MomentError;
 
 impl From<DurationError> for MomentError {
@@ -32,7 +34,11 @@ impl Moment {
     /// # Errors
     /// When it is none of them.
     pub fn parse(text: &str) -> Result<Self, MomentError> {
-        if text.contains('-') { timestamp(text).map(Self::At).ok_or(MomentError) } else { Ok(Self::Ago(parse_duration(text)?)) }
+        if text.contains('-') {
+            timestamp(text).map(Self::At).ok_or(MomentError)
+        } else {
+            Ok(Self::Ago(parse_duration(text)?))
+        }
     }
 
     /// In seconds since 1970.
@@ -45,25 +51,42 @@ impl Moment {
 }
 
 fn timestamp(text: &str) -> Option<f64> {
-    let (date, time) = text.split_once(['T', 't', ' ']).map_or((text, None), |(date, time)| (date, Some(time)));
+    let (date, time) = text
+        .split_once(['T', 't', ' '])
+        .map_or((text, None), |(date, time)| (date, Some(time)));
     let mut parts = date.split('-').map(digits);
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some() || date.len() != 10 || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+    if parts.next().is_some()
+        || date.len() != 10
+        || !(1..=12).contains(&month)
+        || !(1..=days_in(year, month)).contains(&day)
+    {
         return None;
     }
     let midnight = days_from_civil(year, month, day) * DAY;
-    let Some(time) = time else { return float(midnight) };
+    let Some(time) = time else {
+        return float(midnight);
+    };
     let (clock, offset) = if let Some(clock) = time.strip_suffix(['Z', 'z']) {
         (clock, 0)
     } else {
         let (clock, zone) = time.split_at_checked(time.rfind(['+', '-'])?)?;
         let sign = if zone.starts_with('-') { -1 } else { 1 };
         let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-        (clock, sign * (bounded(hours, 23)? * 3600 + bounded(minutes, 59)? * 60))
+        (
+            clock,
+            sign * (bounded(hours, 23)? * 3600 + bounded(minutes, 59)? * 60),
+        )
     };
-    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
+    let (clock, fraction) = clock
+        .split_once('.')
+        .map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
     let mut parts = clock.split(':');
-    let (hour, minute, second) = (bounded(parts.next()?, 23)?, bounded(parts.next()?, 59)?, bounded(parts.next()?, 60)?);
+    let (hour, minute, second) = (
+        bounded(parts.next()?, 23)?,
+        bounded(parts.next()?, 59)?,
+        bounded(parts.next()?, 60)?,
+    );
     if parts.next().is_some() {
         return None;
     }
@@ -78,7 +101,11 @@ fn timestamp(text: &str) -> Option<f64> {
 }
 
 fn digits(text: &str) -> Option<i64> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// A number of two digits.
@@ -103,16 +130,18 @@ const fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 of a date of the Gregorian calendar, counted in years that begin in March, so that the leap day
-/// is the last.
+/// Days since 1970-01-01 of a date of the Gregorian calendar, counted in years that begin in March,
+/// so that the leap day is the last.
 const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month_from_march = (month + 9) % 12;
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
+        - 719_468
 }
 
-/// A moment in UTC to the second, as RFC 3339; the number itself when it is no moment that people write.
+/// A moment in UTC to the second, as RFC 3339; the number itself when it is no moment that people
+/// write.
 pub(super) fn moment_text(seconds: f64) -> String {
     const LAST: f64 = 253_402_300_800.0;
     if !(0.0..LAST).contains(&seconds) {
@@ -130,7 +159,12 @@ pub(super) fn moment_text(seconds: f64) -> String {
         month += 1;
     }
     let day = days - days_from_civil(year, month, 1) + 1;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]
@@ -151,9 +185,21 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Ok(Moment::At(seconds)), "{text}");
         }
-        assert_eq!(Moment::parse("7d"), Ok(Moment::Ago(Duration::from_hours(168))));
-        for text in ["", "2026-05-01T00:00:00", "2026-02-29", "2026-13-01", "26-05-01", "7", "-7d", "2026-05-01T24:00:00Z", "2026-05-01TZ"]
-        {
+        assert_eq!(
+            Moment::parse("7d"),
+            Ok(Moment::Ago(Duration::from_hours(168)))
+        );
+        for text in [
+            "",
+            "2026-05-01T00:00:00",
+            "2026-02-29",
+            "2026-13-01",
+            "26-05-01",
+            "7",
+            "-7d",
+            "2026-05-01T24:00:00Z",
+            "2026-05-01TZ",
+        ] {
             assert_eq!(Moment::parse(text), Err(MomentError), "{text}");
         }
     }
@@ -162,9 +208,15 @@ mod tests {
     fn what_is_written_is_read_back() {
         for day in (0..2_932_896).step_by(97) {
             let seconds = f64::from(day) * 86_400.0 + 3_723.0;
-            assert_eq!(Moment::parse(&moment_text(seconds)), Ok(Moment::At(seconds)));
+            assert_eq!(
+                Moment::parse(&moment_text(seconds)),
+                Ok(Moment::At(seconds))
+            );
         }
         assert_eq!(moment_text(1_777_593_600.9), "2026-05-01T00:00:00Z");
-        assert_eq!((moment_text(-1.5), moment_text(f64::NAN)), ("-1.5".to_owned(), "NaN".to_owned()));
+        assert_eq!(
+            (moment_text(-1.5), moment_text(f64::NAN)),
+            ("-1.5".to_owned(), "NaN".to_owned())
+        );
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     instant::moment_text,
     records::{
-        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, effects, next_line, shown, table, unreadable_lines,
-        unreadable_verdict,
+        Cut, Missing, PageOptions, SpanOptions, StoreOptions, Use, cut, effects, next_line, shown,
+        table, unreadable_lines, unreadable_verdict,
     },
     warning_lines,
 };
@@ -58,10 +58,23 @@ pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
         created: options.created.span((options.store.now)()),
         stale_since: None,
     };
-    let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.read_store(|store| Ok(store.list_jobs(&filter, page)?))?;
-    let Cut { rows: jobs, unreadable, next } = cut(listed, limit, |job| job.job_id.clone());
-    Ok(ListReport { jobs, unreadable, next })
+    let page = Page {
+        after: options.page.after.as_deref(),
+        limit: limit.saturating_add(1),
+    };
+    let listed = options
+        .store
+        .read_store(|store| Ok(store.list_jobs(&filter, page)?))?;
+    let Cut {
+        rows: jobs,
+        unreadable,
+        next,
+    } = cut(listed, limit, |job| job.job_id.clone());
+    Ok(ListReport {
+        jobs,
+        unreadable,
+        next,
+    })
 }
 
 impl Report for ListReport {
@@ -73,9 +86,19 @@ impl Report for ListReport {
         }
         let row = |job: &JobLine| {
             let updated = moment_text(job.updated_at);
-            [job.job_id.clone(), job.tenant_id.clone(), job.kind.clone(), job.status.clone(), moment_text(job.created_at), updated]
+            [
+                job.job_id.clone(),
+                job.tenant_id.clone(),
+                job.kind.clone(),
+                job.status.clone(),
+                moment_text(job.created_at),
+                updated,
+            ]
         };
-        let text = table(["JOB", "TENANT", "KIND", "STATUS", "CREATED", "UPDATED"], self.jobs.iter().map(row));
+        let text = table(
+            ["JOB", "TENANT", "KIND", "STATUS", "CREATED", "UPDATED"],
+            self.jobs.iter().map(row),
+        );
         text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
     }
 
@@ -126,7 +149,13 @@ pub struct ShowReport {
 pub fn show(options: &ShowOptions) -> Result<ShowReport, CommandError> {
     let find = |store: &dyn OperatorPort| {
         let job = store.get_job(&options.job_id, options.tenant.as_deref())?;
-        job.ok_or_else(|| Missing { what: "job", name: shown(&options.job_id) }.into())
+        job.ok_or_else(|| {
+            Missing {
+                what: "job",
+                name: shown(&options.job_id),
+            }
+            .into()
+        })
     };
     let job = options.store.read_store(find)?;
     Ok(ShowReport {
@@ -159,13 +188,23 @@ impl Report for ShowReport {
         ];
         lines.extend(self.message.clone().map(|message| ("message", message)));
         lines.extend(self.error.clone().map(|error| ("error", error)));
-        let or_size = |json: Option<&String>, bytes: usize| json.cloned().unwrap_or_else(|| counted(bytes, "byte"));
-        lines.push(("request", or_size(self.request_json.as_ref(), self.request_bytes)));
-        lines.push(("result", or_size(self.result_json.as_ref(), self.result_bytes)));
-        lines.into_iter().fold(String::new(), |mut text, (name, value)| {
-            let _ = writeln!(text, "{name:<8} {}", shown(&value));
-            text
-        })
+        let or_size = |json: Option<&String>, bytes: usize| {
+            json.cloned().unwrap_or_else(|| counted(bytes, "byte"))
+        };
+        lines.push((
+            "request",
+            or_size(self.request_json.as_ref(), self.request_bytes),
+        ));
+        lines.push((
+            "result",
+            or_size(self.result_json.as_ref(), self.result_bytes),
+        ));
+        lines
+            .into_iter()
+            .fold(String::new(), |mut text, (name, value)| {
+                let _ = writeln!(text, "{name:<8} {}", shown(&value));
+                text
+            })
     }
 }
 
@@ -203,30 +242,68 @@ pub struct FailStaleReport {
 pub fn fail_stale(options: &FailStaleOptions) -> Result<FailStaleReport, CommandError> {
     let unchanged_since = (options.store.now)() - options.older_than.as_secs_f64();
     let tenant_id = options.tenant.as_deref();
-    let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
+    let purpose = if options.is_dry_run {
+        Use::Looking
+    } else {
+        Use::Changing
+    };
     // A dry run says what the run would be refused for.
-    let guard = Arc::new(SiteGuard::new(Verb::Write { table: "jobs", statements: Events::UPDATE }));
+    let guard = Arc::new(SiteGuard::new(Verb::Write {
+        table: "jobs",
+        statements: Events::UPDATE,
+    }));
     options.store.with_store(purpose, &guard, |store| {
         let job_ids = if options.is_dry_run {
             stale(store, tenant_id, unchanged_since)?
         } else {
-            store.fail_stale_jobs(&StaleJobs { tenant_id, unchanged_since, message: &options.message })?
+            store.fail_stale_jobs(&StaleJobs {
+                tenant_id,
+                unchanged_since,
+                message: &options.message,
+            })?
         };
         let unreadable = store.list_unreadable_unfinished(tenant_id)?;
-        Ok(FailStaleReport { dry_run: options.is_dry_run, job_ids, unreadable, warnings: effects(&guard) })
+        Ok(FailStaleReport {
+            dry_run: options.is_dry_run,
+            job_ids,
+            unreadable,
+            warnings: effects(&guard),
+        })
     })
 }
 
-fn stale(store: &dyn OperatorPort, tenant_id: Option<&str>, unchanged_since: f64) -> Result<Vec<String>, CommandError> {
-    let filter = JobFilter { tenant_id, stale_since: Some(unchanged_since), ..JobFilter::default() };
+fn stale(
+    store: &dyn OperatorPort,
+    tenant_id: Option<&str>,
+    unchanged_since: f64,
+) -> Result<Vec<String>, CommandError> {
+    let filter = JobFilter {
+        tenant_id,
+        stale_since: Some(unchanged_since),
+        ..JobFilter::default()
+    };
     let mut ids: Vec<String> = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let page = Page { after: after.as_deref(), limit: BATCH.saturating_add(1) };
-        let Cut { rows, unreadable, next } = cut(store.list_jobs(&filter, page)?, BATCH, |line| line.job_id.clone());
+        let page = Page {
+            after: after.as_deref(),
+            limit: BATCH.saturating_add(1),
+        };
+        let Cut {
+            rows,
+            unreadable,
+            next,
+        } = cut(store.list_jobs(&filter, page)?, BATCH, |line| {
+            line.job_id.clone()
+        });
         ids.extend(rows.into_iter().map(|line| line.job_id));
         // What else of a row cannot be read does not matter to whether it is stale.
-        ids.extend(unreadable.into_iter().filter(|row| row.column != "job_id" && row.column != "updated_at").filter_map(|row| row.key));
+        ids.extend(
+            unreadable
+                .into_iter()
+                .filter(|row| row.column != "job_id" && row.column != "updated_at")
+                .filter_map(|row| row.key),
+        );
         if next.is_none() || next == after {
             ids.sort();
             return Ok(ids);
@@ -244,9 +321,15 @@ impl Report for FailStaleReport {
 
     fn text(&self) -> String {
         let ids = self.job_ids.iter().map(|id| format!("{}\n", shown(id)));
-        let mut text: String = std::iter::once(warning_lines(&self.warnings)).chain(ids).collect();
+        let mut text: String = std::iter::once(warning_lines(&self.warnings))
+            .chain(ids)
+            .collect();
         let count = counted(self.job_ids.len(), "job");
-        let _ = if self.dry_run { writeln!(text, "would give up {count}; nothing was changed") } else { writeln!(text, "gave up {count}") };
+        let _ = if self.dry_run {
+            writeln!(text, "would give up {count}; nothing was changed")
+        } else {
+            writeln!(text, "gave up {count}")
+        };
         text + &unreadable_lines(&self.unreadable)
     }
 

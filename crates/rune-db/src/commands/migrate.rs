@@ -56,27 +56,55 @@ pub struct MigrateReport {
 ///
 /// # Errors
 /// When the database cannot be reached, must not be touched, or a migration fails.
-pub fn run(options: &MigrateOptions, progress: &dyn Progress) -> Result<MigrateReport, CommandError> {
+pub fn run(
+    options: &MigrateOptions,
+    progress: &dyn Progress,
+) -> Result<MigrateReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let settings = MigrateSettings { owner: options.owner.clone(), is_strict: options.is_strict };
-    let patience = Patience { limit: options.wait, passes: CommandError::may_pass, progress };
+    let settings = MigrateSettings {
+        owner: options.owner.clone(),
+        is_strict: options.is_strict,
+    };
+    let patience = Patience {
+        limit: options.wait,
+        passes: CommandError::may_pass,
+        progress,
+    };
     let mut created = false;
     // What an attempt applied stays applied when the next one has to finish the work.
     let mut done = Migrated::default();
     let look = patience.until(&target.location, |left| match &target.limited(left).place {
         Place::File(path) => {
             created |= !fsx::exists(path);
-            on_file(path, lock_timeout(left), &migrations, &settings, options.is_dry_run, &mut done)
+            on_file(
+                path,
+                lock_timeout(left),
+                &migrations,
+                &settings,
+                options.is_dry_run,
+                &mut done,
+            )
         }
         Place::Server(url) => block_on(rune_storage::with_session(url, async |client| {
-            on_server(client, &migrations, &settings, options.is_dry_run, &mut done).await
+            on_server(
+                client,
+                &migrations,
+                &settings,
+                options.is_dry_run,
+                &mut done,
+            )
+            .await
         })),
     });
     let look = look.map_err(|error| target.explain(error))?.outcome;
     let pending = |version: &u32| migrations.get(*version).map(Pending::from);
     // What acts on changes of the schema matters only where there are some.
-    let verb = if done == Migrated::default() { Verb::Status } else { Verb::Migrate };
+    let verb = if done == Migrated::default() {
+        Verb::Status
+    } else {
+        Verb::Migrate
+    };
     Ok(MigrateReport {
         dry_run: options.is_dry_run,
         created,
@@ -124,25 +152,46 @@ async fn on_server(
         }
         return Ok(look);
     }
-    let Migrated { applied, adopted, is_changed } = on_postgres::migrate(client, migrations, settings).await?;
+    let Migrated {
+        applied,
+        adopted,
+        is_changed,
+    } = on_postgres::migrate(client, migrations, settings).await?;
     done.applied.extend(applied);
     done.adopted.extend(adopted);
     done.is_changed |= is_changed;
     let look = Look::at_server(client, owner).await;
     look.map_err(|error| {
-        if done.is_changed { error.context("the schema is up to date now, but what there is beside it is not known") } else { error }
+        if done.is_changed {
+            error.context("the schema is up to date now, but what there is beside it is not known")
+        } else {
+            error
+        }
     })
 }
 
-fn plan(look: &Look, migrations: &Migrations, dialect: Dialect, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+fn plan(
+    look: &Look,
+    migrations: &Migrations,
+    dialect: Dialect,
+    settings: &MigrateSettings,
+) -> Result<Migrated, SchemaError> {
     let assessment = Assessment::of(look.found(), migrations, dialect);
     assessment.check(dialect, settings.is_strict)?;
     if !assessment.is_up_to_date() {
         look.site().check(Verb::Migrate)?;
     }
     Ok(Migrated {
-        applied: assessment.pending.iter().map(|migration| migration.version()).collect(),
-        adopted: assessment.unrecorded.iter().map(|table| table.version).collect(),
+        applied: assessment
+            .pending
+            .iter()
+            .map(|migration| migration.version())
+            .collect(),
+        adopted: assessment
+            .unrecorded
+            .iter()
+            .map(|table| table.version)
+            .collect(),
         is_changed: false,
     })
 }
@@ -155,22 +204,36 @@ impl Report for MigrateReport {
     }
 
     fn text(&self) -> String {
-        let (made, took, applied) =
-            if self.dry_run { ("would make", "would take over", "would apply") } else { ("made", "took over", "applied") };
+        let (made, took, applied) = if self.dry_run {
+            ("would make", "would take over", "would apply")
+        } else {
+            ("made", "took over", "applied")
+        };
         let mut text = String::new();
         if self.created {
             let _ = writeln!(text, "{made} {}", self.database.location);
         }
         for version in &self.adopted {
-            let _ = writeln!(text, "{took} {version}, whose table was there without a record");
+            let _ = writeln!(
+                text,
+                "{took} {version}, whose table was there without a record"
+            );
         }
         for migration in &self.applied {
             let _ = writeln!(text, "{applied} {} ({})", migration.version, migration.file);
         }
         text.push_str(&self.database.warning_lines());
         let version = self.database.schema_version.unwrap_or(0);
-        let note = if self.dry_run { "; nothing was changed" } else { "" };
-        let _ = write!(text, "schema version {version}{note}: {}", self.database.heading());
+        let note = if self.dry_run {
+            "; nothing was changed"
+        } else {
+            ""
+        };
+        let _ = write!(
+            text,
+            "schema version {version}{note}: {}",
+            self.database.heading()
+        );
         text
     }
 }

@@ -1,4 +1,5 @@
-//! `rune-db migrate-to-postgres`: moves every row of a SQLite file into an empty PostgreSQL database.
+//! `rune-db migrate-to-postgres`: moves every row of a SQLite file into an empty PostgreSQL
+//! database.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -6,7 +7,9 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{DatabaseOptions, target::Place, warning_lines};
-use crate::transfer::{CheckedSource, FileSnapshot, MoveSettings, Moved, SourceTrust, into_server, plan_into_server};
+use crate::transfer::{
+    CheckedSource, FileSnapshot, MoveSettings, Moved, SourceTrust, into_server, plan_into_server,
+};
 use rune_core::{
     command::{CommandError, Report, block_on},
     failure::{Failure, FailureKind},
@@ -68,17 +71,43 @@ impl Failure for MoveUsageError {
 ///
 /// # Errors
 /// When the move is refused or fails; the target is then as it was before.
-pub fn run(options: &MoveOptions, progress: &Arc<dyn Progress>) -> Result<MoveReport, CommandError> {
-    let batch_rows = u64::try_from(options.batch_size).ok().filter(|rows| *rows > 0).ok_or(MoveUsageError::BatchSize)?;
+pub fn run(
+    options: &MoveOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<MoveReport, CommandError> {
+    let batch_rows = u64::try_from(options.batch_size)
+        .ok()
+        .filter(|rows| *rows > 0)
+        .ok_or(MoveUsageError::BatchSize)?;
     let source = options.source.resolve_as("--source")?;
-    let Place::File(path) = &source.place else { return Err(MoveUsageError::Source.into()) };
+    let Place::File(path) = &source.place else {
+        return Err(MoveUsageError::Source.into());
+    };
     let target = options.target.resolve_as("--target")?;
-    let Place::Server(url) = &target.place else { return Err(MoveUsageError::Target.into()) };
-    let migrate = MigrateSettings { owner: options.owner.clone(), is_strict: false };
-    let settings = MoveSettings { migrate, batch_rows, allows_live_source: options.allows_live_source };
-    let trust = if options.is_source_immutable { SourceTrust::UnsafeImmutable } else { SourceTrust::Shared };
+    let Place::Server(url) = &target.place else {
+        return Err(MoveUsageError::Target.into());
+    };
+    let migrate = MigrateSettings {
+        owner: options.owner.clone(),
+        is_strict: false,
+    };
+    let settings = MoveSettings {
+        migrate,
+        batch_rows,
+        allows_live_source: options.allows_live_source,
+    };
+    let trust = if options.is_source_immutable {
+        SourceTrust::UnsafeImmutable
+    } else {
+        SourceTrust::Shared
+    };
     let moved = move_file(path, trust, url, options.is_dry_run, &settings, progress)?;
-    Ok(MoveReport { dry_run: options.is_dry_run, source: source.location, target: target.location, moved })
+    Ok(MoveReport {
+        dry_run: options.is_dry_run,
+        source: source.location,
+        target: target.location,
+        moved,
+    })
 }
 
 /// Moves a file into a database, or says what that would do.
@@ -91,7 +120,11 @@ pub(super) fn move_file(
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, CommandError> {
     let migrations = Migrations::embedded()?;
-    let checked = CheckedSource::check(FileSnapshot::open(path, trust)?, &migrations, progress.as_ref())?;
+    let checked = CheckedSource::check(
+        FileSnapshot::open(path, trust)?,
+        &migrations,
+        progress.as_ref(),
+    )?;
     let location = url.to_string();
     block_on(with_session(url, async |client| {
         if is_dry_run {
@@ -111,10 +144,26 @@ impl Report for MoveReport {
 
     fn text(&self) -> String {
         let moved = &self.moved;
-        let mut text = String::from(if self.dry_run { "Database Migration Plan\n" } else { "Database Migration Summary\n" });
-        let _ = writeln!(text, "from {} to {}, schema `{}`", self.source, self.target, moved.schema);
+        let mut text = String::from(if self.dry_run {
+            "Database Migration Plan\n"
+        } else {
+            "Database Migration Summary\n"
+        });
+        let _ = writeln!(
+            text,
+            "from {} to {}, schema `{}`",
+            self.source, self.target, moved.schema
+        );
         for version in &moved.applied {
-            let _ = writeln!(text, "schema version {version} {}", if self.dry_run { "would be applied" } else { "applied" });
+            let _ = writeln!(
+                text,
+                "schema version {version} {}",
+                if self.dry_run {
+                    "would be applied"
+                } else {
+                    "applied"
+                }
+            );
         }
         text.push_str(&table_lines(moved));
         if let Some(id) = moved.next_event_id {
@@ -129,17 +178,30 @@ impl Report for MoveReport {
         if moved.source_changed {
             text.push_str("warning: the source was written to meanwhile; what came after the start was not moved\n");
         }
-        let _ = writeln!(text, "check {:.1} s, copy {:.1} s, verification {:.1} s", seconds.check, seconds.copy, seconds.verification);
+        let _ = writeln!(
+            text,
+            "check {:.1} s, copy {:.1} s, verification {:.1} s",
+            seconds.check, seconds.copy, seconds.verification
+        );
         text.push_str("Migration complete.\n");
         text
     }
 }
 
 pub(super) fn table_lines(moved: &Moved) -> String {
-    let mut text = format!("{:<18} {:>12} {:>14} {:>16}\n", "Table", "Source Rows", "Migrated Rows", "Bytes");
+    let mut text = format!(
+        "{:<18} {:>12} {:>14} {:>16}\n",
+        "Table", "Source Rows", "Migrated Rows", "Bytes"
+    );
     for table in &moved.tables {
-        let rows = table.migrated_rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string());
-        let _ = writeln!(text, "{:<18} {:>12} {rows:>14} {:>16}", table.table, table.source_rows, table.bytes);
+        let rows = table
+            .migrated_rows
+            .map_or_else(|| "-".to_owned(), |rows| rows.to_string());
+        let _ = writeln!(
+            text,
+            "{:<18} {:>12} {rows:>14} {:>16}",
+            table.table, table.source_rows, table.bytes
+        );
     }
     text
 }

@@ -47,7 +47,10 @@ impl Failure for OwnerError {
 
 /// What people have to know about an outcome, a line each.
 fn warning_lines(warnings: &[String]) -> String {
-    warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+    warnings
+        .iter()
+        .map(|warning| format!("warning: {warning}\n"))
+        .collect()
 }
 
 /// The migrations of a directory, or those that this program brings along.

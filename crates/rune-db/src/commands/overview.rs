@@ -11,7 +11,10 @@ use rune_core::{command::CommandError, fsx};
 use rune_storage::{
     ServerError,
     migrations::{Dialect, Migration, Migrations},
-    schema::{Applied, Assessment, Drift, Edited, Era, Found, Inspection, RepairRow, SchemaError, Verb, on_postgres, on_sqlite},
+    schema::{
+        Applied, Assessment, Drift, Edited, Era, Found, Inspection, RepairRow, SchemaError, Verb,
+        on_postgres, on_sqlite,
+    },
 };
 
 /// What is known about a database.
@@ -58,7 +61,11 @@ pub struct Pending {
 
 impl From<&Migration> for Pending {
     fn from(migration: &Migration) -> Self {
-        Self { version: migration.version(), file: migration.file().to_owned(), sha256: migration.sha256() }
+        Self {
+            version: migration.version(),
+            file: migration.file().to_owned(),
+            sha256: migration.sha256(),
+        }
     }
 }
 
@@ -74,7 +81,10 @@ pub(super) struct Look {
 impl Look {
     /// At a SQLite file; one that does not exist is empty.
     pub(super) fn at_file(path: &Utf8Path, lock_timeout: Duration) -> Result<Self, CommandError> {
-        let mut look = Self { engine_version: Some(rusqlite::version().to_owned()), ..Self::default() };
+        let mut look = Self {
+            engine_version: Some(rusqlite::version().to_owned()),
+            ..Self::default()
+        };
         if fsx::exists(path) {
             let connection = rune_storage::open_for_looking(path, lock_timeout)?;
             (look.found, look.site) = on_sqlite::inspect_site(&connection, path)?;
@@ -92,19 +102,36 @@ impl Look {
     }
 
     /// At a PostgreSQL database, perhaps as another role.
-    pub(super) async fn at_server(client: &Client, owner: Option<&str>) -> Result<Self, CommandError> {
+    pub(super) async fn at_server(
+        client: &Client,
+        owner: Option<&str>,
+    ) -> Result<Self, CommandError> {
         let (schema, found, site) = on_postgres::inspect_site(client, owner).await?;
-        let version = rune_storage::ask(client, "SELECT current_setting('server_version')").await?.try_get(0);
-        Ok(Self { engine_version: Some(version.map_err(ServerError::from)?), schema: Some(schema), found, site })
+        let version = rune_storage::ask(client, "SELECT current_setting('server_version')")
+            .await?
+            .try_get(0);
+        Ok(Self {
+            engine_version: Some(version.map_err(ServerError::from)?),
+            schema: Some(schema),
+            found,
+            site,
+        })
     }
 }
 
 impl Overview {
-    pub(super) fn describe(target: &Target, look: Look, migrations: &Migrations, verb: Verb) -> Self {
+    pub(super) fn describe(
+        target: &Target,
+        look: Look,
+        migrations: &Migrations,
+        verb: Verb,
+    ) -> Self {
         let engine = target.dialect();
         let assessment = Assessment::of(&look.found, migrations, engine);
         let mut warnings = assessment.warnings();
-        if let Err(error @ (SchemaError::Foreign { .. } | SchemaError::Unrecorded(_))) = assessment.check(engine, false) {
+        if let Err(error @ (SchemaError::Foreign { .. } | SchemaError::Unrecorded(_))) =
+            assessment.check(engine, false)
+        {
             warnings.push(error.to_string());
         }
         warnings.extend(look.site.notes(verb));
@@ -116,8 +143,16 @@ impl Overview {
             schema: look.schema,
             found: assessment.era,
             schema_version: look.found.versions.keys().next_back().copied(),
-            pending: assessment.pending.iter().map(|migration| Pending::from(*migration)).collect(),
-            unrecorded: assessment.unrecorded.iter().map(|table| table.version).collect(),
+            pending: assessment
+                .pending
+                .iter()
+                .map(|migration| Pending::from(*migration))
+                .collect(),
+            unrecorded: assessment
+                .unrecorded
+                .iter()
+                .map(|table| table.version)
+                .collect(),
             applied: assessment.applied,
             unknown: assessment.unknown,
             edited: assessment.edited,
@@ -136,7 +171,10 @@ impl Overview {
             Dialect::Postgres => "PostgreSQL",
         };
         let version = self.engine_version.as_deref().unwrap_or_default();
-        let schema = self.schema.as_ref().map_or_else(String::new, |schema| format!(", schema `{schema}`"));
+        let schema = self
+            .schema
+            .as_ref()
+            .map_or_else(String::new, |schema| format!(", schema `{schema}`"));
         format!("{} ({engine} {version}{schema})\n", self.location)
     }
 

@@ -1,8 +1,9 @@
 //! Waiting for a database that is not ready yet.
 //!
-//! What may go away by waiting is for each error to say (`Failure::may_pass`): a server that is down, starting or full, a name
-//! that does not resolve yet, and what a bootstrap that runs at the same time has yet to do, the role, its password, its rights,
-//! the database. Everything else ends the waiting at once.
+//! What may go away by waiting is for each error to say (`Failure::may_pass`): a server that is
+//! down, starting or full, a name that does not resolve yet, and what a bootstrap that runs at the
+//! same time has yet to do, the role, its password, its rights, the database. Everything else ends
+//! the waiting at once.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the same reason is not repeated.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long an attempt waits for a locked SQLite file when this much time is left; without a limit as long as RUNE does.
+/// How long an attempt waits for a locked SQLite file when this much time is left; without a limit
+/// as long as RUNE does.
 pub(super) fn lock_timeout(left: Option<Duration>) -> Duration {
     left.map_or(LOCK_TIMEOUT, |left| left.min(LOCK_TIMEOUT))
 }
@@ -40,7 +42,8 @@ pub(super) struct Patient<T> {
 }
 
 impl Patience<'_> {
-    /// Tries something until it works, fails for good, or the time is up. An attempt is told how much time is left, if there is a limit.
+    /// Tries something until it works, fails for good, or the time is up. An attempt is told how
+    /// much time is left, if there is a limit.
     ///
     /// # Errors
     /// The last error; when the time is up it says so.
@@ -55,17 +58,36 @@ impl Patience<'_> {
         loop {
             attempts = attempts.saturating_add(1);
             // Even when no time is left a server gets a moment to answer.
-            let error = match attempt(self.limit.map(|limit| left(limit).max(Duration::from_secs(1)))) {
-                Ok(outcome) => return Ok(Patient { outcome, attempts, waited: started.elapsed() }),
+            let error = match attempt(
+                self.limit
+                    .map(|limit| left(limit).max(Duration::from_secs(1))),
+            ) {
+                Ok(outcome) => {
+                    return Ok(Patient {
+                        outcome,
+                        attempts,
+                        waited: started.elapsed(),
+                    });
+                }
                 Err(error) => error,
             };
-            let Some(limit) = self.limit.filter(|_| (self.passes)(&error)) else { return Err(error) };
+            let Some(limit) = self.limit.filter(|_| (self.passes)(&error)) else {
+                return Err(error);
+            };
             if left(limit).is_zero() {
-                return Err(error.context(format!("waited {} for `{location}` in vain", duration_text(limit))));
+                return Err(error.context(format!(
+                    "waited {} for `{location}` in vain",
+                    duration_text(limit)
+                )));
             }
             let reason = error.messages().join(": ");
-            if said.as_ref().is_none_or(|(last, at): &(String, Instant)| *last != reason || at.elapsed() >= SILENCE) {
-                self.progress.announce(&format!("waiting for `{location}`, at most {} more: {reason}", duration_text(left(limit))));
+            if said.as_ref().is_none_or(|(last, at): &(String, Instant)| {
+                *last != reason || at.elapsed() >= SILENCE
+            }) {
+                self.progress.announce(&format!(
+                    "waiting for `{location}`, at most {} more: {reason}",
+                    duration_text(left(limit))
+                ));
                 said = Some((reason, Instant::now()));
             }
             // On the runtime, so that Ctrl-C is heard.

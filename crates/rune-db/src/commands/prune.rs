@@ -21,7 +21,8 @@ pub struct PruneOptions {
     pub older_than: Duration,
     /// Whether the evidence of jobs goes with them.
     pub with_artifacts: bool,
-    /// Whether foreign keys, triggers and rules of the site may change more than what is taken away.
+    /// Whether foreign keys, triggers and rules of the site may change more than what is taken
+    /// away.
     pub allow_cascade: bool,
     /// Whether to count it, and change nothing.
     pub is_dry_run: bool,
@@ -59,10 +60,23 @@ pub struct TableRows {
 /// When the database cannot be changed; what was taken away before that is gone.
 pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let before = (options.store.now)() - options.older_than.as_secs_f64();
-    let rule = PruneRule { before, with_artifacts: options.with_artifacts };
-    let verb = Verb::Prune { with_artifacts: options.with_artifacts };
-    let purpose = if options.is_dry_run { Use::Looking } else { Use::Changing };
-    let guard = Arc::new(if options.allow_cascade { SiteGuard::allowing_cascades(verb) } else { SiteGuard::new(verb) });
+    let rule = PruneRule {
+        before,
+        with_artifacts: options.with_artifacts,
+    };
+    let verb = Verb::Prune {
+        with_artifacts: options.with_artifacts,
+    };
+    let purpose = if options.is_dry_run {
+        Use::Looking
+    } else {
+        Use::Changing
+    };
+    let guard = Arc::new(if options.allow_cascade {
+        SiteGuard::allowing_cascades(verb)
+    } else {
+        SiteGuard::new(verb)
+    });
     let act = |store: &dyn OperatorPort| {
         if options.is_dry_run {
             return Ok((store.count_prunable(rule)?, Vec::new()));
@@ -77,13 +91,33 @@ pub fn run(options: &PruneOptions) -> Result<PruneReport, CommandError> {
     let site = guard.seen();
     let mut warnings = site.notes(verb);
     if options.allow_cascade {
-        let unknown = if options.is_dry_run { "what it would do elsewhere is unknown" } else { "what it did elsewhere is unknown" };
-        warnings.extend(site.unknown_effects(verb).iter().map(|effect| format!("{effect}; {unknown}")));
+        let unknown = if options.is_dry_run {
+            "what it would do elsewhere is unknown"
+        } else {
+            "what it did elsewhere is unknown"
+        };
+        warnings.extend(
+            site.unknown_effects(verb)
+                .iter()
+                .map(|effect| format!("{effect}; {unknown}")),
+        );
     }
     if options.is_dry_run {
-        warnings.extend(site.reached().iter().map(|table| format!("foreign keys reach table {table}")));
+        warnings.extend(
+            site.reached()
+                .iter()
+                .map(|table| format!("foreign keys reach table {table}")),
+        );
     }
-    let table = |TableCount { table, before, after }| TableRows { table, before, after };
+    let table = |TableCount {
+                     table,
+                     before,
+                     after,
+                 }| TableRows {
+        table,
+        before,
+        after,
+    };
     Ok(PruneReport {
         dry_run: options.is_dry_run,
         before,
@@ -105,10 +139,23 @@ impl Report for PruneReport {
     }
 
     fn text(&self) -> String {
-        let did = if self.dry_run { "would take away" } else { "took away" };
-        let note = if self.dry_run { "; nothing was changed" } else { "" };
+        let did = if self.dry_run {
+            "would take away"
+        } else {
+            "took away"
+        };
+        let note = if self.dry_run {
+            "; nothing was changed"
+        } else {
+            ""
+        };
         let mut text = String::new();
-        for TableRows { table, before, after } in &self.tables {
+        for TableRows {
+            table,
+            before,
+            after,
+        } in &self.tables
+        {
             let _ = writeln!(text, "{table:<18} {before:>12} rows before, {after} after");
         }
         text.push_str(&warning_lines(&self.warnings));

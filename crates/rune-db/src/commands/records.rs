@@ -1,4 +1,5 @@
-//! What the verbs have in common that look into RUNE's tables: opening the store, pages, tables for people.
+//! What the verbs have in common that look into RUNE's tables: opening the store, pages, tables for
+//! people.
 
 use std::sync::Arc;
 
@@ -65,12 +66,15 @@ impl Failure for Missing {
 
 impl StoreOptions {
     /// Opens the store for reading.
-    pub(super) fn read_store<T>(&self, act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>) -> Result<T, CommandError> {
+    pub(super) fn read_store<T>(
+        &self,
+        act: impl FnOnce(&dyn OperatorPort) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         self.with_store(Use::Looking, &Arc::new(SiteGuard::new(Verb::Read)), act)
     }
 
-    /// Opens the store, does something with it, and adds to a failure what is worth knowing about the choice. The guard inspects what
-    /// the site has put on RUNE's tables.
+    /// Opens the store, does something with it, and adds to a failure what is worth knowing about
+    /// the choice. The guard inspects what the site has put on RUNE's tables.
     pub(super) fn with_store<T>(
         &self,
         purpose: Use,
@@ -86,18 +90,39 @@ impl StoreOptions {
         outcome.map_err(|error| target.explain(error))
     }
 
-    fn open(&self, target: &Target, purpose: Use, guard: &Arc<SiteGuard>) -> Result<Box<dyn OperatorPort>, CommandError> {
+    fn open(
+        &self,
+        target: &Target,
+        purpose: Use,
+        guard: &Arc<SiteGuard>,
+    ) -> Result<Box<dyn OperatorPort>, CommandError> {
         let clock = || Box::new(self.now) as _;
         let guard = || Arc::clone(guard) as _;
         Ok(match (&target.place, purpose) {
-            (Place::File(path), Use::Looking) => Box::new(SqliteStore::open_for_looking(path, clock(), guard())?),
-            (Place::File(path), Use::Changing) => Box::new(SqliteStore::open(path, clock(), guard())?),
+            (Place::File(path), Use::Looking) => {
+                Box::new(SqliteStore::open_for_looking(path, clock(), guard())?)
+            }
+            (Place::File(path), Use::Changing) => {
+                Box::new(SqliteStore::open(path, clock(), guard())?)
+            }
             (Place::Server(url), _) => {
                 let variable = |name| (self.database.environment.variable)(name);
                 let (min, max) = (variable("RUNE_PG_POOL_MIN"), variable("RUNE_PG_POOL_MAX"));
-                let limits = PoolLimits::parse(min.as_ref().map(Secret::expose), max.as_ref().map(Secret::expose))?;
+                let limits = PoolLimits::parse(
+                    min.as_ref().map(Secret::expose),
+                    max.as_ref().map(Secret::expose),
+                )?;
                 // One command does one thing at a time.
-                Box::new(PostgresStore::open(url, PoolLimits { min: 1, ends_on_signals: true, ..limits }, clock(), guard())?)
+                Box::new(PostgresStore::open(
+                    url,
+                    PoolLimits {
+                        min: 1,
+                        ends_on_signals: true,
+                        ..limits
+                    },
+                    clock(),
+                    guard(),
+                )?)
             }
         })
     }
@@ -107,13 +132,22 @@ impl StoreOptions {
 pub(super) fn effects(guard: &SiteGuard) -> Vec<String> {
     let (site, verb) = (guard.seen(), guard.verb());
     let unknown = site.unknown_effects(verb);
-    let text = |note: String| if unknown.contains(&note) { format!("{note}; what it does elsewhere is unknown") } else { note };
+    let text = |note: String| {
+        if unknown.contains(&note) {
+            format!("{note}; what it does elsewhere is unknown")
+        } else {
+            note
+        }
+    };
     site.notes(verb).into_iter().map(text).collect()
 }
 
 impl SpanOptions {
     pub(super) fn span(self, now: f64) -> Span {
-        Span { since: self.since.map(|moment| moment.seconds(now)), until: self.until.map(|moment| moment.seconds(now)) }
+        Span {
+            since: self.since.map(|moment| moment.seconds(now)),
+            until: self.until.map(|moment| moment.seconds(now)),
+        }
     }
 }
 
@@ -132,8 +166,15 @@ pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) ->
     let more = listed.len() > limit;
     listed.truncate(limit);
     // A row whose key cannot be read is no place to go on after.
-    let key_of = |row: &Listed<T>| row.as_ref().map_or_else(|unreadable| unreadable.key.clone(), |row| Some(key(row)));
-    let next = if more { listed.iter().rev().find_map(key_of) } else { None };
+    let key_of = |row: &Listed<T>| {
+        row.as_ref()
+            .map_or_else(|unreadable| unreadable.key.clone(), |row| Some(key(row)))
+    };
+    let next = if more {
+        listed.iter().rev().find_map(key_of)
+    } else {
+        None
+    };
     let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
     for row in listed {
         match row {
@@ -141,15 +182,32 @@ pub(super) fn cut<T>(mut listed: Vec<Listed<T>>, limit: u32, key: impl Fn(&T) ->
             Err(row) => unreadable.push(row),
         }
     }
-    Cut { rows, unreadable, next }
+    Cut {
+        rows,
+        unreadable,
+        next,
+    }
 }
 
 /// A line for each row that cannot be read.
 pub(super) fn unreadable_lines(rows: &[Unreadable]) -> String {
-    let key = |row: &Unreadable| row.key.as_deref().map_or_else(|| "(no readable key)".to_owned(), |key| format!("`{}`", shown(key)));
+    let key = |row: &Unreadable| {
+        row.key.as_deref().map_or_else(
+            || "(no readable key)".to_owned(),
+            |key| format!("`{}`", shown(key)),
+        )
+    };
     let line = |row: &Unreadable| {
-        let Unreadable { table, column, expected, .. } = row;
-        format!("unreadable: {table} {}: the column `{column}` holds something other than {expected}\n", key(row))
+        let Unreadable {
+            table,
+            column,
+            expected,
+            ..
+        } = row;
+        format!(
+            "unreadable: {table} {}: the column `{column}` holds something other than {expected}\n",
+            key(row)
+        )
     };
     let mut text: String = rows.iter().map(line).collect();
     if !rows.is_empty() {
@@ -166,21 +224,42 @@ pub(super) fn unreadable_verdict(rows: &[Unreadable]) -> Option<FailureKind> {
 /// A number for people, never longer than its digits.
 pub(super) fn number_text(number: f64) -> String {
     let size = number.abs();
-    if size != 0.0 && number.is_finite() && !(1e-5..1e16).contains(&size) { format!("{number:e}") } else { number.to_string() }
+    if size != 0.0 && number.is_finite() && !(1e-5..1e16).contains(&size) {
+        format!("{number:e}")
+    } else {
+        number.to_string()
+    }
 }
 
 /// The line below a page that is not the last.
 pub(super) fn next_line(next: Option<&str>) -> String {
-    next.map_or_else(String::new, |key| format!("more follow: `--after {}`\n", shown(key)))
+    next.map_or_else(String::new, |key| {
+        format!("more follow: `--after {}`\n", shown(key))
+    })
 }
 
 /// A table for people: columns as wide as they need be, the head above them.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows.map(|row| row.map(|cell| shown(&cell)))).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned))
+        .chain(rows.map(|row| row.map(|cell| shown(&cell))))
+        .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -188,7 +267,15 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = 
 
 /// A text that others chose, fit for a terminal: nothing in it can move the cursor.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -198,8 +285,14 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_need_be() {
-        let rows = [["a".to_owned(), "bb\u{1b}[2J".to_owned()], ["cccc".to_owned(), String::new()]];
-        assert_eq!(table(["X", "Y"], rows.into_iter()), "X     Y\na     bb\u{fffd}[2J\ncccc\n");
+        let rows = [
+            ["a".to_owned(), "bb\u{1b}[2J".to_owned()],
+            ["cccc".to_owned(), String::new()],
+        ];
+        assert_eq!(
+            table(["X", "Y"], rows.into_iter()),
+            "X     Y\na     bb\u{fffd}[2J\ncccc\n"
+        );
         assert_eq!(shown("a\nb"), "a\u{fffd}b");
     }
 
@@ -213,17 +306,33 @@ mod tests {
 
     #[test]
     fn a_row_without_a_readable_key_counts_and_is_no_place_to_go_on_after() {
-        let bad =
-            |key: Option<&str>| Err(Unreadable { table: "jobs", key: key.map(str::to_owned), column: "kind".to_owned(), expected: "text" });
+        let bad = |key: Option<&str>| {
+            Err(Unreadable {
+                table: "jobs",
+                key: key.map(str::to_owned),
+                column: "kind".to_owned(),
+                expected: "text",
+            })
+        };
         let page = cut(vec![Ok(1), bad(None), Ok(3)], 2, ToString::to_string);
-        assert_eq!((page.rows, page.unreadable.len(), page.next.as_deref()), (vec![1], 1, Some("1")));
+        assert_eq!(
+            (page.rows, page.unreadable.len(), page.next.as_deref()),
+            (vec![1], 1, Some("1"))
+        );
         let page = cut(vec![Ok(1), bad(Some("x")), Ok(3)], 2, ToString::to_string);
         assert_eq!(page.next.as_deref(), Some("x"));
     }
 
     #[test]
     fn a_number_is_never_as_wide_as_its_zeros() {
-        for (number, text) in [(0.0, "0"), (1.1, "1.1"), (5e-324, "5e-324"), (-1e300, "-1e300"), (1e-5, "0.00001"), (f64::NAN, "NaN")] {
+        for (number, text) in [
+            (0.0, "0"),
+            (1.1, "1.1"),
+            (5e-324, "5e-324"),
+            (-1e300, "-1e300"),
+            (1e-5, "0.00001"),
+            (f64::NAN, "NaN"),
+        ] {
             assert_eq!(number_text(number), text);
         }
     }

@@ -44,7 +44,8 @@ pub struct RepairReport {
 /// Repairs.
 ///
 /// # Errors
-/// When there is no database, it must not be touched, or is in use for too long; then nothing is changed.
+/// When there is no database, it must not be touched, or is in use for too long; then nothing is
+/// changed.
 pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
@@ -58,19 +59,45 @@ pub fn run(options: &RepairOptions, progress: &dyn Progress) -> Result<RepairRep
                 } else {
                     rune_storage::open_existing(path)?
                 };
-                Ok(on_sqlite::repair(&connection, path, &migrations, is_dry_run)?)
+                Ok(on_sqlite::repair(
+                    &connection,
+                    path,
+                    &migrations,
+                    is_dry_run,
+                )?)
             }
-            Place::Server(url) => block_on(rune_storage::with_session(url, async |client| -> Result<_, CommandError> {
-                Ok(on_postgres::repair(client, &migrations, owner, is_dry_run).await?)
-            })),
+            Place::Server(url) => block_on(rune_storage::with_session(
+                url,
+                async |client| -> Result<_, CommandError> {
+                    Ok(on_postgres::repair(client, &migrations, owner, is_dry_run).await?)
+                },
+            )),
         }
     };
     // Between the tries everybody else gets at the tables again.
     let passes = |error: &CommandError| error.kind() == FailureKind::Conflict && error.may_pass();
-    let patience = Patience { limit: Some(options.wait), passes, progress };
-    let Repaired { repairs, left, notes } = patience.until(&target.location, |_| act()).map_err(|error| target.explain(error))?.outcome;
+    let patience = Patience {
+        limit: Some(options.wait),
+        passes,
+        progress,
+    };
+    let Repaired {
+        repairs,
+        left,
+        notes,
+    } = patience
+        .until(&target.location, |_| act())
+        .map_err(|error| target.explain(error))?
+        .outcome;
     let warnings = target.notes.into_iter().chain(notes).collect();
-    Ok(RepairReport { dry_run: is_dry_run, location: target.location, selected_by: target.origin, repairs, left, warnings })
+    Ok(RepairReport {
+        dry_run: is_dry_run,
+        location: target.location,
+        selected_by: target.origin,
+        repairs,
+        left,
+        warnings,
+    })
 }
 
 impl Report for RepairReport {
@@ -83,11 +110,21 @@ impl Report for RepairReport {
     fn text(&self) -> String {
         let made = if self.dry_run { "would make" } else { "made" };
         let mut text = String::new();
-        for Repair { subject, was, became, rows, lost_precision } in &self.repairs {
+        for Repair {
+            subject,
+            was,
+            became,
+            rows,
+            lost_precision,
+        } in &self.repairs
+        {
             let rows = rows.map_or_else(String::new, |rows| format!(", {rows} values"));
             let _ = writeln!(text, "{made} {subject} `{became}` from `{was}`{rows}");
             if let Some(lost) = lost_precision {
-                let _ = writeln!(text, "      its values may be {lost} off; what RUNE rounded away when it wrote them is lost for good");
+                let _ = writeln!(
+                    text,
+                    "      its values may be {lost} off; what RUNE rounded away when it wrote them is lost for good"
+                );
             }
         }
         for left in &self.left {

@@ -11,7 +11,9 @@ use super::{
     migrate_to_postgres::move_file,
     target::{Place, Target},
 };
-use crate::transfer::{CarriedTable, FileSnapshot, MoveSettings, SourceTrust, into_empty_file, into_new_file};
+use crate::transfer::{
+    CarriedTable, FileSnapshot, MoveSettings, SourceTrust, into_empty_file, into_new_file,
+};
 use rune_core::{
     command::{CommandError, Report},
     fsx::{self, FileMode},
@@ -49,7 +51,8 @@ pub struct FileOwner {
     pub gid: u32,
     /// The permission bits, as four octal digits.
     pub mode: String,
-    /// The owner of the directory, when that is another user or group: often the one that RUNE runs as.
+    /// The owner of the directory, when that is another user or group: often the one that RUNE runs
+    /// as.
     pub directory: Option<DirectoryOwner>,
 }
 
@@ -63,27 +66,51 @@ pub struct DirectoryOwner {
 ///
 /// # Errors
 /// When the backup is not right, the database has rows, or the two are not equal in the end.
-pub fn run(options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<RestoreReport, CommandError> {
+pub fn run(
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<RestoreReport, CommandError> {
     let target = options.database.resolve()?;
     let tables = fill(&target, options, progress).map_err(|error| target.explain(error))?;
     let file = match &target.place {
         Place::File(path) => Some(FileOwner::of(path)?),
         Place::Server(_) => None,
     };
-    Ok(RestoreReport { from: options.from.clone(), target: target.location, tables, file })
+    Ok(RestoreReport {
+        from: options.from.clone(),
+        target: target.location,
+        tables,
+        file,
+    })
 }
 
 impl FileOwner {
     fn of(path: &Utf8Path) -> Result<Self, CommandError> {
         let (file, directory) = (fsx::identity(path)?, fsx::identity(fsx::parent(path))?);
-        let directory = DirectoryOwner { uid: directory.uid, gid: directory.gid };
+        let directory = DirectoryOwner {
+            uid: directory.uid,
+            gid: directory.gid,
+        };
         let (uid, gid, mode) = (file.uid, file.gid, format!("{:04o}", file.mode));
-        Ok(Self { uid, gid, mode, directory: Some(directory).filter(|directory| (directory.uid, directory.gid) != (uid, gid)) })
+        Ok(Self {
+            uid,
+            gid,
+            mode,
+            directory: Some(directory)
+                .filter(|directory| (directory.uid, directory.gid) != (uid, gid)),
+        })
     }
 
     fn lines(&self, path: &str) -> String {
-        let Self { uid, gid, mode, directory } = self;
-        let mut text = format!("owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n");
+        let Self {
+            uid,
+            gid,
+            mode,
+            directory,
+        } = self;
+        let mut text = format!(
+            "owner uid {uid}, gid {gid}, mode {mode}; RUNE must be able to write the file and its directory\n"
+        );
         if let Some(DirectoryOwner { uid, gid }) = directory {
             let _ = writeln!(
                 text,
@@ -94,14 +121,32 @@ impl FileOwner {
     }
 }
 
-fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<Vec<CarriedTable>, CommandError> {
+fn fill(
+    target: &Target,
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<CarriedTable>, CommandError> {
     let path = match &target.place {
         Place::File(_) if options.owner.is_some() => return Err(super::OwnerError.into()),
         Place::File(path) => path,
         Place::Server(url) => {
-            let migrate = MigrateSettings { owner: options.owner.clone(), is_strict: false };
-            let settings = MoveSettings { migrate, batch_rows: BATCH_ROWS, allows_live_source: false };
-            let moved = move_file(&options.from, SourceTrust::Shared, url, false, &settings, progress)?;
+            let migrate = MigrateSettings {
+                owner: options.owner.clone(),
+                is_strict: false,
+            };
+            let settings = MoveSettings {
+                migrate,
+                batch_rows: BATCH_ROWS,
+                allows_live_source: false,
+            };
+            let moved = move_file(
+                &options.from,
+                SourceTrust::Shared,
+                url,
+                false,
+                &settings,
+                progress,
+            )?;
             let table = |table: crate::transfer::MovedTable| CarriedTable {
                 table: table.table,
                 rows: table.source_rows,
@@ -110,12 +155,26 @@ fn fill(target: &Target, options: &RestoreOptions, progress: &Arc<dyn Progress>)
             return Ok(moved.tables.into_iter().map(table).collect());
         }
     };
-    let (source, migrations) = (FileSnapshot::open(&options.from, SourceTrust::Shared)?, Migrations::embedded()?);
+    let (source, migrations) = (
+        FileSnapshot::open(&options.from, SourceTrust::Shared)?,
+        Migrations::embedded()?,
+    );
     if fsx::is_taken(path) {
-        Ok(into_empty_file(&source, path, &migrations, progress.as_ref())?)
+        Ok(into_empty_file(
+            &source,
+            path,
+            &migrations,
+            progress.as_ref(),
+        )?)
     } else {
         fsx::create_dir_all(fsx::parent(path))?;
-        Ok(into_new_file(&source, path, FileMode::Umask, &migrations, progress.as_ref())?)
+        Ok(into_new_file(
+            &source,
+            path,
+            FileMode::Umask,
+            &migrations,
+            progress.as_ref(),
+        )?)
     }
 }
 
@@ -127,8 +186,19 @@ impl Report for RestoreReport {
     }
 
     fn text(&self) -> String {
-        let path = self.target.strip_prefix("sqlite:///").unwrap_or(&self.target);
-        let owner = self.file.as_ref().map_or_else(String::new, |file| file.lines(path));
-        format!("{}restored {} from {}\n{owner}", table_lines(&self.tables), self.target, self.from)
+        let path = self
+            .target
+            .strip_prefix("sqlite:///")
+            .unwrap_or(&self.target);
+        let owner = self
+            .file
+            .as_ref()
+            .map_or_else(String::new, |file| file.lines(path));
+        format!(
+            "{}restored {} from {}\n{owner}",
+            table_lines(&self.tables),
+            self.target,
+            self.from
+        )
     }
 }

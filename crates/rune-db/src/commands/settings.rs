@@ -11,7 +11,10 @@ use zeroize::Zeroizing;
 
 use super::{
     instant::moment_text,
-    records::{Cut, Missing, PageOptions, StoreOptions, Use, cut, effects, next_line, shown, table, unreadable_lines, unreadable_verdict},
+    records::{
+        Cut, Missing, PageOptions, StoreOptions, Use, cut, effects, next_line, shown, table,
+        unreadable_lines, unreadable_verdict,
+    },
     warning_lines,
 };
 use rune_core::{
@@ -53,10 +56,23 @@ pub struct ListReport {
 /// When the database cannot be read.
 pub fn list(options: &ListOptions) -> Result<ListReport, CommandError> {
     let limit = options.page.limit;
-    let page = Page { after: options.page.after.as_deref(), limit: limit.saturating_add(1) };
-    let listed = options.store.read_store(|store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
-    let Cut { rows: settings, unreadable, next } = cut(listed, limit, |line| line.key.clone());
-    Ok(ListReport { settings, unreadable, next })
+    let page = Page {
+        after: options.page.after.as_deref(),
+        limit: limit.saturating_add(1),
+    };
+    let listed = options
+        .store
+        .read_store(|store| Ok(store.list_setting_keys(&options.prefix, page)?))?;
+    let Cut {
+        rows: settings,
+        unreadable,
+        next,
+    } = cut(listed, limit, |line| line.key.clone());
+    Ok(ListReport {
+        settings,
+        unreadable,
+        next,
+    })
 }
 
 impl Report for ListReport {
@@ -66,7 +82,13 @@ impl Report for ListReport {
         if self.settings.is_empty() && self.unreadable.is_empty() {
             return "no settings\n".to_owned();
         }
-        let row = |line: &SettingLine| [line.key.clone(), line.value_bytes.to_string(), moment_text(line.updated_at)];
+        let row = |line: &SettingLine| {
+            [
+                line.key.clone(),
+                line.value_bytes.to_string(),
+                moment_text(line.updated_at),
+            ]
+        };
         let text = table(["KEY", "BYTES", "UPDATED"], self.settings.iter().map(row));
         text + &unreadable_lines(&self.unreadable) + &next_line(self.next.as_deref())
     }
@@ -94,7 +116,10 @@ pub struct GetReport {
 }
 
 fn verb(statements: Events) -> Verb {
-    Verb::Write { table: "settings", statements }
+    Verb::Write {
+        table: "settings",
+        statements,
+    }
 }
 
 /// Gives a setting.
@@ -103,9 +128,16 @@ fn verb(statements: Events) -> Verb {
 /// When there is none of this key, or the database cannot be read.
 pub fn get(options: &KeyOptions) -> Result<GetReport, CommandError> {
     let setting = options.store.read_store(|store| {
-        Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing { what: "setting", name: shown(&options.key) })?)
+        Ok(store.get_setting(&options.key)?.ok_or_else(|| Missing {
+            what: "setting",
+            name: shown(&options.key),
+        })?)
     })?;
-    Ok(GetReport { key: setting.key, value_json: setting.value_json, updated_at: setting.updated_at })
+    Ok(GetReport {
+        key: setting.key,
+        value_json: setting.value_json,
+        updated_at: setting.updated_at,
+    })
 }
 
 impl Report for GetReport {
@@ -133,11 +165,15 @@ impl NewValue {
         let failed = |error| PathError::of(Action::Read, "standard input".into())(error);
         let invalid = |text: String| failed(io::Error::new(io::ErrorKind::InvalidData, text));
         let mut bytes = Zeroizing::new(Vec::new());
-        input.take(MAX_VALUE_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        input
+            .take(MAX_VALUE_BYTES.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         if bytes.len() as u64 > MAX_VALUE_BYTES {
             return Err(invalid(format!("it is larger than {MAX_VALUE_BYTES} bytes")).into());
         }
-        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".to_owned()))?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".to_owned()))?;
         Ok(Self::Text(Secret::new(text)))
     }
 }
@@ -170,8 +206,14 @@ pub fn set(options: &SetOptions) -> Result<SetReport, CommandError> {
     };
     let value = value.expose().trim_end_matches(['\n', '\r']);
     let guard = Arc::new(SiteGuard::new(verb(Events::UPSERT)));
-    options.store.with_store(Use::Changing, &guard, |store| Ok(store.set_setting(&options.key, value)?))?;
-    Ok(SetReport { key: options.key.clone(), value_bytes: value.len(), warnings: effects(&guard) })
+    options.store.with_store(Use::Changing, &guard, |store| {
+        Ok(store.set_setting(&options.key, value)?)
+    })?;
+    Ok(SetReport {
+        key: options.key.clone(),
+        value_bytes: value.len(),
+        warnings: effects(&guard),
+    })
 }
 
 impl Report for SetReport {
@@ -182,7 +224,12 @@ impl Report for SetReport {
     }
 
     fn text(&self) -> String {
-        format!("{}set `{}` ({} bytes)\n", warning_lines(&self.warnings), shown(&self.key), self.value_bytes)
+        format!(
+            "{}set `{}` ({} bytes)\n",
+            warning_lines(&self.warnings),
+            shown(&self.key),
+            self.value_bytes
+        )
     }
 }
 
@@ -201,9 +248,20 @@ pub fn delete(options: &KeyOptions) -> Result<DeleteReport, CommandError> {
     let guard = Arc::new(SiteGuard::new(verb(Events::DELETE)));
     options.store.with_store(Use::Changing, &guard, |store| {
         let was_there = store.delete_setting(&options.key)?;
-        if was_there { Ok(()) } else { Err(Missing { what: "setting", name: shown(&options.key) }.into()) }
+        if was_there {
+            Ok(())
+        } else {
+            Err(Missing {
+                what: "setting",
+                name: shown(&options.key),
+            }
+            .into())
+        }
     })?;
-    Ok(DeleteReport { key: options.key.clone(), warnings: effects(&guard) })
+    Ok(DeleteReport {
+        key: options.key.clone(),
+        warnings: effects(&guard),
+    })
 }
 
 impl Report for DeleteReport {
@@ -214,6 +272,10 @@ impl Report for DeleteReport {
     }
 
     fn text(&self) -> String {
-        format!("{}deleted `{}`\n", warning_lines(&self.warnings), shown(&self.key))
+        format!(
+            "{}deleted `{}`\n",
+            warning_lines(&self.warnings),
+            shown(&self.key)
+        )
     }
 }

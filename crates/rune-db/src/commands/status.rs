@@ -49,7 +49,11 @@ pub fn run(options: &StatusOptions) -> Result<StatusReport, CommandError> {
     let target = options.database.resolve()?;
     let database = look(&target, &migrations).map_err(|error| target.explain(error))?;
     let is_up_to_date = database.pending.is_empty() && database.unrecorded.is_empty();
-    Ok(StatusReport { database, is_up_to_date, is_strict: options.is_strict })
+    Ok(StatusReport {
+        database,
+        is_up_to_date,
+        is_strict: options.is_strict,
+    })
 }
 
 fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandError> {
@@ -58,7 +62,9 @@ fn look(target: &Target, migrations: &Migrations) -> Result<Overview, CommandErr
             rune_storage::SqliteFile::existing(path)?;
             Look::at_file(path, rune_storage::LOCK_TIMEOUT)?
         }
-        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| Look::at_server(client, None).await))?,
+        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| {
+            Look::at_server(client, None).await
+        }))?,
     };
     Ok(Overview::describe(target, look, migrations, Verb::Status))
 }
@@ -83,18 +89,43 @@ impl Report for StatusReport {
             let _ = writeln!(text, "{version:>4}  {:<26}  there, not on record", "");
         }
         for pending in &database.pending {
-            let _ = writeln!(text, "{:>4}  {:<26}  pending", pending.version, pending.file);
+            let _ = writeln!(
+                text,
+                "{:>4}  {:<26}  pending",
+                pending.version, pending.file
+            );
         }
         for edited in &database.edited {
-            let _ = writeln!(text, "edited: `{}` was applied as {} and is {} now", edited.file, edited.applied, edited.now);
+            let _ = writeln!(
+                text,
+                "edited: `{}` was applied as {} and is {} now",
+                edited.file, edited.applied, edited.now
+            );
         }
         for repair in &database.repairs {
-            let rows = repair.rows.map_or_else(String::new, |rows| format!(", {rows} values"));
-            let RepairRow { subject, was, became, tool, repaired_at, .. } = repair;
-            let _ = writeln!(text, "repaired {}: {subject} `{became}` from `{was}`{rows}, by {tool}", moment_text(*repaired_at));
+            let rows = repair
+                .rows
+                .map_or_else(String::new, |rows| format!(", {rows} values"));
+            let RepairRow {
+                subject,
+                was,
+                became,
+                tool,
+                repaired_at,
+                ..
+            } = repair;
+            let _ = writeln!(
+                text,
+                "repaired {}: {subject} `{became}` from `{was}`{rows}, by {tool}",
+                moment_text(*repaired_at)
+            );
         }
         text.push_str(&database.warning_lines());
-        text.push_str(if self.is_up_to_date { "up to date\n" } else { "run `rune-db migrate` to bring it up to date\n" });
+        text.push_str(if self.is_up_to_date {
+            "up to date\n"
+        } else {
+            "run `rune-db migrate` to bring it up to date\n"
+        });
         text
     }
 
@@ -111,8 +142,12 @@ impl Report for StatusReport {
 const fn found_text(era: Era) -> &'static str {
     match era {
         Era::Empty => "found: an empty database",
-        Era::Legacy => "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)",
-        Era::AOrX => "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)",
+        Era::Legacy => {
+            "found: a database without schema versions (era L: RUNE up to v0.0.0a5, and main until 2026-04-09)"
+        }
+        Era::AOrX => {
+            "found: a database of RUNE v0.0.0a6, or of main from 2026-04-10 to 2026-04-30 (era A or X)"
+        }
         Era::A => "found: a database of RUNE's main of 2026-04-10 to 2026-04-12 (era A)",
         Era::X => "found: a database that RUNE v0.0.0a6 could not finish (era X)",
         Era::B => "found: a database of RUNE's main since 2026-04-30 (era B)",

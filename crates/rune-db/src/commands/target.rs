@@ -11,8 +11,8 @@ use rune_core::{
     secret::Secret,
 };
 use rune_storage::{
-    Candidate, CandidateForm, DatabaseUrl, PasswordError, Places, PostgresDefaults, PostgresUrl, Selection, SqliteUrl, UrlError,
-    migrations::Dialect, select,
+    Candidate, CandidateForm, DatabaseUrl, PasswordError, Places, PostgresDefaults, PostgresUrl,
+    Selection, SqliteUrl, UrlError, migrations::Dialect, select,
 };
 
 const MAX_URL_BYTES: u64 = 64 << 10;
@@ -41,7 +41,10 @@ pub struct Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Environment").field("working_directory", &self.working_directory).finish_non_exhaustive()
+        formatter
+            .debug_struct("Environment")
+            .field("working_directory", &self.working_directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,12 +83,17 @@ impl Target {
         target
     }
 
-    /// Adds to a failure what is worth knowing about the choice: perhaps another database was meant.
+    /// Adds to a failure what is worth knowing about the choice: perhaps another database was
+    /// meant.
     pub(super) fn explain(&self, error: CommandError) -> CommandError {
         if self.notes.is_empty() {
             return error;
         }
-        let help: Vec<&str> = error.help().into_iter().chain(self.notes.iter().map(String::as_str)).collect();
+        let help: Vec<&str> = error
+            .help()
+            .into_iter()
+            .chain(self.notes.iter().map(String::as_str))
+            .collect();
         let help = help.join("; note that ");
         error.with_help(help)
     }
@@ -117,7 +125,11 @@ impl Failure for TargetError {
         match self {
             Self::Url { source, .. } | Self::Settings(source) => source.kind(),
             Self::Password(error) => error.kind(),
-            Self::Unset(_) | Self::Empty(_) | Self::NoDefault | Self::Memory | Self::SqlitePassword => FailureKind::Usage,
+            Self::Unset(_)
+            | Self::Empty(_)
+            | Self::NoDefault
+            | Self::Memory
+            | Self::SqlitePassword => FailureKind::Usage,
         }
     }
 
@@ -151,27 +163,49 @@ impl DatabaseOptions {
         };
         let selection = match select(&candidates, &places) {
             Ok(Some(selection)) => selection,
-            Ok(None) if self.url.is_some() => return Err(TargetError::Empty(option.to_owned()).into()),
+            Ok(None) if self.url.is_some() => {
+                return Err(TargetError::Empty(option.to_owned()).into());
+            }
             Ok(None) => {
-                let url = DatabaseUrl::parse(DEFAULT_URL, &places).map_err(|_| TargetError::NoDefault)?;
-                Selection { url, origin: "default".to_owned(), overruled: None, scheme_for_rune: None }
+                let url =
+                    DatabaseUrl::parse(DEFAULT_URL, &places).map_err(|_| TargetError::NoDefault)?;
+                Selection {
+                    url,
+                    origin: "default".to_owned(),
+                    overruled: None,
+                    scheme_for_rune: None,
+                }
             }
             Err((origin, source)) => return Err(TargetError::Url { origin, source }.into()),
         };
         let location = selection.url.to_string();
         let place = self.place(selection.url)?;
         let origin = selection.origin;
-        let overruled = selection.overruled.map(|other| format!("`{origin}` and `{other}` name different databases; `{origin}` is used"));
-        let refused =
-            selection.scheme_for_rune.map(|scheme| format!("RUNE will not take the URL of `{origin}`: it has to begin with `{scheme}`"));
-        Ok(Target { place, location, notes: overruled.into_iter().chain(refused).collect(), origin })
+        let overruled = selection.overruled.map(|other| {
+            format!("`{origin}` and `{other}` name different databases; `{origin}` is used")
+        });
+        let refused = selection.scheme_for_rune.map(|scheme| {
+            format!("RUNE will not take the URL of `{origin}`: it has to begin with `{scheme}`")
+        });
+        Ok(Target {
+            place,
+            location,
+            notes: overruled.into_iter().chain(refused).collect(),
+            origin,
+        })
     }
 
     /// What stands behind the option.
     fn option(&self, option: &str, text: &Secret) -> Result<Candidate, CommandError> {
-        let named = |name: String, text: Secret| Candidate { name, text, form: CandidateForm::Url };
+        let named = |name: String, text: Secret| Candidate {
+            name,
+            text,
+            form: CandidateForm::Url,
+        };
         if let Some(name) = text.expose().strip_prefix("env:") {
-            let value = self.variable(name).ok_or_else(|| TargetError::Unset(name.to_owned()))?;
+            let value = self
+                .variable(name)
+                .ok_or_else(|| TargetError::Unset(name.to_owned()))?;
             return Ok(named(format!("{option} env:{name}"), value));
         }
         if let Some(path) = text.expose().strip_prefix("file:") {
@@ -182,9 +216,18 @@ impl DatabaseOptions {
     }
 
     fn variables(&self) -> Vec<Candidate> {
-        let forms =
-            [("RUNE_DB_URL", CandidateForm::Url), ("RUNE_DATABASE_URL", CandidateForm::Url), ("RUNE_API_DB_PATH", CandidateForm::Path)];
-        let candidate = |(name, form): (&str, CandidateForm)| Some(Candidate { name: name.to_owned(), text: self.variable(name)?, form });
+        let forms = [
+            ("RUNE_DB_URL", CandidateForm::Url),
+            ("RUNE_DATABASE_URL", CandidateForm::Url),
+            ("RUNE_API_DB_PATH", CandidateForm::Path),
+        ];
+        let candidate = |(name, form): (&str, CandidateForm)| {
+            Some(Candidate {
+                name: name.to_owned(),
+                text: self.variable(name)?,
+                form,
+            })
+        };
         forms.into_iter().filter_map(candidate).collect()
     }
 
@@ -196,7 +239,9 @@ impl DatabaseOptions {
     fn place(&self, url: DatabaseUrl) -> Result<Place, TargetError> {
         let mut url = match url {
             DatabaseUrl::Sqlite(SqliteUrl::Memory) => return Err(TargetError::Memory),
-            DatabaseUrl::Sqlite(_) if self.password_file.is_some() => return Err(TargetError::SqlitePassword),
+            DatabaseUrl::Sqlite(_) if self.password_file.is_some() => {
+                return Err(TargetError::SqlitePassword);
+            }
             DatabaseUrl::Sqlite(SqliteUrl::File(path)) => return Ok(Place::File(path)),
             DatabaseUrl::Postgres(url) => url,
         };

@@ -1,4 +1,5 @@
-//! `rune-db verify`: whether what stands in a database is what RUNE could have written. Changes nothing.
+//! `rune-db verify`: whether what stands in a database is what RUNE could have written. Changes
+//! nothing.
 
 use std::fmt::Write as _;
 
@@ -55,14 +56,31 @@ pub struct VerifyReport {
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let Soundness { tables, findings, warnings, notes, is_doubtful } =
-        check(&target, &migrations, progress).map_err(|error| target.explain(error))?;
+    let Soundness {
+        tables,
+        findings,
+        warnings,
+        notes,
+        is_doubtful,
+    } = check(&target, &migrations, progress).map_err(|error| target.explain(error))?;
     let notes = target.notes.into_iter().chain(notes).collect();
     let is_refused = options.is_strict && is_doubtful;
-    Ok(VerifyReport { location: target.location, selected_by: target.origin, tables, findings, warnings, notes, is_refused })
+    Ok(VerifyReport {
+        location: target.location,
+        selected_by: target.origin,
+        tables,
+        findings,
+        warnings,
+        notes,
+        is_refused,
+    })
 }
 
-fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> Result<Soundness, CommandError> {
+fn check(
+    target: &Target,
+    migrations: &Migrations,
+    progress: &dyn Progress,
+) -> Result<Soundness, CommandError> {
     match &target.place {
         Place::File(path) => {
             let file = rune_storage::SqliteFile::existing(path)?;
@@ -71,11 +89,19 @@ fn check(target: &Target, migrations: &Migrations, progress: &dyn Progress) -> R
                 return Err(TransferError::EmptyFile(path.clone()).into());
             }
             let connection = rune_storage::open_for_looking(path, rune_storage::LOCK_TIMEOUT)?;
-            Ok(soundness::check_file(&connection, path, migrations, progress)?)
+            Ok(soundness::check_file(
+                &connection,
+                path,
+                migrations,
+                progress,
+            )?)
         }
-        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| -> Result<_, CommandError> {
-            Ok(soundness::check_server(client, &target.location, migrations, progress).await?)
-        })),
+        Place::Server(url) => block_on(rune_storage::with_session(
+            url,
+            async |client| -> Result<_, CommandError> {
+                Ok(soundness::check_server(client, &target.location, migrations, progress).await?)
+            },
+        )),
     }
 }
 
@@ -112,14 +138,40 @@ impl Report for VerifyReport {
 }
 
 fn finding_text(finding: &Finding) -> String {
-    let Finding { problem, table, column, count, keys } = finding;
-    let place = [*table, column.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(".");
-    let place = if place.is_empty() { place } else { format!("{place} ") };
+    let Finding {
+        problem,
+        table,
+        column,
+        count,
+        keys,
+    } = finding;
+    let place = [*table, column.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(".");
+    let place = if place.is_empty() {
+        place
+    } else {
+        format!("{place} ")
+    };
     if keys.is_empty() {
         return format!("{place}{problem}");
     }
-    let shown: Vec<String> = keys.iter().take(SHOWN_KEYS).map(|key| format!("`{key}`")).collect();
-    let more = if usize::try_from(*count).is_ok_and(|count| count > shown.len()) { ", …" } else { "" };
+    let shown: Vec<String> = keys
+        .iter()
+        .take(SHOWN_KEYS)
+        .map(|key| format!("`{key}`"))
+        .collect();
+    let more = if usize::try_from(*count).is_ok_and(|count| count > shown.len()) {
+        ", …"
+    } else {
+        ""
+    };
     let rows = usize::try_from(*count).unwrap_or(usize::MAX);
-    format!("{place}{problem} in {}: {}{more}", counted(rows, "row"), shown.join(", "))
+    format!(
+        "{place}{problem} in {}: {}{more}",
+        counted(rows, "row"),
+        shown.join(", ")
+    )
 }

@@ -1,4 +1,5 @@
-//! `rune-db wait`: waits until a database answers, or until its schema is up to date. Changes nothing.
+//! `rune-db wait`: waits until a database answers, or until its schema is up to date. Changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -76,7 +77,11 @@ impl Failure for Outdated {
 pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport, CommandError> {
     let migrations = super::migrations(options.migrations.as_deref())?;
     let target = options.database.resolve()?;
-    let patience = Patience { limit: Some(options.timeout), passes: CommandError::may_pass, progress };
+    let patience = Patience {
+        limit: Some(options.timeout),
+        passes: CommandError::may_pass,
+        progress,
+    };
     let done = patience.until(&target.location, |left| {
         let overview = look(&target.limited(left), &migrations, lock_timeout(left))?;
         let pending = overview.pending.len() + overview.unrecorded.len();
@@ -98,13 +103,19 @@ pub fn run(options: &WaitOptions, progress: &dyn Progress) -> Result<WaitReport,
     })
 }
 
-fn look(target: &Target, migrations: &Migrations, lock_timeout: Duration) -> Result<Overview, CommandError> {
+fn look(
+    target: &Target,
+    migrations: &Migrations,
+    lock_timeout: Duration,
+) -> Result<Overview, CommandError> {
     let look = match &target.place {
         Place::File(path) => {
             rune_storage::open_for_looking(path, lock_timeout)?;
             Look::at_file(path, lock_timeout)?
         }
-        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| Look::at_server(client, None).await))?,
+        Place::Server(url) => block_on(rune_storage::with_session(url, async |client| {
+            Look::at_server(client, None).await
+        }))?,
     };
     Ok(Overview::describe(target, look, migrations, Verb::Status))
 }

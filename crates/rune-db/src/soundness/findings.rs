@@ -47,7 +47,8 @@ pub struct Soundness {
     pub warnings: Vec<Finding>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
-    /// Whether a strict caller is to be told: types that lose digits, versions that are not known here.
+    /// Whether a strict caller is to be told: types that lose digits, versions that are not known
+    /// here.
     pub is_doubtful: bool,
 }
 
@@ -67,7 +68,13 @@ struct Collection {
 }
 
 impl Collection {
-    fn add(&mut self, problem: &str, table: Option<&'static str>, column: Option<&str>, key: Option<&str>) {
+    fn add(
+        &mut self,
+        problem: &str,
+        table: Option<&'static str>,
+        column: Option<&str>,
+        key: Option<&str>,
+    ) {
         self.add_many(problem, table, column, 1, key);
     }
 
@@ -83,13 +90,28 @@ impl Collection {
         let index = *self.places.entry(place.clone()).or_insert(self.list.len());
         if index == self.list.len() {
             let (problem, table, column) = place;
-            self.list.push(Finding { problem, table, column, count: 0, keys: Vec::new() });
+            self.list.push(Finding {
+                problem,
+                table,
+                column,
+                count: 0,
+                keys: Vec::new(),
+            });
         }
-        let Some(finding) = self.list.get_mut(index) else { return };
+        let Some(finding) = self.list.get_mut(index) else {
+            return;
+        };
         finding.count = finding.count.saturating_add(count);
-        let shown = |key: &str| key.chars().take(MOST_KEY_CHARACTERS).flat_map(char::escape_debug).collect();
+        let shown = |key: &str| {
+            key.chars()
+                .take(MOST_KEY_CHARACTERS)
+                .flat_map(char::escape_debug)
+                .collect()
+        };
         let room = MOST_KEYS.saturating_sub(finding.keys.len());
-        finding.keys.extend(keys.into_iter().take(room).map(|key| shown(key.as_ref())));
+        finding
+            .keys
+            .extend(keys.into_iter().take(room).map(|key| shown(key.as_ref())));
     }
 }
 
@@ -100,7 +122,8 @@ impl Ledger {
 
     /// Something is wrong in a row.
     pub(super) fn row(&mut self, problem: &str, table: &'static str, column: &str, key: &str) {
-        self.findings.add(problem, Some(table), Some(column), Some(key));
+        self.findings
+            .add(problem, Some(table), Some(column), Some(key));
     }
 
     /// Something is wrong with the database, or with a table as a whole.
@@ -115,51 +138,85 @@ impl Ledger {
     /// Cells that cannot be carried.
     pub(super) fn carried(&mut self, finding: &transfer::Finding) {
         let problem = format!("holds {}", finding.kind.text());
-        self.findings.add_many(&problem, Some(finding.table), Some(finding.column), finding.count, &finding.keys);
+        self.findings.add_many(
+            &problem,
+            Some(finding.table),
+            Some(finding.column),
+            finding.count,
+            &finding.keys,
+        );
     }
 
     /// A row belongs to a job that is not there.
     pub(super) fn orphan(&mut self, table: &'static str, key: &str) {
-        self.warnings.add("belongs to a job that is not there", Some(table), Some("job_id"), Some(key));
+        self.warnings.add(
+            "belongs to a job that is not there",
+            Some(table),
+            Some("job_id"),
+            Some(key),
+        );
     }
 
     /// What the schema is worth.
     pub(super) fn schema(&mut self, assessment: &Assessment<'_>, dialect: Dialect) {
         for drift in assessment.drift.iter().filter(|drift| !drift.is_lossy()) {
-            self.findings.add(&drift.to_string(), Some(drift.table), drift.column.as_deref(), None);
+            self.findings.add(
+                &drift.to_string(),
+                Some(drift.table),
+                drift.column.as_deref(),
+                None,
+            );
         }
         if let Some(warning) = assessment.lossy_types() {
             self.warnings.add(&warning, None, None, None);
             self.is_doubtful = true;
         }
         for table in &assessment.missing {
-            self.whole("is not there although its version is recorded", Some(table.name));
+            self.whole(
+                "is not there although its version is recorded",
+                Some(table.name),
+            );
         }
         for (table, index, _) in &assessment.missing_indexes {
             self.whole(&format!("lacks its index `{index}`"), Some(table));
         }
-        if let Err(error @ (SchemaError::Foreign { .. } | SchemaError::Edited(_) | SchemaError::Unrecorded(_))) =
-            assessment.check(dialect, false)
+        if let Err(
+            error @ (SchemaError::Foreign { .. }
+            | SchemaError::Edited(_)
+            | SchemaError::Unrecorded(_)),
+        ) = assessment.check(dialect, false)
         {
             self.whole(&error.to_string(), None);
         }
-        if !assessment.pending.is_empty() || (dialect == Dialect::Sqlite && !assessment.unrecorded.is_empty()) {
-            self.notes.push("the schema is not up to date; run `rune-db migrate`".to_owned());
+        if !assessment.pending.is_empty()
+            || (dialect == Dialect::Sqlite && !assessment.unrecorded.is_empty())
+        {
+            self.notes
+                .push("the schema is not up to date; run `rune-db migrate`".to_owned());
         }
         if !assessment.unknown.is_empty() {
             self.is_doubtful = true;
-            self.notes.push("versions of RUNE's schema that are not known here are not checked".to_owned());
+            self.notes.push(
+                "versions of RUNE's schema that are not known here are not checked".to_owned(),
+            );
         }
     }
 
     /// What a site put on the tables: what is wrong whatever is done, and what is worth knowing.
     pub(super) fn site(&mut self, site: &Inspection) {
         for (table, fault) in site.faults() {
-            let table = TABLES.iter().map(|known| known.name).find(|known| *known == table);
+            let table = TABLES
+                .iter()
+                .map(|known| known.name)
+                .find(|known| *known == table);
             self.findings.add(&fault, table, None, None);
         }
         let faults: Vec<String> = site.faults().map(|(_, fault)| fault).collect();
-        self.notes.extend(site.notes(Verb::Status).into_iter().filter(|note| !faults.contains(note)));
+        self.notes.extend(
+            site.notes(Verb::Status)
+                .into_iter()
+                .filter(|note| !faults.contains(note)),
+        );
     }
 
     pub(super) fn finish(self) -> Soundness {

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::{Client, Row, types::Type};
 
-use super::{ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune, findings::Ledger, findings::Soundness, is_json, json_problem};
+use super::{
+    ARTIFACTS, EVENTS, OF_A_JOB, can_be_read, check_is_rune, findings::Ledger, findings::Soundness,
+    is_json, json_problem,
+};
 use crate::transfer::{self, TransferError};
 use rune_core::progress::Progress;
 use rune_storage::{
@@ -42,15 +45,30 @@ async fn check(
     let mut ledger = Ledger::default();
     let assessment = Assessment::of(found, migrations, Dialect::Postgres);
     ledger.schema(&assessment, Dialect::Postgres);
-    // A column of a type that RUNE never uses is a finding; the rows of the other tables are read all the same.
+    // A column of a type that RUNE never uses is a finding; the rows of the other tables are read
+    // all the same.
     let mut found = found.clone();
-    found.tables.retain(|table, _| !assessment.drift.iter().any(|drift| drift.is_unreadable() && drift.table == table));
+    found.tables.retain(|table, _| {
+        !assessment
+            .drift
+            .iter()
+            .any(|drift| drift.is_unreadable() && drift.table == table)
+    });
     let found = &found;
     ledger.site(&on_postgres::look_around(client).await?);
-    let place = Place { client, schema: quoted(schema) };
-    let readable = |name: &str| TABLES.iter().any(|table| table.name == name && can_be_read(table, found));
+    let place = Place {
+        client,
+        schema: quoted(schema),
+    };
+    let readable = |name: &str| {
+        TABLES
+            .iter()
+            .any(|table| table.name == name && can_be_read(table, found))
+    };
     for table in TABLES.iter().filter(|table| readable(table.name)) {
-        let rows = place.number(&format!("SELECT count(*) FROM {}", place.table(table.name))).await?;
+        let rows = place
+            .number(&format!("SELECT count(*) FROM {}", place.table(table.name)))
+            .await?;
         ledger.table(table.name, u64::try_from(rows).unwrap_or_default());
         if table.columns.iter().any(is_json) {
             place.texts(table, &mut ledger).await?;
@@ -93,8 +111,15 @@ impl Place<'_> {
     }
 
     /// Reads rows one after another.
-    async fn each(&self, sql: &str, mut act: impl FnMut(&Row) -> Result<(), tokio_postgres::Error>) -> Result<(), ServerError> {
-        let rows = self.client.query_typed_raw(sql, std::iter::empty::<(&str, Type)>()).await?;
+    async fn each(
+        &self,
+        sql: &str,
+        mut act: impl FnMut(&Row) -> Result<(), tokio_postgres::Error>,
+    ) -> Result<(), ServerError> {
+        let rows = self
+            .client
+            .query_typed_raw(sql, std::iter::empty::<(&str, Type)>())
+            .await?;
         pin_mut!(rows);
         while let Some(row) = rows.try_next().await? {
             act(&row)?;
@@ -103,13 +128,27 @@ impl Place<'_> {
     }
 
     async fn texts(&self, table: &'static Table, ledger: &mut Ledger) -> Result<(), ServerError> {
-        let columns: Vec<&Column> = table.columns.iter().filter(|column| is_json(column)).collect();
-        let names = columns.iter().map(|column| bytes_of(column.name)).collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT {}, {names} FROM {}", key(table), self.table(table.name));
+        let columns: Vec<&Column> = table
+            .columns
+            .iter()
+            .filter(|column| is_json(column))
+            .collect();
+        let names = columns
+            .iter()
+            .map(|column| bytes_of(column.name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let sql = format!(
+            "SELECT {}, {names} FROM {}",
+            key(table),
+            self.table(table.name)
+        );
         self.each(&sql, |row| {
             for (index, column) in columns.iter().enumerate() {
                 let text: Option<&[u8]> = row.try_get(index + 1)?;
-                if let Some(problem) = text.and_then(|text| json_problem(column, &String::from_utf8_lossy(text))) {
+                if let Some(problem) =
+                    text.and_then(|text| json_problem(column, &String::from_utf8_lossy(text)))
+                {
                     ledger.row(&problem, table.name, column.name, &lossy(row.try_get(0)?));
                 }
             }
@@ -133,18 +172,32 @@ impl Place<'_> {
     }
 
     /// The server computes the hashes, so that no artifact comes this way.
-    async fn artifacts(&self, progress: &dyn Progress, ledger: &mut Ledger) -> Result<(), ServerError> {
+    async fn artifacts(
+        &self,
+        progress: &dyn Progress,
+        ledger: &mut Ledger,
+    ) -> Result<(), ServerError> {
         let table = self.table(ARTIFACTS);
-        let bytes = self.number(&format!("SELECT coalesce(sum(octet_length(content)::int8), 0)::int8 FROM {table}")).await?;
+        let bytes = self
+            .number(&format!(
+                "SELECT coalesce(sum(octet_length(content)::int8), 0)::int8 FROM {table}"
+            ))
+            .await?;
         progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
         let sql = format!(
             "SELECT {}, octet_length(content)::int8, size_bytes::int8, encode(sha256(content), 'hex') = sha256 FROM {table}",
             bytes_of("artifact_id")
         );
         let read = self.each(&sql, |row| {
-            let (id, length, size): (_, i64, i64) = (lossy(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
+            let (id, length, size): (_, i64, i64) =
+                (lossy(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
             if length != size {
-                ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", &id);
+                ledger.row(
+                    "is not the size of the content",
+                    ARTIFACTS,
+                    "size_bytes",
+                    &id,
+                );
             }
             if !row.try_get::<_, bool>(3)? {
                 ledger.row("is not the hash of the content", ARTIFACTS, "sha256", &id);
@@ -158,7 +211,8 @@ impl Place<'_> {
     }
 }
 
-/// A text as its bytes: whatever its encoding, one that has no like in UTF-8 does not hide the others.
+/// A text as its bytes: whatever its encoding, one that has no like in UTF-8 does not hide the
+/// others.
 fn bytes_of(text: &str) -> String {
     format!("convert_to({text}, current_setting('server_encoding'))")
 }
@@ -169,6 +223,9 @@ fn lossy(text: &[u8]) -> Cow<'_, str> {
 
 /// The key of a row, as the bytes of one text.
 fn key(table: &Table) -> String {
-    let columns: Vec<String> = table.key().map(|column| format!("{}::text", column.name)).collect();
+    let columns: Vec<String> = table
+        .key()
+        .map(|column| format!("{}::text", column.name))
+        .collect();
     bytes_of(&format!("concat_ws(', ', {})", columns.join(", ")))
 }

@@ -26,31 +26,51 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Checks a database.
 ///
 /// # Errors
-/// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around is a finding.
+/// When SQLite cannot read it at all, or it is no database of RUNE; damage that it can read around
+/// is a finding.
 pub fn check_file(
     connection: &Connection,
     path: &Utf8Path,
     migrations: &Migrations,
     progress: &dyn Progress,
 ) -> Result<Soundness, TransferError> {
-    let transaction = connection.unchecked_transaction().map_err(SqliteError::on(path))?;
+    let transaction = connection
+        .unchecked_transaction()
+        .map_err(SqliteError::on(path))?;
     // The first read takes the snapshot, so it can be tried again.
-    let found = retry_while_busy(connection, || on_sqlite::read(connection)).map_err(SqliteError::on(path))?;
+    let found = retry_while_busy(connection, || on_sqlite::read(connection))
+        .map_err(SqliteError::on(path))?;
     check_is_rune(&found, path.as_str())?;
     let mut ledger = Ledger::default();
-    ledger.schema(&Assessment::of(&found, migrations, Dialect::Sqlite), Dialect::Sqlite);
+    ledger.schema(
+        &Assessment::of(&found, migrations, Dialect::Sqlite),
+        Dialect::Sqlite,
+    );
     let site = on_sqlite::look_around(connection).map_err(SqliteError::on(path))?;
     ledger.site(&site);
-    let file = File { connection, progress };
-    // A view or a virtual table may give anything, and has no rows of its own. That it is one is a finding.
+    let file = File {
+        connection,
+        progress,
+    };
+    // A view or a virtual table may give anything, and has no rows of its own. That it is one is a
+    // finding.
     let mut found = found;
     found.tables.retain(|table, _| !site.is_replaced(table));
-    let checks = [File::whole, File::pages, File::rows, File::ids, File::orphans];
+    let checks = [
+        File::whole,
+        File::pages,
+        File::rows,
+        File::ids,
+        File::orphans,
+    ];
     for check in checks {
         match check(&file, &found, &mut ledger).map_err(SqliteError::on(path)) {
             Ok(()) => {}
             // A page that cannot be read stops one check, not all of them.
-            Err(error) if error.kind() == FailureKind::Input => ledger.whole(&format!("cannot be read to the end: {}", error.source), None),
+            Err(error) if error.kind() == FailureKind::Input => ledger.whole(
+                &format!("cannot be read to the end: {}", error.source),
+                None,
+            ),
             Err(error) => return Err(error.into()),
         }
     }
@@ -67,16 +87,33 @@ impl File<'_> {
     /// What is true of the file as a whole and keeps it from being carried.
     fn whole(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
         const OTHERS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
-        let encoding: String = self.connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
+        let encoding: String = self
+            .connection
+            .query_row("PRAGMA encoding", [], |row| row.get(0))?;
         if encoding != "UTF-8" {
-            ledger.whole(&format!("the file holds its texts as {encoding}, and RUNE's files as UTF-8"), None);
+            ledger.whole(
+                &format!("the file holds its texts as {encoding}, and RUNE's files as UTF-8"),
+                None,
+            );
         }
         let mut statement = self.connection.prepare(OTHERS)?;
-        let names = statement.query_map([], |row| Ok(lossy(row.get_ref(0)?)))?.collect::<rusqlite::Result<Vec<String>>>()?;
-        let others: Vec<String> =
-            names.into_iter().filter(|name| !found.tables.keys().any(|known| known.eq_ignore_ascii_case(name))).collect();
+        let names = statement
+            .query_map([], |row| Ok(lossy(row.get_ref(0)?)))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        let others: Vec<String> = names
+            .into_iter()
+            .filter(|name| {
+                !found
+                    .tables
+                    .keys()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            })
+            .collect();
         if !others.is_empty() {
-            ledger.note(format!("tables that are not RUNE's, which `rune-db migrate-to-postgres` refuses: {}", others.join(", ")));
+            ledger.note(format!(
+                "tables that are not RUNE's, which `rune-db migrate-to-postgres` refuses: {}",
+                others.join(", ")
+            ));
         }
         Ok(())
     }
@@ -97,9 +134,21 @@ impl File<'_> {
     /// The type of every cell, every JSON text, every artifact.
     fn rows(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
         for table in TABLES.iter().filter(|table| can_be_read(table, found)) {
-            let columns: Vec<&Column> = table.columns.iter().filter(|column| column.kind != ColumnKind::Bytes).collect();
-            let names = columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-            let mut statement = self.connection.prepare(&format!("SELECT {}, {names} FROM {}", key(table), table.name))?;
+            let columns: Vec<&Column> = table
+                .columns
+                .iter()
+                .filter(|column| column.kind != ColumnKind::Bytes)
+                .collect();
+            let names = columns
+                .iter()
+                .map(|column| column.name)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT {}, {names} FROM {}",
+                key(table),
+                table.name
+            ))?;
             let mut rows = statement.query([])?;
             let mut count = 0_u64;
             while let Some(row) = rows.next()? {
@@ -107,9 +156,15 @@ impl File<'_> {
                 let mut check = RowCheck::of(table);
                 for (index, column) in columns.iter().enumerate() {
                     let value = row.get_ref(index + 1)?;
-                    let refused = check.cell(column, Cell::from(value)).into_iter().flatten().map(|kind| format!("holds {}", kind.text()));
-                    // What is wrong by itself is said in its own words; what a move would refuse beside that, in the move's.
-                    let problems = cell_problem(column, value).map_or_else(|| refused.collect(), |problem| vec![problem]);
+                    let refused = check
+                        .cell(column, Cell::from(value))
+                        .into_iter()
+                        .flatten()
+                        .map(|kind| format!("holds {}", kind.text()));
+                    // What is wrong by itself is said in its own words; what a move would refuse
+                    // beside that, in the move's.
+                    let problems = cell_problem(column, value)
+                        .map_or_else(|| refused.collect(), |problem| vec![problem]);
                     for problem in problems {
                         ledger.row(&problem, table.name, column.name, &lossy(row.get_ref(0)?));
                     }
@@ -125,26 +180,53 @@ impl File<'_> {
 
     /// Reads every artifact in pieces.
     fn artifacts(&self, table: &'static Table, ledger: &mut Ledger) -> rusqlite::Result<()> {
-        let bytes: i64 = self.connection.query_row("SELECT coalesce(sum(length(content)), 0) FROM audit_artifact", [], |row| row.get(0))?;
-        self.progress.begin("artifacts", u64::try_from(bytes).unwrap_or_default());
-        let columns =
-            "rowid, CAST(coalesce(artifact_id, 'NULL') AS TEXT), typeof(content), CAST(size_bytes AS INTEGER), CAST(sha256 AS TEXT)";
-        let mut statement = self.connection.prepare(&format!("SELECT {columns} FROM audit_artifact"))?;
+        let bytes: i64 = self.connection.query_row(
+            "SELECT coalesce(sum(length(content)), 0) FROM audit_artifact",
+            [],
+            |row| row.get(0),
+        )?;
+        self.progress
+            .begin("artifacts", u64::try_from(bytes).unwrap_or_default());
+        let columns = "rowid, CAST(coalesce(artifact_id, 'NULL') AS TEXT), typeof(content), CAST(size_bytes AS INTEGER), CAST(sha256 AS TEXT)";
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT {columns} FROM audit_artifact"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (rowid, id, kind): (i64, String, String) = (row.get(0)?, lossy(row.get_ref(1)?), row.get(2)?);
+            let (rowid, id, kind): (i64, String, String) =
+                (row.get(0)?, lossy(row.get_ref(1)?), row.get(2)?);
             if kind != "blob" {
-                ledger.row(&format!("holds {kind}, not bytes"), ARTIFACTS, "content", &id);
+                ledger.row(
+                    &format!("holds {kind}, not bytes"),
+                    ARTIFACTS,
+                    "content",
+                    &id,
+                );
                 continue;
             }
             let (length, hash) = self.artifact(rowid)?;
-            let content = Cell::Large { is_blob: true, bytes: length as u64 };
-            let column = table.columns.iter().find(|column| column.kind == ColumnKind::Bytes);
-            for kind in column.into_iter().flat_map(|column| RowCheck::of(table).cell(column, content)).flatten() {
+            let content = Cell::Large {
+                is_blob: true,
+                bytes: length as u64,
+            };
+            let column = table
+                .columns
+                .iter()
+                .find(|column| column.kind == ColumnKind::Bytes);
+            for kind in column
+                .into_iter()
+                .flat_map(|column| RowCheck::of(table).cell(column, content))
+                .flatten()
+            {
                 ledger.row(&format!("holds {}", kind.text()), ARTIFACTS, "content", &id);
             }
             if row.get::<_, Option<i64>>(3)? != i64::try_from(length).ok() {
-                ledger.row("is not the size of the content", ARTIFACTS, "size_bytes", &id);
+                ledger.row(
+                    "is not the size of the content",
+                    ARTIFACTS,
+                    "size_bytes",
+                    &id,
+                );
             }
             if lossy(row.get_ref(4)?) != hash {
                 ledger.row("is not the hash of the content", ARTIFACTS, "sha256", &id);
@@ -155,19 +237,26 @@ impl File<'_> {
     }
 
     fn artifact(&self, rowid: i64) -> rusqlite::Result<(usize, String)> {
-        let blob = self.connection.blob_open("main", ARTIFACTS, "content", rowid, true)?;
+        let blob = self
+            .connection
+            .blob_open("main", ARTIFACTS, "content", rowid, true)?;
         let mut buffer = vec![0; CHUNK_BYTES.min(blob.len())];
         let (mut hasher, mut offset) = (Sha256::new(), 0);
         while offset < blob.len() {
             let read = blob.read_at(&mut buffer, offset)?;
             hasher.update(buffer.get(..read).unwrap_or_default());
             offset += read;
-            self.progress.advance(u64::try_from(read).unwrap_or_default());
+            self.progress
+                .advance(u64::try_from(read).unwrap_or_default());
             if read == 0 {
                 break;
             }
         }
-        let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok((blob.len(), hash))
     }
 
@@ -176,13 +265,20 @@ impl File<'_> {
         const IS_AUTOMATIC: &str = "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE type = 'table' AND name = 'workflow_events'";
         const IS_BEHIND: &str = "SELECT coalesce((SELECT max(id) FROM workflow_events), 0)
             > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'workflow_events'), 0)";
-        const IS_AT_END: &str =
-            "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'workflow_events' AND seq = 9223372036854775807)";
+        const IS_AT_END: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'workflow_events' AND seq = 9223372036854775807)";
         if !found.tables.contains_key(EVENTS) {
             return Ok(());
         }
-        if self.connection.query_row(IS_AUTOMATIC, [], |row| row.get::<_, bool>(0)).optional()? != Some(true) {
-            ledger.whole("gives out ids of removed events again (no AUTOINCREMENT)", Some(EVENTS));
+        if self
+            .connection
+            .query_row(IS_AUTOMATIC, [], |row| row.get::<_, bool>(0))
+            .optional()?
+            != Some(true)
+        {
+            ledger.whole(
+                "gives out ids of removed events again (no AUTOINCREMENT)",
+                Some(EVENTS),
+            );
             return Ok(());
         }
         if self.connection.query_row(IS_BEHIND, [], |row| row.get(0))? {
@@ -195,7 +291,12 @@ impl File<'_> {
     }
 
     fn orphans(&self, found: &Found, ledger: &mut Ledger) -> rusqlite::Result<()> {
-        let readable = |name: &str| TABLES.iter().find(|table| table.name == name).filter(|table| can_be_read(table, found));
+        let readable = |name: &str| {
+            TABLES
+                .iter()
+                .find(|table| table.name == name)
+                .filter(|table| can_be_read(table, found))
+        };
         if readable("jobs").is_none() {
             return Ok(());
         }
@@ -217,7 +318,13 @@ impl File<'_> {
 
 /// A text as it is shown, whatever its bytes.
 fn lossy(value: ValueRef<'_>) -> String {
-    value.as_bytes_or_null().ok().flatten().map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned())
+    value
+        .as_bytes_or_null()
+        .ok()
+        .flatten()
+        .map_or_else(String::new, |bytes| {
+            String::from_utf8_lossy(bytes).into_owned()
+        })
 }
 
 /// What is wrong with a cell, if anything: SQLite takes any type anywhere.
@@ -231,10 +338,17 @@ fn cell_problem(column: &Column, cell: ValueRef<'_>) -> Option<String> {
     let found = match (cell, column.kind) {
         (ValueRef::Null, _) if column.need == Need::Optional => return None,
         (ValueRef::Text(bytes), ColumnKind::Text) => {
-            let Ok(text) = std::str::from_utf8(bytes) else { return Some("holds text that is no UTF-8".to_owned()) };
-            return if is_json(column) { json_problem(column, text) } else { None };
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return Some("holds text that is no UTF-8".to_owned());
+            };
+            return if is_json(column) {
+                json_problem(column, text)
+            } else {
+                None
+            };
         }
-        (ValueRef::Real(_) | ValueRef::Integer(_), ColumnKind::Float) | (ValueRef::Integer(_), ColumnKind::Id | ColumnKind::Integer) => {
+        (ValueRef::Real(_) | ValueRef::Integer(_), ColumnKind::Float)
+        | (ValueRef::Integer(_), ColumnKind::Id | ColumnKind::Integer) => {
             return None;
         }
         (ValueRef::Null, _) => "NULL",
@@ -248,6 +362,9 @@ fn cell_problem(column: &Column, cell: ValueRef<'_>) -> Option<String> {
 
 /// The key of a row, as one text, whatever stands in it.
 fn key(table: &Table) -> String {
-    let columns: Vec<String> = table.key().map(|column| format!("coalesce(CAST({} AS TEXT), 'NULL')", column.name)).collect();
+    let columns: Vec<String> = table
+        .key()
+        .map(|column| format!("coalesce(CAST({} AS TEXT), 'NULL')", column.name))
+        .collect();
     columns.join(" || ', ' || ")
 }

@@ -1,4 +1,5 @@
-//! Which characters the texts of a source have, and which of them a database of another encoding has nothing for.
+//! Which characters the texts of a source have, and which of them a database of another encoding
+//! has nothing for.
 
 use std::fmt;
 
@@ -24,7 +25,10 @@ impl Default for Characters {
 
 impl fmt::Debug for Characters {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Characters").field(&self.iter().count()).finish()
+        formatter
+            .debug_tuple("Characters")
+            .field(&self.iter().count())
+            .finish()
     }
 }
 
@@ -34,7 +38,10 @@ impl Characters {
         if text.is_ascii() {
             return;
         }
-        for character in String::from_utf8_lossy(text).chars().filter(|character| !character.is_ascii()) {
+        for character in String::from_utf8_lossy(text)
+            .chars()
+            .filter(|character| !character.is_ascii())
+        {
             if let Some(word) = self.0.get_mut(character as usize / 64) {
                 *word |= 1 << (character as usize % 64);
             }
@@ -43,18 +50,39 @@ impl Characters {
 
     /// Whether a text has one of them.
     pub(super) fn are_in(&self, text: &[u8]) -> bool {
-        let has = |character: char| self.0.get(character as usize / 64).is_some_and(|word| word & (1 << (character as usize % 64)) != 0);
+        let has = |character: char| {
+            self.0
+                .get(character as usize / 64)
+                .is_some_and(|word| word & (1 << (character as usize % 64)) != 0)
+        };
         !text.is_ascii() && String::from_utf8_lossy(text).chars().any(has)
     }
 
     fn iter(&self) -> impl Iterator<Item = char> {
-        let code = |index: usize| move |bit: usize| u32::try_from(index * 64 + bit).ok().and_then(char::from_u32);
-        self.0.iter().enumerate().flat_map(move |(index, word)| (0..64).filter(move |bit| word & (1 << bit) != 0).filter_map(code(index)))
+        let code = |index: usize| {
+            move |bit: usize| {
+                u32::try_from(index * 64 + bit)
+                    .ok()
+                    .and_then(char::from_u32)
+            }
+        };
+        self.0.iter().enumerate().flat_map(move |(index, word)| {
+            (0..64)
+                .filter(move |bit| word & (1 << bit) != 0)
+                .filter_map(code(index))
+        })
     }
 
-    /// Those that a database has nothing for, with the name of its encoding; nothing when it has all.
-    pub(super) async fn without_like(&self, server: &ServerTables<'_>) -> Result<Option<(String, Self)>, TransferError> {
-        let row = server.client.query_typed_one("SELECT current_setting('server_encoding')", &[]).await?;
+    /// Those that a database has nothing for, with the name of its encoding; nothing when it has
+    /// all.
+    pub(super) async fn without_like(
+        &self,
+        server: &ServerTables<'_>,
+    ) -> Result<Option<(String, Self)>, TransferError> {
+        let row = server
+            .client
+            .query_typed_one("SELECT current_setting('server_encoding')", &[])
+            .await?;
         let encoding: String = row.try_get(0)?;
         // SQL_ASCII takes any bytes.
         if matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
@@ -64,7 +92,11 @@ impl Characters {
         let bytes: Vec<&[u8]> = all.iter().map(String::as_bytes).collect();
         let positions = without_like(bytes.len(), async |range| {
             let some = bytes.get(range).unwrap_or_default();
-            Ok(convert(server.client, FROM_UTF8, &[(&some, Type::BYTEA_ARRAY)]).await?.is_some())
+            Ok(
+                convert(server.client, FROM_UTF8, &[(&some, Type::BYTEA_ARRAY)])
+                    .await?
+                    .is_some(),
+            )
         });
         let mut without = Self::default();
         let positions = positions.await?;

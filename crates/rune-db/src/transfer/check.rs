@@ -1,6 +1,7 @@
 //! The look at every cell of a SQLite file before the first is carried to PostgreSQL.
 //!
-//! All findings of all tables are collected in one pass. Contents are judged by type and size alone.
+//! All findings of all tables are collected in one pass. Contents are judged by type and size
+//! alone.
 
 use super::{
     characters::Characters,
@@ -13,7 +14,8 @@ use super::{
 use rune_core::progress::Progress;
 use rune_storage::schema::{Column, ColumnKind, Table};
 
-/// The size of the largest value that is carried, in bytes: PostgreSQL's own limit is a gigabyte for the whole row.
+/// The size of the largest value that is carried, in bytes: PostgreSQL's own limit is a gigabyte
+/// for the whole row.
 const MAX_VALUE_BYTES: u64 = 500_000_000;
 /// An entry of a PostgreSQL index has 2704 bytes for its header and all its columns.
 const MAX_KEY_BYTES: usize = 2600;
@@ -55,11 +57,19 @@ pub(super) fn check(
         volumes.push(volume);
     }
     let findings = findings.into_list();
-    if findings.is_empty() { Ok((volumes, characters)) } else { Err(TransferError::CannotCarry(findings)) }
+    if findings.is_empty() {
+        Ok((volumes, characters))
+    } else {
+        Err(TransferError::CannotCarry(findings))
+    }
 }
 
 /// The cells with one of some characters.
-pub(super) fn cells_with(characters: &Characters, source: &FileSnapshot, tables: &[&'static Table]) -> Result<Vec<Finding>, TransferError> {
+pub(super) fn cells_with(
+    characters: &Characters,
+    source: &FileSnapshot,
+    tables: &[&'static Table],
+) -> Result<Vec<Finding>, TransferError> {
     let mut findings = Findings::default();
     for table in tables {
         for_each_row(source, table, -1, "", |row| {
@@ -116,19 +126,29 @@ pub(crate) struct RowCheck {
 
 impl RowCheck {
     pub(crate) const fn of(table: &'static Table) -> Self {
-        Self { table, key_bytes: 0 }
+        Self {
+            table,
+            key_bytes: 0,
+        }
     }
 
     /// What of a cell cannot be carried exactly.
     pub(crate) fn cell(&mut self, column: &Column, cell: Cell<'_>) -> [Option<FindingKind>; 2] {
-        let is_key = layout::key(self.table).iter().any(|key| key.name == column.name);
-        let Cell::Text(text) = cell else { return [finding(self.table, column, cell, is_key), None] };
+        let is_key = layout::key(self.table)
+            .iter()
+            .any(|key| key.name == column.name);
+        let Cell::Text(text) = cell else {
+            return [finding(self.table, column, cell, is_key), None];
+        };
         if is_key {
             self.key_bytes = self.key_bytes.saturating_add(text.len());
         }
         let indexed = if is_key { self.key_bytes } else { text.len() };
         let is_long = (is_key || layout::is_indexed(self.table, column)) && indexed > MAX_KEY_BYTES;
-        [finding(self.table, column, cell, is_key), is_long.then_some(FindingKind::KeyTooLong)]
+        [
+            finding(self.table, column, cell, is_key),
+            is_long.then_some(FindingKind::KeyTooLong),
+        ]
     }
 }
 
@@ -136,13 +156,23 @@ impl RowCheck {
 fn finding(table: &Table, column: &Column, cell: Cell<'_>, is_key: bool) -> Option<FindingKind> {
     match (column.kind, cell) {
         (_, Cell::Null) if is_key => Some(FindingKind::NullKey),
-        (_, Cell::Null) => (!layout::is_nullable(table, column)).then_some(FindingKind::MissingValue),
+        (_, Cell::Null) => {
+            (!layout::is_nullable(table, column)).then_some(FindingKind::MissingValue)
+        }
         (ColumnKind::Text, Cell::Text(text)) => text_finding(text),
         // The next id must exist.
         (ColumnKind::Id, Cell::Integer(id)) => (id == i64::MAX).then_some(FindingKind::OutOfRange),
-        (ColumnKind::Integer, Cell::Integer(number)) => i32::try_from(number).is_err().then_some(FindingKind::OutOfRange),
+        (ColumnKind::Integer, Cell::Integer(number)) => i32::try_from(number)
+            .is_err()
+            .then_some(FindingKind::OutOfRange),
         (ColumnKind::Float, Cell::Real(_)) => None,
-        (ColumnKind::Bytes, Cell::Large { is_blob: true, bytes }) => (bytes > MAX_VALUE_BYTES).then_some(FindingKind::TooLarge),
+        (
+            ColumnKind::Bytes,
+            Cell::Large {
+                is_blob: true,
+                bytes,
+            },
+        ) => (bytes > MAX_VALUE_BYTES).then_some(FindingKind::TooLarge),
         _ => Some(FindingKind::WrongType),
     }
 }

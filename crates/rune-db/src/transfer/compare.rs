@@ -1,7 +1,7 @@
 //! Whether two databases have the same rows, by the digests of their tables; and which rows differ.
 //!
-//! Each side is read in one snapshot. Rows are compared by a merge in the order of their keys, so that memory does not
-//! grow with the tables.
+//! Each side is read in one snapshot. Rows are compared by a merge in the order of their keys, so
+//! that memory does not grow with the tables.
 
 mod keyed;
 
@@ -86,10 +86,15 @@ pub struct Difference {
 impl Side {
     /// Refuses what is no database of RUNE; says what a file has that is not compared.
     fn check(&self, migrations: &Migrations) -> Result<Option<String>, TransferError> {
-        let Self::File(file) = self else { return Ok(None) };
+        let Self::File(file) = self else {
+            return Ok(None);
+        };
         file.check_is_rune(migrations)?;
         sealed::check_integrity(file.connection(), file.path())?;
-        Ok(file.check_is_known(migrations).err().map(|error| format!("{error}; that was not compared")))
+        Ok(file
+            .check_is_known(migrations)
+            .err()
+            .map(|error| format!("{error}; that was not compared")))
     }
 
     fn bytes(&self) -> Result<u64, TransferError> {
@@ -126,19 +131,33 @@ pub async fn compare(
         warnings.extend([left, right].into_iter().flatten());
         tables
     } else {
-        let ((left, first), (right, second)) = tokio::try_join!(digests(left, migrations, progress), digests(right, migrations, progress))?;
+        let ((left, first), (right, second)) = tokio::try_join!(
+            digests(left, migrations, progress),
+            digests(right, migrations, progress)
+        )?;
         warnings.extend([first, second].into_iter().flatten());
-        let table = |(table, (left, right)): (&'static rune_storage::schema::Table, (TableDigest, TableDigest))| TableComparison {
+        let table = |(table, (left, right)): (
+            &'static rune_storage::schema::Table,
+            (TableDigest, TableDigest),
+        )| TableComparison {
             table: table.name,
             is_equal: left == right,
             left,
             right,
             rows: None,
         };
-        TABLES.iter().zip(left.into_iter().zip(right)).map(table).collect()
+        TABLES
+            .iter()
+            .zip(left.into_iter().zip(right))
+            .map(table)
+            .collect()
     };
     progress.end();
-    Ok(Comparison { is_equal: tables.iter().all(|table: &TableComparison| table.is_equal), tables, warnings })
+    Ok(Comparison {
+        is_equal: tables.iter().all(|table: &TableComparison| table.is_equal),
+        tables,
+        warnings,
+    })
 }
 
 /// The digests of all tables of a side, and what was not looked at.
@@ -151,7 +170,10 @@ async fn digests(
         Side::File(file) => {
             let progress = Arc::clone(progress);
             let reading = spawn_blocking(move || {
-                TABLES.iter().map(|table| file_digest::table_digest(&file, table, progress.as_ref())).collect::<Result<Vec<_>, _>>()
+                TABLES
+                    .iter()
+                    .map(|table| file_digest::table_digest(&file, table, progress.as_ref()))
+                    .collect::<Result<Vec<_>, _>>()
             });
             Ok((reading.await.map_err(|_| TransferError::Lost)??, None))
         }
@@ -165,7 +187,10 @@ async fn digests(
                     digests.push(server_digest::table_digest(server, table).await?);
                 }
                 let unknown = server.check_is_known(migrations, &location).err();
-                Ok((digests, unknown.map(|error| format!("{error}; that was not compared"))))
+                Ok((
+                    digests,
+                    unknown.map(|error| format!("{error}; that was not compared")),
+                ))
             };
             with_session(&url, async |client| in_snapshot(client, None, read).await).await
         }
@@ -173,11 +198,19 @@ async fn digests(
 }
 
 /// Walks through both sides' rows in the order of their keys.
-async fn merge(mut left: Reading, mut right: Reading) -> Result<Vec<TableComparison>, TransferError> {
+async fn merge(
+    mut left: Reading,
+    mut right: Reading,
+) -> Result<Vec<TableComparison>, TransferError> {
     let mut tables = Vec::new();
     for table in TABLES {
-        let mut comparison =
-            TableComparison { table: table.name, is_equal: false, left: TableDigest::default(), right: TableDigest::default(), rows: None };
+        let mut comparison = TableComparison {
+            table: table.name,
+            is_equal: false,
+            left: TableDigest::default(),
+            right: TableDigest::default(),
+            rows: None,
+        };
         let mut rows = RowDifferences::default();
         let (mut one, mut other) = (left.next().await?, right.next().await?);
         loop {
@@ -209,12 +242,17 @@ impl RowDifferences {
         let (count, kind, row) = match (order, left, right) {
             (Ordering::Less, Some(row), _) => (&mut self.only_left, "onlyLeft", row),
             (Ordering::Greater, _, Some(row)) => (&mut self.only_right, "onlyRight", row),
-            (Ordering::Equal, Some(left), Some(right)) if left.digest != right.digest => (&mut self.changed, "changed", left),
+            (Ordering::Equal, Some(left), Some(right)) if left.digest != right.digest => {
+                (&mut self.changed, "changed", left)
+            }
             _ => return,
         };
         *count = count.saturating_add(1);
         if self.keys.len() < LISTED {
-            self.keys.push(Difference { key: keyed::shown_key(&row.key), kind });
+            self.keys.push(Difference {
+                key: keyed::shown_key(&row.key),
+                kind,
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Copying a whole SQLite database into another file, page by page, while others may write to it.
 //!
-//! This is SQLite's online backup from within the snapshot of the source, so it never starts over. The copy is proved
-//! by digest and by SQLite's own check.
+//! This is SQLite's online backup from within the snapshot of the source, so it never starts over.
+//! The copy is proved by digest and by SQLite's own check.
 
 use std::thread;
 
@@ -47,7 +47,9 @@ pub fn into_new_file(
     let file = NewDatabase::copy_of(source.file(), destination, mode)?;
     let path = file.path();
     let mut connection = file.connect()?;
-    connection.execute_batch("PRAGMA synchronous = OFF").map_err(SqliteError::on(path))?;
+    connection
+        .execute_batch("PRAGMA synchronous = OFF")
+        .map_err(SqliteError::on(path))?;
     let expected = copy(source, &mut connection, path, progress)?;
     sealed::without_wal(&connection, path)?;
     drop(connection);
@@ -59,7 +61,8 @@ pub fn into_new_file(
 /// Copies a database into a file that exists and has no rows, in one transaction of that file.
 ///
 /// # Errors
-/// When there are rows, others use the file, it is a link or the source itself, or the source is not right.
+/// When there are rows, others use the file, it is a link or the source itself, or the source is
+/// not right.
 pub fn into_empty_file(
     source: &FileSnapshot,
     destination: &Utf8Path,
@@ -72,16 +75,24 @@ pub fn into_empty_file(
     let destination = file.path();
     let mut connection = open_existing(destination)?;
     file.check_current()?;
-    // In this mode the lock of the look outlives its transaction, so nobody writes between look and copy.
-    let lock = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
+    // In this mode the lock of the look outlives its transaction, so nobody writes between look and
+    // copy.
+    let lock =
+        || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
     retry_while_busy(&connection, lock).map_err(SqliteError::on(destination))?;
     let tables = tables_with_rows(&connection).map_err(SqliteError::on(destination))?;
     if !tables.is_empty() {
-        return Err(TransferError::NotEmpty { location: destination.to_string(), tables });
+        return Err(TransferError::NotEmpty {
+            location: destination.to_string(),
+            tables,
+        });
     }
     let objects = objects_of_others(&connection).map_err(SqliteError::on(destination))?;
     if !objects.is_empty() {
-        return Err(TransferError::Overwritten { location: destination.to_string(), objects });
+        return Err(TransferError::Overwritten {
+            location: destination.to_string(),
+            objects,
+        });
     }
     let site = on_sqlite::look_around(&connection).map_err(SqliteError::on(destination))?;
     site.check(Verb::Fill).map_err(SchemaError::from)?;
@@ -97,31 +108,50 @@ pub fn into_empty_file(
 /// Refuses an existing file that must not be filled, before anything is read.
 ///
 /// # Errors
-/// When it is a link, has several names, is the source itself, or has side files that SQLite would delete.
-pub fn check_destination(source: &SqliteFile, destination: &Utf8Path) -> Result<SqliteFile, TransferError> {
+/// When it is a link, has several names, is the source itself, or has side files that SQLite would
+/// delete.
+pub fn check_destination(
+    source: &SqliteFile,
+    destination: &Utf8Path,
+) -> Result<SqliteFile, TransferError> {
     if fsx::is_link(destination) {
         return Err(SqliteFileError::Link(destination.to_owned()).into());
     }
     let file = SqliteFile::existing(destination)?;
     if file.identity() == source.identity() {
-        return Err(SqliteFileError::Same { path: source.path().to_owned(), destination: destination.to_owned() }.into());
+        return Err(SqliteFileError::Same {
+            path: source.path().to_owned(),
+            destination: destination.to_owned(),
+        }
+        .into());
     }
     file.check_single_name()?;
     file.check_fillable()?;
     Ok(file)
 }
 
-/// Gives an empty database the page size of the source: the copy of pages cannot change it in a database with a write-ahead log.
+/// Gives an empty database the page size of the source: the copy of pages cannot change it in a
+/// database with a write-ahead log.
 fn take_page_size(source: &FileSnapshot, to: &Connection) -> rusqlite::Result<()> {
-    let page_bytes = |connection: &Connection| connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
+    let page_bytes = |connection: &Connection| {
+        connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))
+    };
     let (wanted, present) = (page_bytes(source.connection())?, page_bytes(to)?);
     if wanted == present {
         return Ok(());
     }
-    retry_while_busy(to, || to.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM")))
+    retry_while_busy(to, || {
+        to.execute_batch(&format!(
+            "PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM"
+        ))
+    })
 }
 
-fn prove(path: &Utf8Path, expected: &[TableDigest], progress: &dyn Progress) -> Result<Vec<CarriedTable>, TransferError> {
+fn prove(
+    path: &Utf8Path,
+    expected: &[TableDigest],
+    progress: &dyn Progress,
+) -> Result<Vec<CarriedTable>, TransferError> {
     progress.begin("verification", fsx::file_size(path)?);
     let tables = sealed::verify(path, expected, progress)?;
     progress.end();
@@ -130,9 +160,14 @@ fn prove(path: &Utf8Path, expected: &[TableDigest], progress: &dyn Progress) -> 
 
 /// Copies a source and lets go of it; gives the digests of its tables.
 ///
-/// A source without write-ahead log keeps writers out as long as it is read. So it is hashed while it is copied, from a second
-/// connection, and not after that.
-fn copy(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<Vec<TableDigest>, TransferError> {
+/// A source without write-ahead log keeps writers out as long as it is read. So it is hashed while
+/// it is copied, from a second connection, and not after that.
+fn copy(
+    source: &FileSnapshot,
+    to: &mut Connection,
+    path: &Utf8Path,
+    progress: &dyn Progress,
+) -> Result<Vec<TableDigest>, TransferError> {
     let digests = if let Some(second) = source.second() {
         thread::scope(|scope| {
             let hashing = scope.spawn(move || sealed::digests(&second, &Silent));
@@ -148,17 +183,28 @@ fn copy(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &
     Ok(digests)
 }
 
-fn copy_pages(source: &FileSnapshot, to: &mut Connection, path: &Utf8Path, progress: &dyn Progress) -> Result<(), TransferError> {
+fn copy_pages(
+    source: &FileSnapshot,
+    to: &mut Connection,
+    path: &Utf8Path,
+    progress: &dyn Progress,
+) -> Result<(), TransferError> {
     let from = source.connection();
-    let page_bytes: u64 =
-        from.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0)).map(u64::from).map_err(SqliteError::on(source.path()))?;
+    let page_bytes: u64 = from
+        .query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))
+        .map(u64::from)
+        .map_err(SqliteError::on(source.path()))?;
     progress.begin("copy", fsx::file_size(source.path())?);
     let backup = Backup::new(from, to).map_err(SqliteError::on(path))?;
     let step = || match backup.step(PAGES) {
         Ok(StepResult::Done) => Ok(true),
         Ok(StepResult::More) => Ok(false),
-        // Busy or locked, and whatever else may come: tried again a little later, as often as one waits for a lock.
-        Ok(_) => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
+        // Busy or locked, and whatever else may come: tried again a little later, as often as one
+        // waits for a lock.
+        Ok(_) => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        )),
         Err(error) => Err(error),
     };
     while !retry_while_busy(from, step).map_err(|error| SqliteError::on(path)(error))? {
@@ -172,7 +218,9 @@ fn tables_with_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     const SQL: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
         AND name NOT IN ('schema_version', 'rune_db_ledger')";
     let mut statement = connection.prepare(SQL)?;
-    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let names = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
     let mut full = Vec::new();
     for name in names {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&name));

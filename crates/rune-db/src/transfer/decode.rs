@@ -1,6 +1,7 @@
 //! The stream of a binary COPY from the server, tuple by tuple.
 //!
-//! The format is that of PostgreSQL's manual, "COPY", section "Binary Format". Pieces may come in any size.
+//! The format is that of PostgreSQL's manual, "COPY", section "Binary Format". Pieces may come in
+//! any size.
 
 use super::error::TransferError;
 
@@ -22,7 +23,13 @@ pub(super) struct Tuples {
 impl Tuples {
     /// Expects tuples of so many fields.
     pub(super) const fn new(fields: usize) -> Self {
-        Self { fields, buffer: Vec::new(), start: 0, is_begun: false, is_ended: false }
+        Self {
+            fields,
+            buffer: Vec::new(),
+            start: 0,
+            is_begun: false,
+            is_ended: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -40,7 +47,9 @@ impl Tuples {
     pub(super) fn next(&mut self) -> Result<Option<Vec<Option<&[u8]>>>, TransferError> {
         let mut reader = Reader(self.buffer.get(self.start..).unwrap_or_default());
         if !self.is_begun {
-            let Some(header) = reader.take(SIGNATURE.len() + 8) else { return Ok(None) };
+            let Some(header) = reader.take(SIGNATURE.len() + 8) else {
+                return Ok(None);
+            };
             if !header.starts_with(SIGNATURE) || header.get(SIGNATURE.len()..) != Some(&[0; 8]) {
                 return Err(TransferError::Protocol);
             }
@@ -48,7 +57,11 @@ impl Tuples {
             self.start += SIGNATURE.len() + 8;
         }
         let before = reader.0.len();
-        let Some(count) = reader.take(2).map(|bytes| bytes.iter().fold(0_u16, |number, byte| number << 8 | u16::from(*byte))) else {
+        let Some(count) = reader.take(2).map(|bytes| {
+            bytes
+                .iter()
+                .fold(0_u16, |number, byte| number << 8 | u16::from(*byte))
+        }) else {
             return Ok(None);
         };
         if count == u16::MAX {
@@ -61,13 +74,20 @@ impl Tuples {
         }
         let mut fields = Vec::with_capacity(self.fields);
         for _ in 0..count {
-            let Some(length) = reader.take(4) else { return Ok(None) };
-            let length = i32::from_be_bytes(length.try_into().map_err(|_| TransferError::Protocol)?);
+            let Some(length) = reader.take(4) else {
+                return Ok(None);
+            };
+            let length =
+                i32::from_be_bytes(length.try_into().map_err(|_| TransferError::Protocol)?);
             if length == -1 {
                 fields.push(None);
                 continue;
             }
-            let Some(field) = reader.take(usize::try_from(length).map_err(|_| TransferError::Protocol)?) else { return Ok(None) };
+            let Some(field) =
+                reader.take(usize::try_from(length).map_err(|_| TransferError::Protocol)?)
+            else {
+                return Ok(None);
+            };
             fields.push(Some(field));
         }
         self.start += before - reader.0.len();
@@ -76,7 +96,11 @@ impl Tuples {
 
     /// Asserts that the stream came to its end.
     pub(super) const fn finish(&self) -> Result<(), TransferError> {
-        if self.is_ended { Ok(()) } else { Err(TransferError::Protocol) }
+        if self.is_ended {
+            Ok(())
+        } else {
+            Err(TransferError::Protocol)
+        }
     }
 }
 
@@ -102,7 +126,12 @@ mod tests {
         for piece in pieces {
             tuples.push(piece);
             while let Some(fields) = tuples.next().unwrap() {
-                read.push(fields.into_iter().map(|field| field.map(<[u8]>::to_vec)).collect());
+                read.push(
+                    fields
+                        .into_iter()
+                        .map(|field| field.map(<[u8]>::to_vec))
+                        .collect(),
+                );
             }
         }
         tuples.finish().unwrap();
@@ -112,7 +141,13 @@ mod tests {
     #[test]
     fn tuples_are_the_same_however_the_stream_is_cut() {
         let whole = read(&[STREAM]);
-        assert_eq!(whole, [vec![Some(b"a".to_vec()), None], vec![Some(Vec::new()), Some(b"bc".to_vec())]]);
+        assert_eq!(
+            whole,
+            [
+                vec![Some(b"a".to_vec()), None],
+                vec![Some(Vec::new()), Some(b"bc".to_vec())]
+            ]
+        );
         for cut in 0..STREAM.len() {
             assert_eq!(read(&[&STREAM[..cut], &STREAM[cut..]]), whole);
         }
@@ -125,7 +160,10 @@ mod tests {
         short.push(&STREAM[..STREAM.len() - 2]);
         while short.next().unwrap().is_some() {}
         assert!(short.finish().is_err());
-        for (fields, stream) in [(3, STREAM), (2, b"PGCOPX\n\xff\r\n\0\0\0\0\0\0\0\0\0".as_slice())] {
+        for (fields, stream) in [
+            (3, STREAM),
+            (2, b"PGCOPX\n\xff\r\n\0\0\0\0\0\0\0\0\0".as_slice()),
+        ] {
             let mut tuples = Tuples::new(fields);
             tuples.push(stream);
             assert!(tuples.next().is_err());

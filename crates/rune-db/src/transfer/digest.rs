@@ -1,11 +1,12 @@
 //! When two tables are equal: the definition, for rows and tables of any engine.
 //!
-//! The digest of a row is the SHA-256 over its columns in the order of RUNE's files. A column is `00` for NULL, or `01`,
-//! the length of its value as a big-endian 64-bit number, and the value: text as UTF-8, numbers as 8 bytes big-endian
-//! (two's complement or IEEE 754), the content of an artifact as its own SHA-256. A SQLite cell whose storage class is
-//! not that of its column begins with `02` and the class instead of `01`, so that it equals no proper value.
-//! The digest of a table is the number of its rows and the sum of their digests modulo 2^256, so that order does not
-//! matter and a row more or less always does.
+//! The digest of a row is the SHA-256 over its columns in the order of RUNE's files. A column is
+//! `00` for NULL, or `01`, the length of its value as a big-endian 64-bit number, and the value:
+//! text as UTF-8, numbers as 8 bytes big-endian (two's complement or IEEE 754), the content of an
+//! artifact as its own SHA-256. A SQLite cell whose storage class is not that of its column begins
+//! with `02` and the class instead of `01`, so that it equals no proper value. The digest of a
+//! table is the number of its rows and the sum of their digests modulo 2^256, so that order does
+//! not matter and a row more or less always does.
 
 use std::fmt;
 
@@ -64,7 +65,9 @@ impl TableDigest {
         self.rows = self.rows.saturating_add(1);
         let mut carry = false;
         for (limb, bytes) in self.sum.iter_mut().zip(row.rchunks_exact(8)) {
-            let word = bytes.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+            let word = bytes
+                .iter()
+                .fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
             let (sum, first) = limb.overflowing_add(word);
             let (sum, second) = sum.overflowing_add(u64::from(carry));
             *limb = sum;
@@ -74,7 +77,11 @@ impl TableDigest {
 
     /// The sum as 64 hex digits.
     pub fn hex(&self) -> String {
-        self.sum.iter().rev().map(|limb| format!("{limb:016x}")).collect()
+        self.sum
+            .iter()
+            .rev()
+            .map(|limb| format!("{limb:016x}"))
+            .collect()
     }
 }
 
@@ -120,7 +127,10 @@ mod tests {
         half[24] = 0x80;
         digest.add(&half);
         digest.add(&half);
-        assert_eq!(digest.hex(), format!("{:047x}{:017x}", 0, (1_u128 << 64) + 1));
+        assert_eq!(
+            digest.hex(),
+            format!("{:047x}{:017x}", 0, (1_u128 << 64) + 1)
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A table of a SQLite file as the stream of a binary COPY.
 //!
-//! The format is that of PostgreSQL's manual, "COPY", section "Binary Format". A field begins with its length, and the
-//! length of a content is known before the content is read, so the stream is made in chunks whatever the size of a value.
+//! The format is that of PostgreSQL's manual, "COPY", section "Binary Format". A field begins with
+//! its length, and the length of a content is known before the content is read, so the stream is
+//! made in chunks whatever the size of a value.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -21,11 +22,19 @@ pub(super) const CHUNKS_AHEAD: usize = 8;
 
 pub(super) type Chunks = mpsc::Sender<Bytes>;
 
-/// Makes the stream of one table and gives the number of rows in it. Ends early when nobody takes the chunks any more;
-/// whoever took them knows why.
-pub(super) fn encode(source: &FileSnapshot, table: &'static Table, batch_rows: u64, chunks: Chunks) -> Result<u64, TransferError> {
+/// Makes the stream of one table and gives the number of rows in it. Ends early when nobody takes
+/// the chunks any more; whoever took them knows why.
+pub(super) fn encode(
+    source: &FileSnapshot,
+    table: &'static Table,
+    batch_rows: u64,
+    chunks: Chunks,
+) -> Result<u64, TransferError> {
     let fields = i16::try_from(table.columns.len()).map_err(|_| TransferError::Lost)?;
-    let mut stream = Stream { chunk: BytesMut::with_capacity(2 * CHUNK_BYTES), chunks };
+    let mut stream = Stream {
+        chunk: BytesMut::with_capacity(2 * CHUNK_BYTES),
+        chunks,
+    };
     stream.chunk.put_slice(HEADER);
     let mut rows = 0_u64;
     for_each_row(source, table, INLINE_BYTES, "", |row| {
@@ -52,10 +61,18 @@ impl Stream {
             return Ok(());
         }
         let whole = std::mem::replace(&mut self.chunk, BytesMut::with_capacity(2 * CHUNK_BYTES));
-        self.chunks.blocking_send(whole.freeze()).map_err(|_| TransferError::Lost)
+        self.chunks
+            .blocking_send(whole.freeze())
+            .map_err(|_| TransferError::Lost)
     }
 
-    fn field(&mut self, row: &mut RowView<'_, '_>, position: usize, column: &str, kind: ColumnKind) -> Result<(), TransferError> {
+    fn field(
+        &mut self,
+        row: &mut RowView<'_, '_>,
+        position: usize,
+        column: &str,
+        kind: ColumnKind,
+    ) -> Result<(), TransferError> {
         match (kind, row.cell(position)?) {
             (_, Cell::Null) => self.chunk.put_i32(-1),
             (ColumnKind::Text, Cell::Text(bytes)) | (ColumnKind::Bytes, Cell::Blob(bytes)) => {
@@ -75,9 +92,16 @@ impl Stream {
             }
             (ColumnKind::Integer, Cell::Integer(number)) => {
                 self.chunk.put_i32(4);
-                self.chunk.put_i32(i32::try_from(number).map_err(|_| TransferError::Lost)?);
+                self.chunk
+                    .put_i32(i32::try_from(number).map_err(|_| TransferError::Lost)?);
             }
-            (ColumnKind::Bytes, Cell::Large { is_blob: true, bytes }) => {
+            (
+                ColumnKind::Bytes,
+                Cell::Large {
+                    is_blob: true,
+                    bytes,
+                },
+            ) => {
                 self.length(bytes)?;
                 row.read_content(column, |piece| {
                     self.chunk.put_slice(piece);
@@ -91,7 +115,8 @@ impl Stream {
     }
 
     fn length(&mut self, bytes: u64) -> Result<(), TransferError> {
-        self.chunk.put_i32(i32::try_from(bytes).map_err(|_| TransferError::Lost)?);
+        self.chunk
+            .put_i32(i32::try_from(bytes).map_err(|_| TransferError::Lost)?);
         Ok(())
     }
 }

@@ -29,14 +29,22 @@ pub enum TransferError {
     Server(#[from] ServerError),
     /// The server, while it took or gave the rows of a table.
     #[error("the rows of table `{table}` cannot be carried")]
-    Rows { table: &'static str, source: ServerError },
+    Rows {
+        table: &'static str,
+        source: ServerError,
+    },
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// SQLite does not let a reader in who may change nothing.
     #[error("SQLite cannot read `{path}` without changing anything there")]
-    ReadOnly { path: Utf8PathBuf, source: SqliteError },
+    ReadOnly {
+        path: Utf8PathBuf,
+        source: SqliteError,
+    },
     /// A transaction was broken off, and only a writer can undo it.
-    #[error("`{0}` was left in the middle of a transaction, which has to be undone before it can be read")]
+    #[error(
+        "`{0}` was left in the middle of a transaction, which has to be undone before it can be read"
+    )]
     HotJournal(Utf8PathBuf),
     /// Said to be immutable, and is not.
     #[error("`{path}` cannot be taken as immutable: `{beside}` beside it holds changes")]
@@ -60,7 +68,10 @@ pub enum TransferError {
         names: Vec<String>,
     },
     #[error("`{location}` should have tables that are not there: {}", tables.join(", "))]
-    Incomplete { location: String, tables: Vec<&'static str> },
+    Incomplete {
+        location: String,
+        tables: Vec<&'static str>,
+    },
     /// Columns of types whose values are not read exactly.
     #[error("there are columns of types that RUNE never uses, and their values cannot be read exactly: {}", .0.join("; "))]
     ForeignTypes(Vec<String>),
@@ -72,20 +83,31 @@ pub enum TransferError {
     TargetDrift(Vec<String>),
     /// Rows stand where none may be.
     #[error("`{location}` has rows already, in {}", tables.join(", "))]
-    NotEmpty { location: String, tables: Vec<String> },
+    NotEmpty {
+        location: String,
+        tables: Vec<String>,
+    },
     /// Objects of a site where a copy of pages would delete them.
     #[error("`{location}` has what is not RUNE's and would be deleted: {}", objects.join(", "))]
-    Overwritten { location: String, objects: Vec<String> },
+    Overwritten {
+        location: String,
+        objects: Vec<String>,
+    },
     #[error("there is what cannot be carried exactly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     CannotCarry(Vec<Finding>),
     /// Texts that a target of another encoding has nothing for.
     #[error("the encoding of the target is {encoding}, which cannot hold all texts: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    NotEncodable { encoding: String, findings: Vec<Finding> },
+    NotEncodable {
+        encoding: String,
+        findings: Vec<Finding>,
+    },
     /// Somebody wrote to the source meanwhile.
     #[error("`{0}` was written to meanwhile; nothing was kept")]
     SourceChanged(String),
     /// What arrived is not what was sent.
-    #[error("table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept")]
+    #[error(
+        "table `{table}` did not arrive as it was: {expected} in the source, {actual} in the target; nothing was kept"
+    )]
     Mismatch {
         table: &'static str,
         /// The digest of the source.
@@ -99,7 +121,9 @@ pub enum TransferError {
     #[error("`workflow_events.id` of the target: {}", .0.join("; "))]
     TargetIds(Vec<String>),
     /// The answer to COMMIT did not come.
-    #[error("the connection ended during COMMIT, so it is not known whether the rows are in the target")]
+    #[error(
+        "the connection ended during COMMIT, so it is not known whether the rows are in the target"
+    )]
     Uncertain(#[source] ServerError),
     /// What the server sends is not what was asked for.
     #[error("the server sent what is no binary COPY of the columns asked for")]
@@ -119,7 +143,10 @@ impl TransferError {
     /// The server's error about the rows of a table.
     pub(super) fn rows(table: &Table) -> impl Fn(tokio_postgres::Error) -> Self {
         let table = table.name;
-        move |error| Self::Rows { table, source: error.into() }
+        move |error| Self::Rows {
+            table,
+            source: error.into(),
+        }
     }
 
     /// Whether the same thing may work in a moment.
@@ -157,7 +184,9 @@ impl Failure for TransferError {
             Self::Sqlite(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Connect(error) => error.kind(),
-            Self::Server(error) | Self::Rows { source: error, .. } | Self::Uncertain(error) => error.kind(),
+            Self::Server(error) | Self::Rows { source: error, .. } | Self::Uncertain(error) => {
+                error.kind()
+            }
             Self::Schema(error) => error.kind(),
             Self::ReadOnly { .. } => FailureKind::Access,
             Self::HotJournal(_)
@@ -166,9 +195,15 @@ impl Failure for TransferError {
             | Self::SourceChanged(_)
             | Self::Unknown { .. }
             | Self::Overwritten { .. } => FailureKind::Conflict,
-            Self::Encoding { .. } | Self::CannotCarry(_) | Self::NotEncodable { .. } | Self::Incomplete { .. } => FailureKind::Input,
+            Self::Encoding { .. }
+            | Self::CannotCarry(_)
+            | Self::NotEncodable { .. }
+            | Self::Incomplete { .. } => FailureKind::Input,
             Self::NotRune(_) | Self::EmptyFile(_) => FailureKind::NotFound,
-            Self::ForeignTypes(_) | Self::TargetTables(_) | Self::TargetDrift(_) | Self::TargetIds(_) => FailureKind::Drift,
+            Self::ForeignTypes(_)
+            | Self::TargetTables(_)
+            | Self::TargetDrift(_)
+            | Self::TargetIds(_) => FailureKind::Drift,
             Self::Mismatch { .. } | Self::Integrity { .. } => FailureKind::Content,
             Self::Protocol | Self::Lost => FailureKind::Internal,
         }
@@ -230,7 +265,9 @@ impl Failure for TransferError {
 
     fn details(&self) -> Option<serde_json::Value> {
         match self {
-            Self::CannotCarry(findings) | Self::NotEncodable { findings, .. } => serde_json::to_value(findings).ok(),
+            Self::CannotCarry(findings) | Self::NotEncodable { findings, .. } => {
+                serde_json::to_value(findings).ok()
+            }
             _ => None,
         }
     }

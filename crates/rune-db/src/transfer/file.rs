@@ -1,4 +1,5 @@
-//! A SQLite file as a source: opened so that nothing is ever changed, read in one snapshot, recognised by what it has.
+//! A SQLite file as a source: opened so that nothing is ever changed, read in one snapshot,
+//! recognised by what it has.
 
 use std::time::Duration;
 
@@ -49,11 +50,12 @@ enum Watch {
 }
 
 impl FileSnapshot {
-    /// Opens an existing file and begins the one transaction that everything is read in. Links to the file are resolved first, so
-    /// that what lies beside it is what SQLite finds.
+    /// Opens an existing file and begins the one transaction that everything is read in. Links to
+    /// the file are resolved first, so that what lies beside it is what SQLite finds.
     ///
     /// # Errors
-    /// When it is missing, has several names, cannot be read without changing anything, or is no SQLite database.
+    /// When it is missing, has several names, cannot be read without changing anything, or is no
+    /// SQLite database.
     pub fn open(path: &Utf8Path, trust: SourceTrust) -> Result<Self, TransferError> {
         let file = SqliteFile::existing(path)?;
         file.check_single_name()?;
@@ -65,7 +67,10 @@ impl FileSnapshot {
             }
             SourceTrust::UnsafeImmutable => {
                 if let Some(beside) = file.changes_beside().into_iter().next() {
-                    return Err(TransferError::NotImmutable { path: file.path().to_owned(), beside });
+                    return Err(TransferError::NotImmutable {
+                        path: file.path().to_owned(),
+                        beside,
+                    });
                 }
                 Watch::Stamp(stamp(&file)?)
             }
@@ -82,40 +87,75 @@ impl FileSnapshot {
         file.check_current()?;
         file.check_log(&connection)?;
         check_whole(&connection, file.path(), flags)?;
-        let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(file.failed())?;
+        let encoding: String = connection
+            .query_row("PRAGMA encoding", [], |row| row.get(0))
+            .map_err(file.failed())?;
         if encoding != "UTF-8" {
-            return Err(TransferError::Encoding { path: file.path().to_owned(), encoding });
+            return Err(TransferError::Encoding {
+                path: file.path().to_owned(),
+                encoding,
+            });
         }
         let location = DatabaseUrl::Sqlite(SqliteUrl::File(path.to_owned())).to_string();
-        Ok(Self { file, location, connection, watch, found })
+        Ok(Self {
+            file,
+            location,
+            connection,
+            watch,
+            found,
+        })
     }
 
-    /// The same snapshot for another thread. None when it cannot be the same, because a write-ahead log lets writers in meanwhile, or
-    /// when a writer waits already: it would wait for this one, and this one for it.
+    /// The same snapshot for another thread. None when it cannot be the same, because a write-ahead
+    /// log lets writers in meanwhile, or when a writer waits already: it would wait for this one,
+    /// and this one for it.
     pub(super) fn second(&self) -> Option<Self> {
-        let mode: String = self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).ok()?;
+        let mode: String = self
+            .connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .ok()?;
         if !matches!(mode.as_str(), "delete" | "truncate" | "persist") {
             return None;
         }
         let connection = self.file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
         connection.busy_timeout(Duration::ZERO).ok()?;
         connection.execute_batch("BEGIN").ok()?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).ok()?;
+        connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .ok()?;
         self.file.check_current().ok()?;
-        let (file, location, found) = (self.file.clone(), self.location.clone(), self.found.clone());
-        Some(Self { file, location, connection, watch: Watch::Stamp(None), found })
+        let (file, location, found) =
+            (self.file.clone(), self.location.clone(), self.found.clone());
+        Some(Self {
+            file,
+            location,
+            connection,
+            watch: Watch::Stamp(None),
+            found,
+        })
     }
 
-    /// A check of every page and index, to be run beside the reading of rows, by another thread if that is wanted.
-    pub(super) fn integrity_check(&self) -> Result<impl FnOnce() -> Result<(), TransferError> + Send + use<>, TransferError> {
-        let trust = if matches!(self.watch, Watch::Version(..)) { SourceTrust::Shared } else { SourceTrust::UnsafeImmutable };
+    /// A check of every page and index, to be run beside the reading of rows, by another thread if
+    /// that is wanted.
+    pub(super) fn integrity_check(
+        &self,
+    ) -> Result<impl FnOnce() -> Result<(), TransferError> + Send + use<>, TransferError> {
+        let trust = if matches!(self.watch, Watch::Version(..)) {
+            SourceTrust::Shared
+        } else {
+            SourceTrust::UnsafeImmutable
+        };
         let (connection, path) = (connect(&self.file, trust)?.0, self.file.path().to_owned());
         Ok(move || sealed::check_integrity(&connection, &path))
     }
 
-    /// Ends the transaction, and with it the lock that keeps writers out of a file without write-ahead log.
+    /// Ends the transaction, and with it the lock that keeps writers out of a file without
+    /// write-ahead log.
     pub(super) fn release(&self) -> Result<(), TransferError> {
-        Ok(self.connection.execute_batch("ROLLBACK").map_err(self.file.failed())?)
+        Ok(self
+            .connection
+            .execute_batch("ROLLBACK")
+            .map_err(self.file.failed())?)
     }
 
     /// Whether somebody else has changed the file since it was opened.
@@ -168,64 +208,139 @@ impl FileSnapshot {
     fn other_tables(&self) -> rusqlite::Result<Vec<String>> {
         const SQL: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         let mut statement = self.connection.prepare(SQL)?;
-        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-        Ok(names.into_iter().filter(|name| !self.found.tables.keys().any(|known| known.eq_ignore_ascii_case(name))).collect())
+        let names = statement
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        Ok(names
+            .into_iter()
+            .filter(|name| {
+                !self
+                    .found
+                    .tables
+                    .keys()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            })
+            .collect())
     }
 
     /// The highest id that was ever given out, if SQLite keeps that.
     pub(super) fn last_sequence(&self, table: &Table) -> Result<i64, TransferError> {
-        const IS_KEPT: &str = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sqlite_sequence'";
+        const IS_KEPT: &str =
+            "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sqlite_sequence'";
         const SQL: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND typeof(seq) = 'integer'";
         let read = || {
             let is_kept: bool = self.connection.query_row(IS_KEPT, [], |row| row.get(0))?;
-            if is_kept { self.connection.query_row(SQL, [table.name], |row| row.get(0)) } else { Ok(0) }
+            if is_kept {
+                self.connection
+                    .query_row(SQL, [table.name], |row| row.get(0))
+            } else {
+                Ok(0)
+            }
         };
         Ok(read().map_err(self.file.failed())?)
     }
 }
 
-/// Refuses what is no database of RUNE: nothing, something else under the same names, or only a part.
-pub(super) fn check_is_rune(found: &Found, migrations: &Migrations, dialect: Dialect, location: &str) -> Result<(), TransferError> {
+/// Refuses what is no database of RUNE: nothing, something else under the same names, or only a
+/// part.
+pub(super) fn check_is_rune(
+    found: &Found,
+    migrations: &Migrations,
+    dialect: Dialect,
+    location: &str,
+) -> Result<(), TransferError> {
     let assessment = Assessment::of(found, migrations, dialect);
     if let Some((table, column)) = assessment.foreign.first().copied() {
         return Err(SchemaError::Foreign { table, column }.into());
     }
-    if !TABLES.iter().any(|table| found.tables.contains_key(table.name)) {
+    if !TABLES
+        .iter()
+        .any(|table| found.tables.contains_key(table.name))
+    {
         return Err(TransferError::NotRune(location.to_owned()));
     }
     if !assessment.missing.is_empty() {
         let tables = assessment.missing.iter().map(|table| table.name).collect();
-        return Err(TransferError::Incomplete { location: location.to_owned(), tables });
+        return Err(TransferError::Incomplete {
+            location: location.to_owned(),
+            tables,
+        });
     }
-    let unreadable: Vec<String> = assessment.drift.iter().filter(|drift| drift.is_unreadable()).map(ToString::to_string).collect();
-    if unreadable.is_empty() { Ok(()) } else { Err(TransferError::ForeignTypes(unreadable)) }
+    let unreadable: Vec<String> = assessment
+        .drift
+        .iter()
+        .filter(|drift| drift.is_unreadable())
+        .map(ToString::to_string)
+        .collect();
+    if unreadable.is_empty() {
+        Ok(())
+    } else {
+        Err(TransferError::ForeignTypes(unreadable))
+    }
 }
 
 /// Refuses versions and columns that this program does not know.
-pub(super) fn check_is_known(found: &Found, migrations: &Migrations, dialect: Dialect, location: &str) -> Result<(), TransferError> {
+pub(super) fn check_is_known(
+    found: &Found,
+    migrations: &Migrations,
+    dialect: Dialect,
+    location: &str,
+) -> Result<(), TransferError> {
     let assessment = Assessment::of(found, migrations, dialect);
-    unknown(location, "schema versions", assessment.unknown.iter().map(i64::to_string).collect())?;
+    unknown(
+        location,
+        "schema versions",
+        assessment.unknown.iter().map(i64::to_string).collect(),
+    )?;
     let mut columns = Vec::new();
     for table in TABLES {
-        let found = found.tables.get(table.name).map(Vec::as_slice).unwrap_or_default();
+        let found = found
+            .tables
+            .get(table.name)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let is_unknown = |name: &&String| !table.columns.iter().any(|column| column.name == **name);
-        columns.extend(found.iter().map(|column| &column.name).filter(is_unknown).map(|name| format!("{}.{name}", table.name)));
+        columns.extend(
+            found
+                .iter()
+                .map(|column| &column.name)
+                .filter(is_unknown)
+                .map(|name| format!("{}.{name}", table.name)),
+        );
     }
     unknown(location, "columns", columns)
 }
 
 fn unknown(location: &str, what: &'static str, names: Vec<String>) -> Result<(), TransferError> {
-    if names.is_empty() { Ok(()) } else { Err(TransferError::Unknown { location: location.to_owned(), what, names }) }
+    if names.is_empty() {
+        Ok(())
+    } else {
+        Err(TransferError::Unknown {
+            location: location.to_owned(),
+            what,
+            names,
+        })
+    }
 }
 
-/// Opens it so that it can only be read; says how. A connection that could write removes the side files that it makes, and the
-/// pragma keeps it from writing anything else. Only a journal would be rolled back by it.
-fn connect(file: &SqliteFile, trust: SourceTrust) -> Result<(Connection, OpenFlags), TransferError> {
+/// Opens it so that it can only be read; says how. A connection that could write removes the side
+/// files that it makes, and the pragma keeps it from writing anything else. Only a journal would be
+/// rolled back by it.
+fn connect(
+    file: &SqliteFile,
+    trust: SourceTrust,
+) -> Result<(Connection, OpenFlags), TransferError> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = match trust {
-        SourceTrust::Shared if file.has_journal() => file.connect(read_only).map(|connection| (connection, read_only)),
-        SourceTrust::Shared => connect_tidy(file).or_else(|_| Ok((file.connect(read_only)?, read_only))),
-        SourceTrust::UnsafeImmutable => file.connect_immutable().map(|connection| (connection, read_only)),
+        SourceTrust::Shared if file.has_journal() => file
+            .connect(read_only)
+            .map(|connection| (connection, read_only)),
+        SourceTrust::Shared => {
+            connect_tidy(file).or_else(|_| Ok((file.connect(read_only)?, read_only)))
+        }
+        SourceTrust::UnsafeImmutable => file
+            .connect_immutable()
+            .map(|connection| (connection, read_only)),
     };
     connection.map_err(|error| refusal(file, error))
 }
@@ -235,19 +350,28 @@ fn connect_tidy(file: &SqliteFile) -> rusqlite::Result<(Connection, OpenFlags)> 
     let connection = file.connect(flags)?;
     Log::found(file).apply(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
-    // SQLite makes side files only when it must. Where it cannot, the file is opened again without the wish to write.
-    retry_while_busy(&connection, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))?;
+    // SQLite makes side files only when it must. Where it cannot, the file is opened again without
+    // the wish to write.
+    retry_while_busy(&connection, || {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    })?;
     Ok((connection, flags))
 }
 
 fn data_version(connection: &Connection, file: &SqliteFile) -> Result<i64, TransferError> {
-    retry_while_busy(connection, || connection.query_row("PRAGMA data_version", [], |row| row.get(0))).map_err(|error| refusal(file, error))
+    retry_while_busy(connection, || {
+        connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+    })
+    .map_err(|error| refusal(file, error))
 }
 
 /// What SQLite's refusal of a reader means.
 fn refusal(file: &SqliteFile, error: rusqlite::Error) -> TransferError {
     let path = file.path().to_owned();
-    if error.sqlite_error().is_some_and(|error| error.extended_code == READONLY_ROLLBACK) {
+    if error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == READONLY_ROLLBACK)
+    {
         return TransferError::HotJournal(path);
     }
     let source = file.failed()(error);

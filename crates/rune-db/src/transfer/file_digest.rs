@@ -13,7 +13,11 @@ use rune_core::{
 use rune_storage::schema::{ColumnKind, Table};
 
 /// Computes the digest of a table. Progress is told in bytes of values.
-pub(super) fn table_digest(source: &FileSnapshot, table: &'static Table, progress: &dyn Progress) -> Result<TableDigest, TransferError> {
+pub(super) fn table_digest(
+    source: &FileSnapshot,
+    table: &'static Table,
+    progress: &dyn Progress,
+) -> Result<TableDigest, TransferError> {
     let mut digest = TableDigest::default();
     for_each_row(source, table, INLINE_BYTES, "", |row| {
         let (row, bytes) = row_digest(row, table)?;
@@ -25,7 +29,10 @@ pub(super) fn table_digest(source: &FileSnapshot, table: &'static Table, progres
 }
 
 /// The digest of a row and how many bytes its values have.
-pub(super) fn row_digest(row: &mut RowView<'_, '_>, table: &Table) -> Result<(RowDigest, u64), TransferError> {
+pub(super) fn row_digest(
+    row: &mut RowView<'_, '_>,
+    table: &Table,
+) -> Result<(RowDigest, u64), TransferError> {
     let mut hasher = RowHasher::new();
     let mut bytes = 0_u64;
     for (position, column) in table.columns.iter().enumerate() {
@@ -76,7 +83,9 @@ fn misplaced_value(hasher: &mut RowHasher, kind: ColumnKind, cell: Cell<'_>) -> 
         Cell::Integer(number) => hasher.misplaced(b'i', &number.to_be_bytes()),
         Cell::Real(number) => hasher.misplaced(b'r', &number.to_be_bytes()),
         // As in pieces: whatever stands in the place of a content is hashed on its own.
-        Cell::Text(text) if kind == ColumnKind::Bytes => hasher.misplaced(b't', Digest::of(text).as_bytes()),
+        Cell::Text(text) if kind == ColumnKind::Bytes => {
+            hasher.misplaced(b't', Digest::of(text).as_bytes())
+        }
         Cell::Text(text) => hasher.misplaced(b't', text),
         Cell::Blob(bytes) => hasher.misplaced(b'b', bytes),
         Cell::Null | Cell::Large { .. } => hasher.null(),

@@ -72,8 +72,20 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<String> = self.keys.iter().map(|key| format!("`{key}`")).collect();
-        let more = if self.count > self.keys.len() as u64 { " and others" } else { "" };
-        write!(formatter, "{}.{}: {} (count {}; key {}{more})", self.table, self.column, self.kind.text(), self.count, keys.join(", "))
+        let more = if self.count > self.keys.len() as u64 {
+            " and others"
+        } else {
+            ""
+        };
+        write!(
+            formatter,
+            "{}.{}: {} (count {}; key {}{more})",
+            self.table,
+            self.column,
+            self.kind.text(),
+            self.count,
+            keys.join(", ")
+        )
     }
 }
 
@@ -82,8 +94,16 @@ pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Notes a cell. The key is asked for only when it is shown.
-    pub(super) fn add(&mut self, table: &Table, column: &Column, kind: FindingKind, key: impl FnOnce() -> String) {
-        let is_same = |one: &&mut Finding| one.table == table.name && one.column == column.name && one.kind == kind;
+    pub(super) fn add(
+        &mut self,
+        table: &Table,
+        column: &Column,
+        kind: FindingKind,
+        key: impl FnOnce() -> String,
+    ) {
+        let is_same = |one: &&mut Finding| {
+            one.table == table.name && one.column == column.name && one.kind == kind
+        };
         match self.0.iter_mut().find(is_same) {
             Some(finding) => {
                 finding.count = finding.count.saturating_add(1);
@@ -91,7 +111,13 @@ impl Findings {
                     finding.keys.push(key());
                 }
             }
-            None => self.0.push(Finding { table: table.name, column: column.name, kind, count: 1, keys: vec![key()] }),
+            None => self.0.push(Finding {
+                table: table.name,
+                column: column.name,
+                kind,
+                count: 1,
+                keys: vec![key()],
+            }),
         }
     }
 
@@ -102,7 +128,11 @@ impl Findings {
 
 /// A part of a key as it is shown: on one line, without control characters, not too long.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN_KEY).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_KEY)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(SHOWN_KEY).is_some() {
         shown.push('…');
     }

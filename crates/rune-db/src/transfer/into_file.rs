@@ -1,7 +1,8 @@
 //! The way back: every row of a PostgreSQL database into one new SQLite file that RUNE can open.
 //!
-//! The server is read in one snapshot and not changed. The file gets its name when it was proved to be whole. A large
-//! content comes in pieces and is written in its place, so memory stays flat whatever its size.
+//! The server is read in one snapshot and not changed. The file gets its name when it was proved to
+//! be whole. A large content comes in pieces and is written in its place, so memory stays flat
+//! whatever its size.
 
 mod insert;
 mod retyped;
@@ -37,7 +38,8 @@ const MESSAGES_AHEAD: usize = 4;
 /// Writes every row of a database into a new file.
 ///
 /// # Errors
-/// When the database is not RUNE's, has what a file cannot hold, the file exists, or what arrived is not what was sent.
+/// When the database is not RUNE's, has what a file cannot hold, the file exists, or what arrived
+/// is not what was sent.
 pub async fn into_file(
     client: &Client,
     location: &str,
@@ -74,11 +76,18 @@ pub async fn into_file(
     Ok(tables)
 }
 
-async fn digests(server: &ServerTables<'_>, progress: &Arc<dyn Progress>) -> Result<Vec<TableDigest>, TransferError> {
+async fn digests(
+    server: &ServerTables<'_>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<TableDigest>, TransferError> {
     let mut bytes = 0_u64;
     let mut digests = Vec::new();
     for table in TABLES {
-        bytes = bytes.saturating_add(if server.has(table) { server.bytes(table).await? } else { 0 });
+        bytes = bytes.saturating_add(if server.has(table) {
+            server.bytes(table).await?
+        } else {
+            0
+        });
     }
     progress.begin("verification", bytes);
     for table in TABLES {
@@ -96,8 +105,18 @@ async fn fetch(
 ) -> Result<NewFile, TransferError> {
     let (sender, messages) = mpsc::channel(MESSAGES_AHEAD);
     let writing = spawn_blocking(move || new.insert(table, messages));
-    let mut stream = pin!(server.client.copy_out(&select(server, table)).await.map_err(TransferError::rows(table))?);
-    while let Some(bytes) = stream.try_next().await.map_err(TransferError::rows(table))? {
+    let mut stream = pin!(
+        server
+            .client
+            .copy_out(&select(server, table))
+            .await
+            .map_err(TransferError::rows(table))?
+    );
+    while let Some(bytes) = stream
+        .try_next()
+        .await
+        .map_err(TransferError::rows(table))?
+    {
         progress.advance(bytes.len() as u64);
         if sender.send(bytes).await.is_err() {
             break;
@@ -122,11 +141,19 @@ async fn fetch_content(
     let key = layout::key(table).first().ok_or(TransferError::Lost)?.name;
     let mut blob = new.content(table, content)?;
     let each = |position: usize, piece: &[u8]| {
-        blob.write_all_at(piece, position).map_err(|error| new.failed(error))?;
+        blob.write_all_at(piece, position)
+            .map_err(|error| new.failed(error))?;
         progress.advance(piece.len() as u64);
         Ok(())
     };
-    for_each_piece(server.client, &server.name(table), (key, content.column), &content.key, each).await
+    for_each_piece(
+        server.client,
+        &server.name(table),
+        (key, content.column),
+        &content.key,
+        each,
+    )
+    .await
 }
 
 /// What asks for the rows: every column in its widest type, then for contents their length.
@@ -139,12 +166,18 @@ fn select(server: &ServerTables<'_>, table: &Table) -> String {
             ColumnKind::Text => name.to_owned(),
             ColumnKind::Float => server.float(table, column),
             ColumnKind::Id | ColumnKind::Integer => format!("{name}::int8"),
-            ColumnKind::Bytes => format!("CASE WHEN octet_length({name}) <= {INLINE_BYTES} THEN {name} END"),
+            ColumnKind::Bytes => {
+                format!("CASE WHEN octet_length({name}) <= {INLINE_BYTES} THEN {name} END")
+            }
         });
         if column.kind == ColumnKind::Bytes {
             lengths.push(format!("octet_length({name})::int8"));
         }
     }
     columns.append(&mut lengths);
-    format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)", columns.join(", "), server.name(table))
+    format!(
+        "COPY (SELECT {} FROM {}) TO STDOUT (FORMAT BINARY)",
+        columns.join(", "),
+        server.name(table)
+    )
 }

@@ -1,7 +1,9 @@
-//! The move: every row of a SQLite file into an empty PostgreSQL database, in one transaction of the server.
+//! The move: every row of a SQLite file into an empty PostgreSQL database, in one transaction of
+//! the server.
 //!
-//! Schema, rows, sequence and proof belong to that transaction, so a run that ends in any other way than with its
-//! COMMIT leaves the target as it was. The source is read in one snapshot and never changed.
+//! Schema, rows, sequence and proof belong to that transaction, so a run that ends in any other way
+//! than with its COMMIT leaves the target as it was. The source is read in one snapshot and never
+//! changed.
 
 use std::{
     pin::pin,
@@ -43,7 +45,8 @@ pub struct MoveSettings {
     pub migrate: MigrateSettings,
     /// After how many rows at the latest what is there goes to the server.
     pub batch_rows: u64,
-    /// Whether a source that is written to meanwhile is fine: what was there at the start is carried.
+    /// Whether a source that is written to meanwhile is fine: what was there at the start is
+    /// carried.
     pub allows_live_source: bool,
 }
 
@@ -104,14 +107,20 @@ impl CheckedSource {
     /// Looks at everything in a source.
     ///
     /// # Errors
-    /// When it is no database of RUNE, has what this program does not know, or has cells that cannot be carried.
-    pub fn check(source: FileSnapshot, migrations: &Migrations, progress: &dyn Progress) -> Result<Self, TransferError> {
+    /// When it is no database of RUNE, has what this program does not know, or has cells that
+    /// cannot be carried.
+    pub fn check(
+        source: FileSnapshot,
+        migrations: &Migrations,
+        progress: &dyn Progress,
+    ) -> Result<Self, TransferError> {
         source.check_is_rune(migrations)?;
         source.check_is_known(migrations)?;
         let started = Instant::now();
         progress.begin("check", fsx::file_size(source.path())?);
         let tables: Vec<&'static Table> = TABLES.iter().collect();
-        // SQLite gives rows of a damaged file without a word, and the digests of both sides would be of the same wrong rows.
+        // SQLite gives rows of a damaged file without a word, and the digests of both sides would
+        // be of the same wrong rows.
         let integrity_check = source.integrity_check()?;
         let (is_whole, checked) = thread::scope(|scope| {
             let checking = scope.spawn(integrity_check);
@@ -121,12 +130,19 @@ impl CheckedSource {
         is_whole?;
         let (volumes, characters) = checked?;
         progress.end();
-        Ok(Self { source, volumes, characters, took: started.elapsed() })
+        Ok(Self {
+            source,
+            volumes,
+            characters,
+            took: started.elapsed(),
+        })
     }
 
     /// Refuses a target whose encoding has nothing for some of the characters.
     async fn check_encoding(&self, server: &ServerTables<'_>) -> Result<(), TransferError> {
-        let Some((encoding, without)) = self.characters.without_like(server).await? else { return Ok(()) };
+        let Some((encoding, without)) = self.characters.without_like(server).await? else {
+            return Ok(());
+        };
         let tables: Vec<&'static Table> = TABLES.iter().collect();
         let findings = check::cells_with(&without, &self.source, &tables)?;
         Err(TransferError::NotEncodable { encoding, findings })
@@ -165,7 +181,15 @@ pub async fn plan_into_server(
         assessment.check(Dialect::Postgres, settings.migrate.is_strict)?;
         let warnings = check_target(server, migrations, location).await?;
         checked.check_encoding(server).await?;
-        Ok((server.schema.clone(), assessment.pending.iter().map(|migration| migration.version()).collect(), warnings))
+        Ok((
+            server.schema.clone(),
+            assessment
+                .pending
+                .iter()
+                .map(|migration| migration.version())
+                .collect(),
+            warnings,
+        ))
     };
     let (schema, applied, warnings) = in_snapshot(client, owner, look).await?;
     on_postgres::check_roles(client, owner).await?;
@@ -176,7 +200,10 @@ pub async fn plan_into_server(
         next_event_id: None,
         source_changed: false,
         warnings,
-        seconds: Phases { check: checked.took.as_secs_f64(), ..Phases::default() },
+        seconds: Phases {
+            check: checked.took.as_secs_f64(),
+            ..Phases::default()
+        },
     })
 }
 
@@ -193,8 +220,18 @@ pub async fn into_server(
     progress: &Arc<dyn Progress>,
 ) -> Result<Moved, TransferError> {
     let lock = async |done: Migrated| Ok((done.applied, lock(client).await?));
-    let (applied, server) = on_postgres::begin_migrated(client, migrations, &settings.migrate, lock, TransferError::is_race).await?;
-    let moved = carry(server, location, checked, migrations, settings, &applied, progress).await;
+    let (applied, server) = on_postgres::begin_migrated(
+        client,
+        migrations,
+        &settings.migrate,
+        lock,
+        TransferError::is_race,
+    )
+    .await?;
+    let moved = carry(
+        server, location, checked, migrations, settings, &applied, progress,
+    )
+    .await;
     match moved {
         Ok(moved) => {
             commit(client).await.map_err(|error| match error {
@@ -210,30 +247,59 @@ pub async fn into_server(
     }
 }
 
-/// Locks the tables, then looks: what they were like before may have changed while the lock was waited for.
+/// Locks the tables, then looks: what they were like before may have changed while the lock was
+/// waited for.
 async fn lock(client: &Client) -> Result<ServerTables<'_>, TransferError> {
     let server = ServerTables::look(client).await?;
-    let names: Vec<String> = TABLES.iter().filter(|table| server.has(table)).map(|table| server.name(table)).collect();
-    client.batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "))).await?;
+    let names: Vec<String> = TABLES
+        .iter()
+        .filter(|table| server.has(table))
+        .map(|table| server.name(table))
+        .collect();
+    client
+        .batch_execute(&format!(
+            "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+            names.join(", ")
+        ))
+        .await?;
     ServerTables::look(client).await
 }
 
 /// Refuses a target that rows cannot go into exactly, or that has some.
-async fn check_target(server: &ServerTables<'_>, migrations: &Migrations, location: &str) -> Result<Vec<String>, TransferError> {
+async fn check_target(
+    server: &ServerTables<'_>,
+    migrations: &Migrations,
+    location: &str,
+) -> Result<Vec<String>, TransferError> {
     let notes = server.check_site(Verb::Fill).await?;
     server.check_is_known(migrations, location)?;
     let drift = Assessment::of(&server.found, migrations, Dialect::Postgres).drift;
     if !drift.is_empty() {
         let text = drift.iter().map(ToString::to_string).collect();
         let is_repaired = drift.iter().all(Drift::is_lossy);
-        return Err(if is_repaired { TransferError::TargetDrift(text) } else { TransferError::TargetTables(text) });
+        return Err(if is_repaired {
+            TransferError::TargetDrift(text)
+        } else {
+            TransferError::TargetTables(text)
+        });
     }
-    let problems = server.ids().await?.map(|ids| ids.problems()).unwrap_or_default();
+    let problems = server
+        .ids()
+        .await?
+        .map(|ids| ids.problems())
+        .unwrap_or_default();
     if !problems.is_empty() {
         return Err(TransferError::TargetIds(problems));
     }
     let tables = server.tables_with_rows().await?;
-    if tables.is_empty() { Ok(notes) } else { Err(TransferError::NotEmpty { location: location.to_owned(), tables }) }
+    if tables.is_empty() {
+        Ok(notes)
+    } else {
+        Err(TransferError::NotEmpty {
+            location: location.to_owned(),
+            tables,
+        })
+    }
 }
 
 async fn carry(
@@ -250,11 +316,20 @@ async fn carry(
     let keys = Keys::take_away(&server, applied).await?;
 
     let mut tables = checked.report();
-    let mut seconds = Phases { check: checked.took.as_secs_f64(), ..Phases::default() };
-    let CheckedSource { mut source, volumes, .. } = checked;
+    let mut seconds = Phases {
+        check: checked.took.as_secs_f64(),
+        ..Phases::default()
+    };
+    let CheckedSource {
+        mut source,
+        volumes,
+        ..
+    } = checked;
     let started = Instant::now();
     for ((table, volume), report) in TABLES.iter().zip(&volumes).zip(&mut tables) {
-        let overhead = volume.rows.saturating_mul(2 + 4 * table.columns.len() as u64);
+        let overhead = volume
+            .rows
+            .saturating_mul(2 + 4 * table.columns.len() as u64);
         progress.begin(table.name, volume.bytes.saturating_add(overhead));
         let rows;
         (source, rows) = copy(&server, source, table, settings.batch_rows, progress).await?;
@@ -263,7 +338,10 @@ async fn carry(
     }
     keys.make_again(&server).await?;
     // What a site deferred to the COMMIT happens now, before the proof and not after it.
-    server.client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+    server
+        .client
+        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+        .await?;
     let next_event_id = restart_sequence(&server, &source, &volumes).await?;
     seconds.copy = started.elapsed().as_secs_f64();
 
@@ -279,7 +357,15 @@ async fn carry(
     if source_changed && !settings.allows_live_source {
         return Err(TransferError::SourceChanged(source.location().to_owned()));
     }
-    Ok(Moved { schema: server.schema, applied: Vec::new(), tables, next_event_id: Some(next_event_id), source_changed, warnings, seconds })
+    Ok(Moved {
+        schema: server.schema,
+        applied: Vec::new(),
+        tables,
+        next_event_id: Some(next_event_id),
+        source_changed,
+        warnings,
+        seconds,
+    })
 }
 
 /// Sends one table to the server and gives the number of rows that it took.
@@ -291,7 +377,11 @@ async fn copy(
     progress: &Arc<dyn Progress>,
 ) -> Result<(FileSnapshot, u64), TransferError> {
     let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
-    let sql = format!("COPY {} ({}) FROM STDIN (FORMAT BINARY)", server.name(table), layout::column_list(table));
+    let sql = format!(
+        "COPY {} ({}) FROM STDIN (FORMAT BINARY)",
+        server.name(table),
+        layout::column_list(table)
+    );
     let mut sink = pin!(server.client.copy_in(&sql).await?);
     let reading = spawn_blocking(move || {
         let rows = encode(&source, table, batch_rows, sender);
@@ -313,29 +403,57 @@ async fn copy(
         // Why the server takes no more, it says in its answer.
         return Err(rows(sink.finish().await.err().unwrap_or(error)));
     }
-    // The stream counts as whole only when the reader says so; otherwise the sink is dropped, which fails the COPY.
+    // The stream counts as whole only when the reader says so; otherwise the sink is dropped, which
+    // fails the COPY.
     let expected = encoded?;
     let rows = sink.finish().await.map_err(rows)?;
     if rows == expected {
         return Ok((source, rows));
     }
-    Err(TransferError::Mismatch { table: table.name, expected: format!("{expected} rows"), actual: format!("{rows} rows") })
+    Err(TransferError::Mismatch {
+        table: table.name,
+        expected: format!("{expected} rows"),
+        actual: format!("{rows} rows"),
+    })
 }
 
-/// Lets the next id be above every one that was ever given out, in the source or the target. Unlike `setval`, this is
-/// undone with the transaction.
-async fn restart_sequence(server: &ServerTables<'_>, source: &FileSnapshot, volumes: &[Volume]) -> Result<i64, TransferError> {
+/// Lets the next id be above every one that was ever given out, in the source or the target. Unlike
+/// `setval`, this is undone with the transaction.
+async fn restart_sequence(
+    server: &ServerTables<'_>,
+    source: &FileSnapshot,
+    volumes: &[Volume],
+) -> Result<i64, TransferError> {
     let (table, column) = layout::numbered().ok_or(TransferError::Lost)?;
     let ids = server.ids().await?;
-    let sequence = ids.as_ref().and_then(|ids| ids.sequence()).ok_or(TransferError::Lost)?;
-    let highest = volumes.iter().map(|volume| volume.highest_id).max().unwrap_or_default();
+    let sequence = ids
+        .as_ref()
+        .and_then(|ids| ids.sequence())
+        .ok_or(TransferError::Lost)?;
+    let highest = volumes
+        .iter()
+        .map(|volume| volume.highest_id)
+        .max()
+        .unwrap_or_default();
     let last = highest.max(source.last_sequence(table)?).max(sequence.last);
     let Some(next) = last.checked_add(1) else {
-        let finding =
-            Finding { table: table.name, column: column.name, kind: FindingKind::OutOfRange, count: 1, keys: vec![last.to_string()] };
+        let finding = Finding {
+            table: table.name,
+            column: column.name,
+            kind: FindingKind::OutOfRange,
+            count: 1,
+            keys: vec![last.to_string()],
+        };
         return Err(TransferError::CannotCarry(vec![finding]));
     };
-    server.client.batch_execute(&format!("ALTER SEQUENCE {} RESTART WITH {next}", sequence.name)).await.map_err(ServerError::OfObject)?;
+    server
+        .client
+        .batch_execute(&format!(
+            "ALTER SEQUENCE {} RESTART WITH {next}",
+            sequence.name
+        ))
+        .await
+        .map_err(ServerError::OfObject)?;
     Ok(next)
 }
 
@@ -346,10 +464,18 @@ async fn verify(
     volumes: &[Volume],
     progress: &Arc<dyn Progress>,
 ) -> Result<(FileSnapshot, Vec<TableDigest>), TransferError> {
-    progress.begin("verification", volumes.iter().fold(0, |bytes, volume| bytes.saturating_add(volume.bytes)));
+    progress.begin(
+        "verification",
+        volumes
+            .iter()
+            .fold(0, |bytes, volume| bytes.saturating_add(volume.bytes)),
+    );
     let reporter = Arc::clone(progress);
     let reading = spawn_blocking(move || {
-        let digests: Result<Vec<_>, _> = TABLES.iter().map(|table| file_digest::table_digest(&source, table, reporter.as_ref())).collect();
+        let digests: Result<Vec<_>, _> = TABLES
+            .iter()
+            .map(|table| file_digest::table_digest(&source, table, reporter.as_ref()))
+            .collect();
         (source, digests)
     });
     let mut arrived = Vec::new();
@@ -361,7 +487,11 @@ async fn verify(
     progress.end();
     for ((table, expected), actual) in TABLES.iter().zip(&digests).zip(&arrived) {
         if expected != actual {
-            return Err(TransferError::Mismatch { table: table.name, expected: expected.to_string(), actual: actual.to_string() });
+            return Err(TransferError::Mismatch {
+                table: table.name,
+                expected: expected.to_string(),
+                actual: actual.to_string(),
+            });
         }
     }
     Ok((source, digests))

@@ -1,7 +1,9 @@
-//! The primary keys and indexes of empty tables that this transaction has made itself: taken away before the rows come, made
-//! again after them under the same names, because a tree is sooner built from all keys at once than key by key.
+//! The primary keys and indexes of empty tables that this transaction has made itself: taken away
+//! before the rows come, made again after them under the same names, because a tree is sooner built
+//! from all keys at once than key by key.
 //!
-//! Nobody else has seen these tables yet, so nothing can refer to them, wait for them, or miss the keys meanwhile.
+//! Nobody else has seen these tables yet, so nothing can refer to them, wait for them, or miss the
+//! keys meanwhile.
 
 use tokio_postgres::types::Type;
 
@@ -14,7 +16,10 @@ pub(super) struct Keys(Vec<String>);
 
 impl Keys {
     /// Takes away what the tables of these schema versions have.
-    pub(super) async fn take_away(server: &ServerTables<'_>, made: &[u32]) -> Result<Self, TransferError> {
+    pub(super) async fn take_away(
+        server: &ServerTables<'_>,
+        made: &[u32],
+    ) -> Result<Self, TransferError> {
         const OF_A_TABLE: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $1, c.conname),
                 format('ALTER TABLE %s ADD CONSTRAINT %I %s', $1, c.conname, pg_get_constraintdef(c.oid))
             FROM pg_constraint c WHERE c.conrelid = $1::regclass AND c.contype = 'p'
@@ -22,8 +27,16 @@ impl Keys {
             FROM pg_index i WHERE i.indrelid = $1::regclass AND NOT i.indisprimary";
         let mut again = Vec::new();
         for table in TABLES.iter().filter(|table| made.contains(&table.version)) {
-            for row in server.client.query_typed(OF_A_TABLE, &[(&server.name(table), Type::TEXT)]).await? {
-                server.client.batch_execute(row.try_get(0)?).await.map_err(ServerError::OfObject)?;
+            for row in server
+                .client
+                .query_typed(OF_A_TABLE, &[(&server.name(table), Type::TEXT)])
+                .await?
+            {
+                server
+                    .client
+                    .batch_execute(row.try_get(0)?)
+                    .await
+                    .map_err(ServerError::OfObject)?;
                 again.push(row.try_get(1)?);
             }
         }

@@ -1,9 +1,10 @@
 //! Carrying RUNE's rows from one database into another, and proving that they arrived.
 //!
-//! Rows are carried exactly or not at all: what the other engine cannot hold is found before anything is kept, and
-//! nothing is kept before both sides have the same digests. Bookkeeping tables are not carried; the destination has
-//! its own. No value is interpreted, and no message holds the content of a row, only its table, key and column. How a
-//! database is reached belongs to `storage`, what its tables look like to `schema`.
+//! Rows are carried exactly or not at all: what the other engine cannot hold is found before
+//! anything is kept, and nothing is kept before both sides have the same digests. Bookkeeping
+//! tables are not carried; the destination has its own. No value is interpreted, and no message
+//! holds the content of a row, only its table, key and column. How a database is reached belongs to
+//! `storage`, what its tables look like to `schema`.
 
 mod characters;
 mod check;
@@ -35,7 +36,9 @@ pub use error::TransferError;
 pub use file::{FileSnapshot, SourceTrust};
 pub use finding::{Finding, FindingKind};
 pub use into_file::into_file;
-pub use into_server::{CheckedSource, MoveSettings, Moved, MovedTable, Phases, into_server, plan_into_server};
+pub use into_server::{
+    CheckedSource, MoveSettings, Moved, MovedTable, Phases, into_server, plan_into_server,
+};
 pub(crate) use rows::Cell;
 pub use sealed::CarriedTable;
 pub(crate) use server_check::findings as server_findings;

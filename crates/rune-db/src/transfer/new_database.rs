@@ -1,14 +1,18 @@
-//! A new database file: filled and proved under a temporary name, then given its own, and read once by that name.
+//! A new database file: filled and proved under a temporary name, then given its own, and read once
+//! by that name.
 //!
-//! What lies beside a name belongs to the database that is opened by it. So the name must have nothing beside it before and after
-//! the file gets it, and nobody can open the file in between.
+//! What lies beside a name belongs to the database that is opened by it. So the name must have
+//! nothing beside it before and after the file gets it, and nobody can open the file in between.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::TransferError;
 use rune_core::fsx::{self, FileIdentity, FileMode, TemporaryFile};
-use rune_storage::{SqliteError, SqliteFile, SqliteFileError, check_nothing_beside, connect, new_name, retry_while_busy};
+use rune_storage::{
+    SqliteError, SqliteFile, SqliteFileError, check_nothing_beside, connect, new_name,
+    retry_while_busy,
+};
 
 /// A file that is not under its name yet. Dropping it removes it.
 #[derive(Debug)]
@@ -21,14 +25,25 @@ impl NewDatabase {
     /// Begins an empty file beside its name.
     pub(super) fn beside(name: &Utf8Path, mode: FileMode) -> Result<Self, TransferError> {
         let destination = new_name(name)?;
-        Ok(Self { file: TemporaryFile::beside(&destination, mode)?, destination })
+        Ok(Self {
+            file: TemporaryFile::beside(&destination, mode)?,
+            destination,
+        })
     }
 
     /// The same for a copy of a file, which must not lie where the new one is going to be written.
-    pub(super) fn copy_of(source: &SqliteFile, name: &Utf8Path, mode: FileMode) -> Result<Self, TransferError> {
+    pub(super) fn copy_of(
+        source: &SqliteFile,
+        name: &Utf8Path,
+        mode: FileMode,
+    ) -> Result<Self, TransferError> {
         let temporary = fsx::partial_path(&new_name(name)?);
         if fsx::identity(&temporary).is_ok_and(|identity| identity == source.identity()) {
-            return Err(SqliteFileError::Same { path: source.path().to_owned(), destination: temporary }.into());
+            return Err(SqliteFileError::Same {
+                path: source.path().to_owned(),
+                destination: temporary,
+            }
+            .into());
         }
         Self::beside(name, mode)
     }
@@ -46,11 +61,14 @@ impl NewDatabase {
         connect_new(self.path())
     }
 
-    /// Gives the file its name. When it is not what is found under that name afterwards, the name is taken away again.
+    /// Gives the file its name. When it is not what is found under that name afterwards, the name
+    /// is taken away again.
     pub(super) fn publish(mut self) -> Result<(), TransferError> {
-        // Whoever opens the file by its name waits for this lock, so that what lies beside it until then is not theirs.
+        // Whoever opens the file by its name waits for this lock, so that what lies beside it until
+        // then is not theirs.
         let lock = self.connect()?;
-        lock.execute_batch("BEGIN EXCLUSIVE").map_err(SqliteError::on(self.path()))?;
+        lock.execute_batch("BEGIN EXCLUSIVE")
+            .map_err(SqliteError::on(self.path()))?;
         check_nothing_beside(&self.destination)?;
         let identity = self.file.identity()?;
         self.file.publish()?;
@@ -66,18 +84,33 @@ pub(super) fn connect_new(path: &Utf8Path) -> Result<Connection, TransferError> 
 }
 
 /// Checks what is under a name that was just given to a file, and lets others open it.
-fn confirm(destination: &Utf8Path, expected: FileIdentity, lock: Connection) -> Result<(), TransferError> {
+fn confirm(
+    destination: &Utf8Path,
+    expected: FileIdentity,
+    lock: Connection,
+) -> Result<(), TransferError> {
     check_nothing_beside(destination)?;
     let found = SqliteFile::existing(destination)?;
     if found.identity() != expected {
         return Err(SqliteFileError::Replaced(destination.to_owned()).into());
     }
-    let schema = |connection: &Connection| connection.query_row("SELECT group_concat(sql) FROM sqlite_schema", [], |row| row.get(0));
+    let schema = |connection: &Connection| {
+        connection.query_row("SELECT group_concat(sql) FROM sqlite_schema", [], |row| {
+            row.get(0)
+        })
+    };
     let written: Option<String> = schema(&lock).map_err(found.failed())?;
     drop(lock);
-    let connection = found.connect(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(found.failed())?;
-    let read: Option<String> = retry_while_busy(&connection, || schema(&connection)).map_err(found.failed())?;
-    if read == written { Ok(()) } else { Err(SqliteFileError::Replaced(destination.to_owned()).into()) }
+    let connection = found
+        .connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(found.failed())?;
+    let read: Option<String> =
+        retry_while_busy(&connection, || schema(&connection)).map_err(found.failed())?;
+    if read == written {
+        Ok(())
+    } else {
+        Err(SqliteFileError::Replaced(destination.to_owned()).into())
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +125,10 @@ mod tests {
 
     fn filled(name: &Utf8Path) -> NewDatabase {
         let new = NewDatabase::beside(name, FileMode::PRIVATE).unwrap();
-        new.connect().unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        new.connect()
+            .unwrap()
+            .execute_batch("CREATE TABLE t (a)")
+            .unwrap();
         new
     }
 
@@ -104,7 +140,11 @@ mod tests {
             let new = filled(&name);
             let beside = Utf8PathBuf::from(format!("{name}{suffix}"));
             fsx::write_new(&beside, b"", 0o600).unwrap();
-            assert_eq!(new.publish().unwrap_err().kind(), FailureKind::Conflict, "{suffix}");
+            assert_eq!(
+                new.publish().unwrap_err().kind(),
+                FailureKind::Conflict,
+                "{suffix}"
+            );
             assert!(!name.exists());
             fsx::remove_file(&beside).unwrap();
         }
@@ -122,13 +162,19 @@ mod tests {
         new.file.publish().unwrap();
         let journal = Utf8PathBuf::from(format!("{name}-journal"));
         fsx::write_new(&journal, b"", 0o600).unwrap();
-        assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            confirm(&name, identity, lock).unwrap_err().kind(),
+            FailureKind::Conflict
+        );
         fsx::remove_file(&journal).unwrap();
         let other = Utf8Path::from_path(directory.path()).unwrap().join("b.db");
         rustix::fs::rename(name.as_std_path(), other.as_std_path()).unwrap();
         fsx::write_new(&name, b"another", 0o600).unwrap();
         let lock = super::connect_new(&other).unwrap();
-        assert_eq!(confirm(&name, identity, lock).unwrap_err().kind(), FailureKind::Conflict);
+        assert_eq!(
+            confirm(&name, identity, lock).unwrap_err().kind(),
+            FailureKind::Conflict
+        );
         fsx::remove_if_same(&name, identity).unwrap();
         assert!(name.exists(), "another file is not removed");
     }

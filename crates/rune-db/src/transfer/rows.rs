@@ -55,8 +55,8 @@ pub(super) struct RowView<'r, 'c> {
     buffer: &'r mut Vec<u8>,
 }
 
-/// Reads every row of a table; contents of more than `inline_bytes` are given as [`Cell::Large`]. A table that is not
-/// there has no rows.
+/// Reads every row of a table; contents of more than `inline_bytes` are given as [`Cell::Large`]. A
+/// table that is not there has no rows.
 pub(super) fn for_each_row(
     source: &FileSnapshot,
     table: &'static Table,
@@ -68,11 +68,20 @@ pub(super) fn for_each_row(
         return Ok(());
     }
     let (connection, path) = (source.connection(), source.path());
-    let mut statement = connection.prepare(&select(table, inline_bytes, order)).map_err(SqliteError::on(path))?;
+    let mut statement = connection
+        .prepare(&select(table, inline_bytes, order))
+        .map_err(SqliteError::on(path))?;
     let mut rows = statement.query([]).map_err(SqliteError::on(path))?;
     let (mut blob, mut buffer) = (None, Vec::new());
     while let Some(row) = rows.next().map_err(|error| SqliteError::on(path)(error))? {
-        act(&mut RowView { row, table, path, connection, blob: &mut blob, buffer: &mut buffer })?;
+        act(&mut RowView {
+            row,
+            table,
+            path,
+            connection,
+            blob: &mut blob,
+            buffer: &mut buffer,
+        })?;
     }
     Ok(())
 }
@@ -84,8 +93,14 @@ fn select(table: &Table, inline_bytes: i64, order: &str) -> String {
     for column in table.columns {
         let name = column.name;
         if column.kind == ColumnKind::Bytes {
-            columns.push(format!("CASE WHEN octet_length({name}) <= {inline_bytes} THEN {name} END"));
-            contents.extend([format!("octet_length({name})"), format!("typeof({name})"), "rowid".to_owned()]);
+            columns.push(format!(
+                "CASE WHEN octet_length({name}) <= {inline_bytes} THEN {name} END"
+            ));
+            contents.extend([
+                format!("octet_length({name})"),
+                format!("typeof({name})"),
+                "rowid".to_owned(),
+            ]);
         } else {
             columns.push(name.to_owned());
         }
@@ -102,16 +117,30 @@ impl RowView<'_, '_> {
 
     /// The cell of the column at a position of the table.
     pub(super) fn cell(&self, position: usize) -> Result<Cell<'_>, TransferError> {
-        let cell = Cell::from(self.row.get_ref(position).map_err(|error| self.failed(error))?);
-        let is_content = self.table.columns.get(position).is_some_and(|column| column.kind == ColumnKind::Bytes);
+        let cell = Cell::from(
+            self.row
+                .get_ref(position)
+                .map_err(|error| self.failed(error))?,
+        );
+        let is_content = self
+            .table
+            .columns
+            .get(position)
+            .is_some_and(|column| column.kind == ColumnKind::Bytes);
         if cell != Cell::Null || !is_content {
             return Ok(cell);
         }
         let after = self.table.columns.len();
         let bytes: Option<i64> = self.row.get(after).map_err(|error| self.failed(error))?;
-        let class: String = self.row.get(after + 1).map_err(|error| self.failed(error))?;
+        let class: String = self
+            .row
+            .get(after + 1)
+            .map_err(|error| self.failed(error))?;
         Ok(match (bytes, class.as_str()) {
-            (Some(bytes), "blob" | "text") => Cell::Large { is_blob: class == "blob", bytes: u64::try_from(bytes).unwrap_or(0) },
+            (Some(bytes), "blob" | "text") => Cell::Large {
+                is_blob: class == "blob",
+                bytes: u64::try_from(bytes).unwrap_or(0),
+            },
             (Some(_), "integer") => Cell::Integer(0),
             (Some(_), _) => Cell::Real(0.0),
             (None, _) => Cell::Null,
@@ -124,18 +153,27 @@ impl RowView<'_, '_> {
         column: &str,
         mut each: impl FnMut(&[u8]) -> Result<(), TransferError>,
     ) -> Result<(), TransferError> {
-        let row: i64 = self.row.get(self.table.columns.len() + 2).map_err(|error| self.failed(error))?;
+        let row: i64 = self
+            .row
+            .get(self.table.columns.len() + 2)
+            .map_err(|error| self.failed(error))?;
         let failed = SqliteError::on(self.path);
         let blob = match self.blob {
             Some(blob) => {
                 blob.reopen(row).map_err(failed)?;
                 blob
             }
-            None => self.blob.insert(self.connection.blob_open(MAIN_DB, self.table.name, column, row, true).map_err(failed)?),
+            None => self.blob.insert(
+                self.connection
+                    .blob_open(MAIN_DB, self.table.name, column, row, true)
+                    .map_err(failed)?,
+            ),
         };
         self.buffer.resize(PIECE_BYTES, 0);
         loop {
-            let length = blob.read(self.buffer).map_err(|error| PathError::of(Action::Read, self.path)(error))?;
+            let length = blob
+                .read(self.buffer)
+                .map_err(|error| PathError::of(Action::Read, self.path)(error))?;
             match self.buffer.get(..length) {
                 None | Some([]) => return Ok(()),
                 Some(piece) => each(piece)?,
@@ -151,6 +189,9 @@ impl RowView<'_, '_> {
             Ok(Cell::Null) => "NULL".to_owned(),
             Ok(_) | Err(_) => "(no text)".to_owned(),
         };
-        (0..layout::key(self.table).len()).map(part).collect::<Vec<_>>().join("/")
+        (0..layout::key(self.table).len())
+            .map(part)
+            .collect::<Vec<_>>()
+            .join("/")
     }
 }

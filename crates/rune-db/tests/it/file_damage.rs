@@ -1,4 +1,5 @@
-//! Files that SQLite opens although something is wrong with them: every verb says so alike, and a verb that fails changes nothing.
+//! Files that SQLite opens although something is wrong with them: every verb says so alike, and a
+//! verb that fails changes nothing.
 
 use std::{fs, path::Path};
 
@@ -29,11 +30,18 @@ fn set(path: &Path, place: usize, value: u8) {
 
 fn cut(path: &Path, bytes: u64) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes)
+        .unwrap();
 }
 
-const LOOK: &[&[&str]] =
-    &[&["status"], &["jobs", "list"], &["settings", "list"], &["events", "list"], &["migrate", "--dry-run"], &["repair", "--dry-run"]];
+const LOOK: &[&[&str]] = &[
+    &["status"],
+    &["jobs", "list"],
+    &["settings", "list"],
+    &["events", "list"],
+    &["migrate", "--dry-run"],
+    &["repair", "--dry-run"],
+];
 const CHANGE: &[&[&str]] = &[
     &["migrate"],
     &["repair"],
@@ -43,7 +51,8 @@ const CHANGE: &[&[&str]] = &[
     &["prune", "--older-than", "300d"],
 ];
 
-/// Runs what copies or compares all rows of a file, and gives how each ended; nothing may have been written.
+/// Runs what copies or compares all rows of a file, and gives how each ended; nothing may have been
+/// written.
 fn carried(source: &Source, other: &str, target: &str) -> Vec<Ended> {
     let (url, path) = (source.url(), source.path());
     let (file, restored) = (source.beside("out.db"), source.beside("restored.db"));
@@ -53,7 +62,14 @@ fn carried(source: &Source, other: &str, target: &str) -> Vec<Ended> {
         rune_db(&["restore", "--from", path.to_str().unwrap()]).on(target),
         rune_db(&["compare", &url, other]),
         rune_db(&["compare", other, &url]),
-        rune_db(&["migrate-to-postgres", "--source", &url, "--target", target, "--dry-run"]),
+        rune_db(&[
+            "migrate-to-postgres",
+            "--source",
+            &url,
+            "--target",
+            target,
+            "--dry-run",
+        ]),
         rune_db(&["migrate-to-postgres", "--source", &url, "--target", target]),
     ];
     let ended = verbs.map(rune_testkit::tool::RuneDb::run).into();
@@ -65,9 +81,15 @@ fn carried(source: &Source, other: &str, target: &str) -> Vec<Ended> {
 fn a_header_or_an_end_that_sqlite_takes_for_whole_is_refused_by_every_verb_alike() {
     type Damage = fn(&Path);
     let cases: [(Damage, &str); 5] = [
-        (|path| set(path, WRITE_VERSION, 3), "says that only a later version of SQLite may write it"),
+        (
+            |path| set(path, WRITE_VERSION, 3),
+            "says that only a later version of SQLite may write it",
+        ),
         (|path| set(path, READ_VERSION, 3), "file is not a database"),
-        (|path| set(path, SCHEMA_FORMAT, 5), "unsupported file format"),
+        (
+            |path| set(path, SCHEMA_FORMAT, 5),
+            "unsupported file format",
+        ),
         (|path| cut(path, 1), "is cut off: it has"),
         (|path| cut(path, 1000), "is cut off: it has"),
     ];
@@ -79,15 +101,24 @@ fn a_header_or_an_end_that_sqlite_takes_for_whole_is_refused_by_every_verb_alike
             damage(&source.path());
             let before = fs::read(source.path()).unwrap();
             for verb in LOOK.iter().chain(CHANGE).chain([&["verify"][..]].iter()) {
-                rune_db(verb).on(&source.url()).run().fails(3, &[words, "help: "]);
+                rune_db(verb)
+                    .on(&source.url())
+                    .run()
+                    .fails(3, &[words, "help: "]);
             }
             for ended in carried(&source, &other.url(), &database.url()) {
                 ended.fails(3, &[words, "help: "]);
             }
-            assert!(fs::read(source.path()).unwrap() == before, "the file was changed: {mode}, {words}");
+            assert!(
+                fs::read(source.path()).unwrap() == before,
+                "the file was changed: {mode}, {words}"
+            );
         }
     }
-    assert_eq!(database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    assert_eq!(
+        database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0"
+    );
 }
 
 #[test]
@@ -99,21 +130,32 @@ fn damage_that_sqlite_reads_around_is_found_by_every_verb_that_promises_all_rows
             let source = source(mode);
             set(&source.path(), place, value);
             let verify = rune_db(&["verify"]).on(&source.url()).run();
-            assert!(verify.code == 5 && verify.stdout.contains("SQLite says: "), "{verify:?}");
+            assert!(
+                verify.code == 5 && verify.stdout.contains("SQLite says: "),
+                "{verify:?}"
+            );
             for ended in carried(&source, &other.url(), &database.url()) {
                 // Where rows lie on pages that do not fit, SQLite itself notices first.
-                let words = if ended.code == 3 { "database disk image is malformed" } else { "SQLite's integrity check finds faults" };
+                let words = if ended.code == 3 {
+                    "database disk image is malformed"
+                } else {
+                    "SQLite's integrity check finds faults"
+                };
                 ended.fails(if ended.code == 3 { 3 } else { 6 }, &[words, "help: "]);
             }
         }
     }
-    assert_eq!(database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    assert_eq!(
+        database.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0"
+    );
 }
 
 #[test]
 fn a_row_that_no_index_has_is_not_left_behind_by_a_move() {
     let source = source("delete");
-    // The index of the key lacks the row, and whoever reads in the order of the key does not see it.
+    // The index of the key lacks the row, and whoever reads in the order of the key does not see
+    // it.
     sqlite_execute(
         &source.path(),
         "CREATE TABLE shadow (key TEXT PRIMARY KEY, value_json TEXT NOT NULL, updated_at REAL NOT NULL);
@@ -144,7 +186,13 @@ fn a_change_that_fails_leaves_file_and_mode_of_logging_as_they_were() {
         let before = fs::read(source.path()).unwrap();
         let ended = rune_db(verb).on(&source.url()).run();
         assert_eq!(ended.code, code, "{ended:?}");
-        assert!(fs::read(source.path()).unwrap() == before, "the file was changed: {verb:?}");
-        assert_eq!(sqlite_query(&source.path(), "PRAGMA journal_mode"), "delete");
+        assert!(
+            fs::read(source.path()).unwrap() == before,
+            "the file was changed: {verb:?}"
+        );
+        assert_eq!(
+            sqlite_query(&source.path(), "PRAGMA journal_mode"),
+            "delete"
+        );
     }
 }

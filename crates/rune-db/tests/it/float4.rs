@@ -1,4 +1,5 @@
-//! Columns of 32-bit floats count as what RUNE reads in them: the shortest decimal that means the float.
+//! Columns of 32-bit floats count as what RUNE reads in them: the shortest decimal that means the
+//! float.
 
 use rune_testkit::postgres::{Database, Server};
 use serde_json::Value;
@@ -6,7 +7,8 @@ use serde_json::Value;
 use rune_testkit::rows::{Source, compared, python_digests};
 use rune_testkit::tool::{rune_db, sqlite_query, sqlite_url};
 
-/// What a 32-bit float can be, as text: where its digits end, at powers of two and of ten, at the limits, and halfway between.
+/// What a 32-bit float can be, as text: where its digits end, at powers of two and of ten, at the
+/// limits, and halfway between.
 const FLOATS: &str = "'12.3', '0.1', '1.1', '1777777800', '1700008000', '16777217', '33554430', '8388608.5', '1e-45', '1.17549435e-38',
     '3.4028235e38', '-3.4028235e38', '9007199254740993', '0.3', '1e10', '123456.789', '5e-39', '2.5e-40', 'Infinity', '-Infinity', '0'";
 
@@ -26,7 +28,9 @@ fn narrow(server: &Server) -> Database<'_> {
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     for (table, column) in COLUMNS {
-        database.query(&format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE real"));
+        database.query(&format!(
+            "ALTER TABLE {table} ALTER COLUMN {column} TYPE real"
+        ));
     }
     database.query(&format!(
         "INSERT INTO jobs SELECT 'j' || n, 't', 'benchmark', 'running', '{{}}', NULL, NULL, NULL, f::real, f::real
@@ -50,11 +54,24 @@ fn a_database_with_narrow_floats_equals_its_own_backup_before_and_after_repair()
         let database = narrow(&server);
         let expected = python_digests(&database.url());
         let backup = source.beside(&format!("backup-{major}.db"));
-        rune_db(&["backup", "--output", backup.to_str().unwrap()]).on(&database.url()).run().succeeds();
-        assert_eq!(sqlite_query(&backup, "SELECT created_at FROM jobs WHERE job_id = 'j1'"), "12.3");
-        assert_eq!(sqlite_query(&backup, "SELECT created_at FROM jobs WHERE job_id = 'j4'"), "1777777800");
+        rune_db(&["backup", "--output", backup.to_str().unwrap()])
+            .on(&database.url())
+            .run()
+            .succeeds();
+        assert_eq!(
+            sqlite_query(&backup, "SELECT created_at FROM jobs WHERE job_id = 'j1'"),
+            "12.3"
+        );
+        assert_eq!(
+            sqlite_query(&backup, "SELECT created_at FROM jobs WHERE job_id = 'j4'"),
+            "1777777800"
+        );
         let url = sqlite_url(&backup);
-        assert_eq!(python_digests(&url), expected, "PostgreSQL {major}: psycopg, as RUNE, reads other numbers");
+        assert_eq!(
+            python_digests(&url),
+            expected,
+            "PostgreSQL {major}: psycopg, as RUNE, reads other numbers"
+        );
         let summary = |url: &str| rune_db(&["events", "summary"]).on(url).report();
         let before = summary(&database.url());
         assert_eq!(before, summary(&url));
@@ -75,21 +92,40 @@ fn lists_of_narrow_floats_show_what_rune_shows_and_their_pages_leave_nothing_out
     let database = narrow(&server);
     let run = |arguments: &[&str]| rune_db(arguments).on(&database.url()).report();
     let events = run(&["events", "list", "--limit", "3"]);
-    assert_eq!((&events["events"][0]["durationMs"], &events["events"][2]["recordedAt"]), (&12.3.into(), &1.1.into()));
+    assert_eq!(
+        (
+            &events["events"][0]["durationMs"],
+            &events["events"][2]["recordedAt"]
+        ),
+        (&12.3.into(), &1.1.into())
+    );
     let job = run(&["jobs", "show", "j1"]);
-    assert_eq!((&job["createdAt"], &job["updatedAt"]), (&12.3.into(), &12.3.into()));
+    assert_eq!(
+        (&job["createdAt"], &job["updatedAt"]),
+        (&12.3.into(), &12.3.into())
+    );
     let (mut after, mut ids): (Option<String>, Vec<String>) = (None, Vec::new());
     loop {
         let mut arguments = vec!["jobs", "list", "--limit", "100"];
         arguments.extend(after.iter().flat_map(|after| ["--after", after]));
         let page = run(&arguments);
-        ids.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["jobId"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["jobs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|job| job["jobId"].as_str().unwrap().to_owned()),
+        );
         after = page["next"].as_str().map(str::to_owned);
         if after.is_none() {
             break;
         }
     }
-    let all: usize = database.query("SELECT count(*) FROM jobs").trim().parse().unwrap();
+    let all: usize = database
+        .query("SELECT count(*) FROM jobs")
+        .trim()
+        .parse()
+        .unwrap();
     let count = ids.len();
     ids.sort();
     ids.dedup();
@@ -108,9 +144,28 @@ fn nan_and_infinities_are_visible_in_json_and_are_not_null() {
             VALUES ('a', 'ok', 'NaN', 1), ('b', 'ok', 'Infinity', 2), ('c', 'ok', '-Infinity', 'NaN'), ('d', 'ok', NULL, 4)",
     );
     let report = rune_db(&["events", "list"]).on(&database.url()).report();
-    let durations: Vec<&Value> = report["events"].as_array().unwrap().iter().map(|event| &event["durationMs"]).collect();
-    assert_eq!(durations, [&Value::from("NaN"), &"Infinity".into(), &"-Infinity".into(), &Value::Null]);
+    let durations: Vec<&Value> = report["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["durationMs"])
+        .collect();
+    assert_eq!(
+        durations,
+        [
+            &Value::from("NaN"),
+            &"Infinity".into(),
+            &"-Infinity".into(),
+            &Value::Null
+        ]
+    );
     assert_eq!(report["events"][2]["recordedAt"], "NaN");
     let summary = rune_db(&["events", "summary"]).on(&database.url()).report();
-    assert_eq!((&summary["events"][0]["averageMs"], &summary["events"][1]["maxMs"]), (&"NaN".into(), &"Infinity".into()));
+    assert_eq!(
+        (
+            &summary["events"][0]["averageMs"],
+            &summary["events"][1]["maxMs"]
+        ),
+        (&"NaN".into(), &"Infinity".into())
+    );
 }

@@ -1,8 +1,9 @@
-//! One law, tried in hundreds of drawn situations: exit 0 means that an independent reader sees exactly what was promised, any
-//! other exit means that nothing changed.
+//! One law, tried in hundreds of drawn situations: exit 0 means that an independent reader sees
+//! exactly what was promised, any other exit means that nothing changed.
 //!
-//! The engine is the Python below `matrix/`: it draws a database, a trouble and a verb from a seed, runs `rune-db`, and lets
-//! Python's sqlite3, psycopg and `pg_dump` read what is there afterwards. Here are only the servers and the shards.
+//! The engine is the Python below `matrix/`: it draws a database, a trouble and a verb from a seed,
+//! runs `rune-db`, and lets Python's sqlite3, psycopg and `pg_dump` read what is there afterwards.
+//! Here are only the servers and the shards.
 //!
 //! | variable | |
 //! |---|---|
@@ -26,30 +27,51 @@ const SEED: u64 = 1;
 const LEAST: u64 = 15;
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn tools() -> PathBuf {
-    std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from)
+    std::env::var_os("RUNE_TOOLS").map_or_else(
+        || PathBuf::from("/var/cache/rune-bundle/tools"),
+        PathBuf::from,
+    )
 }
 
 /// Runs the engine with what is the same for all; `more` says which cases.
 fn run(server: Option<&Server>, more: &serde_json::Value) {
-    let scratch = tempfile::Builder::new().prefix("rune-matrix-").tempdir().unwrap();
-    let program = std::env::var("RUNE_MATRIX_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rune-db").to_owned());
+    let scratch = tempfile::Builder::new()
+        .prefix("rune-matrix-")
+        .tempdir()
+        .unwrap();
+    let program = std::env::var("RUNE_MATRIX_PROGRAM")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_rune-db").to_owned());
     let mut options = json!({
         "program": program, "scratch": scratch.path(), "seed": number("RUNE_MATRIX_SEED", SEED), "cases": number("RUNE_MATRIX_CASES", CASES),
         "socketDirectory": server.map(Server::socket_directory), "port": server.map(Server::port),
         "shard": 0, "shards": 1, "kind": "file", "least": LEAST,
     });
-    options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    options
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/matrix/main.py");
     let mut python = Command::new("python3");
-    python.arg(engine).arg(options.to_string()).env("PYTHONPATH", tools().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+        .arg(engine)
+        .arg(options.to_string())
+        .env("PYTHONPATH", tools().join("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     let output = python.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     eprintln!("{said}");
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -63,17 +85,26 @@ const SERVER_SHARDS: u64 = 12;
 const KILL_SHARDS: u64 = 4;
 
 fn on_files(shard: u64) {
-    run(None, &json!({ "kind": "file", "shard": shard, "shards": FILE_SHARDS }));
+    run(
+        None,
+        &json!({ "kind": "file", "shard": shard, "shards": FILE_SHARDS }),
+    );
 }
 
 fn on_server(major: u32, shard: u64) {
     let server = Server::start(major);
-    run(Some(&server), &json!({ "kind": "server", "shard": shard, "shards": SERVER_SHARDS }));
+    run(
+        Some(&server),
+        &json!({ "kind": "server", "shard": shard, "shards": SERVER_SHARDS }),
+    );
 }
 
 fn with_kills(major: u32, shard: u64) {
     let server = Server::start(major);
-    run(Some(&server), &json!({ "kind": "kill", "shard": shard, "shards": KILL_SHARDS }));
+    run(
+        Some(&server),
+        &json!({ "kind": "kill", "shard": shard, "shards": KILL_SHARDS }),
+    );
 }
 
 #[test]
@@ -181,6 +212,7 @@ fn kills_on_postgres_18_keep_the_law() {
 fn one_case_can_be_repeated_by_its_line() {
     let major = u32::try_from(number("RUNE_MATRIX_MAJOR", 17)).unwrap();
     let server = Server::start(major);
-    let case = std::env::var("RUNE_MATRIX_CASE").unwrap_or_else(|_| "backup @ plain # 1".to_owned());
+    let case =
+        std::env::var("RUNE_MATRIX_CASE").unwrap_or_else(|_| "backup @ plain # 1".to_owned());
     run(Some(&server), &json!({ "case": case }));
 }

@@ -65,7 +65,13 @@ fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
         let server = Server::shared(major);
         let database = server.database();
         let report = rune_db(&["migrate"]).on(&database.url()).report();
-        assert!(report["database"]["engineVersion"].as_str().unwrap().starts_with(&major.to_string()), "{report}");
+        assert!(
+            report["database"]["engineVersion"]
+                .as_str()
+                .unwrap()
+                .starts_with(&major.to_string()),
+            "{report}"
+        );
         assert_eq!(report["database"]["schema"], "public");
         let columns = "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
             WHERE table_schema = 'public' AND table_name <> 'rune_db_ledger' ORDER BY table_name, ordinal_position";
@@ -74,10 +80,22 @@ fn a_new_database_has_exactly_runes_tables_owned_by_its_role() {
         assert_eq!(database.query(indexes), INDEXES, "PostgreSQL {major}");
         let sequence = "SELECT sequencename, data_type, start_value FROM pg_sequences";
         assert_eq!(database.query(sequence), "workflow_events_id_seq|bigint|1");
-        assert_eq!(database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"), database.name());
-        let status = rune_db(&["status", "--strict"]).on(&database.url()).report();
-        assert_eq!((&status["database"]["found"], &status["upToDate"]), (&"ours".into(), &true.into()));
-        assert_eq!(status["database"]["warnings"], serde_json::json!([]), "PostgreSQL {major}");
+        assert_eq!(
+            database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"),
+            database.name()
+        );
+        let status = rune_db(&["status", "--strict"])
+            .on(&database.url())
+            .report();
+        assert_eq!(
+            (&status["database"]["found"], &status["upToDate"]),
+            (&"ours".into(), &true.into())
+        );
+        assert_eq!(
+            status["database"]["warnings"],
+            serde_json::json!([]),
+            "PostgreSQL {major}"
+        );
         let again = rune_db(&["migrate"]).on(&database.url()).report();
         assert_eq!(again["applied"], serde_json::json!([]));
     }
@@ -88,10 +106,15 @@ fn a_plan_changes_nothing() {
     let server = Server::shared(17);
     let database = server.database();
     let before = database.query("SELECT count(*) FROM pg_class");
-    let plan = rune_db(&["migrate", "--dry-run"]).on(&database.url()).report();
+    let plan = rune_db(&["migrate", "--dry-run"])
+        .on(&database.url())
+        .report();
     assert_eq!(plan["applied"].as_array().unwrap().len(), 6);
     let status = rune_db(&["status"]).on(&database.url()).report();
-    assert_eq!((&status["database"]["found"], &status["upToDate"]), (&"empty".into(), &false.into()));
+    assert_eq!(
+        (&status["database"]["found"], &status["upToDate"]),
+        (&"empty".into(), &false.into())
+    );
     assert_eq!(database.query("SELECT count(*) FROM pg_class"), before);
 }
 
@@ -104,7 +127,10 @@ fn holes_are_filled_and_unknown_versions_are_left_alone() {
     let report = rune_db(&["migrate"]).on(&database.url()).report();
     assert_eq!(report["applied"][0]["file"], "0004_chain_state.sql");
     assert_eq!(report["database"]["unknown"], serde_json::json!([99]));
-    rune_db(&["migrate", "--strict"]).on(&database.url()).run().fails(12, &["99"]);
+    rune_db(&["migrate", "--strict"])
+        .on(&database.url())
+        .run()
+        .fails(12, &["99"]);
 }
 
 #[test]
@@ -113,15 +139,32 @@ fn tables_are_made_only_by_and_for_the_role_that_rune_will_use() {
     let database = server.database();
     let owner = database.name();
     // A superuser that owns nothing here: RUNE would be locked out of what it makes.
-    rune_db(&["migrate"]).on(&database.admin_url()).run().fails(9, &["`postgres` is a superuser", &format!("--owner {owner}")]);
+    rune_db(&["migrate"]).on(&database.admin_url()).run().fails(
+        9,
+        &["`postgres` is a superuser", &format!("--owner {owner}")],
+    );
     assert_eq!(database.query("SELECT to_regclass('jobs') IS NULL"), "t");
-    let plan = rune_db(&["migrate", "--dry-run"]).on(&database.admin_url()).run();
+    let plan = rune_db(&["migrate", "--dry-run"])
+        .on(&database.admin_url())
+        .run();
     assert_eq!(plan.code, 9, "the plan says so too: {plan:?}");
-    rune_db(&["migrate", "--owner", "nobody"]).on(&database.admin_url()).run().fails(4, &["role `nobody`", "does not exist"]);
-    rune_db(&["migrate", "--owner", owner]).on(&database.admin_url()).run().succeeds();
-    assert_eq!(database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"), owner);
+    rune_db(&["migrate", "--owner", "nobody"])
+        .on(&database.admin_url())
+        .run()
+        .fails(4, &["role `nobody`", "does not exist"]);
+    rune_db(&["migrate", "--owner", owner])
+        .on(&database.admin_url())
+        .run()
+        .succeeds();
+    assert_eq!(
+        database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"),
+        owner
+    );
     // Nothing to do: then nobody makes anything, whoever asks.
-    rune_db(&["migrate"]).on(&database.admin_url()).run().succeeds();
+    rune_db(&["migrate"])
+        .on(&database.admin_url())
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -133,13 +176,27 @@ fn tables_of_another_role_are_not_touched() {
     database.query(&format!(
         "DELETE FROM schema_version WHERE version = 6; DROP TABLE settings; CREATE ROLE other LOGIN PASSWORD '{PASSWORD}'"
     ));
-    database.query("GRANT CREATE ON SCHEMA public TO other; GRANT ALL ON ALL TABLES IN SCHEMA public TO other");
+    database.query(
+        "GRANT CREATE ON SCHEMA public TO other; GRANT ALL ON ALL TABLES IN SCHEMA public TO other",
+    );
     let words = format!("belongs to role `{owner}`, not to `other`");
-    rune_db(&["migrate"]).on(&database.url_of("other")).run().fails(9, &[&words, &format!("--owner {owner}")]);
-    rune_db(&["migrate", "--owner", owner]).on(&database.url_of("other")).run().fails(9, &["cannot act as role", "permission denied"]);
+    rune_db(&["migrate"])
+        .on(&database.url_of("other"))
+        .run()
+        .fails(9, &[&words, &format!("--owner {owner}")]);
+    rune_db(&["migrate", "--owner", owner])
+        .on(&database.url_of("other"))
+        .run()
+        .fails(9, &["cannot act as role", "permission denied"]);
     database.query(&format!("GRANT {owner} TO other"));
-    rune_db(&["migrate", "--owner", owner]).on(&database.url_of("other")).run().succeeds();
-    assert_eq!(database.query("SELECT tableowner FROM pg_tables WHERE tablename = 'settings'"), owner);
+    rune_db(&["migrate", "--owner", owner])
+        .on(&database.url_of("other"))
+        .run()
+        .succeeds();
+    assert_eq!(
+        database.query("SELECT tableowner FROM pg_tables WHERE tablename = 'settings'"),
+        owner
+    );
 }
 
 #[test]
@@ -150,9 +207,18 @@ fn a_role_that_may_not_create_is_told_what_to_grant() {
     rune_db(&["migrate"])
         .on(&database.url_of("reader"))
         .run()
-        .fails(9, &["may not create tables in schema `public`", "GRANT USAGE, CREATE"]);
+        .fails(
+            9,
+            &[
+                "may not create tables in schema `public`",
+                "GRANT USAGE, CREATE",
+            ],
+        );
     database.query("ALTER ROLE reader SET search_path = nowhere");
-    rune_db(&["status"]).on(&database.url_of("reader")).run().fails(4, &["names no schema that exists"]);
+    rune_db(&["status"])
+        .on(&database.url_of("reader"))
+        .run()
+        .fails(4, &["names no schema that exists"]);
 }
 
 #[test]
@@ -163,8 +229,19 @@ fn tables_in_two_schemas_are_refused_and_strangers_with_the_same_name_are_not_mi
     database.query("CREATE SCHEMA app; CREATE TABLE app.jobs (id integer); CREATE TABLE app.settings (key text)");
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query(&format!("CREATE SCHEMA {owner} AUTHORIZATION {owner}"));
-    rune_db(&["migrate"]).on(&database.url()).run().fails(12, &["exist in schema `public`", &format!("leads to schema `{owner}`")]);
-    assert_eq!(database.query(&format!("SELECT count(*) FROM pg_tables WHERE schemaname = '{owner}'")), "0");
+    rune_db(&["migrate"]).on(&database.url()).run().fails(
+        12,
+        &[
+            "exist in schema `public`",
+            &format!("leads to schema `{owner}`"),
+        ],
+    );
+    assert_eq!(
+        database.query(&format!(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = '{owner}'"
+        )),
+        "0"
+    );
 }
 
 #[test]
@@ -172,8 +249,12 @@ fn a_schema_of_its_own_with_an_odd_name_is_used_when_the_search_path_says_so() {
     let server = Server::start(17);
     let database = server.database();
     let owner = database.name();
-    database.query(&format!("CREATE SCHEMA \"odd, \"\"name\" AUTHORIZATION {owner}"));
-    database.query(&format!("ALTER ROLE {owner} SET search_path = pg_temp, \"odd, \"\"name\", public"));
+    database.query(&format!(
+        "CREATE SCHEMA \"odd, \"\"name\" AUTHORIZATION {owner}"
+    ));
+    database.query(&format!(
+        "ALTER ROLE {owner} SET search_path = pg_temp, \"odd, \"\"name\", public"
+    ));
     let report = rune_db(&["migrate"]).on(&database.url()).report();
     assert_eq!(report["database"]["schema"], "odd, \"name");
     assert_eq!(database.query("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename IN ('jobs', 'rune_db_ledger')"), "odd, \"name");
@@ -181,8 +262,10 @@ fn a_schema_of_its_own_with_an_odd_name_is_used_when_the_search_path_says_so() {
 
 #[test]
 fn limits_of_the_session_do_not_cut_a_migration_short() {
-    let files =
-        rune_testkit::tool::migrations(&[("0007_slow.sql", "-- migrate:postgres\nSELECT pg_sleep(2);\n-- migrate:sqlite\nSELECT 1;")]);
+    let files = rune_testkit::tool::migrations(&[(
+        "0007_slow.sql",
+        "-- migrate:postgres\nSELECT pg_sleep(2);\n-- migrate:sqlite\nSELECT 1;",
+    )]);
     let server = Server::shared(17);
     let database = server.database();
     let settings = [
@@ -194,7 +277,10 @@ fn limits_of_the_session_do_not_cut_a_migration_short() {
     for setting in settings {
         database.query(&format!("ALTER ROLE {} SET {setting}", database.name()));
     }
-    rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()]).on(&database.url()).run().succeeds();
+    rune_db(&["migrate", "--migrations", files.path().to_str().unwrap()])
+        .on(&database.url())
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -202,21 +288,46 @@ fn who_cannot_get_in_is_told_why() {
     let server = Server::shared(17);
     let database = server.database();
     let (name, port) = (database.name(), server.port());
-    let url = |login: &str, database: &str| format!("postgresql://{login}@127.0.0.1:{port}/{database}");
-    rune_db(&["migrate"]).on(&url(&format!("{name}:wrong"), name)).run().fails(9, &["password authentication failed", "percent-encoded"]);
-    rune_db(&["migrate"]).on(&url("nobody:wrong", name)).run().fails(9, &["password authentication failed"]);
-    rune_db(&["migrate"]).on(&url(name, name)).run().fails(9, &["password missing", "--password-file"]);
+    let url =
+        |login: &str, database: &str| format!("postgresql://{login}@127.0.0.1:{port}/{database}");
+    rune_db(&["migrate"])
+        .on(&url(&format!("{name}:wrong"), name))
+        .run()
+        .fails(9, &["password authentication failed", "percent-encoded"]);
+    rune_db(&["migrate"])
+        .on(&url("nobody:wrong", name))
+        .run()
+        .fails(9, &["password authentication failed"]);
+    rune_db(&["migrate"])
+        .on(&url(name, name))
+        .run()
+        .fails(9, &["password missing", "--password-file"]);
     let login = format!("{name}:{ENCODED_PASSWORD}");
-    rune_db(&["status"]).on(&url(&login, "nothing")).run().fails(4, &["\"nothing\" does not exist"]);
-    rune_db(&["status"]).on("postgresql://rune@127.0.0.1:1/rune").run().fails(10, &["cannot connect", "127.0.0.1:1"]);
-    rune_db(&["status"]).on("postgresql://rune@no-such-host.invalid/rune").run().fails(10, &["no-such-host.invalid"]);
+    rune_db(&["status"])
+        .on(&url(&login, "nothing"))
+        .run()
+        .fails(4, &["\"nothing\" does not exist"]);
+    rune_db(&["status"])
+        .on("postgresql://rune@127.0.0.1:1/rune")
+        .run()
+        .fails(10, &["cannot connect", "127.0.0.1:1"]);
+    rune_db(&["status"])
+        .on("postgresql://rune@no-such-host.invalid/rune")
+        .run()
+        .fails(10, &["no-such-host.invalid"]);
 }
 
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_given_up() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("postgresql://rune@127.0.0.1:{}/rune?connect_timeout=1", listener.local_addr().unwrap().port());
-    rune_db(&["status"]).on(&url).run().fails(10, &["no answer within 1 s", "connect_timeout"]);
+    let url = format!(
+        "postgresql://rune@127.0.0.1:{}/rune?connect_timeout=1",
+        listener.local_addr().unwrap().port()
+    );
+    rune_db(&["status"])
+        .on(&url)
+        .run()
+        .fails(10, &["no answer within 1 s", "connect_timeout"]);
 }
 
 #[test]
@@ -225,12 +336,35 @@ fn the_password_may_stand_in_a_file() {
     let server = Server::shared(17);
     let database = server.database();
     let directory = tempfile::tempdir().unwrap();
-    let (plain, passfile) = (directory.path().join("password"), directory.path().join("pgpass"));
+    let (plain, passfile) = (
+        directory.path().join("password"),
+        directory.path().join("pgpass"),
+    );
     std::fs::write(&plain, format!("{PASSWORD}\n")).unwrap();
-    std::fs::write(&passfile, format!("127.0.0.1:*:*:{}:{}\n", database.name(), PASSWORD.replace(':', "\\:"))).unwrap();
-    let url = format!("postgresql://{0}@127.0.0.1:{1}/{0}", database.name(), server.port());
-    rune_db(&["migrate", "--password-file", plain.to_str().unwrap()]).on(&url).run().succeeds();
-    let status = || rune_db(&["status"]).on(&url).env("PGPASSFILE", passfile.to_str().unwrap()).run();
+    std::fs::write(
+        &passfile,
+        format!(
+            "127.0.0.1:*:*:{}:{}\n",
+            database.name(),
+            PASSWORD.replace(':', "\\:")
+        ),
+    )
+    .unwrap();
+    let url = format!(
+        "postgresql://{0}@127.0.0.1:{1}/{0}",
+        database.name(),
+        server.port()
+    );
+    rune_db(&["migrate", "--password-file", plain.to_str().unwrap()])
+        .on(&url)
+        .run()
+        .succeeds();
+    let status = || {
+        rune_db(&["status"])
+            .on(&url)
+            .env("PGPASSFILE", passfile.to_str().unwrap())
+            .run()
+    };
     status().fails(9, &["can be read by others", "chmod 600"]);
     std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o600)).unwrap();
     status().succeeds();
@@ -242,11 +376,20 @@ fn a_server_that_only_reads_can_be_looked_at_and_says_so_otherwise() {
     let (empty, full) = (server.database(), server.database());
     rune_db(&["migrate"]).on(&full.url()).run().succeeds();
     for database in [&empty, &full] {
-        database.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name()));
+        database.query(&format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = on",
+            database.name()
+        ));
     }
-    rune_db(&["migrate"]).on(&empty.url()).run().fails(9, &["`default_transaction_read_only` is on"]);
+    rune_db(&["migrate"])
+        .on(&empty.url())
+        .run()
+        .fails(9, &["`default_transaction_read_only` is on"]);
     rune_db(&["status"]).on(&empty.url()).run().succeeds();
     rune_db(&["migrate"]).on(&full.url()).run().succeeds();
     let url = format!("{}?target_session_attrs=read-write", full.url());
-    rune_db(&["status"]).on(&url).run().fails(10, &["the session only reads"]);
+    rune_db(&["status"])
+        .on(&url)
+        .run()
+        .fails(10, &["the session only reads"]);
 }

@@ -21,12 +21,33 @@ fn a_sequence_that_belongs_to_no_column_is_found_by_every_verb() {
         ));
         rune_db(&["verify"]).on(&database.url()).run().succeeds();
         let repair = rune_db(&["repair"]).on(&database.url()).run().succeeds();
-        assert!(repair.contains("nothing to repair") && !repair.contains("left as it is"), "{repair}");
+        assert!(
+            repair.contains("nothing to repair") && !repair.contains("left as it is"),
+            "{repair}"
+        );
         let file = source.beside(&format!("backup-{major}.db"));
-        rune_db(&["backup", "--output", file.to_str().unwrap()]).on(&database.url()).run().succeeds();
-        assert_eq!(sqlite_query(&file, "SELECT seq FROM sqlite_sequence"), "1000", "PostgreSQL {major}");
-        rune_db(&["migrate-to-postgres", "--source", &source.url(), "--target", &database.url()]).run().succeeds();
-        assert_eq!(database.query("SELECT nextval('numbers.workflow_events_id_seq')"), "9000000006");
+        rune_db(&["backup", "--output", file.to_str().unwrap()])
+            .on(&database.url())
+            .run()
+            .succeeds();
+        assert_eq!(
+            sqlite_query(&file, "SELECT seq FROM sqlite_sequence"),
+            "1000",
+            "PostgreSQL {major}"
+        );
+        rune_db(&[
+            "migrate-to-postgres",
+            "--source",
+            &source.url(),
+            "--target",
+            &database.url(),
+        ])
+        .run()
+        .succeeds();
+        assert_eq!(
+            database.query("SELECT nextval('numbers.workflow_events_id_seq')"),
+            "9000000006"
+        );
     }
 }
 
@@ -66,25 +87,47 @@ fn a_sequence_that_repairs_can_mend_is_a_finding_before_and_none_afterwards() {
 fn a_source_of_ids_that_no_repair_can_mend_is_a_finding_and_no_target() {
     let (server, source) = (Server::shared(17), Source::with_rows());
     for (sql, words) in [
-        ("CREATE TABLE site (n bigint DEFAULT nextval('workflow_events_id_seq'))", "is shared with site.n"),
+        (
+            "CREATE TABLE site (n bigint DEFAULT nextval('workflow_events_id_seq'))",
+            "is shared with site.n",
+        ),
         (
             "CREATE FUNCTION next() RETURNS bigint LANGUAGE sql AS 'SELECT 7::bigint'; ALTER TABLE workflow_events ALTER id SET DEFAULT next()",
             "a default that is not a sequence: `next()`",
         ),
-        ("ALTER TABLE workflow_events ALTER id SET DEFAULT nextval('workflow_events_id_seq'::text)", "a default that is not a sequence"),
-        ("ALTER TABLE workflow_events ALTER id DROP DEFAULT", "has no default that takes its ids from the sequence"),
-        ("ALTER TABLE workflow_events ALTER id DROP DEFAULT; DROP SEQUENCE workflow_events_id_seq", "has no sequence"),
+        (
+            "ALTER TABLE workflow_events ALTER id SET DEFAULT nextval('workflow_events_id_seq'::text)",
+            "a default that is not a sequence",
+        ),
+        (
+            "ALTER TABLE workflow_events ALTER id DROP DEFAULT",
+            "has no default that takes its ids from the sequence",
+        ),
+        (
+            "ALTER TABLE workflow_events ALTER id DROP DEFAULT; DROP SEQUENCE workflow_events_id_seq",
+            "has no sequence",
+        ),
     ] {
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         database.query(&format!("SET ROLE {}; {sql}", database.name()));
         let found = rune_db(&["verify"]).on(&database.url()).run();
-        assert!(found.code == 5 && found.stdout.contains(words), "{sql}: {found:?}");
+        assert!(
+            found.code == 5 && found.stdout.contains(words),
+            "{sql}: {found:?}"
+        );
         let repair = rune_db(&["repair"]).on(&database.url()).run().succeeds();
-        assert!(repair.contains("left as it is: workflow_events.id") && repair.contains(words), "{repair}");
+        assert!(
+            repair.contains("left as it is: workflow_events.id") && repair.contains(words),
+            "{repair}"
+        );
         for dry in [&["--dry-run"][..], &[]] {
             let (from, to) = (source.url(), database.url());
-            let call = [&["migrate-to-postgres", "--source", &from, "--target", &to], dry].concat();
+            let call = [
+                &["migrate-to-postgres", "--source", &from, "--target", &to],
+                dry,
+            ]
+            .concat();
             rune_db(&call).run().fails(5, &[words, "help: "]);
         }
     }

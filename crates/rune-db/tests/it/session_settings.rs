@@ -1,4 +1,5 @@
-//! A session means the same everywhere, whatever a site has set for its roles, databases and connections.
+//! A session means the same everywhere, whatever a site has set for its roles, databases and
+//! connections.
 
 use std::process::Command;
 
@@ -14,7 +15,8 @@ use rune_testkit::process::succeeded;
 use rune_testkit::rows::{Source, compared, moved, python_digests, sqlite3};
 use rune_testkit::tool::{names_in, rune_db, sqlite_url};
 
-/// Each setting at the value that would do most harm. Those of the second half are of the kind that is left alone.
+/// Each setting at the value that would do most harm. Those of the second half are of the kind that
+/// is left alone.
 const AWKWARD: &[(&str, &str)] = &[
     ("extra_float_digits", "-15"),
     ("client_encoding", "LATIN1"),
@@ -52,7 +54,11 @@ const AWKWARD: &[(&str, &str)] = &[
     ("cursor_tuple_fraction", "0"),
 ];
 /// What only a superuser can give a role.
-const BY_SUPERUSERS: &[(&str, &str)] = &[("session_replication_role", "replica"), ("zero_damaged_pages", "on"), ("lc_messages", "POSIX")];
+const BY_SUPERUSERS: &[(&str, &str)] = &[
+    ("session_replication_role", "replica"),
+    ("zero_damaged_pages", "on"),
+    ("lc_messages", "POSIX"),
+];
 /// Functions that stand before the server's own in that search path.
 const IMPOSTORS: &str = "CREATE FUNCTION public.octet_length(text) RETURNS integer LANGUAGE sql AS 'SELECT -1';
     CREATE FUNCTION public.octet_length(bytea) RETURNS integer LANGUAGE sql AS 'SELECT -1';
@@ -62,31 +68,53 @@ const IMPOSTORS: &str = "CREATE FUNCTION public.octet_length(text) RETURNS integ
 fn with_options(url: &str, settings: &[(&str, &str)]) -> String {
     let escaped = |text: &str| text.replace(' ', "%5C%20").replace(',', "%2C");
     let one = |(name, value): &(&str, &str)| format!("-c%20{name}%3D{}", escaped(value));
-    format!("{url}?options={}", settings.iter().map(one).collect::<Vec<_>>().join("%20"))
+    format!(
+        "{url}?options={}",
+        settings.iter().map(one).collect::<Vec<_>>().join("%20")
+    )
 }
 
 /// Takes out what differs from run to run.
 fn steady(value: &mut Value, names: &[&str]) {
-    const VARIES: [&str; 12] =
-        ["seconds", "waitedMs", "attempts", "appliedAt", "location", "tool", "target", "source", "output", "bytes", "before", "repairedAt"];
+    const VARIES: [&str; 12] = [
+        "seconds",
+        "waitedMs",
+        "attempts",
+        "appliedAt",
+        "location",
+        "tool",
+        "target",
+        "source",
+        "output",
+        "bytes",
+        "before",
+        "repairedAt",
+    ];
     match value {
         Value::Object(fields) => {
             fields.retain(|key, _| !VARIES.contains(&key.as_str()));
             fields.values_mut().for_each(|value| steady(value, names));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| steady(item, names)),
-        Value::String(text) => *text = names.iter().fold(text.clone(), |text, name| text.replace(name, "NAME")),
+        Value::String(text) => {
+            *text = names
+                .iter()
+                .fold(text.clone(), |text, name| text.replace(name, "NAME"))
+        }
         _ => {}
     }
 }
 
-/// Runs every verb on three databases of a server and gives what each said: an empty one that is moved into, one that is restored
-/// into, and one of era B.
+/// Runs every verb on three databases of a server and gives what each said: an empty one that is
+/// moved into, one that is restored into, and one of era B.
 fn every_verb(databases: &[Database<'_>; 3]) -> Vec<(String, Value)> {
     let source = Source::with_rows();
     source.execute("INSERT INTO jobs VALUES ('stale', 't', 'k', 'running', '{}', NULL, NULL, NULL, 1, 1), ('old', 't', 'k', 'failed', '{}', NULL, NULL, NULL, 1, 1)");
     let digest = sha256(&[0, 0xff, 0x10]);
-    source.execute(&format!("UPDATE audit_artifact SET sha256 = '{}' WHERE artifact_id = 'a-1'", digest.trim_start_matches("sha256:")));
+    source.execute(&format!(
+        "UPDATE audit_artifact SET sha256 = '{}' WHERE artifact_id = 'a-1'",
+        digest.trim_start_matches("sha256:")
+    ));
     let [main, restored, era_b] = databases.each_ref().map(Database::url);
     let file = |name: &str| source.beside(name).to_str().unwrap().to_owned();
     let (exported, backup, artifact) = (file("exported.db"), file("backup.db"), file("artifact"));
@@ -96,19 +124,64 @@ fn every_verb(databases: &[Database<'_>; 3]) -> Vec<(String, Value)> {
         (&main, &["status"]),
         (&main, &["wait", "--schema"]),
         (&main, &["doctor"]),
-        (&main, &["migrate-to-postgres", "--source", "env:SOURCE", "--target", "env:RUNE_DB_URL", "--dry-run"]),
-        (&main, &["migrate-to-postgres", "--source", "env:SOURCE", "--target", "env:RUNE_DB_URL"]),
+        (
+            &main,
+            &[
+                "migrate-to-postgres",
+                "--source",
+                "env:SOURCE",
+                "--target",
+                "env:RUNE_DB_URL",
+                "--dry-run",
+            ],
+        ),
+        (
+            &main,
+            &[
+                "migrate-to-postgres",
+                "--source",
+                "env:SOURCE",
+                "--target",
+                "env:RUNE_DB_URL",
+            ],
+        ),
         (&main, &["compare", "env:SOURCE", "env:RUNE_DB_URL"]),
-        (&main, &["compare", "--rows", "env:SOURCE", "env:RUNE_DB_URL"]),
+        (
+            &main,
+            &["compare", "--rows", "env:SOURCE", "env:RUNE_DB_URL"],
+        ),
         (&main, &["verify"]),
-        (&main, &["export-sqlite", "--source", "env:RUNE_DB_URL", "--output", &exported]),
+        (
+            &main,
+            &[
+                "export-sqlite",
+                "--source",
+                "env:RUNE_DB_URL",
+                "--output",
+                &exported,
+            ],
+        ),
         (&main, &["backup", "--output", &backup]),
         (&restored, &["restore", "--from", &backup]),
         (&restored, &["compare", "env:SOURCE", "env:RUNE_DB_URL"]),
         (&main, &["jobs", "list"]),
         (&main, &["jobs", "show", "job-1", "--payload"]),
-        (&main, &["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t", "--dry-run"]),
-        (&main, &["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"]),
+        (
+            &main,
+            &[
+                "jobs",
+                "fail-stale",
+                "--older-than",
+                "1d",
+                "--tenant",
+                "t",
+                "--dry-run",
+            ],
+        ),
+        (
+            &main,
+            &["jobs", "fail-stale", "--older-than", "1d", "--tenant", "t"],
+        ),
         (&main, &["events", "list"]),
         (&main, &["events", "summary"]),
         (&main, &["audit", "list"]),
@@ -127,22 +200,40 @@ fn every_verb(databases: &[Database<'_>; 3]) -> Vec<(String, Value)> {
         (&era_b, &["status"]),
     ];
     let directory = source.directory().to_str().unwrap();
-    let names: Vec<&str> = databases.iter().map(Database::name).chain([directory]).collect();
+    let names: Vec<&str> = databases
+        .iter()
+        .map(Database::name)
+        .chain([directory])
+        .collect();
     let mut said = Vec::new();
     for (url, arguments) in calls {
-        let ended = rune_db(&[arguments, &["--json"][..]].concat()).on(url).env("SOURCE", &source.url()).run();
+        let ended = rune_db(&[arguments, &["--json"][..]].concat())
+            .on(url)
+            .env("SOURCE", &source.url())
+            .run();
         let mut report: Value = serde_json::from_str(&ended.stdout).unwrap_or(Value::Null);
         steady(&mut report, &names);
         if arguments == &["doctor"] {
             // What it says of the session is what the site has set.
-            report = report["checks"].as_array().unwrap().iter().map(|check| check["name"].clone()).collect();
+            report = report["checks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|check| check["name"].clone())
+                .collect();
         }
         said.push((arguments.join(" "), serde_json::json!([ended.code, report])));
     }
     for path in [exported, backup] {
-        said.push((path.rsplit('/').next().unwrap().to_owned(), python_digests(&format!("sqlite:///{path}"))));
+        said.push((
+            path.rsplit('/').next().unwrap().to_owned(),
+            python_digests(&format!("sqlite:///{path}")),
+        ));
     }
-    said.push(("artifact".to_owned(), Value::from(std::fs::read(artifact).unwrap())));
+    said.push((
+        "artifact".to_owned(),
+        Value::from(std::fs::read(artifact).unwrap()),
+    ));
     let values = "SELECT job_id, created_at, updated_at FROM jobs ORDER BY 1";
     said.push(("repaired".to_owned(), databases[2].query(values).into()));
     said
@@ -176,12 +267,26 @@ fn same_whatever_is_set(major: u32) {
     for (place, database) in databases.iter().enumerate() {
         database.query(IMPOSTORS);
         for (number, (name, value)) in AWKWARD.iter().chain(BY_SUPERUSERS).enumerate() {
-            let whose = if (number + place) % 2 == 0 { "ROLE" } else { "DATABASE" };
-            let value = if *name == "search_path" { (*value).to_owned() } else { format!("'{value}'") };
-            database.query(&format!("ALTER {whose} {} SET {name} = {value}", database.name()));
+            let whose = if (number + place) % 2 == 0 {
+                "ROLE"
+            } else {
+                "DATABASE"
+            };
+            let value = if *name == "search_path" {
+                (*value).to_owned()
+            } else {
+                format!("'{value}'")
+            };
+            database.query(&format!(
+                "ALTER {whose} {} SET {name} = {value}",
+                database.name()
+            ));
         }
         if major >= 17 {
-            database.query(&format!("ALTER ROLE {} SET transaction_timeout = '1s'", database.name()));
+            database.query(&format!(
+                "ALTER ROLE {} SET transaction_timeout = '1s'",
+                database.name()
+            ));
         }
     }
     for ((verb, found), (_, expected)) in every_verb(&databases).iter().zip(&expected) {
@@ -196,7 +301,11 @@ fn no_setting_alone_in_the_url_changes_what_a_digest_is() {
     moved(&source.url(), &database.url(), &[]).succeeds();
     database.query(IMPOSTORS);
     for setting in AWKWARD {
-        let ended = compared(&source.url(), &with_options(&database.url(), &[*setting]), &[]);
+        let ended = compared(
+            &source.url(),
+            &with_options(&database.url(), &[*setting]),
+            &[],
+        );
         assert_eq!(ended.code, 0, "{setting:?}: {ended:?}");
     }
 }
@@ -212,12 +321,26 @@ fn a_repair_keeps_all_digits_where_the_database_shows_few() {
     );
     let distinct = "SELECT count(DISTINCT created_at), min(created_at::float8), max(created_at::float8) FROM jobs";
     let before = few.query(distinct);
-    few.query(&format!("ALTER DATABASE {} SET extra_float_digits = 0", few.name()));
+    few.query(&format!(
+        "ALTER DATABASE {} SET extra_float_digits = 0",
+        few.name()
+    ));
     rune_db(&["repair"]).on(&few.url()).run().succeeds();
-    let spread = |text: &str| text.split('|').map(|part| part.parse::<f64>().unwrap()).collect::<Vec<_>>();
+    let spread = |text: &str| {
+        text.split('|')
+            .map(|part| part.parse::<f64>().unwrap())
+            .collect::<Vec<_>>()
+    };
     let (before, after) = (spread(&before), spread(&few.query(distinct)));
-    assert_eq!(before[0].to_bits(), after[0].to_bits(), "no two values become one");
-    assert!((before[1] - after[1]).abs() < 65.0 && (before[2] - after[2]).abs() < 65.0, "{before:?} {after:?}");
+    assert_eq!(
+        before[0].to_bits(),
+        after[0].to_bits(),
+        "no two values become one"
+    );
+    assert!(
+        (before[1] - after[1]).abs() < 65.0 && (before[2] - after[2]).abs() < 65.0,
+        "{before:?} {after:?}"
+    );
 }
 
 #[test]
@@ -229,7 +352,10 @@ fn a_read_only_role_is_never_made_to_write() {
     let digests = python_digests(&database.url());
     let backup = source.path();
     for fenced in [&database, &empty] {
-        database.query(&format!("ALTER ROLE {} SET default_transaction_read_only = on", fenced.name()));
+        database.query(&format!(
+            "ALTER ROLE {} SET default_transaction_read_only = on",
+            fenced.name()
+        ));
     }
     let calls: &[&[&str]] = &[
         &["repair"],
@@ -239,19 +365,40 @@ fn a_read_only_role_is_never_made_to_write() {
         &["prune", "--older-than", "1d"],
     ];
     for arguments in calls {
-        rune_db(arguments).on(&database.url()).run().fails(9, &["default_transaction_read_only", "help: "]);
+        rune_db(arguments)
+            .on(&database.url())
+            .run()
+            .fails(9, &["default_transaction_read_only", "help: "]);
     }
-    for arguments in [&["migrate"][..], &["restore", "--from", backup.to_str().unwrap()]] {
-        rune_db(arguments).on(&empty.url()).run().fails(9, &["default_transaction_read_only"]);
+    for arguments in [
+        &["migrate"][..],
+        &["restore", "--from", backup.to_str().unwrap()],
+    ] {
+        rune_db(arguments)
+            .on(&empty.url())
+            .run()
+            .fails(9, &["default_transaction_read_only"]);
     }
     moved(&source.url(), &empty.url(), &[]).fails(9, &["default_transaction_read_only"]);
     let by_url = with_options(&database.url(), &[("default_transaction_read_only", "on")]);
-    rune_db(&["settings", "set", "k", "{}"]).on(&by_url).run().fails(9, &["default_transaction_read_only"]);
+    rune_db(&["settings", "set", "k", "{}"])
+        .on(&by_url)
+        .run()
+        .fails(9, &["default_transaction_read_only"]);
     assert_eq!(python_digests(&database.url()), digests);
-    assert_eq!(empty.query("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"), "0");
+    assert_eq!(
+        empty.query("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
+        "0"
+    );
     // Reading is what it is for.
-    rune_db(&["status", "--strict"]).on(&database.url()).run().succeeds();
-    rune_db(&["jobs", "list"]).on(&database.url()).run().succeeds();
+    rune_db(&["status", "--strict"])
+        .on(&database.url())
+        .run()
+        .succeeds();
+    rune_db(&["jobs", "list"])
+        .on(&database.url())
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -273,10 +420,17 @@ fn rows_that_a_policy_hides_are_refused_and_not_left_out() {
         &["prune", "--older-than", "1d", "--dry-run"],
     ];
     for arguments in calls {
-        let ended = rune_db(arguments).on(&database.url()).env("SOURCE", &source.url()).run();
+        let ended = rune_db(arguments)
+            .on(&database.url())
+            .env("SOURCE", &source.url())
+            .run();
         ended.fails(9, &["row-level security", "jobs", "help: "]);
     }
-    assert!(!names_in(source.directory()).iter().any(|name| name.contains("x.db")));
+    assert!(
+        !names_in(source.directory())
+            .iter()
+            .any(|name| name.contains("x.db"))
+    );
 }
 
 #[test]
@@ -286,12 +440,28 @@ fn through_a_pool_of_one_another_client_finds_its_own_settings_after_each_verb()
     let bouncer = PgBouncer::start_with(&database, "transaction", "default_pool_size = 1\n");
     let url = bouncer.url(&database);
     let psql = |sql: &str| {
-        succeeded(Command::new("psql").args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--command", sql, "--dbname", &url]))
+        succeeded(Command::new("psql").args([
+            "--no-psqlrc",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--command",
+            sql,
+            "--dbname",
+            &url,
+        ]))
     };
     rune_db(&["migrate"]).on(&url).run().succeeds();
-    for (name, value) in AWKWARD.iter().filter(|(name, _)| !["client_encoding", "search_path"].contains(name)) {
+    for (name, value) in AWKWARD
+        .iter()
+        .filter(|(name, _)| !["client_encoding", "search_path"].contains(name))
+    {
         // Not so short that the pooler's own session ends.
-        let value = if name.contains("timeout") { "10min" } else { value };
+        let value = if name.contains("timeout") {
+            "10min"
+        } else {
+            value
+        };
         psql(&format!("SET {name} = '{value}'"));
     }
     psql("SET search_path = pg_temp, public");
@@ -311,7 +481,13 @@ fn through_a_pool_of_one_another_client_finds_its_own_settings_after_each_verb()
         &["status", "--strict"],
         &["migrate"],
         &["repair"],
-        &["migrate-to-postgres", "--source", "env:SOURCE", "--target", "env:RUNE_DB_URL"],
+        &[
+            "migrate-to-postgres",
+            "--source",
+            "env:SOURCE",
+            "--target",
+            "env:RUNE_DB_URL",
+        ],
         &["verify"],
         &["compare", "--rows", "env:SOURCE", "env:RUNE_DB_URL"],
         &["backup", "--output", &backup],
@@ -325,9 +501,20 @@ fn through_a_pool_of_one_another_client_finds_its_own_settings_after_each_verb()
         &["wait", "--schema"],
     ];
     for arguments in calls {
-        rune_db(arguments).on(&url).env("SOURCE", &source.url()).env("RUNE_PG_POOL_MIN", "1").run();
+        rune_db(arguments)
+            .on(&url)
+            .env("SOURCE", &source.url())
+            .env("RUNE_PG_POOL_MIN", "1")
+            .run();
         assert_eq!(settings(), before, "after {arguments:?}");
     }
-    assert_eq!(sqlite3(&source.beside("backup.db"), "SELECT count(*) FROM jobs"), "2");
-    assert!(compared(&source.url(), &sqlite_url(&source.beside("backup.db")), &[]).succeeds().ends_with("equal\n"));
+    assert_eq!(
+        sqlite3(&source.beside("backup.db"), "SELECT count(*) FROM jobs"),
+        "2"
+    );
+    assert!(
+        compared(&source.url(), &sqlite_url(&source.beside("backup.db")), &[])
+            .succeeds()
+            .ends_with("equal\n")
+    );
 }

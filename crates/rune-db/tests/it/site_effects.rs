@@ -1,4 +1,5 @@
-//! What a site's triggers, rules and foreign keys do when a verb changes single rows: named, and never an undone change that is reported as done.
+//! What a site's triggers, rules and foreign keys do when a verb changes single rows: named, and
+//! never an undone change that is reported as done.
 
 use rune_testkit::postgres::Server;
 use serde_json::Value;
@@ -6,8 +7,7 @@ use serde_json::Value;
 use rune_testkit::rows::Source;
 use rune_testkit::tool::{rune_db, sqlite_query};
 
-const ROWS: &str =
-    "INSERT INTO settings VALUES ('k', '{}', 1); INSERT INTO jobs VALUES ('j1', 't', 'k', 'running', '{}', NULL, NULL, NULL, 1, 1)";
+const ROWS: &str = "INSERT INTO settings VALUES ('k', '{}', 1); INSERT INTO jobs VALUES ('j1', 't', 'k', 'running', '{}', NULL, NULL, NULL, 1, 1)";
 const SET: &[&str] = &["settings", "set", "k", "{\"a\": 1}"];
 const DELETE: &[&str] = &["settings", "delete", "k"];
 const STALE: &[&str] = &["jobs", "fail-stale", "--older-than", "1h", "--all-tenants"];
@@ -20,7 +20,12 @@ fn file_with(sql: &str) -> Source {
 }
 
 fn warnings(report: &Value) -> String {
-    report["warnings"].as_array().unwrap().iter().map(|warning| format!("{}\n", warning.as_str().unwrap())).collect()
+    report["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| format!("{}\n", warning.as_str().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -31,9 +36,21 @@ fn a_trigger_or_key_of_a_file_that_acts_on_the_change_is_named() {
             SET,
             "trigger `t` acts on UPDATE of table `settings`; what it does elsewhere",
         ),
-        ("CREATE TRIGGER t AFTER INSERT ON settings BEGIN SELECT 1; END", SET, "trigger `t` acts on INSERT"),
-        ("CREATE TRIGGER t AFTER DELETE ON settings BEGIN DELETE FROM jobs; END", DELETE, "trigger `t` acts on DELETE"),
-        ("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN DELETE FROM settings; END", STALE, "trigger `t` acts on UPDATE of table `jobs`"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON settings BEGIN SELECT 1; END",
+            SET,
+            "trigger `t` acts on INSERT",
+        ),
+        (
+            "CREATE TRIGGER t AFTER DELETE ON settings BEGIN DELETE FROM jobs; END",
+            DELETE,
+            "trigger `t` acts on DELETE",
+        ),
+        (
+            "CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN DELETE FROM settings; END",
+            STALE,
+            "trigger `t` acts on UPDATE of table `jobs`",
+        ),
         (
             "CREATE TABLE more (k TEXT REFERENCES settings ON DELETE CASCADE)",
             DELETE,
@@ -50,25 +67,52 @@ fn a_trigger_or_key_of_a_file_that_acts_on_the_change_is_named() {
         assert_eq!(warnings(&report), "", "{verb:?}");
     }
     let source = file_with("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN SELECT 1; END");
-    let dry = rune_db(&[STALE, &["--dry-run"]].concat()).on(&source.url()).run().succeeds();
-    assert!(dry.starts_with("warning: trigger `t` acts on UPDATE of table `jobs`"), "{dry}");
+    let dry = rune_db(&[STALE, &["--dry-run"]].concat())
+        .on(&source.url())
+        .run()
+        .succeeds();
+    assert!(
+        dry.starts_with("warning: trigger `t` acts on UPDATE of table `jobs`"),
+        "{dry}"
+    );
 }
 
 #[test]
 fn a_change_that_a_trigger_of_a_file_undoes_is_an_error_and_rolled_back() {
     for (sql, verb) in [
-        ("CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(IGNORE); END", SET),
+        (
+            "CREATE TRIGGER t BEFORE INSERT ON settings BEGIN SELECT RAISE(IGNORE); END",
+            SET,
+        ),
         (
             "CREATE TRIGGER t AFTER UPDATE ON settings WHEN new.value_json <> old.value_json BEGIN UPDATE settings SET value_json = old.value_json; END",
             SET,
         ),
-        ("CREATE TRIGGER t BEFORE DELETE ON settings BEGIN SELECT RAISE(IGNORE); END", DELETE),
-        ("CREATE TRIGGER t AFTER DELETE ON settings BEGIN INSERT INTO settings VALUES (old.key, old.value_json, 2); END", DELETE),
-        ("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN UPDATE jobs SET status = old.status WHERE job_id = old.job_id; END", STALE),
-        ("CREATE TRIGGER t BEFORE UPDATE ON jobs BEGIN SELECT RAISE(IGNORE); END", STALE),
+        (
+            "CREATE TRIGGER t BEFORE DELETE ON settings BEGIN SELECT RAISE(IGNORE); END",
+            DELETE,
+        ),
+        (
+            "CREATE TRIGGER t AFTER DELETE ON settings BEGIN INSERT INTO settings VALUES (old.key, old.value_json, 2); END",
+            DELETE,
+        ),
+        (
+            "CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN UPDATE jobs SET status = old.status WHERE job_id = old.job_id; END",
+            STALE,
+        ),
+        (
+            "CREATE TRIGGER t BEFORE UPDATE ON jobs BEGIN SELECT RAISE(IGNORE); END",
+            STALE,
+        ),
     ] {
         let source = file_with(sql);
-        rune_db(verb).on(&source.url()).run().fails(12, &["was undone or altered by a trigger or rule of this site", "rune-db status"]);
+        rune_db(verb).on(&source.url()).run().fails(
+            12,
+            &[
+                "was undone or altered by a trigger or rule of this site",
+                "rune-db status",
+            ],
+        );
         assert_eq!(sqlite_query(&source.path(), STATE), "1|1", "{sql}");
     }
 }
@@ -134,8 +178,14 @@ fn a_change_that_a_trigger_or_rule_of_a_server_undoes_is_an_error_and_rolled_bac
             ),
             SET,
         ),
-        ("CREATE RULE r AS ON DELETE TO settings DO INSTEAD NOTHING".to_owned(), DELETE),
-        ("CREATE RULE r AS ON UPDATE TO jobs DO INSTEAD NOTHING".to_owned(), STALE),
+        (
+            "CREATE RULE r AS ON DELETE TO settings DO INSTEAD NOTHING".to_owned(),
+            DELETE,
+        ),
+        (
+            "CREATE RULE r AS ON UPDATE TO jobs DO INSTEAD NOTHING".to_owned(),
+            STALE,
+        ),
         (
             format!(
                 "{FUNCTION} 'BEGIN new.status = old.status; RETURN new; END'; CREATE TRIGGER t BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION f()"
@@ -146,7 +196,13 @@ fn a_change_that_a_trigger_or_rule_of_a_server_undoes_is_an_error_and_rolled_bac
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         database.query(&format!("SET ROLE {}; {ROWS}; {sql}", database.name()));
-        rune_db(verb).on(&database.url()).run().fails(12, &["was undone or altered by a trigger or rule of this site", "rune-db status"]);
+        rune_db(verb).on(&database.url()).run().fails(
+            12,
+            &[
+                "was undone or altered by a trigger or rule of this site",
+                "rune-db status",
+            ],
+        );
         assert_eq!(database.query(STATE), "1|1", "{sql}");
     }
 }

@@ -15,7 +15,10 @@ fn a_backup_from_a_standby_is_whole_or_says_that_the_replay_was_in_the_way() {
     let source = Source::large(60_000);
     let primary = Setup::new(17).primary().start();
     // What is replayed never waits for whoever reads.
-    let standby = Setup::new(17).standby_of(&primary).setting("max_standby_streaming_delay=0").start();
+    let standby = Setup::new(17)
+        .standby_of(&primary)
+        .setting("max_standby_streaming_delay=0")
+        .start();
     let database = primary.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     standby.wait_for(database.name(), "SELECT count(*) FROM jobs", "60000");
@@ -33,8 +36,17 @@ fn a_backup_from_a_standby_is_whole_or_says_that_the_replay_was_in_the_way() {
     kill_process(process, Signal::CONT).unwrap();
     let ended = Ended::from(child.wait_with_output().unwrap());
     ended.fails(12, &["conflict with recovery", "help: "]);
-    assert!(!names_in(source.directory()).iter().any(|name| name.starts_with("backup.db")), "a file was left");
+    assert!(
+        !names_in(source.directory())
+            .iter()
+            .any(|name| name.starts_with("backup.db")),
+        "a file was left"
+    );
 
     backup().run().succeeds();
-    assert!(compared(&here.url(), &sqlite_url(&output), &[]).succeeds().ends_with("equal\n"));
+    assert!(
+        compared(&here.url(), &sqlite_url(&output), &[])
+            .succeeds()
+            .ends_with("equal\n")
+    );
 }

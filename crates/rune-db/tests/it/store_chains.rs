@@ -7,31 +7,69 @@ use crate::store_support::{Bench, Case};
 
 fn start(bench: &Bench, ids: &[&str]) {
     let nodes: Vec<_> = ids.iter().map(|id| ChainNode::pending(*id)).collect();
-    let edges: Vec<_> = ids.windows(2).map(|pair| ChainEdge { from: pair[0].to_owned(), to: pair[1].to_owned() }).collect();
-    bench.store.record_chain_initialized("j", &nodes, &edges).unwrap();
+    let edges: Vec<_> = ids
+        .windows(2)
+        .map(|pair| ChainEdge {
+            from: pair[0].to_owned(),
+            to: pair[1].to_owned(),
+        })
+        .collect();
+    bench
+        .store
+        .record_chain_initialized("j", &nodes, &edges)
+        .unwrap();
 }
 
 fn go(bench: &Bench, node_id: &str, status: &str) {
-    bench.store.record_chain_node_transition("j", node_id, &NodeChange { status, ..NodeChange::default() }).unwrap();
+    bench
+        .store
+        .record_chain_node_transition(
+            "j",
+            node_id,
+            &NodeChange {
+                status,
+                ..NodeChange::default()
+            },
+        )
+        .unwrap();
 }
 
 fn overall(bench: &Bench) -> String {
-    bench.store.get_chain_state("j").unwrap().unwrap().overall_status
+    bench
+        .store
+        .get_chain_state("j")
+        .unwrap()
+        .unwrap()
+        .overall_status
 }
 
 fn node(bench: &Bench, index: usize) -> ChainNode {
-    bench.store.get_chain_state("j").unwrap().unwrap().nodes.remove(index)
+    bench
+        .store
+        .get_chain_state("j")
+        .unwrap()
+        .unwrap()
+        .nodes
+        .remove(index)
 }
 
 /// Where the database can be looked into: its text of the chain.
 fn stored(bench: &Bench, expected: &str) {
     let found = bench.sql("SELECT state_json FROM chain_state");
-    assert!(found.is_none_or(|found| found == expected), "{:?}", bench.sql("SELECT state_json FROM chain_state"));
+    assert!(
+        found.is_none_or(|found| found == expected),
+        "{:?}",
+        bench.sql("SELECT state_json FROM chain_state")
+    );
 }
 
-/// Puts a text where the port reads chains; on SQLite in memory, the same by way of the port is seen.
+/// Puts a text where the port reads chains; on SQLite in memory, the same by way of the port is
+/// seen.
 fn plant(bench: &Bench, state_json: &str) -> bool {
-    let sql = format!("INSERT INTO chain_state VALUES ('j', '{}', 'pending', 1.0)", state_json.replace('\'', "''"));
+    let sql = format!(
+        "INSERT INTO chain_state VALUES ('j', '{}', 'pending', 1.0)",
+        state_json.replace('\'', "''")
+    );
     bench.sql(&sql).is_some()
 }
 
@@ -45,14 +83,27 @@ fn ends(bench: &Bench, statuses: &[&str], expected: &str) {
 }
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "an_unknown_chain_is_none", run: |bench| bench.sees(bench.store.get_chain_state("j").unwrap(), None) },
+    Case {
+        name: "an_unknown_chain_is_none",
+        run: |bench| bench.sees(bench.store.get_chain_state("j").unwrap(), None),
+    },
     Case {
         name: "a_new_chain_is_pending",
         run: |bench| {
             start(bench, &["a", "b"]);
             let state = bench.store.get_chain_state("j").unwrap().unwrap();
-            bench.sees(state.nodes, vec![ChainNode::pending("a"), ChainNode::pending("b")]);
-            bench.sees((state.edges.len(), state.edges[0].from.as_str(), state.edges[0].to.as_str()), (1, "a", "b"));
+            bench.sees(
+                state.nodes,
+                vec![ChainNode::pending("a"), ChainNode::pending("b")],
+            );
+            bench.sees(
+                (
+                    state.edges.len(),
+                    state.edges[0].from.as_str(),
+                    state.edges[0].to.as_str(),
+                ),
+                (1, "a", "b"),
+            );
             bench.sees(state.overall_status, "pending");
         },
     },
@@ -66,9 +117,18 @@ pub(crate) const CASES: &[Case] = &[
                 error: Some("😀".to_owned()),
                 ..ChainNode::pending("a")
             };
-            let edge = ChainEdge { from: "a".to_owned(), to: "b".to_owned() };
-            bench.store.record_chain_initialized("j", std::slice::from_ref(&node), &[edge]).unwrap();
-            bench.sees(bench.store.get_chain_state("j").unwrap().unwrap().nodes, vec![node]);
+            let edge = ChainEdge {
+                from: "a".to_owned(),
+                to: "b".to_owned(),
+            };
+            bench
+                .store
+                .record_chain_initialized("j", std::slice::from_ref(&node), &[edge])
+                .unwrap();
+            bench.sees(
+                bench.store.get_chain_state("j").unwrap().unwrap().nodes,
+                vec![node],
+            );
             stored(
                 bench,
                 concat!(
@@ -92,28 +152,52 @@ pub(crate) const CASES: &[Case] = &[
             start(bench, &["a"]);
             go(bench, "a", "failed");
             start(bench, &["b"]);
-            bench.sees((overall(bench).as_str(), node(bench, 0).id.as_str()), ("pending", "b"));
+            bench.sees(
+                (overall(bench).as_str(), node(bench, 0).id.as_str()),
+                ("pending", "b"),
+            );
         },
     },
     Case {
         name: "a_step_takes_what_is_said_about_it",
         run: |bench| {
             start(bench, &["a"]);
-            let change = NodeChange { status: "failed", started_at: Some(1.5), finished_at: Some(2.5), error: Some("no") };
-            bench.store.record_chain_node_transition("j", "a", &change).unwrap();
+            let change = NodeChange {
+                status: "failed",
+                started_at: Some(1.5),
+                finished_at: Some(2.5),
+                error: Some("no"),
+            };
+            bench
+                .store
+                .record_chain_node_transition("j", "a", &change)
+                .unwrap();
             let node = node(bench, 0);
-            bench.sees((node.started_at, node.finished_at, node.error.as_deref()), (Some(1.5), Some(2.5), Some("no")));
+            bench.sees(
+                (node.started_at, node.finished_at, node.error.as_deref()),
+                (Some(1.5), Some(2.5), Some("no")),
+            );
         },
     },
     Case {
         name: "a_step_keeps_what_nothing_is_said_about",
         run: |bench| {
             start(bench, &["a"]);
-            let change = NodeChange { status: "running", started_at: Some(1.5), ..NodeChange::default() };
-            bench.store.record_chain_node_transition("j", "a", &change).unwrap();
+            let change = NodeChange {
+                status: "running",
+                started_at: Some(1.5),
+                ..NodeChange::default()
+            };
+            bench
+                .store
+                .record_chain_node_transition("j", "a", &change)
+                .unwrap();
             go(bench, "a", "success");
             let node = node(bench, 0);
-            bench.sees((node.status.as_str(), node.started_at, node.finished_at), ("success", Some(1.5), None));
+            bench.sees(
+                (node.status.as_str(), node.started_at, node.finished_at),
+                ("success", Some(1.5), None),
+            );
         },
     },
     Case {
@@ -121,62 +205,142 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             start(bench, &["a", "a"]);
             go(bench, "a", "running");
-            bench.sees([node(bench, 0).status, node(bench, 1).status], ["running", "pending"]);
+            bench.sees(
+                [node(bench, 0).status, node(bench, 1).status],
+                ["running", "pending"],
+            );
         },
     },
     Case {
         name: "a_step_of_an_unknown_chain_fails",
         run: |bench| {
-            let outcome = bench.store.record_chain_node_transition("j", "a", &NodeChange { status: "running", ..NodeChange::default() });
-            bench.fails(outcome, NotFound, "chain state not initialized for job_id=j");
+            let outcome = bench.store.record_chain_node_transition(
+                "j",
+                "a",
+                &NodeChange {
+                    status: "running",
+                    ..NodeChange::default()
+                },
+            );
+            bench.fails(
+                outcome,
+                NotFound,
+                "chain state not initialized for job_id=j",
+            );
         },
     },
     Case {
         name: "an_unknown_step_fails",
         run: |bench| {
             start(bench, &["a"]);
-            let outcome = bench.store.record_chain_node_transition("j", "x", &NodeChange { status: "running", ..NodeChange::default() });
-            bench.fails(outcome, NotFound, "chain node 'x' not found in state for job_id=j");
+            let outcome = bench.store.record_chain_node_transition(
+                "j",
+                "x",
+                &NodeChange {
+                    status: "running",
+                    ..NodeChange::default()
+                },
+            );
+            bench.fails(
+                outcome,
+                NotFound,
+                "chain node 'x' not found in state for job_id=j",
+            );
         },
     },
     Case {
         name: "a_refused_step_leaves_the_chain",
         run: |bench| {
             start(bench, &["a"]);
-            let change = NodeChange { status: "running", started_at: Some(f64::NAN), ..NodeChange::default() };
-            bench.fails(bench.store.record_chain_node_transition("j", "a", &change), Input, "`node.started_at`");
-            bench.sees((overall(bench).as_str(), node(bench, 0).status.as_str()), ("pending", "pending"));
+            let change = NodeChange {
+                status: "running",
+                started_at: Some(f64::NAN),
+                ..NodeChange::default()
+            };
+            bench.fails(
+                bench.store.record_chain_node_transition("j", "a", &change),
+                Input,
+                "`node.started_at`",
+            );
+            bench.sees(
+                (overall(bench).as_str(), node(bench, 0).status.as_str()),
+                ("pending", "pending"),
+            );
         },
     },
     Case {
         name: "a_step_without_name_is_refused",
-        run: |bench| bench.fails(bench.store.record_chain_initialized("j", &[ChainNode::pending("")], &[]), Input, "`node.id`"),
+        run: |bench| {
+            bench.fails(
+                bench
+                    .store
+                    .record_chain_initialized("j", &[ChainNode::pending("")], &[]),
+                Input,
+                "`node.id`",
+            )
+        },
     },
     Case {
         name: "an_edge_from_nowhere_is_refused",
         run: |bench| {
-            let edge = ChainEdge { from: String::new(), to: "b".to_owned() };
-            bench.fails(bench.store.record_chain_initialized("j", &[], &[edge]), Input, "`edge.from`");
+            let edge = ChainEdge {
+                from: String::new(),
+                to: "b".to_owned(),
+            };
+            bench.fails(
+                bench.store.record_chain_initialized("j", &[], &[edge]),
+                Input,
+                "`edge.from`",
+            );
         },
     },
     Case {
         name: "s09_a_step_with_nul_is_refused",
-        run: |bench| bench.fails(bench.store.record_chain_initialized("j", &[ChainNode::pending("a\0")], &[]), Input, "U+0000"),
+        run: |bench| {
+            bench.fails(
+                bench
+                    .store
+                    .record_chain_initialized("j", &[ChainNode::pending("a\0")], &[]),
+                Input,
+                "U+0000",
+            )
+        },
     },
     Case {
         name: "an_unknown_status_is_kept",
         run: |bench| {
             start(bench, &["a"]);
             go(bench, "a", "odd");
-            bench.sees((node(bench, 0).status.as_str(), overall(bench).as_str()), ("odd", "success"));
+            bench.sees(
+                (node(bench, 0).status.as_str(), overall(bench).as_str()),
+                ("odd", "success"),
+            );
         },
     },
-    Case { name: "one_failed_step_fails_the_chain", run: |bench| ends(bench, &["success", "failed", "running"], "failed") },
-    Case { name: "one_running_step_runs_the_chain", run: |bench| ends(bench, &["success", "running", "pending"], "running") },
-    Case { name: "one_pending_step_keeps_the_chain_pending", run: |bench| ends(bench, &["success", "pending"], "pending") },
-    Case { name: "only_skipped_steps_skip_the_chain", run: |bench| ends(bench, &["skipped", "skipped"], "skipped") },
-    Case { name: "skipped_and_succeeded_is_success", run: |bench| ends(bench, &["skipped", "success"], "success") },
-    Case { name: "all_succeeded_is_success", run: |bench| ends(bench, &["success", "success"], "success") },
+    Case {
+        name: "one_failed_step_fails_the_chain",
+        run: |bench| ends(bench, &["success", "failed", "running"], "failed"),
+    },
+    Case {
+        name: "one_running_step_runs_the_chain",
+        run: |bench| ends(bench, &["success", "running", "pending"], "running"),
+    },
+    Case {
+        name: "one_pending_step_keeps_the_chain_pending",
+        run: |bench| ends(bench, &["success", "pending"], "pending"),
+    },
+    Case {
+        name: "only_skipped_steps_skip_the_chain",
+        run: |bench| ends(bench, &["skipped", "skipped"], "skipped"),
+    },
+    Case {
+        name: "skipped_and_succeeded_is_success",
+        run: |bench| ends(bench, &["skipped", "success"], "success"),
+    },
+    Case {
+        name: "all_succeeded_is_success",
+        run: |bench| ends(bench, &["success", "success"], "success"),
+    },
     Case {
         name: "what_the_port_does_not_know_of_a_chain_stays",
         run: |bench| {
@@ -193,9 +357,20 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_chain_that_is_none_fails_and_stays",
         run: |bench| {
             if plant(bench, "[]") {
-                let change = NodeChange { status: "running", ..NodeChange::default() };
-                let error = bench.store.record_chain_node_transition("j", "a", &change).unwrap_err();
-                assert!(error.to_string().contains("`chain_state.state_json` of job `j` cannot be read"), "{error}");
+                let change = NodeChange {
+                    status: "running",
+                    ..NodeChange::default()
+                };
+                let error = bench
+                    .store
+                    .record_chain_node_transition("j", "a", &change)
+                    .unwrap_err();
+                assert!(
+                    error
+                        .to_string()
+                        .contains("`chain_state.state_json` of job `j` cannot be read"),
+                    "{error}"
+                );
                 assert!(bench.store.get_chain_state("j").is_err());
                 stored(bench, "[]");
             }
@@ -206,9 +381,20 @@ pub(crate) const CASES: &[Case] = &[
         name: "chains_of_other_jobs_stay",
         run: |bench| {
             start(bench, &["a"]);
-            bench.store.record_chain_initialized("k", &[ChainNode::pending("a")], &[]).unwrap();
+            bench
+                .store
+                .record_chain_initialized("k", &[ChainNode::pending("a")], &[])
+                .unwrap();
             go(bench, "a", "failed");
-            bench.sees(bench.store.get_chain_state("k").unwrap().unwrap().overall_status, "pending");
+            bench.sees(
+                bench
+                    .store
+                    .get_chain_state("k")
+                    .unwrap()
+                    .unwrap()
+                    .overall_status,
+                "pending",
+            );
         },
     },
 ];

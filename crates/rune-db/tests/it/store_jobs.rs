@@ -10,7 +10,16 @@ fn get(bench: &Bench, job_id: &str) -> Job {
 }
 
 fn set(bench: &Bench, job_id: &str, status: JobStatus) {
-    bench.store.update_job(job_id, &JobChange { status: Some(status), ..JobChange::default() }).unwrap();
+    bench
+        .store
+        .update_job(
+            job_id,
+            &JobChange {
+                status: Some(status),
+                ..JobChange::default()
+            },
+        )
+        .unwrap();
 }
 
 fn moves(bench: &Bench, path: &[JobStatus], refused: Option<JobStatus>) {
@@ -19,25 +28,52 @@ fn moves(bench: &Bench, path: &[JobStatus], refused: Option<JobStatus>) {
         set(bench, &id, *status);
     }
     if let Some(status) = refused {
-        let change = JobChange { status: Some(status), message: Some("late"), ..JobChange::default() };
-        bench.fails(bench.store.update_job(&id, &change), Conflict, "cannot become");
+        let change = JobChange {
+            status: Some(status),
+            message: Some("late"),
+            ..JobChange::default()
+        };
+        bench.fails(
+            bench.store.update_job(&id, &change),
+            Conflict,
+            "cannot become",
+        );
     }
     bench.sees(get(bench, &id).status, path.last().unwrap().word());
     bench.sees(get(bench, &id).message.as_deref(), Some("accepted"));
 }
 
 fn new<'a>(tenant_id: &'a str, kind: &'a str, request_json: &'a str) -> NewJob<'a> {
-    NewJob { tenant_id, kind, request_json, idempotency_key: None }
+    NewJob {
+        tenant_id,
+        kind,
+        request_json,
+        idempotency_key: None,
+    }
 }
 
 fn stale(bench: &Bench, tenant_id: Option<&str>, unchanged_since: f64) -> usize {
-    bench.store.fail_stale_jobs(&StaleJobs { tenant_id, unchanged_since, message: "gone" }).unwrap().len()
+    bench
+        .store
+        .fail_stale_jobs(&StaleJobs {
+            tenant_id,
+            unchanged_since,
+            message: "gone",
+        })
+        .unwrap()
+        .len()
 }
 
 /// One unfinished job for each of two tenants at 100 and 200 seconds, and one that succeeded.
 fn some_jobs(bench: &Bench) -> [String; 5] {
     let job = |time, tenant| bench.at(time).job(tenant, "benchmark", None).job_id;
-    let jobs = [job(100.0, "a"), job(100.0, "b"), job(200.0, "a"), job(200.0, "b"), job(50.0, "a")];
+    let jobs = [
+        job(100.0, "a"),
+        job(100.0, "b"),
+        job(200.0, "a"),
+        job(200.0, "b"),
+        job(50.0, "a"),
+    ];
     set(bench, &jobs[4], JobStatus::Succeeded);
     bench.at(200.0);
     set(bench, &jobs[2], JobStatus::Running);
@@ -52,8 +88,18 @@ pub(crate) const CASES: &[Case] = &[
             let created = bench.job("t", "benchmark", None);
             assert!(created.is_new);
             let job = get(bench, &created.job_id);
-            bench.sees((job.tenant_id.as_str(), job.kind.as_str(), job.status.as_str()), ("t", "benchmark", "queued"));
-            bench.sees((job.message.as_deref(), job.error, job.result_json), (Some("accepted"), None, None));
+            bench.sees(
+                (
+                    job.tenant_id.as_str(),
+                    job.kind.as_str(),
+                    job.status.as_str(),
+                ),
+                ("t", "benchmark", "queued"),
+            );
+            bench.sees(
+                (job.message.as_deref(), job.error, job.result_json),
+                (Some("accepted"), None, None),
+            );
             bench.sees((job.created_at, job.updated_at), (1000.5, 1000.5));
         },
     },
@@ -61,12 +107,25 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_job_id_is_a_uuid_of_version_4",
         run: |bench| {
             let id = bench.job("t", "benchmark", None).job_id;
-            bench.sees((id.len(), &id[14..15], id.matches('-').count(), "89ab".contains(&id[19..20])), (36, "4", 4, true));
+            bench.sees(
+                (
+                    id.len(),
+                    &id[14..15],
+                    id.matches('-').count(),
+                    "89ab".contains(&id[19..20]),
+                ),
+                (36, "4", 4, true),
+            );
         },
     },
     Case {
         name: "two_jobs_without_key_are_two",
-        run: |bench| bench.sees(bench.job("t", "k", None).job_id == bench.job("t", "k", None).job_id, false),
+        run: |bench| {
+            bench.sees(
+                bench.job("t", "k", None).job_id == bench.job("t", "k", None).job_id,
+                false,
+            )
+        },
     },
     Case {
         name: "the_request_stays_the_text_it_was",
@@ -78,11 +137,23 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a_request_that_is_no_json_is_refused",
-        run: |bench| bench.fails(bench.store.create_job(&new("t", "k", "{'a': 1}")), Input, "`request_json` is not JSON from byte 1 on"),
+        run: |bench| {
+            bench.fails(
+                bench.store.create_job(&new("t", "k", "{'a': 1}")),
+                Input,
+                "`request_json` is not JSON from byte 1 on",
+            )
+        },
     },
     Case {
         name: "a_request_that_is_no_object_is_refused",
-        run: |bench| bench.fails(bench.store.create_job(&new("t", "k", "[]")), Input, "`request_json` is not a JSON object"),
+        run: |bench| {
+            bench.fails(
+                bench.store.create_job(&new("t", "k", "[]")),
+                Input,
+                "`request_json` is not a JSON object",
+            )
+        },
     },
     Case {
         name: "a_tenant_of_64_letters_is_taken",
@@ -96,27 +167,56 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_tenant_of_65_letters_is_refused",
         run: |bench| {
             let tenant = "é".repeat(65);
-            bench.fails(bench.store.create_job(&new(&tenant, "k", "{}")), Input, "`tenant_id` has more than 64 characters");
+            bench.fails(
+                bench.store.create_job(&new(&tenant, "k", "{}")),
+                Input,
+                "`tenant_id` has more than 64 characters",
+            );
         },
     },
     Case {
         name: "an_empty_tenant_is_refused",
-        run: |bench| bench.fails(bench.store.create_job(&new("", "k", "{}")), Input, "`tenant_id` is empty"),
+        run: |bench| {
+            bench.fails(
+                bench.store.create_job(&new("", "k", "{}")),
+                Input,
+                "`tenant_id` is empty",
+            )
+        },
     },
-    Case { name: "an_empty_kind_is_refused", run: |bench| bench.fails(bench.store.create_job(&new("t", "", "{}")), Input, "`kind`") },
+    Case {
+        name: "an_empty_kind_is_refused",
+        run: |bench| bench.fails(bench.store.create_job(&new("t", "", "{}")), Input, "`kind`"),
+    },
     Case {
         name: "s09_a_tenant_with_nul_is_refused",
-        run: |bench| bench.fails(bench.store.create_job(&new("a\0b", "k", "{}")), Input, "`tenant_id` contains U+0000"),
+        run: |bench| {
+            bench.fails(
+                bench.store.create_job(&new("a\0b", "k", "{}")),
+                Input,
+                "`tenant_id` contains U+0000",
+            )
+        },
     },
     Case {
         name: "an_escaped_nul_in_a_request_is_kept",
         run: |bench| {
-            let id = bench.store.create_job(&new("t", "k", r#"{"a": "\u0000"}"#)).unwrap().job_id;
+            let id = bench
+                .store
+                .create_job(&new("t", "k", r#"{"a": "\u0000"}"#))
+                .unwrap()
+                .job_id;
             bench.sees(get(bench, &id).request_json, r#"{"a": "\u0000"}"#);
         },
     },
-    Case { name: "an_unknown_job_is_none", run: |bench| bench.sees(bench.store.get_job("nobody", None).unwrap(), None) },
-    Case { name: "a_job_id_with_nul_is_none", run: |bench| bench.sees(bench.store.get_job("a\0", None).unwrap(), None) },
+    Case {
+        name: "an_unknown_job_is_none",
+        run: |bench| bench.sees(bench.store.get_job("nobody", None).unwrap(), None),
+    },
+    Case {
+        name: "a_job_id_with_nul_is_none",
+        run: |bench| bench.sees(bench.store.get_job("a\0", None).unwrap(), None),
+    },
     Case {
         name: "a_job_of_another_tenant_is_none",
         run: |bench| {
@@ -136,10 +236,25 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_change_changes_only_what_it_names",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
-            bench.at(2000.25).store.update_job(&id, &JobChange { message: Some("half"), ..JobChange::default() }).unwrap();
+            bench
+                .at(2000.25)
+                .store
+                .update_job(
+                    &id,
+                    &JobChange {
+                        message: Some("half"),
+                        ..JobChange::default()
+                    },
+                )
+                .unwrap();
             let job = get(bench, &id);
             bench.sees(
-                (job.status.as_str(), job.message.as_deref(), job.created_at, job.updated_at),
+                (
+                    job.status.as_str(),
+                    job.message.as_deref(),
+                    job.created_at,
+                    job.updated_at,
+                ),
                 ("queued", Some("half"), 1000.5, 2000.25),
             );
         },
@@ -148,7 +263,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "an_empty_change_is_a_sign_of_life",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
-            bench.at(2000.0).store.update_job(&id, &JobChange::default()).unwrap();
+            bench
+                .at(2000.0)
+                .store
+                .update_job(&id, &JobChange::default())
+                .unwrap();
             bench.sees(get(bench, &id).updated_at, 2000.0);
         },
     },
@@ -157,7 +276,16 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
             let result = "{\"z\": [1e400, NaN],\"a\":{}}";
-            bench.store.update_job(&id, &JobChange { result_json: Some(result), ..JobChange::default() }).unwrap();
+            bench
+                .store
+                .update_job(
+                    &id,
+                    &JobChange {
+                        result_json: Some(result),
+                        ..JobChange::default()
+                    },
+                )
+                .unwrap();
             bench.sees(get(bench, &id).result_json.as_deref(), Some(result));
         },
     },
@@ -165,7 +293,10 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_result_that_is_no_object_is_refused",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
-            let change = JobChange { result_json: Some("null"), ..JobChange::default() };
+            let change = JobChange {
+                result_json: Some("null"),
+                ..JobChange::default()
+            };
             bench.fails(bench.store.update_job(&id, &change), Input, "`result_json`");
             bench.sees(get(bench, &id).result_json, None);
         },
@@ -174,8 +305,15 @@ pub(crate) const CASES: &[Case] = &[
         name: "s09_an_error_with_nul_is_refused",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
-            let change = JobChange { error: Some("a\0b"), ..JobChange::default() };
-            bench.fails(bench.store.update_job(&id, &change), Input, "`error` contains U+0000");
+            let change = JobChange {
+                error: Some("a\0b"),
+                ..JobChange::default()
+            };
+            bench.fails(
+                bench.store.update_job(&id, &change),
+                Input,
+                "`error` contains U+0000",
+            );
         },
     },
     Case {
@@ -183,7 +321,16 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
             let error = "x".repeat(10_000);
-            bench.store.update_job(&id, &JobChange { error: Some(&error), ..JobChange::default() }).unwrap();
+            bench
+                .store
+                .update_job(
+                    &id,
+                    &JobChange {
+                        error: Some(&error),
+                        ..JobChange::default()
+                    },
+                )
+                .unwrap();
             bench.sees(get(bench, &id).error.map(|error| error.len()), Some(10_000));
         },
     },
@@ -192,44 +339,105 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
             let error = "x".repeat(10_001);
-            let change = JobChange { error: Some(&error), ..JobChange::default() };
-            bench.fails(bench.store.update_job(&id, &change), Input, "`error` has more than 10000 characters");
+            let change = JobChange {
+                error: Some(&error),
+                ..JobChange::default()
+            };
+            bench.fails(
+                bench.store.update_job(&id, &change),
+                Input,
+                "`error` has more than 10000 characters",
+            );
         },
     },
     Case {
         name: "an_empty_error_is_an_error",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
-            bench.store.update_job(&id, &JobChange { error: Some(""), ..JobChange::default() }).unwrap();
+            bench
+                .store
+                .update_job(
+                    &id,
+                    &JobChange {
+                        error: Some(""),
+                        ..JobChange::default()
+                    },
+                )
+                .unwrap();
             bench.sees(get(bench, &id).error.as_deref(), Some(""));
         },
     },
     Case {
         name: "s07_changing_an_unknown_job_fails",
-        run: |bench| bench.fails(bench.store.update_job("nobody", &JobChange::default()), NotFound, "job `nobody` not found"),
+        run: |bench| {
+            bench.fails(
+                bench.store.update_job("nobody", &JobChange::default()),
+                NotFound,
+                "job `nobody` not found",
+            )
+        },
     },
     Case {
         name: "changing_a_job_with_nul_in_its_id_fails",
-        run: |bench| bench.fails(bench.store.update_job("a\0", &JobChange::default()), NotFound, "not found"),
+        run: |bench| {
+            bench.fails(
+                bench.store.update_job("a\0", &JobChange::default()),
+                NotFound,
+                "not found",
+            )
+        },
     },
-    Case { name: "queued_may_run_and_succeed", run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Succeeded], None) },
-    Case { name: "queued_may_run_and_fail", run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Failed], None) },
-    Case { name: "queued_may_be_cancelled", run: |bench| moves(bench, &[JobStatus::Cancelled], None) },
-    Case { name: "running_may_run_on", run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Running], None) },
-    Case { name: "an_end_may_be_said_twice", run: |bench| moves(bench, &[JobStatus::Failed, JobStatus::Failed], None) },
+    Case {
+        name: "queued_may_run_and_succeed",
+        run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Succeeded], None),
+    },
+    Case {
+        name: "queued_may_run_and_fail",
+        run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Failed], None),
+    },
+    Case {
+        name: "queued_may_be_cancelled",
+        run: |bench| moves(bench, &[JobStatus::Cancelled], None),
+    },
+    Case {
+        name: "running_may_run_on",
+        run: |bench| moves(bench, &[JobStatus::Running, JobStatus::Running], None),
+    },
+    Case {
+        name: "an_end_may_be_said_twice",
+        run: |bench| moves(bench, &[JobStatus::Failed, JobStatus::Failed], None),
+    },
     Case {
         name: "s07_cancelled_does_not_become_succeeded",
         run: |bench| moves(bench, &[JobStatus::Cancelled], Some(JobStatus::Succeeded)),
     },
-    Case { name: "s07_succeeded_does_not_become_failed", run: |bench| moves(bench, &[JobStatus::Succeeded], Some(JobStatus::Failed)) },
-    Case { name: "s07_failed_does_not_run_again", run: |bench| moves(bench, &[JobStatus::Failed], Some(JobStatus::Running)) },
-    Case { name: "s07_running_is_not_queued_again", run: |bench| moves(bench, &[JobStatus::Running], Some(JobStatus::Queued)) },
+    Case {
+        name: "s07_succeeded_does_not_become_failed",
+        run: |bench| moves(bench, &[JobStatus::Succeeded], Some(JobStatus::Failed)),
+    },
+    Case {
+        name: "s07_failed_does_not_run_again",
+        run: |bench| moves(bench, &[JobStatus::Failed], Some(JobStatus::Running)),
+    },
+    Case {
+        name: "s07_running_is_not_queued_again",
+        run: |bench| moves(bench, &[JobStatus::Running], Some(JobStatus::Queued)),
+    },
     Case {
         name: "a_job_that_ended_may_get_another_message",
         run: |bench| {
             let id = bench.job("t", "k", None).job_id;
             set(bench, &id, JobStatus::Succeeded);
-            bench.store.update_job(&id, &JobChange { message: Some("seen"), ..JobChange::default() }).unwrap();
+            bench
+                .store
+                .update_job(
+                    &id,
+                    &JobChange {
+                        message: Some("seen"),
+                        ..JobChange::default()
+                    },
+                )
+                .unwrap();
             bench.sees(get(bench, &id).message.as_deref(), Some("seen"));
         },
     },
@@ -238,7 +446,10 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let [a, b, c, d, _] = some_jobs(bench);
             bench.sees(stale(bench, Some("a"), 250.0), 2);
-            bench.sees([a, b, c, d].map(|id| get(bench, &id).status), ["failed", "queued", "failed", "queued"]);
+            bench.sees(
+                [a, b, c, d].map(|id| get(bench, &id).status),
+                ["failed", "queued", "failed", "queued"],
+            );
         },
     },
     Case {
@@ -246,14 +457,20 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let [a, b, c, d, _] = some_jobs(bench);
             bench.sees(stale(bench, None, 150.0), 2);
-            bench.sees([a, b, c, d].map(|id| get(bench, &id).status), ["failed", "failed", "running", "queued"]);
+            bench.sees(
+                [a, b, c, d].map(|id| get(bench, &id).status),
+                ["failed", "failed", "running", "queued"],
+            );
         },
     },
     Case {
         name: "the_moment_itself_is_old_enough",
         run: |bench| {
             some_jobs(bench);
-            bench.sees((stale(bench, None, 99.99), stale(bench, None, 100.0)), (0, 2));
+            bench.sees(
+                (stale(bench, None, 99.99), stale(bench, None, 100.0)),
+                (0, 2),
+            );
         },
     },
     Case {
@@ -262,7 +479,10 @@ pub(crate) const CASES: &[Case] = &[
             let [a, ..] = some_jobs(bench);
             stale(bench, None, 1e9);
             let job = get(bench, &a);
-            bench.sees((job.error.as_deref(), job.message.as_deref(), job.updated_at), (Some("gone"), Some("gone"), 300.0));
+            bench.sees(
+                (job.error.as_deref(), job.message.as_deref(), job.updated_at),
+                (Some("gone"), Some("gone"), 300.0),
+            );
         },
     },
     Case {
@@ -279,16 +499,31 @@ pub(crate) const CASES: &[Case] = &[
             for _ in 0..1200 {
                 bench.job("t", "k", None);
             }
-            let ids =
-                bench.at(2000.0).store.fail_stale_jobs(&StaleJobs { tenant_id: Some("t"), unchanged_since: 1500.0, message: "m" }).unwrap();
+            let ids = bench
+                .at(2000.0)
+                .store
+                .fail_stale_jobs(&StaleJobs {
+                    tenant_id: Some("t"),
+                    unchanged_since: 1500.0,
+                    message: "m",
+                })
+                .unwrap();
             bench.sees((ids.len(), ids.is_sorted()), (1200, true));
         },
     },
     Case {
         name: "giving_up_needs_a_time",
         run: |bench| {
-            let jobs = StaleJobs { tenant_id: None, unchanged_since: f64::NAN, message: "m" };
-            bench.fails(bench.store.fail_stale_jobs(&jobs), Input, "`unchanged_since` is not a finite number");
+            let jobs = StaleJobs {
+                tenant_id: None,
+                unchanged_since: f64::NAN,
+                message: "m",
+            };
+            bench.fails(
+                bench.store.fail_stale_jobs(&jobs),
+                Input,
+                "`unchanged_since` is not a finite number",
+            );
         },
     },
     Case {
@@ -305,9 +540,15 @@ pub(crate) const CASES: &[Case] = &[
                 set(bench, &id, status);
             }
             let jobs = bench.store.list_jobs_for_finops("t", 2000).unwrap();
-            let jobs: Vec<_> = jobs.iter().map(|job| (job.kind.as_str(), job.duration_seconds)).collect();
+            let jobs: Vec<_> = jobs
+                .iter()
+                .map(|job| (job.kind.as_str(), job.duration_seconds))
+                .collect();
             bench.sees(jobs, vec![("agentic-agent", 20.0), ("benchmark", 10.0)]);
-            bench.sees(bench.store.list_jobs_for_finops("other", 2000).unwrap(), vec![]);
+            bench.sees(
+                bench.store.list_jobs_for_finops("other", 2000).unwrap(),
+                vec![],
+            );
         },
     },
     Case {
@@ -315,7 +556,10 @@ pub(crate) const CASES: &[Case] = &[
         run: |bench| {
             let id = bench.job("t", "benchmark", None).job_id;
             set(bench, &id, JobStatus::Succeeded);
-            bench.sees(bench.store.list_jobs_for_finops("t", 1).unwrap()[0].duration_seconds, 0.001);
+            bench.sees(
+                bench.store.list_jobs_for_finops("t", 1).unwrap()[0].duration_seconds,
+                0.001,
+            );
         },
     },
     Case {
@@ -325,14 +569,24 @@ pub(crate) const CASES: &[Case] = &[
                 let id = bench.job("t", "benchmark", None).job_id;
                 set(bench, &id, JobStatus::Succeeded);
             }
-            bench.sees([0, 2, u32::MAX].map(|limit| bench.store.list_jobs_for_finops("t", limit).unwrap().len()), [1, 2, 3]);
+            bench.sees(
+                [0, 2, u32::MAX]
+                    .map(|limit| bench.store.list_jobs_for_finops("t", limit).unwrap().len()),
+                [1, 2, 3],
+            );
         },
     },
     Case {
         name: "s01_the_same_key_finds_the_same_job",
         run: |bench| {
-            let (first, second) = (bench.job("t", "k", Some("x")), bench.at(2000.0).job("t", "k", Some("x")));
-            bench.sees((first.job_id == second.job_id, first.is_new, second.is_new), (true, true, false));
+            let (first, second) = (
+                bench.job("t", "k", Some("x")),
+                bench.at(2000.0).job("t", "k", Some("x")),
+            );
+            bench.sees(
+                (first.job_id == second.job_id, first.is_new, second.is_new),
+                (true, true, false),
+            );
             bench.sees(get(bench, &first.job_id).updated_at, 1000.5);
         },
     },
@@ -340,46 +594,94 @@ pub(crate) const CASES: &[Case] = &[
         name: "the_same_key_with_another_request_finds_the_same_job",
         run: |bench| {
             let first = bench.job("t", "k", Some("x"));
-            let other = NewJob { tenant_id: "t", kind: "k", request_json: "{}", idempotency_key: Some("x") };
-            bench.sees(bench.store.create_job(&other).unwrap().job_id == first.job_id, true);
+            let other = NewJob {
+                tenant_id: "t",
+                kind: "k",
+                request_json: "{}",
+                idempotency_key: Some("x"),
+            };
+            bench.sees(
+                bench.store.create_job(&other).unwrap().job_id == first.job_id,
+                true,
+            );
             bench.sees(get(bench, &first.job_id).request_json, r#"{"model": "m"}"#);
         },
     },
     Case {
         name: "the_same_key_of_another_tenant_is_another_job",
-        run: |bench| bench.sees(bench.job("a", "k", Some("x")).is_new && bench.job("b", "k", Some("x")).is_new, true),
+        run: |bench| {
+            bench.sees(
+                bench.job("a", "k", Some("x")).is_new && bench.job("b", "k", Some("x")).is_new,
+                true,
+            )
+        },
     },
     Case {
         name: "the_same_key_of_another_kind_is_another_job",
-        run: |bench| bench.sees(bench.job("a", "k", Some("x")).is_new && bench.job("a", "l", Some("x")).is_new, true),
+        run: |bench| {
+            bench.sees(
+                bench.job("a", "k", Some("x")).is_new && bench.job("a", "l", Some("x")).is_new,
+                true,
+            )
+        },
     },
     Case {
         name: "an_empty_key_is_none",
-        run: |bench| bench.sees(bench.job("a", "k", Some("")).is_new && bench.job("a", "k", Some("")).is_new, true),
+        run: |bench| {
+            bench.sees(
+                bench.job("a", "k", Some("")).is_new && bench.job("a", "k", Some("")).is_new,
+                true,
+            )
+        },
     },
     Case {
         name: "keys_differ_by_case_and_accent",
-        run: |bench| bench.sees(["é", "e", "E", "e\u{301}"].map(|key| bench.job("a", "k", Some(key)).is_new), [true; 4]),
+        run: |bench| {
+            bench.sees(
+                ["é", "e", "E", "e\u{301}"].map(|key| bench.job("a", "k", Some(key)).is_new),
+                [true; 4],
+            )
+        },
     },
     Case {
         name: "a_key_of_255_wide_letters_is_taken",
         run: |bench| {
             let key = "😀".repeat(255);
-            bench.sees((bench.job("a", "k", Some(&key)).is_new, bench.job("a", "k", Some(&key)).is_new), (true, false));
+            bench.sees(
+                (
+                    bench.job("a", "k", Some(&key)).is_new,
+                    bench.job("a", "k", Some(&key)).is_new,
+                ),
+                (true, false),
+            );
         },
     },
     Case {
         name: "a_key_of_256_letters_is_refused",
         run: |bench| {
             let key = "x".repeat(256);
-            let job = NewJob { tenant_id: "t", kind: "k", request_json: "{}", idempotency_key: Some(&key) };
-            bench.fails(bench.store.create_job(&job), Input, "`idempotency_key` has more than 255 characters");
+            let job = NewJob {
+                tenant_id: "t",
+                kind: "k",
+                request_json: "{}",
+                idempotency_key: Some(&key),
+            };
+            bench.fails(
+                bench.store.create_job(&job),
+                Input,
+                "`idempotency_key` has more than 255 characters",
+            );
         },
     },
     Case {
         name: "a_refused_job_takes_no_key",
         run: |bench| {
-            let job = NewJob { tenant_id: "t", kind: "k", request_json: "no", idempotency_key: Some("x") };
+            let job = NewJob {
+                tenant_id: "t",
+                kind: "k",
+                request_json: "no",
+                idempotency_key: Some("x"),
+            };
             bench.fails(bench.store.create_job(&job), Input, "`request_json`");
             bench.sees(bench.job("t", "k", Some("x")).is_new, true);
         },
@@ -402,6 +704,12 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a_clock_that_says_nothing_is_refused",
-        run: |bench| bench.fails(bench.at(f64::NAN).store.create_job(&new("t", "k", "{}")), Input, "`now` is not a finite number"),
+        run: |bench| {
+            bench.fails(
+                bench.at(f64::NAN).store.create_job(&new("t", "k", "{}")),
+                Input,
+                "`now` is not a finite number",
+            )
+        },
     },
 ];

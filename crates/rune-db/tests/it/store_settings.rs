@@ -5,7 +5,13 @@ use rune_core::failure::FailureKind::Input;
 use crate::store_support::{Bench, Case};
 
 fn keys(bench: &Bench, prefix: &str) -> Vec<String> {
-    bench.store.list_settings(prefix).unwrap().into_iter().map(|setting| setting.key).collect()
+    bench
+        .store
+        .list_settings(prefix)
+        .unwrap()
+        .into_iter()
+        .map(|setting| setting.key)
+        .collect()
 }
 
 fn set_all(bench: &Bench, keys: &[&str]) {
@@ -15,39 +21,84 @@ fn set_all(bench: &Bench, keys: &[&str]) {
 }
 
 fn value(bench: &Bench, key: &str) -> Option<String> {
-    bench.store.get_setting(key).unwrap().map(|setting| setting.value_json)
+    bench
+        .store
+        .get_setting(key)
+        .unwrap()
+        .map(|setting| setting.value_json)
 }
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "an_unknown_setting_is_none", run: |bench| bench.sees(bench.store.get_setting("k").unwrap(), None) },
+    Case {
+        name: "an_unknown_setting_is_none",
+        run: |bench| bench.sees(bench.store.get_setting("k").unwrap(), None),
+    },
     Case {
         name: "a_setting_comes_back_as_it_went_in",
         run: |bench| {
-            bench.store.set_setting("k", "{\"b\": NaN,\"a\":\"\\u00e9é\"}").unwrap();
+            bench
+                .store
+                .set_setting("k", "{\"b\": NaN,\"a\":\"\\u00e9é\"}")
+                .unwrap();
             let setting = bench.store.get_setting("k").unwrap().unwrap();
-            bench.sees((setting.value_json.as_str(), setting.updated_at), ("{\"b\": NaN,\"a\":\"\\u00e9é\"}", 1000.5));
+            bench.sees(
+                (setting.value_json.as_str(), setting.updated_at),
+                ("{\"b\": NaN,\"a\":\"\\u00e9é\"}", 1000.5),
+            );
         },
     },
     Case {
         name: "setting_it_again_replaces_it",
         run: |bench| {
             bench.store.set_setting("k", "{\"a\": 1}").unwrap();
-            bench.at(2000.0).store.set_setting("k", "{\"b\": 2}").unwrap();
+            bench
+                .at(2000.0)
+                .store
+                .set_setting("k", "{\"b\": 2}")
+                .unwrap();
             let setting = bench.store.get_setting("k").unwrap().unwrap();
-            bench.sees((setting.value_json.as_str(), setting.updated_at, keys(bench, "").len()), ("{\"b\": 2}", 2000.0, 1));
+            bench.sees(
+                (
+                    setting.value_json.as_str(),
+                    setting.updated_at,
+                    keys(bench, "").len(),
+                ),
+                ("{\"b\": 2}", 2000.0, 1),
+            );
         },
     },
     Case {
         name: "a_value_that_is_no_json_is_refused",
-        run: |bench| bench.fails(bench.store.set_setting("k", "{"), Input, "`value_json` is not JSON from byte 1 on"),
+        run: |bench| {
+            bench.fails(
+                bench.store.set_setting("k", "{"),
+                Input,
+                "`value_json` is not JSON from byte 1 on",
+            )
+        },
     },
     Case {
         name: "a_value_that_is_no_object_is_refused",
-        run: |bench| bench.fails(bench.store.set_setting("k", "3"), Input, "`value_json` is not a JSON object"),
+        run: |bench| {
+            bench.fails(
+                bench.store.set_setting("k", "3"),
+                Input,
+                "`value_json` is not a JSON object",
+            )
+        },
     },
-    Case { name: "an_empty_key_is_refused", run: |bench| bench.fails(bench.store.set_setting("", "{}"), Input, "`key` is empty") },
-    Case { name: "s09_a_key_with_nul_is_refused", run: |bench| bench.fails(bench.store.set_setting("a\0", "{}"), Input, "U+0000") },
-    Case { name: "looking_for_a_key_with_nul_is_refused", run: |bench| bench.fails(bench.store.get_setting("a\0"), Input, "U+0000") },
+    Case {
+        name: "an_empty_key_is_refused",
+        run: |bench| bench.fails(bench.store.set_setting("", "{}"), Input, "`key` is empty"),
+    },
+    Case {
+        name: "s09_a_key_with_nul_is_refused",
+        run: |bench| bench.fails(bench.store.set_setting("a\0", "{}"), Input, "U+0000"),
+    },
+    Case {
+        name: "looking_for_a_key_with_nul_is_refused",
+        run: |bench| bench.fails(bench.store.get_setting("a\0"), Input, "U+0000"),
+    },
     Case {
         name: "a_key_of_255_wide_letters_is_taken",
         run: |bench| {
@@ -58,16 +109,28 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a_key_of_256_letters_is_refused",
-        run: |bench| bench.fails(bench.store.set_setting(&"x".repeat(256), "{}"), Input, "`key` has more than 255 characters"),
+        run: |bench| {
+            bench.fails(
+                bench.store.set_setting(&"x".repeat(256), "{}"),
+                Input,
+                "`key` has more than 255 characters",
+            )
+        },
     },
     Case {
         name: "a_deleted_setting_is_none",
         run: |bench| {
             set_all(bench, &["k"]);
-            bench.sees((bench.store.delete_setting("k").unwrap(), value(bench, "k")), (true, None));
+            bench.sees(
+                (bench.store.delete_setting("k").unwrap(), value(bench, "k")),
+                (true, None),
+            );
         },
     },
-    Case { name: "deleting_what_is_not_there_does_nothing", run: |bench| bench.sees(bench.store.delete_setting("k").unwrap(), false) },
+    Case {
+        name: "deleting_what_is_not_there_does_nothing",
+        run: |bench| bench.sees(bench.store.delete_setting("k").unwrap(), false),
+    },
     Case {
         name: "deleting_takes_one_key_only",
         run: |bench| {
@@ -80,7 +143,10 @@ pub(crate) const CASES: &[Case] = &[
         name: "settings_are_listed_by_code_point",
         run: |bench| {
             set_all(bench, &["b", "a", "B", "é", "_", "\u{ffff}", "😀"]);
-            bench.sees(keys(bench, ""), vec!["B", "_", "a", "b", "é", "\u{ffff}", "😀"]);
+            bench.sees(
+                keys(bench, ""),
+                vec!["B", "_", "a", "b", "é", "\u{ffff}", "😀"],
+            );
         },
     },
     Case {
@@ -94,7 +160,10 @@ pub(crate) const CASES: &[Case] = &[
         name: "s08_a_percent_in_a_prefix_is_a_letter",
         run: |bench| {
             set_all(bench, &["a%b", "axb"]);
-            bench.sees((keys(bench, "a%"), keys(bench, "%")), (vec!["a%b".to_owned()], vec![]));
+            bench.sees(
+                (keys(bench, "a%"), keys(bench, "%")),
+                (vec!["a%b".to_owned()], vec![]),
+            );
         },
     },
     Case {
@@ -115,7 +184,10 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_prefix_may_be_the_whole_key",
         run: |bench| {
             set_all(bench, &["ab", "abc"]);
-            bench.sees((keys(bench, "ab"), keys(bench, "abcd")), (vec!["ab".to_owned(), "abc".to_owned()], vec![]));
+            bench.sees(
+                (keys(bench, "ab"), keys(bench, "abcd")),
+                (vec!["ab".to_owned(), "abc".to_owned()], vec![]),
+            );
         },
     },
     Case {
@@ -135,7 +207,10 @@ pub(crate) const CASES: &[Case] = &[
                 Some("{\"a\": 2}".to_owned())
             };
             bench.store.update_setting("k", &mut change).unwrap();
-            bench.sees((seen.as_deref(), value(bench, "k").as_deref()), (Some("{\"a\": 1}"), Some("{\"a\": 2}")));
+            bench.sees(
+                (seen.as_deref(), value(bench, "k").as_deref()),
+                (Some("{\"a\": 1}"), Some("{\"a\": 2}")),
+            );
         },
     },
     Case {
@@ -147,7 +222,10 @@ pub(crate) const CASES: &[Case] = &[
                 Some("{\"a\": 2}".to_owned())
             };
             bench.store.update_setting("k", &mut change).unwrap();
-            bench.sees((seen, value(bench, "k").as_deref()), (None, Some("{\"a\": 2}")));
+            bench.sees(
+                (seen, value(bench, "k").as_deref()),
+                (None, Some("{\"a\": 2}")),
+            );
         },
     },
     Case {
@@ -163,9 +241,24 @@ pub(crate) const CASES: &[Case] = &[
         name: "a_refused_update_leaves_what_was_there",
         run: |bench| {
             bench.store.set_setting("k", "{\"a\": 1}").unwrap();
-            bench.fails(bench.store.update_setting("k", &mut |_| Some("no".to_owned())), Input, "`value_json`");
-            bench.fails(bench.store.update_setting("l", &mut |_| Some("no".to_owned())), Input, "`value_json`");
-            bench.sees((value(bench, "k").as_deref(), keys(bench, "").len()), (Some("{\"a\": 1}"), 1));
+            bench.fails(
+                bench
+                    .store
+                    .update_setting("k", &mut |_| Some("no".to_owned())),
+                Input,
+                "`value_json`",
+            );
+            bench.fails(
+                bench
+                    .store
+                    .update_setting("l", &mut |_| Some("no".to_owned())),
+                Input,
+                "`value_json`",
+            );
+            bench.sees(
+                (value(bench, "k").as_deref(), keys(bench, "").len()),
+                (Some("{\"a\": 1}"), 1),
+            );
         },
     },
 ];

@@ -19,11 +19,20 @@ const AREAS: [(&str, &[Case]); 5] = [
 
 #[test]
 fn every_case_of_the_suite_has_its_own_name() {
-    let names: Vec<String> =
-        AREAS.iter().flat_map(|(area, cases)| cases.iter().map(move |case| format!("{area}::{}", case.name))).collect();
+    let names: Vec<String> = AREAS
+        .iter()
+        .flat_map(|(area, cases)| {
+            cases
+                .iter()
+                .map(move |case| format!("{area}::{}", case.name))
+        })
+        .collect();
     let mut seen = BTreeSet::new();
     let twice: Vec<&String> = names.iter().filter(|name| !seen.insert(*name)).collect();
-    assert!(twice.is_empty(), "a failure of these names nobody: {twice:?}");
+    assert!(
+        twice.is_empty(),
+        "a failure of these names nobody: {twice:?}"
+    );
 }
 
 macro_rules! suite {

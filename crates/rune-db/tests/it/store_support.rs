@@ -14,7 +14,10 @@ use rune_core::failure::{Failure as _, FailureKind};
 use rune_storage::{
     DatabaseUrl, Places, PostgresUrl,
     migrations::Migrations,
-    port::{Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore, StoragePort, StoreError},
+    port::{
+        Clock, CreatedJob, Guard, NewEvent, NewJob, PoolLimits, PostgresStore, SqliteStore,
+        StoragePort, StoreError,
+    },
     schema::{MigrateSettings, Migrated, SchemaError, SiteGuard, Verb, on_sqlite},
 };
 use rune_testkit::postgres::{Database, Server, Session};
@@ -38,7 +41,8 @@ pub(crate) struct Case {
 /// Runs SQL beside the port.
 type Sql = Box<dyn Fn(&str) -> String + Send + Sync>;
 
-/// A fresh database with the port over it, a clock that stands still, and a transcript of what was seen.
+/// A fresh database with the port over it, a clock that stands still, and a transcript of what was
+/// seen.
 pub(crate) struct Bench {
     pub(crate) store: Arc<dyn StoragePort>,
     clock: Arc<AtomicU64>,
@@ -63,11 +67,25 @@ pub(crate) fn still_clock() -> Arc<AtomicU64> {
 /// Makes the tables of a SQLite database.
 pub(crate) fn migrate_sqlite(connection: &rusqlite::Connection) -> Result<(), SchemaError> {
     let migrations = Migrations::embedded()?;
-    on_sqlite::migrate(connection, Utf8Path::new("test"), &migrations, &MigrateSettings::default(), &mut Migrated::default())
+    on_sqlite::migrate(
+        connection,
+        Utf8Path::new("test"),
+        &migrations,
+        &MigrateSettings::default(),
+        &mut Migrated::default(),
+    )
 }
 
 pub(crate) fn postgres_url(text: &str) -> PostgresUrl {
-    match DatabaseUrl::parse(text, &Places { working_directory: None, home: None }).unwrap() {
+    match DatabaseUrl::parse(
+        text,
+        &Places {
+            working_directory: None,
+            home: None,
+        },
+    )
+    .unwrap()
+    {
         DatabaseUrl::Postgres(url) => *url,
         DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
     }
@@ -90,18 +108,36 @@ pub(crate) fn migrated_file(directory: &Utf8Path) -> Utf8PathBuf {
 /// A database that is made empty between cases.
 enum Ground<'a> {
     Sqlite(Backend),
-    Postgres { store: Arc<PostgresStore>, time: Arc<AtomicU64>, session: Arc<Mutex<Session>>, _database: Database<'a> },
+    Postgres {
+        store: Arc<PostgresStore>,
+        time: Arc<AtomicU64>,
+        session: Arc<Mutex<Session>>,
+        _database: Database<'a>,
+    },
 }
 
 impl<'a> Ground<'a> {
     fn new(backend: Backend, server: Option<&'a Server>) -> Self {
-        let Some(server) = server else { return Self::Sqlite(backend) };
+        let Some(server) = server else {
+            return Self::Sqlite(backend);
+        };
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         let time = still_clock();
-        let store = PostgresStore::open(&postgres_url(&database.url()), PoolLimits::default(), clock(&time), guard()).unwrap();
+        let store = PostgresStore::open(
+            &postgres_url(&database.url()),
+            PoolLimits::default(),
+            clock(&time),
+            guard(),
+        )
+        .unwrap();
         let session = Arc::new(Mutex::new(server.session(database.name())));
-        Self::Postgres { store: Arc::new(store), time, session, _database: database }
+        Self::Postgres {
+            store: Arc::new(store),
+            time,
+            session,
+            _database: database,
+        }
     }
 
     /// Runs a case on an empty database; gives what it saw, or why it failed.
@@ -118,31 +154,61 @@ impl<'a> Ground<'a> {
                 _directory = directory;
                 let time = still_clock();
                 let store = SqliteStore::open(&path, clock(&time), guard()).unwrap();
-                (Arc::new(store), time, Some(Box::new(move |sql: &str| rune_testkit::tool::sqlite_query(path.as_std_path(), sql))))
+                (
+                    Arc::new(store),
+                    time,
+                    Some(Box::new(move |sql: &str| {
+                        rune_testkit::tool::sqlite_query(path.as_std_path(), sql)
+                    })),
+                )
             }
-            Self::Postgres { store, time, session, .. } => {
-                const EMPTY: &str =
-                    "TRUNCATE jobs, idempotency_keys, workflow_events, chain_state, audit_artifact, settings RESTART IDENTITY";
-                session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).run(EMPTY);
+            Self::Postgres {
+                store,
+                time,
+                session,
+                ..
+            } => {
+                const EMPTY: &str = "TRUNCATE jobs, idempotency_keys, workflow_events, chain_state, audit_artifact, settings RESTART IDENTITY";
+                session
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .run(EMPTY);
                 time.store(1000.5_f64.to_bits(), Ordering::SeqCst);
                 let session = Arc::clone(session);
-                (Arc::clone(store) as _, Arc::clone(time), Some(Box::new(move |sql: &str| session.lock().unwrap().run(sql))))
+                (
+                    Arc::clone(store) as _,
+                    Arc::clone(time),
+                    Some(Box::new(move |sql: &str| session.lock().unwrap().run(sql))),
+                )
             }
         };
-        let bench = Bench { store, clock: time, seen: Mutex::default(), sql };
+        let bench = Bench {
+            store,
+            clock: time,
+            seen: Mutex::default(),
+            sql,
+        };
         match catch_unwind(AssertUnwindSafe(|| (case.run)(&bench))) {
             Ok(()) => Ok(bench.seen.into_inner().unwrap()),
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+                let text = panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
                 Err(text.unwrap_or_default())
             }
         }
     }
 }
 
-/// Runs all cases of an area on a backend, and compares what each saw with what it sees on SQLite in memory.
+/// Runs all cases of an area on a backend, and compares what each saw with what it sees on SQLite
+/// in memory.
 pub(crate) fn run_area(cases: &[Case], backend: Backend) {
-    let server = if let Backend::Postgres(major) = backend { Some(Server::shared(major)) } else { None };
+    let server = if let Backend::Postgres(major) = backend {
+        Some(Server::shared(major))
+    } else {
+        None
+    };
     let ground = Ground::new(backend, server.as_ref());
     let reference = Ground::Sqlite(Backend::Memory);
     let mut failures = Vec::new();
@@ -150,13 +216,26 @@ pub(crate) fn run_area(cases: &[Case], backend: Backend) {
         match (ground.run(case), reference.run(case)) {
             (Err(failure), _) => failures.push(format!("{}: {failure}", case.name)),
             (Ok(seen), Ok(expected)) if seen != expected => {
-                failures.push(format!("{}: saw\n  {}\nbut in memory\n  {}", case.name, seen.join("\n  "), expected.join("\n  ")));
+                failures.push(format!(
+                    "{}: saw\n  {}\nbut in memory\n  {}",
+                    case.name,
+                    seen.join("\n  "),
+                    expected.join("\n  ")
+                ));
             }
-            (Ok(seen), _) if seen.is_empty() => failures.push(format!("{}: saw nothing", case.name)),
+            (Ok(seen), _) if seen.is_empty() => {
+                failures.push(format!("{}: saw nothing", case.name))
+            }
             _ => {}
         }
     }
-    assert!(failures.is_empty(), "{} of {} cases failed on {backend:?}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed on {backend:?}:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
 }
 
 impl Bench {
@@ -168,7 +247,10 @@ impl Bench {
 
     /// Asserts what something is, and writes it down; random ids are left out of the transcript.
     #[track_caller]
-    #[expect(clippy::needless_pass_by_value, reason = "literals are easier to read without `&`")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "literals are easier to read without `&`"
+    )]
     pub(crate) fn sees<T: Debug + PartialEq<U>, U: Debug>(&self, found: T, expected: U) {
         assert_eq!(found, expected);
         self.seen.lock().unwrap().push(format!("{found:?}"));
@@ -176,15 +258,24 @@ impl Bench {
 
     /// Asserts that something fails in a certain way, and writes it down.
     #[track_caller]
-    pub(crate) fn fails<T: Debug>(&self, outcome: Result<T, StoreError>, kind: FailureKind, words: &str) {
+    pub(crate) fn fails<T: Debug>(
+        &self,
+        outcome: Result<T, StoreError>,
+        kind: FailureKind,
+        words: &str,
+    ) {
         let error = outcome.expect_err("this must fail");
         let text = error.to_string();
         assert_eq!(error.kind(), kind, "{text}");
         assert!(text.contains(words), "`{words}` is missing: {text}");
-        self.seen.lock().unwrap().push(format!("{kind:?}: {}", without_ids(&text)));
+        self.seen
+            .lock()
+            .unwrap()
+            .push(format!("{kind:?}: {}", without_ids(&text)));
     }
 
-    /// Runs SQL beside the port; nothing where no other program can, because the database is in memory.
+    /// Runs SQL beside the port; nothing where no other program can, because the database is in
+    /// memory.
     pub(crate) fn sql(&self, sql: &str) -> Option<String> {
         self.sql.as_ref().map(|run| run(sql))
     }
@@ -193,21 +284,55 @@ impl Bench {
         job(self.store.as_ref(), tenant_id, kind, key)
     }
 
-    pub(crate) fn event(&self, job_id: Option<&str>, name: &str, status: &str, duration_ms: Option<f64>) -> i64 {
+    pub(crate) fn event(
+        &self,
+        job_id: Option<&str>,
+        name: &str,
+        status: &str,
+        duration_ms: Option<f64>,
+    ) -> i64 {
         event(self.store.as_ref(), job_id, name, status, duration_ms)
     }
 }
 
-pub(crate) fn job(store: &dyn StoragePort, tenant_id: &str, kind: &str, idempotency_key: Option<&str>) -> CreatedJob {
-    store.create_job(&NewJob { tenant_id, kind, request_json: r#"{"model": "m"}"#, idempotency_key }).unwrap()
+pub(crate) fn job(
+    store: &dyn StoragePort,
+    tenant_id: &str,
+    kind: &str,
+    idempotency_key: Option<&str>,
+) -> CreatedJob {
+    store
+        .create_job(&NewJob {
+            tenant_id,
+            kind,
+            request_json: r#"{"model": "m"}"#,
+            idempotency_key,
+        })
+        .unwrap()
 }
 
-pub(crate) fn event(store: &dyn StoragePort, job_id: Option<&str>, event: &str, status: &str, duration_ms: Option<f64>) -> i64 {
-    let event = NewEvent { job_id, event, status, duration_ms, error_type: None, labels_json: None, recorded_at: 50.0 };
+pub(crate) fn event(
+    store: &dyn StoragePort,
+    job_id: Option<&str>,
+    event: &str,
+    status: &str,
+    duration_ms: Option<f64>,
+) -> i64 {
+    let event = NewEvent {
+        job_id,
+        event,
+        status,
+        duration_ms,
+        error_type: None,
+        labels_json: None,
+        recorded_at: 50.0,
+    };
     store.record_workflow_event(&event).unwrap()
 }
 
 fn without_ids(text: &str) -> String {
-    let id = regex::Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").unwrap();
+    let id =
+        regex::Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+            .unwrap();
     id.replace_all(text, "(id)").into_owned()
 }

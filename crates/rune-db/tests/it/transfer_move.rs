@@ -14,20 +14,43 @@ fn every_row_arrives_on_every_version_and_a_second_program_agrees_about_the_dige
         let server = Server::shared(major);
         let database = server.database();
         let report = moving(&source.url(), &database.url(), &[]).report();
-        assert_eq!(report["move"]["applied"], json!([1, 2, 3, 4, 5, 6]), "PostgreSQL {major}");
+        assert_eq!(
+            report["move"]["applied"],
+            json!([1, 2, 3, 4, 5, 6]),
+            "PostgreSQL {major}"
+        );
         assert_eq!(report["move"]["nextEventId"], 9_000_000_006_i64);
-        assert_eq!(python_digests(&database.url()), expected, "PostgreSQL {major}");
+        assert_eq!(
+            python_digests(&database.url()),
+            expected,
+            "PostgreSQL {major}"
+        );
         for table in report["move"]["tables"].as_array().unwrap() {
             let known = &expected[table["table"].as_str().unwrap()];
-            assert_eq!((&table["digest"], &table["migratedRows"]), (&known["digest"], &known["rows"]), "{table}");
+            assert_eq!(
+                (&table["digest"], &table["migratedRows"]),
+                (&known["digest"], &known["rows"]),
+                "{table}"
+            );
         }
-        assert!(compared(&source.url(), &database.url(), &[]).succeeds().ends_with("equal\n"));
-        assert!(compared(&database.url(), &source.url(), &["--rows"]).succeeds().ends_with("equal\n"));
+        assert!(
+            compared(&source.url(), &database.url(), &[])
+                .succeeds()
+                .ends_with("equal\n")
+        );
+        assert!(
+            compared(&database.url(), &source.url(), &["--rows"])
+                .succeeds()
+                .ends_with("equal\n")
+        );
         assert_eq!(
             database.query("INSERT INTO workflow_events (event, status, recorded_at) VALUES ('e', 'ok', 0) RETURNING id"),
             "9000000006"
         );
-        assert_eq!(database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"), database.name());
+        assert_eq!(
+            database.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"),
+            database.name()
+        );
     }
 }
 
@@ -52,7 +75,10 @@ fn a_target_that_the_move_makes_is_what_migrate_makes() {
         let (made, migrated) = (server.database(), server.database());
         rune_db(&["migrate"]).on(&migrated.url()).run().succeeds();
         let expected = migrated.query(CATALOGUE);
-        assert!(expected.contains("jobs_pkey") && expected.contains("idx_workflow_events_event"), "{expected}");
+        assert!(
+            expected.contains("jobs_pkey") && expected.contains("idx_workflow_events_event"),
+            "{expected}"
+        );
         for database in [&made, &migrated] {
             moved(&source.url(), &database.url(), &[]).succeeds();
             assert_eq!(database.query(CATALOGUE), expected, "PostgreSQL {major}");
@@ -65,7 +91,10 @@ fn m01_settings_are_moved() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
-    assert_eq!(database.query("SELECT key, updated_at FROM settings"), "rune_config|1");
+    assert_eq!(
+        database.query("SELECT key, updated_at FROM settings"),
+        "rune_config|1"
+    );
 }
 
 #[test]
@@ -74,7 +103,8 @@ fn m02_a_second_run_is_refused_instead_of_counting_rows_that_it_skips() {
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     let before = traces(&database);
-    moved(&source.url(), &database.url(), &[]).fails(12, &["has rows already", "jobs", "workflow_events"]);
+    moved(&source.url(), &database.url(), &[])
+        .fails(12, &["has rows already", "jobs", "workflow_events"]);
     assert_eq!(traces(&database), before);
 }
 
@@ -83,10 +113,12 @@ fn m03_a_target_with_a_single_row_is_refused_and_left_as_it_was() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
-    database.query("INSERT INTO workflow_events (event, status, recorded_at) VALUES ('live', 'ok', 0)");
+    database
+        .query("INSERT INTO workflow_events (event, status, recorded_at) VALUES ('live', 'ok', 0)");
     let before = traces(&database);
     moved(&source.url(), &database.url(), &[]).fails(12, &["has rows already, in workflow_events"]);
-    moved(&source.url(), &database.url(), &["--dry-run"]).fails(12, &["has rows already, in workflow_events"]);
+    moved(&source.url(), &database.url(), &["--dry-run"])
+        .fails(12, &["has rows already, in workflow_events"]);
     assert_eq!(traces(&database), before);
 }
 
@@ -99,7 +131,10 @@ fn m04_a_changed_source_is_not_reported_as_moved_again() {
     moved(&source.url(), &database.url(), &[]).fails(12, &["has rows already"]);
     let ended = compared(&source.url(), &database.url(), &["--rows"]);
     assert_eq!(ended.code, 5, "{ended:?}");
-    assert!(ended.stdout.contains("changed   job-1\n") && ended.stdout.ends_with("different\n"), "{ended:?}");
+    assert!(
+        ended.stdout.contains("changed   job-1\n") && ended.stdout.ends_with("different\n"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -108,12 +143,18 @@ fn m05_a_dry_run_changes_nothing_on_either_side() {
     let database = server.database();
     let bytes = std::fs::read(source.path()).unwrap();
     let report = moving(&source.url(), &database.url(), &["--dry-run"]).report();
-    assert_eq!((&report["dryRun"], &report["move"]["applied"]), (&json!(true), &json!([1, 2, 3, 4, 5, 6])));
+    assert_eq!(
+        (&report["dryRun"], &report["move"]["applied"]),
+        (&json!(true), &json!([1, 2, 3, 4, 5, 6]))
+    );
     assert_eq!(report["move"]["tables"][0]["migratedRows"], Value::Null);
     assert_eq!(traces(&database), "");
     assert_eq!(std::fs::read(source.path()).unwrap(), bytes);
     let text = moved(&source.url(), &database.url(), &["--dry-run"]).succeeds();
-    assert!(text.ends_with("Dry run complete: no rows were written.\n"), "{text}");
+    assert!(
+        text.ends_with("Dry run complete: no rows were written.\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -121,11 +162,21 @@ fn m06_a_wrong_source_is_not_found_and_not_made() {
     let (source, server) = (Source::empty(), Server::shared(17));
     let database = server.database();
     let missing = source.beside("missing.db");
-    moved(&format!("sqlite:///{}", missing.display()), &database.url(), &[]).fails(4, &["missing.db"]);
+    moved(
+        &format!("sqlite:///{}", missing.display()),
+        &database.url(),
+        &[],
+    )
+    .fails(4, &["missing.db"]);
     assert!(!missing.exists());
     let nothing = source.beside("nothing.db");
     std::fs::write(&nothing, "").unwrap();
-    moved(&format!("sqlite:///{}", nothing.display()), &database.url(), &[]).fails(4, &["none of RUNE's tables"]);
+    moved(
+        &format!("sqlite:///{}", nothing.display()),
+        &database.url(),
+        &[],
+    )
+    .fails(4, &["none of RUNE's tables"]);
     assert_eq!(std::fs::metadata(nothing).unwrap().len(), 0);
     assert_eq!(traces(&database), "");
 }
@@ -137,9 +188,15 @@ fn m07_the_default_source_is_in_the_home_directory() {
     let home = source.beside("home/.rune-api");
     std::fs::create_dir_all(&home).unwrap();
     std::fs::copy(source.path(), home.join("jobs.db")).unwrap();
-    let call = rune_db(&["migrate-to-postgres", "--target", "env:TARGET"]).env("TARGET", &database.url());
-    let report = call.env("HOME", source.beside("home").to_str().unwrap()).report();
-    assert_eq!(report["source"], format!("sqlite:///{}/jobs.db", home.display()));
+    let call =
+        rune_db(&["migrate-to-postgres", "--target", "env:TARGET"]).env("TARGET", &database.url());
+    let report = call
+        .env("HOME", source.beside("home").to_str().unwrap())
+        .report();
+    assert_eq!(
+        report["source"],
+        format!("sqlite:///{}/jobs.db", home.display())
+    );
 }
 
 #[test]
@@ -147,7 +204,12 @@ fn m08_variables_do_not_replace_the_urls() {
     let (source, server) = (Source::empty(), Server::shared(17));
     let database = server.database();
     let mut call = moving(&source.url(), &database.url(), &[]);
-    for name in ["RUNE_DB_URI", "RUNE_POSTGRES_URL", "RUNE_DB_URL", "RUNE_DATABASE_URL"] {
+    for name in [
+        "RUNE_DB_URI",
+        "RUNE_POSTGRES_URL",
+        "RUNE_DB_URL",
+        "RUNE_DATABASE_URL",
+    ] {
         call = call.env(name, "postgresql://nobody@127.0.0.1:1/nothing");
     }
     call.run().succeeds();
@@ -160,24 +222,50 @@ fn m09_rows_written_meanwhile_are_noticed_and_the_target_is_left_as_it_was() {
     source.execute("PRAGMA journal_mode = WAL");
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let before = traces(&database);
-    let (code, said) = written_to_meanwhile(&source, &server, database.name(), &database.url(), &[]);
+    let (code, said) =
+        written_to_meanwhile(&source, &server, database.name(), &database.url(), &[]);
     assert_eq!(code, 12, "{said}");
     assert!(said.contains("was written to meanwhile"), "{said}");
     assert_eq!(traces(&database), before);
-    let (code, said) = written_to_meanwhile(&source, &server, database.name(), &database.url(), &["--allow-live-source"]);
+    let (code, said) = written_to_meanwhile(
+        &source,
+        &server,
+        database.name(),
+        &database.url(),
+        &["--allow-live-source"],
+    );
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("what came after the start was not moved"), "{said}");
+    assert!(
+        said.contains("what came after the start was not moved"),
+        "{said}"
+    );
     // The first writer's row is there, the second one's is not.
     assert_eq!(database.query("SELECT count(*) FROM settings"), "1");
-    assert_eq!(sqlite_query(&source.path(), "SELECT count(*) FROM settings"), "2");
+    assert_eq!(
+        sqlite_query(&source.path(), "SELECT count(*) FROM settings"),
+        "2"
+    );
 }
 
 /// Runs a move that has to wait for a lock on the target, and writes to the source while it does.
-fn written_to_meanwhile(source: &Source, server: &Server, database: &str, url: &str, options: &[&str]) -> (i32, String) {
+fn written_to_meanwhile(
+    source: &Source,
+    server: &Server,
+    database: &str,
+    url: &str,
+    options: &[&str],
+) -> (i32, String) {
     let mut session = server.session(database);
     session.run("BEGIN; LOCK TABLE settings IN ACCESS EXCLUSIVE MODE");
-    let child = moving(&source.url(), url, options).command().spawn().unwrap();
-    server.wait_for(database, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted", "t");
+    let child = moving(&source.url(), url, options)
+        .command()
+        .spawn()
+        .unwrap();
+    server.wait_for(
+        database,
+        "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted",
+        "t",
+    );
     source.execute("INSERT INTO settings VALUES (hex(randomblob(8)), '{}', 1.0)");
     session.run("COMMIT");
     let ended = rune_testkit::tool::Ended::from(child.wait_with_output().unwrap());
@@ -191,8 +279,15 @@ fn m10_the_target_is_locked_against_writers_while_rows_are_moved() {
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     let mut writer = server.session(database.name());
     writer.run("BEGIN; INSERT INTO settings VALUES ('late', '{}', 1.0)");
-    let child = moving(&source.url(), &database.url(), &[]).command().spawn().unwrap();
-    server.wait_for(database.name(), "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'", "t");
+    let child = moving(&source.url(), &database.url(), &[])
+        .command()
+        .spawn()
+        .unwrap();
+    server.wait_for(
+        database.name(),
+        "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'",
+        "t",
+    );
     writer.run("COMMIT");
     let ended = rune_testkit::tool::Ended::from(child.wait_with_output().unwrap());
     ended.fails(12, &["has rows already, in settings"]);
@@ -202,7 +297,8 @@ fn m10_the_target_is_locked_against_writers_while_rows_are_moved() {
 fn m11_no_message_holds_a_row() {
     let (source, server) = (Source::with_rows(), Server::shared(17));
     let database = server.database();
-    source.execute("UPDATE jobs SET error = 'TOP-SECRET-PAYLOAD' || char(0) WHERE job_id = 'job-1'");
+    source
+        .execute("UPDATE jobs SET error = 'TOP-SECRET-PAYLOAD' || char(0) WHERE job_id = 'job-1'");
     let ended = moved(&source.url(), &database.url(), &["--json"]);
     ended.fails(3, &["jobs.error: text with U+0000", "`job-1`"]);
     // What the server itself refuses does not bring the row along either.
@@ -228,7 +324,10 @@ fn m13_rows_go_by_copy_and_not_one_by_one() {
     database.query("ALTER DATABASE rune_0 SET log_statement = 'all'");
     moved(&source.url(), &database.url(), &["--batch-size", "1"]).succeeds();
     let log = server.log();
-    assert!(log.contains("COPY \"public\".jobs (job_id") && !log.contains("INSERT INTO jobs"), "{log}");
+    assert!(
+        log.contains("COPY \"public\".jobs (job_id") && !log.contains("INSERT INTO jobs"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -237,7 +336,10 @@ fn m15_sessions_end_on_error_paths_too() {
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     moved(&source.url(), &database.url(), &[]).fails(12, &[]);
-    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", database.name());
+    let sessions = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'",
+        database.name()
+    );
     server.wait_for("postgres", &sessions, "0");
     assert!(!server.log().contains("unexpected EOF"), "{}", server.log());
 }

@@ -1,4 +1,5 @@
-//! A row that cannot be read does not hide the others, and `verify` finds what other verbs would refuse.
+//! A row that cannot be read does not hide the others, and `verify` finds what other verbs would
+//! refuse.
 
 use std::fs;
 
@@ -25,13 +26,24 @@ fn with_bad_rows() -> Source {
 }
 
 fn listed(source: &Source, arguments: &[&str]) -> Value {
-    let ended = rune_db(&[arguments, &["--json"]].concat()).on(&source.url()).run();
+    let ended = rune_db(&[arguments, &["--json"]].concat())
+        .on(&source.url())
+        .run();
     assert_eq!(ended.code, 3, "{arguments:?}: {ended:?}");
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
 fn keys(report: &Value, list: &str, key: &str) -> Vec<String> {
-    report[list].as_array().unwrap().iter().map(|row| row[key].as_str().map_or_else(|| row[key].to_string(), str::to_owned)).collect()
+    report[list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            row[key]
+                .as_str()
+                .map_or_else(|| row[key].to_string(), str::to_owned)
+        })
+        .collect()
 }
 
 #[test]
@@ -40,21 +52,41 @@ fn a_list_shows_the_rows_that_can_be_read_marks_the_others_and_ends_with_3() {
     let jobs = listed(&source, &["jobs", "list"]);
     assert_eq!(keys(&jobs, "jobs", "jobId"), ["d", "a"]);
     assert_eq!(keys(&jobs, "unreadable", "key"), ["c", "null", "b"]);
-    assert_eq!(keys(&jobs, "unreadable", "column"), ["created_at", "job_id", "kind"]);
+    assert_eq!(
+        keys(&jobs, "unreadable", "column"),
+        ["created_at", "job_id", "kind"]
+    );
     let events = listed(&source, &["events", "list"]);
     assert_eq!(
-        (keys(&events, "events", "id"), keys(&events, "unreadable", "key")),
+        (
+            keys(&events, "events", "id"),
+            keys(&events, "unreadable", "key")
+        ),
         (vec!["1".into(), "4".into()], vec!["2".into(), "3".into()])
     );
     let summary = listed(&source, &["events", "summary"]);
     assert_eq!(
-        (keys(&summary, "events", "event"), keys(&summary, "unreadable", "key")),
+        (
+            keys(&summary, "events", "event"),
+            keys(&summary, "unreadable", "key")
+        ),
         (vec!["f".into()], vec!["e".into(), "null".into()])
     );
-    assert_eq!(keys(&listed(&source, &["settings", "list"]), "settings", "key"), ["l"]);
+    assert_eq!(
+        keys(&listed(&source, &["settings", "list"]), "settings", "key"),
+        ["l"]
+    );
     let text = rune_db(&["jobs", "list"]).on(&source.url()).run();
-    assert!(text.stdout.contains("unreadable: jobs `c`: the column `created_at` holds something other than a number"), "{text:?}");
-    rune_db(&["jobs", "show", "a"]).on(&source.url()).run().succeeds();
+    assert!(
+        text.stdout.contains(
+            "unreadable: jobs `c`: the column `created_at` holds something other than a number"
+        ),
+        "{text:?}"
+    );
+    rune_db(&["jobs", "show", "a"])
+        .on(&source.url())
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -64,7 +96,8 @@ fn pages_go_on_past_rows_that_cannot_be_read() {
     for _ in 0..10 {
         let mut arguments = vec!["jobs", "list", "--limit", "2", "--json"];
         arguments.extend(after.iter().flat_map(|after| ["--after", after]));
-        let report: Value = serde_json::from_str(&rune_db(&arguments).on(&source.url()).run().stdout).unwrap();
+        let report: Value =
+            serde_json::from_str(&rune_db(&arguments).on(&source.url()).run().stdout).unwrap();
         found.extend(keys(&report, "jobs", "jobId"));
         after = report["next"].as_str().map(str::to_owned);
         if after.is_none() {
@@ -82,10 +115,26 @@ fn stale_jobs_that_can_be_read_are_given_up_and_the_others_are_left_and_named() 
     let done = listed(&source, &arguments);
     for report in [&plan, &done] {
         assert_eq!(report["jobIds"], serde_json::json!(["a", "b", "d"]));
-        assert_eq!(report["unreadable"].as_array().unwrap().len(), 2, "{report}");
+        assert_eq!(
+            report["unreadable"].as_array().unwrap().len(),
+            2,
+            "{report}"
+        );
     }
-    assert_eq!(sqlite_query(&source.path(), "SELECT count(*) FROM jobs WHERE status = 'failed'"), "3");
-    assert_eq!(sqlite_query(&source.path(), "SELECT count(*) FROM jobs WHERE status IN ('running', 'queued')"), "2");
+    assert_eq!(
+        sqlite_query(
+            &source.path(),
+            "SELECT count(*) FROM jobs WHERE status = 'failed'"
+        ),
+        "3"
+    );
+    assert_eq!(
+        sqlite_query(
+            &source.path(),
+            "SELECT count(*) FROM jobs WHERE status IN ('running', 'queued')"
+        ),
+        "2"
+    );
 }
 
 fn verified(url: &str) -> Ended {
@@ -107,27 +156,58 @@ fn an_empty_file_and_a_database_without_runes_tables_are_not_sound() {
 #[test]
 fn verify_finds_in_a_file_what_a_move_would_refuse() {
     for (sql, words) in [
-        ("UPDATE jobs SET message = 'a' || char(0) WHERE job_id = 'job-1'", "jobs.message holds text with U+0000"),
+        (
+            "UPDATE jobs SET message = 'a' || char(0) WHERE job_id = 'job-1'",
+            "jobs.message holds text with U+0000",
+        ),
         (
             "UPDATE audit_artifact SET size_bytes = 2147483648 WHERE artifact_id = 'a-1'",
             "audit_artifact.size_bytes holds numbers beyond the range",
         ),
-        ("INSERT INTO settings VALUES (hex(randomblob(1400)), '{}', 1.0)", "settings.key holds keys of more than 2600 bytes"),
-        ("INSERT INTO idempotency_keys SELECT hex(randomblob(500)), hex(randomblob(500)), hex(randomblob(500)), 'j', 1.0", "keys of more"),
-        ("UPDATE sqlite_sequence SET seq = 9223372036854775807", "has given out the last id"),
-        ("INSERT INTO settings VALUES (CAST(x'ff41' AS TEXT), '{}', 1.0)", "settings.key holds text that is no UTF-8"),
-        ("UPDATE jobs SET job_id = CAST(x'ff41' AS TEXT), kind = x'00' WHERE job_id = 'job-1'", "jobs.kind holds bytes, not text"),
+        (
+            "INSERT INTO settings VALUES (hex(randomblob(1400)), '{}', 1.0)",
+            "settings.key holds keys of more than 2600 bytes",
+        ),
+        (
+            "INSERT INTO idempotency_keys SELECT hex(randomblob(500)), hex(randomblob(500)), hex(randomblob(500)), 'j', 1.0",
+            "keys of more",
+        ),
+        (
+            "UPDATE sqlite_sequence SET seq = 9223372036854775807",
+            "has given out the last id",
+        ),
+        (
+            "INSERT INTO settings VALUES (CAST(x'ff41' AS TEXT), '{}', 1.0)",
+            "settings.key holds text that is no UTF-8",
+        ),
+        (
+            "UPDATE jobs SET job_id = CAST(x'ff41' AS TEXT), kind = x'00' WHERE job_id = 'job-1'",
+            "jobs.kind holds bytes, not text",
+        ),
     ] {
         let source = Source::with_rows();
         let clean = verified(&source.url()).stdout;
         source.execute(sql);
         let ended = verified(&source.url());
-        assert!(ended.code == 5 && ended.stdout.contains(words) && !clean.contains(words), "{sql}: {ended:?}");
-        assert_ne!(moved(&source.url(), "postgresql://rune@127.0.0.1:1/rune", &["--dry-run"]).code, 0);
+        assert!(
+            ended.code == 5 && ended.stdout.contains(words) && !clean.contains(words),
+            "{sql}: {ended:?}"
+        );
+        assert_ne!(
+            moved(
+                &source.url(),
+                "postgresql://rune@127.0.0.1:1/rune",
+                &["--dry-run"]
+            )
+            .code,
+            0
+        );
     }
     let source = Source::with_rows();
     source.execute("CREATE TABLE invoices (id TEXT)");
-    assert!(verified(&source.url()).stdout.contains("tables that are not RUNE's, which `rune-db migrate-to-postgres` refuses: invoices"));
+    assert!(verified(&source.url()).stdout.contains(
+        "tables that are not RUNE's, which `rune-db migrate-to-postgres` refuses: invoices"
+    ));
     let path = source.beside("utf16.db");
     sqlite_execute(
         &path,
@@ -141,19 +221,36 @@ fn verify_finds_on_a_server_what_a_backup_would_refuse() {
     let server = Server::shared(17);
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("x.db");
-    for (number, words) in [("NaN", "NaN, which SQLite would turn into NULL"), ("-0.0", "-0.0, which SQLite would turn into 0.0")] {
+    for (number, words) in [
+        ("NaN", "NaN, which SQLite would turn into NULL"),
+        ("-0.0", "-0.0, which SQLite would turn into 0.0"),
+    ] {
         let database = server.database();
         rune_db(&["migrate"]).on(&database.url()).run().succeeds();
         database.query(&format!("INSERT INTO workflow_events (event, status, duration_ms, recorded_at) VALUES ('e', 'ok', '{number}', 1)"));
         let ended = verified(&database.url());
-        assert!(ended.code == 5 && ended.stdout.contains(&format!("workflow_events.duration_ms holds {words} in 1 row: `1`")), "{ended:?}");
-        rune_db(&["backup", "--output", output.to_str().unwrap()]).on(&database.url()).run().fails(3, &[words]);
+        assert!(
+            ended.code == 5
+                && ended.stdout.contains(&format!(
+                    "workflow_events.duration_ms holds {words} in 1 row: `1`"
+                )),
+            "{ended:?}"
+        );
+        rune_db(&["backup", "--output", output.to_str().unwrap()])
+            .on(&database.url())
+            .run()
+            .fails(3, &[words]);
     }
     let database = server.database();
     rune_db(&["migrate"]).on(&database.url()).run().succeeds();
     database.query("CREATE TABLE jobs_old () INHERITS (jobs)");
     let ended = verified(&database.url());
-    assert!(ended.code == 5 && ended.stdout.contains("inherits from `jobs`") && ended.stdout.contains("jobs_old"), "{ended:?}");
+    assert!(
+        ended.code == 5
+            && ended.stdout.contains("inherits from `jobs`")
+            && ended.stdout.contains("jobs_old"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -161,7 +258,10 @@ fn bytes_of_another_encoding_are_found_by_table_column_and_key_and_hide_nothing_
     let server = Server::shared(17);
     let home = server.database();
     let name = format!("{}_ascii", home.name());
-    home.query(&format!("CREATE DATABASE {name} OWNER {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'", home.name()));
+    home.query(&format!(
+        "CREATE DATABASE {name} OWNER {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'",
+        home.name()
+    ));
     let url = format!("{}_ascii", home.url());
     rune_db(&["migrate"]).on(&url).run().succeeds();
     let insert = "import os, psycopg
@@ -171,13 +271,37 @@ with psycopg.connect(os.environ['URL'], autocommit=True) as connection:
     connection.execute('''UPDATE jobs SET kind = convert_from('\\\\xfc6265', 'SQL_ASCII') WHERE job_id = 'j9' ''')";
     rune_testkit::rows::python(insert, &url);
     let ended = verified(&url);
-    assert!(ended.code == 5 && ended.stdout.contains("jobs.message holds text that is not UTF-8 in 2 rows: `j7`, `j250`"), "{ended:?}");
+    assert!(
+        ended.code == 5
+            && ended
+                .stdout
+                .contains("jobs.message holds text that is not UTF-8 in 2 rows: `j7`, `j250`"),
+        "{ended:?}"
+    );
     let directory = tempfile::tempdir().unwrap();
-    let backup = rune_db(&["backup", "--output", directory.path().join("x.db").to_str().unwrap()]).on(&url).run();
-    backup.fails(3, &["jobs.message: text that is not UTF-8 (count 2; key `j7`, `j250`)"]);
-    let list = rune_db(&["jobs", "list", "--limit", "1000", "--json"]).on(&url).run();
+    let backup = rune_db(&[
+        "backup",
+        "--output",
+        directory.path().join("x.db").to_str().unwrap(),
+    ])
+    .on(&url)
+    .run();
+    backup.fails(
+        3,
+        &["jobs.message: text that is not UTF-8 (count 2; key `j7`, `j250`)"],
+    );
+    let list = rune_db(&["jobs", "list", "--limit", "1000", "--json"])
+        .on(&url)
+        .run();
     let report: Value = serde_json::from_str(&list.stdout).unwrap();
-    assert_eq!((list.code, report["jobs"].as_array().unwrap().len(), keys(&report, "unreadable", "key")), (3, 299, vec!["j9".to_owned()]));
+    assert_eq!(
+        (
+            list.code,
+            report["jobs"].as_array().unwrap().len(),
+            keys(&report, "unreadable", "key")
+        ),
+        (3, 299, vec!["j9".to_owned()])
+    );
     home.query(&format!("DROP DATABASE {name} WITH (FORCE)"));
 }
 
@@ -188,11 +312,25 @@ fn the_steps_of_a_chained_job_are_shown() {
         "INSERT INTO chain_state VALUES ('j', '{\"nodes\": [{\"id\": \"a\", \"agent_name\": \"x\", \"status\": \"success\", \"started_at\": 1.5,
             \"finished_at\": null, \"error\": null}, {\"id\": \"b\", \"status\": \"pending\"}], \"edges\": [{\"from\": \"a\", \"to\": \"b\"}]}', 'pending', 1.0)",
     );
-    let text = rune_db(&["jobs", "chain", "j"]).on(&source.url()).run().succeeds();
-    assert!(text.starts_with("job j: pending\n") && text.ends_with("a -> b\n") && text.contains("1970-01-01T00:00:01Z"), "{text}");
+    let text = rune_db(&["jobs", "chain", "j"])
+        .on(&source.url())
+        .run()
+        .succeeds();
+    assert!(
+        text.starts_with("job j: pending\n")
+            && text.ends_with("a -> b\n")
+            && text.contains("1970-01-01T00:00:01Z"),
+        "{text}"
+    );
     let report = rune_db(&["jobs", "chain", "j"]).on(&source.url()).report();
-    assert_eq!((&report["overallStatus"], &report["nodes"][0]["startedAt"]), (&"pending".into(), &1.5.into()));
-    rune_db(&["jobs", "chain", "none"]).on(&source.url()).run().fails(4, &["none"]);
+    assert_eq!(
+        (&report["overallStatus"], &report["nodes"][0]["startedAt"]),
+        (&"pending".into(), &1.5.into())
+    );
+    rune_db(&["jobs", "chain", "none"])
+        .on(&source.url())
+        .run()
+        .fails(4, &["none"]);
 }
 
 #[test]
@@ -201,7 +339,16 @@ fn a_table_of_events_is_not_as_wide_as_the_zeros_of_a_number() {
     source.execute(
         "INSERT INTO workflow_events (event, status, duration_ms, labels_json, recorded_at) VALUES ('e', 'ok', 5e-324, '{}', 1.5e300), ('e', 'ok', 12.25, NULL, 5e-324)",
     );
-    let text = rune_db(&["events", "list", "--labels"]).on(&source.url()).run().succeeds();
-    assert!(text.contains("5e-324") && text.contains("1.5e300") && text.contains("12.25") && text.contains("LABELS"), "{text}");
+    let text = rune_db(&["events", "list", "--labels"])
+        .on(&source.url())
+        .run()
+        .succeeds();
+    assert!(
+        text.contains("5e-324")
+            && text.contains("1.5e300")
+            && text.contains("12.25")
+            && text.contains("LABELS"),
+        "{text}"
+    );
     assert!(text.lines().all(|line| line.len() < 120), "{text}");
 }

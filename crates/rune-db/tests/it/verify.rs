@@ -38,8 +38,18 @@ fn verify(url: &str, code: i32) -> Value {
 /// `table.column problem: keys` of every finding, sorted.
 fn lines(findings: &Value) -> Vec<String> {
     let line = |finding: &Value| {
-        let place = [&finding["table"], &finding["column"]].iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join(".");
-        let keys = finding["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect::<Vec<_>>().join("; ");
+        let place = [&finding["table"], &finding["column"]]
+            .iter()
+            .filter_map(|part| part.as_str())
+            .collect::<Vec<_>>()
+            .join(".");
+        let keys = finding["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key.as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join("; ");
         format!("{place} {}: {keys}", finding["problem"].as_str().unwrap())
     };
     let mut lines: Vec<String> = findings.as_array().unwrap().iter().map(line).collect();
@@ -60,8 +70,18 @@ fn faults_are_found_alike_on_both_engines_and_orphans_are_warnings() {
     database.query(&sound_rows("convert_to('evidence', 'UTF8')"));
     for url in [sqlite_url(&path), database.url()] {
         let report = verify(&url, 0);
-        assert_eq!((lines(&report["findings"]).len(), lines(&report["warnings"]).len()), (0, 0), "{report}");
-        assert_eq!(report["tables"][2], serde_json::json!({"table": "workflow_events", "rows": 2}));
+        assert_eq!(
+            (
+                lines(&report["findings"]).len(),
+                lines(&report["warnings"]).len()
+            ),
+            (0, 0),
+            "{report}"
+        );
+        assert_eq!(
+            report["tables"][2],
+            serde_json::json!({"table": "workflow_events", "rows": 2})
+        );
     }
     sqlite_execute(&path, FAULTS);
     database.query(FAULTS);
@@ -84,7 +104,10 @@ fn faults_are_found_alike_on_both_engines_and_orphans_are_warnings() {
             ]
         );
         let text = rune_db(&["verify"]).on(&url).run();
-        assert!(text.stdout.contains("not sound, 4 problems") && text.code == 5, "{text:?}");
+        assert!(
+            text.stdout.contains("not sound, 4 problems") && text.code == 5,
+            "{text:?}"
+        );
     }
 }
 
@@ -94,19 +117,31 @@ fn a_sequence_that_would_give_out_an_id_twice_is_found() {
     let path = directory.path().join("jobs.db");
     let server = Server::shared(17);
     let database = server.database();
-    let event = "INSERT INTO workflow_events (id, event, status, recorded_at) VALUES (7, 'e', 'ok', 1.5)";
+    let event =
+        "INSERT INTO workflow_events (id, event, status, recorded_at) VALUES (7, 'e', 'ok', 1.5)";
     for url in [sqlite_url(&path), database.url()] {
         rune_db(&["migrate"]).on(&url).run().succeeds();
     }
-    sqlite_execute(&path, &format!("{event}; UPDATE sqlite_sequence SET seq = 3"));
+    sqlite_execute(
+        &path,
+        &format!("{event}; UPDATE sqlite_sequence SET seq = 3"),
+    );
     database.query(event);
-    assert_eq!(lines(&verify(&sqlite_url(&path), 5)["findings"]), ["workflow_events `sqlite_sequence` is behind the highest id: "]);
-    assert!(lines(&verify(&database.url(), 5)["findings"])[0].contains("workflow_events_id_seq would give out an id that is in use"));
+    assert_eq!(
+        lines(&verify(&sqlite_url(&path), 5)["findings"]),
+        ["workflow_events `sqlite_sequence` is behind the highest id: "]
+    );
+    assert!(
+        lines(&verify(&database.url(), 5)["findings"])[0]
+            .contains("workflow_events_id_seq would give out an id that is in use")
+    );
     database.query("SELECT setval('workflow_events_id_seq', 7)");
     verify(&database.url(), 0);
     database.query("SELECT setval('workflow_events_id_seq', 7, false)");
     verify(&database.url(), 5);
-    database.query("ALTER TABLE workflow_events ALTER id DROP DEFAULT; DROP SEQUENCE workflow_events_id_seq");
+    database.query(
+        "ALTER TABLE workflow_events ALTER id DROP DEFAULT; DROP SEQUENCE workflow_events_id_seq",
+    );
     assert!(lines(&verify(&database.url(), 5)["findings"])[0].contains("has no sequence"));
 }
 
@@ -114,7 +149,10 @@ fn a_sequence_that_would_give_out_an_id_twice_is_found() {
 fn cells_of_the_wrong_type_and_missing_keys_are_found_in_sqlite() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    rune_db(&["migrate"])
+        .on(&sqlite_url(&path))
+        .run()
+        .succeeds();
     sqlite_execute(
         &path,
         "INSERT INTO settings VALUES (NULL, '{}', 'noon'), ('bytes', x'7b7d', 1), ('odd', CAST(x'22ff22' AS TEXT), 1);
@@ -147,28 +185,45 @@ fn the_schema_is_judged_column_by_column() {
         CREATE INDEX idx_workflow_events_event ON workflow_events (status); ALTER TABLE jobs ADD COLUMN more text";
     sqlite_execute(
         &path,
-        &format!("{common}; DROP TABLE settings; CREATE TABLE settings (key TEXT, value_json TEXT, updated_at TEXT NOT NULL)"),
+        &format!(
+            "{common}; DROP TABLE settings; CREATE TABLE settings (key TEXT, value_json TEXT, updated_at TEXT NOT NULL)"
+        ),
     );
     database.query(&format!(
         "{common}; ALTER TABLE settings DROP CONSTRAINT settings_pkey, ALTER key DROP NOT NULL, ALTER value_json DROP NOT NULL, ALTER updated_at TYPE text"
     ));
-    for (url, text, key) in
-        [(sqlite_url(&path), "TEXT", None), (database.url(), "text", Some("settings.key is `nullable`, not `not null`"))]
-    {
+    for (url, text, key) in [
+        (sqlite_url(&path), "TEXT", None),
+        (
+            database.url(),
+            "text",
+            Some("settings.key is `nullable`, not `not null`"),
+        ),
+    ] {
         let status = rune_db(&["status"]).on(&url).report();
-        let kinds: Vec<&str> = status["database"]["drift"].as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+        let kinds: Vec<&str> = status["database"]["drift"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["kind"].as_str().unwrap())
+            .collect();
         for kind in ["type", "nullability", "extra", "primaryKey", "index"] {
             assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
         }
         let found = lines(&verify(&url, 5)["findings"]).join("\n");
-        let float = if text == "TEXT" { "REAL" } else { "double precision" };
+        let float = if text == "TEXT" {
+            "REAL"
+        } else {
+            "double precision"
+        };
         for words in [
             format!("settings.updated_at is `{text}`, not `{float}`"),
             "settings.value_json is `nullable`, not `not null`".to_owned(),
             "the primary key of settings is `nothing`, not `key`".to_owned(),
             "jobs.more is not RUNE's".to_owned(),
             "audit_artifact lacks its index `idx_audit_artifact_job_id`".to_owned(),
-            "idx_workflow_events_event of workflow_events is on `workflow_events (status)`".to_owned(),
+            "idx_workflow_events_event of workflow_events is on `workflow_events (status)`"
+                .to_owned(),
             "chain_state is not there although its version is recorded".to_owned(),
         ] {
             assert!(found.contains(&words), "{words}\n{found}");
@@ -181,13 +236,22 @@ fn the_schema_is_judged_column_by_column() {
 fn damaged_pages_are_found_and_the_rest_is_still_checked() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    rune_db(&["migrate"])
+        .on(&sqlite_url(&path))
+        .run()
+        .succeeds();
     let row = "INSERT INTO workflow_events (job_id, event, status, recorded_at)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT 'job ' || i, 'event', 'ok', i FROM n";
-    sqlite_execute(&path, &format!("{row}; INSERT INTO settings VALUES ('bad', '{{', 1); PRAGMA wal_checkpoint(TRUNCATE)"));
+    sqlite_execute(
+        &path,
+        &format!(
+            "{row}; INSERT INTO settings VALUES ('bad', '{{', 1); PRAGMA wal_checkpoint(TRUNCATE)"
+        ),
+    );
     let pages = std::fs::metadata(&path).unwrap().len() / 4096;
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&[0xff; 4096], (pages - 2) * 4096).unwrap();
+    file.write_all_at(&[0xff; 4096], (pages - 2) * 4096)
+        .unwrap();
     let report = verify(&sqlite_url(&path), 5);
     let found = lines(&report["findings"]).join("\n");
     assert!(found.contains("SQLite says: "), "{found}");
@@ -197,12 +261,21 @@ fn damaged_pages_are_found_and_the_rest_is_still_checked() {
 fn of_many_faults_the_first_hundred_keys_are_listed_and_all_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    rune_db(&["migrate"]).on(&sqlite_url(&path)).run().succeeds();
+    rune_db(&["migrate"])
+        .on(&sqlite_url(&path))
+        .run()
+        .succeeds();
     sqlite_execute(
         &path,
         "INSERT INTO settings WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) SELECT 'key ' || i, '{', i FROM n",
     );
     let report = verify(&sqlite_url(&path), 5);
     let finding = &report["findings"][0];
-    assert_eq!((finding["count"].as_u64(), finding["keys"].as_array().unwrap().len()), (Some(250), 100));
+    assert_eq!(
+        (
+            finding["count"].as_u64(),
+            finding["keys"].as_array().unwrap().len()
+        ),
+        (Some(250), 100)
+    );
 }

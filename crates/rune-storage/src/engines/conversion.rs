@@ -1,4 +1,5 @@
-//! Asking a server to convert texts from one encoding into another, of which it only says that one of them has no like there.
+//! Asking a server to convert texts from one encoding into another, of which it only says that one
+//! of them has no like there.
 
 use std::ops::Range;
 
@@ -9,14 +10,21 @@ use tokio_postgres::{
 
 use super::ServerError;
 
-/// Asks for a conversion within the open transaction, which goes on afterwards; nothing when a text has no like.
+/// Asks for a conversion within the open transaction, which goes on afterwards; nothing when a text
+/// has no like.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn convert(client: &Client, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Option<Row>, ServerError> {
+pub async fn convert(
+    client: &Client,
+    sql: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Option<Row>, ServerError> {
     client.batch_execute("SAVEPOINT conversion").await?;
     let outcome = client.query_typed_one(sql, parameters).await;
-    client.batch_execute("ROLLBACK TO SAVEPOINT conversion; RELEASE SAVEPOINT conversion").await?;
+    client
+        .batch_execute("ROLLBACK TO SAVEPOINT conversion; RELEASE SAVEPOINT conversion")
+        .await?;
     match outcome.map_err(ServerError::from) {
         Ok(row) => Ok(Some(row)),
         Err(error) if error.is_of_encoding() => Ok(None),
@@ -24,7 +32,8 @@ pub async fn convert(client: &Client, sql: &str, parameters: &[(&(dyn ToSql + Sy
     }
 }
 
-/// Tries `count` texts, all at once, then in halves of what failed, until those that fail are alone; gives their positions.
+/// Tries `count` texts, all at once, then in halves of what failed, until those that fail are
+/// alone; gives their positions.
 ///
 /// # Errors
 /// Those of `converts`, which says of a range whether all of it can be converted.

@@ -1,5 +1,5 @@
-//! Numbers in JSON reports. JSON has no NaN and no infinities, and writing `null` for them would look like a value that is missing:
-//! they are the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+//! Numbers in JSON reports. JSON has no NaN and no infinities, and writing `null` for them would
+//! look like a value that is missing: they are the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
 
 use serde::Serializer;
 
@@ -11,7 +11,11 @@ pub fn json_float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S
     match *number {
         number if number.is_finite() => serializer.serialize_f64(number),
         number if number.is_nan() => serializer.serialize_str("NaN"),
-        number => serializer.serialize_str(if number > 0.0 { "Infinity" } else { "-Infinity" }),
+        number => serializer.serialize_str(if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }),
     }
 }
 
@@ -19,7 +23,10 @@ pub fn json_float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S
 ///
 /// # Errors
 /// When the serializer fails.
-pub fn json_optional_float<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn json_optional_float<S: Serializer>(
+    number: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match number {
         Some(number) => json_float(number, serializer),
         None => serializer.serialize_none(),

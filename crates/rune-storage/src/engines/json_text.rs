@@ -1,8 +1,9 @@
 //! Whether a text is JSON as Python's `json` module reads it.
 //!
-//! RUNE writes JSON with Python's `json.dumps`, which emits the words `NaN`, `Infinity` and `-Infinity` for numbers that
-//! JSON does not have. Texts are judged here and never changed: what arrived is what is stored. The work needs no
-//! recursion, so no depth of nesting can exhaust the stack. The grammar is RFC 8259, and those three words.
+//! RUNE writes JSON with Python's `json.dumps`, which emits the words `NaN`, `Infinity` and
+//! `-Infinity` for numbers that JSON does not have. Texts are judged here and never changed: what
+//! arrived is what is stored. The work needs no recursion, so no depth of nesting can exhaust the
+//! stack. The grammar is RFC 8259, and those three words.
 
 /// What kind of value a JSON text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub struct JsonTextError {
 /// # Errors
 /// With the place where it stops being JSON.
 pub fn check(text: &str) -> Result<JsonKind, JsonTextError> {
-    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
+    let mut scanner = Scanner {
+        bytes: text.as_bytes(),
+        at: 0,
+    };
     let mut open: Vec<Container> = Vec::new();
     let mut outermost = None;
     loop {
@@ -150,11 +154,18 @@ impl Scanner<'_> {
     fn key(&mut self) -> Result<(), JsonTextError> {
         self.skip_space();
         self.string()?;
-        if self.take_after_space(b':') { Ok(()) } else { Err(self.error()) }
+        if self.take_after_space(b':') {
+            Ok(())
+        } else {
+            Err(self.error())
+        }
     }
 
     fn word(&mut self, word: &str) -> Result<(), JsonTextError> {
-        let is_next = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
+        let is_next = self
+            .bytes
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()));
         if !is_next {
             return Err(self.error());
         }
@@ -236,7 +247,10 @@ mod tests {
     #[test]
     fn what_python_writes_is_json() {
         for (text, kind) in [
-            (r#"{"a": [1, -0.5e+3, NaN, Infinity, -Infinity], "b": {"c": null}}"#, JsonKind::Object),
+            (
+                r#"{"a": [1, -0.5e+3, NaN, Infinity, -Infinity], "b": {"c": null}}"#,
+                JsonKind::Object,
+            ),
             ("{}", JsonKind::Object),
             (" [ ] ", JsonKind::Array),
             (r#""\ud800 \u00e9 \n\/""#, JsonKind::Text),
@@ -290,15 +304,20 @@ mod tests {
     fn no_depth_exhausts_the_stack() {
         let deep = format!("{}{}", "[".repeat(2_000_000), "]".repeat(2_000_000));
         assert_eq!(check(&deep), Ok(JsonKind::Array));
-        assert_eq!(check(&deep[..deep.len() - 1]), Err(JsonTextError { offset: deep.len() - 1 }));
+        assert_eq!(
+            check(&deep[..deep.len() - 1]),
+            Err(JsonTextError {
+                offset: deep.len() - 1
+            })
+        );
     }
 
     proptest! {
         #[test]
         fn agrees_with_another_parser_on_anything(text in r#"[\[\]{},:"0-9eE+\-. \\untrlsfa]{0,24}"#) {
             let other = serde_json::from_str::<serde::de::IgnoredAny>(&text);
-            // The other parser also checks surrogates and ranges, which Python does not; neither arises from these letters,
-            // except half a pair and a float that is out of range.
+            // The other parser also checks surrogates and ranges, which Python does not; neither
+            // arises from these letters, except half a pair and a float that is out of range.
             if other.is_ok() {
                 prop_assert!(check(&text).is_ok(), "{text}");
             } else if check(&text).is_ok() {

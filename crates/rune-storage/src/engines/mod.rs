@@ -1,4 +1,5 @@
-//! RUNE's database on SQLite and PostgreSQL: connections, the schema that is there, the storage port.
+//! RUNE's database on SQLite and PostgreSQL: connections, the schema that is there, the storage
+//! port.
 
 mod conversion;
 mod encrypted;
@@ -32,14 +33,17 @@ pub use passwords::PasswordError;
 pub use pieces::for_each_piece;
 pub use postgres::{ConnectError, Refusal, with_session, with_shown_certificate};
 pub use postgres_url::{
-    ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresDefaults, PostgresHost, PostgresUrl, RootCertificates, SessionKind,
-    SslMode,
+    ChannelBinding, ClientCertificate, Keepalive, Liveness, PostgresDefaults, PostgresHost,
+    PostgresUrl, RootCertificates, SessionKind, SslMode,
 };
 pub use raw_text::RawText;
 pub use selection::{Candidate, CandidateForm, Selection, select};
 pub use server_error::ServerError;
 pub use sqlite::Log;
-pub use sqlite::{OpenError, adopt_log, open_existing, open_for_looking, open_for_writing, retry_while_busy, switch_to_wal};
+pub use sqlite::{
+    OpenError, adopt_log, open_existing, open_for_looking, open_for_writing, retry_while_busy,
+    switch_to_wal,
+};
 pub use sqlite_error::SqliteError;
 pub use sqlite_file::check_whole;
 pub use sqlite_file::connect;

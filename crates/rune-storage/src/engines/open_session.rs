@@ -1,7 +1,7 @@
 //! An open session with a PostgreSQL server, and how it ends.
 //!
-//! A session that is given up while a statement runs asks the server to cancel it: otherwise the server would notice only when it next
-//! writes, and hold its locks until then.
+//! A session that is given up while a statement runs asks the server to cancel it: otherwise the
+//! server would notice only when it next writes, and hold its locks until then.
 
 use std::{thread, time::Duration};
 
@@ -20,7 +20,8 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long it may take to reach the server once more, and how long to wait for what comes of it.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The traffic of a session. What the server said when it ended the session, if no statement was there to hear it.
+/// The traffic of a session. What the server said when it ended the session, if no statement was
+/// there to hear it.
 pub(super) type Traffic = JoinHandle<Option<ServerError>>;
 
 /// An open session.
@@ -33,7 +34,8 @@ pub(super) struct OpenSession {
     pub(super) canceller: Canceller,
 }
 
-/// Asks the server to cancel what a session is doing: over a connection of its own, which proves as much as the session's.
+/// Asks the server to cancel what a session is doing: over a connection of its own, which proves as
+/// much as the session's.
 #[derive(Clone)]
 pub(super) struct Canceller {
     pub(super) token: CancelToken,
@@ -47,7 +49,9 @@ impl Canceller {
     /// Sends the request; what comes of it, only the session itself learns.
     pub(super) async fn send(&self) {
         let sending = async {
-            let wire = Wire::connect(&self.address, &self.liveness).await.map_err(|error| error.to_string())?;
+            let wire = Wire::connect(&self.address, &self.liveness)
+                .await
+                .map_err(|error| error.to_string())?;
             let outcome = match &self.tls {
                 None => self.token.cancel_query_raw(wire, NoTls).await,
                 Some((tls, host)) => {
@@ -73,7 +77,8 @@ impl OpenSession {
     }
 }
 
-/// What remains of a session when its client is gone. Whoever drops it before [`AtWork::done`] gives the session up.
+/// What remains of a session when its client is gone. Whoever drops it before [`AtWork::done`]
+/// gives the session up.
 pub(super) struct AtWork(Option<(Traffic, Canceller)>);
 
 impl AtWork {
@@ -81,26 +86,38 @@ impl AtWork {
         Self(Some((traffic, canceller)))
     }
 
-    /// Waits until leave is taken; the client must be gone. Gives what the server said that nobody heard.
+    /// Waits until leave is taken; the client must be gone. Gives what the server said that nobody
+    /// heard.
     pub(super) async fn done(mut self) -> Option<ServerError> {
         let (traffic, _) = self.0.take()?;
-        tokio::time::timeout(GOODBYE_TIMEOUT, traffic).await.ok()?.ok()?
+        tokio::time::timeout(GOODBYE_TIMEOUT, traffic)
+            .await
+            .ok()?
+            .ok()?
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        let Some((traffic, canceller)) = self.0.take() else { return };
+        let Some((traffic, canceller)) = self.0.take() else {
+            return;
+        };
         let cancel = async move {
             canceller.send().await;
             let _ = tokio::time::timeout(CANCEL_TIMEOUT, traffic).await;
         };
-        // On a thread and a runtime of its own: whoever drops this may be about to end theirs, and must not do so before.
-        let cancelling = thread::Builder::new().name("cancel".to_owned()).spawn(move || {
-            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                runtime.block_on(cancel);
-            }
-        });
+        // On a thread and a runtime of its own: whoever drops this may be about to end theirs, and
+        // must not do so before.
+        let cancelling = thread::Builder::new()
+            .name("cancel".to_owned())
+            .spawn(move || {
+                if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
+                    runtime.block_on(cancel);
+                }
+            });
         let _ = cancelling.map(thread::JoinHandle::join);
     }
 }

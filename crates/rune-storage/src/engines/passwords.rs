@@ -12,7 +12,8 @@ use rune_core::{
 };
 
 const MAX_BYTES: u64 = 1 << 20;
-/// Sockets in these directories are called `localhost` in a password file: where libpq looks by itself.
+/// Sockets in these directories are called `localhost` in a password file: where libpq looks by
+/// itself.
 const DEFAULT_SOCKETS: [&str; 3] = ["/tmp", "/var/run/postgresql", "/run/postgresql"];
 
 /// Why a password could not be read.
@@ -48,7 +49,8 @@ impl Failure for PasswordError {
 }
 
 impl PostgresUrl {
-    /// Takes the password from a file that holds nothing else; one line break at its end is not part of it.
+    /// Takes the password from a file that holds nothing else; one line break at its end is not
+    /// part of it.
     ///
     /// # Errors
     /// When the file cannot be read or is empty.
@@ -74,7 +76,11 @@ impl PostgresUrl {
             return Err(PasswordError::Exposed(path.to_owned()));
         }
         let text = fsx::read_to_string(path, MAX_BYTES)?;
-        self.host_passwords = self.hosts.iter().map(|host| self.find_password(&text, host)).collect();
+        self.host_passwords = self
+            .hosts
+            .iter()
+            .map(|host| self.find_password(&text, host))
+            .collect();
         Ok(())
     }
 
@@ -82,18 +88,30 @@ impl PostgresUrl {
     fn find_password(&self, text: &str, host: &PostgresHost) -> Option<Secret> {
         let (names, port) = match host {
             PostgresHost::Tcp(name, port) => (vec![name.as_str()], port.to_string()),
-            PostgresHost::Socket(directory, port) if DEFAULT_SOCKETS.contains(&directory.as_str()) => {
+            PostgresHost::Socket(directory, port)
+                if DEFAULT_SOCKETS.contains(&directory.as_str()) =>
+            {
                 (vec![directory.as_str(), "localhost"], port.to_string())
             }
             PostgresHost::Socket(directory, port) => (vec![directory.as_str()], port.to_string()),
         };
         let wanted = [names, vec![&port], vec![&self.database], vec![&self.user]];
-        let mut fitting = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-            let mut fields = split_fields(line).into_iter();
-            let fits = wanted.iter().all(|wanted| fields.next().is_some_and(|field| field == "*" || wanted.contains(&field.as_str())));
-            fits.then(|| fields.next()).flatten()
-        });
-        fitting.next().filter(|password| !password.is_empty()).map(Secret::new)
+        let mut fitting = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| {
+                let mut fields = split_fields(line).into_iter();
+                let fits = wanted.iter().all(|wanted| {
+                    fields
+                        .next()
+                        .is_some_and(|field| field == "*" || wanted.contains(&field.as_str()))
+                });
+                fits.then(|| fields.next()).flatten()
+            });
+        fitting
+            .next()
+            .filter(|password| !password.is_empty())
+            .map(Secret::new)
     }
 }
 
@@ -125,7 +143,15 @@ mod tests {
     };
 
     fn url(text: &str) -> PostgresUrl {
-        match DatabaseUrl::parse(text, &Places { working_directory: Some("/".into()), home: None }).unwrap() {
+        match DatabaseUrl::parse(
+            text,
+            &Places {
+                working_directory: Some("/".into()),
+                home: None,
+            },
+        )
+        .unwrap()
+        {
             DatabaseUrl::Postgres(url) => *url,
             DatabaseUrl::Sqlite(_) => panic!("not PostgreSQL"),
         }
@@ -135,20 +161,40 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(directory.path().join("passwords")).unwrap();
         rune_core::fsx::write_new(&path, text.as_bytes(), mode).unwrap();
-        assert_eq!(rune_core::fsx::open(&path).unwrap().metadata().unwrap().permissions().mode() & 0o777, mode);
+        assert_eq!(
+            rune_core::fsx::open(&path)
+                .unwrap()
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            mode
+        );
         (directory, path)
     }
 
     #[test]
     fn a_file_holds_one_password_and_perhaps_a_line_break() {
-        for (text, expected) in [("hunter2\n", "hunter2"), ("hunter2", "hunter2"), ("a b \r\n", "a b "), ("a\n\n", "a\n")] {
+        for (text, expected) in [
+            ("hunter2\n", "hunter2"),
+            ("hunter2", "hunter2"),
+            ("a b \r\n", "a b "),
+            ("a\n\n", "a\n"),
+        ] {
             let (_guard, path) = file(text, 0o644);
             let mut url = url("postgresql://rune:other@db/rune");
             url.read_password(&path).unwrap();
             assert_eq!(url.password.unwrap().expose(), expected);
         }
         let (_guard, path) = file("\n", 0o644);
-        assert_eq!(url("postgresql://rune@db/rune").read_password(&path).unwrap_err().kind(), FailureKind::Input);
+        assert_eq!(
+            url("postgresql://rune@db/rune")
+                .read_password(&path)
+                .unwrap_err()
+                .kind(),
+            FailureKind::Input
+        );
     }
 
     /// The passwords that a file has for the servers of a URL, `-` where there is none.
@@ -157,7 +203,10 @@ mod tests {
         let mut url = url(text);
         url.look_up_password(&path).unwrap();
         let password = |host| url.password_for(host).map_or("-", Secret::expose);
-        (0..url.hosts.len()).map(password).collect::<Vec<_>>().join(" ")
+        (0..url.hosts.len())
+            .map(password)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -171,20 +220,35 @@ mod tests {
         ] {
             assert_eq!(found(lines, text), expected, "{text}");
         }
-        assert_eq!(super::split_fields("d\\:b:col\\:on\\\\"), ["d:b", "col:on\\"]);
+        assert_eq!(
+            super::split_fields("d\\:b:col\\:on\\\\"),
+            ["d:b", "col:on\\"]
+        );
     }
 
     #[test]
     fn each_server_has_its_own_line_of_the_password_file() {
         let lines = "a:1:d:u:one\na:2:d:u:two\nb:*:d:u:\nb:*:d:u:never\n/run/pg:*:d:u:socket\nlocalhost:*:d:u:near\n";
         assert_eq!(found(lines, "postgresql://u@a:2,a:1,b,c/d"), "two one - -");
-        assert_eq!(found(lines, "postgresql://u@/d?host=/run/pg,/tmp,localhost,/other"), "socket near near -");
+        assert_eq!(
+            found(
+                lines,
+                "postgresql://u@/d?host=/run/pg,/tmp,localhost,/other"
+            ),
+            "socket near near -"
+        );
         assert_eq!(found("a:1:d:u:pass:more\n", "postgresql://u@a:1/d"), "pass");
     }
 
     #[test]
     fn a_password_file_that_others_can_read_is_refused() {
         let (_guard, path) = file("*:*:*:*:x\n", 0o640);
-        assert_eq!(url("postgresql://rune@db/rune").look_up_password(&path).unwrap_err().kind(), FailureKind::Access);
+        assert_eq!(
+            url("postgresql://rune@db/rune")
+                .look_up_password(&path)
+                .unwrap_err()
+                .kind(),
+            FailureKind::Access
+        );
     }
 }

@@ -4,14 +4,16 @@ use tokio_postgres::{Client, types::Type};
 
 /// What is a piece, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// How many pieces are asked for at once; each time the server's time limit for a statement begins anew.
+/// How many pieces are asked for at once; each time the server's time limit for a statement begins
+/// anew.
 const PIECES: usize = 4;
 
-/// Reads the `bytea` in the row of a table whose key is this text, within the transaction that is open and whatever its encoding. `each` gets every piece with
-/// the position of its first byte; a row that is not there has none.
+/// Reads the `bytea` in the row of a table whose key is this text, within the transaction that is
+/// open and whatever its encoding. `each` gets every piece with the position of its first byte; a
+/// row that is not there has none.
 ///
-/// A value that the server keeps compressed it unpacks once, not once for each piece, and so in its memory; of any other it
-/// reads what a piece needs.
+/// A value that the server keeps compressed it unpacks once, not once for each piece, and so in its
+/// memory; of any other it reads what a piece needs.
 ///
 /// # Errors
 /// When the server cannot be asked, or `each` fails.
@@ -29,7 +31,9 @@ pub async fn for_each_piece<E: From<tokio_postgres::Error>>(
             FROM {table} WHERE {key} = convert_from($1, 'UTF8') OFFSET 0
         ) AS whole, generate_series(0, (octet_length(whole.value) - 1) / {PIECE_BYTES}) AS part"
     );
-    client.execute_typed(&declare, &[(&row.as_bytes(), Type::BYTEA)]).await?;
+    client
+        .execute_typed(&declare, &[(&row.as_bytes(), Type::BYTEA)])
+        .await?;
     let fetch = format!("FETCH {PIECES} FROM rune_db_pieces");
     loop {
         let rows = client.query_typed(&fetch, &[]).await?;

@@ -1,8 +1,9 @@
 //! Connecting to PostgreSQL.
 //!
-//! The servers of a URL are tried in its order, and of each all addresses that its name has; every attempt has the whole
-//! time limit to itself, from the first packet to the accepted session. The library's own limit ends when the socket is
-//! open, and a server that accepts and says nothing must neither hang us nor keep us from the next one.
+//! The servers of a URL are tried in its order, and of each all addresses that its name has; every
+//! attempt has the whole time limit to itself, from the first packet to the accepted session. The
+//! library's own limit ends when the socket is open, and a server that accepts and says nothing
+//! must neither hang us nor keep us from the next one.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -84,7 +85,11 @@ pub enum Refusal {
 }
 
 fn listed(refusals: &[(String, Refusal)]) -> String {
-    refusals.iter().map(|(address, refusal)| format!("{address}: {refusal}")).collect::<Vec<_>>().join("; ")
+    refusals
+        .iter()
+        .map(|(address, refusal)| format!("{address}: {refusal}"))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl ConnectError {
@@ -94,7 +99,9 @@ impl ConnectError {
             Self::Server { source, .. } => Some(source),
             Self::Servers { refusals, .. } => {
                 let mut all = refusals.iter().map(|(_, refusal)| refusal);
-                all.clone().find(|refusal| refusal.kind() != FailureKind::Network).or_else(|| all.next())
+                all.clone()
+                    .find(|refusal| refusal.kind() != FailureKind::Network)
+                    .or_else(|| all.next())
             }
             Self::Ended { .. } | Self::Tls(_) => None,
         }
@@ -121,7 +128,9 @@ impl Failure for ConnectError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Server { source, .. } => source.may_pass(),
-            Self::Servers { refusals, .. } => refusals.iter().any(|(_, refusal)| refusal.may_pass()),
+            Self::Servers { refusals, .. } => {
+                refusals.iter().any(|(_, refusal)| refusal.may_pass())
+            }
             Self::Ended { source, .. } => source.may_pass(),
             Self::Tls(_) => false,
         }
@@ -133,7 +142,10 @@ impl Failure for Refusal {
         match self {
             Self::Said(error) => error.kind(),
             Self::Tls(error) => error.kind(),
-            Self::WrongKind { .. } | Self::Unreachable(_) | Self::Silence(_) | Self::Name { .. } => FailureKind::Network,
+            Self::WrongKind { .. }
+            | Self::Unreachable(_)
+            | Self::Silence(_)
+            | Self::Name { .. } => FailureKind::Network,
         }
     }
 
@@ -152,7 +164,10 @@ impl Failure for Refusal {
         match self {
             Self::Said(error) => error.may_pass(),
             Self::Tls(_) => false,
-            Self::WrongKind { .. } | Self::Unreachable(_) | Self::Silence(_) | Self::Name { .. } => true,
+            Self::WrongKind { .. }
+            | Self::Unreachable(_)
+            | Self::Silence(_)
+            | Self::Name { .. } => true,
         }
     }
 }
@@ -161,11 +176,15 @@ impl Failure for Refusal {
 ///
 /// # Errors
 /// When no server of the URL lets us in, in time; or what is done fails.
-pub async fn with_session<T, E: From<ConnectError>>(url: &PostgresUrl, act: impl AsyncFnOnce(&Client) -> Result<T, E>) -> Result<T, E> {
+pub async fn with_session<T, E: From<ConnectError>>(
+    url: &PostgresUrl,
+    act: impl AsyncFnOnce(&Client) -> Result<T, E>,
+) -> Result<T, E> {
     with_shown_certificate(url, async |client, _| act(client).await).await
 }
 
-/// The same for whoever wants to know which certificate the server showed; without TLS there is none.
+/// The same for whoever wants to know which certificate the server showed; without TLS there is
+/// none.
 ///
 /// # Errors
 /// When no server of the URL lets us in, in time; or what is done fails.
@@ -173,14 +192,23 @@ pub async fn with_shown_certificate<T, E: From<ConnectError>>(
     url: &PostgresUrl,
     act: impl AsyncFnOnce(&Client, Option<&ServerCertificate>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let OpenSession { client, traffic, certificate, canceller } = open(url).await?;
+    let OpenSession {
+        client,
+        traffic,
+        certificate,
+        canceller,
+    } = open(url).await?;
     let at_work = AtWork::new(traffic, canceller);
     // Younger than `at_work`, so gone before it when this is given up.
     let client = client;
     let outcome = act(&client, certificate.as_ref()).await;
     drop(client);
     match (outcome, at_work.done().await) {
-        (Err(_), Some(source)) => Err(ConnectError::Ended { location: url.to_string(), source }.into()),
+        (Err(_), Some(source)) => Err(ConnectError::Ended {
+            location: url.to_string(),
+            source,
+        }
+        .into()),
         (outcome, _) => outcome,
     }
 }
@@ -207,7 +235,10 @@ pub(super) async fn open(url: &PostgresUrl) -> Result<OpenSession, ConnectError>
     let location = url.to_string();
     Err(match refusals.pop() {
         Some((_, source)) if refusals.is_empty() => ConnectError::Server { location, source },
-        last => ConnectError::Servers { location, refusals: refusals.into_iter().chain(last).collect() },
+        last => ConnectError::Servers {
+            location,
+            refusals: refusals.into_iter().chain(last).collect(),
+        },
     })
 }
 
@@ -236,10 +267,15 @@ async fn open_one(
     outcome
 }
 
-async fn within<T>(limit: Option<Duration>, act: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+async fn within<T>(
+    limit: Option<Duration>,
+    act: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
     match limit {
         None => act.await,
-        Some(limit) => tokio::time::timeout(limit, act).await.unwrap_or(Err(Refusal::Silence(limit))),
+        Some(limit) => tokio::time::timeout(limit, act)
+            .await
+            .unwrap_or(Err(Refusal::Silence(limit))),
     }
 }
 
@@ -247,10 +283,20 @@ async fn within<T>(limit: Option<Duration>, act: impl Future<Output = Result<T, 
 async fn addresses(host: &PostgresHost) -> Result<Vec<Address>, Refusal> {
     let (name, port) = match host {
         PostgresHost::Tcp(name, port) => (name, port),
-        PostgresHost::Socket(directory, port) => return Ok(vec![Address::Socket(directory.join(format!(".s.PGSQL.{port}")))]),
+        PostgresHost::Socket(directory, port) => {
+            return Ok(vec![Address::Socket(
+                directory.join(format!(".s.PGSQL.{port}")),
+            )]);
+        }
     };
-    let unresolved = |source| Refusal::Name { name: name.clone(), source };
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), *port)).await.map_err(unresolved)?.collect();
+    let unresolved = |source| Refusal::Name {
+        name: name.clone(),
+        source,
+    };
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), *port))
+        .await
+        .map_err(unresolved)?
+        .collect();
     if found.is_empty() {
         return Err(unresolved(io::ErrorKind::NotFound.into()));
     }
@@ -264,21 +310,41 @@ async fn attempt(
     tls: Option<(Tls, String)>,
     wanted: SessionKind,
 ) -> Result<OpenSession, Refusal> {
-    let wire = Wire::connect(&address, &url.liveness).await.map_err(Refusal::Unreachable)?;
+    let wire = Wire::connect(&address, &url.liveness)
+        .await
+        .map_err(Refusal::Unreachable)?;
     let (client, traffic, certificate) = match &tls {
         None => {
-            let (client, connection) = Box::pin(config.connect_raw(wire, NoTls)).await.map_err(ServerError::from)?;
+            let (client, connection) = Box::pin(config.connect_raw(wire, NoTls))
+                .await
+                .map_err(ServerError::from)?;
             (client, tokio::spawn(log_end(connection)), None)
         }
         Some((tls, host)) => {
             let connector = tls.connector(host)?;
             let seen = connector.seen();
-            let (client, connection) = Box::pin(config.connect_raw(wire, connector)).await.map_err(ServerError::from)?;
-            (client, tokio::spawn(log_end(connection)), seen.certificate())
+            let (client, connection) = Box::pin(config.connect_raw(wire, connector))
+                .await
+                .map_err(ServerError::from)?;
+            (
+                client,
+                tokio::spawn(log_end(connection)),
+                seen.certificate(),
+            )
         }
     };
-    let canceller = Canceller { token: client.cancel_token(), address, tls, liveness: url.liveness };
-    let session = OpenSession { client, traffic, certificate, canceller };
+    let canceller = Canceller {
+        token: client.cancel_token(),
+        address,
+        tls,
+        liveness: url.liveness,
+    };
+    let session = OpenSession {
+        client,
+        traffic,
+        certificate,
+        canceller,
+    };
     match is_of_kind(&session.client, wanted).await {
         Ok(()) => Ok(session),
         Err(refusal) => {
@@ -292,14 +358,27 @@ async fn is_of_kind(client: &Client, wanted: SessionKind) -> Result<(), Refusal>
     if matches!(wanted, SessionKind::Any | SessionKind::RatherReading) {
         return Ok(());
     }
-    let answers = client.simple_query("SHOW transaction_read_only").await.map_err(ServerError::from)?;
-    let only_reads = answers.iter().any(|answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
-    if only_reads == (wanted == SessionKind::Reading) { Ok(()) } else { Err(Refusal::WrongKind { writes: !only_reads }) }
+    let answers = client
+        .simple_query("SHOW transaction_read_only")
+        .await
+        .map_err(ServerError::from)?;
+    let only_reads = answers
+        .iter()
+        .any(|answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
+    if only_reads == (wanted == SessionKind::Reading) {
+        Ok(())
+    } else {
+        Err(Refusal::WrongKind {
+            writes: !only_reads,
+        })
+    }
 }
 
-/// Does the traffic of a session. Whoever waits for an answer is told why the session ended; what the server said when nobody did is
-/// what this gives.
-async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Option<ServerError> {
+/// Does the traffic of a session. Whoever waits for an answer is told why the session ended; what
+/// the server said when nobody did is what this gives.
+async fn log_end(
+    connection: impl Future<Output = Result<(), tokio_postgres::Error>>,
+) -> Option<ServerError> {
     let error = ServerError::from(connection.await.err()?);
     tracing::debug!(%error, "the connection ended");
     error.code().is_some().then_some(error)
@@ -308,7 +387,10 @@ async fn log_end(connection: impl Future<Output = Result<(), tokio_postgres::Err
 /// The settings of a session with one of the servers.
 fn settings(url: &PostgresUrl, index: usize, host: &PostgresHost) -> Config {
     let mut config = Config::new();
-    config.user(&url.user).dbname(&url.database).application_name(url.application_name.as_deref().unwrap_or("rune-db"));
+    config
+        .user(&url.user)
+        .dbname(&url.database)
+        .application_name(url.application_name.as_deref().unwrap_or("rune-db"));
     if let Some(password) = url.password_for(index) {
         config.password(password.expose());
     }

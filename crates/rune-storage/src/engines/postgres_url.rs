@@ -1,4 +1,5 @@
-//! PostgreSQL URLs: the parts of libpq's connection URI that are supported here, each with one meaning.
+//! PostgreSQL URLs: the parts of libpq's connection URI that are supported here, each with one
+//! meaning.
 
 mod parse;
 
@@ -10,7 +11,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::url::UrlError;
 use rune_core::secret::Secret;
 
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 /// In a parameter a slash stays readable.
 const ENCODED_PARAMETER: &AsciiSet = &ENCODED.remove(b'/');
 
@@ -61,7 +66,8 @@ pub enum PostgresHost {
 pub enum SslMode {
     /// Never.
     Disable,
-    /// When the server offers it; the certificate is verified only when root certificates are named, as libpq does.
+    /// When the server offers it; the certificate is verified only when root certificates are
+    /// named, as libpq does.
     Prefer,
     /// Always; the certificate is verified only when root certificates are named, as libpq does.
     Require,
@@ -95,7 +101,8 @@ pub enum SessionKind {
     /// The first that lets us in.
     #[default]
     Any,
-    /// One where the session can write: `read-write`, and `primary`, which would be of no use otherwise.
+    /// One where the session can write: `read-write`, and `primary`, which would be of no use
+    /// otherwise.
     Writing,
     /// One where the session can only read: `read-only`, and `standby`.
     Reading,
@@ -103,7 +110,8 @@ pub enum SessionKind {
     RatherReading,
 }
 
-/// Whether the login is bound to the TLS connection (SCRAM-SHA-256-PLUS), so that it fails when somebody stands between.
+/// Whether the login is bound to the TLS connection (SCRAM-SHA-256-PLUS), so that it fails when
+/// somebody stands between.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ChannelBinding {
     /// Never.
@@ -115,13 +123,14 @@ pub enum ChannelBinding {
     Require,
 }
 
-/// When a server that no longer answers is given up. A server that works on a statement answers all the while: its operating
-/// system does.
+/// When a server that no longer answers is given up. A server that works on a statement answers all
+/// the while: its operating system does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liveness {
     /// Probes on a connection that is silent; `None` is never.
     pub keepalive: Option<Keepalive>,
-    /// How long nothing that was sent may be acknowledged; `None` is as long as the operating system tries.
+    /// How long nothing that was sent may be acknowledged; `None` is as long as the operating
+    /// system tries.
     pub unacknowledged: Option<Duration>,
 }
 
@@ -139,8 +148,15 @@ pub struct Keepalive {
 impl Default for Liveness {
     /// Either way a path that is gone is noticed within a minute.
     fn default() -> Self {
-        let keepalive = Keepalive { idle: Some(Duration::from_secs(20)), interval: Some(Duration::from_secs(10)), count: Some(3) };
-        Self { keepalive: Some(keepalive), unacknowledged: Some(Duration::from_secs(45)) }
+        let keepalive = Keepalive {
+            idle: Some(Duration::from_secs(20)),
+            interval: Some(Duration::from_secs(10)),
+            count: Some(3),
+        };
+        Self {
+            keepalive: Some(keepalive),
+            unacknowledged: Some(Duration::from_secs(45)),
+        }
     }
 }
 
@@ -211,7 +227,11 @@ impl SessionKind {
 
 impl RootCertificates {
     fn parse(text: &str) -> Self {
-        if text == "system" { Self::System } else { Self::File(text.into()) }
+        if text == "system" {
+            Self::System
+        } else {
+            Self::File(text.into())
+        }
     }
 }
 
@@ -247,7 +267,10 @@ impl PostgresUrl {
         let (mut mode_from, mut roots_from) = ("sslmode", "sslrootcert");
         if let (None, Some(text)) = (self.given_ssl_mode, &defaults.ssl_mode) {
             mode_from = "PGSSLMODE";
-            let mode = SslMode::parse(text).ok_or(UrlError::ParameterValue { parameter: mode_from, expected: SslMode::EXPECTED })?;
+            let mode = SslMode::parse(text).ok_or(UrlError::ParameterValue {
+                parameter: mode_from,
+                expected: SslMode::EXPECTED,
+            })?;
             self.given_ssl_mode = Some(mode);
         }
         if let (None, Some(text)) = (&self.ssl_root_certificate, &defaults.ssl_root_certificate) {
@@ -256,7 +279,10 @@ impl PostgresUrl {
         }
         self.check_ssl_mode(mode_from, roots_from)?;
         let ClientCertificate { certificate, key } = &mut self.client_certificate;
-        for (file, default) in [(certificate, &defaults.ssl_certificate), (key, &defaults.ssl_key)] {
+        for (file, default) in [
+            (certificate, &defaults.ssl_certificate),
+            (key, &defaults.ssl_key),
+        ] {
             if file.is_none() {
                 *file = default.as_ref().map(Utf8PathBuf::from);
             }
@@ -264,8 +290,9 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Whether and how TLS is used. Whoever names root certificates and no mode wants them to be used: a file is worth what
-    /// `verify-ca` proves, and the public CAs, where anybody can get a certificate, only what `verify-full` does.
+    /// Whether and how TLS is used. Whoever names root certificates and no mode wants them to be
+    /// used: a file is worth what `verify-ca` proves, and the public CAs, where anybody can get a
+    /// certificate, only what `verify-full` does.
     pub const fn ssl_mode(&self) -> SslMode {
         match (self.given_ssl_mode, &self.ssl_root_certificate) {
             (Some(mode), _) => mode,
@@ -275,27 +302,46 @@ impl PostgresUrl {
         }
     }
 
-    /// Refuses the public CAs with a mode that would let any certificate of theirs through, as libpq does.
-    fn check_ssl_mode(&self, mode_from: &'static str, roots_from: &'static str) -> Result<(), UrlError> {
+    /// Refuses the public CAs with a mode that would let any certificate of theirs through, as
+    /// libpq does.
+    fn check_ssl_mode(
+        &self,
+        mode_from: &'static str,
+        roots_from: &'static str,
+    ) -> Result<(), UrlError> {
         match (self.given_ssl_mode, &self.ssl_root_certificate) {
-            (None | Some(SslMode::VerifyFull), _) | (_, None | Some(RootCertificates::File(_))) => Ok(()),
-            (Some(mode), Some(RootCertificates::System)) => Err(UrlError::WeakMode { roots_from, mode_from, mode: mode.name() }),
+            (None | Some(SslMode::VerifyFull), _) | (_, None | Some(RootCertificates::File(_))) => {
+                Ok(())
+            }
+            (Some(mode), Some(RootCertificates::System)) => Err(UrlError::WeakMode {
+                roots_from,
+                mode_from,
+                mode: mode.name(),
+            }),
         }
     }
 
     /// The password for one of the servers.
     pub(super) fn password_for(&self, host: usize) -> Option<&Secret> {
-        self.password.as_ref().or_else(|| self.host_passwords.get(host)?.as_ref())
+        self.password
+            .as_ref()
+            .or_else(|| self.host_passwords.get(host)?.as_ref())
     }
 
     /// Takes care that one server has no longer than this to accept the session.
     pub fn limit_connecting(&mut self, limit: Duration) {
-        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |timeout| timeout.min(limit)));
+        self.connect_timeout = Some(
+            self.connect_timeout
+                .map_or(limit, |timeout| timeout.min(limit)),
+        );
     }
 
-    /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the mode is then not looked at.
+    /// Whether every server is reached by its Unix socket, where there is no TLS; like libpq, the
+    /// mode is then not looked at.
     pub fn has_only_sockets(&self) -> bool {
-        self.hosts.iter().all(|host| matches!(host, PostgresHost::Socket(..)))
+        self.hosts
+            .iter()
+            .all(|host| matches!(host, PostgresHost::Socket(..)))
     }
 }
 
@@ -317,17 +363,26 @@ impl fmt::Display for PostgresUrl {
         let (user, database) = (encode(&self.user), encode(&self.database));
         if let [PostgresHost::Socket(directory, port)] = self.hosts.as_slice() {
             let directory = utf8_percent_encode(directory.as_str(), ENCODED_PARAMETER);
-            return write!(formatter, "postgresql://{user}@/{database}?host={directory}&port={port}");
+            return write!(
+                formatter,
+                "postgresql://{user}@/{database}?host={directory}&port={port}"
+            );
         }
         let hosts: Vec<String> = self
             .hosts
             .iter()
             .map(|host| match host {
                 PostgresHost::Tcp(..) => host.to_string(),
-                PostgresHost::Socket(directory, port) => format!("{}:{port}", encode(directory.as_str())),
+                PostgresHost::Socket(directory, port) => {
+                    format!("{}:{port}", encode(directory.as_str()))
+                }
             })
             .collect();
-        write!(formatter, "postgresql://{user}@{}/{database}", hosts.join(","))
+        write!(
+            formatter,
+            "postgresql://{user}@{}/{database}",
+            hosts.join(",")
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! A text as the bytes that the server sent: a database with the encoding `SQL_ASCII` holds any bytes.
+//! A text as the bytes that the server sent: a database with the encoding `SQL_ASCII` holds any
+//! bytes.
 
 use std::{borrow::Cow, error::Error};
 

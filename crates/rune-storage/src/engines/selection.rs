@@ -50,13 +50,31 @@ impl Candidate {
 ///
 /// # Errors
 /// When it cannot be read, with its name; a later candidate never stands in for a broken one.
-pub fn select(candidates: &[Candidate], places: &Places) -> Result<Option<Selection>, (String, UrlError)> {
-    let mut given = candidates.iter().filter(|candidate| !candidate.text.expose().trim().is_empty());
-    let Some(chosen) = given.next() else { return Ok(None) };
-    let url = chosen.read(places).map_err(|error| (chosen.name.clone(), error))?;
-    let overruled = given.find(|candidate| candidate.read(places).as_ref() != Ok(&url)).map(|candidate| candidate.name.clone());
-    let scheme_for_rune = (chosen.form == CandidateForm::Url).then(|| DatabaseUrl::scheme_for_rune(chosen.text.expose().trim())).flatten();
-    Ok(Some(Selection { url, origin: chosen.name.clone(), overruled, scheme_for_rune }))
+pub fn select(
+    candidates: &[Candidate],
+    places: &Places,
+) -> Result<Option<Selection>, (String, UrlError)> {
+    let mut given = candidates
+        .iter()
+        .filter(|candidate| !candidate.text.expose().trim().is_empty());
+    let Some(chosen) = given.next() else {
+        return Ok(None);
+    };
+    let url = chosen
+        .read(places)
+        .map_err(|error| (chosen.name.clone(), error))?;
+    let overruled = given
+        .find(|candidate| candidate.read(places).as_ref() != Ok(&url))
+        .map(|candidate| candidate.name.clone());
+    let scheme_for_rune = (chosen.form == CandidateForm::Url)
+        .then(|| DatabaseUrl::scheme_for_rune(chosen.text.expose().trim()))
+        .flatten();
+    Ok(Some(Selection {
+        url,
+        origin: chosen.name.clone(),
+        overruled,
+        scheme_for_rune,
+    }))
 }
 
 #[cfg(test)]
@@ -68,28 +86,55 @@ mod tests {
     fn chosen(texts: [&str; 3]) -> Result<Option<Selection>, (String, super::UrlError)> {
         let names = ["RUNE_DB_URL", "RUNE_DATABASE_URL", "RUNE_API_DB_PATH"];
         let forms = [CandidateForm::Url, CandidateForm::Url, CandidateForm::Path];
-        let candidate = |index: usize| Candidate { name: names[index].into(), text: Secret::new(texts[index]), form: forms[index] };
-        select(&[candidate(0), candidate(1), candidate(2)], &Places { working_directory: Some("/".into()), home: None })
+        let candidate = |index: usize| Candidate {
+            name: names[index].into(),
+            text: Secret::new(texts[index]),
+            form: forms[index],
+        };
+        select(
+            &[candidate(0), candidate(1), candidate(2)],
+            &Places {
+                working_directory: Some("/".into()),
+                home: None,
+            },
+        )
     }
 
     #[test]
     fn the_first_that_says_anything_is_followed() {
         assert!(chosen(["", "  ", ""]).unwrap().is_none());
-        let selection = chosen([" ", "sqlite:////b.db\n", "/c.db"]).unwrap().unwrap();
-        assert_eq!((selection.url.to_string().as_str(), selection.origin.as_str()), ("sqlite:////b.db", "RUNE_DATABASE_URL"));
+        let selection = chosen([" ", "sqlite:////b.db\n", "/c.db"])
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (
+                selection.url.to_string().as_str(),
+                selection.origin.as_str()
+            ),
+            ("sqlite:////b.db", "RUNE_DATABASE_URL")
+        );
         assert_eq!(selection.overruled.as_deref(), Some("RUNE_API_DB_PATH"));
     }
 
     #[test]
     fn the_same_database_in_two_spellings_is_no_conflict() {
-        let selection = chosen(["sqlite:///a.db", "sqlite:////a.db", "a.db"]).unwrap().unwrap();
+        let selection = chosen(["sqlite:///a.db", "sqlite:////a.db", "a.db"])
+            .unwrap()
+            .unwrap();
         assert_eq!(selection.overruled, None);
-        let selection = chosen(["postgresql://u:1@h/d", "postgresql://u:2@h/d", ""]).unwrap().unwrap();
+        let selection = chosen(["postgresql://u:1@h/d", "postgresql://u:2@h/d", ""])
+            .unwrap()
+            .unwrap();
         assert_eq!(selection.overruled.as_deref(), Some("RUNE_DATABASE_URL"));
     }
 
     #[test]
     fn a_broken_first_choice_is_not_silently_passed_over() {
-        assert_eq!(chosen(["mysql://h/d", "sqlite:////b.db", ""]).unwrap_err().0, "RUNE_DB_URL");
+        assert_eq!(
+            chosen(["mysql://h/d", "sqlite:////b.db", ""])
+                .unwrap_err()
+                .0,
+            "RUNE_DB_URL"
+        );
     }
 }

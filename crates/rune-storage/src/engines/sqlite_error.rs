@@ -19,15 +19,23 @@ impl SqliteError {
     /// Makes a closure for `map_err`.
     pub fn on(path: impl Into<Utf8PathBuf>) -> impl FnOnce(rusqlite::Error) -> Self {
         let path = path.into();
-        move |source| Self { path, source: without_rows(source) }
+        move |source| Self {
+            path,
+            source: without_rows(source),
+        }
     }
 }
 
 /// A trigger of a site may raise any text, with values of the row too. It is not repeated.
 fn without_rows(error: rusqlite::Error) -> rusqlite::Error {
     match error {
-        rusqlite::Error::SqliteFailure(failure, Some(_)) if failure.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER => {
-            rusqlite::Error::SqliteFailure(failure, Some("a trigger of this site refuses the statement".to_owned()))
+        rusqlite::Error::SqliteFailure(failure, Some(_))
+            if failure.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER =>
+        {
+            rusqlite::Error::SqliteFailure(
+                failure,
+                Some("a trigger of this site refuses the statement".to_owned()),
+            )
         }
         error => error,
     }
@@ -35,17 +43,25 @@ fn without_rows(error: rusqlite::Error) -> rusqlite::Error {
 
 impl SqliteError {
     fn is_of_trigger(&self) -> bool {
-        self.source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER)
+        self.source
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER)
     }
 
-    /// What an error of input or output is about: SQLite says at what it happened, and not the reason that the system gave.
+    /// What an error of input or output is about: SQLite says at what it happened, and not the
+    /// reason that the system gave.
     fn io_kind(&self) -> FailureKind {
         match self.source.sqlite_error().map(|error| error.extended_code) {
             Some(ffi::SQLITE_IOERR_ACCESS | ffi::SQLITE_IOERR_AUTH) => FailureKind::Access,
-            Some(ffi::SQLITE_IOERR_LOCK | ffi::SQLITE_IOERR_SHMLOCK | ffi::SQLITE_IOERR_BLOCKED) => FailureKind::Conflict,
-            Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_DATA | ffi::SQLITE_IOERR_CORRUPTFS) => {
-                FailureKind::Input
-            }
+            Some(
+                ffi::SQLITE_IOERR_LOCK | ffi::SQLITE_IOERR_SHMLOCK | ffi::SQLITE_IOERR_BLOCKED,
+            ) => FailureKind::Conflict,
+            Some(
+                ffi::SQLITE_IOERR_READ
+                | ffi::SQLITE_IOERR_SHORT_READ
+                | ffi::SQLITE_IOERR_DATA
+                | ffi::SQLITE_IOERR_CORRUPTFS,
+            ) => FailureKind::Input,
             // It could not write: no space, a quota, or a limit of the file size.
             _ => FailureKind::Space,
         }
@@ -53,16 +69,24 @@ impl SqliteError {
 }
 
 impl SqliteError {
-    /// An error without a kind of its own: of the statement, or of what the file's tables and triggers make of it.
+    /// An error without a kind of its own: of the statement, or of what the file's tables and
+    /// triggers make of it.
     fn statement_kind(&self) -> FailureKind {
         use rusqlite::Error as Of;
-        if matches!(self.source, Of::InvalidColumnType(..) | Of::FromSqlConversionFailure(..) | Of::IntegralValueOutOfRange(..)) {
+        if matches!(
+            self.source,
+            Of::InvalidColumnType(..)
+                | Of::FromSqlConversionFailure(..)
+                | Of::IntegralValueOutOfRange(..)
+        ) {
             // SQLite takes any type anywhere.
             return FailureKind::Input;
         }
         let text = self.source.to_string();
         match self.source.sqlite_error().map(|error| error.extended_code) {
-            Some(ffi::SQLITE_ERROR) if text.contains("unsupported file format") => FailureKind::Input,
+            Some(ffi::SQLITE_ERROR) if text.contains("unsupported file format") => {
+                FailureKind::Input
+            }
             // Nobody but us writes a statement. What it names, the file has or has not.
             Some(ffi::SQLITE_ERROR) if !text.contains("syntax error") => FailureKind::Drift,
             _ => FailureKind::Internal,
@@ -73,10 +97,15 @@ impl SqliteError {
 impl Failure for SqliteError {
     fn kind(&self) -> FailureKind {
         match self.source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch) => FailureKind::Input,
+            Some(
+                ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch,
+            ) => FailureKind::Input,
             // Whether the file is there is known before SQLite is asked.
             Some(
-                ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied,
+                ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::AuthorizationForStatementDenied,
             ) => FailureKind::Access,
             Some(ErrorCode::ConstraintViolation) if self.is_of_trigger() => FailureKind::Access,
             Some(
@@ -86,14 +115,20 @@ impl Failure for SqliteError {
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::SchemaChanged,
             ) => FailureKind::Conflict,
-            Some(ErrorCode::DiskFull | ErrorCode::TooBig | ErrorCode::OutOfMemory | ErrorCode::NoLargeFileSupport) => FailureKind::Space,
+            Some(
+                ErrorCode::DiskFull
+                | ErrorCode::TooBig
+                | ErrorCode::OutOfMemory
+                | ErrorCode::NoLargeFileSupport,
+            ) => FailureKind::Space,
             Some(ErrorCode::SystemIoFailure) => self.io_kind(),
             _ => self.statement_kind(),
         }
     }
 
     fn may_pass(&self) -> bool {
-        self.kind() == FailureKind::Conflict && self.source.sqlite_error_code() != Some(ErrorCode::ConstraintViolation)
+        self.kind() == FailureKind::Conflict
+            && self.source.sqlite_error_code() != Some(ErrorCode::ConstraintViolation)
     }
 
     fn help(&self) -> Option<String> {
@@ -150,7 +185,10 @@ mod tests {
             (ffi::SQLITE_IOERR_SHMLOCK, FailureKind::Conflict),
         ];
         for (code, kind) in cases {
-            let error = SqliteError::on("jobs.db")(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            let error = SqliteError::on("jobs.db")(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(code),
+                None,
+            ));
             assert_eq!(error.kind(), kind, "{code}");
             assert!(error.help().is_some(), "{code}");
         }

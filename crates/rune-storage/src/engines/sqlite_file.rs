@@ -1,8 +1,10 @@
-//! What a SQLite database is on a file system: one regular file under its resolved name, and what lies beside that name.
+//! What a SQLite database is on a file system: one regular file under its resolved name, and what
+//! lies beside that name.
 //!
-//! SQLite finds the log and the journal of a database by appending to the name that links lead to, and believes what lies there.
-//! So links are resolved before anything is decided about a file, and a new file is not created where side files of another
-//! wait for it. A path is given to SQLite as an absolute one, so that it is never read as a URI or as `:memory:`.
+//! SQLite finds the log and the journal of a database by appending to the name that links lead to,
+//! and believes what lies there. So links are resolved before anything is decided about a file, and
+//! a new file is not created where side files of another wait for it. A path is given to SQLite as
+//! an absolute one, so that it is never read as a URI or as `:memory:`.
 
 use std::time::Duration;
 
@@ -16,11 +18,17 @@ use rune_core::{
     fsx::{self, FileIdentity, PathError, SIDE_FILES},
 };
 
-/// How long a connection waits for another program to release the database, unless less is asked for; RUNE waits as long.
+/// How long a connection waits for another program to release the database, unless less is asked
+/// for; RUNE waits as long.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What may stand in the path of a SQLite URI as it is.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Why a name cannot be that of a database.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +56,14 @@ pub enum SqliteFileError {
         beside: Vec<Utf8PathBuf>,
     },
     /// Reserved by a run that was killed.
-    #[error("`{0}` is empty: the program that was writing the database was killed, or has not finished")]
+    #[error(
+        "`{0}` is empty: the program that was writing the database was killed, or has not finished"
+    )]
     Unfinished(Utf8PathBuf),
     /// Hard links.
-    #[error("`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of them only")]
+    #[error(
+        "`{path}` has {links} names (hard links), and SQLite's log and journal lie beside one of them only"
+    )]
     SeveralNames {
         /// One of the names.
         path: Utf8PathBuf,
@@ -88,7 +100,11 @@ pub enum SqliteFileError {
 }
 
 fn listed(paths: &[Utf8PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(" and ")
+    paths
+        .iter()
+        .map(|path| format!("`{path}`"))
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 impl Failure for SqliteFileError {
@@ -96,7 +112,10 @@ impl Failure for SqliteFileError {
         match self {
             Self::Path(error) => error.kind(),
             Self::Name(_) => FailureKind::Usage,
-            Self::NotRegular(..) | Self::Unfinished(_) | Self::CutOff { .. } | Self::WriteVersion(_) => FailureKind::Input,
+            Self::NotRegular(..)
+            | Self::Unfinished(_)
+            | Self::CutOff { .. }
+            | Self::WriteVersion(_) => FailureKind::Input,
             Self::Link(_)
             | Self::SideFiles { .. }
             | Self::SeveralNames { .. }
@@ -149,7 +168,8 @@ impl SqliteFile {
     /// Finds the file behind a name. Nothing is opened.
     ///
     /// # Errors
-    /// When there is no regular file, it may not be read, or it is empty and a log lies beside it, which SQLite would delete.
+    /// When there is no regular file, it may not be read, or it is empty and a log lies beside it,
+    /// which SQLite would delete.
     pub fn existing(name: &Utf8Path) -> Result<Self, SqliteFileError> {
         check_name(name)?;
         let path = fsx::resolve(name)?;
@@ -157,7 +177,11 @@ impl SqliteFile {
         let logs = beside(&path, &["-wal"], 1);
         let identity = fsx::identity(&path)?;
         if !identity.is_regular {
-            let what = if identity.is_directory { "a directory" } else { "a pipe, device or socket" };
+            let what = if identity.is_directory {
+                "a directory"
+            } else {
+                "a pipe, device or socket"
+            };
             return Err(SqliteFileError::NotRegular(path, what));
         }
         fsx::check_readable(&path)?;
@@ -165,7 +189,11 @@ impl SqliteFile {
             return Err(SqliteFileError::Unfinished(path));
         }
         if identity.size == 0 && !logs.is_empty() {
-            return Err(SqliteFileError::SideFiles { path, state: "is empty", beside: logs });
+            return Err(SqliteFileError::SideFiles {
+                path,
+                state: "is empty",
+                beside: logs,
+            });
         }
         Ok(Self { path, identity })
     }
@@ -186,7 +214,11 @@ impl SqliteFile {
     /// When the file was replaced or removed since it was found.
     pub fn check_current(&self) -> Result<(), SqliteFileError> {
         let now = fsx::identity(&self.path).ok();
-        if now == Some(self.identity) { Ok(()) } else { Err(SqliteFileError::Replaced(self.path.clone())) }
+        if now == Some(self.identity) {
+            Ok(())
+        } else {
+            Err(SqliteFileError::Replaced(self.path.clone()))
+        }
     }
 
     /// Refuses a file with several names: what belongs to it may lie beside another of them.
@@ -195,21 +227,36 @@ impl SqliteFile {
     /// When it has hard links.
     pub fn check_single_name(&self) -> Result<(), SqliteFileError> {
         let links = self.identity.links;
-        if links > 1 { Err(SqliteFileError::SeveralNames { path: self.path.clone(), links }) } else { Ok(()) }
+        if links > 1 {
+            Err(SqliteFileError::SeveralNames {
+                path: self.path.clone(),
+                links,
+            })
+        } else {
+            Ok(())
+        }
     }
 
-    /// Refuses a database whose write-ahead log may lie beside another name of the file: rows of it would not be seen, and changes
-    /// made without it would be overwritten by it. A log outlives the program that wrote it; a journal only when that was killed.
+    /// Refuses a database whose write-ahead log may lie beside another name of the file: rows of it
+    /// would not be seen, and changes made without it would be overwritten by it. A log outlives
+    /// the program that wrote it; a journal only when that was killed.
     ///
     /// # Errors
-    /// When the file has hard links or is mounted by itself, and is in that mode; or SQLite cannot say.
+    /// When the file has hard links or is mounted by itself, and is in that mode; or SQLite cannot
+    /// say.
     pub fn check_log(&self, connection: &Connection) -> Result<(), OpenError> {
-        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(self.failed())?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .map_err(self.failed())?;
         if !mode.eq_ignore_ascii_case("wal") {
             return Ok(());
         }
         self.check_single_name()?;
-        if fsx::is_mount_point(&self.path) { Err(SqliteFileError::Mounted(self.path.clone()).into()) } else { Ok(()) }
+        if fsx::is_mount_point(&self.path) {
+            Err(SqliteFileError::Mounted(self.path.clone()).into())
+        } else {
+            Ok(())
+        }
     }
 
     /// The files beside it that hold changes: those of its log and journal that are not empty.
@@ -217,7 +264,8 @@ impl SqliteFile {
         beside(&self.path, &["-wal", "-journal"], 1)
     }
 
-    /// Whether a journal that is not empty lies beside it: whoever may write rolls back what is in it.
+    /// Whether a journal that is not empty lies beside it: whoever may write rolls back what is in
+    /// it.
     pub fn has_journal(&self) -> bool {
         !beside(&self.path, &["-journal"], 1).is_empty()
     }
@@ -231,7 +279,11 @@ impl SqliteFile {
         if self.identity.size > 0 || changes.is_empty() {
             return Ok(());
         }
-        Err(SqliteFileError::SideFiles { path: self.path.clone(), state: "is empty", beside: changes })
+        Err(SqliteFileError::SideFiles {
+            path: self.path.clone(),
+            state: "is empty",
+            beside: changes,
+        })
     }
 
     /// Lets SQLite open it, and no other file that a link could lead to meanwhile.
@@ -247,8 +299,13 @@ impl SqliteFile {
     /// # Errors
     /// When SQLite cannot.
     pub fn connect_immutable(&self) -> rusqlite::Result<Connection> {
-        let uri = format!("file:{}?immutable=1", utf8_percent_encode(self.path.as_str(), PATH));
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let uri = format!(
+            "file:{}?immutable=1",
+            utf8_percent_encode(self.path.as_str(), PATH)
+        );
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Connection::open_with_flags(uri, flags)
     }
 
@@ -258,27 +315,49 @@ impl SqliteFile {
     }
 }
 
-/// Refuses what SQLite itself takes for whole: a file that ends within its last page, and one that it would only read. A read
-/// transaction must be open, so that nobody writes pages meanwhile. The file is not opened beside SQLite, because closing it would
-/// give up SQLite's locks.
-pub fn check_whole(connection: &Connection, path: &Utf8Path, flags: OpenFlags) -> Result<(), OpenError> {
-    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0).map(u64::from));
+/// Refuses what SQLite itself takes for whole: a file that ends within its last page, and one that
+/// it would only read. A read transaction must be open, so that nobody writes pages meanwhile. The
+/// file is not opened beside SQLite, because closing it would give up SQLite's locks.
+pub fn check_whole(
+    connection: &Connection,
+    path: &Utf8Path,
+    flags: OpenFlags,
+) -> Result<(), OpenError> {
+    let pragma = |name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| {
+            row.get::<_, u32>(0).map(u64::from)
+        })
+    };
     let pages = pragma("page_count").map_err(SqliteError::on(path))?;
     let expected = pages.saturating_mul(pragma("page_size").map_err(SqliteError::on(path))?);
     // Pages that stand in the log alone are missing in the file, and rightly.
     let bytes = fsx::file_size(path)?;
     if bytes < expected && beside(path, &["-wal"], 1).is_empty() {
-        return Err(SqliteFileError::CutOff { path: path.to_owned(), bytes, expected }.into());
+        return Err(SqliteFileError::CutOff {
+            path: path.to_owned(),
+            bytes,
+            expected,
+        }
+        .into());
     }
     let is_refused = flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE)
         && fsx::is_writable(path)
-        && connection.is_readonly(MAIN_DB).map_err(SqliteError::on(path))?;
-    if is_refused { Err(SqliteFileError::WriteVersion(path.to_owned()).into()) } else { Ok(()) }
+        && connection
+            .is_readonly(MAIN_DB)
+            .map_err(SqliteError::on(path))?;
+    if is_refused {
+        Err(SqliteFileError::WriteVersion(path.to_owned()).into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Opens an absolute path without links.
 pub fn connect(path: &Utf8Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    let connection = Connection::open_with_flags(
+        path,
+        flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW,
+    )?;
     connection.busy_timeout(LOCK_TIMEOUT)?;
     Ok(connection)
 }
@@ -286,11 +365,14 @@ pub fn connect(path: &Utf8Path, flags: OpenFlags) -> rusqlite::Result<Connection
 /// The path that a new database will have, with the links of its directory resolved.
 ///
 /// # Errors
-/// When the name is taken, or is that of a link; when the directory does not exist; when side files of another database lie beside it.
+/// When the name is taken, or is that of a link; when the directory does not exist; when side files
+/// of another database lie beside it.
 pub fn new_name(name: &Utf8Path) -> Result<Utf8PathBuf, SqliteFileError> {
     fsx::check_no_directory(name)?;
     check_name(name)?;
-    let file_name = name.file_name().ok_or_else(|| SqliteFileError::Name(name.to_owned()))?;
+    let file_name = name
+        .file_name()
+        .ok_or_else(|| SqliteFileError::Name(name.to_owned()))?;
     if SIDE_FILES.iter().any(|suffix| file_name.ends_with(suffix)) {
         return Err(SqliteFileError::Name(name.to_owned()));
     }
@@ -312,17 +394,32 @@ pub fn check_nothing_beside(path: &Utf8Path) -> Result<(), SqliteFileError> {
     if beside.is_empty() {
         return Ok(());
     }
-    Err(SqliteFileError::SideFiles { path: path.to_owned(), state: "does not exist", beside })
+    Err(SqliteFileError::SideFiles {
+        path: path.to_owned(),
+        state: "does not exist",
+        beside,
+    })
 }
 
 /// Refuses what names nothing: the empty text, a directory, a name with a slash behind it.
 fn check_name(name: &Utf8Path) -> Result<(), SqliteFileError> {
     let last = name.as_str().rsplit('/').next().unwrap_or_default();
-    if matches!(last, "" | "." | "..") { Err(SqliteFileError::Name(name.to_owned())) } else { Ok(()) }
+    if matches!(last, "" | "." | "..") {
+        Err(SqliteFileError::Name(name.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 /// The side files of a database that have so many bytes; a dangling link is one as well.
 fn beside(path: &Utf8Path, suffixes: &[&str], min_bytes: u64) -> Vec<Utf8PathBuf> {
-    let paths = suffixes.iter().map(|suffix| Utf8PathBuf::from(format!("{path}{suffix}")));
-    paths.filter(|path| fsx::exists(path) && (min_bytes == 0 || fsx::file_size(path).map_or(true, |bytes| bytes >= min_bytes))).collect()
+    let paths = suffixes
+        .iter()
+        .map(|suffix| Utf8PathBuf::from(format!("{path}{suffix}")));
+    paths
+        .filter(|path| {
+            fsx::exists(path)
+                && (min_bytes == 0 || fsx::file_size(path).map_or(true, |bytes| bytes >= min_bytes))
+        })
+        .collect()
 }

@@ -1,8 +1,10 @@
-//! TLS to a PostgreSQL server, by libpq's five modes, with a certificate of our own if one is named.
+//! TLS to a PostgreSQL server, by libpq's five modes, with a certificate of our own if one is
+//! named.
 //!
-//! `require` and `prefer` without root certificates encrypt and prove nothing about the server: that is what these
-//! words mean to every PostgreSQL client. Its certificate is then not judged, but the handshake's signature is verified with the
-//! certificate's key wherever that can be done: channel binding is worth something only if the server holds that key.
+//! `require` and `prefer` without root certificates encrypt and prove nothing about the server:
+//! that is what these words mean to every PostgreSQL client. Its certificate is then not judged,
+//! but the handshake's signature is verified with the certificate's key wherever that can be done:
+//! channel binding is worth something only if the server holds that key.
 
 use std::{
     io,
@@ -32,7 +34,10 @@ use super::{
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
-    tls::{NameCheck, PemProblem, Proof, TrustVerifier, TrustedCertificates, certificates, private_key, provider, verify_handshake},
+    tls::{
+        NameCheck, PemProblem, Proof, TrustVerifier, TrustedCertificates, certificates,
+        private_key, provider, verify_handshake,
+    },
 };
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -114,7 +119,8 @@ impl Failure for TlsError {
 pub struct ServerCertificate {
     /// In DER form.
     pub der: CertificateDer<'static>,
-    /// The kind of its key, if the handshake's signature could not be verified with it: anybody may have shown the certificate.
+    /// The kind of its key, if the handshake's signature could not be verified with it: anybody may
+    /// have shown the certificate.
     pub unverifiable_key: Option<String>,
 }
 
@@ -133,15 +139,24 @@ impl Tls {
             return Ok(None);
         }
         let trust = trust(mode, url.ssl_root_certificate.as_ref())?.map(Arc::new);
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
-        let verifier = Recorder { trust: trust.clone(), seen: Arc::default() };
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?;
+        let verifier = Recorder {
+            trust: trust.clone(),
+            seen: Arc::default(),
+        };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match url.client_certificate.files()? {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, key) = (read("sslcert", certificate, certificates)?, load_key(key)?);
                 let chain = chain.into_iter().map(|given| given.der).collect();
-                builder.with_client_auth_cert(chain, key).map_err(TlsError::Client)?
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(TlsError::Client)?
             }
         };
         // Every connection shows its certificate.
@@ -151,18 +166,40 @@ impl Tls {
 
     /// What one connection to a host is encrypted with.
     pub(super) fn connector(&self, host: &str) -> Result<Connector, TlsError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))?;
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))?;
         let (mut config, seen) = (self.config.clone(), Arc::<Seen>::default());
-        config.dangerous().set_certificate_verifier(Arc::new(Recorder { trust: self.trust.clone(), seen: Arc::clone(&seen) }));
-        Ok(Connector { library: TlsConnector::from(Arc::new(config)), name, seen })
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(Recorder {
+                trust: self.trust.clone(),
+                seen: Arc::clone(&seen),
+            }));
+        Ok(Connector {
+            library: TlsConnector::from(Arc::new(config)),
+            name,
+            seen,
+        })
     }
 }
 
-/// What makes a server's certificate good enough; `None` for nothing: what goes over the wire is encrypted, for whoever answers.
-fn trust(mode: SslMode, roots: Option<&RootCertificates>) -> Result<Option<TrustVerifier>, TlsError> {
-    let name_check = if mode == SslMode::VerifyFull { NameCheck::ThisHost } else { NameCheck::AnyHost };
+/// What makes a server's certificate good enough; `None` for nothing: what goes over the wire is
+/// encrypted, for whoever answers.
+fn trust(
+    mode: SslMode,
+    roots: Option<&RootCertificates>,
+) -> Result<Option<TrustVerifier>, TlsError> {
+    let name_check = if mode == SslMode::VerifyFull {
+        NameCheck::ThisHost
+    } else {
+        NameCheck::AnyHost
+    };
     match (mode, roots) {
-        (_, Some(roots)) => Ok(Some(TrustVerifier::new(load(roots)?, name_check, provider()))),
+        (_, Some(roots)) => Ok(Some(TrustVerifier::new(
+            load(roots)?,
+            name_check,
+            provider(),
+        ))),
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => Err(TlsError::NoRoots),
         (SslMode::Disable | SslMode::Prefer | SslMode::Require, None) => Ok(None),
     }
@@ -190,8 +227,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
             let stream = self.library.connect(self.name, stream).await?;
-            let shown = self.seen.certificate().filter(|shown| shown.unverifiable_key.is_none());
-            Ok(Encrypted::new(stream, shown.and_then(|shown| end_point(&shown.der))))
+            let shown = self
+                .seen
+                .certificate()
+                .filter(|shown| shown.unverifiable_key.is_none());
+            Ok(Encrypted::new(
+                stream,
+                shown.and_then(|shown| end_point(&shown.der)),
+            ))
         })
     }
 }
@@ -203,7 +246,10 @@ pub(super) struct Seen(Mutex<Option<ServerCertificate>>);
 impl Seen {
     /// The certificate, once there was a handshake.
     pub(super) fn certificate(&self) -> Option<ServerCertificate> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn put(&self, certificate: ServerCertificate) {
@@ -217,20 +263,39 @@ impl ClientCertificate {
         match (&self.certificate, &self.key) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-            (Some(_), None) => Err(TlsError::HalfClient { given: "sslcert", missing: "sslkey" }),
-            (None, Some(_)) => Err(TlsError::HalfClient { given: "sslkey", missing: "sslcert" }),
+            (Some(_), None) => Err(TlsError::HalfClient {
+                given: "sslcert",
+                missing: "sslkey",
+            }),
+            (None, Some(_)) => Err(TlsError::HalfClient {
+                given: "sslkey",
+                missing: "sslcert",
+            }),
         }
     }
 }
 
-fn read<T>(parameter: &'static str, path: &Utf8Path, parse: impl FnOnce(&[u8]) -> Result<T, PemProblem>) -> Result<T, TlsError> {
-    let bytes = fsx::read(path, MAX_BYTES).map_err(|source| TlsError::File { parameter, source })?;
-    parse(&bytes).map_err(|problem| TlsError::Pem { parameter, path: path.to_owned(), problem })
+fn read<T>(
+    parameter: &'static str,
+    path: &Utf8Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, PemProblem>,
+) -> Result<T, TlsError> {
+    let bytes =
+        fsx::read(path, MAX_BYTES).map_err(|source| TlsError::File { parameter, source })?;
+    parse(&bytes).map_err(|problem| TlsError::Pem {
+        parameter,
+        path: path.to_owned(),
+        problem,
+    })
 }
 
-/// A private key that nobody else can read: as with libpq, it is the user's alone, or root's and the group may read it.
+/// A private key that nobody else can read: as with libpq, it is the user's alone, or root's and
+/// the group may read it.
 fn load_key(path: &Utf8Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let file = fsx::open(path).map_err(|source| TlsError::File { parameter: "sslkey", source })?;
+    let file = fsx::open(path).map_err(|source| TlsError::File {
+        parameter: "sslkey",
+        source,
+    })?;
     let is_exposed = |metadata: std::fs::Metadata| {
         let others = if metadata.uid() == 0 { 0o037 } else { 0o077 };
         metadata.mode() & others != 0
@@ -244,7 +309,9 @@ fn load_key(path: &Utf8Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn load(roots: &RootCertificates) -> Result<TrustedCertificates, TlsError> {
     match roots {
         RootCertificates::System => Ok(TrustedCertificates::new(Vec::new()).and_public()),
-        RootCertificates::File(path) => read("sslrootcert", path, certificates).map(TrustedCertificates::new),
+        RootCertificates::File(path) => {
+            read("sslrootcert", path, certificates).map(TrustedCertificates::new)
+        }
     }
 }
 
@@ -255,7 +322,8 @@ struct Recorder {
     seen: Arc<Seen>,
 }
 
-/// Kinds of signatures that cannot be verified here, and that a server whose certificate is not judged may use all the same.
+/// Kinds of signatures that cannot be verified here, and that a server whose certificate is not
+/// judged may use all the same.
 const UNVERIFIABLE: [SignatureScheme; 4] = [
     SignatureScheme::ED448,
     // RSASSA-PSS with a key for nothing else (RFC 8446, 4.2.3).
@@ -273,8 +341,13 @@ impl Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if let Proof::Unverifiable(kind) = verify_handshake(&algorithms(), candidates, message, certificate, signed)? {
-            self.seen.put(ServerCertificate { der: certificate.clone().into_owned(), unverifiable_key: Some(kind) });
+        if let Proof::Unverifiable(kind) =
+            verify_handshake(&algorithms(), candidates, message, certificate, signed)?
+        {
+            self.seen.put(ServerCertificate {
+                der: certificate.clone().into_owned(),
+                unverifiable_key: Some(kind),
+            });
         }
         Ok(HandshakeSignatureValid::assertion())
     }
@@ -293,9 +366,14 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.seen.put(ServerCertificate { der: end_entity.clone().into_owned(), unverifiable_key: None });
+        self.seen.put(ServerCertificate {
+            der: end_entity.clone().into_owned(),
+            unverifiable_key: None,
+        });
         match &self.trust {
-            Some(trust) => trust.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            Some(trust) => {
+                trust.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
             None => Ok(ServerCertVerified::assertion()),
         }
     }
@@ -327,7 +405,11 @@ impl ServerCertVerifier for Recorder {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         match &self.trust {
             Some(trust) => trust.supported_verify_schemes(),
-            None => algorithms().supported_schemes().into_iter().chain(UNVERIFIABLE).collect(),
+            None => algorithms()
+                .supported_schemes()
+                .into_iter()
+                .chain(UNVERIFIABLE)
+                .collect(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Database URLs: which engine, and for SQLite which file.
 //!
-//! RUNE's releases read the same URL in different ways. Accepted is what has one safe meaning, and printed is the
-//! one spelling that all of them agree on (`sqlite:////absolute/path`, `postgresql://…`). Everything else is
-//! refused with the reason. No message repeats a text that was not understood: a misspelt URL may hold a password anywhere.
+//! RUNE's releases read the same URL in different ways. Accepted is what has one safe meaning, and
+//! printed is the one spelling that all of them agree on (`sqlite:////absolute/path`,
+//! `postgresql://…`). Everything else is refused with the reason. No message repeats a text that
+//! was not understood: a misspelt URL may hold a password anywhere.
 
 use std::fmt;
 
@@ -51,7 +52,9 @@ pub enum UrlError {
     #[error("unsupported storage URL scheme '{0}'; supported: sqlite://, postgresql://")]
     Scheme(String),
     /// Something between `sqlite://` and the next `/`.
-    #[error("a SQLite URL has no host, but this one has something between `sqlite://` and the path")]
+    #[error(
+        "a SQLite URL has no host, but this one has something between `sqlite://` and the path"
+    )]
     SqliteHost,
     /// No file is named.
     #[error("the SQLite URL names no file")]
@@ -65,8 +68,11 @@ pub enum UrlError {
     /// `~` without a known home directory, or `~name`.
     #[error("the `~` in the SQLite path has no meaning here")]
     SqliteHome,
-    /// Three slashes and a path: absolute for some parts of RUNE, relative to the working directory for others.
-    #[error("the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the working directory")]
+    /// Three slashes and a path: absolute for some parts of RUNE, relative to the working directory
+    /// for others.
+    #[error(
+        "the SQLite URL has two meanings for RUNE: `{absolute}`, and `{relative}` below the working directory"
+    )]
     SqliteAmbiguous {
         /// The spelling of the absolute path.
         absolute: String,
@@ -138,7 +144,9 @@ impl DatabaseUrl {
     pub fn parse(text: &str, places: &Places) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::NotAUrl)?;
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
         if !is_scheme {
             return Err(UrlError::NotAUrl);
         }
@@ -157,7 +165,9 @@ impl DatabaseUrl {
         match scheme.to_ascii_lowercase().as_str() {
             _ if matches!(scheme, "sqlite" | "postgresql" | "postgres") => None,
             "sqlite" | "sqlite+pysqlite" => Some("sqlite://"),
-            "postgresql" | "postgres" | "postgresql+psycopg" | "postgres+psycopg" => Some("postgresql://"),
+            "postgresql" | "postgres" | "postgresql+psycopg" | "postgres+psycopg" => {
+                Some("postgresql://")
+            }
             _ => None,
         }
     }
@@ -194,18 +204,26 @@ impl SqliteUrl {
             return Err(UrlError::SqliteHome);
         }
         let mut start = path.chars();
-        if start.next().is_some_and(|drive| drive.is_ascii_alphabetic()) && start.next() == Some(':') {
+        if start
+            .next()
+            .is_some_and(|drive| drive.is_ascii_alphabetic())
+            && start.next() == Some(':')
+        {
             return Err(UrlError::SqliteDrive);
         }
         if path.starts_with("./") || path.starts_with("../") {
             return Self::file(Utf8Path::new(path), places);
         }
         let file = Self::file(Utf8Path::new(rest), places)?;
-        // With a fourth slash it is absolute for all; without, only where both meanings are one path.
+        // With a fourth slash it is absolute for all; without, only where both meanings are one
+        // path.
         if path.starts_with('/') || Self::file(Utf8Path::new(path), places).as_ref() == Ok(&file) {
             return Ok(file);
         }
-        Err(UrlError::SqliteAmbiguous { absolute: format!("sqlite:////{path}"), relative: format!("sqlite:///./{path}") })
+        Err(UrlError::SqliteAmbiguous {
+            absolute: format!("sqlite:////{path}"),
+            relative: format!("sqlite:///./{path}"),
+        })
     }
 
     fn file(path: &Utf8Path, places: &Places) -> Result<Self, UrlError> {
@@ -226,7 +244,13 @@ impl SqliteUrl {
             Some(directory) => directory,
             None => return Err(UrlError::SqliteRelative),
         };
-        Ok(Self::File(start.join(path).components().filter(|component| *component != Utf8Component::CurDir).collect()))
+        Ok(Self::File(
+            start
+                .join(path)
+                .components()
+                .filter(|component| *component != Utf8Component::CurDir)
+                .collect(),
+        ))
     }
 }
 
@@ -247,7 +271,10 @@ mod tests {
     use rune_core::failure::Failure as _;
 
     fn places() -> Places {
-        Places { working_directory: Some("/work/dir".into()), home: Some("/home/rune".into()) }
+        Places {
+            working_directory: Some("/work/dir".into()),
+            home: Some("/home/rune".into()),
+        }
     }
 
     fn canonical(text: &str) -> String {
@@ -261,13 +288,25 @@ mod tests {
     #[test]
     fn every_sqlite_spelling_with_one_safe_meaning_gets_the_canonical_one() {
         for (given, expected) in [
-            ("sqlite:////var/lib/rune/jobs.db", "sqlite:////var/lib/rune/jobs.db"),
-            ("sqlite://////var//lib/./rune/jobs.db", "sqlite:////var/lib/rune/jobs.db"),
+            (
+                "sqlite:////var/lib/rune/jobs.db",
+                "sqlite:////var/lib/rune/jobs.db",
+            ),
+            (
+                "sqlite://////var//lib/./rune/jobs.db",
+                "sqlite:////var/lib/rune/jobs.db",
+            ),
             ("SQLite:////a.db", "sqlite:////a.db"),
             ("sqlite+pysqlite:////a.db", "sqlite:////a.db"),
-            ("sqlite:///./data/jobs.db", "sqlite:////work/dir/data/jobs.db"),
+            (
+                "sqlite:///./data/jobs.db",
+                "sqlite:////work/dir/data/jobs.db",
+            ),
             ("sqlite:///../jobs.db", "sqlite:////work/dir/../jobs.db"),
-            ("sqlite:///~/.rune-api/jobs.db", "sqlite:////home/rune/.rune-api/jobs.db"),
+            (
+                "sqlite:///~/.rune-api/jobs.db",
+                "sqlite:////home/rune/.rune-api/jobs.db",
+            ),
             ("sqlite:///:memory:", "sqlite:///:memory:"),
             ("sqlite://", "sqlite:///:memory:"),
         ] {
@@ -285,10 +324,22 @@ mod tests {
         assert_eq!(refused("sqlite:////var/.."), UrlError::SqlitePath);
         assert_eq!(refused("sqlite:///C:/t/j.db"), UrlError::SqliteDrive);
         assert_eq!(refused("sqlite:///~root/j.db"), UrlError::SqliteHome);
-        assert_eq!(refused("sqlite:////a%20b.db"), UrlError::SqliteCharacter("`%`"));
-        assert_eq!(refused("sqlite:////a.db?mode=ro"), UrlError::SqliteCharacter("`?`"));
-        assert_eq!(refused("sqlite:////a.db#x"), UrlError::SqliteCharacter("`#`"));
-        assert_eq!(refused("sqlite:////a\n.db"), UrlError::SqliteCharacter("a control character"));
+        assert_eq!(
+            refused("sqlite:////a%20b.db"),
+            UrlError::SqliteCharacter("`%`")
+        );
+        assert_eq!(
+            refused("sqlite:////a.db?mode=ro"),
+            UrlError::SqliteCharacter("`?`")
+        );
+        assert_eq!(
+            refused("sqlite:////a.db#x"),
+            UrlError::SqliteCharacter("`#`")
+        );
+        assert_eq!(
+            refused("sqlite:////a\n.db"),
+            UrlError::SqliteCharacter("a control character")
+        );
     }
 
     #[test]
@@ -296,14 +347,28 @@ mod tests {
         let error = refused("sqlite:///data/jobs.db");
         let expected = ["`sqlite:////data/jobs.db`", "`sqlite:///./data/jobs.db`"];
         assert!(
-            expected.iter().all(|spelling| error.to_string().contains(spelling) && error.help().unwrap().contains(spelling)),
+            expected
+                .iter()
+                .all(|spelling| error.to_string().contains(spelling)
+                    && error.help().unwrap().contains(spelling)),
             "{error}"
         );
         for hidden in ["sqlite:///.rune/jobs.db", "sqlite:///..data/jobs.db"] {
-            assert!(matches!(refused(hidden), UrlError::SqliteAmbiguous { .. }), "{hidden}");
+            assert!(
+                matches!(refused(hidden), UrlError::SqliteAmbiguous { .. }),
+                "{hidden}"
+            );
         }
-        let root = Places { working_directory: Some("/".into()), home: None };
-        assert_eq!(DatabaseUrl::parse("sqlite:///data/jobs.db", &root).unwrap().to_string(), "sqlite:////data/jobs.db");
+        let root = Places {
+            working_directory: Some("/".into()),
+            home: None,
+        };
+        assert_eq!(
+            DatabaseUrl::parse("sqlite:///data/jobs.db", &root)
+                .unwrap()
+                .to_string(),
+            "sqlite:////data/jobs.db"
+        );
     }
 
     #[test]
@@ -325,8 +390,14 @@ mod tests {
     #[test]
     fn a_path_is_taken_as_it_stands() {
         let read = |path: &str| DatabaseUrl::from_path(path, &places());
-        assert_eq!(read(".rune-api/jobs.db").unwrap().to_string(), "sqlite:////work/dir/.rune-api/jobs.db");
-        assert_eq!(read("/data/jobs.db").unwrap().to_string(), "sqlite:////data/jobs.db");
+        assert_eq!(
+            read(".rune-api/jobs.db").unwrap().to_string(),
+            "sqlite:////work/dir/.rune-api/jobs.db"
+        );
+        assert_eq!(
+            read("/data/jobs.db").unwrap().to_string(),
+            "sqlite:////data/jobs.db"
+        );
         assert_eq!(read(":memory:").unwrap().to_string(), "sqlite:///:memory:");
         assert_eq!(read("sqlite:////x.db").unwrap_err(), UrlError::NotAPath);
         assert_eq!(read("~/x.db").unwrap_err(), UrlError::SqliteHome);
@@ -334,11 +405,28 @@ mod tests {
 
     #[test]
     fn a_relative_path_needs_a_directory_to_start_at() {
-        let nowhere = Places { working_directory: None, home: None };
-        assert_eq!(DatabaseUrl::parse("sqlite:///./a.db", &nowhere), Err(UrlError::SqliteRelative));
-        assert_eq!(DatabaseUrl::parse("sqlite:///~/a.db", &nowhere), Err(UrlError::SqliteHome));
-        assert!(matches!(DatabaseUrl::parse("sqlite:///a.db", &nowhere), Err(UrlError::SqliteAmbiguous { .. })));
-        assert_eq!(DatabaseUrl::parse("sqlite:////a.db", &nowhere).unwrap().to_string(), "sqlite:////a.db");
+        let nowhere = Places {
+            working_directory: None,
+            home: None,
+        };
+        assert_eq!(
+            DatabaseUrl::parse("sqlite:///./a.db", &nowhere),
+            Err(UrlError::SqliteRelative)
+        );
+        assert_eq!(
+            DatabaseUrl::parse("sqlite:///~/a.db", &nowhere),
+            Err(UrlError::SqliteHome)
+        );
+        assert!(matches!(
+            DatabaseUrl::parse("sqlite:///a.db", &nowhere),
+            Err(UrlError::SqliteAmbiguous { .. })
+        ));
+        assert_eq!(
+            DatabaseUrl::parse("sqlite:////a.db", &nowhere)
+                .unwrap()
+                .to_string(),
+            "sqlite:////a.db"
+        );
     }
 
     #[test]
@@ -347,7 +435,14 @@ mod tests {
             refused("mysql://u:hunter2@h/d").to_string(),
             "unsupported storage URL scheme 'mysql'; supported: sqlite://, postgresql://"
         );
-        for text in ["", "/var/lib/jobs.db", "sqlite:/x", "user:hunter2@host/db", "host=h password=hunter2", "user:hunter2://h"] {
+        for text in [
+            "",
+            "/var/lib/jobs.db",
+            "sqlite:/x",
+            "user:hunter2@host/db",
+            "host=h password=hunter2",
+            "user:hunter2://h",
+        ] {
             assert_eq!(refused(text), UrlError::NotAUrl, "{text}");
         }
     }

@@ -1,10 +1,11 @@
 //! The connection to a server below TLS, which ends when the path to the server is gone.
 //!
-//! Two things are watched, and a server that works on a long statement fails neither, because its operating system answers for it.
-//! Where nothing is on its way, the kernel probes the connection (keepalive). Where something was sent and nothing is acknowledged, the
-//! kernel would go on for a quarter of an hour; its own limit for that, `TCP_USER_TIMEOUT`, also ends a connection whose server
-//! acknowledges everything and only does not read for a while, as in a `COPY` that waits for a lock. So the kernel's count of
-//! unanswered attempts is read instead.
+//! Two things are watched, and a server that works on a long statement fails neither, because its
+//! operating system answers for it. Where nothing is on its way, the kernel probes the connection
+//! (keepalive). Where something was sent and nothing is acknowledged, the kernel would go on for a
+//! quarter of an hour; its own limit for that, `TCP_USER_TIMEOUT`, also ends a connection whose
+//! server acknowledges everything and only does not read for a while, as in a `COPY` that waits for
+//! a lock. So the kernel's count of unanswered attempts is read instead.
 
 use std::{
     io,
@@ -56,23 +57,47 @@ impl Wire {
     pub(super) async fn connect(address: &Address, liveness: &Liveness) -> io::Result<Self> {
         let address = match address {
             Address::Tcp(address) => address,
-            Address::Socket(path) => return Ok(Self { stream: Box::pin(UnixStream::connect(path.as_std_path()).await?), watch: None }),
+            Address::Socket(path) => {
+                return Ok(Self {
+                    stream: Box::pin(UnixStream::connect(path.as_std_path()).await?),
+                    watch: None,
+                });
+            }
         };
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         if let Some(keepalive) = liveness.keepalive {
             sockopt::set_socket_keepalive(&stream, true)?;
-            keepalive.idle.map(|idle| sockopt::set_tcp_keepidle(&stream, idle)).transpose()?;
-            keepalive.interval.map(|interval| sockopt::set_tcp_keepintvl(&stream, interval)).transpose()?;
-            keepalive.count.map(|count| sockopt::set_tcp_keepcnt(&stream, count)).transpose()?;
+            keepalive
+                .idle
+                .map(|idle| sockopt::set_tcp_keepidle(&stream, idle))
+                .transpose()?;
+            keepalive
+                .interval
+                .map(|interval| sockopt::set_tcp_keepintvl(&stream, interval))
+                .transpose()?;
+            keepalive
+                .count
+                .map(|count| sockopt::set_tcp_keepcnt(&stream, count))
+                .transpose()?;
         }
-        let watch = liveness.unacknowledged.map(|limit| Watch::new(&stream, address, limit)).transpose()?;
-        Ok(Self { stream: Box::pin(stream), watch })
+        let watch = liveness
+            .unacknowledged
+            .map(|limit| Watch::new(&stream, address, limit))
+            .transpose()?;
+        Ok(Self {
+            stream: Box::pin(stream),
+            watch,
+        })
     }
 
     /// Whoever waits for the server is also woken to look at the path.
     fn pending<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        match self.watch.as_mut().map_or(Ok(()), |watch| watch.look(context)) {
+        match self
+            .watch
+            .as_mut()
+            .map_or(Ok(()), |watch| watch.look(context))
+        {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
@@ -92,32 +117,59 @@ struct Watch {
 
 impl Watch {
     fn new(stream: &TcpStream, address: &SocketAddr, limit: Duration) -> io::Result<Self> {
-        let table = Utf8Path::new(if address.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" });
+        let table = Utf8Path::new(if address.is_ipv4() {
+            "/proc/self/net/tcp"
+        } else {
+            "/proc/self/net/tcp6"
+        });
         let mut ticks = tokio::time::interval((limit / LOOKS).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { ticks, limit, table, inode: rustix::fs::fstat(stream)?.st_ino.to_string(), unanswered: 0 })
+        Ok(Self {
+            ticks,
+            limit,
+            table,
+            inode: rustix::fs::fstat(stream)?.st_ino.to_string(),
+            unanswered: 0,
+        })
     }
 
     fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.ticks.poll_tick(context).is_ready() {
             // Where there is no such table, the kernel alone decides.
             let table = fsx::read_to_string(self.table, MAX_TABLE_BYTES).unwrap_or_default();
-            self.unanswered = if is_unanswered(&table, &self.inode) { self.unanswered.saturating_add(1) } else { 0 };
+            self.unanswered = if is_unanswered(&table, &self.inode) {
+                self.unanswered.saturating_add(1)
+            } else {
+                0
+            };
             if self.unanswered > LOOKS {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, Unacknowledged(self.limit)));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    Unacknowledged(self.limit),
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// Whether the kernel has sent something to the other side again, or probed its closed window twice, and got no answer since
-/// (`tr`, `retrnsmt` and `timeout` in the kernel's documentation, `networking/proc_net_tcp`). One probe may stay without an answer on a
-/// path that is well: Linux answers those that come within half a second of each other once.
+/// Whether the kernel has sent something to the other side again, or probed its closed window
+/// twice, and got no answer since (`tr`, `retrnsmt` and `timeout` in the kernel's documentation,
+/// `networking/proc_net_tcp`). One probe may stay without an answer on a path that is well: Linux
+/// answers those that come within half a second of each other once.
 fn is_unanswered(table: &str, inode: &str) -> bool {
-    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let Some(fields) = lines.find(|fields| fields.get(9) == Some(&inode)) else { return false };
-    let count = |field: usize, radix| fields.get(field).and_then(|text| u32::from_str_radix(text, radix).ok()).unwrap_or(0);
+    let mut lines = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(fields) = lines.find(|fields| fields.get(9) == Some(&inode)) else {
+        return false;
+    };
+    let count = |field: usize, radix| {
+        fields
+            .get(field)
+            .and_then(|text| u32::from_str_radix(text, radix).ok())
+            .unwrap_or(0)
+    };
     match fields.get(5).and_then(|timer| timer.split(':').next()) {
         Some("01") => count(6, 16) >= 1,
         Some("04") => count(8, 10) >= 2,
@@ -126,7 +178,11 @@ fn is_unanswered(table: &str, inode: &str) -> bool {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.stream.as_mut().poll_read(context, buffer) {
             Poll::Pending => self.pending(context),
             ready @ Poll::Ready(_) => ready,
@@ -135,14 +191,22 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.stream.as_mut().poll_write(context, bytes) {
             Poll::Pending => self.pending(context),
             ready @ Poll::Ready(_) => ready,
         }
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self.stream.as_mut().poll_write_vectored(context, pieces) {
             Poll::Pending => self.pending(context),
             ready @ Poll::Ready(_) => ready,
@@ -182,7 +246,11 @@ mod tests {
             ("04", "00000000", "1", false),
             ("02", "00000000", "2", false),
         ] {
-            assert_eq!(is_unanswered(&table(timer, again, probes), "22"), expected, "{timer} {again} {probes}");
+            assert_eq!(
+                is_unanswered(&table(timer, again, probes), "22"),
+                expected,
+                "{timer} {again} {probes}"
+            );
         }
         assert!(!is_unanswered(&table("01", "00000003", "0"), "11"));
     }

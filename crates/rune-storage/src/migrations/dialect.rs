@@ -1,4 +1,5 @@
-//! The two kinds of SQL that migrations are written in, and the marks in a file that tell them apart.
+//! The two kinds of SQL that migrations are written in, and the marks in a file that tell them
+//! apart.
 
 use std::fmt;
 
@@ -36,8 +37,8 @@ pub(super) struct UnknownMarker {
     pub(super) marker: String,
 }
 
-/// The part of a file that is meant for a dialect; other lines are left empty, so that line numbers stay right.
-/// What stands above the first marker is meant for both.
+/// The part of a file that is meant for a dialect; other lines are left empty, so that line numbers
+/// stay right. What stands above the first marker is meant for both.
 pub(super) fn section(text: &str, dialect: Dialect) -> String {
     let mut rendered = String::with_capacity(text.len());
     let mut is_meant = true;
@@ -61,7 +62,10 @@ pub(super) fn has_markers(text: &str) -> Result<bool, UnknownMarker> {
     for (line, number) in text.lines().zip(1..) {
         if let Some(name) = marker(line) {
             if !matches!(name, "all" | "sqlite" | "postgres") {
-                return Err(UnknownMarker { line: number, marker: name.to_owned() });
+                return Err(UnknownMarker {
+                    line: number,
+                    marker: name.to_owned(),
+                });
             }
             found = true;
         }
@@ -70,7 +74,11 @@ pub(super) fn has_markers(text: &str) -> Result<bool, UnknownMarker> {
 }
 
 fn marker(line: &str) -> Option<&str> {
-    line.trim().strip_prefix("--")?.trim_start().strip_prefix("migrate:").map(str::trim)
+    line.trim()
+        .strip_prefix("--")?
+        .trim_start()
+        .strip_prefix("migrate:")
+        .map(str::trim)
 }
 
 #[cfg(test)]
@@ -89,6 +97,12 @@ mod tests {
     fn a_marker_that_is_not_known_is_no_comment() {
         assert!(has_markers(FILE).unwrap());
         assert!(!has_markers("-- nothing to migrate: here\n").unwrap());
-        assert_eq!(has_markers("\n-- migrate:mysql\n"), Err(UnknownMarker { line: 2, marker: "mysql".to_owned() }));
+        assert_eq!(
+            has_markers("\n-- migrate:mysql\n"),
+            Err(UnknownMarker {
+                line: 2,
+                marker: "mysql".to_owned()
+            })
+        );
     }
 }

@@ -80,7 +80,9 @@ pub enum MigrationFileError {
         source: SplitError,
     },
     /// A statement that would leave the transaction.
-    #[error("line {line} of migration file `{file}` says `{word}`, but a migration is one transaction and cannot leave it")]
+    #[error(
+        "line {line} of migration file `{file}` says `{word}`, but a migration is one transaction and cannot leave it"
+    )]
     Transaction {
         /// The file.
         file: String,
@@ -90,7 +92,9 @@ pub enum MigrationFileError {
         word: String,
     },
     /// SQL for SQLite only, by age.
-    #[error("migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not for PostgreSQL")]
+    #[error(
+        "migration {version} ({file}) has no `-- migrate:` markers, so it is SQLite's SQL and not for PostgreSQL"
+    )]
     Unmarked {
         /// Its number.
         version: u32,
@@ -120,10 +124,19 @@ impl Failure for MigrationFileError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.help(),
-            Self::Name(_) => "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`".to_owned(),
-            Self::Missing(version) => format!("add the file `{version:04}_….sql`; every database was made with it"),
-            Self::Marker { .. } => "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`".to_owned(),
-            Self::Unmarked { .. } => "use the migrations that this program brings along: leave `--migrations` out".to_owned(),
+            Self::Name(_) => {
+                "name it like `0007_more.sql`: four digits, `_`, a word, `.sql`".to_owned()
+            }
+            Self::Missing(version) => {
+                format!("add the file `{version:04}_….sql`; every database was made with it")
+            }
+            Self::Marker { .. } => {
+                "write `-- migrate:sqlite`, `-- migrate:postgres` or `-- migrate:all`".to_owned()
+            }
+            Self::Unmarked { .. } => {
+                "use the migrations that this program brings along: leave `--migrations` out"
+                    .to_owned()
+            }
             _ => return None,
         })
     }
@@ -133,13 +146,23 @@ impl Migration {
     fn new(name: &str, bytes: Vec<u8>) -> Result<Self, MigrationFileError> {
         let version = version_of(name).ok_or_else(|| MigrationFileError::Name(name.to_owned()))?;
         let sha256 = Digest::of(&bytes);
-        let text = String::from_utf8(bytes).map_err(|_| MigrationFileError::NotText(name.to_owned()))?;
-        let has_markers = dialect::has_markers(&text).map_err(|UnknownMarker { line, marker }| MigrationFileError::Marker {
+        let text =
+            String::from_utf8(bytes).map_err(|_| MigrationFileError::NotText(name.to_owned()))?;
+        let has_markers =
+            dialect::has_markers(&text).map_err(|UnknownMarker { line, marker }| {
+                MigrationFileError::Marker {
+                    file: name.to_owned(),
+                    line,
+                    marker,
+                }
+            })?;
+        let migration = Self {
+            version,
             file: name.to_owned(),
-            line,
-            marker,
-        })?;
-        let migration = Self { version, file: name.to_owned(), sha256, text, has_markers };
+            sha256,
+            text,
+            has_markers,
+        };
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             if dialect == Dialect::Sqlite || has_markers {
                 migration.check(dialect)?;
@@ -153,20 +176,36 @@ impl Migration {
             let word = statement.words.first().map_or("", String::as_str);
             let leaves = matches!(
                 word,
-                "ABORT" | "BEGIN" | "COMMIT" | "END" | "RELEASE" | "ROLLBACK" | "SAVEPOINT" | "START" | "VACUUM" | "ATTACH" | "DETACH"
+                "ABORT"
+                    | "BEGIN"
+                    | "COMMIT"
+                    | "END"
+                    | "RELEASE"
+                    | "ROLLBACK"
+                    | "SAVEPOINT"
+                    | "START"
+                    | "VACUUM"
+                    | "ATTACH"
+                    | "DETACH"
             );
             if leaves {
-                return Err(MigrationFileError::Transaction { file: self.file.clone(), line: statement.line, word: word.to_owned() });
+                return Err(MigrationFileError::Transaction {
+                    file: self.file.clone(),
+                    line: statement.line,
+                    word: word.to_owned(),
+                });
             }
         }
         Ok(())
     }
 
     fn split(&self, dialect: Dialect) -> Result<Vec<Statement>, MigrationFileError> {
-        split(&dialect::section(&self.text, dialect), dialect).map_err(|source| MigrationFileError::Sql {
-            file: self.file.clone(),
-            dialect,
-            source,
+        split(&dialect::section(&self.text, dialect), dialect).map_err(|source| {
+            MigrationFileError::Sql {
+                file: self.file.clone(),
+                dialect,
+                source,
+            }
         })
     }
 
@@ -200,7 +239,15 @@ impl Migration {
             return Err(MigrationFileError::Unmarked { version, file });
         }
         let statements = self.split(dialect)?;
-        if statements.is_empty() { Err(MigrationFileError::Empty { version, file, dialect }) } else { Ok(statements) }
+        if statements.is_empty() {
+            Err(MigrationFileError::Empty {
+                version,
+                file,
+                dialect,
+            })
+        } else {
+            Ok(statements)
+        }
     }
 }
 
@@ -210,7 +257,11 @@ impl Migrations {
     /// # Errors
     /// Never, in a program that was tested.
     pub fn embedded() -> Result<Self, MigrationFileError> {
-        Self::from_files(embedded::FILES.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())))
+        Self::from_files(
+            embedded::FILES
+                .iter()
+                .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())),
+        )
     }
 
     /// The migrations of a directory: its `.sql` files, not those of directories in it.
@@ -221,7 +272,10 @@ impl Migrations {
         let mut files = Vec::new();
         for path in fsx::list_files(directory)? {
             if path.extension() == Some("sql") && path.components().count() == 1 {
-                files.push((path.to_string(), fsx::read(&directory.join(&path), MAX_FILE_BYTES)?));
+                files.push((
+                    path.to_string(),
+                    fsx::read(&directory.join(&path), MAX_FILE_BYTES)?,
+                ));
             }
         }
         Self::from_files(files)
@@ -231,19 +285,33 @@ impl Migrations {
     ///
     /// # Errors
     /// When a name, a number or the text of a file is not as it should be.
-    pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, MigrationFileError> {
-        let migrations = files.into_iter().map(|(name, bytes)| Migration::new(&name, bytes));
+    pub fn from_files(
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Result<Self, MigrationFileError> {
+        let migrations = files
+            .into_iter()
+            .map(|(name, bytes)| Migration::new(&name, bytes));
         let mut migrations = migrations.collect::<Result<Vec<_>, _>>()?;
         migrations.sort_by(|a, b| a.file.cmp(&b.file));
         for (migration, expected) in migrations.iter().zip(1..) {
             if migration.version > expected {
                 return Err(MigrationFileError::Missing(expected));
             }
-            if let Some(other) = migrations.iter().find(|other| other.version == migration.version && other.file != migration.file) {
-                return Err(MigrationFileError::Twice { first: migration.file.clone(), second: other.file.clone() });
+            if let Some(other) = migrations
+                .iter()
+                .find(|other| other.version == migration.version && other.file != migration.file)
+            {
+                return Err(MigrationFileError::Twice {
+                    first: migration.file.clone(),
+                    second: other.file.clone(),
+                });
             }
         }
-        if migrations.is_empty() { Err(MigrationFileError::Missing(1)) } else { Ok(Self(migrations)) }
+        if migrations.is_empty() {
+            Err(MigrationFileError::Missing(1))
+        } else {
+            Ok(Self(migrations))
+        }
     }
 
     /// Goes through them in order.
@@ -265,9 +333,15 @@ impl Migrations {
 fn version_of(name: &str) -> Option<u32> {
     let (digits, rest) = name.split_once('_')?;
     let slug = rest.strip_suffix(".sql")?;
-    let is_slug = !slug.is_empty() && slug.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let is_slug = !slug.is_empty()
+        && slug
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let is_number = digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit());
-    digits.parse().ok().filter(|version| is_slug && is_number && *version > 0)
+    digits
+        .parse()
+        .ok()
+        .filter(|version| is_slug && is_number && *version > 0)
 }
 
 #[cfg(test)]
@@ -275,7 +349,9 @@ mod tests {
     use super::{Dialect, Migrations};
 
     fn load(files: &[(&str, &str)]) -> Result<Migrations, String> {
-        let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
         Migrations::from_files(files).map_err(|error| error.to_string())
     }
 
@@ -289,12 +365,18 @@ mod tests {
     }
 
     #[test]
-    fn every_embedded_migration_has_sql_for_both_dialects_and_no_semicolon_that_fools_runes_own_splitter() {
+    fn every_embedded_migration_has_sql_for_both_dialects_and_no_semicolon_that_fools_runes_own_splitter()
+     {
         for migration in Migrations::embedded().unwrap().iter() {
             for dialect in [Dialect::Sqlite, Dialect::Postgres] {
                 let statements = migration.statements(dialect).unwrap();
                 let naive = super::dialect::section(&migration.text, dialect);
-                assert_eq!(naive.matches(';').count(), statements.len(), "{} {dialect}", migration.file());
+                assert_eq!(
+                    naive.matches(';').count(),
+                    statements.len(),
+                    "{} {dialect}",
+                    migration.file()
+                );
             }
         }
     }
@@ -302,8 +384,17 @@ mod tests {
     #[test]
     fn files_may_come_in_any_order_and_are_numbered_without_gaps() {
         let migrations = load(&[("0002_b.sql", "SELECT 2"), ("0001_a.sql", "SELECT 1")]).unwrap();
-        assert_eq!(migrations.iter().map(super::Migration::version).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(load(&[("0001_a.sql", "SELECT 1"), ("0003_c.sql", "SELECT 3")]).unwrap_err(), "there is no migration 2");
+        assert_eq!(
+            migrations
+                .iter()
+                .map(super::Migration::version)
+                .collect::<Vec<_>>(),
+            [1, 2]
+        );
+        assert_eq!(
+            load(&[("0001_a.sql", "SELECT 1"), ("0003_c.sql", "SELECT 3")]).unwrap_err(),
+            "there is no migration 2"
+        );
         assert_eq!(load(&[]).unwrap_err(), "there is no migration 1");
         let twice = load(&[("0001_a.sql", "SELECT 1"), ("0001_b.sql", "SELECT 1")]).unwrap_err();
         assert_eq!(twice, "`0001_a.sql` and `0001_b.sql` have the same number");
@@ -311,29 +402,76 @@ mod tests {
 
     #[test]
     fn a_name_without_four_digits_is_refused() {
-        for name in ["1_a.sql", "00001_a.sql", "0000_a.sql", "0001.sql", "0001_.sql", "0001_a.SQL", "+001_a.sql", "0001_a/b.sql"] {
-            assert!(load(&[(name, "SELECT 1")]).unwrap_err().contains("is not `NNNN_name.sql`"), "{name}");
+        for name in [
+            "1_a.sql",
+            "00001_a.sql",
+            "0000_a.sql",
+            "0001.sql",
+            "0001_.sql",
+            "0001_a.SQL",
+            "+001_a.sql",
+            "0001_a/b.sql",
+        ] {
+            assert!(
+                load(&[(name, "SELECT 1")])
+                    .unwrap_err()
+                    .contains("is not `NNNN_name.sql`"),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_marker_that_names_no_dialect_is_refused_with_its_line() {
         let error = load(&[("0001_a.sql", "\n-- migrate:mysql\n")]).unwrap_err();
-        assert_eq!(error, "line 2 of migration file `0001_a.sql` has the unknown marker `migrate:mysql`");
+        assert_eq!(
+            error,
+            "line 2 of migration file `0001_a.sql` has the unknown marker `migrate:mysql`"
+        );
     }
 
     #[test]
     fn a_migration_cannot_leave_its_transaction() {
-        let error = load(&[("0001_a.sql", "CREATE TABLE a (b);\n-- COMMIT\n commit;")]).unwrap_err();
-        assert_eq!(error, "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one transaction and cannot leave it");
+        let error =
+            load(&[("0001_a.sql", "CREATE TABLE a (b);\n-- COMMIT\n commit;")]).unwrap_err();
+        assert_eq!(
+            error,
+            "line 3 of migration file `0001_a.sql` says `COMMIT`, but a migration is one transaction and cannot leave it"
+        );
     }
 
     #[test]
     fn an_unmarked_file_is_for_sqlite_only_and_an_empty_section_is_an_error() {
-        let migrations = load(&[("0001_a.sql", "SELECT 1"), ("0002_b.sql", "-- migrate:sqlite\nSELECT 1; -- x\n")]).unwrap();
-        assert_eq!(migrations.get(1).unwrap().statements(Dialect::Sqlite).unwrap().len(), 1);
-        let error = |version: u32| migrations.get(version).unwrap().statements(Dialect::Postgres).unwrap_err().to_string();
-        assert!(error(1).contains("has no `-- migrate:` markers"), "{}", error(1));
-        assert_eq!(error(2), "migration 2 (0002_b.sql) rendered no SQL for dialect postgres");
+        let migrations = load(&[
+            ("0001_a.sql", "SELECT 1"),
+            ("0002_b.sql", "-- migrate:sqlite\nSELECT 1; -- x\n"),
+        ])
+        .unwrap();
+        assert_eq!(
+            migrations
+                .get(1)
+                .unwrap()
+                .statements(Dialect::Sqlite)
+                .unwrap()
+                .len(),
+            1
+        );
+        let error = |version: u32| {
+            migrations
+                .get(version)
+                .unwrap()
+                .statements(Dialect::Postgres)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            error(1).contains("has no `-- migrate:` markers"),
+            "{}",
+            error(1)
+        );
+        assert_eq!(
+            error(2),
+            "migration 2 (0002_b.sql) rendered no SQL for dialect postgres"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Cuts a text of SQL into statements.
 //!
-//! A `;` ends a statement only where the engine would say so: not in strings, quoted names, comments and dollar
-//! quotes, not in the body of a trigger or of a function. It does not check the SQL otherwise.
+//! A `;` ends a statement only where the engine would say so: not in strings, quoted names,
+//! comments and dollar quotes, not in the body of a trigger or of a function. It does not check the
+//! SQL otherwise.
 
 use super::dialect::Dialect;
 
@@ -31,7 +32,14 @@ pub struct SplitError {
 /// # Errors
 /// When a string, quoted name, comment, dollar quote or body does not end.
 pub fn split(text: &str, dialect: Dialect) -> Result<Vec<Statement>, SplitError> {
-    Splitter { rest: text, dialect, line: 1, statements: Vec::new(), current: Current::default() }.run()
+    Splitter {
+        rest: text,
+        dialect,
+        line: 1,
+        statements: Vec::new(),
+        current: Current::default(),
+    }
+    .run()
 }
 
 /// How many words are looked at to tell what a statement does.
@@ -64,12 +72,19 @@ struct Current {
 impl Current {
     fn is_trigger(&self) -> bool {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        matches!(words.as_slice(), ["CREATE", "TRIGGER", ..] | ["CREATE", "TEMP" | "TEMPORARY", "TRIGGER", ..])
+        matches!(
+            words.as_slice(),
+            ["CREATE", "TRIGGER", ..] | ["CREATE", "TEMP" | "TEMPORARY", "TRIGGER", ..]
+        )
     }
 
     fn is_routine(&self) -> bool {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        matches!(words.as_slice(), ["CREATE", "FUNCTION" | "PROCEDURE", ..] | ["CREATE", "OR", "REPLACE", "FUNCTION" | "PROCEDURE", ..])
+        matches!(
+            words.as_slice(),
+            ["CREATE", "FUNCTION" | "PROCEDURE", ..]
+                | ["CREATE", "OR", "REPLACE", "FUNCTION" | "PROCEDURE", ..]
+        )
     }
 
     fn see(&mut self, token: &str) {
@@ -84,7 +99,10 @@ impl<'a> Splitter<'a> {
         }
         let body = self.current.is_trigger() && self.current.sql.contains(';');
         if self.current.line > 0 && (body || self.current.blocks > 0) {
-            return Err(SplitError { what: "body of the statement", line: self.current.line });
+            return Err(SplitError {
+                what: "body of the statement",
+                line: self.current.line,
+            });
         }
         self.end_statement();
         Ok(self.statements)
@@ -105,13 +123,19 @@ impl<'a> Splitter<'a> {
             '"' => self.quoted('"', "quoted name", false)?,
             '`' if !is_postgres => self.quoted('`', "quoted name", false)?,
             '[' if !is_postgres => {
-                let length = self.rest.find(']').ok_or(SplitError { what: "quoted name", line: self.line })?;
+                let length = self.rest.find(']').ok_or(SplitError {
+                    what: "quoted name",
+                    line: self.line,
+                })?;
                 self.token(length + 1, "\"");
             }
             '$' if is_postgres && self.dollar_tag().is_some() => {
                 let tag = self.dollar_tag().unwrap_or_default();
                 let body = self.rest.get(tag.len()..).unwrap_or_default();
-                let length = body.find(tag).ok_or(SplitError { what: "dollar-quoted string", line: self.line })?;
+                let length = body.find(tag).ok_or(SplitError {
+                    what: "dollar-quoted string",
+                    line: self.line,
+                })?;
                 self.token(tag.len() * 2 + length, "'");
             }
             ';' => self.semicolon(),
@@ -131,7 +155,10 @@ impl<'a> Splitter<'a> {
 
     /// Moves `length` bytes over without looking at them.
     fn take(&mut self, length: usize) {
-        let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length)
+            .unwrap_or((self.rest, ""));
         self.line += taken.matches('\n').count();
         self.current.sql.push_str(taken);
         self.rest = rest;
@@ -168,7 +195,9 @@ impl<'a> Splitter<'a> {
     fn semicolon(&mut self) {
         let current = &self.current;
         let is_inside = match self.dialect {
-            Dialect::Sqlite => current.is_trigger() && !(current.before == ";" && current.last == "END"),
+            Dialect::Sqlite => {
+                current.is_trigger() && !(current.before == ";" && current.last == "END")
+            }
             Dialect::Postgres => current.parentheses > 0 || current.blocks > 0,
         };
         if is_inside {
@@ -182,11 +211,20 @@ impl<'a> Splitter<'a> {
     fn end_statement(&mut self) {
         let current = std::mem::take(&mut self.current);
         if current.line > 0 {
-            self.statements.push(Statement { sql: current.sql.trim().to_owned(), line: current.line, words: current.words });
+            self.statements.push(Statement {
+                sql: current.sql.trim().to_owned(),
+                line: current.line,
+                words: current.words,
+            });
         }
     }
 
-    fn quoted(&mut self, quote: char, what: &'static str, has_escapes: bool) -> Result<(), SplitError> {
+    fn quoted(
+        &mut self,
+        quote: char,
+        what: &'static str,
+        has_escapes: bool,
+    ) -> Result<(), SplitError> {
         let mut characters = self.rest.char_indices().skip(1).peekable();
         while let Some((position, character)) = characters.next() {
             if has_escapes && character == '\\' {
@@ -199,7 +237,10 @@ impl<'a> Splitter<'a> {
                 }
             }
         }
-        Err(SplitError { what, line: self.line })
+        Err(SplitError {
+            what,
+            line: self.line,
+        })
     }
 
     /// Whether the string that begins here is `E'…'`, in which a backslash escapes.
@@ -224,16 +265,25 @@ impl<'a> Splitter<'a> {
                 position += rest.chars().next().map_or(1, char::len_utf8);
             }
         }
-        Err(SplitError { what: "comment", line: self.line })
+        Err(SplitError {
+            what: "comment",
+            line: self.line,
+        })
     }
 
-    /// The opening `$tag$` of a dollar quote, if one begins here; a word that holds a `$` never comes this way.
+    /// The opening `$tag$` of a dollar quote, if one begins here; a word that holds a `$` never
+    /// comes this way.
     fn dollar_tag(&self) -> Option<&'a str> {
         let inner = self.rest.strip_prefix('$')?;
         let length = inner.find('$')?;
         let tag = inner.get(..length)?;
-        let is_tag = tag.chars().all(|c| c.is_alphanumeric() || c == '_') && !tag.starts_with(|c: char| c.is_ascii_digit());
-        if is_tag { self.rest.get(..length + 2) } else { None }
+        let is_tag = tag.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && !tag.starts_with(|c: char| c.is_ascii_digit());
+        if is_tag {
+            self.rest.get(..length + 2)
+        } else {
+            None
+        }
     }
 }
 
@@ -242,7 +292,11 @@ mod tests {
     use super::{Dialect, SplitError, split};
 
     fn statements(text: &str, dialect: Dialect) -> Vec<String> {
-        split(text, dialect).unwrap().into_iter().map(|statement| statement.sql).collect()
+        split(text, dialect)
+            .unwrap()
+            .into_iter()
+            .map(|statement| statement.sql)
+            .collect()
     }
 
     fn both(text: &str) -> Vec<String> {
@@ -255,45 +309,99 @@ mod tests {
     fn semicolons_in_strings_names_and_comments_do_not_cut() {
         assert_eq!(both("SELECT 1; SELECT 2 ;"), ["SELECT 1", "SELECT 2"]);
         assert_eq!(both("SELECT ';', 'it''s;';"), ["SELECT ';', 'it''s;'"]);
-        assert_eq!(both("SELECT \"a;\"\"b;\" -- c; d\n, /* e; */ 1; SELECT 2"), ["SELECT \"a;\"\"b;\" -- c; d\n, /* e; */ 1", "SELECT 2"]);
-        assert_eq!(both("-- only; a comment\n /* and; another */ ;;\n"), [""; 0]);
+        assert_eq!(
+            both("SELECT \"a;\"\"b;\" -- c; d\n, /* e; */ 1; SELECT 2"),
+            ["SELECT \"a;\"\"b;\" -- c; d\n, /* e; */ 1", "SELECT 2"]
+        );
+        assert_eq!(
+            both("-- only; a comment\n /* and; another */ ;;\n"),
+            [""; 0]
+        );
     }
 
     #[test]
     fn each_dialect_has_quotes_of_its_own() {
-        assert_eq!(statements("SELECT [a;b], `c;d`; SELECT 2", Dialect::Sqlite), ["SELECT [a;b], `c;d`", "SELECT 2"]);
-        assert_eq!(statements("SELECT a[1]; SELECT 2", Dialect::Postgres), ["SELECT a[1]", "SELECT 2"]);
-        assert_eq!(statements(r"SELECT E'\';', e'\\'; SELECT '\'; SELECT 3", Dialect::Postgres).len(), 3);
-        assert_eq!(statements(r"SELECT '\'; SELECT 2", Dialect::Sqlite).len(), 2);
-        assert_eq!(statements("SELECT /* a /* b; */ ; */ 1; SELECT 2", Dialect::Postgres).len(), 2);
-        assert_eq!(statements("SELECT /* a /* b; */ 1; SELECT 2", Dialect::Sqlite).len(), 2);
+        assert_eq!(
+            statements("SELECT [a;b], `c;d`; SELECT 2", Dialect::Sqlite),
+            ["SELECT [a;b], `c;d`", "SELECT 2"]
+        );
+        assert_eq!(
+            statements("SELECT a[1]; SELECT 2", Dialect::Postgres),
+            ["SELECT a[1]", "SELECT 2"]
+        );
+        assert_eq!(
+            statements(
+                r"SELECT E'\';', e'\\'; SELECT '\'; SELECT 3",
+                Dialect::Postgres
+            )
+            .len(),
+            3
+        );
+        assert_eq!(
+            statements(r"SELECT '\'; SELECT 2", Dialect::Sqlite).len(),
+            2
+        );
+        assert_eq!(
+            statements("SELECT /* a /* b; */ ; */ 1; SELECT 2", Dialect::Postgres).len(),
+            2
+        );
+        assert_eq!(
+            statements("SELECT /* a /* b; */ 1; SELECT 2", Dialect::Sqlite).len(),
+            2
+        );
     }
 
     #[test]
     fn dollar_quotes_end_with_their_own_tag() {
         let text = "DO $x$ BEGIN PERFORM $$;$$; END $x$; SELECT $1, a$b$c; SELECT $$;$$";
         let found = statements(text, Dialect::Postgres);
-        assert_eq!(found, ["DO $x$ BEGIN PERFORM $$;$$; END $x$", "SELECT $1, a$b$c", "SELECT $$;$$"]);
+        assert_eq!(
+            found,
+            [
+                "DO $x$ BEGIN PERFORM $$;$$; END $x$",
+                "SELECT $1, a$b$c",
+                "SELECT $$;$$"
+            ]
+        );
     }
 
     #[test]
     fn a_sqlite_trigger_is_one_statement() {
         let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN\n SELECT CASE WHEN 1 THEN 2 END;\n DELETE FROM b; END";
-        assert_eq!(statements(&format!("{trigger}; SELECT 1;"), Dialect::Sqlite), [trigger, "SELECT 1"]);
+        assert_eq!(
+            statements(&format!("{trigger}; SELECT 1;"), Dialect::Sqlite),
+            [trigger, "SELECT 1"]
+        );
     }
 
     #[test]
     fn a_postgres_body_is_one_statement() {
         let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
-        assert_eq!(statements(&format!("{function}; SELECT 1"), Dialect::Postgres), [function, "SELECT 1"]);
+        assert_eq!(
+            statements(&format!("{function}; SELECT 1"), Dialect::Postgres),
+            [function, "SELECT 1"]
+        );
         let rule = "CREATE RULE r AS ON INSERT TO a DO ALSO (DELETE FROM b; DELETE FROM c)";
-        assert_eq!(statements(&format!("{rule}; SELECT 1"), Dialect::Postgres), [rule, "SELECT 1"]);
+        assert_eq!(
+            statements(&format!("{rule}; SELECT 1"), Dialect::Postgres),
+            [rule, "SELECT 1"]
+        );
     }
 
     #[test]
     fn statements_know_their_line_and_first_words() {
-        let found = split("-- head\n\nSELECT 1;\n\n  create  index x\n on y (z);", Dialect::Sqlite).unwrap();
-        assert_eq!(found.iter().map(|statement| statement.line).collect::<Vec<_>>(), [3, 5]);
+        let found = split(
+            "-- head\n\nSELECT 1;\n\n  create  index x\n on y (z);",
+            Dialect::Sqlite,
+        )
+        .unwrap();
+        assert_eq!(
+            found
+                .iter()
+                .map(|statement| statement.line)
+                .collect::<Vec<_>>(),
+            [3, 5]
+        );
         assert_eq!(found[1].words[..3], ["CREATE", "INDEX", "X"]);
     }
 
@@ -303,11 +411,24 @@ mod tests {
             ("\nSELECT 'x", "string"),
             ("\nSELECT \"x;", "quoted name"),
             ("\n/* x", "comment"),
-            ("\nCREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b;", "body of the statement"),
+            (
+                "\nCREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b;",
+                "body of the statement",
+            ),
         ] {
-            assert_eq!(split(text, Dialect::Sqlite), Err(SplitError { what, line: 2 }), "{text}");
+            assert_eq!(
+                split(text, Dialect::Sqlite),
+                Err(SplitError { what, line: 2 }),
+                "{text}"
+            );
         }
-        assert_eq!(split("DO $$ x; $", Dialect::Postgres), Err(SplitError { what: "dollar-quoted string", line: 1 }));
+        assert_eq!(
+            split("DO $$ x; $", Dialect::Postgres),
+            Err(SplitError {
+                what: "dollar-quoted string",
+                line: 1
+            })
+        );
         assert!(split("SELECT E'x\\'", Dialect::Postgres).is_err());
     }
 }

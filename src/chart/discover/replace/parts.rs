@@ -24,22 +24,38 @@ impl Planner<'_> {
         let want = self.wants.get(want)?;
         let target = Reference::parse_like_a_runtime(&want.target).ok()?;
         let kind = self.kind.split('.').next().unwrap_or_default();
-        let fields = self.places.fields.iter().filter(|field| field.kind == self.kind || field.kind == kind);
+        let fields = self
+            .places
+            .fields
+            .iter()
+            .filter(|field| field.kind == self.kind || field.kind == kind);
         let declared = fields.filter_map(|field| match &field.form {
             FieldForm::Apart(apart) => Some(apart.clone()),
             FieldForm::References | FieldForm::Template(_) => None,
         });
-        let seen = guesses(node, path, true).into_iter().map(|guess| guess.apart);
-        seen.chain(declared).find_map(|apart| set(node, path, &apart, &want.image, &target))
+        let seen = guesses(node, path, true)
+            .into_iter()
+            .map(|guess| guess.apart);
+        seen.chain(declared)
+            .find_map(|apart| set(node, path, &apart, &want.image, &target))
     }
 }
 
 /// The parts with which a reference in parts is another one.
-fn set(node: &Node, path: &str, apart: &Apart, image: &str, target: &Reference) -> Option<Vec<Part>> {
+fn set(
+    node: &Node,
+    path: &str,
+    apart: &Apart,
+    image: &str,
+    target: &Reference,
+) -> Option<Vec<Part>> {
     let values = named_values(node);
     let value = |name: &Option<String>| {
         let name = name.as_ref()?;
-        values.iter().find(|value| value.name == name).map(|value| value.value)
+        values
+            .iter()
+            .find(|value| value.name == name)
+            .map(|value| value.value)
     };
     let (registry, last) = (value(&apart.registry), value(&apart.image));
     let (tag, digest) = (value(&apart.tag), value(&apart.digest));
@@ -80,13 +96,21 @@ fn set(node: &Node, path: &str, apart: &Apart, image: &str, target: &Reference) 
         }
         _ => return None,
     }
-    changes.into_iter().map(|(name, new)| part(node, path, name, new)).collect()
+    changes
+        .into_iter()
+        .map(|(name, new)| part(node, path, name, new))
+        .collect()
 }
 
 /// A named value: an entry of a mapping, or an item `{name, value}` of a list.
 fn part(node: &Node, path: &str, name: &str, new: String) -> Option<Part> {
     let found = |node: &Node, path: String| match &node.value {
-        Value::Scalar { text, .. } => Some(Part { place: node.place, path, text: text.clone(), new: new.clone() }),
+        Value::Scalar { text, .. } => Some(Part {
+            place: node.place,
+            path,
+            text: text.clone(),
+            new: new.clone(),
+        }),
         _ => None,
     };
     let entry = entries(node).find(|(key, _)| *key == name);
@@ -94,7 +118,8 @@ fn part(node: &Node, path: &str, name: &str, new: String) -> Option<Part> {
         return found(value, below_key(path, key));
     }
     items(node).find_map(|(number, item)| {
-        let named = entries(item).any(|(key, value)| key == "name" && super::super::scalar(value) == Some(name));
+        let named = entries(item)
+            .any(|(key, value)| key == "name" && super::super::scalar(value) == Some(name));
         let (key, value) = entries(item).find(|(key, _)| named && *key == "value")?;
         found(value, below_key(&below_item(path, number), key))
     })

@@ -15,7 +15,10 @@ const NEW: &str = "r.example:5000/team/library/postgres@sha256:\
     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn map(images: &[&str]) -> BTreeMap<String, String> {
-    images.iter().map(|image| ((*image).to_owned(), NEW.to_owned())).collect()
+    images
+        .iter()
+        .map(|image| ((*image).to_owned(), NEW.to_owned()))
+        .collect()
 }
 
 fn replaced_with(text: &str, places: &ImagePlaces, images: &[&str]) -> String {
@@ -35,7 +38,9 @@ fn obstacles(text: &str, images: &[&str]) -> Vec<ObstacleReason> {
 
 /// A pod with something in place of the image of its container.
 fn pod(image: &str) -> String {
-    format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n    - name: c\n      image: {image}\n")
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n    - name: c\n      image: {image}\n"
+    )
 }
 
 #[test]
@@ -51,12 +56,18 @@ fn every_style_of_scalar_is_replaced_in_its_own_bytes() {
         (format!(">-\n        {OLD}"), format!(">-\n        {NEW}")),
         (format!("|-\n        {OLD}"), format!("|-\n        {NEW}")),
         (format!("\"docker.io\\/{}\"", parts.1), format!("\"{NEW}\"")),
-        (format!("\"docker.io\\x2f{}\"", parts.1), format!("\"{NEW}\"")),
+        (
+            format!("\"docker.io\\x2f{}\"", parts.1),
+            format!("\"{NEW}\""),
+        ),
     ] {
         assert_eq!(replaced(&pod(&old)), pod(&new), "{old}");
     }
-    let flow =
-        |image: &str| format!("{{kind: Pod, apiVersion: v1, metadata: {{name: p}}, spec: {{containers: [{{image: {image}, name: c}}]}}}}");
+    let flow = |image: &str| {
+        format!(
+            "{{kind: Pod, apiVersion: v1, metadata: {{name: p}}, spec: {{containers: [{{image: {image}, name: c}}]}}}}"
+        )
+    };
     assert_eq!(replaced(&flow(OLD)), flow(NEW));
     let address = "[fd00::1]:5000/postgres@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let map = BTreeMap::from([(OLD.to_owned(), address.to_owned())]);
@@ -71,15 +82,26 @@ fn everything_else_stays_to_the_byte() {
             annotations: {a: yes, b: 012, c: ~, d: \"\\u00e9\\n\", e: 1e3, f: 12:30, é: ☃}\r\nspec:\r\n  \
             containers: # before\r\n    - &c\r\n      name: on\r\n      image: IMAGE   \r\n      command: [ sh, -c, \"echo IMAGE.old\" ]\r\n\
             ...\r\n---   \r\n# nothing\r\n---\nkind: Service\napiVersion: v1\nmetadata: {name: IMAGEs}\nspec: |+\n  x\n\n\n--- # end\n";
-        around.replace("image: IMAGE", &format!("image: {image}")).replace("IMAGE", OLD)
+        around
+            .replace("image: IMAGE", &format!("image: {image}"))
+            .replace("IMAGE", OLD)
     };
     assert_eq!(replaced(&text(OLD)), text(NEW));
     // A word within another, and a prefix of another, are other words.
     let other = pod(&format!("x/{OLD}.4"));
     let images = [&format!("x/{OLD}.4"), OLD];
-    let same =
-        replace_images(&other, &ImagePlaces::default(), &images.iter().map(|image| ((*image).to_owned(), (*image).to_owned())).collect());
-    assert_eq!((same.text.as_str(), same.obstacles.len()), (other.as_str(), 0));
+    let same = replace_images(
+        &other,
+        &ImagePlaces::default(),
+        &images
+            .iter()
+            .map(|image| ((*image).to_owned(), (*image).to_owned()))
+            .collect(),
+    );
+    assert_eq!(
+        (same.text.as_str(), same.obstacles.len()),
+        (other.as_str(), 0)
+    );
 }
 
 #[test]
@@ -101,10 +123,16 @@ fn options_variables_lists_and_fields_are_replaced_where_they_name_images() {
         )
     };
     let places = ImagePlaces {
-        fields: vec![ImageField { kind: "App".to_owned(), path: "spec.engine".to_owned(), form: crate::policy::FieldForm::References }],
+        fields: vec![ImageField {
+            kind: "App".to_owned(),
+            path: "spec.engine".to_owned(),
+            form: crate::policy::FieldForm::References,
+        }],
         ..ImagePlaces::default()
     };
-    let quoted = field(OLD).replace(&format!("{OLD}: 1"), &format!("{NEW}: 1")).replace(&format!("[{OLD}]"), &format!("[{NEW}]"));
+    let quoted = field(OLD)
+        .replace(&format!("{OLD}: 1"), &format!("{NEW}: 1"))
+        .replace(&format!("[{OLD}]"), &format!("[{NEW}]"));
     assert_eq!(replaced_with(&field(OLD), &places, &[OLD]), quoted);
 }
 
@@ -120,20 +148,28 @@ fn strings_of_yaml_json_and_base64_are_replaced_within() {
     assert_eq!(replaced(&config(OLD)), config(NEW));
     let secret = |image: &str| {
         let inner = Base64::encode_string(format!("image: {image}\nport: 1\n").as_bytes());
-        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata:\n  x.yaml: {inner}\n  password: aGFsbG8=\n")
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata:\n  x.yaml: {inner}\n  password: aGFsbG8=\n"
+        )
     };
     assert_eq!(replaced(&secret(OLD)), secret(NEW));
     // Named by what is declared and by what it looks like.
     let variable = |image: &str| {
         let inner = Base64::encode_string(format!("{image} {image}").as_bytes());
-        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{X_IMAGES: {inner}, other: {inner}}}\n")
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{X_IMAGES: {inner}, other: {inner}}}\n"
+        )
     };
     assert_eq!(replaced(&variable(OLD)), variable(NEW));
 }
 
 #[test]
 fn references_in_parts_are_set_in_their_parts() {
-    let text = |parts: &str| format!("apiVersion: x.test/v1\nkind: App\nmetadata: {{name: a}}\nspec:\n  image: {parts}\n");
+    let text = |parts: &str| {
+        format!(
+            "apiVersion: x.test/v1\nkind: App\nmetadata: {{name: a}}\nspec:\n  image: {parts}\n"
+        )
+    };
     let digest = NEW.split_once('@').unwrap().1;
     for (old, new, image) in [
         (
@@ -143,16 +179,26 @@ fn references_in_parts_are_set_in_their_parts() {
         ),
         (
             "{registry: docker.io, repository: library/postgres, tag: 17}".to_owned(),
-            format!("{{registry: r.example:5000, repository: team/library/postgres, tag: 17@{digest}}}"),
+            format!(
+                "{{registry: r.example:5000, repository: team/library/postgres, tag: 17@{digest}}}"
+            ),
             OLD.to_owned(),
         ),
         (
-            format!("{{repository: quay.io/a/b, tag: v1, digest: 'sha256:{}'}}", "b".repeat(64)),
-            format!("{{repository: r.example:5000/team/library/postgres, tag: v1, digest: '{digest}'}}"),
+            format!(
+                "{{repository: quay.io/a/b, tag: v1, digest: 'sha256:{}'}}",
+                "b".repeat(64)
+            ),
+            format!(
+                "{{repository: r.example:5000/team/library/postgres, tag: v1, digest: '{digest}'}}"
+            ),
             format!("quay.io/a/b:v1@sha256:{}", "b".repeat(64)),
         ),
     ] {
-        assert_eq!(replaced_with(&text(&old), &ImagePlaces::default(), &[&image]), text(&new));
+        assert_eq!(
+            replaced_with(&text(&old), &ImagePlaces::default(), &[&image]),
+            text(&new)
+        );
     }
 }
 
@@ -175,13 +221,17 @@ fn aliases_are_followed_where_they_mean_the_same_and_refused_where_not() {
 #[test]
 fn what_cannot_be_replaced_is_an_obstacle() {
     assert_eq!(obstacles(&pod(OLD), &[]), [ObstacleReason::NotMapped]);
-    assert_eq!(obstacles("kind: Pod\n a: b\n", &[]), [ObstacleReason::Unreadable]);
+    assert_eq!(
+        obstacles("kind: Pod\n a: b\n", &[]),
+        [ObstacleReason::Unreadable]
+    );
     assert_eq!(obstacles("kind: *x\n", &[]), [ObstacleReason::Unreadable]);
     let version = "apiVersion: elasticsearch.k8s.elastic.co/v1\nkind: Elasticsearch\nmetadata: {name: e}\nspec: {version: 8.1.0}\n";
     let image = "docker.elastic.co/elasticsearch/elasticsearch:8.1.0";
     assert_eq!(obstacles(version, &[image]), [ObstacleReason::NotWritten]);
     // What only looks like an image is none when the map does not have it.
-    let looks = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {see: 'docker.io/a/b:1'}\n";
+    let looks =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {see: 'docker.io/a/b:1'}\n";
     assert_eq!(obstacles(looks, &[]), []);
 }
 
@@ -199,7 +249,13 @@ fn drawn() -> impl proptest::strategy::Strategy<Value = String> {
         Just(format!("[{OLD}, 'x {OLD}', 1.0]")),
         Just(format!("{{image: {OLD}, a: \"b\\tc\"}}")),
     ];
-    let key = prop_oneof![Just("image"), Just("sidecarImage"), Just("note"), Just("on"), Just("a.b")];
+    let key = prop_oneof![
+        Just("image"),
+        Just("sidecarImage"),
+        Just("note"),
+        Just("on"),
+        Just("a.b")
+    ];
     let entries = prop::collection::vec((key, scalar), 0..6);
     let newline = prop_oneof![Just("\n"), Just("\r\n")];
     (prop::collection::vec(entries, 1..4), newline).prop_map(|(documents, newline)| {

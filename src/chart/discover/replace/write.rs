@@ -21,16 +21,18 @@ enum Manner {
 pub(super) fn edits(text: &str, root: &Node, plan: &Plan) -> Option<Vec<Edit>> {
     let name = Utf8Path::new("a document");
     let ranges = yaml::scalar_ranges(name, text).ok()?;
-    [Manner::InPlace, Manner::Quoted].into_iter().find_map(|manner| {
-        let edit = |(place, change): (&Place, &Change)| {
-            let range = ranges.get(place)?.clone();
-            let new = written(text.get(range.clone())?, change, manner);
-            Some((range, new))
-        };
-        let edits: Vec<Edit> = plan.iter().map(edit).collect::<Option<_>>()?;
-        let read = yaml::parse_rendered(name, &edited(text, &edits), MAX_NODES).ok()?;
-        is_as_planned(root, &read, plan).then_some(edits)
-    })
+    [Manner::InPlace, Manner::Quoted]
+        .into_iter()
+        .find_map(|manner| {
+            let edit = |(place, change): (&Place, &Change)| {
+                let range = ranges.get(place)?.clone();
+                let new = written(text.get(range.clone())?, change, manner);
+                Some((range, new))
+            };
+            let edits: Vec<Edit> = plan.iter().map(edit).collect::<Option<_>>()?;
+            let read = yaml::parse_rendered(name, &edited(text, &edits), MAX_NODES).ok()?;
+            is_as_planned(root, &read, plan).then_some(edits)
+        })
 }
 
 fn written(raw: &str, change: &Change, manner: Manner) -> String {
@@ -42,7 +44,11 @@ fn written(raw: &str, change: &Change, manner: Manner) -> String {
         let quoted = yaml::double_quoted(&change.new_text());
         // What ends a block scalar belongs to its bytes.
         let is_block = raw.starts_with(['|', '>']);
-        let end = if is_block { raw.trim_end_matches(['\n', '\r', ' ', '\t']).len() } else { raw.len() };
+        let end = if is_block {
+            raw.trim_end_matches(['\n', '\r', ' ', '\t']).len()
+        } else {
+            raw.len()
+        };
         format!("{quoted}{}", raw.get(end..).unwrap_or_default())
     })
 }
@@ -70,7 +76,13 @@ fn is_as_planned(old: &Node, new: &Node, plan: &Plan) -> bool {
     };
     match (&old.value, &new.value) {
         (Value::Null, Value::Null) => true,
-        (Value::Scalar { text: old_text, is_plain: was_plain }, Value::Scalar { text, is_plain }) => {
+        (
+            Value::Scalar {
+                text: old_text,
+                is_plain: was_plain,
+            },
+            Value::Scalar { text, is_plain },
+        ) => {
             let is_same_style = was_plain == is_plain || plan.contains_key(&old.place);
             is_same_style && is_text(old.place, old_text, text)
         }
@@ -82,7 +94,8 @@ fn is_as_planned(old: &Node, new: &Node, plan: &Plan) -> bool {
             let mut pairs = old.iter().zip(new);
             old.len() == new.len()
                 && pairs.all(|((old_key, old), (new_key, new))| {
-                    is_text(old_key.place, &old_key.text, &new_key.text) && is_as_planned(old, new, plan)
+                    is_text(old_key.place, &old_key.text, &new_key.text)
+                        && is_as_planned(old, new, plan)
                 })
         }
         _ => false,

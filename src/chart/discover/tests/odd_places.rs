@@ -49,51 +49,156 @@ fn in_containers() -> Vec<(String, String)> {
     let bare = format!("redis@{SHA256}");
     let sha512 = format!("ghcr.io/acme/app@sha512:{}", "ab".repeat(64));
     let rows: Vec<(String, &str)> = vec![
-        (container("args: [--reloader=quay.io/acme/reloader:v0.93.1]"), "quay.io/acme/reloader:v0.93.1"),
-        (container("args: [--prometheus-config-reloader=quay.io/acme/reloader:v0.93.1]"), "quay.io/acme/reloader:v0.93.1"),
-        (container("args: ['--sidecar quay.io/acme/sidecar:1']"), "quay.io/acme/sidecar:1"),
-        (container("args: [--executor, quay.io/acme/executor:v4]"), "quay.io/acme/executor:v4"),
+        (
+            container("args: [--reloader=quay.io/acme/reloader:v0.93.1]"),
+            "quay.io/acme/reloader:v0.93.1",
+        ),
+        (
+            container("args: [--prometheus-config-reloader=quay.io/acme/reloader:v0.93.1]"),
+            "quay.io/acme/reloader:v0.93.1",
+        ),
+        (
+            container("args: ['--sidecar quay.io/acme/sidecar:1']"),
+            "quay.io/acme/sidecar:1",
+        ),
+        (
+            container("args: [--executor, quay.io/acme/executor:v4]"),
+            "quay.io/acme/executor:v4",
+        ),
         (container("args: [--sidecar-image, redis:7]"), "redis:7"),
         (container("args: [-image, redis:7]"), "redis:7"),
-        (container("args: ['--set=image=acme/app,tag=2']"), "acme/app:2"),
-        (container("command: [sh, -c, 'exec operator --worker-image redis:7.2 --verbose']"), "redis:7.2"),
-        (container("command: [sh, -c, 'IMAGE=redis:7.2 exec operator']"), "redis:7.2"),
-        (container("args: ['--images=acme/one:1,acme/two:2']"), "acme/two:2"),
-        (container("env: [{name: SIDECAR, value: acme/sidecar:v1}]"), "acme/sidecar:v1"),
-        (container("env: [{name: CSI_ATTACHER_IMAGE, value: longhorn/attacher:v4.4.2}]"), "longhorn/attacher:v4.4.2"),
-        (container("env: [{name: RELATED_IMAGE_A, value: busybox}]"), "busybox"),
-        (container("env: [{name: KAFKA_IMAGES, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]"), "quay.io/a/kafka:4.3"),
-        (container("env: [{name: KAFKA, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]"), "quay.io/a/kafka:4.2"),
-        (container("env: [{name: IMAGE_CONFIG, value: '{\"agent\": \"redis:7\"}'}]"), "redis:7"),
-        (container("env: [{name: A_REPOSITORY, value: acme/app}, {name: A_TAG, value: '1.0'}]"), "acme/app:1.0"),
-        (container("env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_IMAGE_TAG, value: '1.0'}]"), "acme/app:1.0"),
-        (container("env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_VERSION, value: '1.0'}]"), "acme/app:1.0"),
-        (container("env: [{name: A, value: 'docker://ghcr.io/acme/app:1.2'}]"), "ghcr.io/acme/app:1.2"),
-        (container("env: [{name: A, value: 'oci://ghcr.io/acme/app:1.2'}]"), "ghcr.io/acme/app:1.2"),
-        (container("env: [{name: A, value: '$(REGISTRY)/acme/app:1.2'}]"), "$(REGISTRY)/acme/app:1.2"),
-        (container("env: [{name: A, value: 'ghcr.io/acme/app:$(TAG)'}]"), "ghcr.io/acme/app:$(TAG)"),
-        (container("env: [{name: A, value: 'ghcr.io/acme/app:${TAG:-1.2}'}]"), "ghcr.io/acme/app:${TAG:-1.2}"),
-        (container("env: [{name: A, value: 'ghcr.io/acme/app:{{ .Version }}'}]"), "ghcr.io/acme/app:{{ .Version }}"),
-        (container("env: [{name: A, value: 'registry:5000/acme/app:1.2'}]"), "registry:5000/acme/app:1.2"),
-        (container("env: [{name: A, value: 'localhost:5000/app:1.2'}]"), "localhost:5000/app:1.2"),
-        (container("env: [{name: A, value: '10.0.0.5:5000/app:1.2'}]"), "10.0.0.5:5000/app:1.2"),
-        (container("env: [{name: A, value: '[2001:db8::1]:5000/acme/app:1.2'}]"), "[2001:db8::1]:5000/acme/app:1.2"),
+        (
+            container("args: ['--set=image=acme/app,tag=2']"),
+            "acme/app:2",
+        ),
+        (
+            container("command: [sh, -c, 'exec operator --worker-image redis:7.2 --verbose']"),
+            "redis:7.2",
+        ),
+        (
+            container("command: [sh, -c, 'IMAGE=redis:7.2 exec operator']"),
+            "redis:7.2",
+        ),
+        (
+            container("args: ['--images=acme/one:1,acme/two:2']"),
+            "acme/two:2",
+        ),
+        (
+            container("env: [{name: SIDECAR, value: acme/sidecar:v1}]"),
+            "acme/sidecar:v1",
+        ),
+        (
+            container("env: [{name: CSI_ATTACHER_IMAGE, value: longhorn/attacher:v4.4.2}]"),
+            "longhorn/attacher:v4.4.2",
+        ),
+        (
+            container("env: [{name: RELATED_IMAGE_A, value: busybox}]"),
+            "busybox",
+        ),
+        (
+            container(
+                "env: [{name: KAFKA_IMAGES, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
+            ),
+            "quay.io/a/kafka:4.3",
+        ),
+        (
+            container(
+                "env: [{name: KAFKA, value: \"4.2=quay.io/a/kafka:4.2\\n4.3=quay.io/a/kafka:4.3\"}]",
+            ),
+            "quay.io/a/kafka:4.2",
+        ),
+        (
+            container("env: [{name: IMAGE_CONFIG, value: '{\"agent\": \"redis:7\"}'}]"),
+            "redis:7",
+        ),
+        (
+            container("env: [{name: A_REPOSITORY, value: acme/app}, {name: A_TAG, value: '1.0'}]"),
+            "acme/app:1.0",
+        ),
+        (
+            container(
+                "env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_IMAGE_TAG, value: '1.0'}]",
+            ),
+            "acme/app:1.0",
+        ),
+        (
+            container(
+                "env: [{name: SCAN_IMAGE, value: acme/app}, {name: SCAN_VERSION, value: '1.0'}]",
+            ),
+            "acme/app:1.0",
+        ),
+        (
+            container("env: [{name: A, value: 'docker://ghcr.io/acme/app:1.2'}]"),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: 'oci://ghcr.io/acme/app:1.2'}]"),
+            "ghcr.io/acme/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: '$(REGISTRY)/acme/app:1.2'}]"),
+            "$(REGISTRY)/acme/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: 'ghcr.io/acme/app:$(TAG)'}]"),
+            "ghcr.io/acme/app:$(TAG)",
+        ),
+        (
+            container("env: [{name: A, value: 'ghcr.io/acme/app:${TAG:-1.2}'}]"),
+            "ghcr.io/acme/app:${TAG:-1.2}",
+        ),
+        (
+            container("env: [{name: A, value: 'ghcr.io/acme/app:{{ .Version }}'}]"),
+            "ghcr.io/acme/app:{{ .Version }}",
+        ),
+        (
+            container("env: [{name: A, value: 'registry:5000/acme/app:1.2'}]"),
+            "registry:5000/acme/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: 'localhost:5000/app:1.2'}]"),
+            "localhost:5000/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: '10.0.0.5:5000/app:1.2'}]"),
+            "10.0.0.5:5000/app:1.2",
+        ),
+        (
+            container("env: [{name: A, value: '[2001:db8::1]:5000/acme/app:1.2'}]"),
+            "[2001:db8::1]:5000/acme/app:1.2",
+        ),
         (
             container("env: [{name: A, value: 'ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z'}]"),
             "ghcr.io/acme/app:RELEASE.2024-01-01T00-00-00Z",
         ),
-        (container(&format!("env: [{{name: A, value: '{pinned}'}}]")), &pinned),
-        (container(&format!("env: [{{name: A, value: '{untagged}'}}]")), &untagged),
-        (container(&format!("env: [{{name: A, value: '{bare}'}}]")), &bare),
-        (container(&format!("env: [{{name: A, value: '{sha512}'}}]")), &sha512),
+        (
+            container(&format!("env: [{{name: A, value: '{pinned}'}}]")),
+            &pinned,
+        ),
+        (
+            container(&format!("env: [{{name: A, value: '{untagged}'}}]")),
+            &untagged,
+        ),
+        (
+            container(&format!("env: [{{name: A, value: '{bare}'}}]")),
+            &bare,
+        ),
+        (
+            container(&format!("env: [{{name: A, value: '{sha512}'}}]")),
+            &sha512,
+        ),
     ];
-    rows.into_iter().map(|(object, reference)| (object, reference.to_owned())).collect()
+    rows.into_iter()
+        .map(|(object, reference)| (object, reference.to_owned()))
+        .collect()
 }
 
 /// Objects of other kinds, and a reference that is found in each.
 fn in_other_objects() -> Vec<(String, &'static str)> {
     let base64 = |text: &str| Base64::encode_string(text.as_bytes());
-    let release = Base64::encode_string(&zipped(r#"{"manifest":"spec:\n  image: ghcr.io/acme/app:1.2\n"}"#));
+    let release = Base64::encode_string(&zipped(
+        r#"{"manifest":"spec:\n  image: ghcr.io/acme/app:1.2\n"}"#,
+    ));
     vec![
         (config_map("  SIDECAR_IMAGE: ghcr.io/acme/sidecar:v0.13.0"), "ghcr.io/acme/sidecar:v0.13.0"),
         (config_map("  app.yaml: |\n    agent: { image: \"jenkins/agent:3385\" }"), "jenkins/agent:3385"),
@@ -163,18 +268,25 @@ fn in_other_objects() -> Vec<(String, &'static str)> {
 
 #[test]
 fn references_in_odd_places_are_found() {
-    let others = in_other_objects().into_iter().map(|(object, reference)| (object, reference.to_owned()));
+    let others = in_other_objects()
+        .into_iter()
+        .map(|(object, reference)| (object, reference.to_owned()));
     let rows: Vec<(String, String)> = in_containers().into_iter().chain(others).collect();
     assert!(rows.len() >= 60);
     for (object, reference) in &rows {
         let found = references(object);
-        assert!(found.contains(reference), "{reference} is not among {found:?} of {object}");
+        assert!(
+            found.contains(reference),
+            "{reference} is not among {found:?} of {object}"
+        );
     }
 }
 
 #[test]
 fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
-    let others = in_other_objects().into_iter().map(|(object, reference)| (object, reference.to_owned()));
+    let others = in_other_objects()
+        .into_iter()
+        .map(|(object, reference)| (object, reference.to_owned()));
     for (object, _) in in_containers().into_iter().chain(others) {
         let mut places = ImagePlaces::default();
         for (_, named) in discover(&object, &places.clone()) {
@@ -182,7 +294,10 @@ fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
                 Named::Possible(_, Declaration::Variable(name)) => places.variables.push(name),
                 Named::Possible(_, Declaration::Option(name)) => places.options.push(name),
                 Named::Possible(_, Declaration::Field(field)) => {
-                    assert!(crate::policy::field_steps(&field.path).is_some(), "{field:?}");
+                    assert!(
+                        crate::policy::field_steps(&field.path).is_some(),
+                        "{field:?}"
+                    );
                     places.fields.push(field);
                 }
                 _ => {}
@@ -191,9 +306,18 @@ fn the_line_of_every_possible_image_declares_its_place_and_nothing_is_lost() {
         let (before, after) = (references(&object), discover(&object, &places));
         let images: Vec<String> = after
             .into_iter()
-            .map(|(place, named)| if let Named::Image(text) = named { text } else { panic!("{named:?} at {place:?} of {object}") })
+            .map(|(place, named)| {
+                if let Named::Image(text) = named {
+                    text
+                } else {
+                    panic!("{named:?} at {place:?} of {object}")
+                }
+            })
             .collect();
-        assert!(before.iter().all(|text| images.contains(text)), "{before:?} are not all among {images:?} of {object}");
+        assert!(
+            before.iter().all(|text| images.contains(text)),
+            "{before:?} are not all among {images:?} of {object}"
+        );
     }
 }
 
@@ -204,36 +328,68 @@ const NOT_IMAGES: &str = include_str!("not_images.txt");
 fn strings_that_only_look_like_images_are_rarely_taken_for_some() {
     let mut wrong = Vec::new();
     let mut count = 0;
-    for line in NOT_IMAGES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in NOT_IMAGES
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         count += 1;
         let (key, text) = line.split_once(" = ").unwrap_or(("value", line));
         let text = serde_json::to_string(&text.replace("\\n", "\n")).unwrap();
-        for object in [resource(&format!("{{{key}: {text}}}")), config_map(&format!("  {key}: {text}"))] {
+        for object in [
+            resource(&format!("{{{key}: {text}}}")),
+            config_map(&format!("  {key}: {text}")),
+        ] {
             if let Some(found) = references(&object).first() {
                 wrong.push(format!("{line}: {found}"));
                 break;
             }
         }
     }
-    assert!(count >= 200 && wrong.len() <= 3, "{} of {count} are wrong: {wrong:#?}", wrong.len());
+    assert!(
+        count >= 200 && wrong.len() <= 3,
+        "{} of {count} are wrong: {wrong:#?}",
+        wrong.len()
+    );
 }
 
 #[test]
 fn a_secret_is_shown_as_nothing_but_the_reference() {
     let secret = "user = admin\npassword = hunter2\nimage = ghcr.io/acme/app:1.2\n";
-    let object = format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{a.ini: {}}}\n", Base64::encode_string(secret.as_bytes()));
+    let object = format!(
+        "kind: Secret\nmetadata: {{name: s}}\ndata: {{a.ini: {}}}\n",
+        Base64::encode_string(secret.as_bytes())
+    );
     let found = format!("{:?}", discover(&object, &ImagePlaces::default()));
-    assert!(found.contains("ghcr.io/acme/app:1.2") && !found.contains("hunter2") && !found.contains("admin"), "{found}");
-    for (key, value) in
-        [("password", "acme/word:x1"), (".dockerconfigjson", r#"{"auths":{"ghcr.io":{"auth":"YWNtZS91c2VyOnBhc3MxMjM0NQ=="}}}"#)]
-    {
-        let object = format!("kind: Secret\nmetadata: {{name: s}}\ndata: {{{key}: {}}}\n", Base64::encode_string(value.as_bytes()));
+    assert!(
+        found.contains("ghcr.io/acme/app:1.2")
+            && !found.contains("hunter2")
+            && !found.contains("admin"),
+        "{found}"
+    );
+    for (key, value) in [
+        ("password", "acme/word:x1"),
+        (
+            ".dockerconfigjson",
+            r#"{"auths":{"ghcr.io":{"auth":"YWNtZS91c2VyOnBhc3MxMjM0NQ=="}}}"#,
+        ),
+    ] {
+        let object = format!(
+            "kind: Secret\nmetadata: {{name: s}}\ndata: {{{key}: {}}}\n",
+            Base64::encode_string(value.as_bytes())
+        );
         assert_eq!(references(&object), Vec::<String>::new(), "{key}");
     }
-    let declared = ImagePlaces { variables: vec!["URL".to_owned()], ..ImagePlaces::default() };
-    let object = "kind: Secret\nmetadata: {name: s}\nstringData: {URL: 'hunter2 is not an image'}\n";
+    let declared = ImagePlaces {
+        variables: vec!["URL".to_owned()],
+        ..ImagePlaces::default()
+    };
+    let object =
+        "kind: Secret\nmetadata: {name: s}\nstringData: {URL: 'hunter2 is not an image'}\n";
     let found = format!("{:?}", discover(object, &declared));
-    assert!(found.contains("NoReference") && !found.contains("hunter2"), "{found}");
+    assert!(
+        found.contains("NoReference") && !found.contains("hunter2"),
+        "{found}"
+    );
 }
 
 #[test]

@@ -12,7 +12,9 @@ use crate::{
         ChartCheck, ProjectOptions,
         keys::{load_private_key, signer},
     },
-    manifest::{self, FetchedCharts, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project},
+    manifest::{
+        self, FetchedCharts, Lock, LockedContent, LockedImage, LockedImageGone, Programs, Project,
+    },
     registry::{Client, ClientConfig, RepositoryName, RetryPolicy},
 };
 use rune_core::{
@@ -26,7 +28,8 @@ use rune_core::{
 #[derive(Debug, Clone)]
 pub struct DoctorBuildOptions {
     pub project: ProjectOptions,
-    /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working directory.
+    /// The file that will be written; without one, `<name>-<version>.bundle.tar` in the working
+    /// directory.
     pub output: Option<Utf8PathBuf>,
     pub keys: Vec<Utf8PathBuf>,
     /// Whether the charts will be checked, and with which Helm.
@@ -45,16 +48,21 @@ impl Failure for Encrypted {
     }
 }
 
-/// Looks at everything that a build needs. What depends on something that is wrong is not looked at.
+/// Looks at everything that a build needs. What depends on something that is wrong is not looked
+/// at.
 ///
 /// # Errors
 /// None: everything is in the report.
 pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
     let mut checks = Vec::new();
     let project = project(options, &mut checks);
-    let lock = project.as_ref().and_then(|project| lock(project, &mut checks));
+    let lock = project
+        .as_ref()
+        .and_then(|project| lock(project, &mut checks));
     checks.extend(options.keys.iter().map(|path| key(path)));
-    let has_charts = project.as_ref().is_none_or(|project| !project.manifest().charts.is_empty());
+    let has_charts = project
+        .as_ref()
+        .is_none_or(|project| !project.manifest().charts.is_empty());
     checks.extend(has_charts.then(|| helm(&options.chart_check)));
     if let (Some(project), Some(lock)) = (&project, &lock) {
         checks.extend(registries(lock, options));
@@ -62,7 +70,11 @@ pub fn run(options: &DoctorBuildOptions) -> Result<DoctorReport, CommandError> {
         checks.extend(charts);
         checks.extend(fetched.map(|fetched| room(project, lock, &fetched, options)));
     }
-    Ok(DoctorReport { step: "build", subject: options.project.manifest.to_string(), checks })
+    Ok(DoctorReport {
+        step: "build",
+        subject: options.project.manifest.to_string(),
+        checks,
+    })
 }
 
 fn project(options: &DoctorBuildOptions, checks: &mut Vec<Check>) -> Option<Project> {
@@ -94,12 +106,31 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
             return None;
         }
     };
-    checks.push(Check::ok("lock", needed, format!("`{}` pins {}", project.lock_path(), counted(lock.images.len(), "image"))));
+    checks.push(Check::ok(
+        "lock",
+        needed,
+        format!(
+            "`{}` pins {}",
+            project.lock_path(),
+            counted(lock.images.len(), "image")
+        ),
+    ));
     let judged = || -> Result<String, CommandError> {
-        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default())?.into_result()?.waived().count();
-        Ok(if waived == 0 { "nothing is denied".to_owned() } else { format!("nothing is denied, {waived} waived") })
+        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default())?
+            .into_result()?
+            .waived()
+            .count();
+        Ok(if waived == 0 {
+            "nothing is denied".to_owned()
+        } else {
+            format!("nothing is denied, {waived} waived")
+        })
     };
-    checks.push(Check::of("policy", "nothing inside that the policy denies", judged()));
+    checks.push(Check::of(
+        "policy",
+        "nothing inside that the policy denies",
+        judged(),
+    ));
     Some(lock)
 }
 
@@ -112,23 +143,41 @@ fn key(path: &Utf8Path) -> Check {
     let needed = format!("a private key in `{path}`");
     match loaded {
         Ok(key) => Check::ok("key", needed, signer(path, key.public_key()).to_string()),
-        Err(_) if was_asked.get() => {
-            Check::ok("key", needed, "an encrypted one; its passphrase comes from COSIGN_PASSWORD, or is asked for")
-        }
+        Err(_) if was_asked.get() => Check::ok(
+            "key",
+            needed,
+            "an encrypted one; its passphrase comes from COSIGN_PASSWORD, or is asked for",
+        ),
         Err(error) => Check::problem("key", needed, &error),
     }
 }
 
 fn helm(check: &ChartCheck) -> Check {
     let needed = "Helm 3 or 4, to see which images the charts need";
-    let ChartCheck::Helm { program, time_limit } = check else {
+    let ChartCheck::Helm {
+        program,
+        time_limit,
+    } = check
+    else {
         let help = "without --no-chart-check the bundle says that nothing is missing";
-        return Check::warning("helm", needed, "the check is left out, and the bundle says so", help);
+        return Check::warning(
+            "helm",
+            needed,
+            "the check is left out, and the bundle says so",
+            help,
+        );
     };
-    Check::of("helm", needed, version_of_helm(program.as_deref(), *time_limit))
+    Check::of(
+        "helm",
+        needed,
+        version_of_helm(program.as_deref(), *time_limit),
+    )
 }
 
-pub(super) fn version_of_helm(program: Option<&Utf8Path>, time_limit: Duration) -> Result<String, CommandError> {
+pub(super) fn version_of_helm(
+    program: Option<&Utf8Path>,
+    time_limit: Duration,
+) -> Result<String, CommandError> {
     let program = program.ok_or(CompletenessError::NoHelm)?;
     let helm = block_on(Helm::find(program, time_limit))?;
     Ok(format!("{} in `{program}`", helm.version()))
@@ -140,68 +189,137 @@ fn registries(lock: &Lock, options: &DoctorBuildOptions) -> Vec<Check> {
     let mut hosts: BTreeMap<&str, Vec<(&LockedImage, &manifest::Blob)>> = BTreeMap::new();
     for image in &lock.images {
         if let LockedContent::Registry(pulled) = &image.content {
-            hosts.entry(image.reference.registry()).or_default().push((image, &pulled.root));
+            hosts
+                .entry(image.reference.registry())
+                .or_default()
+                .push((image, &pulled.root));
         }
     }
     let client = match Client::new(in_haste(options.registry.clone())) {
         Ok(client) => client,
-        Err(error) => return vec![Check::problem("registry", "settings that can be used", &error.into())],
+        Err(error) => {
+            return vec![Check::problem(
+                "registry",
+                "settings that can be used",
+                &error.into(),
+            )];
+        }
     };
     let ask = |(host, roots): (&str, Vec<(&LockedImage, &manifest::Blob)>)| {
         let asked = async {
             for (image, root) in &roots {
-                let found = client.manifest(&RepositoryName::from(&image.reference), root.digest, Some(&root.media_type)).await;
+                let found = client
+                    .manifest(
+                        &RepositoryName::from(&image.reference),
+                        root.digest,
+                        Some(&root.media_type),
+                    )
+                    .await;
                 if let Err(error) = found {
-                    return Err(LockedImageGone::from_missing(&image.name, error).map_or_else(CommandError::from, CommandError::from));
+                    return Err(LockedImageGone::from_missing(&image.name, error)
+                        .map_or_else(CommandError::from, CommandError::from));
                 }
             }
             Ok::<_, CommandError>(format!("{host} has {}", counted(roots.len(), "image")))
         };
-        Check::of("registry", needed(&format!("every image of {host}")), block_on(asked))
+        Check::of(
+            "registry",
+            needed(&format!("every image of {host}")),
+            block_on(asked),
+        )
     };
     hosts.into_iter().map(ask).collect()
 }
 
 /// Fetches the charts from elsewhere: without them nothing can be laid out.
-fn charts(project: &Project, lock: &Lock, options: &DoctorBuildOptions) -> (Option<Check>, Option<FetchedCharts>) {
-    let count = project.manifest().charts.iter().filter(|chart| chart.remote().is_some()).count();
+fn charts(
+    project: &Project,
+    lock: &Lock,
+    options: &DoctorBuildOptions,
+) -> (Option<Check>, Option<FetchedCharts>) {
+    let count = project
+        .manifest()
+        .charts
+        .iter()
+        .filter(|chart| chart.remote().is_some())
+        .count();
     if count == 0 {
         return (None, Some(FetchedCharts::default()));
     }
     let fetch = || -> Result<FetchedCharts, CommandError> {
         let client = Client::new(in_haste(options.registry.clone()))?;
-        Ok(block_on(FetchedCharts::default().complete(project, lock, &client, &Silent))?)
+        Ok(block_on(
+            FetchedCharts::default().complete(project, lock, &client, &Silent),
+        )?)
     };
     let needed = "every chart from elsewhere, as the lock pins it";
     match fetch() {
-        Ok(fetched) => (Some(Check::ok("charts", needed, counted(count, "chart"))), Some(fetched)),
+        Ok(fetched) => (
+            Some(Check::ok("charts", needed, counted(count, "chart"))),
+            Some(fetched),
+        ),
         Err(error) => (Some(Check::problem("charts", needed, &error)), None),
     }
 }
 
 /// Somebody waits for the answer: a registry that is down is not asked again and again.
 pub(super) fn in_haste(config: ClientConfig) -> ClientConfig {
-    let retry = RetryPolicy { max_attempts: 2, ..config.retry };
-    ClientConfig { retry, connect_timeout: Duration::from_secs(10), ..config }
+    let retry = RetryPolicy {
+        max_attempts: 2,
+        ..config.retry
+    };
+    ClientConfig {
+        retry,
+        connect_timeout: Duration::from_secs(10),
+        ..config
+    }
 }
 
 /// Lays the bundle out and looks whether it fits where it is to be written.
-fn room(project: &Project, lock: &Lock, fetched: &FetchedCharts, options: &DoctorBuildOptions) -> Check {
+fn room(
+    project: &Project,
+    lock: &Lock,
+    fetched: &FetchedCharts,
+    options: &DoctorBuildOptions,
+) -> Check {
     const NAME: &str = "room";
-    let policy = PolicyRecord { sha256: project.policy().digest, waived: Vec::new() };
+    let policy = PolicyRecord {
+        sha256: project.policy().digest,
+        waived: Vec::new(),
+    };
     let plan = || -> Result<bundle::Plan, CommandError> {
-        Ok(bundle::gather(project, lock, fetched, &ComponentChoice::default(), policy)?.ingredients.compose()?.sign(&[])?)
+        Ok(
+            bundle::gather(project, lock, fetched, &ComponentChoice::default(), policy)?
+                .ingredients
+                .compose()?
+                .sign(&[])?,
+        )
     };
     let plan = match plan() {
         Ok(plan) => plan,
-        Err(error) => return Check::problem(NAME, "charts, values and programs that can be packed", &error),
+        Err(error) => {
+            return Check::problem(
+                NAME,
+                "charts, values and programs that can be packed",
+                &error,
+            );
+        }
     };
     let (name, version) = (&project.manifest().name, &project.manifest().version);
-    let output = options.output.clone().unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
-    let needed = format!("{} bytes for `{output}`, which must not exist", plan.total_bytes());
+    let output = options
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
+    let needed = format!(
+        "{} bytes for `{output}`, which must not exist",
+        plan.total_bytes()
+    );
     let available = || -> Result<String, CommandError> {
         bundle::check_output(&plan, &output)?;
-        Ok(format!("{} bytes", fsx::available_space(fsx::parent(&output))?))
+        Ok(format!(
+            "{} bytes",
+            fsx::available_space(fsx::parent(&output))?
+        ))
     };
     Check::of(NAME, needed, available())
 }

@@ -1,4 +1,5 @@
-//! `doctor`: whether the next step can work here, line by line: what it needs, what there is, what to do. Changes nothing.
+//! `doctor`: whether the next step can work here, line by line: what it needs, what there is, what
+//! to do. Changes nothing.
 
 mod build;
 mod receive;
@@ -51,22 +52,52 @@ enum State {
 
 impl Check {
     fn ok(name: &'static str, needed: impl Into<String>, available: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, needed: needed.into(), available: available.into(), help: None, kind: None }
+        Self {
+            name,
+            state: State::Ok,
+            needed: needed.into(),
+            available: available.into(),
+            help: None,
+            kind: None,
+        }
     }
 
-    fn warning(name: &'static str, needed: impl Into<String>, available: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { state: State::Warning, help: Some(help.into()), ..Self::ok(name, needed, available) }
+    fn warning(
+        name: &'static str,
+        needed: impl Into<String>,
+        available: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Warning,
+            help: Some(help.into()),
+            ..Self::ok(name, needed, available)
+        }
     }
 
     fn problem(name: &'static str, needed: impl Into<String>, error: &CommandError) -> Self {
         let help = error.help().map(str::to_owned);
         // Lists of mistakes have several lines; the verb itself shows them as such.
-        let messages = error.messages().join(": ").replace("\n  ", "; ").replace(":; ", ": ").replace('\n', " ");
-        Self { state: State::Problem, help, kind: Some(error.kind()), ..Self::ok(name, needed, messages) }
+        let messages = error
+            .messages()
+            .join(": ")
+            .replace("\n  ", "; ")
+            .replace(":; ", ": ")
+            .replace('\n', " ");
+        Self {
+            state: State::Problem,
+            help,
+            kind: Some(error.kind()),
+            ..Self::ok(name, needed, messages)
+        }
     }
 
     /// What there is, or the problem in its place.
-    fn of(name: &'static str, needed: impl Into<String>, outcome: Result<String, CommandError>) -> Self {
+    fn of(
+        name: &'static str,
+        needed: impl Into<String>,
+        outcome: Result<String, CommandError>,
+    ) -> Self {
         match outcome {
             Ok(available) => Self::ok(name, needed, available),
             Err(error) => Self::problem(name, needed, &error),
@@ -79,21 +110,43 @@ impl Report for DoctorReport {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for Check { name, state, needed, available, help, .. } in &self.checks {
+        for Check {
+            name,
+            state,
+            needed,
+            available,
+            help,
+            ..
+        } in &self.checks
+        {
             let state = match state {
                 State::Ok => "ok",
                 State::Warning => "warning",
                 State::Problem => "problem",
             };
-            let _ = writeln!(text, "{state:<8} {name:<11} {}; needed: {}", shown(available), shown(needed));
+            let _ = writeln!(
+                text,
+                "{state:<8} {name:<11} {}; needed: {}",
+                shown(available),
+                shown(needed)
+            );
             if let Some(help) = help {
                 let _ = writeln!(text, "{:<8} {:<11} -> {}", "", "", shown(help));
             }
         }
-        let count = |wanted: State| self.checks.iter().filter(|check| check.state == wanted).count();
+        let count = |wanted: State| {
+            self.checks
+                .iter()
+                .filter(|check| check.state == wanted)
+                .count()
+        };
         let _ = match (count(State::Problem), count(State::Warning)) {
             (0, 0) => writeln!(text, "ready"),
-            (0, warnings) => writeln!(text, "ready; {} to think about", counted(warnings, "warning")),
+            (0, warnings) => writeln!(
+                text,
+                "ready; {} to think about",
+                counted(warnings, "warning")
+            ),
             (problems, _) => writeln!(text, "not ready; {} to solve", counted(problems, "problem")),
         };
         text

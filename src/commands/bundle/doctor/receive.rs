@@ -1,4 +1,5 @@
-//! Before a bundle is used: whether the file is whole and trusted, and what is there to push, load, install or unpack it.
+//! Before a bundle is used: whether the file is whole and trusted, and what is there to push, load,
+//! install or unpack it.
 
 use std::{os::unix::net::UnixStream, time::Duration};
 
@@ -24,7 +25,10 @@ use rune_core::{
 /// Far above any kubeconfig.
 const MAX_KUBECONFIG_BYTES: u64 = 4 << 20;
 /// Where containerd listens, on its own and within k3s or RKE2.
-const CONTAINERD_SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"];
+const CONTAINERD_SOCKETS: [&str; 2] = [
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+];
 /// How long Helm may take to say its version.
 const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -41,7 +45,8 @@ pub struct DoctorReceiveOptions {
     pub helm: Option<Utf8PathBuf>,
     /// The configuration of the cluster that was found.
     pub kubeconfig: Option<Utf8PathBuf>,
-    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the registry itself need not be one.
+    /// How the registry is reached. Of other hosts only those of `allowed_hosts` are contacted; the
+    /// registry itself need not be one.
     pub access: ClientConfig,
 }
 
@@ -58,7 +63,10 @@ impl Failure for WrongLength {
     }
 
     fn help(&self) -> Option<String> {
-        Some("it was not copied completely, or something was added; copy it again from its source".to_owned())
+        Some(
+            "it was not copied completely, or something was added; copy it again from its source"
+                .to_owned(),
+        )
     }
 }
 
@@ -89,11 +97,21 @@ pub fn run(options: &DoctorReceiveOptions) -> Result<DoctorReport, CommandError>
     checks.push(helm(options.helm.as_deref()));
     checks.push(cluster(options.kubeconfig.as_deref()));
     checks.push(containerd());
-    checks.extend(options.registry.as_ref().map(|registry| reachable(registry, &options.access)));
-    Ok(DoctorReport { step: "receive", subject: options.bundle.bundle.to_string(), checks })
+    checks.extend(
+        options
+            .registry
+            .as_ref()
+            .map(|registry| reachable(registry, &options.access)),
+    );
+    Ok(DoctorReport {
+        step: "receive",
+        subject: options.bundle.bundle.to_string(),
+        checks,
+    })
 }
 
-/// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many bytes the bundle has.
+/// Reads the head, asks who vouches for it, and compares the length of the file. Gives how many
+/// bytes the bundle has.
 fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     let needed = "a bundle of a format that this program reads";
     let opened = || -> Result<_, CommandError> {
@@ -110,41 +128,73 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
         }
     };
     let (name, version, digest) = (&index.name, &index.version, head.digest());
-    checks.push(Check::ok("bundle", needed, format!("{name} {version}, {digest}")));
+    checks.push(Check::ok(
+        "bundle",
+        needed,
+        format!("{name} {version}, {digest}"),
+    ));
     let needed = "signatures by keys that you trust, or a digest that you know";
     if options.has_trust() {
         let trusted = || -> Result<String, CommandError> {
             let head = head.authenticate(&options.trust()?)?;
-            let verified = head.slots().iter().filter(|state| matches!(state, SlotState::Verified { .. }));
+            let verified = head
+                .slots()
+                .iter()
+                .filter(|state| matches!(state, SlotState::Verified { .. }));
             let signers: Vec<String> = verified.filter_map(SlotState::signer).collect();
-            let by = options.trust_source().map(|source| format!("; trust: {source}")).unwrap_or_default();
+            let by = options
+                .trust_source()
+                .map(|source| format!("; trust: {source}"))
+                .unwrap_or_default();
             Ok(match signers.as_slice() {
                 [] => format!("the digest that was given{by}"),
-                _ => format!("good, {}: {}{by}", counted(signers.len(), "signature"), signers.join(", ")),
+                _ => format!(
+                    "good, {}: {}{by}",
+                    counted(signers.len(), "signature"),
+                    signers.join(", ")
+                ),
             })
         };
         checks.push(Check::of("trust", needed, trusted()));
     } else {
-        let signers = signatures.iter().filter(|state| matches!(state, SlotState::Unknown { .. })).count();
+        let signers = signatures
+            .iter()
+            .filter(|state| matches!(state, SlotState::Unknown { .. }))
+            .count();
         let help = "give --key FILE with the public key you got from the release engineer; without one nothing can be pushed or installed";
-        checks.push(Check::warning("trust", needed, format!("{}, not checked", counted(signers, "signature")), help));
+        checks.push(Check::warning(
+            "trust",
+            needed,
+            format!("{}, not checked", counted(signers, "signature")),
+            help,
+        ));
     }
     let needed = format!("{bytes} bytes");
     if let BundleSource::File(_) = source {
         let length = || -> Result<String, CommandError> {
             let actual = fsx::file_size(&options.bundle)?;
-            if actual == bytes { Ok("as long as its head says".to_owned()) } else { Err(WrongLength { actual }.into()) }
+            if actual == bytes {
+                Ok("as long as its head says".to_owned())
+            } else {
+                Err(WrongLength { actual }.into())
+            }
         };
         checks.push(Check::of("length", needed, length()));
     } else {
         let help = "save it as a file: all verbs but verify and unpack read in place";
-        checks.push(Check::warning("length", needed, "it comes from a pipe", help));
+        checks.push(Check::warning(
+            "length",
+            needed,
+            "it comes from a pipe",
+            help,
+        ));
     }
     Some(bytes)
 }
 
 fn room(directory: &Utf8Path, bytes: u64) -> Check {
-    let needed = format!("{bytes} bytes in `{directory}` to unpack it; push, serve and load need none");
+    let needed =
+        format!("{bytes} bytes in `{directory}` to unpack it; push, serve and load need none");
     match fsx::available_space(directory) {
         Err(error) => Check::problem("room", needed, &error.into()),
         Ok(available) if available < bytes => {
@@ -158,19 +208,35 @@ fn room(directory: &Utf8Path, bytes: u64) -> Check {
 fn helm(program: Option<&Utf8Path>) -> Check {
     let needed = "Helm 3 or 4, to install the charts";
     let Some(program) = program else {
-        return Check::warning("helm", needed, "none in PATH", "put Helm into PATH, or say with --helm where it is, before you install");
+        return Check::warning(
+            "helm",
+            needed,
+            "none in PATH",
+            "put Helm into PATH, or say with --helm where it is, before you install",
+        );
     };
-    Check::of("helm", needed, version_of_helm(Some(program), HELM_TIME_LIMIT))
+    Check::of(
+        "helm",
+        needed,
+        version_of_helm(Some(program), HELM_TIME_LIMIT),
+    )
 }
 
 fn cluster(path: Option<&Utf8Path>) -> Check {
     let needed = "a kubeconfig, to install into a cluster from here";
     let Some(path) = path else {
-        return Check::warning("kubeconfig", needed, "none", "say with --kubeconfig or KUBECONFIG where it is, before you install");
+        return Check::warning(
+            "kubeconfig",
+            needed,
+            "none",
+            "say with --kubeconfig or KUBECONFIG where it is, before you install",
+        );
     };
     let read = || -> Result<String, CommandError> {
         let text = fsx::read_to_string(path, MAX_KUBECONFIG_BYTES)?;
-        let server = Kubeconfig::from_yaml(&text).ok().and_then(|config| server_of(&config));
+        let server = Kubeconfig::from_yaml(&text)
+            .ok()
+            .and_then(|config| server_of(&config));
         let (context, server) = server.ok_or_else(|| NoKubeconfig(path.to_owned()))?;
         Ok(format!("context {context}, {server}"))
     };
@@ -180,35 +246,63 @@ fn cluster(path: Option<&Utf8Path>) -> Check {
 /// The current context and the server that it leads to.
 fn server_of(config: &Kubeconfig) -> Option<(String, String)> {
     let current = config.current_context.clone()?;
-    let context = config.contexts.iter().find(|context| context.name == current)?.context.as_ref()?;
-    let cluster = config.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
+    let context = config
+        .contexts
+        .iter()
+        .find(|context| context.name == current)?
+        .context
+        .as_ref()?;
+    let cluster = config
+        .clusters
+        .iter()
+        .find(|cluster| cluster.name == context.cluster)?;
     Some((current, cluster.cluster.as_ref()?.server.clone()?))
 }
 
 fn containerd() -> Check {
     let needed = "a containerd that may be spoken to, to load images into this node";
-    let found = CONTAINERD_SOCKETS.iter().filter(|path| fsx::exists(Utf8Path::new(path)));
-    let tried: Vec<_> = found.map(|path| (path, UnixStream::connect(path).err())).collect();
-    match (tried.iter().find(|(_, error)| error.is_none()), tried.first()) {
+    let found = CONTAINERD_SOCKETS
+        .iter()
+        .filter(|path| fsx::exists(Utf8Path::new(path)));
+    let tried: Vec<_> = found
+        .map(|path| (path, UnixStream::connect(path).err()))
+        .collect();
+    match (
+        tried.iter().find(|(_, error)| error.is_none()),
+        tried.first(),
+    ) {
         (Some((path, _)), _) => Check::ok("containerd", needed, format!("`{path}` answers")),
         (None, Some((path, Some(error)))) => {
-            let help = "run load as root, or on a node whose containerd runs; push and serve need none";
+            let help =
+                "run load as root, or on a node whose containerd runs; push and serve need none";
             Check::warning("containerd", needed, format!("`{path}`: {error}"), help)
         }
-        _ => Check::warning("containerd", needed, "none here", "run load on a node of the cluster; push and serve need none"),
+        _ => Check::warning(
+            "containerd",
+            needed,
+            "none here",
+            "run load on a node of the cluster; push and serve need none",
+        ),
     }
 }
 
-/// Asks the registry for something that it will not have: that it says so proves that it is there and lets us read. Whether it lets us
-/// write is not tried: that would begin an upload.
+/// Asks the registry for something that it will not have: that it says so proves that it is there
+/// and lets us read. Whether it lets us write is not tried: that would begin an upload.
 fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
     let host = destination.registry();
     let needed = format!("a registry at {host} that lets us in");
     let asked = || -> Result<String, CommandError> {
         let mut allowed = access.allowed_hosts.clone().unwrap_or_default();
         allowed.insert(host.to_owned());
-        let client = Client::new(in_haste(ClientConfig { allowed_hosts: Some(allowed), ..access.clone() }))?;
-        let probe: Reference = format!("{host}/{}:nothing", destination.repository("rune-bundle-doctor")).parse()?;
+        let client = Client::new(in_haste(ClientConfig {
+            allowed_hosts: Some(allowed),
+            ..access.clone()
+        }))?;
+        let probe: Reference = format!(
+            "{host}/{}:nothing",
+            destination.repository("rune-bundle-doctor")
+        )
+        .parse()?;
         block_on(async {
             match client.resolve(&probe).await {
                 Err(error) if !is_absence(&error) => Err(error),
@@ -221,6 +315,8 @@ fn reachable(destination: &Destination, access: &ClientConfig) -> Check {
 
 /// Whether the registry answered that there is no such thing.
 fn is_absence(error: &RegistryError) -> bool {
-    let RegistryError::Fetch { failures, .. } = error else { return false };
+    let RegistryError::Fetch { failures, .. } = error else {
+        return false;
+    };
     failures.iter().all(|failure| matches!(&*failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
 }

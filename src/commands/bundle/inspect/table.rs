@@ -18,13 +18,22 @@ pub(super) struct ImageRow([String; 5]);
 impl ImageRow {
     /// An image, with how many bytes the bundle has of it.
     pub(super) fn of(image: &ImageRecord, bytes: Option<u64>) -> Self {
-        let digest: String = image.target.digest.hex().chars().take(SHORT_DIGEST).collect();
+        let digest: String = image
+            .target
+            .digest
+            .hex()
+            .chars()
+            .take(SHORT_DIGEST)
+            .collect();
         Self([
             shown(&image.reference.to_string()),
             digest,
             platforms(image),
             bytes.map_or_else(|| "?".to_owned(), size),
-            image.license.as_deref().map_or_else(|| "not stated".to_owned(), shown),
+            image
+                .license
+                .as_deref()
+                .map_or_else(|| "not stated".to_owned(), shown),
         ])
     }
 }
@@ -32,11 +41,27 @@ impl ImageRow {
 /// The carried platforms, in short, and how many were left out.
 fn platforms(image: &ImageRecord) -> String {
     // Nearly all are of Linux: there the processor says enough.
-    let short = |name: String| name.strip_prefix("linux/").map(str::to_owned).unwrap_or(name);
-    let carried: Vec<String> = image.carried_runnable().map(|manifest| shown(&short(manifest.platform_name()))).collect();
+    let short = |name: String| {
+        name.strip_prefix("linux/")
+            .map(str::to_owned)
+            .unwrap_or(name)
+    };
+    let carried: Vec<String> = image
+        .carried_runnable()
+        .map(|manifest| shown(&short(manifest.platform_name())))
+        .collect();
     let left_out = image.runnable().count().saturating_sub(carried.len());
-    let mut text = carried.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(" ");
-    if let Some(more) = carried.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+    let mut text = carried
+        .iter()
+        .take(MAX_LISTED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(" ");
+    if let Some(more) = carried
+        .len()
+        .checked_sub(MAX_LISTED)
+        .filter(|more| *more > 0)
+    {
         text.push_str(&format!(" +{more}"));
     }
     if left_out > 0 {
@@ -51,7 +76,9 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
         return String::new();
     }
     let headings = HEADINGS.map(str::to_owned);
-    let lines: Vec<&[String; 5]> = std::iter::once(&headings).chain(rows.iter().map(|ImageRow(cells)| cells)).collect();
+    let lines: Vec<&[String; 5]> = std::iter::once(&headings)
+        .chain(rows.iter().map(|ImageRow(cells)| cells))
+        .collect();
     let mut widths = [0_usize; 5];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line.iter()) {
@@ -59,7 +86,10 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
         }
     }
     let written = |line: &[String; 5]| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = line
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     lines.into_iter().map(written).collect()
@@ -67,11 +97,24 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
 
 /// How many attestations each image has.
 pub(super) fn attestations(images: &[ImageRecord]) -> Vec<String> {
-    let counts = images
-        .iter()
-        .map(|image| (image, image.manifests.iter().filter(|manifest| manifest.carried && manifest.role == Role::Attestation).count()));
+    let counts = images.iter().map(|image| {
+        (
+            image,
+            image
+                .manifests
+                .iter()
+                .filter(|manifest| manifest.carried && manifest.role == Role::Attestation)
+                .count(),
+        )
+    });
     counts
         .filter(|(_, count)| *count > 0)
-        .map(|(image, count)| format!("{} for {}", counted(count, "attestation"), shown(&image.name)))
+        .map(|(image, count)| {
+            format!(
+                "{} for {}",
+                counted(count, "attestation"),
+                shown(&image.name)
+            )
+        })
         .collect()
 }

@@ -15,8 +15,8 @@ use crate::{
     bundle::{BundleIndex, ChartRecord, OpenBundle, Publication, PublicationKind},
     chart::{self, Named},
     install::{
-        Check, InstallError, PinError, PlacedImage, ReleaseHelm, Replaced, RunningImage, RunningImages, ValuePins, Verdict,
-        destination_values, value_pins,
+        Check, InstallError, PinError, PlacedImage, ReleaseHelm, Replaced, RunningImage,
+        RunningImages, ValuePins, Verdict, destination_values, value_pins,
     },
     oci::{Descriptor, Reference},
     registry::Client,
@@ -49,16 +49,20 @@ pub(super) struct Images {
     pub(super) replaced: Replaced,
     /// What was asked for; the error says why it is not there.
     asked: BTreeMap<String, Result<(), String>>,
-    /// What images that the charts name by their tag alone are called there, and the number of each in the index.
+    /// What images that the charts name by their tag alone are called there, and the number of each
+    /// in the index.
     tagged: BTreeMap<String, usize>,
 }
 
-/// The images that a rendered chart names: what only looks like one, too, when the bundle has its digest.
+/// The images that a rendered chart names: what only looks like one, too, when the bundle has its
+/// digest.
 fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
     let carried = carried(bundle);
     let is_carried = |text: &str| {
         let reference = Reference::parse_like_a_runtime(text).ok();
-        reference.and_then(|found| found.digest()).is_some_and(|digest| carried.contains(&digest))
+        reference
+            .and_then(|found| found.digest())
+            .is_some_and(|digest| carried.contains(&digest))
     };
     let named = chart::discover(rendered, &bundle.index().completeness.image_places()).into_iter();
     named
@@ -72,29 +76,48 @@ fn images_of(rendered: &str, bundle: &OpenBundle) -> BTreeSet<String> {
 
 /// The digests of the images of a bundle, and of their reduced indexes.
 fn carried(bundle: &OpenBundle) -> BTreeSet<Digest> {
-    let digests = bundle.publications().iter().filter_map(|publication| match &publication.kind {
-        PublicationKind::Image { reduced_index, .. } => {
-            Some([Some(publication.target.digest), reduced_index.as_ref().map(|index| index.digest)])
-        }
-        _ => None,
-    });
+    let digests = bundle
+        .publications()
+        .iter()
+        .filter_map(|publication| match &publication.kind {
+            PublicationKind::Image { reduced_index, .. } => Some([
+                Some(publication.target.digest),
+                reduced_index.as_ref().map(|index| index.digest),
+            ]),
+            _ => None,
+        });
     digests.flatten().flatten().collect()
 }
 
 impl Destination {
     /// Reads chart and values out of the bundle.
-    pub(super) fn read(bundle: &OpenBundle, options: &InstallOptions) -> Result<Self, CommandError> {
+    pub(super) fn read(
+        bundle: &OpenBundle,
+        options: &InstallOptions,
+    ) -> Result<Self, CommandError> {
         let index = bundle.index();
         let chart = chosen_chart(&index.charts, options.chart.as_deref())?.clone();
         let archive = entry(bundle, &chart.path)?;
         let profile = chosen_profile(&index.profiles, options.profile.as_deref(), &chart.name)?;
         let text = |name: &EntryName| -> Result<String, CommandError> {
-            Ok(String::from_utf8(entry(bundle, name)?).map_err(|_| ChoiceError::NotText(name.clone()))?)
+            Ok(String::from_utf8(entry(bundle, name)?)
+                .map_err(|_| ChoiceError::NotText(name.clone()))?)
         };
-        let profile_values = profile.iter().flat_map(|profile| &profile.values).map(text).collect::<Result<_, _>>()?;
+        let profile_values = profile
+            .iter()
+            .flat_map(|profile| &profile.values)
+            .map(text)
+            .collect::<Result<_, _>>()?;
         let kube_version = kube_version(&archive)?;
         let profile = profile.map(|profile| profile.name.clone());
-        Ok(Self { chart, archive, kube_version, profile, profile_values, registry: options.registry.as_ref().map(ToString::to_string) })
+        Ok(Self {
+            chart,
+            archive,
+            kube_version,
+            profile,
+            profile_values,
+            registry: options.registry.as_ref().map(ToString::to_string),
+        })
     }
 
     /// The chart, `name-version`.
@@ -102,7 +125,8 @@ impl Destination {
         format!("{}-{}", self.chart.name, self.chart.version)
     }
 
-    /// The name of the release unless another one is asked for: that of the chart, in letters that a release may have.
+    /// The name of the release unless another one is asked for: that of the chart, in letters that
+    /// a release may have.
     pub(super) fn release(&self) -> String {
         release_name(&self.chart.name)
     }
@@ -113,13 +137,22 @@ impl Destination {
     }
 
     /// Writes the profile's values and those of the destination for Helm: its options, in order.
-    pub(super) fn values(&self, replaced: &Replaced, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
+    pub(super) fn values(
+        &self,
+        replaced: &Replaced,
+        helm: &ReleaseHelm,
+    ) -> Result<Vec<String>, CommandError> {
         self.written(&self.made(replaced)?, helm)
     }
 
     /// The values of the destination.
     pub(super) fn made(&self, replaced: &Replaced) -> Result<Value, CommandError> {
-        let made = destination_values(self.registry.as_deref(), replaced, &self.archive, &self.profile_values);
+        let made = destination_values(
+            self.registry.as_deref(),
+            replaced,
+            &self.archive,
+            &self.profile_values,
+        );
         Ok(made.map_err(InstallError::from)?)
     }
 
@@ -129,43 +162,94 @@ impl Destination {
     }
 
     /// Writes the profile's values and others after them for Helm.
-    pub(super) fn written(&self, made: &Value, helm: &ReleaseHelm) -> Result<Vec<String>, CommandError> {
-        let made = yaml::to_string(made).map_err(PinError::from).map_err(InstallError::from)?;
+    pub(super) fn written(
+        &self,
+        made: &Value,
+        helm: &ReleaseHelm,
+    ) -> Result<Vec<String>, CommandError> {
+        let made = yaml::to_string(made)
+            .map_err(PinError::from)
+            .map_err(InstallError::from)?;
         let directory = Digest::of(made.as_bytes()).hex();
         let mut options = Vec::new();
         for (number, text) in self.profile_values.iter().chain([&made]).enumerate() {
-            let file = helm.write(&format!("values/{directory}/{number}.yaml"), text.as_bytes())?;
+            let file = helm.write(
+                &format!("values/{directory}/{number}.yaml"),
+                text.as_bytes(),
+            )?;
             options.extend(["--values".to_owned(), file.into_string()]);
         }
         Ok(options)
     }
 
     /// Asks the registry for every image of the bundle, when one was named.
-    pub(super) async fn images(&self, bundle: &OpenBundle, options: &InstallOptions) -> Result<Images, CommandError> {
+    pub(super) async fn images(
+        &self,
+        bundle: &OpenBundle,
+        options: &InstallOptions,
+    ) -> Result<Images, CommandError> {
         let mut images = Images::default();
-        let Some(destination) = &options.registry else { return Ok(images) };
+        let Some(destination) = &options.registry else {
+            return Ok(images);
+        };
         let client = Client::new(client_config(destination, &options.registry_access, LOOKS))?;
         // In a dry run they may be still to be pushed.
         let is_to_come = options.push.is_some() && options.is_dry_run;
         let index = bundle.index();
-        for Publication { repository, target, kind, .. } in bundle.publications() {
-            let PublicationKind::Image { reduced_index, reference } = kind else { continue };
-            let number = index.images.iter().position(|image| image.reference == *reference && image.target.digest == target.digest);
-            if let (Some(number), Some(tag)) = (number.filter(|number| is_tagged(index, *number)), reference.tag()) {
+        for Publication {
+            repository,
+            target,
+            kind,
+            ..
+        } in bundle.publications()
+        {
+            let PublicationKind::Image {
+                reduced_index,
+                reference,
+            } = kind
+            else {
+                continue;
+            };
+            let number = index.images.iter().position(|image| {
+                image.reference == *reference && image.target.digest == target.digest
+            });
+            if let (Some(number), Some(tag)) = (
+                number.filter(|number| is_tagged(index, *number)),
+                reference.tag(),
+            ) {
                 let name: Reference = format!("{}:{tag}", destination.name(repository)).parse()?;
                 if !is_to_come {
-                    images.ask_tag(&client, &name, [Some(target), reduced_index.as_ref()].into_iter().flatten()).await?;
+                    images
+                        .ask_tag(
+                            &client,
+                            &name,
+                            [Some(target), reduced_index.as_ref()].into_iter().flatten(),
+                        )
+                        .await?;
                 }
                 images.tagged.insert(tagged(&name), number);
             }
-            images.replaced.repositories.extend(destination.renamed(repository).map(|other| (repository.clone(), other)));
-            if is_to_come || images.ask(&client, destination, repository, target.digest).await? {
+            images.replaced.repositories.extend(
+                destination
+                    .renamed(repository)
+                    .map(|other| (repository.clone(), other)),
+            );
+            if is_to_come
+                || images
+                    .ask(&client, destination, repository, target.digest)
+                    .await?
+            {
                 continue;
             }
             if let Some(reduced) = reduced_index
-                && images.ask(&client, destination, repository, reduced.digest).await?
+                && images
+                    .ask(&client, destination, repository, reduced.digest)
+                    .await?
             {
-                images.replaced.digests.insert(target.digest, reduced.digest);
+                images
+                    .replaced
+                    .digests
+                    .insert(target.digest, reduced.digest);
             }
         }
         Ok(images)
@@ -176,21 +260,43 @@ impl Destination {
         let named = images_of(rendered, bundle);
         let carried = carried(bundle);
         let check = |text: &String| {
-            let check = |available: String, verdict| Check::new("images", FailureKind::NotFound, text.clone(), available, verdict);
+            let check = |available: String, verdict| {
+                Check::new(
+                    "images",
+                    FailureKind::NotFound,
+                    text.clone(),
+                    available,
+                    verdict,
+                )
+            };
             let Ok(reference) = Reference::parse_like_a_runtime(text) else {
                 return check("no image reference".to_owned(), Verdict::Missing);
             };
             match reference.digest() {
                 None => match images.asked.get(&tagged(&reference)) {
                     Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
-                    None => check("a tag, which the registry may give to another image".to_owned(), Verdict::Unknown),
+                    Some(Err(reason)) => check(
+                        format!("{reason}; `rune-bundle push` brings it there"),
+                        Verdict::Missing,
+                    ),
+                    None => check(
+                        "a tag, which the registry may give to another image".to_owned(),
+                        Verdict::Unknown,
+                    ),
                 },
-                Some(digest) if !carried.contains(&digest) => check("no image of the bundle".to_owned(), Verdict::Unknown),
+                Some(digest) if !carried.contains(&digest) => {
+                    check("no image of the bundle".to_owned(), Verdict::Unknown)
+                }
                 Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
                     Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(format!("{reason}; `rune-bundle push` brings it there"), Verdict::Missing),
-                    None => check("what the nodes find under this name".to_owned(), Verdict::Unknown),
+                    Some(Err(reason)) => check(
+                        format!("{reason}; `rune-bundle push` brings it there"),
+                        Verdict::Missing,
+                    ),
+                    None => check(
+                        "what the nodes find under this name".to_owned(),
+                        Verdict::Unknown,
+                    ),
                 },
             }
         };
@@ -200,7 +306,12 @@ impl Destination {
 
 impl Images {
     /// Whether a tag is there and means one of some digests.
-    async fn ask_tag(&mut self, client: &Client, name: &Reference, meant: impl Iterator<Item = &Descriptor>) -> Result<(), CommandError> {
+    async fn ask_tag(
+        &mut self,
+        client: &Client,
+        name: &Reference,
+        meant: impl Iterator<Item = &Descriptor>,
+    ) -> Result<(), CommandError> {
         let meant: Vec<Digest> = meant.map(|descriptor| descriptor.digest).collect();
         let found = match client.resolve(name).await {
             Ok(found) if meant.contains(&found.digest()) => Ok(()),
@@ -217,25 +328,56 @@ impl Images {
         let index = bundle.index();
         let number_of = |reference: &Reference| {
             // Without a registry of its own the chart names the image as the manifest does.
-            let own = |number: &usize| index.images.get(*number).is_some_and(|image| tagged(&image.reference) == tagged(reference));
+            let own = |number: &usize| {
+                index
+                    .images
+                    .get(*number)
+                    .is_some_and(|image| tagged(&image.reference) == tagged(reference))
+            };
             let known = self.tagged.get(&tagged(reference)).copied();
-            known.or_else(|| (0..index.images.len()).filter(|number| is_tagged(index, *number)).find(own))
+            known.or_else(|| {
+                (0..index.images.len())
+                    .filter(|number| is_tagged(index, *number))
+                    .find(own)
+            })
         };
         let running = images_of(rendered, bundle).into_iter().filter_map(|text| {
-            let reference = Reference::parse_like_a_runtime(&text).ok().filter(|reference| reference.digest().is_none())?;
+            let reference = Reference::parse_like_a_runtime(&text)
+                .ok()
+                .filter(|reference| reference.digest().is_none())?;
             let image = index.images.get(number_of(&reference)?)?;
-            let mut parts: BTreeSet<Digest> = image.reduced_index.iter().map(|reduced| reduced.digest).collect();
+            let mut parts: BTreeSet<Digest> = image
+                .reduced_index
+                .iter()
+                .map(|reduced| reduced.digest)
+                .collect();
             for manifest in image.carried_runnable() {
                 parts.insert(manifest.digest);
-                parts.extend(bundle.config_of(manifest.digest).map(|config| config.digest));
+                parts.extend(
+                    bundle
+                        .config_of(manifest.digest)
+                        .map(|config| config.digest),
+                );
             }
-            Some((text, RunningImage { digest: image.target.digest, parts }))
+            Some((
+                text,
+                RunningImage {
+                    digest: image.target.digest,
+                    parts,
+                },
+            ))
         });
         running.collect()
     }
 
     /// Whether an image is there.
-    async fn ask(&mut self, client: &Client, destination: &Registry, repository: &str, digest: Digest) -> Result<bool, CommandError> {
+    async fn ask(
+        &mut self,
+        client: &Client,
+        destination: &Registry,
+        repository: &str,
+        digest: Digest,
+    ) -> Result<bool, CommandError> {
         let name: Reference = format!("{}@{digest}", destination.name(repository)).parse()?;
         let found = match client.resolve(&name).await {
             Ok(_) => Ok(()),
@@ -250,16 +392,25 @@ impl Images {
 
 /// Whether charts name an image of the index by its tag alone.
 fn is_tagged(index: &BundleIndex, number: usize) -> bool {
-    index.images.get(number).is_some_and(|image| index.completeness.tag_pin(&image.name).is_some())
+    index
+        .images
+        .get(number)
+        .is_some_and(|image| index.completeness.tag_pin(&image.name).is_some())
 }
 
 /// Name and tag, without a digest.
 fn tagged(reference: &Reference) -> String {
-    format!("{}:{}", reference.name(), reference.tag().unwrap_or_default())
+    format!(
+        "{}:{}",
+        reference.name(),
+        reference.tag().unwrap_or_default()
+    )
 }
 
 fn entry(bundle: &OpenBundle, name: &EntryName) -> Result<Vec<u8>, CommandError> {
-    Ok(bundle.entry(name)?.ok_or_else(|| ChoiceError::NoEntry(name.clone()))?)
+    Ok(bundle
+        .entry(name)?
+        .ok_or_else(|| ChoiceError::NoEntry(name.clone()))?)
 }
 
 /// The versions of Kubernetes that the chart works with.
@@ -271,7 +422,11 @@ fn kube_version(archive: &[u8]) -> Result<Option<String>, CommandError> {
 
 /// Releases have names of lower case letters, digits, `-` and `.`.
 fn release_name(chart: &str) -> String {
-    chart.to_ascii_lowercase().replace('_', "-").trim_matches(['-', '.']).to_owned()
+    chart
+        .to_ascii_lowercase()
+        .replace('_', "-")
+        .trim_matches(['-', '.'])
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -280,7 +435,12 @@ mod tests {
 
     #[test]
     fn a_chart_gives_its_release_a_name_that_helm_takes() {
-        for (chart, release) in [("rune", "rune"), ("Demo", "demo"), ("de.mo_x", "de.mo-x"), ("_a-", "a")] {
+        for (chart, release) in [
+            ("rune", "rune"),
+            ("Demo", "demo"),
+            ("de.mo_x", "de.mo-x"),
+            ("_a-", "a"),
+        ] {
             assert_eq!(release_name(chart), release);
         }
     }

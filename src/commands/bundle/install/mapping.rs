@@ -14,7 +14,10 @@ use super::{Work, destination::Images};
 use crate::{
     bundle::{AvailableImage, meant_image},
     chart::{self, ImagePlace, Named},
-    install::{ImageMap, InstallError, Object, PlacedImage, PostRenderer, ReleaseHelm, ValuePins, parse_objects},
+    install::{
+        ImageMap, InstallError, Object, PlacedImage, PostRenderer, ReleaseHelm, ValuePins,
+        parse_objects,
+    },
     oci::Reference,
     policy::ImagePlaces,
 };
@@ -25,8 +28,7 @@ use rune_core::{
 };
 
 /// What is said of an image that Helm applies past the post-renderer.
-const NOT_SENT: &str =
-    "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
+const NOT_SENT: &str = "Helm does not send this object to a post-renderer; leave --registry out and give the nodes a mirror (`rune-bundle mirror`)";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,7 +100,10 @@ struct Elsewhere {
 
 fn lines(findings: &BTreeSet<Finding>) -> String {
     let line = |Finding { image, place, hint }: &Finding| {
-        let image = image.as_ref().map(|image| format!("`{image}` in ")).unwrap_or_default();
+        let image = image
+            .as_ref()
+            .map(|image| format!("`{image}` in "))
+            .unwrap_or_default();
         format!("\n  {image}{place}\n    hint: {hint}")
     };
     findings.iter().map(line).collect()
@@ -110,7 +115,9 @@ impl Failure for Elsewhere {
     }
 
     fn help(&self) -> Option<String> {
-        Some("nothing was changed; do what the hints say, and run the same command again".to_owned())
+        Some(
+            "nothing was changed; do what the hints say, and run the same command again".to_owned(),
+        )
     }
 
     fn details(&self) -> Option<Value> {
@@ -132,23 +139,39 @@ struct Mapping {
 
 impl Work<'_> {
     /// Renders the chart so that its images come from the registry, if one was named.
-    pub(super) async fn map(&self, images: &Images, rendering: Rendering<'_>) -> Result<Mapped, CommandError> {
+    pub(super) async fn map(
+        &self,
+        images: &Images,
+        rendering: Rendering<'_>,
+    ) -> Result<Mapped, CommandError> {
         let (options, destination) = (self.options, &self.destination);
         let own = destination.values(&images.replaced, rendering.helm)?;
         let own = [own, options.values.clone()].concat();
         let rendered = rendering.run(&own, None).await?;
         let Some(mapping) = Mapping::read(self, images)? else {
-            return Ok(Mapped { values: own, rendered, ..Mapped::default() });
+            return Ok(Mapped {
+                values: own,
+                rendered,
+                ..Mapped::default()
+            });
         };
         let is_partial = !mapping.outside(&rendered).is_empty();
-        let mut tried = vec![Attempt { values: own, rendered, has_pins: false }];
+        let mut tried = vec![Attempt {
+            values: own,
+            rendered,
+            has_pins: false,
+        }];
         let pins = Value::Object(mapping.pins.values.clone());
         if !mapping.pins.values.is_empty() && (is_partial || options.values_file.is_some()) {
             let values = destination.written(&pins, rendering.helm)?;
             let values = [values, options.values.clone()].concat();
             // A chart may refuse them: they are only a proposal.
             match rendering.run(&values, None).await {
-                Ok(rendered) => tried.push(Attempt { values, rendered, has_pins: true }),
+                Ok(rendered) => tried.push(Attempt {
+                    values,
+                    rendered,
+                    has_pins: true,
+                }),
                 Err(InstallError::HelmRefused { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -157,7 +180,11 @@ impl Work<'_> {
             let whole = destination.made(&images.replaced)?;
             mapping.write_values(file, &tried, [&whole, &pins])?;
         }
-        let mode = options.map.unwrap_or(if is_partial { MapMode::Objects } else { MapMode::Values });
+        let mode = options.map.unwrap_or(if is_partial {
+            MapMode::Objects
+        } else {
+            MapMode::Values
+        });
         let is_3 = rendering.helm.is_3();
         let findings = |attempt: &Attempt| mapping.findings(attempt, mode, is_3);
         let mut found = tried.iter().map(findings).collect::<Result<Vec<_>, _>>()?;
@@ -168,20 +195,39 @@ impl Work<'_> {
             let registry = mapping.registry.clone();
             return Err(Elsewhere { registry, findings }.into());
         }
-        let Attempt { values, rendered, .. } = tried.swap_remove(best);
+        let Attempt {
+            values, rendered, ..
+        } = tried.swap_remove(best);
         let map = mapping.map(&rendered);
-        let mut mapped = Mapped { mode: Some(mode), values, rendered, post_renderer: None };
+        let mut mapped = Mapped {
+            mode: Some(mode),
+            values,
+            rendered,
+            post_renderer: None,
+        };
         if mode == MapMode::Objects {
-            let map = ImageMap { images: map, places: mapping.places.clone() };
+            let map = ImageMap {
+                images: map,
+                places: mapping.places.clone(),
+            };
             let post_renderer = map.post_renderer(is_3)?;
             mapped.rendered = rendering.run(&mapped.values, Some(&post_renderer)).await?;
             mapped.post_renderer = Some(post_renderer);
             // Whatever Helm did not send for another reason.
             let left = mapping.outside(&mapped.rendered).into_iter();
-            let left: BTreeSet<Finding> =
-                left.map(|(place, image)| Finding { image: Some(image), place, hint: NOT_SENT.to_owned() }).collect();
+            let left: BTreeSet<Finding> = left
+                .map(|(place, image)| Finding {
+                    image: Some(image),
+                    place,
+                    hint: NOT_SENT.to_owned(),
+                })
+                .collect();
             if !left.is_empty() {
-                return Err(Elsewhere { registry: mapping.registry, findings: left }.into());
+                return Err(Elsewhere {
+                    registry: mapping.registry,
+                    findings: left,
+                }
+                .into());
             }
         }
         Ok(mapped)
@@ -189,16 +235,28 @@ impl Work<'_> {
 }
 
 impl Rendering<'_> {
-    async fn run(&self, values: &[String], post_renderer: Option<&PostRenderer>) -> Result<String, InstallError> {
-        let Self { helm, chart, kubernetes, is_upgrade } = *self;
-        helm.render(chart, values, kubernetes, is_upgrade, post_renderer).await
+    async fn run(
+        &self,
+        values: &[String],
+        post_renderer: Option<&PostRenderer>,
+    ) -> Result<String, InstallError> {
+        let Self {
+            helm,
+            chart,
+            kubernetes,
+            is_upgrade,
+        } = *self;
+        helm.render(chart, values, kubernetes, is_upgrade, post_renderer)
+            .await
     }
 }
 
 impl Mapping {
     /// Nothing without a registry.
     fn read(work: &Work<'_>, images: &Images) -> Result<Option<Self>, CommandError> {
-        let Some(destination) = &work.options.registry else { return Ok(None) };
+        let Some(destination) = &work.options.registry else {
+            return Ok(None);
+        };
         let index = work.bundle.index();
         let available: Vec<AvailableImage> = index
             .images
@@ -207,7 +265,11 @@ impl Mapping {
                 name: image.name.clone(),
                 reference: image.reference.clone(),
                 digest: image.target.digest,
-                manifests: image.manifests.iter().map(|manifest| manifest.digest).collect(),
+                manifests: image
+                    .manifests
+                    .iter()
+                    .map(|manifest| manifest.digest)
+                    .collect(),
                 is_built: false,
                 other_tags: Vec::new(),
                 left_out_with: None,
@@ -220,13 +282,24 @@ impl Mapping {
                 reference: image.reference.clone(),
                 registry: destination.registry().to_owned(),
                 repository: destination.repository(image.reference.repository()),
-                digest: *images.replaced.digests.get(&image.digest).unwrap_or(&image.digest),
+                digest: *images
+                    .replaced
+                    .digests
+                    .get(&image.digest)
+                    .unwrap_or(&image.digest),
             })
             .collect();
         let pins = work.destination.pins(&placed)?;
         let (registry, places) = (destination.to_string(), index.completeness.image_places());
         let has_own_values = !work.options.values.is_empty();
-        Ok(Some(Self { registry, places, available, placed, pins, has_own_values }))
+        Ok(Some(Self {
+            registry,
+            places,
+            available,
+            placed,
+            pins,
+            has_own_values,
+        }))
     }
 
     /// The image of the bundle that a text means.
@@ -236,19 +309,25 @@ impl Mapping {
 
     /// Whether a reference is one of the destination, as the registry was asked for it.
     fn is_there(&self, text: &str) -> bool {
-        let Ok(reference) = Reference::parse_like_a_runtime(text) else { return false };
+        let Ok(reference) = Reference::parse_like_a_runtime(text) else {
+            return false;
+        };
         let name = reference.name();
-        name.strip_prefix(self.registry.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        name.strip_prefix(self.registry.trim_end_matches('/'))
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// What stands in place of an image: itself when it is there by its digest.
     fn target(&self, text: &str) -> Option<String> {
-        let has_digest = || Reference::parse_like_a_runtime(text).is_ok_and(|found| found.digest().is_some());
+        let has_digest =
+            || Reference::parse_like_a_runtime(text).is_ok_and(|found| found.digest().is_some());
         if self.is_there(text) && has_digest() {
             return Some(text.to_owned());
         }
         let meant = self.meant(text).and_then(|number| self.placed.get(number));
-        meant.map(PlacedImage::target).or_else(|| self.is_there(text).then(|| text.to_owned()))
+        meant
+            .map(PlacedImage::target)
+            .or_else(|| self.is_there(text).then(|| text.to_owned()))
     }
 
     /// What every image of rendered objects becomes.
@@ -258,7 +337,8 @@ impl Mapping {
             Named::Image(text) | Named::Possible(text, _) => Some(text),
             _ => None,
         });
-        text.filter_map(|text| Some((text.clone(), self.target(&text)?))).collect()
+        text.filter_map(|text| Some((text.clone(), self.target(&text)?)))
+            .collect()
     }
 
     /// The images that do not come from the destination as the objects are.
@@ -273,7 +353,12 @@ impl Mapping {
     }
 
     /// What would come from elsewhere.
-    fn findings(&self, attempt: &Attempt, mode: MapMode, is_helm_3: bool) -> Result<BTreeSet<Finding>, CommandError> {
+    fn findings(
+        &self,
+        attempt: &Attempt,
+        mode: MapMode,
+        is_helm_3: bool,
+    ) -> Result<BTreeSet<Finding>, CommandError> {
         let rendered = &attempt.rendered;
         let outside = self.outside(rendered);
         let found = |place, image: Option<String>, why: &str| {
@@ -299,7 +384,11 @@ impl Mapping {
                 .collect());
         }
         let objects = parse_objects(rendered).map_err(InstallError::from)?;
-        let hooks: BTreeSet<String> = objects.iter().filter(|object| object.is_hook()).map(hook_name).collect();
+        let hooks: BTreeSet<String> = objects
+            .iter()
+            .filter(|object| object.is_hook())
+            .map(hook_name)
+            .collect();
         let unsent = |place: &ImagePlace| {
             if is_definition_of_chart(&place.file) {
                 Some(
@@ -316,15 +405,30 @@ impl Mapping {
                 None
             }
         };
-        let mut findings: BTreeSet<Finding> =
-            outside.iter().filter_map(|(place, image)| Some(found(place.clone(), Some(image.clone()), unsent(place)?))).collect();
+        let mut findings: BTreeSet<Finding> = outside
+            .iter()
+            .filter_map(|(place, image)| {
+                Some(found(place.clone(), Some(image.clone()), unsent(place)?))
+            })
+            .collect();
         let replaced = chart::replace_images(rendered, &self.places, &self.map(rendered));
         let obstacles = replaced.obstacles.into_iter();
-        findings.extend(obstacles.filter(|obstacle| unsent(&obstacle.place).is_none()).map(|obstacle| {
-            let is_known = obstacle.image.as_deref().is_none_or(|image| self.meant(image).is_some());
-            let reason = obstacle.reason.to_string();
-            found(obstacle.place, obstacle.image, if is_known { &reason } else { "" })
-        }));
+        findings.extend(
+            obstacles
+                .filter(|obstacle| unsent(&obstacle.place).is_none())
+                .map(|obstacle| {
+                    let is_known = obstacle
+                        .image
+                        .as_deref()
+                        .is_none_or(|image| self.meant(image).is_some());
+                    let reason = obstacle.reason.to_string();
+                    found(
+                        obstacle.place,
+                        obstacle.image,
+                        if is_known { &reason } else { "" },
+                    )
+                }),
+        );
         Ok(findings)
     }
 
@@ -341,7 +445,10 @@ impl Mapping {
         let is_settable = !attempt.has_pins || self.has_own_values;
         match self.pins.keys.get(&number).filter(|_| is_settable) {
             Some(keys) => {
-                let pairs: Vec<String> = keys.iter().map(|(key, value)| format!("`{key}` to `{value}`")).collect();
+                let pairs: Vec<String> = keys
+                    .iter()
+                    .map(|(key, value)| format!("`{key}` to `{value}`"))
+                    .collect();
                 format!("set {} in your values", pairs.join(", "))
             }
             None => "no value of the chart sets it".to_owned(),
@@ -350,8 +457,16 @@ impl Mapping {
 
     /// Writes the values with which the chart takes most images from the destination, and which it
     /// does not.
-    fn write_values(&self, file: &Utf8Path, tried: &[Attempt], made: [&Value; 2]) -> Result<(), CommandError> {
-        let left = tried.iter().map(|attempt| self.outside(&attempt.rendered)).zip(made);
+    fn write_values(
+        &self,
+        file: &Utf8Path,
+        tried: &[Attempt],
+        made: [&Value; 2],
+    ) -> Result<(), CommandError> {
+        let left = tried
+            .iter()
+            .map(|attempt| self.outside(&attempt.rendered))
+            .zip(made);
         let Some((outside, values)) = left.min_by_key(|(outside, _)| outside.len()) else {
             return Ok(());
         };
@@ -359,7 +474,8 @@ impl Mapping {
         for (place, image) in outside.iter().collect::<BTreeSet<_>>() {
             let _ = writeln!(text, "# No value sets: {image} in {place}");
         }
-        let values = yaml::to_string(values).map_err(|error| InstallError::from(crate::install::PinError::from(error)))?;
+        let values = yaml::to_string(values)
+            .map_err(|error| InstallError::from(crate::install::PinError::from(error)))?;
         text.push_str(&values);
         Ok(fsx::write_new(file, text.as_bytes(), 0o644)?)
     }
@@ -367,8 +483,13 @@ impl Mapping {
 
 /// `Kind/name` of a hook, as it is called at a place.
 fn hook_name(object: &Object) -> String {
-    let prefix = object.value().pointer("/metadata/generateName").and_then(Value::as_str);
-    let name = Some(object.name()).filter(|name| !name.is_empty()).or(prefix);
+    let prefix = object
+        .value()
+        .pointer("/metadata/generateName")
+        .and_then(Value::as_str);
+    let name = Some(object.name())
+        .filter(|name| !name.is_empty())
+        .or(prefix);
     format!("{}/{}", object.kind(), name.unwrap_or("without a name"))
 }
 

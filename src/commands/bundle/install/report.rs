@@ -53,7 +53,13 @@ pub struct InstallReport {
 }
 
 impl InstallReport {
-    pub(super) fn new(work: &Work<'_>, cluster: &Cluster, helm: &ReleaseHelm, found: &Found, notes: Vec<String>) -> Self {
+    pub(super) fn new(
+        work: &Work<'_>,
+        cluster: &Cluster,
+        helm: &ReleaseHelm,
+        found: &Found,
+        notes: Vec<String>,
+    ) -> Self {
         let index = work.bundle.index();
         Self {
             name: index.name.clone(),
@@ -72,7 +78,11 @@ impl InstallReport {
             helm: helm.version().to_owned(),
             dry_run: work.options.is_dry_run,
             step: found.judgement,
-            before: found.kept.installed.as_ref().map(|installed| installed.version.clone()),
+            before: found
+                .kept
+                .installed
+                .as_ref()
+                .map(|installed| installed.version.clone()),
             notes,
             checks: found.checks.clone(),
             changes: found.changes.clone(),
@@ -98,7 +108,14 @@ impl Report for InstallReport {
     const VERB: &'static str = "install";
 
     fn text(&self) -> String {
-        let Self { name, version, release, namespace, cluster, .. } = self;
+        let Self {
+            name,
+            version,
+            release,
+            namespace,
+            cluster,
+            ..
+        } = self;
         let mut text = String::new();
         for note in &self.notes {
             let _ = writeln!(text, "{note}");
@@ -106,7 +123,11 @@ impl Report for InstallReport {
         if let Some(trust) = &self.trust {
             let _ = writeln!(text, "trust          {trust}");
         }
-        for check in self.checks.iter().filter(|check| check.verdict == Verdict::Unknown) {
+        for check in self
+            .checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Unknown)
+        {
             let _ = writeln!(text, "not known: {check}");
         }
         if let (Some(map), Some(registry)) = (self.map, &self.registry) {
@@ -116,7 +137,10 @@ impl Report for InstallReport {
             let _ = writeln!(text, "values         `{file}`");
         }
         if self.dry_run {
-            let _ = writeln!(text, "would install {name} {version} as release {release} in namespace {namespace} of {cluster}");
+            let _ = writeln!(
+                text,
+                "would install {name} {version} as release {release} in namespace {namespace} of {cluster}"
+            );
             for change in &self.changes {
                 let sign = match change.change {
                     Change::Added => '+',
@@ -127,20 +151,40 @@ impl Report for InstallReport {
                     text,
                     "  {sign} {}{}",
                     change.object,
-                    change.paths.iter().map(|path| format!("\n      {path}")).collect::<String>()
+                    change
+                        .paths
+                        .iter()
+                        .map(|path| format!("\n      {path}"))
+                        .collect::<String>()
                 );
             }
-            let _ = writeln!(text, "{}; nothing was changed", counted(self.changes.len(), "change"));
+            let _ = writeln!(
+                text,
+                "{}; nothing was changed",
+                counted(self.changes.len(), "change")
+            );
             return text;
         }
         if let Some(job) = &self.backup {
             let _ = writeln!(text, "backed up      by job {job}");
         }
-        let tests = if self.tested { "its tests passed" } else { "its chart has no tests" };
-        let _ = writeln!(text, "{name} {version} runs as release {release}, revision {}, and {tests}", self.revision.unwrap_or(0));
+        let tests = if self.tested {
+            "its tests passed"
+        } else {
+            "its chart has no tests"
+        };
+        let _ = writeln!(
+            text,
+            "{name} {version} runs as release {release}, revision {}, and {tests}",
+            self.revision.unwrap_or(0)
+        );
         let _ = writeln!(text, "cluster        {cluster}, namespace {namespace}");
         if let Some(receipt) = &self.receipt {
-            let _ = writeln!(text, "receipt        {} in `{}` ({})", receipt.number, receipt.path, receipt.digest);
+            let _ = writeln!(
+                text,
+                "receipt        {} in `{}` ({})",
+                receipt.number, receipt.path, receipt.digest
+            );
         }
         text
     }

@@ -1,4 +1,5 @@
-//! Images for the cluster: layouts that are there, and small ones made of another image and a few programs.
+//! Images for the cluster: layouts that are there, and small ones made of another image and a few
+//! programs.
 
 use std::{
     fs,
@@ -34,20 +35,32 @@ pub struct Program<'a> {
 impl ImageLayout {
     /// The test image that stands in for `docker.io/library/postgres:17-alpine`.
     pub fn postgres() -> Self {
-        let tools = std::env::var_os("RUNE_TOOLS").map_or_else(|| PathBuf::from("/var/cache/rune-bundle/tools"), PathBuf::from);
-        Self { folder: tools.join("images/postgres-17-alpine"), _scratch: None }
+        let tools = std::env::var_os("RUNE_TOOLS").map_or_else(
+            || PathBuf::from("/var/cache/rune-bundle/tools"),
+            PathBuf::from,
+        );
+        Self {
+            folder: tools.join("images/postgres-17-alpine"),
+            _scratch: None,
+        }
     }
 
     /// A stand-in for RUNE's image, which cannot be had everywhere; the script says what it does.
     pub fn api_stand_in() -> Self {
-        let script = Program { path: "/usr/local/bin/api-stand-in", content: include_bytes!("api-stand-in.sh") };
+        let script = Program {
+            path: "/usr/local/bin/api-stand-in",
+            content: include_bytes!("api-stand-in.sh"),
+        };
         Self::postgres().with_programs(&[script])
     }
 
     /// A layout of blobs that are there; `root` is the descriptor of the image or index.
     pub fn of_blobs<'a>(root: &Value, blobs: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let scratch = tempfile::tempdir().expect("a directory can be made");
-        let layout = Self { folder: scratch.path().to_owned(), _scratch: Some(scratch) };
+        let layout = Self {
+            folder: scratch.path().to_owned(),
+            _scratch: Some(scratch),
+        };
         fs::create_dir_all(layout.folder.join("blobs/sha256")).expect("the directory is ours");
         for blob in blobs {
             layout.put(blob);
@@ -56,7 +69,8 @@ impl ImageLayout {
         layout
     }
 
-    /// The image of this layout for amd64 with one more layer of programs, the first of which it runs.
+    /// The image of this layout for amd64 with one more layer of programs, the first of which it
+    /// runs.
     #[must_use]
     pub fn with_programs(&self, programs: &[Program<'_>]) -> Self {
         self.with_layer(programs, |config| {
@@ -68,7 +82,13 @@ impl ImageLayout {
     /// The same software under another digest, as after a minor update.
     #[must_use]
     pub fn updated(&self) -> Self {
-        self.with_layer(&[Program { path: "/etc/updated", content: b"" }], |_| {})
+        self.with_layer(
+            &[Program {
+                path: "/etc/updated",
+                content: b"",
+            }],
+            |_| {},
+        )
     }
 
     fn with_layer(&self, files: &[Program<'_>], configure: impl FnOnce(&mut Value)) -> Self {
@@ -78,30 +98,49 @@ impl ImageLayout {
         let layer = gzip(&tar);
 
         configure(&mut config["config"]);
-        config["rootfs"]["diff_ids"].as_array_mut().expect("a configuration names its layers").push(json!(sha256(&tar)));
+        config["rootfs"]["diff_ids"]
+            .as_array_mut()
+            .expect("a configuration names its layers")
+            .push(json!(sha256(&tar)));
         if let Some(history) = config["history"].as_array_mut() {
             history.push(json!({"created_by": "test equipment"}));
         }
-        let layers = manifest["layers"].as_array_mut().expect("a manifest has layers");
-        let base: Vec<_> = layers.iter().map(|layer| self.bytes(&layer["digest"])).collect();
+        let layers = manifest["layers"]
+            .as_array_mut()
+            .expect("a manifest has layers");
+        let base: Vec<_> = layers
+            .iter()
+            .map(|layer| self.bytes(&layer["digest"]))
+            .collect();
         layers.push(descriptor(LAYER, &layer));
         let config = serde_json::to_vec(&config).expect("it is JSON");
         manifest["config"] = descriptor(CONFIG, &config);
         let manifest = serde_json::to_vec(&manifest).expect("it is JSON");
-        let blobs = base.iter().map(Vec::as_slice).chain([layer.as_slice(), &config, &manifest]);
+        let blobs = base
+            .iter()
+            .map(Vec::as_slice)
+            .chain([layer.as_slice(), &config, &manifest]);
         Self::of_blobs(&descriptor(MANIFEST, &manifest), blobs)
     }
 
     fn amd64(&self) -> Value {
         let root = self.blob(&self.root()["digest"]);
-        let Some(manifests) = root["manifests"].as_array() else { return root };
-        let amd64 = manifests.iter().find(|manifest| manifest["platform"]["architecture"] == "amd64").expect("amd64 is there");
+        let Some(manifests) = root["manifests"].as_array() else {
+            return root;
+        };
+        let amd64 = manifests
+            .iter()
+            .find(|manifest| manifest["platform"]["architecture"] == "amd64")
+            .expect("amd64 is there");
         self.blob(&amd64["digest"])
     }
 
     /// The digest of the image or index.
     pub fn digest(&self) -> String {
-        self.root()["digest"].as_str().expect("a digest is a string").to_owned()
+        self.root()["digest"]
+            .as_str()
+            .expect("a digest is a string")
+            .to_owned()
     }
 
     /// Where skopeo finds it.
@@ -118,24 +157,39 @@ impl ImageLayout {
     }
 
     fn bytes(&self, digest: &Value) -> Vec<u8> {
-        let digest = digest.as_str().and_then(|digest| digest.strip_prefix("sha256:")).expect("it is a digest");
+        let digest = digest
+            .as_str()
+            .and_then(|digest| digest.strip_prefix("sha256:"))
+            .expect("it is a digest");
         fs::read(self.folder.join("blobs/sha256").join(digest)).expect("the layout is whole")
     }
 
     fn put(&self, bytes: &[u8]) {
         let digest = sha256(bytes);
-        fs::write(self.folder.join("blobs/sha256").join(digest.trim_start_matches("sha256:")), bytes).expect("the directory is ours");
+        fs::write(
+            self.folder
+                .join("blobs/sha256")
+                .join(digest.trim_start_matches("sha256:")),
+            bytes,
+        )
+        .expect("the directory is ours");
     }
 
     fn finish(&self, root: &Value) {
         let index = json!({"schemaVersion": 2, "manifests": [root]});
-        fs::write(self.folder.join("index.json"), index.to_string()).expect("the directory is ours");
-        fs::write(self.folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("the directory is ours");
+        fs::write(self.folder.join("index.json"), index.to_string())
+            .expect("the directory is ours");
+        fs::write(
+            self.folder.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )
+        .expect("the directory is ours");
     }
 }
 
 fn read(path: &Path) -> Value {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("`{}`: {error}; run tools/setup", path.display()));
+    let text = fs::read(path)
+        .unwrap_or_else(|error| panic!("`{}`: {error}; run tools/setup", path.display()));
     serde_json::from_slice(&text).expect("it is JSON")
 }
 
@@ -149,12 +203,20 @@ fn tar_of(programs: &[Program<'_>]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_mode(0o755);
         header.set_size(program.content.len() as u64);
-        archive.append_data(&mut header, program.path.trim_start_matches('/'), program.content).expect("memory has room");
+        archive
+            .append_data(
+                &mut header,
+                program.path.trim_start_matches('/'),
+                program.content,
+            )
+            .expect("memory has room");
     }
     archive.into_inner().expect("memory has room")
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    std::io::Write::write_all(&mut encoder, bytes).and_then(|()| encoder.finish()).expect("memory has room")
+    std::io::Write::write_all(&mut encoder, bytes)
+        .and_then(|()| encoder.finish())
+        .expect("memory has room")
 }

@@ -41,7 +41,13 @@ impl<'a> Namespace<'a> {
 
     pub(super) fn adopt(cluster: &'a Cluster, name: String) -> Self {
         let namespace = Self { cluster, name };
-        namespace.kubectl(&["label", "namespace", &namespace.name, "--overwrite", &format!("{OWNER}={}", std::process::id())]);
+        namespace.kubectl(&[
+            "label",
+            "namespace",
+            &namespace.name,
+            "--overwrite",
+            &format!("{OWNER}={}", std::process::id()),
+        ]);
         // Without it no pod is let in, and nobody says that it is only late.
         namespace.wait("serviceaccount/default", "create", Duration::from_secs(30));
         namespace
@@ -65,7 +71,13 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// What it says when it fails.
     pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
-        outcome(&self.command("kubectl").args(arguments).output().expect("kubectl can be started"))
+        outcome(
+            &self
+                .command("kubectl")
+                .args(arguments)
+                .output()
+                .expect("kubectl can be started"),
+        )
     }
 
     /// Puts objects in place.
@@ -73,7 +85,8 @@ impl<'a> Namespace<'a> {
     /// # Panics
     /// When the API server refuses one.
     pub fn apply(&self, objects: &[Value]) {
-        self.try_apply(objects).unwrap_or_else(|error| panic!("{error}"));
+        self.try_apply(objects)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Puts objects in place, or says why not.
@@ -81,7 +94,8 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// What `kubectl` says when the API server refuses one.
     pub fn try_apply(&self, objects: &[Value]) -> Result<String, String> {
-        self.cluster.try_apply(objects, &["--namespace", &self.name])
+        self.cluster
+            .try_apply(objects, &["--namespace", &self.name])
     }
 
     /// An object, whole.
@@ -96,8 +110,13 @@ impl<'a> Namespace<'a> {
     /// When it does not in time; says what the namespace looks like then.
     pub fn wait(&self, object: &str, condition: &str, patience: Duration) {
         let timeout = format!("--timeout={}s", patience.as_secs());
-        if let Err(error) = self.try_kubectl(&["wait", object, &format!("--for={condition}"), &timeout]) {
-            panic!("`{object}`: not `{condition}`: {error}\n{}", self.describe());
+        if let Err(error) =
+            self.try_kubectl(&["wait", object, &format!("--for={condition}"), &timeout])
+        {
+            panic!(
+                "`{object}`: not `{condition}`: {error}\n{}",
+                self.describe()
+            );
         }
     }
 
@@ -114,8 +133,15 @@ impl<'a> Namespace<'a> {
         self.kubectl(&["logs", pod, "--container", container])
     }
 
-    /// Runs a program in a pod of its own with these labels, until it ends. Gives its exit code and what it said.
-    pub fn run_pod(&self, name: &str, labels: &Value, image: &str, command: &[&str]) -> (i64, String) {
+    /// Runs a program in a pod of its own with these labels, until it ends. Gives its exit code and
+    /// what it said.
+    pub fn run_pod(
+        &self,
+        name: &str,
+        labels: &Value,
+        image: &str,
+        command: &[&str],
+    ) -> (i64, String) {
         self.apply(&[pod(name, labels, image, command)]);
         let ended = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
         self.wait(&format!("pod/{name}"), ended, Duration::from_mins(1));
@@ -132,18 +158,35 @@ impl<'a> Namespace<'a> {
     /// What it says when it fails, and what the namespace looks like.
     pub fn helm(&self, helm: Helm, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.command(helm.program());
-        let output = command.args(arguments).current_dir(project()).output().expect("Helm can be started");
+        let output = command
+            .args(arguments)
+            .current_dir(project())
+            .output()
+            .expect("Helm can be started");
         outcome(&output).map_err(|error| format!("{error}\n{}", self.describe()))
     }
 
     /// What there is and what happened, for a message.
     pub fn describe(&self) -> String {
         let said = |arguments: &[&str]| self.try_kubectl(arguments).unwrap_or_else(|error| error);
-        let objects = said(&["get", "pods,deployments,statefulsets,jobs,persistentvolumeclaims", "--output=wide"]);
-        let events =
-            said(&["get", "events", "--sort-by=.lastTimestamp", "--output=custom-columns=:.involvedObject.name,:.reason,:.message"]);
+        let objects = said(&[
+            "get",
+            "pods,deployments,statefulsets,jobs,persistentvolumeclaims",
+            "--output=wide",
+        ]);
+        let events = said(&[
+            "get",
+            "events",
+            "--sort-by=.lastTimestamp",
+            "--output=custom-columns=:.involvedObject.name,:.reason,:.message",
+        ]);
         let pods = said(&["get", "pods", "--output=name"]);
-        let logs = pods.lines().map(|pod| format!("{pod}:\n{}\n", said(&["logs", pod, "--all-containers", "--prefix", "--tail=15"])));
+        let logs = pods.lines().map(|pod| {
+            format!(
+                "{pod}:\n{}\n",
+                said(&["logs", pod, "--all-containers", "--prefix", "--tail=15"])
+            )
+        });
         format!("{objects}\n{events}\n{}", logs.collect::<String>())
     }
 

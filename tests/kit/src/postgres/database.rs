@@ -14,7 +14,11 @@ pub struct Database<'a> {
 impl<'a> Database<'a> {
     /// One that is there.
     pub(super) fn known(server: &'a Server, name: &str) -> Self {
-        Self { server, name: name.to_owned(), is_dropped: false }
+        Self {
+            server,
+            name: name.to_owned(),
+            is_dropped: false,
+        }
     }
 
     /// Makes one, and the role that owns it.
@@ -27,7 +31,11 @@ impl<'a> Database<'a> {
             "--command",
             &database,
         ]));
-        Self { server, name, is_dropped }
+        Self {
+            server,
+            name,
+            is_dropped,
+        }
     }
 }
 
@@ -49,13 +57,19 @@ impl Database<'_> {
 
     /// The URL that another role with [`PASSWORD`] uses.
     pub fn url_of(&self, role: &str) -> String {
-        format!("postgresql://{role}:{ENCODED_PASSWORD}@127.0.0.1:{}/{}", self.server.port, self.name)
+        format!(
+            "postgresql://{role}:{ENCODED_PASSWORD}@127.0.0.1:{}/{}",
+            self.server.port, self.name
+        )
     }
 
     /// The URL of the superuser.
     pub fn admin_url(&self) -> String {
         let directory = self.server.socket_directory().display();
-        format!("postgresql://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
+        format!(
+            "postgresql://postgres@/{}?host={directory}&port={}",
+            self.name, self.server.port
+        )
     }
 
     /// Runs SQL in it as the superuser.
@@ -69,7 +83,11 @@ impl Drop for Database<'_> {
         if self.is_dropped {
             let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
             // What is left goes with the server.
-            let _ = self.server.psql("postgres").args(["--command", &drop]).output();
+            let _ = self
+                .server
+                .psql("postgres")
+                .args(["--command", &drop])
+                .output();
         }
     }
 }

@@ -28,7 +28,10 @@ impl Session {
         write!(input, "{sql};\n\\echo '{}'\n", END.trim_end()).expect("psql reads");
         let mut said = String::new();
         while !said.ends_with(END) {
-            let length = self.output.read_line(&mut said).expect("the output is text");
+            let length = self
+                .output
+                .read_line(&mut said)
+                .expect("the output is text");
             assert!(length > 0, "psql ended: {said}");
         }
         said.trim_end_matches(END).trim_end().to_owned()

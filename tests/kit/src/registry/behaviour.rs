@@ -2,7 +2,10 @@
 
 /// How a registry is made. Everything else it does as the distribution specification has it.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own"
+)]
 pub struct Behaviour {
     /// Whether it takes an index whose manifests are not all there.
     pub takes_sparse: bool,
@@ -24,7 +27,8 @@ pub struct Behaviour {
     pub min_chunk_bytes: Option<u64>,
     /// How many components a repository may have.
     pub max_depth: Option<usize>,
-    /// How it answers whoever did not say who asks, without a challenge, except at the root of its API.
+    /// How it answers whoever did not say who asks, without a challenge, except at the root of its
+    /// API.
     pub hides_with: Option<u16>,
     /// The types of configurations that it takes manifests of; without a list, all.
     pub config_types: Option<Vec<&'static str>>,

@@ -36,11 +36,17 @@ enum Effect {
 }
 
 impl Fault {
-    /// A fault for requests with this method (`*` for any) and a path that fits the pattern, in which `*`
-    /// stands for anything. It is played once unless [`Self::times`] says otherwise.
+    /// A fault for requests with this method (`*` for any) and a path that fits the pattern, in
+    /// which `*` stands for anything. It is played once unless [`Self::times`] says otherwise.
     pub fn on(method: &str, pattern: &str) -> Self {
         let (method, pattern) = (method.to_owned(), pattern.to_owned());
-        Self { method, pattern, remaining: 1, effects: Vec::new(), headers: Vec::new() }
+        Self {
+            method,
+            pattern,
+            remaining: 1,
+            effects: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// Plays it this often.
@@ -123,7 +129,8 @@ impl Fault {
         self.with(Effect::NoLength)
     }
 
-    /// Breaks the connection after this many bytes of the body of the request, without an answer. What came of an upload is kept.
+    /// Breaks the connection after this many bytes of the body of the request, without an answer.
+    /// What came of an upload is kept.
     #[must_use]
     pub fn cut_request_at(self, bytes: usize) -> Self {
         self.with(Effect::CutRequestAt(bytes))
@@ -142,8 +149,11 @@ impl Fault {
 
     /// Takes the first fault that fits out of a list, once.
     pub(super) fn take(faults: &mut [Self], method: &str, path: &str) -> Option<Self> {
-        let fitting =
-            |fault: &&mut Self| fault.remaining > 0 && (fault.method == "*" || fault.method == method) && fits(&fault.pattern, path);
+        let fitting = |fault: &&mut Self| {
+            fault.remaining > 0
+                && (fault.method == "*" || fault.method == method)
+                && fits(&fault.pattern, path)
+        };
         let fault = faults.iter_mut().find(fitting)?;
         fault.remaining = fault.remaining.saturating_sub(1);
         Some(fault.clone())
@@ -152,7 +162,8 @@ impl Fault {
     /// Whether the request is not even looked at.
     pub(super) fn replaces_answer(&self) -> bool {
         let has = |wanted: fn(&Effect) -> bool| self.effects.iter().any(wanted);
-        has(|effect| matches!(effect, Effect::Status(..))) && !has(|effect| matches!(effect, Effect::Act))
+        has(|effect| matches!(effect, Effect::Status(..)))
+            && !has(|effect| matches!(effect, Effect::Act))
     }
 
     /// After how many bytes of the body of the request the connection breaks.
@@ -165,13 +176,22 @@ impl Fault {
 
     /// Changes what the request says before it is answered.
     pub(super) fn change_request(&self, headers: &mut HeaderMap) {
-        if self.effects.iter().any(|effect| matches!(effect, Effect::IgnoreRange)) {
+        if self
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::IgnoreRange))
+        {
             headers.remove(header::RANGE);
         }
     }
 
     /// Changes the answer.
-    pub(super) fn change_answer(&self, status: StatusCode, mut headers: HeaderMap, body: &Bytes) -> Response<Body> {
+    pub(super) fn change_answer(
+        &self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: &Bytes,
+    ) -> Response<Body> {
         let mut status = status;
         let mut content = body.to_vec();
         let (mut end, mut has_length) = (None, true);
@@ -212,7 +232,11 @@ impl Fault {
 fn unfinished(content: Bytes, end: Option<(usize, bool)>, has_length: bool) -> Body {
     let chunk = Ok::<_, std::io::Error>;
     let Some((bytes, breaks)) = end.filter(|(bytes, _)| *bytes < content.len()) else {
-        return if has_length { Body::from(content) } else { Body::from_stream(stream::iter([chunk(content)])) };
+        return if has_length {
+            Body::from(content)
+        } else {
+            Body::from_stream(stream::iter([chunk(content)]))
+        };
     };
     // Two steps, so that the first bytes are on their way before the connection ends.
     let state = (content.slice(..bytes), 0);
@@ -230,14 +254,20 @@ fn unfinished(content: Bytes, end: Option<(usize, bool)>, has_length: bool) -> B
 
 /// Whether a text fits a pattern in which `*` stands for anything, slashes included.
 pub(super) fn fits(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(start) else {
+        return false;
+    };
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
             return text.ends_with(part);
         }
-        let Some(position) = text.find(part) else { return false };
+        let Some(position) = text.find(part) else {
+            return false;
+        };
         text = text.get(position + part.len()..).unwrap_or_default();
     }
     true
@@ -249,7 +279,10 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything() {
-        assert!(fits("/v2/*/blobs/*", "/v2/library/postgres/blobs/sha256:ab"));
+        assert!(fits(
+            "/v2/*/blobs/*",
+            "/v2/library/postgres/blobs/sha256:ab"
+        ));
         assert!(fits("*", "") && fits("/token", "/token"));
         assert!(!fits("/v2/*/blobs/*", "/v2/library/manifests/x") && !fits("/token", "/token/x"));
     }

@@ -1,8 +1,9 @@
 //! An OCI distribution registry in memory, on a loopback port, that fails on request.
 //!
-//! Pull and push as the distribution specification has them, optional basic or token authentication, and a
-//! list of [`Fault`]s to play. Every request is recorded, so that a test can tell what was asked, how often,
-//! and with which credentials. It runs on its own thread and ends when it is dropped.
+//! Pull and push as the distribution specification has them, optional basic or token
+//! authentication, and a list of [`Fault`]s to play. Every request is recorded, so that a test can
+//! tell what was asked, how often, and with which credentials. It runs on its own thread and ends
+//! when it is dropped.
 
 mod auth;
 mod behaviour;
@@ -61,7 +62,9 @@ struct Hold {
 
 /// The lock, also after a panic elsewhere: the test that panicked has failed already.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Registry {
@@ -75,12 +78,14 @@ impl Registry {
         Self::start_server(auth, None)
     }
 
-    /// Starts an empty registry that speaks TLS; [`Self::ca_pem`] is the authority that vouches for it.
+    /// Starts an empty registry that speaks TLS; [`Self::ca_pem`] is the authority that vouches for
+    /// it.
     pub fn start_tls(auth: Auth) -> Self {
         Self::start_server(auth, Some(Identity::new(false)))
     }
 
-    /// Starts an empty registry that speaks TLS and wants to see the certificate of [`Self::client_pem`].
+    /// Starts an empty registry that speaks TLS and wants to see the certificate of
+    /// [`Self::client_pem`].
     pub fn start_mutual_tls(auth: Auth) -> Self {
         Self::start_server(auth, Some(Identity::new(true)))
     }
@@ -94,7 +99,10 @@ impl Registry {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("the socket is ours");
         let address = listener.local_addr().expect("the socket is bound");
-        let url = format!("{}://{address}", if identity.is_some() { "https" } else { "http" });
+        let url = format!(
+            "{}://{address}",
+            if identity.is_some() { "https" } else { "http" }
+        );
         let state = Arc::new(State {
             auth,
             url,
@@ -105,11 +113,16 @@ impl Registry {
             arrived: Condvar::new(),
             hold: Mutex::default(),
         });
-        let pem = identity.as_ref().map(|identity| (identity.ca_pem.clone(), identity.client_pem.clone()));
+        let pem = identity
+            .as_ref()
+            .map(|identity| (identity.ca_pem.clone(), identity.client_pem.clone()));
         let (stop, stopped) = oneshot::channel();
         let server = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made");
             runtime.block_on(async {
                 tokio::select! {
                     () = server::serve(listener, identity, server) => {}
@@ -117,7 +130,13 @@ impl Registry {
                 }
             });
         });
-        Self { address, state, pem, stop: Some(stop), thread: Some(thread) }
+        Self {
+            address,
+            state,
+            pem,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// The certificate of the authority that vouches for the server, in PEM form.
@@ -125,7 +144,11 @@ impl Registry {
     /// # Panics
     /// When the registry does not speak TLS.
     pub fn ca_pem(&self) -> &str {
-        &self.pem.as_ref().expect("the registry was started with TLS").0
+        &self
+            .pem
+            .as_ref()
+            .expect("the registry was started with TLS")
+            .0
     }
 
     /// Certificate and private key of a client that the authority vouches for, in PEM form.
@@ -133,7 +156,11 @@ impl Registry {
     /// # Panics
     /// When the registry does not speak TLS.
     pub fn client_pem(&self) -> (&str, &str) {
-        let (certificate, key) = &self.pem.as_ref().expect("the registry was started with TLS").1;
+        let (certificate, key) = &self
+            .pem
+            .as_ref()
+            .expect("the registry was started with TLS")
+            .1;
         (certificate, key)
     }
 
@@ -157,8 +184,15 @@ impl Registry {
         locked(&self.state.store).put_blob(repository, bytes.to_vec().into())
     }
 
-    /// Stores a manifest under its digest and, if given, a tag. Nothing is checked. Gives its digest.
-    pub fn put_manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, bytes: &[u8]) -> String {
+    /// Stores a manifest under its digest and, if given, a tag. Nothing is checked. Gives its
+    /// digest.
+    pub fn put_manifest(
+        &self,
+        repository: &str,
+        tag: Option<&str>,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> String {
         locked(&self.state.store).put_manifest(repository, tag, media_type, bytes.to_vec().into())
     }
 
@@ -170,17 +204,26 @@ impl Registry {
         for manifest in &image.manifests {
             self.put_manifest(repository, None, manifest.media_type, &manifest.bytes);
         }
-        self.put_manifest(repository, Some(tag), image.index.media_type, &image.index.bytes)
+        self.put_manifest(
+            repository,
+            Some(tag),
+            image.index.media_type,
+            &image.index.bytes,
+        )
     }
 
     /// The media type and bytes of a manifest, by tag or digest.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Vec<u8>)> {
-        locked(&self.state.store).manifest(repository, reference).map(|(media_type, bytes, _)| (media_type, bytes.to_vec()))
+        locked(&self.state.store)
+            .manifest(repository, reference)
+            .map(|(media_type, bytes, _)| (media_type, bytes.to_vec()))
     }
 
     /// The bytes of a blob.
     pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
-        locked(&self.state.store).blob(repository, digest).map(|bytes| bytes.to_vec())
+        locked(&self.state.store)
+            .blob(repository, digest)
+            .map(|bytes| bytes.to_vec())
     }
 
     /// Adds a fault. The oldest that fits a request and has not been played often enough is played.
@@ -211,7 +254,10 @@ impl Registry {
 
     /// How many bytes of blobs it was sent.
     pub fn received_bytes(&self) -> u64 {
-        self.requests_to("/v2/*/blobs/uploads/*").iter().map(Request::body_bytes).sum()
+        self.requests_to("/v2/*/blobs/uploads/*")
+            .iter()
+            .map(Request::body_bytes)
+            .sum()
     }
 
     /// Every request so far, oldest first.
@@ -221,13 +267,20 @@ impl Registry {
 
     /// The requests whose path fits a pattern in which `*` stands for anything.
     pub fn requests_to(&self, pattern: &str) -> Vec<Request> {
-        self.requests().into_iter().filter(|request| fault::fits(pattern, &request.path)).collect()
+        self.requests()
+            .into_iter()
+            .filter(|request| fault::fits(pattern, &request.path))
+            .collect()
     }
 
-    /// Answers nothing any more from the `count`-th request on whose path fits a pattern, whatever is asked then. So what a
-    /// client can have done by the time of [`Self::wait_for_requests`] is settled, and it has not ended.
+    /// Answers nothing any more from the `count`-th request on whose path fits a pattern, whatever
+    /// is asked then. So what a client can have done by the time of [`Self::wait_for_requests`] is
+    /// settled, and it has not ended.
     pub fn hold_from(&self, pattern: &str, count: usize) {
-        *locked(&self.state.hold) = Some(Hold { pattern: pattern.to_owned(), count });
+        *locked(&self.state.hold) = Some(Hold {
+            pattern: pattern.to_owned(),
+            count,
+        });
     }
 
     /// Answers again. What was asked meanwhile never gets an answer.
@@ -242,9 +295,16 @@ impl Registry {
     pub fn wait_for_requests(&self, pattern: &str, count: usize) {
         const LIMIT: Duration = Duration::from_secs(40);
         let are_missing = |requests: &mut Vec<Request>| fitting(requests, pattern) < count;
-        let waited = self.state.arrived.wait_timeout_while(locked(&self.state.requests), LIMIT, are_missing);
+        let waited =
+            self.state
+                .arrived
+                .wait_timeout_while(locked(&self.state.requests), LIMIT, are_missing);
         let (requests, outcome) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        assert!(!outcome.timed_out(), "{} of {count} requests to {pattern} after {LIMIT:?}", fitting(&requests, pattern));
+        assert!(
+            !outcome.timed_out(),
+            "{} of {count} requests to {pattern} after {LIMIT:?}",
+            fitting(&requests, pattern)
+        );
     }
 
     /// Forgets the requests so far.
@@ -255,7 +315,10 @@ impl Registry {
 
 /// How many requests have a path that fits.
 fn fitting(requests: &[Request], pattern: &str) -> usize {
-    requests.iter().filter(|request| fault::fits(pattern, &request.path)).count()
+    requests
+        .iter()
+        .filter(|request| fault::fits(pattern, &request.path))
+        .count()
 }
 
 impl Drop for Registry {

@@ -46,7 +46,10 @@ impl Request {
 
     /// The first value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -59,46 +62,77 @@ impl Store {
     }
 
     pub(super) fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
-        let is_linked = self.links.contains(&(repository.to_owned(), digest.to_owned()));
+        let is_linked = self
+            .links
+            .contains(&(repository.to_owned(), digest.to_owned()));
         is_linked.then(|| self.blobs.get(digest).cloned()).flatten()
     }
 
     pub(super) fn mount(&mut self, repository: &str, from: &str, digest: &str) -> bool {
         let is_there = self.blob(from, digest).is_some();
         if is_there {
-            self.links.insert((repository.to_owned(), digest.to_owned()));
+            self.links
+                .insert((repository.to_owned(), digest.to_owned()));
         }
         is_there
     }
 
-    pub(super) fn put_manifest(&mut self, repository: &str, tag: Option<&str>, media_type: &str, bytes: Bytes) -> String {
+    pub(super) fn put_manifest(
+        &mut self,
+        repository: &str,
+        tag: Option<&str>,
+        media_type: &str,
+        bytes: Bytes,
+    ) -> String {
         let digest = sha256(&bytes);
-        self.manifests.insert((repository.to_owned(), digest.clone()), (media_type.to_owned(), bytes));
+        self.manifests.insert(
+            (repository.to_owned(), digest.clone()),
+            (media_type.to_owned(), bytes),
+        );
         if let Some(tag) = tag {
-            self.tags.insert((repository.to_owned(), tag.to_owned()), digest.clone());
+            self.tags
+                .insert((repository.to_owned(), tag.to_owned()), digest.clone());
         }
         digest
     }
 
     /// Media type, bytes and digest of a manifest, by tag or digest.
-    pub(super) fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Bytes, String)> {
-        let by_tag = self.tags.get(&(repository.to_owned(), reference.to_owned()));
+    pub(super) fn manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> Option<(String, Bytes, String)> {
+        let by_tag = self
+            .tags
+            .get(&(repository.to_owned(), reference.to_owned()));
         let digest = by_tag.cloned().unwrap_or_else(|| reference.to_owned());
-        let (media_type, bytes) = self.manifests.get(&(repository.to_owned(), digest.clone()))?;
+        let (media_type, bytes) = self
+            .manifests
+            .get(&(repository.to_owned(), digest.clone()))?;
         Some((media_type.clone(), bytes.clone(), digest))
     }
 
     pub(super) fn tags(&self, repository: &str) -> Vec<String> {
-        self.tags.keys().filter(|(own, _)| own == repository).map(|(_, tag)| tag.clone()).collect()
+        self.tags
+            .keys()
+            .filter(|(own, _)| own == repository)
+            .map(|(_, tag)| tag.clone())
+            .collect()
     }
 
     pub(super) fn repositories(&self) -> BTreeSet<String> {
-        self.manifests.keys().map(|(repository, _)| repository.clone()).collect()
+        self.manifests
+            .keys()
+            .map(|(repository, _)| repository.clone())
+            .collect()
     }
 
     /// Keeps what came of an upload that broke off, as distribution does.
     pub(super) fn keep_part(&mut self, path: &str, part: &[u8]) {
-        if let Some(upload) = path.split_once("/blobs/uploads/").and_then(|(_, id)| self.uploads.get_mut(id)) {
+        if let Some(upload) = path
+            .split_once("/blobs/uploads/")
+            .and_then(|(_, id)| self.uploads.get_mut(id))
+        {
             upload.extend_from_slice(part);
         }
     }

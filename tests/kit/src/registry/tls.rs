@@ -28,7 +28,8 @@ pub(super) struct TlsListener {
 }
 
 impl Identity {
-    /// Makes an authority and what it vouches for. With `is_mutual`, clients have to show a certificate too.
+    /// Makes an authority and what it vouches for. With `is_mutual`, clients have to show a
+    /// certificate too.
     pub(super) fn new(is_mutual: bool) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -37,38 +38,71 @@ impl Identity {
         let issuer = Issuer::new(authority, authority_key);
         let signed = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
-            let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            (CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap(), key)
+            let names = names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>();
+            (
+                CertificateParams::new(names)
+                    .unwrap()
+                    .signed_by(&key, &issuer)
+                    .unwrap(),
+                key,
+            )
         };
         let (certificate, key) = signed(&["127.0.0.1", "localhost"]);
         let (client, client_key) = signed(&["client.example"]);
         let provider = Arc::new(ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let builder = if is_mutual {
             let mut roots = RootCertStore::empty();
             roots.add(root.der().clone()).unwrap();
-            builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap())
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .build()
+                    .unwrap(),
+            )
         } else {
             builder.with_no_client_auth()
         };
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let config = builder
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
         let client_pem = (client.pem(), client_key.serialize_pem());
-        Self { ca_pem: root.pem(), client_pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
+        Self {
+            ca_pem: root.pem(),
+            client_pem,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        }
     }
 
     /// A server with this certificate and key, both in PEM form.
     pub(super) fn of(certificate: &str, key: &str) -> Self {
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth();
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()));
-        Self { ca_pem: certificate.to_owned(), client_pem: (String::new(), String::new()), acceptor }
+        Self {
+            ca_pem: certificate.to_owned(),
+            client_pem: (String::new(), String::new()),
+            acceptor,
+        }
     }
 
     pub(super) fn listen(self, listener: TcpListener) -> TlsListener {
-        TlsListener { listener, acceptor: self.acceptor }
+        TlsListener {
+            listener,
+            acceptor: self.acceptor,
+        }
     }
 }
 
@@ -78,7 +112,9 @@ impl Listener for TlsListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let Ok((stream, peer)) = self.listener.accept().await else { continue };
+            let Ok((stream, peer)) = self.listener.accept().await else {
+                continue;
+            };
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, peer);
             }

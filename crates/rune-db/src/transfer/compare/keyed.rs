@@ -59,7 +59,13 @@ pub(super) struct Reading {
 
 pub(super) fn channel() -> (mpsc::Sender<Message>, Reading) {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    (sender, Reading { receiver, waiting: VecDeque::new() })
+    (
+        sender,
+        Reading {
+            receiver,
+            waiting: VecDeque::new(),
+        },
+    )
 }
 
 impl Reading {
@@ -89,7 +95,11 @@ pub(super) async fn read(
     match side {
         Side::File(file) => {
             let progress = Arc::clone(progress);
-            let reading = spawn_blocking(move || TABLES.iter().try_for_each(|table| read_file(&file, table, progress.as_ref(), &sender)));
+            let reading = spawn_blocking(move || {
+                TABLES
+                    .iter()
+                    .try_for_each(|table| read_file(&file, table, progress.as_ref(), &sender))
+            });
             reading.await.map_err(|_| TransferError::Lost)??;
             Ok(None)
         }
@@ -115,54 +125,97 @@ fn read_file(
     progress: &dyn Progress,
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), TransferError> {
-    let send = |message| sender.blocking_send(message).map_err(|_| TransferError::Lost);
+    let send = |message| {
+        sender
+            .blocking_send(message)
+            .map_err(|_| TransferError::Lost)
+    };
     let key = layout::key(table);
     let order: Vec<&str> = key.iter().map(|column| column.name).collect();
     let mut batch = Vec::with_capacity(BATCH_ROWS);
-    for_each_row(file, table, INLINE_BYTES, &format!(" ORDER BY {}", order.join(", ")), |row| {
-        let part = |position| {
-            Ok(match row.cell(position)? {
-                Cell::Integer(number) => KeyPart::Integer(number),
-                Cell::Text(text) => KeyPart::Text(text.to_vec()),
-                Cell::Blob(bytes) => KeyPart::Blob(bytes.to_vec()),
-                Cell::Null | Cell::Real(_) | Cell::Large { .. } => KeyPart::Null,
-            })
-        };
-        let key = (0..key.len()).map(part).collect::<Result<Vec<_>, TransferError>>()?;
-        let (digest, bytes) = row_digest(row, table)?;
-        progress.advance(bytes);
-        batch.push(KeyedRow { key, digest });
-        if batch.len() >= BATCH_ROWS { send(Message::Rows(std::mem::take(&mut batch))) } else { Ok(()) }
-    })?;
+    for_each_row(
+        file,
+        table,
+        INLINE_BYTES,
+        &format!(" ORDER BY {}", order.join(", ")),
+        |row| {
+            let part = |position| {
+                Ok(match row.cell(position)? {
+                    Cell::Integer(number) => KeyPart::Integer(number),
+                    Cell::Text(text) => KeyPart::Text(text.to_vec()),
+                    Cell::Blob(bytes) => KeyPart::Blob(bytes.to_vec()),
+                    Cell::Null | Cell::Real(_) | Cell::Large { .. } => KeyPart::Null,
+                })
+            };
+            let key = (0..key.len())
+                .map(part)
+                .collect::<Result<Vec<_>, TransferError>>()?;
+            let (digest, bytes) = row_digest(row, table)?;
+            progress.advance(bytes);
+            batch.push(KeyedRow { key, digest });
+            if batch.len() >= BATCH_ROWS {
+                send(Message::Rows(std::mem::take(&mut batch)))
+            } else {
+                Ok(())
+            }
+        },
+    )?;
     send(Message::Rows(batch))?;
     send(Message::EndOfTable)
 }
 
-async fn read_server(server: &ServerTables<'_>, table: &Table, sender: &mpsc::Sender<Message>) -> Result<(), TransferError> {
+async fn read_server(
+    server: &ServerTables<'_>,
+    table: &Table,
+    sender: &mpsc::Sender<Message>,
+) -> Result<(), TransferError> {
     if server.has(table) {
         let key = layout::key(table);
-        let mut stream =
-            pin!(server.client.copy_out(&server_digest::keyed_digests_sql(server, table)).await.map_err(TransferError::rows(table))?);
+        let mut stream = pin!(
+            server
+                .client
+                .copy_out(&server_digest::keyed_digests_sql(server, table))
+                .await
+                .map_err(TransferError::rows(table))?
+        );
         let mut tuples = Tuples::new(key.len() + 1);
-        while let Some(bytes) = stream.try_next().await.map_err(TransferError::rows(table))? {
+        while let Some(bytes) = stream
+            .try_next()
+            .await
+            .map_err(TransferError::rows(table))?
+        {
             tuples.push(&bytes);
             let mut batch = Vec::new();
             while let Some(mut fields) = tuples.next()? {
                 let digest = server_digest::row_digest(fields.pop().flatten())?;
-                let parts = fields.iter().zip(key).map(|(field, column)| key_part(*field, column.kind));
-                batch.push(KeyedRow { key: parts.collect::<Result<_, _>>()?, digest });
+                let parts = fields
+                    .iter()
+                    .zip(key)
+                    .map(|(field, column)| key_part(*field, column.kind));
+                batch.push(KeyedRow {
+                    key: parts.collect::<Result<_, _>>()?,
+                    digest,
+                });
             }
-            sender.send(Message::Rows(batch)).await.map_err(|_| TransferError::Lost)?;
+            sender
+                .send(Message::Rows(batch))
+                .await
+                .map_err(|_| TransferError::Lost)?;
         }
         tuples.finish()?;
     }
-    sender.send(Message::EndOfTable).await.map_err(|_| TransferError::Lost)
+    sender
+        .send(Message::EndOfTable)
+        .await
+        .map_err(|_| TransferError::Lost)
 }
 
 fn key_part(field: Option<&[u8]>, kind: ColumnKind) -> Result<KeyPart, TransferError> {
     Ok(match (field, kind) {
         (None, _) => KeyPart::Null,
-        (Some(bytes), ColumnKind::Id) => KeyPart::Integer(i64::from_be_bytes(bytes.try_into().map_err(|_| TransferError::Protocol)?)),
+        (Some(bytes), ColumnKind::Id) => KeyPart::Integer(i64::from_be_bytes(
+            bytes.try_into().map_err(|_| TransferError::Protocol)?,
+        )),
         (Some(bytes), _) => KeyPart::Text(bytes.to_vec()),
     })
 }

@@ -1,11 +1,13 @@
-//! Blobs of eight bytes that become the floats whose bytes they are, in a SQLite file that nobody has open.
+//! Blobs of eight bytes that become the floats whose bytes they are, in a SQLite file that nobody
+//! has open.
 //!
-//! SQLite makes a record in memory, as a whole, unless there is nothing but zeros from some column to its end. So a row with a large
-//! content is inserted with zeros for the content and for the float behind it, and both are filled in place. What is left then is
-//! the type of the float, which stands in the head of the record: one byte for either type, and the value's bytes are the same.
+//! SQLite makes a record in memory, as a whole, unless there is nothing but zeros from some column
+//! to its end. So a row with a large content is inserted with zeros for the content and for the
+//! float behind it, and both are filled in place. What is left then is the type of the float, which
+//! stands in the head of the record: one byte for either type, and the value's bytes are the same.
 //!
-//! The format is that of SQLite's manual, "Database File Format", sections 1.6 (pages) and 2.1 (records). The caller proves the
-//! file afterwards.
+//! The format is that of SQLite's manual, "Database File Format", sections 1.6 (pages) and 2.1
+//! (records). The caller proves the file afterwards.
 
 use super::super::error::TransferError;
 use rune_core::fsx::TemporaryFile;
@@ -30,7 +32,11 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// When the file is not as SQLite's manual says, or the disk refuses.
-pub(super) fn retype(file: &TemporaryFile, root: u32, places: &[Place]) -> Result<(), TransferError> {
+pub(super) fn retype(
+    file: &TemporaryFile,
+    root: u32,
+    places: &[Place],
+) -> Result<(), TransferError> {
     let mut head = [0; 18];
     file.read_at(&mut head, 0)?;
     let page_bytes = match number(&head, 16, 2).ok_or(TransferError::Lost)? {
@@ -41,7 +47,10 @@ pub(super) fn retype(file: &TemporaryFile, root: u32, places: &[Place]) -> Resul
     for place in places {
         let mut at = u64::from(root);
         for _ in 0..MAX_DEPTH {
-            let start = at.checked_sub(1).ok_or(TransferError::Lost)?.saturating_mul(page_bytes);
+            let start = at
+                .checked_sub(1)
+                .ok_or(TransferError::Lost)?
+                .saturating_mul(page_bytes);
             file.read_at(&mut page, start)?;
             match step(&page, *place).ok_or(TransferError::Lost)? {
                 Step::Down(child) => at = child,
@@ -62,7 +71,8 @@ enum Step {
     Here(u64),
 }
 
-/// Looks for a place on a page of a table's tree; `None` when the page is no such page or has no such place.
+/// Looks for a place on a page of a table's tree; `None` when the page is no such page or has no
+/// such place.
 fn step(page: &[u8], place: Place) -> Option<Step> {
     let is_leaf = match page.first()? {
         0x0d => true,
@@ -72,7 +82,10 @@ fn step(page: &[u8], place: Place) -> Option<Step> {
     let cells = usize::try_from(number(page, 3, 2)?).ok()?;
     let pointers = if is_leaf { 8 } else { 12 };
     for cell in 0..cells {
-        let mut reader = Reader { page, at: usize::try_from(number(page, pointers + 2 * cell, 2)?).ok()? };
+        let mut reader = Reader {
+            page,
+            at: usize::try_from(number(page, pointers + 2 * cell, 2)?).ok()?,
+        };
         if is_leaf {
             reader.varint()?;
             if reader.row()? == place.row {
@@ -86,11 +99,20 @@ fn step(page: &[u8], place: Place) -> Option<Step> {
             }
         }
     }
-    if is_leaf { None } else { number(page, 8, 4).map(Step::Down) }
+    if is_leaf {
+        None
+    } else {
+        number(page, 8, 4).map(Step::Down)
+    }
 }
 
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    Some(bytes.get(at..at.checked_add(length)?)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    Some(
+        bytes
+            .get(at..at.checked_add(length)?)?
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
 }
 
 struct Reader<'p> {
@@ -128,7 +150,9 @@ impl Reader<'_> {
             self.varint()?;
         }
         let found = self.at;
-        (self.varint()? == BLOB && self.at <= end).then(|| u64::try_from(found).ok()).flatten()
+        (self.varint()? == BLOB && self.at <= end)
+            .then(|| u64::try_from(found).ok())
+            .flatten()
     }
 }
 
@@ -151,28 +175,71 @@ mod tests {
             connection
                 .execute_batch(&format!("PRAGMA page_size = {page_bytes}; CREATE TABLE t (a TEXT, b BLOB, c REAL NOT NULL); BEGIN"))
                 .unwrap();
-            let rows: Vec<i64> = [i64::MIN, -1].into_iter().chain((1..4000).map(|row| row * row * 977)).collect();
+            let rows: Vec<i64> = [i64::MIN, -1]
+                .into_iter()
+                .chain((1..4000).map(|row| row * row * 977))
+                .collect();
             for row in &rows {
                 let sql = "INSERT INTO t (rowid, a, b, c) VALUES (?1, hex(?1), zeroblob(?2), zeroblob(8))";
-                connection.execute(sql, (row, if row % 64 == 0 { 100_000 } else { 3 })).unwrap();
-                let mut cell = connection.blob_open(MAIN_DB, "t", "c", *row, false).unwrap();
+                connection
+                    .execute(sql, (row, if row % 64 == 0 { 100_000 } else { 3 }))
+                    .unwrap();
+                let mut cell = connection
+                    .blob_open(MAIN_DB, "t", "c", *row, false)
+                    .unwrap();
                 #[expect(clippy::cast_precision_loss, reason = "the loss is the same each time")]
-                cell.write_all_at(&(*row as f64 / 7.0).to_be_bytes(), 0).unwrap();
+                cell.write_all_at(&(*row as f64 / 7.0).to_be_bytes(), 0)
+                    .unwrap();
             }
             connection.execute_batch("COMMIT").unwrap();
-            let root = connection.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 't'", [], |row| row.get(0)).unwrap();
+            let root = connection
+                .query_row(
+                    "SELECT rootpage FROM sqlite_schema WHERE name = 't'",
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap();
             drop(connection);
-            retype(&file, root, &rows.iter().map(|row| Place { row: *row, column: 2 }).collect::<Vec<_>>()).unwrap();
-            assert!(retype(&file, root, &[Place { row: 1, column: 2 }]).is_err(), "a row that is not there");
-            assert!(retype(&file, root, &[Place { row: -1, column: 2 }]).is_err(), "a float already");
+            retype(
+                &file,
+                root,
+                &rows
+                    .iter()
+                    .map(|row| Place {
+                        row: *row,
+                        column: 2,
+                    })
+                    .collect::<Vec<_>>(),
+            )
+            .unwrap();
+            assert!(
+                retype(&file, root, &[Place { row: 1, column: 2 }]).is_err(),
+                "a row that is not there"
+            );
+            assert!(
+                retype(&file, root, &[Place { row: -1, column: 2 }]).is_err(),
+                "a float already"
+            );
             let connection = Connection::open(file.path()).unwrap();
             let wrong = "SELECT count(*) FROM t WHERE typeof(c) <> 'real' OR c <> rowid / 7.0 OR a <> hex(rowid)";
-            assert_eq!(connection.query_row(wrong, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
             assert_eq!(
-                connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap(),
+                connection
+                    .query_row(wrong, [], |row| row.get::<_, i64>(0))
+                    .unwrap(),
+                0
+            );
+            assert_eq!(
+                connection
+                    .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+                    .unwrap(),
                 i64::try_from(rows.len()).unwrap()
             );
-            assert_eq!(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+            assert_eq!(
+                connection
+                    .query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
+                    .unwrap(),
+                "ok"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Programs and servers that are killed while files are written: nothing that is half done looks whole, and a rerun ends right.
+//! Programs and servers that are killed while files are written: nothing that is half done looks
+//! whole, and a rerun ends right.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,8 +21,12 @@ const MOMENTS: u64 = 6;
 /// Jobs and events, and contents on both sides of the size from which they come in pieces.
 fn source() -> Source {
     let source = Source::large(15_000);
-    source.execute("INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 1, '', randomblob(6000000), 1.5)");
-    source.execute("INSERT INTO audit_artifact VALUES ('b', 'j', 'log', 'n', 1, '', randomblob(70000), 2.5)");
+    source.execute(
+        "INSERT INTO audit_artifact VALUES ('a', 'j', 'log', 'n', 1, '', randomblob(6000000), 1.5)",
+    );
+    source.execute(
+        "INSERT INTO audit_artifact VALUES ('b', 'j', 'log', 'n', 1, '', randomblob(70000), 2.5)",
+    );
     source
 }
 
@@ -42,7 +47,8 @@ fn kill_when(mut child: Child, mut is_so: impl FnMut() -> bool) {
     child.wait().unwrap();
 }
 
-/// Runs something that writes a file, kills it whenever the file has grown by a part, and lets it end at last.
+/// Runs something that writes a file, kills it whenever the file has grown by a part, and lets it
+/// end at last.
 fn killed_again_and_again(run: impl Fn() -> RuneDb, directory: &Path, output: &Path, source: &str) {
     run().run().succeeds();
     let total = size(output);
@@ -54,18 +60,34 @@ fn killed_again_and_again(run: impl Fn() -> RuneDb, directory: &Path, output: &P
         }
         let limit = total * moment / MOMENTS;
         kill_when(run().command().spawn().unwrap(), || {
-            if moment > MOMENTS { output.exists() } else { partial.exists() && size(&partial) >= limit }
+            if moment > MOMENTS {
+                output.exists()
+            } else {
+                partial.exists() && size(&partial) >= limit
+            }
         });
         if output.exists() {
-            assert!(compared(source, &sqlite_url(output), &[]).succeeds().ends_with("equal\n"), "killed at {moment}");
+            assert!(
+                compared(source, &sqlite_url(output), &[])
+                    .succeeds()
+                    .ends_with("equal\n"),
+                "killed at {moment}"
+            );
         }
     }
     if output.exists() {
         std::fs::remove_file(output).unwrap();
     }
     run().run().succeeds();
-    assert!(compared(source, &sqlite_url(output), &[]).succeeds().ends_with("equal\n"));
-    let left: Vec<String> = names_in(directory).into_iter().filter(|name| name.contains("partial") || name.starts_with('.')).collect();
+    assert!(
+        compared(source, &sqlite_url(output), &[])
+            .succeeds()
+            .ends_with("equal\n")
+    );
+    let left: Vec<String> = names_in(directory)
+        .into_iter()
+        .filter(|name| name.contains("partial") || name.starts_with('.'))
+        .collect();
     assert_eq!(left, [""; 0], "what the killed runs left");
 }
 
@@ -75,11 +97,27 @@ fn an_export_that_is_killed_at_any_moment_leaves_no_half_file_under_its_name() {
     let database = server.database();
     moved(&source.url(), &database.url(), &[]).succeeds();
     let output = source.beside("out.db");
-    let arguments = ["export-sqlite", "--source", "env:SOURCE", "--output", output.to_str().unwrap()];
-    killed_again_and_again(|| rune_db(&arguments).env("SOURCE", &database.url()), source.directory(), &output, &database.url());
+    let arguments = [
+        "export-sqlite",
+        "--source",
+        "env:SOURCE",
+        "--output",
+        output.to_str().unwrap(),
+    ];
+    killed_again_and_again(
+        || rune_db(&arguments).env("SOURCE", &database.url()),
+        source.directory(),
+        &output,
+        &database.url(),
+    );
     let output = source.beside("backup.db");
     let arguments = ["backup", "--output", output.to_str().unwrap()];
-    killed_again_and_again(|| rune_db(&arguments).on(&database.url()), source.directory(), &output, &database.url());
+    killed_again_and_again(
+        || rune_db(&arguments).on(&database.url()),
+        source.directory(),
+        &output,
+        &database.url(),
+    );
 }
 
 #[test]
@@ -87,9 +125,19 @@ fn a_backup_or_restore_of_a_file_that_is_killed_at_any_moment_leaves_no_half_fil
     let source = source();
     let (backup, restored) = (source.beside("backup.db"), source.beside("restored.db"));
     let arguments = ["backup", "--output", backup.to_str().unwrap()];
-    killed_again_and_again(|| rune_db(&arguments).on(&source.url()), source.directory(), &backup, &source.url());
+    killed_again_and_again(
+        || rune_db(&arguments).on(&source.url()),
+        source.directory(),
+        &backup,
+        &source.url(),
+    );
     let arguments = ["restore", "--from", backup.to_str().unwrap()];
-    killed_again_and_again(|| rune_db(&arguments).on(&sqlite_url(&restored)), source.directory(), &restored, &source.url());
+    killed_again_and_again(
+        || rune_db(&arguments).on(&sqlite_url(&restored)),
+        source.directory(),
+        &restored,
+        &source.url(),
+    );
 }
 
 #[test]
@@ -98,9 +146,13 @@ fn a_restore_into_an_empty_file_that_is_killed_at_any_moment_is_whole_or_undone(
     for mode in ["WAL", "DELETE"] {
         let target = source.beside("target.db");
         let url = sqlite_url(&target);
-        let restoring = || rune_db(&["restore", "--from", source.path().to_str().unwrap()]).on(&url);
+        let restoring =
+            || rune_db(&["restore", "--from", source.path().to_str().unwrap()]).on(&url);
         let empty = || {
-            for name in names_in(source.directory()).iter().filter(|name| name.starts_with("target.db")) {
+            for name in names_in(source.directory())
+                .iter()
+                .filter(|name| name.starts_with("target.db"))
+            {
                 std::fs::remove_file(source.beside(name)).unwrap();
             }
             rune_db(&["migrate"]).on(&url).run().succeeds();
@@ -110,16 +162,30 @@ fn a_restore_into_an_empty_file_that_is_killed_at_any_moment_is_whole_or_undone(
         for moment in 0..=MOMENTS {
             empty();
             let limit = total * moment / MOMENTS;
-            kill_when(restoring().command().spawn().unwrap(), || size_with_side_files(&target) >= limit);
+            kill_when(restoring().command().spawn().unwrap(), || {
+                size_with_side_files(&target) >= limit
+            });
             match sqlite_query(&target, "SELECT count(*) FROM jobs").as_str() {
                 "0" => {
-                    assert_eq!(sqlite_query(&target, "SELECT count(*) FROM workflow_events"), "0", "{mode}, killed at {moment}");
+                    assert_eq!(
+                        sqlite_query(&target, "SELECT count(*) FROM workflow_events"),
+                        "0",
+                        "{mode}, killed at {moment}"
+                    );
                     restoring().run().succeeds();
                 }
-                // All of it was committed. Whether that is so, a person finds out as the message says.
-                _ => restoring().run().fails(12, &["has rows already", "rune-db compare"]),
+                // All of it was committed. Whether that is so, a person finds out as the message
+                // says.
+                _ => restoring()
+                    .run()
+                    .fails(12, &["has rows already", "rune-db compare"]),
             }
-            assert!(compared(&source.url(), &url, &[]).succeeds().ends_with("equal\n"), "{mode}, killed at {moment}");
+            assert!(
+                compared(&source.url(), &url, &[])
+                    .succeeds()
+                    .ends_with("equal\n"),
+                "{mode}, killed at {moment}"
+            );
         }
     }
 }
@@ -141,14 +207,25 @@ fn a_server_that_is_killed_in_the_middle_of_a_move_has_nothing_of_it_and_a_rerun
     // Among rows, in the middle of a content, and when COMMIT is on its way.
     for limit in [total / 10, total / 2, total - 1000, total] {
         let proxy = Proxy::start(server.port(), limit);
-        let child = moving(&source.url(), &proxy.instead_of(&server, &url), &[]).command().spawn().unwrap();
+        let child = moving(&source.url(), &proxy.instead_of(&server, &url), &[])
+            .command()
+            .spawn()
+            .unwrap();
         proxy.wait_for_limit();
         server.crash_and_restart();
         drop(proxy);
         let ended = Ended::from(child.wait_with_output().unwrap());
         ended.fails(10, &["error: ", "help: "]);
-        assert_eq!(traces(&server.known(&name)), "", "killed at byte {limit} of {total}");
+        assert_eq!(
+            traces(&server.known(&name)),
+            "",
+            "killed at byte {limit} of {total}"
+        );
     }
     moved(&source.url(), &url, &[]).succeeds();
-    assert!(compared(&source.url(), &url, &[]).succeeds().ends_with("equal\n"));
+    assert!(
+        compared(&source.url(), &url, &[])
+            .succeeds()
+            .ends_with("equal\n")
+    );
 }

@@ -28,14 +28,20 @@ pub(super) fn read(row: &Row) -> Result<ArtifactInfo, StoreError> {
 
 pub(super) fn check_new(artifact: &NewArtifact<'_>) -> Result<(), StoreError> {
     if !ARTIFACT_KINDS.contains(&artifact.kind) {
-        return Err(StoreError::UnknownArtifactKind(artifact.kind.chars().take(limits::MAX_WORD).collect()));
+        return Err(StoreError::UnknownArtifactKind(
+            artifact.kind.chars().take(limits::MAX_WORD).collect(),
+        ));
     }
     limits::word("job_id", artifact.job_id, limits::MAX_JOB_ID)?;
     limits::word("name", artifact.name, limits::MAX_KEY)?;
     limits::content(artifact.content)
 }
 
-pub(super) fn record(session: &mut dyn Session, artifact: &NewArtifact<'_>, now: f64) -> Result<String, StoreError> {
+pub(super) fn record(
+    session: &mut dyn Session,
+    artifact: &NewArtifact<'_>,
+    now: f64,
+) -> Result<String, StoreError> {
     const RECORD: &str = "INSERT INTO audit_artifact (artifact_id, job_id, kind, name, size_bytes, sha256, content, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let artifact_id = uuid::random()?;
@@ -54,25 +60,54 @@ pub(super) fn record(session: &mut dyn Session, artifact: &NewArtifact<'_>, now:
     Ok(artifact_id)
 }
 
-pub(super) fn list(session: &mut dyn Session, job_id: &str) -> Result<Vec<ArtifactInfo>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY");
-    session.query(&sql, &[Value::Text(job_id)])?.iter().map(read).collect()
+pub(super) fn list(
+    session: &mut dyn Session,
+    job_id: &str,
+) -> Result<Vec<ArtifactInfo>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit_artifact WHERE job_id = ?1 ORDER BY audit_artifact.created_at, artifact_id COLLATE BINARY"
+    );
+    session
+        .query(&sql, &[Value::Text(job_id)])?
+        .iter()
+        .map(read)
+        .collect()
 }
 
-pub(super) fn find(session: &mut dyn Session, artifact_id: &str, job_id: Option<&str>) -> Result<Option<ArtifactInfo>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM audit_artifact WHERE artifact_id = ?1 AND (?2 IS NULL OR job_id = ?2)");
-    session.query(&sql, &[Value::Text(artifact_id), Value::OptionalText(job_id)])?.first().map(read).transpose()
+pub(super) fn find(
+    session: &mut dyn Session,
+    artifact_id: &str,
+    job_id: Option<&str>,
+) -> Result<Option<ArtifactInfo>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit_artifact WHERE artifact_id = ?1 AND (?2 IS NULL OR job_id = ?2)"
+    );
+    session
+        .query(
+            &sql,
+            &[Value::Text(artifact_id), Value::OptionalText(job_id)],
+        )?
+        .first()
+        .map(read)
+        .transpose()
 }
 
 pub(super) fn bytes(session: &mut dyn Session, job_id: Option<&str>) -> Result<u64, StoreError> {
     const SUM: &str = "SELECT COALESCE(SUM(octet_length(content)), 0) AS bytes FROM audit_artifact WHERE (?1 IS NULL OR job_id = ?1)";
     let rows = session.query(SUM, &[Value::OptionalText(job_id)])?;
-    Ok(rows.first().map_or(Ok(0), |row| row.integer("bytes"))?.try_into().unwrap_or(0))
+    Ok(rows
+        .first()
+        .map_or(Ok(0), |row| row.integer("bytes"))?
+        .try_into()
+        .unwrap_or(0))
 }
 
 /// Passes the content on, and fails after the last piece when it is not what was stored.
-pub(super) fn read_content(session: &mut dyn Session, info: &ArtifactInfo, sink: PieceSink<'_>) -> Result<(), StoreError> {
+pub(super) fn read_content(
+    session: &mut dyn Session,
+    info: &ArtifactInfo,
+    sink: PieceSink<'_>,
+) -> Result<(), StoreError> {
     let mut hash = Sha256::new();
     let mut size = 0_i64;
     session.read_content(&info.artifact_id, &mut |piece| {
@@ -80,7 +115,10 @@ pub(super) fn read_content(session: &mut dyn Session, info: &ArtifactInfo, sink:
         size = size.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
         sink(piece)
     })?;
-    let damaged = |problem| StoreError::ArtifactDamaged { artifact_id: info.artifact_id.clone(), problem };
+    let damaged = |problem| StoreError::ArtifactDamaged {
+        artifact_id: info.artifact_id.clone(),
+        problem,
+    };
     if size != info.size_bytes {
         return Err(damaged("its size is another"));
     }
@@ -99,7 +137,11 @@ pub struct CheckedArtifact {
     pub problem: Option<&'static str>,
 }
 
-pub(super) fn check(session: &mut dyn Session, info: ArtifactInfo, read: &mut dyn FnMut(&[u8])) -> Result<CheckedArtifact, StoreError> {
+pub(super) fn check(
+    session: &mut dyn Session,
+    info: ArtifactInfo,
+    read: &mut dyn FnMut(&[u8]),
+) -> Result<CheckedArtifact, StoreError> {
     let mut sink = |piece: &[u8]| {
         read(piece);
         Ok(())

@@ -27,8 +27,19 @@ pub(super) fn initialize(
     let overall = overall_status(&statuses);
     let nodes = nodes.iter().map(node_tree).collect::<Result<Vec<_>, _>>()?;
     let edges = edges.iter().map(edge_tree).collect::<Result<Vec<_>, _>>()?;
-    let state = text(&Tree::object([("nodes", Tree::Array(nodes)), ("edges", Tree::Array(edges))]))?;
-    session.execute(STORE, &[Value::Text(job_id), Value::Text(&state), Value::Text(overall), Value::Float(now)])?;
+    let state = text(&Tree::object([
+        ("nodes", Tree::Array(nodes)),
+        ("edges", Tree::Array(edges)),
+    ]))?;
+    session.execute(
+        STORE,
+        &[
+            Value::Text(job_id),
+            Value::Text(&state),
+            Value::Text(overall),
+            Value::Float(now),
+        ],
+    )?;
     Ok(())
 }
 
@@ -36,7 +47,11 @@ fn node_tree(node: &ChainNode) -> Result<Tree, StoreError> {
     limits::word("node.id", &node.id, limits::MAX_KEY)?;
     limits::free("node.agent_name", &node.agent_name, limits::MAX_KEY)?;
     limits::word("node.status", &node.status, limits::MAX_WORD)?;
-    limits::free("node.error", node.error.as_deref().unwrap_or_default(), limits::MAX_ERROR)?;
+    limits::free(
+        "node.error",
+        node.error.as_deref().unwrap_or_default(),
+        limits::MAX_ERROR,
+    )?;
     Ok(Tree::object([
         ("id", Tree::text(&node.id)),
         ("agent_name", Tree::text(&node.agent_name)),
@@ -50,17 +65,25 @@ fn node_tree(node: &ChainNode) -> Result<Tree, StoreError> {
 fn edge_tree(edge: &ChainEdge) -> Result<Tree, StoreError> {
     limits::word("edge.from", &edge.from, limits::MAX_KEY)?;
     limits::word("edge.to", &edge.to, limits::MAX_KEY)?;
-    Ok(Tree::object([("from", Tree::text(&edge.from)), ("to", Tree::text(&edge.to))]))
+    Ok(Tree::object([
+        ("from", Tree::text(&edge.from)),
+        ("to", Tree::text(&edge.to)),
+    ]))
 }
 
 fn time(field: &'static str, time: Option<f64>) -> Result<Tree, StoreError> {
-    Ok(Tree::optional_number(time.map(|time| limits::number(field, time)).transpose()?))
+    Ok(Tree::optional_number(
+        time.map(|time| limits::number(field, time)).transpose()?,
+    ))
 }
 
 fn text(state: &Tree) -> Result<String, StoreError> {
     let text = state.to_python();
     if text.len() > MAX_BYTES {
-        return Err(StoreError::Refused { field: "state_json", problem: super::error::Problem::Bytes(MAX_BYTES) });
+        return Err(StoreError::Refused {
+            field: "state_json",
+            problem: super::error::Problem::Bytes(MAX_BYTES),
+        });
     }
     Ok(text)
 }
@@ -75,17 +98,27 @@ pub(super) fn transition(
     const STATE: &str = "SELECT state_json FROM chain_state WHERE job_id = ?1 /* FOR UPDATE */";
     const STORE: &str = "UPDATE chain_state SET state_json = ?2, overall_status = ?3, updated_at = ?4 WHERE job_id = ?1";
     limits::word("node.status", change.status, limits::MAX_WORD)?;
-    limits::free("node.error", change.error.unwrap_or_default(), limits::MAX_ERROR)?;
+    limits::free(
+        "node.error",
+        change.error.unwrap_or_default(),
+        limits::MAX_ERROR,
+    )?;
     let rows = session.query(STATE, &[Value::Text(job_id)])?;
-    let row = rows.first().ok_or_else(|| StoreError::ChainNotInitialized(job_id.to_owned()))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::ChainNotInitialized(job_id.to_owned()))?;
     let unreadable = || StoreError::ChainUnreadable(job_id.to_owned());
     let mut state = Tree::parse(&row.text("state_json")?).ok_or_else(unreadable)?;
     let nodes = state.member_array_mut("nodes").ok_or_else(unreadable)?;
-    let is_node = |node: &&mut Tree| node.get("id").and_then(Tree::as_text).as_deref() == Some(node_id);
+    let is_node =
+        |node: &&mut Tree| node.get("id").and_then(Tree::as_text).as_deref() == Some(node_id);
     let node = nodes
         .iter_mut()
         .find(is_node)
-        .ok_or_else(|| StoreError::ChainNodeNotFound { job_id: job_id.to_owned(), node_id: node_id.to_owned() })?;
+        .ok_or_else(|| StoreError::ChainNodeNotFound {
+            job_id: job_id.to_owned(),
+            node_id: node_id.to_owned(),
+        })?;
     node.set("status", Tree::text(change.status));
     if change.started_at.is_some() {
         node.set("started_at", time("node.started_at", change.started_at)?);
@@ -96,25 +129,59 @@ pub(super) fn transition(
     if change.error.is_some() {
         node.set("error", Tree::optional_text(change.error));
     }
-    let statuses: Vec<String> = nodes.iter().map(|node| node.get("status").and_then(Tree::as_text).unwrap_or_default()).collect();
+    let statuses: Vec<String> = nodes
+        .iter()
+        .map(|node| {
+            node.get("status")
+                .and_then(Tree::as_text)
+                .unwrap_or_default()
+        })
+        .collect();
     let overall = overall_status(&statuses.iter().map(String::as_str).collect::<Vec<_>>());
     let state = text(&state)?;
-    session.execute(STORE, &[Value::Text(job_id), Value::Text(&state), Value::Text(overall), Value::Float(now)])?;
+    session.execute(
+        STORE,
+        &[
+            Value::Text(job_id),
+            Value::Text(&state),
+            Value::Text(overall),
+            Value::Float(now),
+        ],
+    )?;
     Ok(())
 }
 
-pub(super) fn get(session: &mut dyn Session, job_id: &str) -> Result<Option<ChainState>, StoreError> {
+pub(super) fn get(
+    session: &mut dyn Session,
+    job_id: &str,
+) -> Result<Option<ChainState>, StoreError> {
     const GET: &str = "SELECT state_json, overall_status FROM chain_state WHERE job_id = ?1";
     let rows = session.query(GET, &[Value::Text(job_id)])?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
     let state = Tree::parse(&row.text("state_json")?);
     let parts = state.as_ref().and_then(|state| {
-        let nodes = state.get("nodes")?.as_array()?.iter().map(read_node).collect::<Option<Vec<_>>>()?;
-        let edges = state.get("edges")?.as_array()?.iter().map(read_edge).collect::<Option<Vec<_>>>()?;
+        let nodes = state
+            .get("nodes")?
+            .as_array()?
+            .iter()
+            .map(read_node)
+            .collect::<Option<Vec<_>>>()?;
+        let edges = state
+            .get("edges")?
+            .as_array()?
+            .iter()
+            .map(read_edge)
+            .collect::<Option<Vec<_>>>()?;
         Some((nodes, edges))
     });
     let (nodes, edges) = parts.ok_or_else(|| StoreError::ChainUnreadable(job_id.to_owned()))?;
-    Ok(Some(ChainState { nodes, edges, overall_status: row.text("overall_status")? }))
+    Ok(Some(ChainState {
+        nodes,
+        edges,
+        overall_status: row.text("overall_status")?,
+    }))
 }
 
 fn read_node(node: &Tree) -> Option<ChainNode> {
@@ -132,5 +199,8 @@ fn read_node(node: &Tree) -> Option<ChainNode> {
 
 fn read_edge(edge: &Tree) -> Option<ChainEdge> {
     let text = |name| edge.get(name).and_then(Tree::as_text);
-    Some(ChainEdge { from: text("from")?, to: text("to")? })
+    Some(ChainEdge {
+        from: text("from")?,
+        to: text("to")?,
+    })
 }

@@ -56,7 +56,9 @@ pub enum StoreError {
     #[error("the database is not initialized for RUNE: {0}")]
     NotMigrated(String),
     /// A newer RUNE has been here.
-    #[error("the database has schema version {version}, and this program knows versions up to {known}")]
+    #[error(
+        "the database has schema version {version}, and this program knows versions up to {known}"
+    )]
     Newer {
         /// What is there.
         version: i64,
@@ -72,7 +74,9 @@ pub enum StoreError {
         problem: Problem,
     },
     /// What was written did not stay.
-    #[error("the change of table `{0}` was undone or altered by a trigger or rule of this site, and rolled back")]
+    #[error(
+        "the change of table `{0}` was undone or altered by a trigger or rule of this site, and rolled back"
+    )]
     Undone(&'static str),
     /// There is no such job.
     #[error("job `{0}` not found")]
@@ -173,13 +177,21 @@ impl Failure for StoreError {
             Self::Interrupted => FailureKind::Interrupted,
             Self::Closed | Self::Machine(_) => FailureKind::Internal,
             Self::NotMigrated(_) => FailureKind::Drift,
-            Self::Newer { .. } | Self::Undone(_) | Self::Regression { .. } | Self::Refused { problem: Problem::Contended, .. } => {
-                FailureKind::Conflict
-            }
-            Self::Refused { .. } | Self::UnknownArtifactKind(_) | Self::ChainUnreadable(_) | Self::Cell { .. } => FailureKind::Input,
-            Self::JobNotFound(_) | Self::PageNotFound(_) | Self::ChainNotInitialized(_) | Self::ChainNodeNotFound { .. } => {
-                FailureKind::NotFound
-            }
+            Self::Newer { .. }
+            | Self::Undone(_)
+            | Self::Regression { .. }
+            | Self::Refused {
+                problem: Problem::Contended,
+                ..
+            } => FailureKind::Conflict,
+            Self::Refused { .. }
+            | Self::UnknownArtifactKind(_)
+            | Self::ChainUnreadable(_)
+            | Self::Cell { .. } => FailureKind::Input,
+            Self::JobNotFound(_)
+            | Self::PageNotFound(_)
+            | Self::ChainNotInitialized(_)
+            | Self::ChainNodeNotFound { .. } => FailureKind::NotFound,
             Self::ArtifactDamaged { .. } => FailureKind::Content,
             Self::File(error) => error.kind(),
         }

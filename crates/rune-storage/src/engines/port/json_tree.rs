@@ -1,7 +1,8 @@
-//! JSON as a tree whose numbers and strings keep their spelling, and back in the spelling of Python's `json.dumps`.
+//! JSON as a tree whose numbers and strings keep their spelling, and back in the spelling of
+//! Python's `json.dumps`.
 //!
-//! For chain states, the one text that the port changes. What it does not know in them stays as it is, big numbers,
-//! NaN and halves of surrogate pairs included.
+//! For chain states, the one text that the port changes. What it does not know in them stays as it
+//! is, big numbers, NaN and halves of surrogate pairs included.
 
 use std::{fmt::Write as _, iter};
 
@@ -44,7 +45,12 @@ impl Tree {
     }
 
     pub(super) fn object(members: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
-        Self::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Self::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// Reads a text.
@@ -56,25 +62,39 @@ impl Tree {
 
     /// The member of a name; as in Python, the last of several.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
-        let Self::Object(members) = self else { return None };
-        members.iter().rfind(|(member, _)| unescape(member).as_deref() == Some(name)).map(|(_, value)| value)
+        let Self::Object(members) = self else {
+            return None;
+        };
+        members
+            .iter()
+            .rfind(|(member, _)| unescape(member).as_deref() == Some(name))
+            .map(|(_, value)| value)
     }
 
     /// Sets the member of a name, in its place if it has one.
     pub(super) fn set(&mut self, name: &str, value: Self) {
         let Self::Object(members) = self else { return };
-        match members.iter_mut().rfind(|(member, _)| unescape(member).as_deref() == Some(name)) {
+        match members
+            .iter_mut()
+            .rfind(|(member, _)| unescape(member).as_deref() == Some(name))
+        {
             Some((_, old)) => *old = value,
             None => members.push((escape(name), value)),
         }
     }
 
     pub(super) fn as_array(&self) -> Option<&[Self]> {
-        if let Self::Array(items) = self { Some(items) } else { None }
+        if let Self::Array(items) = self {
+            Some(items)
+        } else {
+            None
+        }
     }
 
     pub(super) fn member_array_mut(&mut self, name: &str) -> Option<&mut Vec<Self>> {
-        let Self::Object(members) = self else { return None };
+        let Self::Object(members) = self else {
+            return None;
+        };
         match members.iter_mut().rfind(|(member, _)| member == name) {
             Some((_, Self::Array(items))) => Some(items),
             _ => None,
@@ -82,12 +102,18 @@ impl Tree {
     }
 
     pub(super) fn as_text(&self) -> Option<String> {
-        if let Self::Text(text) = self { unescape(text) } else { None }
+        if let Self::Text(text) = self {
+            unescape(text)
+        } else {
+            None
+        }
     }
 
     pub(super) fn as_number(&self) -> Option<f64> {
         match self {
-            Self::Token(token) if !matches!(token.as_str(), "true" | "false" | "null") => token.parse().ok(),
+            Self::Token(token) if !matches!(token.as_str(), "true" | "false" | "null") => {
+                token.parse().ok()
+            }
             _ => None,
         }
     }
@@ -178,7 +204,9 @@ impl<'a> Reader<'a> {
             return self.string().map(Tree::Text);
         }
         let rest = self.rest();
-        let end = rest.find([',', ']', '}', ' ', '\t', '\n', '\r']).unwrap_or(rest.len());
+        let end = rest
+            .find([',', ']', '}', ' ', '\t', '\n', '\r'])
+            .unwrap_or(rest.len());
         self.at += end;
         rest.get(..end).map(|token| Tree::Token(token.to_owned()))
     }
@@ -233,14 +261,24 @@ fn python_float(number: f64) -> String {
         return "NaN".to_owned();
     }
     if number.is_infinite() {
-        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+        return if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }
+        .to_owned();
     }
     let text = format!("{number:e}");
-    let exponent: i32 = text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let exponent: i32 = text
+        .split_once('e')
+        .and_then(|(_, exponent)| exponent.parse().ok())
+        .unwrap_or(0);
     if (-4..16).contains(&exponent) {
         return format!("{number:?}");
     }
-    let digits = text.split_once('e').map_or(text.as_str(), |(digits, _)| digits);
+    let digits = text
+        .split_once('e')
+        .map_or(text.as_str(), |(digits, _)| digits);
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
@@ -259,9 +297,15 @@ mod tests {
         ] {
             assert_eq!(Tree::parse(text).unwrap().to_python(), text);
         }
-        assert_eq!(Tree::parse(" { \"a\" :[ 1 ,2]\n} ").unwrap().to_python(), r#"{"a": [1, 2]}"#);
+        assert_eq!(
+            Tree::parse(" { \"a\" :[ 1 ,2]\n} ").unwrap().to_python(),
+            r#"{"a": [1, 2]}"#
+        );
         assert_eq!(Tree::parse("{"), None);
-        assert_eq!(Tree::parse(&format!("{}{}", "[".repeat(100), "]".repeat(100))), None);
+        assert_eq!(
+            Tree::parse(&format!("{}{}", "[".repeat(100), "]".repeat(100))),
+            None
+        );
     }
 
     #[test]
@@ -298,6 +342,9 @@ mod tests {
         assert_eq!(tree.get("a").and_then(Tree::as_number), Some(2.0));
         tree.set("a", Tree::null());
         tree.set("c", Tree::text("é"));
-        assert_eq!(tree.to_python(), r#"{"\u0061": 1, "b": "x", "a": null, "c": "\u00e9"}"#);
+        assert_eq!(
+            tree.to_python(),
+            r#"{"\u0061": 1, "b": "x", "a": null, "c": "\u00e9"}"#
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! What may be stored: the limits of lengths, and the values that one of the engines could not give back.
+//! What may be stored: the limits of lengths, and the values that one of the engines could not give
+//! back.
 //!
-//! The engines are more generous, each in its own way. SQLite takes U+0000 in text and turns NaN into NULL; PostgreSQL
-//! does neither, and its indexes take keys of up to 2.7 kB. Values are judged here, so that both store the same.
+//! The engines are more generous, each in its own way. SQLite takes U+0000 in text and turns NaN
+//! into NULL; PostgreSQL does neither, and its indexes take keys of up to 2.7 kB. Values are judged
+//! here, so that both store the same.
 
 use super::error::{Problem, StoreError};
 use crate::json_text::{self, JsonKind};
@@ -18,7 +20,8 @@ pub const MAX_WORD: usize = 64;
 pub const MAX_KEY: usize = 255;
 /// The most bytes of a JSON text.
 pub const MAX_JSON_BYTES: usize = 64 << 20;
-/// The most bytes of an artifact's content: it travels in one message, and a message of PostgreSQL ends at 1 GiB.
+/// The most bytes of an artifact's content: it travels in one message, and a message of PostgreSQL
+/// ends at 1 GiB.
 pub const MAX_ARTIFACT_BYTES: usize = 500_000_000;
 
 /// The longest duration, in milliseconds: sums of them stay far from where floats end.
@@ -29,7 +32,11 @@ const fn refused(field: &'static str, problem: Problem) -> StoreError {
 }
 
 /// A text that must say something.
-pub(super) fn word(field: &'static str, text: &str, max_characters: usize) -> Result<(), StoreError> {
+pub(super) fn word(
+    field: &'static str,
+    text: &str,
+    max_characters: usize,
+) -> Result<(), StoreError> {
     if text.is_empty() {
         return Err(refused(field, Problem::Empty));
     }
@@ -37,7 +44,11 @@ pub(super) fn word(field: &'static str, text: &str, max_characters: usize) -> Re
 }
 
 /// A text that may be empty.
-pub(super) fn free(field: &'static str, text: &str, max_characters: usize) -> Result<(), StoreError> {
+pub(super) fn free(
+    field: &'static str,
+    text: &str,
+    max_characters: usize,
+) -> Result<(), StoreError> {
     if text.contains('\0') {
         return Err(refused(field, Problem::Nul));
     }
@@ -66,7 +77,11 @@ pub(super) fn object(field: &'static str, text: &str) -> Result<(), StoreError> 
 
 /// A number that is one; -0.0 becomes 0.0.
 pub(super) fn number(field: &'static str, value: f64) -> Result<f64, StoreError> {
-    if value.is_finite() { Ok(value + 0.0) } else { Err(refused(field, Problem::NotFinite)) }
+    if value.is_finite() {
+        Ok(value + 0.0)
+    } else {
+        Err(refused(field, Problem::NotFinite))
+    }
 }
 
 /// A duration in milliseconds that can be added to others.
@@ -79,5 +94,9 @@ pub(super) fn duration(field: &'static str, milliseconds: f64) -> Result<f64, St
 
 /// Content that every engine can hold.
 pub(super) fn content(content: &[u8]) -> Result<(), StoreError> {
-    if content.len() > MAX_ARTIFACT_BYTES { Err(refused("content", Problem::Bytes(MAX_ARTIFACT_BYTES))) } else { Ok(()) }
+    if content.len() > MAX_ARTIFACT_BYTES {
+        Err(refused("content", Problem::Bytes(MAX_ARTIFACT_BYTES)))
+    } else {
+        Ok(())
+    }
 }

@@ -1,7 +1,7 @@
 //! What operators look at: lists by filter and page, without payloads.
 //!
-//! A page goes on after the key of the last one's last row, so that no page costs more than the first, and rows that come
-//! or go meanwhile shift nothing.
+//! A page goes on after the key of the last one's last row, so that no page costs more than the
+//! first, and rows that come or go meanwhile shift nothing.
 
 use serde::Serialize;
 
@@ -111,17 +111,29 @@ pub struct SettingLine {
 }
 
 fn check(filters: &[Option<&str>]) -> Result<(), StoreError> {
-    filters.iter().flatten().try_for_each(|filter| limits::lookup("filter", filter))
+    filters
+        .iter()
+        .flatten()
+        .try_for_each(|filter| limits::lookup("filter", filter))
 }
 
-/// Refuses a row that is not there as the one that a page goes on after. What stands in it is compared where it stands.
+/// Refuses a row that is not there as the one that a page goes on after. What stands in it is
+/// compared where it stands.
 fn check_after(session: &mut dyn Session, sql: &str, key: Option<&str>) -> Result<(), StoreError> {
     let Some(key) = key else { return Ok(()) };
     check(&[Some(key)])?;
-    if session.query(sql, &[Value::Text(key)])?.is_empty() { Err(StoreError::PageNotFound(key.to_owned())) } else { Ok(()) }
+    if session.query(sql, &[Value::Text(key)])?.is_empty() {
+        Err(StoreError::PageNotFound(key.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
-pub(super) fn jobs(session: &mut dyn Session, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError> {
+pub(super) fn jobs(
+    session: &mut dyn Session,
+    filter: &JobFilter<'_>,
+    page: Page<'_>,
+) -> Result<Vec<Listed<JobLine>>, StoreError> {
     const AFTER: &str = "SELECT 1 AS found FROM jobs WHERE job_id = ?1";
     const LIST: &str = "SELECT job_id, tenant_id, kind, status, CASE WHEN COALESCE(error, '') = '' THEN 0 ELSE 1 END AS has_error,
             octet_length(request_json) AS request_bytes,
@@ -184,7 +196,12 @@ pub(super) fn events(
         Value::OptionalInteger(after_id),
         Value::Integer(limit.into()),
     ];
-    readable::each("workflow_events", "id", &session.query(&sql, &values)?, events::read)
+    readable::each(
+        "workflow_events",
+        "id",
+        &session.query(&sql, &values)?,
+        events::read,
+    )
 }
 
 pub(super) fn artifacts(
@@ -212,17 +229,37 @@ pub(super) fn artifacts(
         Value::OptionalText(page.after),
         Value::Integer(page.limit.into()),
     ];
-    readable::each("audit_artifact", "artifact_id", &session.query(&sql, &values)?, artifacts::read)
+    readable::each(
+        "audit_artifact",
+        "artifact_id",
+        &session.query(&sql, &values)?,
+        artifacts::read,
+    )
 }
 
-pub(super) fn settings(session: &mut dyn Session, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
+pub(super) fn settings(
+    session: &mut dyn Session,
+    prefix: &str,
+    page: Page<'_>,
+) -> Result<Vec<Listed<SettingLine>>, StoreError> {
     const LIST: &str = "SELECT key, octet_length(value_json) AS value_bytes, updated_at /* ::text::float8 */ AS updated_at
         FROM settings
         WHERE substr(key, 1, length(?1)) = ?1 AND (?2 IS NULL OR key COLLATE BINARY > ?2) ORDER BY key COLLATE BINARY LIMIT ?3";
     check(&[Some(prefix), page.after])?;
-    let rows = session.query(LIST, &[Value::Text(prefix), Value::OptionalText(page.after), Value::Integer(page.limit.into())])?;
+    let rows = session.query(
+        LIST,
+        &[
+            Value::Text(prefix),
+            Value::OptionalText(page.after),
+            Value::Integer(page.limit.into()),
+        ],
+    )?;
     let line = |row: &Row| {
-        Ok(SettingLine { key: row.text("key")?, value_bytes: row.integer("value_bytes")?, updated_at: row.float("updated_at")? })
+        Ok(SettingLine {
+            key: row.text("key")?,
+            value_bytes: row.integer("value_bytes")?,
+            updated_at: row.float("updated_at")?,
+        })
     };
     readable::each("settings", "key", &rows, line)
 }

@@ -15,24 +15,51 @@ use super::{
 };
 
 /// RUNE's database, as operators see it.
-#[expect(clippy::missing_errors_doc, reason = "as for the operations of RUNE: said once for all")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "as for the operations of RUNE: said once for all"
+)]
 pub trait OperatorPort: StoragePort {
-    /// Lists jobs without their payloads, newest first. Fails when the row that a page goes on after is gone.
-    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError>;
+    /// Lists jobs without their payloads, newest first. Fails when the row that a page goes on
+    /// after is gone.
+    fn list_jobs(
+        &self,
+        filter: &JobFilter<'_>,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<JobLine>>, StoreError>;
 
-    /// Lists jobs that have not ended and of which nobody can say since when: what decides it cannot be read.
-    fn list_unreadable_unfinished(&self, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError>;
+    /// Lists jobs that have not ended and of which nobody can say since when: what decides it
+    /// cannot be read.
+    fn list_unreadable_unfinished(
+        &self,
+        tenant_id: Option<&str>,
+    ) -> Result<Vec<Unreadable>, StoreError>;
 
     /// Lists events in the order of their ids, those after an id or all.
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: Option<i64>, limit: u32) -> Result<Vec<Listed<Event>>, StoreError>;
+    fn list_events(
+        &self,
+        filter: &EventFilter<'_>,
+        after_id: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Listed<Event>>, StoreError>;
 
     /// Sums events of a job, or of all, up by name.
-    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<Listed<EventSummary>>, StoreError>;
+    fn summarise_events(
+        &self,
+        job_id: Option<&str>,
+        recorded: Span,
+    ) -> Result<Vec<Listed<EventSummary>>, StoreError>;
 
-    /// Lists evidence without its content, oldest first. Fails when the row that a page goes on after is gone.
-    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError>;
+    /// Lists evidence without its content, oldest first. Fails when the row that a page goes on
+    /// after is gone.
+    fn list_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<ArtifactInfo>>, StoreError>;
 
-    /// Reads a page of evidence to its end and says what of each is not what was stored; `read` hears of every piece.
+    /// Reads a page of evidence to its end and says what of each is not what was stored; `read`
+    /// hears of every piece.
     fn check_artifacts(
         &self,
         filter: &ArtifactFilter<'_>,
@@ -41,7 +68,11 @@ pub trait OperatorPort: StoragePort {
     ) -> Result<Vec<Listed<CheckedArtifact>>, StoreError>;
 
     /// Lists settings without their values, by key.
-    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError>;
+    fn list_setting_keys(
+        &self,
+        prefix: &str,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<SettingLine>>, StoreError>;
 
     /// How many bytes of evidence there are, of a job or of all.
     fn artifact_bytes(&self, job_id: Option<&str>) -> Result<u64, StoreError>;
@@ -53,37 +84,78 @@ pub trait OperatorPort: StoragePort {
     fn count_prunable(&self, rule: PruneRule) -> Result<PruneCounts, StoreError>;
 
     /// Takes away what is old, batch by batch; `progress` hears after each how much is gone so far.
-    fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError>;
+    fn prune(
+        &self,
+        rule: PruneRule,
+        progress: &mut dyn FnMut(&PruneCounts),
+    ) -> Result<PruneCounts, StoreError>;
 
-    /// The same in one transaction, and counts the rows before and after of RUNE's tables and of those that foreign keys reach.
+    /// The same in one transaction, and counts the rows before and after of RUNE's tables and of
+    /// those that foreign keys reach.
     fn prune_counted(&self, rule: PruneRule) -> Result<(PruneCounts, Vec<TableCount>), StoreError>;
 }
 
 /// Adds to an error what was done before it.
 fn stopped(done: PruneCounts, error: StoreError) -> StoreError {
-    if done == PruneCounts::default() { error } else { StoreError::PrunedInPart { done, source: Box::new(error) } }
+    if done == PruneCounts::default() {
+        error
+    } else {
+        StoreError::PrunedInPart {
+            done,
+            source: Box::new(error),
+        }
+    }
 }
 
 impl<E: Engine> OperatorPort for Store<E> {
-    fn list_jobs(&self, filter: &JobFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<JobLine>>, StoreError> {
+    fn list_jobs(
+        &self,
+        filter: &JobFilter<'_>,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<JobLine>>, StoreError> {
         self.read(&mut |session| listing::jobs(session, filter, page))
     }
 
-    fn list_unreadable_unfinished(&self, tenant_id: Option<&str>) -> Result<Vec<Unreadable>, StoreError> {
+    fn list_unreadable_unfinished(
+        &self,
+        tenant_id: Option<&str>,
+    ) -> Result<Vec<Unreadable>, StoreError> {
         limits::lookup("tenant_id", tenant_id.unwrap_or_default())?;
         self.read(&mut |session| jobs::unreadable_unfinished(session, tenant_id))
     }
 
-    fn list_events(&self, filter: &EventFilter<'_>, after_id: Option<i64>, limit: u32) -> Result<Vec<Listed<Event>>, StoreError> {
+    fn list_events(
+        &self,
+        filter: &EventFilter<'_>,
+        after_id: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Listed<Event>>, StoreError> {
         self.read(&mut |session| listing::events(session, filter, after_id, limit))
     }
 
-    fn summarise_events(&self, job_id: Option<&str>, recorded: Span) -> Result<Vec<Listed<EventSummary>>, StoreError> {
+    fn summarise_events(
+        &self,
+        job_id: Option<&str>,
+        recorded: Span,
+    ) -> Result<Vec<Listed<EventSummary>>, StoreError> {
         limits::lookup("job_id", job_id.unwrap_or_default())?;
-        self.read(&mut |session| events::summarise(session, Scope { job_id, since: recorded.since, until: recorded.until }))
+        self.read(&mut |session| {
+            events::summarise(
+                session,
+                Scope {
+                    job_id,
+                    since: recorded.since,
+                    until: recorded.until,
+                },
+            )
+        })
     }
 
-    fn list_artifacts(&self, filter: &ArtifactFilter<'_>, page: Page<'_>) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
+    fn list_artifacts(
+        &self,
+        filter: &ArtifactFilter<'_>,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<ArtifactInfo>>, StoreError> {
         self.read(&mut |session| listing::artifacts(session, filter, page))
     }
 
@@ -105,7 +177,11 @@ impl<E: Engine> OperatorPort for Store<E> {
         })
     }
 
-    fn list_setting_keys(&self, prefix: &str, page: Page<'_>) -> Result<Vec<Listed<SettingLine>>, StoreError> {
+    fn list_setting_keys(
+        &self,
+        prefix: &str,
+        page: Page<'_>,
+    ) -> Result<Vec<Listed<SettingLine>>, StoreError> {
         self.read(&mut |session| listing::settings(session, prefix, page))
     }
 
@@ -124,12 +200,18 @@ impl<E: Engine> OperatorPort for Store<E> {
         self.read(&mut |session| pruning::count(session, rule))
     }
 
-    fn prune(&self, rule: PruneRule, progress: &mut dyn FnMut(&PruneCounts)) -> Result<PruneCounts, StoreError> {
+    fn prune(
+        &self,
+        rule: PruneRule,
+        progress: &mut dyn FnMut(&PruneCounts),
+    ) -> Result<PruneCounts, StoreError> {
         limits::number("before", rule.before)?;
         let mut done = PruneCounts::default();
         for batch in pruning::BATCHES {
             loop {
-                let counts = self.write(&mut |session| batch(session, rule)).map_err(|error| stopped(done, error))?;
+                let counts = self
+                    .write(&mut |session| batch(session, rule))
+                    .map_err(|error| stopped(done, error))?;
                 if counts == PruneCounts::default() {
                     break;
                 }
@@ -156,7 +238,11 @@ impl<E: Engine> OperatorPort for Store<E> {
                 }
             }
             let after = pruning::rows_of(session, &others)?;
-            let count = |((table, before), (_, after))| TableCount { table, before, after };
+            let count = |((table, before), (_, after))| TableCount {
+                table,
+                before,
+                after,
+            };
             Ok((done, before.into_iter().zip(after).map(count).collect()))
         })
     }

@@ -1,7 +1,8 @@
 //! The port on PostgreSQL.
 //!
-//! A pool of sessions on a runtime of its own; every call blocks its thread until the server has answered, and so must not
-//! come from asynchronous code. Statements are unnamed: nothing stays behind in a session. Time limits are those of SR-Q-007.
+//! A pool of sessions on a runtime of its own; every call blocks its thread until the server has
+//! answered, and so must not come from asynchronous code. Statements are unnamed: nothing stays
+//! behind in a session. Time limits are those of SR-Q-007.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +11,9 @@ use std::{
 
 use deadpool::{
     Runtime as PoolRuntime,
-    managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType},
+    managed::{
+        Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
+    },
 };
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, error::SqlState, types::Type};
@@ -23,7 +26,8 @@ use super::{
     store::{Clock, PoolLimits, Store},
 };
 use crate::{
-    Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError, begin_locked, commit,
+    Access, ConnectError, Locking, PostgresUrl, RawText, Refusal, SeenTables, ServerError,
+    begin_locked, commit,
     engines::open_session::{Canceller, OpenSession, Traffic},
     engines::postgres::open,
     for_each_piece,
@@ -34,7 +38,15 @@ use rune_core::interrupt::Interrupt;
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tables that operations work on.
-const NAMES: [&str; 7] = ["audit_artifact", "chain_state", "idempotency_keys", "jobs", "schema_version", "settings", "workflow_events"];
+const NAMES: [&str; 7] = [
+    "audit_artifact",
+    "chain_state",
+    "idempotency_keys",
+    "jobs",
+    "schema_version",
+    "settings",
+    "workflow_events",
+];
 
 /// RUNE's database on a PostgreSQL server.
 pub type PostgresStore = Store<PostgresEngine>;
@@ -44,7 +56,12 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the server does not let us in, or the database is not one that the port knows.
-    pub fn open(url: &PostgresUrl, limits: PoolLimits, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
+    pub fn open(
+        url: &PostgresUrl,
+        limits: PoolLimits,
+        clock: Clock,
+        guard: Arc<dyn Guard>,
+    ) -> Result<Self, StoreError> {
         Self::over(PostgresEngine::open(url, limits)?, clock, guard)
     }
 }
@@ -81,8 +98,18 @@ impl Manager for Sessions {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connected, ConnectError> {
-        let OpenSession { client, traffic, canceller, .. } = open(&self.url).await?;
-        Ok(Connected { client, traffic, canceller, is_in_transaction: false })
+        let OpenSession {
+            client,
+            traffic,
+            canceller,
+            ..
+        } = open(&self.url).await?;
+        Ok(Connected {
+            client,
+            traffic,
+            canceller,
+            is_in_transaction: false,
+        })
     }
 
     async fn recycle(&self, session: &mut Connected, _: &Metrics) -> RecycleResult<ConnectError> {
@@ -95,10 +122,18 @@ impl Manager for Sessions {
 
 impl PostgresEngine {
     fn open(url: &PostgresUrl, limits: PoolLimits) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("rune-db-store").enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("rune-db-store")
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|error| StoreError::Machine(format!("threads ({error})")))?;
-        let interrupt = limits.ends_on_signals.then(|| runtime.block_on(async { Interrupt::listen() })).transpose();
-        let interrupt = interrupt.map_err(|error| StoreError::Machine(format!("signals ({error})")))?;
+        let interrupt = limits
+            .ends_on_signals
+            .then(|| runtime.block_on(async { Interrupt::listen() }))
+            .transpose();
+        let interrupt =
+            interrupt.map_err(|error| StoreError::Machine(format!("signals ({error})")))?;
         let sessions = Sessions { url: url.clone() };
         let pool = Pool::builder(sessions)
             .max_size(limits.max)
@@ -108,7 +143,14 @@ impl PostgresEngine {
             .runtime(PoolRuntime::Tokio1)
             .build()
             .map_err(|error| StoreError::Machine(error.to_string()))?;
-        let engine = Self { pool, limits, location: url.to_string(), interrupt, seen: Mutex::new(None), runtime: Some(runtime) };
+        let engine = Self {
+            pool,
+            limits,
+            location: url.to_string(),
+            interrupt,
+            seen: Mutex::new(None),
+            runtime: Some(runtime),
+        };
         engine.warm()?;
         engine.close_idle_sessions();
         Ok(engine)
@@ -146,9 +188,14 @@ impl PostgresEngine {
         }
     }
 
-    fn block_on<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let runtime = self.runtime.as_ref().ok_or(StoreError::Closed)?;
-        let Some(interrupt) = &self.interrupt else { return runtime.block_on(work) };
+        let Some(interrupt) = &self.interrupt else {
+            return runtime.block_on(work);
+        };
         runtime.block_on(async {
             tokio::select! {
                 outcome = work => outcome,
@@ -159,7 +206,12 @@ impl PostgresEngine {
 
     /// Cancels what a session is doing, and takes leave of the server when it has stopped.
     fn cancel(&self, session: Object<Sessions>) {
-        let Connected { client, traffic, canceller, .. } = Object::take(session);
+        let Connected {
+            client,
+            traffic,
+            canceller,
+            ..
+        } = Object::take(session);
         if let Some(runtime) = &self.runtime {
             runtime.block_on(async {
                 canceller.send().await;
@@ -169,7 +221,12 @@ impl PostgresEngine {
         }
     }
 
-    async fn begin(&self, client: &Client, purpose: Purpose, guard: &dyn Guard) -> Result<(Reached, Encoding), StoreError> {
+    async fn begin(
+        &self,
+        client: &Client,
+        purpose: Purpose,
+        guard: &dyn Guard,
+    ) -> Result<(Reached, Encoding), StoreError> {
         let access = match purpose {
             Purpose::Reading => Access::Reading,
             Purpose::Writing => Access::Writing,
@@ -177,21 +234,37 @@ impl PostgresEngine {
         };
         // A table that the role may not use is an error of the operation that uses it.
         let statement_timeout = self.limits.statement_timeout;
-        let locking = Locking { access, names: &NAMES, role: None, needs_all: false, statement_timeout };
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let locking = Locking {
+            access,
+            names: &NAMES,
+            role: None,
+            needs_all: false,
+            statement_timeout,
+        };
+        let seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let seen = begin_locked(client, &locking, seen).await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         let reached = guard.check_server(client).await?;
         if purpose != Purpose::Reading {
-            // What a deferred trigger or key does is to be seen and counted too, before it is committed.
-            client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(said)?;
+            // What a deferred trigger or key does is to be seen and counted too, before it is
+            // committed.
+            client
+                .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+                .await
+                .map_err(said)?;
         }
         let row = client.query_typed_one(AS_IT_IS, &[]).await.map_err(said)?;
         Ok((reached, Encoding::of(row.try_get(1).map_err(said)?)))
     }
 
     async fn session(&self) -> Result<Object<Sessions>, StoreError> {
-        Box::pin(self.pool.get()).await.map_err(|error| self.no_session(error))
+        Box::pin(self.pool.get())
+            .await
+            .map_err(|error| self.no_session(error))
     }
 
     fn no_session(&self, error: PoolError<ConnectError>) -> StoreError {
@@ -199,12 +272,19 @@ impl PostgresEngine {
             PoolError::Backend(error) => error.into(),
             PoolError::Closed => StoreError::Closed,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                ConnectError::Server { location: self.location.clone(), source: Refusal::Silence(self.limits.connect_timeout) }.into()
+                ConnectError::Server {
+                    location: self.location.clone(),
+                    source: Refusal::Silence(self.limits.connect_timeout),
+                }
+                .into()
             }
-            PoolError::Timeout(TimeoutType::Wait) => {
-                StoreError::PoolExhausted { seconds: self.limits.connect_timeout.as_secs(), max: self.limits.max }
+            PoolError::Timeout(TimeoutType::Wait) => StoreError::PoolExhausted {
+                seconds: self.limits.connect_timeout.as_secs(),
+                max: self.limits.max,
+            },
+            other @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                StoreError::Machine(other.to_string())
             }
-            other @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => StoreError::Machine(other.to_string()),
         }
     }
 }
@@ -218,11 +298,23 @@ impl Engine for PostgresEngine {
     ) -> Result<T, StoreError> {
         let mut session = self.block_on(self.session())?;
         session.is_in_transaction = true;
-        let run = |client: &Client, sql: &str| self.block_on(async { client.batch_execute(sql).await.map_err(said) });
+        let run = |client: &Client, sql: &str| {
+            self.block_on(async { client.batch_execute(sql).await.map_err(said) })
+        };
         let outcome = self
             .block_on(self.begin(&session.client, purpose, guard))
-            .and_then(|(reached, encoding)| act(&mut PostgresSession { engine: self, client: &session.client, reached, encoding }))
-            .and_then(|value| self.block_on(async { Ok(commit(&session.client).await?) }).map(|()| value));
+            .and_then(|(reached, encoding)| {
+                act(&mut PostgresSession {
+                    engine: self,
+                    client: &session.client,
+                    reached,
+                    encoding,
+                })
+            })
+            .and_then(|value| {
+                self.block_on(async { Ok(commit(&session.client).await?) })
+                    .map(|()| value)
+            });
         if matches!(outcome, Err(StoreError::Interrupted)) {
             self.cancel(session);
             return outcome;
@@ -232,19 +324,27 @@ impl Engine for PostgresEngine {
         outcome
     }
 
-    fn missing_table(session: &mut dyn Session, tables: &[&'static str]) -> Result<Option<&'static str>, StoreError> {
+    fn missing_table(
+        session: &mut dyn Session,
+        tables: &[&'static str],
+    ) -> Result<Option<&'static str>, StoreError> {
         const MISSING: &str = "SELECT place FROM unnest(string_to_array(?1, ',')) WITH ORDINALITY AS one (name, place)
             WHERE to_regclass(name) IS NULL ORDER BY place LIMIT 1";
         let rows = session.query(MISSING, &[Value::Text(&tables.join(","))])?;
         let place = rows.first().map(|row| row.integer("place")).transpose()?;
-        Ok(place.and_then(|place| usize::try_from(place - 1).ok()).and_then(|place| tables.get(place).copied()))
+        Ok(place
+            .and_then(|place| usize::try_from(place - 1).ok())
+            .and_then(|place| tables.get(place).copied()))
     }
 
     fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
         let goodbye = async {
-            for Connected { client, traffic, .. } in idle {
+            for Connected {
+                client, traffic, ..
+            } in idle
+            {
                 // A session that just breaks off leaves a line in the server's log.
                 drop(client);
                 let _ = traffic.await;
@@ -278,24 +378,41 @@ struct PostgresSession<'a> {
 impl Session for PostgresSession<'_> {
     fn execute(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError> {
         let (sql, parameters) = self.encoding.statement(sql, parameters);
-        self.engine.block_on(async { self.client.execute_typed(&sql, &parameters).await.map_err(said) })
+        self.engine.block_on(async {
+            self.client
+                .execute_typed(&sql, &parameters)
+                .await
+                .map_err(said)
+        })
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         let (sql, parameters) = self.encoding.statement(sql, parameters);
         self.engine.block_on(async {
-            let rows = self.client.query_typed(&sql, &parameters).await.map_err(said)?;
+            let rows = self
+                .client
+                .query_typed(&sql, &parameters)
+                .await
+                .map_err(said)?;
             let mut read: Vec<Row> = rows.iter().map(row).collect::<Result<_, _>>()?;
             let (mut places, mut texts) = (Vec::new(), Vec::new());
             for (from, to) in rows.iter().zip(&mut read) {
-                for (index, (_, cell)) in to.cells.iter_mut().enumerate().filter(|(_, (_, cell))| *cell == Cell::Other) {
+                for (index, (_, cell)) in to
+                    .cells
+                    .iter_mut()
+                    .enumerate()
+                    .filter(|(_, (_, cell))| *cell == Cell::Other)
+                {
                     if let Ok(Some(text)) = from.try_get::<_, Option<RawText<'_>>>(index) {
                         places.push(cell);
                         texts.push(text.0);
                     }
                 }
             }
-            for (cell, text) in places.into_iter().zip(self.encoding.decode(self.client, &texts).await?) {
+            for (cell, text) in places
+                .into_iter()
+                .zip(self.encoding.decode(self.client, &texts).await?)
+            {
                 *cell = text.map_or(Cell::Other, Cell::Text);
             }
             Ok(read)
@@ -310,12 +427,24 @@ impl Session for PostgresSession<'_> {
         let mut read = 0;
         let each = |position: usize, piece: &[u8]| {
             if position != read {
-                return Err(Interruption::Store(StoreError::Machine("pieces of a content in their order".to_owned())));
+                return Err(Interruption::Store(StoreError::Machine(
+                    "pieces of a content in their order".to_owned(),
+                )));
             }
             read += piece.len();
-            if piece.is_empty() { Ok(()) } else { sink(piece).map_err(Interruption::Store) }
+            if piece.is_empty() {
+                Ok(())
+            } else {
+                sink(piece).map_err(Interruption::Store)
+            }
         };
-        let reading = for_each_piece(self.client, "audit_artifact", ("artifact_id", "content"), artifact_id, each);
+        let reading = for_each_piece(
+            self.client,
+            "audit_artifact",
+            ("artifact_id", "content"),
+            artifact_id,
+            each,
+        );
         self.engine.block_on(async {
             reading.await.map_err(|interruption| match interruption {
                 Interruption::Server(error) => said(error),
@@ -340,14 +469,25 @@ impl From<tokio_postgres::Error> for Interruption {
 fn said(error: tokio_postgres::Error) -> StoreError {
     let error = ServerError::from(error);
     match error.code() {
-        Some(code) if *code == SqlState::UNDEFINED_TABLE => StoreError::NotMigrated(error.to_string()),
+        Some(code) if *code == SqlState::UNDEFINED_TABLE => {
+            StoreError::NotMigrated(error.to_string())
+        }
         _ => error.into(),
     }
 }
 
 fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
-    let cell = |(index, column): (usize, &tokio_postgres::Column)| Ok((column.name().to_owned(), cell(row, index, column.type_())?));
-    Ok(Row { cells: row.columns().iter().enumerate().map(cell).collect::<Result<_, StoreError>>()? })
+    let cell = |(index, column): (usize, &tokio_postgres::Column)| {
+        Ok((column.name().to_owned(), cell(row, index, column.type_())?))
+    };
+    Ok(Row {
+        cells: row
+            .columns()
+            .iter()
+            .enumerate()
+            .map(cell)
+            .collect::<Result<_, StoreError>>()?,
+    })
 }
 
 fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, StoreError> {
@@ -355,11 +495,26 @@ fn cell(row: &tokio_postgres::Row, index: usize, kind: &Type) -> Result<Cell, St
         Type::TEXT | Type::VARCHAR | Type::NAME => {
             let text = row.try_get::<_, Option<RawText<'_>>>(index).map_err(said)?;
             // What is more than ASCII has to be decoded.
-            text.map(|text| if text.0.is_ascii() { Cell::Text(text.lossy().into_owned()) } else { Cell::Other })
+            text.map(|text| {
+                if text.0.is_ascii() {
+                    Cell::Text(text.lossy().into_owned())
+                } else {
+                    Cell::Other
+                }
+            })
         }
-        Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(said)?.map(Cell::Integer),
-        Type::INT4 => row.try_get::<_, Option<i32>>(index).map_err(said)?.map(|number| Cell::Integer(number.into())),
-        Type::FLOAT8 => row.try_get::<_, Option<f64>>(index).map_err(said)?.map(Cell::Float),
+        Type::INT8 => row
+            .try_get::<_, Option<i64>>(index)
+            .map_err(said)?
+            .map(Cell::Integer),
+        Type::INT4 => row
+            .try_get::<_, Option<i32>>(index)
+            .map_err(said)?
+            .map(|number| Cell::Integer(number.into())),
+        Type::FLOAT8 => row
+            .try_get::<_, Option<f64>>(index)
+            .map_err(said)?
+            .map(Cell::Float),
         _ => Some(Cell::Other),
     };
     Ok(cell.unwrap_or(Cell::Null))

@@ -1,7 +1,7 @@
 //! Taking away what is old: events, and jobs that have ended, with what belongs to them.
 //!
-//! Evidence goes only when that is said. A batch is one transaction, so a run that is killed leaves whole jobs or none of
-//! a job, and readers and writers never wait long.
+//! Evidence goes only when that is said. A batch is one transaction, so a run that is killed leaves
+//! whole jobs or none of a job, and readers and writers never wait long.
 
 use std::ops::AddAssign;
 
@@ -49,11 +49,22 @@ pub struct TableCount {
     pub after: u64,
 }
 
-/// The tables that rows are taken from, and the one that keeps its rows unless a foreign key reaches it.
-const COUNTED: [&str; 6] = ["jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
+/// The tables that rows are taken from, and the one that keeps its rows unless a foreign key
+/// reaches it.
+const COUNTED: [&str; 6] = [
+    "jobs",
+    "idempotency_keys",
+    "workflow_events",
+    "chain_state",
+    "audit_artifact",
+    "settings",
+];
 
 /// Counts the rows of RUNE's tables and of some others, given by their names in SQL.
-pub(super) fn rows_of(session: &mut dyn Session, others: &[String]) -> Result<Vec<(String, u64)>, StoreError> {
+pub(super) fn rows_of(
+    session: &mut dyn Session,
+    others: &[String],
+) -> Result<Vec<(String, u64)>, StoreError> {
     let tables = COUNTED.into_iter().chain(others.iter().map(String::as_str));
     let mut counts = Vec::new();
     for table in tables {
@@ -71,13 +82,21 @@ pub(super) fn count(session: &mut dyn Session, rule: PruneRule) -> Result<PruneC
         let number = rows.first().map_or(Ok(0), |row| row.integer("n"))?;
         Ok::<_, StoreError>(u64::try_from(number).unwrap_or_default())
     };
-    let of_jobs = |table: &str| format!("SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE {ENDED})");
+    let of_jobs = |table: &str| {
+        format!(
+            "SELECT count(*) AS n FROM {table} WHERE job_id IN (SELECT job_id FROM jobs WHERE {ENDED})"
+        )
+    };
     Ok(PruneCounts {
         events: count("SELECT count(*) AS n FROM workflow_events WHERE recorded_at < ?1")?,
         jobs: count(&format!("SELECT count(*) AS n FROM jobs WHERE {ENDED}"))?,
         idempotency_keys: count(&of_jobs("idempotency_keys"))?,
         chain_states: count(&of_jobs("chain_state"))?,
-        audit_artifacts: if rule.with_artifacts { count(&of_jobs("audit_artifact"))? } else { 0 },
+        audit_artifacts: if rule.with_artifacts {
+            count(&of_jobs("audit_artifact"))?
+        } else {
+            0
+        },
     })
 }
 
@@ -102,25 +121,45 @@ fn events(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, Sto
     const DELETE: &str = "DELETE FROM workflow_events WHERE id IN (
         SELECT id FROM workflow_events WHERE recorded_at < ?1 ORDER BY id LIMIT ?2 /* FOR UPDATE SKIP LOCKED */)";
     let events = session.execute(DELETE, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
-    Ok(PruneCounts { events, ..PruneCounts::default() })
+    Ok(PruneCounts {
+        events,
+        ..PruneCounts::default()
+    })
 }
 
 /// Takes one batch of jobs away, with what belongs to them.
 fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, StoreError> {
-    let chosen = format!("SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */");
+    let chosen = format!(
+        "SELECT job_id FROM jobs WHERE {ENDED} ORDER BY job_id COLLATE BINARY LIMIT ?2 /* FOR UPDATE SKIP LOCKED */"
+    );
     let rows = session.query(&chosen, &[Value::Float(rule.before), Value::Integer(BATCH)])?;
-    let ids = rows.iter().map(|row| row.text("job_id")).collect::<Result<Vec<_>, _>>()?;
+    let ids = rows
+        .iter()
+        .map(|row| row.text("job_id"))
+        .collect::<Result<Vec<_>, _>>()?;
     if ids.is_empty() {
         return Ok(PruneCounts::default());
     }
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::Text(id)).collect();
-    let list = (1..=ids.len()).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
-    let mut delete = |table: &str| session.execute(&format!("DELETE FROM {table} WHERE job_id IN ({list})"), &values);
+    let list = (1..=ids.len())
+        .map(|number| format!("?{number}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut delete = |table: &str| {
+        session.execute(
+            &format!("DELETE FROM {table} WHERE job_id IN ({list})"),
+            &values,
+        )
+    };
     Ok(PruneCounts {
         events: 0,
         idempotency_keys: delete("idempotency_keys")?,
         chain_states: delete("chain_state")?,
-        audit_artifacts: if rule.with_artifacts { delete("audit_artifact")? } else { 0 },
+        audit_artifacts: if rule.with_artifacts {
+            delete("audit_artifact")?
+        } else {
+            0
+        },
         jobs: delete("jobs")?,
     })
 }

@@ -19,7 +19,10 @@ pub struct Unreadable {
 
 impl From<Unreadable> for StoreError {
     fn from(row: Unreadable) -> Self {
-        Self::Cell { column: row.column, expected: row.expected }
+        Self::Cell {
+            column: row.column,
+            expected: row.expected,
+        }
     }
 }
 
@@ -35,7 +38,12 @@ pub(super) fn each<T>(
 ) -> Result<Vec<Listed<T>>, StoreError> {
     let listed = |row: &Row| match read(row) {
         Ok(value) => Ok(Ok(value)),
-        Err(StoreError::Cell { column, expected }) => Ok(Err(Unreadable { table, key: row.key(key), column, expected })),
+        Err(StoreError::Cell { column, expected }) => Ok(Err(Unreadable {
+            table,
+            key: row.key(key),
+            column,
+            expected,
+        })),
         Err(error) => Err(error),
     };
     rows.iter().map(listed).collect()

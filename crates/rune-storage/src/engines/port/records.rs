@@ -1,7 +1,7 @@
 //! What goes into the port and comes out of it.
 //!
-//! JSON is the text that arrived. Times are seconds since 1970, durations milliseconds unless they say otherwise. What is listed for
-//! operators stands in reports as it is.
+//! JSON is the text that arrived. Times are seconds since 1970, durations milliseconds unless they
+//! say otherwise. What is listed for operators stands in reports as it is.
 
 use serde::Serialize;
 
@@ -178,7 +178,14 @@ pub struct ChainNode {
 impl ChainNode {
     /// A step that has not begun.
     pub fn pending(id: impl Into<String>) -> Self {
-        Self { id: id.into(), agent_name: String::new(), status: "pending".to_owned(), started_at: None, finished_at: None, error: None }
+        Self {
+            id: id.into(),
+            agent_name: String::new(),
+            status: "pending".to_owned(),
+            started_at: None,
+            finished_at: None,
+            error: None,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Rounding to one decimal, the same for every engine.
 //!
-//! The rule is that of PostgreSQL's `round(x::numeric, 1)`, which RUNE uses: the 15 significant decimal digits that a
-//! 64-bit float surely has are rounded half away from zero. So 0.15, which is a little less in binary, becomes 0.2.
-//! SQLite's own `round` follows the binary value in some of its versions, so it is not asked.
+//! The rule is that of PostgreSQL's `round(x::numeric, 1)`, which RUNE uses: the 15 significant
+//! decimal digits that a 64-bit float surely has are rounded half away from zero. So 0.15, which is
+//! a little less in binary, becomes 0.2. SQLite's own `round` follows the binary value in some of
+//! its versions, so it is not asked.
 
 /// Rounds to one decimal; what is not finite stays as it is.
 pub(super) fn to_tenth(value: f64) -> f64 {
@@ -12,15 +13,24 @@ pub(super) fn to_tenth(value: f64) -> f64 {
     let text = format!("{value:.14e}");
     if value.abs() >= 1e15 {
         // There is no tenth in 15 digits.
-        return text.parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value);
+        return text
+            .parse()
+            .ok()
+            .filter(|rounded: &f64| rounded.is_finite())
+            .unwrap_or(value);
     }
-    let Some((digits, exponent)) = text.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) else {
+    let Some((digits, exponent)) = text
+        .split_once('e')
+        .and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)))
+    else {
         return value;
     };
     let is_negative = digits.starts_with('-');
     let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
     // All digits as one whole number; `shift` of them stand behind the first decimal.
-    let Ok(whole) = digits.parse::<u64>() else { return value };
+    let Ok(whole) = digits.parse::<u64>() else {
+        return value;
+    };
     let shift = 13 - exponent;
     let tenths = match u32::try_from(shift) {
         Ok(shift) => match 10_u64.checked_pow(shift) {
@@ -30,7 +40,9 @@ pub(super) fn to_tenth(value: f64) -> f64 {
         Err(_) => whole * 10_u64.pow(shift.unsigned_abs()),
     };
     let sign = if is_negative && tenths > 0 { "-" } else { "" };
-    format!("{sign}{}.{}", tenths / 10, tenths % 10).parse().unwrap_or(value)
+    format!("{sign}{}.{}", tenths / 10, tenths % 10)
+        .parse()
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -58,7 +70,12 @@ mod tests {
             (-2.542_730_050_316_608e247, -2.542_730_050_316_61e247),
             (f64::MAX, f64::MAX),
         ] {
-            assert_eq!(to_tenth(value).to_bits(), f64::to_bits(expected), "{value}: {} is not {expected}", to_tenth(value));
+            assert_eq!(
+                to_tenth(value).to_bits(),
+                f64::to_bits(expected),
+                "{value}: {} is not {expected}",
+                to_tenth(value)
+            );
         }
     }
 }

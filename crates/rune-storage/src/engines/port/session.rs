@@ -1,7 +1,8 @@
 //! What an engine does for the port: run a statement in a transaction.
 //!
-//! The port's SQL is written once, in SQLite's spelling. An adapter translates the few words that differ and converts
-//! values; what is done, in which order and under which lock, is the same everywhere.
+//! The port's SQL is written once, in SQLite's spelling. An adapter translates the few words that
+//! differ and converts values; what is done, in which order and under which lock, is the same
+//! everywhere.
 
 use super::{error::StoreError, guard::Guard};
 
@@ -36,8 +37,15 @@ pub(super) struct Row {
 
 impl Row {
     fn cell(&self, column: &'static str) -> Result<&Cell, StoreError> {
-        let found = self.cells.iter().find(|(name, _)| name == column).map(|(_, cell)| cell);
-        found.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "anything" })
+        let found = self
+            .cells
+            .iter()
+            .find(|(name, _)| name == column)
+            .map(|(_, cell)| cell);
+        found.ok_or_else(|| StoreError::Cell {
+            column: column.to_owned(),
+            expected: "anything",
+        })
     }
 
     /// The key of the row as it is shown, when it can be read.
@@ -53,32 +61,51 @@ impl Row {
         match self.cell(column)? {
             Cell::Null => Ok(None),
             Cell::Text(text) => Ok(Some(text.clone())),
-            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "text" }),
+            _ => Err(StoreError::Cell {
+                column: column.to_owned(),
+                expected: "text",
+            }),
         }
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.optional_text(column)?.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "text" })
+        self.optional_text(column)?.ok_or_else(|| StoreError::Cell {
+            column: column.to_owned(),
+            expected: "text",
+        })
     }
 
     pub(super) fn optional_float(&self, column: &'static str) -> Result<Option<f64>, StoreError> {
         match self.cell(column)? {
             Cell::Null => Ok(None),
             Cell::Float(number) => Ok(Some(*number)),
-            #[expect(clippy::cast_precision_loss, reason = "SQLite stores whole floats as integers below 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "SQLite stores whole floats as integers below 2^53"
+            )]
             Cell::Integer(number) => Ok(Some(*number as f64)),
-            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "a number" }),
+            _ => Err(StoreError::Cell {
+                column: column.to_owned(),
+                expected: "a number",
+            }),
         }
     }
 
     pub(super) fn float(&self, column: &'static str) -> Result<f64, StoreError> {
-        self.optional_float(column)?.ok_or_else(|| StoreError::Cell { column: column.to_owned(), expected: "a number" })
+        self.optional_float(column)?
+            .ok_or_else(|| StoreError::Cell {
+                column: column.to_owned(),
+                expected: "a number",
+            })
     }
 
     pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
         match self.cell(column)? {
             Cell::Integer(number) => Ok(*number),
-            _ => Err(StoreError::Cell { column: column.to_owned(), expected: "a whole number" }),
+            _ => Err(StoreError::Cell {
+                column: column.to_owned(),
+                expected: "a whole number",
+            }),
         }
     }
 }
@@ -91,10 +118,12 @@ pub(super) trait Session {
     /// Runs a statement; gives the number of rows it changed.
     fn execute(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError>;
 
-    /// Runs a statement and gives its rows. The statement limits how many there are, or the caller needs all.
+    /// Runs a statement and gives its rows. The statement limits how many there are, or the caller
+    /// needs all.
     fn query(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
 
-    /// Tables that deletes reach by foreign keys, as the guard found them in this transaction; names in SQL.
+    /// Tables that deletes reach by foreign keys, as the guard found them in this transaction;
+    /// names in SQL.
     fn reached(&self) -> &[String];
 
     /// Passes on the content of an artifact in pieces, from the first byte to the last.
@@ -106,15 +135,18 @@ pub(super) trait Session {
 pub(super) enum Purpose {
     /// Everything it reads is of one moment.
     Reading,
-    /// What it reads and then writes cannot change in between: SQLite's only writer, or rows that are locked.
+    /// What it reads and then writes cannot change in between: SQLite's only writer, or rows that
+    /// are locked.
     Writing,
-    /// Writing that sees one moment and its own changes, those that a site deferred to the end included.
+    /// Writing that sees one moment and its own changes, those that a site deferred to the end
+    /// included.
     Counting,
 }
 
 /// A database engine.
 pub(super) trait Engine: Send + Sync {
-    /// Runs something in a transaction, after its guard, and ends it: kept when it succeeds, undone when it fails.
+    /// Runs something in a transaction, after its guard, and ends it: kept when it succeeds, undone
+    /// when it fails.
     fn transaction<T>(
         &self,
         purpose: Purpose,
@@ -123,7 +155,10 @@ pub(super) trait Engine: Send + Sync {
     ) -> Result<T, StoreError>;
 
     /// The first of some tables that the database lacks.
-    fn missing_table(session: &mut dyn Session, tables: &[&'static str]) -> Result<Option<&'static str>, StoreError>;
+    fn missing_table(
+        session: &mut dyn Session,
+        tables: &[&'static str],
+    ) -> Result<Option<&'static str>, StoreError>;
 
     /// Lets go of all connections.
     fn close(&self);

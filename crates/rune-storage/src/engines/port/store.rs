@@ -9,8 +9,8 @@ use super::{
     guard::Guard,
     jobs, limits,
     records::{
-        ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob, Job, JobChange, NewArtifact, NewEvent,
-        NewJob, NodeChange, Setting, StaleJobs,
+        ArtifactInfo, ChainEdge, ChainNode, ChainState, CreatedJob, Event, EventSummary, FinopsJob,
+        Job, JobChange, NewArtifact, NewEvent, NewJob, NodeChange, Setting, StaleJobs,
     },
     session::{Engine, Purpose, Session, Value},
     settings,
@@ -22,7 +22,15 @@ pub type Clock = Box<dyn Fn() -> f64 + Send + Sync>;
 /// The schema version that the port is written for.
 pub const SCHEMA_VERSION: i64 = 6;
 const BOOK: &str = "schema_version";
-const TABLES: [&str; 7] = [BOOK, "jobs", "idempotency_keys", "workflow_events", "chain_state", "audit_artifact", "settings"];
+const TABLES: [&str; 7] = [
+    BOOK,
+    "jobs",
+    "idempotency_keys",
+    "workflow_events",
+    "chain_state",
+    "audit_artifact",
+    "settings",
+];
 
 /// Limits on the sessions of a store with a server (SR-Q-007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +45,8 @@ pub struct PoolLimits {
     pub statement_timeout: Duration,
     /// After how long a session that nobody needs is closed.
     pub idle_timeout: Duration,
-    /// Whether SIGINT and SIGTERM end what the store does, instead of the process at once: the server is told to stop.
+    /// Whether SIGINT and SIGTERM end what the store does, instead of the process at once: the
+    /// server is told to stop.
     pub ends_on_signals: bool,
 }
 
@@ -82,26 +91,41 @@ impl PoolLimits {
     /// # Errors
     /// When one is no number from 1 to 1000, or the least is above the most.
     pub fn parse(min: Option<&str>, max: Option<&str>) -> Result<Self, PoolLimitError> {
-        let number = |name, text: Option<&str>| match text.map(str::trim).filter(|text| !text.is_empty()) {
-            None => Ok(None),
-            Some(text) => match text.parse() {
-                Ok(number @ 1..=1000) => Ok(Some(number)),
-                _ => Err(PoolLimitError::NotANumber(name)),
-            },
-        };
+        let number =
+            |name, text: Option<&str>| match text.map(str::trim).filter(|text| !text.is_empty()) {
+                None => Ok(None),
+                Some(text) => match text.parse() {
+                    Ok(number @ 1..=1000) => Ok(Some(number)),
+                    _ => Err(PoolLimitError::NotANumber(name)),
+                },
+            };
         let default = Self::default();
-        let (given_min, given_max) = (number("RUNE_PG_POOL_MIN", min)?, number("RUNE_PG_POOL_MAX", max)?);
+        let (given_min, given_max) = (
+            number("RUNE_PG_POOL_MIN", min)?,
+            number("RUNE_PG_POOL_MAX", max)?,
+        );
         // A limit that was given moves the one that was not.
-        let max = given_max.unwrap_or(default.max).max(if given_max.is_none() { given_min.unwrap_or(0) } else { 0 });
+        let max = given_max
+            .unwrap_or(default.max)
+            .max(if given_max.is_none() {
+                given_min.unwrap_or(0)
+            } else {
+                0
+            });
         let min = given_min.unwrap_or(default.min.min(max));
         if min > max {
             return Err(PoolLimitError::Crossed { min, max });
         }
-        Ok(Self { min, max, ..default })
+        Ok(Self {
+            min,
+            max,
+            ..default
+        })
     }
 }
 
-/// The port over an engine. Made by [`SqliteStore`](super::SqliteStore) and [`PostgresStore`](super::PostgresStore).
+/// The port over an engine. Made by [`SqliteStore`](super::SqliteStore) and
+/// [`PostgresStore`](super::PostgresStore).
 pub struct Store<E> {
     engine: E,
     clock: Clock,
@@ -118,30 +142,49 @@ impl<E> fmt::Debug for Store<E> {
 impl<E: Engine> Store<E> {
     /// Puts the port over an engine, if the database is one that the port knows.
     pub(super) fn over(engine: E, clock: Clock, guard: Arc<dyn Guard>) -> Result<Self, StoreError> {
-        let store = Self { engine, clock, guard };
+        let store = Self {
+            engine,
+            clock,
+            guard,
+        };
         store.read(&mut |_| Ok(()))?;
         Ok(store)
     }
 
-    pub(super) fn read<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.transaction(Purpose::Reading, act)
     }
 
-    pub(super) fn write<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn write<T>(
+        &self,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.transaction(Purpose::Writing, act)
     }
 
     /// A write that counts rows before and after: everything it sees is of one moment and its own.
-    pub(super) fn write_counted<T>(&self, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn write_counted<T>(
+        &self,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.transaction(Purpose::Counting, act)
     }
 
-    /// Every operation sees the database as the guard and the look at the schema saw it: they are of the same transaction.
-    fn transaction<T>(&self, purpose: Purpose, act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.engine.transaction(purpose, &*self.guard, &mut |session| {
-            check_schema::<E>(session)?;
-            act(session)
-        })
+    /// Every operation sees the database as the guard and the look at the schema saw it: they are
+    /// of the same transaction.
+    fn transaction<T>(
+        &self,
+        purpose: Purpose,
+        act: &mut dyn FnMut(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.engine
+            .transaction(purpose, &*self.guard, &mut |session| {
+                check_schema::<E>(session)?;
+                act(session)
+            })
     }
 
     pub(super) fn now(&self) -> Result<f64, StoreError> {
@@ -153,15 +196,24 @@ impl<E: Engine> Store<E> {
 fn check_schema<E: Engine>(session: &mut dyn Session) -> Result<(), StoreError> {
     let missing = E::missing_table(session, &TABLES)?;
     if missing == Some(BOOK) {
-        return Err(StoreError::NotMigrated("it has no record of schema versions".to_owned()));
+        return Err(StoreError::NotMigrated(
+            "it has no record of schema versions".to_owned(),
+        ));
     }
-    let newest =
-        session.query("SELECT max(version) AS newest FROM schema_version WHERE version > ?1", &[Value::Integer(SCHEMA_VERSION)])?;
+    let newest = session.query(
+        "SELECT max(version) AS newest FROM schema_version WHERE version > ?1",
+        &[Value::Integer(SCHEMA_VERSION)],
+    )?;
     if let Some(Ok(version)) = newest.first().map(|row| row.integer("newest")) {
-        return Err(StoreError::Newer { version, known: SCHEMA_VERSION });
+        return Err(StoreError::Newer {
+            version,
+            known: SCHEMA_VERSION,
+        });
     }
     match missing {
-        Some(table) => Err(StoreError::NotMigrated(format!("the table `{table}` is missing"))),
+        Some(table) => Err(StoreError::NotMigrated(format!(
+            "the table `{table}` is missing"
+        ))),
         None => Ok(()),
     }
 }
@@ -193,11 +245,15 @@ impl<E: Engine> StoragePort for Store<E> {
         limits::lookup("tenant_id", stale.tenant_id.unwrap_or_default())?;
         limits::word("message", stale.message, limits::MAX_ERROR)?;
         let unchanged_since = limits::number("unchanged_since", stale.unchanged_since)?;
-        let stale = StaleJobs { unchanged_since, ..*stale };
+        let stale = StaleJobs {
+            unchanged_since,
+            ..*stale
+        };
         let (mut all, mut skipped) = (Vec::new(), 0);
         loop {
             let now = self.now()?;
-            let batch = self.write(&mut |session| jobs::fail_stale(session, &stale, skipped, now))?;
+            let batch =
+                self.write(&mut |session| jobs::fail_stale(session, &stale, skipped, now))?;
             all.extend(batch.ids);
             skipped += batch.unreadable;
             if !batch.may_be_more {
@@ -207,7 +263,11 @@ impl<E: Engine> StoragePort for Store<E> {
         }
     }
 
-    fn list_jobs_for_finops(&self, tenant_id: &str, limit: u32) -> Result<Vec<FinopsJob>, StoreError> {
+    fn list_jobs_for_finops(
+        &self,
+        tenant_id: &str,
+        limit: u32,
+    ) -> Result<Vec<FinopsJob>, StoreError> {
         limits::lookup("tenant_id", tenant_id)?;
         self.read(&mut |session| jobs::list_for_finops(session, tenant_id, limit))
     }
@@ -218,21 +278,47 @@ impl<E: Engine> StoragePort for Store<E> {
 
     fn get_events_summary(&self, job_id: Option<&str>) -> Result<Vec<EventSummary>, StoreError> {
         limits::lookup("job_id", job_id.unwrap_or_default())?;
-        let listed = self.read(&mut |session| events::summarise(session, events::Scope { job_id, ..events::Scope::default() }))?;
-        listed.into_iter().map(|event| event.map_err(StoreError::from)).collect()
+        let listed = self.read(&mut |session| {
+            events::summarise(
+                session,
+                events::Scope {
+                    job_id,
+                    ..events::Scope::default()
+                },
+            )
+        })?;
+        listed
+            .into_iter()
+            .map(|event| event.map_err(StoreError::from))
+            .collect()
     }
 
-    fn get_events_for_job(&self, job_id: &str, after_id: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    fn get_events_for_job(
+        &self,
+        job_id: &str,
+        after_id: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
         limits::lookup("job_id", job_id)?;
         self.read(&mut |session| events::list_for_job(session, job_id, after_id, limit))
     }
 
-    fn record_chain_initialized(&self, job_id: &str, nodes: &[ChainNode], edges: &[ChainEdge]) -> Result<(), StoreError> {
+    fn record_chain_initialized(
+        &self,
+        job_id: &str,
+        nodes: &[ChainNode],
+        edges: &[ChainEdge],
+    ) -> Result<(), StoreError> {
         let now = self.now()?;
         self.write(&mut |session| chains::initialize(session, job_id, nodes, edges, now))
     }
 
-    fn record_chain_node_transition(&self, job_id: &str, node_id: &str, change: &NodeChange<'_>) -> Result<(), StoreError> {
+    fn record_chain_node_transition(
+        &self,
+        job_id: &str,
+        node_id: &str,
+        change: &NodeChange<'_>,
+    ) -> Result<(), StoreError> {
         limits::word("job_id", job_id, limits::MAX_JOB_ID)?;
         limits::word("node.id", node_id, limits::MAX_KEY)?;
         let now = self.now()?;
@@ -264,7 +350,9 @@ impl<E: Engine> StoragePort for Store<E> {
         limits::lookup("job_id", job_id)?;
         limits::lookup("artifact_id", artifact_id)?;
         self.read(&mut |session| {
-            let Some(info) = artifacts::find(session, artifact_id, Some(job_id))? else { return Ok(None) };
+            let Some(info) = artifacts::find(session, artifact_id, Some(job_id))? else {
+                return Ok(None);
+            };
             artifacts::read_content(session, &info, sink)?;
             Ok(Some(info))
         })
@@ -275,7 +363,11 @@ impl<E: Engine> StoragePort for Store<E> {
         self.write(&mut |session| settings::set(session, key, value_json, now))
     }
 
-    fn update_setting(&self, key: &str, change: &mut dyn FnMut(Option<&str>) -> Option<String>) -> Result<(), StoreError> {
+    fn update_setting(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(Option<&str>) -> Option<String>,
+    ) -> Result<(), StoreError> {
         let now = self.now()?;
         self.write(&mut |session| settings::update(session, key, change, now))
     }

@@ -5,7 +5,8 @@ use super::error::StoreError;
 /// Makes one.
 pub(super) fn random() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::Machine(format!("random numbers ({error})")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StoreError::Machine(format!("random numbers ({error})")))?;
     Ok(from_bytes(bytes))
 }
 
@@ -30,7 +31,10 @@ mod tests {
 
     #[test]
     fn version_and_variant_stand_where_they_belong() {
-        assert_eq!(from_bytes([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(
+            from_bytes([0xff; 16]),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
         assert_eq!(from_bytes([0; 16]), "00000000-0000-4000-8000-000000000000");
         assert_ne!(random().unwrap(), random().unwrap());
     }

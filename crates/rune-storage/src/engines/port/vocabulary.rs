@@ -1,6 +1,7 @@
 //! The words of RUNE that the port knows: what a status or kind may be when it is written.
 //!
-//! Readers get the words as they stand in the database, because other versions of RUNE may know more of them.
+//! Readers get the words as they stand in the database, because other versions of RUNE may know
+//! more of them.
 
 use std::fmt;
 
@@ -21,7 +22,13 @@ pub enum JobStatus {
 
 impl JobStatus {
     /// All of them, in the order of a job's life.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// The word in the database.
     pub const fn word(self) -> &'static str {
@@ -47,7 +54,8 @@ impl JobStatus {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether a job may go from here to there: never backwards, and from an end to nothing but itself.
+    /// Whether a job may go from here to there: never backwards, and from an end to nothing but
+    /// itself.
     pub fn may_become(self, next: Self) -> bool {
         self == next || (!self.is_terminal() && next > self)
     }
@@ -60,8 +68,16 @@ impl fmt::Display for JobStatus {
 }
 
 /// The kinds of evidence that RUNE keeps.
-pub const ARTIFACT_KINDS: [&str; 8] =
-    ["slsa_provenance", "sbom", "tla_report", "sigstore_bundle", "rekor_entry", "tpm_attestation", "log", "screenshot"];
+pub const ARTIFACT_KINDS: [&str; 8] = [
+    "slsa_provenance",
+    "sbom",
+    "tla_report",
+    "sigstore_bundle",
+    "rekor_entry",
+    "tpm_attestation",
+    "log",
+    "screenshot",
+];
 
 /// The kinds of jobs whose cost is looked at.
 pub(super) const FINOPS_KINDS: [&str; 2] = ["benchmark", "agentic-agent"];
@@ -91,10 +107,22 @@ mod tests {
     #[test]
     fn a_job_never_goes_back() {
         use JobStatus::{Cancelled, Failed, Queued, Running, Succeeded};
-        for (from, to) in [(Queued, Running), (Queued, Cancelled), (Queued, Failed), (Running, Succeeded), (Failed, Failed)] {
+        for (from, to) in [
+            (Queued, Running),
+            (Queued, Cancelled),
+            (Queued, Failed),
+            (Running, Succeeded),
+            (Failed, Failed),
+        ] {
             assert!(from.may_become(to), "{from} {to}");
         }
-        for (from, to) in [(Running, Queued), (Succeeded, Running), (Succeeded, Failed), (Cancelled, Succeeded), (Failed, Queued)] {
+        for (from, to) in [
+            (Running, Queued),
+            (Succeeded, Running),
+            (Succeeded, Failed),
+            (Cancelled, Succeeded),
+            (Failed, Queued),
+        ] {
             assert!(!from.may_become(to), "{from} {to}");
         }
     }

@@ -1,4 +1,5 @@
-//! What to make of what a database has: who made it, what is applied, what is to be done, what is wrong.
+//! What to make of what a database has: who made it, what is applied, what is to be done, what is
+//! wrong.
 
 use serde::Serialize;
 
@@ -90,26 +91,66 @@ impl<'a> Assessment<'a> {
     /// Judges.
     pub fn of(found: &Found, migrations: &'a Migrations, dialect: Dialect) -> Self {
         let is_recorded = |version: u32| found.versions.contains_key(&i64::from(version));
-        let present = || TABLES.iter().filter(|table| found.tables.contains_key(table.name));
-        let unrecorded: Vec<_> = present().filter(|table| !is_recorded(table.version)).collect();
+        let present = || {
+            TABLES
+                .iter()
+                .filter(|table| found.tables.contains_key(table.name))
+        };
+        let unrecorded: Vec<_> = present()
+            .filter(|table| !is_recorded(table.version))
+            .collect();
         let is_unrecorded = |version: u32| unrecorded.iter().any(|table| table.version == version);
-        let drift: Vec<Drift> = present().flat_map(|table| Drift::of(table, found, dialect)).collect();
-        let tables = present().filter_map(|table| Some((table.name, missing_column(table, found)?)));
-        let books = BOOKS.iter().filter_map(|(name, _)| Some((*name, found.missing_in_book(name)?)));
+        let drift: Vec<Drift> = present()
+            .flat_map(|table| Drift::of(table, found, dialect))
+            .collect();
+        let tables =
+            present().filter_map(|table| Some((table.name, missing_column(table, found)?)));
+        let books = BOOKS
+            .iter()
+            .filter_map(|(name, _)| Some((*name, found.missing_in_book(name)?)));
         let foreign: Vec<_> = tables.chain(books).collect();
         Self {
             era: era(found, &drift, &foreign, dialect),
-            applied: found.versions.iter().map(|(version, at)| applied(*version, *at, found, migrations)).collect(),
-            pending: migrations.iter().filter(|one| !is_recorded(one.version()) && !is_unrecorded(one.version())).collect(),
+            applied: found
+                .versions
+                .iter()
+                .map(|(version, at)| applied(*version, *at, found, migrations))
+                .collect(),
+            pending: migrations
+                .iter()
+                .filter(|one| !is_recorded(one.version()) && !is_unrecorded(one.version()))
+                .collect(),
             unledgered: migrations
                 .iter()
-                .filter(|one| is_recorded(one.version()) && !found.ledger.contains_key(&i64::from(one.version())))
+                .filter(|one| {
+                    is_recorded(one.version())
+                        && !found.ledger.contains_key(&i64::from(one.version()))
+                })
                 .collect(),
-            unknown: found.versions.keys().copied().filter(|version| !is_known(*version, migrations)).collect(),
-            edited: migrations.iter().filter(|one| is_recorded(one.version())).filter_map(|one| edited(one, found)).collect(),
-            missing: TABLES.iter().filter(|table| is_recorded(table.version) && !found.tables.contains_key(table.name)).collect(),
+            unknown: found
+                .versions
+                .keys()
+                .copied()
+                .filter(|version| !is_known(*version, migrations))
+                .collect(),
+            edited: migrations
+                .iter()
+                .filter(|one| is_recorded(one.version()))
+                .filter_map(|one| edited(one, found))
+                .collect(),
+            missing: TABLES
+                .iter()
+                .filter(|table| {
+                    is_recorded(table.version) && !found.tables.contains_key(table.name)
+                })
+                .collect(),
             missing_indexes: present()
-                .flat_map(|table| table.indexes.iter().map(|(index, column)| (table.name, *index, *column)))
+                .flat_map(|table| {
+                    table
+                        .indexes
+                        .iter()
+                        .map(|(index, column)| (table.name, *index, *column))
+                })
                 .filter(|(_, index, _)| !found.indexes.contains_key(*index))
                 .collect(),
             unrecorded,
@@ -123,28 +164,56 @@ impl<'a> Assessment<'a> {
         self.pending.is_empty() && self.unrecorded.is_empty() && self.unledgered.is_empty()
     }
 
-    /// Missing indexes of tables that this program takes charge of now: whoever recorded them did not look.
-    pub(super) fn untended_indexes(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    /// Missing indexes of tables that this program takes charge of now: whoever recorded them did
+    /// not look.
+    pub(super) fn untended_indexes(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         let is_untended = |table: &str| {
-            let is_taken = |version: u32| self.unledgered.iter().any(|migration| migration.version() == version);
-            self.unrecorded.iter().any(|one| one.name == table) || TABLES.iter().any(|one| one.name == table && is_taken(one.version))
+            let is_taken = |version: u32| {
+                self.unledgered
+                    .iter()
+                    .any(|migration| migration.version() == version)
+            };
+            self.unrecorded.iter().any(|one| one.name == table)
+                || TABLES
+                    .iter()
+                    .any(|one| one.name == table && is_taken(one.version))
         };
-        self.missing_indexes.iter().copied().filter(move |(table, ..)| is_untended(table))
+        self.missing_indexes
+            .iter()
+            .copied()
+            .filter(move |(table, ..)| is_untended(table))
     }
 
     /// The differences of some kind, if there are any.
     fn listed(&self, is_listed: fn(&Drift) -> bool) -> Option<String> {
-        let texts: Vec<String> = self.drift.iter().filter(|one| is_listed(one)).map(ToString::to_string).collect();
+        let texts: Vec<String> = self
+            .drift
+            .iter()
+            .filter(|one| is_listed(one))
+            .map(ToString::to_string)
+            .collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 
-    /// The columns that RUNE itself gave too few bits. What a newer RUNE wants is not known here: then no repair is advised.
+    /// The columns that RUNE itself gave too few bits. What a newer RUNE wants is not known here:
+    /// then no repair is advised.
     pub fn lossy_types(&self) -> Option<String> {
-        self.listed(Drift::is_lossy).map(|columns| format!("columns have types that lose digits: {columns}{}", self.repair_advice()))
+        self.listed(Drift::is_lossy).map(|columns| {
+            format!(
+                "columns have types that lose digits: {columns}{}",
+                self.repair_advice()
+            )
+        })
     }
 
     const fn repair_advice(&self) -> &'static str {
-        if self.unknown.is_empty() { "; run `rune-db repair`" } else { "" }
+        if self.unknown.is_empty() {
+            "; run `rune-db repair`"
+        } else {
+            ""
+        }
     }
 
     /// What is worth a warning and no more, unless one is strict.
@@ -166,10 +235,16 @@ impl<'a> Assessment<'a> {
             warnings.push(format!("tables differ from RUNE's: {others}"));
         }
         for table in &self.missing {
-            warnings.push(format!("schema version {} is recorded, but its table `{}` is not there", table.version, table.name));
+            warnings.push(format!(
+                "schema version {} is recorded, but its table `{}` is not there",
+                table.version, table.name
+            ));
         }
         for (table, index, _) in &self.missing_indexes {
-            warnings.push(format!("table `{table}` lacks its index `{index}`{}", self.repair_advice()));
+            warnings.push(format!(
+                "table `{table}` lacks its index `{index}`{}",
+                self.repair_advice()
+            ));
         }
         warnings
     }
@@ -181,25 +256,53 @@ fn is_known(version: i64, migrations: &Migrations) -> bool {
 
 fn applied(version: i64, applied_at: f64, found: &Found, migrations: &Migrations) -> Applied {
     let row = found.ledger.get(&version);
-    let known = u32::try_from(version).ok().and_then(|version| migrations.get(version));
-    let file = row.map(|row| row.file.clone()).or_else(|| known.map(|migration| migration.file().to_owned()));
-    Applied { version, file, origin: row.map(|row| row.origin.clone()), applied_at }
+    let known = u32::try_from(version)
+        .ok()
+        .and_then(|version| migrations.get(version));
+    let file = row
+        .map(|row| row.file.clone())
+        .or_else(|| known.map(|migration| migration.file().to_owned()));
+    Applied {
+        version,
+        file,
+        origin: row.map(|row| row.origin.clone()),
+        applied_at,
+    }
 }
 
 fn edited(migration: &Migration, found: &Found) -> Option<Edited> {
     let row: &LedgerRow = found.ledger.get(&i64::from(migration.version()))?;
-    let applied = row.sha256.as_ref().filter(|hex| **hex != migration.sha256().hex())?;
+    let applied = row
+        .sha256
+        .as_ref()
+        .filter(|hex| **hex != migration.sha256().hex())?;
     let file = migration.file().to_owned();
-    Some(Edited { version: migration.version(), file, applied: format!("sha256:{applied}"), now: migration.sha256() })
+    Some(Edited {
+        version: migration.version(),
+        file,
+        applied: format!("sha256:{applied}"),
+        now: migration.sha256(),
+    })
 }
 
 fn missing_column(table: &Table, found: &Found) -> Option<&'static str> {
     let columns = found.tables.get(table.name)?;
-    table.columns.iter().map(|column| column.name).find(|name| !columns.iter().any(|column| column.name == *name))
+    table
+        .columns
+        .iter()
+        .map(|column| column.name)
+        .find(|name| !columns.iter().any(|column| column.name == *name))
 }
 
-fn era(found: &Found, drift: &[Drift], foreign: &[(&'static str, &'static str)], dialect: Dialect) -> Era {
-    let has_tables = TABLES.iter().any(|table| found.tables.contains_key(table.name));
+fn era(
+    found: &Found,
+    drift: &[Drift],
+    foreign: &[(&'static str, &'static str)],
+    dialect: Dialect,
+) -> Era {
+    let has_tables = TABLES
+        .iter()
+        .any(|table| found.tables.contains_key(table.name));
     let newest = found.versions.keys().next_back().copied();
     if !foreign.is_empty() {
         Era::Foreign

@@ -83,7 +83,11 @@ impl Failure for SchemaError {
             Self::Role(error) => error.may_pass(),
             Self::Site(error) => error.may_pass(),
             Self::Failed { source, .. } => source.may_pass(),
-            Self::Files(_) | Self::Edited(_) | Self::Strict(_) | Self::Foreign { .. } | Self::Unrecorded(_) => false,
+            Self::Files(_)
+            | Self::Edited(_)
+            | Self::Strict(_)
+            | Self::Foreign { .. }
+            | Self::Unrecorded(_) => false,
         }
     }
 
@@ -120,9 +124,12 @@ impl Assessment<'_> {
         if !self.edited.is_empty() {
             return Err(SchemaError::Edited(self.edited.clone()));
         }
-        // SQLite files without records are what RUNE's first releases left; on PostgreSQL it never worked so.
+        // SQLite files without records are what RUNE's first releases left; on PostgreSQL it never
+        // worked so.
         if dialect == Dialect::Postgres && !self.unrecorded.is_empty() {
-            return Err(SchemaError::Unrecorded(self.unrecorded.iter().map(|table| table.name).collect()));
+            return Err(SchemaError::Unrecorded(
+                self.unrecorded.iter().map(|table| table.name).collect(),
+            ));
         }
         if is_strict && !(self.unknown.is_empty() && self.drift.is_empty()) {
             return Err(SchemaError::Strict(self.warnings()));
@@ -147,6 +154,11 @@ impl SchemaError {
 }
 
 fn edited_text(edited: &[Edited]) -> String {
-    let one = |one: &Edited| format!("`{}` was applied as {} and is {} now", one.file, one.applied, one.now);
+    let one = |one: &Edited| {
+        format!(
+            "`{}` was applied as {} and is {} now",
+            one.file, one.applied, one.now
+        )
+    };
     edited.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -55,7 +55,10 @@ impl Found {
     pub(super) fn missing_in_book(&self, table: &str) -> Option<&'static str> {
         let columns = self.tables.get(table)?;
         let (_, expected) = BOOKS.iter().find(|(name, _)| *name == table)?;
-        expected.iter().copied().find(|name| !columns.iter().any(|column| column.name == *name))
+        expected
+            .iter()
+            .copied()
+            .find(|name| !columns.iter().any(|column| column.name == *name))
     }
 }
 

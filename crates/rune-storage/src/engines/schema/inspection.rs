@@ -1,6 +1,7 @@
 //! What a site has put on RUNE's tables and around them, and what that means for each verb.
 //!
-//! There is one look, the same for every verb and for its dry run, and one list of consequences: [`SiteObject::weight`].
+//! There is one look, the same for every verb and for its dry run, and one list of consequences:
+//! [`SiteObject::weight`].
 
 mod guard;
 mod postgres;
@@ -63,11 +64,23 @@ pub struct Events {
 
 impl Events {
     /// Rows are added, or updated where they exist.
-    pub const UPSERT: Self = Self { insert: true, update: true, delete: false };
+    pub const UPSERT: Self = Self {
+        insert: true,
+        update: true,
+        delete: false,
+    };
     /// Rows are updated.
-    pub const UPDATE: Self = Self { insert: false, update: true, delete: false };
+    pub const UPDATE: Self = Self {
+        insert: false,
+        update: true,
+        delete: false,
+    };
     /// Rows are deleted.
-    pub const DELETE: Self = Self { insert: false, update: false, delete: true };
+    pub const DELETE: Self = Self {
+        insert: false,
+        update: false,
+        delete: true,
+    };
 
     const fn meets(self, other: Self) -> bool {
         self.insert && other.insert || self.update && other.update || self.delete && other.delete
@@ -76,8 +89,16 @@ impl Events {
 
 impl fmt::Display for Events {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [(self.insert, "INSERT"), (self.update, "UPDATE"), (self.delete, "DELETE")];
-        let names: Vec<&str> = all.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name).collect();
+        let all = [
+            (self.insert, "INSERT"),
+            (self.update, "UPDATE"),
+            (self.delete, "DELETE"),
+        ];
+        let names: Vec<&str> = all
+            .into_iter()
+            .filter(|(is_on, _)| *is_on)
+            .map(|(_, name)| name)
+            .collect();
         formatter.write_str(&names.join(", "))
     }
 }
@@ -95,7 +116,8 @@ pub struct SiteObject {
 /// What it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ObjectKind {
-    /// RUNE's tables in another schema too; `is_named` where the URL itself says which schema is meant.
+    /// RUNE's tables in another schema too; `is_named` where the URL itself says which schema is
+    /// meant.
     SecondSchema {
         schema: String,
         is_named: bool,
@@ -131,7 +153,8 @@ pub(super) enum ObjectKind {
     /// A column elsewhere that holds whole rows of the table.
     RowType,
     Publication,
-    /// These statements are published and the table has nothing to tell its rows by, so the server refuses them.
+    /// These statements are published and the table has nothing to tell its rows by, so the server
+    /// refuses them.
     NoReplicaIdentity(Events),
     EventTrigger,
     Encoding,
@@ -141,7 +164,10 @@ pub(super) enum ObjectKind {
 
 impl SiteObject {
     /// The list of consequences.
-    #[expect(clippy::match_same_arms, reason = "a line for each kind, in their order")]
+    #[expect(
+        clippy::match_same_arms,
+        reason = "a line for each kind, in their order"
+    )]
     fn weight(&self, verb: Verb) -> Weight {
         use ObjectKind as Kind;
         use Weight::{Note, Refuse, Silent};
@@ -150,10 +176,15 @@ impl SiteObject {
         if !self.concerns(verb) {
             return Silent;
         }
-        let changes = matches!(verb, Verb::Migrate | Verb::Repair | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. });
+        let changes = matches!(
+            verb,
+            Verb::Migrate | Verb::Repair | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. }
+        );
         match (&self.kind, verb) {
             (Kind::SecondSchema { is_named: true, .. }, _)
-            | (Kind::SecondSchema { .. } | Kind::Relation(_) | Kind::RowSecurity, Verb::Status) => Note,
+            | (Kind::SecondSchema { .. } | Kind::Relation(_) | Kind::RowSecurity, Verb::Status) => {
+                Note
+            }
             (Kind::SecondSchema { .. } | Kind::Relation(_), _) => CONFLICT,
             (Kind::RowSecurity, Verb::Migrate) => Note,
             (Kind::RowSecurity, _) => ACCESS,
@@ -178,35 +209,70 @@ impl SiteObject {
                 (true, false) => Note,
                 (false, _) => Silent,
             },
-            (Kind::ForeignKey { action: Some(_), .. }, Verb::Prune { .. }) => CONFLICT,
-            (Kind::ChildTable, Verb::Read | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. }) => CONFLICT,
+            (
+                Kind::ForeignKey {
+                    action: Some(_), ..
+                },
+                Verb::Prune { .. },
+            ) => CONFLICT,
+            (
+                Kind::ChildTable,
+                Verb::Read | Verb::Fill | Verb::Prune { .. } | Verb::Write { .. },
+            ) => CONFLICT,
             (Kind::GeneratedColumn, Verb::Fill | Verb::Write { .. }) => CONFLICT,
             // The columns that are to be altered are the caller's to know.
             (Kind::Dependent { .. } | Kind::RowType, _) => Silent,
             (Kind::NoReplicaIdentity(events), Verb::Prune { .. }) if events.delete => CONFLICT,
-            (Kind::NoReplicaIdentity(events), Verb::Write { statements, .. }) if events.meets(statements) => CONFLICT,
-            (Kind::Trigger { events, .. } | Kind::Rule(events), Verb::Write { statements, .. }) if events.meets(statements) => Note,
-            (Kind::ForeignKey { action: Some(_), .. }, Verb::Write { statements: Events { delete: true, .. }, .. }) => Note,
+            (Kind::NoReplicaIdentity(events), Verb::Write { statements, .. })
+                if events.meets(statements) =>
+            {
+                CONFLICT
+            }
+            (Kind::Trigger { events, .. } | Kind::Rule(events), Verb::Write { statements, .. })
+                if events.meets(statements) =>
+            {
+                Note
+            }
+            (
+                Kind::ForeignKey {
+                    action: Some(_), ..
+                },
+                Verb::Write {
+                    statements: Events { delete: true, .. },
+                    ..
+                },
+            ) => Note,
             (Kind::NoReplicaIdentity(_), Verb::Prune { .. }) => Silent,
             (Kind::NoReplicaIdentity(_) | Kind::EventTrigger | Kind::Encoding, Verb::Status)
             | (Kind::EventTrigger, Verb::Prune { .. } | Verb::Fill)
             | (Kind::Encoding, Verb::Repair | Verb::Prune { .. })
             | (_, Verb::Read | Verb::Write { .. })
-            | (Kind::Reference { .. } | Kind::GeneratedColumn | Kind::ParentTable, Verb::Prune { .. }) => Silent,
+            | (
+                Kind::Reference { .. } | Kind::GeneratedColumn | Kind::ParentTable,
+                Verb::Prune { .. },
+            ) => Silent,
             _ => Note,
         }
     }
 
-    /// Whether a verb's own changes reach through it into tables or programs that are not looked at: what `--allow-cascade` allows.
+    /// Whether a verb's own changes reach through it into tables or programs that are not looked
+    /// at: what `--allow-cascade` allows.
     fn is_cascade(&self) -> bool {
-        matches!(self.kind, ObjectKind::Trigger { .. } | ObjectKind::Rule(_) | ObjectKind::ForeignKey { .. })
+        matches!(
+            self.kind,
+            ObjectKind::Trigger { .. } | ObjectKind::Rule(_) | ObjectKind::ForeignKey { .. }
+        )
     }
 
-    /// Whether the verb's changes can meet it. Old rows are not deleted from settings and the bookkeeping, nor artifacts unless they go
-    /// too; a single row is changed in its table alone.
+    /// Whether the verb's changes can meet it. Old rows are not deleted from settings and the
+    /// bookkeeping, nor artifacts unless they go too; a single row is changed in its table alone.
     fn concerns(&self, verb: Verb) -> bool {
         let is_met = match (verb, self.table.as_str()) {
-            (_, "") | (Verb::Prune { .. }, "jobs" | "idempotency_keys" | "workflow_events" | "chain_state") => true,
+            (_, "")
+            | (
+                Verb::Prune { .. },
+                "jobs" | "idempotency_keys" | "workflow_events" | "chain_state",
+            ) => true,
             (Verb::Prune { with_artifacts }, "audit_artifact") => with_artifacts,
             (Verb::Prune { .. }, _) => false,
             (Verb::Write { table: written, .. }, table) => written == table,
@@ -251,41 +317,103 @@ impl fmt::Display for SiteObject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, name, kind } = self;
         match kind {
-            ObjectKind::SecondSchema { schema, is_named: true } => {
-                write!(formatter, "RUNE's tables exist in schema `{name}` too; the URL names schema `{schema}`")
+            ObjectKind::SecondSchema {
+                schema,
+                is_named: true,
+            } => {
+                write!(
+                    formatter,
+                    "RUNE's tables exist in schema `{name}` too; the URL names schema `{schema}`"
+                )
             }
             ObjectKind::SecondSchema { schema, .. } => {
-                write!(formatter, "RUNE's tables exist in schema `{name}`, but the search path leads to schema `{schema}`")
+                write!(
+                    formatter,
+                    "RUNE's tables exist in schema `{name}`, but the search path leads to schema `{schema}`"
+                )
             }
-            ObjectKind::Relation(what) => write!(formatter, "`{table}` is {what}, not an ordinary table"),
-            ObjectKind::Unlogged => write!(formatter, "table `{table}` is UNLOGGED: a crash of the server empties it"),
+            ObjectKind::Relation(what) => {
+                write!(formatter, "`{table}` is {what}, not an ordinary table")
+            }
+            ObjectKind::Unlogged => write!(
+                formatter,
+                "table `{table}` is UNLOGGED: a crash of the server empties it"
+            ),
             ObjectKind::RowSecurity => {
-                write!(formatter, "row-level security of table `{table}` applies to this role, which may not see all rows")
+                write!(
+                    formatter,
+                    "row-level security of table `{table}` applies to this role, which may not see all rows"
+                )
             }
-            ObjectKind::Trigger { events, .. } => write!(formatter, "trigger `{name}` acts on {events} of table `{table}`"),
-            ObjectKind::Rule(events) => write!(formatter, "rule `{name}` acts on {events} of table `{table}`"),
-            ObjectKind::ForeignKey { from, action: Some(action) } => {
-                write!(formatter, "foreign key `{name}` of table `{from}` does {action} when a row of `{table}` is deleted")
+            ObjectKind::Trigger { events, .. } => write!(
+                formatter,
+                "trigger `{name}` acts on {events} of table `{table}`"
+            ),
+            ObjectKind::Rule(events) => write!(
+                formatter,
+                "rule `{name}` acts on {events} of table `{table}`"
+            ),
+            ObjectKind::ForeignKey {
+                from,
+                action: Some(action),
+            } => {
+                write!(
+                    formatter,
+                    "foreign key `{name}` of table `{from}` does {action} when a row of `{table}` is deleted"
+                )
             }
             ObjectKind::ForeignKey { from, action: None } => {
-                write!(formatter, "foreign key `{name}` of table `{from}` keeps the rows of `{table}` that it names from being deleted")
+                write!(
+                    formatter,
+                    "foreign key `{name}` of table `{from}` keeps the rows of `{table}` that it names from being deleted"
+                )
             }
-            ObjectKind::Reference { to } => write!(formatter, "foreign key `{name}` lets table `{table}` only name rows of table `{to}`"),
-            ObjectKind::ChildTable => write!(formatter, "table `{name}` inherits from `{table}`: its rows count as RUNE's"),
+            ObjectKind::Reference { to } => write!(
+                formatter,
+                "foreign key `{name}` lets table `{table}` only name rows of table `{to}`"
+            ),
+            ObjectKind::ChildTable => write!(
+                formatter,
+                "table `{name}` inherits from `{table}`: its rows count as RUNE's"
+            ),
             ObjectKind::ParentTable => write!(formatter, "table `{table}` inherits from `{name}`"),
-            ObjectKind::GeneratedColumn => write!(formatter, "column `{name}` of table `{table}` is generated and cannot be written"),
-            ObjectKind::Dependent { column } => write!(formatter, "{name} keeps the type of `{table}.{column}` from being altered"),
-            ObjectKind::RowType => write!(formatter, "{name} holds whole rows of `{table}` and keeps its columns from being altered"),
-            ObjectKind::Publication => write!(formatter, "publication `{name}` sends changes of table `{table}` to other servers"),
+            ObjectKind::GeneratedColumn => write!(
+                formatter,
+                "column `{name}` of table `{table}` is generated and cannot be written"
+            ),
+            ObjectKind::Dependent { column } => write!(
+                formatter,
+                "{name} keeps the type of `{table}.{column}` from being altered"
+            ),
+            ObjectKind::RowType => write!(
+                formatter,
+                "{name} holds whole rows of `{table}` and keeps its columns from being altered"
+            ),
+            ObjectKind::Publication => write!(
+                formatter,
+                "publication `{name}` sends changes of table `{table}` to other servers"
+            ),
             ObjectKind::NoReplicaIdentity(events) => {
-                write!(formatter, "publication `{name}` sends {events} of table `{table}`, which has no replica identity")
+                write!(
+                    formatter,
+                    "publication `{name}` sends {events} of table `{table}`, which has no replica identity"
+                )
             }
-            ObjectKind::EventTrigger => write!(formatter, "event trigger `{name}` acts on statements that change the schema"),
+            ObjectKind::EventTrigger => write!(
+                formatter,
+                "event trigger `{name}` acts on statements that change the schema"
+            ),
             ObjectKind::Encoding => {
-                write!(formatter, "the encoding of the database is {name}, which cannot hold every text that RUNE writes")
+                write!(
+                    formatter,
+                    "the encoding of the database is {name}, which cannot hold every text that RUNE writes"
+                )
             }
-            ObjectKind::Standby => formatter.write_str("the server is a standby and cannot be written to"),
-            ObjectKind::ReadOnly => formatter.write_str("`default_transaction_read_only` is on: the session cannot write"),
+            ObjectKind::Standby => {
+                formatter.write_str("the server is a standby and cannot be written to")
+            }
+            ObjectKind::ReadOnly => formatter
+                .write_str("`default_transaction_read_only` is on: the session cannot write"),
         }
     }
 }
@@ -294,7 +422,8 @@ impl fmt::Display for SiteObject {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inspection {
     pub(super) objects: Vec<SiteObject>,
-    /// Tables that deletes of RUNE's rows reach by foreign keys, one after another; their names in SQL. RUNE's own are not among them.
+    /// Tables that deletes of RUNE's rows reach by foreign keys, one after another; their names in
+    /// SQL. RUNE's own are not among them.
     pub(super) reached: Vec<String>,
 }
 
@@ -344,7 +473,11 @@ impl Inspection {
             Weight::Refuse(kind) => Some(kind),
             Weight::Silent | Weight::Note => None,
         };
-        let all: Vec<&SiteObject> = self.objects.iter().filter(|object| counts(object) && refusal(object).is_some()).collect();
+        let all: Vec<&SiteObject> = self
+            .objects
+            .iter()
+            .filter(|object| counts(object) && refusal(object).is_some())
+            .collect();
         obstacle(&all, verb, all.first().and_then(|first| refusal(first)))
     }
 
@@ -354,17 +487,27 @@ impl Inspection {
     /// With the names of all that does.
     pub fn check_altered(&self, columns: &[(&str, &str)]) -> Result<(), Obstacle> {
         let is_concerned = |object: &&SiteObject| match &object.kind {
-            ObjectKind::Dependent { column } => columns.contains(&(object.table.as_str(), column.as_str())),
+            ObjectKind::Dependent { column } => {
+                columns.contains(&(object.table.as_str(), column.as_str()))
+            }
             ObjectKind::RowType => columns.iter().any(|(table, _)| *table == object.table),
             _ => false,
         };
         let all: Vec<&SiteObject> = self.objects.iter().filter(is_concerned).collect();
-        obstacle(&all, Verb::Repair, (!all.is_empty()).then_some(FailureKind::Conflict))
+        obstacle(
+            &all,
+            Verb::Repair,
+            (!all.is_empty()).then_some(FailureKind::Conflict),
+        )
     }
 
     /// What is worth knowing before the verb is run, or after.
     pub fn notes(&self, verb: Verb) -> Vec<String> {
-        self.objects.iter().filter(|object| object.weight(verb) == Weight::Note).map(ToString::to_string).collect()
+        self.objects
+            .iter()
+            .filter(|object| object.weight(verb) == Weight::Note)
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// What is wrong with RUNE's tables whatever is done with them: as text, by table.
@@ -373,24 +516,40 @@ impl Inspection {
             use ObjectKind as Kind;
             match &object.kind {
                 Kind::SecondSchema { is_named, .. } => !is_named,
-                Kind::Relation(_) | Kind::Unlogged | Kind::RowSecurity | Kind::ChildTable | Kind::GeneratedColumn => true,
+                Kind::Relation(_)
+                | Kind::Unlogged
+                | Kind::RowSecurity
+                | Kind::ChildTable
+                | Kind::GeneratedColumn => true,
                 _ => false,
             }
         };
-        self.objects.iter().filter(is_fault).map(|object| (object.table.as_str(), object.to_string()))
+        self.objects
+            .iter()
+            .filter(is_fault)
+            .map(|object| (object.table.as_str(), object.to_string()))
     }
 
     /// The triggers and rules that a verb sets off: what they do elsewhere cannot be known.
     pub fn unknown_effects(&self, verb: Verb) -> Vec<String> {
         let is_one = |object: &&SiteObject| {
-            matches!(object.kind, ObjectKind::Trigger { .. } | ObjectKind::Rule(_)) && object.weight(verb) != Weight::Silent
+            matches!(
+                object.kind,
+                ObjectKind::Trigger { .. } | ObjectKind::Rule(_)
+            ) && object.weight(verb) != Weight::Silent
         };
-        self.objects.iter().filter(is_one).map(ToString::to_string).collect()
+        self.objects
+            .iter()
+            .filter(is_one)
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// Whether something else than an ordinary table stands under the name of one of RUNE's.
     pub fn is_replaced(&self, table: &str) -> bool {
-        self.objects.iter().any(|object| object.table == table && matches!(object.kind, ObjectKind::Relation(_)))
+        self.objects
+            .iter()
+            .any(|object| object.table == table && matches!(object.kind, ObjectKind::Relation(_)))
     }
 
     /// Tables that deletes of RUNE's rows reach by foreign keys.
@@ -402,22 +561,39 @@ impl Inspection {
 /// What to do where RUNE's tables exist in two schemas.
 pub(super) fn other_schema_help(schema: &str, other: &str) -> String {
     let [schema, other] = [schema, other].map(path_in_url);
-    format!("name the schema in the URL, `?options=-csearch_path%3D{schema}` or `…%3D{other}`; or remove the tables that are not used")
+    format!(
+        "name the schema in the URL, `?options=-csearch_path%3D{schema}` or `…%3D{other}`; or remove the tables that are not used"
+    )
 }
 
-/// A search path of one schema within the `options` of a URL: quoted for SQL unless it is a plain word, its spaces and backslashes
-/// escaped for `options`, then encoded for the URL.
+/// A search path of one schema within the `options` of a URL: quoted for SQL unless it is a plain
+/// word, its spaces and backslashes escaped for `options`, then encoded for the URL.
 fn path_in_url(schema: &str) -> String {
-    let is_plain = schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let name = if is_plain { schema.to_owned() } else { quoted(schema) };
+    let is_plain = schema
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let name = if is_plain {
+        schema.to_owned()
+    } else {
+        quoted(schema)
+    };
     let escaped = name.replace('\\', "\\\\").replace(' ', "\\ ");
-    utf8_percent_encode(&escaped, NON_ALPHANUMERIC).to_string().replace("%5F", "_")
+    utf8_percent_encode(&escaped, NON_ALPHANUMERIC)
+        .to_string()
+        .replace("%5F", "_")
 }
 
 fn obstacle(all: &[&SiteObject], verb: Verb, kind: Option<FailureKind>) -> Result<(), Obstacle> {
-    let (Some(kind), Some(first)) = (kind, all.first()) else { return Ok(()) };
+    let (Some(kind), Some(first)) = (kind, all.first()) else {
+        return Ok(());
+    };
     let reasons = all.iter().map(ToString::to_string).collect();
     // Somebody may be about to promote the server, or to lift the fence.
     let may_pass = matches!(first.kind, ObjectKind::Standby | ObjectKind::ReadOnly);
-    Err(Obstacle { reasons, kind, may_pass, help: first.help(verb) })
+    Err(Obstacle {
+        reasons,
+        kind,
+        may_pass,
+        help: first.help(verb),
+    })
 }

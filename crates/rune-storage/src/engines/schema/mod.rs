@@ -1,8 +1,10 @@
-//! RUNE's schema: which migrations there are, what a database has of them, and bringing it up to date.
+//! RUNE's schema: which migrations there are, what a database has of them, and bringing it up to
+//! date.
 //!
-//! Whatever starts at the same time, each migration is applied once and whole: every step is one transaction
-//! that takes the engine's lock first and reads what is there after that. What RUNE itself made is recognised and
-//! left as it is. How a database is opened belongs to `storage`, what stands in the rows to nobody here.
+//! Whatever starts at the same time, each migration is applied once and whole: every step is one
+//! transaction that takes the engine's lock first and reads what is there after that. What RUNE
+//! itself made is recognised and left as it is. How a database is opened belongs to `storage`, what
+//! stands in the rows to nobody here.
 
 mod assessment;
 mod drift;
@@ -32,7 +34,10 @@ pub mod on_postgres {
     pub use super::{
         id_source::{IdSource, Sequence},
         inspection::look_around,
-        postgres::{begin_migrated, begin_snapshot, check_roles, inspect, inspect_site, look_within, migrate},
+        postgres::{
+            begin_migrated, begin_snapshot, check_roles, inspect, inspect_site, look_within,
+            migrate,
+        },
         repair_postgres::repair,
     };
 }

@@ -1,6 +1,7 @@
 //! The schema of a PostgreSQL database: reading it, and bringing it up to date.
 //!
-//! All statements are unnamed, so that a pooler which hands the session to others between transactions does no harm.
+//! All statements are unnamed, so that a pooler which hands the session to others between
+//! transactions does no harm.
 
 use std::time::Duration;
 
@@ -29,10 +30,16 @@ const TABLE_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// Reads what a database has, and in which schema, without changing anything.
 ///
 /// # Errors
-/// When the server cannot be asked, the role cannot be taken on, or no schema is there to look into.
+/// When the server cannot be asked, the role cannot be taken on, or no schema is there to look
+/// into.
 pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
     // Only what is read: the catalog says what the other tables are like, whoever holds them.
-    snapshot(client, &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS], owner).await?;
+    snapshot(
+        client,
+        &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS],
+        owner,
+    )
+    .await?;
     let outcome = look_within(client).await;
     roll_back(client).await;
     outcome
@@ -42,8 +49,16 @@ pub async fn inspect(client: &Client, owner: Option<&str>) -> Result<(String, Fo
 ///
 /// # Errors
 /// As [`inspect`].
-pub async fn inspect_site(client: &Client, owner: Option<&str>) -> Result<(String, Found, Inspection), SchemaError> {
-    snapshot(client, &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS], owner).await?;
+pub async fn inspect_site(
+    client: &Client,
+    owner: Option<&str>,
+) -> Result<(String, Found, Inspection), SchemaError> {
+    snapshot(
+        client,
+        &[shape::VERSIONS, shape::LEDGER, shape::REPAIRS],
+        owner,
+    )
+    .await?;
     let outcome = async {
         let (schema, found) = look_within(client).await?;
         Ok((schema, found, inspection::look_around(client).await?))
@@ -53,11 +68,15 @@ pub async fn inspect_site(client: &Client, owner: Option<&str>) -> Result<(Strin
     outcome
 }
 
-/// Begins a transaction that sees all of RUNE's tables as they were at one moment, and reads what there is.
+/// Begins a transaction that sees all of RUNE's tables as they were at one moment, and reads what
+/// there is.
 ///
 /// # Errors
 /// As [`inspect`]; when a table may not be read.
-pub async fn begin_snapshot(client: &Client, owner: Option<&str>) -> Result<(String, Found), SchemaError> {
+pub async fn begin_snapshot(
+    client: &Client,
+    owner: Option<&str>,
+) -> Result<(String, Found), SchemaError> {
     let names: Vec<&str> = shape::names().collect();
     snapshot(client, &names, owner).await?;
     let outcome = look_within(client).await;
@@ -68,8 +87,16 @@ pub async fn begin_snapshot(client: &Client, owner: Option<&str>) -> Result<(Str
 }
 
 async fn snapshot(client: &Client, names: &[&str], role: Option<&str>) -> Result<(), SchemaError> {
-    let locking = Locking { access: Access::Reading, names, role, needs_all: true, statement_timeout: Duration::ZERO };
-    begin_locked(client, &locking, None).await.map_err(not_begun)?;
+    let locking = Locking {
+        access: Access::Reading,
+        names,
+        role,
+        needs_all: true,
+        statement_timeout: Duration::ZERO,
+    };
+    begin_locked(client, &locking, None)
+        .await
+        .map_err(not_begun)?;
     Ok(())
 }
 
@@ -88,7 +115,9 @@ pub async fn look_within(client: &Client) -> Result<(String, Found), SchemaError
 /// # Errors
 /// When the server cannot be asked or only reads, or the role cannot be taken on.
 pub(super) async fn begin_writing(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
-    begin(client, Access::Writing, owner, Duration::ZERO).await.map_err(not_begun)
+    begin(client, Access::Writing, owner, Duration::ZERO)
+        .await
+        .map_err(not_begun)
 }
 
 /// Why there is no transaction: the role is the caller's, everything else the server's.
@@ -99,8 +128,13 @@ pub(super) fn not_begun(error: ServerError) -> SchemaError {
     }
 }
 
-/// The work of [`migrate`] within a transaction that is open; keeps everybody else who migrates out until it ends.
-async fn migrate_within(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
+/// The work of [`migrate`] within a transaction that is open; keeps everybody else who migrates out
+/// until it ends.
+async fn migrate_within(
+    client: &Client,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+) -> Result<Migrated, SchemaError> {
     lock(client, LOCK_TIMEOUT).await?;
     set_lock_timeout(client, TABLE_LOCK_TIMEOUT).await?;
     let standing = Standing::read(client).await??;
@@ -115,10 +149,13 @@ async fn migrate_within(client: &Client, migrations: &Migrations, settings: &Mig
             return Ok(done);
         }
         if !is_inspected {
-            inspection::inspect(client, &standing).await?.check(Verb::Migrate)?;
+            inspection::inspect(client, &standing)
+                .await?
+                .check(Verb::Migrate)?;
             is_inspected = true;
         }
-        done.applied.extend(step(client, &standing, &assessment).await?);
+        done.applied
+            .extend(step(client, &standing, &assessment).await?);
         done.is_changed = true;
     }
 }
@@ -128,33 +165,53 @@ async fn migrate_within(client: &Client, migrations: &Migrations, settings: &Mig
 /// # Errors
 /// When it could not, or the server cannot be asked.
 pub async fn check_roles(client: &Client, owner: Option<&str>) -> Result<(), SchemaError> {
-    begin(client, Access::Reading, owner, Duration::ZERO).await.map_err(not_begun)?;
-    let outcome = async { Ok(Standing::read(client).await??.check(client, owner.is_some()).await??) };
+    begin(client, Access::Reading, owner, Duration::ZERO)
+        .await
+        .map_err(not_begun)?;
+    let outcome = async {
+        Ok(Standing::read(client)
+            .await??
+            .check(client, owner.is_some())
+            .await??)
+    };
     let outcome = outcome.await;
     roll_back(client).await;
     outcome
 }
 
-/// Brings a database up to date in one transaction for all pending migrations, so that RUNE, which starts beside it and takes no
-/// lock, finds all tables or none.
+/// Brings a database up to date in one transaction for all pending migrations, so that RUNE, which
+/// starts beside it and takes no lock, finds all tables or none.
 ///
 /// # Errors
 /// When it must not be touched, or a migration fails; then everything is as it was.
-pub async fn migrate(client: &Client, migrations: &Migrations, settings: &MigrateSettings) -> Result<Migrated, SchemaError> {
-    // A look without any lock, for the many starts that find nothing to do; also on servers that only read.
+pub async fn migrate(
+    client: &Client,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+) -> Result<Migrated, SchemaError> {
+    // A look without any lock, for the many starts that find nothing to do; also on servers that
+    // only read.
     let (_, found) = inspect(client, settings.owner.as_deref()).await?;
     let assessment = Assessment::of(&found, migrations, Dialect::Postgres);
     assessment.check(Dialect::Postgres, settings.is_strict)?;
     if assessment.is_up_to_date() {
         return Ok(Migrated::default());
     }
-    let done = begin_migrated(client, migrations, settings, async |done| Ok::<_, SchemaError>(done), SchemaError::is_race).await?;
+    let done = begin_migrated(
+        client,
+        migrations,
+        settings,
+        async |done| Ok::<_, SchemaError>(done),
+        SchemaError::is_race,
+    )
+    .await?;
     commit(client).await?;
     Ok(done)
 }
 
-/// Begins a transaction, brings the database up to date in it, and does what else has to come first. RUNE's own starters take no lock:
-/// where one of them was quicker, the transaction is rolled back whole and begun anew, and sees what they created.
+/// Begins a transaction, brings the database up to date in it, and does what else has to come
+/// first. RUNE's own starters take no lock: where one of them was quicker, the transaction is
+/// rolled back whole and begun anew, and sees what they created.
 ///
 /// # Errors
 /// As [`migrate`], and those of `then`; no transaction is open after that.
@@ -187,18 +244,27 @@ pub async fn begin_migrated<T, E: From<SchemaError> + std::fmt::Display>(
 }
 
 /// Adopts what RUNE created, then applies the lowest pending migration, if there is one.
-async fn step(client: &Client, standing: &Standing, assessment: &Assessment<'_>) -> Result<Option<u32>, SchemaError> {
+async fn step(
+    client: &Client,
+    standing: &Standing,
+    assessment: &Assessment<'_>,
+) -> Result<Option<u32>, SchemaError> {
     let books = Books::new(client, &standing.schema);
     books.make().await?;
     for (table, index, column) in assessment.untended_indexes() {
         let schema = quoted(&standing.schema);
         let sql = format!("CREATE INDEX IF NOT EXISTS {index} ON {schema}.{table} ({column})");
-        client.batch_execute(&sql).await.map_err(ServerError::WithoutRows)?;
+        client
+            .batch_execute(&sql)
+            .await
+            .map_err(ServerError::WithoutRows)?;
     }
     for migration in &assessment.unledgered {
         books.note(migration, Origin::Recorded).await?;
     }
-    let Some(migration) = assessment.pending.first() else { return Ok(None) };
+    let Some(migration) = assessment.pending.first() else {
+        return Ok(None);
+    };
     apply(client, migration).await?;
     books.record(migration).await?;
     Ok(Some(migration.version()))
@@ -207,7 +273,9 @@ async fn step(client: &Client, standing: &Standing, assessment: &Assessment<'_>)
 /// Keeps everybody else who migrates or repairs out until the transaction ends.
 pub(super) async fn lock(client: &Client, limit: Duration) -> Result<(), ServerError> {
     set_lock_timeout(client, limit).await?;
-    client.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await?;
+    client
+        .query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
+        .await?;
     Ok(())
 }
 
@@ -218,24 +286,45 @@ pub(super) async fn set_lock_timeout(client: &Client, limit: Duration) -> Result
 
 /// Sets a parameter until the transaction ends.
 async fn set(client: &Client, name: &str, value: &str) -> Result<(), ServerError> {
-    client.query_typed("SELECT set_config($1, $2, true)", &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
+    client
+        .query_typed(
+            "SELECT set_config($1, $2, true)",
+            &[(&name, Type::TEXT), (&value, Type::TEXT)],
+        )
+        .await?;
     Ok(())
 }
 
 async fn apply(client: &Client, migration: &Migration) -> Result<(), SchemaError> {
     for statement in migration.statements(Dialect::Postgres)? {
         // A file of the caller's own may meet rows.
-        let is_table = statement.words.starts_with(&["CREATE".to_owned(), "TABLE".to_owned()]);
-        let is_filled = statement.sql.split_whitespace().any(|word| word.eq_ignore_ascii_case("as"));
-        let said = if is_table && !is_filled { ServerError::WithoutRows } else { ServerError::Said };
-        client.batch_execute(&statement.sql).await.map_err(|source| SchemaError::Failed {
-            version: migration.version(),
-            file: migration.file().to_owned(),
-            line: statement.line,
-            source: Box::new(said(source).into()),
-        })?;
+        let is_table = statement
+            .words
+            .starts_with(&["CREATE".to_owned(), "TABLE".to_owned()]);
+        let is_filled = statement
+            .sql
+            .split_whitespace()
+            .any(|word| word.eq_ignore_ascii_case("as"));
+        let said = if is_table && !is_filled {
+            ServerError::WithoutRows
+        } else {
+            ServerError::Said
+        };
+        client
+            .batch_execute(&statement.sql)
+            .await
+            .map_err(|source| SchemaError::Failed {
+                version: migration.version(),
+                file: migration.file().to_owned(),
+                line: statement.line,
+                source: Box::new(said(source).into()),
+            })?;
     }
-    tracing::debug!(version = migration.version(), file = migration.file(), "applied");
+    tracing::debug!(
+        version = migration.version(),
+        file = migration.file(),
+        "applied"
+    );
     Ok(())
 }
 
@@ -247,7 +336,10 @@ struct Books<'a> {
 
 impl<'a> Books<'a> {
     fn new(client: &'a Client, schema: &str) -> Self {
-        Self { client, schema: quoted(schema) }
+        Self {
+            client,
+            schema: quoted(schema),
+        }
     }
 
     async fn make(&self) -> Result<(), ServerError> {
@@ -263,7 +355,10 @@ impl<'a> Books<'a> {
                 applied_at double precision NOT NULL
             )"
         );
-        self.client.batch_execute(&sql).await.map_err(ServerError::WithoutRows)
+        self.client
+            .batch_execute(&sql)
+            .await
+            .map_err(ServerError::WithoutRows)
     }
 
     async fn record(&self, migration: &Migration) -> Result<(), ServerError> {
@@ -271,7 +366,9 @@ impl<'a> Books<'a> {
             "INSERT INTO {}.schema_version (version, applied_at) VALUES ($1, extract(epoch FROM clock_timestamp())::float8)",
             self.schema
         );
-        self.client.execute_typed(&sql, &[(&i64::from(migration.version()), Type::INT8)]).await?;
+        self.client
+            .execute_typed(&sql, &[(&i64::from(migration.version()), Type::INT8)])
+            .await?;
         self.note(migration, Origin::Applied).await
     }
 
@@ -319,15 +416,38 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND i.indisvalid";
     let names: Vec<&str> = shape::names().collect();
     let mut found = Found::default();
-    for row in client.query_typed(COLUMNS, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
+    for row in client
+        .query_typed(
+            COLUMNS,
+            &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+        )
+        .await?
+    {
         let columns = found.tables.entry(row.try_get(0)?).or_default();
-        if let (true, Some(name), Some(kind)) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
-            let (is_required, key_place, stored_as) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-            columns.push(FoundColumn { name, kind, stored_as, is_required, key_place });
+        if let (true, Some(name), Some(kind)) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)
+        {
+            let (is_required, key_place, stored_as) =
+                (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+            columns.push(FoundColumn {
+                name,
+                kind,
+                stored_as,
+                is_required,
+                key_place,
+            });
         }
     }
-    for row in client.query_typed(INDEXES, &[(&schema, Type::TEXT)]).await? {
-        found.indexes.insert(row.try_get(0)?, FoundIndex { table: row.try_get(1)?, columns: row.try_get(2)? });
+    for row in client
+        .query_typed(INDEXES, &[(&schema, Type::TEXT)])
+        .await?
+    {
+        found.indexes.insert(
+            row.try_get(0)?,
+            FoundIndex {
+                table: row.try_get(1)?,
+                columns: row.try_get(2)?,
+            },
+        );
     }
     let schema = quoted(schema);
     if found.has_book(shape::VERSIONS) {
@@ -337,9 +457,16 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         }
     }
     if found.has_book(shape::LEDGER) {
-        let sql = format!("SELECT version::int8, file, sha256, origin, tool FROM {schema}.rune_db_ledger");
+        let sql = format!(
+            "SELECT version::int8, file, sha256, origin, tool FROM {schema}.rune_db_ledger"
+        );
         for row in client.query_typed(&sql, &[]).await? {
-            let ledger = LedgerRow { file: row.try_get(1)?, sha256: row.try_get(2)?, origin: row.try_get(3)?, tool: row.try_get(4)? };
+            let ledger = LedgerRow {
+                file: row.try_get(1)?,
+                sha256: row.try_get(2)?,
+                origin: row.try_get(3)?,
+                tool: row.try_get(4)?,
+            };
             found.ledger.insert(row.try_get(0)?, ledger);
         }
     }
@@ -347,8 +474,20 @@ pub(super) async fn read(client: &Client, schema: &str) -> Result<Found, ServerE
         let columns = "subject, was, became, rows::int8, tool, repaired_at::float8";
         let sql = format!("SELECT {columns} FROM {schema}.rune_db_repairs ORDER BY number");
         for row in client.query_typed(&sql, &[]).await? {
-            let (subject, was, became, rows) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-            found.repairs.push(RepairRow { subject, was, became, rows, tool: row.try_get(4)?, repaired_at: row.try_get(5)? });
+            let (subject, was, became, rows) = (
+                row.try_get(0)?,
+                row.try_get(1)?,
+                row.try_get(2)?,
+                row.try_get(3)?,
+            );
+            found.repairs.push(RepairRow {
+                subject,
+                was,
+                became,
+                rows,
+                tool: row.try_get(4)?,
+                repaired_at: row.try_get(5)?,
+            });
         }
     }
     Ok(found)

@@ -1,8 +1,10 @@
-//! Repairing what RUNE's own releases got wrong: 32-bit columns on PostgreSQL, missing and misplaced indexes.
+//! Repairing what RUNE's own releases got wrong: 32-bit columns on PostgreSQL, missing and
+//! misplaced indexes.
 //!
-//! One transaction: lock, look, alter, compare what stands in the columns now with what stood there before, write the log,
-//! look again. Digits that a 32-bit column never kept are not invented. Nothing here has a number in `schema_version`, because
-//! RUNE gives out those; the log is a table of its own.
+//! One transaction: lock, look, alter, compare what stands in the columns now with what stood there
+//! before, write the log, look again. Digits that a 32-bit column never kept are not invented.
+//! Nothing here has a number in `schema_version`, because RUNE gives out those; the log is a table
+//! of its own.
 
 use serde::Serialize;
 
@@ -27,7 +29,8 @@ pub struct Repair {
     pub became: String,
     /// How many values were in it; for an index or sequence there is nothing to count.
     pub rows: Option<i64>,
-    /// How far a value may be from what RUNE once wrote, in the unit of the column: seconds or milliseconds. Lost for good.
+    /// How far a value may be from what RUNE once wrote, in the unit of the column: seconds or
+    /// milliseconds. Lost for good.
     pub lost_precision: Option<f64>,
 }
 
@@ -129,11 +132,25 @@ impl Plan {
         let mut plan = Self::default();
         for table in TABLES {
             let mut narrow = Vec::new();
-            for drift in assessment.drift.iter().filter(|drift| drift.table == table.name) {
-                let column = table.columns.iter().find(|column| drift.column.as_deref() == Some(column.name));
-                let column = column.map(|column| NarrowColumn { name: column.name, kind: column.kind });
-                let is_own_index = drift.kind == DriftKind::Index && drift.found.starts_with(&format!("{} (", table.name));
-                let index = table.indexes.iter().find(|(name, _)| drift.column.as_deref() == Some(name));
+            for drift in assessment
+                .drift
+                .iter()
+                .filter(|drift| drift.table == table.name)
+            {
+                let column = table
+                    .columns
+                    .iter()
+                    .find(|column| drift.column.as_deref() == Some(column.name));
+                let column = column.map(|column| NarrowColumn {
+                    name: column.name,
+                    kind: column.kind,
+                });
+                let is_own_index = drift.kind == DriftKind::Index
+                    && drift.found.starts_with(&format!("{} (", table.name));
+                let index = table
+                    .indexes
+                    .iter()
+                    .find(|(name, _)| drift.column.as_deref() == Some(name));
                 match (drift.kind, column, index) {
                     (DriftKind::Type, Some(column), _)
                         if dialect == Dialect::Postgres
@@ -143,7 +160,8 @@ impl Plan {
                         narrow.push(column);
                     }
                     (DriftKind::Index, _, Some((name, column))) if is_own_index => {
-                        plan.indexes.push((table.name, name, column, Some(drift.found.clone())));
+                        plan.indexes
+                            .push((table.name, name, column, Some(drift.found.clone())));
                     }
                     _ => plan.left.push(drift.to_string()),
                 }
@@ -152,39 +170,63 @@ impl Plan {
                 plan.columns.push((table, narrow));
             }
         }
-        plan.indexes.extend(assessment.missing_indexes.iter().map(|(table, index, column)| (*table, *index, *column, None)));
-        plan.left.extend(assessment.missing.iter().map(|table| format!("table {} is missing", table.name)));
+        plan.indexes.extend(
+            assessment
+                .missing_indexes
+                .iter()
+                .map(|(table, index, column)| (*table, *index, *column, None)),
+        );
+        plan.left.extend(
+            assessment
+                .missing
+                .iter()
+                .map(|table| format!("table {} is missing", table.name)),
+        );
         plan
     }
 
     /// The repairs of the indexes.
     pub(super) fn index_repairs(&self) -> impl Iterator<Item = Repair> {
-        self.indexes.iter().map(|(table, index, column, found)| Repair {
-            subject: (*index).to_owned(),
-            was: found.clone().unwrap_or_else(|| "missing".to_owned()),
-            became: format!("{table} ({column})"),
-            rows: None,
-            lost_precision: None,
-        })
+        self.indexes
+            .iter()
+            .map(|(table, index, column, found)| Repair {
+                subject: (*index).to_owned(),
+                was: found.clone().unwrap_or_else(|| "missing".to_owned()),
+                became: format!("{table} ({column})"),
+                rows: None,
+                lost_precision: None,
+            })
     }
 
     /// Whether something that was to be repaired is still not right.
     pub(super) fn unrepaired(&self, after: &Assessment<'_>) -> Option<String> {
-        let columns = self.columns.iter().flat_map(|(table, columns)| columns.iter().map(|column| (table.name, column.name)));
-        let indexes = self.indexes.iter().map(|(table, index, ..)| (*table, *index));
+        let columns = self
+            .columns
+            .iter()
+            .flat_map(|(table, columns)| columns.iter().map(|column| (table.name, column.name)));
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|(table, index, ..)| (*table, *index));
         let is_drift = |(table, name): &(&str, &str)| {
-            after
-                .drift
+            after.drift.iter().any(|drift| {
+                drift.table == *table
+                    && drift.column.as_deref() == Some(*name)
+                    && drift.kind != DriftKind::Nullability
+            }) || after
+                .missing_indexes
                 .iter()
-                .any(|drift| drift.table == *table && drift.column.as_deref() == Some(*name) && drift.kind != DriftKind::Nullability)
-                || after.missing_indexes.iter().any(|(_, index, _)| index == name)
+                .any(|(_, index, _)| index == name)
         };
-        columns.chain(indexes).find(is_drift).map(|(table, name)| format!("{table}.{name}"))
+        columns
+            .chain(indexes)
+            .find(is_drift)
+            .map(|(table, name)| format!("{table}.{name}"))
     }
 }
 
-/// How far a value may be from what was written before it was rounded to 24 binary digits and then read as the shortest decimal
-/// fraction that means it: half a step each.
+/// How far a value may be from what was written before it was rounded to 24 binary digits and then
+/// read as the shortest decimal fraction that means it: half a step each.
 pub(super) fn lost_precision(greatest: Option<f64>) -> Option<f64> {
     let greatest = greatest.filter(|greatest| greatest.is_finite() && *greatest > 0.0)?;
     Some((greatest.log2().floor() - 23.0).exp2())

@@ -16,23 +16,36 @@ use super::{
 use crate::migrations::{Dialect, Migrations};
 use crate::{ServerError, commit, roll_back, schema::SchemaError};
 
-/// How long a try may wait for its locks altogether: whoever reads queues behind the lock that is waited for.
+/// How long a try may wait for its locks altogether: whoever reads queues behind the lock that is
+/// waited for.
 const LOCK_BUDGET: Duration = Duration::from_secs(1);
 
-/// Repairs a database in one transaction, or says what would be repaired. Waits a second for its locks and no longer; the caller
-/// pauses and tries again, so that readers get their turn.
+/// Repairs a database in one transaction, or says what would be repaired. Waits a second for its
+/// locks and no longer; the caller pauses and tries again, so that readers get their turn.
 ///
 /// # Errors
-/// When it must not be touched, is in use, or is not right afterwards; then everything is as it was.
-pub async fn repair(client: &Client, migrations: &Migrations, owner: Option<&str>, is_dry_run: bool) -> Result<Repaired, RepairError> {
+/// When it must not be touched, is in use, or is not right afterwards; then everything is as it
+/// was.
+pub async fn repair(
+    client: &Client,
+    migrations: &Migrations,
+    owner: Option<&str>,
+    is_dry_run: bool,
+) -> Result<Repaired, RepairError> {
     if is_dry_run {
-        return Ok(transaction(client, migrations, owner, &Step::Plan).await?.repaired);
+        return Ok(transaction(client, migrations, owner, &Step::Plan)
+            .await?
+            .repaired);
     }
     let look = transaction(client, migrations, owner, &Step::Look).await?;
     if look.tables.is_empty() {
         return Ok(look.repaired);
     }
-    Ok(transaction(client, migrations, owner, &Step::Change(look.tables)).await?.repaired)
+    Ok(
+        transaction(client, migrations, owner, &Step::Change(look.tables))
+            .await?
+            .repaired,
+    )
 }
 
 /// What a transaction is for.
@@ -54,7 +67,12 @@ struct Outcome {
     tables: Vec<TableLock>,
 }
 
-async fn transaction(client: &Client, migrations: &Migrations, owner: Option<&str>, step: &Step) -> Result<Outcome, RepairError> {
+async fn transaction(
+    client: &Client,
+    migrations: &Migrations,
+    owner: Option<&str>,
+    step: &Step,
+) -> Result<Outcome, RepairError> {
     match step {
         // It reads the tables.
         Step::Plan => drop(begin_snapshot(client, owner).await?),
@@ -70,11 +88,23 @@ async fn transaction(client: &Client, migrations: &Migrations, owner: Option<&st
     outcome
 }
 
-async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, step: &Step) -> Result<Outcome, RepairError> {
+async fn within(
+    client: &Client,
+    migrations: &Migrations,
+    owner: Option<&str>,
+    step: &Step,
+) -> Result<Outcome, RepairError> {
     let standing = Standing::read(client).await?.map_err(SchemaError::from)?;
-    standing.check(client, owner.is_some()).await?.map_err(SchemaError::from)?;
+    standing
+        .check(client, owner.is_some())
+        .await?
+        .map_err(SchemaError::from)?;
     let is_dry_run = !matches!(step, Step::Change(_));
-    let place = Place { client, schema: quoted(&standing.schema), is_dry_run };
+    let place = Place {
+        client,
+        schema: quoted(&standing.schema),
+        is_dry_run,
+    };
     if let Step::Change(tables) = step {
         place.lock(tables).await?;
     }
@@ -84,7 +114,9 @@ async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, s
     assessment.check(Dialect::Postgres, false)?;
     let plan = Plan::of(&assessment, Dialect::Postgres);
     let ids = match found.tables.get("workflow_events") {
-        Some(columns) if columns.iter().any(|column| column.name == "id") => Some(IdSource::read(client, &standing.schema).await?),
+        Some(columns) if columns.iter().any(|column| column.name == "id") => {
+            Some(IdSource::read(client, &standing.schema).await?)
+        }
         _ => None,
     };
     let ids = ids.as_ref();
@@ -92,15 +124,29 @@ async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, s
     let site = inspect(client, &standing).await?;
     if !tables.is_empty() {
         site.check(Verb::Repair).map_err(SchemaError::from)?;
-        let columns = plan.columns.iter().flat_map(|(table, columns)| columns.iter().map(|column| (table.name, column.name)));
-        site.check_altered(&columns.collect::<Vec<_>>()).map_err(SchemaError::from)?;
+        let columns = plan
+            .columns
+            .iter()
+            .flat_map(|(table, columns)| columns.iter().map(|column| (table.name, column.name)));
+        site.check_altered(&columns.collect::<Vec<_>>())
+            .map_err(SchemaError::from)?;
     }
-    let mut repaired = Repaired { repairs: Vec::new(), left: plan.left.clone(), notes: site.notes(Verb::Repair) };
+    let mut repaired = Repaired {
+        repairs: Vec::new(),
+        left: plan.left.clone(),
+        notes: site.notes(Verb::Repair),
+    };
     let unmendable = ids.map(IdSource::unmendable).unwrap_or_default();
-    repaired.left.extend(unmendable.into_iter().map(|problem| format!("workflow_events.id {problem}")));
+    repaired.left.extend(
+        unmendable
+            .into_iter()
+            .map(|problem| format!("workflow_events.id {problem}")),
+    );
     match step {
         Step::Look => return Ok(Outcome { repaired, tables }),
-        Step::Change(locked) if tables.iter().any(|table| !locked.contains(table)) => return Err(RepairError::Moved),
+        Step::Change(locked) if tables.iter().any(|table| !locked.contains(table)) => {
+            return Err(RepairError::Moved);
+        }
         Step::Plan | Step::Change(_) => {}
     }
     for (table, columns) in &plan.columns {
@@ -109,13 +155,22 @@ async fn within(client: &Client, migrations: &Migrations, owner: Option<&str>, s
     repaired.repairs.extend(place.mend_sequence(ids).await?);
     for (table, index, column, _) in &plan.indexes {
         // One that is there and not valid has the name and is of no use.
-        place.run(&format!("DROP INDEX IF EXISTS {}.{index}", place.schema)).await?;
-        place.run(&format!("CREATE INDEX {index} ON {}.{table} ({column})", place.schema)).await?;
+        place
+            .run(&format!("DROP INDEX IF EXISTS {}.{index}", place.schema))
+            .await?;
+        place
+            .run(&format!(
+                "CREATE INDEX {index} ON {}.{table} ({column})",
+                place.schema
+            ))
+            .await?;
     }
     repaired.repairs.extend(plan.index_repairs());
     if !is_dry_run && !repaired.repairs.is_empty() {
         let after = read(client, &standing.schema).await?;
-        if let Some(subject) = plan.unrepaired(&Assessment::of(&after, migrations, Dialect::Postgres)) {
+        if let Some(subject) =
+            plan.unrepaired(&Assessment::of(&after, migrations, Dialect::Postgres))
+        {
             return Err(RepairError::Unrepaired(subject));
         }
         place.log(&repaired.repairs).await?;
@@ -139,9 +194,14 @@ struct Content {
 }
 
 impl Place<'_> {
-    /// The locks that a plan needs, in the order of the tables. A table whose columns or indexes go away is closed to readers too;
-    /// one that gets an index, or whose sequence is altered, only to writers.
-    async fn tables(&self, plan: &Plan, ids: Option<&IdSource>) -> Result<Vec<TableLock>, ServerError> {
+    /// The locks that a plan needs, in the order of the tables. A table whose columns or indexes go
+    /// away is closed to readers too; one that gets an index, or whose sequence is altered, only to
+    /// writers.
+    async fn tables(
+        &self,
+        plan: &Plan,
+        ids: Option<&IdSource>,
+    ) -> Result<Vec<TableLock>, ServerError> {
         const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1))";
         let mut locks = Vec::new();
         for table in TABLES {
@@ -149,10 +209,21 @@ impl Place<'_> {
             let mut mode = has_columns.then_some("ACCESS EXCLUSIVE");
             for (_, index, ..) in plan.indexes.iter().filter(|(one, ..)| *one == table.name) {
                 let name = format!("{}.{index}", self.schema);
-                let replaces: bool = self.client.query_typed_one(EXISTS, &[(&name, Type::TEXT)]).await?.try_get(0)?;
-                mode = if replaces { Some("ACCESS EXCLUSIVE") } else { mode.or(Some("SHARE")) };
+                let replaces: bool = self
+                    .client
+                    .query_typed_one(EXISTS, &[(&name, Type::TEXT)])
+                    .await?
+                    .try_get(0)?;
+                mode = if replaces {
+                    Some("ACCESS EXCLUSIVE")
+                } else {
+                    mode.or(Some("SHARE"))
+                };
             }
-            if mode.is_none() && table.name == "workflow_events" && ids.is_some_and(|ids| ids.mending().is_some()) {
+            if mode.is_none()
+                && table.name == "workflow_events"
+                && ids.is_some_and(|ids| ids.mending().is_some())
+            {
                 mode = Some("SHARE ROW EXCLUSIVE");
             }
             locks.extend(mode.map(|mode| (table.name, mode)));
@@ -160,15 +231,22 @@ impl Place<'_> {
         Ok(locks)
     }
 
-    /// Takes all locks before the first change, within one budget for all of them. What is altered beside the tables later waits
-    /// no longer than that either.
+    /// Takes all locks before the first change, within one budget for all of them. What is altered
+    /// beside the tables later waits no longer than that either.
     async fn lock(&self, tables: &[TableLock]) -> Result<(), ServerError> {
         let end = Instant::now() + LOCK_BUDGET;
-        let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left = || {
+            end.saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1))
+        };
         lock(self.client, left()).await?;
         for (table, mode) in tables {
             set_lock_timeout(self.client, left()).await?;
-            self.run(&format!("LOCK TABLE {}.{table} IN {mode} MODE", self.schema)).await?;
+            self.run(&format!(
+                "LOCK TABLE {}.{table} IN {mode} MODE",
+                self.schema
+            ))
+            .await?;
         }
         set_lock_timeout(self.client, LOCK_BUDGET).await
     }
@@ -177,11 +255,19 @@ impl Place<'_> {
         if self.is_dry_run {
             return Ok(());
         }
-        self.client.batch_execute(sql).await.map_err(ServerError::OfObject)
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(ServerError::OfObject)
     }
 
-    /// Gives the columns of a table their 64 bits, and proves that rounded to 32 they are what they were.
-    async fn widen(&self, table: &Table, columns: &[NarrowColumn]) -> Result<Vec<Repair>, RepairError> {
+    /// Gives the columns of a table their 64 bits, and proves that rounded to 32 they are what they
+    /// were.
+    async fn widen(
+        &self,
+        table: &Table,
+        columns: &[NarrowColumn],
+    ) -> Result<Vec<Repair>, RepairError> {
         let name = format!("{}.{}", self.schema, table.name);
         let mut before = Vec::new();
         for column in columns {
@@ -190,9 +276,16 @@ impl Place<'_> {
         let changes = columns.iter().map(|column| match column.kind {
             ColumnKind::Id => format!("ALTER COLUMN {} TYPE bigint", column.name),
             // A direct cast shows 12.3 as 12.300000190734863.
-            _ => format!("ALTER COLUMN {0} TYPE double precision USING {0}::text::double precision", column.name),
+            _ => format!(
+                "ALTER COLUMN {0} TYPE double precision USING {0}::text::double precision",
+                column.name
+            ),
         });
-        self.run(&format!("ALTER TABLE {name} {}", changes.collect::<Vec<_>>().join(", "))).await?;
+        self.run(&format!(
+            "ALTER TABLE {name} {}",
+            changes.collect::<Vec<_>>().join(", ")
+        ))
+        .await?;
         let mut repairs = Vec::new();
         for (column, before) in columns.iter().zip(before) {
             let subject = format!("{}.{}", table.name, column.name);
@@ -203,7 +296,13 @@ impl Place<'_> {
             let is_float = column.kind == ColumnKind::Float;
             let became = column.kind.type_name(Dialect::Postgres).to_owned();
             let lost_precision = lost_precision(before.greatest).filter(|_| is_float);
-            repairs.push(Repair { subject, was: column.narrow_type().to_owned(), became, rows: Some(before.rows), lost_precision });
+            repairs.push(Repair {
+                subject,
+                was: column.narrow_type().to_owned(),
+                became,
+                rows: Some(before.rows),
+                lost_precision,
+            });
         }
         Ok(repairs)
     }
@@ -215,14 +314,32 @@ impl Place<'_> {
                 (max(abs({name})) FILTER (WHERE {name}::text NOT IN ('NaN', 'Infinity', '-Infinity')))::double precision FROM {table}"
         );
         let row = self.client.query_typed_one(&sql, &[]).await?;
-        Ok(Content { rows: row.try_get(0)?, hashes: row.try_get(1)?, greatest: row.try_get(2)? })
+        Ok(Content {
+            rows: row.try_get(0)?,
+            hashes: row.try_get(1)?,
+            greatest: row.try_get(2)?,
+        })
     }
 
     /// Lets the sequence of the event ids rise to the end of 64 bits, above every id in use.
     async fn mend_sequence(&self, ids: Option<&IdSource>) -> Result<Option<Repair>, ServerError> {
-        let Some(Mending { subject, sql, was, became }) = ids.and_then(IdSource::mending) else { return Ok(None) };
+        let Some(Mending {
+            subject,
+            sql,
+            was,
+            became,
+        }) = ids.and_then(IdSource::mending)
+        else {
+            return Ok(None);
+        };
         self.run(&sql).await?;
-        Ok(Some(Repair { subject: subject.to_owned(), was, became, rows: None, lost_precision: None }))
+        Ok(Some(Repair {
+            subject: subject.to_owned(),
+            was,
+            became,
+            rows: None,
+            lost_precision: None,
+        }))
     }
 
     async fn log(&self, repairs: &[Repair]) -> Result<(), ServerError> {
@@ -244,9 +361,20 @@ impl Place<'_> {
             VALUES ($1, $2, $3, $4, $5, extract(epoch FROM clock_timestamp())::float8)"
         );
         for repair in repairs {
-            let Repair { subject, was, became, rows, .. } = repair;
-            let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] =
-                [(subject, Type::TEXT), (was, Type::TEXT), (became, Type::TEXT), (rows, Type::INT8), (&super::TOOL, Type::TEXT)];
+            let Repair {
+                subject,
+                was,
+                became,
+                rows,
+                ..
+            } = repair;
+            let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
+                (subject, Type::TEXT),
+                (was, Type::TEXT),
+                (became, Type::TEXT),
+                (rows, Type::INT8),
+                (&super::TOOL, Type::TEXT),
+            ];
             self.client.execute_typed(&sql, &values).await?;
         }
         Ok(())

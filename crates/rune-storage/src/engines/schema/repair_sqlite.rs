@@ -28,10 +28,23 @@ const NOTE: &str = "INSERT INTO rune_db_repairs (subject, was, became, rows, too
 /// Repairs a file in one transaction, or says what would be repaired.
 ///
 /// # Errors
-/// When it must not be touched, stays locked, or is not right afterwards; then everything is as it was.
-pub fn repair(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_dry_run: bool) -> Result<Repaired, RepairError> {
-    let begin = if is_dry_run { "BEGIN" } else { "BEGIN IMMEDIATE" };
-    let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(SqliteError::on(path));
+/// When it must not be touched, stays locked, or is not right afterwards; then everything is as it
+/// was.
+pub fn repair(
+    connection: &Connection,
+    path: &Utf8Path,
+    migrations: &Migrations,
+    is_dry_run: bool,
+) -> Result<Repaired, RepairError> {
+    let begin = if is_dry_run {
+        "BEGIN"
+    } else {
+        "BEGIN IMMEDIATE"
+    };
+    let run = |sql: &str| {
+        retry_while_busy(connection, || connection.execute_batch(sql))
+            .map_err(SqliteError::on(path))
+    };
     run(begin)?;
     let outcome = within(connection, path, migrations, is_dry_run).and_then(|repaired| {
         run("COMMIT")?;
@@ -46,7 +59,12 @@ pub fn repair(connection: &Connection, path: &Utf8Path, migrations: &Migrations,
     outcome
 }
 
-fn within(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_dry_run: bool) -> Result<Repaired, RepairError> {
+fn within(
+    connection: &Connection,
+    path: &Utf8Path,
+    migrations: &Migrations,
+    is_dry_run: bool,
+) -> Result<Repaired, RepairError> {
     let on_path = || SqliteError::on(path);
     let found = read(connection).map_err(on_path())?;
     let assessment = Assessment::of(&found, migrations, Dialect::Sqlite);
@@ -57,18 +75,37 @@ fn within(connection: &Connection, path: &Utf8Path, migrations: &Migrations, is_
     let repairs: Vec<_> = plan.index_repairs().collect();
     if !is_dry_run && !repairs.is_empty() {
         for (table, index, column, found) in &plan.indexes {
-            let drop = if found.is_some() { format!("DROP INDEX {index};") } else { String::new() };
-            connection.execute_batch(&format!("{drop} CREATE INDEX {index} ON {table} ({column})")).map_err(on_path())?;
+            let drop = if found.is_some() {
+                format!("DROP INDEX {index};")
+            } else {
+                String::new()
+            };
+            connection
+                .execute_batch(&format!(
+                    "{drop} CREATE INDEX {index} ON {table} ({column})"
+                ))
+                .map_err(on_path())?;
         }
         let after = read(connection).map_err(on_path())?;
-        if let Some(subject) = plan.unrepaired(&Assessment::of(&after, migrations, Dialect::Sqlite)) {
+        if let Some(subject) = plan.unrepaired(&Assessment::of(&after, migrations, Dialect::Sqlite))
+        {
             return Err(RepairError::Unrepaired(subject));
         }
         connection.execute_batch(LOG).map_err(on_path())?;
         for repair in &repairs {
-            let values = params![repair.subject, repair.was, repair.became, repair.rows, super::TOOL];
+            let values = params![
+                repair.subject,
+                repair.was,
+                repair.became,
+                repair.rows,
+                super::TOOL
+            ];
             connection.execute(NOTE, values).map_err(on_path())?;
         }
     }
-    Ok(Repaired { repairs, left: plan.left, notes: site.notes(Verb::Repair) })
+    Ok(Repaired {
+        repairs,
+        left: plan.left,
+        notes: site.notes(Verb::Repair),
+    })
 }

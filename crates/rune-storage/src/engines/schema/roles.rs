@@ -1,7 +1,8 @@
 //! Who may make RUNE's tables on a PostgreSQL server, and in which schema.
 //!
-//! RUNE runs `CREATE TABLE IF NOT EXISTS` at every start, which needs CREATE on the schema even when the tables are
-//! there. So its own role must own them; tables that an administrator made for itself would lock RUNE out.
+//! RUNE runs `CREATE TABLE IF NOT EXISTS` at every start, which needs CREATE on the schema even
+//! when the tables are there. So its own role must own them; tables that an administrator made for
+//! itself would lock RUNE out.
 
 use tokio_postgres::{Client, types::Type};
 
@@ -39,7 +40,9 @@ pub enum RoleError {
         role: String,
     },
     /// A superuser in somebody else's database.
-    #[error("role `{role}` is a superuser and does not own database `{database}`; tables that it makes would not be RUNE's")]
+    #[error(
+        "role `{role}` is a superuser and does not own database `{database}`; tables that it makes would not be RUNE's"
+    )]
     Superuser {
         /// Who is acting.
         role: String,
@@ -49,7 +52,9 @@ pub enum RoleError {
         owner: String,
     },
     /// RUNE's tables stand elsewhere, or twice.
-    #[error("RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema `{schema}`")]
+    #[error(
+        "RUNE's tables exist in schema `{elsewhere}`, but the search path leads to schema `{schema}`"
+    )]
     TwoSchemas {
         /// Where tables would be made.
         schema: String,
@@ -69,30 +74,54 @@ pub enum RoleError {
 impl Failure for RoleError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Owner { is_denied: false, .. } | Self::NoSchema(_) => FailureKind::NotFound,
-            Self::Owner { .. } | Self::OtherOwner { .. } | Self::Superuser { .. } | Self::NoCreate { .. } => FailureKind::Access,
+            Self::Owner {
+                is_denied: false, ..
+            }
+            | Self::NoSchema(_) => FailureKind::NotFound,
+            Self::Owner { .. }
+            | Self::OtherOwner { .. }
+            | Self::Superuser { .. }
+            | Self::NoCreate { .. } => FailureKind::Access,
             Self::TwoSchemas { .. } => FailureKind::Conflict,
         }
     }
 
     fn may_pass(&self) -> bool {
         // What somebody who sets the server up may not have come to yet.
-        matches!(self, Self::Owner { .. } | Self::NoSchema(_) | Self::NoCreate { .. })
+        matches!(
+            self,
+            Self::Owner { .. } | Self::NoSchema(_) | Self::NoCreate { .. }
+        )
     }
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Owner { role, is_denied: false, .. } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
+            Self::Owner {
+                role,
+                is_denied: false,
+                ..
+            } => format!("create it: `CREATE ROLE {} LOGIN`", quoted(role)),
             Self::Owner { role, .. } => format!(
                 "connect as `{role}` itself, or let the role that connects act as it: `GRANT {} TO … WITH SET TRUE` (PostgreSQL 15: without WITH)",
                 quoted(role)
             ),
-            Self::NoSchema(role) => format!("create the schema, or `ALTER ROLE {} SET search_path = …`", quoted(role)),
-            Self::OtherOwner { owner, .. } => format!("connect as `{owner}`, or add `--owner {owner}`"),
-            Self::Superuser { owner, .. } => format!("connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"),
+            Self::NoSchema(role) => format!(
+                "create the schema, or `ALTER ROLE {} SET search_path = …`",
+                quoted(role)
+            ),
+            Self::OtherOwner { owner, .. } => {
+                format!("connect as `{owner}`, or add `--owner {owner}`")
+            }
+            Self::Superuser { owner, .. } => format!(
+                "connect as RUNE's own role, or add `--owner {owner}` (or the role that RUNE uses)"
+            ),
             Self::TwoSchemas { schema, elsewhere } => other_schema_help(schema, elsewhere),
             Self::NoCreate { role, schema } => {
-                format!("as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`", quoted(schema), quoted(role))
+                format!(
+                    "as the owner of the schema: `GRANT USAGE, CREATE ON SCHEMA {} TO {}`",
+                    quoted(schema),
+                    quoted(role)
+                )
             }
         })
     }
@@ -101,8 +130,13 @@ impl Failure for RoleError {
 impl RoleError {
     /// The server does not let us act as the role of `--owner`.
     pub(super) fn owner(role: &str, error: &ServerError) -> Self {
-        let is_denied = error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);
-        Self::Owner { role: role.to_owned(), reason: error.to_string(), is_denied }
+        let is_denied =
+            error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);
+        Self::Owner {
+            role: role.to_owned(),
+            reason: error.to_string(),
+            is_denied,
+        }
     }
 }
 
@@ -111,7 +145,8 @@ impl RoleError {
 pub(super) struct Standing {
     pub(super) role: String,
     pub(super) schema: String,
-    /// Whether the URL itself says which schema is meant, and no table of RUNE's comes from another schema of its search path.
+    /// Whether the URL itself says which schema is meant, and no table of RUNE's comes from another
+    /// schema of its search path.
     pub(super) is_schema_named: bool,
     database: String,
     database_owner: String,
@@ -129,11 +164,18 @@ impl Standing {
                     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> current_schema())
             FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-        let row = client.query_typed_one(SQL, &[(&names, Type::TEXT_ARRAY)]).await?;
+        let row = client
+            .query_typed_one(SQL, &[(&names, Type::TEXT_ARRAY)])
+            .await?;
         let role: String = row.try_get(0)?;
-        // When nothing else is left in the search path, the session's temporary schema is all there is.
-        let schema = row.try_get::<_, Option<String>>(1)?.filter(|schema| !schema.starts_with("pg_temp_"));
-        let Some(schema) = schema else { return Ok(Err(RoleError::NoSchema(role))) };
+        // When nothing else is left in the search path, the session's temporary schema is all there
+        // is.
+        let schema = row
+            .try_get::<_, Option<String>>(1)?
+            .filter(|schema| !schema.starts_with("pg_temp_"));
+        let Some(schema) = schema else {
+            return Ok(Err(RoleError::NoSchema(role)));
+        };
         Ok(Ok(Self {
             role,
             schema,
@@ -146,16 +188,35 @@ impl Standing {
     }
 
     /// Refuses to make or change tables that RUNE could then not use.
-    pub(super) async fn check(&self, client: &Client, is_owner_named: bool) -> Result<Result<(), RoleError>, ServerError> {
-        if let Some(elsewhere) = self.other_schema(client).await?.filter(|_| !self.is_schema_named) {
-            return Ok(Err(RoleError::TwoSchemas { schema: self.schema.clone(), elsewhere }));
+    pub(super) async fn check(
+        &self,
+        client: &Client,
+        is_owner_named: bool,
+    ) -> Result<Result<(), RoleError>, ServerError> {
+        if let Some(elsewhere) = self
+            .other_schema(client)
+            .await?
+            .filter(|_| !self.is_schema_named)
+        {
+            return Ok(Err(RoleError::TwoSchemas {
+                schema: self.schema.clone(),
+                elsewhere,
+            }));
         }
         let owners = self.owners(client).await?;
         if let Some((table, owner)) = owners.iter().find(|(_, owner)| *owner != self.role) {
             let (table, owner) = (table.clone(), owner.clone());
-            return Ok(Err(RoleError::OtherOwner { table, owner, role: self.role.clone() }));
+            return Ok(Err(RoleError::OtherOwner {
+                table,
+                owner,
+                role: self.role.clone(),
+            }));
         }
-        if owners.is_empty() && self.is_superuser && self.database_owner != self.role && !is_owner_named {
+        if owners.is_empty()
+            && self.is_superuser
+            && self.database_owner != self.role
+            && !is_owner_named
+        {
             return Ok(Err(RoleError::Superuser {
                 role: self.role.clone(),
                 database: self.database.clone(),
@@ -163,34 +224,60 @@ impl Standing {
             }));
         }
         if !self.can_create {
-            return Ok(Err(RoleError::NoCreate { role: self.role.clone(), schema: self.schema.clone() }));
+            return Ok(Err(RoleError::NoCreate {
+                role: self.role.clone(),
+                schema: self.schema.clone(),
+            }));
         }
         Ok(Ok(()))
     }
 
     /// RUNE's tables in the schema, and whose they are.
     async fn owners(&self, client: &Client) -> Result<Vec<(String, String)>, ServerError> {
-        const SQL: &str = "SELECT c.relname::text, pg_get_userbyid(c.relowner)::text FROM pg_class c
+        const SQL: &str =
+            "SELECT c.relname::text, pg_get_userbyid(c.relowner)::text FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p') ORDER BY 1";
         let names: Vec<&str> = shape::names().collect();
-        let rows = client.query_typed(SQL, &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        let rows = client
+            .query_typed(
+                SQL,
+                &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
     }
 
-    /// Another schema with a table that has a name and the columns of RUNE's: `jobs` alone may be anybody's.
-    pub(super) async fn other_schema(&self, client: &Client) -> Result<Option<String>, ServerError> {
+    /// Another schema with a table that has a name and the columns of RUNE's: `jobs` alone may be
+    /// anybody's.
+    pub(super) async fn other_schema(
+        &self,
+        client: &Client,
+    ) -> Result<Option<String>, ServerError> {
         const SQL: &str = "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text) FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE n.nspname <> $1 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p')
             GROUP BY 1, 2 ORDER BY 1, 2";
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-        let rows = client.query_typed(SQL, &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await?;
+        let rows = client
+            .query_typed(
+                SQL,
+                &[(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+            )
+            .await?;
         for row in rows {
-            let (schema, name, columns): (String, String, Vec<String>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (schema, name, columns): (String, String, Vec<String>) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let table = TABLES.iter().find(|table| table.name == name);
-            if table.is_some_and(|table| table.columns.iter().all(|column| columns.iter().any(|found| found == column.name))) {
+            if table.is_some_and(|table| {
+                table
+                    .columns
+                    .iter()
+                    .all(|column| columns.iter().any(|found| found == column.name))
+            }) {
                 return Ok(Some(schema));
             }
         }

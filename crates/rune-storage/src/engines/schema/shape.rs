@@ -1,7 +1,7 @@
 //! The tables that every version of RUNE reads and writes: names, columns, types, indexes.
 //!
-//! This is what a database is recognised by. It is not how tables are made; the migrations do that, and a test
-//! holds the two together.
+//! This is what a database is recognised by. It is not how tables are made; the migrations do that,
+//! and a test holds the two together.
 
 use crate::migrations::Dialect;
 
@@ -19,9 +19,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// The columns of its primary key, in the key's order: that of the columns in every table of RUNE.
+    /// The columns of its primary key, in the key's order: that of the columns in every table of
+    /// RUNE.
     pub fn key(&self) -> impl Iterator<Item = &'static Column> {
-        self.columns.iter().filter(|column| column.need == Need::Key)
+        self.columns
+            .iter()
+            .filter(|column| column.need == Need::Key)
     }
 }
 
@@ -92,19 +95,35 @@ impl ColumnKind {
 }
 
 const fn key(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Text, need: Need::Key }
+    Column {
+        name,
+        kind: ColumnKind::Text,
+        need: Need::Key,
+    }
 }
 
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Text, need: Need::Required }
+    Column {
+        name,
+        kind: ColumnKind::Text,
+        need: Need::Required,
+    }
 }
 
 const fn perhaps_text(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Text, need: Need::Optional }
+    Column {
+        name,
+        kind: ColumnKind::Text,
+        need: Need::Optional,
+    }
 }
 
 const fn float(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Float, need: Need::Required }
+    Column {
+        name,
+        kind: ColumnKind::Float,
+        need: Need::Required,
+    }
 }
 
 /// RUNE's tables, in the order of their versions. Bookkeeping tables are none of them.
@@ -129,28 +148,50 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "idempotency_keys",
         version: 2,
-        columns: &[key("tenant_id"), key("operation"), key("idempotency_key"), text("job_id"), float("created_at")],
+        columns: &[
+            key("tenant_id"),
+            key("operation"),
+            key("idempotency_key"),
+            text("job_id"),
+            float("created_at"),
+        ],
         indexes: &[],
     },
     Table {
         name: "workflow_events",
         version: 3,
         columns: &[
-            Column { name: "id", kind: ColumnKind::Id, need: Need::Key },
+            Column {
+                name: "id",
+                kind: ColumnKind::Id,
+                need: Need::Key,
+            },
             perhaps_text("job_id"),
             text("event"),
             text("status"),
-            Column { name: "duration_ms", kind: ColumnKind::Float, need: Need::Optional },
+            Column {
+                name: "duration_ms",
+                kind: ColumnKind::Float,
+                need: Need::Optional,
+            },
             perhaps_text("error_type"),
             perhaps_text("labels_json"),
             float("recorded_at"),
         ],
-        indexes: &[("idx_workflow_events_job_id", "job_id"), ("idx_workflow_events_event", "event")],
+        indexes: &[
+            ("idx_workflow_events_job_id", "job_id"),
+            ("idx_workflow_events_event", "event"),
+        ],
     },
     Table {
         name: "chain_state",
         version: 4,
-        columns: &[key("job_id"), text("state_json"), text("overall_status"), float("updated_at")],
+        columns: &[
+            key("job_id"),
+            text("state_json"),
+            text("overall_status"),
+            float("updated_at"),
+        ],
         indexes: &[],
     },
     Table {
@@ -161,14 +202,27 @@ pub const TABLES: &[Table] = &[
             text("job_id"),
             text("kind"),
             text("name"),
-            Column { name: "size_bytes", kind: ColumnKind::Integer, need: Need::Required },
+            Column {
+                name: "size_bytes",
+                kind: ColumnKind::Integer,
+                need: Need::Required,
+            },
             text("sha256"),
-            Column { name: "content", kind: ColumnKind::Bytes, need: Need::Required },
+            Column {
+                name: "content",
+                kind: ColumnKind::Bytes,
+                need: Need::Required,
+            },
             float("created_at"),
         ],
         indexes: &[("idx_audit_artifact_job_id", "job_id")],
     },
-    Table { name: "settings", version: 6, columns: &[key("key"), text("value_json"), float("updated_at")], indexes: &[] },
+    Table {
+        name: "settings",
+        version: 6,
+        columns: &[key("key"), text("value_json"), float("updated_at")],
+        indexes: &[],
+    },
 ];
 
 /// RUNE's own bookkeeping table.
@@ -177,19 +231,37 @@ pub(super) const VERSIONS: &str = "schema_version";
 /// This program's bookkeeping table.
 pub(super) const LEDGER: &str = "rune_db_ledger";
 
-/// This program's log of repairs. A table of its own: RUNE numbers versions, and readers of the ledger expect nothing else in it.
+/// This program's log of repairs. A table of its own: RUNE numbers versions, and readers of the
+/// ledger expect nothing else in it.
 pub(super) const REPAIRS: &str = "rune_db_repairs";
 
 /// The columns that a bookkeeping table must have to be one.
 pub(super) const BOOKS: [(&str, &[&str]); 3] = [
     (VERSIONS, &["version", "applied_at"]),
-    (LEDGER, &["version", "file", "sha256", "origin", "tool", "applied_at"]),
-    (REPAIRS, &["number", "subject", "was", "became", "rows", "tool", "repaired_at"]),
+    (
+        LEDGER,
+        &["version", "file", "sha256", "origin", "tool", "applied_at"],
+    ),
+    (
+        REPAIRS,
+        &[
+            "number",
+            "subject",
+            "was",
+            "became",
+            "rows",
+            "tool",
+            "repaired_at",
+        ],
+    ),
 ];
 
 /// The names of all tables that are looked at.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name).chain([VERSIONS, LEDGER, REPAIRS])
+    TABLES
+        .iter()
+        .map(|table| table.name)
+        .chain([VERSIONS, LEDGER, REPAIRS])
 }
 
 /// Whether a relation has a name of one of RUNE's tables, as SQLite compares names.

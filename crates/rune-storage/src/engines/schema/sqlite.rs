@@ -24,15 +24,20 @@ const BOOKKEEPING: &str = "
         tool TEXT NOT NULL,
         applied_at REAL NOT NULL
     );";
-const RECORD: &str = "INSERT INTO schema_version (version, applied_at) VALUES (?1, unixepoch('now', 'subsec'))";
-const NOTE: &str = "INSERT OR REPLACE INTO rune_db_ledger (version, file, sha256, origin, tool, applied_at)
+const RECORD: &str =
+    "INSERT INTO schema_version (version, applied_at) VALUES (?1, unixepoch('now', 'subsec'))";
+const NOTE: &str =
+    "INSERT OR REPLACE INTO rune_db_ledger (version, file, sha256, origin, tool, applied_at)
     SELECT version, ?2, ?3, ?4, ?5, applied_at FROM schema_version WHERE version = ?1";
 
 /// Reads what a database has, and what the site has put on RUNE's tables, as of one moment.
 ///
 /// # Errors
 /// When SQLite cannot read it.
-pub fn inspect_site(connection: &Connection, path: &Utf8Path) -> Result<(Found, Inspection), SqliteError> {
+pub fn inspect_site(
+    connection: &Connection,
+    path: &Utf8Path,
+) -> Result<(Found, Inspection), SqliteError> {
     let read = || {
         let transaction = connection.unchecked_transaction()?;
         Ok((read(&transaction)?, look_around_file(&transaction)?))
@@ -40,7 +45,8 @@ pub fn inspect_site(connection: &Connection, path: &Utf8Path) -> Result<(Found, 
     retry_while_busy(connection, read).map_err(SqliteError::on(path))
 }
 
-/// Brings a database up to date, one transaction per migration, and adds each to what is done when it is committed.
+/// Brings a database up to date, one transaction per migration, and adds each to what is done when
+/// it is committed.
 ///
 /// # Errors
 /// When it must not be touched, or a migration fails; what was applied before that stays.
@@ -65,7 +71,10 @@ pub fn migrate(
     if !switch_to_wal(connection, path)? {
         tracing::debug!("the file system does not let SQLite use write-ahead logging");
     }
-    let run = |sql: &str| retry_while_busy(connection, || connection.execute_batch(sql)).map_err(SqliteError::on(path));
+    let run = |sql: &str| {
+        retry_while_busy(connection, || connection.execute_batch(sql))
+            .map_err(SqliteError::on(path))
+    };
     loop {
         run("BEGIN IMMEDIATE")?;
         let step = step(connection, path, migrations, settings).and_then(|step| {
@@ -97,22 +106,39 @@ struct Step {
 }
 
 /// One transaction's work: taking over what RUNE made, then the lowest pending migration.
-fn step(connection: &Connection, path: &Utf8Path, migrations: &Migrations, settings: &MigrateSettings) -> Result<Step, SchemaError> {
+fn step(
+    connection: &Connection,
+    path: &Utf8Path,
+    migrations: &Migrations,
+    settings: &MigrateSettings,
+) -> Result<Step, SchemaError> {
     let on_path = || SqliteError::on(path);
     let found = read(connection).map_err(on_path())?;
     let assessment = Assessment::of(&found, migrations, Dialect::Sqlite);
     assessment.check(Dialect::Sqlite, settings.is_strict)?;
     if assessment.is_up_to_date() {
-        return Ok(Step { adopted: Vec::new(), applied: None, is_last: true });
+        return Ok(Step {
+            adopted: Vec::new(),
+            applied: None,
+            is_last: true,
+        });
     }
-    look_around_file(connection).map_err(on_path())?.check(Verb::Migrate)?;
+    look_around_file(connection)
+        .map_err(on_path())?
+        .check(Verb::Migrate)?;
     connection.execute_batch(BOOKKEEPING).map_err(on_path())?;
     for (table, index, column) in assessment.untended_indexes() {
-        connection.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {index} ON {table} ({column})")).map_err(on_path())?;
+        connection
+            .execute_batch(&format!(
+                "CREATE INDEX IF NOT EXISTS {index} ON {table} ({column})"
+            ))
+            .map_err(on_path())?;
     }
     let mut adopted = Vec::new();
     for table in &assessment.unrecorded {
-        let Some(migration) = migrations.get(table.version) else { continue };
+        let Some(migration) = migrations.get(table.version) else {
+            continue;
+        };
         record(connection, migration, Origin::Legacy).map_err(on_path())?;
         adopted.push(table.version);
     }
@@ -124,19 +150,33 @@ fn step(connection: &Connection, path: &Utf8Path, migrations: &Migrations, setti
         apply(connection, path, migration)?;
         record(connection, migration, Origin::Applied).map_err(on_path())?;
     }
-    Ok(Step { adopted, applied: next.map(|migration| migration.version()), is_last: assessment.pending.len() <= 1 })
+    Ok(Step {
+        adopted,
+        applied: next.map(|migration| migration.version()),
+        is_last: assessment.pending.len() <= 1,
+    })
 }
 
-fn apply(connection: &Connection, path: &Utf8Path, migration: &Migration) -> Result<(), SchemaError> {
+fn apply(
+    connection: &Connection,
+    path: &Utf8Path,
+    migration: &Migration,
+) -> Result<(), SchemaError> {
     for statement in migration.statements(Dialect::Sqlite)? {
-        connection.execute_batch(&statement.sql).map_err(|source| SchemaError::Failed {
-            version: migration.version(),
-            file: migration.file().to_owned(),
-            line: statement.line,
-            source: Box::new(SqliteError::on(path)(source).into()),
-        })?;
+        connection
+            .execute_batch(&statement.sql)
+            .map_err(|source| SchemaError::Failed {
+                version: migration.version(),
+                file: migration.file().to_owned(),
+                line: statement.line,
+                source: Box::new(SqliteError::on(path)(source).into()),
+            })?;
     }
-    tracing::debug!(version = migration.version(), file = migration.file(), "applied");
+    tracing::debug!(
+        version = migration.version(),
+        file = migration.file(),
+        "applied"
+    );
     Ok(())
 }
 
@@ -147,7 +187,16 @@ fn record(connection: &Connection, migration: &Migration, origin: Origin) -> rus
 
 fn note(connection: &Connection, migration: &Migration, origin: Origin) -> rusqlite::Result<()> {
     let sha256 = (origin == Origin::Applied).then(|| migration.sha256().hex());
-    connection.execute(NOTE, params![migration.version(), migration.file(), sha256, origin.word(), super::TOOL])?;
+    connection.execute(
+        NOTE,
+        params![
+            migration.version(),
+            migration.file(),
+            sha256,
+            origin.word(),
+            super::TOOL
+        ],
+    )?;
     Ok(())
 }
 
@@ -162,9 +211,18 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     while let Some(row) = rows.next()? {
         let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
         if kind == "index" {
-            let mut columns = connection.prepare("SELECT coalesce(name, '') FROM pragma_index_info(?1) ORDER BY seqno")?;
-            let columns = columns.query_map([&name], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            found.indexes.insert(name, FoundIndex { table: row.get(2)?, columns });
+            let mut columns = connection
+                .prepare("SELECT coalesce(name, '') FROM pragma_index_info(?1) ORDER BY seqno")?;
+            let columns = columns
+                .query_map([&name], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            found.indexes.insert(
+                name,
+                FoundIndex {
+                    table: row.get(2)?,
+                    columns,
+                },
+            );
         } else if let Some(known) = shape::names().find(|known| name.eq_ignore_ascii_case(known)) {
             found.tables.insert(known.to_owned(), Vec::new());
         }
@@ -175,18 +233,37 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
     for (table, list) in &mut found.tables {
         let column = |row: &rusqlite::Row<'_>| {
             let kind: String = row.get(1)?;
-            Ok(FoundColumn { name: row.get(0)?, stored_as: kind.clone(), kind, is_required: row.get(2)?, key_place: row.get(3)? })
+            Ok(FoundColumn {
+                name: row.get(0)?,
+                stored_as: kind.clone(),
+                kind,
+                is_required: row.get(2)?,
+                key_place: row.get(3)?,
+            })
         };
-        *list = columns.query_map([table], column)?.collect::<rusqlite::Result<_>>()?;
+        *list = columns
+            .query_map([table], column)?
+            .collect::<rusqlite::Result<_>>()?;
     }
     if found.has_book(shape::VERSIONS) {
         let mut versions = connection.prepare("SELECT version, applied_at FROM schema_version")?;
-        found.versions = versions.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        found.versions = versions
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
     }
     if found.has_book(shape::LEDGER) {
-        let mut ledger = connection.prepare("SELECT version, file, sha256, origin, tool FROM rune_db_ledger")?;
+        let mut ledger =
+            connection.prepare("SELECT version, file, sha256, origin, tool FROM rune_db_ledger")?;
         let rows = ledger.query_map([], |row| {
-            Ok((row.get(0)?, LedgerRow { file: row.get(1)?, sha256: row.get(2)?, origin: row.get(3)?, tool: row.get(4)? }))
+            Ok((
+                row.get(0)?,
+                LedgerRow {
+                    file: row.get(1)?,
+                    sha256: row.get(2)?,
+                    origin: row.get(3)?,
+                    tool: row.get(4)?,
+                },
+            ))
         })?;
         found.ledger = rows.collect::<rusqlite::Result<_>>()?;
     }
@@ -195,7 +272,14 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
         let mut repairs = connection.prepare(sql)?;
         let rows = repairs.query_map([], |row| {
             let (subject, was, became, rows) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            Ok(RepairRow { subject, was, became, rows, tool: row.get(4)?, repaired_at: row.get(5)? })
+            Ok(RepairRow {
+                subject,
+                was,
+                became,
+                rows,
+                tool: row.get(4)?,
+                repaired_at: row.get(5)?,
+            })
         })?;
         found.repairs = rows.collect::<rusqlite::Result<_>>()?;
     }

@@ -28,12 +28,19 @@ pub struct SiteGuard {
 impl SiteGuard {
     /// For a verb.
     pub fn new(verb: Verb) -> Self {
-        Self { verb, allows_cascade: false, seen: Mutex::default() }
+        Self {
+            verb,
+            allows_cascade: false,
+            seen: Mutex::default(),
+        }
     }
 
     /// The same where what deletes reach by foreign keys, triggers and rules is allowed.
     pub fn allowing_cascades(verb: Verb) -> Self {
-        Self { allows_cascade: true, ..Self::new(verb) }
+        Self {
+            allows_cascade: true,
+            ..Self::new(verb)
+        }
     }
 
     /// What is done.
@@ -43,11 +50,18 @@ impl SiteGuard {
 
     /// What the last operation found.
     pub fn seen(&self) -> Inspection {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn decide(&self, site: Inspection) -> Result<Reached, StoreError> {
-        let outcome = if self.allows_cascade { site.check_without_cascades(self.verb) } else { site.check(self.verb) };
+        let outcome = if self.allows_cascade {
+            site.check_without_cascades(self.verb)
+        } else {
+            site.check(self.verb)
+        };
         outcome.map_err(|obstacle| StoreError::Site(Box::new(obstacle)))?;
         let reached = site.reached.clone();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = site;
@@ -62,7 +76,10 @@ impl Guard for SiteGuard {
         self.decide(site.map_err(SqliteError::on(path))?)
     }
 
-    fn check_server<'a>(&'a self, client: &'a Client) -> Pin<Box<dyn Future<Output = Result<Reached, StoreError>> + Send + 'a>> {
+    fn check_server<'a>(
+        &'a self,
+        client: &'a Client,
+    ) -> Pin<Box<dyn Future<Output = Result<Reached, StoreError>> + Send + 'a>> {
         Box::pin(async move {
             let site = look_around(client).await.map_err(|error| match error {
                 SchemaError::Server(error) => StoreError::Server(error),

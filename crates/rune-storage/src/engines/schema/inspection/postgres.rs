@@ -12,11 +12,13 @@ use crate::{
     },
 };
 
-/// One row for each thing: what it is, on which table, its name, more about it, and a number. Only what fires in this session counts:
-/// with `session_replication_role = replica`, what is enabled for replicas, and not what is enabled as usual.
+/// One row for each thing: what it is, on which table, its name, more about it, and a number. Only
+/// what fires in this session counts: with `session_replication_role = replica`, what is enabled
+/// for replicas, and not what is enabled as usual.
 ///
-/// `ours` are RUNE's tables, `kin` those and all that inherit from them, under the name of RUNE's. A trigger that a partition has
-/// from its parent and a foreign key that it repeats are their parent's.
+/// `ours` are RUNE's tables, `kin` those and all that inherit from them, under the name of RUNE's.
+/// A trigger that a partition has from its parent and a foreign key that it repeats are their
+/// parent's.
 const OBJECTS: &str = "
 WITH RECURSIVE firing (state) AS (
     VALUES ('A'), (CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
@@ -73,7 +75,8 @@ UNION ALL SELECT 'standby', '', '', '', 0 WHERE pg_is_in_recovery()
 UNION ALL SELECT 'readonly', '', '', '', 0 WHERE current_setting('default_transaction_read_only')::bool AND NOT pg_is_in_recovery()
 ORDER BY 1, 2, 3, 4";
 
-/// The tables that deletes reach: by CASCADE further and further, by SET NULL and SET DEFAULT one step.
+/// The tables that deletes reach: by CASCADE further and further, by SET NULL and SET DEFAULT one
+/// step.
 const REACHED: &str = "
 WITH RECURSIVE kin (oid) AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = ANY($2)
@@ -88,7 +91,8 @@ WITH RECURSIVE kin (oid) AS (
 SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM reach JOIN pg_class c ON c.oid = reach.oid
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid NOT IN (SELECT oid FROM kin) AND NOT c.relispartition ORDER BY 1";
 
-/// Looks around within a transaction of the caller, which acts as the right role in the right schema already.
+/// Looks around within a transaction of the caller, which acts as the right role in the right
+/// schema already.
 ///
 /// # Errors
 /// When the server cannot be asked, or no schema is there to look into.
@@ -97,22 +101,50 @@ pub async fn look_around(client: &Client) -> Result<Inspection, SchemaError> {
     Ok(inspect(client, &standing).await?)
 }
 
-pub(in crate::engines::schema) async fn inspect(client: &Client, standing: &Standing) -> Result<Inspection, ServerError> {
+pub(in crate::engines::schema) async fn inspect(
+    client: &Client,
+    standing: &Standing,
+) -> Result<Inspection, ServerError> {
     let names: Vec<&str> = shape::names().collect();
     let mut inspection = Inspection::default();
     if let Some(name) = standing.other_schema(client).await? {
-        let kind = ObjectKind::SecondSchema { schema: standing.schema.clone(), is_named: standing.is_schema_named };
-        inspection.objects.push(SiteObject { table: String::new(), name, kind });
+        let kind = ObjectKind::SecondSchema {
+            schema: standing.schema.clone(),
+            is_named: standing.is_schema_named,
+        };
+        inspection.objects.push(SiteObject {
+            table: String::new(),
+            name,
+            kind,
+        });
     }
-    for row in client.query_typed(OBJECTS, &[(&standing.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
-        let (word, table, name, more): (String, String, String, String) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    for row in client
+        .query_typed(
+            OBJECTS,
+            &[(&standing.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+        )
+        .await?
+    {
+        let (word, table, name, more): (String, String, String, String) = (
+            row.try_get(0)?,
+            row.try_get(1)?,
+            row.try_get(2)?,
+            row.try_get(3)?,
+        );
         let number: i32 = row.try_get(4)?;
-        let Some(kind) = kind(&word, &table, &name, more, number) else { continue };
+        let Some(kind) = kind(&word, &table, &name, more, number) else {
+            continue;
+        };
         inspection.objects.push(SiteObject { table, name, kind });
     }
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-    for row in client.query_typed(REACHED, &[(&standing.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)]).await? {
+    for row in client
+        .query_typed(
+            REACHED,
+            &[(&standing.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+        )
+        .await?
+    {
         inspection.reached.push(row.try_get(0)?);
     }
     Ok(inspection)
@@ -124,8 +156,15 @@ fn kind(word: &str, table: &str, name: &str, more: String, number: i32) -> Optio
         "unlogged" => ObjectKind::Unlogged,
         "security" => ObjectKind::RowSecurity,
         // Besides the statements: 1 for each row, 2 before it.
-        "trigger" => ObjectKind::Trigger { events: events(number), decides: number & 3 == 3 },
-        "rule" => ObjectKind::Rule(Events { update: number == 2, insert: number == 3, delete: number == 4 }),
+        "trigger" => ObjectKind::Trigger {
+            events: events(number),
+            decides: number & 3 == 3,
+        },
+        "rule" => ObjectKind::Rule(Events {
+            update: number == 2,
+            insert: number == 3,
+            delete: number == 4,
+        }),
         "key" => {
             let action = match u8::try_from(number).unwrap_or_default() {
                 b'c' => Some("CASCADE"),
@@ -157,5 +196,9 @@ fn kind(word: &str, table: &str, name: &str, more: String, number: i32) -> Optio
 
 /// Statements, by the bits of `pg_trigger.tgtype`.
 const fn events(bits: i32) -> Events {
-    Events { insert: bits & 4 > 0, delete: bits & 8 > 0, update: bits & 16 > 0 }
+    Events {
+        insert: bits & 4 > 0,
+        delete: bits & 8 > 0,
+        update: bits & 16 > 0,
+    }
 }

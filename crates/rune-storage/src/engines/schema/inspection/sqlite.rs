@@ -33,25 +33,46 @@ fn relations(connection: &Connection, inspection: &mut Inspection) -> rusqlite::
     let mut relations = connection.prepare(RELATIONS)?;
     let mut rows = relations.query([])?;
     while let Some(row) = rows.next()? {
-        let (name, kind, has_no_rowid): (String, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let Some(table) = of_rune(&name) else { continue };
-        let mut found = |name: String, kind| inspection.objects.push(SiteObject { table: table.to_owned(), name, kind });
+        let (name, kind, has_no_rowid): (String, String, bool) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(table) = of_rune(&name) else {
+            continue;
+        };
+        let mut found = |name: String, kind| {
+            inspection.objects.push(SiteObject {
+                table: table.to_owned(),
+                name,
+                kind,
+            })
+        };
         match kind.as_str() {
             "view" | "virtual" => {
-                let what = if kind == "view" { "a view" } else { "a virtual table" };
+                let what = if kind == "view" {
+                    "a view"
+                } else {
+                    "a virtual table"
+                };
                 found(String::new(), ObjectKind::Relation(what.to_owned()));
                 continue;
             }
             _ if has_no_rowid && shape::TABLES.iter().any(|one| one.name == table) => {
-                found(String::new(), ObjectKind::Relation("a table WITHOUT ROWID".to_owned()));
+                found(
+                    String::new(),
+                    ObjectKind::Relation("a table WITHOUT ROWID".to_owned()),
+                );
             }
             _ => {}
         }
         let mut generated = connection.prepare(GENERATED)?;
         for column in generated.query_map([&name], |row| row.get::<_, String>(0))? {
             let column = column?;
-            if shape::TABLES.iter().any(|one| one.name == table && one.columns.iter().any(|known| known.name.eq_ignore_ascii_case(&column)))
-            {
+            if shape::TABLES.iter().any(|one| {
+                one.name == table
+                    && one
+                        .columns
+                        .iter()
+                        .any(|known| known.name.eq_ignore_ascii_case(&column))
+            }) {
                 found(column, ObjectKind::GeneratedColumn);
             }
         }
@@ -60,19 +81,27 @@ fn relations(connection: &Connection, inspection: &mut Inspection) -> rusqlite::
 }
 
 fn triggers(connection: &Connection, inspection: &mut Inspection) -> rusqlite::Result<()> {
-    const TRIGGERS: &str = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name";
+    const TRIGGERS: &str =
+        "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name";
     let mut triggers = connection.prepare(TRIGGERS)?;
     let mut rows = triggers.query([])?;
     while let Some(row) = rows.next()? {
         let (name, table, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let Some(table) = of_rune(&table) else { continue };
+        let Some(table) = of_rune(&table) else {
+            continue;
+        };
         let (events, decides) = trigger_events(&sql);
-        inspection.objects.push(SiteObject { table: table.to_owned(), name, kind: ObjectKind::Trigger { events, decides } });
+        inspection.objects.push(SiteObject {
+            table: table.to_owned(),
+            name,
+            kind: ObjectKind::Trigger { events, decides },
+        });
     }
     Ok(())
 }
 
-/// What a trigger acts on, from its first words, and whether it comes before the row is stored. What cannot be read counts as all.
+/// What a trigger acts on, from its first words, and whether it comes before the row is stored.
+/// What cannot be read counts as all.
 fn trigger_events(sql: &str) -> (Events, bool) {
     let words = split(&format!("{sql};"), Dialect::Sqlite)
         .ok()
@@ -80,10 +109,25 @@ fn trigger_events(sql: &str) -> (Events, bool) {
         .map(|one| one.words)
         .unwrap_or_default();
     // A name in quotes is no word, and one without can be none of these.
-    let head: Vec<&str> = words.iter().map(String::as_str).take_while(|word| *word != "ON").collect();
-    let events = Events { insert: head.contains(&"INSERT"), update: head.contains(&"UPDATE"), delete: head.contains(&"DELETE") };
+    let head: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .take_while(|word| *word != "ON")
+        .collect();
+    let events = Events {
+        insert: head.contains(&"INSERT"),
+        update: head.contains(&"UPDATE"),
+        delete: head.contains(&"DELETE"),
+    };
     if events == Events::default() {
-        return (Events { insert: true, update: true, delete: true }, true);
+        return (
+            Events {
+                insert: true,
+                update: true,
+                delete: true,
+            },
+            true,
+        );
     }
     (events, !head.contains(&"AFTER"))
 }
@@ -92,16 +136,29 @@ fn foreign_keys(connection: &Connection, inspection: &mut Inspection) -> rusqlit
     const KEYS: &str = "SELECT DISTINCT m.name, f.id, f.\"table\", f.on_delete FROM sqlite_schema m, pragma_foreign_key_list(m.name) f
         WHERE m.type = 'table' ORDER BY m.name, f.id";
     let mut keys = connection.prepare(KEYS)?;
-    let rows = keys.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let rows = keys.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
     let keys: Vec<(String, i64, String, String)> = rows.collect::<rusqlite::Result<_>>()?;
     for (from, number, to, action) in &keys {
         let name = format!("{from}.{number}");
         if let Some(table) = of_rune(to) {
-            let kind = ObjectKind::ForeignKey { from: from.clone(), action: cascade(action) };
-            inspection.objects.push(SiteObject { table: table.to_owned(), name: name.clone(), kind });
+            let kind = ObjectKind::ForeignKey {
+                from: from.clone(),
+                action: cascade(action),
+            };
+            inspection.objects.push(SiteObject {
+                table: table.to_owned(),
+                name: name.clone(),
+                kind,
+            });
         }
         if let Some(table) = of_rune(from) {
-            inspection.objects.push(SiteObject { table: table.to_owned(), name, kind: ObjectKind::Reference { to: to.clone() } });
+            inspection.objects.push(SiteObject {
+                table: table.to_owned(),
+                name,
+                kind: ObjectKind::Reference { to: to.clone() },
+            });
         }
     }
     // By CASCADE deletes go on and on; SET NULL and SET DEFAULT are one step.
@@ -109,7 +166,10 @@ fn foreign_keys(connection: &Connection, inspection: &mut Inspection) -> rusqlit
     let mut pending: Vec<&str> = shape::TABLES.iter().map(|table| table.name).collect();
     while let Some(table) = pending.pop() {
         for (from, _, to, action) in &keys {
-            let is_new = to.eq_ignore_ascii_case(table) && cascade(action).is_some() && of_rune(from).is_none() && reached.insert(from);
+            let is_new = to.eq_ignore_ascii_case(table)
+                && cascade(action).is_some()
+                && of_rune(from).is_none()
+                && reached.insert(from);
             if is_new && cascade(action) == Some("CASCADE") {
                 pending.push(from);
             }
@@ -120,7 +180,9 @@ fn foreign_keys(connection: &Connection, inspection: &mut Inspection) -> rusqlit
 }
 
 fn cascade(action: &str) -> Option<&'static str> {
-    ["CASCADE", "SET NULL", "SET DEFAULT"].into_iter().find(|known| action.eq_ignore_ascii_case(known))
+    ["CASCADE", "SET NULL", "SET DEFAULT"]
+        .into_iter()
+        .find(|known| action.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
@@ -130,16 +192,41 @@ mod tests {
     #[test]
     fn the_statement_that_a_trigger_acts_on_is_read_from_its_head() {
         let (insert, update, delete) = (
-            Events { insert: true, ..Events::default() },
-            Events { update: true, ..Events::default() },
-            Events { delete: true, ..Events::default() },
+            Events {
+                insert: true,
+                ..Events::default()
+            },
+            Events {
+                update: true,
+                ..Events::default()
+            },
+            Events {
+                delete: true,
+                ..Events::default()
+            },
         );
-        let all = Events { insert: true, update: true, delete: true };
+        let all = Events {
+            insert: true,
+            update: true,
+            delete: true,
+        };
         for (sql, events) in [
-            ("CREATE TRIGGER t AFTER DELETE ON jobs BEGIN SELECT 1; END", delete),
-            ("create trigger if not exists \"delete\" insert on jobs begin delete from x; end", insert),
-            ("CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; END", update),
-            ("CREATE TRIGGER delete_log AFTER UPDATE ON jobs BEGIN SELECT 1; END", update),
+            (
+                "CREATE TRIGGER t AFTER DELETE ON jobs BEGIN SELECT 1; END",
+                delete,
+            ),
+            (
+                "create trigger if not exists \"delete\" insert on jobs begin delete from x; end",
+                insert,
+            ),
+            (
+                "CREATE TRIGGER /* insert */ [t] BEFORE UPDATE OF status ON jobs BEGIN SELECT 1; END",
+                update,
+            ),
+            (
+                "CREATE TRIGGER delete_log AFTER UPDATE ON jobs BEGIN SELECT 1; END",
+                update,
+            ),
             ("what is this", all),
         ] {
             assert_eq!(trigger_events(sql).0, events, "{sql}");
