@@ -465,7 +465,7 @@ fn origins(manifest: &BundleManifest, context: &chart::Context) -> BTreeMap<Stri
     let files = manifest
         .files
         .iter()
-        .filter_map(|file| Some((format!("files/{}", file.path), url(&file.source)?)));
+        .filter_map(|file| Some((format!("files/{}", path_below_files(file)), url(&file.source)?)));
     charts.chain(binaries).chain(files).collect()
 }
 
@@ -519,12 +519,17 @@ pub(super) fn values(
     Ok(fsx::read_to_string(&project.path(path), MAX_TEXT_BYTES)?)
 }
 
+/// Where a file is below `files/`, which a manifest may say or leave out.
+fn path_below_files(file: &manifest::ExtraFile) -> String {
+    file.path.strip_prefix("files/").unwrap_or(&file.path).to_string()
+}
+
 fn extra_file(
     project: &Project,
     lock: &Lock,
     file: &manifest::ExtraFile,
 ) -> Result<FileIngredient, GatherError> {
-    let path = file.path.to_string();
+    let path = path_below_files(file);
     let source = match &file.source {
         FileSource::Path(source) => project.path(source),
         FileSource::Url(Download { url, .. }) => {
