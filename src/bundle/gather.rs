@@ -462,10 +462,12 @@ fn origins(manifest: &BundleManifest, context: &chart::Context) -> BTreeMap<Stri
         .binaries
         .iter()
         .filter_map(|binary| Some((binary_path(binary), url(&binary.source)?)));
-    let files = manifest
-        .files
-        .iter()
-        .filter_map(|file| Some((format!("files/{}", path_below_files(file)), url(&file.source)?)));
+    let files = manifest.files.iter().filter_map(|file| {
+        Some((
+            format!("files/{}", path_below_files(file)),
+            url(&file.source)?,
+        ))
+    });
     charts.chain(binaries).chain(files).collect()
 }
 
@@ -521,7 +523,10 @@ pub(super) fn values(
 
 /// Where a file is below `files/`, which a manifest may say or leave out.
 fn path_below_files(file: &manifest::ExtraFile) -> String {
-    file.path.strip_prefix("files/").unwrap_or(&file.path).to_string()
+    file.path
+        .strip_prefix("files/")
+        .unwrap_or(&file.path)
+        .to_string()
 }
 
 fn extra_file(

@@ -199,7 +199,7 @@ fn a_connection_that_was_open_during_a_repair_fails_once_and_a_new_one_does_not(
     assert!(restarted.run(EXECUTE).starts_with("1775000100"));
     let page = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/docs/operations/upgrade.md"
+        "/../../docs/operations/upgrade.md"
     ))
     .unwrap();
     assert!(
