@@ -27,5 +27,5 @@ fn the_example_makes_a_database_and_finishes_a_job_in_it() {
         stdout.starts_with("applied migrations [1, 2, 3, 4, 5, 6]\n"),
         "{stdout}"
     );
-    assert!(stdout.ends_with(" of team-a is Succeeded\n"), "{stdout}");
+    assert!(stdout.ends_with(" of team-a is succeeded\n"), "{stdout}");
 }
