@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .get_job(&job.job_id, Some("team-a"))?
         .ok_or("the job is gone")?;
     println!(
-        "job {} of {} is {:?}",
+        "job {} of {} is {}",
         job.job_id, job.tenant_id, job.status
     );
     Ok(())
