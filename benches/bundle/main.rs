@@ -257,7 +257,7 @@ impl Bench {
                             "bench.key",
                             "--output",
                             "x.tar",
-                        ])
+                        ]);
                     }),
                 ),
                 (
@@ -335,10 +335,10 @@ impl Bench {
             disk.push(seconds(|| read_in_parallel(&bundle, total, cores)));
             drop_caches();
             cold.push(seconds(|| {
-                self.run(&["verify", "x.tar", "--key", "bench.pub"])
+                self.run(&["verify", "x.tar", "--key", "bench.pub"]);
             }));
             warm.push(seconds(|| {
-                self.run(&["verify", "x.tar", "--key", "bench.pub"])
+                self.run(&["verify", "x.tar", "--key", "bench.pub"]);
             }));
             hash.push(seconds(hash_one_gib));
         }

@@ -41,7 +41,7 @@ impl Bench {
             shell(
                 &self.directory,
                 &format!("crane push --insecure --index unpacked {host}/all:1"),
-            )
+            );
         };
         // OpenSSL knows the processor's instructions for it, coreutils does not.
         let hash = r#"cd unpacked/blobs/sha256 && ls | xargs -P 2 -n 1 sh -c 'openssl dgst -sha256 -r "$0" | grep -q "^$0 "'"#;
@@ -57,7 +57,7 @@ impl Bench {
                         "bench.pub",
                         "--receipts",
                         "receipts",
-                    ])
+                    ]);
                 }),
             ),
             ("crane push (unpacked)", Box::new(crane)),

@@ -19,6 +19,10 @@ use rune_core::digest::Digest;
 pub type BuiltDigests = BTreeMap<String, (Digest, Vec<(Platform, Digest)>)>;
 
 /// Makes the context of all templates. Without a lock it is the development form: tags, no digests.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every values file of a profile has a place"
+)]
 pub fn context(manifest: &BundleManifest, lock: Option<&Lock>, built: &BuiltDigests) -> Context {
     let values_paths = values_paths(manifest);
     let files_of = |profile: &Profile| {
@@ -100,7 +104,7 @@ pub(super) fn chart_context(name: &str, version: &ChartVersion) -> ChartContext 
 /// the name of the file, or under the whole path where several files have this name.
 pub(super) fn values_paths(manifest: &BundleManifest) -> BTreeMap<&Utf8Path, String> {
     let files = manifest.profiles.iter().flat_map(|profile| &profile.values);
-    let files: BTreeSet<&Utf8Path> = files.map(|file| file.as_path()).collect();
+    let files: BTreeSet<&Utf8Path> = files.map(camino::Utf8PathBuf::as_path).collect();
     let mut wanted: BTreeMap<String, u32> = BTreeMap::new();
     for file in &files {
         *wanted
@@ -108,7 +112,7 @@ pub(super) fn values_paths(manifest: &BundleManifest) -> BTreeMap<&Utf8Path, Str
             .or_default() += 1;
     }
     let place = |file| match short_values_path(file) {
-        short if wanted[&short.to_lowercase()] == 1 => short,
+        short if wanted.get(&short.to_lowercase()) == Some(&1) => short,
         _ => long_values_path(file),
     };
     files.into_iter().map(|file| (file, place(file))).collect()

@@ -252,6 +252,10 @@ pub(super) fn charts(
 }
 
 /// Renders the values of the profiles.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every values file of a profile has a place"
+)]
 pub(super) fn profiles(
     project: &Project,
     renderer: &Renderer,

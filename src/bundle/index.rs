@@ -513,8 +513,8 @@ mod tests {
         let requires = super::required_abilities(&completeness, &[], &BTreeMap::new());
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
-            completeness,
             requires,
+            completeness,
             ..empty()
         };
         let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();

@@ -90,7 +90,7 @@ pub fn discover(rendered: &str, places: &ImagePlaces) -> Vec<(ImagePlace, Named)
         }
         match yaml::parse_rendered(Utf8Path::new(&file), document, MAX_NODES) {
             Ok(root) => objects(&root, &mut |object| {
-                Search::in_object(object, &file, places, &mut budget, &mut found)
+                Search::in_object(object, &file, places, &mut budget, &mut found);
             }),
             Err(error) => found.push((
                 ImagePlace::of_file(&file),

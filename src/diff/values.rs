@@ -186,7 +186,7 @@ fn collect(node: &Node, path: String, is_secret: bool, into: &mut BTreeMap<Strin
                     path
                 },
                 leaf(value, is_secret),
-            )
+            );
         }
     }
 }

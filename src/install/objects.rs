@@ -127,7 +127,7 @@ fn add(value: Value, objects: &mut Vec<Object>) {
         .is_some_and(|kind| kind.ends_with("List"));
     match value.get("items") {
         Some(Value::Array(items)) if is_list => {
-            items.iter().for_each(|item| add(item.clone(), objects))
+            items.iter().for_each(|item| add(item.clone(), objects));
         }
         _ if value.is_object() => objects.push(Object(value)),
         _ => {}

@@ -84,7 +84,7 @@ pub fn destination_values(
     let path = Utf8Path::new("chart");
     let chart = chart::unpack_package(path, chart)?;
     each_values(path, &chart, &[], &mut |value, keys| {
-        replace(value, replaced, keys, &mut values)
+        replace(value, replaced, keys, &mut values);
     })?;
     for text in profile {
         replace(

@@ -182,6 +182,11 @@ pub fn map_rendered(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::used_underscore_binding,
+    clippy::disallowed_methods,
+    reason = "tests look at what is kept for its end alone, and at the world directly"
+)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -62,7 +62,7 @@ pub fn value_pins(
     let path = Utf8Path::new("chart");
     let chart = chart::unpack_package(path, chart)?;
     each_values(path, &chart, &[], &mut |value, keys| {
-        pins.find(value, keys, images)
+        pins.find(value, keys, images);
     })?;
     for text in profile {
         let value = yaml::from_str(Utf8Path::new("the profile's values"), text)?;

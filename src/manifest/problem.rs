@@ -159,7 +159,7 @@ impl Problem for ManifestProblem {
                 "images are named there by repository and tag, without the registry they come from; keep one of them".to_owned()
             }
             Self::Both { .. } => "keep one of them".to_owned(),
-            Self::Neither { .. } => "give one of them".to_owned(),
+            Self::Neither { .. } | Self::NoChartSource => "give one of them".to_owned(),
             Self::BuiltWithDigest => "write a tag only".to_owned(),
             Self::BuiltFromNothing => "write binaries: { linux/amd64: path/to/program }".to_owned(),
             Self::License(_) => "write an SPDX expression, such as Apache-2.0 or MIT AND PostgreSQL".to_owned(),
@@ -169,7 +169,6 @@ impl Problem for ManifestProblem {
                     .to_owned()
             }
             Self::Missing { hint, .. } => hint.clone(),
-            Self::NoChartSource => "give one of them".to_owned(),
             Self::ChartReference => "write oci://host/path/chart; the version has a key of its own".to_owned(),
             Self::ChartName => "write the name that the index of the repository has".to_owned(),
             Self::ChartVersion(_) => {

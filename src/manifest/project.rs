@@ -203,7 +203,7 @@ fn read_policy(
         match fsx::read_to_string(&full, MAX_MANIFEST_BYTES) {
             Ok(text) => return Policy::read(&full, &text),
             Err(error) if error.kind() == FailureKind::NotFound => {
-                findings.add(place, &missing("the policy", &path, directory))
+                findings.add(place, &missing("the policy", &path, directory));
             }
             Err(_) => findings.add(
                 place,

@@ -96,7 +96,7 @@ impl Term {
                 exception: Some(exception),
             } => licenses.push(format!("{id} WITH {exception}")),
             Self::All(terms) | Self::Any(terms) => {
-                terms.iter().for_each(|term| term.collect(licenses))
+                terms.iter().for_each(|term| term.collect(licenses));
             }
         }
     }

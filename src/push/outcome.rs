@@ -190,13 +190,13 @@ fn tally(item: &Item, blobs: &Blobs, counted: &mut BTreeSet<(String, Digest)>) -
                 tally = tally.plus(BlobTally {
                     mounted: 1,
                     ..BlobTally::default()
-                })
+                });
             }
             Some(BlobOutcome::There) => {
                 tally = tally.plus(BlobTally {
                     skipped: 1,
                     ..BlobTally::default()
-                })
+                });
             }
             None => {}
         }

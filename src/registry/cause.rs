@@ -235,12 +235,12 @@ impl Cause {
             | Self::UnknownChallenge
             | Self::Credentials(CredentialError::Helper(_))
             | Self::OutOfBounds { .. }
+            | Self::PlainHttp {
+                is_named: false, ..
+            }
             | Self::Redirect { .. } => FailureKind::Access,
             Self::Credentials(error) => error.kind(),
             Self::PlainHttp { is_named: true, .. } => FailureKind::Input,
-            Self::PlainHttp {
-                is_named: false, ..
-            } => FailureKind::Access,
             Self::Nonsense(_) | Self::Lost => FailureKind::Network,
             Self::Damaged
             | Self::Changed { .. }

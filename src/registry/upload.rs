@@ -161,7 +161,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
                 }
                 Ok(answer) => self.session = Some(Session::begun(&answer)?),
                 Err(cause) if refuses_mount(&cause) => {
-                    tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}")
+                    tracing::debug!(blob = %self.blob.digest, "not mounted: {cause}");
                 }
                 Err(cause) => return Err(cause),
             }

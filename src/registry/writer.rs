@@ -63,7 +63,7 @@ impl RepositoryWriter {
                 Ok(is_there) => return Ok(is_there),
                 Err(cause) => {
                     self.pause(&mut attempts, cause, &format!("blob `{digest}`"))
-                        .await?
+                        .await?;
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! A chart that is fetched, wherever it comes from.
 
+use camino::Utf8Path;
+
 use crate::{
     chart::{ChartArtifact, ChartVersion, Package},
     oci::{Descriptor, Reference},
@@ -161,7 +163,7 @@ pub async fn fetch_named_chart(client: &Client, place: &str) -> Result<FetchedCh
         return fetched.checked(&format!("`oci://{reference}`"), name, &asked);
     }
     let url: WebUrl = place.parse().map_err(|_| unknown())?;
-    if !url.file_name().ends_with(".tgz") {
+    if Utf8Path::new(url.file_name()).extension() != Some("tgz") {
         return Err(unknown());
     }
     repository::fetch_archive(client, &WebSource::named(url), None).await

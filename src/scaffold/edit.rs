@@ -258,7 +258,6 @@ fn end_of_flow(text: &str, start: usize) -> Option<usize> {
             _ if is_escaped => is_escaped = false,
             (Some('"'), '\\') => is_escaped = true,
             (Some(open), close) if open == close => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(character),
             (None, '[' | '{') => depth += 1,
             (None, ']' | '}') => {

@@ -37,7 +37,7 @@ impl Exceptions {
     pub(super) fn declare(&mut self, declaration: Declaration) {
         match declaration {
             Declaration::Unusable(text) => {
-                self.ignore_text(&text, "no image: a part of the reference is empty")
+                self.ignore_text(&text, "no image: a part of the reference is empty");
             }
             Declaration::Pin(_) => {}
             other => _ = self.declarations.insert(other),

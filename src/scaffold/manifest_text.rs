@@ -35,7 +35,7 @@ pub(super) fn manifest(
     if !charts.is_empty() {
         text.push_str("charts:\n");
         for chart in charts {
-            let _ = write!(text, "  - path: {}\n", quoted(chart.chart.as_str()));
+            let _ = writeln!(text, "  - path: {}", quoted(chart.chart.as_str()));
             if !chart.check_values.is_empty() {
                 text.push_str("    # For the check of the chart alone; they do not become part of the bundle.\n");
                 let _ = writeln!(text, "    checkValues: {}", listed(&chart.check_values));
@@ -97,16 +97,16 @@ pub(super) fn entry(image: &PlannedImage) -> String {
                 text,
                 "    license: {}    # its label says so",
                 quoted(license)
-            )
+            );
         }
         License::Unknown => {
-            text.push_str("    # license: unknown, it has no label that states one\n")
+            text.push_str("    # license: unknown, it has no label that states one\n");
         }
         License::NoImage => {
-            text.push_str("    # license: unknown, its registry has no such image\n")
+            text.push_str("    # license: unknown, its registry has no such image\n");
         }
         License::Unasked(_) => {
-            text.push_str("    # license: unknown, its registry could not be reached\n")
+            text.push_str("    # license: unknown, its registry could not be reached\n");
         }
     }
     if image.is_extra {

@@ -137,7 +137,7 @@ impl Overlay {
             Self::Plain(plain) => text.push_str(&format!(" {plain}\n")),
             Self::Null => text.push_str(" null\n"),
             Self::Map(entries) if entries.is_empty() => {
-                text.push_str(if indent == 0 { "" } else { " {}\n" })
+                text.push_str(if indent == 0 { "" } else { " {}\n" });
             }
             Self::List(items) if items.is_empty() => text.push_str(" []\n"),
             Self::Map(entries) => {

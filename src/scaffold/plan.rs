@@ -49,6 +49,7 @@ pub struct GivenChart {
 
 /// An image that is to be in the bundle.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PlannedImage {
     /// Its name in the manifest.
     pub name: String,
@@ -438,11 +439,12 @@ impl Plan {
             Some(format!("{}, {}", place.object, place.path)).filter(|_| !place.object.is_empty())
         };
         match named {
-            Named::Image(text) => match Reference::parse_like_a_runtime(&text) {
-                Ok(reference) => self.add_image(&reference, shown(), is_declared),
-                // What a runtime cannot pull is settled with what the check says of it.
-                Err(_) => {}
-            },
+            // What a runtime cannot pull is settled with what the check says of it.
+            Named::Image(text) => {
+                if let Ok(reference) = Reference::parse_like_a_runtime(&text) {
+                    self.add_image(&reference, shown(), is_declared);
+                }
+            }
             Named::Possible(text, declaration) => match Reference::parse_like_a_runtime(&text) {
                 Ok(reference) => {
                     self.add_image(&reference, shown(), true);

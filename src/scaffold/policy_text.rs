@@ -76,7 +76,7 @@ fn write_licenses(text: &mut String, plan: &Plan) {
                 "  #   {}: {}",
                 image.name,
                 comment(&image.reference.to_string())
-            )
+            );
         });
         text.push_str("  unstated: allow\n");
     }

@@ -14,6 +14,9 @@ use crate::{
     policy::ImagePlaces,
 };
 
+/// Registry and repository of an image, and its tag.
+type ImageName = (String, Option<String>);
+
 /// The most renderings that looking for the values of one chart may take.
 const MAX_RENDERINGS: usize = 60;
 
@@ -106,11 +109,11 @@ impl<'p> Prober<'p> {
         &mut self,
         base: &Found,
         candidates: &[Candidate],
-        name_of: &(dyn Fn(&(String, Option<String>)) -> Option<String> + Sync),
-        is_pinned: &(dyn Fn(&str, &(String, Option<String>)) -> bool + Sync),
+        name_of: &(dyn Fn(&ImageName) -> Option<String> + Sync),
+        is_pinned: &(dyn Fn(&str, &ImageName) -> bool + Sync),
         instance: &(dyn Fn(&[Pin]) -> Option<String> + Sync),
     ) -> Result<Vec<Pin>, HelmError> {
-        let wanted: BTreeMap<&PlaceKey, (String, Option<String>)> = base
+        let wanted: BTreeMap<&PlaceKey, ImageName> = base
             .iter()
             .filter(|(_, text)| !text.contains('@'))
             .filter_map(|(place, text)| Some((place, untied(text)?)))
@@ -179,9 +182,9 @@ impl<'p> Prober<'p> {
     async fn wrong(
         &mut self,
         pins: &[Pin],
-        wanted: &BTreeMap<&PlaceKey, (String, Option<String>)>,
+        wanted: &BTreeMap<&PlaceKey, ImageName>,
         reached: &Reached,
-        is_pinned: &(dyn Fn(&str, &(String, Option<String>)) -> bool + Sync),
+        is_pinned: &(dyn Fn(&str, &ImageName) -> bool + Sync),
         instance: &(dyn Fn(&[Pin]) -> Option<String> + Sync),
     ) -> Result<BTreeSet<usize>, HelmError> {
         let mut wrong = BTreeSet::new();

@@ -213,7 +213,7 @@ impl Texts<'_> {
         let is_free = |path: &Utf8PathBuf| {
             !self.new.contains_key(path) && !fsx::exists(&self.project.path(path))
         };
-        (1..).map(path).find(is_free).unwrap_or_else(|| path(1))
+        (1..1000).map(path).find(is_free).unwrap_or_else(|| path(1))
     }
 
     /// Lets the policy have what the plan needs beyond it.
@@ -234,10 +234,10 @@ impl Texts<'_> {
         for decision in plan.denied(self.project.policy(), version) {
             match decision {
                 Needed::Source(source) => {
-                    self.add(&path, &["sources", "allow"], &quoted(&source))?
+                    self.add(&path, &["sources", "allow"], &quoted(&source))?;
                 }
                 Needed::License(license) => {
-                    self.add(&path, &["licenses", "allow"], &quoted(&license))?
+                    self.add(&path, &["licenses", "allow"], &quoted(&license))?;
                 }
                 Needed::Unstated => {
                     self.edit(&path, "licenses", |text| {
@@ -245,7 +245,7 @@ impl Texts<'_> {
                     })?;
                 }
                 Needed::Tag(name) => {
-                    self.add(&path, &["waivers"], &policy_text::waiver(&name, version))?
+                    self.add(&path, &["waivers"], &policy_text::waiver(&name, version))?;
                 }
             }
         }

@@ -208,16 +208,16 @@ mod tests {
                 sigstore_bundle(&key, |_| ()),
                 sigstore_bundle(&key, |value| {
                     value["mediaType"] =
-                        json!("application/vnd.dev.sigstore.bundle+json;version=0.3")
+                        json!("application/vnd.dev.sigstore.bundle+json;version=0.3");
                 }),
                 sigstore_bundle(&key, |value| {
                     _ = value["messageSignature"]
                         .as_object_mut()
                         .unwrap()
-                        .remove("messageDigest")
+                        .remove("messageDigest");
                 }),
                 sigstore_bundle(&key, |value| {
-                    value["verificationMaterial"]["publicKey"]["hint"] = json!("somebody")
+                    value["verificationMaterial"]["publicKey"]["hint"] = json!("somebody");
                 }),
             ];
             for form in forms {
@@ -268,7 +268,7 @@ mod tests {
             Err(SignError::BadSignature)
         ));
         let swapped = sigstore_bundle(&key, |value| {
-            value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}")))
+            value["messageSignature"]["signature"] = json!(Base64::encode_string(&key.sign(b"{}")));
         });
         assert!(matches!(
             check(&swapped, &key),
@@ -280,7 +280,7 @@ mod tests {
     fn what_holds_no_signature_by_a_key_is_bad_input() {
         let [key, _] = keys();
         let keyless = |value: &mut Value| {
-            value["verificationMaterial"] = json!({ "certificate": { "rawBytes": "AA==" } })
+            value["verificationMaterial"] = json!({ "certificate": { "rawBytes": "AA==" } });
         };
         let attestation = |value: &mut Value| {
             let object = value.as_object_mut().unwrap();
@@ -297,7 +297,7 @@ mod tests {
             sigstore_bundle(&key, attestation),
             sigstore_bundle(&key, |value| value["mediaType"] = json!("application/json")),
             sigstore_bundle(&key, |value| {
-                value["messageSignature"]["signature"] = json!("!")
+                value["messageSignature"]["signature"] = json!("!");
             }),
         ];
         for form in forms {

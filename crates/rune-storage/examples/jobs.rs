@@ -72,9 +72,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let job = store
         .get_job(&job.job_id, Some("team-a"))?
         .ok_or("the job is gone")?;
-    println!(
-        "job {} of {} is {}",
-        job.job_id, job.tenant_id, job.status
-    );
+    println!("job {} of {} is {}", job.job_id, job.tenant_id, job.status);
     Ok(())
 }

@@ -1,11 +1,5 @@
 //! The example of the documentation runs.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests fail by panicking and look at the world directly"
-)]
-
 use std::process::Command;
 
 #[test]

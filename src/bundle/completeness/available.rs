@@ -106,13 +106,12 @@ pub fn meant_image(text: &str, images: &[AvailableImage]) -> Option<usize> {
     let reference = Reference::parse_like_a_runtime(text).ok()?;
     let is_meant = |image: &AvailableImage| {
         is_repository_of(&reference, image, images)
-            && match reference.digest() {
-                Some(digest) => digest == image.digest,
-                None => {
-                    let is_same = is_at_destination(&reference, images)
-                        || is_same_registry(&reference, image);
-                    is_same && reference.tag().is_some_and(|tag| image.has_tag(tag))
-                }
+            && if let Some(digest) = reference.digest() {
+                digest == image.digest
+            } else {
+                let is_same =
+                    is_at_destination(&reference, images) || is_same_registry(&reference, image);
+                is_same && reference.tag().is_some_and(|tag| image.has_tag(tag))
             }
     };
     images.iter().position(is_meant)

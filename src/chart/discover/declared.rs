@@ -114,7 +114,7 @@ impl Search<'_> {
                 .iter()
                 .for_each(|root| self.references_below(root, depth + 1, references)),
             Inside::Plain if depth == 0 && is_reference(text.trim()) => {
-                references.push(text.trim().to_owned())
+                references.push(text.trim().to_owned());
             }
             Inside::Plain => {
                 let likely = candidates(text).filter(|candidate| match candidate.shape {

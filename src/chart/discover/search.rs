@@ -140,7 +140,7 @@ impl<'s> Search<'s> {
                 "env" => {
                     let parts = apart::places(value, &path);
                     items(value).for_each(|(number, item)| {
-                        self.variable(item, &below_item(&path, number), &parts)
+                        self.variable(item, &below_item(&path, number), &parts);
                     });
                 }
                 "args" | "command" => self.options(value, &path),
@@ -177,7 +177,7 @@ impl<'s> Search<'s> {
                 "value" => self.declared(&format!("{path}.value"), value, is_declared),
                 // A name that only looks like that of an image can have its value from anywhere.
                 "valueFrom" if is_declared => {
-                    self.add(&format!("{path}.valueFrom"), Named::Elsewhere)
+                    self.add(&format!("{path}.valueFrom"), Named::Elsewhere);
                 }
                 _ => {}
             }

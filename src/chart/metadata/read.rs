@@ -263,7 +263,7 @@ impl Reader<'_> {
                 "tags" => dependency.tags = self.texts(node, key)?,
                 "enabled" => dependency.enabled = self.boolean(node, key)?,
                 "import-values" => {
-                    dependency.import_values = self.items(node, key)?.iter().map(json).collect()
+                    dependency.import_values = self.items(node, key)?.iter().map(json).collect();
                 }
                 _ => {}
             }

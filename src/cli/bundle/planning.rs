@@ -157,9 +157,9 @@ impl Init {
 
 impl Lock {
     /// What is to be suggested, when that is asked for.
-    pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, LockOptions> {
+    pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, Box<LockOptions>> {
         if !self.suggest {
-            return Err(self.options(site));
+            return Err(Box::new(self.options(site)));
         }
         let registry = self.registry.into_online_config(site);
         Ok(SuggestOptions {

@@ -206,7 +206,7 @@ impl Lines {
         match &packages.why {
             Some(why) => self.add("", &format!("packages on {platforms}: not known, {why}")),
             None if packages.differences.is_empty() => {
-                self.add("", &format!("packages on {platforms}: the same"))
+                self.add("", &format!("packages on {platforms}: the same"));
             }
             None => {
                 self.add("", &format!("packages on {platforms}:"));

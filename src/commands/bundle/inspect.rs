@@ -129,7 +129,7 @@ impl InspectReport {
             match state {
                 SlotState::Blank => {}
                 SlotState::Verified { .. } => {
-                    text.push_str(&format!("signature      good, by {signer}\n"))
+                    text.push_str(&format!("signature      good, by {signer}\n"));
                 }
                 SlotState::Revoked { reason, .. } => text.push_str(&format!(
                     "signature      revoked, by {signer}: {}\n",

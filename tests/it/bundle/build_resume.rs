@@ -52,7 +52,7 @@ fn killed_at_request(project: &Project, output: &str, requests: usize) {
     project.registry.forget_requests();
     project.registry.hold_from(BLOBS, requests);
     killed(project, output, || {
-        project.registry.wait_for_requests(BLOBS, requests)
+        project.registry.wait_for_requests(BLOBS, requests);
     });
     project.registry.end_hold();
 }
@@ -154,7 +154,7 @@ fn what_was_recorded_as_done_is_not_fetched_again() {
     killed(&project, "x.tar", || {
         wait_until("half of the blobs are recorded", LIMIT, || {
             done() >= blobs / 2
-        })
+        });
     });
     let done = recorded(&project, "x.tar");
     assert!(done.len() >= blobs / 2);
@@ -189,7 +189,7 @@ fn a_half_blob_is_continued_with_a_range_after_its_beginning_was_hashed_again() 
             .contains("\nbytes ")
     };
     killed(&project, "x.tar", || {
-        wait_until("a mark in the middle of the blob", LIMIT, is_marked)
+        wait_until("a mark in the middle of the blob", LIMIT, is_marked);
     });
     project.registry.forget_requests();
     ends_with(&project.run(&project.build_arguments("x.tar")), 0);
@@ -227,7 +227,7 @@ fn a_half_blob_that_was_damaged_meanwhile_is_fetched_again_as_a_whole() {
     killed(&project, "x.tar", || {
         wait_until("a mark in the middle of the blob", LIMIT, || {
             mark().is_some()
-        })
+        });
     });
     let partial = project.path("x.tar.partial");
     let entry = &crate::bundle::small_bundle::entries_of(&partial)[mark().unwrap()];

@@ -121,7 +121,7 @@ fn a_profile_that_takes_another_file() {
     let pair = Pair::new(|made| {
         made.profiles[0]
             .values
-            .push(("values/more.yaml".to_owned(), "x: 1\n".to_owned()))
+            .push(("values/more.yaml".to_owned(), "x: 1\n".to_owned()));
     });
     let report = pair.touched(&["profiles", "values"]);
     assert_eq!(
@@ -167,7 +167,7 @@ fn a_chart_that_changed_by_its_metadata_files_and_values() {
                     ("templates/gone.yaml", "x"),
                     ("README.md", "one"),
                 ],
-            )]
+            )];
         },
         |made| {
             made.charts = vec![chart(
@@ -177,7 +177,7 @@ fn a_chart_that_changed_by_its_metadata_files_and_values() {
                     ("templates/new.yaml", "x"),
                     ("README.md", "one"),
                 ],
-            )]
+            )];
         },
     );
     let report = pair.touched(&["charts"]);

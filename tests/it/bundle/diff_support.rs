@@ -62,10 +62,10 @@ impl Pair {
         };
         let (mut old, mut new) = (Some(old), Some(new));
         let before = put("old.tar", ingredients(&scratch), &mut |made| {
-            old.take().unwrap()(made)
+            old.take().unwrap()(made);
         });
         let after = put("new.tar", ingredients(&scratch), &mut |made| {
-            new.take().unwrap()(made)
+            new.take().unwrap()(made);
         });
         Self {
             scratch,

@@ -73,7 +73,7 @@ fn skopeo_copy(tools: &Foreign, from: &str, target: &str) {
 fn skopeo_copies_every_image_out_of_the_bundle_with_its_digest() {
     let bundle = Shipment::whole().bundle();
     keeps_every_digest(|tools, reference, target| {
-        skopeo_copy(tools, &format!("oci-archive:{bundle}:{reference}"), target)
+        skopeo_copy(tools, &format!("oci-archive:{bundle}:{reference}"), target);
     });
 }
 
@@ -81,7 +81,7 @@ fn skopeo_copies_every_image_out_of_the_bundle_with_its_digest() {
 fn skopeo_copies_every_image_out_of_the_unpacked_directory_with_its_digest() {
     let unpacked = Shipment::whole().unpacked();
     keeps_every_digest(|tools, reference, target| {
-        skopeo_copy(tools, &format!("oci:{unpacked}:{reference}"), target)
+        skopeo_copy(tools, &format!("oci:{unpacked}:{reference}"), target);
     });
 }
 

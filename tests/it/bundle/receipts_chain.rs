@@ -236,7 +236,7 @@ fn many_writers_make_one_chain() {
                         chain
                             .append(&statement(&format!("{writer}-{number}.example")), || None)
                             .unwrap(),
-                    )
+                    );
                 });
             });
         }

@@ -253,7 +253,7 @@ fn a_site_file_that_others_may_write_is_refused_and_so_is_all_that_it_leads_to()
         assert!(said.contains("help: let it belong to root"), "{said}");
     };
     let mode = |name: &str, mode: u32| {
-        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
     };
     for name in ["site.yaml", "first.yaml", "first.pub"] {
         for open in [0o666, 0o664, 0o646] {

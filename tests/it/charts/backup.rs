@@ -233,7 +233,7 @@ fn a_backup_volume_that_the_job_may_not_use_ends_with_a_sentence() {
     let job = Job::new(&database);
     job.succeeds("backup.sh", &[]);
     let (dump, mode) = (job.dump(), |name: &str, mode| {
-        fs::set_permissions(job.backup(name), fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(job.backup(name), fs::Permissions::from_mode(mode)).unwrap();
     });
     let before = job.backups();
     mode("", 0o555);

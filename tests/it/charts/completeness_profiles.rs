@@ -154,7 +154,13 @@ fn profiles_and_charts_may_share_a_values_file() {
     let values: Vec<Vec<&str>> = index
         .profiles
         .iter()
-        .map(|profile| profile.values.iter().map(|path| path.as_str()).collect())
+        .map(|profile| {
+            profile
+                .values
+                .iter()
+                .map(rune_bundle::archive::EntryName::as_str)
+                .collect()
+        })
         .collect();
     let (plain, full, shared) = (
         "values/plain.yaml",

@@ -534,7 +534,7 @@ fn compare_keys(
     for key in values.keys().chain(properties.keys()) {
         match (values.get(key), properties.get(key)) {
             (Some(value), Some(property)) => {
-                compare_keys(&format!("{path}/{key}"), value, property, root, findings)
+                compare_keys(&format!("{path}/{key}"), value, property, root, findings);
             }
             _ => findings.push(format!("{path}/{key}")),
         }

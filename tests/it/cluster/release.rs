@@ -68,7 +68,7 @@ fn live(cluster: &Cluster, bundle: &UnpackedBundle, helm: Helm) {
             query(&namespace, WORD),
             "still here",
             "{helm:?}: after {after}"
-        )
+        );
     };
 
     restart(&namespace);

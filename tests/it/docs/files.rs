@@ -98,15 +98,15 @@ fn every_example_of_a_file_is_of_a_kind_that_is_read_here() {
                 "yaml" if document.path == PAGE => {}
                 "yaml" if block.text.starts_with("mirrors:\n") => registries_file(&block.text),
                 "yaml" if block.text.contains("kind: Trust\n") => {
-                    super::trust::read(&place, &block.text)
+                    super::trust::read(&place, &block.text);
                 }
                 "yaml" if block.text.contains("kind: Site\n") => {
-                    super::site::read(&place, &block.text)
+                    super::site::read(&place, &block.text);
                 }
                 "yaml" => super::manifests::read(&place, &block),
                 "json" => {
                     _ = serde_json::from_str::<Value>(&block.text)
-                        .unwrap_or_else(|error| panic!("{place}: {error}"))
+                        .unwrap_or_else(|error| panic!("{place}: {error}"));
                 }
                 _ => {}
             }

@@ -3,6 +3,7 @@
 
 use std::{fs, io::Write as _, os::unix::fs::symlink, process::Command};
 
+use camino::Utf8Path;
 use flate2::{Compression, write::GzEncoder};
 use regex::Regex;
 
@@ -30,12 +31,12 @@ fn check_written(place: &Place, directory: &str) {
         Regex::new(r"<@ images(\.[a-z][a-z0-9]*|\['[a-z0-9-]+'\])\.(digest|tag)( \| replace\('sha256:', ''\))?( \| raw)? @>").unwrap();
     for file in place.files_of(directory) {
         assert!(path.is_match(&file), "{file}");
-        if file.ends_with(".tgz") {
+        if Utf8Path::new(&file).extension() == Some("tgz") {
             continue;
         }
         let text = place.read(&format!("{directory}/{file}"));
         assert!(text.is_ascii(), "{file}: {text}");
-        if file.ends_with(".j2") {
+        if Utf8Path::new(&file).extension() == Some("j2") {
             assert!(!tag.replace_all(&text, "").contains('<'), "{file}: {text}");
         }
     }

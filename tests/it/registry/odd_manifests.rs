@@ -287,7 +287,7 @@ fn where_a_nested_index_with_gaps_is_refused_the_reduced_index_is_pushed() {
     assert_eq!(strict.tags("library/postgres"), ["17-alpine"]);
     let said = shipped
         .push_with(&Registry::start(), |options| {
-            options.settings.index = IndexChoice::Sparse
+            options.settings.index = IndexChoice::Sparse;
         })
         .unwrap_err();
     assert!(said.contains("--index reduced"), "{said}");
@@ -422,13 +422,13 @@ fn documents_in_the_spelling_of_others_are_taken() {
     let manifests: [Changed<'_>; 4] = [
         ("layers: null", &|manifest| manifest["layers"] = Value::Null),
         ("annotations: null", &|manifest| {
-            manifest["config"]["annotations"] = Value::Null
+            manifest["config"]["annotations"] = Value::Null;
         }),
         ("an empty list of the other kind", &|manifest| {
-            manifest["manifests"] = json!([])
+            manifest["manifests"] = json!([]);
         }),
         ("no media type of its own", &|manifest| {
-            drop(manifest.as_object_mut().unwrap().remove("mediaType"))
+            drop(manifest.as_object_mut().unwrap().remove("mediaType"));
         }),
     ];
     for (what, change) in manifests {
@@ -447,7 +447,7 @@ fn documents_in_the_spelling_of_others_are_taken() {
     assert!(code == Some(6) && said.contains("is there twice"), "{said}");
     let (code, said) = lock("all", |odd| {
         odd.manifest(CONFIG, "x", |manifest| {
-            manifest["manifests"] = manifest["layers"].clone()
+            manifest["manifests"] = manifest["layers"].clone();
         });
     });
     assert!(

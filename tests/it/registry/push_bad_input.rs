@@ -103,7 +103,7 @@ fn a_damaged_blob_is_named_and_never_finished_at_the_registry() {
         let registry = Registry::start();
         let said = shipped
             .push_with(&registry, |options| {
-                options.settings.chunk_bytes = chunk_bytes
+                options.settings.chunk_bytes = chunk_bytes;
             })
             .unwrap_err();
         assert!(
@@ -145,12 +145,12 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let (registry, storage) = begin();
     let login = |registry: &Registry| {
         registry_config(|config| {
-            config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+            config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")];
         })
     };
     let said = shipped
         .push_with(&registry, |options| {
-            (options.settings.jobs, options.registry) = (1, login(&registry))
+            (options.settings.jobs, options.registry) = (1, login(&registry));
         })
         .unwrap_err();
     assert!(
@@ -165,7 +165,7 @@ fn an_upload_that_goes_on_at_another_host_takes_no_credentials_along_and_needs_p
     let mut config = login(&registry);
     config.allowed_hosts = Some(["localhost".to_owned()].into());
     let outcome = shipped.push_with(&registry, |options| {
-        (options.settings.jobs, options.registry) = (1, config)
+        (options.settings.jobs, options.registry) = (1, config);
     });
     let sent = storage.requests();
     assert!(
@@ -193,7 +193,7 @@ fn a_token_server_on_a_host_that_was_not_named_is_not_asked() {
     let registry = Registry::start_with(token(Some(realm)));
     let files = Files::new();
     let mut config = registry_config(|config| {
-        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")];
     });
     let said = shipped
         .push_with(&registry, |options| options.registry = config.clone())
@@ -235,7 +235,7 @@ fn tokens_are_for_pulling_and_pushing_and_for_the_repository_that_is_mounted_fro
     let registry = Registry::start_with(token(None));
     let files = Files::new();
     let config = registry_config(|config| {
-        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")]
+        config.auth_files = vec![files.login(&registry.host(), "alice", "wonderland")];
     });
     let report = shipped
         .push_with(&registry, |options| options.registry = config)
@@ -272,7 +272,7 @@ fn wrong_credentials_are_said_to_be_wrong() {
     );
     let files = Files::new();
     let config = registry_config(|config| {
-        config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")]
+        config.auth_files = vec![files.login(&registry.host(), "alice", "hunter2")];
     });
     let said = shipped
         .push_with(&registry, |options| options.registry = config)
@@ -317,7 +317,7 @@ fn a_registry_that_wants_to_see_a_certificate_sees_it() {
     let ca = files.write("ca.pem", registry.ca_pem());
     let said = shipped
         .push_with(&registry, |options| {
-            options.registry.ca_files = vec![ca.clone()]
+            options.registry.ca_files = vec![ca.clone()];
         })
         .unwrap_err();
     assert!(
@@ -325,7 +325,7 @@ fn a_registry_that_wants_to_see_a_certificate_sees_it() {
         "{said}"
     );
     let config = registry_config(|config| {
-        (config.ca_files, config.client_identity) = (vec![ca], Some(identity))
+        (config.ca_files, config.client_identity) = (vec![ca], Some(identity));
     });
     shipped
         .push_with(&registry, |options| options.registry = config)

@@ -165,7 +165,7 @@ fn parts_have_the_size_that_was_asked_for_and_no_less_than_the_registry_wants() 
         registry.behave(|behaviour| behaviour.min_chunk_bytes = min);
         shipped
             .push_with(&registry, |options| {
-                options.settings.chunk_bytes = Some(1 << 20)
+                options.settings.chunk_bytes = Some(1 << 20);
             })
             .unwrap();
         let parts = writes(&registry)
@@ -187,7 +187,7 @@ fn a_part_that_broke_off_is_sent_again_from_where_the_registry_has_it() {
     registry.fault(Fault::on("PATCH", UPLOADS).cut_request_at(400_000));
     let report = shipped
         .push_with(&registry, |options| {
-            (options.settings.jobs, options.settings.chunk_bytes) = (1, Some(1 << 20))
+            (options.settings.jobs, options.settings.chunk_bytes) = (1, Some(1 << 20));
         })
         .unwrap();
     let starts: Vec<_> = writes(&registry)
@@ -285,7 +285,7 @@ fn a_destination_that_goes_away_midway_is_named_and_a_rerun_sends_the_rest_only(
     );
     let nobody = shipped
         .push_with(&registry, |options| {
-            options.settings.destination = "127.0.0.1:1".parse().unwrap()
+            options.settings.destination = "127.0.0.1:1".parse().unwrap();
         })
         .unwrap_err();
     assert!(

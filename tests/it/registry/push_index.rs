@@ -97,7 +97,7 @@ fn a_choice_is_kept_to() {
     let registry = Registry::start();
     let said = shipped
         .push_with(&registry, |options| {
-            options.settings.index = IndexChoice::Full
+            options.settings.index = IndexChoice::Full;
         })
         .unwrap_err();
     let expected = "nothing was pushed: platforms were left out of `docker.io/library/postgres:17-alpine`, `ghcr.io/lpasquali/rune:v0.0.0a6`";
@@ -109,7 +109,7 @@ fn a_choice_is_kept_to() {
 
     let said = shipped
         .push_with(&registry, |options| {
-            options.settings.index = IndexChoice::Sparse
+            options.settings.index = IndexChoice::Sparse;
         })
         .unwrap_err();
     assert!(
@@ -129,7 +129,7 @@ fn a_choice_is_kept_to() {
     registry.behave(|behaviour| behaviour.takes_sparse = true);
     let report = shipped
         .push_with(&registry, |options| {
-            options.settings.index = IndexChoice::Sparse
+            options.settings.index = IndexChoice::Sparse;
         })
         .unwrap();
     assert_eq!(reference(&report, POSTGRES)["digest"], json!(locked));
@@ -138,7 +138,7 @@ fn a_choice_is_kept_to() {
     other.behave(|behaviour| behaviour.takes_sparse = true);
     let report = shipped
         .push_with(&other, |options| {
-            options.settings.index = IndexChoice::Reduced
+            options.settings.index = IndexChoice::Reduced;
         })
         .unwrap();
     assert_eq!(
@@ -152,7 +152,7 @@ fn a_choice_is_kept_to() {
     let whole = Shipped::twins();
     let report = whole
         .push_with(&Registry::start(), |options| {
-            options.settings.index = IndexChoice::Reduced
+            options.settings.index = IndexChoice::Reduced;
         })
         .unwrap();
     assert_eq!(reference(&report, POSTGRES)["index"], "full");

@@ -123,7 +123,7 @@ fn what_has_to_come_from_the_disk_first_arrives_byte_for_byte_too() {
         forget(&shipped.bundle);
         shipped
             .push_with(&registry, |options| {
-                options.settings.chunk_bytes = chunk_bytes
+                options.settings.chunk_bytes = chunk_bytes;
             })
             .unwrap();
         let postgres = everything_is_there(&registry, "library/postgres", "17-alpine");
@@ -318,7 +318,7 @@ fn a_registry_that_limits_depth_takes_flattened_names() {
     let nested = format!("{}/team", registry.host());
     let said = shipped
         .push_with(&registry, |options| {
-            options.settings.destination = nested.parse().unwrap()
+            options.settings.destination = nested.parse().unwrap();
         })
         .unwrap_err();
     assert!(

@@ -91,13 +91,13 @@ fn locks(project: &Project, configuration: &str) -> (bool, String) {
 fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
     let images: [Make<'_>; 9] = [
         ("an index", |odd| {
-            drop(odd.index(&[odd.image("linux/amd64"), odd.image("linux/arm64/v8")]))
+            drop(odd.index(&[odd.image("linux/amd64"), odd.image("linux/arm64/v8")]));
         }),
         ("an artifact in the index", |odd| {
-            drop(odd.index(&[odd.image("linux/amd64"), odd.soci("linux/amd64")]))
+            drop(odd.index(&[odd.image("linux/amd64"), odd.soci("linux/amd64")]));
         }),
         ("a nested index", |odd| {
-            drop(odd.index(&[odd.index(&[odd.image("linux/amd64")])]))
+            drop(odd.index(&[odd.index(&[odd.image("linux/amd64")])]));
         }),
         ("an entry without a platform", |odd| {
             let mut entry = odd.image("linux/amd64");
@@ -105,7 +105,7 @@ fn what_crane_skopeo_oras_and_regctl_all_copy_is_locked() {
             odd.index(&[entry]);
         }),
         ("platforms of other programs", |odd| {
-            drop(odd.index(&[odd.image("linux/x86_64"), odd.image("linux/aarch64")]))
+            drop(odd.index(&[odd.image("linux/x86_64"), odd.image("linux/aarch64")]));
         }),
         ("null where nothing is meant", |odd| {
             let mut entry = odd.image("linux/amd64");

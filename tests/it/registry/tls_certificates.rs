@@ -117,7 +117,7 @@ async fn each_reason_not_to_trust_a_certificate_has_its_own_words() {
         (
             params(|params| {
                 params.subject_alt_names =
-                    vec![rcgen::SanType::DnsName("db.example".try_into().unwrap())]
+                    vec![rcgen::SanType::DnsName("db.example".try_into().unwrap())];
             }),
             &ca,
             &[
@@ -151,7 +151,7 @@ async fn each_reason_not_to_trust_a_certificate_has_its_own_words() {
         ),
         (
             params(|params| {
-                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
             }),
             &ca,
             &["not for servers", "serverAuth"],

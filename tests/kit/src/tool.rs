@@ -29,16 +29,19 @@ pub fn rune_db(arguments: &[&str]) -> RuneDb {
 }
 
 impl RuneDb {
+    #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
     /// Names the database through the environment, where other users do not see it.
+    #[must_use]
     pub fn on(self, url: &str) -> Self {
         self.env("RUNE_DB_URL", url)
     }
 
+    #[must_use]
     pub fn within(mut self, directory: &Path) -> Self {
         self.0.current_dir(directory);
         self

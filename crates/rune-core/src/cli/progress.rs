@@ -143,7 +143,7 @@ impl Progress for Terminal {
             None => {
                 _ = io::stderr()
                     .lock()
-                    .write_all(format!("{text}\n").as_bytes())
+                    .write_all(format!("{text}\n").as_bytes());
             }
         }
     }

@@ -1,10 +1,5 @@
 //! A directory for files that another program is to read, removed with all that is in it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is the door to the file system"
-)]
-
 use std::{
     fs,
     io::{self, Write as _},

@@ -197,7 +197,7 @@ fn blocks(bytes: &[u8]) -> Result<Vec<Block>, PemProblem> {
             }
             // Headers such as `Proc-Type: 4,ENCRYPTED` and `DEK-Info: AES-256-CBC,…`.
             (Some(block), None, None) if line.contains(':') => {
-                block.is_encrypted |= line.contains("ENCRYPTED")
+                block.is_encrypted |= line.contains("ENCRYPTED");
             }
             (Some(block), None, None) => {
                 let is_base64 = line.bytes().all(|byte| {

@@ -133,7 +133,7 @@ pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<N
                     *key = Some(Key {
                         place,
                         text: "null".to_owned(),
-                    })
+                    });
                 }
                 (None, _) => return Err(error(place, "a key must be a text")),
             },

@@ -241,7 +241,7 @@ fn verify_all(
             limit: BATCH,
         };
         let checked = store.check_artifacts(&filter, page, &mut |piece| {
-            progress.advance(piece.len() as u64)
+            progress.advance(piece.len() as u64);
         })?;
         let count = checked.len();
         let last = after.clone();

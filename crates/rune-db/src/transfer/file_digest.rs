@@ -84,7 +84,7 @@ fn misplaced_value(hasher: &mut RowHasher, kind: ColumnKind, cell: Cell<'_>) -> 
         Cell::Real(number) => hasher.misplaced(b'r', &number.to_be_bytes()),
         // As in pieces: whatever stands in the place of a content is hashed on its own.
         Cell::Text(text) if kind == ColumnKind::Bytes => {
-            hasher.misplaced(b't', Digest::of(text).as_bytes())
+            hasher.misplaced(b't', Digest::of(text).as_bytes());
         }
         Cell::Text(text) => hasher.misplaced(b't', text),
         Cell::Blob(bytes) => hasher.misplaced(b'b', bytes),

@@ -99,7 +99,7 @@ fn steady(value: &mut Value, names: &[&str]) {
         Value::String(text) => {
             *text = names
                 .iter()
-                .fold(text.clone(), |text, name| text.replace(name, "NAME"))
+                .fold(text.clone(), |text, name| text.replace(name, "NAME"));
         }
         _ => {}
     }

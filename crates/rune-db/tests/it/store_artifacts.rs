@@ -90,7 +90,7 @@ pub(crate) const CASES: &[Case] = &[
                     ..PLAIN
                 },
                 "unknown audit artifact kind `photo`",
-            )
+            );
         },
     },
     Case {
@@ -103,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
                     ..PLAIN
                 },
                 "unknown audit artifact kind",
-            )
+            );
         },
     },
     Case {
@@ -120,7 +120,7 @@ pub(crate) const CASES: &[Case] = &[
                     ..PLAIN
                 },
                 "`name` contains U+0000",
-            )
+            );
         },
     },
     Case {
@@ -133,7 +133,7 @@ pub(crate) const CASES: &[Case] = &[
                     ..PLAIN
                 },
                 "`job_id` is empty",
-            )
+            );
         },
     },
     Case {
@@ -146,7 +146,7 @@ pub(crate) const CASES: &[Case] = &[
                     ..PLAIN
                 },
                 "`job_id` has more than 64 characters",
-            )
+            );
         },
     },
     Case {
@@ -192,7 +192,7 @@ pub(crate) const CASES: &[Case] = &[
                 &(0..9_000_000_u32)
                     .map(|index| u8::try_from(index % 251).unwrap())
                     .collect::<Vec<_>>(),
-            )
+            );
         },
     },
     Case {
@@ -236,7 +236,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench,
                 "sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'",
                 "its sha256 is another",
-            )
+            );
         },
     },
     Case {
@@ -245,7 +245,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 bench.store.get_audit_artifact("j", "nothing").unwrap(),
                 None,
-            )
+            );
         },
     },
     Case {

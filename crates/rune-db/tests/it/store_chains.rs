@@ -277,7 +277,7 @@ pub(crate) const CASES: &[Case] = &[
                     .record_chain_initialized("j", &[ChainNode::pending("")], &[]),
                 Input,
                 "`node.id`",
-            )
+            );
         },
     },
     Case {
@@ -303,7 +303,7 @@ pub(crate) const CASES: &[Case] = &[
                     .record_chain_initialized("j", &[ChainNode::pending("a\0")], &[]),
                 Input,
                 "U+0000",
-            )
+            );
         },
     },
     Case {

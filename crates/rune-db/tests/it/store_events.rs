@@ -72,7 +72,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 [(); 3].map(|()| bench.event(None, "e", "ok", None)),
                 [1, 2, 3],
-            )
+            );
         },
     },
     Case {
@@ -96,7 +96,7 @@ pub(crate) const CASES: &[Case] = &[
                 )
                 .duration_ms,
                 None,
-            )
+            );
         },
     },
     Case {
@@ -112,7 +112,7 @@ pub(crate) const CASES: &[Case] = &[
                 )
                 .labels_json,
                 None,
-            )
+            );
         },
     },
     Case {
@@ -139,7 +139,7 @@ pub(crate) const CASES: &[Case] = &[
                 }),
                 Input,
                 "`labels_json`",
-            )
+            );
         },
     },
     Case {
@@ -151,7 +151,7 @@ pub(crate) const CASES: &[Case] = &[
                     .record_workflow_event(&NewEvent { event: "", ..PLAIN }),
                 Input,
                 "`event` is empty",
-            )
+            );
         },
     },
     Case {
@@ -164,7 +164,7 @@ pub(crate) const CASES: &[Case] = &[
                 }),
                 Input,
                 "U+0000",
-            )
+            );
         },
     },
     Case {
@@ -177,7 +177,7 @@ pub(crate) const CASES: &[Case] = &[
                 }),
                 Input,
                 "`error_type`",
-            )
+            );
         },
     },
     Case {
@@ -195,7 +195,7 @@ pub(crate) const CASES: &[Case] = &[
                 .chars()
                 .count(),
                 255,
-            )
+            );
         },
     },
     Case {
@@ -252,7 +252,7 @@ pub(crate) const CASES: &[Case] = &[
                 }),
                 Input,
                 "`recorded_at`",
-            )
+            );
         },
     },
     Case {
@@ -395,7 +395,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.get_events_for_job("\0", 0, 1),
                 Input,
                 "`job_id` contains U+0000",
-            )
+            );
         },
     },
     Case {
@@ -514,7 +514,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 times(bench, &[1_234_567.25]),
                 (1_234_567.3, 1_234_567.3, 1_234_567.3),
-            )
+            );
         },
     },
 ];

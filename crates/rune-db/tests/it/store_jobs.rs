@@ -124,7 +124,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 bench.job("t", "k", None).job_id == bench.job("t", "k", None).job_id,
                 false,
-            )
+            );
         },
     },
     Case {
@@ -142,7 +142,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.create_job(&new("t", "k", "{'a': 1}")),
                 Input,
                 "`request_json` is not JSON from byte 1 on",
-            )
+            );
         },
     },
     Case {
@@ -152,7 +152,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.create_job(&new("t", "k", "[]")),
                 Input,
                 "`request_json` is not a JSON object",
-            )
+            );
         },
     },
     Case {
@@ -181,7 +181,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.create_job(&new("", "k", "{}")),
                 Input,
                 "`tenant_id` is empty",
-            )
+            );
         },
     },
     Case {
@@ -195,7 +195,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.create_job(&new("a\0b", "k", "{}")),
                 Input,
                 "`tenant_id` contains U+0000",
-            )
+            );
         },
     },
     Case {
@@ -374,7 +374,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.update_job("nobody", &JobChange::default()),
                 NotFound,
                 "job `nobody` not found",
-            )
+            );
         },
     },
     Case {
@@ -384,7 +384,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.update_job("a\0", &JobChange::default()),
                 NotFound,
                 "not found",
-            )
+            );
         },
     },
     Case {
@@ -613,7 +613,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 bench.job("a", "k", Some("x")).is_new && bench.job("b", "k", Some("x")).is_new,
                 true,
-            )
+            );
         },
     },
     Case {
@@ -622,7 +622,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 bench.job("a", "k", Some("x")).is_new && bench.job("a", "l", Some("x")).is_new,
                 true,
-            )
+            );
         },
     },
     Case {
@@ -631,7 +631,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 bench.job("a", "k", Some("")).is_new && bench.job("a", "k", Some("")).is_new,
                 true,
-            )
+            );
         },
     },
     Case {
@@ -640,7 +640,7 @@ pub(crate) const CASES: &[Case] = &[
             bench.sees(
                 ["é", "e", "E", "e\u{301}"].map(|key| bench.job("a", "k", Some(key)).is_new),
                 [true; 4],
-            )
+            );
         },
     },
     Case {
@@ -709,7 +709,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.at(f64::NAN).store.create_job(&new("t", "k", "{}")),
                 Input,
                 "`now` is not a finite number",
-            )
+            );
         },
     },
 ];

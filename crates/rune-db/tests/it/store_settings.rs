@@ -74,7 +74,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.set_setting("k", "{"),
                 Input,
                 "`value_json` is not JSON from byte 1 on",
-            )
+            );
         },
     },
     Case {
@@ -84,7 +84,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.set_setting("k", "3"),
                 Input,
                 "`value_json` is not a JSON object",
-            )
+            );
         },
     },
     Case {
@@ -114,7 +114,7 @@ pub(crate) const CASES: &[Case] = &[
                 bench.store.set_setting(&"x".repeat(256), "{}"),
                 Input,
                 "`key` has more than 255 characters",
-            )
+            );
         },
     },
     Case {

@@ -224,7 +224,7 @@ pub(crate) fn run_area(cases: &[Case], backend: Backend) {
                 ));
             }
             (Ok(seen), _) if seen.is_empty() => {
-                failures.push(format!("{}: saw nothing", case.name))
+                failures.push(format!("{}: saw nothing", case.name));
             }
             _ => {}
         }

@@ -247,7 +247,7 @@ fn a_file_in_wal_mode_is_read_with_what_stands_in_the_log_only() {
 fn a_source_that_may_only_be_read_is_moved_or_refused_with_what_to_do() {
     let server = Server::shared(17);
     let allow = |path: &Path, mode: u32| {
-        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap()
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     };
     let close = |source: &Source| {
         for name in names_in(source.directory()) {

@@ -73,15 +73,12 @@ fn set(
         }
         _ => target.repository(),
     };
-    match (registry, &apart.registry) {
-        (Some(_), Some(name)) => {
-            changes.push((name, target.registry().to_owned()));
-            changes.push((&apart.repository, path_of_repository.to_owned()));
-        }
-        _ => {
-            let whole = format!("{}/{path_of_repository}", target.registry());
-            changes.push((&apart.repository, whole));
-        }
+    if let (Some(_), Some(name)) = (registry, &apart.registry) {
+        changes.push((name, target.registry().to_owned()));
+        changes.push((&apart.repository, path_of_repository.to_owned()));
+    } else {
+        let whole = format!("{}/{path_of_repository}", target.registry());
+        changes.push((&apart.repository, whole));
     }
     match (digest, &apart.digest, tag, &apart.tag) {
         (Some(digest), Some(name), ..) => {
@@ -98,18 +95,18 @@ fn set(
     }
     changes
         .into_iter()
-        .map(|(name, new)| part(node, path, name, new))
+        .map(|(name, new)| part(node, path, name, &new))
         .collect()
 }
 
 /// A named value: an entry of a mapping, or an item `{name, value}` of a list.
-fn part(node: &Node, path: &str, name: &str, new: String) -> Option<Part> {
+fn part(node: &Node, path: &str, name: &str, new: &str) -> Option<Part> {
     let found = |node: &Node, path: String| match &node.value {
         Value::Scalar { text, .. } => Some(Part {
             place: node.place,
             path,
             text: text.clone(),
-            new: new.clone(),
+            new: new.to_owned(),
         }),
         _ => None,
     };

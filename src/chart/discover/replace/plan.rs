@@ -334,12 +334,11 @@ impl<'p> Planner<'p> {
                     self.obstacles.push((want, ObstacleReason::NotWritable));
                     return Vec::new();
                 };
-                match encoded(text, &decoded, &edited(&decoded, &inner)) {
-                    Some(edit) => vec![(want, edit)],
-                    None => {
-                        self.obstacles.push((want, ObstacleReason::Compressed));
-                        Vec::new()
-                    }
+                if let Some(edit) = encoded(text, &decoded, &edited(&decoded, &inner)) {
+                    vec![(want, edit)]
+                } else {
+                    self.obstacles.push((want, ObstacleReason::Compressed));
+                    Vec::new()
                 }
             }
             Inside::Documents(_) => self.in_documents(text, path, courses, depth),

@@ -248,9 +248,7 @@ fn charts(
     }
     let fetch = || -> Result<FetchedCharts, CommandError> {
         let client = Client::new(in_haste(options.registry.clone()))?;
-        Ok(block_on(
-            FetchedCharts::default().complete(project, lock, &client, &Silent),
-        )?)
+        block_on(FetchedCharts::default().complete(project, lock, &client, &Silent))
     };
     let needed = "every chart from elsewhere, as the lock pins it";
     match fetch() {

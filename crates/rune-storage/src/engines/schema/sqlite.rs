@@ -200,6 +200,9 @@ fn note(connection: &Connection, migration: &Migration, origin: Origin) -> rusql
     Ok(())
 }
 
+/// Generated columns are columns; those that a virtual table hides are not.
+const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+
 /// The same as [`inspect`], within a transaction of the caller.
 ///
 /// # Errors
@@ -227,8 +230,6 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Found> {
             found.tables.insert(known.to_owned(), Vec::new());
         }
     }
-    // Generated columns are columns; those that a virtual table hides are not.
-    const COLUMNS: &str = "SELECT name, type, \"notnull\", nullif(pk, 0) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
     let mut columns = connection.prepare(COLUMNS)?;
     for (table, list) in &mut found.tables {
         let column = |row: &rusqlite::Row<'_>| {

@@ -43,7 +43,7 @@ fn relations(connection: &Connection, inspection: &mut Inspection) -> rusqlite::
                 table: table.to_owned(),
                 name,
                 kind,
-            })
+            });
         };
         match kind.as_str() {
             "view" | "virtual" => {
