@@ -81,7 +81,7 @@ struct ImageArgs {
     /// Helm's post-renderer [default: values where that is enough for every image]
     #[arg(long, value_enum, value_name = "HOW")]
     map: Option<MapArg>,
-    /// Write the values with which the chart takes them from there into a new file, for `GitOps` or
+    /// Write the values with which the chart takes them from there into a new file, for GitOps or
     /// by hand
     #[arg(long, value_name = "FILE", value_parser = output_path)]
     write_values: Option<Utf8PathBuf>,
