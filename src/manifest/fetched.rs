@@ -86,11 +86,7 @@ impl FetchedCharts {
             let Some(remote) = chart.remote() else {
                 continue;
             };
-            progress.note(&format!(
-                "fetching the chart `{}` of {}",
-                remote.name(),
-                remote.origin()
-            ));
+            progress.note(&remote.fetching());
             let fetched = fetch_chart(client, &repositories, remote).await;
             let failed = |source| LockedChartError::Fetch {
                 name: remote.name().to_owned(),
@@ -120,11 +116,7 @@ impl FetchedCharts {
             let locked = lock.charts.iter().find(|locked| locked.is_of(remote));
             let locked =
                 locked.ok_or_else(|| LockedChartError::NotLocked(remote.name().to_owned()))?;
-            progress.note(&format!(
-                "fetching the chart `{}` of {}",
-                locked.name,
-                remote.origin()
-            ));
+            progress.note(&remote.fetching());
             let fetched = fetch_locked(client, &repositories, remote, locked).await?;
             self.insert(chart, fetched.package);
         }

@@ -85,10 +85,7 @@ impl Client {
                 origin: head.origin,
             })
         };
-        let endpoint = self
-            .exchange
-            .hosts
-            .web_endpoint(&source.url, source.is_home(source.url.url()));
+        let endpoint = self.exchange.endpoint_of(source);
         let asked = self
             .exchange
             .ask_at(&endpoint, &question(source), max_bytes, accept)
@@ -107,10 +104,7 @@ impl Client {
         what: &str,
         max_bytes: u64,
     ) -> Result<(Digest, u64), RegistryError> {
-        let endpoint = self
-            .exchange
-            .hosts
-            .web_endpoint(&source.url, source.is_home(source.url.url()));
+        let endpoint = self.exchange.endpoint_of(source);
         let mut attempts = Attempts::new(&self.exchange.retry, 0);
         loop {
             match self.exchange.hash(&endpoint, source, max_bytes).await {
@@ -137,10 +131,7 @@ impl Client {
         size: u64,
         offset: u64,
     ) -> Result<BlobStream, RegistryError> {
-        let endpoint = self
-            .exchange
-            .hosts
-            .web_endpoint(&source.url, source.is_home(source.url.url()));
+        let endpoint = self.exchange.endpoint_of(source);
         BlobStream::open_web(
             std::sync::Arc::clone(&self.exchange),
             endpoint,
@@ -171,6 +162,11 @@ impl WebSource {
 }
 
 impl Exchange {
+    fn endpoint_of(&self, source: &WebSource) -> Endpoint {
+        self.hosts
+            .web_endpoint(&source.url, source.is_home(source.url.url()))
+    }
+
     async fn hash(
         &self,
         endpoint: &Endpoint,

@@ -78,6 +78,15 @@ impl RemoteChart {
         }
     }
 
+    /// What is said while it is fetched.
+    pub fn fetching(&self) -> String {
+        format!(
+            "fetching the chart `{}` from {}",
+            self.name(),
+            self.origin()
+        )
+    }
+
     /// Host and path of it, as a policy matches them.
     pub fn place(&self) -> String {
         match self {

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     manifest::{
-        Binary, Blob, Chart, Download, ExtraFile, FetchedCharts, FileSource, Lock, LockedBinary,
-        LockedChart, LockedChartSource, LockedFile, Project,
+        Binary, Blob, Chart, Download, ExtraFile, FetchedCharts, Lock, LockedBinary, LockedChart,
+        LockedChartSource, LockedFile, Project,
     },
     registry::{Client, WebSource},
     remote::{FetchedChart, RemoteChart, Repositories, fetch_chart},
@@ -61,42 +61,14 @@ impl<'a> Fetcher<'a> {
         lock: &mut Lock,
         problems: &mut Problems,
     ) {
-        let manifest = project.manifest();
-        for chart in &manifest.charts {
-            if let Some(remote) = chart.remote() {
-                let locked = self.chart(chart, remote).await;
-                let is_taken = |locked: &LockedChart| {
-                    lock.charts.iter().any(|known| known.name == locked.name)
-                };
-                let locked = locked.and_then(|locked| match locked {
-                    Some(locked) if is_taken(&locked) => {
-                        Err(ResolveError::DuplicateChart(locked.name))
-                    }
-                    locked => Ok(locked),
-                });
-                let kept = problems.keep(format!("chart `{}`", remote.name()), locked);
-                lock.charts.extend(kept.flatten());
-            }
-        }
-        for binary in &manifest.binaries {
-            if let FileSource::Url(download) = &binary.source {
-                let locked = self.binary(binary, download).await;
-                lock.binaries.extend(
-                    problems
-                        .keep(format!("program `{}`", binary.name), locked)
-                        .flatten(),
-                );
-            }
-        }
-        for file in &manifest.files {
-            if let FileSource::Url(download) = &file.source {
-                let locked = self.file(file, download).await;
-                lock.files.extend(
-                    problems
-                        .keep(format!("file `{}`", file.path), locked)
-                        .flatten(),
-                );
-            }
+        for (_, subject) in Subject::all(project.manifest()) {
+            let result = match &subject {
+                Subject::Chart(_, remote) if is_locked(lock, remote) => {
+                    Err(ResolveError::DuplicateChart(remote.name().to_owned()))
+                }
+                subject => self.one(subject, lock).await,
+            };
+            problems.keep(subject.label(), result);
         }
     }
 
@@ -134,18 +106,9 @@ impl<'a> Fetcher<'a> {
         chart: &Chart,
         remote: &RemoteChart,
     ) -> Result<Option<LockedChart>, ResolveError> {
-        self.progress.note(&format!(
-            "fetching the chart `{}` of {}",
-            remote.name(),
-            remote.origin()
-        ));
+        self.progress.note(&remote.fetching());
         let fetched = match fetch_chart(self.client, &self.repositories, remote).await {
-            Err(error)
-                if error.is_gone()
-                    && self.compared(|lock| {
-                        lock.charts.iter().any(|known| known.name == remote.name())
-                    }) =>
-            {
+            Err(error) if error.is_gone() && self.compared(|lock| is_locked(lock, remote)) => {
                 return Ok(None);
             }
             fetched => fetched?,
@@ -246,6 +209,10 @@ impl<'a> Fetcher<'a> {
     fn compared(&self, has_it: impl Fn(&Lock) -> bool) -> bool {
         matches!(self.earlier, Earlier::Compared(lock) if has_it(lock))
     }
+}
+
+fn is_locked(lock: &Lock, remote: &RemoteChart) -> bool {
+    lock.charts.iter().any(|known| known.name == remote.name())
 }
 
 fn locked_chart(remote: &RemoteChart, fetched: &FetchedChart) -> LockedChart {

@@ -5,7 +5,7 @@ use super::{
     limits,
     readable::{self, Unreadable},
     records::{CreatedJob, FinopsJob, Job, JobChange, NewJob, StaleJobs},
-    session::{Row, Session, Value},
+    session::{Row, Session, Value, placeholders},
     uuid,
     vocabulary::{FINOPS_KINDS, JobStatus},
 };
@@ -205,10 +205,7 @@ pub(super) fn fail_stale(
         .collect();
     ids.sort();
     if !ids.is_empty() {
-        let list = (3..ids.len() + 3)
-            .map(|number| format!("?{number}"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let list = placeholders(3, ids.len());
         let sql = format!(
             "UPDATE jobs SET status = 'failed', error = ?1, message = ?1, updated_at = ?2 WHERE job_id IN ({list})"
         );
@@ -218,10 +215,7 @@ pub(super) fn fail_stale(
         session.execute(&sql, &values.collect::<Vec<_>>())?;
         let sql = format!(
             "SELECT count(*) AS n FROM jobs WHERE status = 'failed' AND error = ?1 AND message = ?1 AND job_id IN ({})",
-            (2..ids.len() + 2)
-                .map(|number| format!("?{number}"))
-                .collect::<Vec<_>>()
-                .join(", ")
+            placeholders(2, ids.len())
         );
         let values: Vec<_> = std::iter::once(Value::Text(stale.message))
             .chain(ids.iter().map(|id| Value::Text(id)))

@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 
 use super::{
     error::StoreError,
-    session::{Session, Value},
+    session::{Session, Value, placeholders},
 };
 
 /// How many jobs or events one transaction takes away.
@@ -141,10 +141,7 @@ fn jobs(session: &mut dyn Session, rule: PruneRule) -> Result<PruneCounts, Store
         return Ok(PruneCounts::default());
     }
     let values: Vec<Value<'_>> = ids.iter().map(|id| Value::Text(id)).collect();
-    let list = (1..=ids.len())
-        .map(|number| format!("?{number}"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = placeholders(1, ids.len());
     let mut delete = |table: &str| {
         session.execute(
             &format!("DELETE FROM {table} WHERE job_id IN ({list})"),

@@ -110,6 +110,14 @@ impl Row {
     }
 }
 
+/// `?3, ?4, ?5` for three parameters of a list, the first of which has the number 3.
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    let names: Vec<String> = (first..first + count)
+        .map(|number| format!("?{number}"))
+        .collect();
+    names.join(", ")
+}
+
 /// Takes the content of an artifact in pieces.
 pub(super) type PieceSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
 

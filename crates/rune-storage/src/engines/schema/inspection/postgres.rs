@@ -18,7 +18,8 @@ use crate::{
 ///
 /// `ours` are RUNE's tables, `kin` those and all that inherit from them, under the name of RUNE's.
 /// A trigger that a partition has from its parent and a foreign key that it repeats are their
-/// parent's.
+/// parent's. Columns of a row type are found by what the server noted as depending on the type:
+/// a search of `pg_attribute` by type reads the columns of every table of the database.
 const OBJECTS: &str = "
 WITH RECURSIVE firing (state) AS (
     VALUES ('A'), (CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
@@ -27,6 +28,9 @@ WITH RECURSIVE firing (state) AS (
     WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 ), kin (oid, name) AS (
     SELECT oid, relname FROM ours UNION SELECT i.inhrelid, kin.name FROM pg_inherits i JOIN kin ON i.inhparent = kin.oid
+), row_types (oid, relname) AS (
+    SELECT reltype, relname FROM ours
+    UNION ALL SELECT y.typarray, o.relname FROM ours o JOIN pg_type y ON y.oid = o.reltype WHERE y.typarray <> 0
 )
 SELECT 'relation', relname::text, '', CASE relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
         WHEN 'f' THEN 'a foreign table' WHEN 'S' THEN 'a sequence' ELSE 'a composite type' END, 0
@@ -58,8 +62,9 @@ UNION ALL SELECT 'dependent', o.relname, 'a parent table', a.attname, 0 FROM pg_
     WHERE a.attnum > 0 AND a.attinhcount > 0
 UNION ALL SELECT 'dependent', o.relname, 'the partition key', a.attname, 0 FROM pg_partitioned_table p JOIN ours o ON o.oid = p.partrelid
     JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum = ANY(p.partattrs::int2[])
-UNION ALL SELECT 'rowtype', o.relname, 'column ' || u.oid::regclass::text || '.' || a.attname, '', 0 FROM ours o
-    JOIN pg_type y ON y.oid = o.reltype JOIN pg_attribute a ON a.atttypid IN (y.oid, nullif(y.typarray, 0)) AND NOT a.attisdropped
+UNION ALL SELECT 'rowtype', y.relname, 'column ' || u.oid::regclass::text || '.' || a.attname, '', 0 FROM row_types y
+    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid AND d.classid = 'pg_class'::regclass
+    JOIN pg_attribute a ON a.attrelid = d.objid AND a.attnum = d.objsubid AND a.atttypid = y.oid AND NOT a.attisdropped
     JOIN pg_class u ON u.oid = a.attrelid AND u.relkind IN ('r', 'p', 'm')
 UNION ALL SELECT 'publication', o.relname, p.pubname, '', CASE WHEN o.relreplident = 'n'
         OR o.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisprimary AND i.indimmediate)
