@@ -446,6 +446,16 @@ fn a_repair_names_what_depends_on_the_columns_that_it_would_alter() {
         ),
         (
             17,
+            "CREATE DOMAIN whole AS jobs; CREATE TABLE kept (job whole)",
+            "column kept.job holds whole rows of `jobs`",
+        ),
+        (
+            15,
+            "CREATE TYPE pair AS (job jobs, note text); CREATE TABLE kept (pairs pair[])",
+            "column kept.pairs holds whole rows of `jobs`",
+        ),
+        (
+            17,
             "CREATE FUNCTION g() RETURNS real LANGUAGE sql BEGIN ATOMIC SELECT max(created_at) FROM jobs; END",
             "function g() keeps",
         ),

@@ -18,8 +18,9 @@ use crate::{
 ///
 /// `ours` are RUNE's tables, `kin` those and all that inherit from them, under the name of RUNE's.
 /// A trigger that a partition has from its parent and a foreign key that it repeats are their
-/// parent's. Columns of a row type are found by what the server noted as depending on the type:
-/// a search of `pg_attribute` by type reads the columns of every table of the database.
+/// parent's. `row_types` are the row types of RUNE's tables, and the arrays, domains and composite
+/// types over them; columns of these are found by what depends on the type, because a search of
+/// `pg_attribute` by type reads the columns of every table of the database.
 const OBJECTS: &str = "
 WITH RECURSIVE firing (state) AS (
     VALUES ('A'), (CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
@@ -29,8 +30,12 @@ WITH RECURSIVE firing (state) AS (
 ), kin (oid, name) AS (
     SELECT oid, relname FROM ours UNION SELECT i.inhrelid, kin.name FROM pg_inherits i JOIN kin ON i.inhparent = kin.oid
 ), row_types (oid, relname) AS (
-    SELECT reltype, relname FROM ours
-    UNION ALL SELECT y.typarray, o.relname FROM ours o JOIN pg_type y ON y.oid = o.reltype WHERE y.typarray <> 0
+    SELECT reltype, relname FROM ours UNION SELECT wider.oid, y.relname FROM row_types y CROSS JOIN LATERAL (
+        SELECT d.objid FROM pg_depend d
+            WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid AND d.classid = 'pg_type'::regclass
+        UNION ALL SELECT c.reltype FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'c'
+            WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid AND d.classid = 'pg_class'::regclass
+    ) AS wider (oid)
 )
 SELECT 'relation', relname::text, '', CASE relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
         WHEN 'f' THEN 'a foreign table' WHEN 'S' THEN 'a sequence' ELSE 'a composite type' END, 0
