@@ -81,6 +81,14 @@ fn shown_place<S: serde::Serializer>(place: &ImagePlace, serializer: S) -> Resul
     serializer.collect_str(place)
 }
 
+/// The images of rendered objects.
+struct RenderedImages {
+    /// Those that do not come from the destination as the objects are.
+    outside: Vec<(ImagePlace, String)>,
+    /// What each becomes.
+    map: BTreeMap<String, String>,
+}
+
 /// The chart rendered with some values.
 struct Attempt {
     values: Vec<String>,
@@ -88,6 +96,7 @@ struct Attempt {
     /// Whether every value that seems to name an image names the one of the destination, unless
     /// the values of the person who installs say something else.
     has_pins: bool,
+    images: RenderedImages,
 }
 
 /// Why the chart is not installed: images would come from elsewhere.
@@ -155,23 +164,16 @@ impl Work<'_> {
                 ..Mapped::default()
             });
         };
-        let is_partial = !mapping.outside(&rendered).is_empty();
-        let mut tried = vec![Attempt {
-            values: own,
-            rendered,
-            has_pins: false,
-        }];
+        let first = mapping.attempt(own, rendered, false);
+        let is_partial = !first.images.outside.is_empty();
+        let mut tried = vec![first];
         let pins = Value::Object(mapping.pins.values.clone());
         if !mapping.pins.values.is_empty() && (is_partial || options.values_file.is_some()) {
             let values = destination.written(&pins, rendering.helm)?;
             let values = [values, options.values.clone()].concat();
             // A chart may refuse them: they are only a proposal.
             match rendering.run(&values, None).await {
-                Ok(rendered) => tried.push(Attempt {
-                    values,
-                    rendered,
-                    has_pins: true,
-                }),
+                Ok(rendered) => tried.push(mapping.attempt(values, rendered, true)),
                 Err(InstallError::HelmRefused { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -196,9 +198,11 @@ impl Work<'_> {
             return Err(Elsewhere { registry, findings }.into());
         }
         let Attempt {
-            values, rendered, ..
+            values,
+            rendered,
+            images,
+            ..
         } = tried.swap_remove(best);
-        let map = mapping.map(&rendered);
         let mut mapped = Mapped {
             mode: Some(mode),
             values,
@@ -207,15 +211,16 @@ impl Work<'_> {
         };
         if mode == MapMode::Objects {
             let map = ImageMap {
-                images: map,
+                images: images.map,
                 places: mapping.places.clone(),
             };
             let post_renderer = map.post_renderer(is_3)?;
             mapped.rendered = rendering.run(&mapped.values, Some(&post_renderer)).await?;
             mapped.post_renderer = Some(post_renderer);
             // Whatever Helm did not send for another reason.
-            let left = mapping.outside(&mapped.rendered).into_iter();
+            let left = mapping.images(&mapped.rendered).outside;
             let left: BTreeSet<Finding> = left
+                .into_iter()
                 .map(|(place, image)| Finding {
                     image: Some(image),
                     place,
@@ -330,26 +335,32 @@ impl Mapping {
             .or_else(|| self.is_there(text).then(|| text.to_owned()))
     }
 
-    /// What every image of rendered objects becomes.
-    fn map(&self, rendered: &str) -> BTreeMap<String, String> {
-        let found = chart::discover(rendered, &self.places).into_iter();
-        let text = found.filter_map(|(_, named)| match named {
-            Named::Image(text) | Named::Possible(text, _) => Some(text),
-            _ => None,
-        });
-        text.filter_map(|text| Some((text.clone(), self.target(&text)?)))
-            .collect()
+    fn attempt(&self, values: Vec<String>, rendered: String, has_pins: bool) -> Attempt {
+        let images = self.images(&rendered);
+        Attempt {
+            values,
+            rendered,
+            has_pins,
+            images,
+        }
     }
 
-    /// The images that do not come from the destination as the objects are.
-    fn outside(&self, rendered: &str) -> Vec<(ImagePlace, String)> {
-        let found = chart::discover(rendered, &self.places).into_iter();
-        let outside = found.filter_map(|(place, named)| match named {
-            Named::Image(text) => Some((place, text)),
-            Named::Possible(text, _) => self.meant(&text).map(|_| (place, text)),
-            _ => None,
-        });
-        outside.filter(|(_, text)| !self.is_there(text)).collect()
+    fn images(&self, rendered: &str) -> RenderedImages {
+        let (mut outside, mut map) = (Vec::new(), BTreeMap::new());
+        for (place, named) in chart::discover(rendered, &self.places) {
+            let (text, is_certain) = match named {
+                Named::Image(text) => (text, true),
+                Named::Possible(text, _) => (text, false),
+                _ => continue,
+            };
+            if let Some(target) = self.target(&text) {
+                map.insert(text.clone(), target);
+            }
+            if !self.is_there(&text) && (is_certain || self.meant(&text).is_some()) {
+                outside.push((place, text));
+            }
+        }
+        RenderedImages { outside, map }
     }
 
     /// What would come from elsewhere.
@@ -359,8 +370,8 @@ impl Mapping {
         mode: MapMode,
         is_helm_3: bool,
     ) -> Result<BTreeSet<Finding>, CommandError> {
-        let rendered = &attempt.rendered;
-        let outside = self.outside(rendered);
+        let (rendered, images) = (&attempt.rendered, &attempt.images);
+        let outside = &images.outside;
         let found = |place, image: Option<String>, why: &str| {
             let hint = match image.as_deref().map(|image| self.hint(image, attempt)) {
                 Some(hint) if why.is_empty() => hint,
@@ -372,10 +383,10 @@ impl Mapping {
         if mode == MapMode::Values {
             let hint = "or map it in the objects with --map objects";
             return Ok(outside
-                .into_iter()
+                .iter()
                 .map(|(place, image)| {
-                    let is_of_bundle = self.meant(&image).is_some();
-                    let mut finding = found(place, Some(image), "");
+                    let is_of_bundle = self.meant(image).is_some();
+                    let mut finding = found(place.clone(), Some(image.clone()), "");
                     if is_of_bundle {
                         let _ = write!(finding.hint, "; {hint}");
                     }
@@ -411,7 +422,7 @@ impl Mapping {
                 Some(found(place.clone(), Some(image.clone()), unsent(place)?))
             })
             .collect();
-        let replaced = chart::replace_images(rendered, &self.places, &self.map(rendered));
+        let replaced = chart::replace_images(rendered, &self.places, &images.map);
         let obstacles = replaced.obstacles.into_iter();
         findings.extend(
             obstacles
@@ -465,7 +476,7 @@ impl Mapping {
     ) -> Result<(), CommandError> {
         let left = tried
             .iter()
-            .map(|attempt| self.outside(&attempt.rendered))
+            .map(|attempt| &attempt.images.outside)
             .zip(made);
         let Some((outside, values)) = left.min_by_key(|(outside, _)| outside.len()) else {
             return Ok(());
