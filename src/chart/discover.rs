@@ -14,6 +14,7 @@ mod fields;
 mod inside;
 mod known;
 mod reference;
+mod refused;
 mod replace;
 mod scan;
 mod search;
@@ -23,8 +24,11 @@ use std::fmt;
 
 use camino::Utf8Path;
 
-pub use self::replace::{Obstacle, ObstacleReason, Replacement, replace_images};
 use self::{inside::Budget, search::Search};
+pub use self::{
+    refused::has_digest_in_name_or_label,
+    replace::{Obstacle, ObstacleReason, Replacement, replace_images},
+};
 use crate::policy::{Declaration, ImagePlaces};
 use rune_core::yaml::{self, Node, Value};
 

@@ -35,7 +35,8 @@ pub use context::{
     ProfileContext,
 };
 pub use discover::{
-    ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents, replace_images,
+    ImagePlace, Named, Obstacle, ObstacleReason, Replacement, discover, documents,
+    has_digest_in_name_or_label, replace_images,
 };
 pub use error::ChartError;
 pub use files::{OutOfStep, compare, load_templates, output_path, render_below};

@@ -10,7 +10,9 @@ use super::{
     tree::{Step, Tree},
 };
 use crate::{
-    chart::{Helm, HelmError, Occasion, Package, RenderFailure, discover},
+    chart::{
+        Helm, HelmError, Occasion, Package, RenderFailure, discover, has_digest_in_name_or_label,
+    },
     policy::ImagePlaces,
 };
 
@@ -48,6 +50,13 @@ enum Form {
 /// Candidates by their number, with the places that they reach.
 type Reached = BTreeMap<usize, Vec<(PlaceKey, Form)>>;
 
+/// What one rendering has.
+pub(super) struct Rendered {
+    pub(super) images: Found,
+    /// Whether Kubernetes would refuse it for a digest.
+    is_refused: bool,
+}
+
 /// A value that is to pin an image.
 #[derive(Debug, Clone)]
 pub(super) struct Pin {
@@ -81,7 +90,7 @@ impl<'p> Prober<'p> {
     pub(super) async fn render(
         &mut self,
         over: String,
-    ) -> Result<Result<Found, RenderFailure>, HelmError> {
+    ) -> Result<Result<Rendered, RenderFailure>, HelmError> {
         self.left = self.left.saturating_sub(1);
         let files: Vec<(String, String)> = self
             .files
@@ -99,7 +108,10 @@ impl<'p> Prober<'p> {
                 .template(self.package, &files, Occasion::Upgrade)
                 .await?;
         }
-        Ok(rendered.map(|text| collect(discover(&text, self.places))))
+        Ok(rendered.map(|text| Rendered {
+            images: collect(discover(&text, self.places)),
+            is_refused: has_digest_in_name_or_label(&text),
+        }))
     }
 
     /// Finds, for as many images of `base` as possible, the values that pin them. `name_of` gives
@@ -197,7 +209,8 @@ impl<'p> Prober<'p> {
                 Some(text) => self.render(text).await?.ok(),
                 None => None,
             };
-            let Some(found) = rendered else {
+            let accepted = rendered.filter(|rendered| !rendered.is_refused);
+            let Some(Rendered { images: found, .. }) = accepted else {
                 match group.as_slice() {
                     [pin] => _ = wrong.insert(pin.candidate),
                     _ if self.left == 0 => wrong.extend(group.iter().map(|pin| pin.candidate)),
@@ -281,7 +294,7 @@ impl<'p> Prober<'p> {
                 .render(overlay::text(self.values, of_group().map(change).collect()))
                 .await?
             {
-                Ok(found) => {
+                Ok(Rendered { images: found, .. }) => {
                     for (number, candidate) in of_group() {
                         let form =
                             |text: &String| form(candidate, &Mark::new(number), is_hex, text);

@@ -181,6 +181,7 @@ impl<'i> Judge<'i> {
                 self.references += 1;
                 return None;
             }
+            Err(_) if self.is_tag_with_digest(text) => return None,
             Err(fault) => fault,
         };
         // What cannot be transferred cannot be declared either, such as a reference with a
@@ -205,6 +206,18 @@ impl<'i> Judge<'i> {
             message: format!("possible image: {}", fault.message),
             hint: Some(hint),
             policy,
+        })
+    }
+
+    /// Whether a text is `TAG@DIGEST` of an image, as a chart shows the value that pins it in an
+    /// annotation or a variable. A prefix of the tag may be the chart's.
+    fn is_tag_with_digest(&self, text: &str) -> bool {
+        let Some((shown, digest)) = text.split_once('@') else {
+            return false;
+        };
+        self.images.iter().any(|image| {
+            let tag = image.reference.tag();
+            digest == image.digest.to_string() && tag.is_some_and(|tag| tag.ends_with(shown))
         })
     }
 

@@ -155,3 +155,36 @@ fn a_possible_image_is_included_and_declared_and_one_that_no_registry_has_is_ign
     );
     place.run(0, &["lock", "shop/bundle-manifests/shop.yaml"]);
 }
+
+#[test]
+fn a_tag_that_the_chart_shows_elsewhere_takes_the_digest_unless_kubernetes_would_refuse_it_there() {
+    for (shown, pins) in [
+        (
+            "metadata: { name: shown, annotations: { by: \"acme/cli {{ .Values.c.tag }}\" } }\ndata: { VERSION: {{ .Values.c.tag | quote }} }",
+            "c.tag",
+        ),
+        (
+            "metadata: { name: shown, labels: { version: {{ .Values.c.tag | quote }} } }",
+            "by its tag",
+        ),
+        (
+            "metadata: { name: \"shown-{{ .Values.c.tag }}\" }",
+            "by its tag",
+        ),
+    ] {
+        let place = Place::new();
+        place.write_chart(
+            &[TAG],
+            "c: { registry: quay.io, name: acme/c, tag: 1.0.3 }\n",
+        );
+        let object = format!("apiVersion: v1\nkind: ConfigMap\n{shown}\n");
+        place.write("chart/templates/shown.yaml", &object);
+        place.put_image("quay.io/acme/c:1.0.3", &[]);
+        let report = place.report(0, &["init", "--chart", "chart"]);
+        let images = report["images"].as_array().unwrap();
+        assert_eq!(images.len(), 1, "{report}");
+        let found = images[0]["pinnedBy"][0].as_str().unwrap_or("by its tag");
+        assert_eq!(found, pins, "{shown}");
+        place.report(0, &["lock", "shop/bundle-manifests/shop.yaml"]);
+    }
+}

@@ -320,6 +320,26 @@ fn a_tag_alone_fits_where_the_policy_says_so_and_only_for_that_image() {
 }
 
 #[test]
+fn a_tag_with_the_digest_of_an_image_is_how_a_chart_shows_a_pin_and_no_image() {
+    let possible = |text: String| Named::Possible(text, Declaration::Option("--image".to_owned()));
+    let images = [image("proxy", "docker.io/istio/proxy:v1.7")];
+    let (digest, other) = (Digest::of(b"proxy"), Digest::of(b"other"));
+    for shown in [format!("v1.7@{digest}"), format!("1.7@{digest}")] {
+        assert!(findings(&images, &policy(""), possible(shown)).is_empty());
+    }
+    for reference in [
+        format!("v1.7@{other}"),
+        format!("v1.8@{digest}"),
+        format!("istio/other:v1.7@{digest}"),
+    ] {
+        assert_eq!(findings(&images, &policy(""), possible(reference)).len(), 1);
+    }
+    // Where a container takes its image from, it is no image that a node can pull.
+    let certain = Named::Image(format!("v1.7@{digest}"));
+    assert_eq!(findings(&images, &policy(""), certain).len(), 1);
+}
+
+#[test]
 fn what_only_looks_like_an_image_is_one_when_the_lock_has_it_and_else_a_finding_with_its_line() {
     let declaration = Declaration::Option("--sidecar".to_owned());
     let possible = |text: &str| Named::Possible(text.to_owned(), declaration.clone());
