@@ -20,7 +20,11 @@ use std::{
 
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use super::{AuthenticatedHead, BundleIndex, EntryRecord, index::blob_path};
+use super::{
+    AuthenticatedHead, BundleIndex, EntryRecord,
+    index::blob_path,
+    length::{Counted, LengthError},
+};
 use crate::archive::{CheckError, EntryName, EntryReader, Placed, check_end};
 use rune_core::{
     digest::{Digest, Sha256},
@@ -54,7 +58,7 @@ pub(super) type Sink<'a> = Box<dyn Write + 'a>;
 
 /// The content does not match the authenticated index, or could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}:{}", what_is_wrong(.0), list(.0))]
+#[error("{}", text(.0))]
 pub struct ContentError(Vec<Problem>);
 
 /// One thing that does not match.
@@ -70,6 +74,8 @@ pub(super) enum Problem {
     },
     #[error("entry `{}`: {}", .0.path, .0.source)]
     Write(PathError),
+    #[error(transparent)]
+    Length(#[from] LengthError),
 }
 
 /// Of a machine that cannot read or write nobody is told that the bundle is wrong.
@@ -84,8 +90,11 @@ fn what_is_wrong(problems: &[Problem]) -> &'static str {
     }
 }
 
-fn list(problems: &[Problem]) -> String {
-    let mut text = String::new();
+fn text(problems: &[Problem]) -> String {
+    if let [problem @ Problem::Length(_)] = problems {
+        return problem.to_string();
+    }
+    let mut text = format!("{}:", what_is_wrong(problems));
     for problem in problems.iter().take(MAX_LISTED) {
         let _ = write!(text, "\n  {problem}");
     }
@@ -117,6 +126,7 @@ impl Failure for ContentError {
     fn help(&self) -> Option<String> {
         match self.decisive() {
             Some(Problem::Write(error)) => error.help(),
+            Some(Problem::Length(error)) => Some(error.help()),
             Some(Problem::Frame(CheckError::Read(_))) => {
                 Some("the medium may be damaged; copy the file again from its source".to_owned())
             }
@@ -216,6 +226,7 @@ pub(super) fn read_contents<'a>(
     only: Option<&BTreeSet<EntryName>>,
     open: &(dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
 ) -> Result<Documents, ContentError> {
+    source.check_length(head.layout())?;
     let is_wanted = |entry: &&EntryRecord| only.is_none_or(|only| only.contains(&entry.path));
     let is_file = matches!(source, BundleSource::File(_));
     let total = head
@@ -336,16 +347,23 @@ impl Pass<'_, '_> {
 
     fn read_stream(&self, stream: &mut impl Read) {
         let mut reader = EntryReader::default();
-        for (position, (record, placed)) in self.head.entries().enumerate() {
-            match self.read_entry(&mut reader, stream, record, placed) {
+        let layout = self.head.layout();
+        let mut entries = self.head.entries().enumerate().peekable();
+        let begin = entries.peek().map_or_else(
+            || layout.trailer_offset(),
+            |(_, (_, placed))| placed.header_offset(),
+        );
+        let mut stream = Counted::from(stream, begin);
+        for (position, (record, placed)) in entries {
+            match self.read_entry(&mut reader, &mut stream, record, placed) {
                 Ok(()) => {}
                 Err(problem @ Problem::Digest { .. }) => self.report(position, problem),
                 // After any other problem it is unknown where in the stream the next entry begins.
-                Err(problem) => return self.report(position, problem),
+                Err(problem) => return self.report(position, stream.explain(problem, layout)),
             }
         }
-        if let Err(error) = check_end(stream) {
-            self.report(usize::MAX, error.into());
+        if let Err(error) = check_end(&mut stream) {
+            self.report(usize::MAX, stream.explain(error.into(), layout));
         }
     }
 

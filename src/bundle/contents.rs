@@ -8,6 +8,7 @@ use super::{
     archive::{At, Problem, documents_of},
     closure,
     head::placed_entries,
+    length::check_file_length,
 };
 use crate::archive::{CheckError, EntryReader, Layout, Placed, check_end};
 use rune_core::digest::Digest;
@@ -31,6 +32,7 @@ impl Contents {
         index: &BundleIndex,
         layout: &Layout,
     ) -> Result<Self, OpenError> {
+        check_file_length(&file, layout)?;
         let mut end = At::new(&file, layout.trailer_offset());
         check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
         let places = placed_entries(index, layout)

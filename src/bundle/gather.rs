@@ -28,6 +28,7 @@ use rune_core::{
     digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
+    progress::Progress,
 };
 
 /// The largest program or packed chart that is read, in bytes.
@@ -163,6 +164,7 @@ pub fn gather(
     fetched: &FetchedCharts,
     choice: &ComponentChoice,
     policy: PolicyRecord,
+    progress: &dyn Progress,
 ) -> Result<Gathered, GatherError> {
     let manifest = project.manifest();
     manifest::check_current(project, lock)?;
@@ -201,11 +203,19 @@ pub fn gather(
         })
     });
     let binaries = binaries.collect::<Result<_, GatherError>>()?;
+    let local = manifest
+        .files
+        .iter()
+        .filter_map(|file| local_path(project, file));
+    let local_bytes = local.filter_map(|path| fsx::file_size(&path).ok()).sum();
+    progress.begin("checking files", local_bytes);
     let files = manifest
         .files
         .iter()
-        .map(|file| extra_file(project, lock, file))
-        .collect::<Result<_, _>>()?;
+        .map(|file| extra_file(project, lock, file, progress))
+        .collect::<Result<_, _>>();
+    progress.end();
+    let files = files?;
     let ingredients = Ingredients {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
@@ -533,10 +543,19 @@ fn path_below_files(file: &manifest::ExtraFile) -> String {
         .to_string()
 }
 
+/// Where a file of the project lies; nothing for one from elsewhere.
+fn local_path(project: &Project, file: &manifest::ExtraFile) -> Option<Utf8PathBuf> {
+    match &file.source {
+        FileSource::Path(source) => Some(project.path(source)),
+        FileSource::Url(_) => None,
+    }
+}
+
 fn extra_file(
     project: &Project,
     lock: &Lock,
     file: &manifest::ExtraFile,
+    progress: &dyn Progress,
 ) -> Result<FileIngredient, GatherError> {
     let path = path_below_files(file);
     let source = match &file.source {
@@ -552,10 +571,12 @@ fn extra_file(
             });
         }
     };
+    progress.note(&path);
     let size = fsx::file_size(&source)?;
     let mut hasher = Sha256::new();
     fsx::for_each_chunk(&source, size, CHUNK_BYTES, |chunk| {
         hasher.update(chunk);
+        progress.advance(chunk.len() as u64);
         Ok(())
     })?;
     Ok(FileIngredient {

@@ -9,6 +9,7 @@ use std::io::Read;
 
 use super::{
     BundleIndex, EntryRecord, IndexError,
+    compression::Compression,
     index::{INDEX_NAME, MAX_INDEX_BYTES, head_entries},
     trust::{SlotState, Trust},
     trust_error::TrustError,
@@ -47,6 +48,8 @@ pub enum HeadError {
     /// The first header is not that of a bundle's index.
     #[error("this is not a bundle: the file does not begin with the header of `bundle.json`")]
     NotABundle,
+    #[error("this is not a bundle: it is a {} file", .0.name())]
+    Compressed(Compression),
     /// The frame of the index or of a slot is damaged or cut off.
     #[error("the head of the bundle is damaged")]
     Damaged(#[source] CheckError),
@@ -64,7 +67,10 @@ impl Failure for HeadError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("check that the path is right and that the file was copied completely".to_owned())
+        Some(match self {
+            Self::Compressed(compression) => compression.help("FILE"),
+            _ => "check that the path is right and that the file was copied completely".to_owned(),
+        })
     }
 }
 
@@ -110,8 +116,9 @@ impl UnverifiedHead {
             return Err(HeadError::Empty);
         }
         let name = EntryName::new(INDEX_NAME)?;
-        let size =
-            first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| HeadError::NotABundle)?;
+        let size = first_entry_size(&first, &name, MAX_INDEX_BYTES).map_err(|_| {
+            Compression::of(&first).map_or(HeadError::NotABundle, HeadError::Compressed)
+        })?;
         let layout = Layout::new(head_entries(size)?)?;
         let mut reader = EntryReader::default();
         let mut whole = first.as_slice().chain(source);

@@ -11,6 +11,7 @@ mod closure;
 mod completeness;
 mod completeness_record;
 mod compose;
+mod compression;
 mod content_reader;
 mod content_stream;
 mod contents;
@@ -21,6 +22,7 @@ mod head;
 mod index;
 mod journal;
 mod judge;
+mod length;
 mod materialise;
 mod opened;
 mod publication;
@@ -46,6 +48,7 @@ pub use compose::{
     BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin,
     ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
+pub use compression::Compression;
 pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
@@ -58,7 +61,8 @@ pub use index::{
 };
 pub use judge::judge;
 pub use materialise::{
-    Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise,
+    Content, MaterialiseError, Plan, Transferred, check_destination as check_output,
+    check_name as check_output_name, materialise,
 };
 pub use opened::{OpenBundle, OpenError};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};

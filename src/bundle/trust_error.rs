@@ -116,10 +116,10 @@ impl Failure for TrustError {
     fn help(&self) -> Option<String> {
         let text = match self {
             Self::NothingGiven => {
-                "give --key FILE with the public key you got from the release engineer, --trust FILE with all keys that count, or --bundle-digest sha256:… from a trusted note"
+                "pass --key FILE with the public key that you received out of band, --trust FILE with all trusted keys, or --bundle-digest sha256:…"
             }
             Self::Unsigned => {
-                "ask for the signed bundle, or give --bundle-digest if you know the digest from elsewhere"
+                "ask for the signed bundle, or pass --bundle-digest if you know the digest out of band"
             }
             Self::TooFew { .. } => {
                 "check that the keys are those of this release, or ask who has yet to sign; a key found beside or inside the bundle proves nothing"

@@ -90,7 +90,7 @@ impl Failure for HelmError {
         match self {
             Self::Path(error) => error.help(),
             Self::Start { .. } | Self::Unknown { .. } => {
-                Some("give Helm 3 or 4 with --helm, or leave the check out with --no-chart-check, which the bundle then says".to_owned())
+                Some("set --helm to Helm 3 or 4".to_owned())
             }
         }
     }

@@ -9,6 +9,7 @@ mod installing;
 mod loading;
 mod planning;
 mod post_renderer;
+mod project;
 mod pushing;
 mod reading;
 mod receipts;
@@ -22,6 +23,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::{
+    guide::GUIDE,
     passphrase,
     site::{Site, SiteArgs},
 };
@@ -35,8 +37,7 @@ use rune_core::cli::{
     documents,
 };
 
-/// Puts everything RUNE needs into one signed file, and takes it out again where there is no
-/// internet.
+/// Build, verify and install signed bundles for air-gapped environments.
 #[derive(Debug, Parser)]
 #[command(name = "rune-bundle", version, max_term_width = 100, after_long_help = exit_codes())]
 pub struct RuneBundle {
@@ -50,59 +51,57 @@ pub struct RuneBundle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a key pair that signs bundles, in cosign's format
+    /// Generate a key pair that signs bundles
     Keygen(signing::Keygen),
-    /// Show the fingerprint of a public key, or of every key of a trust file
+    /// Show the fingerprint of a public key or of each key of a trust file
     Fingerprint(fingerprint::Fingerprint),
-    /// Write a new project for charts and images: manifest, policy, and values that pin every image
+    /// Create a project for your charts and images
     Init(planning::Init),
-    /// Pin what a manifest names: references become digests, files become checksums
+    /// Resolve every reference to a digest, and write the lock
     Lock(planning::Lock),
     /// Render charts and values from templates, manifest and lock
     Render(planning::Render),
-    /// Explain what the policy decides about a manifest and its lock
+    /// Explain what the policy decides
     Policy(planning::Policy),
-    /// Make one signed file of everything that the manifest names
+    /// Build one signed file of everything that the manifest names
     Build(building::Build),
-    /// Add a signature to a bundle that is there already
+    /// Add a signature to a bundle
     Sign(signing::Sign),
-    /// Add a signature that was made elsewhere: by an HSM, a KMS, cosign or openssl
+    /// Add a signature that an HSM, a KMS, cosign or openssl created
     Attach(signing::Attach),
-    /// Check a bundle to its last byte
+    /// Verify a bundle to its last byte
     Verify(reading::Verify),
-    /// Show what a bundle says it contains
+    /// Show what a bundle contains
     Inspect(reading::Inspect),
-    /// Write one entry of a bundle to standard output, after checking it
+    /// Print one entry of a bundle after verifying it
     Cat(reading::Cat),
-    /// Say what changed between two bundles
+    /// Show what changed between two bundles
     Diff(comparing::Diff),
-    /// Write one HTML page about a bundle, for those who decide about it
+    /// Write an HTML page about a bundle for a change board
     Report(comparing::Report),
-    /// Look whether the next step can work here: what it needs, what there is
+    /// Check the prerequisites of the next step
     Doctor(examining::Doctor),
-    /// Unpack a bundle into a new directory, all of it or nothing
+    /// Unpack a bundle into a new directory
     Unpack(reading::Unpack),
-    /// Serve bundles as a read-only registry, straight from their files
+    /// Serve bundles as a read-only registry
     Serve(serving::Serve),
-    /// Load the images into the container runtime of this node, without a registry
+    /// Load images into containerd, k3s or RKE2 without a registry
     Load(loading::Load),
-    /// Make the configuration that sends nodes to your registry, so that charts need no change
+    /// Write the configuration with which nodes pull from your registry
     Mirror(loading::Mirror),
-    /// Log in to a registry: try a password, and keep it where docker, podman and this program look
-    /// for it
+    /// Log in to a registry
     Login(credentials::Login),
-    /// Remove the credentials of a registry
+    /// Log out of a registry
     Logout(credentials::Logout),
-    /// Push everything a bundle has into a registry, byte for byte
+    /// Push images, charts and signatures of a bundle into a registry
     Push(pushing::Push),
-    /// Install or upgrade the release in a cluster: check, back up, roll out, test, and go back
-    /// when it fails
+    /// Install or upgrade a release from a bundle, and roll back when it fails
     Install(Box<installing::Install>),
-    /// Show and check the receipts of what was pushed and installed
+    /// Show and verify receipts of pushes and installations
     Receipts(receipts::Receipts),
     /// Print completions for a shell
     Completions(documents::Completions),
-    /// Print the man page of the tool or of a verb
+    /// Print a man page, or write all of them into a directory
     Man(documents::Man),
 }
 
@@ -110,7 +109,7 @@ pub(super) fn main() -> ExitCode {
     if let Some(map) = post_renderer::asked() {
         return post_renderer::run(&map);
     }
-    let arguments: RuneBundle = match arguments::parse("rune-bundle") {
+    let arguments: RuneBundle = match arguments::parse(&GUIDE) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -185,6 +184,6 @@ pub(super) fn main() -> ExitCode {
         ),
         Verb::Receipts(verb) => verb.run(printer, site),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
-        Verb::Man(verb) => verb.run(RuneBundle::command(), printer),
+        Verb::Man(verb) => verb.run(RuneBundle::command(), &GUIDE, printer),
     }
 }

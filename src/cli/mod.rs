@@ -1,9 +1,10 @@
-//! What a person types and sees.
+//! The command line of the tool.
 //!
 //! The clap structs. The only module that reads the environment. Domain decisions do not belong
 //! here.
 
 mod bundle;
+mod guide;
 mod passphrase;
 mod registry_args;
 mod site;
@@ -11,6 +12,7 @@ mod site;
 use std::process::ExitCode;
 
 pub use bundle::RuneBundle;
+pub use guide::GUIDE;
 
 /// Runs `rune-bundle` on the arguments of the process.
 pub fn rune_bundle() -> ExitCode {

@@ -15,12 +15,14 @@ use std::{
     io::{self, Read as _, Write as _},
 };
 
+use camino::Utf8Path;
 use rustix::{
     fs::{Mode, OFlags},
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
 };
 use zeroize::Zeroizing;
 
+use crate::commands::bundle::Passphrase;
 use rune_core::{
     command::CommandError,
     failure::{Failure, FailureKind},
@@ -31,9 +33,9 @@ const VARIABLE: &str = "COSIGN_PASSWORD";
 
 #[derive(Debug, thiserror::Error)]
 enum PassphraseError {
-    #[error("there is no passphrase: {VARIABLE} is not set and there is no terminal to ask at")]
+    #[error("no passphrase: {VARIABLE} is not set, and there is no terminal to ask at")]
     NoTerminal(#[source] io::Error),
-    #[error("there is no password, and no terminal to ask at")]
+    #[error("no password, and no terminal to ask at")]
     NoTerminalForPassword(#[source] io::Error),
     #[error("the passphrase is not UTF-8 text")]
     NotText,
@@ -65,7 +67,7 @@ impl Failure for PassphraseError {
             }
             Self::NotText => "give a passphrase in UTF-8".to_owned(),
             Self::Empty => format!(
-                "type one; a key without passphrase is made by setting {VARIABLE} to the empty text"
+                "type one, or set {VARIABLE} to the empty text for a key without a passphrase"
             ),
             Self::Mismatch => {
                 "run the same command again and type the same passphrase twice".to_owned()
@@ -76,11 +78,25 @@ impl Failure for PassphraseError {
 }
 
 /// The passphrase of a key that exists.
-pub(super) fn existing() -> Result<Secret, CommandError> {
-    Ok(from_environment()?.map_or_else(|| ask("Passphrase of the private key: "), Ok)?)
+pub(super) fn existing(key: &Utf8Path, attempt: u8) -> Result<Passphrase, CommandError> {
+    if let Some(secret) = from_environment()? {
+        return Ok(Passphrase {
+            secret,
+            is_typed: false,
+        });
+    }
+    let again = if attempt > 1 {
+        "The passphrase is wrong. "
+    } else {
+        ""
+    };
+    Ok(Passphrase {
+        secret: ask(&format!("{again}Passphrase of `{key}`: "))?,
+        is_typed: true,
+    })
 }
 
-/// The passphrase of a key that is being made: typed twice.
+/// The passphrase of a new key: typed twice.
 pub(super) fn new() -> Result<Secret, CommandError> {
     if let Some(passphrase) = from_environment()? {
         return Ok(passphrase);

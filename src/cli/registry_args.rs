@@ -1,5 +1,7 @@
 //! Options of every verb that talks to registries.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 use clap::Args;
 
@@ -10,21 +12,17 @@ use rune_core::secret::Secret;
 /// How registries are reached, and as whom.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registry access")]
-pub(super) struct RegistryArgs {
+struct AccessArgs {
     /// CA certificates to trust besides the built-in ones; may be repeated [env:
     /// RUNE_BUNDLE_CA_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Vec<Utf8PathBuf>,
-    /// Certificate to show to registries that ask for one
+    /// Client certificate for registries that ask for one
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<Utf8PathBuf>,
-    /// Private key of the certificate
+    /// Private key of the client certificate
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<Utf8PathBuf>,
-    /// Host (with port, if any) to speak to without TLS; a registry on loopback needs no mention;
-    /// may be repeated
-    #[arg(long, value_name = "HOST", value_parser = plain_host)]
-    plain_http: Vec<String>,
     /// Mirrors, credentials and TLS in the format of the k3s and RKE2 `registries.yaml`
     #[arg(
         long,
@@ -36,15 +34,38 @@ pub(super) struct RegistryArgs {
     /// Credentials in the format of the docker `config.json` [env: RUNE_BUNDLE_AUTHFILE]
     /// [default: those of podman and docker]
     #[arg(long, value_name = "FILE")]
-    pub(super) authfile: Option<Utf8PathBuf>,
+    authfile: Option<Utf8PathBuf>,
 }
 
-/// How the one registry that a verb names is reached, where there is no internet.
+/// How the registries are reached that a project names.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Registry access")]
+pub(super) struct RegistryArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Use plain HTTP for this host; registries on loopback need no mention; may be repeated
+    #[arg(long, value_name = "HOST", value_parser = plain_host, require_equals = true)]
+    plain_http: Vec<String>,
+}
+
+/// How the one registry that a verb names is reached.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Registry access")]
+pub(super) struct NamedRegistryArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Use plain HTTP for this host, or without a host for the registry of the command; may be
+    /// repeated
+    #[arg(long, value_name = "HOST", value_parser = plain_host_or_own, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    plain_http: Vec<String>,
+}
+
+/// How the one registry that a verb names is reached, in an air-gapped environment.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OfflineRegistryArgs {
     #[command(flatten)]
-    access: RegistryArgs,
-    /// Another host that the registry may send us to, such as its token server or its storage; may
+    access: NamedRegistryArgs,
+    /// Another host that the registry may redirect to, such as its token server or its storage; may
     /// be repeated
     #[arg(long, value_name = "HOST", value_parser = plain_host, help_heading = "Registry access")]
     allow_host: Vec<String>,
@@ -55,10 +76,10 @@ pub(super) struct OfflineRegistryArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registry access")]
 pub(super) struct LoginArgs {
-    /// User at the registry; goes before every other credential
+    /// User at the registry, instead of stored credentials
     #[arg(long, value_name = "NAME", requires = "password_file")]
     username: Option<String>,
-    /// File whose content is the password; one newline at its end does not belong to it
+    /// File with the password; one newline at its end is ignored
     #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<Utf8PathBuf>,
 }
@@ -84,20 +105,47 @@ impl OfflineRegistryArgs {
     /// What the options mean for a verb that contacts the host it was given, and those that are
     /// allowed, and no other: no proxy of the environment, no credential helper, which may ask
     /// anybody.
-    pub(super) fn into_offline_config(self, site: &Site) -> ClientConfig {
+    pub(super) fn into_offline_config(self, site: &Site, registry: Option<&str>) -> ClientConfig {
         ClientConfig {
             allowed_hosts: Some(self.allow_host.into_iter().collect()),
-            ..self.access.into_config(site)
+            ..self.access.into_config(site, registry)
         }
     }
 }
 
+impl NamedRegistryArgs {
+    pub(super) fn authfile(&self) -> Option<Utf8PathBuf> {
+        self.access.authfile.clone()
+    }
+
+    fn into_config(self, site: &Site, registry: Option<&str>) -> ClientConfig {
+        let own = registry.unwrap_or_default();
+        let hosts = self.plain_http.into_iter().map(|host| match host.as_str() {
+            "" => own.to_owned(),
+            _ => host,
+        });
+        let hosts = hosts.filter(|host| !host.is_empty()).collect();
+        self.access.into_config(site, hosts)
+    }
+
+    pub(super) fn into_online_config(self, site: &Site, registry: &str) -> ClientConfig {
+        online(self.into_config(site, Some(registry)))
+    }
+}
+
 impl RegistryArgs {
-    fn into_config(self, site: &Site) -> ClientConfig {
+    pub(super) fn into_online_config(self, site: &Site) -> ClientConfig {
+        let hosts = self.plain_http.into_iter().collect();
+        online(self.access.into_config(site, hosts))
+    }
+}
+
+impl AccessArgs {
+    fn into_config(self, site: &Site, plain_http: BTreeSet<String>) -> ClientConfig {
         ClientConfig {
             ca_files: site.ca_files(self.ca_file),
             client_identity: self.client_cert.zip(self.client_key),
-            plain_http: self.plain_http.into_iter().collect(),
+            plain_http,
             registries_file: self.registry_config,
             auth_files: site
                 .authfile(self.authfile)
@@ -105,27 +153,35 @@ impl RegistryArgs {
             ..ClientConfig::default()
         }
     }
+}
 
-    /// What the options mean for a verb that may use the network freely: proxies and docker's
-    /// credentials come from the environment when the options do not say otherwise.
-    pub(super) fn into_online_config(self, site: &Site) -> ClientConfig {
-        let either = |upper: &str, lower: &str| variable(lower).or_else(|| variable(upper));
-        ClientConfig {
-            run_credential_helpers: true,
-            proxy: ProxySettings {
-                https: either("HTTPS_PROXY", "https_proxy").map(Secret::new),
-                http: either("HTTP_PROXY", "http_proxy").map(Secret::new),
-                none_for: either("NO_PROXY", "no_proxy"),
-            },
-            ..self.into_config(site)
-        }
+/// The same for a verb that may use the network freely: with the proxies of the environment and
+/// credential helpers.
+fn online(config: ClientConfig) -> ClientConfig {
+    let either = |upper: &str, lower: &str| variable(lower).or_else(|| variable(upper));
+    ClientConfig {
+        run_credential_helpers: true,
+        proxy: ProxySettings {
+            https: either("HTTPS_PROXY", "https_proxy").map(Secret::new),
+            http: either("HTTP_PROXY", "http_proxy").map(Secret::new),
+            none_for: either("NO_PROXY", "no_proxy"),
+        },
+        ..config
     }
 }
 
 /// The value of `--plain-http` is no host.
 #[derive(Debug, thiserror::Error)]
-#[error("write a host such as registry.lan:5000, without a repository")]
+#[error("expected a host such as registry.lan:5000, without a repository")]
 struct PlainHostError;
+
+/// The same, or nothing for the registry that the verb names.
+fn plain_host_or_own(text: &str) -> Result<String, PlainHostError> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    plain_host(text)
+}
 
 /// A host as it stands in references; people also write it as a URL.
 fn plain_host(text: &str) -> Result<String, PlainHostError> {

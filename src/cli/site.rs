@@ -20,8 +20,8 @@ const USUAL_PLACE: &str = "/etc/rune-bundle/site.yaml";
 /// The site file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SiteArgs {
-    /// Site file: trust file, registry, CA certificate and more, the same for every bundle [env:
-    /// RUNE_BUNDLE_SITE] [default: /etc/rune-bundle/site.yaml]
+    /// Site file: trust file, registry, CA certificate and other defaults [env: RUNE_BUNDLE_SITE]
+    /// [default: /etc/rune-bundle/site.yaml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Site")]
     site: Option<Utf8PathBuf>,
 }

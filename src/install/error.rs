@@ -38,7 +38,7 @@ pub enum InstallError {
     /// What Helm rendered cannot be read.
     #[error(transparent)]
     Rendered(#[from] YamlError),
-    #[error("there is no `helm` in PATH")]
+    #[error("no Helm was found in PATH")]
     NoHelm,
     /// Helm could not do something that changes nothing.
     #[error("helm cannot {doing}: {said}")]
@@ -53,16 +53,16 @@ pub enum InstallError {
         program: Utf8PathBuf,
         source: std::io::Error,
     },
-    /// Somebody is working on the release, or was cut off.
+    /// Another operation on the release is running or was interrupted.
     #[error(
-        "release {release} is in state {status} at revision {revision}: somebody is working on it, or was cut off while doing so"
+        "release {release} is in state {status} at revision {revision}: another operation is running or was interrupted"
     )]
     Pending {
         release: String,
         status: String,
         revision: u64,
     },
-    /// Somebody pressed Ctrl-C before anything was changed.
+    /// Ctrl-C before anything was changed.
     #[error("interrupted before anything was changed")]
     Interrupted,
 }
@@ -99,9 +99,9 @@ impl Failure for InstallError {
             Self::Rollout(error) => error.help(),
             Self::Path(error) => error.help(),
             Self::Helm(_) | Self::NoHelm => {
-                Some("name Helm 3 or 4 with --helm or RUNE_BUNDLE_HELM; a bundle may carry one in `bin/`".to_owned())
+                Some("install Helm 3 or 4, or set --helm or RUNE_BUNDLE_HELM; a bundle may include one in `bin/`".to_owned())
             }
-            Self::Pending { .. } => Some("when nobody is: the same command with --take-over goes on from there".to_owned()),
+            Self::Pending { .. } => Some("if no other operation is running, run the same command with --take-over".to_owned()),
             Self::HelmRefused { .. } => Some("compare your values with those that `helm show values` prints for the chart".to_owned()),
             Self::Rendered(_) | Self::Run { .. } => None,
             Self::Interrupted => Some("run the same command again".to_owned()),

@@ -20,6 +20,7 @@ mod post_renderer;
 mod rollout;
 mod running;
 mod value_pins;
+mod workloads;
 
 pub use backup::{BackupError, back_up};
 pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Cluster, InstallError, Object, PostRenderer, ReleaseHelm, Revision, RunningImages, running,
+    workloads,
 };
 use rune_core::{
     failure::{Failure, FailureKind},
@@ -85,6 +86,8 @@ pub struct RolloutError {
     /// The state in which it was left.
     state: State,
     pods: Vec<String>,
+    release: String,
+    namespace: String,
 }
 
 impl fmt::Display for State {
@@ -118,6 +121,9 @@ impl Failure for RolloutError {
     }
 
     fn help(&self) -> Option<String> {
+        let Self {
+            release, namespace, ..
+        } = self;
         Some(match &self.state {
             // Pods whose template did not change are not started anew, and a node keeps what it
             // has.
@@ -130,13 +136,15 @@ impl Failure for RolloutError {
                 "what the pods said is above; when it is mended, run the same command again".to_owned()
             }
             State::Stuck { to: Some(to), .. } => {
-                format!("`helm history` shows the revisions; `helm rollback RELEASE {to}` tries again to go back")
+                format!("`helm history {release} -n {namespace}` shows the revisions; `helm rollback {release} {to} -n {namespace}` tries again to go back")
             }
-            State::Stuck { to: None, .. } => "`helm uninstall` removes it; then run the same command again".to_owned(),
+            State::Stuck { to: None, .. } => format!("`helm uninstall {release} -n {namespace}` removes it; then run the same command again"),
             State::Interrupted { before: Some(before), .. } => {
-                format!("run the same command again to finish, or `helm rollback RELEASE {before}` to go back")
+                format!("run the same command again to finish, or `helm rollback {release} {before} -n {namespace}` to go back")
             }
-            State::Interrupted { before: None, .. } => "run the same command again to finish, or `helm uninstall` to go back".to_owned(),
+            State::Interrupted { before: None, .. } => {
+                format!("run the same command again to finish, or `helm uninstall {release} -n {namespace}` to go back")
+            }
         })
     }
 
@@ -188,7 +196,10 @@ pub async fn roll_out(
             helm.release()
         ),
     });
-    let upgrade = helm.run_with(&arguments, wanted.post_renderer).await?;
+    let upgrade = tokio::select! {
+        upgrade = helm.run_with(&arguments, wanted.post_renderer) => upgrade?,
+        never = workloads::watch(cluster, wanted.objects, progress) => match never {},
+    };
     if !upgrade.is_success && helm.history().await? == history {
         // Helm failed before it recorded a revision, so nothing was applied.
         let doing = "install or upgrade the release, and changed nothing".to_owned();
@@ -334,6 +345,8 @@ async fn go_back(
                 before,
             },
             pods,
+            release: helm.release().to_owned(),
+            namespace: cluster.namespace().to_owned(),
         });
     }
     progress.announce(&format!("{what}; going back"));
@@ -368,6 +381,8 @@ async fn go_back(
         said,
         state,
         pods,
+        release: helm.release().to_owned(),
+        namespace: cluster.namespace().to_owned(),
     })
 }
 
@@ -403,7 +418,7 @@ fn what_a_pod_says(pod: &Pod) -> Vec<String> {
                 .message
                 .as_deref()
                 .or(condition.reason.as_deref())
-                .unwrap_or("nobody says why")
+                .unwrap_or("the scheduler gives no reason")
         )
     });
     let containers = status
@@ -425,7 +440,7 @@ fn what_a_container_says(pod: &str, container: &ContainerStatus) -> Option<Strin
             .as_ref()
             .and_then(|last| last.terminated.as_ref());
         let last = last.map_or_else(String::new, |last| {
-            format!(" (it ended with {})", last.exit_code)
+            format!(" (exit code {})", last.exit_code)
         });
         let is_usual = ["PodInitializing", "ContainerCreating", ""].contains(&reason);
         let message = waiting
@@ -443,7 +458,7 @@ fn what_a_container_says(pod: &str, container: &ContainerStatus) -> Option<Strin
         .as_ref()
         .filter(|ended| ended.exit_code != 0)
     {
-        return Some(format!("{of}: ended with {}", ended.exit_code));
+        return Some(format!("{of}: exit code {}", ended.exit_code));
     }
     let is_unready = state.running.is_some() && !container.ready;
     is_unready.then(|| format!("{of}: runs and is not ready"))

@@ -59,7 +59,7 @@ pub(super) async fn foreign(
 }
 
 /// Whether a pod is one of the objects, or has the labels that one of them gives its pods.
-fn is_of(pod: &Pod, objects: &[Object]) -> bool {
+pub(super) fn is_of(pod: &Pod, objects: &[Object]) -> bool {
     let labels = pod.metadata.labels.as_ref();
     objects.iter().any(|object| {
         if object.kind() == "Pod" {

@@ -176,7 +176,7 @@ impl Problem for ManifestProblem {
             }
             Self::KeyOfOtherSource { .. } => "remove it here".to_owned(),
             Self::Url { problem: WebUrlError::UserInfo, .. } => {
-                "remove it; credentials of the host come from the docker config.json (--authfile)".to_owned()
+                "remove it; credentials of the host are stored with `rune-bundle login`".to_owned()
             }
             Self::Url { .. } => "write https://host/path; a file of the project has its path".to_owned(),
             Self::Sha256(_) => "write what `sha256sum FILE` prints, or what the publisher of the file says".to_owned(),

@@ -48,7 +48,7 @@ impl Failure for MirrorError {
             Self::DockerPrefix(_) => Some("push the images without a prefix for nodes with Docker".to_owned()),
             Self::DockerSources(_) => Some("give the charts the name of the registry instead".to_owned()),
             Self::Others(_) => {
-                Some("nothing was written; compare with what the same command prints without --out, and merge by hand".to_owned())
+                Some("nothing was written; compare with what the same command prints without --output, and merge by hand".to_owned())
             }
             Self::Path(error) => error.help(),
         }

@@ -22,5 +22,5 @@ pub use body::RequestBody;
 pub use error::{NetError, TransportError, TransportFault};
 pub use proxy::{ProxyError, ProxySettings};
 pub use tls::{Tls, TlsFiles, server_config};
-pub use transport::{Request, Response, Timeouts, Transport};
+pub use transport::{Request, RequestOrigin, Response, Timeouts, Transport};
 pub use web_url::{WebUrl, WebUrlError};

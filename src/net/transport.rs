@@ -15,6 +15,7 @@ use super::{
     AddressClass, NetError, ProxySettings, Reach, RequestBody, Tls, TransportError, TransportFault,
     body::Watch, proxy::Proxies, resolver::GuardedResolver,
 };
+use rune_core::text::without_error_numbers;
 
 /// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server,
 /// not the line, would decide how fast a blob arrives.
@@ -38,6 +39,45 @@ pub struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<RequestBody>,
+    pub origin: RequestOrigin,
+}
+
+/// How a request came about, for the log.
+#[derive(Debug, Clone, Default)]
+pub struct RequestOrigin {
+    /// The number of the attempt, from 1; 0 for a request that is not repeated.
+    pub attempt: u32,
+    /// The registry that the host stands in for.
+    pub mirror_of: Option<String>,
+    /// Where the credentials are from.
+    pub credentials: Option<String>,
+}
+
+impl Request {
+    /// The request without its query and headers, which may hold secrets.
+    fn log_line(&self) -> String {
+        let Self {
+            method,
+            url,
+            origin,
+            ..
+        } = self;
+        let mut line = format!(
+            "{method} {}{}",
+            url.origin().ascii_serialization(),
+            url.path()
+        );
+        if origin.attempt > 1 {
+            line.push_str(&format!(", attempt {}", origin.attempt));
+        }
+        if let Some(registry) = &origin.mirror_of {
+            line.push_str(&format!(", mirror of {registry}"));
+        }
+        if let Some(place) = &origin.credentials {
+            line.push_str(&format!(", credentials from {place}"));
+        }
+        line
+    }
 }
 
 /// A response whose body is still to be read.
@@ -118,6 +158,20 @@ impl Transport {
     /// # Errors
     /// When there is no response, or the address is out of reach.
     pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
+        let line = request.log_line();
+        let answered = self.send_unlogged(request, reach).await;
+        match &answered {
+            Ok(response) => tracing::debug!("{line}: {}", response.status().as_u16()),
+            Err(error) => tracing::debug!("{line}: {}", without_error_numbers(&error.to_string())),
+        }
+        answered
+    }
+
+    async fn send_unlogged(
+        &self,
+        request: Request,
+        reach: Reach,
+    ) -> Result<Response, TransportError> {
         let is_proxied = self.proxies.intercept(&request.url);
         self.check_literal(&request.url, reach, is_proxied)?;
         // The library measures from the beginning of the request to the answer, and a body may take

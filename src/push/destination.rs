@@ -49,9 +49,7 @@ impl Failure for DestinationError {
         Some(match self {
             Self::Url(text) => {
                 let bare = text.split("://").nth(1).unwrap_or_default();
-                format!(
-                    "write `{bare}`; TLS is spoken unless the host is on loopback or named with --plain-http"
-                )
+                format!("write `{bare}`, and allow plain HTTP with --plain-http")
             }
             Self::NoHost(text) => {
                 format!("write a host with a dot or a port, such as `{text}:443`")
@@ -115,6 +113,10 @@ impl FromStr for Destination {
     type Err = DestinationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = ["https://", "oci://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .unwrap_or(text);
         if text.contains("://") {
             return Err(DestinationError::Url(text.to_owned()));
         }

@@ -116,14 +116,14 @@ impl Failure for PushError {
             Self::Content(error) => return error.help(),
             Self::Manifest(_) | Self::Task(_) => return None,
             Self::TagsTaken(_) => {
-                "push below another prefix, or move the tags with --overwrite-tags".to_owned()
+                "push below another prefix, or overwrite the tags with `rune-bundle push --overwrite-tags`".to_owned()
             }
             Self::Incomplete(_) => {
-                "push with --index auto, sparse or reduced, or use a bundle of all platforms"
+                "use `rune-bundle push --index auto`, `sparse` or `reduced`, or a bundle of all platforms"
                     .to_owned()
             }
             Self::SparseRefused { .. } => {
-                "push with --index reduced, or with --index auto, which does so when it has to"
+                "use `rune-bundle push --index reduced`, or `auto`, which does so when it has to"
                     .to_owned()
             }
             Self::Collision { .. } => "push without --flatten".to_owned(),

@@ -55,7 +55,7 @@ pub(super) fn about(cause: &Cause, endpoint: &str) -> Option<String> {
         }
         Cause::OutOfBounds { to } => allow(to),
         Cause::PlainHttp { host, .. } => {
-            format!("write https://, or allow it with --plain-http {host}")
+            format!("write https://, or allow it with --plain-http={host}")
         }
         Cause::Lost => again(),
         Cause::Changed { .. } => {
@@ -186,7 +186,7 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
             }
             (StatusCode::NOT_FOUND, None | Some("NAME_UNKNOWN" | "NOT_FOUND")) => format!(
                 "make the repository `{repository}` (or the project it is in) at `{host}` first, and run the same command again; \
-                 --dry-run lists every repository"
+                 `rune-bundle push --dry-run` lists every repository"
             ),
             (StatusCode::FORBIDDEN, _) => {
                 format!(
@@ -222,7 +222,7 @@ pub(super) fn about_write(cause: &Cause, endpoint: &str, name: &RepositoryName) 
             redirected_to: None,
         } if error.fault == TransportFault::Interrupted => {
             format!(
-                "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, add --chunk-size 8MiB"
+                "run the same command again, what was finished is kept; if a proxy before `{host}` limits requests, use `rune-bundle push --chunk-size 8MiB`"
             )
         }
         _ => return about(cause, endpoint),
@@ -292,7 +292,7 @@ fn about_transport(error: &TransportError, host: &str) -> String {
             "let `{host}` offer TLS 1.2 or 1.3, and a certificate with a key on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits"
         ),
         TransportFault::NotTls => {
-            format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http {host}")
+            format!("if `{host}` is meant to be reached by plain HTTP, add --plain-http={host}")
         }
         TransportFault::Forbidden(_) => suspicious(host),
         TransportFault::UnknownHost => format!(

@@ -22,7 +22,7 @@ use super::{
     quirks,
     retry::retry_after,
 };
-use crate::net::{Reach, Request, RequestBody, Response, Transport, TransportError};
+use crate::net::{Reach, Request, RequestBody, RequestOrigin, Response, Transport, TransportError};
 use rune_core::secret::Secret;
 
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
@@ -54,9 +54,10 @@ pub(super) async fn answer(
     {
         return Ok(other.clone());
     }
-    let credentials = credentials_for(store, refusal.endpoint)
+    let found = credentials_for(store, refusal.endpoint)
         .await
         .map_err(Cause::Credentials)?;
+    let (credentials, place) = found.map(|found| (found.credentials, found.place)).unzip();
     let offered = challenges(refusal.response.headers());
     let bearer = offered
         .iter()
@@ -64,7 +65,8 @@ pub(super) async fn answer(
     let value = match (bearer, &credentials) {
         (Some(_), Some(Credentials::RegistryToken(token))) => bearer_value(token.expose()),
         (Some(challenge), _) => {
-            Some(token(hosts, refusal, challenge, credentials.as_ref(), scopes).await?)
+            let shown = credentials.as_ref().zip(place.as_deref());
+            Some(token(hosts, refusal, challenge, shown, scopes).await?)
         }
         (None, Some(Credentials::Basic { user, password }))
             if offered.contains(&Challenge::Basic) =>
@@ -82,6 +84,7 @@ pub(super) async fn answer(
     let authorization = Authorization {
         value,
         user: credentials.as_ref().map(Credentials::user),
+        place,
     };
     authorizations.insert(scopes.clone(), authorization.clone());
     Ok(authorization)
@@ -92,9 +95,9 @@ pub(super) async fn answer(
 pub(super) async fn credentials_for(
     store: &CredentialStore,
     endpoint: &Endpoint,
-) -> Result<Option<Credentials>, CredentialError> {
+) -> Result<Option<Found>, CredentialError> {
     let host = &endpoint.host;
-    let found = match (store.given(&host.authority), &host.credentials) {
+    Ok(match (store.given(&host.authority), &host.credentials) {
         (Some(credentials), _) => Some(Found {
             credentials: credentials.clone(),
             place: "--username".to_owned(),
@@ -104,16 +107,7 @@ pub(super) async fn credentials_for(
             place: "the file of --registry-config".to_owned(),
         }),
         (None, None) => store.find(&host.authority, &endpoint.repository).await?,
-    };
-    if let Some(found) = &found {
-        tracing::debug!(
-            host = host.authority,
-            repository = endpoint.repository,
-            "credentials from {}",
-            found.place
-        );
-    }
-    Ok(found.map(|found| found.credentials))
+    })
 }
 
 /// What the root of the API answers to a stranger, when it is a challenge and there are credentials
@@ -135,6 +129,7 @@ pub(super) async fn challenge_at_root(
         url,
         headers: HeaderMap::new(),
         body: None,
+        origin: RequestOrigin::default(),
     };
     let response = host.transport.send(request, Reach::Anywhere).await.ok()?;
     let is_challenge =
@@ -149,9 +144,10 @@ async fn token(
     hosts: &Hosts,
     refusal: Refusal<'_>,
     challenge: &Challenge,
-    credentials: Option<&Credentials>,
+    shown: Option<(&Credentials, &str)>,
     scopes: &BTreeSet<String>,
 ) -> Result<HeaderValue, Cause> {
+    let (credentials, place) = shown.unzip();
     let Challenge::Bearer {
         realm,
         service,
@@ -171,7 +167,7 @@ async fn token(
         .map(String::as_str)
         .chain(scopes.iter().map(String::as_str))
         .collect();
-    let request = match credentials {
+    let mut request = match credentials {
         Some(Credentials::IdentityToken(identity)) => {
             exchange_request(url, service.as_deref(), &scopes, identity)
         }
@@ -184,6 +180,7 @@ async fn token(
         }
         _ => token_request(url, service.as_deref(), &scopes),
     };
+    request.origin.credentials = place.map(str::to_owned);
     let own = refusal.endpoint.is_same_server(&request.url);
     let foreign = || {
         hosts
@@ -231,10 +228,11 @@ async fn send(
     mut request: Request,
 ) -> Result<Response, TransportError> {
     for _ in 0..MAX_REDIRECTS {
-        let (url, method, headers) = (
+        let (url, method, headers, origin) = (
             request.url.clone(),
             request.method.clone(),
             request.headers.clone(),
+            request.origin.clone(),
         );
         let response = transport.send(request, reach).await?;
         let location = response
@@ -252,6 +250,7 @@ async fn send(
                     url: next,
                     headers,
                     body: None,
+                    origin,
                 }
             }
             None => return Ok(response),
@@ -293,6 +292,7 @@ fn token_request(mut url: Url, service: Option<&str>, scopes: &BTreeSet<&str>) -
         url,
         headers: HeaderMap::new(),
         body: None,
+        origin: RequestOrigin::default(),
     }
 }
 
@@ -319,5 +319,6 @@ fn exchange_request(
         url,
         headers,
         body: Some(RequestBody::Whole(Bytes::from(form))),
+        origin: RequestOrigin::default(),
     }
 }

@@ -178,7 +178,8 @@ impl BlobStream {
     async fn reopen(&mut self) -> Result<(), RegistryError> {
         loop {
             let range = (self.position > 0).then(|| (self.position, self.size.saturating_sub(1)));
-            let question = Question::get_at(self.place.clone(), "*/*").with_range(range);
+            let mut question = Question::get_at(self.place.clone(), "*/*").with_range(range);
+            question.attempt = self.failed_attempts.saturating_add(1);
             let opened = match self.exchange.ask_once(&self.endpoint, &question).await {
                 Ok(answer) => self.source_of(answer, range),
                 Err(cause) => Err(cause),

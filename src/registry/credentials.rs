@@ -34,6 +34,8 @@ impl Credentials {
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
     pub(super) user: Option<String>,
+    /// Where the credentials are from.
+    pub(super) place: Option<String>,
 }
 
 /// The credentials in the base64 form of `user:password`.

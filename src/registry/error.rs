@@ -174,7 +174,7 @@ impl Failure for RegistryError {
             Self::RegistriesFile(error) => error.help(),
             Self::AuthFile(error) => error.help(),
             Self::PlainMirror { host, .. } => Some(format!(
-                "write https:// in the file, or allow it with --plain-http {host}"
+                "write https:// in the file, or allow it with --plain-http={host}"
             )),
         }
     }

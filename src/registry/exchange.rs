@@ -16,7 +16,9 @@ use super::{
     quirks::may_hide,
     retry::{Attempts, retry_after},
 };
-use crate::net::{AddressClass, Reach, Request, Response, TransportError, TransportFault};
+use crate::net::{
+    AddressClass, Reach, Request, RequestOrigin, Response, TransportError, TransportFault,
+};
 
 pub(super) const MAX_REDIRECTS: usize = 5;
 
@@ -121,7 +123,8 @@ impl Exchange {
     ) -> Result<T, EndpointFailure> {
         let mut attempts = Attempts::new(&self.retry, 0);
         loop {
-            let answered = self.ask_whole(endpoint, question, max_bytes).await;
+            let question = question.at_attempt(&attempts);
+            let answered = self.ask_whole(endpoint, &question, max_bytes).await;
             match answered.and_then(|(head, body)| accept(&head, body)) {
                 Ok(accepted) => return Ok(accepted),
                 Err(cause) => self.pause(endpoint, &mut attempts, cause).await?,
@@ -360,7 +363,9 @@ impl Exchange {
         let transport = self.hosts.foreign(next);
         let transport = transport.ok_or_else(|| Cause::OutOfBounds { to: label.clone() })?;
         let reach = self.hosts.reach_of_named(next).unwrap_or(Reach::From(from));
-        let sent = transport.send(request(next, question, None), reach).await;
+        let sent = transport
+            .send(request(next, question, None, None), reach)
+            .await;
         let response = sent.map_err(|error| Cause::Transport {
             error,
             redirected_to: Some(label.clone()),
@@ -416,6 +421,7 @@ async fn knock(endpoint: &Endpoint, scheme: &str) -> Result<StatusCode, Transpor
         url,
         headers: HeaderMap::new(),
         body: None,
+        origin: RequestOrigin::default(),
     };
     Ok(endpoint
         .host
@@ -444,7 +450,7 @@ async fn send(
     question: &Question<'_>,
     authorization: Option<&Authorization>,
 ) -> Result<Response, Cause> {
-    let request = request(url, question, authorization);
+    let request = request(url, question, authorization, endpoint.mirror_of());
     let response = endpoint
         .host
         .transport
@@ -459,6 +465,7 @@ pub(super) fn request(
     url: &Url,
     question: &Question<'_>,
     authorization: Option<&Authorization>,
+    mirror_of: Option<&str>,
 ) -> Request {
     let mut headers = question.headers.clone();
     // What has a digest must arrive as it is.
@@ -474,5 +481,10 @@ pub(super) fn request(
         url: url.clone(),
         headers,
         body: question.body.map(|make| make()),
+        origin: RequestOrigin {
+            attempt: question.attempt,
+            mirror_of: mirror_of.map(str::to_owned),
+            credentials: authorization.and_then(|own| own.place.clone()),
+        },
     }
 }

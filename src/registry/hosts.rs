@@ -387,6 +387,11 @@ impl Endpoint {
         }
     }
 
+    /// The registry that the host stands in for, if it is a mirror.
+    pub(super) fn mirror_of(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// What people read: scheme and host.
     pub(super) fn label(&self) -> String {
         let is_plain = match self.host.speech {

@@ -17,7 +17,7 @@ use super::{
     hosts::{Endpoint, wire_authority},
     quirks::names_of,
 };
-use crate::net::{Reach, Request, Response};
+use crate::net::{Reach, Request, RequestOrigin, Response};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError, ReplaceableFile},
@@ -208,6 +208,7 @@ async fn ask(
         url: url.clone(),
         headers,
         body: None,
+        origin: RequestOrigin::default(),
     };
     let response = endpoint
         .host

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use super::WebSource;
+use super::{WebSource, retry::Attempts};
 use crate::net::{AddressClass, RequestBody};
 use rune_core::digest::Digest;
 
@@ -22,6 +22,8 @@ pub(super) struct Question<'a> {
     pub(super) access: Access,
     /// Whether a redirect is an answer: that there is something elsewhere.
     pub(super) keeps_redirects: bool,
+    /// The number of the attempt, from 1, for the log.
+    pub(super) attempt: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +96,7 @@ impl<'a> Question<'a> {
             body: None,
             access,
             keeps_redirects: false,
+            attempt: 1,
         }
     }
 
@@ -122,6 +125,14 @@ impl<'a> Question<'a> {
         Self {
             body: Some(body),
             ..self
+        }
+    }
+
+    /// The same for the next attempt.
+    pub(super) fn at_attempt(&self, attempts: &Attempts<'_>) -> Self {
+        Self {
+            attempt: attempts.made().saturating_add(1),
+            ..self.clone()
         }
     }
 

@@ -79,7 +79,7 @@ impl Failure for RegistriesFileError {
         match self {
             Self::Read(error) => error.help(),
             Self::SkipVerify { host, .. } => Some(format!(
-                "give the certificate of the authority as `ca_file` of `{host}`, or with --ca-file"
+                "pass the CA certificate as `ca_file` of `{host}`, or with --ca-file"
             )),
             _ => None,
         }

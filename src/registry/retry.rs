@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 
 use super::{Cause, EndpointFailure, hosts::Endpoint};
+use rune_core::text::without_error_numbers;
 
 /// When and how often a request is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +73,11 @@ impl<'a> Attempts<'a> {
             jitter.first().copied().unwrap_or_default(),
         );
         tracing::debug!(
-            endpoint = endpoint.label(),
-            attempt = self.made,
-            ?pause,
-            "{cause}; trying again"
+            "attempt {} at {} failed: {}; next attempt in {}s",
+            self.made,
+            endpoint.label(),
+            without_error_numbers(&cause.to_string()),
+            pause.as_secs_f32()
         );
         Ok(pause)
     }

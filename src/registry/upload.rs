@@ -50,6 +50,7 @@ pub(super) struct Upload<'a, P> {
     session: Option<Session>,
     /// Whether it is unknown how much of the session arrived.
     is_unsure: bool,
+    failed_attempts: u32,
     /// The bytes of the last request.
     last_bytes: u64,
     /// Whether the last request was to take all bytes and end the upload.
@@ -77,6 +78,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
             meter,
             session: None,
             is_unsure: false,
+            failed_attempts: 0,
             last_bytes: 0,
             was_whole: false,
         }
@@ -84,7 +86,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
 
     pub(super) async fn run(mut self) -> Result<Delivery, RegistryError> {
         let (exchange, endpoint) = (&self.writer.exchange, &self.writer.endpoint);
-        let (mut made, mut failed_at) = (0, 0);
+        let mut failed_at = 0;
         loop {
             let had_session = self.session.is_some();
             let cause = match self.step().await {
@@ -102,15 +104,15 @@ impl<'a, P: Pieces> Upload<'a, P> {
             self.is_unsure = self.session.is_some();
             let offset = self.session.as_ref().map_or(0, |session| session.offset);
             if offset >= FORGIVING_BYTES.saturating_add(failed_at) {
-                made = 0;
+                self.failed_attempts = 0;
             }
             failed_at = offset;
-            let mut attempts = Attempts::new(&exchange.retry, made);
+            let mut attempts = Attempts::new(&exchange.retry, self.failed_attempts);
             let may_help = is_lost || cause.is_transient();
             let paused = exchange
                 .pause_if(may_help, endpoint, &mut attempts, cause)
                 .await;
-            made = attempts.made();
+            self.failed_attempts = attempts.made();
             paused.map_err(|failure| {
                 self.writer
                     .error(format!("blob `{}`", self.blob.digest), failure)
@@ -291,6 +293,10 @@ impl<'a, P: Pieces> Upload<'a, P> {
     }
 
     async fn ask(&self, question: Question<'_>) -> Result<Answer, Cause> {
+        let question = Question {
+            attempt: self.failed_attempts.saturating_add(1),
+            ..question
+        };
         self.writer
             .exchange
             .ask_once(&self.writer.endpoint, &question)

@@ -12,6 +12,7 @@ use super::{
     BlobStream, Cause, Client, Credentials, EndpointFailure, RegistryError,
     advice::NOT_ENCRYPTED,
     auth::credentials_for,
+    credential_store::Found,
     credentials::{Authorization, basic_value},
     exchange::{Answer, Exchange, Head, MAX_REDIRECTS, request},
     hosts::Endpoint,
@@ -240,14 +241,18 @@ impl Exchange {
                 .await
                 .map_err(Cause::Credentials)?;
             let authorization = match credentials {
-                Some(Credentials::Basic { user, password }) => Some(Authorization {
+                Some(Found {
+                    credentials: Credentials::Basic { user, password },
+                    place,
+                }) => Some(Authorization {
                     value: basic_value(&user, &password),
                     user: Some(user),
+                    place: Some(place),
                 }),
                 // Tokens are for registries.
                 _ => None,
             };
-            let request = request(url.url(), question, authorization.as_ref());
+            let request = request(url.url(), question, authorization.as_ref(), None);
             let response = endpoint
                 .host
                 .transport
@@ -267,7 +272,7 @@ impl Exchange {
             .reach_of_named(url.url())
             .unwrap_or(from.map_or(Reach::From(AddressClass::Public), Reach::From));
         let response = transport
-            .send(request(url.url(), question, None), reach)
+            .send(request(url.url(), question, None, None), reach)
             .await
             .map_err(failed)?;
         Ok((response, None))

@@ -155,6 +155,7 @@ impl RepositoryWriter {
         );
         let mut attempts = Attempts::new(&self.exchange.retry, 0);
         loop {
+            let question = question.at_attempt(&attempts);
             let answered = self.exchange.ask_once(&self.endpoint, &question).await;
             match answered.and_then(|answer| self.check_stated(&answer, digest).map(|()| answer)) {
                 Ok(answer) => {

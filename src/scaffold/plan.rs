@@ -28,7 +28,7 @@ use crate::{
     oci::Reference,
     policy::{Declaration, Policy},
 };
-use rune_core::digest::Digest;
+use rune_core::{digest::Digest, progress::Silent};
 
 /// How often what a check finds is taken up.
 const MAX_ROUNDS: usize = 8;
@@ -356,6 +356,7 @@ impl Plan {
                 &check_values,
                 &policy.image_places,
                 options,
+                &Silent,
             )
             .await?;
             let findings = match check_completeness(&survey, &self.available(), &policy) {

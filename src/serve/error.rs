@@ -58,10 +58,11 @@ impl Failure for ServeError {
             Self::Manifest { source, .. } => source.help(),
             Self::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => {
-                    Some("say another port with `--listen`; port 0 takes a free one".to_owned())
+                    Some("choose another port with `--listen`; port 0 picks a free one".to_owned())
                 }
                 io::ErrorKind::PermissionDenied => Some(
-                    "ports below 1024 need a right; say another one with `--listen`".to_owned(),
+                    "ports below 1024 need a capability; choose another one with `--listen`"
+                        .to_owned(),
                 ),
                 io::ErrorKind::AddrNotAvailable => {
                     Some("say an address of this machine; `ip address` lists them".to_owned())

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod commands;
 mod connections;
 mod console;
+mod examples;
 mod files;
 mod manifests;
 mod markdown;

@@ -14,6 +14,7 @@ mod architecture;
 mod bundle;
 mod charts;
 mod cli_conventions;
+mod cli_guide;
 mod cli_help;
 mod cli_secrets;
 mod cluster;

@@ -1,27 +1,27 @@
-//! Spans of time as people type them: `90s`, `10m`, `2h`, `7d`, `1h30m`.
+//! Durations: `90s`, `10m`, `2h`, `7d`, `1h30m`.
 
 use std::time::Duration;
 
 /// The units, largest first, in seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-/// Why a text is no span of time.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// It is not numbers with units, the largest unit first.
+    /// Numbers with units, the largest unit first, are expected.
     #[error("write a number and a unit, `90s`, `10m`, `2h`, `7d`, or several of them, `1h30m`")]
     Form,
-    /// More than anybody can wait for.
+    /// More than a hundred years.
     #[error("the time is too long")]
     TooLong,
 }
 
-/// Reads a span of time: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the
+/// Reads a duration: whole numbers with the units `d`, `h`, `m`, `s`, each at most once, the
 /// largest first.
 ///
 /// # Errors
-/// When the text has another form. A number without a unit is refused, because people disagree
-/// about what it means.
+/// When the text has another form. A number without a unit is refused, because it could be
+/// seconds or minutes.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut units = UNITS.iter();
@@ -52,13 +52,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
-/// The shortest age of what is deleted.
+/// The shortest age of rows to delete.
 const SHORTEST_AGE: Duration = Duration::from_hours(1);
 
-/// Why a text is no age of what is to be deleted.
+/// Why a text is not the age of rows to delete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgeError {
-    /// It is no span of time.
+    /// It is not a duration.
     #[error(transparent)]
     Form(#[from] DurationError),
     /// Minutes, where months may be meant.
@@ -66,15 +66,15 @@ pub enum AgeError {
         "`{0}` means {1}: write `{2}` for months of 30 days, or hours for a short time, such as `2h`"
     )]
     Minutes(String, String, String),
-    /// So short that it means everything.
+    /// So short that it would delete nearly everything.
     #[error(
         "`{0}` would delete almost everything that has ended: the shortest age is `1h`; write days, such as `90d`"
     )]
     TooShort(String),
 }
 
-/// Reads the age of what is to be deleted. `3m` is three minutes, which nobody means, and `0d` is
-/// everything.
+/// Reads the age of rows to delete. `3m`, three minutes, and `0d`, everything, are refused: they
+/// are likely mistakes.
 ///
 /// # Errors
 /// When the text has another form, counts in minutes alone, or is less than an hour.
@@ -103,7 +103,7 @@ pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
     }
 }
 
-/// Writes a span of time in the form that [`parse_duration`] reads; parts of a second are left out.
+/// Writes a duration in the form that [`parse_duration`] reads; parts of a second are left out.
 pub fn duration_text(duration: Duration) -> String {
     let mut rest = duration.as_secs();
     let mut text = String::new();

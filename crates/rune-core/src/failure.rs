@@ -12,20 +12,19 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum FailureKind {
-    /// A bug, or something nobody classified.
+    /// An error of this program.
     Internal = 1,
-    /// The command line is wrong.
+    /// The command line is invalid.
     Usage = 2,
-    /// A file that a person wrote, or the head of a bundle, cannot be read as what it should be.
+    /// A file is invalid: a manifest, a policy, a key, the header of a bundle.
     Input = 3,
-    /// Something named does not exist.
+    /// A file, image, release or other name was not found.
     NotFound = 4,
-    /// Two things that should agree have drifted apart: a digest moved, a rendered file is out of
-    /// step.
+    /// Drift: a digest moved, or a rendered file is out of date.
     Drift = 5,
-    /// Content does not match its digest or the signed index.
+    /// Content does not match its digest or the signed bundle index.
     Content = 6,
-    /// A signature is missing, made by an unknown key, or bad.
+    /// A signature is missing, bad, or by a key that is not trusted.
     Signature = 7,
     /// The policy, or the completeness of the bundle, is violated.
     Policy = 8,
@@ -35,10 +34,10 @@ pub enum FailureKind {
     Network = 10,
     /// There is not enough space, or a limit was reached.
     Space = 11,
-    /// Something exists already, is held by another process, or would be downgraded.
+    /// Something already exists, is locked by another process, or would be downgraded.
     Conflict = 12,
     Rollout = 13,
-    /// A person pressed Ctrl-C.
+    /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
@@ -64,23 +63,21 @@ impl FailureKind {
     /// What it means, in the words of the help and the README.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Internal => "a bug, or something nobody classified",
-            Self::Usage => "the command line is wrong",
-            Self::Input => {
-                "a file that a person wrote, or the head of a bundle, cannot be read as what it should be"
-            }
-            Self::NotFound => "something named does not exist",
-            Self::Drift => "drift: a digest moved, a rendered file is out of step",
-            Self::Content => "content does not match its digest or the signed index",
-            Self::Signature => "a signature is missing, by an unknown key, or bad",
+            Self::Internal => "internal error",
+            Self::Usage => "the command line is invalid",
+            Self::Input => "a file is invalid: a manifest, a policy, a key, the header of a bundle",
+            Self::NotFound => "a file, image, release or other name was not found",
+            Self::Drift => "drift: a digest moved, or a rendered file is out of date",
+            Self::Content => "content does not match its digest or the signed bundle index",
+            Self::Signature => "a signature is missing, bad, or by a key that is not trusted",
             Self::Policy => {
-                "the policy is violated, the charts need an image that is not inside, or it is another bundle than expected"
+                "the policy is violated, an image of the charts is missing, or the bundle is not the expected one"
             }
             Self::Access => "authentication failed or permission is missing",
             Self::Network => "the network or a server failed, after retries",
             Self::Space => "not enough space, or a limit was reached",
             Self::Conflict => {
-                "something exists already, is held by another process, or would be downgraded"
+                "something already exists, is locked by another process, or would be downgraded"
             }
             Self::Rollout => "a rollout failed",
             Self::Interrupted => "interrupted with Ctrl-C or SIGTERM",
@@ -104,8 +101,8 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
         None
     }
 
-    /// Whether it may go away by waiting, without anybody changing the command: a server that is
-    /// not up yet, a database that somebody is about to make.
+    /// Whether waiting may help without a change of the command: a server that is not up yet, a
+    /// database that is about to be created.
     fn may_pass(&self) -> bool {
         false
     }

@@ -5,11 +5,17 @@
 
 /// Receives the progress of one piece of work. Implementations are cheap and never block for long.
 pub trait Progress: Send + Sync {
+    /// Announces how many phases there will be, so that each can be numbered.
+    fn plan(&self, _phases: usize) {}
+
     /// Starts a phase: what is being done, and how many bytes it will take in all.
     fn begin(&self, phase: &str, total_bytes: u64);
 
-    /// Says that `bytes` more bytes of the current phase are done.
-    fn advance(&self, bytes: u64);
+    /// Starts a phase whose steps are counted and not measured.
+    fn begin_steps(&self, _phase: &str, _total: u64) {}
+
+    /// Adds bytes, or steps, that the current phase has completed.
+    fn advance(&self, done: u64);
 
     /// Says what is being waited for or worked on right now.
     fn note(&self, text: &str);
@@ -26,7 +32,7 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _phase: &str, _total_bytes: u64) {}
-    fn advance(&self, _bytes: u64) {}
+    fn advance(&self, _done: u64) {}
     fn note(&self, _text: &str) {}
     fn announce(&self, _text: &str) {}
     fn end(&self) {}

@@ -27,6 +27,20 @@ pub fn shown_text(text: &str) -> String {
         .join("\t")
 }
 
+/// The text without the numbers of system errors, which the words before them say.
+pub fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.split_once(')');
+        match number.filter(|(number, _)| number.chars().all(|c| c.is_ascii_digit())) {
+            Some((_, rest)) => shown.push_str(rest),
+            None => shown.extend([" (os error ", part]),
+        }
+    }
+    shown
+}
+
 /// A number of bytes for people, in decimal units.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
@@ -54,7 +68,7 @@ fn is_harmless(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{shown, shown_lines, shown_text, size};
+    use super::{shown, shown_lines, shown_text, size, without_error_numbers};
 
     #[test]
     fn control_and_bidirectional_characters_are_escaped() {
@@ -65,6 +79,20 @@ mod tests {
         assert_eq!(
             shown("a\u{200b}b\u{2028}c\u{feff}"),
             "a\\u{200b}b\\u{2028}c\\u{feff}"
+        );
+    }
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        assert_eq!(
+            without_error_numbers(
+                "no connection: Connection refused (os error 111) after 4 attempts"
+            ),
+            "no connection: Connection refused after 4 attempts"
+        );
+        assert_eq!(
+            without_error_numbers("(os error x) (os error 2"),
+            "(os error x) (os error 2"
         );
     }
 

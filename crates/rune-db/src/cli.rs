@@ -6,8 +6,11 @@
 )]
 #![expect(clippy::doc_markdown, reason = "the texts are read in a terminal")]
 
+mod guide;
 mod records;
 mod transfer;
+
+pub use guide::GUIDE;
 
 use std::{
     convert::Infallible,
@@ -29,7 +32,7 @@ use rune_core::cli::{
 };
 use rune_core::{duration::parse_duration, secret::Secret};
 
-/// Owns RUNE's database schema on SQLite and PostgreSQL.
+/// Manage RUNE's database on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "rune-db", version, max_term_width = 100, after_long_help = exit_codes())]
 pub struct RuneDb {
@@ -41,42 +44,41 @@ pub struct RuneDb {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Bring the database up to date; safe to run from any number of places at once
+    /// Create or upgrade the schema
     Migrate(Migrate),
-    /// Say what the database is and what it lacks; changes nothing
+    /// Show the version of the schema and pending migrations
     Status(Status),
-    /// Give a database of RUNE's the types and indexes it should have, in one transaction
+    /// Repair types and indexes of the schema in one transaction
     Repair(Repair),
-    /// Check schema, sequences, JSON, artifacts, and on SQLite the file itself; changes nothing
+    /// Verify schema, sequences, JSON, artifacts and the SQLite file
     Verify(Verify),
-    /// Examine the way to the database and what can be done there, line by line; changes nothing
+    /// Check connection, permissions and schema, line by line
     Doctor(Doctor),
-    /// Wait until the database answers, or until its schema is up to date; changes nothing
+    /// Wait until the database answers or its schema is up to date
     Wait(Wait),
-    /// Move every row of a SQLite file into an empty PostgreSQL database, exactly and in one
-    /// transaction
+    /// Copy every row of a SQLite file into an empty PostgreSQL database
     MigrateToPostgres(transfer::MigrateToPostgres),
-    /// Say whether two databases have the same rows, and which rows differ
+    /// Compare the rows of two databases
     Compare(transfer::Compare),
-    /// Write every row of a PostgreSQL database into one new SQLite file
+    /// Export every row of a PostgreSQL database into a new SQLite file
     ExportSqlite(transfer::ExportSqlite),
-    /// Write the whole database into one new SQLite file, while RUNE may go on
+    /// Back up the database into a new SQLite file while RUNE runs
     Backup(transfer::Backup),
-    /// Fill an empty database from a backup
+    /// Restore a backup into an empty database
     Restore(transfer::Restore),
-    /// Look at jobs, and give up on those that nobody works on any more
+    /// List jobs, and mark stale ones as failed
     Jobs(records::Jobs),
-    /// Look at what happened while jobs ran
+    /// List the events of jobs
     Events(records::Events),
-    /// Look at the evidence that jobs leave, take it out, check it
+    /// List, export and verify the audit evidence of jobs
     Audit(records::Audit),
-    /// Look at settings and change them
+    /// List and change settings
     Settings(records::Settings),
-    /// Take away old events, and jobs that ended long ago with their keys and chain states
+    /// Delete old events and finished jobs
     Prune(records::Prune),
     /// Print completions for a shell
     Completions(documents::Completions),
-    /// Print the man page of the tool or of a verb
+    /// Print a man page, or write all of them into a directory
     Man(documents::Man),
 }
 
@@ -115,10 +117,10 @@ struct StrictArgs {
     strict: bool,
 }
 
-/// Brings the database up to date.
+/// Create or upgrade the schema; safe to run from any number of places at once.
 #[derive(Debug, Args)]
 struct Migrate {
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// The PostgreSQL role that owns RUNE's tables, or is to own them, when it is not the one that
@@ -137,7 +139,7 @@ struct Migrate {
     strict: StrictArgs,
 }
 
-/// Says what the database is and what it lacks.
+/// Show the version of the schema and pending migrations; changes nothing.
 #[derive(Debug, Args)]
 struct Status {
     #[command(flatten)]
@@ -148,10 +150,10 @@ struct Status {
     strict: StrictArgs,
 }
 
-/// Gives a database of RUNE's the types and indexes it should have.
+/// Repair types and indexes of the schema in one transaction.
 #[derive(Debug, Args)]
 struct Repair {
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// The PostgreSQL role that owns RUNE's tables, when it is not the one that connects
@@ -167,7 +169,7 @@ struct Repair {
     schema: SchemaArgs,
 }
 
-/// Checks what stands in the database.
+/// Verify schema, sequences, JSON, artifacts, and on SQLite the file itself; changes nothing.
 #[derive(Debug, Args)]
 struct Verify {
     #[command(flatten)]
@@ -178,7 +180,7 @@ struct Verify {
     strict: StrictArgs,
 }
 
-/// Examines the way to the database and what can be done there.
+/// Check connection, permissions and schema, line by line; changes nothing.
 #[derive(Debug, Args)]
 struct Doctor {
     #[command(flatten)]
@@ -187,10 +189,10 @@ struct Doctor {
     schema: SchemaArgs,
 }
 
-/// Waits until the database answers, or until its schema is up to date.
+/// Wait until the database answers, or until its schema is up to date; changes nothing.
 #[derive(Debug, Args)]
 struct Wait {
-    /// Give up after this time (90s, 10m, 2h)
+    /// Time limit (90s, 10m, 2h)
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10m")]
     timeout: Duration,
     /// Wait until nothing is left for `migrate` to do
@@ -298,7 +300,7 @@ impl From<Wait> for wait::WaitOptions {
 
 /// Runs `rune-db` on the arguments of the process.
 pub fn main() -> ExitCode {
-    let arguments: RuneDb = match arguments::parse("rune-db") {
+    let arguments: RuneDb = match arguments::parse(&GUIDE) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -325,6 +327,6 @@ pub fn main() -> ExitCode {
         Verb::Settings(verb) => verb.run(printer),
         Verb::Prune(verb) => verb.run(printer),
         Verb::Completions(verb) => verb.run(RuneDb::command(), printer),
-        Verb::Man(verb) => verb.run(RuneDb::command(), printer),
+        Verb::Man(verb) => verb.run(RuneDb::command(), &GUIDE, printer),
     }
 }

@@ -93,11 +93,7 @@ impl Failure for CompletenessError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NoHelm => Some(
-                "put Helm 3 or 4 into PATH, say with --helm where it is, or leave the check out with --no-chart-check, which the \
-                 bundle then says"
-                    .to_owned(),
-            ),
+            Self::NoHelm => Some("install Helm 3 or 4, or set --helm".to_owned()),
             Self::Helm(error) => error.help(),
             Self::Incomplete(error) => error.help(),
         }

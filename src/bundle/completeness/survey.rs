@@ -12,7 +12,7 @@ use crate::{
     oci::Reference,
     policy::ImagePlaces,
 };
-use rune_core::digest::Digest;
+use rune_core::{digest::Digest, progress::Progress};
 
 /// What was found in the renderings of charts.
 #[derive(Debug, Default)]
@@ -44,6 +44,7 @@ pub async fn survey(
     check_values: &CheckValues,
     places: &ImagePlaces,
     helm: &HelmOptions,
+    progress: &dyn Progress,
 ) -> Result<Survey, CompletenessError> {
     let charts: Vec<&Package> = charts
         .iter()
@@ -59,17 +60,26 @@ pub async fn survey(
         charts: Vec::new(),
         values: Vec::new(),
     };
-    let mut renderings = Vec::new();
-    for chart in charts {
-        let name = &chart.metadata.name;
+    let ways = charts.into_iter().flat_map(|chart| {
         let mut profiles: Vec<&ProfileIngredient> = profiles
             .iter()
-            .filter(|profile| profile.is_for(name))
+            .filter(|profile| profile.is_for(&chart.metadata.name))
             .collect();
         if profiles.is_empty() {
             profiles.push(&own_values);
         }
-        for profile in profiles {
+        profiles.into_iter().map(move |profile| (chart, profile))
+    });
+    let ways: Vec<_> = ways.collect();
+    let mut renderings = Vec::new();
+    progress.begin_steps(
+        "rendering charts",
+        (ways.len() * Occasion::ALL.len()) as u64,
+    );
+    for (chart, profile) in ways {
+        let name = &chart.metadata.name;
+        progress.note(&format!("{name} {}", profile.name));
+        {
             let values: Vec<_> = profile
                 .values
                 .iter()
@@ -81,6 +91,7 @@ pub async fn survey(
                     .template(chart, &values, occasion)
                     .await?
                     .map(|text| discover(&text, places));
+                progress.advance(1);
                 renderings.push(Rendering {
                     chart: name.clone(),
                     profile: profile.name.clone(),
@@ -90,6 +101,7 @@ pub async fn survey(
             }
         }
     }
+    progress.end();
     Ok(Survey {
         helm: Some(helm.version().to_owned()),
         renderings,

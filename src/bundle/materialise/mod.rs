@@ -39,6 +39,18 @@ pub struct Transferred {
     pub kept_blobs: u64,
 }
 
+/// The part of [`check_destination`] that needs no plan, before anything slow is done.
+///
+/// # Errors
+/// When the destination exists and no interrupted run left it, or cannot be written.
+pub fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
+    fsx::check_no_directory(destination)?;
+    if fsx::is_taken(destination) && !fsx::exists(&journal::path_of(destination)) {
+        return Err(MaterialiseError::Exists(destination.to_owned()));
+    }
+    Ok(fsx::check_writable(fsx::parent(destination))?)
+}
+
 /// Checks, before anything is fetched, that the destination can receive the bundle.
 ///
 /// # Errors
@@ -113,7 +125,10 @@ pub async fn materialise(
         partial.allocate(0)?;
     }
     partial.allocate(plan.total_bytes())?;
-    write_frame(plan, &partial)?;
+    progress.begin("writing files", plan.local_bytes());
+    let written = write_frame(plan, &partial, &**progress);
+    progress.end();
+    written?;
 
     let syncing = journal.record(partial.clone());
     let download = Download {
@@ -134,12 +149,22 @@ pub async fn materialise(
 
 /// Writes every header, and the contents that do not come from a registry. Padding is what the file
 /// is made of.
-fn write_frame(plan: &Plan, partial: &PartialFile) -> Result<(), MaterialiseError> {
+fn write_frame(
+    plan: &Plan,
+    partial: &PartialFile,
+    progress: &dyn Progress,
+) -> Result<(), MaterialiseError> {
     for (placed, content) in plan.layout.entries().iter().zip(&plan.contents) {
         partial.write_at(&placed.header(), placed.header_offset())?;
         match content {
-            Content::Bytes(bytes) => partial.write_at(bytes, placed.content_offset())?,
-            Content::File { path, digest } => copy_file(partial, placed, path, *digest)?,
+            Content::Bytes(bytes) => {
+                partial.write_at(bytes, placed.content_offset())?;
+                progress.advance(bytes.len() as u64);
+            }
+            Content::File { path, digest } => {
+                progress.note(placed.name().as_str());
+                copy_file(partial, placed, path, *digest, progress)?;
+            }
             Content::Blob { .. } | Content::Web { .. } => {}
         }
     }
@@ -151,6 +176,7 @@ fn copy_file(
     placed: &Placed,
     path: &Utf8Path,
     expected: Digest,
+    progress: &dyn Progress,
 ) -> Result<(), MaterialiseError> {
     let mut hasher = Sha256::new();
     let mut offset = placed.content_offset();
@@ -158,6 +184,7 @@ fn copy_file(
         hasher.update(chunk);
         partial.write_at(chunk, offset)?;
         offset = offset.saturating_add(chunk.len() as u64);
+        progress.advance(chunk.len() as u64);
         Ok(())
     })?;
     let actual = hasher.finish();

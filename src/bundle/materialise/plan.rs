@@ -148,4 +148,10 @@ impl Plan {
             (count + 1, bytes + fetch.size)
         })
     }
+
+    /// How many bytes of contents do not come from elsewhere.
+    pub(super) fn local_bytes(&self) -> u64 {
+        let all: u64 = self.layout.entries().iter().map(Placed::size).sum();
+        all.saturating_sub(self.remote().1)
+    }
 }

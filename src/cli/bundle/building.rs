@@ -1,25 +1,27 @@
-//! The verb that makes a bundle: `build`.
+//! The verb that builds a bundle: `build`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
+use super::{chart_check::ChartCheckArgs, project::ProjectArgs};
 use crate::{
     cli::{registry_args::RegistryArgs, site::Site},
     commands::bundle::{BuildOptions, ComponentChoice},
 };
 use rune_core::cli::output_path::output_path;
 
-/// Makes one signed file of everything that the manifest names.
+/// Build one signed file of everything that the manifest names.
+///
+/// A build that was interrupted continues where it stopped.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     #[command(flatten)]
     project: ProjectArgs,
-    /// The file to write; NAME-VERSION.bundle.tar unless given
+    /// File to write [default: NAME-VERSION.bundle.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
-    /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is
-    /// asked for
+    /// Private key to sign with; may be repeated. The passphrase is read from `COSIGN_PASSWORD` or
+    /// the terminal
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
     /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program
@@ -29,13 +31,13 @@ pub(super) struct Build {
     /// Component to leave out; may be repeated
     #[arg(long, value_name = "COMPONENT")]
     without: Vec<String>,
-    /// Component to carry although it is off by default; may be repeated
+    /// Component to include although it is off by default; may be repeated
     #[arg(long, value_name = "COMPONENT")]
     with: Vec<String>,
-    /// How many downloads at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
-    downloads: u16,
-    /// Check everything, say what would be fetched and written, and write nothing
+    /// Number of downloads at the same time
+    #[arg(long, alias = "downloads", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Check everything, show what would be fetched and written, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -57,7 +59,7 @@ impl Build {
                 without: args.without,
             },
             chart_check: args.chart_check.into(),
-            downloads: usize::from(args.downloads),
+            jobs: usize::from(args.jobs),
             is_dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
         }

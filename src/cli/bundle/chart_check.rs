@@ -17,7 +17,7 @@ use crate::commands::bundle::{ChartCheck, HelmOptions};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Completeness")]
 pub(super) struct HelmArgs {
-    /// The Helm, 3 or 4, that renders the charts to see which images they need [default: `helm` in
+    /// Helm 3 or 4, which renders the charts to find the images that they need [default: `helm` in
     /// PATH]
     #[arg(
         long,
@@ -26,7 +26,7 @@ pub(super) struct HelmArgs {
         hide_env_values = true
     )]
     helm: Option<Utf8PathBuf>,
-    /// How many seconds one rendering may take
+    /// Time limit of one rendering, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
     helm_timeout: u16,
 }
@@ -37,7 +37,7 @@ pub(super) struct HelmArgs {
 pub(super) struct ChartCheckArgs {
     #[command(flatten)]
     pub(super) helm: HelmArgs,
-    /// Do not check which images the charts need; the bundle says so
+    /// Do not check which images the charts need; the bundle records that
     #[arg(long)]
     no_chart_check: bool,
 }

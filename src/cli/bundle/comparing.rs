@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::SignerArgs;
+use super::trust::{SignerArgs, bundle_digest};
 use crate::{
     cli::site::Site,
     commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
@@ -15,34 +15,35 @@ use rune_core::cli::output_path::output_path;
 struct ViewArgs {
     #[command(flatten)]
     signers: SignerArgs,
-    /// A bundle digest (sha256:…), known from elsewhere; once for each bundle
-    #[arg(long = "bundle-digest", value_name = "DIGEST", help_heading = "Trust")]
+    /// Bundle digest (sha256:…), known out of band; once for each bundle
+    #[arg(long = "bundle-digest", value_name = "DIGEST", value_parser = bundle_digest, help_heading = "Trust")]
     digests: Vec<Digest>,
 }
 
-/// Compares two bundles.
+/// Show what changed between two bundles: images down to layers and packages, charts, values,
+/// migrations, bytes to transfer.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// The bundle that is there
+    /// Current bundle
     old: Utf8PathBuf,
-    /// The bundle that is to come
+    /// New bundle
     new: Utf8PathBuf,
     #[command(flatten)]
     trust: ViewArgs,
-    /// End with 5 when anything differs
+    /// Exit with 5 when anything differs
     #[arg(long)]
     exit_code: bool,
 }
 
-/// Writes a page for a change board.
+/// Write an HTML page about a bundle for a change board.
 #[derive(Debug, Args)]
 pub(super) struct Report {
     /// The bundle
     bundle: Utf8PathBuf,
-    /// The bundle that is there, to show what changes
+    /// Current bundle, to show what changes
     #[arg(long, value_name = "BUNDLE")]
     against: Option<Utf8PathBuf>,
-    /// The HTML file to create
+    /// HTML file to create
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Utf8PathBuf,
     #[command(flatten)]

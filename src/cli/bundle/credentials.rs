@@ -9,7 +9,7 @@ use super::registry;
 use crate::{
     cli::{
         passphrase,
-        registry_args::{RegistryArgs, login_file},
+        registry_args::{NamedRegistryArgs, login_file},
         site::Site,
     },
     commands::{
@@ -29,30 +29,31 @@ use rune_core::{
 /// Far above any password.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
-/// Logs in to a registry.
+/// Log in to a registry: try a password, and store it where docker, podman, skopeo, crane and Helm
+/// read it.
 #[derive(Debug, Args)]
 pub(super) struct Login {
-    /// The registry [env: RUNE_BUNDLE_REGISTRY]
+    /// Registry [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY")]
     registry: Option<String>,
     /// User at the registry
     #[arg(long, short, value_name = "NAME")]
     username: String,
-    /// Read the password from standard input; without it, it is asked for at the terminal
+    /// Read the password from standard input instead of the terminal
     #[arg(long)]
     password_stdin: bool,
     #[command(flatten)]
-    access: RegistryArgs,
+    access: NamedRegistryArgs,
 }
 
-/// Logs out of a registry.
+/// Remove the stored credentials of a registry.
 #[derive(Debug, Args)]
 pub(super) struct Logout {
-    /// The registry [env: RUNE_BUNDLE_REGISTRY]
+    /// Registry [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY")]
     registry: Option<String>,
     #[command(flatten)]
-    access: RegistryArgs,
+    access: NamedRegistryArgs,
 }
 
 /// Why there is no password.
@@ -82,8 +83,8 @@ impl Failure for PasswordError {
 impl Login {
     pub(super) fn run(self, site: &Site) -> Result<LoginReport, CommandError> {
         let registry = host(site.registry(self.registry))?;
-        let file = login_file(site, self.access.authfile.clone());
-        let config = self.access.into_online_config(site);
+        let file = login_file(site, self.access.authfile());
+        let config = self.access.into_online_config(site, &registry);
         let password = if self.password_stdin {
             from_standard_input()?
         } else {
@@ -107,7 +108,8 @@ impl Login {
 impl Logout {
     pub(super) fn run(self, site: &Site) -> Result<LogoutReport, CommandError> {
         let registry = host(site.registry(self.registry))?;
-        login::logout(&self.access.into_online_config(site).auth_files, &registry)
+        let config = self.access.into_online_config(site, &registry);
+        login::logout(&config.auth_files, &registry)
     }
 }
 

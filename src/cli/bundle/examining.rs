@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     chart_check::{ChartCheckArgs, absolute, helm_in_path},
-    planning::ProjectArgs,
+    project::ProjectArgs,
     registry,
     trust::BundleArgs,
 };
@@ -21,12 +21,12 @@ use crate::{
         registry_args::{OfflineRegistryArgs, RegistryArgs},
         site::Site,
     },
-    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor},
+    commands::bundle::{DoctorBuildOptions, DoctorReceiveOptions, doctor, push::Destination},
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::{cli::output::Printer, command::CommandError};
 
-/// Looks whether the next step can work here.
+/// Check the prerequisites of the next step, and change nothing.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     #[command(subcommand)]
@@ -35,10 +35,10 @@ pub(super) struct Doctor {
 
 #[derive(Debug, Subcommand)]
 enum Step {
-    /// Before `build`: manifest, lock, policy, keys, Helm, registries, room for the bundle
+    /// Check manifest, lock, policy, keys, Helm, registries and free space before `build`
     Build(Build),
-    /// Before a bundle is pushed, loaded, installed or unpacked: the file, who vouches for it, and
-    /// what is here
+    /// Check file, signatures, registry and cluster before a bundle is pushed, loaded, installed or
+    /// unpacked
     Receive(Receive),
 }
 
@@ -46,7 +46,7 @@ enum Step {
 struct Build {
     #[command(flatten)]
     project: ProjectArgs,
-    /// The file that will be written; NAME-VERSION.bundle.tar unless given
+    /// File that will be written [default: NAME-VERSION.bundle.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
     /// Private key that will sign; may be repeated
@@ -62,13 +62,13 @@ struct Build {
 struct Receive {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// The directory in which it would be unpacked
+    /// Directory to unpack into
     #[arg(long, value_name = "DIR", default_value = ".", value_parser = output_path)]
     into: Utf8PathBuf,
-    /// The registry that it would be pushed to, with a prefix if any [env: RUNE_BUNDLE_REGISTRY]
+    /// Registry to push to, with a prefix if any [env: RUNE_BUNDLE_REGISTRY]
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
     registry: Option<String>,
-    /// The Helm that would install it [default: `helm` in PATH]
+    /// Helm 3 or 4 [default: `helm` in PATH]
     #[arg(
         long,
         value_name = "FILE",
@@ -76,7 +76,7 @@ struct Receive {
         hide_env_values = true
     )]
     helm: Option<Utf8PathBuf>,
-    /// How the cluster is reached [default: KUBECONFIG, or `.kube/config` in the home directory]
+    /// Cluster and credentials [default: `KUBECONFIG`, or `~/.kube/config`]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<Utf8PathBuf>,
     #[command(flatten)]
@@ -116,13 +116,15 @@ impl Build {
 
 impl Receive {
     fn options(self, site: &Site) -> Result<DoctorReceiveOptions, CommandError> {
+        let registry: Option<Destination> = registry::optional(site.registry(self.registry))?;
+        let host = registry.as_ref().map(|named| named.registry().to_owned());
         Ok(DoctorReceiveOptions {
             bundle: self.bundle.options(site),
             directory: self.into,
-            registry: registry::optional(site.registry(self.registry))?,
+            registry,
             helm: self.helm.map(absolute).or_else(helm_in_path),
             kubeconfig: self.kubeconfig.or_else(usual_kubeconfig),
-            access: self.access.into_offline_config(site),
+            access: self.access.into_offline_config(site, host.as_deref()),
         })
     }
 }

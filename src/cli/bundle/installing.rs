@@ -23,38 +23,39 @@ use crate::{
 use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, duration::parse_duration};
 
-/// Installs a bundle.
+/// Install or upgrade a release from a bundle: verify, check the cluster, back up, upgrade, test,
+/// and roll back when it fails.
 #[derive(Debug, Args)]
 pub(super) struct Install {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// The release [default: the name of the chart]
+    /// Name of the release [default: the name of the chart]
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
-    /// The chart, when the bundle has several
+    /// Chart, when the bundle has several
     #[arg(long, value_name = "NAME")]
     chart: Option<String>,
-    /// The profile whose values are taken [default: the first for the chart]
+    /// Profile whose values are used [default: the first for the chart]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     #[command(flatten)]
     images: ImageArgs,
-    /// Values of yours, after those of the profile; may be repeated
+    /// Values file of your own, applied after those of the profile; may be repeated
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
-    /// One value of yours, after all files; may be repeated. It can be seen in the list of
-    /// processes: no secrets
+    /// Value of your own, applied after all files; may be repeated. Not for secrets: other users can
+    /// see it in the list of processes
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Say what would change, and change nothing
+    /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Make a backup of the database with the release's own job before it is upgraded
+    /// Back up the database with the release's own job before the upgrade
     #[arg(long)]
     backup_first: bool,
     #[command(flatten)]
     permissions: PermissionArgs,
-    /// How long the release may take until it runs, its tests to pass, and a backup: 10m, 1h
+    /// Time limit for the upgrade, the tests and the backup, each: 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
     #[command(flatten)]
@@ -70,25 +71,24 @@ pub(super) struct Install {
 /// Where the images are.
 #[derive(Debug, Args)]
 struct ImageArgs {
-    /// Where the images were pushed: the charts take them from there [env: RUNE_BUNDLE_REGISTRY]
-    /// [default: under their own names, for nodes with a mirror]
+    /// Registry that the images were pushed to and the charts pull from [env: RUNE_BUNDLE_REGISTRY]
+    /// [default: the registries of the images, for nodes with a mirror]
     #[arg(long, value_name = "REGISTRY[/PREFIX]")]
     registry: Option<String>,
-    /// With one path component for each repository below the prefix, as `push --flatten` makes them
+    /// Join the path of each repository to one component, as `push --flatten` does
     #[arg(long)]
     flatten: bool,
-    /// How the charts take them from there: by their values, or in the rendered objects through
-    /// Helm's post-renderer [default: values where that is enough for every image]
+    /// How images are mapped to the registry: in the values, or in the rendered objects through
+    /// Helm's post-renderer [default: values where that reaches every image]
     #[arg(long, value_enum, value_name = "HOW")]
     map: Option<MapArg>,
-    /// Write the values with which the chart takes them from there into a new file, for GitOps or
-    /// by hand
+    /// Write the values that map the images into a new file, for GitOps or by hand
     #[arg(long, value_name = "FILE", value_parser = output_path)]
     write_values: Option<Utf8PathBuf>,
-    /// Push the bundle there first
+    /// Push the bundle to the registry first
     #[arg(long)]
     push: bool,
-    /// With --push, leave out the index of the bundle and its signatures, for registries that take
+    /// With --push, leave out the bundle index and its signatures, for registries that accept
     /// images and charts only
     #[arg(long, requires = "push")]
     no_index_artifact: bool,
@@ -104,10 +104,10 @@ enum MapArg {
 /// What is refused otherwise.
 #[derive(Debug, Args)]
 struct PermissionArgs {
-    /// Let an older bundle replace a newer one
+    /// Allow an older bundle to replace a newer one
     #[arg(long)]
     allow_downgrade: bool,
-    /// End an operation on the release that somebody left unfinished
+    /// Finish an operation on the release that was interrupted
     #[arg(long)]
     take_over: bool,
 }
@@ -116,8 +116,8 @@ struct PermissionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 struct ClusterArgs {
-    /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the account of the pod
-    /// that this runs in]
+    /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the service account of
+    /// the pod]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<Utf8PathBuf>,
     /// Context of the kubeconfig [default: the current one]
@@ -126,7 +126,7 @@ struct ClusterArgs {
     /// Namespace [env: RUNE_BUNDLE_NAMESPACE] [default: that of the context]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Make the namespace if there is none
+    /// Create the namespace if it does not exist
     #[arg(long)]
     create_namespace: bool,
     /// Helm 3 or 4 [default: `helm` in PATH]
@@ -186,7 +186,10 @@ impl Install {
         } else {
             registry::optional(registry)?
         };
-        let access = args.registry_access.into_offline_config(site);
+        let host = registry.as_ref().map(|named| named.registry().to_owned());
+        let access = args
+            .registry_access
+            .into_offline_config(site, host.as_deref());
         let access = registry.iter().fold(access, |access, registry| {
             args.login.with(access, registry.registry())
         });

@@ -13,11 +13,12 @@ use crate::{
         ContainerdOptions, LoadDestination, LoadOptions, MirrorDestination, MirrorFormat,
         MirrorOptions, Platform,
     },
+    oci::PlatformError,
 };
 use rune_core::cli::output_path::output_path;
 use rune_core::command::CommandError;
 
-/// Loads the images into the container runtime of this node, without a registry.
+/// Load images into containerd, k3s or RKE2 without a registry.
 ///
 /// Images keep their names and get one with their digest too, under which the kubelet looks for
 /// pinned ones. Only what this node can run is loaded; nothing is unpacked on the way.
@@ -26,14 +27,14 @@ pub(super) struct Load {
     #[command(flatten)]
     bundle: BundleArgs,
     /// Platform of the node [default: the one of this machine]
-    #[arg(long, value_name = "OS/ARCH")]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
-    /// Write a file that k3s or RKE2 imports when it starts, instead:
+    /// Write a file that k3s or RKE2 imports when it starts, such as into
     /// /var/lib/rancher/k3s/agent/images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ctr", "address", "namespace"], value_parser = output_path)]
     images_dir: Option<Utf8PathBuf>,
-    /// containerd's client, or k3s or k0s, which have it inside [default: the first of ctr, k3s,
-    /// k0s that is there]
+    /// containerd's client, or k3s or k0s, which include it [default: the first of ctr, k3s, k0s in
+    /// PATH]
     #[arg(long, value_name = "PROGRAM", help_heading = "containerd")]
     ctr: Option<Utf8PathBuf>,
     /// Socket of containerd [default: where it usually is, also for k3s, RKE2 and k0s]
@@ -49,27 +50,27 @@ pub(super) struct Load {
     namespace: String,
 }
 
-/// Makes the configuration that sends nodes to your registry, so that charts need no change.
+/// Write the configuration with which nodes pull from your registry, so that charts need no change.
 ///
 /// For every registry that images of the bundle are from, nodes go to REGISTRY/PREFIX instead,
 /// where `push` or `serve` has them under the same repository.
 #[derive(Debug, Args)]
 pub(super) struct Mirror {
-    /// Whose configuration
+    /// Program to configure
     #[arg(value_enum)]
     format: FormatArg,
     #[command(flatten)]
     bundle: StreamArgs,
-    /// The registry that has the images, as nodes reach it [env: RUNE_BUNDLE_REGISTRY]
+    /// Registry that has the images, as nodes reach it [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY[/PREFIX]")]
     registry: Option<String>,
-    /// Write the files into this directory, such as the one that they belong in; never over others
-    #[arg(long, value_name = "DIR", value_parser = output_path)]
-    out: Option<Utf8PathBuf>,
-    /// Where nodes have the certificate of the authority that signed the registry's
+    /// Write the files into this directory; existing files are never overwritten
+    #[arg(long, short, alias = "out", value_name = "DIR", value_parser = output_path)]
+    output: Option<Utf8PathBuf>,
+    /// Path of the registry's CA certificate on the nodes
     #[arg(long, value_name = "FILE", value_parser = absolute_path, conflicts_with = "plain_http")]
     ca_file: Option<Utf8PathBuf>,
-    /// The registry speaks without TLS
+    /// Use plain HTTP for the registry
     #[arg(long)]
     plain_http: bool,
 }
@@ -79,8 +80,10 @@ enum FormatArg {
     /// A hosts.toml for each source registry, for /etc/containerd/certs.d
     Containerd,
     /// registries.yaml of k3s and RKE2
+    #[value(alias = "rke2")]
     K3s,
     /// registries.conf.d of CRI-O, podman and skopeo
+    #[value(aliases = ["cri-o", "podman", "skopeo"])]
     Crio,
     /// daemon.json of Docker, which can be sent elsewhere for docker.io only
     Docker,
@@ -123,14 +126,23 @@ impl Mirror {
             bundle: self.bundle.options(site),
             format,
             destination,
-            out: self.out,
+            out: self.output,
         })
+    }
+}
+
+/// A platform; of Linux, when it is an architecture alone.
+fn platform(text: &str) -> Result<Platform, PlatformError> {
+    if text.contains('/') {
+        text.parse()
+    } else {
+        format!("linux/{text}").parse()
     }
 }
 
 /// The value is no path that means the same on every node.
 #[derive(Debug, thiserror::Error)]
-#[error("write the path that the file has on the nodes, from / on")]
+#[error("expected the absolute path of the file on the nodes")]
 struct PathOnNodesError;
 
 fn absolute_path(text: &str) -> Result<Utf8PathBuf, PathOnNodesError> {

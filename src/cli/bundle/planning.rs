@@ -3,38 +3,23 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::chart_check::{ChartCheckArgs, HelmArgs};
+use super::{
+    chart_check::{ChartCheckArgs, HelmArgs},
+    project::ProjectArgs,
+};
 use crate::{
     cli::{registry_args::RegistryArgs, site::Site},
     commands::bundle::{
-        InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode,
-        RenderOptions, SuggestOptions,
+        InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm, RenderMode, RenderOptions,
+        SuggestOptions,
     },
     oci::Reference,
 };
 use rune_core::cli::output_path::output_path;
 
-const INIT_EXAMPLES: &str = "\
-Examples:
-  rune-bundle init --chart shop --name shop-bundle
-  rune-bundle init --chart shop-1.2.0.tgz --values site.yaml
-  rune-bundle init --image docker.io/library/redis:7.2";
-
-/// Which manifest.
+/// Create a project for your charts and images: a manifest, a policy, and values that pin every
+/// image.
 #[derive(Debug, Args)]
-pub(super) struct ProjectArgs {
-    /// The bundle manifest
-    #[arg(default_value = "bundle-manifests/rune.yaml")]
-    manifest: Utf8PathBuf,
-    /// The directory that the paths in the manifest are relative to [default: the parent of
-    /// `bundle-manifests/`, or the manifest's own directory]
-    #[arg(long, value_name = "DIR")]
-    project: Option<Utf8PathBuf>,
-}
-
-/// Writes a new project.
-#[derive(Debug, Args)]
-#[command(after_long_help = INIT_EXAMPLES)]
 pub(super) struct Init {
     /// Chart to include: its directory, or its .tgz; may be repeated
     #[arg(long = "chart", value_name = "DIR|TGZ|oci://…|https://…")]
@@ -59,7 +44,10 @@ pub(super) struct Init {
     registry: RegistryArgs,
 }
 
-/// Resolves references to digests.
+/// Resolve every reference to a digest, and write the lock.
+///
+/// Charts are rendered by Helm with the values of every profile: each image that they name must be in
+/// the lock.
 #[derive(Debug, Args)]
 pub(super) struct Lock {
     #[command(flatten)]
@@ -70,11 +58,11 @@ pub(super) struct Lock {
     /// Resolve this image, chart, program or file only and keep the rest of the lock
     #[arg(long, value_name = "NAME")]
     update: Option<String>,
-    /// Say what would be written, and write nothing
+    /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print what the project lacks to be locked, as a patch for `git apply` or `patch -p1`: images
-    /// of its charts, values that pin them, and lines of the policy. Write nothing
+    /// Print what is missing, as a patch for `git apply` or `patch -p1`: images of the charts,
+    /// values that pin them, and lines of the policy. Write nothing
     #[arg(long, conflicts_with_all = ["check", "update", "dry_run", "no_chart_check"])]
     suggest: bool,
     #[command(flatten)]
@@ -83,13 +71,13 @@ pub(super) struct Lock {
     registry: RegistryArgs,
 }
 
-/// Renders charts and values.
+/// Render charts and values from templates, manifest and lock.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     #[command(flatten)]
     project: ProjectArgs,
     /// Pin every image by this lock; without a name, by the one beside the manifest. Writes whole
-    /// charts, values and INSTALL.md to --out, as a bundle would carry them
+    /// charts, values and INSTALL.md to --output, as a bundle includes them
     // With `=` only, or `--lock MANIFEST` would take the manifest for the lock.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[expect(
@@ -97,38 +85,29 @@ pub(super) struct Render {
         reason = "the three cases: not given, given without a name, given with one"
     )]
     lock: Option<Option<Utf8PathBuf>>,
-    /// The directory to write to or compare with [default: the project]
-    #[arg(long, value_name = "DIR", value_parser = output_path)]
-    out: Option<Utf8PathBuf>,
-    /// Fail if a file is not what templates, manifest and lock make of it; write nothing
+    /// Directory to write to or compare with [default: the project]
+    #[arg(long, short, alias = "out", value_name = "DIR", value_parser = output_path)]
+    output: Option<Utf8PathBuf>,
+    /// Fail if a file is out of date; write nothing
     #[arg(long, conflicts_with = "dry_run")]
     check: bool,
-    /// Say what would be written, and write nothing
+    /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Record the versions of the charts as released: from then on, a chart that changes needs a
     /// higher one
-    #[arg(long, conflicts_with_all = ["check", "lock", "out"])]
+    #[arg(long, conflicts_with_all = ["check", "lock", "output"])]
     release: bool,
 }
 
-/// Explains what the policy decides.
+/// Explain what the policy decides about a manifest and its lock.
 #[derive(Debug, Args)]
 pub(super) struct Policy {
     #[command(flatten)]
     project: ProjectArgs,
-    /// Say too what is allowed, and why
+    /// Show what is allowed too, and why
     #[arg(long)]
     all: bool,
-}
-
-impl From<ProjectArgs> for ProjectOptions {
-    fn from(args: ProjectArgs) -> Self {
-        Self {
-            manifest: args.manifest,
-            directory: args.project,
-        }
-    }
 }
 
 impl Init {
@@ -199,7 +178,7 @@ impl From<Render> for RenderOptions {
         Self {
             project: args.project.into(),
             form,
-            out: args.out,
+            out: args.output,
             mode,
             is_release: args.release,
         }

@@ -15,7 +15,9 @@ use crate::{
 };
 use rune_core::command::CommandError;
 
-/// Pushes images, charts, the index and its signatures into a registry, byte for byte.
+/// Push images, charts, the bundle index and its signatures into a registry, byte for byte.
+///
+/// Nothing is unpacked: the bytes go from the file to the registry, and are checked there afterwards.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -24,30 +26,29 @@ use rune_core::command::CommandError;
 pub(super) struct Push {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// Where to: HOST[:PORT][/PREFIX] [env: RUNE_BUNDLE_REGISTRY]
+    /// Registry: HOST[:PORT][/PREFIX] [env: RUNE_BUNDLE_REGISTRY]
     #[arg(value_name = "REGISTRY[/PREFIX]")]
     destination: Option<String>,
-    /// Make one path component of each repository: a/b/c becomes a-b-c below the prefix
+    /// Join the path of each repository to one component: a/b/c becomes a-b-c below the prefix
     #[arg(long)]
     flatten: bool,
-    /// Which index of images that lack platforms: auto, full, sparse or reduced
+    /// Image index to push when platforms were left out: auto, full, sparse or reduced
     #[arg(long, value_enum, default_value_t = IndexArg::Auto, value_name = "WHICH", hide_possible_values = true)]
     index: IndexArg,
-    /// Move tags that mean something else there
+    /// Overwrite tags that point to different content
     #[arg(long)]
     overwrite_tags: bool,
-    /// Leave out the index of the bundle and its signatures, for registries that take images and
-    /// charts only
+    /// Leave out the bundle index and its signatures, for registries that accept images and charts
+    /// only
     #[arg(long)]
     no_index_artifact: bool,
-    /// How many requests at once
+    /// Number of requests at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Send blobs in requests of at most this size, such as 8MiB; found out by itself where a
-    /// registry says that it needs it
+    /// Send blobs in requests of at most this size, such as 8MiB [default: as the registry asks]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     chunk_size: Option<u64>,
-    /// Say what would be sent, and write nothing to the registry
+    /// Show what would be sent, and write nothing to the registry
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -87,7 +88,9 @@ impl Push {
             ..
         } = self;
         let destination: Destination = registry::required(site.registry(destination))?;
-        let access = self.registry.into_offline_config(site);
+        let access = self
+            .registry
+            .into_offline_config(site, Some(destination.registry()));
         Ok(PushOptions {
             bundle: bundle.options(site),
             registry: self.login.with(access, destination.registry()),

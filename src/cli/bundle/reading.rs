@@ -11,20 +11,20 @@ use crate::{
 use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, progress::Progress};
 
-/// Checks a bundle to its last byte.
+/// Verify a bundle to its last byte, from a file or from standard input.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
     bundle: StreamArgs,
-    /// The name and version that the bundle must have
+    /// Name and version that the bundle must have
     #[arg(long, value_name = "NAME@VERSION")]
     expect: Option<Expectation>,
-    /// A policy of your own that the images inside must meet
+    /// Policy of your own that the images must meet
     #[arg(long, value_name = "FILE")]
     policy: Option<Utf8PathBuf>,
 }
 
-/// Shows what a bundle says it contains.
+/// Show what a bundle contains; without a key or digest, as unverified.
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     #[command(flatten)]
@@ -37,24 +37,24 @@ pub(super) struct Inspect {
     images: bool,
 }
 
-/// Unpacks a bundle into a new directory.
+/// Unpack a bundle into a new directory, all of it or nothing.
 #[derive(Debug, Args)]
 pub(super) struct Unpack {
     #[command(flatten)]
     bundle: StreamArgs,
-    /// The directory to create; NAME-VERSION unless given
+    /// Directory to create [default: NAME-VERSION]
     #[arg(value_parser = output_path)]
     directory: Option<Utf8PathBuf>,
-    /// Unpack only entries whose path matches, such as 'values/*'; may be repeated, or several with
-    /// commas between them
+    /// Unpack only entries whose path matches, such as 'values/*'; may be repeated or separated by
+    /// commas
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     only: Vec<String>,
-    /// Check that it could be done, and write nothing
+    /// Check that it can be unpacked, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Writes one entry to standard output.
+/// Print one entry of a bundle after verifying it.
 ///
 /// Nothing is written before the entry is known to be what was signed. On a terminal control
 /// characters are escaped, and what is not text is refused.
@@ -62,7 +62,7 @@ pub(super) struct Unpack {
 pub(super) struct Cat {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// The path of the entry, such as INSTALL.md
+    /// Path of the entry, such as INSTALL.md
     path: String,
 }
 

@@ -30,7 +30,7 @@ struct ReceiptDirectoryArgs {
 pub(super) struct ReceiptArgs {
     #[command(flatten)]
     directory: ReceiptDirectoryArgs,
-    /// Write no receipt; the next one says so
+    /// Write no receipt; the next one shows the gap
     #[arg(long, help_heading = "Receipt")]
     no_receipt: bool,
 }
@@ -67,7 +67,7 @@ fn now() -> String {
     moment.unwrap_or_default().to_string()
 }
 
-/// Shows and checks receipts.
+/// Show and verify receipts of pushes and installations.
 #[derive(Debug, Args)]
 pub(super) struct Receipts {
     #[command(subcommand)]
@@ -76,24 +76,24 @@ pub(super) struct Receipts {
 
 #[derive(Debug, Subcommand)]
 enum ReceiptsVerb {
-    /// List the receipts, oldest first, after checking them
+    /// List the receipts, oldest first, after verifying them
     List {
         #[command(flatten)]
         directory: ReceiptDirectoryArgs,
     },
-    /// Show one receipt, after checking all of them
+    /// Show one receipt, after verifying all of them
     Show {
-        /// The number of the receipt
+        /// Number of the receipt
         number: u64,
         #[command(flatten)]
         directory: ReceiptDirectoryArgs,
     },
-    /// Check that no receipt was changed, removed or moved
+    /// Verify that no receipt was changed, removed or moved
     Verify {
         #[command(flatten)]
         directory: ReceiptDirectoryArgs,
-        /// The digest (sha256:…) of the last receipt, known from elsewhere: shows that none was cut
-        /// off at the end
+        /// Digest (sha256:…) of the last receipt, known out of band: shows that none is missing at
+        /// the end
         #[arg(long, value_name = "DIGEST")]
         head: Option<Digest>,
     },

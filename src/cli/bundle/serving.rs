@@ -1,6 +1,6 @@
 //! The verb that serves bundles.
 
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -11,18 +11,19 @@ use crate::{
     commands::bundle::{BundleOptions, ServeOptions},
 };
 
-/// Serves bundles as a read-only registry.
+/// Serve bundles as a read-only registry for containerd, Helm and every OCI client.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
     bundle: BundleArgs,
-    /// More bundles, checked with the same keys
+    /// More bundles, verified with the same keys
     #[arg(value_name = "BUNDLE")]
     more: Vec<Utf8PathBuf>,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(
         long,
         value_name = "IP:PORT",
+        value_parser = listen_address,
         default_value = "127.0.0.1:5000",
         help_heading = "Server"
     )]
@@ -43,12 +44,20 @@ pub(super) struct Serve {
         help_heading = "Server"
     )]
     tls_key: Option<Utf8PathBuf>,
-    /// Users who may pull: an htpasswd file with bcrypt hashes; without it everybody may
+    /// Users who may pull: an htpasswd file with bcrypt hashes [default: everybody may]
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     htpasswd: Option<Utf8PathBuf>,
-    /// Listen without TLS on an address that other machines reach
+    /// Use plain HTTP on an address that other machines reach
     #[arg(long, conflicts_with = "tls_cert", help_heading = "Server")]
     plain_http: bool,
+}
+
+/// An address to listen on; `:5000` is every address of this machine.
+fn listen_address(text: &str) -> Result<SocketAddr, AddrParseError> {
+    match text.strip_prefix(':') {
+        Some(_) => format!("0.0.0.0{text}").parse(),
+        None => text.parse(),
+    }
 }
 
 impl Serve {

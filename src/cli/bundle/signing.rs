@@ -1,57 +1,58 @@
-//! The verbs that make keys and signatures: `keygen`, `sign`, `attach`.
+//! The verbs about keys and signatures: `keygen`, `sign`, `attach`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::trust::bundle_digest;
 use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
 use rune_core::cli::output_path::output_path;
 
-/// Makes a key pair.
+/// Generate a key pair that signs bundles, in cosign's format.
 #[derive(Debug, Args)]
 pub(super) struct Keygen {
-    /// Write PREFIX.key and PREFIX.pub. The passphrase comes from COSIGN_PASSWORD or is asked for
-    #[arg(long, value_name = "PREFIX", default_value = "cosign", value_parser = output_path)]
-    out: Utf8PathBuf,
-    /// Check everything, say what would be written, and write nothing
+    /// Write PREFIX.key and PREFIX.pub. The passphrase is read from COSIGN_PASSWORD or the terminal
+    #[arg(long, short, alias = "out", value_name = "PREFIX", default_value = "cosign", value_parser = output_path)]
+    output: Utf8PathBuf,
+    /// Check everything, show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Adds a signature to a bundle that is there already.
+/// Add a signature to a bundle, after verifying all of it.
 #[derive(Debug, Args)]
 pub(super) struct Sign {
-    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    /// The bundle; it is verified to its last byte, and one blank signature slot of it is written
     bundle: Utf8PathBuf,
-    /// Private key to sign with. The passphrase comes from `COSIGN_PASSWORD` or is asked for
+    /// Private key to sign with. The passphrase is read from `COSIGN_PASSWORD` or the terminal
     #[arg(long, value_name = "FILE")]
     key: Utf8PathBuf,
-    /// The trust file of those who will receive the bundle: the key must count by it, and it says
-    /// how many must sign
+    /// Trust file of the receivers: the key must be a trusted one, and the file says how many must
+    /// sign
     #[arg(long, value_name = "FILE")]
     trust: Option<Utf8PathBuf>,
-    /// The digest (sha256:…) that the bundle must have, known from elsewhere
-    #[arg(long, value_name = "DIGEST")]
+    /// Digest (sha256:…) that the bundle must have, known out of band
+    #[arg(long, value_name = "DIGEST", value_parser = bundle_digest)]
     bundle_digest: Option<Digest>,
-    /// Check everything, say what would be written, and write nothing
+    /// Check everything, show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Adds a signature that was made elsewhere.
+/// Add a signature that an HSM, a KMS, cosign or openssl created.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
-    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    /// The bundle; it is verified to its last byte, and one blank signature slot of it is written
     bundle: Utf8PathBuf,
-    /// The signature over `bundle.json`: a Sigstore bundle, or a bare signature as bytes or base64
+    /// Signature over `bundle.json`: a Sigstore bundle, or a bare signature as bytes or base64
     #[arg(long, value_name = "FILE")]
     signature: Utf8PathBuf,
-    /// The public key that the signature was made with
+    /// Public key of the signature
     #[arg(long, value_name = "FILE", required_unless_present = "trust")]
     key: Option<Utf8PathBuf>,
-    /// The trust file of those who will receive the bundle: the signature must count by it
+    /// Trust file of the receivers: the signature must be by a trusted key
     #[arg(long, value_name = "FILE")]
     trust: Option<Utf8PathBuf>,
-    /// Check everything, say what would be written, and write nothing
+    /// Check everything, show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -83,7 +84,7 @@ impl From<Attach> for AttachOptions {
 impl From<Keygen> for KeygenOptions {
     fn from(args: Keygen) -> Self {
         Self {
-            prefix: args.out,
+            prefix: args.output,
             is_dry_run: args.dry_run,
         }
     }

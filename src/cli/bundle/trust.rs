@@ -7,11 +7,12 @@ use crate::{
     cli::site::Site,
     commands::bundle::{BundleOptions, Digest, Origin, SignerOptions},
 };
+use rune_core::digest::DigestError;
 
 /// A bundle that is needed at any position, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// The bundle
+    /// Bundle file
     bundle: Utf8PathBuf,
     #[command(flatten)]
     trust: TrustArgs,
@@ -20,7 +21,7 @@ pub(super) struct BundleArgs {
 /// A bundle that is read once, from beginning to end, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct StreamArgs {
-    /// The bundle; - reads standard input
+    /// Bundle file; `-` reads standard input
     bundle: Utf8PathBuf,
     #[command(flatten)]
     trust: TrustArgs,
@@ -31,18 +32,18 @@ pub(super) struct StreamArgs {
 struct TrustArgs {
     #[command(flatten)]
     signers: SignerArgs,
-    /// The bundle digest (sha256:…), known from elsewhere
-    #[arg(long, value_name = "DIGEST", help_heading = "Trust")]
+    /// Bundle digest (sha256:…), known out of band
+    #[arg(long, value_name = "DIGEST", value_parser = bundle_digest, help_heading = "Trust")]
     bundle_digest: Option<Digest>,
 }
 
 /// Keys from outside a bundle.
 #[derive(Debug, Args)]
 pub(super) struct SignerArgs {
-    /// Public key of a signer, got from them and not from the bundle; may be repeated
+    /// Public key of a signer, received out of band; may be repeated
     #[arg(long = "key", value_name = "FILE", help_heading = "Trust")]
     keys: Vec<Utf8PathBuf>,
-    /// How many of the given keys must have signed
+    /// Number of the given keys that must have signed
     #[arg(
         long,
         value_name = "N",
@@ -51,11 +52,20 @@ pub(super) struct SignerArgs {
         requires = "keys"
     )]
     threshold: usize,
-    /// Trust file: the keys that count, by name, how many of them must have signed, and which are
-    /// revoked [env: RUNE_BUNDLE_TRUST]; any option of this group replaces what environment and
-    /// site file say
+    /// Trust file: trusted keys by name, how many of them must have signed, and revoked keys [env:
+    /// RUNE_BUNDLE_TRUST]. An option of this group replaces the trust of environment and site file
     #[arg(long, value_name = "FILE", help_heading = "Trust", conflicts_with_all = ["keys", "threshold"])]
     trust: Option<Utf8PathBuf>,
+}
+
+/// A digest, with or without the algorithm before it.
+pub(super) fn bundle_digest(text: &str) -> Result<Digest, DigestError> {
+    let is_bare = text.len() == 64 && !text.contains(':');
+    if is_bare {
+        format!("sha256:{text}").parse()
+    } else {
+        text.parse()
+    }
 }
 
 impl BundleArgs {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
-    chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
-    keys::{load_chart_key, load_private_key, signer},
+    chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
+    keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
 };
 use crate::{
@@ -20,7 +20,6 @@ use rune_core::{
     command::{CommandError, Report, block_on},
     digest::Digest,
     progress::Progress,
-    secret::Secret,
 };
 
 #[derive(Debug)]
@@ -37,7 +36,7 @@ pub struct BuildOptions {
     /// Whether the charts are checked for images that are not inside.
     pub chart_check: ChartCheck,
     /// How many downloads at once.
-    pub downloads: usize,
+    pub jobs: usize,
     /// Only check and say what would be done.
     pub is_dry_run: bool,
     pub registry: ClientConfig,
@@ -148,10 +147,16 @@ impl Report for BuildReport {
 /// then.
 pub fn run(
     options: BuildOptions,
-    passphrase: impl Fn() -> Result<Secret, CommandError>,
+    passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
     progress: &Arc<dyn Progress>,
 ) -> Result<BuildReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
+    let manifest = project.manifest();
+    let output = options
+        .output
+        .unwrap_or_else(|| format!("{}-{}.bundle.tar", manifest.name, manifest.version).into());
+    bundle::check_output_name(&output)?;
+    check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
     manifest::judge(&project, Some(&lock), &FetchedCharts::default())?.into_result()?;
@@ -167,6 +172,7 @@ pub fn run(
         .map(|path| load_chart_key(path, &passphrase))
         .transpose()?;
     let client = Client::new(options.registry)?;
+    progress.plan(if options.is_dry_run { 2 } else { 4 });
     let fetched =
         block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
     let evaluation = manifest::judge(&project, Some(&lock), &fetched)?.into_result()?;
@@ -182,13 +188,21 @@ pub fn run(
         mut ingredients,
         available,
         check_values,
-    } = bundle::gather(&project, &lock, &fetched, &options.components, policy)?;
+    } = bundle::gather(
+        &project,
+        &lock,
+        &fetched,
+        &options.components,
+        policy,
+        &**progress,
+    )?;
     let survey = survey_charts(
         &project,
         &ingredients.charts,
         &ingredients.profiles,
         &check_values,
         &options.chart_check,
+        &**progress,
     )?;
     let completeness = check_survey(&project, survey.as_ref(), &available)?;
     ingredients.completeness = completeness
@@ -222,9 +236,6 @@ pub fn run(
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let plan = draft.sign(&keys)?;
-    let output = options
-        .output
-        .unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
     let transferred = if options.is_dry_run {
         bundle::check_output(&plan, &output)?;
         None
@@ -233,7 +244,7 @@ pub fn run(
             &plan,
             &client,
             &output,
-            options.downloads,
+            options.jobs,
             progress,
         ))?)
     };

@@ -8,12 +8,15 @@ use serde::Serialize;
 use crate::{
     bundle::{
         self, AvailableImage, CheckValues, CheckValuesRecord, Complete, Completeness,
-        ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey,
+        CompletenessError, ExceptionRecord, Exceptions, HelmOptions, ProfileIngredient, Survey,
     },
     chart::Package,
     manifest::Project,
 };
-use rune_core::command::{CommandError, block_on, counted};
+use rune_core::{
+    command::{CommandError, block_on, counted},
+    progress::Progress,
+};
 
 /// Whether the charts are rendered to see which images they need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +116,19 @@ impl CompletenessReport {
     }
 }
 
+/// Checks that there is a Helm for the charts of a project, before anything is fetched.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn check_helm(project: &Project, check: &ChartCheck) -> Result<(), CommandError> {
+    match check {
+        ChartCheck::Helm { program: None, .. } if !project.manifest().charts.is_empty() => {
+            Err(CompletenessError::NoHelm.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Renders the charts and finds what they name, unless the check is to be left out.
 pub(super) fn survey_charts(
     project: &Project,
@@ -120,6 +136,7 @@ pub(super) fn survey_charts(
     profiles: &[ProfileIngredient],
     check_values: &CheckValues,
     check: &ChartCheck,
+    progress: &dyn Progress,
 ) -> Result<Option<Survey>, CommandError> {
     let ChartCheck::Helm {
         program,
@@ -138,6 +155,7 @@ pub(super) fn survey_charts(
         check_values,
         &project.policy().image_places,
         &helm,
+        progress,
     ))?))
 }
 

@@ -14,7 +14,7 @@ use rune_core::{
     text::shown,
 };
 
-/// Shows the fingerprint of a public key, or of every key of a trust file.
+/// Show the fingerprint of a public key, or of each key of a trust file, to compare out of band.
 #[derive(Debug, Args)]
 pub struct Fingerprint {
     /// Public key (PEM), or trust file

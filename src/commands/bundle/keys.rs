@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use camino::Utf8Path;
 use zeroize::Zeroizing;
 
+use super::key_kind::KeyHalf;
 use crate::{
     chart::ChartKey,
     sign::{PrivateKey, PublicKey, Signer, TrustFile},
 };
 use rune_core::{
     command::CommandError,
+    failure::FailureKind,
     fsx::{self, Action, PathError},
     secret::Secret,
 };
@@ -21,18 +23,53 @@ const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
 /// Far above what a person writes.
 const MAX_TRUST_FILE_BYTES: u64 = 1 << 20;
 
-/// Reads a private key; `passphrase` is asked only when the key is encrypted.
+/// How often a passphrase may be typed.
+const MAX_TRIES: u8 = 3;
+
+/// The passphrase of a private key.
+#[derive(Debug)]
+pub struct Passphrase {
+    pub secret: Secret,
+    /// Whether it was typed at a terminal, where it can be typed again.
+    pub is_typed: bool,
+}
+
+/// Reads a private key. `ask` gets the path and the number of the attempt, from 1, and is called
+/// only when the key is encrypted, up to three times for a passphrase that is typed.
 ///
 /// # Errors
-/// When the file cannot be read, is no supported private key, or the passphrase is missing or
+/// When the file cannot be read, is not a supported private key, or the passphrase is missing or
 /// wrong.
 pub(super) fn load_private_key(
     path: &Utf8Path,
-    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
+    ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
 ) -> Result<PrivateKey, CommandError> {
     let pem = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
-    PrivateKey::load(&pem, passphrase)
-        .map_err(|error: CommandError| error.context(format!("cannot use the key `{path}`")))
+    KeyHalf::Private.check(path, &pem)?;
+    let mut attempt = 1;
+    loop {
+        let mut is_typed = false;
+        let loaded = PrivateKey::load(&pem, || {
+            let passphrase = ask(path, attempt)?;
+            is_typed = passphrase.is_typed;
+            Ok(passphrase.secret)
+        });
+        let error: CommandError = match loaded {
+            Ok(key) => return Ok(key),
+            Err(error) => error,
+        };
+        let is_wrong = is_typed && error.kind() == FailureKind::Access;
+        if is_wrong && attempt < MAX_TRIES {
+            attempt = attempt.saturating_add(1);
+            continue;
+        }
+        let error = error.context(format!("cannot use the key `{path}`"));
+        return Err(if is_wrong {
+            error.with_help("run the same command again; a lost passphrase cannot be recovered")
+        } else {
+            error
+        });
+    }
 }
 
 /// Reads the OpenPGP key that signs charts.
@@ -41,10 +78,10 @@ pub(super) fn load_private_key(
 /// As [`load_private_key`], or when this program was built without OpenPGP.
 pub(super) fn load_chart_key(
     path: &Utf8Path,
-    passphrase: impl FnOnce() -> Result<Secret, CommandError>,
+    ask: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
 ) -> Result<ChartKey, CommandError> {
     let armored = Zeroizing::new(fsx::read(path, MAX_KEY_FILE_BYTES)?);
-    ChartKey::load(&armored, passphrase)
+    ChartKey::load(&armored, || ask(path, 1).map(|asked| asked.secret))
         .map_err(|error: CommandError| error.context(format!("cannot use the chart key `{path}`")))
 }
 
@@ -62,6 +99,7 @@ pub(super) fn is_pem(path: &Utf8Path) -> Result<bool, CommandError> {
 /// When the file cannot be read, or is no supported public key.
 pub(super) fn load_public_key(path: &Utf8Path) -> Result<Signer, CommandError> {
     let pem = fsx::read_to_string(path, MAX_KEY_FILE_BYTES)?;
+    KeyHalf::Public.check(path, pem.as_bytes())?;
     let key = PublicKey::from_pem(&pem).map_err(|error| {
         CommandError::from(error).context(format!("cannot use the key `{path}`"))
     })?;

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::{
-    chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
+    chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     project::ProjectOptions,
 };
 use crate::{
@@ -167,7 +167,7 @@ impl Report for LockReport {
             );
         }
         if self.outcome == LockOutcome::Drifted {
-            text.push_str("look at what changed, then run `rune-bundle lock`\n");
+            text.push_str("review what changed, then run `rune-bundle lock`\n");
             return text;
         }
         for image in &self.images {
@@ -260,6 +260,9 @@ fn listed(platforms: &[Platform]) -> String {
 pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let path = project.lock_path();
+    if !matches!(options.mode, LockMode::Update(_)) {
+        check_helm(&project, &options.chart_check)?;
+    }
     // What the policy denies is not even asked for.
     let subjects = manifest::subjects(project.manifest(), None);
     policy::evaluate(project.policy(), &project.manifest().version, &subjects).into_result()?;
@@ -269,7 +272,12 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         LockMode::Check | LockMode::Update(_) => Some(Lock::read(&path)?),
     };
     let client = Client::new(options.registry.clone())?;
-    progress.begin("Locking", 0);
+    progress.plan(if options.chart_check == ChartCheck::LeftOut {
+        1
+    } else {
+        2
+    });
+    progress.begin("resolving", 0);
     let new = match (&options.mode, &old) {
         (LockMode::Update(name), Some(old)) => {
             let subject = Subject::all(project.manifest()).find(|(known, _)| known == name);
@@ -393,6 +401,7 @@ fn check_completeness(
         &profiles,
         &check_values,
         &options.chart_check,
+        progress,
     )?;
     for (name, reference, digest) in survey
         .iter()

@@ -8,7 +8,9 @@ use super::{
     keys::{load_public_key, load_site_trust_file, load_trust_file},
     trust_source::TrustSource,
 };
-use crate::bundle::{AuthenticatedHead, BundleSource, OpenBundle, Trust, UnverifiedHead};
+use crate::bundle::{
+    AuthenticatedHead, BundleSource, HeadError, OpenBundle, Trust, UnverifiedHead,
+};
 use rune_core::{
     command::CommandError,
     digest::Digest,
@@ -85,9 +87,7 @@ impl BundleOptions {
                 stream => BundleSource::Stream(Box::new(stream)),
             },
         };
-        let head = source.read_head().map_err(|error| {
-            CommandError::from(error).context(format!("cannot read `{}`", self.bundle))
-        })?;
+        let head = source.read_head().map_err(|error| self.no_head(error))?;
         Ok((source, head))
     }
 
@@ -95,11 +95,26 @@ impl BundleOptions {
     pub(super) fn authenticate(&self) -> Result<(BundleSource, AuthenticatedHead), CommandError> {
         let trust = self.trust()?;
         let (source, head) = self.open()?;
-        Ok((
-            source,
-            head.authenticate(&trust)
-                .map_err(|error| self.refused(error.into()))?,
-        ))
+        let head = head
+            .authenticate(&trust)
+            .map_err(|error| self.refused(error.into()))?;
+        source.check_length(head.layout()).map_err(|error| {
+            CommandError::from(error).context(format!("refusing `{}`", self.bundle))
+        })?;
+        Ok((source, head))
+    }
+
+    /// Why the file does not begin as a bundle does, with the command for one that was compressed.
+    fn no_head(&self, error: HeadError) -> CommandError {
+        let compression = match &error {
+            HeadError::Compressed(compression) => Some(*compression),
+            _ => None,
+        };
+        let error = CommandError::from(error).context(format!("cannot read `{}`", self.bundle));
+        match compression {
+            Some(compression) => error.with_help(compression.help(self.bundle.as_str())),
+            None => error,
+        }
     }
 
     /// Why the bundle is not trusted. Who looks at the command line alone does not see trust that

@@ -1,20 +1,89 @@
 //! Which manifest a verb works on.
 
+use std::fmt;
+
 use camino::Utf8PathBuf;
 
-use crate::manifest::{ManifestError, Programs, Project};
+use crate::manifest::{Programs, Project};
+use rune_core::{
+    command::CommandError,
+    failure::{Failure, FailureKind},
+};
 
 /// A manifest and where its paths lead.
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
-    pub manifest: Utf8PathBuf,
+    pub manifest: ManifestChoice,
     /// The project directory, when it is not where it usually is.
     pub directory: Option<Utf8PathBuf>,
 }
 
+/// The manifest, as far as it was named or found.
+#[derive(Debug, Clone)]
+pub enum ManifestChoice {
+    Path(Utf8PathBuf),
+    /// None was found in this directory, or, when it is empty, in the working directory and above.
+    Missing(Utf8PathBuf),
+    Several(Vec<Utf8PathBuf>),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ChoiceError {
+    #[error("no bundle manifest in `bundle-manifests/` of {0}")]
+    Missing(String),
+    #[error("several bundle manifests: {}", list(.0))]
+    Several(Vec<Utf8PathBuf>),
+}
+
+impl fmt::Display for ManifestChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Path(path) => path.as_str(),
+            Self::Missing(directory) if !directory.as_str().is_empty() => directory.as_str(),
+            Self::Missing(_) | Self::Several(_) => ".",
+        })
+    }
+}
+
+fn list(paths: &[Utf8PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+    paths.join(", ")
+}
+
+impl Failure for ChoiceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Missing(_) => FailureKind::NotFound,
+            Self::Several(_) => FailureKind::Usage,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_) => {
+                "name the manifest, or create a project with `rune-bundle init`".to_owned()
+            }
+            Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
+        })
+    }
+}
+
 impl ProjectOptions {
     /// Reads the manifest and its policy.
-    pub(super) fn load(&self, programs: Programs) -> Result<Project, ManifestError> {
-        Project::load(&self.manifest, self.directory.as_deref(), programs)
+    pub(super) fn load(&self, programs: Programs) -> Result<Project, CommandError> {
+        match &self.manifest {
+            ManifestChoice::Path(path) => {
+                Ok(Project::load(path, self.directory.as_deref(), programs)?)
+            }
+            ManifestChoice::Missing(directory) => {
+                let place = if directory.as_str().is_empty() {
+                    "the working directory and the directories above".to_owned()
+                } else {
+                    format!("`{directory}`")
+                };
+                Err(ChoiceError::Missing(place).into())
+            }
+            ManifestChoice::Several(paths) => Err(ChoiceError::Several(paths.clone()).into()),
+        }
     }
 }

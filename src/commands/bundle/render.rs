@@ -63,7 +63,8 @@ impl Failure for NoDestination {
 
     fn help(&self) -> Option<String> {
         Some(
-            "say with --out where it belongs; what is committed is the development form".to_owned(),
+            "set --output to another directory; what is committed is the development form"
+                .to_owned(),
         )
     }
 }

@@ -1,18 +1,17 @@
 //! `sign`: one more person vouches for a bundle that is there already.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
     cosign::{self, CosignReport, Signers},
-    keys::{load_private_key, signer},
+    keys::{Passphrase, load_private_key, signer},
 };
 use crate::{bundle::TrustError, sign::SlotSignature};
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
     progress::Progress,
-    secret::Secret,
 };
 
 /// What to sign, and as whom.
@@ -47,7 +46,7 @@ impl Report for SignReport {
 /// is left, or the file may not be written.
 pub fn run(
     options: &SignOptions,
-    passphrase: impl Fn() -> Result<Secret, CommandError>,
+    passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
     progress: &dyn Progress,
 ) -> Result<SignReport, CommandError> {
     let file = cosign::open(&options.bundle)?;

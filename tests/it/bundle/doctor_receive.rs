@@ -201,7 +201,7 @@ fn a_registry_is_asked_whether_it_lets_us_in() {
     );
     let said = ends_with(
         &place
-            .command(&["--registry", "https://registry.lan"])
+            .command(&["--registry", "http://registry.lan"])
             .output()
             .unwrap(),
         2,

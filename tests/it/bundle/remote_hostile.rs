@@ -46,16 +46,14 @@ fn project(repository: &str, servers: &[&WebServer]) -> Project {
 fn arguments<'a>(verb: &'a str, hosts: &'a [String]) -> Vec<&'a str> {
     [verb, "--authfile", "config.json"]
         .into_iter()
-        .chain(
-            hosts
-                .iter()
-                .flat_map(|host| ["--plain-http", host.as_str()]),
-        )
+        .chain(hosts.iter().map(String::as_str))
         .collect()
 }
 
+/// The options that allow plain HTTP.
 fn hosts(servers: &[&WebServer]) -> Vec<String> {
-    servers.iter().map(|server| server.host()).collect()
+    let option = |server: &&WebServer| format!("--plain-http={}", server.host());
+    servers.iter().map(option).collect()
 }
 
 #[test]
@@ -166,7 +164,7 @@ fn an_index_does_not_send_us_nearer_than_it_is_itself() {
             index(if is_index { target.as_str() } else { "app.tgz" }),
         );
         named.put("/app.tgz", Page::redirect(&target));
-        let hosts = [named.host(), metadata.to_owned()];
+        let hosts = [named.host(), metadata.to_owned()].map(|host| format!("--plain-http={host}"));
         let refused = project(&named.url(""), &[]).ends(9, &arguments("lock", &hosts));
         assert!(refused.contains(said), "{refused}");
     }

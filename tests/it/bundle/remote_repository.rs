@@ -99,7 +99,7 @@ fn plain_http_needs_leave_and_a_password_needs_an_entry() {
         "{refused}"
     );
     assert!(
-        refused.contains(&format!("--plain-http {}", plain.host())),
+        refused.contains(&format!("--plain-http={}", plain.host())),
         "{refused}"
     );
     let unknown = project.ends(9, &["lock", &format!("--plain-http={}", plain.host())]);

@@ -95,7 +95,7 @@ fn half_a_client_certificate_and_a_url_as_host_are_mistakes_of_usage() {
     let project = Project::new();
     for arguments in [
         &["--client-cert", "a.pem"][..],
-        &["--plain-http", "registry.lan/library"],
+        &["--plain-http=registry.lan/library"],
     ] {
         assert_eq!(lock(&project, arguments, &[]).0, 2, "{arguments:?}");
     }
@@ -126,7 +126,7 @@ fn proxies_come_from_the_environment_and_never_stand_before_loopback() {
     project.registry.forget_requests();
     let (code, errors) = lock(
         &project,
-        &["--plain-http", "registry.example"],
+        &["--plain-http=registry.example"],
         &[("http_proxy", proxy.as_str())],
     );
     assert_eq!(code, 0, "{errors}");

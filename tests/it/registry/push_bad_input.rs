@@ -35,7 +35,7 @@ fn without_a_key_or_a_digest_nothing_is_pushed() {
 fn a_destination_that_is_none_is_a_mistake_on_the_command_line() {
     let shipped = Shipped::twins();
     for (destination, expected) in [
-        ("https://registry.lan", "is a URL"),
+        ("http://registry.lan", "is a URL"),
         ("registry", "does not begin with a registry host"),
         (
             "registry.lan:5000/Team",

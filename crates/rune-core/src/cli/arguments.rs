@@ -1,21 +1,24 @@
 //! From the arguments of the process to the structs of a tool.
 //!
-//! What is wrong with a command line is said by clap, in text. With `--json` it is a report as
-//! well, so that a program that asked for JSON gets JSON however the command ends.
+//! What is wrong with a command line is said like every other error, and with `--json` as a report
+//! too, so that a program that asked for JSON gets JSON however the command ends.
 
-use std::{env, process::ExitCode};
+use std::{env, error::Error as _, process::ExitCode};
 
-use clap::Parser;
+use clap::{
+    Command, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use super::output;
+use super::{Color, help::Guide, output::Printer};
 use crate::failure::{Failure, FailureKind};
 
-/// What clap says about a command line.
+/// A command line that is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct UsageError {
     message: String,
-    tool: &'static str,
+    help: String,
 }
 
 impl Failure for UsageError {
@@ -24,42 +27,184 @@ impl Failure for UsageError {
     }
 
     fn help(&self) -> Option<String> {
-        Some(format!("see `{} --help`", self.tool))
+        Some(self.help.clone())
     }
 }
 
 /// Reads the arguments of the process, or says what is wrong with them, or prints what was asked
 /// for instead: the help, the version.
-pub fn parse<T: Parser>(tool: &'static str) -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| {
-        if error.use_stderr() && asks_for_json() {
-            output::print_error_report(
-                &UsageError {
-                    message: first_paragraph(&error),
-                    tool,
-                }
-                .into(),
-            );
+pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
+    let mut command = guide.apply(T::command());
+    let parsed = command
+        .try_get_matches_from_mut(env::args_os())
+        .and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| {
+        let shows_help = matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        );
+        let arguments: Vec<String> = env::args_os()
+            .skip(1)
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .take_while(|argument| argument != "--")
+            .collect();
+        let asks_for_json = arguments.iter().any(|argument| argument == "--json");
+        if shows_help && !(error.use_stderr() && asks_for_json) {
+            // A closed standard output or error leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                FailureKind::Usage.exit_code()
+            } else {
+                0
+            });
         }
-        // A closed standard output or error leaves nobody to tell.
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() {
-            FailureKind::Usage.exit_code()
-        } else {
-            0
-        })
+        let verb = verb_of(&command, &arguments);
+        let usage = UsageError {
+            message: message(&error),
+            help: advice(&error, guide, command.get_name(), &verb),
+        };
+        Printer::new(asks_for_json, false, 0, color(&arguments)).fail(&usage.into())
     })
 }
 
-/// Whether `--json` is among the options: the arguments as a whole could not be understood.
-fn asks_for_json() -> bool {
-    env::args_os()
-        .skip(1)
-        .take_while(|argument| argument != "--")
-        .any(|argument| argument == "--json")
+/// The colour that was asked for, as far as that can be read.
+fn color(arguments: &[String]) -> Color {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let value = match argument.strip_prefix("--color") {
+            Some("") => arguments.next().map(String::as_str),
+            Some(value) => value.strip_prefix('='),
+            None => continue,
+        };
+        return match value {
+            Some("always") => Color::Always,
+            Some("never") => Color::Never,
+            _ => Color::Auto,
+        };
+    }
+    Color::Auto
 }
 
-/// What is wrong, without the usage and the hints that follow it.
+/// The verb that was typed, with the verb inside it: `doctor build`; empty when there is none.
+fn verb_of(command: &Command, arguments: &[String]) -> String {
+    let mut inner = command;
+    let mut path: Vec<&str> = Vec::new();
+    for argument in arguments {
+        if let Some(found) = inner.find_subcommand(argument) {
+            path.push(found.get_name());
+            inner = found;
+        }
+        if !inner.has_subcommands() {
+            break;
+        }
+    }
+    path.join(" ")
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// The texts as code, with commas.
+fn code(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("`{text}`")).collect();
+    quoted.join(", ")
+}
+
+fn message(error: &clap::Error) -> String {
+    let argument = texts(error, ContextKind::InvalidArg);
+    let value = texts(error, ContextKind::InvalidValue);
+    let first = argument.first().map_or("", String::as_str);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => format!(
+            "unknown verb {}",
+            code(&texts(error, ContextKind::InvalidSubcommand))
+        ),
+        ErrorKind::UnknownArgument if first.starts_with('-') => {
+            format!("unknown option `{first}`")
+        }
+        ErrorKind::UnknownArgument => format!("unexpected argument `{first}`"),
+        ErrorKind::MissingRequiredArgument => format!("missing {}", code(&argument)),
+        ErrorKind::MissingSubcommand => "missing verb".to_owned(),
+        ErrorKind::ArgumentConflict => {
+            let others = texts(error, ContextKind::PriorArg);
+            if others.is_empty() || others == argument {
+                format!("`{first}` was given more than once")
+            } else {
+                format!("`{first}` cannot be used with {}", code(&others))
+            }
+        }
+        ErrorKind::InvalidValue if value.iter().all(String::is_empty) => {
+            format!("`{first}` needs a value")
+        }
+        ErrorKind::InvalidValue => format!("invalid value {} for `{first}`", code(&value)),
+        ErrorKind::ValueValidation => {
+            let why = error.source().map(|source| format!(": {source}"));
+            format!(
+                "invalid value {} for `{first}`{}",
+                code(&value),
+                why.unwrap_or_default()
+            )
+        }
+        ErrorKind::NoEquals => format!("the value of `{first}` is written with `=`"),
+        _ => first_paragraph(error),
+    }
+}
+
+/// What to do about it, and an example.
+fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String {
+    let path = format!("{tool} {verb}");
+    let path = path.trim_end();
+    let suggestion = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let typed = texts(error, ContextKind::InvalidSubcommand);
+            let meant = typed.first().and_then(|typed| guide.meant(typed));
+            let similar = texts(error, ContextKind::SuggestedSubcommand);
+            let option = meant.filter(|meant| meant.starts_with('-'));
+            match (option, meant, similar.first()) {
+                (Some(option), ..) => Some(format!("run `{tool} {option}`")),
+                (None, Some(meant), _) => Some(format!("did you mean `{tool} {meant}`?")),
+                (None, None, Some(_)) => {
+                    let similar: Vec<String> = similar
+                        .iter()
+                        .map(|similar| format!("{path} {similar}"))
+                        .collect();
+                    Some(format!("did you mean {}?", code(&similar)))
+                }
+                (None, None, None) => Some(format!("`{path} --help` lists the verbs")),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let similar = texts(error, ContextKind::SuggestedArg);
+            (!similar.is_empty()).then(|| format!("did you mean {}?", code(&similar)))
+        }
+        ErrorKind::InvalidValue => {
+            let valid = texts(error, ContextKind::ValidValue);
+            let similar = texts(error, ContextKind::SuggestedValue);
+            match (similar.first(), valid.is_empty()) {
+                (Some(similar), _) => Some(format!("did you mean `{similar}`?")),
+                (None, false) => Some(format!("use one of {}", code(&valid))),
+                (None, true) => None,
+            }
+        }
+        _ => None,
+    };
+    let example = guide
+        .examples_of(verb)
+        .first()
+        .map(|example| format!("for example: `{example}`"));
+    suggestion
+        .or(example)
+        .unwrap_or_else(|| format!("`{path} --help` shows the options"))
+}
+
+/// What is wrong in clap's words, without the usage and the hints that follow it.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
@@ -71,12 +216,16 @@ fn first_paragraph(error: &clap::Error) -> String {
     lines.join(" ")
 }
 
-/// What the exit codes mean, for the end of the help and of the man page.
+/// What the exit codes mean, for the end of the help.
 pub fn exit_codes() -> String {
-    let lines = FailureKind::ALL
+    let lines = exit_meanings().map(|(code, meaning)| format!("\n{code:>5}  {meaning}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
+/// Every exit code with its meaning.
+pub(super) fn exit_meanings() -> impl Iterator<Item = (u8, &'static str)> {
+    let failures = FailureKind::ALL
         .iter()
-        .map(|kind| format!("\n{:>5}  {}", kind.exit_code(), kind.meaning()));
-    std::iter::once("Exit codes:\n    0  done".to_owned())
-        .chain(lines)
-        .collect()
+        .map(|kind| (kind.exit_code(), kind.meaning()));
+    std::iter::once((0, "done")).chain(failures)
 }

@@ -1,8 +1,9 @@
-//! What a person types and sees, as far as both tools have it in common: arguments, the printer,
-//! progress, documents.
+//! What the command lines of both tools have in common: arguments, help, the printer, progress,
+//! documents.
 
 pub mod arguments;
 pub mod documents;
+pub mod help;
 pub mod output;
 pub mod output_path;
 mod progress;
@@ -21,10 +22,10 @@ pub struct GlobalArgs {
     /// Print no progress and no notes
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more on standard error; twice for everything
+    /// Print each request on standard error; twice for everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// When to use colour: auto (on a terminal, unless `NO_COLOR` is set), always, never
+    /// Use colour: auto (on a terminal, unless `NO_COLOR` is set), always, never
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
     color: Color,
 }

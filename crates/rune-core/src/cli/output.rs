@@ -39,6 +39,8 @@ impl Failure for OutputError {
 pub struct Printer {
     json: bool,
     quiet: bool,
+    /// Requests are logged, line by line.
+    verbose: bool,
     colored: bool,
 }
 
@@ -66,6 +68,7 @@ impl Printer {
         Self {
             json,
             quiet,
+            verbose: verbosity > 0,
             colored,
         }
     }
@@ -75,7 +78,7 @@ impl Printer {
         if self.quiet {
             Arc::new(Silent)
         } else {
-            Arc::new(Terminal::new(io::stderr().is_terminal()))
+            Arc::new(Terminal::new(io::stderr().is_terminal() && !self.verbose))
         }
     }
 

@@ -1,160 +1,232 @@
 //! Progress for people: a bar on a terminal, a plain line every few seconds elsewhere.
+//!
+//! A bar is one line on terminals from 40 columns on: what does not fit is cut off.
 
 use std::{
     io::{self, Write as _},
     sync::{
-        Mutex,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::help::terminal_width;
 use crate::progress::Progress;
 
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How much of a digest is shown.
+const SHORT_DIGEST: usize = 12;
+
 /// Shows progress on standard error.
 pub(super) struct Terminal {
-    interactive: bool,
-    phase: Mutex<Option<Phase>>,
-    done_bytes: AtomicU64,
+    has_bars: bool,
+    state: Mutex<State>,
+    done: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many phases there were, and how many there will be, if that is known.
+    number: usize,
+    planned: usize,
+    phase: Option<Phase>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Steps,
 }
 
 struct Phase {
     name: String,
     note: String,
-    total_bytes: u64,
+    unit: Unit,
+    total: u64,
     started: Instant,
     last_line: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Terminal {
-    pub(super) fn new(interactive: bool) -> Self {
+    /// With a bar, or with lines where a bar would be in the way.
+    pub(super) fn new(has_bars: bool) -> Self {
         Self {
-            interactive,
-            phase: Mutex::new(None),
-            done_bytes: AtomicU64::new(0),
+            has_bars,
+            state: Mutex::default(),
+            done: AtomicU64::new(0),
         }
     }
 
-    fn with_phase(&self, act: impl FnOnce(&mut Phase)) {
-        let mut guard = self
-            .phase
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(phase) = guard.as_mut() {
-            act(phase);
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_phase(&self, name: &str, unit: Unit, total: u64) {
+        self.end();
+        self.done.store(0, Ordering::Relaxed);
+        let mut state = self.state();
+        state.number += 1;
+        let name = if (2..100).contains(&state.planned) && state.number <= state.planned {
+            format!("{}/{} {name}", state.number, state.planned)
+        } else {
+            name.to_owned()
+        };
+        let now = Instant::now();
+        state.phase = Some(Phase {
+            bar: self.has_bars.then(|| bar(&name, unit, total)),
+            name,
+            note: String::new(),
+            unit,
+            total,
+            started: now,
+            last_line: now,
+        });
     }
 }
 
-impl Phase {
-    fn bar(name: &str, total_bytes: u64) -> ProgressBar {
-        let style = ProgressStyle::with_template(
-            "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left  {msg}",
-        );
-        let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr());
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        bar.set_prefix(name.to_owned());
-        bar
+fn bar(name: &str, unit: Unit, total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(template(terminal_width(), unit, total)) {
+        bar.set_style(style);
     }
+    bar.set_prefix(name.to_owned());
+    bar.tick();
+    bar
+}
 
-    fn line(&self, done_bytes: u64) -> String {
+/// What fits into a line of so many columns. The message takes the rest and is cut to it.
+const fn template(width: usize, unit: Unit, total: u64) -> &'static str {
+    match (unit, total, width) {
+        (_, 0, _) => "{prefix}  {wide_msg}",
+        (Unit::Bytes, _, 0..60) => "{prefix} {percent:>3}%  {wide_msg}",
+        (Unit::Bytes, _, 60..100) => {
+            "{prefix} {bar:12} {decimal_bytes}/{decimal_total_bytes}  {wide_msg}"
+        }
+        (Unit::Bytes, ..) => {
+            "{prefix} {bar:20} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left  {wide_msg}"
+        }
+        (Unit::Steps, _, 0..60) => "{prefix} {pos}/{len}  {wide_msg}",
+        (Unit::Steps, ..) => "{prefix} {bar:12} {pos}/{len}  {wide_msg}",
+    }
+}
+
+/// The text with its digests cut short: nobody compares one on a bar.
+fn with_short_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hex = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digest, rest) = part.split_at(hex);
+        short.push_str("sha256:");
+        match digest.get(..SHORT_DIGEST) {
+            Some(beginning) if hex == 64 => short.extend([beginning, "…"]),
+            _ => short.push_str(digest),
+        }
+        short.push_str(rest);
+    }
+    short
+}
+
+impl Phase {
+    fn line(&self, done: u64) -> String {
+        let Self { name, note, .. } = self;
+        if self.unit == Unit::Steps {
+            return format!("{name}: {done} of {}; {note}\n", self.total);
+        }
         let elapsed = self.started.elapsed();
         let millis = u64::try_from(elapsed.as_millis())
             .unwrap_or(u64::MAX)
             .max(1);
-        let rate = done_bytes.saturating_mul(1000) / millis;
+        let rate = done.saturating_mul(1000) / millis;
         let left = self
-            .total_bytes
-            .saturating_sub(done_bytes)
+            .total
+            .saturating_sub(done)
             .checked_div(rate)
             .map(Duration::from_secs);
         let left = left.map_or_else(String::new, |left| {
             format!(", {} left", HumanDuration(left))
         });
-        let (name, note) = (&self.name, &self.note);
         format!(
             "{name}: {} of {}, {}/s{left}; {note}\n",
-            HumanBytes(done_bytes),
-            HumanBytes(self.total_bytes),
-            HumanBytes(rate)
+            DecimalBytes(done),
+            DecimalBytes(self.total),
+            DecimalBytes(rate)
         )
     }
 }
 
+fn write(text: &str) {
+    // Without a standard error there is nobody to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 impl Progress for Terminal {
-    fn begin(&self, phase: &str, total_bytes: u64) {
-        self.done_bytes.store(0, Ordering::Relaxed);
-        let now = Instant::now();
-        let bar = self.interactive.then(|| Phase::bar(phase, total_bytes));
-        let phase = Phase {
-            name: phase.to_owned(),
-            note: String::new(),
-            total_bytes,
-            started: now,
-            last_line: now,
-            bar,
-        };
-        *self
-            .phase
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(phase);
+    fn plan(&self, phases: usize) {
+        let mut state = self.state();
+        (state.number, state.planned) = (0, phases);
     }
 
-    fn advance(&self, bytes: u64) {
-        let done_bytes = self
-            .done_bytes
-            .fetch_add(bytes, Ordering::Relaxed)
-            .saturating_add(bytes);
-        self.with_phase(|phase| match &phase.bar {
-            Some(bar) => bar.set_position(done_bytes),
-            None if phase.last_line.elapsed() >= LINE_INTERVAL => {
+    fn begin(&self, phase: &str, total_bytes: u64) {
+        self.begin_phase(phase, Unit::Bytes, total_bytes);
+    }
+
+    fn begin_steps(&self, phase: &str, total: u64) {
+        self.begin_phase(phase, Unit::Steps, total);
+    }
+
+    fn advance(&self, done: u64) {
+        let done = self
+            .done
+            .fetch_add(done, Ordering::Relaxed)
+            .saturating_add(done);
+        match &mut self.state().phase {
+            Some(Phase { bar: Some(bar), .. }) => bar.set_position(done),
+            Some(phase) if phase.last_line.elapsed() >= LINE_INTERVAL => {
                 phase.last_line = Instant::now();
-                let _ = io::stderr()
-                    .lock()
-                    .write_all(phase.line(done_bytes).as_bytes());
+                write(&phase.line(done));
             }
-            None => {}
-        });
+            _ => {}
+        }
     }
 
     fn note(&self, text: &str) {
-        self.with_phase(|phase| {
-            text.clone_into(&mut phase.note);
+        if let Some(phase) = &mut self.state().phase {
+            phase.note = with_short_digests(text);
             if let Some(bar) = &phase.bar {
-                bar.set_message(text.to_owned());
+                bar.set_message(phase.note.clone());
             }
-        });
+        }
     }
 
     fn announce(&self, text: &str) {
-        let guard = self
-            .phase
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        match guard.as_ref().and_then(|phase| phase.bar.as_ref()) {
-            Some(bar) => bar.println(text),
-            None => {
-                _ = io::stderr()
-                    .lock()
-                    .write_all(format!("{text}\n").as_bytes());
-            }
+        match &self.state().phase {
+            Some(Phase { bar: Some(bar), .. }) => bar.println(text),
+            _ => write(&format!("{text}\n")),
         }
     }
 
     fn end(&self) {
-        let mut guard = self
-            .phase
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(Phase { bar: Some(bar), .. }) = guard.take() {
+        if let Some(Phase { bar: Some(bar), .. }) = self.state().phase.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_short_digests;
+
+    #[test]
+    fn digests_are_cut_short_and_nothing_else() {
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            with_short_digests(&format!("layer of a/b@sha256:{digest}, sha256:12")),
+            "layer of a/b@sha256:0123456789ab…, sha256:12"
+        );
     }
 }

@@ -4,7 +4,10 @@ use std::error::Error;
 
 use serde::Serialize;
 
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    text::without_error_numbers,
+};
 
 /// A failure on its way to a person or a program.
 #[derive(Debug)]
@@ -73,10 +76,10 @@ impl CommandError {
     /// The message and its causes, outermost first, without repetition: several errors print their
     /// source as part of themselves.
     pub fn messages(&self) -> Vec<String> {
-        let mut messages = vec![self.error.to_string()];
+        let mut messages = vec![without_error_numbers(&self.error.to_string())];
         let mut source = self.error.source();
         while let Some(error) = source {
-            let text = error.to_string();
+            let text = without_error_numbers(&error.to_string());
             if messages.last().is_none_or(|last| !last.ends_with(&text)) {
                 messages.push(text);
             }

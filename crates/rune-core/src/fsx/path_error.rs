@@ -130,7 +130,7 @@ impl Failure for PathError {
                     self.path
                 )
             }
-            (FailureKind::NotFound, _) => format!("check the path; `{}` does not exist", self.path),
+            (FailureKind::NotFound, _) => "check the path".to_owned(),
             (FailureKind::Access, _) if self.action == Action::Trust => {
                 format!(
                     "let it belong to root (`chown root {0}`), and let nobody else write it (`chmod go-w {0}`)",

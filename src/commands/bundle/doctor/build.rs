@@ -86,7 +86,7 @@ fn project(options: &DoctorBuildOptions, checks: &mut Vec<Check>) -> Option<Proj
             Some(project)
         }
         Err(error) => {
-            checks.push(Check::problem("manifest", needed, &error.into()));
+            checks.push(Check::problem("manifest", needed, &error));
             None
         }
     }
@@ -136,7 +136,7 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
 
 fn key(path: &Utf8Path) -> Check {
     let was_asked = Cell::new(false);
-    let loaded = load_private_key(path, || {
+    let loaded = load_private_key(path, |_, _| {
         was_asked.set(true);
         Err(Encrypted.into())
     });
@@ -286,12 +286,17 @@ fn room(
         waived: Vec::new(),
     };
     let plan = || -> Result<bundle::Plan, CommandError> {
-        Ok(
-            bundle::gather(project, lock, fetched, &ComponentChoice::default(), policy)?
-                .ingredients
-                .compose()?
-                .sign(&[])?,
-        )
+        Ok(bundle::gather(
+            project,
+            lock,
+            fetched,
+            &ComponentChoice::default(),
+            policy,
+            &Silent,
+        )?
+        .ingredients
+        .compose()?
+        .sign(&[])?)
     };
     let plan = match plan() {
         Ok(plan) => plan,

@@ -50,26 +50,6 @@ pub struct DoctorReceiveOptions {
     pub access: ClientConfig,
 }
 
-/// The file is not as long as its head says.
-#[derive(Debug, thiserror::Error)]
-#[error("it has {actual} bytes")]
-struct WrongLength {
-    actual: u64,
-}
-
-impl Failure for WrongLength {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Content
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "it was not copied completely, or something was added; copy it again from its source"
-                .to_owned(),
-        )
-    }
-}
-
 /// A configuration of a cluster is none.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no kubeconfig with a current context")]
@@ -117,16 +97,17 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     let opened = || -> Result<_, CommandError> {
         let (source, head) = options.open()?;
         let (index, signatures) = head.peek()?;
-        let bytes = index.layout(head.index_size())?.total_bytes();
-        Ok((source, head, index, signatures, bytes))
+        let layout = index.layout(head.index_size())?;
+        Ok((source, head, index, signatures, layout))
     };
-    let (source, head, index, signatures, bytes) = match opened() {
+    let (source, head, index, signatures, layout) = match opened() {
         Ok(opened) => opened,
         Err(error) => {
             checks.push(Check::problem("bundle", needed, &error));
             return None;
         }
     };
+    let bytes = layout.total_bytes();
     let (name, version, digest) = (&index.name, &index.version, head.digest());
     checks.push(Check::ok(
         "bundle",
@@ -161,7 +142,7 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             .iter()
             .filter(|state| matches!(state, SlotState::Unknown { .. }))
             .count();
-        let help = "give --key FILE with the public key you got from the release engineer; without one nothing can be pushed or installed";
+        let help = "pass --key FILE with the public key that you received out of band; without one nothing can be pushed or installed";
         checks.push(Check::warning(
             "trust",
             needed,
@@ -171,15 +152,14 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     }
     let needed = format!("{bytes} bytes");
     if let BundleSource::File(_) = source {
-        let length = || -> Result<String, CommandError> {
-            let actual = fsx::file_size(&options.bundle)?;
-            if actual == bytes {
-                Ok("as long as its head says".to_owned())
-            } else {
-                Err(WrongLength { actual }.into())
-            }
-        };
-        checks.push(Check::of("length", needed, length()));
+        let length = source
+            .check_length(&layout)
+            .map(|()| "as long as its header says".to_owned());
+        checks.push(Check::of(
+            "length",
+            needed,
+            length.map_err(CommandError::from),
+        ));
     } else {
         let help = "save it as a file: all verbs but verify and unpack read in place";
         checks.push(Check::warning(
@@ -212,7 +192,7 @@ fn helm(program: Option<&Utf8Path>) -> Check {
             "helm",
             needed,
             "none in PATH",
-            "put Helm into PATH, or say with --helm where it is, before you install",
+            "install Helm 3 or 4, or set --helm, before you install",
         );
     };
     Check::of(
@@ -229,7 +209,7 @@ fn cluster(path: Option<&Utf8Path>) -> Check {
             "kubeconfig",
             needed,
             "none",
-            "say with --kubeconfig or KUBECONFIG where it is, before you install",
+            "set --kubeconfig or KUBECONFIG before you install",
         );
     };
     let read = || -> Result<String, CommandError> {

@@ -1,0 +1,156 @@
+//! What the help and the man pages of a tool say besides its options: verbs in groups, examples,
+//! variables of the environment.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// The widest line of help, in columns.
+const MAX_WIDTH: usize = 100;
+
+/// Verbs with something in common.
+pub struct Group {
+    pub heading: &'static str,
+    pub verbs: &'static [&'static str],
+}
+
+/// What is known about a tool besides its command line.
+pub struct Guide {
+    pub groups: &'static [Group],
+    /// For each verb, verbs of verbs included (`doctor build`), command lines that work.
+    pub examples: &'static [(&'static str, &'static [&'static str])],
+    /// Verbs of other tools, and what does the same here.
+    pub synonyms: &'static [(&'static str, &'static str)],
+    /// Variables of the environment, and what each is for.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// Pages of other tools.
+    pub see_also: &'static [&'static str],
+}
+
+impl Guide {
+    /// The command line of the tool with groups and examples in its help.
+    pub fn apply(&self, command: Command) -> Command {
+        let style = command.get_styles().get_header();
+        let template = format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{style}Options:{style:#}\n{{options}}{{after-help}}",
+            self.overview(&command)
+        );
+        let name = command.get_name().to_owned();
+        let command = command.help_template(template);
+        self.with_examples(command, &name, "")
+    }
+
+    fn with_examples(&self, mut command: Command, tool: &str, verb: &str) -> Command {
+        let inner: Vec<String> = command
+            .get_subcommands()
+            .map(|inner| inner.get_name().to_owned())
+            .collect();
+        for name in inner {
+            let path = format!("{verb} {name}");
+            command = command.mut_subcommand(name, |inner| {
+                self.with_examples(inner, tool, path.trim_start())
+            });
+        }
+        match self.examples_of(verb) {
+            [] => command,
+            examples => command.after_help(format!("Examples:\n  {}", examples.join("\n  "))),
+        }
+    }
+
+    /// The examples of a verb; none for the tool itself.
+    pub fn examples_of(&self, verb: &str) -> &'static [&'static str] {
+        self.examples
+            .iter()
+            .find(|(known, _)| *known == verb)
+            .map_or(&[], |(_, examples)| examples)
+    }
+
+    /// What somebody means who types a verb of another tool.
+    pub(super) fn meant(&self, verb: &str) -> Option<&'static str> {
+        let found = self.synonyms.iter().find(|(other, _)| *other == verb);
+        found.map(|(_, ours)| *ours)
+    }
+
+    /// The verbs beside this one in its group.
+    pub(super) fn siblings(&self, verb: &str) -> impl Iterator<Item = &'static str> {
+        let group = self.groups.iter().find(|group| group.verbs.contains(&verb));
+        let verbs = group.map_or(&[][..], |group| group.verbs);
+        verbs.iter().copied().filter(move |other| *other != verb)
+    }
+
+    /// The verbs by group, each with the first line of its help.
+    fn overview(&self, command: &Command) -> String {
+        let verbs = command.get_subcommands().map(Command::get_name);
+        let indent = verbs.map(str::len).max().unwrap_or_default() + 4;
+        let style = command.get_styles().get_header();
+        let mut text = String::new();
+        for Group { heading, verbs } in self.groups {
+            let _ = writeln!(text, "{style}{heading}:{style:#}");
+            let known = verbs
+                .iter()
+                .filter_map(|verb| command.find_subcommand(verb));
+            for verb in known {
+                let about = verb.get_about().map(ToString::to_string);
+                let line = hanging(
+                    &about.unwrap_or_default(),
+                    indent,
+                    terminal_width().min(MAX_WIDTH),
+                );
+                let _ = writeln!(
+                    text,
+                    "  {:<width$}{line}",
+                    verb.get_name(),
+                    width = indent - 2
+                );
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The width of the terminal, as far as there is one.
+pub(super) fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout())
+        .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
+    size.ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0)
+        .unwrap_or(MAX_WIDTH)
+}
+
+/// The text broken into lines of at most `width` columns, the first one behind `indent` columns of
+/// something else, the others behind as many spaces.
+pub(super) fn hanging(text: &str, indent: usize, width: usize) -> String {
+    // A column that is too narrow for words is left to the terminal.
+    let room = width.saturating_sub(indent).max(16);
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > room {
+            let _ = write!(lines, "\n{:indent$}", "");
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hanging;
+
+    #[test]
+    fn lines_hang_behind_what_is_before_them() {
+        assert_eq!(
+            hanging("Resolve every reference to a digest", 4, 24),
+            "Resolve every\n    reference to a\n    digest"
+        );
+        assert_eq!(hanging("Build", 30, 40), "Build");
+    }
+}

@@ -1,0 +1,110 @@
+//! The length of a bundle, which its index determines: a copy that was not finished is recognised
+//! before anything else is read.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use super::{
+    ContentError,
+    archive::{BundleSource, Problem},
+};
+use crate::archive::{CheckError, Layout};
+
+/// How long a bundle is, and how long it should be, in bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
+pub(super) struct LengthError {
+    actual: u64,
+    expected: u64,
+}
+
+impl LengthError {
+    fn text(&self) -> String {
+        let Self { actual, expected } = self;
+        match expected.checked_sub(*actual) {
+            Some(missing) => format!(
+                "the bundle is {missing} bytes short ({actual} of {expected} bytes): the copy was not finished"
+            ),
+            None => format!(
+                "{} bytes follow the end of the bundle ({actual} bytes instead of {expected})",
+                actual.saturating_sub(*expected)
+            ),
+        }
+    }
+
+    pub(super) fn help(&self) -> String {
+        if self.actual < self.expected {
+            "copy the file again from its source, and run `sync` before you remove the medium"
+                .to_owned()
+        } else {
+            format!(
+                "a copy of a whole disk or partition ends with other data; keep the bundle alone: `head --bytes={} FILE > BUNDLE`",
+                self.expected
+            )
+        }
+    }
+}
+
+/// Compares the length of a file with that of its layout.
+///
+/// # Errors
+/// When it is shorter or longer.
+pub(super) fn check_file_length(file: &File, layout: &Layout) -> Result<(), ContentError> {
+    let expected = layout.total_bytes();
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.len() != expected => {
+            let actual = metadata.len();
+            Err(Problem::from(LengthError { actual, expected }).into())
+        }
+        // A device has no length of its own; its end shows when it is read.
+        _ => Ok(()),
+    }
+}
+
+impl BundleSource {
+    /// Compares the length of a file with that of its layout; of a stream it is not known yet.
+    ///
+    /// # Errors
+    /// When the file is shorter or longer.
+    pub fn check_length(&self, layout: &Layout) -> Result<(), ContentError> {
+        match self {
+            Self::File(file) => check_file_length(file, layout),
+            Self::Stream(_) => Ok(()),
+        }
+    }
+}
+
+/// A stream that counts what was read of it.
+pub(super) struct Counted<R> {
+    stream: R,
+    count: u64,
+}
+
+impl<R: Read> Counted<R> {
+    /// Continues to count at a position.
+    pub(super) const fn from(stream: R, count: u64) -> Self {
+        Self { stream, count }
+    }
+
+    /// The end of the stream in the middle of the archive says how much is missing.
+    pub(super) fn explain(&self, error: Problem, layout: &Layout) -> Problem {
+        match error {
+            Problem::Frame(CheckError::Truncated(_) | CheckError::NoTrailer) => LengthError {
+                actual: self.count,
+                expected: layout.total_bytes(),
+            }
+            .into(),
+            other => other,
+        }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.count = self.count.saturating_add(count as u64);
+        Ok(count)
+    }
+}

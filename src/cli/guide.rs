@@ -1,0 +1,333 @@
+//! What help and man pages say besides the options.
+//!
+//! Every example is run by a test, with `registry.example:5000` replaced by a real registry.
+
+use rune_core::cli::help::{Group, Guide};
+
+/// The help of `rune-bundle`.
+pub const GUIDE: Guide = Guide {
+    groups: GROUPS,
+    examples: EXAMPLES,
+    synonyms: SYNONYMS,
+    variables: VARIABLES,
+    see_also: &["rune-db", "helm"],
+};
+
+const GROUPS: &[Group] = &[
+    Group {
+        heading: "Build",
+        verbs: &[
+            "init", "lock", "render", "policy", "build", "keygen", "sign", "attach",
+        ],
+    },
+    Group {
+        heading: "Transfer",
+        verbs: &[
+            "push", "load", "serve", "mirror", "unpack", "login", "logout",
+        ],
+    },
+    Group {
+        heading: "Install",
+        verbs: &["install", "receipts"],
+    },
+    Group {
+        heading: "Inspect",
+        verbs: &["verify", "inspect", "cat", "diff", "report"],
+    },
+    Group {
+        heading: "Tools",
+        verbs: &["doctor", "fingerprint", "completions", "man"],
+    },
+];
+
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "init",
+        &[
+            "rune-bundle init --chart shop --name shop-bundle",
+            "rune-bundle init --chart shop --values values.yaml --name shop-site",
+            "rune-bundle init --name cache --image docker.io/library/redis:7.2",
+        ],
+    ),
+    (
+        "lock",
+        &[
+            "rune-bundle lock",
+            "rune-bundle lock --check",
+            "rune-bundle lock --update postgres",
+        ],
+    ),
+    (
+        "render",
+        &[
+            "rune-bundle render --check",
+            "rune-bundle render --lock --output rendered",
+        ],
+    ),
+    (
+        "policy",
+        &["rune-bundle policy", "rune-bundle policy --all"],
+    ),
+    (
+        "build",
+        &[
+            "rune-bundle build --dry-run",
+            "rune-bundle build --key release.key",
+            "rune-bundle build --key release.key --output /tmp/rune.tar",
+        ],
+    ),
+    (
+        "keygen",
+        &[
+            "rune-bundle keygen --output second",
+            "rune-bundle keygen --output test --dry-run",
+        ],
+    ),
+    (
+        "sign",
+        &[
+            "rune-bundle sign rune-0.1.0.bundle.tar --key second.key --dry-run",
+            "rune-bundle sign rune-0.1.0.bundle.tar --key second.key",
+        ],
+    ),
+    (
+        "attach",
+        &[
+            "rune-bundle attach rune-0.1.0.bundle.tar --signature bundle.json.sig --key hsm.pub",
+            "rune-bundle attach rune-0.1.0.bundle.tar --signature bundle.json.sig --trust trust.yaml",
+        ],
+    ),
+    (
+        "push",
+        &[
+            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000/rune --key release.pub",
+            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --trust trust.yaml --dry-run",
+            "rune-bundle push rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --plain-http",
+        ],
+    ),
+    (
+        "load",
+        &[
+            "rune-bundle load rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle load rune-0.1.0.bundle.tar --key release.pub --images-dir /var/lib/rancher/k3s/agent/images",
+        ],
+    ),
+    (
+        "serve",
+        &[
+            "rune-bundle serve rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle serve rune-0.1.0.bundle.tar --trust trust.yaml --listen 127.0.0.1:5001",
+        ],
+    ),
+    (
+        "mirror",
+        &[
+            "rune-bundle mirror k3s rune-0.1.0.bundle.tar registry.example:5000 --key release.pub",
+            "rune-bundle mirror containerd rune-0.1.0.bundle.tar registry.example:5000 --key release.pub --output certs.d",
+        ],
+    ),
+    (
+        "unpack",
+        &[
+            "rune-bundle unpack rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle unpack rune-0.1.0.bundle.tar some --only 'values/*,INSTALL.md' --key release.pub",
+        ],
+    ),
+    (
+        "login",
+        &[
+            "rune-bundle login registry.example:5000 --username alice",
+            "rune-bundle login registry.example:5000 --username alice --password-stdin < password",
+            "rune-bundle login registry.example:5000 --username alice --authfile auth.json --password-stdin < password",
+        ],
+    ),
+    (
+        "logout",
+        &[
+            "rune-bundle logout registry.example:5000",
+            "rune-bundle logout registry.example:5000 --authfile auth.json",
+        ],
+    ),
+    (
+        "install",
+        &[
+            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --namespace rune --dry-run",
+            "rune-bundle install rune-0.1.0.bundle.tar --trust trust.yaml --registry registry.example:5000/rune --push",
+            "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values site-values.yaml --backup-first",
+        ],
+    ),
+    (
+        "receipts list",
+        &[
+            "rune-bundle receipts list",
+            "rune-bundle receipts list --json",
+        ],
+    ),
+    (
+        "receipts show",
+        &[
+            "rune-bundle receipts show 1",
+            "rune-bundle receipts show 1 --json",
+        ],
+    ),
+    (
+        "receipts verify",
+        &[
+            "rune-bundle receipts verify",
+            "rune-bundle receipts verify --receipts /var/lib/rune-bundle/receipts",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "rune-bundle verify rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle verify rune-0.1.0.bundle.tar --trust trust.yaml --expect rune@0.1.0",
+            "rune-bundle verify - --key release.pub < rune-0.1.0.bundle.tar",
+        ],
+    ),
+    (
+        "inspect",
+        &[
+            "rune-bundle inspect rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle inspect rune-0.1.0.bundle.tar --key release.pub --images",
+        ],
+    ),
+    (
+        "cat",
+        &[
+            "rune-bundle cat rune-0.1.0.bundle.tar INSTALL.md --key release.pub",
+            "rune-bundle cat rune-0.1.0.bundle.tar bundle.json --trust trust.yaml",
+        ],
+    ),
+    (
+        "diff",
+        &[
+            "rune-bundle diff rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle diff rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub --json",
+        ],
+    ),
+    (
+        "report",
+        &[
+            "rune-bundle report rune-0.1.0.bundle.tar --key release.pub --output rune.html",
+            "rune-bundle report rune-0.1.0.bundle.tar --against rune-0.0.9.bundle.tar --key release.pub -o change.html",
+        ],
+    ),
+    (
+        "doctor build",
+        &[
+            "rune-bundle doctor build",
+            "rune-bundle doctor build --key release.key --output /tmp/rune.tar",
+        ],
+    ),
+    (
+        "doctor receive",
+        &[
+            "rune-bundle doctor receive rune-0.1.0.bundle.tar --key release.pub",
+            "rune-bundle doctor receive rune-0.1.0.bundle.tar --key release.pub --registry registry.example:5000",
+        ],
+    ),
+    (
+        "fingerprint",
+        &[
+            "rune-bundle fingerprint release.pub",
+            "rune-bundle fingerprint trust.yaml",
+        ],
+    ),
+    (
+        "completions",
+        &[
+            "rune-bundle completions bash > /etc/bash_completion.d/rune-bundle",
+            "rune-bundle completions zsh > _rune-bundle",
+        ],
+    ),
+    (
+        "man",
+        &[
+            "rune-bundle man push",
+            "rune-bundle man --output /usr/local/share/man/man1",
+        ],
+    ),
+];
+
+const SYNONYMS: &[(&str, &str)] = &[
+    ("bundle", "build"),
+    ("create", "build"),
+    ("make", "build"),
+    ("package", "build"),
+    ("save", "build"),
+    ("new", "init"),
+    ("generate", "init"),
+    ("add", "init"),
+    ("update", "lock --update"),
+    ("resolve", "lock"),
+    ("template", "render"),
+    ("keys", "keygen"),
+    ("cosign", "sign"),
+    ("list", "inspect"),
+    ("ls", "inspect"),
+    ("show", "inspect"),
+    ("info", "inspect"),
+    ("images", "inspect --images"),
+    ("check", "verify"),
+    ("validate", "verify"),
+    ("compare", "diff"),
+    ("extract", "unpack"),
+    ("untar", "unpack"),
+    ("read", "cat"),
+    ("copy", "push"),
+    ("upload", "push"),
+    ("sync", "push"),
+    ("pull", "load"),
+    ("import", "load"),
+    ("registry", "serve"),
+    ("deploy", "install"),
+    ("upgrade", "install"),
+    ("apply", "install"),
+    ("history", "receipts list"),
+    ("log", "receipts list"),
+    ("id", "fingerprint"),
+    ("completion", "completions"),
+    ("docs", "man"),
+    ("version", "--version"),
+];
+
+const VARIABLES: &[(&str, &str)] = &[
+    (
+        "COSIGN_PASSWORD",
+        "Passphrase of the private key. Without it the terminal is asked.",
+    ),
+    (
+        "RUNE_BUNDLE_SITE",
+        "Site file, instead of /etc/rune-bundle/site.yaml.",
+    ),
+    ("RUNE_BUNDLE_TRUST", "Trust file."),
+    ("RUNE_BUNDLE_REGISTRY", "Registry, with a prefix if any."),
+    ("RUNE_BUNDLE_CA_FILE", "CA certificates of registries."),
+    (
+        "RUNE_BUNDLE_AUTHFILE",
+        "File with credentials of registries.",
+    ),
+    (
+        "RUNE_BUNDLE_REGISTRY_CONFIG",
+        "Mirrors, credentials and TLS settings in the format of registries.yaml.",
+    ),
+    ("RUNE_BUNDLE_NAMESPACE", "Namespace of a release."),
+    ("RUNE_BUNDLE_RECEIPTS", "Directory of the receipts."),
+    ("RUNE_BUNDLE_HELM", "Helm program, instead of helm in PATH."),
+    (
+        "REGISTRY_AUTH_FILE",
+        "File with credentials of registries, as for podman.",
+    ),
+    (
+        "DOCKER_CONFIG",
+        "Directory with config.json, which has credentials of registries.",
+    ),
+    (
+        "HTTPS_PROXY",
+        "Proxy of init, lock and build; HTTP_PROXY and NO_PROXY too. Verbs of the air-gapped side use no proxy.",
+    ),
+    ("KUBECONFIG", "Cluster and credentials."),
+    ("XDG_STATE_HOME", "Where receipts are by default."),
+    ("NO_COLOR", "Any value switches colour off."),
+];
