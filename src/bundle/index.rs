@@ -12,6 +12,7 @@ use super::Completeness;
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
+    evidence::kind_of,
     oci::{Descriptor, Platform, Reference},
     sign::{SLOT_BYTES, SLOTS},
 };
@@ -35,6 +36,9 @@ const PROFILE_CHARTS: &str = "profile-charts";
 
 /// The ability to say where charts and files come from.
 const ORIGINS: &str = "origins";
+
+/// The ability to keep what is about an image together with it.
+const REFERRERS: &str = "referrers";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -109,6 +113,31 @@ pub struct ImageRecord {
     /// The index of the carried manifests alone, when others were left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduced_index: Option<Descriptor>,
+    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<ReferrerRecord>,
+}
+
+/// An artifact about a manifest of an image, or about another such artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferrerRecord {
+    /// What it is about.
+    pub subject: Digest,
+    /// Its manifest, with its artifact type.
+    pub target: Descriptor,
+    /// The predicate types that it states.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predicates: Vec<String>,
+    /// The tag under which it was at its source, when it was kept under one of cosign's tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The layers that may hold a signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<Digest>,
+    /// Why it is not in the bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
 }
 
 /// One manifest of an image.
@@ -241,6 +270,7 @@ pub(super) fn required_abilities(
     completeness: &Completeness,
     profiles: &[ProfileRecord],
     origins: &BTreeMap<EntryName, String>,
+    images: &[ImageRecord],
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
@@ -249,11 +279,16 @@ pub(super) fn required_abilities(
         .any(|profile| !profile.charts.is_empty())
         .then_some(PROFILE_CHARTS);
     let origins = (!origins.is_empty()).then_some(ORIGINS);
+    let referrers = images
+        .iter()
+        .any(|image| !image.referrers.is_empty())
+        .then_some(REFERRERS);
     exceptions
         .into_iter()
         .chain(places)
         .chain(charts)
         .chain(origins)
+        .chain(referrers)
         .map(str::to_owned)
         .collect()
 }
@@ -276,6 +311,43 @@ impl ImageRecord {
     /// Those of them that are carried.
     pub fn carried_runnable(&self) -> impl Iterator<Item = &ManifestRecord> {
         self.runnable().filter(|manifest| manifest.carried)
+    }
+}
+
+impl ImageRecord {
+    /// What is about the image and in the bundle.
+    pub fn carried_referrers(&self) -> impl Iterator<Item = &ReferrerRecord> {
+        self.referrers
+            .iter()
+            .filter(|referrer| referrer.is_carried())
+    }
+
+    /// What is in the bundle of the image: its root, the manifests below it, and what is about
+    /// these.
+    pub(super) fn carries(&self, digest: Digest) -> bool {
+        let manifests = self.manifests.iter().filter(|manifest| manifest.carried);
+        let referrers = self
+            .carried_referrers()
+            .map(|referrer| referrer.target.digest);
+        std::iter::once(self.target.digest)
+            .chain(manifests.map(|manifest| manifest.digest))
+            .chain(referrers)
+            .any(|carried| carried == digest)
+    }
+}
+
+impl ReferrerRecord {
+    pub const fn is_carried(&self) -> bool {
+        self.omitted.is_none()
+    }
+
+    /// What it is, in words.
+    pub fn kind(&self) -> String {
+        kind_of(
+            self.target.artifact_type.as_deref(),
+            &self.predicates,
+            self.tag.as_deref(),
+        )
     }
 }
 
@@ -321,7 +393,13 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        let known = [CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS, ORIGINS];
+        let known = [
+            CHART_EXCEPTIONS,
+            IMAGE_PLACES,
+            PROFILE_CHARTS,
+            ORIGINS,
+            REFERRERS,
+        ];
         if let Some(word) = preamble
             .requires
             .into_iter()

@@ -41,6 +41,9 @@ pub struct PushedReference {
     /// The reference that the image is known by in charts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Reference>,
+    /// What a referrer is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
     /// The digest in the bundle: what the source resolved to when it was locked.
     pub source_digest: Digest,
     /// Registry, repository and tag there; without a tag, the digest.
@@ -61,6 +64,8 @@ pub struct PushedReference {
 pub enum PushedKind {
     Image,
     Chart,
+    /// An artifact about an image: a signature, an attestation, an SBOM.
+    Referrer,
     /// The index of the bundle.
     Index,
     /// A signature of that index.
@@ -100,6 +105,13 @@ impl BlobTally {
             mounted: self.mounted.saturating_add(other.mounted),
             skipped: self.skipped.saturating_add(other.skipped),
         }
+    }
+}
+
+impl RefusedArtifact {
+    /// Whether it is the index of the bundle or a signature of it, and not about an image.
+    pub fn is_of_bundle(&self) -> bool {
+        self.kind != PushedKind::Referrer
     }
 }
 
@@ -154,9 +166,14 @@ pub(super) fn summary(
             PublicationKind::Image { reference, .. } => Some(reference.clone()),
             _ => None,
         };
+        let subject = match &item.publication.kind {
+            PublicationKind::Referrer { subject, .. } => Some(*subject),
+            _ => None,
+        };
         references.push(PushedReference {
             kind: PushedKind::of(&item.publication.kind),
             source,
+            subject,
             source_digest: item.publication.target.digest,
             destination: item.reference(),
             digest,
@@ -222,6 +239,7 @@ impl PushedKind {
         match kind {
             PublicationKind::Image { .. } => Self::Image,
             PublicationKind::Chart => Self::Chart,
+            PublicationKind::Referrer { .. } => Self::Referrer,
             PublicationKind::Index => Self::Index,
             PublicationKind::Signature { .. } => Self::Signature,
         }
