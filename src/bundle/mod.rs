@@ -24,6 +24,7 @@ mod judge;
 mod materialise;
 mod opened;
 mod publication;
+mod referrer_record;
 mod render;
 mod rune_db_image;
 mod static_program;
@@ -54,7 +55,7 @@ pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
-    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReferrerRecord, Role,
+    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{
@@ -62,6 +63,7 @@ pub use materialise::{
 };
 pub use opened::{OpenBundle, OpenError};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
+pub use referrer_record::ReferrerRecord;
 pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,

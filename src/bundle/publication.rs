@@ -57,7 +57,6 @@ pub enum PublicationKind {
     Referrer {
         /// The reference by which charts know the image.
         reference: Reference,
-        subject: Digest,
     },
     Chart,
     /// The index of the bundle.
@@ -192,7 +191,6 @@ fn referrers(image: &ImageRecord) -> impl Iterator<Item = Publication> {
         target: referrer.target.clone(),
         kind: PublicationKind::Referrer {
             reference: image.reference.clone(),
-            subject: referrer.subject,
         },
     })
 }

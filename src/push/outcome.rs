@@ -41,9 +41,6 @@ pub struct PushedReference {
     /// The reference that the image is known by in charts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Reference>,
-    /// What a referrer is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Digest>,
     /// The digest in the bundle: what the source resolved to when it was locked.
     pub source_digest: Digest,
     /// Registry, repository and tag there; without a tag, the digest.
@@ -166,14 +163,9 @@ pub(super) fn summary(
             PublicationKind::Image { reference, .. } => Some(reference.clone()),
             _ => None,
         };
-        let subject = match &item.publication.kind {
-            PublicationKind::Referrer { subject, .. } => Some(*subject),
-            _ => None,
-        };
         references.push(PushedReference {
             kind: PushedKind::of(&item.publication.kind),
             source,
-            subject,
             source_digest: item.publication.target.digest,
             destination: item.reference(),
             digest,

@@ -217,7 +217,7 @@ impl Contents {
                 reference,
                 reduced_index,
             } => (Some(reference.registry()), reduced_index.as_ref()),
-            PublicationKind::Referrer { reference, .. } => (Some(reference.registry()), None),
+            PublicationKind::Referrer { reference } => (Some(reference.registry()), None),
             PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => {
                 (None, None)
             }

@@ -1,10 +1,13 @@
 //! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod referrers;
+
+use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+use self::referrers::{ReferrerSummary, kinds};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
     project::ProjectOptions,
@@ -13,8 +16,7 @@ use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
         self, Blob, Change, Earlier, Evidence, FetchedCharts, Lock, LockedChartSource,
-        LockedContent, LockedImage, LockedReferrer, Platforms, Programs, Project, PulledImage,
-        Resolved, Subject,
+        LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved, Subject,
     },
     oci::{Platform, Reference},
     policy::{self, Evaluation},
@@ -26,7 +28,6 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
-    text::shown,
     yaml,
 };
 use rune_storage::migrations::Migrations;
@@ -127,24 +128,9 @@ struct ImageSummary {
     platforms_missing: Vec<Platform>,
     attestations: usize,
     /// Artifacts about what is carried: signatures, attestations, SBOMs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     referrers: Vec<ReferrerSummary>,
     /// Bytes of the distinct blobs that the bundle carries.
     bytes: u64,
-}
-
-/// An artifact about an image.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReferrerSummary {
-    subject: Digest,
-    kind: String,
-    digest: Digest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tag: Option<String>,
-    /// Why it is not included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    omitted: Option<String>,
 }
 
 /// A chart, program or file from elsewhere.
@@ -271,20 +257,6 @@ impl Report for LockReport {
         text.push_str(&self.completeness.text("complete    "));
         text
     }
-}
-
-/// How many there are of each kind, and of what is not included.
-fn kinds(referrers: &[ReferrerSummary]) -> BTreeMap<String, usize> {
-    let mut kinds = BTreeMap::new();
-    for referrer in referrers {
-        let kind = match referrer.omitted {
-            Some(_) => format!("{}, not included", referrer.kind),
-            None => referrer.kind.clone(),
-        };
-        let count: &mut usize = kinds.entry(shown(&kind)).or_default();
-        *count = count.saturating_add(1);
-    }
-    kinds
 }
 
 fn listed(platforms: &[Platform]) -> String {
@@ -664,18 +636,6 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
             referrers: Vec::new(),
             bytes: built.binaries.iter().map(|binary| binary.size).sum(),
         },
-    }
-}
-
-impl ReferrerSummary {
-    fn of(referrer: &LockedReferrer) -> Self {
-        Self {
-            subject: referrer.subject,
-            kind: referrer.kind(),
-            digest: referrer.manifest.digest,
-            tag: referrer.tag.clone(),
-            omitted: referrer.omitted.clone(),
-        }
     }
 }
 

@@ -32,7 +32,7 @@ fn an_image_that_is_signed_in_a_tag_or_in_a_bundle_is_accepted_on_both_sides() {
         shop.demand_signatures();
         let lock = ["lock", "--registry-config", "registries.yaml"];
         let said = ends_with(&shop.project.run(&lock), 0);
-        let expected = format!("docker.io/library/shop@{}", shop.root());
+        let expected = format!("{}/library/shop@{}", shop.registry().host(), shop.root());
         assert!(
             said.contains("signed ") && said.contains(&expected) && said.contains("`signer.pub`"),
             "{said}"

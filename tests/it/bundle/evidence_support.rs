@@ -11,7 +11,6 @@ use rune_bundle::{
         lock::{self, LockMode, LockOptions},
     },
     oci::media_type,
-    registry::ClientConfig,
     sign::PrivateKey,
 };
 use rune_core::progress::Silent;
@@ -31,8 +30,8 @@ pub(crate) const SPDX: &str = "https://spdx.dev/Document";
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: shop\nversion: 0.1.0\nplatforms: all\nimages:\n  \
-    - { name: shop, reference: docker.io/library/shop:1, license: MIT }\npolicy: policy.yaml\n";
-const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['docker.io/**'] }\n";
+    - { name: shop, reference: 'HOST/library/shop:1', license: MIT }\npolicy: policy.yaml\n";
+const POLICY: &str = "apiVersion: rune-bundle/v1\nkind: Policy\nlicenses: { allow: [MIT] }\nsources: { allow: ['**'] }\n";
 
 /// A project with one image of one platform, and keys that may sign it.
 pub(crate) struct Shop {
@@ -48,6 +47,8 @@ impl Shop {
     /// In a registry that keeps lists of referrers itself, or does not.
     pub(crate) fn new(lists_referrers: bool) -> Self {
         let project = Project::with_manifest(MANIFEST);
+        let manifest = MANIFEST.replace("HOST", &project.registry.host());
+        fs::write(project.path("bundle-manifests/rune.yaml"), manifest).unwrap();
         project
             .registry
             .behave(|behaviour| behaviour.lists_referrers = lists_referrers);
@@ -80,7 +81,7 @@ impl Shop {
 
     /// Demands signatures by the key in `signer.pub`.
     pub(crate) fn demand_signatures(&self) {
-        self.policy("signatures: [{ match: 'docker.io/library/*', keys: [signer.pub] }]\n");
+        self.policy("signatures: [{ match: '*/library/*', keys: [signer.pub] }]\n");
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -229,10 +230,7 @@ impl Shop {
             chart_check: ChartCheck::LeftOut,
             is_strict: false,
             dry_run: false,
-            registry: ClientConfig {
-                registries_file: Some(path("registries.yaml")),
-                ..quick()
-            },
+            registry: quick(),
         };
         lock::run(&options, &Silent)
             .map(|report| serde_json::to_value(&report).unwrap())
