@@ -14,6 +14,7 @@ pub mod chart;
 pub mod cli;
 pub mod commands;
 pub mod diff;
+pub mod evidence;
 pub mod install;
 pub mod load;
 pub mod manifest;

@@ -267,8 +267,8 @@ pub(super) fn read_contents<'a>(
     ))
 }
 
-/// The entries that are documents: the two OCI indexes and every manifest that the index names, as
-/// long as their sizes stay within the limits. What is left out here is missed by the closure
+/// The entries that are documents: the two OCI indexes, every manifest that the index names, and what
+/// may be a signature of an image, as long as their sizes stay within the limits. What is left out here is missed by the closure
 /// check, which fails.
 pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
     let targets = index.images.iter().flat_map(|image| {
@@ -276,7 +276,12 @@ pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
             .into_iter()
             .flatten()
             .map(|target| target.digest);
-        targets.chain(image.manifests.iter().map(|manifest| manifest.digest))
+        let referrers = image.carried_referrers().flat_map(|referrer| {
+            std::iter::once(referrer.target.digest).chain(referrer.statements.iter().copied())
+        });
+        targets
+            .chain(image.manifests.iter().map(|manifest| manifest.digest))
+            .chain(referrers)
     });
     let digests = targets.chain(index.charts.iter().map(|chart| chart.artifact.digest));
     let mut names: BTreeSet<String> = digests.map(blob_path).collect();

@@ -6,14 +6,21 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{BundleIndex, archive::Documents, index::blob_path};
+use super::{
+    BundleIndex,
+    archive::Documents,
+    compose::{ARTIFACT_KIND, REFERRER},
+    index::blob_path,
+};
 use crate::{
     archive::EntryName,
+    evidence::CosignTag,
     oci::{Descriptor, Manifest, ManifestError, ManifestKind, REF_NAME, media_type},
 };
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
+    text::shown,
 };
 
 /// The contents of a bundle do not hang together.
@@ -37,6 +44,24 @@ enum Gap {
         stated: u64,
         actual: u64,
     },
+    #[error("{referrer} is about {subject}, which is not in the bundle")]
+    Subject { referrer: Digest, subject: Digest },
+    #[error("the manifest of {referrer} says that it is about {stated}, not about {subject}")]
+    OtherSubject {
+        referrer: Digest,
+        subject: Digest,
+        stated: Digest,
+    },
+    #[error("the manifest of {0} does not say what it is about")]
+    NoSubject(Digest),
+    #[error("`{tag}` is not a tag for {referrer}, which is about {subject}")]
+    Tag {
+        referrer: Digest,
+        subject: Digest,
+        tag: String,
+    },
+    #[error("`artifacts/index.json` does not list the referrers that `bundle.json` lists")]
+    Referrers,
     #[error("`{0}` belongs to nothing")]
     Unreachable(String),
     #[error("`index.json` does not list the images that `bundle.json` lists")]
@@ -61,8 +86,8 @@ impl Failure for ClosureError {
 }
 
 /// Checks that every descriptor reachable from `index.json` and `artifacts/index.json` is an entry
-/// of that exact size, manifests of platforms that the index lists as left out excepted, and that
-/// no blob is unreachable.
+/// of that exact size, manifests of platforms that the index lists as left out excepted, that no
+/// blob is unreachable, and that whatever an artifact is about is in the bundle.
 ///
 /// # Errors
 /// When it is not so; everything that was found is in the error.
@@ -132,6 +157,9 @@ impl<'a> Walk<'a> {
                 if name == "index.json" && !lists_images(&root, index) {
                     self.gaps.push(Gap::Images);
                 }
+                if name == "artifacts/index.json" {
+                    self.check_referrers(&root, index);
+                }
                 self.visit_children(name, &root);
             }
             Err(source) => self.gaps.push(Gap::Document {
@@ -139,6 +167,55 @@ impl<'a> Walk<'a> {
                 source,
             }),
         }
+    }
+
+    /// What is about something comes with that, and says so itself unless it is found by its tag.
+    fn check_referrers(&mut self, root: &Manifest, index: &BundleIndex) {
+        let mut stated = BTreeSet::new();
+        for image in &index.images {
+            for record in image.carried_referrers() {
+                let (referrer, subject) = (record.target.digest, record.subject);
+                stated.insert(referrer);
+                if !image.carries(subject) {
+                    self.gaps.push(Gap::Subject { referrer, subject });
+                }
+                if let Some(tag) = &record.tag
+                    && !CosignTag::is_for(tag, subject)
+                {
+                    self.gaps.push(Gap::Tag {
+                        referrer,
+                        subject,
+                        tag: shown(tag),
+                    });
+                }
+                match self.subject_of(&record.target) {
+                    Some(stated) if stated != subject => self.gaps.push(Gap::OtherSubject {
+                        referrer,
+                        subject,
+                        stated,
+                    }),
+                    None if record.tag.is_none() => self.gaps.push(Gap::NoSubject(referrer)),
+                    _ => {}
+                }
+            }
+        }
+        let is_referrer = |child: &&Descriptor| {
+            child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(REFERRER)
+        };
+        let listed: BTreeSet<Digest> = root
+            .children()
+            .filter(is_referrer)
+            .map(|child| child.digest)
+            .collect();
+        if listed != stated {
+            self.gaps.push(Gap::Referrers);
+        }
+    }
+
+    fn subject_of(&self, descriptor: &Descriptor) -> Option<Digest> {
+        let bytes = self.documents.get(blob_path(descriptor.digest).as_str())?;
+        let manifest = Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()?;
+        manifest.as_referrer().map(|(subject, _)| subject)
     }
 
     fn visit_children(&mut self, parent: &str, document: &Manifest) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Completeness;
+use super::{Completeness, ReferrerRecord};
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -35,6 +35,9 @@ const PROFILE_CHARTS: &str = "profile-charts";
 
 /// The ability to say where charts and files come from.
 const ORIGINS: &str = "origins";
+
+/// The ability to keep what is about an image together with it.
+const REFERRERS: &str = "referrers";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -109,6 +112,9 @@ pub struct ImageRecord {
     /// The index of the carried manifests alone, when others were left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduced_index: Option<Descriptor>,
+    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<ReferrerRecord>,
 }
 
 /// One manifest of an image.
@@ -241,6 +247,7 @@ pub(super) fn required_abilities(
     completeness: &Completeness,
     profiles: &[ProfileRecord],
     origins: &BTreeMap<EntryName, String>,
+    images: &[ImageRecord],
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
@@ -249,11 +256,16 @@ pub(super) fn required_abilities(
         .any(|profile| !profile.charts.is_empty())
         .then_some(PROFILE_CHARTS);
     let origins = (!origins.is_empty()).then_some(ORIGINS);
+    let referrers = images
+        .iter()
+        .any(|image| !image.referrers.is_empty())
+        .then_some(REFERRERS);
     exceptions
         .into_iter()
         .chain(places)
         .chain(charts)
         .chain(origins)
+        .chain(referrers)
         .map(str::to_owned)
         .collect()
 }
@@ -321,7 +333,13 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        let known = [CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS, ORIGINS];
+        let known = [
+            CHART_EXCEPTIONS,
+            IMAGE_PLACES,
+            PROFILE_CHARTS,
+            ORIGINS,
+            REFERRERS,
+        ];
         if let Some(word) = preamble
             .requires
             .into_iter()
@@ -510,7 +528,7 @@ mod tests {
             ..ImagePlaces::default()
         };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new());
+        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[]);
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
             requires,

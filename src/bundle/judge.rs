@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{BundleIndex, Documents, ImageRecord, index::blob_path};
 use crate::{
+    evidence::signatures_of,
     oci::{Descriptor, Manifest, ManifestKind},
-    policy::{self, Evaluation, ImageContent, ImageSubject, Policy, Subject},
+    policy::{self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject},
 };
+use rune_core::digest::Digest;
 
 /// Judges every image of a verified bundle, and where its charts come from. What is attested about
 /// an image is read from the attestation manifests inside.
@@ -14,6 +16,7 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
     let subject = |image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
+            signed: signed(image, documents),
         };
         Subject::Image(ImageSubject {
             name: image.name.clone(),
@@ -54,6 +57,26 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
             .chain(charts)
             .collect::<Vec<_>>(),
     )
+}
+
+/// What comes with an image and says that it is a signature of it.
+fn signed(image: &ImageRecord, documents: &Documents) -> SignedImage {
+    let content = |digest: Digest| documents.get(blob_path(digest).as_str()).cloned();
+    let about_image = image
+        .carried_referrers()
+        .filter(|referrer| referrer.subject == image.target.digest);
+    let manifests = about_image.filter_map(|referrer| {
+        let bytes = content(referrer.target.digest)?;
+        Manifest::parse(bytes, Some(&referrer.target.media_type)).ok()
+    });
+    SignedImage {
+        digest: image.target.digest,
+        signatures: Some(
+            manifests
+                .flat_map(|manifest| signatures_of(&manifest, content))
+                .collect(),
+        ),
+    }
 }
 
 /// Each carried platform with the predicate types of what is attested about it.

@@ -26,6 +26,7 @@ mod length;
 mod materialise;
 mod opened;
 mod publication;
+mod referrer_record;
 mod render;
 mod rune_db_image;
 mod static_program;
@@ -66,6 +67,7 @@ pub use materialise::{
 };
 pub use opened::{OpenBundle, OpenError};
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
+pub use referrer_record::ReferrerRecord;
 pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
     render_pinned,

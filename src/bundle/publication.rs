@@ -1,7 +1,8 @@
 //! What a bundle gives to a registry, and under which names: its images, its charts, and its own
 //! signed index.
 //!
-//! An image keeps its repository and tag and loses its registry; a chart is `charts/<name>`; the
+//! An image keeps its repository and tag and loses its registry, and what is about it lies beside
+//! it; a chart is `charts/<name>`; the
 //! index is `bundles/<name>`, an artifact whose one layer is `bundle.json`, with each signature as
 //! a referrer of it, so that whoever has the registry alone can still see who vouched for what is
 //! in it. These last manifests are not in the archive; they are made here, from the head alone, and
@@ -52,6 +53,11 @@ pub enum PublicationKind {
         /// sparse.
         reduced_index: Option<Descriptor>,
     },
+    /// An artifact about an image.
+    Referrer {
+        /// The reference by which charts know the image.
+        reference: Reference,
+    },
     Chart,
     /// The index of the bundle.
     Index,
@@ -73,7 +79,8 @@ struct ArtifactManifest<'a> {
     subject: Option<&'a Descriptor>,
 }
 
-/// Everything that the bundle publishes: images in their order, charts, the index, its signatures.
+/// Everything that the bundle publishes: images in their order, charts, what is about images, the
+/// index, its signatures.
 pub(super) fn publications(
     head: &AuthenticatedHead,
 ) -> Result<(Vec<Publication>, Made), IndexError> {
@@ -92,6 +99,16 @@ pub(super) fn publications(
         kind: PublicationKind::Chart,
     });
     let mut published: Vec<Publication> = images.chain(charts).collect();
+    for referrer in index.images.iter().flat_map(referrers) {
+        // Several images may be the same one, and have the same referrers.
+        let is_known = published.iter().any(|known| {
+            (&known.repository, &known.tag, known.target.digest)
+                == (&referrer.repository, &referrer.tag, referrer.target.digest)
+        });
+        if !is_known {
+            published.push(referrer);
+        }
+    }
     let repository = format!("bundles/{}", index.name);
     let config = add(EMPTY_TYPE, b"{}".to_vec());
     let mut artifact = |artifact_type,
@@ -164,6 +181,18 @@ fn image(image: &ImageRecord) -> Publication {
             reduced_index: image.reduced_index.clone(),
         },
     }
+}
+
+/// What is about an image, beside it: under its tag, if it had one.
+fn referrers(image: &ImageRecord) -> impl Iterator<Item = Publication> {
+    image.carried_referrers().map(|referrer| Publication {
+        repository: image.reference.repository().to_owned(),
+        tag: referrer.tag.clone(),
+        target: referrer.target.clone(),
+        kind: PublicationKind::Referrer {
+            reference: image.reference.clone(),
+        },
+    })
 }
 
 /// Where a chart is published: `charts/<name>`, in the letters that a repository may have. `Demo`

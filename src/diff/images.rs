@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Change, DiffError, Difference, PackagesDiff, packages,
+    Change, DiffError, Difference, ListDiff, PackagesDiff, packages,
     pairs::{Pair, paired},
 };
-use crate::bundle::{BundleView, ImageRecord, ManifestRecord};
+use crate::bundle::{BundleView, ImageRecord, ManifestRecord, ReferrerRecord};
 use rune_core::digest::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,6 +22,8 @@ pub struct ImageDiff {
     /// What it was and is: reference, digest, licence, component.
     pub differences: Vec<Difference>,
     pub platforms: Vec<PlatformDiff>,
+    /// Signatures and other artifacts about it, one sentence each.
+    pub referrers: ListDiff,
     pub layers: Layers,
     /// Its packages, where both bundles carry a list of them; empty when the image is in one bundle
     /// alone.
@@ -132,9 +134,28 @@ fn image(
         change,
         differences,
         platforms: platforms(left, right),
+        referrers: ListDiff::between(&referrers(left), &referrers(right)),
         layers: Layers::between(&layers(old, left), &layers(new, right)),
         packages: packages.unwrap_or_default(),
     }))
+}
+
+fn referrers(image: Option<&ImageRecord>) -> Vec<String> {
+    let referrers = image.iter().flat_map(|image| &image.referrers);
+    let sentence = |referrer: &ReferrerRecord| {
+        let omitted = referrer
+            .omitted
+            .as_ref()
+            .map(|reason| format!(", not included: {reason}"));
+        format!(
+            "{} {} of {}{}",
+            referrer.kind(),
+            referrer.target.digest,
+            referrer.subject,
+            omitted.unwrap_or_default()
+        )
+    };
+    referrers.map(sentence).collect()
 }
 
 fn platforms<'a>(

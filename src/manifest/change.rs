@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use camino::Utf8Path;
 use serde::Serialize;
 
-use super::{Lock, LockedChartSource, LockedContent, LockedImage};
+use super::{Lock, LockedChartSource, LockedContent, LockedImage, LockedReferrer};
 use crate::oci::{Platform, Reference};
 use rune_core::{
     digest::Digest,
@@ -41,7 +41,7 @@ impl Lock {
         let references: BTreeMap<String, &Reference> = images
             .map(|image| (subject_of(image), &image.reference))
             .collect();
-        let (old, new) = (self.facts(), new.facts());
+        let (old, new) = (self.facts(new), new.facts(self));
         let change = |subject: &str, property, old: Option<&String>, new: Option<&String>| Change {
             subject: subject.to_owned(),
             reference: references
@@ -65,14 +65,18 @@ impl Lock {
         changes
     }
 
-    /// Everything that can differ, as subject, property and value.
-    fn facts(&self) -> BTreeMap<(String, &'static str), String> {
+    /// Everything that can differ from another lock, as subject, property and value. What hangs on
+    /// an image is compared as long as it is the same image.
+    fn facts(&self, other: &Self) -> BTreeMap<(String, &'static str), String> {
         let mut facts = Facts::default();
         facts.add("the bundle", "name", &self.bundle.name);
         facts.add("the bundle", "version", &self.bundle.version);
         facts.add("the bundle", "platforms", &platforms(self));
         for image in &self.images {
             facts.image(image);
+            for referrer in image.referrers_beside(other.image(&image.name)) {
+                facts.referrer(&subject_of(image), referrer);
+            }
         }
         for chart in &self.charts {
             let subject = format!("chart `{}`", chart.name);
@@ -144,6 +148,23 @@ impl Facts {
         self.add(&format!("file `{path}`"), "digest", &digest);
     }
 
+    /// What lies under a tag may be replaced; what does not, is itself or gone.
+    fn referrer(&mut self, image: &str, referrer: &LockedReferrer) {
+        let (kind, digest) = (referrer.kind(), referrer.manifest.digest);
+        let subject = match &referrer.tag {
+            Some(tag) => format!("{image}, {kind} `{tag}`"),
+            None => format!("{image}, {kind} {digest} about {}", referrer.subject),
+        };
+        match &referrer.omitted {
+            Some(reason) => self.add(
+                &subject,
+                REFERRER,
+                &format!("{digest} (not included: {reason})"),
+            ),
+            None => self.add(&subject, REFERRER, &digest),
+        }
+    }
+
     fn image(&mut self, image: &LockedImage) {
         let subject = subject_of(image);
         self.add(&subject, "reference", &image.reference);
@@ -179,6 +200,17 @@ impl Facts {
                 }
             }
         }
+    }
+}
+
+/// The property of an artifact about an image.
+const REFERRER: &str = "artifact";
+
+impl Change {
+    /// Whether an artifact about an image is there that the lock does not have, which is no
+    /// difference of what the lock has.
+    pub fn is_new_referrer(&self) -> bool {
+        self.property == REFERRER && self.old.is_none()
     }
 }
 

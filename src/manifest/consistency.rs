@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use super::{Lock, LockedChartSource, LockedContent};
+use super::{Lock, LockedChartSource, LockedContent, LockedReferrer};
+use crate::evidence::CosignTag;
 use rune_core::digest::Digest;
 
 /// The largest size that every JSON reader keeps exactly; the bundle's index is JSON.
@@ -28,6 +29,15 @@ pub enum Contradiction {
     /// What is carried is not what the platforms say.
     #[error("image `{image}`: whether {manifest} is carried does not follow from `platforms`")]
     Carried { image: String, manifest: Digest },
+    /// Something is carried that is about something that is not.
+    #[error("image `{image}`: {referrer} is carried, and what it is about is not")]
+    Referrer { image: String, referrer: Digest },
+    #[error("image `{image}`: `{tag}` is not a tag for what is about {subject}")]
+    ReferrerTag {
+        image: String,
+        subject: Digest,
+        tag: String,
+    },
     /// A program that is neither of the project nor from a web server, or both.
     #[error("program `{0}` needs either `path` or `url`")]
     Program(String),
@@ -96,6 +106,23 @@ impl Lock {
                 && !matches!(pulled.manifests.as_slice(), [only] if only.manifest == pulled.root)
             {
                 return Err(Contradiction::Root(image.name.clone()));
+            }
+            if let Some(referrer) = pulled.first_stray_referrer() {
+                return Err(Contradiction::Referrer {
+                    image: image.name.clone(),
+                    referrer,
+                });
+            }
+            let is_misplaced = |referrer: &&LockedReferrer| {
+                let tag = referrer.tag.as_ref();
+                tag.is_some_and(|tag| !CosignTag::is_for(tag, referrer.subject))
+            };
+            if let Some(referrer) = pulled.referrers.iter().find(is_misplaced) {
+                return Err(Contradiction::ReferrerTag {
+                    image: image.name.clone(),
+                    subject: referrer.subject,
+                    tag: referrer.tag.clone().unwrap_or_default(),
+                });
             }
             let wrong = pulled.first_wrongly_carried(&self.platforms);
             if let Some(manifest) = wrong {

@@ -1,6 +1,6 @@
 //! What the policy says about a project, before and after its references are resolved.
 
-use super::{ChartSource, FetchedCharts, Lock, Project, subjects};
+use super::{ChartSource, Evidence, FetchedCharts, Lock, Project, subjects};
 use crate::{
     chart::{ChartError, ChartTree, Dependency, read_package},
     policy::{Evaluation, Subject, evaluate},
@@ -11,7 +11,7 @@ use crate::{
 ///
 /// Without a lock, pins and attestations are not judged, so that nothing denied needs to be asked
 /// for; with one, an image that it does not have is unpinned. What a chart from elsewhere gets from
-/// other places is judged when it was fetched.
+/// other places is judged when it was fetched, and so are signatures.
 ///
 /// # Errors
 /// When a chart cannot be read.
@@ -19,9 +19,10 @@ pub fn judge(
     project: &Project,
     lock: Option<&Lock>,
     fetched: &FetchedCharts,
+    evidence: Option<&Evidence>,
 ) -> Result<Evaluation, ChartError> {
     let manifest = project.manifest();
-    let mut subjects = subjects(manifest, lock);
+    let mut subjects = subjects(manifest, lock, evidence);
     for chart in &manifest.charts {
         let metadata = match &chart.source {
             ChartSource::Directory(path) => {

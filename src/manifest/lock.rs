@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, Contradiction, LockedImage, Platforms, platform_text};
+use super::{Blob, Contradiction, LockedContent, LockedImage, Platforms, platform_text};
 use crate::{
     chart::ChartVersion,
     oci::{Platform, Reference},
@@ -23,7 +23,7 @@ use rune_core::{
 
 /// The newest format that this version of the tool reads. It writes the oldest that holds what
 /// there is to say.
-pub const LOCK_FORMAT_VERSION: u32 = 2;
+pub const LOCK_FORMAT_VERSION: u32 = 3;
 
 /// A lock of a few hundred images has well below a megabyte.
 const MAX_LOCK_BYTES: u64 = 16 << 20;
@@ -34,7 +34,8 @@ const HEADER: &str = "# written by rune-bundle lock; do not edit\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
-    /// 1; with what came later, at most [`LOCK_FORMAT_VERSION`].
+    /// 1; with other tags, charts or files from elsewhere 2; with referrers
+    /// [`LOCK_FORMAT_VERSION`].
     pub format_version: u32,
     /// The manifest that was locked.
     pub bundle: BundleIdentity,
@@ -226,6 +227,9 @@ impl Lock {
     /// The format of locks that say nothing of what came later.
     pub(super) const FIRST_FORMAT: u32 = 1;
 
+    /// The format of locks with other tags, or charts or files from elsewhere.
+    const SECOND_FORMAT: u32 = 2;
+
     /// Reads a lock file.
     ///
     /// # Errors
@@ -298,8 +302,11 @@ impl Lock {
         let is_from_elsewhere = self.charts.iter().any(has_remote)
             || self.binaries.iter().any(|binary| binary.url.is_some())
             || !self.files.is_empty();
-        self.format_version = if has_other_tags || is_from_elsewhere {
+        let has_referrers = |image: &LockedImage| matches!(&image.content, LockedContent::Registry(pulled) if !pulled.referrers.is_empty());
+        self.format_version = if self.images.iter().any(has_referrers) {
             LOCK_FORMAT_VERSION
+        } else if has_other_tags || is_from_elsewhere {
+            Self::SECOND_FORMAT
         } else {
             Self::FIRST_FORMAT
         };
@@ -373,9 +380,9 @@ mod tests {
 
     #[test]
     fn another_format_is_named_before_its_keys_are_looked_at() {
-        let error = parse("formatVersion: 3\nsomethingNew: {}\n").unwrap_err();
+        let error = parse("formatVersion: 4\nsomethingNew: {}\n").unwrap_err();
         assert!(
-            matches!(error, LockError::FormatVersion { found: 3, .. }),
+            matches!(error, LockError::FormatVersion { found: 4, .. }),
             "{error:?}"
         );
     }

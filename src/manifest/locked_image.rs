@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::{Platforms, platform_text};
+use super::{LockedReferrer, Platforms, platform_text};
 use crate::oci::{Descriptor, Platform, Reference, media_type};
 use rune_core::digest::Digest;
 
@@ -58,6 +58,9 @@ pub struct PulledImage {
     /// SHA-256. They are never carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
+    /// Artifacts about what is carried of it, such as signatures, sorted by subject and digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<LockedReferrer>,
 }
 
 /// An index within an index.
@@ -247,10 +250,13 @@ impl PulledImage {
     }
 
     /// Every blob that the bundle carries: the root, then each carried manifest, its configuration
-    /// and layers. A blob that several manifests share comes several times.
+    /// and layers, then the same of its referrers. A blob that several manifests share comes
+    /// several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
         let carried = self.contents().filter(|content| content.carried);
-        std::iter::once(&self.root).chain(carried.flat_map(ManifestContent::blobs))
+        std::iter::once(&self.root)
+            .chain(carried.flat_map(ManifestContent::blobs))
+            .chain(self.carried_referrers().flat_map(LockedReferrer::blobs))
     }
 
     /// Decides anew what of the images and of what is attested about them is carried.
@@ -307,7 +313,9 @@ impl PulledImage {
 
     /// Every blob of the image, carried or not, in the order of [`Self::carried_blobs`].
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        std::iter::once(&self.root).chain(self.contents().flat_map(ManifestContent::blobs))
+        std::iter::once(&self.root)
+            .chain(self.contents().flat_map(ManifestContent::blobs))
+            .chain(self.referrers.iter().flat_map(LockedReferrer::blobs))
     }
 }
 

@@ -8,11 +8,13 @@
 
 mod change;
 mod consistency;
+mod evidence;
 mod fetched;
 mod gone;
 mod judge;
 mod lock;
 mod locked_image;
+mod locked_referrer;
 mod model;
 mod platform_text;
 mod problem;
@@ -24,6 +26,7 @@ mod words;
 
 pub use change::{Change, StaleLock};
 pub use consistency::Contradiction;
+pub use evidence::{Evidence, EvidenceError};
 pub use fetched::{FetchedCharts, LockedChartError};
 pub use gone::LockedImageGone;
 pub use judge::{dependency_repository, judge};
@@ -35,6 +38,7 @@ pub use locked_image::{
     Blob, BuiltBinary, BuiltImage, LockedArtifact, LockedAttestation, LockedContent, LockedImage,
     LockedIndex, LockedManifest, ManifestContent, PulledImage,
 };
+pub use locked_referrer::LockedReferrer;
 pub use model::{
     Binary, BuildImage, BundleManifest, Chart, ChartSource, Component, Download, ExtraFile,
     FileSource, Image, ImageSource, Platforms, Profile,

@@ -200,8 +200,8 @@ fn read_policy(
 ) -> (Policy, Findings) {
     if let Some((place, path)) = named {
         let full = directory.join(&path);
-        match fsx::read_to_string(&full, MAX_MANIFEST_BYTES) {
-            Ok(text) => return Policy::read(&full, &text),
+        match Policy::load(&full) {
+            Ok(read) => return read,
             Err(error) if error.kind() == FailureKind::NotFound => {
                 findings.add(place, &missing("the policy", &path, directory));
             }

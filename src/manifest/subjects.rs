@@ -1,12 +1,16 @@
 //! What the policy has to judge of a manifest, with what its lock knows.
 
-use super::{BundleManifest, Chart, ImageSource, Lock, LockedContent, PulledImage};
-use crate::policy::{ImageContent, ImageSubject, Subject};
+use super::{BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, PulledImage};
+use crate::policy::{ImageContent, ImageSubject, SignedImage, Subject};
 
 /// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
 /// pins and attestations are not judged; with one, an image that it does not have counts as
-/// unpinned.
-pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> {
+/// unpinned. Signatures are judged when they were fetched.
+pub fn subjects(
+    manifest: &BundleManifest,
+    lock: Option<&Lock>,
+    evidence: Option<&Evidence>,
+) -> Vec<Subject> {
     let subject = |image: &super::Image| {
         let content = match (&image.source, lock) {
             (ImageSource::Build(_), _) => ImageContent::Built,
@@ -15,6 +19,13 @@ pub fn subjects(manifest: &BundleManifest, lock: Option<&Lock>) -> Vec<Subject> 
                 match lock.image(&image.name).map(|locked| &locked.content) {
                     Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
                         attested: attested(pulled),
+                        signed: evidence.map_or_else(
+                            || SignedImage {
+                                digest: pulled.root.digest,
+                                signatures: None,
+                            },
+                            |evidence| evidence.of(pulled),
+                        ),
                     },
                     _ => ImageContent::Unpinned,
                 }

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::{
-    AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, Verdict,
+    AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
     glob::component_matches,
 };
 use crate::oci::Reference;
@@ -53,6 +53,7 @@ pub enum ImageContent {
     Pinned {
         /// Every platform that is carried, with the predicate types of what is attested about it.
         attested: Vec<(String, Vec<String>)>,
+        signed: SignedImage,
     },
     /// The packager makes it of pinned files.
     Built,
@@ -93,8 +94,8 @@ fn subject_of(image: &str) -> String {
     format!("image `{image}`")
 }
 
-struct Judge<'a> {
-    policy: &'a Policy,
+pub(super) struct Judge<'a> {
+    pub(super) policy: &'a Policy,
     version: &'a Version,
 }
 
@@ -117,6 +118,9 @@ impl Judge<'_> {
         decisions.extend(self.tag(&subject, &image.reference));
         decisions.extend(self.pin(&subject, &source, image));
         decisions.extend(self.attestations(&subject, &source, &image.content));
+        if let ImageContent::Pinned { signed, .. } = &image.content {
+            decisions.extend(self.signatures(&subject, &source, signed));
+        }
         decisions
     }
 
@@ -336,7 +340,7 @@ impl Judge<'_> {
     }
 
     fn attestations(&self, subject: &str, source: &str, content: &ImageContent) -> Vec<Decision> {
-        let ImageContent::Pinned { attested } = content else {
+        let ImageContent::Pinned { attested, .. } = content else {
             return Vec::new();
         };
         let rule = Rule::Attestations;
@@ -379,7 +383,7 @@ impl Judge<'_> {
     }
 
     /// Denies, unless a waiver holds.
-    fn deny(
+    pub(super) fn deny(
         &self,
         subject: &str,
         source: &str,
@@ -418,7 +422,13 @@ impl Judge<'_> {
     }
 }
 
-fn allow(subject: &str, source: &str, rule: Rule, matched: String, reason: String) -> Decision {
+pub(super) fn allow(
+    subject: &str,
+    source: &str,
+    rule: Rule,
+    matched: String,
+    reason: String,
+) -> Decision {
     Decision {
         subject: subject.to_owned(),
         source: source.to_owned(),

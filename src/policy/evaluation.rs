@@ -59,6 +59,13 @@ impl Evaluation {
             .filter(|decision| decision.verdict == Verdict::Waived)
     }
 
+    /// The images that are signed as the policy demands.
+    pub fn signed(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|decision| {
+            decision.rule == Rule::Signatures && decision.verdict == Verdict::Allowed
+        })
+    }
+
     /// The images whose licence nobody stated, and that the policy allows all the same.
     pub fn not_reviewed(&self) -> Vec<String> {
         let is_unstated =

@@ -14,6 +14,7 @@ mod license;
 mod model;
 mod places;
 mod read;
+mod signatures;
 
 pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
 pub use evaluation::{Decision, Evaluation, PolicyViolation, Verdict};
@@ -24,3 +25,4 @@ pub use model::{
     AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver,
 };
 pub use places::{Apart, Declaration, Exception, FieldForm, ImageField, ImagePlaces, TagPin};
+pub use signatures::{SignatureKey, SignatureRule, SignedImage};

@@ -5,7 +5,7 @@ use std::fmt;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, ImagePlaces, TagPin, glob::component_matches};
+use super::{Glob, ImagePlaces, SignatureRule, TagPin, glob::component_matches};
 use crate::oci::Reference;
 use rune_core::digest::Digest;
 
@@ -29,6 +29,8 @@ pub struct Policy {
     pub denied_tags: Vec<String>,
     /// Which attestations must come with an image.
     pub attestations: Vec<AttestationRule>,
+    /// By whom images must be signed.
+    pub signatures: Vec<SignatureRule>,
     /// Where rendered charts name images besides the usual places.
     pub image_places: ImagePlaces,
     /// Images that charts may name by their tag alone.
@@ -92,9 +94,18 @@ pub enum Rule {
     Pins,
     /// Attestations must come with it.
     Attestations,
+    /// It must be signed.
+    Signatures,
 }
 
 impl Policy {
+    /// Whether it demands signatures of images from a source.
+    pub fn demands_signatures(&self, source: &str) -> bool {
+        self.signatures
+            .iter()
+            .any(|rule| rule.pattern.matches(source))
+    }
+
     /// The pattern that denies a tag.
     pub fn denies_tag(&self, tag: &str) -> Option<&str> {
         let tag = tag.to_ascii_lowercase();
@@ -112,12 +123,13 @@ impl Policy {
 
 impl Rule {
     /// Every rule, in the order in which they are judged.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Licenses,
         Self::Sources,
         Self::Tags,
         Self::Pins,
         Self::Attestations,
+        Self::Signatures,
     ];
 
     /// Its name in a policy file.
@@ -128,6 +140,7 @@ impl Rule {
             Self::Tags => "tags",
             Self::Pins => "pins",
             Self::Attestations => "attestations",
+            Self::Signatures => "signatures",
         }
     }
 }

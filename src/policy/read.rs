@@ -9,16 +9,24 @@ use super::{
 };
 use rune_core::{
     digest::Digest,
+    fsx::{self, PathError},
     yaml::{self, Findings, Mapping, Mistakes, Node, Place, Problem, suggestion},
 };
 
 mod images;
+mod signatures;
 
 const API_VERSION: &str = "rune-bundle/v1";
 const KIND: &str = "Policy";
 
 /// The built-in policy: the file of this project.
 const BUILT_IN: &str = include_str!("../../bundle-manifests/policy.yaml");
+
+/// Far above what a person writes.
+const MAX_POLICY_BYTES: u64 = 1 << 20;
+
+/// Far more than a public key has.
+const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
 
 /// What can be wrong with a policy beside its shape.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,12 @@ enum PolicyProblem<'a> {
     FieldForm(&'static str),
     #[error("`{0}` is not one image")]
     Image(&'a str),
+    #[error("`{0}` is not a number of these keys")]
+    Threshold(&'a str),
+    #[error("the key file cannot be used: {0}")]
+    KeyFile(&'a str),
+    #[error("the key cannot be used: {0}")]
+    Key(&'a str),
 }
 
 impl Problem for PolicyProblem<'_> {
@@ -53,6 +67,11 @@ impl Problem for PolicyProblem<'_> {
             Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
+            Self::Threshold(_) => Some("write how many of `keys` must have signed, at most all of them".to_owned()),
+            Self::KeyFile(_) => Some("paths are relative to the directory of this file".to_owned()),
+            Self::Key(_) => Some(
+                "give a P-256 or Ed25519 public key as PEM, such as the `.pub` file of cosign".to_owned(),
+            ),
             Self::FieldPath(_) => {
                 Some("write keys separated by dots, others in brackets: spec.images[].image, data[app.yaml].image".to_owned())
             }
@@ -79,14 +98,35 @@ impl Policy {
         Self::read(Utf8Path::new("the built-in policy"), BUILT_IN)
     }
 
-    /// Reads the text of a policy file. `path` only says where mistakes are. When there are any,
-    /// what could be read is of no use but to look for more mistakes elsewhere.
+    /// Reads a policy file and the key files that it names, which lie beside it.
+    ///
+    /// # Errors
+    /// When the file cannot be read; mistakes in it are findings.
+    pub fn load(path: &Utf8Path) -> Result<(Self, Findings), PathError> {
+        let text = fsx::read_to_string(path, MAX_POLICY_BYTES)?;
+        let directory = fsx::parent(path);
+        let read_key = |file: &str| {
+            fsx::read_to_string(&directory.join(file), MAX_KEY_FILE_BYTES)
+                .map_err(|error| format!("{error}: {}", error.source))
+        };
+        Ok(Self::read_with(path, &text, &read_key))
+    }
+
+    /// Reads the text of a policy file that names no key files. `path` only says where mistakes
+    /// are. When there are any, what could be read is of no use but to look for more mistakes
+    /// elsewhere.
     pub fn read(path: &Utf8Path, text: &str) -> (Self, Findings) {
+        let no_file = |file: &str| Err(format!("`{file}` is not read here"));
+        Self::read_with(path, text, &no_file)
+    }
+
+    fn read_with(path: &Utf8Path, text: &str, read_key: ReadKey<'_>) -> (Self, Findings) {
         let mut findings = Findings::new(path);
         let mut policy = Self::empty(Digest::of(text.as_bytes()));
         match yaml::parse(path, text) {
             Ok(root) => Reader {
                 findings: &mut findings,
+                read_key,
             }
             .policy(&root, &mut policy),
             Err(error) => findings.add_syntax(&error),
@@ -104,6 +144,7 @@ impl Policy {
             denied_sources: Vec::new(),
             denied_tags: Vec::new(),
             attestations: Vec::new(),
+            signatures: Vec::new(),
             image_places: ImagePlaces {
                 variables: Vec::new(),
                 options: Vec::new(),
@@ -117,8 +158,12 @@ impl Policy {
     }
 }
 
+/// Reads a key file that a policy names.
+type ReadKey<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 struct Reader<'f> {
     findings: &'f mut Findings,
+    read_key: ReadKey<'f>,
 }
 
 impl Reader<'_> {
@@ -130,6 +175,7 @@ impl Reader<'_> {
             "sources",
             "tags",
             "attestations",
+            "signatures",
             "images",
             "pins",
             "waivers",
@@ -185,6 +231,7 @@ impl Reader<'_> {
             policy.denied_tags = self.list(&map, "deny", |reader, node| reader.word(node, "a tag"));
         }
         policy.attestations = self.list(&map, "attestations", Self::attestation);
+        policy.signatures = self.list(&map, "signatures", Self::signature_rule);
         if let Some(map) = self.section(
             &map,
             "images",

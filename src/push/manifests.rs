@@ -53,13 +53,22 @@ impl Roots {
 
     /// The referrers that the registry does not list by itself.
     pub(super) fn unlisted(&self) -> impl Iterator<Item = (usize, &Document)> {
-        let unlisted =
-            |written: &&Written| written.document.referrer.is_some() && !written.is_listed;
+        self.referrers(false)
+    }
+
+    /// The referrers that the registry says it lists by itself.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (usize, &Document)> {
+        self.referrers(true)
+    }
+
+    fn referrers(&self, are_listed: bool) -> impl Iterator<Item = (usize, &Document)> {
+        let is_one = move |written: &Written| {
+            written.document.referrer.is_some() && written.is_listed == are_listed
+        };
         self.by_position
             .iter()
-            .map(|(position, written)| (*position, written))
-            .filter(move |(_, written)| unlisted(written))
-            .map(|(position, written)| (position, &written.document))
+            .filter(move |(_, written)| is_one(written))
+            .map(|(position, written)| (*position, &written.document))
     }
 }
 

@@ -100,6 +100,7 @@ pub async fn push(
     referrers::list(&shared, &plan, &roots).await?;
     tags::set(&shared, &plan, &current, &roots).await?;
     manifests::check(&shared, &plan, &current, &roots).await?;
+    referrers::check(&shared, &plan, &roots).await?;
     Ok(summary(&plan, &current, &blobs, sent_bytes, Some(&roots)))
 }
 

@@ -61,6 +61,8 @@ pub struct PushedReference {
 pub enum PushedKind {
     Image,
     Chart,
+    /// An artifact about an image: a signature, an attestation, an SBOM.
+    Referrer,
     /// The index of the bundle.
     Index,
     /// A signature of that index.
@@ -100,6 +102,13 @@ impl BlobTally {
             mounted: self.mounted.saturating_add(other.mounted),
             skipped: self.skipped.saturating_add(other.skipped),
         }
+    }
+}
+
+impl RefusedArtifact {
+    /// Whether it is the index of the bundle or a signature of it, and not about an image.
+    pub fn is_of_bundle(&self) -> bool {
+        self.kind != PushedKind::Referrer
     }
 }
 
@@ -222,6 +231,7 @@ impl PushedKind {
         match kind {
             PublicationKind::Image { .. } => Self::Image,
             PublicationKind::Chart => Self::Chart,
+            PublicationKind::Referrer { .. } => Self::Referrer,
             PublicationKind::Index => Self::Index,
             PublicationKind::Signature { .. } => Self::Signature,
         }

@@ -77,7 +77,7 @@ impl Plan {
         for publication in bundle
             .publications()
             .iter()
-            .filter(|publication| settings.with_index || !is_artifact(&publication.kind))
+            .filter(|publication| settings.with_index || !is_of_bundle(&publication.kind))
         {
             let mut manifests = Vec::new();
             let target = collect(bundle, &publication.target, &mut manifests)?;
@@ -123,8 +123,8 @@ impl Plan {
     }
 }
 
-/// Whether it is neither an image nor a chart, which every registry takes.
-const fn is_artifact(kind: &PublicationKind) -> bool {
+/// Whether it is the index of the bundle or a signature of it.
+const fn is_of_bundle(kind: &PublicationKind) -> bool {
     matches!(
         kind,
         PublicationKind::Index | PublicationKind::Signature { .. }
@@ -134,7 +134,8 @@ const fn is_artifact(kind: &PublicationKind) -> bool {
 impl Item {
     /// Whether a registry may refuse it and get everything else.
     pub(super) const fn may_be_refused(&self) -> bool {
-        is_artifact(&self.publication.kind)
+        is_of_bundle(&self.publication.kind)
+            || matches!(self.publication.kind, PublicationKind::Referrer { .. })
     }
 
     /// The manifests below the root, and the root.

@@ -3,16 +3,43 @@
 //! Source: OCI distribution specification 1.1, "Referrers Tag Schema": an index under the tag
 //! `sha256-<hex>`, to which whoever pushes a manifest with a subject adds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{PushError, Roots, Shared, plan::Plan};
+use super::{PushError, Roots, Shared, parallel::in_parallel, plan::Plan};
 use crate::{
     oci::{Descriptor, media_type},
     registry::RepositoryName,
 };
 use rune_core::digest::Digest;
+
+/// Fetches the lists again that the registry keeps itself, and looks for what was pushed.
+pub(super) async fn check(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {
+    let mut lists: BTreeMap<(RepositoryName, Digest), BTreeSet<Digest>> = BTreeMap::new();
+    for (position, document) in roots.listed() {
+        if let (Some(item), Some((subject, referrer))) =
+            (plan.items.get(position), &document.referrer)
+        {
+            lists
+                .entry((item.name.clone(), *subject))
+                .or_default()
+                .insert(referrer.digest);
+        }
+    }
+    let work = lists
+        .into_iter()
+        .map(|((name, subject), expected)| (shared.writer(&name), subject, expected));
+    in_parallel(
+        shared.jobs,
+        work,
+        |(writer, subject, expected)| async move {
+            Ok(writer.check_referrers(subject, &expected).await?)
+        },
+    )
+    .await
+    .map(|_| ())
+}
 
 /// Adds every referrer that was pushed to the list of its subject, where the registry does not.
 pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<(), PushError> {

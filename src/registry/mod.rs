@@ -28,6 +28,7 @@ mod name;
 mod pieces;
 mod question;
 mod quirks;
+mod referrers;
 mod registries_file;
 mod retry;
 mod session;
@@ -50,6 +51,7 @@ pub use login::{
 pub use name::RepositoryName;
 pub use pieces::{Damaged, Meter, Pieces};
 pub use quirks::is_docker_hub;
+pub use referrers::ReferrerList;
 pub use registries_file::RegistriesFileError;
 pub use retry::RetryPolicy;
 pub use upload::Delivery;

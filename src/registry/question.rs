@@ -1,6 +1,6 @@
 //! What is asked of a repository.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
@@ -32,7 +32,7 @@ pub(super) enum Place {
     Below {
         path: String,
         /// Names and values of the query.
-        query: Vec<(&'static str, String)>,
+        query: Query,
     },
     /// Where a registry at an address of this class has sent us, such as the URL of an upload.
     Given {
@@ -43,6 +43,9 @@ pub(super) enum Place {
     /// At a web server that is no registry.
     Web(Box<WebSource>),
 }
+
+/// Names and values of a query; a registry may choose the names of those that lead to more.
+pub(super) type Query = Vec<(Cow<'static, str>, String)>;
 
 /// What is done with a repository.
 #[derive(Debug, Clone)]
@@ -146,7 +149,7 @@ impl<'a> Question<'a> {
     }
 
     /// The path below the repository and the query; empty when the place is another.
-    pub(super) fn below(&self) -> (&str, &[(&'static str, String)]) {
+    pub(super) fn below(&self) -> (&str, &[(Cow<'static, str>, String)]) {
         match &self.place {
             Place::Below { path, query } => (path, query),
             Place::Given { .. } | Place::Web(_) => ("", &[]),

@@ -12,7 +12,7 @@ use super::{
     Cause, Pieces, RegistryError, RepositoryWriter,
     exchange::Answer,
     pieces::{Cursor, Meter, Outcome, Part},
-    question::{Access, Place, Question},
+    question::{Access, Place, Query, Question},
     quirks::{is_about_upload, refuses_mount, refuses_whole_blob, wants_smaller_requests},
     retry::Attempts,
     session::Session,
@@ -154,8 +154,8 @@ impl<'a, P: Pieces> Upload<'a, P> {
         self.is_unsure = false;
         if let Some(from) = self.mount_from.clone() {
             let query = vec![
-                ("mount", self.blob.digest.to_string()),
-                ("from", from.clone()),
+                ("mount".into(), self.blob.digest.to_string()),
+                ("from".into(), from.clone()),
             ];
             match self.post(query, Access::Mount { from }).await {
                 Ok(answer) if answer.response.status() == StatusCode::CREATED => {
@@ -175,11 +175,7 @@ impl<'a, P: Pieces> Upload<'a, P> {
         Ok(None)
     }
 
-    async fn post(
-        &self,
-        query: Vec<(&'static str, String)>,
-        access: Access,
-    ) -> Result<Answer, Cause> {
+    async fn post(&self, query: Query, access: Access) -> Result<Answer, Cause> {
         let question = Question::new(
             Method::POST,
             Place::Below {

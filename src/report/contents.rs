@@ -23,6 +23,7 @@ pub(super) struct Contents {
     bytes: u64,
     entries: usize,
     images: Vec<Image>,
+    has_referrers: bool,
     charts: Vec<Chart>,
     profiles: Vec<Profile>,
     schema_version: Option<u32>,
@@ -136,6 +137,7 @@ impl Contents {
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
             unproven: unproven::sentences(view, &images),
+            has_referrers: images.iter().any(|image| !image.referrers.is_empty()),
             images,
         })
     }

@@ -23,6 +23,18 @@ pub(super) struct Image {
     /// On which of the carried platforms there is a list of packages.
     pub(super) listed_platforms: Vec<String>,
     pub(super) unlisted_platforms: Vec<String>,
+    pub(super) referrers: Vec<Referrer>,
+}
+
+/// An artifact about an image.
+#[derive(Debug, Serialize)]
+pub(super) struct Referrer {
+    kind: String,
+    digest: Digest,
+    /// What it is about, unless that is the image itself.
+    subject: Option<Digest>,
+    /// Why it is not in the bundle.
+    pub(super) omitted: Option<String>,
 }
 
 impl Image {
@@ -55,6 +67,17 @@ impl Image {
             bytes: view.carried_bytes(image),
             listed_platforms,
             unlisted_platforms,
+            referrers: image
+                .referrers
+                .iter()
+                .map(|referrer| Referrer {
+                    kind: referrer.kind(),
+                    digest: referrer.target.digest,
+                    subject: Some(referrer.subject)
+                        .filter(|subject| *subject != image.target.digest),
+                    omitted: referrer.omitted.clone(),
+                })
+                .collect(),
         })
     }
 }

@@ -91,5 +91,24 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
             image.platforms_left_out.join(", ")
         ));
     }
+    if images.iter().any(|image| !image.referrers.is_empty()) {
+        sentences.push(
+            "Signatures, attestations and SBOMs of images are listed as they are in the bundle; none of them was verified for this page. \
+             rune-bundle verify --policy does that for signatures."
+                .to_owned(),
+        );
+    }
+    let incomplete = named(&|image| {
+        image
+            .referrers
+            .iter()
+            .any(|referrer| referrer.omitted.is_some())
+    });
+    if !incomplete.is_empty() {
+        sentences.push(format!(
+            "Not everything that is about these images is in the bundle: {}.",
+            incomplete.join(", ")
+        ));
+    }
     sentences
 }

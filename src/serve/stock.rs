@@ -115,6 +115,7 @@ impl Stock {
                 source: match &publication.kind {
                     PublicationKind::Image { reference, .. } => Some(reference.to_string()),
                     PublicationKind::Chart
+                    | PublicationKind::Referrer { .. }
                     | PublicationKind::Index
                     | PublicationKind::Signature { .. } => None,
                 },
@@ -216,15 +217,20 @@ impl Contents {
                 reference,
                 reduced_index,
             } => (Some(reference.registry()), reduced_index.as_ref()),
+            PublicationKind::Referrer { reference } => (Some(reference.registry()), None),
             PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => {
                 (None, None)
             }
         };
+        let is_referrer = matches!(publication.kind, PublicationKind::Referrer { .. });
         self.registries.extend(registry.map(str::to_owned));
         let target = &publication.target;
         if let Some(tag) = &publication.tag {
             let item = entry(&mut self.tags, tag.clone(), target.digest, origin, registry);
-            if item.what != target.digest {
+            if is_referrer {
+                // Signatures are added under the same tag: the bundle that is named last has it.
+                (item.what, item.origin) = (target.digest, Arc::clone(origin));
+            } else if item.what != target.digest {
                 let (first, second) = (
                     (item.origin.name.clone(), item.what),
                     (origin.name.clone(), target.digest),
@@ -303,7 +309,7 @@ fn entry<'a, K: Ord, T>(
     what: T,
     origin: &Arc<Origin>,
     registry: Option<&str>,
-) -> &'a Item<T> {
+) -> &'a mut Item<T> {
     let item = items.entry(key).or_insert_with(|| Item {
         what,
         origin: Arc::clone(origin),

@@ -79,15 +79,19 @@ impl ForeignSignature {
         if text.starts_with('{') {
             return Self::from_sigstore_bundle(text);
         }
-        let bare = |signature| Self {
+        match decode(text) {
+            Some(signature) if !signature.is_empty() => Ok(Self::bare(signature)),
+            _ if bytes.is_empty() => Err(SignError::NotASignature("it is empty")),
+            _ => Ok(Self::bare(bytes.to_vec())),
+        }
+    }
+
+    /// The bytes of a signature and nothing beside.
+    pub const fn bare(signature: Vec<u8>) -> Self {
+        Self {
             signature,
             hint: None,
             message: None,
-        };
-        match decode(text) {
-            Some(signature) if !signature.is_empty() => Ok(bare(signature)),
-            _ if bytes.is_empty() => Err(SignError::NotASignature("it is empty")),
-            _ => Ok(bare(bytes.to_vec())),
         }
     }
 

@@ -32,12 +32,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["bundle", "diff", "oci"]),
     ("diff", &["archive", "bundle", "chart", "oci"]),
+    ("evidence", &["oci", "sign"]),
     (
         "bundle",
         &[
             "archive",
             "canonical_json",
             "chart",
+            "evidence",
             "manifest",
             "oci",
             "policy",
@@ -58,10 +60,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("receipt", &["bundle", "canonical_json", "oci"]),
     (
         "manifest",
-        &["chart", "oci", "policy", "registry", "remote"],
+        &["chart", "evidence", "oci", "policy", "registry", "remote"],
     ),
     ("remote", &["chart", "oci", "registry"]),
-    ("policy", &["oci"]),
+    ("policy", &["evidence", "oci", "sign"]),
     ("chart", &["canonical_json", "oci", "policy"]),
     ("archive", &["oci"]),
     ("oci", &["canonical_json"]),

@@ -5,17 +5,20 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{ComposeError, Entries};
 use crate::{
     bundle::{
-        ImageRecord, ManifestRecord, Role, archive::MAX_DOCUMENT_BYTES, closure::is_manifest,
-        materialise::Content,
+        ImageRecord, ManifestRecord, ReferrerRecord, Role, archive::MAX_DOCUMENT_BYTES,
+        closure::is_manifest, materialise::Content,
     },
-    manifest::{Blob, PulledImage},
+    manifest::{Blob, LockedReferrer, PulledImage},
     oci::{Descriptor, LAYOUT, Platform, REF_NAME, Reference, index_document, media_type},
     registry::RepositoryName,
 };
 use rune_core::digest::Digest;
 
 /// The annotation that says what a root in `artifacts/index.json` is.
-const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
+pub(in crate::bundle) const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
+
+/// What it says of an artifact about an image.
+pub(in crate::bundle) const REFERRER: &str = "referrer";
 
 #[derive(Debug)]
 pub struct ImageIngredient {
@@ -54,6 +57,21 @@ pub(super) struct Roots {
 impl Roots {
     pub(super) fn add_chart(&mut self, manifest: &Descriptor, name: &str) {
         self.add_artifact(manifest, name, "chart");
+    }
+
+    /// Several images may be the same one, and have the same referrers.
+    fn add_referrer(&mut self, referrer: &ReferrerRecord, image: &Reference) {
+        let (target, repository) = (&referrer.target, image.name());
+        let name = match &referrer.tag {
+            Some(tag) => format!("{repository}:{tag}"),
+            None => format!("{repository}@{}", target.digest),
+        };
+        let is_listed = self.artifacts.iter().any(|root| {
+            root.digest == target.digest && root.annotations.get(REF_NAME) == Some(&name)
+        });
+        if !is_listed {
+            self.add_artifact(target, &name, REFERRER);
+        }
     }
 
     fn add_artifact(&mut self, descriptor: &Descriptor, name: &str, kind: &str) {
@@ -95,8 +113,18 @@ pub(super) fn add_image(
         license,
         source,
     } = image;
+    let mut referrers = Vec::new();
     let (target, manifests, reduced_index) = match source {
-        ImageSource::Registry(pulled) => add_pulled(&name, &pulled, &reference, entries, roots)?,
+        ImageSource::Registry(pulled) => {
+            referrers.extend(pulled.referrers.iter().map(|referrer| {
+                let record = record_of(referrer);
+                if record.is_carried() {
+                    roots.add_referrer(&record, &reference);
+                }
+                record
+            }));
+            add_pulled(&name, &pulled, &reference, entries, roots)?
+        }
         ImageSource::Built {
             target,
             manifests,
@@ -123,7 +151,22 @@ pub(super) fn add_image(
         license,
         manifests,
         reduced_index,
+        referrers,
     })
+}
+
+fn record_of(referrer: &LockedReferrer) -> ReferrerRecord {
+    ReferrerRecord {
+        subject: referrer.subject,
+        target: Descriptor {
+            artifact_type: referrer.artifact_type.clone(),
+            ..referrer.manifest.descriptor()
+        },
+        predicates: referrer.predicates.clone(),
+        tag: referrer.tag.clone(),
+        statements: referrer.statements.clone(),
+        omitted: referrer.omitted.clone(),
+    }
 }
 
 type Pulled = (Descriptor, Vec<ManifestRecord>, Option<Descriptor>);

@@ -34,6 +34,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
 };
 
+pub(super) use images::{ARTIFACT_KIND, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
 
 /// Everything that goes into a bundle.
@@ -204,7 +205,7 @@ impl Ingredients {
             .images
             .into_iter()
             .map(|image| add_image(image, &mut entries, &mut roots))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let charts: Vec<_> = self
             .charts
             .iter()
@@ -252,7 +253,7 @@ impl Ingredients {
             origins.collect::<Result<_, EntryNameError>>()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: required_abilities(&self.completeness, &profiles, &origins),
+            requires: required_abilities(&self.completeness, &profiles, &origins, &images),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -55,6 +55,10 @@ pub(super) struct Lock {
     /// Resolve again and fail if anything moved; write nothing
     #[arg(long, conflicts_with_all = ["update", "dry_run"])]
     check: bool,
+    /// With --check: fail as well if an image has a signature, attestation or SBOM that the lock
+    /// does not have
+    #[arg(long, requires = "check")]
+    strict: bool,
     /// Resolve this image, chart, program or file only and keep the rest of the lock
     #[arg(long, value_name = "NAME")]
     update: Option<String>,
@@ -159,6 +163,7 @@ impl Lock {
             project: args.project.into(),
             mode,
             chart_check: args.chart_check.into(),
+            is_strict: args.strict,
             dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
         }

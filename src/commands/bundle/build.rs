@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
-    manifest::{self, FetchedCharts, Lock, Programs},
+    manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     oci::Platform,
     registry::{Client, ClientConfig},
 };
@@ -159,7 +159,7 @@ pub fn run(
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
-    manifest::judge(&project, Some(&lock), &FetchedCharts::default())?.into_result()?;
+    manifest::judge(&project, Some(&lock), &FetchedCharts::default(), None)?.into_result()?;
     manifest::check_current(&project, &lock)?;
     let keys = options
         .keys
@@ -175,7 +175,9 @@ pub fn run(
     progress.plan(if options.is_dry_run { 2 } else { 4 });
     let fetched =
         block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
-    let evaluation = manifest::judge(&project, Some(&lock), &fetched)?.into_result()?;
+    let evidence = block_on(Evidence::fetch(project.policy(), &lock, &client))?;
+    let evaluation =
+        manifest::judge(&project, Some(&lock), &fetched, Some(&evidence))?.into_result()?;
     let waived = evaluation
         .waived()
         .map(ToString::to_string)

@@ -184,6 +184,7 @@ impl Lines {
             };
             self.add("", &format!("{}: {state}", platform.platform));
         }
+        self.list("  referrer", &image.referrers);
         let layers = &image.layers;
         if layers.new.count + layers.gone.count > 0 {
             let tally = |tally: Tally, what: &str| {

@@ -251,6 +251,11 @@ impl InspectReport {
                 attestations.join(", ")
             }
         );
+        for image in &index.images {
+            for referrer in &image.referrers {
+                let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
+            }
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
 
+mod referrers;
+
 use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+use self::referrers::{ReferrerSummary, kinds};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     project::ProjectOptions,
@@ -12,8 +15,8 @@ use super::{
 use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
-        self, Blob, Change, Earlier, FetchedCharts, Lock, LockedChartSource, LockedContent,
-        LockedImage, Platforms, Programs, Project, PulledImage, Resolved, Subject,
+        self, Blob, Change, Earlier, Evidence, FetchedCharts, Lock, LockedChartSource,
+        LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved, Subject,
     },
     oci::{Platform, Reference},
     policy::{self, Evaluation},
@@ -36,6 +39,8 @@ pub struct LockOptions {
     pub mode: LockMode,
     /// Whether the charts are checked for images that the lock does not have.
     pub chart_check: ChartCheck,
+    /// Whether an artifact about an image that the lock does not have is drift as well.
+    pub is_strict: bool,
     pub dry_run: bool,
     pub registry: ClientConfig,
 }
@@ -86,6 +91,8 @@ pub struct LockReport {
     /// Bytes of all distinct blobs that a build will fetch.
     fetch_bytes: u64,
     changes: Vec<Change>,
+    /// Artifacts about images that the lock does not have: signatures, scans.
+    new_referrers: Vec<Change>,
     /// Images whose pinned digest the registry does not have any more.
     gone: Vec<String>,
     policy: Evaluation,
@@ -120,6 +127,8 @@ struct ImageSummary {
     /// What was chosen and the image does not have.
     platforms_missing: Vec<Platform>,
     attestations: usize,
+    /// Artifacts about what is carried: signatures, attestations, SBOMs.
+    referrers: Vec<ReferrerSummary>,
     /// Bytes of the distinct blobs that the bundle carries.
     bytes: u64,
 }
@@ -160,6 +169,9 @@ impl Report for LockReport {
         for change in &self.changes {
             let _ = writeln!(text, "changed     {change}");
         }
+        for change in &self.new_referrers {
+            let _ = writeln!(text, "note        {change}");
+        }
         for name in &self.gone {
             let _ = writeln!(
                 text,
@@ -183,6 +195,9 @@ impl Report for LockReport {
                 counted(image.attestations, "attestation"),
                 image.bytes
             );
+            for (kind, count) in kinds(&image.referrers) {
+                let _ = writeln!(text, "            {count} x {kind}");
+            }
             if !image.platforms_left_out.is_empty() {
                 let _ = writeln!(
                     text,
@@ -226,6 +241,9 @@ impl Report for LockReport {
             others.join(", "),
             self.fetch_bytes
         );
+        for signed in self.policy.signed() {
+            let _ = writeln!(text, "signed      {signed}");
+        }
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
@@ -264,7 +282,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         check_helm(&project, &options.chart_check)?;
     }
     // What the policy denies is not even asked for.
-    let subjects = manifest::subjects(project.manifest(), None);
+    let subjects = manifest::subjects(project.manifest(), None, None);
     policy::evaluate(project.policy(), &project.manifest().version, &subjects).into_result()?;
     let old = match options.mode {
         // A lock that cannot be read is about to be replaced.
@@ -306,7 +324,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     if let Some(migrations) = &new.migrations {
         Migrations::from_dir(&project.path(&migrations.path))?;
     }
-    let evaluation = manifest::judge(&project, Some(&new), &fetched)?;
+    let evidence = block_on(Evidence::fetch(project.policy(), &new, &client))?;
+    let evaluation = manifest::judge(&project, Some(&new), &fetched, Some(&evidence))?;
     // An update of one image leaves others to a later `lock`; what the lock lacks is then not this
     // verb's to refuse.
     let policy = if matches!(options.mode, LockMode::Update(_)) {
@@ -315,10 +334,14 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         evaluation
     }
     .into_result()?;
-    let changes = old
+    let differences = old
         .as_ref()
         .map(|old| old.changes(&new))
         .unwrap_or_default();
+    let is_note = options.mode == LockMode::Check && !options.is_strict;
+    let (new_referrers, changes): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .partition(|change| is_note && change.is_new_referrer());
     let (outcome, completeness) = if options.mode == LockMode::Check && !changes.is_empty() {
         (LockOutcome::Drifted, CompletenessReport::unchecked())
     } else {
@@ -333,6 +356,7 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     };
     Ok(LockReport {
         gone,
+        new_referrers,
         ..report(&project, path, &new, outcome, changes, policy, completeness)
     })
 }
@@ -499,6 +523,7 @@ fn report(
         fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs))
             .saturating_add(downloads),
         changes,
+        new_referrers: Vec::new(),
         gone: Vec::new(),
         not_reviewed: policy.not_reviewed(),
         policy,
@@ -596,6 +621,7 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
                     .iter()
                     .filter(|attestation| attestation.carried)
                     .count(),
+                referrers: pulled.referrers.iter().map(ReferrerSummary::of).collect(),
                 bytes: distinct_bytes(pulled.carried_blobs()),
             }
         }
@@ -616,6 +642,7 @@ fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
                     .any(|binary| binary.platform.matches(wanted))
             }),
             attestations: 0,
+            referrers: Vec::new(),
             bytes: built.binaries.iter().map(|binary| binary.size).sum(),
         },
     }

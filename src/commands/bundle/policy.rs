@@ -36,6 +36,8 @@ pub struct PolicyReport {
     evaluation: Evaluation,
     #[serde(skip)]
     with_allowed: bool,
+    #[serde(skip)]
+    demands_signatures: bool,
 }
 
 impl Report for PolicyReport {
@@ -66,6 +68,9 @@ impl Report for PolicyReport {
             denied,
             ..
         } = self;
+        if self.demands_signatures {
+            text.push_str("signatures of images are not judged here; `lock`, `build` and `verify --policy` do\n");
+        }
         let _ = writeln!(text, "{allowed} allowed, {waived} waived, {denied} denied");
         text
     }
@@ -84,7 +89,7 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         Err(LockError::File(error)) if error.kind() == FailureKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default())?;
+    let evaluation = manifest::judge(&project, lock.as_ref(), &FetchedCharts::default(), None)?;
     let count = |verdict| {
         evaluation
             .decisions
@@ -101,5 +106,6 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
         denied: count(Verdict::Denied),
         evaluation,
         with_allowed: options.with_allowed,
+        demands_signatures: !project.policy().signatures.is_empty(),
     })
 }

@@ -47,7 +47,8 @@ pub struct PushReport {
     destination: String,
     dry_run: bool,
     references: Vec<PushedReference>,
-    /// What the registry does not take: the index of the bundle and its signatures.
+    /// What the registry does not take: the index of the bundle and its signatures, artifacts about
+    /// images.
     refused: Vec<RefusedArtifact>,
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
@@ -133,6 +134,7 @@ const fn word(kind: PushedKind) -> &'static str {
     match kind {
         PushedKind::Image => "image",
         PushedKind::Chart => "chart",
+        PushedKind::Referrer => "referrer",
         PushedKind::Index => "index",
         PushedKind::Signature => "signature",
     }
@@ -171,7 +173,7 @@ pub fn run(
 ) -> Result<PushReport, CommandError> {
     let bundle = options.bundle.open_in_place()?;
     let report = block_on(push_opened(&bundle, options, progress))?;
-    if !report.refused.is_empty() {
+    if report.refused.iter().any(RefusedArtifact::is_of_bundle) {
         progress.announce("help: the registry takes images and no other artifacts: add --no-index-artifact to leave out the bundle index and its signatures");
     }
     Ok(report)
@@ -193,17 +195,18 @@ impl Failure for ArtifactsRefused {
 }
 
 impl PushReport {
-    /// Everything of the bundle, or an error.
+    /// Everything of the bundle, or an error. What is about images was announced if it was refused;
+    /// the images run without it.
     pub(super) fn whole(self) -> Result<(), ArtifactsRefused> {
-        if self.refused.is_empty() {
+        let refused = self
+            .refused
+            .into_iter()
+            .filter(RefusedArtifact::is_of_bundle);
+        let refused: Vec<String> = refused.map(|refused| refused.destination).collect();
+        if refused.is_empty() {
             Ok(())
         } else {
-            Err(ArtifactsRefused(
-                self.refused
-                    .into_iter()
-                    .map(|refused| refused.destination)
-                    .collect(),
-            ))
+            Err(ArtifactsRefused(refused))
         }
     }
 }
@@ -231,6 +234,20 @@ pub(super) async fn push_opened(
         settings.jobs,
     ))?;
     let pushed = push::push(bundle, &client, settings, progress).await?;
+    for refused in pushed
+        .refused
+        .iter()
+        .filter(|refused| !refused.is_of_bundle())
+    {
+        let RefusedArtifact {
+            destination,
+            reason,
+            ..
+        } = refused;
+        progress.announce(&format!(
+            "warning: the registry does not take {destination}, which is about an image: {reason}"
+        ));
+    }
     let index = bundle.index();
     let act = Act::Push {
         registry: destination.clone(),

@@ -10,20 +10,16 @@ use super::{
 use crate::{
     archive::EntryName,
     bundle::{self, SlotState},
-    policy::Policy,
+    policy::{Evaluation, Policy},
 };
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
     failure::{Failure, FailureKind},
-    fsx,
     progress::Progress,
     text::shown,
     yaml::Mistakes,
 };
-
-/// Far above what a person writes.
-const MAX_POLICY_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
@@ -98,6 +94,8 @@ pub struct VerifyReport {
     /// What the policy let through when the charts were checked.
     exceptions: Vec<String>,
     waived: Vec<String>,
+    /// Images that are signed as the policy demands, one sentence each.
+    signed: Vec<String>,
     /// Where charts, programs and files come from that are not of the project, by entry.
     origins: Vec<EntryOrigin>,
     /// Images whose licence nobody stated.
@@ -127,6 +125,9 @@ impl Report for VerifyReport {
         for state in &self.signatures {
             text.push_str(&state.line());
         }
+        for signed in &self.signed {
+            let _ = writeln!(text, "signed         {}", shown(signed));
+        }
         for EntryOrigin { path, origin } in &self.origins {
             let _ = writeln!(text, "origin         {path} is from {}", shown(origin));
         }
@@ -151,7 +152,7 @@ impl Report for VerifyReport {
 }
 
 fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
-    let (policy, findings) = Policy::read(path, &fsx::read_to_string(path, MAX_POLICY_BYTES)?);
+    let (policy, findings) = Policy::load(path)?;
     Mistakes::check([findings])?;
     Ok(policy)
 }
@@ -177,9 +178,11 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
     let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
         CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
     })?;
-    if let Some(policy) = &policy {
-        bundle::judge(index, &documents, policy).into_result()?;
-    }
+    let evaluation = policy
+        .as_ref()
+        .map(|policy| bundle::judge(index, &documents, policy).into_result())
+        .transpose()?;
+    let signed = evaluation.iter().flat_map(Evaluation::signed);
     Ok(VerifyReport {
         name: index.name.clone(),
         version: index.version.clone(),
@@ -192,6 +195,7 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         left_out: index.completeness.left_out.clone(),
         exceptions: index.completeness.exceptions(),
         waived: index.policy.waived.clone(),
+        signed: signed.map(ToString::to_string).collect(),
         origins: index
             .origins
             .iter()

@@ -5,7 +5,10 @@ use std::{error::Error as _, fmt};
 use camino::Utf8PathBuf;
 
 use crate::{
-    chart::ChartError, manifest::Contradiction, registry::RegistryError, remote::RemoteError,
+    chart::ChartError,
+    manifest::Contradiction,
+    registry::{RegistryError, RepositoryName},
+    remote::RemoteError,
 };
 use rune_core::{
     digest::Digest,
@@ -97,6 +100,13 @@ pub enum ResolveError {
     MigrationNumber { one: String, other: String },
     #[error("there are no migrations")]
     NoMigrations,
+    #[error("more than {0} artifacts are about the image")]
+    TooManyReferrers(usize),
+    /// The tag under which referrers are listed is something else.
+    #[error(
+        "`{name}:{tag}` is not a list of referrers, but should be by the distribution specification"
+    )]
+    ReferrersTag { name: RepositoryName, tag: String },
     /// What was resolved does not fit together.
     #[error("what was found contradicts itself: {0}")]
     Contradiction(#[source] Contradiction),
@@ -123,6 +133,8 @@ impl Failure for ResolveError {
             Self::OtherContent { .. }
             | Self::EmptyIndex
             | Self::TooManyIndexes { .. }
+            | Self::TooManyReferrers(_)
+            | Self::ReferrersTag { .. }
             | Self::UnexpectedIndex(_)
             | Self::ManifestSize { .. }
             | Self::Config(..)

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     error::ResolveError,
     index::{Entry, EntryKind, Listing},
+    referrers,
 };
 use crate::{
     manifest::{
@@ -49,7 +50,7 @@ pub(super) async fn resolve(
         }
     })?;
     let name = RepositoryName::from(reference);
-    let image = match root.kind() {
+    let mut image = match root.kind() {
         ManifestKind::Index { .. } => {
             let listing = Listing::read(client, &name, &root, platforms).await?;
             index(client, &name, &root, listing, platforms).await?
@@ -69,7 +70,15 @@ pub(super) async fn resolve(
         }
     };
     check_choice(&image, platforms)?;
-    let warnings = other_architectures(reference, &image, platforms);
+    let found = referrers::find(client, &name, &image).await?;
+    image.referrers = found.list;
+    let mut warnings = other_architectures(reference, &image, platforms);
+    warnings.extend(found.warnings);
+    warnings.extend(image.referrers.iter().filter_map(|referrer| {
+        let (reason, digest) = (referrer.omitted.as_ref()?, referrer.manifest.digest);
+        let (kind, subject) = (referrer.kind(), referrer.subject);
+        Some(format!("warning: `{reference}` has {kind} {digest} about {subject}, which is not included: {reason}"))
+    }));
     Ok(Resolved { image, warnings })
 }
 
@@ -81,6 +90,7 @@ fn empty(root: &Manifest) -> PulledImage {
         indexes: Vec::new(),
         artifacts: Vec::new(),
         unsupported: Vec::new(),
+        referrers: Vec::new(),
     }
 }
 

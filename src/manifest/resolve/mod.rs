@@ -9,6 +9,7 @@ mod files;
 mod image;
 mod index;
 mod local;
+mod referrers;
 mod remote;
 mod subject;
 

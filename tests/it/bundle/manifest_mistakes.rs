@@ -342,7 +342,7 @@ fn the_manifests_of_this_project_are_read_and_pass_the_policy() {
             Err(error) => panic!("{error}"),
         };
         assert_eq!(*project.policy(), Policy::built_in().unwrap());
-        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default())
+        let denied: Vec<String> = judge(&project, None, &FetchedCharts::default(), None)
             .unwrap()
             .denied()
             .map(ToString::to_string)

@@ -1,8 +1,9 @@
 //! What the built-in policy decides, case by case.
 
 use rune_bundle::policy::{
-    Decision, ImageContent, ImageSubject, Policy, Rule, Subject, Verdict, evaluate,
+    Decision, ImageContent, ImageSubject, Policy, Rule, SignedImage, Subject, Verdict, evaluate,
 };
+use rune_core::digest::Digest;
 
 fn image(reference: &str, license: Option<&str>, content: ImageContent) -> Subject {
     Subject::Image(ImageSubject {
@@ -162,13 +163,16 @@ fn what_the_lock_does_not_pin_is_denied() {
     };
     assert_eq!(verdict(ImageContent::Unresolved), None);
     assert_eq!(verdict(ImageContent::Unpinned), Some(Verdict::Denied));
-    assert_eq!(
-        verdict(ImageContent::Pinned {
-            attested: Vec::new()
-        }),
-        Some(Verdict::Allowed)
-    );
+    assert_eq!(verdict(pinned(Vec::new())), Some(Verdict::Allowed));
     assert_eq!(verdict(ImageContent::Built), Some(Verdict::Allowed));
+}
+
+fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
+    let signed = SignedImage {
+        digest: Digest::of(b"an image"),
+        signatures: None,
+    };
+    ImageContent::Pinned { attested, signed }
 }
 
 fn policy(text: &str) -> Policy {
@@ -192,7 +196,7 @@ fn required_attestations_must_come_with_every_platform() {
         let all = decisions(
             &policy,
             "0.1.0",
-            image(reference, Some("MIT"), ImageContent::Pinned { attested }),
+            image(reference, Some("MIT"), pinned(attested)),
         );
         all.into_iter()
             .filter(|decision| decision.verdict == Verdict::Denied)

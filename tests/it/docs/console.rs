@@ -35,8 +35,11 @@ const OWN_CHART: &str = "docs/tutorial/own-chart.md";
 /// Pages that have a registry to push to, see [`Sandbox::with_a_distribution`].
 const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 
+/// The page about signatures of images, which has a registry to push to as well.
+const IMAGE_SIGNATURES: &str = "docs/operations/image-signatures.md";
+
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 2] = ["docs/operations/signing.md", WITH_SOURCES];
+const ABOUT_BUNDLES: [&str; 3] = ["docs/operations/signing.md", IMAGE_SIGNATURES, WITH_SOURCES];
 
 /// The page that has servers with charts and files, see [`Sandbox::with_sources`].
 const WITH_SOURCES: &str = "docs/operations/charts-and-files.md";
@@ -166,7 +169,10 @@ fn check(document: &Document) -> usize {
         let sandbox = match (has_server, from_a_clone) {
             (true, _) => Sandbox::clone().with_a_database_server(),
             (false, true) => Sandbox::clone(),
-            (false, false) if document.path.starts_with(WITH_A_DISTRIBUTION) => {
+            (false, false)
+                if document.path.starts_with(WITH_A_DISTRIBUTION)
+                    || document.path == IMAGE_SIGNATURES =>
+            {
                 Sandbox::after_a_build().with_a_distribution()
             }
             (false, false) if document.path == WITH_SOURCES => {
@@ -192,11 +198,12 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 5] = [
     "docs/airgap/",
     "docs/operations/",
     "docs/reference/diff-and-report.md",
     WITH_SOURCES,
+    IMAGE_SIGNATURES,
 ];
 
 /// Types the commands of all pages that `is_meant`.
@@ -239,6 +246,11 @@ fn the_way_by_hand_is_the_same_for_images_with_dockers_media_types() {
             );
         }
     }
+}
+
+#[test]
+fn the_commands_of_the_page_about_signatures_of_images_do_what_they_say() {
+    check_all(|path| path == IMAGE_SIGNATURES);
 }
 
 #[test]

@@ -241,6 +241,7 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     );
     replace(&sandbox, "bundle-manifests/rune.yaml", "files: []", &file);
     let plain = format!("--plain-http={}", server.host());
+    sandbox.sign_postgres();
     reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);

@@ -223,6 +223,25 @@ impl Sandbox {
         self
     }
 
+    /// Puts something under the tag that cosign has for signatures of PostgreSQL, and lists something
+    /// that nobody can transfer.
+    pub(super) fn sign_postgres(&self) {
+        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+        const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+        let (registry, name) = (&self.project.registry, "library/postgres");
+        let tag = rune_testkit::sha256(&registry.manifest(name, "17-alpine").unwrap().1);
+        let tag = tag.replace(':', "-");
+        let config = registry.put_blob(name, b"{}");
+        let config = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2});
+        let signature =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []});
+        let bytes = signature.to_string().into_bytes();
+        registry.put_manifest(name, Some(&format!("{tag}.sig")), MANIFEST, &bytes);
+        let entry = json!({"mediaType": "application/unknown", "digest": rune_testkit::sha256(b""), "size": 0});
+        let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
+        registry.put_manifest(name, Some(&tag), INDEX, list.to_string().as_bytes());
+    }
+
     /// Puts another image behind a tag.
     pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
         self.project.put(repository, tag, sample);

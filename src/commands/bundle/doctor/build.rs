@@ -116,7 +116,7 @@ fn lock(project: &Project, checks: &mut Vec<Check>) -> Option<Lock> {
         ),
     ));
     let judged = || -> Result<String, CommandError> {
-        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default())?
+        let waived = manifest::judge(project, Some(&lock), &FetchedCharts::default(), None)?
             .into_result()?
             .waived()
             .count();

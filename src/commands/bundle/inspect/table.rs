@@ -1,6 +1,6 @@
 //! The images of a bundle as a table.
 
-use crate::bundle::{ImageRecord, Role};
+use crate::bundle::{ImageRecord, ReferrerRecord, Role};
 use rune_core::{
     command::counted,
     text::{shown, size},
@@ -93,6 +93,23 @@ pub(super) fn of(rows: &[ImageRow]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     lines.into_iter().map(written).collect()
+}
+
+/// An artifact about an image: what it is, of which image, and whether it is in the bundle.
+pub(super) fn referrer(image: &ImageRecord, referrer: &ReferrerRecord) -> String {
+    let (kind, digest) = (referrer.kind(), referrer.target.digest);
+    let about = if referrer.subject == image.target.digest {
+        shown(&image.name)
+    } else {
+        format!("{} in {}", referrer.subject, shown(&image.name))
+    };
+    match &referrer.omitted {
+        None => format!("{kind} of {about}: {digest}"),
+        Some(reason) => format!(
+            "not included: {kind} of {about}: {digest}: {}",
+            shown(reason)
+        ),
+    }
 }
 
 /// How many attestations each image has.

@@ -11,6 +11,8 @@ pub struct Behaviour {
     pub takes_sparse: bool,
     /// Whether it keeps the list of referrers itself, and says so.
     pub lists_referrers: bool,
+    /// How many referrers it lists on a page.
+    pub referrers_per_page: usize,
     /// Whether it mounts blobs from other repositories.
     pub mounts: bool,
     /// How it refuses to mount instead of offering an upload.
@@ -41,6 +43,7 @@ impl Default for Behaviour {
         Self {
             takes_sparse: false,
             lists_referrers: false,
+            referrers_per_page: 100,
             mounts: true,
             mount_status: None,
             makes_repositories: true,

@@ -212,6 +212,11 @@ impl Registry {
         )
     }
 
+    /// Deletes a manifest and the tags that lead to it.
+    pub fn delete_manifest(&self, repository: &str, digest: &str) {
+        locked(&self.state.store).delete_manifest(repository, digest);
+    }
+
     /// The media type and bytes of a manifest, by tag or digest.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Vec<u8>)> {
         locked(&self.state.store)

@@ -196,7 +196,7 @@ impl State {
             return Answer::error(StatusCode::NOT_FOUND, "NOT_FOUND");
         };
         let is_read = *method == Method::GET || *method == Method::HEAD;
-        let repository = ["/manifests/", "/blobs/", "/tags/list"]
+        let repository = ["/manifests/", "/blobs/", "/referrers/", "/tags/list"]
             .iter()
             .find_map(|part| rest.split_once(part))
             .map(|(name, _)| name);
@@ -247,6 +247,11 @@ impl State {
                 self.put_manifest(repository, reference, headers, body)
             };
         }
+        if let Some((repository, subject)) = rest.split_once("/referrers/")
+            && locked(&self.behaviour).lists_referrers
+        {
+            return self.list_referrers(repository, subject, path, query);
+        }
         match rest.split_once("/blobs/") {
             Some((repository, upload)) if upload.starts_with("uploads/") => self.upload(
                 method,
@@ -258,6 +263,26 @@ impl State {
             ),
             Some((repository, digest)) if is_read => self.get_blob(repository, digest, headers),
             _ => Answer::error(StatusCode::NOT_FOUND, "NOT_FOUND"),
+        }
+    }
+
+    fn list_referrers(&self, repository: &str, subject: &str, path: &str, query: &str) -> Answer {
+        let after = parameters(query)
+            .find(|(name, _)| name == "after")
+            .map(|(_, value)| value)
+            .unwrap_or_default();
+        let mut listed = locked(&self.store).referrers(repository, subject);
+        listed.retain(|entry| entry["digest"].as_str() > Some(after.as_str()));
+        let per_page = locked(&self.behaviour).referrers_per_page;
+        let is_last = listed.len() <= per_page;
+        listed.truncate(per_page);
+        let last = listed.last().map(|entry| entry["digest"].clone());
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": listed});
+        let answer = Answer::json(StatusCode::OK, &index).with("content-type", media_type);
+        match last.as_ref().and_then(Value::as_str).filter(|_| !is_last) {
+            Some(last) => answer.with("link", &format!("<{path}?after={last}>; rel=\"next\"")),
+            None => answer,
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::body::Bytes;
+use serde_json::{Value, json};
 
 use crate::sha256;
 
@@ -110,6 +111,38 @@ impl Store {
             .manifests
             .get(&(repository.to_owned(), digest.clone()))?;
         Some((media_type.clone(), bytes.clone(), digest))
+    }
+
+    /// The entries of the list of referrers of a manifest, by digest.
+    pub(super) fn referrers(&self, repository: &str, subject: &str) -> Vec<Value> {
+        let own = self
+            .manifests
+            .iter()
+            .filter(|((name, _), _)| name == repository);
+        own.filter_map(|((_, digest), (media_type, bytes))| {
+            let document: Value = serde_json::from_slice(bytes).ok()?;
+            let is_about = document.pointer("/subject/digest")?.as_str()? == subject;
+            let config_type = document.pointer("/config/mediaType");
+            let artifact_type = document.get("artifactType").or(config_type).cloned();
+            is_about.then(|| {
+                json!({
+                    "mediaType": media_type,
+                    "digest": digest,
+                    "size": bytes.len(),
+                    "artifactType": artifact_type,
+                    "annotations": document.get("annotations").cloned().unwrap_or_else(|| json!({})),
+                })
+            })
+        })
+        .collect()
+    }
+
+    /// Forgets a manifest and the tags that lead to it.
+    pub(super) fn delete_manifest(&mut self, repository: &str, digest: &str) {
+        self.manifests
+            .remove(&(repository.to_owned(), digest.to_owned()));
+        self.tags
+            .retain(|(name, _), target| name != repository || target != digest);
     }
 
     pub(super) fn tags(&self, repository: &str) -> Vec<String> {

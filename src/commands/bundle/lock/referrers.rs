@@ -1,0 +1,48 @@
+//! What the report of `lock` says about artifacts about images.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::manifest::LockedReferrer;
+use rune_core::{digest::Digest, text::shown};
+
+/// An artifact about an image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReferrerSummary {
+    subject: Digest,
+    kind: String,
+    digest: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    /// Why it is not included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted: Option<String>,
+}
+
+impl ReferrerSummary {
+    pub(super) fn of(referrer: &LockedReferrer) -> Self {
+        Self {
+            subject: referrer.subject,
+            kind: referrer.kind(),
+            digest: referrer.manifest.digest,
+            tag: referrer.tag.clone(),
+            omitted: referrer.omitted.clone(),
+        }
+    }
+}
+
+/// How many there are of each kind, and of what is not included.
+pub(super) fn kinds(referrers: &[ReferrerSummary]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for referrer in referrers {
+        let kind = match referrer.omitted {
+            Some(_) => format!("{}, not included", referrer.kind),
+            None => referrer.kind.clone(),
+        };
+        let count: &mut usize = kinds.entry(shown(&kind)).or_default();
+        *count = count.saturating_add(1);
+    }
+    kinds
+}

@@ -1,0 +1,13 @@
+//! What hangs on an image: signatures, attestations, SBOMs and other artifacts that name it as
+//! their subject, or that lie under a tag made of its digest.
+//!
+//! Bytes in, values out: which of them exist is asked by `manifest`, what a bundle has of them is
+//! known to `bundle`, and which of them are demanded says `policy`.
+
+mod cosign_tag;
+mod kind;
+mod signature;
+
+pub use cosign_tag::CosignTag;
+pub use kind::kind_of;
+pub use signature::{ImageSignature, is_statement, signatures_of};

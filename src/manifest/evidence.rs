@@ -1,0 +1,125 @@
+//! The signatures of locked images, fetched as the lock pins them, for a policy that demands them.
+
+use std::collections::BTreeMap;
+
+use super::{Blob, Lock, LockedContent, LockedImage, LockedImageGone, LockedReferrer, PulledImage};
+use crate::{
+    evidence::{ImageSignature, signatures_of},
+    oci::Manifest,
+    policy::{Policy, SignedImage},
+    registry::{Client, RegistryError, RepositoryName},
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+};
+
+/// No layer that may hold a signature is larger.
+const MAX_STATEMENT_BYTES: u64 = 1 << 20;
+
+/// Manifests of signatures, and what was signed.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence(BTreeMap<Digest, Vec<u8>>);
+
+/// Why signatures could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error(transparent)]
+    Gone(Box<LockedImageGone>),
+    #[error(transparent)]
+    Registry(RegistryError),
+}
+
+impl Failure for EvidenceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Gone(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Gone(error) => error.help(),
+            Self::Registry(error) => error.help(),
+        }
+    }
+}
+
+impl Evidence {
+    /// Fetches the signatures of all images of which the policy demands some.
+    ///
+    /// # Errors
+    /// When the registry does not have them any more, or cannot be asked.
+    pub async fn fetch(
+        policy: &Policy,
+        lock: &Lock,
+        client: &Client,
+    ) -> Result<Self, EvidenceError> {
+        let mut evidence = Self::default();
+        for image in &lock.images {
+            let LockedContent::Registry(pulled) = &image.content else {
+                continue;
+            };
+            if policy.demands_signatures(&image.reference.name()) {
+                let fetched = evidence.add(image, pulled, client).await;
+                fetched.map_err(|error| {
+                    LockedImageGone::from_missing(&image.name, error)
+                        .map_or_else(EvidenceError::Registry, |gone| {
+                            EvidenceError::Gone(Box::new(gone))
+                        })
+                })?;
+            }
+        }
+        Ok(evidence)
+    }
+
+    async fn add(
+        &mut self,
+        image: &LockedImage,
+        pulled: &PulledImage,
+        client: &Client,
+    ) -> Result<(), RegistryError> {
+        let name = RepositoryName::from(&image.reference);
+        for referrer in signatures(pulled) {
+            let Blob {
+                digest, media_type, ..
+            } = &referrer.manifest;
+            let manifest = client.manifest(&name, *digest, Some(media_type)).await?;
+            self.0.insert(*digest, manifest.into_bytes());
+            let is_statement = |blob: &&Blob| referrer.statements.contains(&blob.digest);
+            for blob in referrer.blobs.iter().filter(is_statement) {
+                let bytes = client
+                    .blob_bytes(&name, &blob.descriptor(), MAX_STATEMENT_BYTES)
+                    .await?;
+                self.0.insert(blob.digest, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The signatures of an image.
+    pub(super) fn of(&self, pulled: &PulledImage) -> SignedImage {
+        let in_referrer = |referrer: &LockedReferrer| -> Vec<ImageSignature> {
+            let Blob {
+                digest, media_type, ..
+            } = &referrer.manifest;
+            let bytes = self.0.get(digest).cloned();
+            let manifest = bytes.and_then(|bytes| Manifest::parse(bytes, Some(media_type)).ok());
+            manifest
+                .map(|manifest| signatures_of(&manifest, |layer| self.0.get(&layer).cloned()))
+                .unwrap_or_default()
+        };
+        SignedImage {
+            digest: pulled.root.digest,
+            signatures: Some(signatures(pulled).flat_map(in_referrer).collect()),
+        }
+    }
+}
+
+/// What may be a signature of the image itself.
+fn signatures(pulled: &PulledImage) -> impl Iterator<Item = &LockedReferrer> {
+    pulled.carried_referrers().filter(|referrer| {
+        referrer.subject == pulled.root.digest && !referrer.statements.is_empty()
+    })
+}

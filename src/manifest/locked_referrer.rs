@@ -1,0 +1,100 @@
+//! The lock's entry of what hangs on an image: an artifact about one of its manifests.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Blob, LockedContent, LockedImage, PulledImage};
+use crate::evidence::kind_of;
+use rune_core::digest::Digest;
+
+/// An artifact about a manifest that is carried, or about another such artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedReferrer {
+    /// What it is about.
+    pub subject: Digest,
+    /// Its type, as its manifest says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The predicate types that it states, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predicates: Vec<String>,
+    /// The tag under which the registry has it, when it is kept in the way of cosign's tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Why it is not carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
+    pub manifest: Blob,
+    /// Its configuration and layers, when it is carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Blob>,
+    /// The layers that may hold a signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<Digest>,
+}
+
+impl LockedReferrer {
+    pub const fn is_carried(&self) -> bool {
+        self.omitted.is_none()
+    }
+
+    /// Its manifest, its configuration and its layers.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        std::iter::once(&self.manifest).chain(&self.blobs)
+    }
+
+    /// What it is, in words.
+    pub fn kind(&self) -> String {
+        kind_of(
+            self.artifact_type.as_deref(),
+            &self.predicates,
+            self.tag.as_deref(),
+        )
+    }
+}
+
+impl LockedImage {
+    /// What hangs on the image, if the other is the same image.
+    pub(super) fn referrers_beside(&self, other: Option<&Self>) -> &[LockedReferrer] {
+        let pulled = |image: &'_ Self| match &image.content {
+            LockedContent::Registry(pulled) => Some(pulled.root.digest),
+            LockedContent::Build(_) => None,
+        };
+        match &self.content {
+            LockedContent::Registry(own) if other.and_then(pulled) == Some(own.root.digest) => {
+                &own.referrers
+            }
+            _ => &[],
+        }
+    }
+}
+
+impl PulledImage {
+    /// What hangs on the image and is carried.
+    pub fn carried_referrers(&self) -> impl Iterator<Item = &LockedReferrer> {
+        self.referrers
+            .iter()
+            .filter(|referrer| referrer.is_carried())
+    }
+
+    /// The manifests that something carried may be about: the root, and what is carried below it.
+    pub fn subjects(&self) -> impl Iterator<Item = Digest> {
+        let carried = self.contents().filter(|content| content.carried);
+        std::iter::once(self.root.digest).chain(carried.map(|content| content.manifest.digest))
+    }
+
+    /// The first carried referrer whose subject is not carried.
+    pub(super) fn first_stray_referrer(&self) -> Option<Digest> {
+        let is_carried = |subject: Digest| {
+            let of_image = self.subjects();
+            let of_referrers = self
+                .carried_referrers()
+                .map(|referrer| referrer.manifest.digest);
+            of_image.chain(of_referrers).any(|known| known == subject)
+        };
+        let mut referrers = self.carried_referrers();
+        referrers
+            .find(|referrer| !is_carried(referrer.subject))
+            .map(|referrer| referrer.manifest.digest)
+    }
+}

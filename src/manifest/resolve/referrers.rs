@@ -1,0 +1,219 @@
+//! What hangs on an image: asks the registry for referrers and for cosign's tags, of everything
+//! that is carried, and reads what each is from its own manifest.
+//!
+//! What a list says about an entry counts for nothing but finding it. What is found and cannot be
+//! carried is kept in the lock with the reason, so that nothing is lost without a word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::task::JoinSet;
+
+use super::error::ResolveError;
+use crate::{
+    evidence::{CosignTag, is_statement},
+    manifest::{Blob, LockedReferrer, PulledImage},
+    oci::{Descriptor, Manifest, ManifestKind, media_type},
+    registry::{Client, ReferrerList, RepositoryName},
+};
+use rune_core::digest::Digest;
+
+/// How deep signatures of signatures of signatures are followed, and how many there may be.
+const MAX_DEPTH: usize = 4;
+const MAX_REFERRERS: usize = 2000;
+
+/// The predicate type that cosign writes beside a statement: at the manifest of a bundle, or at a
+/// layer.
+const PREDICATE_TYPES: [&str; 2] = ["dev.sigstore.bundle.predicateType", "predicateType"];
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Referrers {
+    pub(super) list: Vec<LockedReferrer>,
+    /// What a person should know: what could not even be named in a lock.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Finds what hangs on an image and on what was found.
+pub(super) async fn find(
+    client: &Client,
+    name: &RepositoryName,
+    image: &PulledImage,
+) -> Result<Referrers, ResolveError> {
+    let mut found = Referrers::default();
+    let mut seen: BTreeSet<Digest> = image.subjects().collect();
+    let mut subjects = seen.clone();
+    for _ in 0..MAX_DEPTH {
+        let mut running = JoinSet::new();
+        for subject in std::mem::take(&mut subjects) {
+            let (client, name) = (client.clone(), name.clone());
+            running.spawn(async move { about(&client, &name, subject).await });
+        }
+        while let Some(finished) = running.join_next().await {
+            let Referrers { list, warnings } = finished.map_err(ResolveError::Task)??;
+            let carried = list.iter().filter(|referrer| referrer.is_carried());
+            subjects.extend(carried.map(|referrer| referrer.manifest.digest));
+            found.list.extend(list);
+            found.warnings.extend(warnings);
+        }
+        subjects.retain(|subject| seen.insert(*subject));
+        if found.list.len() > MAX_REFERRERS {
+            return Err(ResolveError::TooManyReferrers(MAX_REFERRERS));
+        }
+    }
+    found.list.sort_by_key(|referrer| {
+        (
+            referrer.subject,
+            referrer.manifest.digest,
+            referrer.tag.clone(),
+        )
+    });
+    found.warnings.sort();
+    Ok(found)
+}
+
+/// What is about one manifest. Who keeps lists of referrers is not asked for the tag that stands in
+/// for them.
+async fn about(
+    client: &Client,
+    name: &RepositoryName,
+    subject: Digest,
+) -> Result<Referrers, ResolveError> {
+    let listed = match client.referrers(name, subject).await? {
+        Some(list) => list,
+        None => fallback(client, name, subject).await?,
+    };
+    let mut found = Referrers::default();
+    for digest in &listed.unsupported {
+        found.warnings.push(format!(
+            "warning: `{name}@{subject}` has a referrer {digest}, which is not included: only sha256 digests are supported"
+        ));
+    }
+    let mut tagged: BTreeMap<Digest, String> = BTreeMap::new();
+    for tag in CosignTag::ALL.map(|kind| kind.of(subject)) {
+        if let Some(manifest) = client.manifest_if_tagged(name, &tag).await? {
+            tagged.insert(manifest.digest(), tag.clone());
+            found.list.push(of_manifest(&manifest, subject, Some(tag)));
+        }
+    }
+    let mut known: BTreeSet<Digest> = tagged.into_keys().collect();
+    for descriptor in &listed.manifests {
+        if known.insert(descriptor.digest) {
+            found
+                .list
+                .push(of_descriptor(client, name, descriptor, subject).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// The list under the tag that stands in for the lists of a registry.
+async fn fallback(
+    client: &Client,
+    name: &RepositoryName,
+    subject: Digest,
+) -> Result<ReferrerList, ResolveError> {
+    let tag = format!("sha256-{}", subject.hex());
+    match client.manifest_if_tagged(name, &tag).await? {
+        None => Ok(ReferrerList::default()),
+        Some(manifest) => ReferrerList::of(&manifest).ok_or(ResolveError::ReferrersTag {
+            name: name.clone(),
+            tag,
+        }),
+    }
+}
+
+async fn of_descriptor(
+    client: &Client,
+    name: &RepositoryName,
+    descriptor: &Descriptor,
+    subject: Digest,
+) -> Result<LockedReferrer, ResolveError> {
+    let stated = descriptor.media_type.as_str();
+    let is_known = [
+        "",
+        media_type::MANIFEST,
+        media_type::DOCKER_MANIFEST,
+        media_type::INDEX,
+        media_type::DOCKER_LIST,
+    ]
+    .contains(&stated);
+    if !is_known {
+        let reason = format!(
+            "manifests of type `{}` are not known",
+            stated.escape_debug()
+        );
+        return Ok(omitted(descriptor, subject, reason));
+    }
+    let stated = Some(stated).filter(|stated| !stated.is_empty());
+    match client.manifest(name, descriptor.digest, stated).await {
+        Ok(manifest) => Ok(of_manifest(&manifest, subject, None)),
+        Err(error) if error.is_missing_digest() => {
+            let reason = "the registry lists it and does not have it".to_owned();
+            Ok(omitted(descriptor, subject, reason))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads what a manifest is. Under a tag it need not name its subject; if it names one, it must be
+/// this.
+fn of_manifest(manifest: &Manifest, subject: Digest, tag: Option<String>) -> LockedReferrer {
+    let named = manifest.as_referrer();
+    let problem = match (manifest.kind(), &named) {
+        (ManifestKind::Index { .. }, _) => {
+            Some("it is an image index, which is not supported as a referrer".to_owned())
+        }
+        (_, Some((other, _))) if *other != subject => {
+            Some(format!("its manifest says that it is about {other}"))
+        }
+        (_, None) if tag.is_none() => Some("its manifest does not say what it is about".to_owned()),
+        _ => None,
+    };
+    let descriptor = manifest.descriptor();
+    let annotations = named.map(|(_, listed)| (listed.artifact_type, listed.annotations));
+    let (artifact_type, annotations) = annotations.unwrap_or_default();
+    let (mut blobs, mut statements) = (Vec::new(), Vec::new());
+    let mut predicates: BTreeSet<String> = manifest.predicate_types().into_iter().collect();
+    let layers = || manifest.children().skip(1);
+    for noted in std::iter::once(&annotations).chain(layers().map(|layer| &layer.annotations)) {
+        predicates.extend(
+            PREDICATE_TYPES
+                .iter()
+                .filter_map(|key| noted.get(*key))
+                .cloned(),
+        );
+    }
+    if problem.is_none() {
+        blobs.extend(manifest.children().map(Blob::from));
+        let statement = layers().filter(|layer| is_statement(layer));
+        statements.extend(statement.map(|layer| layer.digest));
+    }
+    // cosign's tags lead to manifests that look like images; what they are stands at the layers.
+    let artifact_type = match &tag {
+        Some(_) => layers().next().map(|layer| layer.media_type.clone()),
+        None => artifact_type,
+    };
+    LockedReferrer {
+        subject,
+        artifact_type,
+        predicates: predicates.into_iter().collect(),
+        tag,
+        omitted: problem,
+        manifest: Blob::from(&descriptor),
+        blobs,
+        statements,
+    }
+}
+
+fn omitted(descriptor: &Descriptor, subject: Digest, reason: String) -> LockedReferrer {
+    LockedReferrer {
+        subject,
+        artifact_type: descriptor.artifact_type.clone(),
+        predicates: Vec::new(),
+        tag: None,
+        omitted: Some(reason),
+        manifest: Blob::from(descriptor),
+        blobs: Vec::new(),
+        statements: Vec::new(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Judging whether images are signed by those who must have signed them.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{Decision, Glob, Rule, evaluate::Judge};
+use crate::{evidence::ImageSignature, sign::PublicKey};
+use rune_core::digest::Digest;
+
+/// By whom the images of some sources must be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureRule {
+    pub pattern: Glob,
+    pub keys: Vec<SignatureKey>,
+    /// How many different ones of these keys must have signed.
+    pub threshold: usize,
+}
+
+/// A key that may sign images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureKey {
+    /// The file it was read from; none for one that stands in the policy.
+    pub name: Option<String>,
+    pub key: PublicKey,
+}
+
+/// What comes with an image and says that it is a signature.
+#[derive(Debug, Clone)]
+pub struct SignedImage {
+    /// What its reference resolved to.
+    pub digest: Digest,
+    /// Nothing when nobody has looked.
+    pub signatures: Option<Vec<ImageSignature>>,
+}
+
+impl fmt::Display for SignatureKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(formatter, "`{name}`"),
+            None => write!(formatter, "the key {}", self.key.fingerprint().grouped()),
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// Each rule for the source of an image must be met.
+    pub(super) fn signatures(
+        &self,
+        subject: &str,
+        source: &str,
+        image: &SignedImage,
+    ) -> Vec<Decision> {
+        let Some(signatures) = &image.signatures else {
+            return Vec::new();
+        };
+        let rules = self.policy.signatures.iter();
+        rules
+            .filter(|rule| rule.pattern.matches(source))
+            .map(|rule| self.signature(subject, source, image.digest, rule, signatures))
+            .collect()
+    }
+
+    fn signature(
+        &self,
+        subject: &str,
+        source: &str,
+        digest: Digest,
+        rule: &SignatureRule,
+        signatures: &[ImageSignature],
+    ) -> Decision {
+        let matched = format!("`{source}@{digest}` matches `{}`", rule.pattern);
+        let is_signed_by = |key: &&SignatureKey| {
+            signatures
+                .iter()
+                .any(|signature| signature.is_of(digest) && signature.is_by(&key.key))
+        };
+        let mut counted = BTreeSet::new();
+        let signers: Vec<String> = rule
+            .keys
+            .iter()
+            .filter(|key| counted.insert(key.key.fingerprint()))
+            .filter(is_signed_by)
+            .map(ToString::to_string)
+            .collect();
+        if signers.len() >= rule.threshold {
+            let reason = format!("signed with {}", signers.join(", "));
+            return super::evaluate::allow(subject, source, Rule::Signatures, matched, reason);
+        }
+        let others = signatures
+            .iter()
+            .filter(|signature| !signature.is_of(digest))
+            .count();
+        let found = match (signatures.len(), others) {
+            (0, _) => "no signature of it is there".to_owned(),
+            (all, others) if all == others => {
+                "the signatures that are there are of other images".to_owned()
+            }
+            _ if signers.is_empty() => {
+                "no signature that is there is by a key of the policy".to_owned()
+            }
+            _ => format!("it is signed with {} alone", signers.join(", ")),
+        };
+        let reason = match rule.threshold {
+            1 => found,
+            threshold => format!("{found}, and {threshold} different keys are required"),
+        };
+        self.deny(subject, source, Rule::Signatures, matched, &reason)
+    }
+}

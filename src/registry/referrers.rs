@@ -1,0 +1,298 @@
+//! What a registry has about a manifest: its list of referrers, and manifests that may be under a
+//! tag.
+//!
+//! Only 404 says that there is nothing. A mirror that answers speaks for its registry, as for
+//! everything else. A list is whole or an error.
+//!
+//! Source: OCI distribution specification 1.1, "Listing Referrers".
+
+use std::collections::BTreeSet;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    Cause, Client, EndpointFailure, RegistryError, RepositoryName, RepositoryWriter,
+    client::{MANIFEST_TYPES, MAX_MANIFEST_BYTES},
+    exchange::{Exchange, Head},
+    hosts::Endpoint,
+    manifest_body,
+    question::{Access, Place, Query, Question},
+    retry::Attempts,
+};
+use crate::oci::{Descriptor, Manifest, ManifestKind, media_type};
+use rune_core::digest::Digest;
+
+/// By what a registry says that it left out what was not asked for.
+const FILTERS_APPLIED: &str = "oci-filters-applied";
+
+/// Far more pages than a list of referrers has anywhere.
+const MAX_PAGES: usize = 100;
+
+/// What a registry lists as referrers of a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReferrerList {
+    pub manifests: Vec<Descriptor>,
+    /// Digests of an algorithm other than SHA-256.
+    pub unsupported: Vec<String>,
+}
+
+impl ReferrerList {
+    /// Reads a list out of the index that it is; nothing when it is another manifest.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        match manifest.kind() {
+            ManifestKind::Index {
+                manifests,
+                unsupported,
+            } => Some(Self {
+                manifests: manifests.clone(),
+                unsupported: unsupported.clone(),
+            }),
+            ManifestKind::Image { .. } => None,
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.manifests.extend(other.manifests);
+        self.unsupported.extend(other.unsupported);
+    }
+}
+
+impl Client {
+    /// What the registry lists as referrers of a manifest; nothing when it does not keep such
+    /// lists.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or a list is not whole.
+    pub async fn referrers(
+        &self,
+        name: &RepositoryName,
+        subject: Digest,
+    ) -> Result<Option<ReferrerList>, RegistryError> {
+        let mut failures = Vec::new();
+        for endpoint in self.exchange.hosts.endpoints(name) {
+            match list_at(&self.exchange, &endpoint, subject, Access::Pull).await {
+                Ok(list) => return Ok(list),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(failed(
+            format!("the referrers of `{name}@{subject}`"),
+            failures,
+        ))
+    }
+
+    /// Fetches the manifest under a tag that may not exist. First the registry is asked whether it
+    /// does, which does not count as a download.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or what it sends is not a manifest.
+    pub async fn manifest_if_tagged(
+        &self,
+        name: &RepositoryName,
+        tag: &str,
+    ) -> Result<Option<Manifest>, RegistryError> {
+        let path = format!("manifests/{tag}");
+        let place = Place::Below {
+            path: path.clone(),
+            query: Query::new(),
+        };
+        let head = Question::new(Method::HEAD, place, Access::Pull)
+            .with(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES));
+        let get = Question::get(path, MANIFEST_TYPES);
+        let mut failures = Vec::new();
+        for endpoint in self.exchange.hosts.endpoints(name) {
+            let exists = self
+                .exchange
+                .ask_at(&endpoint, &head, 0, |_, _| Ok(()))
+                .await;
+            let fetched = match exists {
+                Ok(()) => {
+                    self.exchange
+                        .ask_at(&endpoint, &get, MAX_MANIFEST_BYTES, read)
+                        .await
+                }
+                Err(failure) if is_not_found(&failure.cause) => return Ok(None),
+                Err(failure) => Err(failure),
+            };
+            match fetched {
+                Ok(manifest) => return Ok(Some(manifest)),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(failed(format!("the manifest of `{name}:{tag}`"), failures))
+    }
+}
+
+impl RepositoryWriter {
+    /// What the registry lists as referrers of a manifest; nothing when it does not keep such
+    /// lists.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or a list is not whole.
+    pub async fn referrers(&self, subject: Digest) -> Result<Option<ReferrerList>, RegistryError> {
+        let listed = list_at(&self.exchange, &self.endpoint, subject, Access::Push).await;
+        let what = || format!("the referrers of `{}@{subject}`", self.name());
+        listed.map_err(|failure| failed(what(), vec![failure]))
+    }
+
+    /// Fetches the list of referrers of a manifest again. A registry that does not list all of
+    /// these yet is asked again.
+    ///
+    /// # Errors
+    /// When one is missing in the end.
+    pub async fn check_referrers(
+        &self,
+        subject: Digest,
+        expected: &BTreeSet<Digest>,
+    ) -> Result<(), RegistryError> {
+        let mut attempts = Attempts::new(&self.exchange.retry, 0);
+        loop {
+            let listed = self.referrers(subject).await?.unwrap_or_default();
+            let listed: BTreeSet<Digest> =
+                listed.manifests.iter().map(|entry| entry.digest).collect();
+            let Some(missing) = expected.difference(&listed).next() else {
+                return Ok(());
+            };
+            let paused = self
+                .exchange
+                .pause_if(true, &self.endpoint, &mut attempts, Cause::Lost)
+                .await;
+            paused.map_err(|failure| {
+                self.error(format!("the referrer `{missing}` of `{subject}`"), failure)
+            })?;
+        }
+    }
+}
+
+fn failed(what: String, failures: Vec<EndpointFailure>) -> RegistryError {
+    RegistryError::Fetch {
+        what,
+        is_by_digest: false,
+        failures,
+    }
+}
+
+fn is_not_found(cause: &Cause) -> bool {
+    cause.answered() == Some(StatusCode::NOT_FOUND)
+}
+
+/// The whole list of one endpoint; nothing when it does not keep any.
+async fn list_at(
+    exchange: &Exchange,
+    endpoint: &Endpoint,
+    subject: Digest,
+    access: Access,
+) -> Result<Option<ReferrerList>, EndpointFailure> {
+    let path = format!("referrers/{subject}");
+    let mut list = ReferrerList::default();
+    let mut query = Query::new();
+    for page in 0..MAX_PAGES {
+        let place = Place::Below {
+            path: path.clone(),
+            query,
+        };
+        let question = Question::new(Method::GET, place, access.clone())
+            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
+        let accept = |head: &Head, body: Option<Vec<u8>>| {
+            if !head.text(FILTERS_APPLIED).is_empty() {
+                return Err(Cause::Nonsense(
+                    "filtered the list of referrers, which nobody asked for",
+                ));
+            }
+            let next = next_page(head.text(header::LINK))?;
+            let listed = ReferrerList::of(&read(head, body)?).ok_or(Cause::Nonsense(
+                "answered with something else than a list of referrers",
+            ))?;
+            Ok((listed, next))
+        };
+        let asked = exchange
+            .ask_at(endpoint, &question, MAX_MANIFEST_BYTES, accept)
+            .await;
+        match asked {
+            Ok((listed, next)) => {
+                list.append(listed);
+                match next {
+                    Some(next) => query = next,
+                    None => return Ok(Some(list)),
+                }
+            }
+            Err(failure) if page == 0 && is_not_found(&failure.cause) => return Ok(None),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(endpoint.failure(
+        1,
+        Cause::Nonsense("has a list of referrers that does not end"),
+    ))
+}
+
+fn read(head: &Head, body: Option<Vec<u8>>) -> Result<Manifest, Cause> {
+    let bytes = body.ok_or(Cause::TooLarge {
+        max: MAX_MANIFEST_BYTES,
+    })?;
+    manifest_body::read(head, bytes, None, None)
+}
+
+/// The query of the next page, of a `Link` header; nothing on the last page. The next page is asked
+/// for where this one was, whatever host the link names.
+fn next_page(link: &str) -> Result<Option<Query>, Cause> {
+    let unreadable = || Cause::Nonsense("has a link to the next page that cannot be read");
+    let Some((target, parameters)) = link.split_once('>') else {
+        return if link.is_empty() {
+            Ok(None)
+        } else {
+            Err(unreadable())
+        };
+    };
+    let is_next = parameters.split(';').any(|parameter| {
+        let parameter = parameter.trim().to_ascii_lowercase();
+        matches!(parameter.as_str(), "rel=next" | "rel=\"next\"")
+    });
+    if !is_next {
+        return Ok(None);
+    }
+    let base = Url::parse("http://registry.invalid/").map_err(|_| unreadable())?;
+    let target = target
+        .trim_start()
+        .strip_prefix('<')
+        .ok_or_else(unreadable)?;
+    let url = base.join(target).map_err(|_| unreadable())?;
+    let query: Query = url
+        .query_pairs()
+        .filter(|(name, _)| name != "ns")
+        .map(|(name, value)| (name.into_owned().into(), value.into_owned()))
+        .collect();
+    if query.is_empty() {
+        return Err(unreadable());
+    }
+    Ok(Some(query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_page;
+
+    #[test]
+    fn the_next_page_is_read_from_a_link_and_nothing_else_is() {
+        let query = |link| next_page(link).ok().flatten();
+        let next = query("</v2/a/referrers/sha256:0?last=b%2Bc&n=2>; rel=\"next\"").unwrap();
+        assert_eq!(
+            next,
+            [
+                ("last".into(), "b+c".to_owned()),
+                ("n".into(), "2".to_owned())
+            ]
+        );
+        assert!(query("<https://elsewhere.example/x?token=1>; rel=next").is_some());
+        assert_eq!(query(""), None);
+        assert_eq!(query("</x?y=1>; rel=\"prev\""), None);
+        for broken in [
+            "</v2/a/referrers/sha256:0>; rel=\"next\"",
+            "x; rel=next",
+            "/x?y=1>; rel=next",
+        ] {
+            assert!(next_page(broken).is_err(), "{broken}");
+        }
+    }
+}
