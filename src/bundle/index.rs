@@ -36,6 +36,9 @@ const PROFILE_CHARTS: &str = "profile-charts";
 /// The ability to say where charts and files come from.
 const ORIGINS: &str = "origins";
 
+/// The ability to install several releases together.
+const RELEASES: &str = "releases";
+
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
 
@@ -62,6 +65,9 @@ pub struct BundleIndex {
     pub charts: Vec<ChartRecord>,
     /// The ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileRecord>,
+    /// What is installed together, in this order; empty when one chart is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<ReleaseRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
     pub binaries: Vec<BinaryRecord>,
@@ -160,6 +166,22 @@ pub struct ProfileRecord {
     pub values: Vec<EntryName>,
 }
 
+/// A release that is installed with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRecord {
+    pub name: String,
+    /// The name of the chart.
+    pub chart: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The releases that must run before it; they come earlier in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
@@ -241,6 +263,7 @@ pub(super) fn required_abilities(
     completeness: &Completeness,
     profiles: &[ProfileRecord],
     origins: &BTreeMap<EntryName, String>,
+    releases: &[ReleaseRecord],
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
@@ -249,11 +272,13 @@ pub(super) fn required_abilities(
         .any(|profile| !profile.charts.is_empty())
         .then_some(PROFILE_CHARTS);
     let origins = (!origins.is_empty()).then_some(ORIGINS);
+    let releases = (!releases.is_empty()).then_some(RELEASES);
     exceptions
         .into_iter()
         .chain(places)
         .chain(charts)
         .chain(origins)
+        .chain(releases)
         .map(str::to_owned)
         .collect()
 }
@@ -321,7 +346,13 @@ impl BundleIndex {
         if preamble.format != FORMAT {
             return Err(IndexError::Format(preamble.format));
         }
-        let known = [CHART_EXCEPTIONS, IMAGE_PLACES, PROFILE_CHARTS, ORIGINS];
+        let known = [
+            CHART_EXCEPTIONS,
+            IMAGE_PLACES,
+            PROFILE_CHARTS,
+            ORIGINS,
+            RELEASES,
+        ];
         if let Some(word) = preamble
             .requires
             .into_iter()
@@ -449,6 +480,7 @@ mod tests {
             images: Vec::new(),
             charts: Vec::new(),
             profiles: Vec::new(),
+            releases: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
             origins: BTreeMap::new(),
@@ -510,7 +542,7 @@ mod tests {
             ..ImagePlaces::default()
         };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new());
+        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[]);
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
             requires,

@@ -198,6 +198,23 @@ impl ReleaseHelm {
         Ok(format!("{manifest}\n---\n{hooks}"))
     }
 
+    /// The values that a revision was installed with, beside those of its chart.
+    ///
+    /// # Errors
+    /// When Helm cannot say.
+    pub async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
+        let doing = "say with which values the release was installed";
+        let number = revision.to_string();
+        let given = ["get", "values", &self.release, "--revision", &number];
+        let text = self
+            .ask(doing, &[&given[..], &["--output", "json"]].concat())
+            .await?;
+        serde_json::from_str(&text).map_err(|error| InstallError::HelmRefused {
+            doing: doing.to_owned(),
+            said: error.to_string(),
+        })
+    }
+
     /// The revisions of the release, oldest first; none when there is no release.
     ///
     /// # Errors

@@ -16,6 +16,11 @@ const HIDDEN: &str = "(hidden)";
 pub struct Object(Value);
 
 impl Object {
+    /// An object as the API server has it.
+    pub(super) const fn of(value: Value) -> Self {
+        Self(value)
+    }
+
     pub const fn value(&self) -> &Value {
         &self.0
     }
@@ -39,6 +44,11 @@ impl Object {
     /// `metadata.name`.
     pub fn name(&self) -> &str {
         self.text("/metadata/name")
+    }
+
+    /// `metadata.namespace`, when it has one of its own.
+    pub fn namespace(&self) -> Option<&str> {
+        Some(self.text("/metadata/namespace")).filter(|name| !name.is_empty())
     }
 
     /// Whether Helm makes it at certain moments only, such as a test.
@@ -67,6 +77,14 @@ impl Object {
             _ => return None,
         };
         self.0.pointer(pointer)
+    }
+
+    /// The containers of those pods, init containers first.
+    pub fn containers(&self) -> impl Iterator<Item = &Value> {
+        let lists = ["/spec/initContainers", "/spec/containers"].into_iter();
+        let template = self.pod_template();
+        let lists = lists.filter_map(move |list| template?.pointer(list)?.as_array());
+        lists.flatten()
     }
 
     /// The same object without what is secret in it, for people and digests.

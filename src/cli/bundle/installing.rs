@@ -17,7 +17,8 @@ use crate::{
         site::Site,
     },
     commands::bundle::{
-        ClusterOptions, InstallOptions, MapMode, Permissions, Pushed, push::Destination,
+        ClusterAccessOptions, ClusterOptions, InstallOptions, MapMode, Permissions, Pushed,
+        push::Destination,
     },
 };
 use rune_core::cli::output_path::output_path;
@@ -52,6 +53,9 @@ pub(super) struct Install {
     /// Make a backup of the database with the release's own job before it is upgraded
     #[arg(long)]
     backup_first: bool,
+    /// Make the namespace if there is none
+    #[arg(long)]
+    create_namespace: bool,
     #[command(flatten)]
     permissions: PermissionArgs,
     /// How long the release may take until it runs, its tests to pass, and a backup: 10m, 1h
@@ -103,7 +107,7 @@ enum MapArg {
 
 /// What is refused otherwise.
 #[derive(Debug, Args)]
-struct PermissionArgs {
+pub(super) struct PermissionArgs {
     /// Let an older bundle replace a newer one
     #[arg(long)]
     allow_downgrade: bool,
@@ -115,7 +119,7 @@ struct PermissionArgs {
 /// Which cluster.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
-struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the account of the pod
     /// that this runs in]
     #[arg(long, value_name = "FILE")]
@@ -126,9 +130,6 @@ struct ClusterArgs {
     /// Namespace [env: RUNE_BUNDLE_NAMESPACE] [default: that of the context]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Make the namespace if there is none
-    #[arg(long)]
-    create_namespace: bool,
     /// Helm 3 or 4 [default: `helm` in PATH]
     #[arg(
         long,
@@ -148,7 +149,7 @@ impl ImageArgs {
 
 impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
-    fn options(&self, site: &Site) -> ClusterOptions {
+    pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
         let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let listed = || {
             path("KUBECONFIG").map(|list| {
@@ -163,14 +164,27 @@ impl ClusterArgs {
                 .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
                 .filter(|path| path.is_file())
         };
-        let named = self.kubeconfig.clone().map(|path| vec![path]);
+        let named = self.kubeconfig.map(|path| vec![path]);
         let kubeconfigs = named
             .or_else(listed)
             .unwrap_or_else(|| usual().into_iter().collect());
-        ClusterOptions {
-            kubeconfigs,
-            context: self.context.clone(),
-            namespace: site.namespace(self.namespace.clone()),
+        ClusterAccessOptions {
+            cluster: ClusterOptions {
+                kubeconfigs,
+                context: self.context,
+                namespace: site.namespace(self.namespace),
+            },
+            helm: helm_program(self.helm),
+        }
+    }
+}
+
+impl PermissionArgs {
+    pub(super) const fn permissions(&self, create_namespace: bool) -> Permissions {
+        Permissions {
+            create_namespace,
+            downgrade: self.allow_downgrade,
+            take_over: self.take_over,
         }
     }
 }
@@ -200,7 +214,7 @@ impl Install {
             .flat_map(|pair| ["--set".to_owned(), pair]);
         Ok(InstallOptions {
             bundle: args.bundle.options(site),
-            cluster: args.cluster.options(site),
+            access: args.cluster.options(site),
             release: args.release,
             chart: args.chart,
             profile: args.profile,
@@ -212,13 +226,8 @@ impl Install {
             }),
             values_file: args.images.write_values,
             values: files.chain(single).collect(),
-            helm: helm_program(args.cluster.helm),
             patience: args.timeout,
-            permissions: Permissions {
-                create_namespace: args.cluster.create_namespace,
-                downgrade: args.permissions.allow_downgrade,
-                take_over: args.permissions.take_over,
-            },
+            permissions: args.permissions.permissions(args.create_namespace),
             push: args.images.push.then_some(Pushed {
                 with_index: !args.images.no_index_artifact,
             }),

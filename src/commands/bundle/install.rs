@@ -15,40 +15,36 @@ use self::{
 };
 pub use self::{mapping::MapMode, report::InstallReport};
 use super::{
+    cluster_access::{ClusterAccess, ClusterAccessOptions},
     open::{BundleOptions, threads},
     push::{Destination as Registry, IndexChoice, PushOptions, PushSettings, push_opened},
     receipt_place::{Deed, ReceiptPlace, tool},
 };
 use crate::{
     bundle::{self, BundleSource, OpenBundle},
-    chart::Helm,
     install::{
-        Attempt, Check, Cluster, ClusterOptions, Demands, InstallError, Installed, Judgement, Kept,
-        Object, ObjectChange, Problems, ReleaseHelm, RolledOut, RunningImages, State, Wanted,
+        Attempt, Check, Cluster, Demands, InstallError, Installed, Judgement, Kept, Object,
+        ObjectChange, Problems, ReleaseHelm, RolledOut, RunningImages, SetMember, State, Wanted,
         back_up, check_access, check_cluster, differences, parse_objects, roll_out, take_over,
     },
-    receipt::{Act, Appended, Outcome, VerifiedBundle},
+    receipt::{Act, Appended, BundleId, Outcome, VerifiedBundle},
     registry::ClientConfig,
 };
 use rune_core::{
     command::{CommandError, block_on_to_the_end},
     digest::Digest,
     fsx,
-    interrupt::Interrupt,
     progress::Progress,
 };
 
 /// How many requests at once when the bundle is pushed, as `push` has it.
 const PUSH_JOBS: usize = 4;
 
-/// How long looking for Helm may take.
-const HELM_TIME_LIMIT: Duration = Duration::from_mins(1);
-
 #[derive(Debug, Clone)]
 pub struct InstallOptions {
     /// Which bundle, and what it is checked with.
     pub bundle: BundleOptions,
-    pub cluster: ClusterOptions,
+    pub access: ClusterAccessOptions,
     /// The release; without one, the name of the chart.
     pub release: Option<String>,
     /// The chart, when the bundle has several.
@@ -68,7 +64,6 @@ pub struct InstallOptions {
     pub registry_access: ClientConfig,
     /// Options of Helm that say values, in their order: `--values FILE`, `--set KEY=VALUE`.
     pub values: Vec<String>,
-    pub helm: Option<Utf8PathBuf>,
     /// How long the release may take to run, and a backup to be made.
     pub patience: Duration,
     /// What may be done that is refused otherwise.
@@ -116,7 +111,7 @@ pub fn run(
     options: &InstallOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<InstallReport, CommandError> {
-    let program = options.helm.as_deref().ok_or(InstallError::NoHelm)?;
+    options.access.program()?;
     let (source, head) = options.bundle.authenticate()?;
     let file = options.bundle.file(source)?;
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
@@ -143,28 +138,12 @@ pub fn run(
         progress,
     };
     block_on_to_the_end(async {
-        let interrupt = Interrupt::listen().map_err(|source| InstallError::Run {
-            program: program.to_owned(),
-            source,
-        })?;
-        let helm = Helm::find(program, HELM_TIME_LIMIT)
-            .await
-            .map_err(InstallError::from)?;
-        let cluster = Cluster::connect(&options.cluster)
-            .await
-            .map_err(InstallError::from)?;
+        let access = ClusterAccess::connect(&options.access).await?;
         let release = options
             .release
             .clone()
             .unwrap_or_else(|| work.destination.release());
-        let helm = ReleaseHelm::new(
-            &helm,
-            program,
-            &cluster,
-            &options.cluster,
-            &release,
-            interrupt,
-        )?;
+        let (cluster, helm) = access.release(access.cluster.namespace(), &release)?;
         work.install(&cluster, &helm).await
     })
 }
@@ -405,6 +384,7 @@ impl Work<'_> {
             bundle: index.name.clone(),
             version: index.version.clone(),
             digest,
+            schema_version: self.schema_version(),
         });
         kept.write(cluster, release)
             .await
@@ -426,7 +406,7 @@ impl Work<'_> {
                     let outcome = match failure.state() {
                         State::RolledBack { .. } | State::Removed => Some(Outcome::RolledBack),
                         State::Stuck { .. } => Some(Outcome::Failed),
-                        State::Interrupted { .. } => None,
+                        State::Interrupted { .. } | State::Untouched { .. } => None,
                     };
                     if let Some(outcome) = outcome {
                         // The failure is what matters; that it could not be put on record as well
@@ -459,8 +439,12 @@ impl Work<'_> {
             };
         let appended =
             self.put_on_record(cluster, helm, found, rolled_out.revision, Outcome::Deployed);
-        kept.attempt = None;
-        kept.installed = Some(Installed {
+        let member = SetMember {
+            namespace: cluster.namespace().to_owned(),
+            release: release.to_owned(),
+            revision: rolled_out.revision,
+        };
+        kept.install(Installed {
             bundle: index.name.clone(),
             version: index.version.clone(),
             digest,
@@ -472,6 +456,10 @@ impl Work<'_> {
                 .ok()
                 .and_then(|appended| appended.as_ref().map(|appended| appended.digest)),
             tool: tool(),
+            revision: Some(rolled_out.revision),
+            images: found.running.clone(),
+            left_out_tests: self.left_out_tests(&found.objects),
+            set: vec![member],
         });
         let runs = "the release runs, and this is not on record";
         kept.write(cluster, release)
@@ -498,7 +486,7 @@ impl Work<'_> {
             cluster.address()
         );
         self.options.receipts.begin(
-            self.bundle.head(),
+            BundleId::of(self.bundle.head()),
             Deed {
                 kind: "install",
                 destination: &destination,

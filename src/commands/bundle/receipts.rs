@@ -341,6 +341,25 @@ fn summary(content: &Value) -> String {
                 of("/act/cluster")
             )
         }
+        "rollback" => {
+            let releases = content
+                .pointer("/act/releases")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let releases: Vec<String> = releases
+                .map(|release| shown(text(release, "/release")))
+                .collect();
+            let what = match text(content, "/act/outcome") {
+                "deployed" => "rolled back to",
+                _ => "tried and could not roll back to",
+            };
+            let releases = releases.join(", ");
+            format!(
+                "{what} {bundle}: release {releases} of {}",
+                of("/act/cluster")
+            )
+        }
         _ => format!("{} {bundle}", of("/act/kind")),
     }
 }

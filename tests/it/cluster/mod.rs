@@ -5,6 +5,7 @@ pub(crate) mod basics;
 pub(crate) mod bootstrap;
 pub(crate) mod bundle;
 pub(crate) mod cnpg;
+pub(crate) mod day_after;
 pub(crate) mod external;
 pub(crate) mod images;
 pub(crate) mod install;
