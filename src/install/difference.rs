@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Object;
 
 /// The most paths that are named for one object.
-const MAX_PATHS: usize = 12;
+pub(super) const MAX_PATHS: usize = 12;
 
 /// What becomes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -177,6 +177,15 @@ impl ReleaseHelm {
             .success("render the chart")
     }
 
+    /// The files of `crds/` of the chart and its subcharts.
+    ///
+    /// # Errors
+    /// When Helm cannot.
+    pub async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
+        let doing = "show the custom resource definitions of the chart";
+        self.ask(doing, &["show", "crds", chart.as_str()]).await
+    }
+
     /// What is installed, hooks included; empty when nothing is.
     ///
     /// # Errors

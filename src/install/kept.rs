@@ -60,6 +60,9 @@ pub struct Installed {
     /// The names of the chart's tests that the bundle leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out_tests: Vec<String>,
+    /// The versions that the definitions of its `crds/` serve, by the name of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<String, Vec<String>>,
     /// The releases of the same installation, itself included, in the order of installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<SetMember>,
@@ -83,6 +86,9 @@ pub struct Attempt {
     /// The schema version that its migrations reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<u32>,
+    /// The revision that runs again when it fails, 0 when nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
 }
 
 /// What is kept about a release.
@@ -428,6 +434,7 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 mod tests {
     use super::{Attempt, Conflict, Installed, Judgement, Kept};
     use crate::install::RunningImages;
+    use std::collections::BTreeMap;
     use rune_core::digest::Digest;
 
     fn installed(version: &str, revision: Option<u64>) -> Installed {
@@ -443,6 +450,7 @@ mod tests {
             revision,
             images: RunningImages::new(),
             left_out_tests: Vec::new(),
+            definitions: BTreeMap::new(),
             set: Vec::new(),
         }
     }
@@ -531,6 +539,7 @@ mod tests {
             version: "0.2.0".parse().unwrap(),
             digest: Digest::of(b"0.2.0"),
             schema_version: None,
+            before: None,
         });
         assert!(matches!(
             judge(&kept, "0.1.0", false),

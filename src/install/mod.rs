@@ -10,6 +10,7 @@
 mod backup;
 mod checks;
 mod cluster;
+mod definitions;
 mod difference;
 mod drift;
 mod error;
@@ -29,6 +30,7 @@ mod value_pins;
 pub use backup::{BackupError, back_up};
 pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
+pub use definitions::{Definitions, missing_versions, plan_definitions};
 pub use difference::{Change, ObjectChange, differences};
 pub use drift::{Drift, DriftKind};
 pub use error::InstallError;
@@ -39,7 +41,10 @@ pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError, SetMemb
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
 pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};
-pub use rollout::{RolledOut, RolloutError, State, Wanted, return_to, roll_out, take_over};
+pub use rollout::{
+    RolledOut, RolloutError, State, Wanted, return_to, revision_before, roll_out, take_back,
+    take_over,
+};
 pub use running::{RunningImage, RunningImages};
 pub use schema::{DatabaseSchema, ask_schema};
 pub use value_pins::{PlacedImage, ValuePins, value_pins};

@@ -68,6 +68,11 @@ impl Object {
         hooks.split(',').any(|hook| hook.trim().starts_with("test"))
     }
 
+    /// Whether it makes a kind of objects known.
+    pub fn is_definition(&self) -> bool {
+        self.kind() == "CustomResourceDefinition"
+    }
+
     /// The template of the pods that it makes, with `spec` and perhaps `metadata`.
     pub fn pod_template(&self) -> Option<&Value> {
         let pointer = match self.kind() {

@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use super::{
-    Cluster, InstallError, Object, PostRenderer, ReleaseHelm, Revision, RunningImages, helm::Ended,
-    pods::what_pods_say, running,
+    Cluster, InstallError, Kept, Object, PostRenderer, ReleaseHelm, Revision, RunningImages,
+    helm::Ended, pods::what_pods_say, running,
 };
 use rune_core::{
     failure::{Failure, FailureKind},
@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub left_out_tests: &'a [String],
     /// How long it may take to run.
     pub patience: Duration,
+    /// The revision that runs again when it fails; none when there was none.
+    pub before: Option<u64>,
 }
 
 /// In which state a failed installation left the release.
@@ -64,10 +66,10 @@ pub enum State {
         to: Option<u64>,
         said: String,
     },
-    /// Nothing was done to it yet.
-    Untouched {
-        /// The revision that runs.
-        revision: u64,
+    /// It was left as it is.
+    At {
+        /// The revision that runs; none when nothing is installed.
+        revision: Option<u64>,
     },
     /// Somebody pressed Ctrl-C: nothing was taken back.
     Interrupted {
@@ -107,7 +109,8 @@ impl fmt::Display for State {
             Self::Removed => formatter.write_str("there was no revision before, so what was made is removed again (its volumes are kept)"),
             Self::Stuck { to: Some(to), said } => write!(formatter, "NOT rolled back to revision {to}: {said}"),
             Self::Stuck { to: None, said } => write!(formatter, "NOT removed again: {said}"),
-            Self::Untouched { revision } => write!(formatter, "still at revision {revision}"),
+            Self::At { revision: Some(revision) } => write!(formatter, "at revision {revision}"),
+            Self::At { revision: None } => formatter.write_str("not installed"),
             Self::Interrupted { revision, status, before } => {
                 write!(formatter, "it was left at revision {revision} in state {status}")?;
                 before.map_or(Ok(()), |before| write!(formatter, "; revision {before} ran before"))
@@ -120,6 +123,18 @@ impl RolloutError {
     /// The state in which the release was left.
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// A release whose installation was not begun, after others were installed.
+    pub fn not_begun(release: &str, error: &InstallError, revision: Option<u64>) -> Self {
+        Self {
+            release: release.to_owned(),
+            what: "the release could not be installed",
+            said: error.to_string(),
+            state: State::At { revision },
+            pods: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     /// Says where the other releases of the same installation are.
@@ -160,7 +175,7 @@ impl Failure for RolloutError {
             State::Interrupted { before: Some(before), .. } => {
                 format!("run the same command again to finish, or `helm rollback RELEASE {before}` to go back")
             }
-            State::Untouched { .. } => "run the same command again".to_owned(),
+            State::At { .. } => "run the same command again".to_owned(),
             State::Interrupted { before: None, .. } => "run the same command again to finish, or `helm uninstall` to go back".to_owned(),
         })
     }
@@ -211,8 +226,7 @@ pub async fn roll_out(
     history: &[Revision],
     progress: &dyn Progress,
 ) -> Result<RolledOut, InstallError> {
-    let timeout = format!("{}s", wanted.patience.as_secs());
-    let before = deployed(history);
+    let (timeout, before) = (timeout(wanted.patience), wanted.before);
     let mut arguments = vec![
         "upgrade",
         "--install",
@@ -251,7 +265,7 @@ pub async fn roll_out(
                 what,
                 upgrade.complaint,
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
@@ -267,7 +281,7 @@ pub async fn roll_out(
                 FOREIGN_IMAGES,
                 foreign.join("; "),
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
@@ -284,7 +298,7 @@ pub async fn roll_out(
                 what,
                 test.complaint,
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
@@ -310,7 +324,6 @@ pub async fn return_to(
     patience: Duration,
     progress: &dyn Progress,
 ) -> Result<Option<RolledOut>, InstallError> {
-    let timeout = format!("{}s", patience.as_secs());
     progress.announce(&to.map_or_else(
         || format!("removing release {}", helm.release()),
         |to| format!("rolling release {} back to revision {to}", helm.release()),
@@ -329,14 +342,14 @@ pub async fn return_to(
             others: Vec::new(),
         })))
     };
-    let back = take_back(helm, to, &timeout).await?;
+    let back = take_back(helm, to, patience).await?;
     if let State::Stuck { said, .. } = &back {
         return Err(failed(said.clone(), back.clone()).await?);
     }
     if to.is_none() {
         return Ok(None);
     }
-    let test = run_tests(helm, left_out_tests, &timeout, progress).await?;
+    let test = run_tests(helm, left_out_tests, &timeout(patience), progress).await?;
     if !test.is_success {
         return Err(failed(test.complaint, back).await?);
     }
@@ -347,17 +360,21 @@ pub async fn return_to(
 }
 
 /// Goes back to a revision and waits until it runs; without one, what was installed is removed.
-pub(super) async fn take_back(
+///
+/// # Errors
+/// When Helm cannot be started.
+pub async fn take_back(
     helm: &ReleaseHelm,
     to: Option<u64>,
-    timeout: &str,
+    patience: Duration,
 ) -> Result<State, InstallError> {
+    let timeout = timeout(patience);
     let number = to.map(|number| number.to_string());
     let mut arguments = match &number {
         Some(number) => vec!["rollback", helm.release(), number],
         None => vec!["uninstall", helm.release(), "--ignore-not-found"],
     };
-    arguments.extend(["--wait", "--timeout", timeout]);
+    arguments.extend(["--wait", "--timeout", &timeout]);
     let back = helm.run(&arguments).await?;
     Ok(match (to, back.is_success) {
         (Some(to), true) => State::RolledBack { to },
@@ -439,6 +456,21 @@ pub async fn take_over(
     helm.history().await
 }
 
+/// The revision that ran before an installation; after one that was cut off, before that one.
+pub fn revision_before(record: &Kept, history: &[Revision]) -> Option<u64> {
+    let begun = record.attempt.as_ref().and_then(|attempt| attempt.before);
+    match begun {
+        Some(0) => None,
+        Some(before) if history.iter().any(|there| there.number == before) => Some(before),
+        _ => deployed(history),
+    }
+}
+
+/// How Helm is told how long something may take.
+fn timeout(patience: Duration) -> String {
+    format!("{}s", patience.as_secs())
+}
+
 pub(super) fn deployed(history: &[Revision]) -> Option<u64> {
     history
         .iter()
@@ -453,7 +485,7 @@ async fn go_back(
     what: &'static str,
     said: String,
     before: Option<u64>,
-    timeout: &str,
+    patience: Duration,
     progress: &dyn Progress,
 ) -> Result<RolloutError, InstallError> {
     let pods = what_pods_say(cluster, helm.release()).await;
@@ -462,7 +494,7 @@ async fn go_back(
         ("interrupted".to_owned(), state)
     } else {
         progress.announce(&format!("{what}; going back"));
-        (said, take_back(helm, before, timeout).await?)
+        (said, take_back(helm, before, patience).await?)
     };
     Ok(RolloutError {
         release: helm.release().to_owned(),

@@ -138,26 +138,25 @@ pub enum Act {
         /// changes.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
-        namespace: String,
-        release: String,
-        /// The revision of the release that this made.
-        revision: u64,
-        /// The chart, `name-version`.
-        chart: String,
-        /// The SHA-256 of the chart's archive.
-        chart_digest: Digest,
-        /// The profile whose values were taken.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        profile: Option<String>,
+        #[serde(flatten)]
+        release: InstalledRelease,
         /// The registry that the images come from, when it was named.
         #[serde(skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
-        /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
-        /// change shows.
-        manifest_digest: Digest,
-        /// The schema version that the migrations of the bundle reach.
+        outcome: Outcome,
+    },
+    /// Several charts of it were installed together.
+    InstallSet {
+        /// The address of the API server.
+        cluster: String,
+        /// The unique id of the cluster's namespace `kube-system`.
         #[serde(skip_serializing_if = "Option::is_none")]
-        schema_version: Option<u32>,
+        cluster_id: Option<String>,
+        /// The releases, in the order of installation.
+        releases: Vec<InstalledRelease>,
+        /// The registry that the images come from, when it was named.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
         outcome: Outcome,
     },
     /// What was installed before runs again.
@@ -171,6 +170,29 @@ pub enum Act {
         releases: Vec<RolledBackRelease>,
         outcome: Outcome,
     },
+}
+
+/// A release that was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledRelease {
+    pub namespace: String,
+    pub release: String,
+    /// The revision of the release that this made.
+    pub revision: u64,
+    /// The chart, `name-version`.
+    pub chart: String,
+    /// The SHA-256 of the chart's archive.
+    pub chart_digest: Digest,
+    /// The profile whose values were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
+    /// change shows.
+    pub manifest_digest: Digest,
+    /// The schema version that the migrations of the bundle reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
 }
 
 /// A release that was rolled back.

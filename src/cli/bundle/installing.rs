@@ -32,6 +32,10 @@ pub(super) struct Install {
     /// The release [default: the name of the chart]
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
+    /// Install this one of the releases that the bundle installs together; may be repeated
+    /// [default: all of them, in their order]
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["release", "chart", "profile"])]
+    only: Vec<String>,
     /// The chart, when the bundle has several
     #[arg(long, value_name = "NAME")]
     chart: Option<String>,
@@ -40,10 +44,12 @@ pub(super) struct Install {
     profile: Option<String>,
     #[command(flatten)]
     images: ImageArgs,
-    /// Values of yours, after those of the profile; may be repeated
+    /// Values of yours, after those of the profile; may be repeated. Of several releases for one:
+    /// `RELEASE:FILE`
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
-    /// One value of yours, after all files; may be repeated. It can be seen in the list of
+    /// One value of yours, after all files; may be repeated. Of several releases for one:
+    /// `RELEASE:KEY=VALUE`. It can be seen in the list of
     /// processes: no secrets
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -216,6 +222,7 @@ impl Install {
             bundle: args.bundle.options(site),
             access: args.cluster.options(site),
             release: args.release,
+            only: args.only,
             chart: args.chart,
             profile: args.profile,
             registry: registry.map(|registry| registry.flattened(args.images.flatten)),

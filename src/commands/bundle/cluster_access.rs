@@ -65,6 +65,11 @@ impl<'a> ClusterAccess<'a> {
         Ok((cluster, helm))
     }
 
+    /// What Helm calls its version.
+    pub(super) fn helm_version(&self) -> &str {
+        self.helm.version()
+    }
+
     pub(super) const fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }

@@ -49,6 +49,11 @@ enum RollbackError {
     NoRevision { release: String, revision: u64 },
     #[error("release {release} was installed together with {other}, and {other} was changed since")]
     Changed { release: String, other: String },
+    #[error("{before} works with {}, which the cluster does not serve any more", .missing.join(", "))]
+    Definitions {
+        before: String,
+        missing: Vec<String>,
+    },
     #[error(
         "the database of release {release} has schema version {database}, and {before} has version {known}"
     )]
@@ -64,7 +69,7 @@ impl Failure for RollbackError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NothingBefore { .. } | Self::NoRevision { .. } => FailureKind::NotFound,
-            Self::Changed { .. } | Self::NewerSchema { .. } => FailureKind::Conflict,
+            Self::Changed { .. } | Self::NewerSchema { .. } | Self::Definitions { .. } => FailureKind::Conflict,
         }
     }
 
@@ -75,6 +80,9 @@ impl Failure for RollbackError {
             }
             Self::NoRevision { .. } => {
                 "install the earlier bundle again: `rune-bundle install` with --allow-downgrade".to_owned()
+            }
+            Self::Definitions { .. } => {
+                "nothing was changed; custom resource definitions do not go back: install a newer bundle instead".to_owned()
             }
             Self::Changed { other, .. } => format!("roll back {other} first"),
             Self::NewerSchema { .. } => {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     install::{
         Attempt, Cluster, DatabaseSchema, InstallError, Installed, Kept, ReleaseHelm, SetMember,
-        State, ask_schema, deployed_objects, return_to, take_over,
+        State, ask_schema, deployed_objects, missing_versions, return_to, take_over,
     },
     receipt::{BundleId, Outcome, RolledBackRelease},
 };
@@ -130,6 +130,16 @@ impl Member {
         if !history.iter().any(|there| there.number == revision) {
             return Err(RollbackError::NoRevision { release, revision }.into());
         }
+        let missing = missing_versions(&self.cluster, &before.definitions)
+            .await
+            .map_err(InstallError::from)?;
+        if !missing.is_empty() {
+            return Err(RollbackError::Definitions {
+                before: label(&before),
+                missing,
+            }
+            .into());
+        }
         let Some(known) = before.schema_version else {
             return Ok(());
         };
@@ -168,6 +178,7 @@ impl Member {
             version: before.version.clone(),
             digest: before.digest,
             schema_version: before.schema_version,
+            before: None,
         });
         self.write().await?;
         take_over(&self.helm, &self.helm.history().await?, progress).await?;
@@ -238,8 +249,8 @@ impl Member {
     /// Where it is, for a message about another one.
     pub(super) fn state(&self) -> State {
         match &self.place {
-            Place::Installed => State::Untouched {
-                revision: self.left.revision.unwrap_or_default(),
+            Place::Installed => State::At {
+                revision: self.left.revision,
             },
             Place::Back(Some(revision)) => State::RolledBack { to: *revision },
             Place::Back(None) => State::Removed,
