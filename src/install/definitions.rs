@@ -106,12 +106,13 @@ impl Definitions {
                 }
             }
             if !foreign.is_empty() {
-                self.checks.extend(foreign.into_iter().map(|(field, manager)| {
-                    finding(
-                        format!("{field} of {name}"),
-                        format!("what `{manager}` has set there; it may give the field up"),
-                    )
-                }));
+                self.checks
+                    .extend(foreign.into_iter().map(|(field, manager)| {
+                        finding(
+                            format!("{field} of {name}"),
+                            format!("what `{manager}` has set there; it may give the field up"),
+                        )
+                    }));
                 return Ok(());
             }
             outcome = apply(cluster, &wanted, from_helm, true).await;
@@ -218,7 +219,9 @@ fn specification(definition: &Value) -> Value {
 
 /// The versions that a definition serves.
 fn served(definition: &Value) -> Vec<String> {
-    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = definition
+        .pointer("/spec/versions")
+        .and_then(Value::as_array);
     let versions = versions.into_iter().flatten();
     let served = versions.filter(|version| version.get("served") == Some(&Value::Bool(true)));
     served

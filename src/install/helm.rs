@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Cluster, ClusterOptions, InstallError, PostRenderer};
-use crate::chart::Helm;
+use crate::chart::{self, Helm};
 use rune_core::{fsx::ScratchDirectory, interrupt::Interrupt};
 
 /// The most that is kept of what Helm prints, in bytes.
@@ -163,8 +163,6 @@ impl ReleaseHelm {
             "template",
             &self.release,
             chart.as_str(),
-            "--dry-run=server",
-            "--include-crds",
             "--kube-version",
             kubernetes,
         ];
@@ -172,9 +170,26 @@ impl ReleaseHelm {
             arguments.push("--is-upgrade");
         }
         arguments.extend(values.iter().map(String::as_str));
-        self.run_with(&arguments, post_renderer)
-            .await?
-            .success("render the chart")
+        let server = [&arguments[..], &["--dry-run=server"]].concat();
+        let rendered = self.run_with(&server, post_renderer).await?;
+        let rendered = rendered.success("render the chart")?;
+        let all = self.definitions(chart).await?;
+        if all.trim().is_empty() {
+            return Ok(rendered);
+        }
+        // With the cluster Helm takes definitions that are there already for objects of somebody
+        // else, and refuses them. Without it a chart may not render; then none is left out.
+        let apart = [&arguments[..], &["--include-crds"]].concat();
+        let apart = self.run(&apart).await?;
+        let definitions = if apart.is_success {
+            chart::documents(&apart.output)
+                .filter(|document| is_of_crds(document))
+                .collect::<Vec<_>>()
+                .join("\n")
+        } else {
+            all
+        };
+        Ok(format!("{rendered}\n---\n{definitions}"))
     }
 
     /// The files of `crds/` of the chart and its subcharts.
@@ -355,6 +370,14 @@ impl Ended {
             })
         }
     }
+}
+
+/// Whether a document that Helm rendered is a file of a `crds/` directory.
+fn is_of_crds(document: &str) -> bool {
+    let source = document
+        .lines()
+        .find_map(|line| line.strip_prefix("# Source: "));
+    source.is_some_and(|source| source.contains("/crds/") && !source.contains("/templates/"))
 }
 
 /// Asks a program to end, as Ctrl-C would.

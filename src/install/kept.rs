@@ -434,8 +434,8 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 mod tests {
     use super::{Attempt, Conflict, Installed, Judgement, Kept};
     use crate::install::RunningImages;
-    use std::collections::BTreeMap;
     use rune_core::digest::Digest;
+    use std::collections::BTreeMap;
 
     fn installed(version: &str, revision: Option<u64>) -> Installed {
         Installed {

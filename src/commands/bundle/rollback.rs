@@ -69,7 +69,9 @@ impl Failure for RollbackError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NothingBefore { .. } | Self::NoRevision { .. } => FailureKind::NotFound,
-            Self::Changed { .. } | Self::NewerSchema { .. } | Self::Definitions { .. } => FailureKind::Conflict,
+            Self::Changed { .. } | Self::NewerSchema { .. } | Self::Definitions { .. } => {
+                FailureKind::Conflict
+            }
         }
     }
 

@@ -24,7 +24,9 @@ pub(super) async fn check(
     wanted: &Value,
 ) -> Result<Vec<Check>, ClusterError> {
     let name = text(live, "/metadata/name");
-    let stored = live.pointer("/status/storedVersions").and_then(Value::as_array);
+    let stored = live
+        .pointer("/status/storedVersions")
+        .and_then(Value::as_array);
     let gone = stored.into_iter().flatten().filter_map(Value::as_str);
     let gone = gone.filter(|version| version_of(wanted, version).is_none());
     let mut checks: Vec<Check> = gone
@@ -117,7 +119,9 @@ async fn lost_fields(
 }
 
 fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
-    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = definition
+        .pointer("/spec/versions")
+        .and_then(Value::as_array);
     versions.into_iter().flatten()
 }
 

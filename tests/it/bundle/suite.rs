@@ -41,7 +41,10 @@ fn the_suite_is_locked_and_built_with_its_releases_in_order() {
     }
     let manifest = "bundle-manifests/suite.yaml";
     let access = ["--registry-config", "registries.yaml"];
-    ends_with(&project.run(&[&["lock", manifest], &access[..]].concat()), 0);
+    ends_with(
+        &project.run(&[&["lock", manifest], &access[..]].concat()),
+        0,
+    );
     let build = ["build", manifest, "--key", "release.key", "--output"];
     let build = [&build[..], &["suite.tar"], &access].concat();
     ends_with(&project.run(&build), 0);
@@ -64,7 +67,17 @@ fn the_suite_is_locked_and_built_with_its_releases_in_order() {
             "rune rune-ui ui"
         ]
     );
-    assert_eq!(report["index"]["requires"].as_array().unwrap().last().unwrap(), "releases");
+    assert_eq!(
+        report["index"]["requires"]
+            .as_array()
+            .unwrap()
+            .last()
+            .unwrap(),
+        "releases"
+    );
     let said = ends_with(&project.run(&["inspect", "suite.tar"]), 0);
-    assert!(said.contains("release        rune-ui in rune: rune-ui, profile ui, after rune"), "{said}");
+    assert!(
+        said.contains("release        rune-ui in rune: rune-ui, profile ui, after rune"),
+        "{said}"
+    );
 }

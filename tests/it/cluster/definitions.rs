@@ -37,13 +37,21 @@ impl Site<'_> {
         write("Chart.yaml", &chart);
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: widgets}\n";
         write("templates/all.yaml", map);
-        write("crds/widget.yaml", &self.definition(fields, short_name).to_string());
+        write(
+            "crds/widget.yaml",
+            &self.definition(fields, short_name).to_string(),
+        );
         let manifest = MANIFEST.replace("VERSION", version);
         fs::write(works.path("bundle-manifests/widgets.yaml"), manifest).unwrap();
         let lock = ["lock", "bundle-manifests/widgets.yaml"];
         ends_with(&works.command(&lock).output().unwrap(), 0);
         let file = format!("{version}.tar");
-        let build = ["build", "bundle-manifests/widgets.yaml", "--key", "release.key"];
+        let build = [
+            "build",
+            "bundle-manifests/widgets.yaml",
+            "--key",
+            "release.key",
+        ];
         let build = [&build[..], &["--output", &file]].concat();
         ends_with(&works.command(&build).output().unwrap(), 0);
         let install = ["install", &file, "--key", "release.pub", "--namespace"];

@@ -84,7 +84,10 @@ impl<'a> Site<'a> {
             };
             let chart = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
             write("Chart.yaml", &chart);
-            write("values.yaml", &format!("note: '{version}'\nprobe: 'true'\n"));
+            write(
+                "values.yaml",
+                &format!("note: '{version}'\nprobe: 'true'\n"),
+            );
             write("templates/all.yaml", OBJECTS);
         }
         let manifest = MANIFEST.replace("VERSION", version);
@@ -167,7 +170,7 @@ fn life(helm: Helm) {
     assert_eq!(site.versions(), all("1.0.0"));
 
     // The third never becomes ready.
-    let failing = ["--set", "third:probe=false", "--timeout", "15s"];
+    let failing = ["--set", "third:probe=false", "--timeout", "45s"];
     let failed = site.install("2.0.0", &failing, 13);
     let left = failed["error"]["details"].as_array().unwrap().iter();
     let left: Vec<_> = left
@@ -196,10 +199,14 @@ fn life(helm: Helm) {
     assert_eq!(site.versions(), all("2.0.0"));
 
     // The set goes back as one, until one of them does not; then it goes on from there.
-    site.namespace.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
+    site.namespace
+        .kubectl(&["create", "quota", "none", "--hard=pods=0"]);
     let stuck = site.report(&["rollback", "first", "--timeout", "10s"], 13);
     let left = stuck["error"]["details"].as_array().unwrap();
-    let states: Vec<&Value> = left.iter().map(|release| &release["left"]["state"]).collect();
+    let states: Vec<&Value> = left
+        .iter()
+        .map(|release| &release["left"]["state"])
+        .collect();
     assert_eq!(states, ["stuck", "at", "at"], "{left:?}");
     site.namespace.kubectl(&["delete", "quota", "none"]);
     let back = site.report(&["rollback", "first"], 0);

@@ -9,9 +9,9 @@ use super::{
     mapping::{Mapped, Rendering},
 };
 use crate::install::{
-    Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, Object, ObjectChange, Problems,
-    Revision, RunningImages, Verdict, ask_schema, check_access, check_cluster, differences,
-    parse_objects, plan_definitions,
+    Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, Object,
+    ObjectChange, Problems, Revision, RunningImages, Verdict, ask_schema, check_access,
+    check_cluster, differences, parse_objects, plan_definitions,
 };
 use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
 
