@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
     FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
-    NotStatic, PolicyRecord, ProfileIngredient, check_static_program, context,
+    NotStatic, PolicyRecord, ProfileIngredient, ReleaseRecord, check_static_program, context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
@@ -223,6 +223,7 @@ pub fn gather(
         images,
         charts,
         profiles,
+        releases: releases(manifest, &context),
         migrations,
         binaries,
         files,
@@ -292,6 +293,25 @@ pub(super) fn profiles(
         })
     });
     profiles.collect()
+}
+
+/// The releases, by the names of their charts. The context must know the charts.
+fn releases(manifest: &BundleManifest, context: &chart::Context) -> Vec<ReleaseRecord> {
+    let charts = manifest.charts.iter().zip(&context.charts);
+    let name = |id: &str| {
+        let mut charts = charts.clone();
+        charts.find_map(|(chart, known)| (chart.id() == id).then(|| known.name.clone()))
+    };
+    let releases = manifest.releases.iter().filter_map(|release| {
+        Some(ReleaseRecord {
+            name: release.name.clone(),
+            chart: name(&release.chart)?,
+            profile: release.profile.clone(),
+            namespace: release.namespace.clone(),
+            after: release.after.clone(),
+        })
+    });
+    releases.collect()
 }
 
 /// Renders the values that are for the check of the charts alone. The context must know the charts.

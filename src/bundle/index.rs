@@ -38,6 +38,8 @@ const ORIGINS: &str = "origins";
 
 /// The ability to keep what is about an image together with it.
 const REFERRERS: &str = "referrers";
+/// The ability to install several releases together.
+const RELEASES: &str = "releases";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -65,6 +67,9 @@ pub struct BundleIndex {
     pub charts: Vec<ChartRecord>,
     /// The ways in which the charts are meant to be installed.
     pub profiles: Vec<ProfileRecord>,
+    /// What is installed together, in this order; empty when one chart is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<ReleaseRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
     pub binaries: Vec<BinaryRecord>,
@@ -166,6 +171,22 @@ pub struct ProfileRecord {
     pub values: Vec<EntryName>,
 }
 
+/// A release that is installed with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRecord {
+    pub name: String,
+    /// The name of the chart.
+    pub chart: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The releases that must run before it; they come earlier in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Migrations {
@@ -248,6 +269,7 @@ pub(super) fn required_abilities(
     profiles: &[ProfileRecord],
     origins: &BTreeMap<EntryName, String>,
     images: &[ImageRecord],
+    releases: &[ReleaseRecord],
 ) -> Vec<String> {
     let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
     let places = completeness.has_places().then_some(IMAGE_PLACES);
@@ -260,12 +282,14 @@ pub(super) fn required_abilities(
         .iter()
         .any(|image| !image.referrers.is_empty())
         .then_some(REFERRERS);
+    let releases = (!releases.is_empty()).then_some(RELEASES);
     exceptions
         .into_iter()
         .chain(places)
         .chain(charts)
         .chain(origins)
         .chain(referrers)
+        .chain(releases)
         .map(str::to_owned)
         .collect()
 }
@@ -339,6 +363,7 @@ impl BundleIndex {
             PROFILE_CHARTS,
             ORIGINS,
             REFERRERS,
+            RELEASES,
         ];
         if let Some(word) = preamble
             .requires
@@ -467,6 +492,7 @@ mod tests {
             images: Vec::new(),
             charts: Vec::new(),
             profiles: Vec::new(),
+            releases: Vec::new(),
             migrations: None,
             binaries: Vec::new(),
             origins: BTreeMap::new(),

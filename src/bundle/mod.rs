@@ -58,7 +58,7 @@ pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
-    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, Role,
+    ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord, Role,
 };
 pub use judge::judge;
 pub use materialise::{

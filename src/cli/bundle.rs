@@ -5,6 +5,7 @@ mod chart_check;
 mod comparing;
 mod credentials;
 mod examining;
+mod installed;
 mod installing;
 mod loading;
 mod planning;
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::commands::bundle::{
     attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror,
-    policy, push, render, report, serve, sign, suggest, unpack, verify,
+    policy, push, render, report, rollback, serve, sign, status, suggest, unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -97,6 +98,10 @@ enum Verb {
     Push(pushing::Push),
     /// Install or upgrade a release from a bundle, and roll back when it fails
     Install(Box<installing::Install>),
+    /// Show what is installed by which bundle, its health and its drift
+    Status(installed::Status),
+    /// Roll back to the release before, after checking the schema of its database
+    Rollback(installed::Rollback),
     /// Show and verify receipts of pushes and installations
     Receipts(receipts::Receipts),
     /// Print completions for a shell
@@ -182,6 +187,10 @@ pub(super) fn main() -> ExitCode {
                 .and_then(|site| verb.options(&site))
                 .and_then(|options| install::run(&options, &progress)),
         ),
+        Verb::Status(verb) => printer
+            .finish(site().and_then(|site| status::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Rollback(verb) => printer
+            .finish(site().and_then(|site| rollback::run(&verb.options(&site), progress.as_ref()))),
         Verb::Receipts(verb) => verb.run(printer, site),
         Verb::Completions(verb) => verb.run(RuneBundle::command(), printer),
         Verb::Man(verb) => verb.run(RuneBundle::command(), &GUIDE, printer),

@@ -163,6 +163,6 @@ fn verdict(job: &Job) -> Option<Result<(), String>> {
             .message
             .clone()
             .or_else(|| failed.reason.clone())
-            .unwrap_or_else(|| "nobody says why".to_owned()))
+            .unwrap_or_else(|| "the job gives no reason".to_owned()))
     })
 }

@@ -194,6 +194,15 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// The same cluster, acted on in another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The namespace that is acted in.
     pub fn namespace(&self) -> &str {
         &self.namespace

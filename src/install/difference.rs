@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Object;
 
 /// The most paths that are named for one object.
-const MAX_PATHS: usize = 12;
+pub(super) const MAX_PATHS: usize = 12;
 
 /// What becomes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,8 +52,7 @@ pub fn differences(installed: &[Object], wanted: &[Object]) -> Vec<ObjectChange>
             (None, _) => Some(change(name, Change::Added, Vec::new())),
             (_, None) => Some(change(name, Change::Removed, Vec::new())),
             (Some(before), Some(after)) => {
-                let mut paths = Vec::new();
-                compare("", before, after, &mut paths);
+                let mut paths = differing_paths(before, after);
                 if paths.len() > MAX_PATHS {
                     paths.truncate(MAX_PATHS);
                     paths.push("…".to_owned());
@@ -62,6 +61,13 @@ pub fn differences(installed: &[Object], wanted: &[Object]) -> Vec<ObjectChange>
             }
         })
         .collect()
+}
+
+/// The paths of what differs between two values, without the values.
+pub(super) fn differing_paths(before: &Value, after: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    compare("", before, after, &mut paths);
+    paths
 }
 
 fn compare(path: &str, before: &Value, after: &Value, paths: &mut Vec<String>) {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Cluster, ClusterOptions, InstallError, PostRenderer};
-use crate::chart::Helm;
+use crate::chart::{self, Helm};
 use rune_core::{fsx::ScratchDirectory, interrupt::Interrupt};
 
 /// The most that is kept of what Helm prints, in bytes.
@@ -163,8 +163,6 @@ impl ReleaseHelm {
             "template",
             &self.release,
             chart.as_str(),
-            "--dry-run=server",
-            "--include-crds",
             "--kube-version",
             kubernetes,
         ];
@@ -172,9 +170,35 @@ impl ReleaseHelm {
             arguments.push("--is-upgrade");
         }
         arguments.extend(values.iter().map(String::as_str));
-        self.run_with(&arguments, post_renderer)
-            .await?
-            .success("render the chart")
+        let server = [&arguments[..], &["--dry-run=server"]].concat();
+        let rendered = self.run_with(&server, post_renderer).await?;
+        let rendered = rendered.success("render the chart")?;
+        let all = self.definitions(chart).await?;
+        if all.trim().is_empty() {
+            return Ok(rendered);
+        }
+        // With the cluster Helm takes definitions that are there already for objects of somebody
+        // else, and refuses them. Without it a chart may not render; then none is left out.
+        let apart = [&arguments[..], &["--include-crds"]].concat();
+        let apart = self.run(&apart).await?;
+        let definitions = if apart.is_success {
+            chart::documents(&apart.output)
+                .filter(|document| is_of_crds(document))
+                .collect::<Vec<_>>()
+                .join("\n")
+        } else {
+            all
+        };
+        Ok(format!("{rendered}\n---\n{definitions}"))
+    }
+
+    /// The files of `crds/` of the chart and its subcharts.
+    ///
+    /// # Errors
+    /// When Helm cannot.
+    pub async fn definitions(&self, chart: &Utf8Path) -> Result<String, InstallError> {
+        let doing = "show the custom resource definitions of the chart";
+        self.ask(doing, &["show", "crds", chart.as_str()]).await
     }
 
     /// What is installed, hooks included; empty when nothing is.
@@ -196,6 +220,23 @@ impl ReleaseHelm {
             )
             .await?;
         Ok(format!("{manifest}\n---\n{hooks}"))
+    }
+
+    /// The values that a revision was installed with, beside those of its chart.
+    ///
+    /// # Errors
+    /// When Helm cannot say.
+    pub async fn values(&self, revision: u64) -> Result<serde_json::Value, InstallError> {
+        let doing = "say with which values the release was installed";
+        let number = revision.to_string();
+        let given = ["get", "values", &self.release, "--revision", &number];
+        let text = self
+            .ask(doing, &[&given[..], &["--output", "json"]].concat())
+            .await?;
+        serde_json::from_str(&text).map_err(|error| InstallError::HelmRefused {
+            doing: doing.to_owned(),
+            said: error.to_string(),
+        })
     }
 
     /// The revisions of the release, oldest first; none when there is no release.
@@ -329,6 +370,14 @@ impl Ended {
             })
         }
     }
+}
+
+/// Whether a document that Helm rendered is a file of a `crds/` directory.
+fn is_of_crds(document: &str) -> bool {
+    let source = document
+        .lines()
+        .find_map(|line| line.strip_prefix("# Source: "));
+    source.is_some_and(|source| source.contains("/crds/") && !source.contains("/templates/"))
 }
 
 /// Asks a program to end, as Ctrl-C would.

@@ -1,18 +1,21 @@
 //! What the cluster keeps beside a release: which bundle is installed.
 //!
 //! A `ConfigMap` in the namespace of the release, written by this program alone: there is nothing
-//! secret in it, and who may read the release may see it. It says what is installed, and, while
-//! something is being installed, what; so an installation that was cut off counts when the next one
-//! is judged.
+//! secret in it, and who may read the release may see it. It says what is installed, what was
+//! installed before, and, while something is being installed, what; so an installation that was cut
+//! off counts when the next one is judged, and `rollback` knows where to go.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::api::PostParams;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
 use semver::Version;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, RunningImages};
 use crate::canonical_json;
 use rune_core::{
     digest::Digest,
@@ -25,6 +28,12 @@ const PROGRAM: &str = "rune-bundle";
 const INSTALLED: &str = "installed.json";
 /// The key under which it says what is being installed.
 const ATTEMPT: &str = "attempt.json";
+/// The key under which it says what was installed before, the last first.
+const EARLIER: &str = "earlier.json";
+/// The key under which it says what was rolled back last.
+const LEFT: &str = "left.json";
+/// How many earlier installations are kept: as many revisions as Helm keeps.
+const MAX_EARLIER: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +50,31 @@ pub struct Installed {
     pub receipt: Option<Digest>,
     /// Name and version of the program that installed it.
     pub tool: String,
+    /// The revision of the release, as Helm counts them; earlier versions of this program did not
+    /// record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// By which digests the images may run that pods name by their tag alone.
+    #[serde(default, skip_serializing_if = "RunningImages::is_empty")]
+    pub images: RunningImages,
+    /// The names of the chart's tests that the bundle leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_tests: Vec<String>,
+    /// The versions that the definitions of its `crds/` serve, by the name of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<String, Vec<String>>,
+    /// The releases of the same installation, itself included, in the order of installation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<SetMember>,
+}
+
+/// A release of an installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetMember {
+    pub namespace: String,
+    pub release: String,
+    /// The revision that the installation created.
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +83,12 @@ pub struct Attempt {
     pub bundle: String,
     pub version: Version,
     pub digest: Digest,
+    /// The schema version that its migrations reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
+    /// The revision that runs again when it fails, 0 when nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
 }
 
 /// What is kept about a release.
@@ -57,6 +97,10 @@ pub struct Kept {
     pub installed: Option<Installed>,
     /// What is being installed, or was when somebody was cut off.
     pub attempt: Option<Attempt>,
+    /// What was installed before, the last first.
+    pub earlier: Vec<Installed>,
+    /// What was rolled back last.
+    pub left: Option<Installed>,
     /// By which the API server knows that nobody else has written it meanwhile.
     resource_version: Option<String>,
 }
@@ -186,17 +230,84 @@ impl Kept {
         else {
             return Ok(Self::default());
         };
+        Self::of(map)
+    }
+
+    fn of(map: ConfigMap) -> Result<Self, KeptError> {
         let foreign = |reason: String| KeptError::Foreign {
-            name: name.clone(),
-            namespace: cluster.namespace().to_owned(),
+            name: map.name_any(),
+            namespace: map.namespace().unwrap_or_default(),
             reason,
         };
-        let data = map.data.unwrap_or_default();
+        let empty = BTreeMap::new();
+        let data = map.data.as_ref().unwrap_or(&empty);
         Ok(Self {
-            installed: part(&data, INSTALLED).map_err(foreign)?,
-            attempt: part(&data, ATTEMPT).map_err(foreign)?,
+            installed: part(data, INSTALLED).map_err(foreign)?,
+            attempt: part(data, ATTEMPT).map_err(foreign)?,
+            earlier: part(data, EARLIER).map_err(foreign)?.unwrap_or_default(),
+            left: part(data, LEFT).map_err(foreign)?,
             resource_version: map.metadata.resource_version,
         })
+    }
+
+    /// Every release with a record, by namespace and name: of the cluster's namespace, or of all.
+    ///
+    /// # Errors
+    /// When the API server refuses, or somebody else wrote one.
+    pub async fn list(
+        cluster: &Cluster,
+        in_all_namespaces: bool,
+    ) -> Result<BTreeMap<(String, String), Self>, KeptError> {
+        let api: Api<ConfigMap> = if in_all_namespaces {
+            Api::all(cluster.client())
+        } else {
+            cluster.api()
+        };
+        let parameters =
+            ListParams::default().labels(&format!("app.kubernetes.io/managed-by={PROGRAM}"));
+        let maps = api
+            .list(&parameters)
+            .await
+            .map_err(cluster.failed("list what is installed"))?;
+        let mut releases = BTreeMap::new();
+        for map in maps {
+            let namespace = map.namespace().unwrap_or_default();
+            let name = map.name_any();
+            if let Some(release) = name.strip_prefix(&format!("{PROGRAM}.")) {
+                releases.insert((namespace, release.to_owned()), Self::of(map)?);
+            }
+        }
+        Ok(releases)
+    }
+
+    /// Notes that something is installed now; what was before is kept as the way back.
+    pub fn install(&mut self, installed: Installed) {
+        self.attempt = None;
+        self.left = None;
+        let before = self.installed.replace(installed);
+        // Without its revision there is no way back to it.
+        let before = before.filter(|before| before.revision.is_some());
+        self.earlier.splice(0..0, before);
+        self.earlier.truncate(MAX_EARLIER);
+    }
+
+    /// Notes that what was installed before runs again, as a revision of its own; nothing when
+    /// there was nothing before.
+    pub fn go_back(&mut self, revision: Option<u64>) {
+        self.attempt = None;
+        self.left = self.installed.take();
+        let before = (!self.earlier.is_empty()).then(|| self.earlier.remove(0));
+        self.installed = before.map(|before| Installed { revision, ..before });
+    }
+
+    /// The highest schema version that was installed or begun to be.
+    pub fn schema_version(&self) -> Option<u32> {
+        let installed = self
+            .installed
+            .as_ref()
+            .and_then(|there| there.schema_version);
+        let attempt = self.attempt.as_ref().and_then(|there| there.schema_version);
+        installed.max(attempt)
     }
 
     /// Judges a bundle by what is there, installed or begun.
@@ -267,6 +378,9 @@ impl Kept {
         let mut data = BTreeMap::new();
         put(&mut data, INSTALLED, self.installed.as_ref());
         put(&mut data, ATTEMPT, self.attempt.as_ref());
+        let earlier = (!self.earlier.is_empty()).then_some(&self.earlier);
+        put(&mut data, EARLIER, earlier);
+        put(&mut data, LEFT, self.left.as_ref());
         let labels = [
             ("app.kubernetes.io/managed-by", PROGRAM),
             ("app.kubernetes.io/instance", release),
@@ -319,10 +433,12 @@ fn put<T: Serialize>(data: &mut BTreeMap<String, String>, key: &str, value: Opti
 #[cfg(test)]
 mod tests {
     use super::{Attempt, Conflict, Installed, Judgement, Kept};
+    use crate::install::RunningImages;
     use rune_core::digest::Digest;
+    use std::collections::BTreeMap;
 
-    fn kept(version: &str) -> Kept {
-        let installed = Installed {
+    fn installed(version: &str, revision: Option<u64>) -> Installed {
+        Installed {
             bundle: "rune".to_owned(),
             version: version.parse().unwrap(),
             digest: Digest::of(version.as_bytes()),
@@ -331,11 +447,37 @@ mod tests {
             schema_version: None,
             receipt: None,
             tool: String::new(),
-        };
+            revision,
+            images: RunningImages::new(),
+            left_out_tests: Vec::new(),
+            definitions: BTreeMap::new(),
+            set: Vec::new(),
+        }
+    }
+
+    fn kept(version: &str) -> Kept {
         Kept {
-            installed: Some(installed),
+            installed: Some(installed(version, None)),
             ..Kept::default()
         }
+    }
+
+    #[test]
+    fn the_way_back_is_one_installation_after_the_other() {
+        let mut kept = kept("0.1.0");
+        kept.install(installed("0.2.0", Some(2)));
+        assert!(kept.earlier.is_empty(), "0.1.0 has no revision");
+        kept.install(installed("0.3.0", Some(3)));
+        let versions = |kept: &Kept| -> Vec<String> {
+            let versions = kept.installed.iter().chain(&kept.earlier);
+            versions.map(|there| there.version.to_string()).collect()
+        };
+        assert_eq!(versions(&kept), ["0.3.0", "0.2.0"]);
+        kept.go_back(Some(4));
+        assert_eq!(versions(&kept), ["0.2.0"]);
+        assert_eq!(kept.installed.as_ref().unwrap().revision, Some(4));
+        kept.go_back(None);
+        assert_eq!(versions(&kept), [] as [String; 0]);
     }
 
     fn judge(kept: &Kept, version: &str, may_downgrade: bool) -> Result<Judgement, Conflict> {
@@ -396,6 +538,8 @@ mod tests {
             bundle: "rune".to_owned(),
             version: "0.2.0".parse().unwrap(),
             digest: Digest::of(b"0.2.0"),
+            schema_version: None,
+            before: None,
         });
         assert!(matches!(
             judge(&kept, "0.1.0", false),

@@ -10,28 +10,42 @@
 mod backup;
 mod checks;
 mod cluster;
+mod definitions;
 mod difference;
+mod drift;
 mod error;
+mod health;
 mod helm;
+mod inspect;
 mod kept;
 mod objects;
 mod pins;
+mod pods;
 mod post_renderer;
 mod rollout;
 mod running;
+mod schema;
 mod value_pins;
 mod workloads;
 
 pub use backup::{BackupError, back_up};
 pub use checks::{Check, Demands, Problems, Verdict, check_access, check_cluster};
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
+pub use definitions::{Definitions, missing_versions, plan_definitions};
 pub use difference::{Change, ObjectChange, differences};
+pub use drift::{Drift, DriftKind};
 pub use error::InstallError;
+pub use health::{Workload, WorkloadState};
 pub use helm::{ReleaseHelm, Revision};
-pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError};
+pub use inspect::{Inspection, deployed_objects, inspect};
+pub use kept::{Attempt, Conflict, Installed, Judgement, Kept, KeptError, SetMember};
 pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
 pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};
-pub use rollout::{RolledOut, RolloutError, State, Wanted, roll_out, take_over};
+pub use rollout::{
+    RolledOut, RolloutError, State, Wanted, return_to, revision_before, roll_out, take_back,
+    take_over,
+};
 pub use running::{RunningImage, RunningImages};
+pub use schema::{DatabaseSchema, ask_schema};
 pub use value_pins::{PlacedImage, ValuePins, value_pins};

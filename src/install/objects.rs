@@ -16,6 +16,11 @@ const HIDDEN: &str = "(hidden)";
 pub struct Object(Value);
 
 impl Object {
+    /// An object as the API server has it.
+    pub(super) const fn of(value: Value) -> Self {
+        Self(value)
+    }
+
     pub const fn value(&self) -> &Value {
         &self.0
     }
@@ -41,6 +46,11 @@ impl Object {
         self.text("/metadata/name")
     }
 
+    /// `metadata.namespace`, when it has one of its own.
+    pub fn namespace(&self) -> Option<&str> {
+        Some(self.text("/metadata/namespace")).filter(|name| !name.is_empty())
+    }
+
     /// Whether Helm makes it at certain moments only, such as a test.
     pub fn is_hook(&self) -> bool {
         self.0
@@ -58,6 +68,11 @@ impl Object {
         hooks.split(',').any(|hook| hook.trim().starts_with("test"))
     }
 
+    /// Whether it makes a kind of objects known.
+    pub fn is_definition(&self) -> bool {
+        self.kind() == "CustomResourceDefinition"
+    }
+
     /// The template of the pods that it makes, with `spec` and perhaps `metadata`.
     pub fn pod_template(&self) -> Option<&Value> {
         let pointer = match self.kind() {
@@ -67,6 +82,14 @@ impl Object {
             _ => return None,
         };
         self.0.pointer(pointer)
+    }
+
+    /// The containers of those pods, init containers first.
+    pub fn containers(&self) -> impl Iterator<Item = &Value> {
+        let lists = ["/spec/initContainers", "/spec/containers"].into_iter();
+        let template = self.pod_template();
+        let lists = lists.filter_map(move |list| template?.pointer(list)?.as_array());
+        lists.flatten()
     }
 
     /// The same object without what is secret in it, for people and digests.

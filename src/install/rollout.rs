@@ -1,25 +1,22 @@
-//! Changing the release: upgrade, wait, test; and back, when one of them fails.
+//! Changing the release: upgrade, wait, test; and back, when one of them fails or somebody asks.
 
 use std::{fmt, time::Duration};
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::api::ListParams;
 use serde::Serialize;
 
 use super::{
-    Cluster, InstallError, Object, PostRenderer, ReleaseHelm, Revision, RunningImages, running,
-    workloads,
+    Cluster, InstallError, Kept, Object, PostRenderer, ReleaseHelm, Revision, RunningImages,
+    helm::Ended, pods::what_pods_say, running, workloads,
 };
 use rune_core::{
     failure::{Failure, FailureKind},
     progress::Progress,
 };
 
-/// The most sentences about pods.
-const MAX_SENTENCES: usize = 8;
-
 /// What fails when a pod runs another image under its tag.
 const FOREIGN_IMAGES: &str = "the release runs, but with other images than the bundle has";
+/// What fails when a release does not go back.
+const NOT_BACK: &str = "the rollback failed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledOut {
@@ -44,6 +41,8 @@ pub struct Wanted<'a> {
     pub left_out_tests: &'a [String],
     /// How long it may take to run.
     pub patience: Duration,
+    /// The revision that runs again when it fails; none when there was none.
+    pub before: Option<u64>,
 }
 
 /// In which state a failed installation left the release.
@@ -67,6 +66,11 @@ pub enum State {
         to: Option<u64>,
         said: String,
     },
+    /// It was left as it is.
+    At {
+        /// The revision that runs; none when nothing is installed.
+        revision: Option<u64>,
+    },
     /// Somebody pressed Ctrl-C: nothing was taken back.
     Interrupted {
         /// The last revision and Helm's word for its state.
@@ -79,15 +83,24 @@ pub enum State {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {said}; {state}{}", sentences(.pods))]
+#[error("{}{what}: {said}; {state}{}{}", subject(.release, .others), sentences(.pods), places(.others))]
 pub struct RolloutError {
+    release: String,
     what: &'static str,
     said: String,
     /// The state in which it was left.
     state: State,
     pods: Vec<String>,
-    release: String,
     namespace: String,
+    /// The other releases of the same installation, and the states in which they are.
+    others: Vec<(String, State)>,
+}
+
+/// Where a release of the same installation is.
+#[derive(Serialize)]
+struct PlaceReport<'a> {
+    release: &'a str,
+    left: &'a State,
 }
 
 impl fmt::Display for State {
@@ -97,6 +110,8 @@ impl fmt::Display for State {
             Self::Removed => formatter.write_str("there was no revision before, so what was made is removed again (its volumes are kept)"),
             Self::Stuck { to: Some(to), said } => write!(formatter, "NOT rolled back to revision {to}: {said}"),
             Self::Stuck { to: None, said } => write!(formatter, "NOT removed again: {said}"),
+            Self::At { revision: Some(revision) } => write!(formatter, "at revision {revision}"),
+            Self::At { revision: None } => formatter.write_str("not installed"),
             Self::Interrupted { revision, status, before } => {
                 write!(formatter, "it was left at revision {revision} in state {status}")?;
                 before.map_or(Ok(()), |before| write!(formatter, "; revision {before} ran before"))
@@ -109,6 +124,31 @@ impl RolloutError {
     /// The state in which the release was left.
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// A release whose installation was not begun, after others were installed.
+    pub fn not_begun(
+        helm: &ReleaseHelm,
+        cluster: &Cluster,
+        error: &InstallError,
+        revision: Option<u64>,
+    ) -> Self {
+        Self {
+            release: helm.release().to_owned(),
+            namespace: cluster.namespace().to_owned(),
+            what: "the release could not be installed",
+            said: error.to_string(),
+            state: State::At { revision },
+            pods: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Says where the other releases of the same installation are.
+    #[must_use]
+    pub fn with_others(mut self, others: Vec<(String, State)>) -> Self {
+        self.others = others;
+        self
     }
 }
 
@@ -135,6 +175,9 @@ impl Failure for RolloutError {
             State::RolledBack { .. } | State::Removed => {
                 "what the pods said is above; when it is mended, run the same command again".to_owned()
             }
+            State::Stuck { .. } if self.what == NOT_BACK => {
+                "what the pods said is above; when it is mended, run the same command again: it goes on from there".to_owned()
+            }
             State::Stuck { to: Some(to), .. } => {
                 format!("`helm history {release} -n {namespace}` shows the revisions; `helm rollback {release} {to} -n {namespace}` tries again to go back")
             }
@@ -145,14 +188,35 @@ impl Failure for RolloutError {
             State::Interrupted { before: None, .. } => {
                 format!("run the same command again to finish, or `helm uninstall {release} -n {namespace}` to go back")
             }
+            State::At { .. } => "run the same command again".to_owned(),
         })
     }
 
     fn details(&self) -> Option<serde_json::Value> {
-        Some(
-            serde_json::json!([{"what": self.what, "said": self.said, "left": self.state, "pods": self.pods}]),
-        )
+        let failed = serde_json::json!({
+            "release": self.release, "what": self.what, "said": self.said, "left": self.state, "pods": self.pods,
+        });
+        let others = self.others.iter().map(|(release, left)| {
+            serde_json::to_value(PlaceReport { release, left }).unwrap_or_default()
+        });
+        Some(std::iter::once(failed).chain(others).collect())
     }
+}
+
+/// Which release it is, where there are several.
+fn subject(release: &str, others: &[(String, State)]) -> String {
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!("release {release}: ")
+    }
+}
+
+fn places(others: &[(String, State)]) -> String {
+    others
+        .iter()
+        .map(|(release, state)| format!("\n  release {release}: {state}"))
+        .collect()
 }
 
 fn sentences(pods: &[String]) -> String {
@@ -174,8 +238,7 @@ pub async fn roll_out(
     history: &[Revision],
     progress: &dyn Progress,
 ) -> Result<RolledOut, InstallError> {
-    let timeout = format!("{}s", wanted.patience.as_secs());
-    let before = deployed(history);
+    let (timeout, before) = (timeout(wanted.patience), wanted.before);
     let mut arguments = vec![
         "upgrade",
         "--install",
@@ -217,7 +280,7 @@ pub async fn roll_out(
                 what,
                 upgrade.complaint,
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
@@ -233,26 +296,14 @@ pub async fn roll_out(
                 FOREIGN_IMAGES,
                 foreign.join("; "),
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
         )
         .into());
     }
-    progress.announce("running the chart's tests");
-    let filters: Vec<String> = wanted
-        .left_out_tests
-        .iter()
-        .map(|name| format!("!name={name}"))
-        .collect();
-    let mut arguments = vec!["test", helm.release(), "--timeout", &timeout, "--logs"];
-    arguments.extend(
-        filters
-            .iter()
-            .flat_map(|filter| ["--filter", filter.as_str()]),
-    );
-    let test = helm.run(&arguments).await?;
+    let test = run_tests(helm, wanted.left_out_tests, &timeout, progress).await?;
     if !test.is_success {
         let what = "the release runs, but a test of its chart failed";
         return Err(Box::new(
@@ -262,21 +313,128 @@ pub async fn roll_out(
                 what,
                 test.complaint,
                 before,
-                &timeout,
+                wanted.patience,
                 progress,
             )
             .await?,
         )
         .into());
     }
-    let revision = helm
-        .history()
-        .await?
-        .last()
-        .map_or(0, |revision| revision.number);
     Ok(RolledOut {
-        revision,
+        revision: last_revision(helm).await?,
         is_tested: test.output.contains("TEST SUITE"),
+    })
+}
+
+/// Brings the release back to a revision and runs the tests of its chart; without a revision, what
+/// was installed is removed. Nothing is done for a release that is gone already.
+///
+/// # Errors
+/// When that fails: says in which state the release was left.
+pub async fn return_to(
+    cluster: &Cluster,
+    helm: &ReleaseHelm,
+    to: Option<u64>,
+    left_out_tests: &[String],
+    patience: Duration,
+    progress: &dyn Progress,
+) -> Result<Option<RolledOut>, InstallError> {
+    progress.announce(&to.map_or_else(
+        || format!("removing release {}", helm.release()),
+        |to| format!("rolling release {} back to revision {to}", helm.release()),
+    ));
+    let failed = async |said: String, state: State| -> Result<_, InstallError> {
+        let state = match state {
+            state if !helm.interrupt().is_asked() => state,
+            _ => interrupted(helm, None).await?,
+        };
+        Ok(InstallError::from(Box::new(RolloutError {
+            release: helm.release().to_owned(),
+            namespace: cluster.namespace().to_owned(),
+            what: NOT_BACK,
+            said,
+            state,
+            pods: what_pods_say(cluster, helm.release()).await,
+            others: Vec::new(),
+        })))
+    };
+    let back = take_back(helm, to, patience).await?;
+    if let State::Stuck { said, .. } = &back {
+        return Err(failed(said.clone(), back.clone()).await?);
+    }
+    if to.is_none() {
+        return Ok(None);
+    }
+    let test = run_tests(helm, left_out_tests, &timeout(patience), progress).await?;
+    if !test.is_success {
+        return Err(failed(test.complaint, back).await?);
+    }
+    Ok(Some(RolledOut {
+        revision: last_revision(helm).await?,
+        is_tested: test.output.contains("TEST SUITE"),
+    }))
+}
+
+/// Goes back to a revision and waits until it runs; without one, what was installed is removed.
+///
+/// # Errors
+/// When Helm cannot be started.
+pub async fn take_back(
+    helm: &ReleaseHelm,
+    to: Option<u64>,
+    patience: Duration,
+) -> Result<State, InstallError> {
+    let timeout = timeout(patience);
+    let number = to.map(|number| number.to_string());
+    let mut arguments = match &number {
+        Some(number) => vec!["rollback", helm.release(), number],
+        None => vec!["uninstall", helm.release(), "--ignore-not-found"],
+    };
+    arguments.extend(["--wait", "--timeout", &timeout]);
+    let back = helm.run(&arguments).await?;
+    Ok(match (to, back.is_success) {
+        (Some(to), true) => State::RolledBack { to },
+        (None, true) => State::Removed,
+        (to, false) => State::Stuck {
+            to,
+            said: back.complaint,
+        },
+    })
+}
+
+async fn run_tests(
+    helm: &ReleaseHelm,
+    left_out: &[String],
+    timeout: &str,
+    progress: &dyn Progress,
+) -> Result<Ended, InstallError> {
+    progress.announce("running the chart's tests");
+    let filters: Vec<String> = left_out
+        .iter()
+        .map(|name| format!("!name={name}"))
+        .collect();
+    let mut arguments = vec!["test", helm.release(), "--timeout", timeout, "--logs"];
+    arguments.extend(
+        filters
+            .iter()
+            .flat_map(|filter| ["--filter", filter.as_str()]),
+    );
+    helm.run(&arguments).await
+}
+
+async fn last_revision(helm: &ReleaseHelm) -> Result<u64, InstallError> {
+    let history = helm.history().await?;
+    Ok(history.last().map_or(0, |revision| revision.number))
+}
+
+async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, InstallError> {
+    let last = helm.history().await?.pop();
+    let (revision, status) =
+        last.map_or((0, "unknown".to_owned()), |last| (last.number, last.status));
+    Ok(State::Interrupted {
+        revision,
+        status,
+        before,
     })
 }
 
@@ -314,6 +472,21 @@ pub async fn take_over(
     helm.history().await
 }
 
+/// The revision that ran before an installation; after one that was cut off, before that one.
+pub fn revision_before(record: &Kept, history: &[Revision]) -> Option<u64> {
+    let begun = record.attempt.as_ref().and_then(|attempt| attempt.before);
+    match begun {
+        Some(0) => None,
+        Some(before) if history.iter().any(|there| there.number == before) => Some(before),
+        _ => deployed(history),
+    }
+}
+
+/// How Helm is told how long something may take.
+fn timeout(patience: Duration) -> String {
+    format!("{}s", patience.as_secs())
+}
+
 pub(super) fn deployed(history: &[Revision]) -> Option<u64> {
     history
         .iter()
@@ -328,138 +501,24 @@ async fn go_back(
     what: &'static str,
     said: String,
     before: Option<u64>,
-    timeout: &str,
+    patience: Duration,
     progress: &dyn Progress,
 ) -> Result<RolloutError, InstallError> {
     let pods = what_pods_say(cluster, helm.release()).await;
-    if helm.interrupt().is_asked() {
-        let last = helm.history().await?.pop();
-        let (revision, status) =
-            last.map_or((0, "unknown".to_owned()), |last| (last.number, last.status));
-        return Ok(RolloutError {
-            what,
-            said: "interrupted".to_owned(),
-            state: State::Interrupted {
-                revision,
-                status,
-                before,
-            },
-            pods,
-            release: helm.release().to_owned(),
-            namespace: cluster.namespace().to_owned(),
-        });
-    }
-    progress.announce(&format!("{what}; going back"));
-    let number = before.map(|number| number.to_string());
-    let back = match &number {
-        Some(number) => {
-            helm.run(&[
-                "rollback",
-                helm.release(),
-                number,
-                "--wait",
-                "--timeout",
-                timeout,
-            ])
-            .await?
-        }
-        None => {
-            helm.run(&["uninstall", helm.release(), "--wait", "--timeout", timeout])
-                .await?
-        }
-    };
-    let state = match (before, back.is_success) {
-        (Some(to), true) => State::RolledBack { to },
-        (None, true) => State::Removed,
-        (to, false) => State::Stuck {
-            to,
-            said: back.complaint,
-        },
+    let (said, state) = if helm.interrupt().is_asked() {
+        let state = interrupted(helm, before).await?;
+        ("interrupted".to_owned(), state)
+    } else {
+        progress.announce(&format!("{what}; going back"));
+        (said, take_back(helm, before, patience).await?)
     };
     Ok(RolloutError {
+        release: helm.release().to_owned(),
         what,
         said,
         state,
         pods,
-        release: helm.release().to_owned(),
         namespace: cluster.namespace().to_owned(),
+        others: Vec::new(),
     })
-}
-
-/// What is wrong with the pods of a release, as far as they say.
-async fn what_pods_say(cluster: &Cluster, release: &str) -> Vec<String> {
-    let parameters = ListParams::default().labels(&format!("app.kubernetes.io/instance={release}"));
-    let pods = cluster
-        .api::<Pod>()
-        .list(&parameters)
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default();
-    pods.iter()
-        .flat_map(what_a_pod_says)
-        .take(MAX_SENTENCES)
-        .collect()
-}
-
-fn what_a_pod_says(pod: &Pod) -> Vec<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let Some(status) = &pod.status else {
-        return Vec::new();
-    };
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let unscheduled = unscheduled.map(|condition| {
-        format!(
-            "pod {name} has no node: {}",
-            condition
-                .message
-                .as_deref()
-                .or(condition.reason.as_deref())
-                .unwrap_or("the scheduler gives no reason")
-        )
-    });
-    let containers = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(status.container_statuses.iter().flatten());
-    let containers = containers.filter_map(|container| what_a_container_says(name, container));
-    unscheduled.chain(containers).collect()
-}
-
-fn what_a_container_says(pod: &str, container: &ContainerStatus) -> Option<String> {
-    let state = container.state.as_ref()?;
-    let of = format!("pod {pod}, container {}", container.name);
-    if let Some(waiting) = &state.waiting {
-        let reason = waiting.reason.as_deref().unwrap_or_default();
-        let last = container
-            .last_state
-            .as_ref()
-            .and_then(|last| last.terminated.as_ref());
-        let last = last.map_or_else(String::new, |last| {
-            format!(" (exit code {})", last.exit_code)
-        });
-        let is_usual = ["PodInitializing", "ContainerCreating", ""].contains(&reason);
-        let message = waiting
-            .message
-            .as_deref()
-            .map_or_else(String::new, |message| format!(": {message}"));
-        return Some(if is_usual {
-            format!("{of}: has not started yet")
-        } else {
-            format!("{of}: {reason}{message}{last}")
-        });
-    }
-    if let Some(ended) = state
-        .terminated
-        .as_ref()
-        .filter(|ended| ended.exit_code != 0)
-    {
-        return Some(format!("{of}: exit code {}", ended.exit_code));
-    }
-    let is_unready = state.running.is_some() && !container.ready;
-    is_unready.then(|| format!("{of}: runs and is not ready"))
 }

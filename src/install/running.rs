@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::api::ListParams;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Cluster, ClusterError, Object};
@@ -19,7 +20,7 @@ const PAGE: u32 = 500;
 pub type RunningImages = BTreeMap<String, RunningImage>;
 
 /// By which digests an image may run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningImage {
     pub digest: Digest,
     /// Those of what it leads to: the reduced index, manifests, their configurations.

@@ -31,6 +31,8 @@ pub struct BundleManifest {
     pub charts: Vec<Chart>,
     /// Every way the charts are meant to be installed.
     pub profiles: Vec<Profile>,
+    /// What `install` installs together, in this order; empty when it installs one chart.
+    pub releases: Vec<Release>,
     /// Directory of the SQL migrations.
     pub migrations: Option<Utf8PathBuf>,
     /// Programs carried beside the images.
@@ -116,6 +118,20 @@ pub struct Profile {
     pub charts: Vec<String>,
     /// Value files or templates (`.j2`), later ones win.
     pub values: Vec<Utf8PathBuf>,
+}
+
+/// A release that is installed with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    pub name: String,
+    /// The chart, as [`Chart::id`] has it.
+    pub chart: String,
+    /// The profile; without one, the first for the chart.
+    pub profile: Option<String>,
+    /// The namespace; without one, the one that whoever installs it names.
+    pub namespace: Option<String>,
+    /// The releases that must run before it.
+    pub after: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

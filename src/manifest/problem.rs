@@ -33,6 +33,14 @@ pub(super) enum ManifestProblem {
     UnknownComponent { name: String, known: Vec<String> },
     #[error("the manifest has no chart `{path}`")]
     UnknownChart { path: String, known: Vec<String> },
+    #[error("no profile `{name}` is for this chart")]
+    UnknownProfile { name: String, known: Vec<String> },
+    #[error("there is no release `{name}`")]
+    UnknownRelease { name: String, known: Vec<String> },
+    #[error("the name of the release is longer than Helm takes")]
+    LongRelease,
+    #[error("release `{0}` comes after itself")]
+    Circle(String),
     #[error("the list of charts is empty")]
     NoCharts,
     #[error("unknown platform `{0}`")]
@@ -146,6 +154,13 @@ impl Problem for ManifestProblem {
             Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),
             Self::UnknownChart { path, known } if !known.is_empty() => suggestion(path, known),
             Self::UnknownChart { .. } => "add it to `charts` of the manifest, or remove it here".to_owned(),
+            Self::UnknownProfile { name, known } | Self::UnknownRelease { name, known } if !known.is_empty() => {
+                suggestion(name, known)
+            }
+            Self::UnknownProfile { .. } => "leave `profile` out, or add a profile for the chart".to_owned(),
+            Self::UnknownRelease { .. } => "name one of `releases`".to_owned(),
+            Self::LongRelease => "use at most 53 characters".to_owned(),
+            Self::Circle(_) => "remove one of the names under `after` that lead back to it".to_owned(),
             Self::NoCharts => {
                 "name the charts that the profile installs by their `path`, `reference` or `name`, or remove the key for all charts"
                     .to_owned()

@@ -6,6 +6,7 @@
 mod charts;
 mod files;
 mod images;
+mod releases;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ const KEYS: &[&str] = &[
     "images",
     "charts",
     "profiles",
+    "releases",
     "migrations",
     "binaries",
     "files",
@@ -138,6 +140,7 @@ impl Reader {
         let profiles = self.named_list(&map, "profiles", "profiles", Self::profile, |profile| {
             profile.name.clone()
         });
+        let releases = self.releases(&map, &profiles);
         let migrations = map
             .optional("migrations")
             .and_then(|node| self.file(node, "`migrations`", Role::Migrations));
@@ -171,6 +174,7 @@ impl Reader {
             images,
             charts,
             profiles,
+            releases,
             migrations,
             binaries,
             files,

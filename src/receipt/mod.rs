@@ -54,7 +54,7 @@ pub struct WithoutReceipt {
     pub destination: String,
 }
 
-/// A bundle, and what of it was verified.
+/// A bundle, and what of it was verified; nothing of one that was rolled back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedBundle {
@@ -69,7 +69,34 @@ pub struct VerifiedBundle {
     pub verified_bytes: u64,
 }
 
+impl BundleId {
+    /// The bundle of a head.
+    pub fn of(head: &AuthenticatedHead) -> Self {
+        Self {
+            name: head.index().name.clone(),
+            version: head.index().version.clone(),
+            digest: head.digest(),
+        }
+    }
+}
+
 impl VerifiedBundle {
+    /// A bundle that is on record and was not there to be verified.
+    pub fn on_record(bundle: BundleId) -> Self {
+        let BundleId {
+            name,
+            version,
+            digest,
+        } = bundle;
+        Self {
+            name,
+            version,
+            digest,
+            signers: Vec::new(),
+            verified_bytes: 0,
+        }
+    }
+
     /// What the head says, with the number of bytes that were verified.
     pub fn of(head: &AuthenticatedHead, verified_bytes: u64) -> Self {
         let signer = |slot: &SlotState| match slot {
@@ -111,28 +138,87 @@ pub enum Act {
         /// changes.
         #[serde(skip_serializing_if = "Option::is_none")]
         cluster_id: Option<String>,
-        namespace: String,
-        release: String,
-        /// The revision of the release that this made.
-        revision: u64,
-        /// The chart, `name-version`.
-        chart: String,
-        /// The SHA-256 of the chart's archive.
-        chart_digest: Digest,
-        /// The profile whose values were taken.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        profile: Option<String>,
+        #[serde(flatten)]
+        release: InstalledRelease,
         /// The registry that the images come from, when it was named.
         #[serde(skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
-        /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
-        /// change shows.
-        manifest_digest: Digest,
-        /// The schema version that the migrations of the bundle reach.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        schema_version: Option<u32>,
         outcome: Outcome,
     },
+    /// Several charts of it were installed together.
+    InstallSet {
+        /// The address of the API server.
+        cluster: String,
+        /// The unique id of the cluster's namespace `kube-system`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster_id: Option<String>,
+        /// The releases, in the order of installation.
+        releases: Vec<InstalledRelease>,
+        /// The registry that the images come from, when it was named.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
+        outcome: Outcome,
+    },
+    /// What was installed before runs again.
+    Rollback {
+        /// The address of the API server.
+        cluster: String,
+        /// The unique id of the cluster's namespace `kube-system`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster_id: Option<String>,
+        /// The releases that were begun with, in that order.
+        releases: Vec<RolledBackRelease>,
+        outcome: Outcome,
+    },
+}
+
+/// A release that was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledRelease {
+    pub namespace: String,
+    pub release: String,
+    /// The revision of the release that this made.
+    pub revision: u64,
+    /// The chart, `name-version`.
+    pub chart: String,
+    /// The SHA-256 of the chart's archive.
+    pub chart_digest: Digest,
+    /// The profile whose values were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The SHA-256 of all objects as Helm rendered them, so that nothing secret is said and a
+    /// change shows.
+    pub manifest_digest: Digest,
+    /// The schema version that the migrations of the bundle reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
+}
+
+/// A release that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBackRelease {
+    pub namespace: String,
+    pub release: String,
+    /// The bundle that was installed.
+    pub from: BundleId,
+    /// The bundle of before; none when the release was removed, because there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<BundleId>,
+    /// The revision of the release that this made; none when it was removed or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    pub outcome: Outcome,
+}
+
+/// Which bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleId {
+    pub name: String,
+    pub version: semver::Version,
+    /// The SHA-256 of its index.
+    pub digest: Digest,
 }
 
 /// One name in a registry.

@@ -59,6 +59,16 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         &["install", "no.tar", "--helm", "no", "--key", "release.pub"],
         4,
     ),
+    (
+        RUNE_BUNDLE,
+        &["status", "--helm", "no", "--kubeconfig", "no"],
+        4,
+    ),
+    (
+        RUNE_BUNDLE,
+        &["rollback", "rune", "--helm", "no", "--kubeconfig", "no"],
+        4,
+    ),
     (RUNE_BUNDLE, &["receipts", "list"], 4),
     (RUNE_BUNDLE, &["receipts", "show", "1"], 4),
     (RUNE_BUNDLE, &["fingerprint", "no.pub"], 4),

@@ -16,7 +16,7 @@ use self::{
 };
 use super::{
     BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord,
-    Migrations, PolicyRecord, ProfileRecord,
+    Migrations, PolicyRecord, ProfileRecord, ReleaseRecord,
     index::required_abilities,
     materialise::{Content, Plan},
     publication::chart_repository,
@@ -49,6 +49,8 @@ pub struct Ingredients {
     pub images: Vec<ImageIngredient>,
     pub charts: Vec<Package>,
     pub profiles: Vec<ProfileIngredient>,
+    /// What is installed together, in this order.
+    pub releases: Vec<ReleaseRecord>,
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
     pub files: Vec<FileIngredient>,
@@ -253,7 +255,13 @@ impl Ingredients {
             origins.collect::<Result<_, EntryNameError>>()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: required_abilities(&self.completeness, &profiles, &origins, &images),
+            requires: required_abilities(
+                &self.completeness,
+                &profiles,
+                &origins,
+                &images,
+                &self.releases,
+            ),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -262,6 +270,7 @@ impl Ingredients {
             images,
             charts,
             profiles,
+            releases: self.releases,
             migrations,
             binaries,
             origins,

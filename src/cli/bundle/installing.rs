@@ -17,7 +17,8 @@ use crate::{
         site::Site,
     },
     commands::bundle::{
-        ClusterOptions, InstallOptions, MapMode, Permissions, Pushed, push::Destination,
+        ClusterAccessOptions, ClusterOptions, InstallOptions, MapMode, Permissions, Pushed,
+        push::Destination,
     },
 };
 use rune_core::cli::output_path::output_path;
@@ -32,6 +33,10 @@ pub(super) struct Install {
     /// Name of the release [default: the name of the chart]
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
+    /// Install this one of the releases that the bundle installs together; may be repeated
+    /// [default: all of them, in their order]
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["release", "chart", "profile"])]
+    only: Vec<String>,
     /// Chart, when the bundle has several
     #[arg(long, value_name = "NAME")]
     chart: Option<String>,
@@ -40,11 +45,12 @@ pub(super) struct Install {
     profile: Option<String>,
     #[command(flatten)]
     images: ImageArgs,
-    /// Values file of your own, applied after those of the profile; may be repeated
+    /// Values file of your own, applied after those of the profile; may be repeated. For one of
+    /// several releases: `RELEASE:FILE`
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<Utf8PathBuf>,
-    /// Value of your own, applied after all files; may be repeated. Not for secrets: other users can
-    /// see it in the list of processes
+    /// Value of your own, applied after all files; may be repeated. For one of several releases:
+    /// `RELEASE:KEY=VALUE`. Not for secrets: other users can see it in the list of processes
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Show what would change, and change nothing
@@ -53,6 +59,9 @@ pub(super) struct Install {
     /// Back up the database with the release's own job before the upgrade
     #[arg(long)]
     backup_first: bool,
+    /// Create the namespace if it does not exist
+    #[arg(long)]
+    create_namespace: bool,
     #[command(flatten)]
     permissions: PermissionArgs,
     /// Time limit for the upgrade, the tests and the backup, each: 10m, 1h
@@ -103,7 +112,7 @@ enum MapArg {
 
 /// What is refused otherwise.
 #[derive(Debug, Args)]
-struct PermissionArgs {
+pub(super) struct PermissionArgs {
     /// Allow an older bundle to replace a newer one
     #[arg(long)]
     allow_downgrade: bool,
@@ -115,7 +124,7 @@ struct PermissionArgs {
 /// Which cluster.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
-struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// Cluster and credentials [default: `KUBECONFIG`, `~/.kube/config`, or the service account of
     /// the pod]
     #[arg(long, value_name = "FILE")]
@@ -126,9 +135,6 @@ struct ClusterArgs {
     /// Namespace [env: RUNE_BUNDLE_NAMESPACE] [default: that of the context]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Create the namespace if it does not exist
-    #[arg(long)]
-    create_namespace: bool,
     /// Helm 3 or 4 [default: `helm` in PATH]
     #[arg(
         long,
@@ -148,7 +154,7 @@ impl ImageArgs {
 
 impl ClusterArgs {
     /// What Helm and this program are to find the cluster by.
-    fn options(&self, site: &Site) -> ClusterOptions {
+    pub(super) fn options(self, site: &Site) -> ClusterAccessOptions {
         let path = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let listed = || {
             path("KUBECONFIG").map(|list| {
@@ -163,14 +169,27 @@ impl ClusterArgs {
                 .map(|home| Utf8PathBuf::from(home).join(".kube/config"))
                 .filter(|path| path.is_file())
         };
-        let named = self.kubeconfig.clone().map(|path| vec![path]);
+        let named = self.kubeconfig.map(|path| vec![path]);
         let kubeconfigs = named
             .or_else(listed)
             .unwrap_or_else(|| usual().into_iter().collect());
-        ClusterOptions {
-            kubeconfigs,
-            context: self.context.clone(),
-            namespace: site.namespace(self.namespace.clone()),
+        ClusterAccessOptions {
+            cluster: ClusterOptions {
+                kubeconfigs,
+                context: self.context,
+                namespace: site.namespace(self.namespace),
+            },
+            helm: helm_program(self.helm),
+        }
+    }
+}
+
+impl PermissionArgs {
+    pub(super) const fn permissions(&self, create_namespace: bool) -> Permissions {
+        Permissions {
+            create_namespace,
+            downgrade: self.allow_downgrade,
+            take_over: self.take_over,
         }
     }
 }
@@ -203,8 +222,9 @@ impl Install {
             .flat_map(|pair| ["--set".to_owned(), pair]);
         Ok(InstallOptions {
             bundle: args.bundle.options(site),
-            cluster: args.cluster.options(site),
+            access: args.cluster.options(site),
             release: args.release,
+            only: args.only,
             chart: args.chart,
             profile: args.profile,
             registry: registry.map(|registry| registry.flattened(args.images.flatten)),
@@ -215,13 +235,8 @@ impl Install {
             }),
             values_file: args.images.write_values,
             values: files.chain(single).collect(),
-            helm: helm_program(args.cluster.helm),
             patience: args.timeout,
-            permissions: Permissions {
-                create_namespace: args.cluster.create_namespace,
-                downgrade: args.permissions.allow_downgrade,
-                take_over: args.permissions.take_over,
-            },
+            permissions: args.permissions.permissions(args.create_namespace),
             push: args.images.push.then_some(Pushed {
                 with_index: !args.images.no_index_artifact,
             }),

@@ -171,6 +171,25 @@ impl InspectReport {
                 values.join(", ")
             );
         }
+        for release in &index.releases {
+            let profile = release.profile.as_ref();
+            let profile = profile.map_or_else(String::new, |name| format!(", profile {name}"));
+            let namespace = release.namespace.as_ref();
+            let namespace = namespace.map_or_else(String::new, |name| format!(" in {name}"));
+            let after = if release.after.is_empty() {
+                String::new()
+            } else {
+                format!(", after {}", release.after.join(", "))
+            };
+            let _ = writeln!(
+                text,
+                "release        {}",
+                shown(&format!(
+                    "{}{namespace}: {}{profile}{after}",
+                    release.name, release.chart
+                ))
+            );
+        }
         if let Some(migrations) = &index.migrations {
             let _ = writeln!(
                 text,

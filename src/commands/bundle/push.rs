@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bundle::OpenBundle,
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
-    receipt::{Act, Appended, VerifiedBundle},
+    receipt::{Act, Appended, BundleId, VerifiedBundle},
     registry::{Client, ClientConfig},
 };
 use rune_core::{
@@ -225,7 +225,7 @@ pub(super) async fn push_opened(
         destination: &destination,
     };
     let notes = receipts
-        .map(|place| place.begin(bundle.head(), deed))
+        .map(|place| place.begin(BundleId::of(bundle.head()), deed))
         .transpose()?
         .unwrap_or_default();
     let client = Client::new(client_config(

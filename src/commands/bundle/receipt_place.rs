@@ -1,10 +1,9 @@
-//! Where receipts of `push` and `install` go, and what is said about it.
+//! Where receipts of `push`, `install` and `rollback` go, and what is said about it.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    bundle::AuthenticatedHead,
-    receipt::{Act, Appended, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt},
+use crate::receipt::{
+    Act, Appended, BundleId, Chain, Earlier, Statement, VerifiedBundle, WithoutReceipt,
 };
 use rune_core::{
     command::{CommandError, counted},
@@ -50,7 +49,7 @@ const HELP: &str =
 /// What is about to be done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deed<'a> {
-    /// `push` or `install`.
+    /// `push`, `install` or `rollback`.
     pub(super) kind: &'a str,
     /// The registry, or the release and the cluster.
     pub(super) destination: &'a str,
@@ -61,11 +60,11 @@ impl ReceiptPlace {
     /// something is done. Gives what people have to know about it.
     pub(super) fn begin(
         &self,
-        head: &AuthenticatedHead,
+        bundle: BundleId,
         deed: Deed<'_>,
     ) -> Result<Vec<String>, CommandError> {
         if !self.is_wanted {
-            return Ok(vec![self.leave_out(head, deed)]);
+            return Ok(vec![self.leave_out(bundle, deed)]);
         }
         self.prepare()?;
         Ok(self.about_before().into_iter().collect())
@@ -114,14 +113,14 @@ impl ReceiptPlace {
         self.directory.as_ref().map(Chain::at)
     }
 
-    fn leave_out(&self, head: &AuthenticatedHead, Deed { kind, destination }: Deed<'_>) -> String {
+    fn leave_out(&self, bundle: BundleId, Deed { kind, destination }: Deed<'_>) -> String {
         let run = WithoutReceipt {
             time: self.now.clone(),
             tool: tool(),
             kind: kind.to_owned(),
-            name: head.index().name.clone(),
-            version: head.index().version.clone(),
-            digest: head.digest(),
+            name: bundle.name,
+            version: bundle.version,
+            digest: bundle.digest,
             destination: destination.to_owned(),
         };
         match self

@@ -328,12 +328,16 @@ fn summary(content: &Value) -> String {
                 counted(references, "reference")
             )
         }
+        "installSet" => {
+            let what = installed(content);
+            let releases = releases(content);
+            format!(
+                "{what} {bundle} as releases {releases} of {}",
+                of("/act/cluster")
+            )
+        }
         "install" => {
-            let what = match text(content, "/act/outcome") {
-                "deployed" => "installed",
-                "rolledBack" => "tried and took back",
-                _ => "tried and could not take back",
-            };
+            let what = installed(content);
             format!(
                 "{what} {bundle} as release {} in namespace {} of {}",
                 of("/act/release"),
@@ -341,8 +345,37 @@ fn summary(content: &Value) -> String {
                 of("/act/cluster")
             )
         }
+        "rollback" => {
+            let what = match text(content, "/act/outcome") {
+                "deployed" => "rolled back to",
+                _ => "tried and could not roll back to",
+            };
+            let releases = releases(content);
+            format!(
+                "{what} {bundle}: release {releases} of {}",
+                of("/act/cluster")
+            )
+        }
         _ => format!("{} {bundle}", of("/act/kind")),
     }
+}
+
+fn installed(content: &Value) -> &'static str {
+    match text(content, "/act/outcome") {
+        "deployed" => "installed",
+        "rolledBack" => "tried and took back",
+        _ => "tried and could not take back",
+    }
+}
+
+/// The names of the releases.
+fn releases(content: &Value) -> String {
+    let releases = content.pointer("/act/releases").and_then(Value::as_array);
+    let releases = releases.into_iter().flatten();
+    let names: Vec<String> = releases
+        .map(|release| shown(text(release, "/release")))
+        .collect();
+    names.join(", ")
 }
 
 fn text<'a>(content: &'a Value, pointer: &str) -> &'a str {

@@ -25,13 +25,15 @@ const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
 type Resource = (String, String, bool);
 
 /// Looks whether the namespace is there, or may be made, and whether we may do in it what Helm will
-/// do. The second is whether it is there.
+/// do. The second is whether it is there. Kinds that `definitions`, or definitions among the objects,
+/// make known need not be there yet.
 ///
 /// # Errors
 /// When the API server does not say.
 pub async fn check_access(
     cluster: &Cluster,
     objects: &[Object],
+    definitions: &[Object],
     may_create: bool,
 ) -> Result<(Vec<Check>, bool), ClusterError> {
     let (namespace, mut exists) = namespace(cluster, may_create).await?;
@@ -58,6 +60,7 @@ pub async fn check_access(
                     capabilities.scope == Scope::Namespaced,
                 ));
             }
+            None if is_defined(object, objects.iter().chain(definitions)) => {}
             None => {
                 unknown.insert(format!("{} of {}", object.kind(), object.api_version()));
             }
@@ -104,6 +107,21 @@ pub async fn check_access(
         )
     });
     Ok((checks, exists))
+}
+
+/// Whether the kind of an object is one that definitions make known.
+fn is_defined<'o>(object: &Object, mut definitions: impl Iterator<Item = &'o Object>) -> bool {
+    definitions.any(|definition| {
+        let of = |pointer| {
+            definition
+                .value()
+                .pointer(pointer)
+                .and_then(|value| value.as_str())
+        };
+        definition.is_definition()
+            && of("/spec/group") == Some(object.group_and_version().0)
+            && of("/spec/names/kind") == Some(object.kind())
+    })
 }
 
 /// What we may not do with a kind of object.

@@ -263,6 +263,42 @@ files:
 }
 
 #[test]
+fn releases_are_put_in_order_and_lead_somewhere() {
+    let scratch = Scratch::new();
+    let parts = "charts: [{ path: charts/rune }, { path: packed.tgz }]
+profiles: [{ name: p, charts: [charts/rune], values: [values.yaml] }]
+releases:
+";
+    let project = scratch.load(&format!(
+        "{HEAD}{parts}  - {{ name: c, chart: packed.tgz, after: [b] }}
+  - {{ name: a, chart: charts/rune, profile: p }}
+  - {{ name: b, chart: charts/rune, namespace: elsewhere, after: [a] }}
+"
+    ));
+    let project = project.unwrap();
+    let names = project.manifest().releases.iter();
+    let names: Vec<&str> = names.map(|release| release.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+
+    let said = scratch.mistakes(&format!(
+        "{HEAD}{parts}  - {{ name: a, chart: charts/none }}
+  - {{ name: b, chart: packed.tgz, profile: p }}
+  - {{ name: c, chart: packed.tgz, after: [d, nobody] }}
+  - {{ name: d, chart: packed.tgz, after: [c] }}
+"
+    ));
+    for mistake in [
+        "the manifest has no chart `charts/none`",
+        "no profile `p` is for this chart",
+        "there is no release `nobody`",
+        "release `c` comes after itself",
+        "release `d` comes after itself",
+    ] {
+        assert!(said.contains(mistake), "{mistake}: {said}");
+    }
+}
+
+#[test]
 fn text_that_is_not_yaml_has_a_place_too() {
     let scratch = Scratch::new();
     insta::assert_snapshot!(scratch.mistakes("apiVersion: rune-bundle/v1\nkind: [\n"));

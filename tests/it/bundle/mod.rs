@@ -56,4 +56,5 @@ pub(crate) mod sign_trust;
 pub(crate) mod sign_verb;
 pub(crate) mod site_file;
 pub(crate) mod small_bundle;
+pub(crate) mod suite;
 pub(crate) mod unpack_only;

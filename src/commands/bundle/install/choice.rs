@@ -1,8 +1,9 @@
-//! Which chart and profile of a bundle are installed.
+//! Which releases are installed, and which chart and profile of a bundle each is of.
 
+use super::{InstallOptions, destination::Destination};
 use crate::{
     archive::EntryName,
-    bundle::{ChartRecord, ProfileRecord},
+    bundle::{ChartRecord, OpenBundle, ProfileRecord, ReleaseRecord},
 };
 use rune_core::{
     command::CommandError,
@@ -29,6 +30,10 @@ pub(super) enum ChoiceError {
         charts: Vec<String>,
         fitting: Vec<String>,
     },
+    #[error("the bundle installs one release at a time")]
+    NoSet,
+    #[error("{option} is for one release, and {count} are installed")]
+    OneRelease { option: &'static str, count: usize },
     #[error("the bundle has no entry `{0}`, although its index names it")]
     NoEntry(EntryName),
     #[error("`{0}` is not text")]
@@ -39,7 +44,10 @@ impl Failure for ChoiceError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoChart | Self::Unknown { .. } => FailureKind::NotFound,
-            Self::SeveralCharts(_) | Self::ProfileOfOthers { .. } => FailureKind::Usage,
+            Self::SeveralCharts(_)
+            | Self::ProfileOfOthers { .. }
+            | Self::NoSet
+            | Self::OneRelease { .. } => FailureKind::Usage,
             Self::NoEntry(_) | Self::NotText(_) => FailureKind::Content,
         }
     }
@@ -51,6 +59,8 @@ impl Failure for ChoiceError {
                     .to_owned(),
             ),
             Self::SeveralCharts(_) => Some("choose one with --chart".to_owned()),
+            Self::NoSet => Some("leave --only out; --chart chooses a chart".to_owned()),
+            Self::OneRelease { .. } => Some("choose one with --only".to_owned()),
             Self::ProfileOfOthers { fitting, .. } if fitting.is_empty() => {
                 Some("leave --profile out: the bundle has no profile for this chart".to_owned())
             }
@@ -61,6 +71,110 @@ impl Failure for ChoiceError {
             _ => None,
         }
     }
+}
+
+/// A release that is installed.
+pub(super) struct Chosen {
+    pub(super) name: String,
+    /// Its namespace; without one, the one that was named for all.
+    pub(super) namespace: Option<String>,
+    pub(super) destination: Destination,
+    /// The values of whoever installs it, as options of Helm.
+    pub(super) values: Vec<String>,
+    /// The releases that must run before it and are not installed with it.
+    pub(super) needs: Vec<Needed>,
+}
+
+/// A release that must be installed already.
+pub(super) struct Needed {
+    pub(super) release: String,
+    pub(super) namespace: Option<String>,
+}
+
+impl Chosen {
+    /// What is installed, in this order: the releases of the bundle, or one of a chart.
+    pub(super) fn all(
+        bundle: &OpenBundle,
+        options: &InstallOptions,
+    ) -> Result<Vec<Self>, CommandError> {
+        let set = &bundle.index().releases;
+        let InstallOptions {
+            chart,
+            profile,
+            release,
+            ..
+        } = options;
+        let is_one = chart.is_some() || profile.is_some() || release.is_some();
+        if set.is_empty() || is_one {
+            if !options.only.is_empty() {
+                return Err(ChoiceError::NoSet.into());
+            }
+            let (chart, profile) = (chart.as_deref(), profile.as_deref());
+            let destination = Destination::read(bundle, options, chart, profile)?;
+            return Ok(vec![Self {
+                name: release.clone().unwrap_or_else(|| destination.release()),
+                namespace: None,
+                destination,
+                values: options.values.clone(),
+                needs: Vec::new(),
+            }]);
+        }
+        let names = || set.iter().map(|release| release.name.clone()).collect();
+        let unknown = |name: &&String| !set.iter().any(|release| release.name == **name);
+        if let Some(name) = options.only.iter().find(unknown) {
+            return Err(ChoiceError::Unknown {
+                kind: "release",
+                name: name.clone(),
+                there: names(),
+            }
+            .into());
+        }
+        let is_chosen = |name: &String| options.only.is_empty() || options.only.contains(name);
+        let chosen = set.iter().filter(|release| is_chosen(&release.name));
+        if options.values_file.is_some() && chosen.clone().count() > 1 {
+            let (option, count) = ("--write-values", chosen.count());
+            return Err(ChoiceError::OneRelease { option, count }.into());
+        }
+        let one = |release: &ReleaseRecord| {
+            let (chart, profile) = (Some(release.chart.as_str()), release.profile.as_deref());
+            let needed = set
+                .iter()
+                .filter(|other| release.after.contains(&other.name) && !is_chosen(&other.name));
+            let needed = needed.map(|other| Needed {
+                release: other.name.clone(),
+                namespace: other.namespace.clone(),
+            });
+            Ok(Self {
+                name: release.name.clone(),
+                namespace: release.namespace.clone(),
+                destination: Destination::read(bundle, options, chart, profile)?,
+                values: values_of(&release.name, set, &options.values),
+                needs: needed.collect(),
+            })
+        };
+        chosen.map(one).collect()
+    }
+}
+
+/// The values for one of several releases: those for all, and those with its name and a colon
+/// before.
+fn values_of(name: &str, set: &[ReleaseRecord], values: &[String]) -> Vec<String> {
+    let mut own = Vec::new();
+    for pair in values.chunks(2) {
+        let [option, value] = pair else {
+            break;
+        };
+        let named = value.split_once(':');
+        let named = named.filter(|(other, _)| set.iter().any(|release| release.name == *other));
+        match named {
+            None => own.extend([option.clone(), value.clone()]),
+            Some((other, value)) if other == name => {
+                own.extend([option.clone(), value.to_owned()]);
+            }
+            Some(_) => {}
+        }
+    }
+    own
 }
 
 /// The chart that is meant.
@@ -118,8 +232,37 @@ pub(super) fn chosen_profile<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::chosen_profile;
-    use crate::bundle::ProfileRecord;
+    use super::{chosen_profile, values_of};
+    use crate::bundle::{ProfileRecord, ReleaseRecord};
+
+    #[test]
+    fn values_with_the_name_of_a_release_are_for_that_one() {
+        let release = |name: &str| ReleaseRecord {
+            name: name.to_owned(),
+            chart: "c".to_owned(),
+            profile: None,
+            namespace: None,
+            after: Vec::new(),
+        };
+        let set = [release("api"), release("ui")];
+        let given = [
+            "--values",
+            "ui:a.yaml",
+            "--set",
+            "x:y=1",
+            "--set",
+            "api:k=2",
+        ];
+        let given = given.map(str::to_owned);
+        assert_eq!(
+            values_of("ui", &set, &given),
+            ["--values", "a.yaml", "--set", "x:y=1"]
+        );
+        assert_eq!(
+            values_of("api", &set, &given),
+            ["--set", "x:y=1", "--set", "k=2"]
+        );
+    }
 
     fn profile(name: &str, charts: &[&str]) -> ProfileRecord {
         ProfileRecord {

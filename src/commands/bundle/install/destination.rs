@@ -94,11 +94,13 @@ impl Destination {
     pub(super) fn read(
         bundle: &OpenBundle,
         options: &InstallOptions,
+        chart: Option<&str>,
+        profile: Option<&str>,
     ) -> Result<Self, CommandError> {
         let index = bundle.index();
-        let chart = chosen_chart(&index.charts, options.chart.as_deref())?.clone();
+        let chart = chosen_chart(&index.charts, chart)?.clone();
         let archive = entry(bundle, &chart.path)?;
-        let profile = chosen_profile(&index.profiles, options.profile.as_deref(), &chart.name)?;
+        let profile = chosen_profile(&index.profiles, profile, &chart.name)?;
         let text = |name: &EntryName| -> Result<String, CommandError> {
             Ok(String::from_utf8(entry(bundle, name)?)
                 .map_err(|_| ChoiceError::NotText(name.clone()))?)
@@ -182,13 +184,62 @@ impl Destination {
         Ok(options)
     }
 
+    /// Compares the images that the rendered chart names with those that are at the destination.
+    pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
+        let named = images_of(rendered, bundle);
+        let carried = carried(bundle);
+        let check = |text: &String| {
+            let check = |available: String, verdict| {
+                Check::new(
+                    "images",
+                    FailureKind::NotFound,
+                    text.clone(),
+                    available,
+                    verdict,
+                )
+            };
+            let Ok(reference) = Reference::parse_like_a_runtime(text) else {
+                return check("no image reference".to_owned(), Verdict::Missing);
+            };
+            match reference.digest() {
+                None => match images.asked.get(&tagged(&reference)) {
+                    Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
+                    Some(Err(reason)) => check(
+                        format!("{reason}; `rune-bundle push` brings it there"),
+                        Verdict::Missing,
+                    ),
+                    None => check(
+                        "a tag, which the registry may give to another image".to_owned(),
+                        Verdict::Unknown,
+                    ),
+                },
+                Some(digest) if !carried.contains(&digest) => {
+                    check("no image of the bundle".to_owned(), Verdict::Unknown)
+                }
+                Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
+                    Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
+                    Some(Err(reason)) => check(
+                        format!("{reason}; `rune-bundle push` brings it there"),
+                        Verdict::Missing,
+                    ),
+                    None => check(
+                        "what the nodes find under this name".to_owned(),
+                        Verdict::Unknown,
+                    ),
+                },
+            }
+        };
+        named.iter().map(check).collect()
+    }
+}
+
+impl Images {
     /// Asks the registry for every image of the bundle, when one was named.
-    pub(super) async fn images(
-        &self,
+    pub(super) async fn at(
         bundle: &OpenBundle,
         options: &InstallOptions,
-    ) -> Result<Images, CommandError> {
-        let mut images = Images::default();
+    ) -> Result<Self, CommandError> {
+        let mut images = Self::default();
         let Some(destination) = &options.registry else {
             return Ok(images);
         };
@@ -255,56 +306,6 @@ impl Destination {
         Ok(images)
     }
 
-    /// Compares the images that the rendered chart names with those that are at the destination.
-    pub(super) fn check_images(rendered: &str, images: &Images, bundle: &OpenBundle) -> Vec<Check> {
-        let named = images_of(rendered, bundle);
-        let carried = carried(bundle);
-        let check = |text: &String| {
-            let check = |available: String, verdict| {
-                Check::new(
-                    "images",
-                    FailureKind::NotFound,
-                    text.clone(),
-                    available,
-                    verdict,
-                )
-            };
-            let Ok(reference) = Reference::parse_like_a_runtime(text) else {
-                return check("no image reference".to_owned(), Verdict::Missing);
-            };
-            match reference.digest() {
-                None => match images.asked.get(&tagged(&reference)) {
-                    Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(
-                        format!("{reason}; `rune-bundle push` brings it there"),
-                        Verdict::Missing,
-                    ),
-                    None => check(
-                        "a tag, which the registry may give to another image".to_owned(),
-                        Verdict::Unknown,
-                    ),
-                },
-                Some(digest) if !carried.contains(&digest) => {
-                    check("no image of the bundle".to_owned(), Verdict::Unknown)
-                }
-                Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
-                    Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(
-                        format!("{reason}; `rune-bundle push` brings it there"),
-                        Verdict::Missing,
-                    ),
-                    None => check(
-                        "what the nodes find under this name".to_owned(),
-                        Verdict::Unknown,
-                    ),
-                },
-            }
-        };
-        named.iter().map(check).collect()
-    }
-}
-
-impl Images {
     /// Whether a tag is there and means one of some digests.
     async fn ask_tag(
         &mut self,

@@ -153,9 +153,9 @@ impl Work<'_> {
         images: &Images,
         rendering: Rendering<'_>,
     ) -> Result<Mapped, CommandError> {
-        let (options, destination) = (self.options, &self.destination);
+        let (options, destination) = (self.options, &self.chosen.destination);
         let own = destination.values(&images.replaced, rendering.helm)?;
-        let own = [own, options.values.clone()].concat();
+        let own = [own, self.chosen.values.clone()].concat();
         let rendered = rendering.run(&own, None).await?;
         let Some(mapping) = Mapping::read(self, images)? else {
             return Ok(Mapped {
@@ -170,7 +170,7 @@ impl Work<'_> {
         let pins = Value::Object(mapping.pins.values.clone());
         if !mapping.pins.values.is_empty() && (is_partial || options.values_file.is_some()) {
             let values = destination.written(&pins, rendering.helm)?;
-            let values = [values, options.values.clone()].concat();
+            let values = [values, self.chosen.values.clone()].concat();
             // A chart may refuse them: they are only a proposal.
             match rendering.run(&values, None).await {
                 Ok(rendered) => tried.push(mapping.attempt(values, rendered, true)),
@@ -294,9 +294,9 @@ impl Mapping {
                     .unwrap_or(&image.digest),
             })
             .collect();
-        let pins = work.destination.pins(&placed)?;
+        let pins = work.chosen.destination.pins(&placed)?;
         let (registry, places) = (destination.to_string(), index.completeness.image_places());
-        let has_own_values = !work.options.values.is_empty();
+        let has_own_values = !work.chosen.values.is_empty();
         Ok(Some(Self {
             registry,
             places,

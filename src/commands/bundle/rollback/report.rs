@@ -1,0 +1,153 @@
+//! What `rollback` says.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::member::Member;
+use crate::{
+    install::{Cluster, DatabaseSchema, Installed},
+    receipt::Appended,
+};
+use rune_core::{command::Report, digest::Digest};
+
+/// What was rolled back, or would be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackReport {
+    /// The address of the API server.
+    cluster: String,
+    dry_run: bool,
+    /// In the order in which they go back.
+    releases: Vec<ReleaseReport>,
+    receipt: Option<Appended>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReleaseReport {
+    namespace: String,
+    release: String,
+    from: BundleReport,
+    /// What was installed before; none when the release is removed.
+    to: Option<BundleReport>,
+    /// The schema version that the database has, where it could be asked.
+    schema: Option<u32>,
+    /// The revision that runs now.
+    revision: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct BundleReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    /// The revision of the release that it was installed as.
+    revision: Option<u64>,
+}
+
+impl BundleReport {
+    fn of(installed: &Installed) -> Self {
+        Self {
+            name: installed.bundle.clone(),
+            version: installed.version.clone(),
+            digest: installed.digest,
+            revision: installed.revision,
+        }
+    }
+}
+
+impl ReleaseReport {
+    fn of(member: &Member) -> Self {
+        let schema = match member.schema {
+            Some(DatabaseSchema::Version(version)) => version,
+            _ => None,
+        };
+        Self {
+            namespace: member.namespace().to_owned(),
+            release: member.name(),
+            from: BundleReport::of(member.left()),
+            to: member.target().map(BundleReport::of),
+            schema,
+            revision: member.revision(),
+        }
+    }
+}
+
+impl RollbackReport {
+    pub(super) fn new(cluster: &Cluster, members: &[Member], dry_run: bool) -> Self {
+        Self {
+            cluster: cluster.address().to_owned(),
+            dry_run,
+            releases: members.iter().map(ReleaseReport::of).collect(),
+            receipt: None,
+        }
+    }
+
+    pub(super) fn rolled_back(&mut self, members: &[Member], receipt: Option<Appended>) {
+        for (report, member) in self.releases.iter_mut().zip(members) {
+            report.revision = member.revision();
+        }
+        self.receipt = receipt;
+    }
+}
+
+impl Report for RollbackReport {
+    const VERB: &'static str = "rollback";
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for ReleaseReport {
+            namespace,
+            release,
+            from,
+            to,
+            schema,
+            revision,
+        } in &self.releases
+        {
+            let from = format!("{} {}", from.name, from.version);
+            let Some(to) = to else {
+                let what = if self.dry_run {
+                    "would remove"
+                } else {
+                    "removed"
+                };
+                let _ = writeln!(
+                    text,
+                    "{what} release {release} in namespace {namespace}: {from}, and nothing was installed before"
+                );
+                continue;
+            };
+            let what = if self.dry_run {
+                "would roll back"
+            } else {
+                "rolled back"
+            };
+            let _ = writeln!(
+                text,
+                "{what} release {release} in namespace {namespace} from {from} to {} {}, revision {}",
+                to.name,
+                to.version,
+                revision.or(to.revision).unwrap_or_default()
+            );
+            if let Some(schema) = schema {
+                let _ = writeln!(text, "  schema of the database: {schema}");
+            }
+        }
+        if self.dry_run {
+            text.push_str("nothing was changed\n");
+        }
+        if let Some(receipt) = &self.receipt {
+            let _ = writeln!(
+                text,
+                "receipt        {} in `{}` ({})",
+                receipt.number, receipt.path, receipt.digest
+            );
+        }
+        text
+    }
+
+    fn has_changed(&self) -> bool {
+        !self.dry_run
+    }
+}
