@@ -282,6 +282,7 @@ impl Reader<'_> {
             pattern: Glob::new(&pattern?),
             reason: reason?,
             until: until?,
+            place: node.place,
         })
     }
 

@@ -5,7 +5,11 @@ use clap::Args;
 
 use super::chart_check::{ChartCheckArgs, HelmArgs};
 use crate::{
-    cli::{registry_args::RegistryArgs, site::Site},
+    cli::{
+        annotation::{AnnotateArgs, Annotator},
+        registry_args::RegistryArgs,
+        site::Site,
+    },
     commands::bundle::{
         InitOptions, LockMode, LockOptions, PolicyOptions, ProjectOptions, RenderForm, RenderMode,
         RenderOptions, SuggestOptions,
@@ -81,6 +85,8 @@ pub(super) struct Lock {
     chart_check: ChartCheckArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 /// Renders charts and values.
@@ -110,6 +116,8 @@ pub(super) struct Render {
     /// higher one
     #[arg(long, conflicts_with_all = ["check", "lock", "out"])]
     release: bool,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 /// Explains what the policy decides.
@@ -120,6 +128,15 @@ pub(super) struct Policy {
     /// Say too what is allowed, and why
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
+}
+
+impl ProjectArgs {
+    /// Shows a CI what is said about the manifest and its files.
+    pub(super) fn annotator(&self, annotate: &AnnotateArgs) -> Annotator {
+        annotate.about(&self.manifest)
+    }
 }
 
 impl From<ProjectArgs> for ProjectOptions {
@@ -156,6 +173,10 @@ impl Init {
 }
 
 impl Lock {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
+    }
+
     /// What is to be suggested, when that is asked for.
     pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, Box<LockOptions>> {
         if !self.suggest {
@@ -183,6 +204,18 @@ impl Lock {
             dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
         }
+    }
+}
+
+impl Render {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
+    }
+}
+
+impl Policy {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
     }
 }
 

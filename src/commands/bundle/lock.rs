@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_survey, survey_charts},
     project::ProjectOptions,
+    remarks,
 };
 use crate::{
     bundle::{self, PinnedCharts},
@@ -25,6 +26,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
+    remark::Remark,
     yaml,
 };
 use rune_storage::migrations::Migrations;
@@ -92,6 +94,8 @@ pub struct LockReport {
     /// Images whose licence nobody stated, as the policy allows.
     not_reviewed: Vec<String>,
     completeness: CompletenessReport,
+    #[serde(skip)]
+    remarks: Vec<Remark>,
 }
 
 /// What became of the lock file.
@@ -140,6 +144,10 @@ struct FetchedSummary {
 
 impl Report for LockReport {
     const VERB: &'static str = "lock";
+
+    fn remarks(&self) -> Vec<Remark> {
+        self.remarks.clone()
+    }
 
     fn verdict(&self) -> Option<FailureKind> {
         (self.outcome == LockOutcome::Drifted).then_some(FailureKind::Drift)
@@ -229,6 +237,13 @@ impl Report for LockReport {
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
+        for remark in &self.remarks {
+            let _ = writeln!(
+                text,
+                "note: {}:{}: {}",
+                remark.path, remark.line, remark.message
+            );
+        }
         if !self.not_reviewed.is_empty() {
             let _ = writeln!(
                 text,
@@ -262,7 +277,9 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     let path = project.lock_path();
     // What the policy denies is not even asked for.
     let subjects = manifest::subjects(project.manifest(), None);
-    policy::evaluate(project.policy(), &project.manifest().version, &subjects).into_result()?;
+    policy::evaluate(project.policy(), &project.manifest().version, &subjects)
+        .into_result()
+        .map_err(remarks::located(&project))?;
     let old = match options.mode {
         // A lock that cannot be read is about to be replaced.
         LockMode::Write => Lock::read(&path).ok(),
@@ -306,7 +323,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     } else {
         evaluation
     }
-    .into_result()?;
+    .into_result()
+    .map_err(remarks::located(&project))?;
     let changes = old
         .as_ref()
         .map(|old| old.changes(&new))
@@ -469,7 +487,16 @@ fn report(
         LockedContent::Build(_) => None,
     });
     let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
+    let mut remarks = remarks::ending_waivers(project, &policy);
+    if outcome == LockOutcome::Drifted {
+        remarks.extend(
+            changes
+                .iter()
+                .map(|change| remarks::drifted(project, change)),
+        );
+    }
     LockReport {
+        remarks,
         manifest: project.manifest_path().to_owned(),
         lock: path,
         name: lock.bundle.name.clone(),

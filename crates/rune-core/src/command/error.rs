@@ -4,7 +4,10 @@ use std::error::Error;
 
 use serde::Serialize;
 
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    remark::Remark,
+};
 
 /// A failure on its way to a person or a program.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub struct CommandError {
     error: Box<dyn Error + Send + Sync>,
     help: Option<String>,
     details: Option<serde_json::Value>,
+    remarks: Vec<Remark>,
 }
 
 /// The `error` object of a JSON report.
@@ -70,6 +74,11 @@ impl CommandError {
         self.help.as_deref()
     }
 
+    /// The lines of files that it is about; none when it is about something else.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
     /// The message and its causes, outermost first, without repetition: several errors print their
     /// source as part of themselves.
     pub fn messages(&self) -> Vec<String> {
@@ -105,6 +114,7 @@ impl<E: Failure> From<E> for CommandError {
             may_pass: error.may_pass(),
             help: error.help(),
             details: error.details(),
+            remarks: error.remarks(),
             error: Box::new(error),
         }
     }
