@@ -183,7 +183,7 @@ fn prose(text: &str) -> String {
             .replace('[', "\\[")
     });
     let mut escaped = pieces.collect::<Vec<_>>().join("`");
-    if !escaped.is_empty() && !escaped.ends_with(['.', ']', ')', '`']) {
+    if !escaped.is_empty() && !escaped.ends_with('.') {
         escaped.push('.');
     }
     escaped

@@ -460,6 +460,7 @@ fn the_page_installs_both_programs_and_builds_a_bundle_that_it_verifies() {
             ("HELM_URL", &helm_url),
             ("HELM_SHA256", &helm_sum),
             ("RUNE_BUNDLE_HELM", ""),
+            ("REGISTRY", ""),
             ("RELEASE_KEY", key.trim_end()),
         ];
         let build = match forge {

