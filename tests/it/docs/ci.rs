@@ -395,7 +395,7 @@ fn mistakes_are_shown_at_their_lines_and_auto_knows_both_forges() {
 fn download(path: &Path) -> (String, String) {
     (
         format!("file://{}", path.display()),
-        sha256(&fs::read(path).unwrap()),
+        sha256(&fs::read(path).unwrap()).replace("sha256:", ""),
     )
 }
 

@@ -54,15 +54,12 @@ fn shown(line: &str) -> String {
 
 /// The lines without what differs from run to run: digests, fingerprints and how long it took.
 fn comparable(lines: &[String]) -> Vec<String> {
-    let digits = regex::Regex::new(r"[0-9a-f]{8,}|[0-9]+(\.[0-9]+)?( ?(ms|s|[kM]?B/s))\b").unwrap();
+    let digits =
+        regex::Regex::new(r"[0-9a-f]{8,}|[0-9a-f]*…$|[0-9]+(\.[0-9]+)?( ?(ms|s|[kM]?B/s))\b")
+            .unwrap();
     lines
         .iter()
-        .map(|line| {
-            digits
-                .replace_all(line, "#")
-                .trim_end_matches('…')
-                .to_owned()
-        })
+        .map(|line| digits.replace_all(line, "#").into_owned())
         .collect()
 }
 
@@ -89,10 +86,14 @@ fn picture(steps: &[Vec<String>]) -> String {
         } else {
             format!("0%, {}% {{ opacity: 0.55; }} ", from - 1)
         };
+        let after = if to == last {
+            String::new()
+        } else {
+            format!("{}%, {last}% {{ opacity: 0.55; }} ", to + 1)
+        };
         text.push_str(&format!(
-            "@keyframes step{number} {{ {before}{from}%, {to}% {{ opacity: 1; }} {}%, {last}% {{ opacity: 0.55; }} {}%, 99% {{ opacity: 1; }} }}\n\
+            "@keyframes step{number} {{ {before}{from}%, {to}% {{ opacity: 1; }} {after}{}%, 99% {{ opacity: 1; }} }}\n\
              .step{number} {{ animation: step{number} {seconds}s linear infinite; }}\n",
-            to + 1,
             last + 1,
         ));
     }
