@@ -9,7 +9,7 @@ ENV := . ./tools/env &&
 TARGET := x86_64-unknown-linux-gnu
 STATIC := -C target-feature=+crt-static
 
-.PHONY: help static demo test test-full check bench fuzz release setup
+.PHONY: help static demo docs test test-full check bench fuzz release setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ static:
 
 demo: static ## Lock, build, verify and unpack a sample bundle; needs a Rust compiler only
 	@$(ENV) "$${CARGO_TARGET_DIR:-target}/$(TARGET)/debug/demo"
+
+docs: ## Build the documentation as a site in target/docs/site
+	@tools/docs
 
 test: ## Install what the tests need, then run every check and test
 	@tools/test
@@ -38,8 +41,8 @@ bench: ## Measure build, verify, push and the move against the machine's own lim
 fuzz: ## Fuzz the readers of what others may choose, FUZZ_SECONDS (60) for each target
 	@tools/fuzz
 
-release: ## Build static dist/rune-bundle and dist/rune-db
-	@tools/release
+release: ## Build static dist/rune-bundle and dist/rune-db; KEY=FILE signs their checksums
+	@KEY="$(KEY)" tools/release
 
 setup: ## Install what the tests need, into a cache outside this clone
 	@tools/setup

@@ -126,14 +126,20 @@ pub(super) fn main() -> ExitCode {
         Verb::Fingerprint(verb) => printer.finish(fingerprint::run(&verb)),
         Verb::Init(verb) => printer
             .finish(site().and_then(|site| init::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Lock(verb) => match site().map(|site| verb.suggestion(&site)) {
-            Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
-            Ok(Err(options)) => printer.finish(lock::run(&options, progress.as_ref())),
-            Err(error) => printer.finish::<lock::LockReport>(Err(error)),
-        },
-        Verb::Render(verb) => printer.finish(render::run(&verb.into())),
-        Verb::Policy(verb) => printer.finish(policy::run(&verb.into())),
-        Verb::Build(verb) => printer.finish(
+        Verb::Lock(verb) => {
+            let annotator = verb.annotator();
+            match site().map(|site| verb.suggestion(&site)) {
+                Ok(Ok(options)) => printer.finish(suggest::run(&options, progress.as_ref())),
+                Ok(Err(options)) => {
+                    annotator.finish(printer, lock::run(&options, progress.as_ref()))
+                }
+                Err(error) => annotator.finish::<lock::LockReport>(printer, Err(error)),
+            }
+        }
+        Verb::Render(verb) => verb.annotator().finish(printer, render::run(&verb.into())),
+        Verb::Policy(verb) => verb.annotator().finish(printer, policy::run(&verb.into())),
+        Verb::Build(verb) => verb.annotator().finish(
+            printer,
             site()
                 .and_then(|site| build::run(verb.options(&site), passphrase::existing, &progress)),
         ),
@@ -143,8 +149,10 @@ pub(super) fn main() -> ExitCode {
             progress.as_ref(),
         )),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
-        Verb::Verify(verb) => printer
-            .finish(site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Verify(verb) => verb.annotator().finish(
+            printer,
+            site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref())),
+        ),
         Verb::Inspect(verb) => printer
             .finish(site().and_then(|site| inspect::run(&verb.options(&site), progress.as_ref()))),
         Verb::Cat(verb) => {

@@ -3,6 +3,7 @@
 //! The clap structs. The only module that reads the environment. Domain decisions do not belong
 //! here.
 
+mod annotation;
 mod bundle;
 mod guide;
 mod passphrase;

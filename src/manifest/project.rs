@@ -1,5 +1,7 @@
 //! A manifest in its project directory, with the policy that holds for it.
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
@@ -12,6 +14,7 @@ use crate::policy::{self, Policy, Verdict};
 use rune_core::{
     failure::{Failure, FailureKind},
     fsx::{self, PathError},
+    remark::Remark,
     yaml::{Findings, Mistakes, Place},
 };
 
@@ -29,6 +32,8 @@ pub struct Project {
     manifest: BundleManifest,
     policy: Policy,
     programs: Programs,
+    /// Where the manifest names what policy and lock judge, by what they call it.
+    places: BTreeMap<String, Place>,
 }
 
 /// Whether the programs that a manifest names must exist.
@@ -71,6 +76,13 @@ impl Failure for ManifestError {
             Self::Mistakes(error) => error.details(),
         }
     }
+
+    fn remarks(&self) -> Vec<Remark> {
+        match self {
+            Self::File(_) => Vec::new(),
+            Self::Mistakes(error) => error.remarks(),
+        }
+    }
 }
 
 impl Project {
@@ -95,6 +107,7 @@ impl Project {
             mut findings,
             files,
             references,
+            charts,
             policy,
         } = read::read(manifest_path, &text);
         let (policy, policy_findings) = read_policy(&directory, policy, &mut findings);
@@ -137,6 +150,11 @@ impl Project {
                 manifest,
                 policy,
                 programs,
+                places: references
+                    .into_iter()
+                    .map(|named| (format!("image `{}`", named.image), named.place))
+                    .chain(charts)
+                    .collect(),
             }),
             // A manifest that could not be made has a finding that says why.
             _ => Err(ManifestError::Mistakes(Mistakes::unexplained(
@@ -169,6 +187,18 @@ impl Project {
     /// Where the lock lies: beside the manifest, under its name.
     pub fn lock_path(&self) -> Utf8PathBuf {
         self.manifest_path.with_extension("lock")
+    }
+
+    /// Where the manifest names what policy and lock judge; its beginning when it names it in
+    /// passing only.
+    pub fn place_of(&self, subject: &str) -> Place {
+        let beginning = Place { line: 1, column: 1 };
+        self.places.get(subject).copied().unwrap_or(beginning)
+    }
+
+    /// The policy file; nothing when the built-in policy holds.
+    pub fn policy_path(&self) -> Option<Utf8PathBuf> {
+        Some(self.path(self.manifest.policy.as_ref()?))
     }
 
     /// Where a path of the manifest leads.

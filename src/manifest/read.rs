@@ -49,6 +49,8 @@ pub(super) struct Draft {
     /// The paths that the manifest names.
     pub(super) files: Vec<NamedFile>,
     pub(super) references: Vec<NamedReference>,
+    /// The charts from elsewhere, as policy and lock call them.
+    pub(super) charts: Vec<(String, Place)>,
     /// The policy file, known even when the rest is wrong.
     pub(super) policy: Option<(Place, Utf8PathBuf)>,
 }
@@ -87,6 +89,7 @@ pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
         files: Vec::new(),
         references: Vec::new(),
         charts: Vec::new(),
+        remote_charts: Vec::new(),
         policy: None,
     };
     let manifest = match yaml::parse(path, text) {
@@ -101,6 +104,7 @@ pub(super) fn read(path: &Utf8Path, text: &str) -> Draft {
         findings: reader.findings,
         files: reader.files,
         references: reader.references,
+        charts: reader.remote_charts,
         policy: reader.policy,
     }
 }
@@ -111,6 +115,7 @@ struct Reader {
     references: Vec<NamedReference>,
     /// What profiles call the charts.
     charts: Vec<String>,
+    remote_charts: Vec<(String, Place)>,
     policy: Option<(Place, Utf8PathBuf)>,
 }
 

@@ -391,13 +391,7 @@ impl Judge<'_> {
         matched: String,
         reason: &str,
     ) -> Decision {
-        let waiver = self
-            .policy
-            .waivers
-            .iter()
-            .filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source));
-        let waiver = waiver.max_by(|one, other| one.until.cmp(&other.until));
-        let (verdict, reason) = match waiver {
+        let (verdict, reason) = match self.policy.waiver(rule, source) {
             Some(waiver) if *self.version < waiver.until => (
                 Verdict::Waived,
                 format!(

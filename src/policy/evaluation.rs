@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, evaluate::UNSTATED};
-use rune_core::failure::{Failure, FailureKind};
+use rune_core::{
+    failure::{Failure, FailureKind},
+    remark::Remark,
+};
 
 /// Every decision about one bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,7 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub struct PolicyViolation {
     denied: Vec<Decision>,
+    remarks: Vec<Remark>,
 }
 
 impl Evaluation {
@@ -107,8 +111,20 @@ impl Evaluation {
         if denied.is_empty() {
             Ok(self)
         } else {
-            Err(PolicyViolation { denied })
+            Err(PolicyViolation {
+                denied,
+                remarks: Vec::new(),
+            })
         }
+    }
+}
+
+impl PolicyViolation {
+    /// Says at which line of a file each denial can be settled.
+    #[must_use]
+    pub fn with_remarks(self, remark: impl FnMut(&Decision) -> Remark) -> Self {
+        let remarks = self.denied.iter().map(remark).collect();
+        Self { remarks, ..self }
     }
 }
 
@@ -166,5 +182,9 @@ impl Failure for PolicyViolation {
 
     fn details(&self) -> Option<serde_json::Value> {
         serde_json::to_value(&self.denied).ok()
+    }
+
+    fn remarks(&self) -> Vec<Remark> {
+        self.remarks.clone()
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Glob, ImagePlaces, SignatureRule, TagPin, glob::component_matches};
 use crate::oci::Reference;
-use rune_core::digest::Digest;
+use rune_core::{digest::Digest, yaml::Place};
 
 /// What may be in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Waiver {
     pub reason: String,
     /// The first bundle version for which it no longer holds.
     pub until: Version,
+    /// Where the policy file says it.
+    pub place: Place,
 }
 
 /// The rules of a policy.
@@ -113,6 +115,14 @@ impl Policy {
             .iter()
             .find(|pattern| component_matches(&pattern.to_ascii_lowercase(), &tag))
             .map(String::as_str)
+    }
+
+    /// The waiver for a rule and source that ends last.
+    pub fn waiver(&self, rule: Rule, source: &str) -> Option<&Waiver> {
+        self.waivers
+            .iter()
+            .filter(|waiver| waiver.rule == rule && waiver.pattern.matches(source))
+            .max_by(|one, other| one.until.cmp(&other.until))
     }
 
     /// What lets charts name an image by its tag alone.

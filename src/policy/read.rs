@@ -329,6 +329,7 @@ impl Reader<'_> {
             pattern: Glob::new(&pattern?),
             reason: reason?,
             until: until?,
+            place: node.place,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The documentation is true: what it tells a reader to type works, its files are read, its tables
 //! are complete.
 
+mod ci;
 pub(crate) mod cluster;
 mod commands;
 mod connections;
@@ -10,10 +11,14 @@ mod files;
 mod manifests;
 mod markdown;
 mod messages;
+mod pages;
+mod recording;
 mod reports;
 pub(crate) mod sandbox;
+mod schemas;
 mod server;
 mod site;
+mod templates;
 mod trust;
 
 use markdown::{Document, documents};

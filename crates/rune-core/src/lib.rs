@@ -12,6 +12,7 @@ pub mod failure;
 pub mod fsx;
 pub mod interrupt;
 pub mod progress;
+pub mod remark;
 pub mod secret;
 pub mod text;
 pub mod tls;

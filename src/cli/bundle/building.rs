@@ -5,7 +5,11 @@ use clap::Args;
 
 use super::{chart_check::ChartCheckArgs, project::ProjectArgs};
 use crate::{
-    cli::{registry_args::RegistryArgs, site::Site},
+    cli::{
+        annotation::{AnnotateArgs, Annotator},
+        registry_args::RegistryArgs,
+        site::Site,
+    },
     commands::bundle::{BuildOptions, ComponentChoice},
 };
 use rune_core::cli::output_path::output_path;
@@ -44,9 +48,15 @@ pub(super) struct Build {
     chart_check: ChartCheckArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 impl Build {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
+    }
+
     pub(super) fn options(self, site: &Site) -> BuildOptions {
         let args = self;
         BuildOptions {

@@ -8,7 +8,11 @@ use super::{
     project::ProjectArgs,
 };
 use crate::{
-    cli::{registry_args::RegistryArgs, site::Site},
+    cli::{
+        annotation::{AnnotateArgs, Annotator},
+        registry_args::RegistryArgs,
+        site::Site,
+    },
     commands::bundle::{
         InitOptions, LockMode, LockOptions, PolicyOptions, RenderForm, RenderMode, RenderOptions,
         SuggestOptions,
@@ -73,6 +77,8 @@ pub(super) struct Lock {
     chart_check: ChartCheckArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 /// Render charts and values from templates, manifest and lock.
@@ -102,6 +108,8 @@ pub(super) struct Render {
     /// higher one
     #[arg(long, conflicts_with_all = ["check", "lock", "output"])]
     release: bool,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 /// Explain what the policy decides about a manifest and its lock.
@@ -112,6 +120,15 @@ pub(super) struct Policy {
     /// Show what is allowed too, and why
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
+}
+
+impl ProjectArgs {
+    /// Shows a CI what is said about the manifest and its files.
+    pub(super) fn annotator(&self, annotate: &AnnotateArgs) -> Annotator {
+        annotate.about(&self.manifest)
+    }
 }
 
 impl Init {
@@ -139,6 +156,10 @@ impl Init {
 }
 
 impl Lock {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
+    }
+
     /// What is to be suggested, when that is asked for.
     pub(super) fn suggestion(self, site: &Site) -> Result<SuggestOptions, Box<LockOptions>> {
         if !self.suggest {
@@ -167,6 +188,18 @@ impl Lock {
             dry_run: args.dry_run,
             registry: args.registry.into_online_config(site),
         }
+    }
+}
+
+impl Render {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
+    }
+}
+
+impl Policy {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.project.annotator(&self.annotate)
     }
 }
 

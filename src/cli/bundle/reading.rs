@@ -5,7 +5,10 @@ use clap::Args;
 
 use super::trust::{BundleArgs, StreamArgs};
 use crate::{
-    cli::site::Site,
+    cli::{
+        annotation::{AnnotateArgs, Annotator},
+        site::Site,
+    },
     commands::bundle::{Expectation, InspectOptions, UnpackOptions, VerifyOptions, cat},
 };
 use rune_core::cli::output_path::output_path;
@@ -22,6 +25,8 @@ pub(super) struct Verify {
     /// Policy of your own that the images must meet
     #[arg(long, value_name = "FILE")]
     policy: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    annotate: AnnotateArgs,
 }
 
 /// Show what a bundle contains; without a key or digest, as unverified.
@@ -78,6 +83,10 @@ impl Cat {
 }
 
 impl Verify {
+    pub(super) fn annotator(&self) -> Annotator {
+        self.annotate.about(self.bundle.path())
+    }
+
     pub(super) fn options(self, site: &Site) -> VerifyOptions {
         VerifyOptions {
             bundle: self.bundle.options(site),

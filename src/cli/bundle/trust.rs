@@ -1,6 +1,6 @@
 //! The options that say which bundle is meant and what it is checked with.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::{
@@ -75,6 +75,10 @@ impl BundleArgs {
 }
 
 impl StreamArgs {
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.bundle
+    }
+
     pub(super) fn options(self, site: &Site) -> BundleOptions {
         self.trust.of(self.bundle, site)
     }

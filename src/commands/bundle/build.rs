@@ -9,6 +9,7 @@ use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
+    remarks,
 };
 use crate::{
     bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
@@ -20,6 +21,8 @@ use rune_core::{
     command::{CommandError, Report, block_on},
     digest::Digest,
     progress::Progress,
+    remark::Remark,
+    secret::Secret,
 };
 
 #[derive(Debug)]
@@ -64,6 +67,8 @@ pub struct BuildReport {
     dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     transferred: Option<Transferred>,
+    #[serde(skip)]
+    remarks: Vec<Remark>,
 }
 
 /// An image in the bundle.
@@ -78,6 +83,10 @@ struct BuiltImage {
 
 impl Report for BuildReport {
     const VERB: &'static str = "build";
+
+    fn remarks(&self) -> Vec<Remark> {
+        self.remarks.clone()
+    }
 
     fn text(&self) -> String {
         use std::fmt::Write as _;
@@ -133,6 +142,13 @@ impl Report for BuildReport {
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");
         }
+        for remark in &self.remarks {
+            let _ = writeln!(
+                text,
+                "note: {}:{}: {}",
+                remark.path, remark.line, remark.message
+            );
+        }
         text.push_str(&self.completeness.text("completeness   "));
         text
     }
@@ -159,7 +175,9 @@ pub fn run(
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
-    manifest::judge(&project, Some(&lock), &FetchedCharts::default(), None)?.into_result()?;
+    manifest::judge(&project, Some(&lock), &FetchedCharts::default(), None)?
+        .into_result()
+        .map_err(remarks::located(&project))?;
     manifest::check_current(&project, &lock)?;
     let keys = options
         .keys
@@ -176,8 +194,9 @@ pub fn run(
     let fetched =
         block_on(FetchedCharts::default().complete(&project, &lock, &client, &**progress))?;
     let evidence = block_on(Evidence::fetch(project.policy(), &lock, &client))?;
-    let evaluation =
-        manifest::judge(&project, Some(&lock), &fetched, Some(&evidence))?.into_result()?;
+    let evaluation = manifest::judge(&project, Some(&lock), &fetched, Some(&evidence))?
+        .into_result()
+        .map_err(remarks::located(&project))?;
     let waived = evaluation
         .waived()
         .map(ToString::to_string)
@@ -252,6 +271,7 @@ pub fn run(
     };
     let (remote_blobs, remote_bytes) = plan.remote();
     Ok(BuildReport {
+        remarks: remarks::ending_waivers(&project, &evaluation),
         output,
         name,
         version,

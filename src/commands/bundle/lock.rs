@@ -11,6 +11,7 @@ use self::referrers::{ReferrerSummary, kinds};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     project::ProjectOptions,
+    remarks,
 };
 use crate::{
     bundle::{self, PinnedCharts},
@@ -28,6 +29,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
+    remark::Remark,
     yaml,
 };
 use rune_storage::migrations::Migrations;
@@ -99,6 +101,8 @@ pub struct LockReport {
     /// Images whose licence nobody stated, as the policy allows.
     not_reviewed: Vec<String>,
     completeness: CompletenessReport,
+    #[serde(skip)]
+    remarks: Vec<Remark>,
 }
 
 /// What became of the lock file.
@@ -149,6 +153,10 @@ struct FetchedSummary {
 
 impl Report for LockReport {
     const VERB: &'static str = "lock";
+
+    fn remarks(&self) -> Vec<Remark> {
+        self.remarks.clone()
+    }
 
     fn verdict(&self) -> Option<FailureKind> {
         (self.outcome == LockOutcome::Drifted).then_some(FailureKind::Drift)
@@ -247,6 +255,13 @@ impl Report for LockReport {
         for waived in self.policy.waived() {
             let _ = writeln!(text, "waived      {waived}");
         }
+        for remark in &self.remarks {
+            let _ = writeln!(
+                text,
+                "note: {}:{}: {}",
+                remark.path, remark.line, remark.message
+            );
+        }
         if !self.not_reviewed.is_empty() {
             let _ = writeln!(
                 text,
@@ -283,7 +298,9 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     }
     // What the policy denies is not even asked for.
     let subjects = manifest::subjects(project.manifest(), None, None);
-    policy::evaluate(project.policy(), &project.manifest().version, &subjects).into_result()?;
+    policy::evaluate(project.policy(), &project.manifest().version, &subjects)
+        .into_result()
+        .map_err(remarks::located(&project))?;
     let old = match options.mode {
         // A lock that cannot be read is about to be replaced.
         LockMode::Write => Lock::read(&path).ok(),
@@ -333,7 +350,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
     } else {
         evaluation
     }
-    .into_result()?;
+    .into_result()
+    .map_err(remarks::located(&project))?;
     let differences = old
         .as_ref()
         .map(|old| old.changes(&new))
@@ -502,7 +520,16 @@ fn report(
         LockedContent::Build(_) => None,
     });
     let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
+    let mut remarks = remarks::ending_waivers(project, &policy);
+    if outcome == LockOutcome::Drifted {
+        remarks.extend(
+            changes
+                .iter()
+                .map(|change| remarks::drifted(project, change)),
+        );
+    }
     LockReport {
+        remarks,
         manifest: project.manifest_path().to_owned(),
         lock: path,
         name: lock.bundle.name.clone(),

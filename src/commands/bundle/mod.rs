@@ -25,6 +25,7 @@ mod project;
 pub mod push;
 mod receipt_place;
 pub mod receipts;
+mod remarks;
 pub mod render;
 pub mod report;
 pub mod rollback;

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::project::ProjectOptions;
+use super::{project::ProjectOptions, remarks};
 use crate::{
     manifest::{self, FetchedCharts, Lock, LockError, Programs},
     policy::{Evaluation, Verdict},
@@ -12,6 +12,7 @@ use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
     failure::{Failure as _, FailureKind},
+    remark::{Remark, Severity},
 };
 
 #[derive(Debug, Clone)]
@@ -38,10 +39,15 @@ pub struct PolicyReport {
     with_allowed: bool,
     #[serde(skip)]
     demands_signatures: bool,
+    remarks: Vec<Remark>,
 }
 
 impl Report for PolicyReport {
     const VERB: &'static str = "policy";
+
+    fn remarks(&self) -> Vec<Remark> {
+        self.remarks.clone()
+    }
 
     fn verdict(&self) -> Option<FailureKind> {
         (self.denied > 0).then_some(FailureKind::Policy)
@@ -61,6 +67,16 @@ impl Report for PolicyReport {
                     decision.waiver_hint()
                 ),
             };
+        }
+        let warnings = |remark: &&Remark| remark.severity == Severity::Warning;
+        for Remark {
+            path,
+            line,
+            message,
+            ..
+        } in self.remarks.iter().filter(warnings)
+        {
+            let _ = writeln!(text, "note: {path}:{line}: {message}");
         }
         let Self {
             allowed,
@@ -97,7 +113,14 @@ pub fn run(options: &PolicyOptions) -> Result<PolicyReport, CommandError> {
             .filter(|decision| decision.verdict == verdict)
             .count()
     };
+    let denials = evaluation
+        .denied()
+        .map(|decision| remarks::denied(&project, decision));
+    let remarks = denials
+        .chain(remarks::ending_waivers(&project, &evaluation))
+        .collect();
     Ok(PolicyReport {
+        remarks,
         manifest: project.manifest_path().to_owned(),
         lock: lock.map(|_| lock_path),
         policy: project.policy().digest,

@@ -16,6 +16,8 @@ use rune_core::{
     command::{CommandError, Report, counted},
     failure::{Failure, FailureKind},
     fsx,
+    remark::Remark,
+    yaml::Place,
 };
 
 /// What to render, and where to.
@@ -106,6 +108,18 @@ enum FileState {
 impl Report for RenderReport {
     const VERB: &'static str = "render";
 
+    fn remarks(&self) -> Vec<Remark> {
+        let remark = |file: &OutOfStep| {
+            let place = Place {
+                line: file.line,
+                column: 1,
+            };
+            Remark::error(self.place(&file.path), place, difference(file))
+                .with_help("run `rune-bundle render` and commit the files")
+        };
+        self.out_of_step.iter().map(remark).collect()
+    }
+
     fn verdict(&self) -> Option<FailureKind> {
         (!self.out_of_step.is_empty()).then_some(FailureKind::Drift)
     }
@@ -113,34 +127,8 @@ impl Report for RenderReport {
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        for OutOfStep {
-            path,
-            line,
-            expected,
-            found,
-        } in &self.out_of_step
-        {
-            let path = self.place(path);
-            let shown = |line: &str| format!("`{line}`");
-            let end = || "the end of the file".to_owned();
-            let _ = match (line, expected, found) {
-                (0, ..) => writeln!(text, "{path}: does not exist"),
-                (_, None, None) => writeln!(text, "{path}: has other bytes"),
-                (line, Some(expected), Some(found)) if expected == found => {
-                    writeln!(
-                        text,
-                        "{path}:{line}: ends with another line end after {}",
-                        shown(expected)
-                    )
-                }
-                (line, expected, found) => {
-                    let (expected, found) = (
-                        expected.as_deref().map_or_else(end, shown),
-                        found.as_deref().map_or_else(end, shown),
-                    );
-                    writeln!(text, "{path}:{line}: expected {expected}, found {found}")
-                }
-            };
+        for file in &self.out_of_step {
+            let _ = writeln!(text, "{}: {}", self.spot(file), difference(file));
         }
         let count = |state| self.files.iter().filter(|file| file.state == state).count();
         for file in self
@@ -170,7 +158,37 @@ impl Report for RenderReport {
     }
 }
 
+/// How a file differs from what the templates make of it.
+fn difference(file: &OutOfStep) -> String {
+    let shown = |line: &str| format!("`{line}`");
+    let end = || "the end of the file".to_owned();
+    match (file.line, &file.expected, &file.found) {
+        (0, ..) => "does not exist".to_owned(),
+        (_, None, None) => "has other bytes".to_owned(),
+        (_, Some(expected), Some(found)) if expected == found => {
+            format!("ends with another line end after {}", shown(expected))
+        }
+        (_, expected, found) => {
+            let (expected, found) = (
+                expected.as_deref().map_or_else(end, shown),
+                found.as_deref().map_or_else(end, shown),
+            );
+            format!("expected {expected}, found {found}")
+        }
+    }
+}
+
 impl RenderReport {
+    /// The file, with the line if there is one.
+    fn spot(&self, file: &OutOfStep) -> String {
+        let path = self.place(&file.path);
+        if file.line == 0 || (file.expected.is_none() && file.found.is_none()) {
+            path.into_string()
+        } else {
+            format!("{path}:{}", file.line)
+        }
+    }
+
     /// Where a file is, as a person would write it.
     fn place(&self, path: &Utf8Path) -> Utf8PathBuf {
         if self.directory == "." {

@@ -54,6 +54,10 @@ impl Reader {
             check_values,
         };
         self.charts.push(chart.id());
+        if let Some(remote) = chart.remote() {
+            self.remote_charts
+                .push((format!("chart `{}`", remote.name()), map.place()));
+        }
         Some(chart)
     }
 

@@ -25,7 +25,7 @@ const WITHOUT_DEFINITION: [&str; 7] = [
     "PersistentVolumeClaim",
 ];
 /// Kinds that everybody knows.
-const PLAIN: [&str; 4] = ["Deployment", "Pod", "Secret", "Service"];
+const PLAIN: [&str; 5] = ["ConfigMap", "Deployment", "Pod", "Secret", "Service"];
 const CUSTOM: [&str; 5] = [
     "Cluster",
     "ImageCatalog",

@@ -242,6 +242,30 @@ impl Sandbox {
         registry.put_manifest(name, Some(&tag), INDEX, list.to_string().as_bytes());
     }
 
+    /// The same with both programs in `dist`, here small files, and with the scripts of the project.
+    pub(super) fn with_programs(self) -> Self {
+        fs::write(self.path("dist/rune-bundle"), "program").unwrap();
+        fs::write(self.path("dist/rune-db"), "program").unwrap();
+        let tools = crate::bundle::project::repository().join("tools");
+        std::os::unix::fs::symlink(tools, self.path("tools")).unwrap();
+        self
+    }
+
+    /// The same with the chart of the tutorial in `shop`.
+    pub(super) fn with_a_chart_of_a_shop(self) -> Self {
+        let page = super::markdown::document("docs/tutorial/own-chart.md");
+        let blocks = page.blocks();
+        let block = blocks.iter().find(|block| block.language == "console");
+        // Only commands that write files: what the reader types first.
+        let lines = block.unwrap().text.lines();
+        let script: Vec<&str> = lines
+            .map(|line| line.trim_start_matches("$ ").trim_start_matches("> "))
+            .collect();
+        let typed = self.command("sh").args(["-c", &script.join("\n")]).output();
+        ends_with(&typed.unwrap(), 0);
+        self
+    }
+
     /// Puts another image behind a tag.
     pub(super) fn put(&self, repository: &str, tag: &str, sample: &Sample) {
         self.project.put(repository, tag, sample);
@@ -293,6 +317,6 @@ impl Sandbox {
 }
 
 /// Where the programs are that the documentation uses beside ours: cosign, coreutils.
-fn equipment_path() -> String {
+pub(super) fn equipment_path() -> String {
     crate::charts::support::in_tools_env("echo $PATH")
 }

@@ -96,6 +96,11 @@ impl Browser {
 
     /// Shows a file on a screen, and waits until it is there.
     pub fn show(&mut self, page: &Path, screen: Screen) {
+        self.open(&format!("file://{}", page.display()), screen);
+    }
+
+    /// Shows what an address leads to, and waits until it is there.
+    pub fn open(&mut self, url: &str, screen: Screen) {
         let Screen {
             width,
             height,
@@ -108,19 +113,17 @@ impl Browser {
         let scheme = json!({"name": "prefers-color-scheme", "value": if is_dark { "dark" } else { "light" }});
         self.call("Emulation.setEmulatedMedia", &json!({"features": [scheme]}));
         self.requests.clear();
-        let answer = self.call(
-            "Page.navigate",
-            &json!({"url": format!("file://{}", page.display())}),
-        );
+        let answer = self.call("Page.navigate", &json!({"url": url}));
         assert!(answer["errorText"].is_null(), "{answer}");
         while self.receive()["method"] != "Page.loadEventFired" {}
     }
 
-    /// The value of an expression in the page. The page's own policy does not hold for it.
+    /// The value of an expression in the page, or what a promise comes to. The page's own policy does
+    /// not hold for it.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let answer = self.call(
             "Runtime.evaluate",
-            &json!({"expression": expression, "returnByValue": true}),
+            &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}),
         );
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].clone()

@@ -36,15 +36,7 @@ impl Process {
     ) -> (Self, Value) {
         let mut command = Command::new(&program);
         let mut process = Self::start(command.args(arguments).stdout(Stdio::piped()));
-        let mut line = String::new();
-        let stdout = process
-            .child
-            .stdout
-            .take()
-            .expect("standard output is a pipe");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("standard output is readable");
+        let line = process.first_line();
         let announced = serde_json::from_str(&line);
         (
             process,
@@ -55,6 +47,16 @@ impl Process {
                 )
             }),
         )
+    }
+
+    /// The first line that it prints; its standard output must be a pipe.
+    pub fn first_line(&mut self) -> String {
+        let stdout = self.child.stdout.take();
+        let mut line = String::new();
+        BufReader::new(stdout.expect("standard output is a pipe"))
+            .read_line(&mut line)
+            .expect("standard output is readable");
+        line
     }
 
     /// The process id.

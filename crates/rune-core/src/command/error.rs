@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, FailureKind},
+    remark::Remark,
     text::without_error_numbers,
 };
 
@@ -17,6 +18,7 @@ pub struct CommandError {
     error: Box<dyn Error + Send + Sync>,
     help: Option<String>,
     details: Option<serde_json::Value>,
+    remarks: Vec<Remark>,
 }
 
 /// The `error` object of a JSON report.
@@ -73,6 +75,11 @@ impl CommandError {
         self.help.as_deref()
     }
 
+    /// The lines of files that it is about; none when it is about something else.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
     /// The message and its causes, outermost first, without repetition: several errors print their
     /// source as part of themselves.
     pub fn messages(&self) -> Vec<String> {
@@ -108,6 +115,7 @@ impl<E: Failure> From<E> for CommandError {
             may_pass: error.may_pass(),
             help: error.help(),
             details: error.details(),
+            remarks: error.remarks(),
             error: Box::new(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::failure::FailureKind;
+use crate::{failure::FailureKind, remark::Remark};
 
 /// A number of things, for people: `1 chart`, `2 charts`.
 pub fn counted(count: usize, thing: &str) -> String {
@@ -28,5 +28,10 @@ pub trait Report: Serialize {
     /// as drift.
     fn verdict(&self) -> Option<FailureKind> {
         None
+    }
+
+    /// What it says about lines of files.
+    fn remarks(&self) -> Vec<Remark> {
+        Vec::new()
     }
 }

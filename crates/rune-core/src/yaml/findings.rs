@@ -6,7 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{Place, YamlError};
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    remark::Remark,
+};
 
 /// Something that is wrong at one place of a file.
 ///
@@ -161,5 +164,19 @@ impl Failure for Mistakes {
 
     fn details(&self) -> Option<serde_json::Value> {
         serde_json::to_value(&self.findings).ok()
+    }
+
+    fn remarks(&self) -> Vec<Remark> {
+        let remark = |finding: &Finding| {
+            let place = Place {
+                line: finding.line,
+                column: finding.column,
+            };
+            Remark {
+                help: finding.hint.clone(),
+                ..Remark::error(&finding.path, place, finding.message.clone())
+            }
+        };
+        self.findings.iter().map(remark).collect()
     }
 }

@@ -1,4 +1,5 @@
-//! The whole path on an embedded sample: key, lock, render, build, verify, inspect, unpack.
+//! The whole path on an embedded sample: key, lock, render, build, verify, inspect, report, serve,
+//! unpack; then commands to go on with.
 //!
 //! A registry in this process stands in for docker.io and ghcr.io and holds small sample images.
 //! Everything else is real: the two programs are run as a person would run them, on a copy of this
@@ -14,11 +15,13 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, Stdio},
 };
 
-use rune_testkit::{registry::Registry, sample::Sample};
+use rune_testkit::{process::Process, registry::Registry, sample::Sample};
 
 /// What of the repository the demo works on.
 const PROJECT: [&str; 4] = ["bundle-manifests", "charts", "migrations", "templates"];
@@ -67,55 +70,7 @@ fn main() -> ExitCode {
         "The charts are not checked for images that are not inside ({NO_CHECK}), because that takes Helm."
     );
     println!("Everything happens in {}\n", demo.display());
-    let manifest = "bundle-manifests/rune.yaml";
-    let bundle = "rune-sample-0.1.0.bundle.tar";
-    let steps: [(&str, &[&str]); 7] = [
-        (
-            "A key pair. The private half signs; the public half goes to the far side by another way than the bundle.",
-            &["keygen", "--out", "release"],
-        ),
-        (
-            "What does every tag mean today? The answer goes into the lock, digest by digest.",
-            &[
-                "lock",
-                manifest,
-                "--registry-config",
-                "registries.yaml",
-                NO_CHECK,
-            ],
-        ),
-        (
-            "Charts and values with those digests in them, for looking at; `build` makes the same in memory.",
-            &["render", manifest, "--lock", "--out", "rendered"],
-        ),
-        (
-            "One signed file.",
-            &[
-                "build",
-                manifest,
-                "--registry-config",
-                "registries.yaml",
-                "--key",
-                "release.key",
-                "--output",
-                bundle,
-                NO_CHECK,
-            ],
-        ),
-        (
-            "On the far side: is it, to its last byte, what the key signed? No network from here on.",
-            &["verify", bundle, "--key", "release.pub"],
-        ),
-        (
-            "What is inside?",
-            &["inspect", bundle, "--key", "release.pub"],
-        ),
-        (
-            "All of it, verified, into a new directory.",
-            &["unpack", bundle, "unpacked", "--key", "release.pub"],
-        ),
-    ];
-    for (says, arguments) in steps {
+    let run = |says: &str, arguments: &[&str]| {
         println!("# {says}\n$ rune-bundle {}", arguments.join(" "));
         let mut command = Command::new(tools.join("rune-bundle"));
         let status = command
@@ -130,18 +85,140 @@ fn main() -> ExitCode {
                 "SAMPLE: the demo failed at `rune-bundle {}`: {status}",
                 arguments.join(" ")
             );
-            return ExitCode::FAILURE;
         }
+        status.success()
+    };
+    if !STEPS.iter().all(|(says, arguments)| run(says, arguments)) {
+        return ExitCode::FAILURE;
     }
-    println!(
-        "SAMPLE: done. The bundle is {}",
-        demo.join(bundle).display()
-    );
-    println!(
-        "Its contents are in {}; INSTALL.md there says what comes next.",
-        demo.join("unpacked").display()
-    );
+    serve(&tools, &demo);
+    print_next(&tools, &demo);
     ExitCode::SUCCESS
+}
+
+/// The bundle of the demo.
+const BUNDLE: &str = "rune-sample-0.1.0.bundle.tar";
+const MANIFEST: &str = "bundle-manifests/rune.yaml";
+
+/// What each step is for, and what is typed.
+const STEPS: [(&str, &[&str]); 8] = [
+    (
+        "A key pair. The private key signs; the public key goes to the air-gapped side out of band.",
+        &["keygen", "--out", "release"],
+    ),
+    (
+        "Every tag becomes a digest in the lock. From here on nothing resolves a tag.",
+        &[
+            "lock",
+            MANIFEST,
+            "--registry-config",
+            "registries.yaml",
+            NO_CHECK,
+        ],
+    ),
+    (
+        "Charts and values with those digests, to review them; `build` renders the same in memory.",
+        &["render", MANIFEST, "--lock", "--out", "rendered"],
+    ),
+    (
+        "One signed file.",
+        &[
+            "build",
+            MANIFEST,
+            "--registry-config",
+            "registries.yaml",
+            "--key",
+            "release.key",
+            "--output",
+            BUNDLE,
+            NO_CHECK,
+        ],
+    ),
+    (
+        "On the air-gapped side: is every byte what the key signed? No network from here on.",
+        &["verify", BUNDLE, "--key", "release.pub"],
+    ),
+    (
+        "What is inside?",
+        &["inspect", BUNDLE, "--key", "release.pub"],
+    ),
+    (
+        "One page for those who decide, to be opened in a browser.",
+        &[
+            "report",
+            BUNDLE,
+            "--key",
+            "release.pub",
+            "--output",
+            "report.html",
+        ],
+    ),
+    (
+        "All of it, verified, into a new directory.",
+        &["unpack", BUNDLE, "unpacked", "--key", "release.pub"],
+    ),
+];
+
+/// The bundle as a registry, and one question to it.
+fn serve(tools: &Path, demo: &Path) {
+    println!("# A read-only registry straight from the file, for containerd, Helm and others.");
+    println!("$ rune-bundle serve {BUNDLE} --key release.pub --listen 127.0.0.1:0 &");
+    let mut command = Command::new(tools.join("rune-bundle"));
+    command
+        .args(["serve", BUNDLE, "--key", "release.pub", "--quiet"])
+        .args(["--listen", "127.0.0.1:0"])
+        .current_dir(demo)
+        .stdout(Stdio::piped());
+    let mut server = Process::start(&mut command);
+    let announced = server.first_line();
+    print!("{announced}");
+    let url = announced.trim_end().rsplit(' ').next().unwrap();
+    println!("$ curl {url}/v2/_catalog");
+    let host = url.strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(host).unwrap();
+    write!(
+        connection,
+        "GET /v2/_catalog HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    println!("{}\n", answer.split("\r\n\r\n").nth(1).unwrap().trim());
+}
+
+/// What to go on with. `make test` types these commands as they stand.
+fn print_next(tools: &Path, demo: &Path) {
+    println!(
+        "SAMPLE: done. Everything is in {}; the passphrase of release.key is `{PASSPHRASE}`.\n\nTry next:",
+        demo.display()
+    );
+    println!("  $ cd {}", demo.display());
+    println!("  $ export PATH={}:$PATH", tools.display());
+    for (command, says) in [
+        (
+            format!("verify {BUNDLE} --key release.pub --expect rune-sample@0.1.0"),
+            "a flipped bit is exit code 6",
+        ),
+        (
+            format!("cat {BUNDLE} INSTALL.md --key release.pub"),
+            "one file of it, without unpacking",
+        ),
+        (
+            format!("inspect {BUNDLE} --key release.pub --images"),
+            "references for scripts",
+        ),
+        (
+            format!("diff {BUNDLE} {BUNDLE} --key release.pub"),
+            "give another version to see what changed",
+        ),
+        (
+            format!("serve {BUNDLE} --key release.pub"),
+            "until Ctrl-C; then `crane ls localhost:5000/library/postgres` elsewhere",
+        ),
+    ] {
+        println!("  $ rune-bundle {command}   # {says}");
+    }
+    println!("and open report.html. Your own chart: docs/tutorial/own-chart.md");
 }
 
 /// Makes an empty `target/demo` with a copy of the project and the program that the rune-db image

@@ -1,0 +1,53 @@
+//! What a command says about one line of a file, for whoever reviews a change of that file.
+
+use camino::Utf8PathBuf;
+
+use crate::yaml::Place;
+
+/// One thing to see at a line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub severity: Severity,
+    pub path: Utf8PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    pub message: String,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It fails the command.
+    Error,
+    /// It will fail a later command, unless somebody decides.
+    Warning,
+}
+
+impl Remark {
+    /// Something that fails the command.
+    pub fn error(path: impl Into<Utf8PathBuf>, place: Place, message: String) -> Self {
+        Self {
+            severity: Severity::Error,
+            path: path.into(),
+            line: place.line.max(1),
+            message,
+            help: None,
+        }
+    }
+
+    pub fn warning(path: impl Into<Utf8PathBuf>, place: Place, message: String) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(path, place, message)
+        }
+    }
+
+    #[must_use]
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+}
