@@ -391,7 +391,12 @@ pub async fn take_back(
         None => vec!["uninstall", helm.release(), "--ignore-not-found"],
     };
     arguments.extend(["--wait", "--timeout", &timeout]);
-    let back = helm.run(&arguments).await?;
+    let mut back = helm.run(&arguments).await?;
+    // Helm 4 leaves fields alone that somebody else has set since; the way back takes them.
+    if !back.is_success && !helm.is_3() && back.complaint.contains("conflict occurred") {
+        arguments.push("--force-conflicts");
+        back = helm.run(&arguments).await?;
+    }
     Ok(match (to, back.is_success) {
         (Some(to), true) => State::RolledBack { to },
         (None, true) => State::Removed,
