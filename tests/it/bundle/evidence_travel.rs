@@ -244,6 +244,9 @@ fn two_bundles_with_signatures_under_one_tag_are_served_with_those_of_the_last()
     let shop = &built.shop;
     let both = shop.simple_signing(&shop.root(), &[&shop.key, &shop.other]);
     let both = shop.put(Some(&shop.tag("sig")), &both);
+    let manifest = shop.project.path("bundle-manifests/rune.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("version: 0.1.0", "version: 0.1.1")).unwrap();
     shop.project.lock();
     shop.project.build("next.tar");
     fs::copy(
