@@ -554,7 +554,7 @@ mod tests {
             ..ImagePlaces::default()
         };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[]);
+        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[], &[]);
         assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
             requires,

@@ -124,13 +124,6 @@ pub(super) struct Policy {
     annotate: AnnotateArgs,
 }
 
-impl ProjectArgs {
-    /// Shows a CI what is said about the manifest and its files.
-    pub(super) fn annotator(&self, annotate: &AnnotateArgs) -> Annotator {
-        annotate.about(&self.manifest)
-    }
-}
-
 impl Init {
     pub(super) fn options(self, site: &Site) -> InitOptions {
         let Self {

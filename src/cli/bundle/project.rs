@@ -9,7 +9,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
-use crate::commands::bundle::{ManifestChoice, ProjectOptions};
+use crate::{
+    cli::annotation::{AnnotateArgs, Annotator},
+    commands::bundle::{ManifestChoice, ProjectOptions},
+};
 
 /// Where a project has its manifests.
 const MANIFESTS: &str = "bundle-manifests";
@@ -31,19 +34,35 @@ pub(super) struct ProjectArgs {
 
 impl From<ProjectArgs> for ProjectOptions {
     fn from(args: ProjectArgs) -> Self {
-        let manifest = match (args.manifest, &args.project) {
+        Self {
+            manifest: args.choice(),
+            directory: args.project,
+        }
+    }
+}
+
+impl ProjectArgs {
+    fn choice(&self) -> ManifestChoice {
+        match (&self.manifest, &self.project) {
             (Some(path), _) if path.is_dir() => {
-                in_project(&path).unwrap_or(ManifestChoice::Missing(path))
+                in_project(path).unwrap_or_else(|| ManifestChoice::Missing(path.clone()))
             }
-            (Some(path), _) => ManifestChoice::Path(path),
+            (Some(path), _) => ManifestChoice::Path(path.clone()),
             (None, Some(project)) => {
                 in_project(project).unwrap_or_else(|| ManifestChoice::Missing(project.clone()))
             }
             (None, None) => around_here(),
-        };
-        Self {
-            manifest,
-            directory: args.project,
+        }
+    }
+
+    /// Shows a CI what is said about the manifest and its files; without one, at the place where it
+    /// is looked for.
+    pub(super) fn annotator(&self, annotate: &AnnotateArgs) -> Annotator {
+        match self.choice() {
+            ManifestChoice::Path(path) => annotate.about(&path),
+            ManifestChoice::Missing(_) | ManifestChoice::Several(_) => {
+                annotate.about(Utf8Path::new(MANIFESTS))
+            }
         }
     }
 }

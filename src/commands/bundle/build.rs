@@ -22,7 +22,6 @@ use rune_core::{
     digest::Digest,
     progress::Progress,
     remark::Remark,
-    secret::Secret,
 };
 
 #[derive(Debug)]

@@ -39,6 +39,7 @@ pub struct PolicyReport {
     with_allowed: bool,
     #[serde(skip)]
     demands_signatures: bool,
+    #[serde(skip)]
     remarks: Vec<Remark>,
 }
 
