@@ -52,7 +52,9 @@ impl Failure for DestinationError {
                 format!("write `{bare}`, and allow plain HTTP with --plain-http")
             }
             Self::NoHost(text) => {
-                format!("write a host with a dot or a port, such as `{text}:443`")
+                let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
+                let slash = if prefix.is_empty() { "" } else { "/" };
+                format!("write a host with a dot or a port, such as `{host}:443{slash}{prefix}`")
             }
             Self::Form(_) => {
                 "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag"

@@ -136,7 +136,7 @@ impl Report for BuildReport {
             let _ = writeln!(text, "signed by      {signer}");
         }
         if self.signed_by.is_empty() {
-            text.push_str("NOT SIGNED: give --key to sign; the far side refuses an unsigned bundle unless it knows its digest\n");
+            text.push_str("NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its digest is given\n");
         }
         for waived in &self.waived {
             let _ = writeln!(text, "waived         {waived}");

@@ -141,7 +141,7 @@ impl Report for KeygenReport {
              fingerprint  {fingerprint}\n\
              \n\
              Keep {private_key} and its passphrase to yourself; neither can be recovered.\n\
-             Hand {public_key} to those who will receive bundles by another way than the bundles, and let them\n\
+             Hand {public_key} to those who will receive bundles out of band, and let them\n\
              compare the fingerprint: a key that comes with a bundle proves nothing about it.\n"
         )
     }

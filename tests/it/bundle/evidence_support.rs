@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding as _};
 use camino::Utf8PathBuf;
 use rune_bundle::{
     commands::bundle::{
-        ChartCheck, ProjectOptions,
+        ChartCheck, ManifestChoice, ProjectOptions,
         lock::{self, LockMode, LockOptions},
     },
     oci::media_type,
@@ -223,7 +223,7 @@ impl Shop {
         let path = |name: &str| Utf8PathBuf::from_path_buf(self.project.path(name)).unwrap();
         let options = LockOptions {
             project: ProjectOptions {
-                manifest: path("bundle-manifests/rune.yaml"),
+                manifest: ManifestChoice::Path(path("bundle-manifests/rune.yaml")),
                 directory: None,
             },
             mode,

@@ -8,6 +8,9 @@ use clap::Command;
 /// The widest line of help, in columns.
 const MAX_WIDTH: usize = 100;
 
+/// Where an example continues that takes several lines.
+const EXAMPLE_INDENT: usize = 6;
+
 /// Verbs with something in common.
 pub struct Group {
     pub heading: &'static str,
@@ -53,7 +56,13 @@ impl Guide {
         }
         match self.examples_of(verb) {
             [] => command,
-            examples => command.after_help(format!("Examples:\n  {}", examples.join("\n  "))),
+            examples => {
+                let width = terminal_width().min(MAX_WIDTH);
+                let lines = examples
+                    .iter()
+                    .map(|example| format!("\n  {}", hanging(example, EXAMPLE_INDENT, width)));
+                command.after_help(format!("Examples:{}", lines.collect::<String>()))
+            }
         }
     }
 
