@@ -451,6 +451,7 @@ async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, I
 pub async fn take_over(
     helm: &ReleaseHelm,
     history: &[Revision],
+    before: Option<u64>,
     progress: &dyn Progress,
 ) -> Result<Vec<Revision>, InstallError> {
     let Some(last) = history
@@ -463,7 +464,7 @@ pub async fn take_over(
         "ending what was left at revision {} in state {}",
         last.number, last.status
     ));
-    let number = deployed(history).map(|number| number.to_string());
+    let number = before.map(|number| number.to_string());
     let ended = match &number {
         Some(number) => helm.run(&["rollback", helm.release(), number]).await?,
         None => helm.run(&["uninstall", helm.release(), "--wait"]).await?,

@@ -186,7 +186,7 @@ impl Work<'_> {
         });
         self.keep(found).await?;
         found.definitions.apply(&self.cluster).await?;
-        let history = take_over(&self.helm, &found.history, self.progress).await?;
+        let history = take_over(&self.helm, &found.history, before, self.progress).await?;
         let wanted = Wanted {
             chart: found.chart.as_str(),
             values: &found.mapped.values,

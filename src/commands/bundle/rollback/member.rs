@@ -9,7 +9,7 @@ use super::{
 use crate::{
     install::{
         Attempt, Cluster, DatabaseSchema, InstallError, Installed, Kept, ReleaseHelm, SetMember,
-        State, ask_schema, deployed_objects, missing_versions, return_to, take_over,
+        State, ask_schema, deployed_objects, missing_versions, return_to,
     },
     receipt::{BundleId, Outcome, RolledBackRelease},
 };
@@ -181,7 +181,6 @@ impl Member {
             before: None,
         });
         self.write().await?;
-        take_over(&self.helm, &self.helm.history().await?, progress).await?;
         let to = before.as_ref().and_then(|before| before.revision);
         let left_out = before
             .map(|before| before.left_out_tests)
