@@ -16,6 +16,7 @@ mod content_stream;
 mod contents;
 mod context;
 mod cosign;
+mod file;
 mod gather;
 mod head;
 mod index;
@@ -23,6 +24,7 @@ mod journal;
 mod judge;
 mod materialise;
 mod opened;
+mod parts;
 mod publication;
 mod render;
 mod rune_db_image;
@@ -33,6 +35,7 @@ mod trust_error;
 mod unpack;
 mod verify;
 mod view;
+mod volume;
 
 pub use archive::{BundleSource, ContentError, Documents};
 pub use buffers::Buffers;
@@ -50,6 +53,7 @@ pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
+pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
@@ -61,6 +65,7 @@ pub use materialise::{
     Content, MaterialiseError, Plan, Transferred, check_destination as check_output, materialise,
 };
 pub use opened::{OpenBundle, OpenError};
+pub use parts::PartsError;
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use render::{
     Development, PinnedCharts, RenderedFiles, pin_charts, preview_charts, render_development,
@@ -73,3 +78,8 @@ pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
 pub use view::BundleView;
+pub use volume::{
+    CheckedVolume, Destination, Joined, RewriteError, SharedEntry, Volume, VolumeError, VolumePlan,
+    VolumeSize, VolumeSizeError, VolumesToJoin, check_split, join, split, verify_volume,
+    volume_numbers,
+};

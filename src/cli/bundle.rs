@@ -15,6 +15,7 @@ mod receipts;
 mod registry;
 mod serving;
 mod signing;
+mod splitting;
 mod trust;
 
 use std::{io::IsTerminal as _, process::ExitCode};
@@ -26,8 +27,8 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror,
-    policy, push, render, report, serve, sign, suggest, unpack, verify,
+    attach, build, cat, diff, fingerprint, init, inspect, install, join, keygen, load, lock,
+    mirror, policy, push, render, report, serve, sign, split, suggest, unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -68,7 +69,11 @@ enum Verb {
     Sign(signing::Sign),
     /// Add a signature that was made elsewhere: by an HSM, a KMS, cosign or openssl
     Attach(signing::Attach),
-    /// Check a bundle to its last byte
+    /// Split a bundle into volumes, for media and for size limits
+    Split(splitting::Split),
+    /// Join volumes to one bundle, in any order and one at a time
+    Join(splitting::Join),
+    /// Check a bundle, or one volume of it, to its last byte
     Verify(reading::Verify),
     /// Show what a bundle says it contains
     Inspect(reading::Inspect),
@@ -139,6 +144,10 @@ pub(super) fn main() -> ExitCode {
             progress.as_ref(),
         )),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
+        Verb::Split(verb) => printer
+            .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Join(verb) => printer
+            .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
         Verb::Verify(verb) => printer
             .finish(site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref()))),
         Verb::Inspect(verb) => printer

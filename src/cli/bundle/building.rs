@@ -6,7 +6,7 @@ use clap::Args;
 use super::{chart_check::ChartCheckArgs, planning::ProjectArgs};
 use crate::{
     cli::{registry_args::RegistryArgs, site::Site},
-    commands::bundle::{BuildOptions, ComponentChoice},
+    commands::bundle::{BuildOptions, ComponentChoice, VolumeSize},
 };
 use rune_core::cli::output_path::output_path;
 
@@ -18,6 +18,10 @@ pub(super) struct Build {
     /// The file to write; NAME-VERSION.bundle.tar unless given
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
+    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1), dvd,
+    /// or a number such as 650MiB
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
     /// Private key to sign with; may be repeated. The passphrase comes from `COSIGN_PASSWORD` or is
     /// asked for
     #[arg(long = "key", value_name = "FILE")]
@@ -50,6 +54,7 @@ impl Build {
         BuildOptions {
             project: args.project.into(),
             output: args.output,
+            volume_size: args.volume_size,
             keys: args.keys,
             chart_key: args.chart_key,
             components: ComponentChoice {

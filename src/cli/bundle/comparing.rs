@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::SignerArgs;
+use super::trust::{PartArgs, SignerArgs};
 use crate::{
     cli::site::Site,
     commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
@@ -13,6 +13,8 @@ use rune_core::cli::output_path::output_path;
 /// Keys or digests from outside the bundles; without any, they are shown as unverified.
 #[derive(Debug, Args)]
 struct ViewArgs {
+    #[command(flatten)]
+    parts: PartArgs,
     #[command(flatten)]
     signers: SignerArgs,
     /// A bundle digest (sha256:…), known from elsewhere; once for each bundle
@@ -52,6 +54,7 @@ pub(super) struct Report {
 impl ViewArgs {
     fn options(self, site: &Site) -> ViewOptions {
         ViewOptions {
+            parts: self.parts.shared(),
             signers: self.signers.options(site, !self.digests.is_empty()),
             digests: self.digests,
         }

@@ -12,6 +12,9 @@ use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, progress::Progress};
 
 /// Checks a bundle to its last byte.
+///
+/// A volume is verified alone: whole entries are proven by the signed index, and what it shares
+/// with other volumes only together with these.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -22,6 +25,9 @@ pub(super) struct Verify {
     /// A policy of your own that the images inside must meet
     #[arg(long, value_name = "FILE")]
     policy: Option<Utf8PathBuf>,
+    /// Verify the bundle of all volumes of the set, not one volume alone
+    #[arg(long)]
+    set: bool,
 }
 
 /// Shows what a bundle says it contains.
@@ -83,6 +89,7 @@ impl Verify {
             bundle: self.bundle.options(site),
             expect: self.expect,
             policy: self.policy,
+            is_set: self.set,
         }
     }
 }

@@ -53,7 +53,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn options(self, site: &Site) -> ServeOptions {
-        let first = self.bundle.options(site);
+        let mut first = self.bundle.options(site);
+        first.parts.are_shared = !self.more.is_empty();
         let more: Vec<_> = self
             .more
             .into_iter()

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use super::trust::PartArgs;
 use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
 use rune_core::cli::output_path::output_path;
 
@@ -20,8 +21,11 @@ pub(super) struct Keygen {
 /// Adds a signature to a bundle that is there already.
 #[derive(Debug, Args)]
 pub(super) struct Sign {
-    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    /// The bundle, or one of its volumes; it is checked to its last byte, and one blank signature
+    /// slot of it is written, in every volume
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     /// Private key to sign with. The passphrase comes from `COSIGN_PASSWORD` or is asked for
     #[arg(long, value_name = "FILE")]
     key: Utf8PathBuf,
@@ -40,8 +44,11 @@ pub(super) struct Sign {
 /// Adds a signature that was made elsewhere.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
-    /// The bundle; it is checked to its last byte, and one blank signature slot of it is written
+    /// The bundle, or one of its volumes; it is checked to its last byte, and one blank signature
+    /// slot of it is written, in every volume
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     /// The signature over `bundle.json`: a Sigstore bundle, or a bare signature as bytes or base64
     #[arg(long, value_name = "FILE")]
     signature: Utf8PathBuf,
@@ -60,6 +67,7 @@ impl From<Sign> for SignOptions {
     fn from(args: Sign) -> Self {
         Self {
             bundle: args.bundle,
+            parts: args.parts.into(),
             key: args.key,
             trust_file: args.trust,
             digest: args.bundle_digest,
@@ -72,6 +80,7 @@ impl From<Attach> for AttachOptions {
     fn from(args: Attach) -> Self {
         Self {
             bundle: args.bundle,
+            parts: args.parts.into(),
             signature: args.signature,
             key: args.key,
             trust_file: args.trust,

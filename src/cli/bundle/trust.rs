@@ -5,14 +5,16 @@ use clap::Args;
 
 use crate::{
     cli::site::Site,
-    commands::bundle::{BundleOptions, Digest, Origin, SignerOptions},
+    commands::bundle::{BundleOptions, Digest, Origin, Parts, SignerOptions},
 };
 
 /// A bundle that is needed at any position, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// The bundle
+    /// The bundle, one of its volumes, or the first of the parts that `split -b` made
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -20,10 +22,22 @@ pub(super) struct BundleArgs {
 /// A bundle that is read once, from beginning to end, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct StreamArgs {
-    /// The bundle; - reads standard input
+    /// The bundle, one of its volumes, or the first of the parts that `split -b` made; - reads
+    /// standard input
     bundle: Utf8PathBuf,
     #[command(flatten)]
+    parts: PartArgs,
+    #[command(flatten)]
     trust: TrustArgs,
+}
+
+/// Where the other parts of a bundle are.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// Another volume or part of the bundle, or a directory with some, when they are not all beside
+    /// the one that is named; may be repeated
+    #[arg(long = "part", value_name = "PATH")]
+    places: Vec<Utf8PathBuf>,
 }
 
 /// Keys or a digest from outside a bundle.
@@ -60,20 +74,45 @@ pub(super) struct SignerArgs {
 
 impl BundleArgs {
     pub(super) fn options(self, site: &Site) -> BundleOptions {
-        self.trust.of(self.bundle, site)
+        self.trust.of(self.bundle, self.parts.only(), site)
     }
 }
 
 impl StreamArgs {
     pub(super) fn options(self, site: &Site) -> BundleOptions {
-        self.trust.of(self.bundle, site)
+        self.trust.of(self.bundle, self.parts.only(), site)
+    }
+}
+
+impl From<PartArgs> for Vec<Utf8PathBuf> {
+    fn from(args: PartArgs) -> Self {
+        args.places
+    }
+}
+
+impl PartArgs {
+    /// For one bundle, to which all of them belong.
+    fn only(self) -> Parts {
+        Parts {
+            places: self.places,
+            are_shared: false,
+        }
+    }
+
+    /// For several bundles, of which each takes its own.
+    pub(super) fn shared(self) -> Parts {
+        Parts {
+            places: self.places,
+            are_shared: true,
+        }
     }
 }
 
 impl TrustArgs {
-    fn of(self, bundle: Utf8PathBuf, site: &Site) -> BundleOptions {
+    fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
         BundleOptions {
             bundle,
+            parts,
             signers: self.signers.options(site, self.bundle_digest.is_some()),
             digest: self.bundle_digest,
         }

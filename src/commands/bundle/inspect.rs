@@ -8,7 +8,7 @@ use self::table::ImageRow;
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
-    bundle::{BundleIndex, BundleSource, BundleView, SlotState},
+    bundle::{BundleFile, BundleIndex, BundleSource, BundleView, SlotState, Volumes},
 };
 use rune_core::{
     command::{CommandError, Report},
@@ -38,8 +38,11 @@ pub struct InspectReport {
     trust: Option<TrustSource>,
     signatures: Vec<SlotState>,
     index: BundleIndex,
-    /// The size of the whole file.
+    /// The size of the whole bundle.
     bytes: u64,
+    /// The volumes that it is read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volumes: Option<Volumes>,
     /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
     /// For each image, how many bytes of contents the bundle has of it; null when that is not
@@ -90,6 +93,14 @@ impl Report for InspectReport {
             self.bytes,
             index.entries.len()
         );
+        if let Some(volumes) = &self.volumes {
+            let _ = writeln!(
+                text,
+                "volumes        {}, of at most {} bytes",
+                volumes.files.len(),
+                volumes.volume_bytes
+            );
+        }
         self.write_charts(&mut text);
         self.write_rules(&mut text);
         text.push_str(&table::of(
@@ -264,7 +275,8 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<InspectReport, CommandError> {
     let (source, head) = options.bundle.open()?;
-    let report = if options.bundle.has_trust() {
+    let volumes = source.volumes().cloned();
+    let mut report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
         let head = head
             .authenticate(&trust)
@@ -303,6 +315,7 @@ pub fn run(
             view.as_ref(),
         )
     };
+    report.volumes = volumes;
     if options.only_images && !report.verified {
         progress.announce(UNVERIFIED);
     }
@@ -312,7 +325,7 @@ pub fn run(
 /// The documents of a file. Without them the head is shown all the same, with what is wrong.
 fn view(
     source: BundleSource,
-    open: impl FnOnce(std::fs::File) -> Result<BundleView, crate::bundle::OpenError>,
+    open: impl FnOnce(BundleFile) -> Result<BundleView, crate::bundle::OpenError>,
     progress: &dyn Progress,
 ) -> Option<BundleView> {
     let BundleSource::File(file) = source else {
@@ -356,6 +369,7 @@ fn report(
             .collect(),
         index,
         bytes,
+        volumes: None,
         with_entries: options.with_entries,
         only_images: options.only_images,
     }

@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod init;
 pub mod inspect;
 pub mod install;
+pub mod join;
 pub mod keygen;
 mod keys;
 pub mod load;
@@ -28,15 +29,17 @@ pub mod report;
 pub mod serve;
 pub mod sign;
 mod site;
+pub mod split;
 pub mod suggest;
 mod trust_source;
 pub mod unpack;
 pub mod verify;
 mod view;
+mod volumes;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
-    bundle::{ComponentChoice, HelmOptions},
+    bundle::{ComponentChoice, HelmOptions, VolumeSize},
     oci::Platform,
 };
 pub use attach::AttachOptions;
@@ -47,11 +50,12 @@ pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use init::InitOptions;
 pub use inspect::InspectOptions;
 pub use install::{InstallOptions, MapMode, Permissions, Pushed};
+pub use join::JoinOptions;
 pub use keygen::KeygenOptions;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};
 pub use mirror::{MirrorDestination, MirrorFormat, MirrorOptions};
-pub use open::{BundleOptions, Origin, SignerOptions};
+pub use open::{BundleOptions, Origin, Parts, SignerOptions};
 pub use policy::PolicyOptions;
 pub use project::ProjectOptions;
 pub use push::PushOptions;
@@ -63,6 +67,7 @@ pub use rune_core::digest::Digest;
 pub use serve::ServeOptions;
 pub use sign::SignOptions;
 pub use site::SiteFile;
+pub use split::SplitOptions;
 pub use suggest::SuggestOptions;
 pub use unpack::UnpackOptions;
 pub use verify::{Expectation, VerifyOptions};

@@ -19,6 +19,8 @@ use rune_core::{
 #[derive(Debug)]
 pub struct SignOptions {
     pub bundle: Utf8PathBuf,
+    /// Where other volumes of its set are.
+    pub parts: Vec<Utf8PathBuf>,
     /// The file with the private key.
     pub key: Utf8PathBuf,
     /// The trust file of those who will receive the bundle.
@@ -50,7 +52,7 @@ pub fn run(
     passphrase: impl Fn() -> Result<Secret, CommandError>,
     progress: &dyn Progress,
 ) -> Result<SignReport, CommandError> {
-    let file = cosign::open(&options.bundle)?;
+    let file = cosign::open(&options.bundle, &options.parts)?;
     if let Some(expected) = options.digest
         && expected != file.digest()
     {

@@ -170,9 +170,9 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
         ));
     }
     let needed = format!("{bytes} bytes");
-    if let BundleSource::File(_) = source {
+    if let BundleSource::File(file) = source {
         let length = || -> Result<String, CommandError> {
-            let actual = fsx::file_size(&options.bundle)?;
+            let actual = file.length()?;
             if actual == bytes {
                 Ok("as long as its head says".to_owned())
             } else {
