@@ -150,10 +150,11 @@ impl Located {
             Problem::Write(_) | Problem::Parts(_) => Vec::new(),
             Problem::Digest { .. } => file.files_to_blame(placed),
             Problem::Frame(CheckError::Header(_)) => {
-                file.files_of(&(placed.header_offset()..placed.content_offset()))
+                file.files_unlike(placed.header_offset(), &placed.header())
             }
             Problem::Frame(CheckError::Padding(_)) => {
-                file.files_of(&(content_end..placed.end_offset()))
+                let padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
+                file.files_unlike(content_end, &padding)
             }
             Problem::Piece { .. } | Problem::Frame(_) => {
                 file.files_of(&(placed.header_offset()..placed.end_offset()))

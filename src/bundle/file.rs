@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut},
+    io::{self, IoSliceMut, Read as _},
     ops::Range,
     os::unix::fs::FileExt as _,
     sync::Arc,
@@ -216,6 +216,21 @@ impl BundleFile {
     pub(super) fn files_of(&self, range: &Range<u64>) -> Vec<String> {
         let touched = self.touched(range).filter(|_| self.has_parts());
         touched.map(|(_, piece)| piece.name()).collect()
+    }
+
+    /// The files in which some bytes of the bundle are not these.
+    pub(super) fn files_unlike(&self, offset: u64, expected: &[u8]) -> Vec<String> {
+        let range = offset..offset.saturating_add(expected.len() as u64);
+        let within =
+            |position: u64| usize::try_from(position.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let unlike = self.touched(&range).filter(|(part, _)| {
+            let expected = expected.get(within(part.start)..within(part.end));
+            let mut found = vec![0; expected.map_or(0, <[u8]>::len)];
+            At::new(self, part.start).read_exact(&mut found).is_err()
+                || expected != Some(found.as_slice())
+        });
+        let unlike: Vec<String> = unlike.map(|(_, piece)| piece.name()).collect();
+        if self.has_parts() { unlike } else { Vec::new() }
     }
 
     /// The files in which the content of an entry is not what it was: by the digests that volumes

@@ -68,6 +68,8 @@ pub enum VolumeError {
         /// The name of the first one, when the others are named by a pattern.
         name: Option<String>,
     },
+    #[error("signature slot {slot} of `{path}` is damaged: other volumes have a signature there")]
+    DamagedSlot { slot: usize, path: Utf8PathBuf },
     #[error("signature slot {slot} has one signature in `{first}` and another in `{second}`")]
     Slot {
         slot: usize,
@@ -116,7 +118,10 @@ impl Failure for VolumeError {
             Self::TooSmall { .. } | Self::TooMany { .. } | Self::NoVolume(_) => FailureKind::Usage,
             Self::Layout => FailureKind::Internal,
             Self::Head { source, .. } => source.kind(),
-            Self::Record(_) | Self::Length { .. } | Self::Foreign { .. } => FailureKind::Content,
+            Self::Record(_)
+            | Self::Length { .. }
+            | Self::Foreign { .. }
+            | Self::DamagedSlot { .. } => FailureKind::Content,
             Self::Missing { .. } => FailureKind::NotFound,
             Self::Doubled { .. } | Self::Slot { .. } => FailureKind::Conflict,
         }
@@ -130,7 +135,10 @@ impl Failure for VolumeError {
                 format!("choose a size of at least {needed_bytes} bytes")
             }
             Self::TooMany { .. } => "choose a larger size".to_owned(),
-            Self::Record(path) | Self::Head { path, .. } | Self::Length { path, .. } => format!(
+            Self::Record(path)
+            | Self::Head { path, .. }
+            | Self::Length { path, .. }
+            | Self::DamagedSlot { path, .. } => format!(
                 "copy `{path}` again from its source; the other volumes need not be copied"
             ),
             Self::Foreign { path, .. } => format!(

@@ -14,9 +14,11 @@ use crate::{
     bundle::{
         BundleFile, UnverifiedHead, Volumes,
         archive::At,
+        cosign::is_part,
         file::{Piece, PieceKind},
         parts::{PartsError, Places},
     },
+    sign::{SLOTS, Slot},
 };
 use rune_core::fsx::{self, Action, PathError};
 
@@ -150,7 +152,7 @@ pub(in crate::bundle) fn find_set(
     let Some(first) = Volume::open(places.first()).map_err(PartsError::from)? else {
         return Ok(None);
     };
-    let (number, count) = (first.number(), first.count());
+    let count = first.count();
     let own = first.path.file_name().unwrap_or_default();
     let mut paths = Vec::new();
     // What is under a name is decided by the record.
@@ -159,12 +161,13 @@ pub(in crate::bundle) fn find_set(
             paths.extend(places.find(&other)?);
         }
     }
-    let mut volumes = BTreeMap::from([(number, first)]);
     let mut used = vec![places.first().to_owned()];
+    let mut found = vec![first];
     for path in paths {
-        add(&mut volumes, Volume::open_named(&path)?)?;
+        found.push(Volume::open_named(&path)?);
         used.push(path);
     }
+    let mut volumes = of_one_set(found)?;
     // Those that were given another name.
     while let Some(path) = places.stranger(&used) {
         match Volume::open(&path)? {
@@ -175,6 +178,24 @@ pub(in crate::bundle) fn find_set(
         used.push(path);
     }
     Ok(Some(volumes))
+}
+
+/// Puts volumes in order; the set is that of most of them.
+fn of_one_set(found: Vec<Volume>) -> Result<BTreeMap<u64, Volume>, VolumeError> {
+    let alike = |volume: &Volume| {
+        let is_alike = |other: &&Volume| volume.difference(other).is_none();
+        found.iter().filter(is_alike).count()
+    };
+    // Of several the first.
+    let most = found.iter().map(alike).max().unwrap_or_default();
+    let reference = found.iter().position(|volume| alike(volume) == most);
+    let mut volumes = BTreeMap::new();
+    let mut found: Vec<Option<Volume>> = found.into_iter().map(Some).collect();
+    let reference = reference.and_then(|position| found.get_mut(position)?.take());
+    for volume in reference.into_iter().chain(found.into_iter().flatten()) {
+        add(&mut volumes, volume)?;
+    }
+    Ok(volumes)
 }
 
 fn is_of(volumes: &BTreeMap<u64, Volume>, volume: &Volume) -> bool {
@@ -247,33 +268,52 @@ pub(in crate::bundle) fn open_set(
 /// signed, and one that was written in part is what it is in full elsewhere.
 ///
 /// # Errors
-/// When two have different signatures in one slot.
+/// When two have different signatures in one slot, or one has something else there.
 pub(in crate::bundle) fn unite<'a>(
     heads: impl Iterator<Item = (&'a Utf8Path, &'a UnverifiedHead)>,
 ) -> Result<UnverifiedHead, VolumeError> {
-    let mut heads = heads;
-    let (first, head) = heads.next().ok_or(VolumeError::Layout)?;
-    let mut united = head.clone();
-    let mut origins: Vec<&Utf8Path> = united.slots().iter().map(|_| first).collect();
-    for (path, head) in heads {
-        for (slot, bytes) in head.slots().iter().enumerate() {
-            let (Some(ours), Some(origin)) = (united.slots().get(slot), origins.get_mut(slot))
-            else {
-                continue;
-            };
-            if crate::bundle::cosign::is_part(bytes, ours) {
-                continue;
-            }
-            if !crate::bundle::cosign::is_part(ours, bytes) {
-                return Err(VolumeError::Slot {
-                    slot,
-                    first: origin.to_owned(),
-                    second: path.to_owned(),
-                });
-            }
-            *origin = path;
-            united.set_slot(slot, bytes.clone());
+    let heads: Vec<_> = heads.collect();
+    let (_, first) = heads.first().ok_or(VolumeError::Layout)?;
+    let mut united = UnverifiedHead::clone(first);
+    for slot in 0..SLOTS {
+        let held: Vec<(&Utf8Path, &[u8])> = heads
+            .iter()
+            .filter_map(|(path, head)| Some((*path, head.slots().get(slot)?.as_slice())))
+            .collect();
+        if let Some(bytes) = unite_slot(slot, &held)? {
+            united.set_slot(slot, bytes.to_vec());
         }
     }
     Ok(united)
+}
+
+/// What a slot is when it is this in the single volumes.
+fn unite_slot<'a>(
+    slot: usize,
+    held: &[(&Utf8Path, &'a [u8])],
+) -> Result<Option<&'a [u8]>, VolumeError> {
+    let is_signed = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Signed(_)));
+    let is_blank = |bytes: &[u8]| matches!(Slot::parse(bytes), Ok(Slot::Blank));
+    let Some((first, whole)) = held.iter().find(|(_, bytes)| is_signed(bytes)) else {
+        // What no volume has whole is for the verb to judge.
+        let written = held.iter().find(|(_, bytes)| !is_blank(bytes));
+        return Ok(written.or_else(|| held.first()).map(|(_, bytes)| *bytes));
+    };
+    for (path, bytes) in held {
+        if !is_part(bytes, whole) {
+            return Err(if is_signed(bytes) {
+                VolumeError::Slot {
+                    slot,
+                    first: first.to_path_buf(),
+                    second: path.to_path_buf(),
+                }
+            } else {
+                VolumeError::DamagedSlot {
+                    slot,
+                    path: path.to_path_buf(),
+                }
+            });
+        }
+    }
+    Ok(Some(whole))
 }

@@ -151,7 +151,7 @@ fn what_is_wrong_with_the_parts_is_said_by_name() {
             &["bytes, the signed bundle has", "are missing"],
         ),
         ("extra", &extra, 6, &["does not belong to it"]),
-        ("swapped", &swapped, 6, &["b.tar.04`", "b.tar.05`"]),
+        ("swapped", &swapped, 6, &["b.tar.04`"]),
         ("short", &short, 6, &["b.tar.04` has 9999 bytes"]),
         (
             "changed",
@@ -168,7 +168,7 @@ fn what_is_wrong_with_the_parts_is_said_by_name() {
         for text in expected {
             assert!(said.contains(text), "{name}: {said}");
         }
-        assert!(!said.contains("b.tar.03"), "{name}: {said}");
+        assert!(!said.contains("b.tar.01"), "{name}: {said}");
     }
 }
 
