@@ -8,11 +8,15 @@ use self::table::ImageRow;
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
-    bundle::{BundleFile, BundleIndex, BundleSource, BundleView, SlotState, Volumes},
+    bundle::{
+        BundleFile, BundleIndex, BundleSource, BundleView, SlotState, UnverifiedHead, Volume,
+        Volumes,
+    },
 };
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
+    failure::FailureKind,
     progress::Progress,
     text::{shown, size},
 };
@@ -274,8 +278,8 @@ pub fn run(
     options: &InspectOptions,
     progress: &dyn Progress,
 ) -> Result<InspectReport, CommandError> {
-    let (source, head) = options.bundle.open()?;
-    let volumes = source.volumes().cloned();
+    let (source, head) = open(options, progress)?;
+    let volumes = source.as_ref().and_then(BundleSource::volumes).cloned();
     let mut report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
         let head = head
@@ -322,13 +326,35 @@ pub fn run(
     Ok(report)
 }
 
+/// Opens the bundle. Of a volume whose set is not complete here, there is the head.
+fn open(
+    options: &InspectOptions,
+    progress: &dyn Progress,
+) -> Result<(Option<BundleSource>, UnverifiedHead), CommandError> {
+    let error = match options.bundle.open() {
+        Ok((source, head)) => return Ok((Some(source), head)),
+        Err(error) => error,
+    };
+    let is_incomplete = error.kind() == FailureKind::NotFound && options.bundle.bundle != "-";
+    match is_incomplete.then(|| Volume::open(&options.bundle.bundle)) {
+        Some(Ok(Some(volume))) => {
+            progress.announce(&format!(
+                "note: only the head could be read: {}",
+                error.messages().join(": ")
+            ));
+            Ok((None, volume.head().clone()))
+        }
+        _ => Err(error),
+    }
+}
+
 /// The documents of a file. Without them the head is shown all the same, with what is wrong.
 fn view(
-    source: BundleSource,
+    source: Option<BundleSource>,
     open: impl FnOnce(BundleFile) -> Result<BundleView, crate::bundle::OpenError>,
     progress: &dyn Progress,
 ) -> Option<BundleView> {
-    let BundleSource::File(file) = source else {
+    let Some(BundleSource::File(file)) = source else {
         return None;
     };
     match open(file) {

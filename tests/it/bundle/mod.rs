@@ -3,6 +3,7 @@
 
 pub(crate) mod build_resume;
 pub(crate) mod build_verb;
+pub(crate) mod build_volumes;
 pub(crate) mod cat_verb;
 pub(crate) mod diff_bundles;
 pub(crate) mod diff_images;

@@ -135,6 +135,12 @@ fn a_volume_is_verified_alone_and_says_what_is_proven_only_with_others() {
         shared += usize::from(said.contains(&note));
     }
     assert!(shared >= 2);
+    let said = set.run(&["inspect", &path], 0);
+    assert!(
+        said.contains("small 1.2.3, format 1")
+            && said.contains("volumes 1, 2, 4 to 7 of 7 are missing"),
+        "{said}"
+    );
     set.run(&["verify", &path, "--expect", "other@1.2.3"], 8);
     let wrong = set.path("other.pub");
     fs::write(&wrong, Team::new().join("other").public_key().to_pem()).unwrap();
