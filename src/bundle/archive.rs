@@ -146,15 +146,26 @@ impl Located {
 
     fn of_entry(problem: Problem, file: &BundleFile, placed: &Placed) -> Self {
         let content_end = placed.content_offset().saturating_add(placed.size());
+        let with = |mut files: Vec<String>, more: Vec<String>| {
+            let new = more.into_iter().filter(|file| !files.contains(file));
+            let new: Vec<String> = new.collect();
+            files.extend(new);
+            files
+        };
         let files = match &problem {
             Problem::Write(_) | Problem::Parts(_) => Vec::new(),
             Problem::Digest { .. } => file.files_to_blame(placed),
-            Problem::Frame(CheckError::Header(_)) => {
-                file.files_unlike(placed.header_offset(), &placed.header())
-            }
+            // The content was not read, or not compared: it may be wrong as well.
+            Problem::Frame(CheckError::Header(_)) => with(
+                file.files_unlike(placed.header_offset(), &placed.header()),
+                file.volumes_to_blame(placed),
+            ),
             Problem::Frame(CheckError::Padding(_)) => {
                 let padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
-                file.files_unlike(content_end, &padding)
+                with(
+                    file.files_unlike(content_end, &padding),
+                    file.volumes_to_blame(placed),
+                )
             }
             Problem::Piece { .. } | Problem::Frame(_) => {
                 file.files_of(&(placed.header_offset()..placed.end_offset()))

@@ -238,16 +238,27 @@ impl BundleFile {
     pub(super) fn files_to_blame(&self, placed: &Placed) -> Vec<String> {
         let content =
             placed.content_offset()..placed.content_offset().saturating_add(placed.size());
-        let blamed = self.touched(&content).filter(|(within, piece)| {
+        let wrong = self.volumes_to_blame(placed);
+        if wrong.is_empty() {
+            self.files_of(&content)
+        } else {
+            wrong
+        }
+    }
+
+    /// The volumes whose piece of an entry is not what their record says; nothing when the entry
+    /// lies in one file.
+    pub(super) fn volumes_to_blame(&self, placed: &Placed) -> Vec<String> {
+        let content =
+            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        if !self.has_parts() || self.touched(&content).count() < 2 {
+            return Vec::new();
+        }
+        let wrong = self.touched(&content).filter(|(within, piece)| {
             matches!(&piece.kind, PieceKind::Volume { shared, .. }
                 if self.digest_of(within).is_none_or(|digest| !shared.contains(&digest)))
         });
-        let blamed: Vec<String> = blamed.map(|(_, piece)| piece.name()).collect();
-        if blamed.is_empty() || !self.has_parts() {
-            self.files_of(&content)
-        } else {
-            blamed
-        }
+        wrong.map(|(_, piece)| piece.name()).collect()
     }
 
     /// The pieces that have some bytes of the bundle, each with these bytes.

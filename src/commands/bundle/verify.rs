@@ -307,7 +307,7 @@ fn run_volume(
 /// # Errors
 /// When anything is not as signed, or it is another bundle than expected.
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
-    if !options.is_set && options.bundle.bundle != "-" {
+    if !options.is_set && fsx::is_file(&options.bundle.bundle) && options.bundle.bundle != "-" {
         let volume = Volume::open(&options.bundle.bundle).map_err(|error| {
             CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
         })?;

@@ -270,7 +270,7 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         "verify",
         0,
     );
-    let volumes = ["--volume-size", "3MiB", "--output", "volumes.tar"];
+    let volumes = ["--volume-size", "250kB", "--output", "volumes.tar"];
     let build = ["build", "--key", "release.key", &plain];
     reader.read(
         &bundle(&sandbox, &[&build[..], &volumes].concat()),
@@ -321,7 +321,7 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
         "split",
         file,
         "--volume-size",
-        "3MiB",
+        "250kB",
         "--output",
         "volumes.tar",
     ];
