@@ -32,7 +32,7 @@ pub struct BundleFile {
     head: Option<Arc<UnverifiedHead>>,
     /// Whether its last byte must be that of the bundle.
     has_end: bool,
-    /// What stands in reports about the files, when they are volumes.
+    /// For reports, when the files are volumes.
     volumes: Option<Arc<Volumes>>,
 }
 

@@ -62,7 +62,7 @@ impl Failure for PartsError {
             Self::Path(error) => return error.help(),
             Self::Volume(error) => return error.help(),
             Self::Gap { missing, .. } => {
-                format!("copy `{missing}` beside the others, or say with --part where it is")
+                format!("copy `{missing}` beside the others, or pass --part")
             }
             Self::Doubled(..) => "keep one of them".to_owned(),
             Self::Stranger { first, .. } => format!(
@@ -209,7 +209,7 @@ impl<'a> Places<'a> {
             .collect()
     }
 
-    /// A file of `--part` that is none of these.
+    /// A file of `--part` that is not one of these.
     pub(super) fn stranger(&self, used: &[Utf8PathBuf]) -> Option<Utf8PathBuf> {
         let is_used = |path: &Utf8PathBuf| {
             used.iter()

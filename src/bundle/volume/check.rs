@@ -109,7 +109,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Reads all of it, and hands contents on.
+    /// Reads all of it, and hands the bytes of entries on.
     pub(super) fn read(
         &self,
         threads: usize,
@@ -151,7 +151,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// The record must be about the pieces that the index gives.
+    /// The record must be about the pieces that the bundle index gives.
     fn check_record(&self) -> Result<(), ContentError> {
         let Some(record) = self.record else {
             return Ok(());

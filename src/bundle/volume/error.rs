@@ -152,9 +152,9 @@ impl Failure for VolumeError {
             }
             Self::Missing { name, .. } => match name {
                 Some(name) => format!(
-                    "copy `{name}` beside the others, or say with --part where it is"
+                    "copy `{name}` beside the others, or pass --part"
                 ),
-                None => "say with --part where they are".to_owned(),
+                None => "pass --part with their paths, or a directory".to_owned(),
             },
             Self::Slot { .. } => {
                 "two people have signed different volumes; copy one of these files again from its source and sign all volumes at once"

@@ -1,5 +1,5 @@
 //! How a bundle is cut into volumes: which of its bytes are in which file. A function of three
-//! numbers: the size of the index, of the bundle, and of a volume.
+//! numbers: the size of the bundle index, of the bundle, and of a volume.
 
 use std::ops::Range;
 

@@ -126,7 +126,7 @@ impl VolumeRecord {
             })
     }
 
-    /// Where everything is, when the record agrees with itself and with the size of the index.
+    /// Where everything is, when the record agrees with itself and with the size of the bundle index.
     pub(super) fn plan(&self, index_bytes: u64) -> Option<VolumePlan> {
         let plan = VolumePlan::new(index_bytes, self.bundle_bytes, self.volume_bytes).ok()?;
         let expected = Self {

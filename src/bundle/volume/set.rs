@@ -141,7 +141,7 @@ impl Volume {
 }
 
 /// The volumes of the set of which a file is one, by number, as far as they are found: beside it by
-/// their names, and where `places` says. Nothing when the file is no volume.
+/// their names, and where `places` says. Nothing when the file is not a volume.
 ///
 /// # Errors
 /// When a volume is damaged at its beginning, of another set, or there twice.

@@ -1,4 +1,4 @@
-//! Cutting a bundle that is there already into volumes.
+//! Cutting an existing bundle into volumes.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use rune_core::{fsx::PathError, progress::Progress};
 /// anew.
 ///
 /// # Errors
-/// When a byte differs from the index, or the volumes cannot be written; then none has its name.
+/// When a byte differs from the bundle index, or the volumes cannot be written; then none has its name.
 pub fn split(
     source: BundleSource,
     head: &AuthenticatedHead,

@@ -82,11 +82,12 @@ pub fn run(options: &JoinOptions, progress: &dyn Progress) -> Result<JoinReport,
         .output
         .clone()
         .unwrap_or_else(|| bundle_name(bundle.file_name().unwrap_or_default()));
+    let trust = options.volumes.trust()?;
     let volumes = VolumesToJoin::open(bundle, &parts.places, &output)?;
     let head = volumes
         .head()
         .clone()
-        .authenticate(&options.volumes.trust()?)
+        .authenticate(&trust)
         .map_err(|error| options.volumes.refused(error.into()))?;
     let joined = bundle::join(volumes, &head, &output, threads(), progress)
         .map_err(|error| CommandError::from(error).context(format!("cannot join `{output}`")))?;

@@ -1,4 +1,4 @@
-//! `split`: a bundle that is there already becomes volumes.
+//! `split`: an existing bundle becomes volumes.
 
 use camino::Utf8PathBuf;
 use serde::Serialize;

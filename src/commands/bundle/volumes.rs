@@ -1,4 +1,4 @@
-//! The list of the volumes of a bundle, for whoever carries them.
+//! The list of the volumes of a bundle, for whoever transports them.
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
