@@ -20,7 +20,7 @@ use super::{
     AuthenticatedHead, BundleFile, BundleIndex, EntryRecord, PartsError, VolumeError,
     index::blob_path, parts,
 };
-use crate::archive::{CheckError, EntryName, EntryReader, Placed, check_end};
+use crate::archive::{CheckError, EntryName, EntryReader, Layout, Placed, check_end};
 use rune_core::{
     digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
@@ -130,7 +130,12 @@ impl ContentError {
         Self(vec![Located::of_entry(problem, file, placed)])
     }
 
-    /// What is wrong with the end of the bundle, or with all of it.
+    /// What is wrong with the end of the bundle.
+    pub(super) fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
+        Self(vec![Located::of_end(error, file, layout)])
+    }
+
+    /// What is wrong with all of the bundle.
     pub(super) fn of_whole(problem: impl Into<Problem>) -> Self {
         Self(vec![Located::of_stream(problem.into())])
     }
@@ -141,6 +146,15 @@ impl Located {
         Self {
             problem,
             files: Vec::new(),
+        }
+    }
+
+    fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
+        let length = layout.total_bytes().saturating_sub(layout.trailer_offset());
+        let end = vec![0; usize::try_from(length).unwrap_or(0)];
+        Self {
+            problem: error.into(),
+            files: file.files_unlike(layout.trailer_offset(), &end),
         }
     }
 
@@ -427,7 +441,8 @@ impl Pass<'_, '_> {
         }
         let mut rest = At::new(file, self.head.layout().trailer_offset());
         if let Err(error) = check_end(&mut rest) {
-            self.report_whole(error);
+            let located = Located::of_end(error, file, self.head.layout());
+            self.report(usize::MAX, located);
         }
     }
 

@@ -34,7 +34,7 @@ impl Contents {
     ) -> Result<Self, OpenError> {
         parts::check_length(&file, layout.total_bytes()).map_err(ContentError::of_whole)?;
         let mut end = At::new(&file, layout.trailer_offset());
-        check_end(&mut end).map_err(ContentError::of_whole)?;
+        check_end(&mut end).map_err(|error| ContentError::of_end(error, &file, layout))?;
         let places = placed_entries(index, layout)
             .map(|(record, placed)| (record.sha256, placed.clone()))
             .collect();
