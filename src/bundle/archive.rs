@@ -9,23 +9,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs::File,
-    io::{self, IoSliceMut, Read, Write},
-    os::unix::fs::FileExt as _,
+    io::{self, Read, Write},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
-use rustix::io::{ReadWriteFlags, preadv2};
-
 use super::{
-    AuthenticatedHead, BundleIndex, EntryRecord,
+    AuthenticatedHead, BundleFile, BundleIndex, EntryRecord, PartsError, VolumeError,
     index::blob_path,
     length::{Counted, LengthError},
 };
-use crate::archive::{CheckError, EntryName, EntryReader, Placed, check_end};
+use crate::archive::{CheckError, EntryName, EntryReader, Layout, Placed, check_end};
 use rune_core::{
     digest::{Digest, Sha256},
     failure::{Failure, FailureKind},
@@ -47,8 +43,8 @@ pub type Documents = BTreeMap<EntryName, Vec<u8>>;
 
 /// Where the bytes of a bundle come from.
 pub enum BundleSource {
-    /// A file; read in parallel and by position.
-    File(File),
+    /// A file, or several one after another; read in parallel and by position.
+    File(BundleFile),
     /// A stream; read once from beginning to end.
     Stream(Box<dyn Read>),
 }
@@ -59,7 +55,14 @@ pub(super) type Sink<'a> = Box<dyn Write + 'a>;
 /// The content does not match the authenticated index, or could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", text(.0))]
-pub struct ContentError(Vec<Problem>);
+pub struct ContentError(Vec<Located>);
+
+/// A problem, and the files that it is in when the bundle lies in several.
+#[derive(Debug)]
+struct Located {
+    problem: Problem,
+    files: Vec<String>,
+}
 
 /// One thing that does not match.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +75,31 @@ pub(super) enum Problem {
         expected: Digest,
         actual: Digest,
     },
+    #[error("entry `{path}`: what this volume has of it is {actual}, not {expected}")]
+    Piece {
+        path: EntryName,
+        expected: Digest,
+        actual: Digest,
+    },
     #[error("entry `{}`: {}", .0.path, .0.source)]
     Write(PathError),
     #[error(transparent)]
     Length(#[from] LengthError),
+    /// The files together do not have the length that was signed.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
+}
+
+impl From<VolumeError> for Problem {
+    fn from(error: VolumeError) -> Self {
+        Self::Parts(error.into())
+    }
 }
 
 /// Of a machine that cannot read or write nobody is told that the bundle is wrong.
-fn what_is_wrong(problems: &[Problem]) -> &'static str {
-    let all = |is_such: fn(&Problem) -> bool| problems.iter().all(is_such);
+fn what_is_wrong(problems: &[Located]) -> &'static str {
+    let all =
+        |is_such: fn(&Problem) -> bool| problems.iter().all(|located| is_such(&located.problem));
     if all(|problem| matches!(problem, Problem::Write(_))) {
         "the content cannot be written"
     } else if all(|problem| matches!(problem, Problem::Frame(CheckError::Read(_)))) {
@@ -90,13 +109,22 @@ fn what_is_wrong(problems: &[Problem]) -> &'static str {
     }
 }
 
-fn text(problems: &[Problem]) -> String {
-    if let [problem @ Problem::Length(_)] = problems {
+fn text(problems: &[Located]) -> String {
+    if let [
+        Located {
+            problem: problem @ Problem::Length(_),
+            ..
+        },
+    ] = problems
+    {
         return problem.to_string();
     }
     let mut text = format!("{}:", what_is_wrong(problems));
-    for problem in problems.iter().take(MAX_LISTED) {
+    for Located { problem, files } in problems.iter().take(MAX_LISTED) {
         let _ = write!(text, "\n  {problem}");
+        if !files.is_empty() {
+            let _ = write!(text, ", in {}", files.join(" or "));
+        }
     }
     if let Some(more) = problems
         .len()
@@ -108,9 +136,68 @@ fn text(problems: &[Problem]) -> String {
     text
 }
 
-impl From<Problem> for ContentError {
-    fn from(problem: Problem) -> Self {
-        Self(vec![problem])
+impl ContentError {
+    /// What is wrong with an entry, and in which of several files.
+    pub(super) fn of_entry(problem: Problem, file: &BundleFile, placed: &Placed) -> Self {
+        Self(vec![Located::of_entry(problem, file, placed)])
+    }
+
+    /// What is wrong with the end of the bundle.
+    pub(super) fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
+        Self(vec![Located::of_end(error, file, layout)])
+    }
+
+    /// What is wrong with all of the bundle.
+    pub(super) fn of_whole(problem: impl Into<Problem>) -> Self {
+        Self(vec![Located::of_stream(problem.into())])
+    }
+}
+
+impl Located {
+    const fn of_stream(problem: Problem) -> Self {
+        Self {
+            problem,
+            files: Vec::new(),
+        }
+    }
+
+    fn of_end(error: CheckError, file: &BundleFile, layout: &Layout) -> Self {
+        let length = layout.total_bytes().saturating_sub(layout.trailer_offset());
+        let end = vec![0; usize::try_from(length).unwrap_or(0)];
+        Self {
+            problem: error.into(),
+            files: file.files_unlike(layout.trailer_offset(), &end),
+        }
+    }
+
+    fn of_entry(problem: Problem, file: &BundleFile, placed: &Placed) -> Self {
+        let content_end = placed.content_offset().saturating_add(placed.size());
+        let with = |mut files: Vec<String>, more: Vec<String>| {
+            let new = more.into_iter().filter(|file| !files.contains(file));
+            let new: Vec<String> = new.collect();
+            files.extend(new);
+            files
+        };
+        let files = match &problem {
+            Problem::Write(_) | Problem::Length(_) | Problem::Parts(_) => Vec::new(),
+            Problem::Digest { .. } => file.files_to_blame(placed),
+            // The content was not read, or not compared: it may be wrong as well.
+            Problem::Frame(CheckError::Header(_)) => with(
+                file.files_unlike(placed.header_offset(), &placed.header()),
+                file.volumes_to_blame(placed),
+            ),
+            Problem::Frame(CheckError::Padding(_)) => {
+                let padding = vec![0; usize::try_from(placed.padding_bytes()).unwrap_or(0)];
+                with(
+                    file.files_unlike(content_end, &padding),
+                    file.volumes_to_blame(placed),
+                )
+            }
+            Problem::Piece { .. } | Problem::Frame(_) => {
+                file.files_of(&(placed.header_offset()..placed.end_offset()))
+            }
+        };
+        Self { problem, files }
     }
 }
 
@@ -118,6 +205,7 @@ impl Failure for ContentError {
     fn kind(&self) -> FailureKind {
         match self.decisive() {
             Some(Problem::Write(error)) => error.kind(),
+            Some(Problem::Parts(error)) => error.kind(),
             Some(Problem::Frame(CheckError::Read(_))) => FailureKind::Input,
             _ => FailureKind::Content,
         }
@@ -127,10 +215,17 @@ impl Failure for ContentError {
         match self.decisive() {
             Some(Problem::Write(error)) => error.help(),
             Some(Problem::Length(error)) => Some(error.help()),
+            Some(Problem::Parts(error)) => error.help(),
             Some(Problem::Frame(CheckError::Read(_))) => {
                 Some("the medium may be damaged; copy the file again from its source".to_owned())
             }
-            _ => Some("do not use this file; copy it again from its source".to_owned()),
+            _ => Some(match self.files().as_slice() {
+                [] => "do not use this file; copy it again from its source".to_owned(),
+                files => format!(
+                    "copy {} again from its source; the other files need not be copied",
+                    files.join(" and ")
+                ),
+            }),
         }
     }
 }
@@ -145,22 +240,34 @@ impl ContentError {
                 Problem::Write(_) | Problem::Frame(CheckError::Read(_))
             )
         };
-        self.0
-            .iter()
+        let mut problems = self.0.iter().map(|located| &located.problem);
+        problems
+            .clone()
             .find(|problem| !is_of_machine(problem))
-            .or_else(|| self.0.first())
+            .or_else(|| problems.next())
+    }
+
+    /// The files that are not as they were, of several.
+    fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> = Vec::new();
+        for file in self.0.iter().flat_map(|located| &located.files) {
+            if !files.contains(&file.as_str()) {
+                files.push(file);
+            }
+        }
+        files
     }
 }
 
-/// Reads from a position in a file, without moving a shared one.
+/// Reads from a position in the bundle, without moving a shared one.
 pub(super) struct At<'a> {
-    file: &'a File,
+    file: &'a BundleFile,
     offset: u64,
     may_wait: bool,
 }
 
 impl<'a> At<'a> {
-    pub(super) const fn new(file: &'a File, offset: u64) -> Self {
+    pub(super) const fn new(file: &'a BundleFile, offset: u64) -> Self {
         Self {
             file,
             offset,
@@ -170,7 +277,7 @@ impl<'a> At<'a> {
 
     /// Reads what the system has in memory; an error where that ends, or where the file system
     /// cannot tell.
-    pub(super) const fn cached(file: &'a File, offset: u64) -> Self {
+    pub(super) const fn cached(file: &'a BundleFile, offset: u64) -> Self {
         Self {
             file,
             offset,
@@ -184,12 +291,7 @@ impl Read for At<'_> {
         let count = if self.may_wait {
             self.file.read_at(buffer, self.offset)?
         } else {
-            preadv2(
-                self.file,
-                &mut [IoSliceMut::new(buffer)],
-                self.offset,
-                ReadWriteFlags::NOWAIT,
-            )?
+            self.file.read_cached_at(buffer, self.offset)?
         };
         self.offset = self.offset.saturating_add(count as u64);
         Ok(count)
@@ -197,15 +299,21 @@ impl Read for At<'_> {
 }
 
 impl BundleSource {
+    /// The volumes that it is read from, if it is.
+    pub fn volumes(&self) -> Option<&super::Volumes> {
+        match self {
+            Self::File(file) => file.volumes(),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// Reads the head.
     ///
     /// # Errors
     /// When the source does not begin as a bundle does.
     pub fn read_head(&mut self) -> Result<super::UnverifiedHead, super::HeadError> {
         match self {
-            Self::File(file) => {
-                super::UnverifiedHead::read(&mut io::BufReader::new(At::new(file, 0)))
-            }
+            Self::File(file) => file.read_head(),
             Self::Stream(stream) => super::UnverifiedHead::read(stream),
         }
     }
@@ -308,11 +416,11 @@ struct Pass<'a, 'b> {
     only: Option<&'b BTreeSet<EntryName>>,
     open: &'b (dyn Fn(&EntryRecord) -> io::Result<Sink<'a>> + Sync),
     kept: Mutex<Documents>,
-    problems: Mutex<Vec<(usize, Problem)>>,
+    problems: Mutex<Vec<(usize, Located)>>,
 }
 
 impl Pass<'_, '_> {
-    fn read_file(&self, file: &File, threads: usize) {
+    fn read_file(&self, file: &BundleFile, threads: usize) {
         let mut entries: Vec<_> = self
             .head
             .entries()
@@ -338,15 +446,19 @@ impl Pass<'_, '_> {
                         {
                             is_stopped
                                 .store(matches!(problem, Problem::Write(_)), Ordering::Relaxed);
-                            self.report(*position, problem);
+                            self.report(*position, Located::of_entry(problem, file, placed));
                         }
                     }
                 });
             }
         });
+        if !file.has_end() {
+            return;
+        }
         let mut rest = At::new(file, self.head.layout().trailer_offset());
         if let Err(error) = check_end(&mut rest) {
-            self.report(usize::MAX, error.into());
+            let located = Located::of_end(error, file, self.head.layout());
+            self.report(usize::MAX, located);
         }
     }
 
@@ -362,13 +474,18 @@ impl Pass<'_, '_> {
         for (position, (record, placed)) in entries {
             match self.read_entry(&mut reader, &mut stream, record, placed) {
                 Ok(()) => {}
-                Err(problem @ Problem::Digest { .. }) => self.report(position, problem),
+                Err(problem @ Problem::Digest { .. }) => {
+                    self.report(position, Located::of_stream(problem));
+                }
                 // After any other problem it is unknown where in the stream the next entry begins.
-                Err(problem) => return self.report(position, stream.explain(problem, layout)),
+                Err(problem) => {
+                    let problem = stream.explain(problem, layout);
+                    return self.report(position, Located::of_stream(problem));
+                }
             }
         }
         if let Err(error) = check_end(&mut stream) {
-            self.report(usize::MAX, stream.explain(error.into(), layout));
+            self.report_whole(stream.explain(error.into(), layout));
         }
     }
 
@@ -423,7 +540,11 @@ impl Pass<'_, '_> {
         self.only.is_none_or(|only| only.contains(&record.path))
     }
 
-    fn report(&self, position: usize, problem: Problem) {
+    fn report_whole(&self, problem: impl Into<Problem>) {
+        self.report(usize::MAX, Located::of_stream(problem.into()));
+    }
+
+    fn report(&self, position: usize, problem: Located) {
         self.problems
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -437,11 +558,14 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use super::{Action, CheckError, ContentError, PathError, Problem};
+    use super::{Action, CheckError, ContentError, Located, PathError, Problem};
     use rune_core::failure::{Failure as _, FailureKind};
 
     #[test]
     fn a_machine_that_cannot_read_or_write_makes_no_bundle_wrong() {
+        let error = |problems: Vec<Problem>| {
+            ContentError(problems.into_iter().map(Located::of_stream).collect())
+        };
         let failed = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
         let written = |errno| {
             Problem::Write(PathError {
@@ -450,7 +574,7 @@ mod tests {
                 source: failed(errno),
             })
         };
-        let full = ContentError(vec![written(Errno::NOSPC)]);
+        let full = error(vec![written(Errno::NOSPC)]);
         let said = full.to_string();
         assert!(
             said.starts_with("the content cannot be written:\n  entry `files/x`: No space left"),
@@ -461,17 +585,17 @@ mod tests {
             (FailureKind::Space, true)
         );
         assert_eq!(
-            ContentError(vec![written(Errno::ROFS)]).kind(),
+            error(vec![written(Errno::ROFS)]).kind(),
             FailureKind::Access
         );
         let broken = || Problem::Frame(CheckError::Read(failed(Errno::IO)));
-        let unread = ContentError(vec![broken(), broken()]);
+        let unread = error(vec![broken(), broken()]);
         assert!(unread.to_string().starts_with(
             "the file of the bundle cannot be read to its end:\n  cannot read the archive: "
         ));
         assert_eq!(unread.kind(), FailureKind::Input);
         // Wrong content is never told as anything else.
-        let wrong = ContentError(vec![
+        let wrong = error(vec![
             broken(),
             written(Errno::NOSPC),
             Problem::Frame(CheckError::Trailer),

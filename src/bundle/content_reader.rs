@@ -4,10 +4,10 @@
 //! whoever passes the pieces on as they come passes on everything or a part that is visibly too
 //! short.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    ContentError, OpenBundle,
+    BundleFile, ContentError, OpenBundle,
     archive::{At, Problem},
 };
 use crate::archive::{CheckError, Placed};
@@ -20,7 +20,7 @@ const PIECE_BYTES: u64 = 256 << 10;
 const WITHHELD_BYTES: u64 = 64 << 10;
 
 /// How a position in the file is read.
-type Open<'a> = fn(&'a File, u64) -> At<'a>;
+type Open<'a> = fn(&'a BundleFile, u64) -> At<'a>;
 
 /// A place in one content, from its beginning to its end. A clone is another place, at the same
 /// byte.
@@ -78,7 +78,8 @@ impl ContentReader {
         bundle: &OpenBundle,
         buffer: &mut Vec<u8>,
     ) -> Result<bool, ContentError> {
-        Ok(self.advance(bundle, buffer, At::new)?)
+        self.advance(bundle, buffer, At::new)
+            .map_err(|problem| self.wrong(problem, bundle))
     }
 
     /// The same for whoever must not wait for a disk: nothing happens, and there is no answer,
@@ -94,7 +95,18 @@ impl ContentReader {
         match self.advance(bundle, buffer, At::cached) {
             // What is no wait but a failure is met again by whoever reads with patience.
             Err(Problem::Frame(CheckError::Read(_))) => Ok(None),
-            outcome => Ok(Some(outcome?)),
+            outcome => outcome
+                .map(Some)
+                .map_err(|problem| self.wrong(problem, bundle)),
+        }
+    }
+
+    fn wrong(&self, problem: Problem, bundle: &OpenBundle) -> ContentError {
+        match &self.source {
+            Source::Archive { placed, .. } => {
+                ContentError::of_entry(problem, bundle.file(), placed)
+            }
+            Source::Memory(_) => ContentError::of_whole(problem),
         }
     }
 

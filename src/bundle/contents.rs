@@ -1,14 +1,14 @@
 //! The file of a bundle, its documents, and where each content lies in it: what showing and acting
 //! have in common.
 
-use std::{collections::BTreeMap, fs::File};
+use std::collections::BTreeMap;
 
 use super::{
-    BundleIndex, ContentError, Documents, OpenError,
+    BundleFile, BundleIndex, ContentError, Documents, OpenError,
     archive::{At, Problem, documents_of},
     closure,
     head::placed_entries,
-    length::check_file_length,
+    length::check_length,
 };
 use crate::archive::{CheckError, EntryReader, Layout, Placed, check_end};
 use rune_core::digest::Digest;
@@ -16,7 +16,7 @@ use rune_core::digest::Digest;
 /// A file whose end is where its index says, and whose documents are as it says and hang together.
 #[derive(Debug)]
 pub(super) struct Contents {
-    pub(super) file: File,
+    pub(super) file: BundleFile,
     pub(super) documents: Documents,
     places: BTreeMap<Digest, Placed>,
 }
@@ -28,13 +28,13 @@ impl Contents {
     /// When the file ends too early or too late, a document differs from the index, or the
     /// documents do not hang together.
     pub(super) fn open(
-        file: File,
+        file: BundleFile,
         index: &BundleIndex,
         layout: &Layout,
     ) -> Result<Self, OpenError> {
-        check_file_length(&file, layout)?;
+        check_length(&file, layout)?;
         let mut end = At::new(&file, layout.trailer_offset());
-        check_end(&mut end).map_err(|error| ContentError::from(Problem::from(error)))?;
+        check_end(&mut end).map_err(|error| ContentError::of_end(error, &file, layout))?;
         let places = placed_entries(index, layout)
             .map(|(record, placed)| (record.sha256, placed.clone()))
             .collect();
@@ -72,17 +72,21 @@ impl Contents {
         };
         EntryReader::default()
             .read(&mut source, placed, keep)
-            .map_err(Problem::from)?;
+            .map_err(|error| self.wrong(error.into(), placed))?;
         let actual = Digest::of(&content);
         if actual == expected {
             Ok(content)
         } else {
-            Err(Problem::Digest {
+            let problem = Problem::Digest {
                 path: placed.name().clone(),
                 expected,
                 actual,
-            }
-            .into())
+            };
+            Err(self.wrong(problem, placed))
         }
+    }
+
+    fn wrong(&self, problem: Problem, placed: &Placed) -> ContentError {
+        ContentError::of_entry(problem, &self.file, placed)
     }
 }

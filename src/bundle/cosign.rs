@@ -7,11 +7,17 @@
 //! file. Whoever runs the same command again has the same signature, finds that the slot is a part
 //! of it, and completes it.
 
-use camino::Utf8Path;
+use std::io::BufReader;
+
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    AuthenticatedHead, BundleIndex, BundleSource, HeadError, IndexError, SlotState, Trust,
-    TrustError, UnverifiedHead, VerifyError, verify,
+    AuthenticatedHead, BundleFile, BundleIndex, BundleSource, HeadError, IndexError, PartsError,
+    SlotState, Trust, TrustError, UnverifiedHead, VerifyError, VolumeError,
+    archive::At,
+    parts::{Places, find_parts},
+    verify,
+    volume::{RECORD_END, find_set, open_set, unite},
 };
 use crate::sign::{SLOTS, Slot, SlotSignature};
 use rune_core::{
@@ -21,19 +27,29 @@ use rune_core::{
     progress::Progress,
 };
 
-/// A bundle file that somebody is about to sign; only its head was read, and nothing in it is
-/// trusted.
+/// A bundle, in one file or in volumes, that somebody is about to sign; only its head was read, and
+/// nothing in it is trusted.
 #[derive(Debug)]
 pub struct FileToSign {
-    file: EditableFile,
+    files: Vec<HeadFile>,
+    bundle: BundleFile,
     head: UnverifiedHead,
+}
+
+/// A file with a head in which signatures are put.
+#[derive(Debug)]
+struct HeadFile {
+    file: EditableFile,
+    path: Utf8PathBuf,
+    /// Where the head begins.
+    offset: u64,
 }
 
 /// A bundle file that was checked to its last byte against its own index, on the word of whoever
 /// signs it now.
 #[derive(Debug)]
 pub struct CheckedFile {
-    file: EditableFile,
+    files: Vec<HeadFile>,
     head: AuthenticatedHead,
 }
 
@@ -73,6 +89,17 @@ pub enum CosignError {
     Full,
     #[error("the bundle was changed while it was being checked")]
     Changed,
+    /// Volumes are missing, or do not belong together.
+    #[error(transparent)]
+    Files(#[from] PartsError),
+    #[error("`{0}` is the first of several parts, which `split` made of the bundle")]
+    Parts(Utf8PathBuf),
+}
+
+impl From<VolumeError> for CosignError {
+    fn from(error: VolumeError) -> Self {
+        Self::Files(error.into())
+    }
 }
 
 impl Failure for CosignError {
@@ -85,6 +112,8 @@ impl Failure for CosignError {
             Self::Trust(error) => error.kind(),
             Self::OtherPart(_) => FailureKind::Signature,
             Self::Full | Self::Changed => FailureKind::Conflict,
+            Self::Files(error) => error.kind(),
+            Self::Parts(_) => FailureKind::Usage,
         }
     }
 
@@ -102,20 +131,54 @@ impl Failure for CosignError {
             Self::Full => Some(
                 "build the bundle again, which gives the same bundle.json, and `attach` the signatures that are still wanted".to_owned(),
             ),
+            Self::Files(error) => error.help(),
+            Self::Parts(path) => {
+                let stem = path.with_extension("");
+                Some(format!("join the parts with `cat {stem}.* > {stem}`, sign `{stem}`, and split it again"))
+            }
             Self::Changed => Some("see what else writes to this file, and run the same command again".to_owned()),
         }
     }
 }
 
 impl FileToSign {
-    /// Opens a bundle for writing and reads its head.
+    /// Opens a bundle, or all volumes of a set, for writing and reads the head. Volumes are looked
+    /// for beside the one that is named and in `more`.
     ///
     /// # Errors
-    /// When it may not be written, or is no bundle.
-    pub fn open(path: &Utf8Path) -> Result<Self, CosignError> {
+    /// When it may not be written, is no bundle, or a volume is missing.
+    pub fn open(path: &Utf8Path, more: &[Utf8PathBuf]) -> Result<Self, CosignError> {
         let file = EditableFile::open(path)?;
-        let head = BundleSource::File(file.reader()?).read_head()?;
-        Ok(Self { file, head })
+        let places = Places::new(path, more);
+        if let Some(volumes) = find_set(&places, true)? {
+            let bundle = open_set(volumes)?;
+            let paths = bundle.volumes().map(|volumes| volumes.files.clone());
+            let files = paths
+                .unwrap_or_default()
+                .into_iter()
+                .map(HeadFile::of_volume);
+            return Ok(Self {
+                files: files.collect::<Result<_, _>>()?,
+                head: bundle.read_head()?,
+                bundle,
+            });
+        }
+        if find_parts(&places)?.is_some() {
+            return Err(CosignError::Parts(path.to_owned()));
+        }
+        if let Some(part) = places.stranger(&[]) {
+            return Err(VolumeError::NoVolume(part).into());
+        }
+        let bundle = BundleFile::whole(file.reader()?, path.to_owned());
+        Ok(Self {
+            head: bundle.read_head()?,
+            bundle,
+            files: vec![HeadFile {
+                file,
+                path: path.to_owned(),
+                offset: 0,
+            }],
+        })
     }
 
     /// The exact bytes that signatures are made over: the index as it stands in the file.
@@ -137,14 +200,9 @@ impl FileToSign {
         progress: &dyn Progress,
     ) -> Result<CheckedFile, CosignError> {
         let head = self.head.vouched_for_by_signer()?;
-        verify(
-            BundleSource::File(self.file.reader()?),
-            &head,
-            threads,
-            progress,
-        )?;
+        verify(BundleSource::File(self.bundle), &head, threads, progress)?;
         Ok(CheckedFile {
-            file: self.file,
+            files: self.files,
             head,
         })
     }
@@ -172,18 +230,30 @@ impl CheckedFile {
         signature: &SlotSignature,
         is_dry_run: bool,
     ) -> Result<(Placement, Vec<SlotState>), CosignError> {
-        self.file.lock()?;
-        let (placement, states) = self.place(trust, signature)?;
+        for file in &self.files {
+            file.file.lock()?;
+        }
+        let now = self.head_now()?;
+        let (placement, states) = self.place(trust, signature, &now)?;
         if is_dry_run {
             return Ok((placement, states));
         }
-        if let Placement::New(slot) | Placement::Completed(slot) = placement {
-            // What follows in the slot are spaces already.
-            self.file
-                .write_at(&signature.to_canonical_json(), self.head.slot_offset(slot))?;
+        let whole = Slot::Signed(signature.clone()).to_bytes();
+        let (slot, bytes) = match placement {
+            Placement::New(slot) | Placement::Completed(slot) => (slot, Some(&whole)),
+            // In other volumes of the set it may not be yet.
+            Placement::Present(slot) => (slot, now.slots().get(slot)),
+        };
+        let bytes = bytes.map(Vec::as_slice).unwrap_or_default();
+        for file in &self.files {
+            if file.head()?.slots().get(slot).map(Vec::as_slice) != Some(bytes) {
+                // What follows in the slot are spaces already.
+                let offset = self.head.slot_offset(slot).saturating_add(file.offset);
+                file.file.write_at(bytes.trim_ascii_end(), offset)?;
+            }
+            // Also when it was there: the run that wrote it may have been cut off before this.
+            file.file.sync()?;
         }
-        // Also when it was there: the run that wrote it may have been cut off before this.
-        self.file.sync()?;
         Ok((placement, states))
     }
 
@@ -193,12 +263,13 @@ impl CheckedFile {
         &self,
         trust: &Trust,
         signature: &SlotSignature,
+        now: &UnverifiedHead,
     ) -> Result<(Placement, Vec<SlotState>), CosignError> {
         let whole = Slot::Signed(signature.clone()).to_bytes();
         let own = trust.examine_slot(self.head.index_bytes(), 0, &whole)?;
         let (mut blank, mut part, mut present) = (None, None, None);
         let mut states = Vec::new();
-        for (slot, bytes) in self.head_now()?.slots().iter().enumerate() {
+        for (slot, bytes) in now.slots().iter().enumerate() {
             let state = match trust.examine_slot(self.head.index_bytes(), slot, bytes) {
                 Err(TrustError::Malformed(_)) if is_part(bytes, &whole) => {
                     part = part.or(Some(slot));
@@ -228,19 +299,42 @@ impl CheckedFile {
         Ok((placement, states))
     }
 
-    /// The head as it stands in the file now; others may have signed since.
+    /// The head as it stands in the files now; others may have signed since.
     fn head_now(&self) -> Result<UnverifiedHead, CosignError> {
-        let head = BundleSource::File(self.file.reader()?).read_head()?;
-        if head.index_bytes() == self.head.index_bytes() {
-            Ok(head)
-        } else {
-            Err(CosignError::Changed)
+        let heads: Vec<UnverifiedHead> = self
+            .files
+            .iter()
+            .map(HeadFile::head)
+            .collect::<Result<_, _>>()?;
+        if heads
+            .iter()
+            .any(|head| head.index_bytes() != self.head.index_bytes())
+        {
+            return Err(CosignError::Changed);
         }
+        let paths = self.files.iter().map(|file| file.path.as_path());
+        Ok(unite(paths.zip(&heads))?)
+    }
+}
+
+impl HeadFile {
+    fn of_volume(path: Utf8PathBuf) -> Result<Self, PathError> {
+        Ok(Self {
+            file: EditableFile::open(&path)?,
+            path,
+            offset: RECORD_END,
+        })
+    }
+
+    fn head(&self) -> Result<UnverifiedHead, CosignError> {
+        let file = BundleFile::whole(self.file.reader()?, self.path.clone());
+        let mut source = BufReader::new(At::new(&file, self.offset));
+        Ok(UnverifiedHead::read(&mut source)?)
     }
 }
 
 /// Whether a slot is what a write of `whole` that was cut off leaves.
-fn is_part(slot: &[u8], whole: &[u8]) -> bool {
+pub(super) fn is_part(slot: &[u8], whole: &[u8]) -> bool {
     slot.len() == whole.len()
         && slot
             .iter()

@@ -24,7 +24,7 @@ use rune_core::{
 };
 
 /// The head as it stands in the file; nothing in it is trusted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UnverifiedHead {
     index_bytes: Vec<u8>,
     slots: Vec<Vec<u8>>,
@@ -161,6 +161,13 @@ impl UnverifiedHead {
         &self.slots
     }
 
+    /// Replaces what a slot holds.
+    pub(super) fn set_slot(&mut self, slot: usize, bytes: Vec<u8>) {
+        if let Some(held) = self.slots.get_mut(slot) {
+            *held = bytes;
+        }
+    }
+
     /// Decides whether anybody trusted vouches for the index, and only then reads it.
     ///
     /// # Errors
@@ -239,6 +246,11 @@ impl AuthenticatedHead {
             .entries()
             .get(slot.saturating_add(1))
             .map_or(u64::MAX, Placed::content_offset)
+    }
+
+    /// The head as it stands in the file.
+    pub(super) const fn unverified(&self) -> &UnverifiedHead {
+        &self.bytes
     }
 
     /// The number and the content, without the spaces after it, of each slot that is not blank.

@@ -14,9 +14,10 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::volume::Output;
 use rune_core::{
     digest::Digest,
-    fsx::{self, LineLog, PartialFile, PathError},
+    fsx::{self, LineLog, PathError},
 };
 
 const MAGIC: &str = "rune-bundle journal 1";
@@ -79,18 +80,47 @@ impl Journal {
         LineLog::open(&path_of(destination)).map(|(_, lines)| recorded(&lines, plan))
     }
 
+    /// Whether the journal of a destination is about something else than this plan.
+    pub(super) fn is_of_other(destination: &Utf8Path, plan: Digest) -> Result<bool, PathError> {
+        let path = path_of(destination);
+        if !fsx::exists(&path) {
+            return Ok(false);
+        }
+        let (_, lines) = LineLog::open(&path)?;
+        Ok(lines
+            .first()
+            .is_some_and(|first| *first != first_line(plan)))
+    }
+
     /// Starts the thread that syncs and records.
-    pub(super) fn record(mut self, partial: PartialFile) -> Recorder {
+    pub(super) fn record(mut self, output: Output) -> Recorder {
         let (sender, receiver) = channel();
         let thread = std::thread::spawn(move || {
             while let Ok(first) = receiver.recv() {
                 let batch = drain(first, &receiver);
-                partial.sync()?;
+                output.sync()?;
                 self.log.append(&batch)?;
             }
             Ok(self)
         });
         Recorder { sender, thread }
+    }
+
+    /// Records what is durable already.
+    pub(super) fn note(&mut self, position: usize) -> Result<(), PathError> {
+        self.log.append(&[format((position, Progressed::Done))])
+    }
+
+    /// Forgets everything but these.
+    pub(super) fn keep(
+        &mut self,
+        plan: Digest,
+        positions: impl Iterator<Item = usize>,
+    ) -> Result<(), PathError> {
+        self.log.clear()?;
+        let kept = positions.map(|position| format((position, Progressed::Done)));
+        let lines: Vec<String> = [first_line(plan), boot()].into_iter().chain(kept).collect();
+        self.log.append(&lines)
     }
 
     /// Removes the journal; the bundle is complete.
@@ -173,7 +203,8 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::{Journal, Progressed};
-    use rune_core::{digest::Digest, fsx::PartialFile};
+    use crate::bundle::volume::Output;
+    use rune_core::digest::Digest;
 
     #[test]
     fn remembers_what_was_recorded_for_the_same_plan_only() {
@@ -182,7 +213,8 @@ mod tests {
         let plan = Digest::of(b"plan");
         let (journal, state) = Journal::open(&destination, plan, true).unwrap();
         assert!(state.is_empty());
-        let recorder = journal.record(PartialFile::open(&destination).unwrap());
+        let output = Output::open(&destination.as_path().into(), 0).unwrap();
+        let recorder = journal.record(output);
         recorder.sender().send((3, Progressed::Bytes(5))).unwrap();
         recorder.sender().send((4, Progressed::Done)).unwrap();
         drop(recorder.finish().unwrap());

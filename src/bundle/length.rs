@@ -1,14 +1,12 @@
 //! The length of a bundle, which its index determines: a copy that was not finished is recognised
 //! before anything else is read.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
 use super::{
-    ContentError,
+    BundleFile, ContentError,
     archive::{BundleSource, Problem},
+    parts,
 };
 use crate::archive::{CheckError, Layout};
 
@@ -47,16 +45,19 @@ impl LengthError {
     }
 }
 
-/// Compares the length of a file with that of its layout.
+/// Compares the length of a bundle in files with that of its layout.
 ///
 /// # Errors
 /// When it is shorter or longer.
-pub(super) fn check_file_length(file: &File, layout: &Layout) -> Result<(), ContentError> {
+pub(super) fn check_length(file: &BundleFile, layout: &Layout) -> Result<(), ContentError> {
     let expected = layout.total_bytes();
-    match file.metadata() {
+    let Some(whole) = file.whole_file() else {
+        return parts::check_length(file, expected).map_err(ContentError::of_whole);
+    };
+    match whole.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() != expected => {
             let actual = metadata.len();
-            Err(Problem::from(LengthError { actual, expected }).into())
+            Err(ContentError::of_whole(LengthError { actual, expected }))
         }
         // A device has no length of its own; its end shows when it is read.
         _ => Ok(()),
@@ -70,7 +71,7 @@ impl BundleSource {
     /// When the file is shorter or longer.
     pub fn check_length(&self, layout: &Layout) -> Result<(), ContentError> {
         match self {
-            Self::File(file) => check_file_length(file, layout),
+            Self::File(file) => check_length(file, layout),
             Self::Stream(_) => Ok(()),
         }
     }

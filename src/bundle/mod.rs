@@ -17,6 +17,7 @@ mod content_stream;
 mod contents;
 mod context;
 mod cosign;
+mod file;
 mod gather;
 mod head;
 mod index;
@@ -25,6 +26,7 @@ mod judge;
 mod length;
 mod materialise;
 mod opened;
+mod parts;
 mod publication;
 mod referrer_record;
 mod render;
@@ -36,6 +38,7 @@ mod trust_error;
 mod unpack;
 mod verify;
 mod view;
+mod volume;
 
 pub use archive::{BundleSource, ContentError, Documents};
 pub use buffers::Buffers;
@@ -54,6 +57,7 @@ pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
+pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
 pub use index::{
@@ -66,6 +70,7 @@ pub use materialise::{
     check_name as check_output_name, materialise,
 };
 pub use opened::{OpenBundle, OpenError};
+pub use parts::PartsError;
 pub use publication::{INDEX_ARTIFACT, Publication, PublicationKind};
 pub use referrer_record::ReferrerRecord;
 pub use render::{
@@ -79,3 +84,8 @@ pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
 pub use view::BundleView;
+pub use volume::{
+    CheckedVolume, Destination, Joined, RewriteError, SharedEntry, Volume, VolumeError, VolumePlan,
+    VolumeSize, VolumeSizeError, VolumesToJoin, check_split, join, split, verify_volume,
+    volume_numbers,
+};

@@ -6,14 +6,12 @@
 //! the one open file by position, any number of them at the same time.
 
 use std::{
-    fs::File,
     io::{self, Read as _},
-    os::unix::fs::FileExt as _,
     sync::Arc,
 };
 
 use super::{
-    AuthenticatedHead, BundleIndex, ContentError, ContentReader, Documents, IndexError,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ContentReader, Documents, IndexError,
     archive::At,
     closure::ClosureError,
     contents::Contents,
@@ -75,7 +73,7 @@ impl OpenBundle {
     /// # Errors
     /// When the file ends too early or too late, a document differs from the index, or the
     /// documents do not hang together.
-    pub fn open(file: File, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
+    pub fn open(file: BundleFile, head: AuthenticatedHead) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::open(file, head.index(), head.layout())?;
         let (publications, made) = publication::publications(&head)?;
         Ok(Arc::new(Self {
@@ -95,7 +93,7 @@ impl OpenBundle {
     }
 
     /// The file, for asking whether it is still the one that was checked.
-    pub const fn file(&self) -> &File {
+    pub const fn file(&self) -> &BundleFile {
         &self.contents.file
     }
 
@@ -163,10 +161,8 @@ impl OpenBundle {
             .place(digest)
             .filter(|placed| end <= placed.size())
         {
-            return self
-                .contents
-                .file
-                .read_exact_at(buffer, placed.content_offset().saturating_add(offset));
+            let at = placed.content_offset().saturating_add(offset);
+            return At::new(&self.contents.file, at).read_exact(buffer);
         }
         let range = usize::try_from(offset)
             .and_then(|start| Ok(start..usize::try_from(end)?))

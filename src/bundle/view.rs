@@ -4,10 +4,10 @@
 //! directory. What is read is compared with the index all the same, so a damaged file is told from
 //! one that was made otherwise.
 
-use std::{collections::BTreeMap, fs::File};
+use std::collections::BTreeMap;
 
 use super::{
-    AuthenticatedHead, BundleIndex, ContentError, ImageRecord, OpenError, SlotState,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError, SlotState,
     UnverifiedHead, contents::Contents, head::placed_entries, index::blob_path,
 };
 use crate::{
@@ -37,7 +37,7 @@ impl BundleView {
     /// # Errors
     /// When the file ends too early or too late, or its documents are damaged or do not hang
     /// together.
-    pub fn of_authenticated(file: File, head: &AuthenticatedHead) -> Result<Self, OpenError> {
+    pub fn of_authenticated(file: BundleFile, head: &AuthenticatedHead) -> Result<Self, OpenError> {
         let index = head.index().clone();
         let layout = index.layout(head.index_bytes().len() as u64)?;
         Self::new(
@@ -54,14 +54,14 @@ impl BundleView {
     ///
     /// # Errors
     /// When the index is none that this program understands, or as for an authenticated one.
-    pub fn of_unverified(file: File, head: &UnverifiedHead) -> Result<Self, OpenError> {
+    pub fn of_unverified(file: BundleFile, head: &UnverifiedHead) -> Result<Self, OpenError> {
         let (index, signatures) = head.peek()?;
         let layout = index.layout(head.index_size())?;
         Self::new(file, index, layout, head.digest(), signatures, false)
     }
 
     fn new(
-        file: File,
+        file: BundleFile,
         index: BundleIndex,
         layout: Layout,
         digest: Digest,
@@ -101,6 +101,11 @@ impl BundleView {
     /// The size of the whole file, in bytes.
     pub const fn total_bytes(&self) -> u64 {
         self.layout.total_bytes()
+    }
+
+    /// The volumes that it is read from, if it is.
+    pub fn volumes(&self) -> Option<&super::Volumes> {
+        self.contents.file.volumes()
     }
 
     /// Reads an entry by its name; `None` when there is none, or it is far larger than anything

@@ -17,6 +17,7 @@ mod receipts;
 mod registry;
 mod serving;
 mod signing;
+mod splitting;
 mod trust;
 
 use std::{io::IsTerminal as _, process::ExitCode};
@@ -29,8 +30,9 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    attach, build, cat, diff, fingerprint, init, inspect, install, keygen, load, lock, mirror,
-    policy, push, render, report, rollback, serve, sign, status, suggest, unpack, verify,
+    attach, build, cat, diff, fingerprint, init, inspect, install, join, keygen, load, lock,
+    mirror, policy, push, render, report, rollback, serve, sign, split, status, suggest, unpack,
+    verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -70,7 +72,11 @@ enum Verb {
     Sign(signing::Sign),
     /// Add a signature that an HSM, a KMS, cosign or openssl created
     Attach(signing::Attach),
-    /// Verify a bundle to its last byte
+    /// Split a bundle into volumes, for media and size limits
+    Split(splitting::Split),
+    /// Join volumes to one bundle, in any order and one at a time
+    Join(splitting::Join),
+    /// Verify a bundle, or one volume of it, to its last byte
     Verify(reading::Verify),
     /// Show what a bundle contains
     Inspect(reading::Inspect),
@@ -149,6 +155,10 @@ pub(super) fn main() -> ExitCode {
             progress.as_ref(),
         )),
         Verb::Attach(verb) => printer.finish(attach::run(&verb.into(), progress.as_ref())),
+        Verb::Split(verb) => printer
+            .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Join(verb) => printer
+            .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
         Verb::Verify(verb) => verb.annotator().finish(
             printer,
             site().and_then(|site| verify::run(&verb.options(&site), progress.as_ref())),

@@ -23,12 +23,12 @@ const GROUPS: &[Group] = &[
     Group {
         heading: "Transfer",
         verbs: &[
-            "push", "load", "serve", "mirror", "unpack", "login", "logout",
+            "push", "load", "serve", "mirror", "unpack", "split", "join", "login", "logout",
         ],
     },
     Group {
         heading: "Install",
-        verbs: &["install", "receipts"],
+        verbs: &["install", "status", "rollback", "receipts"],
     },
     Group {
         heading: "Inspect",
@@ -134,6 +134,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "split",
+        &[
+            "rune-bundle split rune-0.1.0.bundle.tar --volume-size fat32 --key release.pub --dry-run",
+            "rune-bundle split rune-0.1.0.bundle.tar --volume-size 200kB --key release.pub",
+        ],
+    ),
+    (
+        "join",
+        &[
+            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --key release.pub --output joined.tar",
+            "rune-bundle join rune-0.1.0.bundle.volume-1-of-* --trust trust.yaml --output again.tar",
+        ],
+    ),
+    (
         "login",
         &[
             "rune-bundle login registry.example:5000 --username alice",
@@ -154,6 +168,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --namespace rune --dry-run",
             "rune-bundle install rune-0.1.0.bundle.tar --trust trust.yaml --registry registry.example:5000/rune --push",
             "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values site-values.yaml --backup-first",
+        ],
+    ),
+    (
+        "status",
+        &[
+            "rune-bundle status --namespace rune",
+            "rune-bundle status --all-namespaces --no-database --json",
+        ],
+    ),
+    (
+        "rollback",
+        &[
+            "rune-bundle rollback rune --namespace rune --dry-run",
+            "rune-bundle rollback rune --namespace rune",
         ],
     ),
     (
@@ -289,6 +317,9 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("id", "fingerprint"),
     ("completion", "completions"),
     ("docs", "man"),
+    ("chunk", "split"),
+    ("merge", "join"),
+    ("undo", "rollback"),
     ("version", "--version"),
 ];
 
@@ -314,6 +345,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ),
     ("RUNE_BUNDLE_NAMESPACE", "Namespace of a release."),
     ("RUNE_BUNDLE_RECEIPTS", "Directory of the receipts."),
+    (
+        "RUNE_BUNDLE_ANNOTATE",
+        "CI for which lines of files are annotated: github, gitlab or auto.",
+    ),
     ("RUNE_BUNDLE_HELM", "Helm program, instead of helm in PATH."),
     (
         "REGISTRY_AUTH_FILE",

@@ -21,6 +21,8 @@ pub(super) struct Contents {
     format: u64,
     predecessor: Option<Digest>,
     bytes: u64,
+    /// How many files the bundle is read from, and how large they may be, when these are volumes.
+    volumes: Option<(usize, u64)>,
     entries: usize,
     images: Vec<Image>,
     has_referrers: bool,
@@ -115,6 +117,9 @@ impl Contents {
             format: index.format,
             predecessor: index.predecessor,
             bytes: view.total_bytes(),
+            volumes: view
+                .volumes()
+                .map(|volumes| (volumes.files.len(), volumes.volume_bytes)),
             entries: index.entries.len(),
             charts: charts.collect(),
             profiles: profiles.collect(),

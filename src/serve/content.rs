@@ -72,7 +72,7 @@ pub(super) struct Checked {
     origin: Arc<Origin>,
     digest: Digest,
     /// What the file looked like before anything was read.
-    before: Option<Stamp>,
+    before: Option<Arc<[Stamp]>>,
     /// The first piece, until it is sent.
     first: Option<Bytes>,
     stream: ContentStream,
@@ -85,7 +85,7 @@ pub(super) struct Known {
     digest: Digest,
     range: Range<u64>,
     /// What the file looks like for as long as it is known.
-    stamp: Stamp,
+    stamp: Arc<[Stamp]>,
     waiting: Option<JoinHandle<io::Result<Vec<u8>>>>,
     buffers: Buffers,
 }
@@ -110,7 +110,7 @@ impl Content {
         let Some(stream) = ContentStream::open(&origin.bundle, digest) else {
             return Ok(Self::Memory(Bytes::new()));
         };
-        let before = Stamp::of(origin.bundle.file());
+        let before = origin.bundle.file().stamp();
         let mut checked = Checked {
             origin: Arc::clone(origin),
             digest,
@@ -196,14 +196,14 @@ impl Checked {
         if self.stream.is_at_end() {
             self.origin
                 .verified
-                .note(self.digest, self.before, self.origin.bundle.file());
+                .note(self.digest, self.before.take(), self.origin.bundle.file());
         }
         Poll::Ready(Ok(piece))
     }
 }
 
 impl Known {
-    fn new(origin: &Arc<Origin>, digest: Digest, range: Range<u64>, stamp: Stamp) -> Self {
+    fn new(origin: &Arc<Origin>, digest: Digest, range: Range<u64>, stamp: Arc<[Stamp]>) -> Self {
         Self {
             origin: Arc::clone(origin),
             digest,
@@ -231,7 +231,7 @@ impl Known {
             },
         };
         // Whoever wrote to the file did so after this was read, or is noticed here.
-        if Stamp::of(self.origin.bundle.file()) != Some(self.stamp) {
+        if !self.origin.bundle.file().has_stamp(&self.stamp) {
             return Poll::Ready(Err(PieceError::Changed));
         }
         self.range.start = self.range.start.saturating_add(piece.len() as u64);

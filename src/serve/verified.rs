@@ -2,18 +2,17 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::stock::Origin;
-use crate::bundle::StreamError;
+use crate::bundle::{BundleFile, StreamError};
 use rune_core::{digest::Digest, fsx::Stamp};
 
 /// What is known to be right, and as of when.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    known: Mutex<HashMap<Digest, Stamp>>,
+    known: Mutex<HashMap<Digest, Arc<[Stamp]>>>,
     /// Who reads a content to check it; others wait for the outcome.
     checking: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -30,9 +29,9 @@ pub(super) enum CheckError {
 
 impl Verified {
     /// What the file looked like when the content was right, if it looks like that now.
-    pub(super) fn stamp(&self, digest: Digest, file: &File) -> Option<Stamp> {
-        let known = locked(&self.known).get(&digest).copied()?;
-        if Stamp::of(file) == Some(known) {
+    pub(super) fn stamp(&self, digest: Digest, file: &BundleFile) -> Option<Arc<[Stamp]>> {
+        let known = locked(&self.known).get(&digest).cloned()?;
+        if file.has_stamp(&known) {
             return Some(known);
         }
         locked(&self.known).remove(&digest);
@@ -41,8 +40,8 @@ impl Verified {
 
     /// Notes that a content was right. `before` is what the file looked like before the first byte
     /// of it was read.
-    pub(super) fn note(&self, digest: Digest, before: Option<Stamp>, file: &File) {
-        if let Some(stamp) = before.filter(|before| Stamp::of(file) == Some(*before)) {
+    pub(super) fn note(&self, digest: Digest, before: Option<Arc<[Stamp]>>, file: &BundleFile) {
+        if let Some(stamp) = before.filter(|before| file.has_stamp(before)) {
             locked(&self.known).insert(digest, stamp);
         }
     }
@@ -52,7 +51,10 @@ impl Verified {
 ///
 /// # Errors
 /// When the content is not right, or the file changes.
-pub(super) async fn check(origin: &Arc<Origin>, digest: Digest) -> Result<Stamp, CheckError> {
+pub(super) async fn check(
+    origin: &Arc<Origin>,
+    digest: Digest,
+) -> Result<Arc<[Stamp]>, CheckError> {
     let known = || origin.verified.stamp(digest, origin.bundle.file());
     if let Some(stamp) = known() {
         return Ok(stamp);
@@ -70,7 +72,7 @@ pub(super) async fn check(origin: &Arc<Origin>, digest: Digest) -> Result<Stamp,
 }
 
 fn read_to_end(origin: &Origin, digest: Digest) -> Result<(), StreamError> {
-    let before = Stamp::of(origin.bundle.file());
+    let before = origin.bundle.file().stamp();
     let mut piece = Vec::new();
     if let Some(mut reader) = origin.bundle.read(digest) {
         while reader.next_piece(&origin.bundle, &mut piece)? {}

@@ -48,6 +48,12 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         4,
     ),
     (RUNE_BUNDLE, &["unpack", "no.tar"], 7),
+    (
+        RUNE_BUNDLE,
+        &["split", "no.tar", "--volume-size", "fat32"],
+        7,
+    ),
+    (RUNE_BUNDLE, &["join", "no.tar"], 7),
     (RUNE_BUNDLE, &["serve", "no.tar", "--key", "release.pub"], 4),
     (
         RUNE_BUNDLE,

@@ -257,7 +257,21 @@ const REACHED: &[(&str, &[&str])] = &[
             "diff", "report", "attach",
         ],
     ),
-    ("src/commands/bundle/receipt", &["push", "install"]),
+    (
+        "src/commands/bundle/receipt",
+        &["push", "install", "rollback"],
+    ),
+    (
+        "src/bundle/parts.rs",
+        &[
+            "verify", "inspect", "cat", "unpack", "push", "load", "serve", "install",
+        ],
+    ),
+    (
+        "src/bundle/volume/",
+        &["verify", "inspect", "join", "push", "serve"],
+    ),
+    ("src/commands/bundle/verify.rs", &["verify"]),
     ("src/commands/bundle/doctor/build.rs", &["doctor build"]),
     ("src/commands/bundle/doctor/receive.rs", &["doctor receive"]),
     ("src/commands/bundle/install/", &["install"]),

@@ -17,14 +17,15 @@ use super::{
     plan::{Fetch, FetchSource},
 };
 use crate::{
-    bundle::{closure::is_manifest, journal::Progressed},
+    archive::Placed,
+    bundle::{
+        closure::is_manifest,
+        journal::Progressed,
+        volume::{ContentHasher, Output},
+    },
     registry::{Client, RegistryError, WebSource},
 };
-use rune_core::{
-    digest::{Digest, Sha256},
-    fsx::{PartialFile, PathError},
-    progress::Progress,
-};
+use rune_core::{digest::Digest, fsx::PathError, progress::Progress};
 
 /// After how many bytes of one content a high-water mark is recorded.
 const MARK_BYTES: u64 = 64 << 20;
@@ -54,7 +55,7 @@ pub(super) async fn fetch_all(
         };
         jobs.push(Job {
             position,
-            offset: placed.content_offset(),
+            placed: placed.clone(),
             fetch,
             present_bytes,
         });
@@ -82,7 +83,7 @@ pub(super) async fn fetch_all(
 #[derive(Clone)]
 pub(super) struct Download {
     pub(super) client: Client,
-    pub(super) partial: PartialFile,
+    pub(super) output: Output,
     pub(super) records: Sender<(usize, Progressed)>,
     pub(super) progress: Arc<dyn Progress>,
 }
@@ -90,7 +91,7 @@ pub(super) struct Download {
 #[derive(Debug)]
 struct Job {
     position: usize,
-    offset: u64,
+    placed: Placed,
     fetch: Fetch,
     /// How many bytes of it an earlier run has written.
     present_bytes: u64,
@@ -129,11 +130,11 @@ impl Download {
     ) -> Result<Digest, MaterialiseError> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         let writer = Writer {
-            partial: self.partial.clone(),
+            output: self.output.clone(),
+            placed: job.placed.clone(),
             records: self.records.clone(),
             progress: Arc::clone(&self.progress),
             position: job.position,
-            offset: job.offset,
         };
         let writing = spawn_blocking(move || writer.run(present_bytes, receiver));
         let outcome = self
@@ -195,11 +196,11 @@ impl Download {
 
 /// Hashes and writes what a download receives, on a thread that may block.
 struct Writer {
-    partial: PartialFile,
+    output: Output,
+    placed: Placed,
     records: Sender<(usize, Progressed)>,
     progress: Arc<dyn Progress>,
     position: usize,
-    offset: u64,
 }
 
 impl Writer {
@@ -212,8 +213,10 @@ impl Writer {
         let (mut written_bytes, mut marked_bytes) = (present_bytes, present_bytes);
         while let Some(piece) = pieces.blocking_recv() {
             hasher.update(&piece);
-            self.partial
-                .write_at(&piece, self.offset.saturating_add(written_bytes))?;
+            self.output.write_at(
+                &piece,
+                self.placed.content_offset().saturating_add(written_bytes),
+            )?;
             written_bytes = written_bytes.saturating_add(piece.len() as u64);
             self.progress.advance(piece.len() as u64);
             if written_bytes.saturating_sub(marked_bytes) >= MARK_BYTES {
@@ -227,8 +230,8 @@ impl Writer {
     }
 
     /// Hashes what an earlier run has written.
-    fn hash_present(&self, present_bytes: u64) -> Result<Sha256, PathError> {
-        let mut hasher = Sha256::new();
+    fn hash_present(&self, present_bytes: u64) -> Result<ContentHasher, PathError> {
+        let mut hasher = self.output.hasher(&self.placed);
         let mut buffer = vec![0; if present_bytes == 0 { 0 } else { CHUNK_BYTES }];
         let mut hashed_bytes = 0;
         while hashed_bytes < present_bytes {
@@ -236,8 +239,10 @@ impl Writer {
                 .unwrap_or(usize::MAX)
                 .min(CHUNK_BYTES);
             let chunk = buffer.get_mut(..length).unwrap_or_default();
-            self.partial
-                .read_at(chunk, self.offset.saturating_add(hashed_bytes))?;
+            self.output.read_at(
+                chunk,
+                self.placed.content_offset().saturating_add(hashed_bytes),
+            )?;
             hasher.update(chunk);
             hashed_bytes += length as u64;
             self.progress.advance(length as u64);

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{manifest::LockedImageGone, registry::RegistryError};
+use crate::{bundle::VolumeError, manifest::LockedImageGone, registry::RegistryError};
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
@@ -14,6 +14,8 @@ use rune_core::{
 pub enum MaterialiseError {
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// A registry did not give what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -67,6 +69,7 @@ impl Failure for MaterialiseError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Path(error) => error.kind(),
+            Self::Volume(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::Gone(error) => error.kind(),
             Self::Digest { .. } => FailureKind::Content,
@@ -79,6 +82,7 @@ impl Failure for MaterialiseError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Path(error) => error.help(),
+            Self::Volume(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Gone(error) => error.help(),
             Self::Digest { .. } => {

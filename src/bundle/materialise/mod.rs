@@ -14,10 +14,14 @@ use std::sync::Arc;
 use camino::Utf8Path;
 
 use self::download::{Download, fetch_all};
-use super::journal::{self, Journal, Progressed};
+use super::{
+    Destination,
+    journal::{self, Journal, Progressed},
+    volume::Output,
+};
 use crate::{archive::Placed, registry::Client};
 use rune_core::{
-    digest::{Digest, Sha256},
+    digest::Digest,
     fsx::{self, PartialFile, PathError},
     progress::Progress,
 };
@@ -55,22 +59,48 @@ pub fn check_name(destination: &Utf8Path) -> Result<(), MaterialiseError> {
 ///
 /// # Errors
 /// When it exists, cannot be written, or there is too little room.
-pub fn check_destination(plan: &Plan, destination: &Utf8Path) -> Result<(), MaterialiseError> {
-    fsx::check_no_directory(destination)?;
-    if fsx::is_taken(destination) && !is_finished(plan, destination)? {
-        return Err(MaterialiseError::Exists(destination.to_owned()));
+pub fn check_destination(plan: &Plan, destination: &Destination) -> Result<(), MaterialiseError> {
+    if !is_finished(plan, destination)? {
+        check_free(destination)?;
     }
-    let needed_bytes = plan.total_bytes();
-    if let Some(limit_bytes) = fsx::file_size_limit().filter(|limit| *limit < needed_bytes) {
+    check_room(destination, plan.total_bytes())
+}
+
+/// Checks that no file has a name that the destination needs.
+pub(super) fn check_free(destination: &Destination) -> Result<(), MaterialiseError> {
+    for path in destination.paths() {
+        fsx::check_no_directory(path)?;
+        if fsx::is_taken(path) {
+            return Err(MaterialiseError::Exists(path.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the destination can be written and has enough room.
+pub(super) fn check_room(
+    destination: &Destination,
+    bundle_bytes: u64,
+) -> Result<(), MaterialiseError> {
+    let sizes = destination.sizes(bundle_bytes);
+    let largest_bytes = sizes.iter().copied().max().unwrap_or_default();
+    if let Some(limit_bytes) = fsx::file_size_limit().filter(|limit| *limit < largest_bytes) {
         return Err(MaterialiseError::FileSizeLimit {
-            needed_bytes,
+            needed_bytes: largest_bytes,
             limit_bytes,
         });
     }
-    let directory = fsx::parent(destination);
+    let directory = fsx::parent(destination.name());
     fsx::check_writable(directory)?;
-    let available_bytes =
-        fsx::available_space(directory)?.saturating_add(PartialFile::reserved_bytes(destination));
+    let reserved = destination.paths().iter().map(|path| {
+        if fsx::is_taken(path) {
+            fsx::file_size(path).unwrap_or_default()
+        } else {
+            PartialFile::reserved_bytes(path)
+        }
+    });
+    let needed_bytes = sizes.iter().sum();
+    let available_bytes = fsx::available_space(directory)?.saturating_add(reserved.sum());
     if needed_bytes > available_bytes {
         return Err(MaterialiseError::Space {
             directory: directory.to_owned(),
@@ -81,15 +111,26 @@ pub fn check_destination(plan: &Plan, destination: &Utf8Path) -> Result<(), Mate
     Ok(())
 }
 
-/// Whether an earlier run of the same plan was killed after it gave the bundle its name, and before
-/// it could remove its journal.
-fn is_finished(plan: &Plan, destination: &Utf8Path) -> Result<bool, PathError> {
-    if !fsx::exists(&journal::path_of(destination))
-        || fsx::file_size(destination)? != plan.total_bytes()
+/// Whether an earlier run of the same plan was killed after it gave the bundle, or some of its
+/// volumes, a name, and before it could remove its journal.
+fn is_finished(plan: &Plan, destination: &Destination) -> Result<bool, PathError> {
+    let mut is_any_named = false;
+    for (path, size) in destination
+        .paths()
+        .iter()
+        .zip(destination.sizes(plan.total_bytes()))
+        .filter(|(path, _)| fsx::is_taken(path))
     {
+        fsx::check_no_directory(path)?;
+        if fsx::file_size(path)? != size {
+            return Ok(false);
+        }
+        is_any_named = true;
+    }
+    if !is_any_named || !fsx::exists(&journal::path_of(destination.name())) {
         return Ok(false);
     }
-    let recorded = Journal::read(destination, plan.digest)?;
+    let recorded = Journal::read(destination.name(), destination.id(plan.digest))?;
     Ok(plan
         .fetches()
         .all(|(position, ..)| recorded.get(&position) == Some(&Progressed::Done)))
@@ -104,36 +145,44 @@ fn is_finished(plan: &Plan, destination: &Utf8Path) -> Result<bool, PathError> {
 pub async fn materialise(
     plan: &Plan,
     client: &Client,
-    destination: &Utf8Path,
+    destination: &Destination,
     downloads: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Transferred, MaterialiseError> {
     check_destination(plan, destination)?;
-    if fsx::is_taken(destination) {
-        PartialFile::remove_second_name(destination)?;
-        fsx::remove_file(&journal::path_of(destination))?;
+    if is_finished(plan, destination)? {
+        Output::finish_names(destination)?;
+        fsx::remove_file(&journal::path_of(destination.name()))?;
         return Ok(Transferred {
             kept_blobs: plan.remote().0,
             ..Transferred::default()
         });
     }
-    let partial = PartialFile::open(destination)?;
-    let is_usable = partial.size()? == plan.total_bytes();
-    let (journal, recorded) = Journal::open(destination, plan.digest, is_usable)?;
+    let output = Output::open(destination, plan.total_bytes())?;
+    let is_usable = output.is_allocated()?;
+    let id = destination.id(plan.digest);
+    let (journal, mut recorded) = Journal::open(destination.name(), id, is_usable)?;
     if recorded.is_empty() {
-        // Whatever another plan left must not shine through the padding.
-        partial.allocate(0)?;
+        output.clear()?;
     }
-    partial.allocate(plan.total_bytes())?;
+    output.allocate()?;
     progress.begin("writing files", plan.local_bytes());
-    let written = write_frame(plan, &partial, &**progress);
+    let written = write_frame(plan, &output, &**progress);
     progress.end();
     written?;
+    // Of what is in several volumes the digest of each piece is needed too.
+    for (position, placed, fetch) in plan.fetches() {
+        if destination.cuts(placed)
+            && let Some(progressed @ Progressed::Done) = recorded.get_mut(&position)
+        {
+            *progressed = Progressed::Bytes(fetch.size);
+        }
+    }
 
-    let syncing = journal.record(partial.clone());
+    let syncing = journal.record(output.clone());
     let download = Download {
         client: client.clone(),
-        partial: partial.clone(),
+        output: output.clone(),
         records: syncing.sender(),
         progress: Arc::clone(progress),
     };
@@ -142,7 +191,7 @@ pub async fn materialise(
     let journal = syncing.finish()?;
     progress.end();
     let transferred = transferred?;
-    partial.finish()?;
+    output.finish(plan.digest, &plan.layout)?;
     journal.remove()?;
     Ok(transferred)
 }
@@ -151,19 +200,20 @@ pub async fn materialise(
 /// is made of.
 fn write_frame(
     plan: &Plan,
-    partial: &PartialFile,
+    output: &Output,
     progress: &dyn Progress,
 ) -> Result<(), MaterialiseError> {
     for (placed, content) in plan.layout.entries().iter().zip(&plan.contents) {
-        partial.write_at(&placed.header(), placed.header_offset())?;
+        output.write_at(&placed.header(), placed.header_offset())?;
         match content {
             Content::Bytes(bytes) => {
-                partial.write_at(bytes, placed.content_offset())?;
+                output.hasher(placed).update_pieces(bytes);
+                output.write_at(bytes, placed.content_offset())?;
                 progress.advance(bytes.len() as u64);
             }
             Content::File { path, digest } => {
                 progress.note(placed.name().as_str());
-                copy_file(partial, placed, path, *digest, progress)?;
+                copy_file(output, placed, path, *digest, progress)?;
             }
             Content::Blob { .. } | Content::Web { .. } => {}
         }
@@ -172,17 +222,17 @@ fn write_frame(
 }
 
 fn copy_file(
-    partial: &PartialFile,
+    output: &Output,
     placed: &Placed,
     path: &Utf8Path,
     expected: Digest,
     progress: &dyn Progress,
 ) -> Result<(), MaterialiseError> {
-    let mut hasher = Sha256::new();
+    let mut hasher = output.hasher(placed);
     let mut offset = placed.content_offset();
     fsx::for_each_chunk(path, placed.size(), CHUNK_BYTES, |chunk| {
         hasher.update(chunk);
-        partial.write_at(chunk, offset)?;
+        output.write_at(chunk, offset)?;
         offset = offset.saturating_add(chunk.len() as u64);
         progress.advance(chunk.len() as u64);
         Ok(())

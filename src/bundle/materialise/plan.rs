@@ -133,6 +133,11 @@ impl Plan {
         self.layout.total_bytes()
     }
 
+    /// Where everything is in the bundle.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// How many entries the archive has.
     pub fn entries(&self) -> usize {
         self.contents.len()

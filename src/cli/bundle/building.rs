@@ -10,7 +10,7 @@ use crate::{
         registry_args::RegistryArgs,
         site::Site,
     },
-    commands::bundle::{BuildOptions, ComponentChoice},
+    commands::bundle::{BuildOptions, ComponentChoice, VolumeSize},
 };
 use rune_core::cli::output_path::output_path;
 
@@ -24,6 +24,10 @@ pub(super) struct Build {
     /// File to write [default: NAME-VERSION.bundle.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
+    /// Write volumes of at most SIZE instead of one file: fat32 (4 GiB - 1), github (2 GiB - 1), dvd,
+    /// or a number such as 650MiB
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
     /// Private key to sign with; may be repeated. The passphrase is read from `COSIGN_PASSWORD` or
     /// the terminal
     #[arg(long = "key", value_name = "FILE")]
@@ -62,6 +66,7 @@ impl Build {
         BuildOptions {
             project: args.project.into(),
             output: args.output,
+            volume_size: args.volume_size,
             keys: args.keys,
             chart_key: args.chart_key,
             components: ComponentChoice {

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::{SignerArgs, bundle_digest};
+use super::trust::{PartArgs, SignerArgs, bundle_digest};
 use crate::{
     cli::site::Site,
     commands::bundle::{DiffOptions, Digest, ReportOptions, ViewOptions},
@@ -13,6 +13,8 @@ use rune_core::cli::output_path::output_path;
 /// Keys or digests from outside the bundles; without any, they are shown as unverified.
 #[derive(Debug, Args)]
 struct ViewArgs {
+    #[command(flatten)]
+    parts: PartArgs,
     #[command(flatten)]
     signers: SignerArgs,
     /// Bundle digest (sha256:…), known out of band; once for each bundle
@@ -53,6 +55,7 @@ pub(super) struct Report {
 impl ViewArgs {
     fn options(self, site: &Site) -> ViewOptions {
         ViewOptions {
+            parts: self.parts.shared(),
             signers: self.signers.options(site, !self.digests.is_empty()),
             digests: self.digests,
         }

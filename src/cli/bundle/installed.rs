@@ -17,13 +17,13 @@ use rune_core::duration::parse_duration;
 /// Shows what is installed.
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// The release [default: every release that this program installed in the namespace]
+    /// Release [default: every release that this program installed in the namespace]
     #[arg(value_name = "RELEASE")]
     release: Option<String>,
     /// Show releases of all namespaces
     #[arg(long, short = 'A', conflicts_with = "namespace")]
     all_namespaces: bool,
-    /// Do not ask databases for their schema version, which takes a job of some seconds for each
+    /// Leave out the schema version of databases, for which a job runs some seconds
     #[arg(long)]
     no_database: bool,
     #[command(flatten)]
@@ -33,15 +33,15 @@ pub(super) struct Status {
 /// Rolls back to what was installed before.
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
-    /// The release; those that were installed together with it go back, too
+    /// Release; those that were installed together with it go back, too
     #[arg(value_name = "RELEASE")]
     release: String,
-    /// Say what would go back, check the databases, and change nothing
+    /// Show what would go back, check the databases, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     permissions: PermissionArgs,
-    /// How long each release may take until it runs, and its tests to pass: 10m, 1h
+    /// Time limit for each release and its tests: 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
     #[command(flatten)]

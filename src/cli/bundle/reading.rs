@@ -15,6 +15,9 @@ use rune_core::cli::output_path::output_path;
 use rune_core::{command::CommandError, progress::Progress};
 
 /// Verify a bundle to its last byte, from a file or from standard input.
+///
+/// A volume is verified alone: whole entries are proven by the signed index, and what it shares
+/// with other volumes only together with these.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -27,6 +30,9 @@ pub(super) struct Verify {
     policy: Option<Utf8PathBuf>,
     #[command(flatten)]
     annotate: AnnotateArgs,
+    /// Verify the bundle of all volumes of the set, not one volume alone
+    #[arg(long)]
+    set: bool,
 }
 
 /// Show what a bundle contains; without a key or digest, as unverified.
@@ -92,6 +98,7 @@ impl Verify {
             bundle: self.bundle.options(site),
             expect: self.expect,
             policy: self.policy,
+            is_set: self.set,
         }
     }
 }

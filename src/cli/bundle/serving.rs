@@ -62,7 +62,8 @@ fn listen_address(text: &str) -> Result<SocketAddr, AddrParseError> {
 
 impl Serve {
     pub(super) fn options(self, site: &Site) -> ServeOptions {
-        let first = self.bundle.options(site);
+        let mut first = self.bundle.options(site);
+        first.parts.are_shared = !self.more.is_empty();
         let more: Vec<_> = self
             .more
             .into_iter()

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::bundle_digest;
+use super::trust::{PartArgs, bundle_digest};
 use crate::commands::bundle::{AttachOptions, Digest, KeygenOptions, SignOptions};
 use rune_core::cli::output_path::output_path;
 
@@ -21,8 +21,11 @@ pub(super) struct Keygen {
 /// Add a signature to a bundle, after verifying all of it.
 #[derive(Debug, Args)]
 pub(super) struct Sign {
-    /// The bundle; it is verified to its last byte, and one blank signature slot of it is written
+    /// Bundle file, or one of its volumes; it is verified to its last byte, and one blank signature
+    /// slot of it is written, in every volume
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     /// Private key to sign with. The passphrase is read from `COSIGN_PASSWORD` or the terminal
     #[arg(long, value_name = "FILE")]
     key: Utf8PathBuf,
@@ -41,8 +44,11 @@ pub(super) struct Sign {
 /// Add a signature that an HSM, a KMS, cosign or openssl created.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
-    /// The bundle; it is verified to its last byte, and one blank signature slot of it is written
+    /// Bundle file, or one of its volumes; it is verified to its last byte, and one blank signature
+    /// slot of it is written, in every volume
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     /// Signature over `bundle.json`: a Sigstore bundle, or a bare signature as bytes or base64
     #[arg(long, value_name = "FILE")]
     signature: Utf8PathBuf,
@@ -61,6 +67,7 @@ impl From<Sign> for SignOptions {
     fn from(args: Sign) -> Self {
         Self {
             bundle: args.bundle,
+            parts: args.parts.into(),
             key: args.key,
             trust_file: args.trust,
             digest: args.bundle_digest,
@@ -73,6 +80,7 @@ impl From<Attach> for AttachOptions {
     fn from(args: Attach) -> Self {
         Self {
             bundle: args.bundle,
+            parts: args.parts.into(),
             signature: args.signature,
             key: args.key,
             trust_file: args.trust,

@@ -5,15 +5,17 @@ use clap::Args;
 
 use crate::{
     cli::site::Site,
-    commands::bundle::{BundleOptions, Digest, Origin, SignerOptions},
+    commands::bundle::{BundleOptions, Digest, Origin, Parts, SignerOptions},
 };
 use rune_core::digest::DigestError;
 
 /// A bundle that is needed at any position, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// Bundle file
+    /// Bundle file, one of its volumes, or the first of the parts that `split -b` wrote
     bundle: Utf8PathBuf,
+    #[command(flatten)]
+    parts: PartArgs,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -21,10 +23,22 @@ pub(super) struct BundleArgs {
 /// A bundle that is read once, from beginning to end, and what it is checked with.
 #[derive(Debug, Args)]
 pub(super) struct StreamArgs {
-    /// Bundle file; `-` reads standard input
+    /// Bundle file, one of its volumes, or the first of the parts that `split -b` wrote; `-` reads
+    /// standard input
     bundle: Utf8PathBuf,
     #[command(flatten)]
+    parts: PartArgs,
+    #[command(flatten)]
     trust: TrustArgs,
+}
+
+/// Where the other parts of a bundle are.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// Another volume or part of the bundle, or a directory with some, when they are not all beside
+    /// the one that is named; may be repeated
+    #[arg(long = "part", value_name = "PATH")]
+    places: Vec<Utf8PathBuf>,
 }
 
 /// Keys or a digest from outside a bundle.
@@ -70,7 +84,7 @@ pub(super) fn bundle_digest(text: &str) -> Result<Digest, DigestError> {
 
 impl BundleArgs {
     pub(super) fn options(self, site: &Site) -> BundleOptions {
-        self.trust.of(self.bundle, site)
+        self.trust.of(self.bundle, self.parts.only(), site)
     }
 }
 
@@ -80,14 +94,39 @@ impl StreamArgs {
     }
 
     pub(super) fn options(self, site: &Site) -> BundleOptions {
-        self.trust.of(self.bundle, site)
+        self.trust.of(self.bundle, self.parts.only(), site)
+    }
+}
+
+impl From<PartArgs> for Vec<Utf8PathBuf> {
+    fn from(args: PartArgs) -> Self {
+        args.places
+    }
+}
+
+impl PartArgs {
+    /// For one bundle, to which all of them belong.
+    fn only(self) -> Parts {
+        Parts {
+            places: self.places,
+            are_shared: false,
+        }
+    }
+
+    /// For several bundles, of which each takes its own.
+    pub(super) fn shared(self) -> Parts {
+        Parts {
+            places: self.places,
+            are_shared: true,
+        }
     }
 }
 
 impl TrustArgs {
-    fn of(self, bundle: Utf8PathBuf, site: &Site) -> BundleOptions {
+    fn of(self, bundle: Utf8PathBuf, parts: Parts, site: &Site) -> BundleOptions {
         BundleOptions {
             bundle,
+            parts,
             signers: self.signers.options(site, self.bundle_digest.is_some()),
             digest: self.bundle_digest,
         }

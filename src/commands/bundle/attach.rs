@@ -26,6 +26,8 @@ const MAX_SIGNATURE_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct AttachOptions {
     pub bundle: Utf8PathBuf,
+    /// Where other volumes of its set are.
+    pub parts: Vec<Utf8PathBuf>,
     /// The file with the signature.
     pub signature: Utf8PathBuf,
     /// The file with the public key that it was made with.
@@ -76,7 +78,7 @@ impl Failure for AttachError {
 /// When the signature is not one by the key over this bundle's index, the bundle is damaged, no
 /// slot is left, or the file may not be written.
 pub fn run(options: &AttachOptions, progress: &dyn Progress) -> Result<AttachReport, CommandError> {
-    let file = cosign::open(&options.bundle)?;
+    let file = cosign::open(&options.bundle, &options.parts)?;
     let signers = Signers::load(options.trust_file.as_deref())?;
     let unusable = |error: SignError| {
         CommandError::from(error)

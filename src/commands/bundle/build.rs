@@ -10,9 +10,10 @@ use super::{
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
     remarks,
+    volumes::PartsList,
 };
 use crate::{
-    bundle::{self, ComponentChoice, Gathered, PolicyRecord, Transferred},
+    bundle::{self, ComponentChoice, Destination, Gathered, PolicyRecord, Transferred, VolumeSize},
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     oci::Platform,
     registry::{Client, ClientConfig},
@@ -29,6 +30,8 @@ pub struct BuildOptions {
     pub project: ProjectOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
+    /// Write volumes of at most this size instead of one file.
+    pub volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub keys: Vec<Utf8PathBuf>,
     /// The file with the OpenPGP key that signs the charts for Helm.
@@ -64,6 +67,8 @@ pub struct BuildReport {
     remote_blobs: u64,
     remote_bytes: u64,
     dry_run: bool,
+    #[serde(skip_serializing_if = "PartsList::is_empty")]
+    volumes: PartsList,
     #[serde(skip_serializing_if = "Option::is_none")]
     transferred: Option<Transferred>,
     #[serde(skip)]
@@ -149,6 +154,7 @@ impl Report for BuildReport {
             );
         }
         text.push_str(&self.completeness.text("completeness   "));
+        text.push_str(&self.volumes.text());
         text
     }
 }
@@ -256,14 +262,15 @@ pub fn run(
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
     let plan = draft.sign(&keys)?;
+    let destination = Destination::new(&output, plan.layout(), options.volume_size)?;
     let transferred = if options.is_dry_run {
-        bundle::check_output(&plan, &output)?;
+        bundle::check_output(&plan, &destination)?;
         None
     } else {
         Some(block_on(bundle::materialise(
             &plan,
             &client,
-            &output,
+            &destination,
             options.jobs,
             progress,
         ))?)
@@ -290,6 +297,7 @@ pub fn run(
         remote_blobs,
         remote_bytes,
         dry_run: options.is_dry_run,
+        volumes: PartsList::of(&destination),
         transferred,
     })
 }

@@ -91,12 +91,12 @@ fn refused(bundle: &Utf8Path) -> impl Fn(CosignError) -> CommandError {
     }
 }
 
-/// Opens the bundle for writing.
-pub(super) fn open(bundle: &Utf8Path) -> Result<FileToSign, CommandError> {
+/// Opens the bundle, or all volumes of its set, for writing.
+pub(super) fn open(bundle: &Utf8Path, parts: &[Utf8PathBuf]) -> Result<FileToSign, CommandError> {
     if bundle == "-" {
         return Err(NoFile.into());
     }
-    FileToSign::open(bundle).map_err(refused(bundle))
+    FileToSign::open(bundle, parts).map_err(refused(bundle))
 }
 
 /// Checks the bundle to its last byte and puts a signature of `key` into it.

@@ -8,11 +8,15 @@ use self::table::ImageRow;
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
-    bundle::{BundleIndex, BundleSource, BundleView, SlotState},
+    bundle::{
+        BundleFile, BundleIndex, BundleSource, BundleView, SlotState, UnverifiedHead, Volume,
+        Volumes,
+    },
 };
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
+    failure::FailureKind,
     progress::Progress,
     text::{shown, size},
 };
@@ -38,8 +42,11 @@ pub struct InspectReport {
     trust: Option<TrustSource>,
     signatures: Vec<SlotState>,
     index: BundleIndex,
-    /// The size of the whole file.
+    /// The size of the whole bundle.
     bytes: u64,
+    /// The volumes that it is read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volumes: Option<Volumes>,
     /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
     /// For each image, how many bytes of contents the bundle has of it; null when that is not
@@ -90,6 +97,14 @@ impl Report for InspectReport {
             self.bytes,
             index.entries.len()
         );
+        if let Some(volumes) = &self.volumes {
+            let _ = writeln!(
+                text,
+                "volumes        {}, of at most {} bytes",
+                volumes.files.len(),
+                volumes.volume_bytes
+            );
+        }
         self.write_charts(&mut text);
         self.write_rules(&mut text);
         text.push_str(&table::of(
@@ -287,8 +302,9 @@ pub fn run(
     options: &InspectOptions,
     progress: &dyn Progress,
 ) -> Result<InspectReport, CommandError> {
-    let (source, head) = options.bundle.open()?;
-    let report = if options.bundle.has_trust() {
+    let (source, head) = open(options, progress)?;
+    let volumes = source.as_ref().and_then(BundleSource::volumes).cloned();
+    let mut report = if options.bundle.has_trust() {
         let trust = options.bundle.trust()?;
         let head = head
             .authenticate(&trust)
@@ -327,19 +343,42 @@ pub fn run(
             view.as_ref(),
         )
     };
+    report.volumes = volumes;
     if options.only_images && !report.verified {
         progress.announce(UNVERIFIED);
     }
     Ok(report)
 }
 
+/// Opens the bundle. Of a volume whose set is not complete here, there is the head.
+fn open(
+    options: &InspectOptions,
+    progress: &dyn Progress,
+) -> Result<(Option<BundleSource>, UnverifiedHead), CommandError> {
+    let error = match options.bundle.open() {
+        Ok((source, head)) => return Ok((Some(source), head)),
+        Err(error) => error,
+    };
+    let is_incomplete = error.kind() == FailureKind::NotFound && options.bundle.bundle != "-";
+    match is_incomplete.then(|| Volume::open(&options.bundle.bundle)) {
+        Some(Ok(Some(volume))) => {
+            progress.announce(&format!(
+                "note: only the head could be read: {}",
+                error.messages().join(": ")
+            ));
+            Ok((None, volume.head().clone()))
+        }
+        _ => Err(error),
+    }
+}
+
 /// The documents of a file. Without them the head is shown all the same, with what is wrong.
 fn view(
-    source: BundleSource,
-    open: impl FnOnce(std::fs::File) -> Result<BundleView, crate::bundle::OpenError>,
+    source: Option<BundleSource>,
+    open: impl FnOnce(BundleFile) -> Result<BundleView, crate::bundle::OpenError>,
     progress: &dyn Progress,
 ) -> Option<BundleView> {
-    let BundleSource::File(file) = source else {
+    let Some(BundleSource::File(file)) = source else {
         return None;
     };
     match open(file) {
@@ -380,6 +419,7 @@ fn report(
             .collect(),
         index,
         bytes,
+        volumes: None,
         with_entries: options.with_entries,
         only_images: options.only_images,
     }

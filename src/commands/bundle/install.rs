@@ -30,7 +30,6 @@ use crate::{
 };
 use rune_core::{
     command::{CommandError, block_on_to_the_end},
-    fsx,
     progress::Progress,
 };
 
@@ -126,16 +125,15 @@ pub fn run(
     let (source, head) = options.bundle.authenticate()?;
     let file = options.bundle.file(source)?;
     let refusing = || format!("refusing `{}`", options.bundle.bundle);
-    let again = fsx::duplicate(&file, &options.bundle.bundle)?;
     bundle::verify(
-        BundleSource::File(file),
+        BundleSource::File(file.clone()),
         &head,
         threads(),
         progress.as_ref(),
     )
     .map_err(|error| CommandError::from(error).context(refusing()))?;
     let verified_bytes = head.layout().total_bytes();
-    let bundle = OpenBundle::open(again, head)
+    let bundle = OpenBundle::open(file, head)
         .map_err(|error| CommandError::from(error).context(refusing()))?;
     let chosen = Chosen::all(&bundle, options)?;
     if !options.is_dry_run {

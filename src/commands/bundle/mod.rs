@@ -12,6 +12,7 @@ pub mod fingerprint;
 pub mod init;
 pub mod inspect;
 pub mod install;
+pub mod join;
 mod key_kind;
 pub mod keygen;
 mod keys;
@@ -32,16 +33,18 @@ pub mod rollback;
 pub mod serve;
 pub mod sign;
 mod site;
+pub mod split;
 pub mod status;
 pub mod suggest;
 mod trust_source;
 pub mod unpack;
 pub mod verify;
 mod view;
+mod volumes;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
-    bundle::{ComponentChoice, HelmOptions},
+    bundle::{ComponentChoice, HelmOptions, VolumeSize},
     oci::Platform,
 };
 pub use attach::AttachOptions;
@@ -53,12 +56,13 @@ pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use init::InitOptions;
 pub use inspect::InspectOptions;
 pub use install::{InstallOptions, MapMode, Permissions, Pushed};
+pub use join::JoinOptions;
 pub use keygen::KeygenOptions;
 pub use keys::Passphrase;
 pub use load::{ContainerdOptions, LoadDestination, LoadOptions};
 pub use lock::{LockMode, LockOptions};
 pub use mirror::{MirrorDestination, MirrorFormat, MirrorOptions};
-pub use open::{BundleOptions, Origin, SignerOptions};
+pub use open::{BundleOptions, Origin, Parts, SignerOptions};
 pub use policy::PolicyOptions;
 pub use project::{ManifestChoice, ProjectOptions};
 pub use push::PushOptions;
@@ -71,6 +75,7 @@ pub use rune_core::digest::Digest;
 pub use serve::ServeOptions;
 pub use sign::SignOptions;
 pub use site::SiteFile;
+pub use split::SplitOptions;
 pub use status::StatusOptions;
 pub use suggest::SuggestOptions;
 pub use unpack::UnpackOptions;

@@ -1,6 +1,6 @@
 //! Opening a bundle: where it is, and who must vouch for it.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
@@ -9,7 +9,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::bundle::{
-    AuthenticatedHead, BundleSource, HeadError, OpenBundle, Trust, UnverifiedHead,
+    AuthenticatedHead, BundleFile, BundleSource, HeadError, OpenBundle, Trust, UnverifiedHead,
 };
 use rune_core::{
     command::CommandError,
@@ -23,10 +23,20 @@ use rune_core::{
 pub struct BundleOptions {
     /// The file, or `-` for standard input.
     pub bundle: Utf8PathBuf,
+    pub parts: Parts,
     /// Who must have signed it.
     pub signers: SignerOptions,
     /// The digest that the bundle must have.
     pub digest: Option<Digest>,
+}
+
+/// Where the other parts of a bundle are.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Files, and directories to look in, besides the directory of the bundle.
+    pub places: Vec<Utf8PathBuf>,
+    /// Whether some of these files may belong to another bundle.
+    pub are_shared: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +92,11 @@ impl BundleOptions {
         let mut source = match self.bundle.as_str() {
             "-" => BundleSource::Stream(Box::new(std::io::stdin())),
             _ => match fsx::open(&self.bundle)? {
-                file if fsx::is_regular(&file) => BundleSource::File(file),
+                file if fsx::is_regular(&file) => BundleSource::File(BundleFile::open(
+                    &self.bundle,
+                    &self.parts.places,
+                    !self.parts.are_shared,
+                )?),
                 // A pipe or a tape: readable once, from beginning to end.
                 stream => BundleSource::Stream(Box::new(stream)),
             },
@@ -140,7 +154,7 @@ impl BundleOptions {
     }
 
     /// The file that the bundle lies in.
-    pub(super) fn file(&self, source: BundleSource) -> Result<File, CommandError> {
+    pub(super) fn file(&self, source: BundleSource) -> Result<BundleFile, CommandError> {
         match source {
             BundleSource::File(file) => Ok(file),
             BundleSource::Stream(_) => Err(NotAFile(self.bundle.clone()).into()),

@@ -18,6 +18,8 @@ use rune_core::{
 #[derive(Debug)]
 pub struct SignOptions {
     pub bundle: Utf8PathBuf,
+    /// Where other volumes of its set are.
+    pub parts: Vec<Utf8PathBuf>,
     /// The file with the private key.
     pub key: Utf8PathBuf,
     /// The trust file of those who will receive the bundle.
@@ -49,7 +51,7 @@ pub fn run(
     passphrase: impl Fn(&Utf8Path, u8) -> Result<Passphrase, CommandError>,
     progress: &dyn Progress,
 ) -> Result<SignReport, CommandError> {
-    let file = cosign::open(&options.bundle)?;
+    let file = cosign::open(&options.bundle, &options.parts)?;
     if let Some(expected) = options.digest
         && expected != file.digest()
     {

@@ -9,13 +9,16 @@ use super::{
 };
 use crate::{
     archive::EntryName,
-    bundle::{self, SlotState},
+    bundle::{
+        self, BundleIndex, CheckedVolume, SharedEntry, SlotState, Volume, Volumes, volume_numbers,
+    },
     policy::{Evaluation, Policy},
 };
 use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
     failure::{Failure, FailureKind},
+    fsx,
     progress::Progress,
     text::shown,
     yaml::Mistakes,
@@ -29,6 +32,8 @@ pub struct VerifyOptions {
     pub expect: Option<Expectation>,
     /// The policy of whoever receives the bundle.
     pub policy: Option<Utf8PathBuf>,
+    /// Whether a volume stands for all of its set.
+    pub is_set: bool,
 }
 
 /// The name and version that a bundle must have, written `NAME@VERSION`.
@@ -78,15 +83,103 @@ impl Failure for Unexpected {
     }
 }
 
+/// A policy is about all of a bundle.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is one volume, and --policy needs the whole bundle")]
+struct PolicyOfVolume(Utf8PathBuf);
+
+impl Failure for PolicyOfVolume {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("add --set to verify the bundle of all volumes".to_owned())
+    }
+}
+
+/// A bundle, or one volume of it, that is what it should be.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum VerifyReport {
+    Bundle(Box<BundleReport>),
+    Volume(Box<VolumeReport>),
+}
+
+impl Report for VerifyReport {
+    const VERB: &'static str = "verify";
+
+    fn text(&self) -> String {
+        match self {
+            Self::Bundle(report) => report.text(),
+            Self::Volume(report) => report.text(),
+        }
+    }
+}
+
+/// One volume that is what it should be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    signatures: Vec<SlotState>,
+    volume: CheckedVolume,
+}
+
+impl VolumeReport {
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let CheckedVolume {
+            number,
+            count,
+            bytes,
+            entries,
+            ..
+        } = self.volume;
+        let mut text = format!(
+            "volume {number} of {count} of {} {} is intact: {bytes} bytes, {entries} whole entries\n",
+            self.name, self.version
+        );
+        let _ = writeln!(text, "bundle digest  {}", self.digest);
+        if let Some(trust) = &self.trust {
+            let _ = writeln!(text, "trust          {trust}");
+        }
+        for state in &self.signatures {
+            text.push_str(&state.line());
+        }
+        for SharedEntry {
+            path,
+            bytes,
+            volumes,
+        } in &self.volume.shared
+        {
+            let _ = writeln!(
+                text,
+                "note: {bytes} bytes of {path} are proven only together with {}",
+                volume_numbers(volumes)
+            );
+        }
+        text.push_str(
+            "next: `rune-bundle verify --set` verifies the bundle when all volumes are here\n",
+        );
+        text
+    }
+}
+
 /// A bundle that is what it should be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VerifyReport {
+pub struct BundleReport {
     name: String,
     version: semver::Version,
     digest: Digest,
     trust: Option<TrustSource>,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volumes: Option<Volumes>,
     entries: usize,
     signatures: Vec<SlotState>,
     completeness_checked: bool,
@@ -109,9 +202,7 @@ struct EntryOrigin {
     origin: String,
 }
 
-impl Report for VerifyReport {
-    const VERB: &'static str = "verify";
-
+impl BundleReport {
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text = format!(
@@ -119,6 +210,9 @@ impl Report for VerifyReport {
             self.name, self.version, self.entries, self.bytes
         );
         let _ = writeln!(text, "bundle digest  {}", self.digest);
+        if let Some(volumes) = &self.volumes {
+            let _ = writeln!(text, "volumes        {}", volumes.files.len());
+        }
         if let Some(trust) = &self.trust {
             let _ = writeln!(text, "trust          {trust}");
         }
@@ -157,23 +251,77 @@ fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     Ok(policy)
 }
 
+/// Refuses another bundle than the one that was meant.
+fn check_expected(options: &VerifyOptions, index: &BundleIndex) -> Result<(), Unexpected> {
+    match &options.expect {
+        Some(expected) if index.name != expected.name || index.version != expected.version => {
+            Err(Unexpected {
+                found: format!("{} {}", index.name, index.version),
+                expected: format!("{} {}", expected.name, expected.version),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Verifies one volume alone.
+fn run_volume(
+    options: &VerifyOptions,
+    volume: Volume,
+    progress: &dyn Progress,
+) -> Result<VolumeReport, CommandError> {
+    let bundle = &options.bundle;
+    if options.policy.is_some() {
+        return Err(PolicyOfVolume(bundle.bundle.clone()).into());
+    }
+    let head = volume
+        .head()
+        .clone()
+        .authenticate(&bundle.trust()?)
+        .map_err(|error| bundle.refused(error.into()))?;
+    check_expected(options, head.index())?;
+    let (number, count) = (volume.number(), volume.count());
+    let checked = bundle::verify_volume(volume, &head, threads(), progress).map_err(|error| {
+        CommandError::from(error)
+            .context(format!(
+                "refusing `{}`, volume {number} of {count} of {} {}",
+                bundle.bundle,
+                head.index().name,
+                head.index().version
+            ))
+            .with_help(format!(
+                "copy `{}` again from its source; the other volumes need not be copied",
+                bundle.bundle
+            ))
+    })?;
+    Ok(VolumeReport {
+        name: head.index().name.clone(),
+        version: head.index().version.clone(),
+        digest: head.digest(),
+        trust: bundle.trust_source(),
+        signatures: head.slots().to_vec(),
+        volume: checked,
+    })
+}
+
 /// Verifies a bundle: its head, every header and content, and that the contents hang together.
 ///
 /// # Errors
 /// When anything is not as signed, or it is another bundle than expected.
 pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, CommandError> {
-    let (source, head) = options.bundle.authenticate()?;
-    let index = head.index();
-    if let Some(expected) = &options.expect
-        && (index.name != expected.name || index.version != expected.version)
-    {
-        let found = format!("{} {}", index.name, index.version);
-        return Err(Unexpected {
-            found,
-            expected: format!("{} {}", expected.name, expected.version),
+    if !options.is_set && fsx::is_file(&options.bundle.bundle) && options.bundle.bundle != "-" {
+        let volume = Volume::open(&options.bundle.bundle).map_err(|error| {
+            CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
+        })?;
+        if let Some(volume) = volume {
+            return run_volume(options, volume, progress)
+                .map(|report| VerifyReport::Volume(Box::new(report)));
         }
-        .into());
     }
+    let (source, head) = options.bundle.authenticate()?;
+    let volumes = source.volumes().cloned();
+    let index = head.index();
+    check_expected(options, index)?;
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
     let documents = bundle::verify(source, &head, threads(), progress).map_err(|error| {
         CommandError::from(error).context(format!("refusing `{}`", options.bundle.bundle))
@@ -183,12 +331,13 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
         .map(|policy| bundle::judge(index, &documents, policy).into_result())
         .transpose()?;
     let signed = evaluation.iter().flat_map(Evaluation::signed);
-    Ok(VerifyReport {
+    Ok(VerifyReport::Bundle(Box::new(BundleReport {
         name: index.name.clone(),
         version: index.version.clone(),
         digest: head.digest(),
         trust: options.bundle.trust_source(),
         bytes: head.layout().total_bytes(),
+        volumes,
         entries: head.layout().entries().len(),
         signatures: head.slots().to_vec(),
         completeness_checked: index.completeness.checked,
@@ -209,5 +358,5 @@ pub fn run(options: &VerifyOptions, progress: &dyn Progress) -> Result<VerifyRep
             .into_iter()
             .map(str::to_owned)
             .collect(),
-    })
+    })))
 }

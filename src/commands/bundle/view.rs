@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::{
-    open::{BundleOptions, SignerOptions},
+    open::{BundleOptions, Parts, SignerOptions},
     trust_source::TrustSource,
 };
 use crate::bundle::{BundleSource, BundleView};
@@ -16,6 +16,8 @@ use rune_core::{
 /// One or two bundles, and what all of them are checked with.
 #[derive(Debug, Clone)]
 pub struct ViewOptions {
+    /// Where parts of the bundles are.
+    pub parts: Parts,
     /// Who must have signed each.
     pub signers: SignerOptions,
     /// Digests of which each bundle must have one.
@@ -47,6 +49,7 @@ impl ViewOptions {
     pub(super) fn open(&self, bundle: &Utf8PathBuf) -> Result<BundleView, CommandError> {
         let mut options = BundleOptions {
             bundle: bundle.clone(),
+            parts: self.parts.clone(),
             signers: self.signers.clone(),
             digest: None,
         };

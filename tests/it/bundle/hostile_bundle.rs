@@ -57,7 +57,7 @@ fn is_good(bundle: &fs::File) -> bool {
         None,
     )
     .unwrap();
-    let mut source = BundleSource::File(bundle.try_clone().unwrap());
+    let mut source = BundleSource::File(bundle.try_clone().unwrap().into());
     let head: Result<UnverifiedHead, _> = source.read_head();
     head.is_ok_and(|head| {
         head.authenticate(&trust)

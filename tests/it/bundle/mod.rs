@@ -3,6 +3,7 @@
 
 pub(crate) mod build_resume;
 pub(crate) mod build_verb;
+pub(crate) mod build_volumes;
 pub(crate) mod cat_verb;
 pub(crate) mod diff_bundles;
 pub(crate) mod diff_images;
@@ -37,6 +38,7 @@ pub(crate) mod manifest_mistakes;
 pub(crate) mod policy_decisions;
 pub(crate) mod project;
 pub(crate) mod project_support;
+pub(crate) mod raw_parts;
 pub(crate) mod receipts_chain;
 pub(crate) mod receipts_place;
 pub(crate) mod remote_files;
@@ -59,3 +61,5 @@ pub(crate) mod site_file;
 pub(crate) mod small_bundle;
 pub(crate) mod suite;
 pub(crate) mod unpack_only;
+pub(crate) mod volume_faults;
+pub(crate) mod volumes;

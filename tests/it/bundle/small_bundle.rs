@@ -155,7 +155,7 @@ pub(crate) fn write(plan: &Plan, path: &Utf8Path) {
     let client = Client::new(ClientConfig::default()).unwrap();
     let progress: Arc<dyn rune_core::progress::Progress> = Arc::new(Silent);
     runtime
-        .block_on(materialise(plan, &client, path, 2, &progress))
+        .block_on(materialise(plan, &client, &path.into(), 2, &progress))
         .unwrap();
 }
 

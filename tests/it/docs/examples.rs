@@ -14,7 +14,7 @@ use super::sandbox::Sandbox;
 use crate::bundle::small_bundle::ends_with;
 
 /// Examples that need what a sandbox does not have, and the test that runs the same.
-const RUN_ELSEWHERE: [(&str, &str); 5] = [
+const RUN_ELSEWHERE: [(&str, &str); 9] = [
     (
         "rune-bundle load rune-0.1.0.bundle.tar --key release.pub",
         "registry::load_containerd",
@@ -34,6 +34,19 @@ const RUN_ELSEWHERE: [(&str, &str); 5] = [
     (
         "rune-bundle install rune-0.1.0.bundle.tar --key release.pub --values site-values.yaml --backup-first",
         "cluster::backup",
+    ),
+    ("rune-bundle status --namespace rune", "cluster::day_after"),
+    (
+        "rune-bundle status --all-namespaces --no-database --json",
+        "cluster::day_after",
+    ),
+    (
+        "rune-bundle rollback rune --namespace rune --dry-run",
+        "cluster::day_after",
+    ),
+    (
+        "rune-bundle rollback rune --namespace rune",
+        "cluster::day_after",
     ),
 ];
 

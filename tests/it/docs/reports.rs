@@ -207,6 +207,15 @@ fn replace(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
     fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
+/// The first of the volumes of `volumes.tar`.
+fn first_volume(sandbox: &Sandbox) -> String {
+    let names = fs::read_dir(sandbox.path(".")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .find(|name| name.starts_with("volumes.volume-1-of-"))
+        .unwrap()
+}
+
 #[test]
 fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     let (sandbox, mut reader) = (Sandbox::clone(), Reader::new());
@@ -262,6 +271,16 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         "verify",
         0,
     );
+    let volumes = ["--volume-size", "250kB", "--output", "volumes.tar"];
+    let build = ["build", "--key", "release.key", &plain];
+    reader.read(
+        &bundle(&sandbox, &[&build[..], &volumes].concat()),
+        "build",
+        0,
+    );
+    let first = first_volume(&sandbox);
+    let verify = ["verify", "--set", &first, "--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &verify), "verify", 0);
     sandbox.put(
         "library/postgres",
         "17-alpine",
@@ -299,6 +318,21 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
         0,
     );
     reader.read(&bundle(&sandbox, &["inspect", file]), "inspect", 0);
+    let split = [
+        "split",
+        file,
+        "--volume-size",
+        "250kB",
+        "--output",
+        "volumes.tar",
+    ];
+    let key = ["--key", "release.pub"];
+    reader.read(&bundle(&sandbox, &[&split[..], &key].concat()), "split", 0);
+    let first = first_volume(&sandbox);
+    reader.read(&bundle(&sandbox, &["inspect", &first]), "inspect", 0);
+    let join = ["join", &first, "--output", "joined.tar"];
+    reader.read(&bundle(&sandbox, &[&join[..], &key].concat()), "join", 0);
+    reader.has_seen_all(&["## `split`", "## `join`", "### `volumes`"]);
     reader.read(
         &bundle(&sandbox, &["inspect", file, "--key", "release.pub"]),
         "inspect",

@@ -6,7 +6,7 @@ use rune_bundle::{
     bundle::BundleIndex,
     commands::{
         bundle::{
-            BundleOptions, Origin, PushOptions, SignerOptions,
+            BundleOptions, Origin, Parts, PushOptions, SignerOptions,
             push::{self, IndexChoice, PushSettings},
         },
         registry_access::ClientConfig,
@@ -82,6 +82,7 @@ impl Shipped {
         PushOptions {
             bundle: BundleOptions {
                 bundle: path("x.tar"),
+                parts: Parts::default(),
                 signers: SignerOptions {
                     keys: vec![path("release.pub")],
                     threshold: 1,

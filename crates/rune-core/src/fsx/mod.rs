@@ -45,7 +45,7 @@ pub use stamp::Stamp;
 pub use temporary::{FileMode, SIDE_FILES, TemporaryFile};
 pub use whole::{
     FileSystem, available_space, check_keeps_private, check_writable, create_dir_all, duplicate,
-    exists, file_size, file_size_limit, file_system, for_each_chunk, is_dir, is_regular,
-    list_files, open, parent, read, read_to_string, remove_file, write_atomic, write_new,
-    write_private,
+    exists, file_names, file_size, file_size_limit, file_system, for_each_chunk, is_dir, is_file,
+    is_regular, list_files, open, parent, read, read_to_string, remove_file, write_atomic,
+    write_new, write_private,
 };

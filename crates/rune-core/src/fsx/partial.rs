@@ -127,6 +127,14 @@ impl PartialFile {
             .map_err(PathError::of(Action::Read, &self.path))
     }
 
+    /// A second handle for whoever only reads.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn reader(&self) -> Result<File, PathError> {
+        whole::duplicate(&self.file, &self.path)
+    }
+
     /// Waits until what was written is durable (`fdatasync`).
     ///
     /// # Errors

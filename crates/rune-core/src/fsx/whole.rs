@@ -103,6 +103,11 @@ pub fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
+/// Whether this is a regular file, or a link to one.
+pub fn is_file(path: &Utf8Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
 /// Replaces or creates a file: written beside its name, made durable, renamed into place.
 ///
 /// # Errors
@@ -216,6 +221,22 @@ pub fn list_files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, PathError> {
     }
     files.sort_unstable_by(|a, b| a.as_str().as_bytes().cmp(b.as_str().as_bytes()));
     Ok(files)
+}
+
+/// The names of the files in a directory, links to files included and names that are not UTF-8 left
+/// out.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn file_names(directory: &Utf8Path) -> Result<Vec<String>, PathError> {
+    let at = |error| PathError::of(Action::Read, directory)(error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(at)? {
+        let entry = entry.map_err(|error| PathError::of(Action::Read, directory)(error))?;
+        let is_file = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+        names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
+    }
+    Ok(names)
 }
 
 /// Free space, in bytes, for an unprivileged writer on the file system of an existing directory.

@@ -318,7 +318,7 @@ fn room(
         plan.total_bytes()
     );
     let available = || -> Result<String, CommandError> {
-        bundle::check_output(&plan, &output)?;
+        bundle::check_output(&plan, &output.as_path().into())?;
         Ok(format!(
             "{} bytes",
             fsx::available_space(fsx::parent(&output))?

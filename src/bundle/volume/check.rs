@@ -1,0 +1,315 @@
+//! Verifying one volume alone: what the signed index proves, and what only its own record says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Read as _, Write},
+    ops::Range,
+};
+
+use super::{
+    Volume, VolumeError, VolumePlan,
+    plan::SharedPiece,
+    record::{PieceRecord, VolumeRecord},
+};
+use crate::{
+    archive::{CheckError, EntryName, Placed},
+    bundle::{
+        AuthenticatedHead, BundleFile, BundleSource, ContentError, EntryRecord,
+        archive::{At, Problem, Sink, read_contents},
+    },
+};
+use rune_core::{digest::Sha256, fsx::PathError, progress::Progress};
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A volume that is as it was made.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckedVolume {
+    pub number: u64,
+    pub count: u64,
+    /// The size of the file.
+    pub bytes: u64,
+    /// The bytes of the bundle that it has: from `begin` to before `end`.
+    pub begin: u64,
+    pub end: u64,
+    /// How many entries it has from their first to their last byte.
+    pub entries: usize,
+    pub shared: Vec<SharedEntry>,
+}
+
+/// An entry of which other volumes have the rest: the digest of what is here is in the record
+/// alone, which nobody signs.
+#[derive(Debug, serde::Serialize)]
+pub struct SharedEntry {
+    pub path: EntryName,
+    /// How much of it is here.
+    pub bytes: u64,
+    /// The volumes that it is proven with.
+    pub volumes: Vec<u64>,
+}
+
+/// Where what is read goes: bytes, and their position in the bundle.
+pub(super) type Take<'a> = &'a (dyn Fn(&[u8], u64) -> Result<(), PathError> + Sync);
+
+/// Verifies a volume alone.
+///
+/// # Errors
+/// When anything in it is not as it was made.
+pub fn verify_volume(
+    volume: Volume,
+    head: &AuthenticatedHead,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<CheckedVolume, ContentError> {
+    let (path, record, plan) = (volume.path.clone(), volume.record.clone(), volume.plan);
+    if plan.bundle_bytes() != head.layout().total_bytes() {
+        return Err(ContentError::of_whole(VolumeError::Record(path)));
+    }
+    let file = BundleFile::new(vec![volume.into_piece(false)]);
+    let range = Part {
+        file: &file,
+        head,
+        plan: &plan,
+        number: record.number,
+        record: Some(&record),
+    };
+    range.read(threads, progress, &|_, _| Ok(()))?;
+    let bytes = plan.range(record.number);
+    let shared = pieces(&plan, head, record.number).map(|piece| SharedEntry {
+        path: piece.placed.name().clone(),
+        bytes: length(&piece.range),
+        volumes: plan
+            .volumes_of(piece.placed)
+            .filter(|other| *other != record.number)
+            .collect(),
+    });
+    let shared = shared.collect();
+    let entries = head.layout().entries().iter();
+    Ok(CheckedVolume {
+        number: record.number,
+        count: record.count,
+        bytes: plan.file_bytes(record.number),
+        entries: entries.filter(|placed| is_within(placed, &bytes)).count(),
+        begin: bytes.start,
+        end: bytes.end,
+        shared,
+    })
+}
+
+/// The bytes of the bundle that one volume has, in a file that has at least these.
+pub(super) struct Part<'a> {
+    pub(super) file: &'a BundleFile,
+    pub(super) head: &'a AuthenticatedHead,
+    pub(super) plan: &'a VolumePlan,
+    pub(super) number: u64,
+    /// The record of the volume; without it the pieces of entries are read and not checked.
+    pub(super) record: Option<&'a VolumeRecord>,
+}
+
+impl Part<'_> {
+    /// Reads all of it, and hands the bytes of entries on.
+    pub(super) fn read(
+        &self,
+        threads: usize,
+        progress: &dyn Progress,
+        take: Take<'_>,
+    ) -> Result<(), ContentError> {
+        let range = self.plan.range(self.number);
+        let layout = self.head.layout();
+        let whole: BTreeMap<&EntryName, &Placed> = layout
+            .entries()
+            .iter()
+            .filter(|placed| is_within(placed, &range))
+            .map(|placed| (placed.name(), placed))
+            .collect();
+        let names: BTreeSet<EntryName> = whole.keys().map(|name| (*name).clone()).collect();
+        let open = |entry: &EntryRecord| {
+            let offset = whole
+                .get(&entry.path)
+                .map_or(u64::MAX, |placed| placed.content_offset());
+            Ok(Box::new(Taker { take, offset }) as Sink<'_>)
+        };
+        let source = BundleSource::File(self.file.clone().without_end());
+        read_contents(source, self.head, threads, progress, Some(&names), &open)?;
+        self.check_record()?;
+        for placed in layout.entries() {
+            let is_cut = !is_within(placed, &range)
+                && placed.header_offset() < range.end
+                && range.start < placed.end_offset();
+            if is_cut {
+                self.read_cut(placed, &range, take)
+                    .map_err(|problem| ContentError::of_entry(problem, self.file, placed))?;
+            }
+        }
+        let trailer = meet(&(layout.trailer_offset()..layout.total_bytes()), &range);
+        let trailer = self.bytes(&trailer).map_err(ContentError::of_whole)?;
+        if trailer.iter().any(|byte| *byte != 0) {
+            return Err(ContentError::of_whole(CheckError::Trailer));
+        }
+        Ok(())
+    }
+
+    /// The record must be about the pieces that the bundle index gives.
+    fn check_record(&self) -> Result<(), ContentError> {
+        let Some(record) = self.record else {
+            return Ok(());
+        };
+        let is_first = |piece: &SharedPiece<'_>| is_first(self.plan, self.number, piece);
+        let (first, last): (Vec<_>, Vec<_>) =
+            pieces(self.plan, self.head, self.number).partition(is_first);
+        let fits = |record: &Option<PieceRecord>, pieces: &[SharedPiece<'_>]| match (record, pieces)
+        {
+            (None, []) => true,
+            (Some(record), [piece]) => record.is_of(piece),
+            _ => false,
+        };
+        if fits(&record.first, &first) && fits(&record.last, &last) {
+            return Ok(());
+        }
+        let path = self.file.parts().next().map(|(path, _)| path.to_owned());
+        Err(ContentError::of_whole(VolumeError::Record(
+            path.unwrap_or_default(),
+        )))
+    }
+
+    /// What there is of an entry that is not whole.
+    fn read_cut(&self, placed: &Placed, range: &Range<u64>, take: Take<'_>) -> Result<(), Problem> {
+        let content_end = placed.content_offset().saturating_add(placed.size());
+        let header = meet(&(placed.header_offset()..placed.content_offset()), range);
+        let expected = placed.header();
+        let within = |position: u64| {
+            usize::try_from(position.saturating_sub(placed.header_offset())).unwrap_or(usize::MAX)
+        };
+        if !header.is_empty()
+            && Some(self.bytes(&header)?.as_slice())
+                != expected.get(within(header.start)..within(header.end))
+        {
+            return Err(CheckError::Header(placed.name().clone()).into());
+        }
+        let padding = meet(&(content_end..placed.end_offset()), range);
+        if self.bytes(&padding)?.iter().any(|byte| *byte != 0) {
+            return Err(CheckError::Padding(placed.name().clone()).into());
+        }
+        let content = meet(&(placed.content_offset()..content_end), range);
+        let mut hasher = Sha256::new();
+        let mut source = At::new(self.file, content.start);
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut offset = content.start;
+        while offset < content.end {
+            let left = usize::try_from(content.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let chunk = buffer.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
+            placed.fill(&mut source, chunk)?;
+            hasher.update(chunk);
+            take(chunk, offset).map_err(Problem::Write)?;
+            offset = offset.saturating_add(chunk.len() as u64);
+        }
+        let actual = hasher.finish();
+        let Some(piece) = self.plan.piece(self.number, placed) else {
+            // Only its header or padding is cut; the content is here, or elsewhere.
+            return self.check_whole(placed, &content, actual);
+        };
+        let Some(record) = self.record else {
+            return Ok(());
+        };
+        let said = if is_first(self.plan, self.number, &piece) {
+            &record.first
+        } else {
+            &record.last
+        };
+        match said {
+            Some(said) if said.digest != actual => Err(Problem::Piece {
+                path: placed.name().clone(),
+                expected: said.digest,
+                actual,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_whole(
+        &self,
+        placed: &Placed,
+        content: &Range<u64>,
+        actual: rune_core::digest::Digest,
+    ) -> Result<(), Problem> {
+        let expected = self
+            .head
+            .entries()
+            .find(|(record, _)| record.path == *placed.name())
+            .map(|(record, _)| record.sha256);
+        match expected {
+            Some(expected)
+                if length(content) == placed.size()
+                    && expected != actual
+                    && !content.is_empty() =>
+            {
+                Err(Problem::Digest {
+                    path: placed.name().clone(),
+                    expected,
+                    actual,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A few bytes of the bundle: of a header, of padding.
+    fn bytes(&self, range: &Range<u64>) -> Result<Vec<u8>, CheckError> {
+        let mut bytes = Vec::new();
+        At::new(self.file, range.start)
+            .take(length(range))
+            .read_to_end(&mut bytes)
+            .map_err(CheckError::Read)?;
+        Ok(bytes)
+    }
+}
+
+/// Every piece that a volume has of an entry that it shares.
+pub(super) fn pieces<'a>(
+    plan: &VolumePlan,
+    head: &'a AuthenticatedHead,
+    number: u64,
+) -> impl Iterator<Item = SharedPiece<'a>> {
+    let plan = *plan;
+    head.layout()
+        .entries()
+        .iter()
+        .filter_map(move |placed| plan.piece(number, placed))
+}
+
+/// Whether a piece is of an entry that begins in an earlier volume.
+pub(super) fn is_first(plan: &VolumePlan, number: u64, piece: &SharedPiece<'_>) -> bool {
+    piece.placed.content_offset() < plan.range(number).start
+}
+
+fn is_within(placed: &Placed, range: &Range<u64>) -> bool {
+    range.start <= placed.header_offset() && placed.end_offset() <= range.end
+}
+
+fn meet(one: &Range<u64>, other: &Range<u64>) -> Range<u64> {
+    one.start.max(other.start)..one.end.min(other.end)
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
+}
+
+/// Hands the content of an entry on with its position.
+struct Taker<'a> {
+    take: Take<'a>,
+    offset: u64,
+}
+
+impl Write for Taker<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.take)(bytes, self.offset).map_err(|error| error.source)?;
+        self.offset = self.offset.saturating_add(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

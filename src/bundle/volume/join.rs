@@ -1,0 +1,232 @@
+//! Putting volumes together to one file, in any order and one at a time.
+//!
+//! The file grows as `<destination>.partial`, and its journal says which volumes are in it. Each is
+//! verified while it is copied. What only several volumes prove together is verified when the last
+//! one is in, before the file gets its name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    Destination, Output, RewriteError, Volume, VolumeError, VolumePlan, check::Part, find_set,
+    rewrite_error::WrongEntry, split::write_frame, unite,
+};
+use crate::bundle::{
+    AuthenticatedHead, BundleFile, PartsError, UnverifiedHead,
+    contents::Contents,
+    journal::{self, Journal, Progressed},
+    materialise::{check_free, check_room},
+    parts::Places,
+};
+use rune_core::{fsx, progress::Progress};
+
+/// Volumes of one set, and the head that they and what was joined before have.
+#[derive(Debug)]
+pub struct VolumesToJoin {
+    volumes: BTreeMap<u64, Volume>,
+    plan: VolumePlan,
+    head: UnverifiedHead,
+}
+
+/// How far a bundle is put together.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    /// The volumes of this run.
+    pub added: Vec<u64>,
+    /// The volumes that are still to come; without any the bundle has its name.
+    pub missing: Vec<u64>,
+    pub count: u64,
+}
+
+impl VolumesToJoin {
+    /// Opens volumes, and those of the same set that lie beside the first or in directories that
+    /// are named. Nothing is trusted.
+    ///
+    /// # Errors
+    /// When one is damaged at its beginning, of another set or there twice, or two have different
+    /// signatures in one slot.
+    pub fn open(
+        first: &Utf8Path,
+        more: &[Utf8PathBuf],
+        destination: &Utf8Path,
+    ) -> Result<Self, PartsError> {
+        let volumes = find_set(&Places::new(first, more), true)?
+            .ok_or_else(|| VolumeError::NoVolume(first.to_owned()))?;
+        let plan = volumes.values().next().map(|volume| volume.plan);
+        let plan = plan.ok_or(VolumeError::Layout)?;
+        let before = head_before(&volumes, &plan, destination);
+        let partial = fsx::partial_path(destination);
+        let heads = volumes
+            .values()
+            .map(|volume| (volume.path(), volume.head()))
+            .chain(before.as_ref().map(|head| (partial.as_path(), head)));
+        let head = unite(heads)?;
+        Ok(Self {
+            volumes,
+            plan,
+            head,
+        })
+    }
+
+    pub const fn head(&self) -> &UnverifiedHead {
+        &self.head
+    }
+}
+
+/// The head of what earlier runs have joined, with the signatures of their volumes.
+fn head_before(
+    volumes: &BTreeMap<u64, Volume>,
+    plan: &VolumePlan,
+    destination: &Utf8Path,
+) -> Option<UnverifiedHead> {
+    let bundle = volumes.values().next()?.head().digest();
+    if !fsx::exists(&journal::path_of(destination))
+        || Journal::read(destination, plan.set_id(bundle))
+            .ok()?
+            .is_empty()
+    {
+        return None;
+    }
+    let file: BundleFile = fsx::open(&fsx::partial_path(destination)).ok()?.into();
+    file.read_head().ok().filter(|head| head.digest() == bundle)
+}
+
+/// Adds volumes to what was joined before; with the last one the bundle gets its name.
+///
+/// # Errors
+/// When a volume or, with the last one, the bundle is not as signed, or the file cannot be written.
+/// What was joined of intact volumes is kept for the next run.
+pub fn join(
+    source: VolumesToJoin,
+    head: &AuthenticatedHead,
+    destination: &Utf8Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Joined, RewriteError> {
+    let VolumesToJoin { volumes, plan, .. } = source;
+    let layout = head.layout();
+    let files = Destination::from(destination);
+    check_free(&files)?;
+    check_room(&files, layout.total_bytes())?;
+    let id = plan.set_id(head.digest());
+    if Journal::is_of_other(destination, id)? {
+        return Err(RewriteError::OtherSet(destination.to_owned()));
+    }
+    let output = Output::open(&files, layout.total_bytes())?;
+    let (mut journal, recorded) = Journal::open(destination, id, output.is_allocated()?)?;
+    if recorded.is_empty() {
+        output.clear()?;
+    }
+    output.allocate()?;
+    write_frame(&output, head)?;
+    let mut present = BTreeSet::new();
+    for number in plan.numbers() {
+        let is_present = match recorded.get(&position(number)) {
+            Some(Progressed::Done) => true,
+            // The machine was started anew: what is on its disk is read again.
+            Some(Progressed::Bytes(_)) if !volumes.contains_key(&number) => {
+                let file = output.reader()?;
+                let part = Part {
+                    file: &file,
+                    head,
+                    plan: &plan,
+                    number,
+                    record: None,
+                };
+                part.read(threads, progress, &|_, _| Ok(())).is_ok()
+            }
+            _ => false,
+        };
+        if is_present {
+            present.insert(number);
+        }
+    }
+    journal.keep(id, present.iter().copied().map(position))?;
+    let mut added = Vec::new();
+    for (number, volume) in volumes {
+        if !present.contains(&number) {
+            copy(volume, head, &output, threads, progress)?;
+            output.sync()?;
+            journal.note(position(number))?;
+            present.insert(number);
+        }
+        added.push(number);
+    }
+    let missing: Vec<u64> = plan
+        .numbers()
+        .filter(|number| !present.contains(number))
+        .collect();
+    if missing.is_empty() {
+        let wrong = wrong_entries(&output.reader()?, head, &plan);
+        if !wrong.is_empty() {
+            let doubtful: BTreeSet<u64> = wrong
+                .iter()
+                .flat_map(|entry| entry.volumes.clone())
+                .collect();
+            journal.keep(id, present.difference(&doubtful).copied().map(position))?;
+            return Err(RewriteError::Shared(wrong));
+        }
+        Contents::open(output.reader()?, head.index(), layout)?;
+        output.finish(head.digest(), layout)?;
+        journal.remove()?;
+    } else {
+        output.sync()?;
+    }
+    Ok(Joined {
+        added,
+        missing,
+        count: plan.count(),
+    })
+}
+
+/// The position of a volume in the journal.
+fn position(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Verifies a volume while it is copied to where it belongs.
+fn copy(
+    volume: Volume,
+    head: &AuthenticatedHead,
+    output: &Output,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(), RewriteError> {
+    let (path, record, plan) = (volume.path.clone(), volume.record.clone(), volume.plan);
+    if plan.bundle_bytes() != head.layout().total_bytes() {
+        return Err(VolumeError::Record(path).into());
+    }
+    let file = BundleFile::new(vec![volume.into_piece(false)]);
+    let part = Part {
+        file: &file,
+        head,
+        plan: &plan,
+        number: record.number,
+        record: Some(&record),
+    };
+    let write = |bytes: &[u8], offset| output.write_at(bytes, offset);
+    Ok(part.read(threads, progress, &write)?)
+}
+
+/// The entries of several volumes that are not as signed.
+fn wrong_entries(
+    file: &BundleFile,
+    head: &AuthenticatedHead,
+    plan: &VolumePlan,
+) -> Vec<WrongEntry> {
+    let mut wrong = Vec::new();
+    for (record, placed) in head.entries() {
+        let volumes: Vec<u64> = plan.volumes_of(placed).collect();
+        let content =
+            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        if volumes.len() > 1 && file.digest_of(&content) != Some(record.sha256) {
+            wrong.push(WrongEntry {
+                path: record.path.clone(),
+                volumes,
+            });
+        }
+    }
+    wrong
+}

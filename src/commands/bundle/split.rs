@@ -1,0 +1,83 @@
+//! `split`: an existing bundle becomes volumes.
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::{
+    open::{BundleOptions, threads},
+    trust_source::TrustSource,
+    volumes::PartsList,
+};
+use crate::bundle::{self, Destination, VolumeSize};
+use rune_core::{
+    command::{CommandError, Report},
+    digest::Digest,
+    progress::Progress,
+};
+
+#[derive(Debug, Clone)]
+pub struct SplitOptions {
+    /// Which bundle, and what it is checked with.
+    pub bundle: BundleOptions,
+    pub volume_size: VolumeSize,
+    /// The name of the bundle, from which the volumes have theirs; without one,
+    /// `<name>-<version>.bundle.tar` in the working directory.
+    pub output: Option<Utf8PathBuf>,
+    /// Only check that it could be done.
+    pub is_dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SplitReport {
+    name: String,
+    version: semver::Version,
+    digest: Digest,
+    trust: Option<TrustSource>,
+    volumes: PartsList,
+    dry_run: bool,
+}
+
+impl Report for SplitReport {
+    const VERB: &'static str = "split";
+
+    fn text(&self) -> String {
+        let did = if self.dry_run { "would split" } else { "split" };
+        let mut text = format!("{did} {} {}\n", self.name, self.version);
+        text.push_str(&format!("bundle digest  {}\n", self.digest));
+        if let Some(trust) = &self.trust {
+            text.push_str(&format!("trust          {trust}\n"));
+        }
+        text.push_str(&self.volumes.text());
+        text
+    }
+}
+
+/// Verifies a bundle and writes it to volumes.
+///
+/// # Errors
+/// When the bundle is not as signed, or the volumes cannot be written; then none has its name.
+pub fn run(options: &SplitOptions, progress: &dyn Progress) -> Result<SplitReport, CommandError> {
+    let (source, head) = options.bundle.authenticate()?;
+    let index = head.index();
+    let output = options
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
+    let destination = Destination::new(&output, head.layout(), Some(options.volume_size))?;
+    if options.is_dry_run {
+        bundle::check_split(&head, &destination)?;
+    } else {
+        bundle::split(source, &head, &destination, threads(), progress).map_err(|error| {
+            CommandError::from(error).context(format!("did not split `{}`", options.bundle.bundle))
+        })?;
+    }
+    Ok(SplitReport {
+        name: index.name.clone(),
+        version: index.version.clone(),
+        digest: head.digest(),
+        trust: options.bundle.trust_source(),
+        volumes: PartsList::of(&destination),
+        dry_run: options.is_dry_run,
+    })
+}
