@@ -21,9 +21,11 @@ pub(super) struct LengthError {
 impl LengthError {
     fn text(&self) -> String {
         let Self { actual, expected } = self;
+        let bytes = |count: u64| if count == 1 { "byte" } else { "bytes" };
         match expected.checked_sub(*actual) {
             Some(missing) => format!(
-                "the bundle is {missing} bytes short ({actual} of {expected} bytes): the copy was not finished"
+                "the bundle is {missing} {} short ({actual} of {expected} bytes): the copy was not finished",
+                bytes(missing)
             ),
             None => format!(
                 "{} bytes follow the end of the bundle ({actual} bytes instead of {expected})",

@@ -54,9 +54,10 @@ pub async fn inspect(
         found.extend(drift::of_release(helm, installed, &history).await?);
         found.extend(drift::of_images(cluster, installed, &objects, &workloads).await?);
     }
-    let schema = match asks_database {
-        true => Some(ask_schema(cluster, helm.release(), &objects).await),
-        false => None,
+    let schema = if asks_database {
+        Some(ask_schema(cluster, helm.release(), &objects).await)
+    } else {
+        None
     };
     found.extend(drift_of_schema(record, schema.as_ref()));
     let all_ready = |workload: &Workload| workload.state == WorkloadState::Ready;

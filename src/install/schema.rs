@@ -69,9 +69,12 @@ fn probe(release: &str, objects: &[Object]) -> Probe {
     let is_own = |object: &&Object| ["Pod", "Job"].contains(&object.kind());
     let own = objects.iter().filter(is_own);
     let others = objects.iter().filter(|object| !is_own(object));
-    let found = own
-        .chain(others)
-        .find_map(|object| object.containers().find(is_tool).zip(Some(object)));
+    let found = own.chain(others).find_map(|object| {
+        object
+            .containers()
+            .find(|one| is_tool(one))
+            .zip(Some(object))
+    });
     let Some((container, object)) = found else {
         return Probe::NoDatabase;
     };
@@ -90,7 +93,7 @@ fn probe(release: &str, objects: &[Object]) -> Probe {
 }
 
 /// Whether a container runs `rune-db` with the database of the release.
-fn is_tool(container: &&Value) -> bool {
+fn is_tool(container: &Value) -> bool {
     let verb = container.pointer("/args/0").and_then(Value::as_str);
     verb.is_some_and(|verb| ["migrate", "wait"].contains(&verb)) && variable(container).is_some()
 }
@@ -226,14 +229,14 @@ spec:
     metadata: {labels: {app: a, client: 'true'}}
     spec:
       serviceAccountName: a
-      initContainers: [{name: m, image: db, args: [migrate], env: [{name: RUNE_DB_URL, URL}]}]
+      initContainers: [{name: m, image: db, args: [migrate], env: [{name: RUNE_DB_URL, SOURCE}]}]
       containers: [{name: api, image: api}]
 ";
 
     fn asked(url: &str) -> Probe {
         probe(
             "r",
-            &parse_objects(&DEPLOYMENT.replace("URL", url)).unwrap(),
+            &parse_objects(&DEPLOYMENT.replace("SOURCE", url)).unwrap(),
         )
     }
 

@@ -197,8 +197,12 @@ mod tests {
             Err(DestinationError::NoHost(_))
         ));
         assert!(matches!(
-            "https://registry.lan".parse::<Destination>(),
+            "http://registry.lan".parse::<Destination>(),
             Err(DestinationError::Url(_))
         ));
+        for scheme in ["https://", "oci://"] {
+            let written: Destination = format!("{scheme}registry.lan/a").parse().unwrap();
+            assert_eq!(written.to_string(), "registry.lan/a");
+        }
     }
 }

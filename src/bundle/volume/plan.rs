@@ -251,7 +251,9 @@ mod tests {
         let paths = plan.paths("out/b.tar".into());
         assert!(paths.len() > 9, "{paths:?}");
         assert!(paths.is_sorted());
-        assert_eq!(paths[0], format!("out/b.volume-01-of-{}", paths.len()));
+        let count = paths.len().to_string();
+        let first = format!("out/b.volume-{:0width$}-of-{count}", 1, width = count.len());
+        assert_eq!(paths[0], first);
         let name = SetName::of("b.volume-3-of-7", 7).unwrap();
         assert_eq!(name.volume(4), "b.volume-4-of-7");
         for other in [

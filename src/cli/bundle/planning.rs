@@ -52,6 +52,10 @@ pub(super) struct Init {
 ///
 /// Charts are rendered by Helm with the values of every profile: each image that they name must be in
 /// the lock.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 #[derive(Debug, Args)]
 pub(super) struct Lock {
     #[command(flatten)]

@@ -76,14 +76,13 @@ impl FileKind {
             Some(label) if label.starts_with("PGP ") => Some(Self::OpenPgpKey),
             Some(label) if label.ends_with("CERTIFICATE") => Some(Self::Certificate),
             Some(label) if label.ends_with("PRIVATE KEY") => Some(Self::PrivateKey),
-            Some(_) => None,
             None if first.starts_with("ssh-") || first.starts_with("ecdsa-sha2-") => {
                 Some(Self::SshKey)
             }
             None if first.starts_with("apiVersion:") || first.starts_with("kind:") => {
                 Some(Self::TrustFile)
             }
-            None => None,
+            Some(_) | None => None,
         }
     }
 

@@ -373,8 +373,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         _ => Vec::new(),
     };
     Ok(LockReport {
-        gone,
         new_referrers,
+        gone,
         ..report(&project, path, &new, outcome, changes, policy, completeness)
     })
 }

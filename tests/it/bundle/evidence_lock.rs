@@ -31,9 +31,12 @@ fn what_is_about_an_image_is_found_in_lists_and_under_tags_for_the_root_and_each
     for lists_referrers in [true, false] {
         let shop = Shop::new(lists_referrers);
         let (root, child) = (shop.root(), shop.child());
-        let attach = |subject: &str, manifest: &Value| match lists_referrers {
-            true => shop.put(None, manifest),
-            false => shop.attach(subject, manifest),
+        let attach = |subject: &str, manifest: &Value| {
+            if lists_referrers {
+                shop.put(None, manifest)
+            } else {
+                shop.attach(subject, manifest)
+            }
         };
         let signed = attach(&root, &shop.bundle(&root, SIGN, &shop.key));
         let attested = attach(&child, &shop.bundle(&child, SPDX, &shop.key));

@@ -118,8 +118,8 @@ const CASES: &[Case] = &[
         "a layer that says it is of another type",
         |shop| {
             changed(shop, |manifest| {
-                manifest["layers"][0]["mediaType"] = json!("text/plain")
-            })
+                manifest["layers"][0]["mediaType"] = json!("text/plain");
+            });
         },
         NONE,
     ),
@@ -248,8 +248,8 @@ const CASES: &[Case] = &[
         "an envelope without signatures",
         |shop| {
             bundled(shop, SIGN, |bundle| {
-                bundle["dsseEnvelope"]["signatures"] = json!([])
-            })
+                bundle["dsseEnvelope"]["signatures"] = json!([]);
+            });
         },
         NONE,
     ),

@@ -113,6 +113,8 @@ fn parts_in_other_places_are_named_or_looked_for_there() {
     );
 }
 
+type Fault<'a> = &'a dyn Fn(&Parts);
+
 #[test]
 fn what_is_wrong_with_the_parts_is_said_by_name() {
     // What is done to the parts, the exit code, and what is said.
@@ -141,7 +143,6 @@ fn what_is_wrong_with_the_parts_is_said_by_name() {
         bytes[10_000] ^= 1;
         fs::write(&path, bytes).unwrap();
     };
-    type Fault<'a> = &'a dyn Fn(&Parts);
     let cases: [(&str, Fault<'_>, i32, &[&str]); 6] = [
         ("gap", &gap, 4, &["`b.tar.02` is missing"]),
         (

@@ -25,9 +25,7 @@ fn without_helm_the_command_ends_with_4_and_says_what_to_do() {
             4,
         );
         assert!(
-            said.contains("no Helm was found")
-                && said.contains("--helm")
-                && said.contains("--no-chart-check"),
+            said.contains("no Helm was found") && said.contains("set --helm"),
             "{said}"
         );
     }

@@ -119,16 +119,15 @@ fn every_example_of_the_help_works() {
     let registry = ends_with_text(&sandbox, "echo $REGISTRY");
     let receipts = ends_with_text(&sandbox, "echo $RUNE_BUNDLE_RECEIPTS");
     let shell = |line: &str| {
-        let mut line = line
-            .replace("registry.example:5000", registry.trim())
-            .replace("/var/lib/rune-bundle/receipts", receipts.trim());
+        let mut line = line.to_owned();
         for directory in ["/tmp/", "/etc/", "/usr/", "/var/lib/rancher"] {
             line = line.replace(
                 &format!(" {directory}"),
                 &format!(" {}{directory}", root.path().display()),
             );
         }
-        line
+        line.replace("registry.example:5000", registry.trim())
+            .replace("/var/lib/rune-bundle/receipts", receipts.trim())
     };
     let run = |line: &str| {
         let mut command = sandbox.command("sh");

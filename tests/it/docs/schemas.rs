@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{bundle::project::repository, charts::support::tool};
 
+#[expect(clippy::struct_field_names, reason = "the file calls it `kind`")]
 /// A file that people write.
 struct Kind {
     /// The file in `schemas/`.
@@ -54,6 +55,8 @@ const KINDS: [Kind; 4] = [
             "sources.deny[].reason",
             "attestations[].match",
             "attestations[].require",
+            "signatures[].match",
+            "signatures[].keys",
             "images.fields[].kind",
             "images.fields[].path",
             "images.ignore[].reference",
@@ -107,21 +110,31 @@ fn leaf(kind: &Kind, path: &str) -> Value {
             json!({"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
         }
         ("manifest", "components.<name>.default" | "images[].extra") => json!({"type": "boolean"}),
-        ("manifest", "charts[].checkValues" | "profiles[].charts" | "profiles[].values")
+        (
+            "manifest",
+            "charts[].checkValues" | "profiles[].charts" | "profiles[].values" | "releases[].after",
+        )
         | (
             "policy",
             "licenses.allow" | "sources.allow" | "tags.deny" | "images.variables"
-            | "images.options",
+            | "images.options" | "signatures[].keys",
         ) => texts(),
         ("policy", "licenses.unstated") => words(&["allow", "deny"]),
         ("policy", "attestations[].require") => {
             json!({"type": "array", "items": {"enum": ["sbom", "provenance"]}})
         }
         ("policy", "pins[].pin") => json!({"const": "tag"}),
-        ("policy", "waivers[].rule") => {
-            words(&["licenses", "sources", "tags", "pins", "attestations"])
+        ("policy", "waivers[].rule") => words(&[
+            "licenses",
+            "sources",
+            "tags",
+            "pins",
+            "attestations",
+            "signatures",
+        ]),
+        ("trust", "threshold") | ("policy", "signatures[].threshold") => {
+            json!({"type": "integer", "minimum": 1, "maximum": 8})
         }
-        ("trust", "threshold") => json!({"type": "integer", "minimum": 1, "maximum": 8}),
         _ => json!({"type": "string"}),
     }
 }

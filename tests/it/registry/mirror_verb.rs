@@ -338,7 +338,10 @@ fn the_bundle_must_be_trusted_and_the_registry_be_one() {
     );
     for (arguments, part) in [
         (&["https://registry.lan"][..], "REGISTRY[:PORT][/PREFIX]"),
-        (&["registry.lan", "--ca-file", "ca.crt"], "from / on"),
+        (
+            &["registry.lan", "--ca-file", "ca.crt"],
+            "expected the absolute path",
+        ),
         (
             &["registry.lan", "--ca-file", "/ca.crt", "--plain-http"],
             "cannot be used with",

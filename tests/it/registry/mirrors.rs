@@ -128,7 +128,7 @@ async fn a_mirror_that_lacks_it_and_a_registry_that_cannot_be_reached_are_both_s
     );
     let client = client(configured(&files, &yaml));
     let names = [(own.as_str(), "OWN"), (&mirror.host(), "MIRROR")];
-    let unreachable = "`https://OWN` failed: no connection: Connection refused (os error 111) after 4 attempts\n\
+    let unreachable = "`https://OWN` failed: no connection: Connection refused after 4 attempts\n\
          help: copy it to the mirror `MIRROR`, or check that `OWN` can be reached from here; \
          proxies are set with HTTPS_PROXY\nexit: 10";
     let by_tag = client

@@ -180,7 +180,7 @@ async fn nobody_listening_is_said_with_the_address() {
         .unwrap_err();
     assert_eq!(
         words(error, &[(host, "REGISTRY")]),
-        "cannot fetch the manifest of `REGISTRY/a/b:x`: `https://REGISTRY` failed: no connection: Connection refused (os error 111) after 4 attempts\n\
+        "cannot fetch the manifest of `REGISTRY/a/b:x`: `https://REGISTRY` failed: no connection: Connection refused after 4 attempts\n\
          help: check that `REGISTRY` can be reached from here; proxies are set with HTTPS_PROXY, mirrors with --registry-config\n\
          exit: 10"
     );

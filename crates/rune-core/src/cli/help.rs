@@ -38,21 +38,18 @@ impl Guide {
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{style}Options:{style:#}\n{{options}}{{after-help}}",
             self.overview(&command)
         );
-        let name = command.get_name().to_owned();
-        let command = command.help_template(template);
-        self.with_examples(command, &name, "")
+        self.with_examples(command.help_template(template), "")
     }
 
-    fn with_examples(&self, mut command: Command, tool: &str, verb: &str) -> Command {
+    fn with_examples(&self, mut command: Command, verb: &str) -> Command {
         let inner: Vec<String> = command
             .get_subcommands()
             .map(|inner| inner.get_name().to_owned())
             .collect();
         for name in inner {
             let path = format!("{verb} {name}");
-            command = command.mut_subcommand(name, |inner| {
-                self.with_examples(inner, tool, path.trim_start())
-            });
+            command =
+                command.mut_subcommand(name, |inner| self.with_examples(inner, path.trim_start()));
         }
         match self.examples_of(verb) {
             [] => command,

@@ -35,6 +35,10 @@ impl Failure for OutputError {
 }
 
 /// Writes what a command found or why it failed, and decides the exit code.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
     json: bool,
