@@ -267,6 +267,7 @@ const REACHED: &[(&str, &[&str])] = &[
             "verify", "inspect", "cat", "unpack", "push", "load", "serve", "install",
         ],
     ),
+    ("src/bundle/volume/rewrite_error.rs", &["split", "join"]),
     (
         "src/bundle/volume/",
         &["verify", "inspect", "join", "push", "serve"],
