@@ -245,7 +245,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "doctor build",
         &[
             "rune-bundle doctor build",
-            "rune-bundle doctor build --key release.key --output /tmp/rune.tar",
+            "rune-bundle doctor build --key release.key --output /tmp/next.tar",
         ],
     ),
     (
