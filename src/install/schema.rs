@@ -23,6 +23,9 @@ use super::{Cluster, ClusterError, Object};
 
 /// How long the database may take to answer, its pod included.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the pod waits for the database. The network of a new pod may come up after it, and rules
+/// for it later still.
+const WAIT: &str = "30s";
 /// How often the pod is asked about.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long the cluster keeps the job after it ended, in seconds.
@@ -123,18 +126,23 @@ fn template(object: &Object) -> Option<PodTemplateSpec> {
 
 fn job(release: &str, container: Container, template: PodTemplateSpec) -> Job {
     let url = [String::from("--db-url"), format!("env:{DATABASE}")];
-    let arguments = ["status", "--json"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(url);
+    let arguments = |verb: [&str; 2], more: &[&str]| {
+        let own = verb.iter().chain(more).map(|word| (*word).to_owned());
+        Some(own.chain(url.clone()).collect())
+    };
+    let waiting = Container {
+        name: "wait".to_owned(),
+        args: arguments(["wait", "--timeout"], &[WAIT]),
+        ..container.clone()
+    };
     let container = Container {
-        args: Some(arguments.collect()),
+        args: arguments(["status", "--json"], &[]),
         ..container
     };
     let labels = template.metadata.and_then(|metadata| metadata.labels);
     let pod = PodSpec {
         containers: vec![container],
-        init_containers: None,
+        init_containers: Some(vec![waiting]),
         restart_policy: Some("Never".to_owned()),
         ..template.spec.unwrap_or_default()
     };
@@ -190,11 +198,14 @@ async fn answer(cluster: &Cluster, job: &str) -> Result<Result<Option<u32>, Stri
                 limit_bytes: Some(MAX_LOG_BYTES),
                 ..LogParams::default()
             };
-            let log = pods
-                .logs(&pod.name_any(), &parameters)
-                .await
-                .map_err(cluster.failed("read what the database answered"))?;
-            return Ok(version(&log));
+            return match pods.logs(&pod.name_any(), &parameters).await {
+                Ok(log) => Ok(version(&log)),
+                // The wait timed out, so there is no log of the container after that.
+                Err(_) if phase == Some("Failed") => {
+                    Ok(Err(format!("it did not answer within {WAIT}")))
+                }
+                Err(error) => Err(cluster.failed("read what the database answered")(error)),
+            };
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -251,7 +262,12 @@ spec:
         assert_eq!(labels, [("client".to_owned(), "true".to_owned())].into());
         let spec = template.spec.unwrap();
         assert_eq!(spec.service_account_name.as_deref(), Some("a"));
-        assert!(spec.init_containers.is_none());
+        let waits = spec.init_containers.unwrap();
+        let words = ["wait", "--timeout", "30s", "--db-url", "env:RUNE_DB_URL"];
+        assert_eq!(
+            waits[0].args.as_deref(),
+            Some(&words.map(str::to_owned)[..])
+        );
         let arguments = ["status", "--json", "--db-url", "env:RUNE_DB_URL"].map(str::to_owned);
         let [container] = &spec.containers[..] else {
             panic!("{:?}", spec.containers);
