@@ -118,7 +118,7 @@ fn looking_makes_and_changes_nothing() {
     rune_db(&["status"])
         .on(&url)
         .run()
-        .fails(4, &["jobs.db", "does not exist"]);
+        .fails(4, &["jobs.db", "No such file"]);
     let plan = rune_db(&["migrate", "--dry-run"]).on(&url).report();
     assert_eq!(
         (
