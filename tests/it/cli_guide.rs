@@ -139,6 +139,16 @@ fn a_wrong_command_line_is_said_like_every_other_error() {
             "for example: `rune-bundle lock`",
         ),
         (
+            &[
+                "install",
+                "rune.bundle.tar",
+                "--plain-http",
+                "10.0.0.1:5000",
+            ],
+            "unexpected argument `10.0.0.1:5000`",
+            "the value of `--plain-http` is written with `=`: `--plain-http=10.0.0.1:5000`",
+        ),
+        (
             &["keygen", "--output", ""],
             "invalid value `` for `--output <PREFIX>`: an empty text is not a path",
             "for example",

@@ -203,8 +203,7 @@ fn from_the_bundle_to_the_release_and_back_not_one_packet_goes_elsewhere() {
         namespace.name(),
         "--registry",
         &registry,
-        "--plain-http",
-        REGISTRY,
+        &format!("--plain-http={REGISTRY}"),
         "--timeout",
         "150s",
     ];

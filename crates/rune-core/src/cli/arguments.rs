@@ -52,7 +52,7 @@ pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
             .collect();
         let asks_for_json = arguments.iter().any(|argument| argument == "--json");
         if shows_help && !(error.use_stderr() && asks_for_json) {
-            // A closed standard output or error leaves nobody to tell.
+            // A closed standard output or error cannot be reported anywhere.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() {
                 FailureKind::Usage.exit_code()
@@ -63,7 +63,8 @@ pub fn parse<T: Parser>(guide: &Guide) -> Result<T, ExitCode> {
         let verb = verb_of(&command, &arguments);
         let usage = UsageError {
             message: message(&error),
-            help: advice(&error, guide, command.get_name(), &verb),
+            help: written_apart(&error, &command, &verb, &arguments)
+                .unwrap_or_else(|| advice(&error, guide, command.get_name(), &verb)),
         };
         Printer::new(asks_for_json, false, 0, color(&arguments)).fail(&usage.into())
     })
@@ -87,7 +88,7 @@ fn color(arguments: &[String]) -> Color {
     Color::Auto
 }
 
-/// The verb that was typed, with the verb inside it: `doctor build`; empty when there is none.
+/// The verb of a command line, with the verb inside it: `doctor build`; empty without one.
 fn verb_of(command: &Command, arguments: &[String]) -> String {
     let mut inner = command;
     let mut path: Vec<&str> = Vec::new();
@@ -202,6 +203,29 @@ fn advice(error: &clap::Error, guide: &Guide, tool: &str, verb: &str) -> String 
     suggestion
         .or(example)
         .unwrap_or_else(|| format!("`{path} --help` shows the options"))
+}
+
+/// The way to write a value that stands behind an option which takes it with `=` alone.
+fn written_apart(
+    error: &clap::Error,
+    command: &Command,
+    verb: &str,
+    arguments: &[String],
+) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let [value] = &texts(error, ContextKind::InvalidArg)[..] else {
+        return None;
+    };
+    let before = arguments.windows(2).find(|pair| &pair[1] == value)?[0].strip_prefix("--")?;
+    let inner = verb
+        .split_whitespace()
+        .try_fold(command, |command, verb| command.find_subcommand(verb))?;
+    inner
+        .get_arguments()
+        .find(|known| known.get_long() == Some(before) && known.is_require_equals_set())
+        .map(|_| format!("the value of `--{before}` is written with `=`: `--{before}={value}`"))
 }
 
 /// What is wrong in clap's words, without the usage and the hints that follow it.

@@ -71,7 +71,7 @@ impl Guide {
             .map_or(&[], |(_, examples)| examples)
     }
 
-    /// What somebody means who types a verb of another tool.
+    /// The verb that does what a verb of another tool does.
     pub(super) fn meant(&self, verb: &str) -> Option<&'static str> {
         let found = self.synonyms.iter().find(|(other, _)| *other == verb);
         found.map(|(_, ours)| *ours)

@@ -115,7 +115,7 @@ const fn template(width: usize, unit: Unit, total: u64) -> &'static str {
     }
 }
 
-/// The text with its digests cut short: nobody compares one on a bar.
+/// The text with its digests cut short, so that it fits a bar.
 fn with_short_digests(text: &str) -> String {
     let mut parts = text.split("sha256:");
     let mut short = parts.next().unwrap_or_default().to_owned();
@@ -161,7 +161,7 @@ impl Phase {
 }
 
 fn write(text: &str) {
-    // Without a standard error there is nobody to tell.
+    // A closed standard error cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
