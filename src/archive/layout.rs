@@ -1,6 +1,6 @@
 //! Where everything stands: computed from names, sizes and modes alone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     EntryName, Mode,
@@ -150,6 +150,11 @@ impl Placed {
 
     pub const fn content_offset(&self) -> u64 {
         self.content_offset
+    }
+
+    /// The bytes of its content.
+    pub const fn content(&self) -> Range<u64> {
+        self.content_offset..self.content_offset.saturating_add(self.entry.size)
     }
 
     /// Where its padding ends and the next header begins.

@@ -6,10 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    BundleFile, ContentError, OpenBundle,
-    archive::{At, Problem},
-};
+use super::{BundleFile, ContentError, OpenBundle, archive::At, content_error::Problem};
 use crate::archive::{CheckError, Placed};
 use rune_core::digest::{Digest, Sha256};
 

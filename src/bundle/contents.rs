@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::{
     BundleFile, BundleIndex, ContentError, Documents, OpenError,
-    archive::{At, Problem, documents_of},
+    archive::{At, documents_of},
     closure,
+    content_error::Problem,
     head::placed_entries,
     length::check_length,
 };

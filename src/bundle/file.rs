@@ -244,8 +244,7 @@ impl BundleFile {
     /// The files in which the content of an entry is not what it was: by the digests that volumes
     /// have of what they share, and all that it lies in when these do not tell.
     pub(super) fn files_to_blame(&self, placed: &Placed) -> Vec<String> {
-        let content =
-            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        let content = placed.content();
         let wrong = self.volumes_to_blame(placed);
         if wrong.is_empty() {
             self.files_of(&content)
@@ -257,8 +256,7 @@ impl BundleFile {
     /// The volumes whose piece of an entry is not what their record says; nothing when the entry
     /// lies in one file.
     pub(super) fn volumes_to_blame(&self, placed: &Placed) -> Vec<String> {
-        let content =
-            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        let content = placed.content();
         if !self.has_parts() || self.touched(&content).count() < 2 {
             return Vec::new();
         }

@@ -3,12 +3,9 @@
 
 use std::io::{self, Read};
 
-use super::{
-    BundleFile, ContentError,
-    archive::{BundleSource, Problem},
-    parts,
-};
+use super::{BundleFile, ContentError, archive::BundleSource, content_error::Problem, parts};
 use crate::archive::{CheckError, Layout};
+use rune_core::command::counted;
 
 /// How long a bundle is, and how long it should be, in bytes.
 #[derive(Debug, thiserror::Error)]
@@ -21,11 +18,10 @@ pub(super) struct LengthError {
 impl LengthError {
     fn text(&self) -> String {
         let Self { actual, expected } = self;
-        let bytes = |count: u64| if count == 1 { "byte" } else { "bytes" };
         match expected.checked_sub(*actual) {
             Some(missing) => format!(
-                "the bundle is {missing} {} short ({actual} of {expected} bytes): the copy was not finished",
-                bytes(missing)
+                "the bundle is {} short ({actual} of {expected} bytes): the copy was not finished",
+                counted(missing, "byte")
             ),
             None => format!(
                 "{} bytes follow the end of the bundle ({actual} bytes instead of {expected})",

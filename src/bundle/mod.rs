@@ -12,6 +12,7 @@ mod completeness;
 mod completeness_record;
 mod compose;
 mod compression;
+mod content_error;
 mod content_reader;
 mod content_stream;
 mod contents;
@@ -40,7 +41,7 @@ mod verify;
 mod view;
 mod volume;
 
-pub use archive::{BundleSource, ContentError, Documents};
+pub use archive::{BundleSource, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
 pub use completeness::{
@@ -53,6 +54,7 @@ pub use compose::{
     ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
 pub use compression::Compression;
+pub use content_error::ContentError;
 pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};

@@ -1,5 +1,7 @@
 //! What a command says about one line of a file, for whoever reviews a change of that file.
 
+use std::fmt;
+
 use camino::Utf8PathBuf;
 
 use crate::yaml::Place;
@@ -22,6 +24,12 @@ pub enum Severity {
     Error,
     /// It will fail a later command, unless somebody decides.
     Warning,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}", self.path, self.line, self.message)
+    }
 }
 
 impl Remark {

@@ -15,7 +15,8 @@ use crate::{
     archive::{CheckError, EntryName, Placed},
     bundle::{
         AuthenticatedHead, BundleFile, BundleSource, ContentError, EntryRecord,
-        archive::{At, Problem, Sink, read_contents},
+        archive::{At, Sink, read_contents},
+        content_error::Problem,
     },
 };
 use rune_core::{digest::Sha256, fsx::PathError, progress::Progress};
@@ -40,7 +41,7 @@ pub struct CheckedVolume {
 }
 
 /// An entry of which other volumes have the rest: the digest of what is here is in the record
-/// alone, which nobody signs.
+/// alone, which is not signed.
 #[derive(Debug, serde::Serialize)]
 pub struct SharedEntry {
     pub path: EntryName,
@@ -63,19 +64,9 @@ pub fn verify_volume(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<CheckedVolume, ContentError> {
-    let (path, record, plan) = (volume.path.clone(), volume.record.clone(), volume.plan);
-    if plan.bundle_bytes() != head.layout().total_bytes() {
-        return Err(ContentError::of_whole(VolumeError::Record(path)));
-    }
-    let file = BundleFile::new(vec![volume.into_piece(false)]);
-    let range = Part {
-        file: &file,
-        head,
-        plan: &plan,
-        number: record.number,
-        record: Some(&record),
-    };
-    range.read(threads, progress, &|_, _| Ok(()))?;
+    let volume = LoneVolume::open(volume, head).map_err(ContentError::of_whole)?;
+    volume.part(head).read(threads, progress, &|_, _| Ok(()))?;
+    let LoneVolume { record, plan, .. } = volume;
     let bytes = plan.range(record.number);
     let shared = pieces(&plan, head, record.number).map(|piece| SharedEntry {
         path: piece.placed.name().clone(),
@@ -96,6 +87,38 @@ pub fn verify_volume(
         end: bytes.end,
         shared,
     })
+}
+
+/// A volume that is read without the others of its set.
+pub(super) struct LoneVolume {
+    file: BundleFile,
+    record: VolumeRecord,
+    plan: VolumePlan,
+}
+
+impl LoneVolume {
+    /// # Errors
+    /// When its record is about a bundle of another length.
+    pub(super) fn open(volume: Volume, head: &AuthenticatedHead) -> Result<Self, VolumeError> {
+        if volume.plan.bundle_bytes() != head.layout().total_bytes() {
+            return Err(VolumeError::Record(volume.path));
+        }
+        Ok(Self {
+            record: volume.record.clone(),
+            plan: volume.plan,
+            file: BundleFile::new(vec![volume.into_piece(false)]),
+        })
+    }
+
+    pub(super) fn part<'a>(&'a self, head: &'a AuthenticatedHead) -> Part<'a> {
+        Part {
+            file: &self.file,
+            head,
+            plan: &self.plan,
+            number: self.record.number,
+            record: Some(&self.record),
+        }
+    }
 }
 
 /// The bytes of the bundle that one volume has, in a file that has at least these.
@@ -176,7 +199,6 @@ impl Part<'_> {
 
     /// What there is of an entry that is not whole.
     fn read_cut(&self, placed: &Placed, range: &Range<u64>, take: Take<'_>) -> Result<(), Problem> {
-        let content_end = placed.content_offset().saturating_add(placed.size());
         let header = meet(&(placed.header_offset()..placed.content_offset()), range);
         let expected = placed.header();
         let within = |position: u64| {
@@ -188,11 +210,11 @@ impl Part<'_> {
         {
             return Err(CheckError::Header(placed.name().clone()).into());
         }
-        let padding = meet(&(content_end..placed.end_offset()), range);
+        let padding = meet(&(placed.content().end..placed.end_offset()), range);
         if self.bytes(&padding)?.iter().any(|byte| *byte != 0) {
             return Err(CheckError::Padding(placed.name().clone()).into());
         }
-        let content = meet(&(placed.content_offset()..content_end), range);
+        let content = meet(&placed.content(), range);
         let mut hasher = Sha256::new();
         let mut source = At::new(self.file, content.start);
         let mut buffer = vec![0; CHUNK_BYTES];

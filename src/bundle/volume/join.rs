@@ -9,8 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Destination, Output, RewriteError, Volume, VolumeError, VolumePlan, check::Part, find_set,
-    rewrite_error::WrongEntry, split::write_frame, unite,
+    Destination, Output, RewriteError, Volume, VolumeError, VolumePlan,
+    check::{LoneVolume, Part},
+    find_set,
+    rewrite_error::WrongEntry,
+    split::write_frame,
+    unite,
 };
 use crate::bundle::{
     AuthenticatedHead, BundleFile, PartsError, UnverifiedHead,
@@ -194,20 +198,9 @@ fn copy(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<(), RewriteError> {
-    let (path, record, plan) = (volume.path.clone(), volume.record.clone(), volume.plan);
-    if plan.bundle_bytes() != head.layout().total_bytes() {
-        return Err(VolumeError::Record(path).into());
-    }
-    let file = BundleFile::new(vec![volume.into_piece(false)]);
-    let part = Part {
-        file: &file,
-        head,
-        plan: &plan,
-        number: record.number,
-        record: Some(&record),
-    };
+    let volume = LoneVolume::open(volume, head)?;
     let write = |bytes: &[u8], offset| output.write_at(bytes, offset);
-    Ok(part.read(threads, progress, &write)?)
+    Ok(volume.part(head).read(threads, progress, &write)?)
 }
 
 /// The entries of several volumes that are not as signed.
@@ -219,8 +212,7 @@ fn wrong_entries(
     let mut wrong = Vec::new();
     for (record, placed) in head.entries() {
         let volumes: Vec<u64> = plan.volumes_of(placed).collect();
-        let content =
-            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        let content = placed.content();
         if volumes.len() > 1 && file.digest_of(&content) != Some(record.sha256) {
             wrong.push(WrongEntry {
                 path: record.path.clone(),

@@ -147,16 +147,14 @@ impl VolumePlan {
     /// The piece of an entry's content that a volume has, when it has not all of it.
     pub(super) fn piece<'a>(&self, number: u64, placed: &'a Placed) -> Option<SharedPiece<'a>> {
         let volume = self.range(number);
-        let content =
-            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        let content = placed.content();
         let range = content.start.max(volume.start)..content.end.min(volume.end);
         (!range.is_empty() && range != content).then_some(SharedPiece { placed, range })
     }
 
     /// The volumes that have some of the content of an entry.
     pub(super) fn volumes_of(&self, placed: &Placed) -> impl Iterator<Item = u64> + use<> {
-        let content =
-            placed.content_offset()..placed.content_offset().saturating_add(placed.size());
+        let content = placed.content();
         let plan = *self;
         plan.numbers().filter(move |number| {
             let volume = plan.range(*number);

@@ -1,7 +1,7 @@
 //! What a volume says of itself: which one it is of which set, which bytes of the bundle it has, and
 //! the digests of what it shares with its neighbours.
 //!
-//! Nobody signs it. Everything in it but these digests follows from the signed index, and is
+//! It is not signed. Everything in it but these digests follows from the signed index, and is
 //! compared with that.
 
 use serde::{Deserialize, Serialize};

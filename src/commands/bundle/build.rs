@@ -147,11 +147,7 @@ impl Report for BuildReport {
             let _ = writeln!(text, "waived         {waived}");
         }
         for remark in &self.remarks {
-            let _ = writeln!(
-                text,
-                "note: {}:{}: {}",
-                remark.path, remark.line, remark.message
-            );
+            let _ = writeln!(text, "note: {remark}");
         }
         text.push_str(&self.completeness.text("completeness   "));
         text.push_str(&self.volumes.text());

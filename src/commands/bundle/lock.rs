@@ -1,13 +1,10 @@
 //! `lock`: decides what every reference, file and chart of a manifest is, and writes it down.
 
 mod referrers;
+mod report;
 
-use std::collections::BTreeSet;
-
-use camino::Utf8PathBuf;
-use serde::Serialize;
-
-use self::referrers::{ReferrerSummary, kinds};
+pub use self::report::LockReport;
+use self::report::{LockOutcome, report};
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     project::ProjectOptions,
@@ -16,20 +13,19 @@ use super::{
 use crate::{
     bundle::{self, PinnedCharts},
     manifest::{
-        self, Blob, Change, Earlier, Evidence, FetchedCharts, Lock, LockedChartSource,
-        LockedContent, LockedImage, Platforms, Programs, Project, PulledImage, Resolved, Subject,
+        self, Earlier, Evidence, FetchedCharts, Lock, LockedContent, LockedImage, Programs,
+        Project, Resolved, Subject,
     },
-    oci::{Platform, Reference},
-    policy::{self, Evaluation},
+    oci::Reference,
+    policy,
     registry::{Client, ClientConfig, RegistryError, RepositoryName},
 };
 use rune_core::{
-    command::{CommandError, Report, block_on, counted},
+    command::{CommandError, block_on},
     digest::Digest,
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
-    remark::Remark,
     yaml,
 };
 use rune_storage::migrations::Migrations;
@@ -73,216 +69,6 @@ impl Failure for LockVerbError {
         let Self::NoSuchSubject { name, known } = self;
         Some(yaml::suggestion(name, known))
     }
-}
-
-/// What was locked, or what moved.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LockReport {
-    manifest: Utf8PathBuf,
-    lock: Utf8PathBuf,
-    name: String,
-    version: semver::Version,
-    outcome: LockOutcome,
-    images: Vec<ImageSummary>,
-    /// Charts, programs and files from elsewhere.
-    fetched: Vec<FetchedSummary>,
-    charts: usize,
-    migrations: usize,
-    binaries: usize,
-    /// Bytes of all distinct blobs that a build will fetch.
-    fetch_bytes: u64,
-    changes: Vec<Change>,
-    /// Artifacts about images that the lock does not have: signatures, scans.
-    new_referrers: Vec<Change>,
-    /// Images whose pinned digest the registry does not have any more.
-    gone: Vec<String>,
-    policy: Evaluation,
-    /// Images whose licence nobody stated, as the policy allows.
-    not_reviewed: Vec<String>,
-    completeness: CompletenessReport,
-    #[serde(skip)]
-    remarks: Vec<Remark>,
-}
-
-/// What became of the lock file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum LockOutcome {
-    Written,
-    /// It says already what is the case.
-    Unchanged,
-    /// It would be written, were this no dry run.
-    WouldBeWritten,
-    /// Nothing was written: what is the case differs from what it says.
-    Drifted,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ImageSummary {
-    name: String,
-    reference: Reference,
-    /// Digest of the index or manifest; absent for an image that the packager makes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    platforms: Vec<Platform>,
-    platforms_left_out: Vec<Platform>,
-    /// What was chosen and the image does not have.
-    platforms_missing: Vec<Platform>,
-    attestations: usize,
-    /// Artifacts about what is carried: signatures, attestations, SBOMs.
-    referrers: Vec<ReferrerSummary>,
-    /// Bytes of the distinct blobs that the bundle carries.
-    bytes: u64,
-}
-
-/// A chart, program or file from elsewhere.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FetchedSummary {
-    /// `chart`, `program` or `file`.
-    kind: &'static str,
-    /// Its name, with the version of a chart and the platform of a program.
-    name: String,
-    /// Where it comes from, without the query of a URL.
-    origin: String,
-    digest: Digest,
-    bytes: u64,
-}
-
-impl Report for LockReport {
-    const VERB: &'static str = "lock";
-
-    fn remarks(&self) -> Vec<Remark> {
-        self.remarks.clone()
-    }
-
-    fn verdict(&self) -> Option<FailureKind> {
-        (self.outcome == LockOutcome::Drifted).then_some(FailureKind::Drift)
-    }
-
-    fn text(&self) -> String {
-        use std::fmt::Write as _;
-        let mut text = String::new();
-        let lock = &self.lock;
-        let _ = match self.outcome {
-            LockOutcome::Written => {
-                writeln!(text, "locked {} {} in {lock}", self.name, self.version)
-            }
-            LockOutcome::Unchanged => writeln!(text, "{lock} is up to date"),
-            LockOutcome::WouldBeWritten => writeln!(text, "{lock} would be written"),
-            LockOutcome::Drifted => writeln!(text, "{lock} is out of date; nothing was written"),
-        };
-        for change in &self.changes {
-            let _ = writeln!(text, "changed     {change}");
-        }
-        for change in &self.new_referrers {
-            let _ = writeln!(text, "note        {change}");
-        }
-        for name in &self.gone {
-            let _ = writeln!(
-                text,
-                "gone        image `{name}`: the registry no longer has what the lock pins; run `rune-bundle lock --update {name}`"
-            );
-        }
-        if self.outcome == LockOutcome::Drifted {
-            text.push_str("review what changed, then run `rune-bundle lock`\n");
-            return text;
-        }
-        for image in &self.images {
-            let digest = image.digest.map_or_else(
-                || "made by the packager".to_owned(),
-                |digest| digest.to_string(),
-            );
-            let _ = writeln!(text, "image       {}  {digest}", image.reference);
-            let _ = writeln!(
-                text,
-                "            {}, {}, {} bytes",
-                listed(&image.platforms),
-                counted(image.attestations, "attestation"),
-                image.bytes
-            );
-            for (kind, count) in kinds(&image.referrers) {
-                let _ = writeln!(text, "            {count} x {kind}");
-            }
-            if !image.platforms_left_out.is_empty() {
-                let _ = writeln!(
-                    text,
-                    "            left out: {}",
-                    listed(&image.platforms_left_out)
-                );
-            }
-            if !image.platforms_missing.is_empty() {
-                let _ = writeln!(
-                    text,
-                    "            it has no {}",
-                    listed(&image.platforms_missing)
-                );
-            }
-        }
-        for FetchedSummary {
-            kind,
-            name,
-            origin,
-            digest,
-            bytes,
-        } in &self.fetched
-        {
-            let _ = writeln!(
-                text,
-                "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes"
-            );
-        }
-        let others = [
-            (self.charts, "chart"),
-            (self.migrations, "migration"),
-            (self.binaries, "program"),
-        ];
-        let others: Vec<String> = others
-            .into_iter()
-            .map(|(count, thing)| counted(count, thing))
-            .collect();
-        let _ = writeln!(
-            text,
-            "also        {}; {} bytes to fetch",
-            others.join(", "),
-            self.fetch_bytes
-        );
-        for signed in self.policy.signed() {
-            let _ = writeln!(text, "signed      {signed}");
-        }
-        for waived in self.policy.waived() {
-            let _ = writeln!(text, "waived      {waived}");
-        }
-        for remark in &self.remarks {
-            let _ = writeln!(
-                text,
-                "note: {}:{}: {}",
-                remark.path, remark.line, remark.message
-            );
-        }
-        if !self.not_reviewed.is_empty() {
-            let _ = writeln!(
-                text,
-                "unreviewed  no licence is stated: {}",
-                self.not_reviewed.join(", ")
-            );
-        }
-        text.push_str(&self.completeness.text("complete    "));
-        text
-    }
-}
-
-fn listed(platforms: &[Platform]) -> String {
-    if platforms.is_empty() {
-        return "no platform".to_owned();
-    }
-    platforms
-        .iter()
-        .map(Platform::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// Resolves a manifest and writes or checks its lock.
@@ -372,11 +158,10 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         (LockMode::Check, Some(old)) => gone(old, &new, &client),
         _ => Vec::new(),
     };
-    Ok(LockReport {
-        new_referrers,
-        gone,
-        ..report(&project, path, &new, outcome, changes, policy, completeness)
-    })
+    let mut report = report(&project, path, &new, outcome, changes, policy, completeness);
+    report.new_referrers = new_referrers;
+    report.gone = gone;
+    Ok(report)
 }
 
 /// The images whose tag was moved, and whose pinned digest the registry has deleted since.
@@ -504,181 +289,4 @@ fn write(
     }
     lock.write(path)?;
     Ok(LockOutcome::Written)
-}
-
-fn report(
-    project: &Project,
-    path: Utf8PathBuf,
-    lock: &Lock,
-    outcome: LockOutcome,
-    changes: Vec<Change>,
-    policy: Evaluation,
-    completeness: CompletenessReport,
-) -> LockReport {
-    let pulled = lock.images.iter().filter_map(|image| match &image.content {
-        LockedContent::Registry(pulled) => Some(pulled),
-        LockedContent::Build(_) => None,
-    });
-    let downloads = fetched(lock).iter().map(|fetched| fetched.bytes).sum();
-    let mut remarks = remarks::ending_waivers(project, &policy);
-    if outcome == LockOutcome::Drifted {
-        remarks.extend(
-            changes
-                .iter()
-                .map(|change| remarks::drifted(project, change)),
-        );
-    }
-    LockReport {
-        remarks,
-        manifest: project.manifest_path().to_owned(),
-        lock: path,
-        name: lock.bundle.name.clone(),
-        version: lock.bundle.version.clone(),
-        outcome,
-        images: lock
-            .images
-            .iter()
-            .map(|image| summary(image, &lock.platforms))
-            .collect(),
-        fetched: fetched(lock),
-        charts: lock.charts.len(),
-        migrations: lock
-            .migrations
-            .as_ref()
-            .map_or(0, |migrations| migrations.files.len()),
-        binaries: lock.binaries.len(),
-        fetch_bytes: distinct_bytes(pulled.flat_map(PulledImage::carried_blobs))
-            .saturating_add(downloads),
-        changes,
-        new_referrers: Vec::new(),
-        gone: Vec::new(),
-        not_reviewed: policy.not_reviewed(),
-        policy,
-        completeness,
-    }
-}
-
-fn fetched(lock: &Lock) -> Vec<FetchedSummary> {
-    let charts = lock.charts.iter().filter_map(|chart| {
-        let (origin, digest, bytes) = match &chart.source {
-            LockedChartSource::Registry {
-                reference,
-                manifest,
-                size,
-                ..
-            } => (
-                format!("oci://{}", reference.name()),
-                manifest.digest,
-                *size,
-            ),
-            LockedChartSource::Repository {
-                repository,
-                digest,
-                size,
-            } => (repository.clone(), *digest, *size),
-            LockedChartSource::Directory { .. } | LockedChartSource::Archive { .. } => return None,
-        };
-        Some(FetchedSummary {
-            kind: "chart",
-            name: format!("{} {}", chart.name, chart.version),
-            origin,
-            digest,
-            bytes,
-        })
-    });
-    let binaries = lock.binaries.iter().filter_map(|binary| {
-        let (name, origin) = (
-            format!("{} for {}", binary.name, binary.platform),
-            binary.url.clone()?,
-        );
-        Some(FetchedSummary {
-            kind: "program",
-            name,
-            origin,
-            digest: binary.digest,
-            bytes: binary.size,
-        })
-    });
-    let files = lock.files.iter().map(|file| {
-        let (name, origin) = (file.path.to_string(), file.url.clone());
-        FetchedSummary {
-            kind: "file",
-            name,
-            origin,
-            digest: file.digest,
-            bytes: file.size,
-        }
-    });
-    charts.chain(binaries).chain(files).collect()
-}
-
-fn summary(image: &LockedImage, chosen: &Platforms) -> ImageSummary {
-    let (name, reference) = (image.name.clone(), image.reference.clone());
-    let missing = |has: &dyn Fn(&Platform) -> bool| match chosen {
-        Platforms::All => Vec::new(),
-        Platforms::Only(wanted) => wanted
-            .iter()
-            .filter(|wanted| !has(wanted))
-            .cloned()
-            .collect(),
-    };
-    match &image.content {
-        LockedContent::Registry(pulled) => {
-            let platforms = |carried: bool| {
-                let entries = pulled
-                    .manifests
-                    .iter()
-                    .filter(move |entry| entry.carried == carried);
-                entries
-                    .filter_map(|entry| entry.platform.clone())
-                    .collect::<Vec<_>>()
-            };
-            let carried = platforms(true);
-            ImageSummary {
-                name,
-                reference,
-                digest: Some(pulled.root.digest),
-                platforms_left_out: platforms(false),
-                platforms_missing: missing(&|wanted| {
-                    carried.iter().any(|platform| platform.matches(wanted))
-                }),
-                platforms: carried,
-                attestations: pulled
-                    .attestations
-                    .iter()
-                    .filter(|attestation| attestation.carried)
-                    .count(),
-                referrers: pulled.referrers.iter().map(ReferrerSummary::of).collect(),
-                bytes: distinct_bytes(pulled.carried_blobs()),
-            }
-        }
-        LockedContent::Build(built) => ImageSummary {
-            name,
-            reference,
-            digest: None,
-            platforms: built
-                .binaries
-                .iter()
-                .map(|binary| binary.platform.clone())
-                .collect(),
-            platforms_left_out: Vec::new(),
-            platforms_missing: missing(&|wanted| {
-                built
-                    .binaries
-                    .iter()
-                    .any(|binary| binary.platform.matches(wanted))
-            }),
-            attestations: 0,
-            referrers: Vec::new(),
-            bytes: built.binaries.iter().map(|binary| binary.size).sum(),
-        },
-    }
-}
-
-fn distinct_bytes<'a>(blobs: impl Iterator<Item = &'a Blob>) -> u64 {
-    let mut seen = BTreeSet::new();
-    blobs
-        .filter(|blob| seen.insert(blob.digest))
-        .map(|blob| blob.size)
-        .sum()
 }
