@@ -57,8 +57,8 @@ enum Annotate {
 
 /// Annotates what a verb says about a file and the files that belong to it.
 pub(super) struct Annotator {
-    dialect: Option<Dialect>,
-    file: Utf8PathBuf,
+    /// For whom, and the file that a failure without a line is shown at; nothing without --annotate.
+    target: Option<(Dialect, Utf8PathBuf)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,12 +74,11 @@ impl Annotator {
         printer: Printer,
         outcome: Result<R, CommandError>,
     ) -> ExitCode {
-        let remarks = || remarks(&self.file, &outcome);
-        let annotated = match self.dialect {
+        let annotated = match self.target {
             None => Ok(()),
-            Some(Dialect::Gitlab) => write_gitlab(R::VERB, &remarks()),
-            Some(Dialect::Github) => {
-                write_github(R::VERB, &remarks());
+            Some((Dialect::Gitlab, file)) => write_gitlab(R::VERB, &remarks(&file, &outcome)),
+            Some((Dialect::Github, file)) => {
+                write_github(R::VERB, &remarks(&file, &outcome));
                 Ok(())
             }
         };
@@ -92,10 +91,11 @@ impl Annotator {
 }
 
 impl AnnotateArgs {
-    pub(super) fn about(&self, file: &Utf8Path) -> Annotator {
+    /// For a verb that is about a file, which is looked for only when it is needed.
+    pub(super) fn about(&self, file: impl FnOnce() -> Utf8PathBuf) -> Annotator {
+        let dialect = self.annotate.and_then(Annotate::dialect);
         Annotator {
-            dialect: self.annotate.and_then(Annotate::dialect),
-            file: file.to_owned(),
+            target: dialect.map(|dialect| (dialect, file())),
         }
     }
 }
@@ -162,7 +162,7 @@ fn write_github(verb: &str, remarks: &[Remark]) {
             escaped(&message(remark))
         ));
     }
-    // A closed standard error leaves nobody to tell.
+    // A closed standard error cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

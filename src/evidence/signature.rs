@@ -34,7 +34,7 @@ const STATEMENTS: [&str; 2] = [
 /// A statement that is a signature has a few kilobytes; what is larger says something else.
 const MAX_STATEMENT_BYTES: u64 = 256 << 10;
 
-/// A signature that says it is of an image, verified by nobody yet.
+/// A signature that says it is of an image, not verified yet.
 #[derive(Debug, Clone)]
 pub struct ImageSignature {
     /// The images that the signed bytes name.

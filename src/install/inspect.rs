@@ -1,8 +1,8 @@
 //! What a release is now, compared with what was installed.
 
 use super::{
-    Cluster, DatabaseSchema, Drift, DriftKind, InstallError, Kept, Object, ReleaseHelm, Workload,
-    WorkloadState, ask_schema, drift, health, parse_objects, pods, rollout,
+    Cluster, DatabaseSchema, Drift, DriftKind, InstallError, Kept, Object, ReleaseHelm, Revision,
+    Workload, WorkloadState, ask_schema, drift, health, parse_objects, pods, rollout,
 };
 
 /// A release as it is now.
@@ -15,7 +15,7 @@ pub struct Inspection {
     pub workloads: Vec<Workload>,
     /// What pods say that something is wrong with.
     pub pods: Vec<String>,
-    /// Nothing when nobody asked.
+    /// Nothing when it was not asked for.
     pub schema: Option<DatabaseSchema>,
     pub drift: Vec<Drift>,
 }
@@ -94,8 +94,11 @@ fn drift_of_schema(record: &Kept, schema: Option<&DatabaseSchema>) -> Option<Dri
 ///
 /// # Errors
 /// When Helm cannot say.
-pub async fn deployed_objects(helm: &ReleaseHelm) -> Result<Vec<Object>, InstallError> {
-    match rollout::deployed(&helm.history().await?) {
+pub async fn deployed_objects(
+    helm: &ReleaseHelm,
+    history: &[Revision],
+) -> Result<Vec<Object>, InstallError> {
+    match rollout::deployed(history) {
         Some(number) => Ok(parse_objects(&helm.installed(number).await?)?),
         None => Ok(Vec::new()),
     }

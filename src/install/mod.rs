@@ -43,8 +43,8 @@ pub use objects::{Object, parse_objects};
 pub use pins::{PinError, Replaced, destination_values};
 pub use post_renderer::{ImageMap, MapError, POST_RENDERER, PostRenderer, map_rendered};
 pub use rollout::{
-    RolledOut, RolloutError, State, Wanted, return_to, revision_before, roll_out, take_back,
-    take_over,
+    RolledOut, RolloutError, State, Wanted, check_pending, return_to, revision_before, roll_out,
+    take_back, take_over,
 };
 pub use running::{RunningImage, RunningImages};
 pub use schema::{DatabaseSchema, ask_schema};

@@ -1,6 +1,6 @@
 //! What pods say about themselves when something is wrong with them.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kube::api::ListParams;
 
 use super::Cluster;
@@ -43,13 +43,15 @@ fn what_a_pod_says(pod: &Pod) -> Vec<String> {
                 .unwrap_or("the scheduler gives no reason")
         )
     });
-    let containers = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(status.container_statuses.iter().flatten());
-    let containers = containers.filter_map(|container| what_a_container_says(name, container));
+    let containers =
+        containers(status).filter_map(|container| what_a_container_says(name, container));
     unscheduled.chain(containers).collect()
+}
+
+/// All containers of a pod, those that prepare it first.
+pub(super) fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let init = status.init_container_statuses.iter().flatten();
+    init.chain(status.container_statuses.iter().flatten())
 }
 
 fn what_a_container_says(pod: &str, container: &ContainerStatus) -> Option<String> {

@@ -443,6 +443,31 @@ async fn interrupted(helm: &ReleaseHelm, before: Option<u64>) -> Result<State, I
     })
 }
 
+/// Refuses a release with an operation that is not over, unless it may be ended.
+///
+/// # Errors
+/// When the last revision is pending.
+pub fn check_pending(
+    release: &str,
+    history: &[Revision],
+    take_over: bool,
+) -> Result<(), InstallError> {
+    match pending(history).filter(|_| !take_over) {
+        Some(last) => Err(InstallError::Pending {
+            release: release.to_owned(),
+            status: last.status.clone(),
+            revision: last.number,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn pending(history: &[Revision]) -> Option<&Revision> {
+    history
+        .last()
+        .filter(|last| last.status.starts_with("pending"))
+}
+
 /// Ends an operation of somebody who is gone, so that Helm accepts another: back to the revision
 /// that ran before, if there is one. Gives the revisions as they are then.
 ///
@@ -454,10 +479,7 @@ pub async fn take_over(
     before: Option<u64>,
     progress: &dyn Progress,
 ) -> Result<Vec<Revision>, InstallError> {
-    let Some(last) = history
-        .last()
-        .filter(|last| last.status.starts_with("pending"))
-    else {
+    let Some(last) = pending(history) else {
         return Ok(history.to_vec());
     };
     progress.announce(&format!(

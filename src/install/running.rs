@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cluster, ClusterError, Object};
+use super::{Cluster, ClusterError, Object, pods};
 use rune_core::digest::Digest;
 
 /// The most pods that are looked at in one answer.
@@ -92,11 +92,6 @@ fn foreign_in(pod: &Pod, images: &RunningImages) -> Vec<String> {
         .flatten()
         .chain(&spec.containers)
         .collect();
-    let statuses = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(status.container_statuses.iter().flatten());
     let sentence = |status: &ContainerStatus| {
         let image = containers
             .iter()
@@ -119,7 +114,7 @@ fn foreign_in(pod: &Pod, images: &RunningImages) -> Vec<String> {
             )
         })
     };
-    statuses.filter_map(sentence).collect()
+    pods::containers(status).filter_map(sentence).collect()
 }
 
 /// The digest in what the kubelet reports: `docker.io/library/a@sha256:…`, `sha256:…`.

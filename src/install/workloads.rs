@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::{Cluster, Object, running::is_of};
+use super::{Cluster, Object, pods, running::is_of};
 use rune_core::{progress::Progress, text::shown};
 
 /// How often the cluster is asked.
@@ -171,10 +171,7 @@ fn container_state(container: &ContainerStatus, must_be_ready: bool) -> Option<S
 fn warnings(pod: &Pod) -> Vec<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.iter();
-    let containers = status.flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
+    let containers = status.flat_map(pods::containers);
     let waiting = containers.filter_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;

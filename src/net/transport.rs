@@ -158,6 +158,9 @@ impl Transport {
     /// # Errors
     /// When there is no response, or the address is out of reach.
     pub async fn send(&self, request: Request, reach: Reach) -> Result<Response, TransportError> {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return self.send_unlogged(request, reach).await;
+        }
         let line = request.log_line();
         let answered = self.send_unlogged(request, reach).await;
         match &answered {

@@ -28,7 +28,7 @@ pub struct SignatureKey {
 pub struct SignedImage {
     /// What its reference resolved to.
     pub digest: Digest,
-    /// Nothing when nobody has looked.
+    /// Nothing when they were not looked for.
     pub signatures: Option<Vec<ImageSignature>>,
 }
 

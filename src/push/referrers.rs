@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{PushError, Roots, Shared, parallel::in_parallel, plan::Plan};
 use crate::{
     oci::{Descriptor, media_type},
-    registry::RepositoryName,
+    registry::{ReferrerList, RepositoryName},
 };
 use rune_core::digest::Digest;
 
@@ -56,7 +56,7 @@ pub(super) async fn list(shared: &Shared, plan: &Plan, roots: &Roots) -> Result<
     }
     for ((name, subject), referrers) in lists {
         let writer = shared.writer(name);
-        let tag = format!("sha256-{}", subject.hex());
+        let tag = ReferrerList::tag(subject);
         let current = writer.manifest(&tag).await?;
         let not_a_list = || PushError::ReferrersTag {
             name: name.clone(),

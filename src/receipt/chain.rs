@@ -1,5 +1,7 @@
 //! A directory of receipts.
 
+use std::fmt;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,6 +45,16 @@ pub struct Appended {
     /// Its SHA-256.
     pub digest: Digest,
     pub path: Utf8PathBuf,
+}
+
+impl fmt::Display for Appended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} in `{}` ({})",
+            self.number, self.path, self.digest
+        )
+    }
 }
 
 /// A chain in another directory that ended when this one began.

@@ -38,6 +38,11 @@ pub struct ReferrerList {
 }
 
 impl ReferrerList {
+    /// The tag of the list, where the registry does not keep one itself.
+    pub fn tag(subject: Digest) -> String {
+        format!("sha256-{}", subject.hex())
+    }
+
     /// Reads a list out of the index that it is; nothing when it is another manifest.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         match manifest.kind() {

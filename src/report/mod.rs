@@ -21,6 +21,7 @@ use crate::{
     diff::Diff,
 };
 use rune_core::{
+    command::counted,
     digest::Digest,
     failure::{Failure, FailureKind},
     text::{shown, size},
@@ -76,7 +77,7 @@ pub fn page(view: &BundleView, changes: Option<&Diff>) -> Result<String, ReportE
     );
     environment.add_filter("grouped", grouped);
     environment.add_filter("size", size);
-    environment.add_filter("counted", counted);
+    environment.add_filter("counted", counted::<u64>);
     environment.add_template("page", PAGE)?;
     environment.add_template("changes", CHANGES)?;
     let changes = changes
@@ -120,9 +121,4 @@ fn grouped(digest: &str) -> String {
     digest
         .parse()
         .map_or_else(|_| digest.to_owned(), |digest: Digest| digest.grouped())
-}
-
-/// A number of things: `1 chart`, `2 charts`.
-fn counted(count: u64, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }

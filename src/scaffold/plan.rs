@@ -263,7 +263,7 @@ impl Plan {
         let Ok(base) = prober.render(String::new()).await? else {
             return Ok(());
         };
-        let base = base.images;
+        let base = prober.images(&base);
         let mut candidates = candidate::candidates(&values, &base);
         if planned.given.profiles.len() > 1 {
             // A list is written as a whole, and would replace that of another profile.

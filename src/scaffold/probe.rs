@@ -50,13 +50,6 @@ enum Form {
 /// Candidates by their number, with the places that they reach.
 type Reached = BTreeMap<usize, Vec<(PlaceKey, Form)>>;
 
-/// What one rendering has.
-pub(super) struct Rendered {
-    pub(super) images: Found,
-    /// Whether Kubernetes would refuse it for a digest.
-    is_refused: bool,
-}
-
 /// A value that is to pin an image.
 #[derive(Debug, Clone)]
 pub(super) struct Pin {
@@ -85,12 +78,12 @@ impl<'p> Prober<'p> {
         }
     }
 
-    /// The images of the chart with one more values file, as for an installation, or as for an
-    /// upgrade where only that can be rendered.
+    /// Renders the chart with one more values file, as for an installation, or as for an upgrade
+    /// where only that can be rendered.
     pub(super) async fn render(
         &mut self,
         over: String,
-    ) -> Result<Result<Rendered, RenderFailure>, HelmError> {
+    ) -> Result<Result<String, RenderFailure>, HelmError> {
         self.left = self.left.saturating_sub(1);
         let files: Vec<(String, String)> = self
             .files
@@ -108,10 +101,12 @@ impl<'p> Prober<'p> {
                 .template(self.package, &files, Occasion::Upgrade)
                 .await?;
         }
-        Ok(rendered.map(|text| Rendered {
-            images: collect(discover(&text, self.places)),
-            is_refused: has_digest_in_name_or_label(&text),
-        }))
+        Ok(rendered)
+    }
+
+    /// The images of a rendering.
+    pub(super) fn images(&self, rendered: &str) -> Found {
+        collect(discover(rendered, self.places))
     }
 
     /// Finds, for as many images of `base` as possible, the values that pin them. `name_of` gives
@@ -209,8 +204,9 @@ impl<'p> Prober<'p> {
                 Some(text) => self.render(text).await?.ok(),
                 None => None,
             };
-            let accepted = rendered.filter(|rendered| !rendered.is_refused);
-            let Some(Rendered { images: found, .. }) = accepted else {
+            // Kubernetes would refuse it for a digest.
+            let accepted = rendered.filter(|text| !has_digest_in_name_or_label(text));
+            let Some(found) = accepted.map(|text| self.images(&text)) else {
                 match group.as_slice() {
                     [pin] => _ = wrong.insert(pin.candidate),
                     _ if self.left == 0 => wrong.extend(group.iter().map(|pin| pin.candidate)),
@@ -294,7 +290,8 @@ impl<'p> Prober<'p> {
                 .render(overlay::text(self.values, of_group().map(change).collect()))
                 .await?
             {
-                Ok(Rendered { images: found, .. }) => {
+                Ok(text) => {
+                    let found = self.images(&text);
                     for (number, candidate) in of_group() {
                         let form =
                             |text: &String| form(candidate, &Mark::new(number), is_hex, text);

@@ -58,12 +58,10 @@ impl ProjectArgs {
     /// Shows a CI what is said about the manifest and its files; without one, at the place where it
     /// is looked for.
     pub(super) fn annotator(&self, annotate: &AnnotateArgs) -> Annotator {
-        match self.choice() {
-            ManifestChoice::Path(path) => annotate.about(&path),
-            ManifestChoice::Missing(_) | ManifestChoice::Several(_) => {
-                annotate.about(Utf8Path::new(MANIFESTS))
-            }
-        }
+        annotate.about(|| match self.choice() {
+            ManifestChoice::Path(path) => path,
+            ManifestChoice::Missing(_) | ManifestChoice::Several(_) => MANIFESTS.into(),
+        })
     }
 }
 

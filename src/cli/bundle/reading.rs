@@ -90,7 +90,7 @@ impl Cat {
 
 impl Verify {
     pub(super) fn annotator(&self) -> Annotator {
-        self.annotate.about(self.bundle.path())
+        self.annotate.about(|| self.bundle.path().to_owned())
     }
 
     pub(super) fn options(self, site: &Site) -> VerifyOptions {

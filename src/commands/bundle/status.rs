@@ -66,13 +66,14 @@ struct ReleaseStatus {
     receipt: Option<Digest>,
 }
 
+/// A bundle that is or was installed.
 #[derive(Debug, Serialize)]
-struct BundleStatus {
-    name: String,
-    version: semver::Version,
+pub(super) struct BundleStatus {
+    pub(super) name: String,
+    pub(super) version: semver::Version,
     digest: Digest,
     /// The revision of the release that it was installed as.
-    revision: Option<u64>,
+    pub(super) revision: Option<u64>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -164,7 +165,7 @@ async fn look(
 }
 
 impl BundleStatus {
-    fn of(installed: &Installed) -> Self {
+    pub(super) fn of(installed: &Installed) -> Self {
         Self {
             name: installed.bundle.clone(),
             version: installed.version.clone(),

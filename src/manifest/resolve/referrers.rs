@@ -112,7 +112,7 @@ async fn fallback(
     name: &RepositoryName,
     subject: Digest,
 ) -> Result<ReferrerList, ResolveError> {
-    let tag = format!("sha256-{}", subject.hex());
+    let tag = ReferrerList::tag(subject);
     match client.manifest_if_tagged(name, &tag).await? {
         None => Ok(ReferrerList::default()),
         Some(manifest) => ReferrerList::of(&manifest).ok_or(ResolveError::ReferrersTag {

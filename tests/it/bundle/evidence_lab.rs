@@ -7,6 +7,7 @@ use rune_testkit::sample::Sample;
 
 use crate::{
     bundle::{
+        evidence_support::VERIFY,
         foreign_support::{Distribution, Foreign},
         project::Project,
         small_bundle::ends_with,
@@ -145,15 +146,7 @@ impl Lab {
         ends_with(&project.run(&[&["lock"], &access[..]].concat()), 0);
         let build = ["build", "--key", "release.key", "--output", "shop.tar"];
         ends_with(&project.run(&[&build, &access[..]].concat()), 0);
-        let verify = [
-            "verify",
-            "shop.tar",
-            "--key",
-            "release.pub",
-            "--policy",
-            "policy.yaml",
-        ];
-        ends_with(&project.run(&verify), 0);
+        ends_with(&project.run(&VERIFY), 0);
         project
     }
 }

@@ -6,18 +6,9 @@ use std::fs;
 use rune_bundle::commands::bundle::LockMode;
 
 use crate::bundle::{
-    evidence_support::{SIGN, Shop},
+    evidence_support::{SIGN, Shop, VERIFY},
     small_bundle::ends_with,
 };
-
-const VERIFY: [&str; 6] = [
-    "verify",
-    "shop.tar",
-    "--key",
-    "release.pub",
-    "--policy",
-    "policy.yaml",
-];
 
 #[test]
 fn an_image_that_is_signed_in_a_tag_or_in_a_bundle_is_accepted_on_both_sides() {

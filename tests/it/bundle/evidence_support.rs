@@ -26,6 +26,15 @@ use crate::{bundle::project::Project, registry::support::quick};
 pub(crate) const REPOSITORY: &str = "library/shop";
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 pub(crate) const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+/// Verifies the bundle of the shop with a policy.
+pub(crate) const VERIFY: [&str; 6] = [
+    "verify",
+    "shop.tar",
+    "--key",
+    "release.pub",
+    "--policy",
+    "policy.yaml",
+];
 pub(crate) const SPDX: &str = "https://spdx.dev/Document";
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";

@@ -9,17 +9,6 @@ use serde_json::Value;
 
 use crate::{bundle::diff_support::Shelf, bundle::report_page::page};
 
-const PHONE: Screen = Screen {
-    width: 360,
-    height: 740,
-    is_dark: false,
-};
-const DESKTOP: Screen = Screen {
-    width: 1280,
-    height: 900,
-    is_dark: false,
-};
-
 /// What can be seen of every text: the contrast of its colour with what is behind it, by the
 /// formula of WCAG 2.2.
 const POOR_CONTRASTS: &str = r"(() => {
@@ -115,7 +104,7 @@ fn the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_by_night() {
     });
     let file = full_page(&shelf);
     let mut browser = Browser::start();
-    for screen in [PHONE, DESKTOP]
+    for screen in [Screen::PHONE, Screen::DESKTOP]
         .into_iter()
         .flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen }))
     {

@@ -12,17 +12,6 @@ use rune_testkit::browser::{Browser, Screen};
 use super::markdown::documents;
 use crate::bundle::{project::repository, small_bundle::ends_with};
 
-const PHONE: Screen = Screen {
-    width: 360,
-    height: 740,
-    is_dark: false,
-};
-const DESK: Screen = Screen {
-    width: 1280,
-    height: 900,
-    is_dark: false,
-};
-
 /// The built site.
 struct Site {
     directory: tempfile::TempDir,
@@ -110,9 +99,9 @@ fn no_page_scrolls_sideways_or_asks_for_anything_elsewhere() {
     for page in site.pages() {
         // The pages of the verbs are all of one kind, which is narrow.
         let screens: &[Screen] = if page.starts_with("reference/commands/") {
-            &[PHONE]
+            &[Screen::PHONE]
         } else {
-            &[PHONE, DESK]
+            &[Screen::PHONE, Screen::DESKTOP]
         };
         for screen in screens {
             browser.show(&site.path(&page), *screen);
@@ -151,7 +140,7 @@ const SEARCH: &str = r"new Promise(resolve => {
 fn a_word_is_searched_and_its_first_hit_has_it_on_both_screens() {
     let site = Site::built();
     let mut browser = Browser::start();
-    for screen in [PHONE, DESK]
+    for screen in [Screen::PHONE, Screen::DESKTOP]
         .into_iter()
         .flat_map(|screen| [false, true].map(|is_dark| Screen { is_dark, ..screen }))
     {

@@ -39,6 +39,19 @@ pub struct Screen {
     pub is_dark: bool,
 }
 
+impl Screen {
+    pub const PHONE: Self = Self {
+        width: 360,
+        height: 740,
+        is_dark: false,
+    };
+    pub const DESKTOP: Self = Self {
+        width: 1280,
+        height: 900,
+        is_dark: false,
+    };
+}
+
 impl Browser {
     /// Starts it with an empty page.
     pub fn start() -> Self {

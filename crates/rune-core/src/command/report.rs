@@ -1,12 +1,15 @@
 //! What a command found or did, for people and for programs.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::{failure::FailureKind, remark::Remark};
 
 /// A number of things, for people: `1 chart`, `2 charts`.
-pub fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+pub fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// The outcome of a verb: one object as JSON, a few lines as text.

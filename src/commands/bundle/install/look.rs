@@ -11,7 +11,7 @@ use super::{
 use crate::install::{
     Check, DatabaseSchema, Definitions, Demands, InstallError, Judgement, Kept, Object,
     ObjectChange, Problems, Revision, RunningImages, Verdict, ask_schema, check_access,
-    check_cluster, differences, parse_objects, plan_definitions,
+    check_cluster, check_pending, deployed_objects, differences, parse_objects, plan_definitions,
 };
 use rune_core::{command::CommandError, digest::Digest, failure::FailureKind};
 
@@ -68,18 +68,7 @@ impl Work<'_> {
         );
         let judgement = judgement.map_err(InstallError::from)?;
         let history = helm.history().await?;
-        if let Some(last) = history
-            .last()
-            .filter(|last| last.status.starts_with("pending") && !options.permissions.take_over)
-        {
-            let release = helm.release().to_owned();
-            return Err(InstallError::Pending {
-                release,
-                status: last.status.clone(),
-                revision: last.number,
-            }
-            .into());
-        }
+        check_pending(helm.release(), &history, options.permissions.take_over)?;
         Ok(Permitted {
             kept,
             judgement,
@@ -149,15 +138,7 @@ impl Work<'_> {
         checks.extend(self.check_needed().await?);
         let running = images.running(&mapped.rendered, self.bundle);
 
-        let installed = match history
-            .iter()
-            .rev()
-            .find(|revision| revision.status == "deployed")
-        {
-            Some(revision) => helm.installed(revision.number).await?,
-            None => String::new(),
-        };
-        let installed = parse_objects(&installed).map_err(InstallError::from)?;
+        let installed = deployed_objects(helm, &history).await?;
         let schema = self.ask_schema(&kept, &installed).await;
         checks.extend(self.check_schema(schema));
         let definitions = self.definitions(&chart, &wanted).await?;

@@ -210,15 +210,11 @@ impl Report for InstallReport {
         }
         if self.dry_run {
             let changes = self.releases.iter();
-            let changes = changes.map(|release| release.changes.len()).sum();
+            let changes: usize = changes.map(|release| release.changes.len()).sum();
             let _ = writeln!(text, "{}; nothing was changed", counted(changes, "change"));
         }
         if let Some(receipt) = &self.receipt {
-            let _ = writeln!(
-                text,
-                "receipt        {} in `{}` ({})",
-                receipt.number, receipt.path, receipt.digest
-            );
+            let _ = writeln!(text, "receipt        {receipt}");
         }
         text
     }

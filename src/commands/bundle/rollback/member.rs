@@ -9,7 +9,7 @@ use super::{
 use crate::{
     install::{
         Attempt, Cluster, DatabaseSchema, InstallError, Installed, Kept, ReleaseHelm, SetMember,
-        State, ask_schema, deployed_objects, missing_versions, return_to,
+        State, ask_schema, check_pending, deployed_objects, missing_versions, return_to,
     },
     receipt::{BundleId, Outcome, RolledBackRelease},
 };
@@ -112,17 +112,7 @@ impl Member {
     /// Whether the way back is open.
     pub(super) async fn check(&mut self, permissions: &Permissions) -> Result<(), CommandError> {
         let (release, history) = (self.helm.release().to_owned(), self.helm.history().await?);
-        if let Some(last) = history
-            .last()
-            .filter(|last| last.status.starts_with("pending") && !permissions.take_over)
-        {
-            return Err(InstallError::Pending {
-                release,
-                status: last.status.clone(),
-                revision: last.number,
-            }
-            .into());
-        }
+        check_pending(&release, &history, permissions.take_over)?;
         let Some(before) = self.target().filter(|_| !self.is_back()).cloned() else {
             return Ok(());
         };
@@ -143,7 +133,7 @@ impl Member {
         let Some(known) = before.schema_version else {
             return Ok(());
         };
-        let objects = deployed_objects(&self.helm).await?;
+        let objects = deployed_objects(&self.helm, &history).await?;
         let schema = ask_schema(&self.cluster, &release, &objects).await;
         let database = match &schema {
             DatabaseSchema::NoDatabase => None,

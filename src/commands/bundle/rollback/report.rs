@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::member::Member;
+use super::{super::status::BundleStatus, member::Member};
 use crate::{
-    install::{Cluster, DatabaseSchema, Installed},
+    install::{Cluster, DatabaseSchema},
     receipt::Appended,
 };
-use rune_core::{command::Report, digest::Digest};
+use rune_core::command::Report;
 
 /// What was rolled back, or would be.
 #[derive(Debug, Serialize)]
@@ -27,33 +27,13 @@ pub struct RollbackReport {
 struct ReleaseReport {
     namespace: String,
     release: String,
-    from: BundleReport,
+    from: BundleStatus,
     /// What was installed before; none when the release is removed.
-    to: Option<BundleReport>,
+    to: Option<BundleStatus>,
     /// The schema version that the database has, where it could be asked.
     schema: Option<u32>,
     /// The revision that runs now.
     revision: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct BundleReport {
-    name: String,
-    version: semver::Version,
-    digest: Digest,
-    /// The revision of the release that it was installed as.
-    revision: Option<u64>,
-}
-
-impl BundleReport {
-    fn of(installed: &Installed) -> Self {
-        Self {
-            name: installed.bundle.clone(),
-            version: installed.version.clone(),
-            digest: installed.digest,
-            revision: installed.revision,
-        }
-    }
 }
 
 impl ReleaseReport {
@@ -65,8 +45,8 @@ impl ReleaseReport {
         Self {
             namespace: member.namespace().to_owned(),
             release: member.name(),
-            from: BundleReport::of(member.left()),
-            to: member.target().map(BundleReport::of),
+            from: BundleStatus::of(member.left()),
+            to: member.target().map(BundleStatus::of),
             schema,
             revision: member.revision(),
         }
@@ -138,11 +118,7 @@ impl Report for RollbackReport {
             text.push_str("nothing was changed\n");
         }
         if let Some(receipt) = &self.receipt {
-            let _ = writeln!(
-                text,
-                "receipt        {} in `{}` ({})",
-                receipt.number, receipt.path, receipt.digest
-            );
+            let _ = writeln!(text, "receipt        {receipt}");
         }
         text
     }
