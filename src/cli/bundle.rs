@@ -20,7 +20,11 @@ mod signing;
 mod splitting;
 mod trust;
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    process::ExitCode,
+    sync::{Arc, LazyLock},
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -34,15 +38,31 @@ use crate::commands::bundle::{
     mirror, policy, push, render, report, rollback, serve, sign, split, status, suggest, unpack,
     verify,
 };
-use rune_core::cli::{
-    GlobalArgs,
-    arguments::{self, exit_codes},
-    documents,
+use rune_core::{
+    cli::{GlobalArgs, arguments, documents},
+    progress::Progress,
 };
+
+/// What `--version` says after the name: whoever reports an error copies it.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let openpgp = if cfg!(feature = "openpgp") {
+        "with"
+    } else {
+        "without"
+    };
+    format!(
+        "{}\nfor {} on {}, {openpgp} openpgp\nbundle format {}, lock format {}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        crate::bundle::FORMAT,
+        crate::manifest::LOCK_FORMAT_VERSION,
+    )
+});
 
 /// Build, verify and install signed bundles for air-gapped environments.
 #[derive(Debug, Parser)]
-#[command(name = "rune-bundle", version, max_term_width = 100, after_long_help = exit_codes())]
+#[command(name = "rune-bundle", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneBundle {
     #[command(subcommand)]
     verb: Verb,
@@ -182,7 +202,8 @@ pub(super) fn main() -> ExitCode {
         Verb::Unpack(verb) => printer
             .finish(site().and_then(|site| unpack::run(&verb.options(&site), progress.as_ref()))),
         Verb::Serve(verb) => printer.finish_service(site().and_then(|site| {
-            serve::run(&verb.options(&site), &progress, |report| {
+            let log: Arc<dyn Progress> = Arc::new(serving::Log(progress));
+            serve::run(&verb.options(&site), &log, |report| {
                 printer.announce(report)
             })
         })),

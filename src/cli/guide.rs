@@ -2,7 +2,10 @@
 //!
 //! Every example is run by a test, with `registry.example:5000` replaced by a real registry.
 
-use rune_core::cli::help::{Group, Guide};
+use rune_core::{
+    cli::help::{Group, Guide},
+    failure::FailureKind,
+};
 
 /// The help of `rune-bundle`.
 pub const GUIDE: Guide = Guide {
@@ -10,8 +13,59 @@ pub const GUIDE: Guide = Guide {
     examples: EXAMPLES,
     synonyms: SYNONYMS,
     variables: VARIABLES,
+    exit_codes: EXIT_CODES,
     see_also: &["rune-db", "helm"],
 };
+
+const EXIT_CODES: &[(FailureKind, &str)] = &[
+    (FailureKind::Internal, "internal error"),
+    (FailureKind::Usage, "the command line is invalid"),
+    (
+        FailureKind::Input,
+        "a file is invalid: a manifest, a policy, a key, the header of a bundle",
+    ),
+    (
+        FailureKind::NotFound,
+        "a file, image, release or other name was not found",
+    ),
+    (
+        FailureKind::Drift,
+        "drift: a digest moved, or a rendered file is out of date",
+    ),
+    (
+        FailureKind::Content,
+        "content does not match its digest or the signed bundle index",
+    ),
+    (
+        FailureKind::Signature,
+        "a signature is missing, bad, or by a key that is not trusted",
+    ),
+    (
+        FailureKind::Policy,
+        "the policy is violated, an image of the charts is missing, or the bundle is not the expected one",
+    ),
+    (
+        FailureKind::Access,
+        "authentication failed or permission is missing",
+    ),
+    (
+        FailureKind::Network,
+        "the network or a server failed, after retries",
+    ),
+    (
+        FailureKind::Space,
+        "not enough space, or a limit was reached",
+    ),
+    (
+        FailureKind::Conflict,
+        "something already exists, is locked by another process, or would be downgraded",
+    ),
+    (FailureKind::Rollout, "a rollout failed"),
+    (
+        FailureKind::Interrupted,
+        "interrupted with Ctrl-C or SIGTERM",
+    ),
+];
 
 const GROUPS: &[Group] = &[
     Group {

@@ -37,6 +37,9 @@ pub struct Check {
     pub verdict: Verdict,
     #[serde(skip)]
     kind: FailureKind,
+    /// What provides what is missing, such as a command.
+    #[serde(skip)]
+    remedies: Vec<String>,
 }
 
 /// Whether what there is is enough.
@@ -85,10 +88,19 @@ impl Failure for Problems {
     }
 
     fn help(&self) -> Option<String> {
-        Some(
-            "nothing was changed; provide what is missing and run the same command again"
-                .to_owned(),
-        )
+        let mut remedies: Vec<String> = Vec::new();
+        for remedy in self.0.iter().flat_map(|check| &check.remedies) {
+            if !remedies.contains(remedy) {
+                remedies.push(remedy.clone());
+            }
+        }
+        let rest = "and run the same command again";
+        Some(if remedies.is_empty() {
+            format!("nothing was changed; provide what is missing {rest}")
+        } else {
+            let remedies = remedies.join(", ");
+            format!("nothing was changed; provide what is missing ({remedies}) {rest}")
+        })
     }
 
     fn details(&self) -> Option<serde_json::Value> {
@@ -130,6 +142,16 @@ impl Check {
             available: available.into(),
             verdict,
             kind,
+            remedies: Vec::new(),
+        }
+    }
+
+    /// The same with what provides what is missing, in order.
+    #[must_use]
+    pub fn with_remedies(self, remedies: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            remedies: remedies.into_iter().collect(),
+            ..self
         }
     }
 }

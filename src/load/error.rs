@@ -50,6 +50,8 @@ pub enum LoadError {
     /// A content is not what the index of the bundle says.
     #[error("nothing was loaded: a content is damaged")]
     Content(#[from] ContentError),
+    #[error("there is no directory `{0}`")]
+    NoDirectory(Utf8PathBuf),
     /// Another file is in the way.
     #[error("`{0}` exists already and is not what would be written")]
     OtherFile(Utf8PathBuf),
@@ -105,9 +107,10 @@ fn shown(said: &str) -> String {
 impl Failure for LoadError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NothingForPlatform { .. } | Self::NotRunnable(_) | Self::NoContainerd(_) => {
-                FailureKind::NotFound
-            }
+            Self::NothingForPlatform { .. }
+            | Self::NotRunnable(_)
+            | Self::NoDirectory(_)
+            | Self::NoContainerd(_) => FailureKind::NotFound,
             Self::Manifest(error) => error.kind(),
             Self::Missing(_) => FailureKind::Content,
             Self::Index(error) => error.kind(),
@@ -137,6 +140,7 @@ impl Failure for LoadError {
             ),
             (Self::Content(error), _) => error.help(),
             (Self::Path(error), _) => error.help(),
+            (Self::NoDirectory(path), _) => Some(format!("make it with `mkdir -p {path}`; k3s and RKE2 make it when they start for the first time")),
             (Self::OtherFile(path), _) => Some(format!("`{path}` is left as it was; move it away if it is not needed any more")),
             (Self::SeveralContainerds(_), _) => Some("say with --address which one the kubelet uses".to_owned()),
             (Self::NoContainerd(_), _) => {

@@ -32,6 +32,9 @@ pub fn write_images_file(
     directory: &Utf8Path,
     progress: &dyn Progress,
 ) -> Result<ImagesFile, LoadError> {
+    if !fsx::is_taken(directory) {
+        return Err(LoadError::NoDirectory(directory.to_owned()));
+    }
     let archive = ImageArchive::new(bundle, &selection.images)?;
     let path = directory.join(file_name(bundle, selection)?);
     progress.begin("writing", archive.total_bytes());

@@ -11,12 +11,6 @@ use rune_core::{
 /// A mistake in a manifest. Displays what is wrong; the hint says what to write instead.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ManifestProblem {
-    #[error("`{key}` is `{found}`")]
-    Fixed {
-        key: &'static str,
-        found: String,
-        expected: &'static str,
-    },
     #[error("`{0}` is not a SemVer version")]
     Version(String),
     #[error("`{name}` is not a good name for {what}")]
@@ -142,7 +136,6 @@ pub(super) fn is_known_platform(os: &str, architecture: &str) -> bool {
 impl Problem for ManifestProblem {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Fixed { expected, .. } => format!("write `{expected}`"),
             Self::Version(text) => match text.strip_prefix('v').filter(|rest| semver::Version::parse(rest).is_ok()) {
                 Some(rest) => format!("write `{rest}`, without the v"),
                 None => "write major.minor.patch, such as 0.1.0".to_owned(),
@@ -165,7 +158,7 @@ impl Problem for ManifestProblem {
                 "name the charts that the profile installs by their `path`, `reference` or `name`, or remove the key for all charts"
                     .to_owned()
             }
-            Self::UnknownPlatform(name) => suggestion(name, &known_platforms()),
+            Self::UnknownPlatform(name) => meant_platform(name),
             Self::NoPlatforms => "write `all`, or at least one platform such as linux/amd64".to_owned(),
             Self::PlatformNotCarried(_) => "add it to `platforms`, or remove it here".to_owned(),
             Self::Reference(error) => return error.help(),
@@ -198,6 +191,20 @@ impl Problem for ManifestProblem {
             Self::Kind { .. } => return None,
             Self::Digest(_) => "write the bundle digest that `rune-bundle inspect` shows".to_owned(),
         })
+    }
+}
+
+/// The platforms of an architecture that was written alone, or what is near.
+fn meant_platform(name: &str) -> String {
+    let known = known_platforms();
+    let of_architecture = known.iter().find(|platform| {
+        platform
+            .split_once('/')
+            .is_some_and(|(_, known)| known == name)
+    });
+    match of_architecture {
+        Some(platform) => format!("did you mean `{platform}`?"),
+        None => suggestion(name, &known),
     }
 }
 

@@ -122,8 +122,8 @@ struct Reader {
 impl Reader {
     fn manifest(&mut self, root: &Node) -> Option<BundleManifest> {
         let map = Mapping::open(root, "a bundle manifest", KEYS, &mut self.findings)?;
-        self.fixed(&map, "apiVersion", API_VERSION);
-        self.fixed(&map, "kind", KIND);
+        map.fixed("apiVersion", API_VERSION, &mut self.findings);
+        map.fixed("kind", KIND, &mut self.findings);
         let name = map
             .required("name", &mut self.findings)
             .and_then(|node| self.name(node, "a bundle"));
@@ -188,25 +188,6 @@ impl Reader {
         })
     }
 
-    fn fixed(&mut self, map: &Mapping<'_>, key: &'static str, expected: &'static str) {
-        let Some(node) = map.required(key, &mut self.findings) else {
-            return;
-        };
-        let Some(found) = yaml::text(node, key, &mut self.findings) else {
-            return;
-        };
-        if found != expected {
-            self.add(
-                node.place,
-                &ManifestProblem::Fixed {
-                    key,
-                    found: found.to_owned(),
-                    expected,
-                },
-            );
-        }
-    }
-
     fn version(&mut self, node: &Node) -> Option<Version> {
         let text = yaml::text(node, "`version`", &mut self.findings)?;
         self.parsed(
@@ -219,7 +200,11 @@ impl Reader {
         if matches!(&node.value, Value::Scalar { text, .. } if text == "all") {
             return Some(Platforms::All);
         }
-        let items = yaml::items(node, "`platforms`, or the word all", &mut self.findings);
+        let items = match &node.value {
+            // One platform needs no list.
+            Value::Scalar { .. } => std::slice::from_ref(node),
+            _ => yaml::items(node, "`platforms`, or the word all", &mut self.findings),
+        };
         if items.is_empty() && matches!(node.value, Value::Sequence(_)) {
             self.add(node.place, &ManifestProblem::NoPlatforms);
         }

@@ -31,12 +31,6 @@ const MAX_KEY_FILE_BYTES: u64 = 64 << 10;
 /// What can be wrong with a policy beside its shape.
 #[derive(Debug, thiserror::Error)]
 enum PolicyProblem<'a> {
-    #[error("{what} is `{found}`")]
-    Fixed {
-        what: &'a str,
-        found: &'a str,
-        expected: &'a str,
-    },
     #[error("unknown {what} `{found}`")]
     Unknown {
         what: &'a str,
@@ -64,7 +58,6 @@ enum PolicyProblem<'a> {
 impl Problem for PolicyProblem<'_> {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Unknown { found, known, .. } => Some(suggestion(found, known)),
             Self::Empty { .. } => None,
             Self::Threshold(_) => Some("write how many of `keys` must have signed, at most all of them".to_owned()),
@@ -183,8 +176,8 @@ impl Reader<'_> {
         let Some(map) = Mapping::open(root, "a policy", known, self.findings) else {
             return;
         };
-        self.fixed(&map, "apiVersion", API_VERSION);
-        self.fixed(&map, "kind", KIND);
+        map.fixed("apiVersion", API_VERSION, self.findings);
+        map.fixed("kind", KIND, self.findings);
         if let Some(map) = self.section(&map, "licenses", &["allow", "deny", "unstated"]) {
             policy.allowed_licenses =
                 self.list(&map, "allow", |reader, node| reader.word(node, "a licence"));
@@ -331,25 +324,6 @@ impl Reader<'_> {
             until: until?,
             place: node.place,
         })
-    }
-
-    fn fixed(&mut self, map: &Mapping<'_>, key: &str, expected: &str) {
-        let Some(node) = map.required(key, self.findings) else {
-            return;
-        };
-        let Some(found) = yaml::text(node, key, self.findings) else {
-            return;
-        };
-        if found != expected {
-            self.findings.add(
-                node.place,
-                &PolicyProblem::Fixed {
-                    what: key,
-                    found,
-                    expected,
-                },
-            );
-        }
     }
 
     fn section<'n>(

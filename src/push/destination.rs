@@ -56,6 +56,9 @@ impl Failure for DestinationError {
                 let slash = if prefix.is_empty() { "" } else { "/" };
                 format!("write a host with a dot or a port, such as `{host}:443{slash}{prefix}`")
             }
+            Self::Form(text) if text.ends_with(".tar") => {
+                "that is a file: write the bundle first, and the registry after it".to_owned()
+            }
             Self::Form(_) => {
                 "write HOST[:PORT][/PREFIX], such as registry.lan:5000/rune; lower case, no tag"
                     .to_owned()

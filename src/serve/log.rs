@@ -3,6 +3,7 @@
 
 use std::{
     error::Error,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +15,18 @@ use hyper::{Method, StatusCode};
 
 use rune_core::progress::Progress;
 
-pub(super) type Log = Arc<dyn Progress>;
+/// Where the lines about one client go.
+#[derive(Clone)]
+pub(super) struct Log {
+    pub(super) lines: Arc<dyn Progress>,
+    pub(super) client: IpAddr,
+}
+
+impl Log {
+    fn announce(&self, line: &str) {
+        self.lines.announce(&format!("{} {line}", self.client));
+    }
+}
 
 /// Set when the connection that it belongs to must not end as if everything had been sent.
 pub(super) type Reset = Arc<AtomicBool>;
@@ -35,7 +47,7 @@ impl Account {
     /// Begins with the request alone.
     pub(super) fn begin(log: &Log, reset: &Reset, method: &Method, path: &str) -> Self {
         Self {
-            log: Arc::clone(log),
+            log: log.clone(),
             reset: Arc::clone(reset),
             started: Instant::now(),
             request: format!("{} {}", shown(method.as_str()), shown(path)),

@@ -16,7 +16,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -27,6 +27,7 @@ use super::{
     log::{Log, Reset},
     users::Users,
 };
+use rune_core::progress::Progress;
 
 /// How many clients are talked to at the same time; more wait until they are accepted.
 const MOST_CONNECTIONS: usize = 1024;
@@ -96,7 +97,7 @@ impl Server {
     pub async fn run(
         self: Arc<Self>,
         listener: Listener,
-        log: Log,
+        lines: Arc<dyn Progress>,
         stop: impl Future<Output = ()>,
     ) {
         let Listener { listener, .. } = listener;
@@ -111,9 +112,12 @@ impl Server {
                 accepted = accept(&listener, &free) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    let (server, log, stopped) =
-                        (Arc::clone(&self), Arc::clone(&log), stopped.clone());
+                Ok((stream, client, place)) => {
+                    let (server, stopped) = (Arc::clone(&self), stopped.clone());
+                    let log = Log {
+                        lines: Arc::clone(&lines),
+                        client: client.ip().to_canonical(),
+                    };
                     connections.spawn(async move {
                         server.attend(stream, log, stopped).await;
                         drop(place);
@@ -168,7 +172,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let service = service_fn(|request: Request<Incoming>| {
-            let (server, log, reset) = (Arc::clone(&self), Arc::clone(&log), Arc::clone(&reset));
+            let (server, log, reset) = (Arc::clone(&self), log.clone(), Arc::clone(&reset));
             // No request that is answered has a body.
             let (request, _) = request.into_parts();
             async move { Ok::<_, Infallible>(server.answer(&request, &log, &reset).await) }
@@ -197,13 +201,13 @@ async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(free)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, client) = listener.accept().await?;
+    Ok((stream, client, place))
 }
 
 impl Drop for Resettable {

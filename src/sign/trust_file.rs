@@ -64,12 +64,6 @@ pub struct Revocation {
 /// What can be wrong with a trust file beside its shape.
 #[derive(Debug, thiserror::Error)]
 enum TrustProblem<'a> {
-    #[error("{what} is `{found}`")]
-    Fixed {
-        what: &'a str,
-        found: &'a str,
-        expected: &'a str,
-    },
     #[error("{0} is empty")]
     Empty(&'a str),
     #[error("`{0}` is no name of a signer")]
@@ -103,7 +97,6 @@ enum TrustProblem<'a> {
 impl Problem for TrustProblem<'_> {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Fixed { expected, .. } => format!("write `{expected}`"),
             Self::Empty(_) => return None,
             Self::Name(_) => {
                 format!("write up to {MAX_NAME_BYTES} letters, digits and `.`, `_`, `-`, `@`, `+`, with a letter or digit first")
@@ -195,8 +188,8 @@ impl Reader<'_> {
             &["apiVersion", "kind", "threshold", "keys", "revoked"],
             self.findings,
         )?;
-        self.fixed(&map, "apiVersion", API_VERSION);
-        self.fixed(&map, "kind", KIND);
+        map.fixed("apiVersion", API_VERSION, self.findings);
+        map.fixed("kind", KIND, self.findings);
         if let Some(node) = map.required("keys", self.findings) {
             let items = yaml::items(node, "`keys`", self.findings);
             if items.is_empty() {
@@ -404,25 +397,6 @@ impl Reader<'_> {
             self.findings.add(node.place, &TrustProblem::KeyId(found));
         }
         key
-    }
-
-    fn fixed(&mut self, map: &Mapping<'_>, key: &str, expected: &str) {
-        let Some(node) = map.required(key, self.findings) else {
-            return;
-        };
-        let Some(found) = yaml::text(node, key, self.findings) else {
-            return;
-        };
-        if found != expected {
-            self.findings.add(
-                node.place,
-                &TrustProblem::Fixed {
-                    what: key,
-                    found,
-                    expected,
-                },
-            );
-        }
     }
 
     fn word<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {

@@ -87,11 +87,26 @@ fn a_tool_without_arguments_shows_its_help_and_fails() {
 }
 
 #[test]
-fn the_version_is_that_of_the_package() {
-    for (program, name) in tools().into_iter().zip(["rune-bundle", "rune-db"]) {
-        assert_eq!(
-            printed(program, &["--version"]),
-            format!("{name} {}\n", env!("CARGO_PKG_VERSION"))
+fn the_version_is_that_of_the_package_and_the_long_one_names_machine_and_formats() {
+    let machine = format!(
+        "\nfor {} on {}",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    for (program, name, formats) in [
+        (
+            tools()[0],
+            "rune-bundle",
+            "\nbundle format 1, lock format 3\n",
+        ),
+        (tools()[1], "rune-db", "\nschema version 6, SQLite 3."),
+    ] {
+        let short = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(printed(program, &["-V"]), short);
+        let long = printed(program, &["--version"]);
+        assert!(
+            long.starts_with(&short) && long.contains(&machine) && long.contains(formats),
+            "{long}"
         );
     }
 }

@@ -62,30 +62,6 @@ impl FailureKind {
         Self::Interrupted,
     ];
 
-    /// What it means, in the words of the help and the README.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Internal => "internal error",
-            Self::Usage => "the command line is invalid",
-            Self::Input => "a file is invalid: a manifest, a policy, a key, the header of a bundle",
-            Self::NotFound => "a file, image, release or other name was not found",
-            Self::Drift => "drift: a digest moved, or a rendered file is out of date",
-            Self::Content => "content does not match its digest or the signed bundle index",
-            Self::Signature => "a signature is missing, bad, or by a key that is not trusted",
-            Self::Policy => {
-                "the policy is violated, an image of the charts is missing, or the bundle is not the expected one"
-            }
-            Self::Access => "authentication failed or permission is missing",
-            Self::Network => "the network or a server failed, after retries",
-            Self::Space => "not enough space, or a limit was reached",
-            Self::Conflict => {
-                "something already exists, is locked by another process, or would be downgraded"
-            }
-            Self::Rollout => "a rollout failed",
-            Self::Interrupted => "interrupted with Ctrl-C or SIGTERM",
-        }
-    }
-
     /// The exit code of the process.
     pub const fn exit_code(self) -> u8 {
         self as u8

@@ -61,6 +61,16 @@ pub fn size(bytes: u64) -> String {
     shown
 }
 
+/// The same with the exact number: `62.5 MB (62499328 bytes)`.
+pub fn exact_size(bytes: u64) -> String {
+    let size = size(bytes);
+    if bytes < 1000 {
+        size
+    } else {
+        format!("{size} ({bytes} bytes)")
+    }
+}
+
 fn is_harmless(c: char) -> bool {
     !(c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'))

@@ -15,6 +15,7 @@ pub use guide::GUIDE;
 use std::{
     convert::Infallible,
     process::ExitCode,
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -25,16 +26,24 @@ use crate::commands::{
     DatabaseOptions, Environment, backup, compare, doctor, export_sqlite, migrate,
     migrate_to_postgres, repair, restore, status, verify, wait,
 };
-use rune_core::cli::{
-    GlobalArgs,
-    arguments::{self, exit_codes},
-    documents,
-};
+use rune_core::cli::{GlobalArgs, arguments, documents};
 use rune_core::{duration::parse_duration, secret::Secret};
+use rune_storage::port::SCHEMA_VERSION;
+
+/// What `--version` says after the name: whoever reports an error copies it.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}\nfor {} on {}\nschema version {SCHEMA_VERSION}, SQLite {}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        rusqlite::version(),
+    )
+});
 
 /// Manage RUNE's database on SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(name = "rune-db", version, max_term_width = 100, after_long_help = exit_codes())]
+#[command(name = "rune-db", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_long_help = GUIDE.exit_codes_text())]
 pub struct RuneDb {
     #[command(subcommand)]
     verb: Verb,

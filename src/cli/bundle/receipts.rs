@@ -56,8 +56,8 @@ impl ReceiptDirectoryArgs {
     }
 }
 
-/// This moment, as receipts say it.
-fn now() -> String {
+/// This moment, as receipts and the log of `serve` say it.
+pub(super) fn now() -> String {
     let seconds = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_secs());

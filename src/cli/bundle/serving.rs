@@ -1,15 +1,19 @@
 //! The verb that serves bundles.
 
-use std::net::{AddrParseError, SocketAddr};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    sync::Arc,
+};
 
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::trust::BundleArgs;
+use super::{receipts::now, trust::BundleArgs};
 use crate::{
     cli::site::Site,
     commands::bundle::{BundleOptions, ServeOptions},
 };
+use rune_core::progress::Progress;
 
 /// Serve bundles as a read-only registry for containerd, Helm and every OCI client.
 #[derive(Debug, Args)]
@@ -50,6 +54,31 @@ pub(super) struct Serve {
     /// Use plain HTTP on an address that other machines reach
     #[arg(long, conflicts_with = "tls_cert", help_heading = "Server")]
     plain_http: bool,
+}
+
+/// Lines of a log, each with its time.
+pub(super) struct Log(pub(super) Arc<dyn Progress>);
+
+impl Progress for Log {
+    fn begin(&self, phase: &str, total_bytes: u64) {
+        self.0.begin(phase, total_bytes);
+    }
+
+    fn advance(&self, done: u64) {
+        self.0.advance(done);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.note(text);
+    }
+
+    fn announce(&self, text: &str) {
+        self.0.announce(&format!("{} {text}", now()));
+    }
+
+    fn end(&self) {
+        self.0.end();
+    }
 }
 
 /// An address to listen on; `:5000` is every address of this machine.

@@ -23,6 +23,7 @@ use rune_core::{
     digest::Digest,
     progress::Progress,
     remark::Remark,
+    text::{exact_size, size},
 };
 
 #[derive(Debug)]
@@ -102,17 +103,18 @@ impl Report for BuildReport {
             entries,
             ..
         } = self;
+        let bytes = exact_size(*bytes);
         let mut text = match &self.transferred {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
                 format!(
-                    "would write {name} {version} to `{output}`: {entries} entries, {bytes} bytes, {fetched} of them in {blobs} blobs to fetch\n"
+                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} of them in {blobs} blobs to fetch\n",
+                    size(fetched)
                 )
             }
             Some(transferred) => {
-                let mut text = format!(
-                    "wrote {name} {version} to `{output}`: {entries} entries, {bytes} bytes\n"
-                );
+                let mut text =
+                    format!("wrote {name} {version} to `{output}`: {entries} entries, {bytes}\n");
                 let Transferred {
                     fetched_blobs,
                     fetched_bytes,
@@ -120,7 +122,8 @@ impl Report for BuildReport {
                 } = transferred;
                 let _ = writeln!(
                     text,
-                    "fetched        {fetched_blobs} blobs, {fetched_bytes} bytes; {kept_blobs} blobs were there from an earlier run"
+                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from an earlier run",
+                    size(*fetched_bytes)
                 );
                 text
             }

@@ -11,7 +11,7 @@ use crate::diff::{
 use rune_core::{
     command::{CommandError, Report, counted},
     failure::FailureKind,
-    text::shown,
+    text::{shown, size},
 };
 
 /// Which bundles, and what they are checked with.
@@ -149,8 +149,9 @@ impl Lines {
         self.add(
             "to carry",
             &format!(
-                "{contents}, {} bytes; the whole bundle has {total}, {} bytes",
-                carry.bytes, carry.total_bytes
+                "{contents}, {}; the whole bundle has {total}, {}",
+                size(carry.bytes),
+                size(carry.total_bytes)
             ),
         );
     }
@@ -188,7 +189,7 @@ impl Lines {
         let layers = &image.layers;
         if layers.new.count + layers.gone.count > 0 {
             let tally = |tally: Tally, what: &str| {
-                format!("{} {what} ({} bytes)", tally.count, tally.bytes)
+                format!("{} {what} ({})", tally.count, size(tally.bytes))
             };
             let tallies = [
                 tally(layers.shared, "shared"),

@@ -18,7 +18,7 @@ use rune_core::{
     digest::Digest,
     failure::FailureKind,
     progress::Progress,
-    text::{shown, size},
+    text::{exact_size, shown},
 };
 
 /// Which bundle to look into.
@@ -92,17 +92,16 @@ impl Report for InspectReport {
         self.write_signatures(&mut text);
         let _ = writeln!(
             text,
-            "size           {} ({} bytes), {} entries",
-            size(self.bytes),
-            self.bytes,
+            "size           {}, {} entries",
+            exact_size(self.bytes),
             index.entries.len()
         );
         if let Some(volumes) = &self.volumes {
             let _ = writeln!(
                 text,
-                "volumes        {}, of at most {} bytes",
+                "volumes        {}, of at most {}",
                 volumes.files.len(),
-                volumes.volume_bytes
+                exact_size(volumes.volume_bytes)
             );
         }
         self.write_charts(&mut text);

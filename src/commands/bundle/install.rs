@@ -170,6 +170,14 @@ pub fn run(
 
 impl Installation<'_> {
     async fn install(&self) -> Result<InstallReport, CommandError> {
+        for work in &self.works {
+            self.progress.announce(&format!(
+                "release {}, namespace {}{}",
+                work.helm.release(),
+                work.cluster.namespace(),
+                self.namespace_source(work)
+            ));
+        }
         let interrupt = self.access.interrupt();
         let mut found = tokio::select! {
             found = self.look() => found?,
@@ -206,6 +214,15 @@ impl Installation<'_> {
         let (rolled_out, appended) = self.change(&mut found).await?;
         report.installed(&rolled_out, appended);
         Ok(report)
+    }
+
+    /// Says so when nobody named the namespace.
+    fn namespace_source(&self, work: &Work<'_>) -> &'static str {
+        if work.chosen.namespace.is_none() && self.options.access.cluster.namespace.is_none() {
+            " (from the kubeconfig)"
+        } else {
+            ""
+        }
     }
 
     /// Asks everything and changes nothing in the cluster. What is to be pushed is pushed as soon

@@ -12,6 +12,7 @@ use rune_core::{
     command::{CommandError, Report},
     digest::Digest,
     progress::Progress,
+    text::exact_size,
 };
 
 #[derive(Debug, Clone)]
@@ -50,7 +51,10 @@ impl Report for JoinReport {
         } = self;
         let count = joined.count;
         let mut text = if joined.missing.is_empty() {
-            format!("joined {name} {version} to `{output}`: {count} volumes, {bytes} bytes\n")
+            format!(
+                "joined {name} {version} to `{output}`: {count} volumes, {}\n",
+                exact_size(*bytes)
+            )
         } else {
             format!(
                 "{} of {count} of {name} {version} {} intact and joined\n",

@@ -17,6 +17,7 @@ use rune_core::{
     digest::Digest,
     failure::FailureKind,
     progress::Progress,
+    text::size,
 };
 
 pub use load::ContainerdOptions;
@@ -107,7 +108,10 @@ impl Report for LoadReport {
         let what = format!("{} {} for {}", self.name, self.version, self.platform);
         let mut text = match (self.bytes, self.images.is_empty()) {
             (0, false) => format!("{what}: {images} already in {place}\n"),
-            (bytes, _) => format!("loaded {what} into {place}: {images}, {bytes} bytes written\n"),
+            (bytes, _) => format!(
+                "loaded {what} into {place}: {images}, {} written\n",
+                size(bytes)
+            ),
         };
         for image in &self.images {
             let _ = writeln!(text, "{}  {}", image.reference, image.digest);
@@ -128,6 +132,9 @@ impl Report for LoadReport {
         }
         if let Some(trust) = &self.trust {
             let _ = writeln!(text, "trust  {trust}");
+        }
+        if let (Place::File { .. }, 1..) = (&self.destination, self.bytes) {
+            text.push_str("next   restart k3s or RKE2: it imports the file when it starts\n");
         }
         for reference in &self.left_out {
             let _ = writeln!(

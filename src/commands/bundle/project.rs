@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::manifest::{Programs, Project};
+use crate::{
+    bundle::UnverifiedHead,
+    manifest::{Programs, Project},
+};
 use rune_core::{
     command::CommandError,
     failure::{Failure, FailureKind},
+    fsx,
 };
 
 /// A manifest and where its paths lead.
@@ -33,6 +37,8 @@ enum ChoiceError {
     Missing(String),
     #[error("several bundle manifests: {}", list(.0))]
     Several(Vec<Utf8PathBuf>),
+    #[error("`{0}` is a bundle, and this verb works on a manifest")]
+    Bundle(Utf8PathBuf),
 }
 
 impl fmt::Display for ManifestChoice {
@@ -54,7 +60,7 @@ impl Failure for ChoiceError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Missing(_) => FailureKind::NotFound,
-            Self::Several(_) => FailureKind::Usage,
+            Self::Several(_) | Self::Bundle(_) => FailureKind::Usage,
         }
     }
 
@@ -64,6 +70,9 @@ impl Failure for ChoiceError {
                 "name the manifest, or create a project with `rune-bundle init`".to_owned()
             }
             Self::Several(paths) => format!("name one, such as {}", list(paths.get(..1)?)),
+            Self::Bundle(path) => format!(
+                "`rune-bundle verify {path} --policy FILE` judges a bundle, `rune-bundle inspect {path}` shows it"
+            ),
         })
     }
 }
@@ -72,6 +81,9 @@ impl ProjectOptions {
     /// Reads the manifest and its policy.
     pub(super) fn load(&self, programs: Programs) -> Result<Project, CommandError> {
         match &self.manifest {
+            ManifestChoice::Path(path) if is_bundle(path) => {
+                Err(ChoiceError::Bundle(path.clone()).into())
+            }
             ManifestChoice::Path(path) => {
                 Ok(Project::load(path, self.directory.as_deref(), programs)?)
             }
@@ -86,4 +98,10 @@ impl ProjectOptions {
             ManifestChoice::Several(paths) => Err(ChoiceError::Several(paths.clone()).into()),
         }
     }
+}
+
+/// Whether a file begins as a bundle does. One that cannot be read is none; the reader of the
+/// manifest says why.
+fn is_bundle(path: &Utf8Path) -> bool {
+    fsx::open(path).is_ok_and(|mut file| UnverifiedHead::read(&mut file).is_ok())
 }

@@ -20,6 +20,7 @@ use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
     progress::Progress,
+    text::size,
 };
 
 pub use crate::push::{Destination, DestinationError, IndexChoice, PushSettings};
@@ -82,12 +83,18 @@ impl Report for PushReport {
             counted(references.len(), "reference")
         );
         for reference in references {
+            let digest = reference.digest.to_string();
+            // Without a tag it is part of the name.
+            let digest = if reference.destination.ends_with(&digest) {
+                String::new()
+            } else {
+                format!("  {digest}")
+            };
             let _ = writeln!(
                 text,
-                "{:<10} {}  {}{}",
+                "{:<10} {}{digest}{}",
                 word(reference.kind),
                 reference.destination,
-                reference.digest,
                 there(reference)
             );
             if let Some(remark) = remark(reference) {
@@ -111,7 +118,8 @@ impl Report for PushReport {
         let to = if self.dry_run { "to send" } else { "sent" };
         let _ = writeln!(
             text,
-            "blobs      {uploaded} {to} ({uploaded_bytes} bytes), {mounted} {}, {skipped} there before",
+            "blobs      {uploaded} {to} ({}), {mounted} {}, {skipped} there before",
+            size(*uploaded_bytes),
             if self.dry_run { "to mount" } else { "mounted" }
         );
         if !self.dry_run {

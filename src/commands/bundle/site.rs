@@ -44,12 +44,6 @@ pub struct SiteFile {
 
 #[derive(Debug, thiserror::Error)]
 enum SiteProblem<'a> {
-    #[error("{what} is `{found}`")]
-    Fixed {
-        what: &'a str,
-        found: &'a str,
-        expected: &'a str,
-    },
     #[error("{0} is empty")]
     Empty(&'a str),
     #[error("a site file holds no credentials")]
@@ -59,7 +53,6 @@ enum SiteProblem<'a> {
 impl Problem for SiteProblem<'_> {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::Empty(_) => Some("remove the key, or give it a value".to_owned()),
             Self::Credentials => {
                 Some("write the host alone, and log in with `rune-bundle login`".to_owned())
@@ -96,21 +89,8 @@ impl SiteFile {
 
     fn of(path: &Utf8Path, root: &Node, findings: &mut Findings) -> Option<Self> {
         let map = Mapping::open(root, "a site file", &KEYS, findings)?;
-        for (key, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-            if let Some(node) = map.required(key, findings)
-                && let Some(found) = yaml::text(node, key, findings)
-                && found != expected
-            {
-                findings.add(
-                    node.place,
-                    &SiteProblem::Fixed {
-                        what: key,
-                        found,
-                        expected,
-                    },
-                );
-            }
-        }
+        map.fixed("apiVersion", API_VERSION, findings);
+        map.fixed("kind", KIND, findings);
         let mut word = |key: &str| {
             let node = map.optional(key)?;
             let what = format!("`{key}`");

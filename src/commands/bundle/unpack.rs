@@ -19,7 +19,7 @@ use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
     progress::Progress,
-    text::size,
+    text::{exact_size, size},
 };
 
 #[derive(Debug, Clone)]
@@ -82,12 +82,13 @@ impl Report for UnpackReport {
             bytes_not_read,
             ..
         } = self;
+        let bytes = exact_size(*bytes);
         let mut text = if self.dry_run {
             format!(
-                "would unpack {name} {version} into `{directory}`: {files} files, {bytes} bytes; only its head was checked\n"
+                "would unpack {name} {version} into `{directory}`: {files} files, {bytes}; only its head was checked\n"
             )
         } else {
-            format!("unpacked {name} {version} into `{directory}`: {files} files, {bytes} bytes\n")
+            format!("unpacked {name} {version} into `{directory}`: {files} files, {bytes}\n")
         };
         if *entries_left_out > 0 {
             let not_read = size(*bytes_not_read);

@@ -20,7 +20,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Progress,
-    text::shown,
+    text::{exact_size, shown},
     yaml::Mistakes,
 };
 
@@ -206,8 +206,11 @@ impl BundleReport {
     fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text = format!(
-            "{} {} is intact: {} entries, {} bytes\n",
-            self.name, self.version, self.entries, self.bytes
+            "{} {} is intact: {} entries, {}\n",
+            self.name,
+            self.version,
+            self.entries,
+            exact_size(self.bytes)
         );
         let _ = writeln!(text, "bundle digest  {}", self.digest);
         if let Some(volumes) = &self.volumes {

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::bundle::Destination;
-use rune_core::text::size;
+use rune_core::text::exact_size;
 
 /// The volumes that a bundle is written to; empty when it is one file.
 #[derive(Debug, Serialize)]
@@ -40,10 +40,9 @@ impl PartsList {
         self.0.iter().fold(String::new(), |text, volume| {
             let name = volume.file.file_name().unwrap_or_default();
             format!(
-                "{text}[ ] volume {:>width$} of {count}  {name}  {} ({} bytes)\n",
+                "{text}[ ] volume {:>width$} of {count}  {name}  {}\n",
                 volume.number,
-                size(volume.bytes),
-                volume.bytes
+                exact_size(volume.bytes)
             )
         })
     }

@@ -32,6 +32,8 @@ pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
     let mut checks = Vec::new();
     for (name, keys) in needed {
         let keys: Vec<String> = keys.into_iter().collect();
+        let namespace = cluster.namespace();
+        let create_secret = create_secret(&name, &keys, namespace);
         let wanted = match keys.as_slice() {
             [] => format!("the Secret {name}"),
             keys => format!("the Secret {name} with {}", keys.join(", ")),
@@ -39,6 +41,7 @@ pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
         let check = |available: String, verdict| {
             Check::new("secrets", FailureKind::NotFound, wanted, available, verdict)
         };
+        let create_namespace = format!("`kubectl create namespace {namespace}`");
         checks.push(if demands.namespace_exists {
             match cluster.api::<Secret>().get_opt(&name).await {
                 Ok(Some(secret)) => {
@@ -55,14 +58,27 @@ pub(super) async fn secrets(cluster: &Cluster, demands: Demands<'_>) -> Vec<Chec
                     };
                     check(available, Verdict::of(lacking.is_empty()))
                 }
-                Ok(None) => check("none".to_owned(), Verdict::Missing),
+                Ok(None) => {
+                    check("none".to_owned(), Verdict::Missing).with_remedies([create_secret])
+                }
                 Err(_) => check("no right to look".to_owned(), Verdict::Unknown),
             }
         } else {
             check("no namespace for it yet".to_owned(), Verdict::Missing)
+                .with_remedies([create_namespace, create_secret])
         });
     }
     checks
+}
+
+/// The command that makes a Secret, with a file for each key: a value in a command would stay in
+/// the history of the shell.
+fn create_secret(name: &str, keys: &[String], namespace: &str) -> String {
+    let keys: String = keys
+        .iter()
+        .map(|key| format!(" --from-file={key}=FILE"))
+        .collect();
+    format!("`kubectl create secret generic {name} --namespace {namespace}{keys}`")
 }
 
 /// Finds what a pod names: in variables, volumes and for pulling images.

@@ -1,10 +1,10 @@
 //! The tables of the reference name every verb, every exit code and every variable, in the words of
 //! the programs; the README stays short.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory as _;
-use rune_bundle::cli::RuneBundle;
+use rune_bundle::cli::{GUIDE, RuneBundle};
 use rune_core::failure::FailureKind;
 use rune_db::cli::RuneDb;
 
@@ -49,15 +49,14 @@ fn the_page_about_exit_codes_explains_every_one() {
         .iter()
         .map(|row| row.join(" "))
         .collect();
-    let known = FailureKind::ALL
-        .iter()
-        .map(|kind| format!("{} {}", kind.exit_code(), kind.meaning()));
-    assert_eq!(
-        listed,
-        std::iter::once("0 done".to_owned())
-            .chain(known)
-            .collect::<Vec<_>>()
-    );
+    let of_databases: BTreeMap<_, _> = rune_db::cli::GUIDE.exit_meanings().collect();
+    let known = GUIDE.exit_meanings().map(|(code, meaning)| {
+        let of_databases = of_databases.get(&code).unwrap_or(&"—");
+        format!("{code} {meaning} {of_databases}")
+    });
+    assert_eq!(listed, known.collect::<Vec<_>>());
+    let kinds: Vec<_> = GUIDE.exit_codes.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, FailureKind::ALL);
 }
 
 #[test]

@@ -41,7 +41,7 @@ const FILTERS: [(&str, &str); 15] = [
         "\"$1\":$2[..]",
     ),
     (r"waited \d+ ?m?s;", "waited [..];"),
-    (r"room        \d+ bytes;", "room        [..] bytes;"),
+    (r"room        [\d.]+ [kMGT]?B free", "room        [..] free"),
     (r"\d+ MiB free", "[..] MiB free"),
     (
         r"\d+(\.\d+)? [kMGT]?B( \([\d,]+ bytes\))? (are |is )?(free|available)",

@@ -239,17 +239,3 @@ fn first_paragraph(error: &clap::Error) -> String {
         .collect();
     lines.join(" ")
 }
-
-/// What the exit codes mean, for the end of the help.
-pub fn exit_codes() -> String {
-    let lines = exit_meanings().map(|(code, meaning)| format!("\n{code:>5}  {meaning}"));
-    format!("Exit codes:{}", lines.collect::<String>())
-}
-
-/// Every exit code with its meaning.
-pub(super) fn exit_meanings() -> impl Iterator<Item = (u8, &'static str)> {
-    let failures = FailureKind::ALL
-        .iter()
-        .map(|kind| (kind.exit_code(), kind.meaning()));
-    std::iter::once((0, "done")).chain(failures)
-}

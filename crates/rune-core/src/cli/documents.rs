@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{arguments::exit_meanings, help::Guide, output::Printer, output_path::output_path};
+use super::{help::Guide, output::Printer, output_path::output_path};
 use crate::{
     command::CommandError,
     failure::{Failure, FailureKind},
@@ -166,7 +166,7 @@ fn page(tool: &Command, command: &Command, verb: &str, guide: &Guide) -> io::Res
         }
     }
     roff.push_str(".SH \"EXIT STATUS\"\n");
-    for (code, meaning) in exit_meanings() {
+    for (code, meaning) in guide.exit_meanings() {
         let _ = write!(roff, ".TP\n\\fB{code}\\fR\n{}\n", escaped(meaning));
     }
     let name = tool.get_name();

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
+use crate::failure::FailureKind;
+
 /// The widest line of help, in columns.
 const MAX_WIDTH: usize = 100;
 
@@ -26,11 +28,30 @@ pub struct Guide {
     pub synonyms: &'static [(&'static str, &'static str)],
     /// Variables of the environment, and what each is for.
     pub variables: &'static [(&'static str, &'static str)],
+    /// What each kind of failure that the tool knows means there.
+    pub exit_codes: &'static [(FailureKind, &'static str)],
     /// Pages of other tools.
     pub see_also: &'static [&'static str],
 }
 
 impl Guide {
+    /// What the exit codes mean, for the end of the help.
+    pub fn exit_codes_text(&self) -> String {
+        let lines = self
+            .exit_meanings()
+            .map(|(code, meaning)| format!("\n{code:>5}  {meaning}"));
+        format!("Exit codes:{}", lines.collect::<String>())
+    }
+
+    /// Every exit code with its meaning.
+    pub fn exit_meanings(&self) -> impl Iterator<Item = (u8, &'static str)> {
+        let failures = self
+            .exit_codes
+            .iter()
+            .map(|(kind, meaning)| (kind.exit_code(), *meaning));
+        std::iter::once((0, "done")).chain(failures)
+    }
+
     /// The command line of the tool with groups and examples in its help.
     pub fn apply(&self, command: Command) -> Command {
         let style = command.get_styles().get_header();

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 pub mod documents;
+mod emphasis;
 pub mod help;
 pub mod output;
 pub mod output_path;

@@ -14,7 +14,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Color, progress::Terminal};
+use super::{
+    Color,
+    emphasis::{self, emphasised},
+    progress::Terminal,
+};
 use crate::{
     command::{CommandError, Report},
     failure::{Failure, FailureKind},
@@ -46,18 +50,20 @@ pub struct Printer {
     /// Requests are logged, line by line.
     verbose: bool,
     colored: bool,
+    /// The same for reports.
+    reports_colored: bool,
 }
 
 impl Printer {
     pub fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
-        let colored = match color {
+        let is_colored = |is_terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                io::stderr().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
+        let colored = is_colored(io::stderr().is_terminal());
         if verbosity > 0 {
             let level = if verbosity == 1 { "debug" } else { "trace" };
             let ours = ["rune_bundle", "rune_core", "rune_db", "rune_storage"];
@@ -74,6 +80,7 @@ impl Printer {
             quiet,
             verbose: verbosity > 0,
             colored,
+            reports_colored: is_colored(io::stdout().is_terminal()),
         }
     }
 
@@ -107,9 +114,17 @@ impl Printer {
         Self::write(self.text(report).as_bytes()).map_err(CommandError::from)
     }
 
-    /// Ends a command that has said everything already.
+    /// Ends a command that has said everything already. One that runs until somebody stops it has
+    /// not failed when somebody does.
     pub fn finish_service(self, outcome: Result<(), CommandError>) -> ExitCode {
-        outcome.map_or_else(|error| self.fail(&error), |()| ExitCode::SUCCESS)
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.kind() == FailureKind::Interrupted && !self.json => {
+                let _ = Write::write_all(&mut io::stderr().lock(), b"stopped\n");
+                ExitCode::from(FailureKind::Interrupted.exit_code())
+            }
+            Err(error) => self.fail(&error),
+        }
     }
 
     /// Prints a document that is no report.
@@ -150,9 +165,13 @@ impl Printer {
 
     fn text<R: Report>(self, report: &R) -> String {
         if self.json {
-            Self::json_text(R::VERB, report)
+            return Self::json_text(R::VERB, report);
+        }
+        let text = report.text();
+        if self.reports_colored {
+            emphasised(&text)
         } else {
-            report.text()
+            text
         }
     }
 
@@ -174,7 +193,7 @@ impl Printer {
         }
         let paint = |code: &str, text: &str| {
             if self.colored {
-                format!("\x1b[{code}m{text}\x1b[0m")
+                emphasis::paint(code, text)
             } else {
                 text.to_owned()
             }

@@ -16,7 +16,18 @@ enum ShapeProblem<'a> {
     #[error("key `{key}` is given twice, first in line {first}")]
     DuplicateKey { key: &'a str, first: usize },
     #[error("{owner} lacks the key `{key}`")]
-    MissingKey { key: &'a str, owner: &'a str },
+    MissingKey {
+        key: &'a str,
+        owner: &'a str,
+        /// The only value that it can have.
+        value: Option<&'a str>,
+    },
+    #[error("`{key}` is `{found}`")]
+    Fixed {
+        key: &'a str,
+        found: &'a str,
+        expected: &'a str,
+    },
     #[error("`{key}` has no value")]
     NoValue { key: &'a str },
     #[error("expected {expected} for {what}, found {found}")]
@@ -36,7 +47,10 @@ impl Problem for ShapeProblem<'_> {
             Self::DuplicateKey { .. } => {
                 Some("keep one of them; nothing says which one is meant".to_owned())
             }
-            Self::MissingKey { key, .. } => Some(format!("add `{key}: …`")),
+            Self::MissingKey { key, value, .. } => {
+                Some(format!("add `{key}: {}`", value.unwrap_or("…")))
+            }
+            Self::Fixed { expected, .. } => Some(format!("write `{expected}`")),
             Self::NoValue { .. } => Some("write a value or remove the key".to_owned()),
             Self::Kind { .. } | Self::Boolean { .. } => None,
         }
@@ -86,6 +100,28 @@ impl<'n> Mapping<'n> {
 
     /// The value of a key that must be there; its absence is reported.
     pub fn required(&self, key: &str, findings: &mut Findings) -> Option<&'n Node> {
+        self.found(key, None, findings)
+    }
+
+    /// Reports a key that is absent or has another value than the only one that it can have.
+    pub fn fixed(&self, key: &str, expected: &str, findings: &mut Findings) {
+        let Some(node) = self.found(key, Some(expected), findings) else {
+            return;
+        };
+        let what = format!("`{key}`");
+        if let Some(found) = text(node, &what, findings)
+            && found != expected
+        {
+            let problem = ShapeProblem::Fixed {
+                key,
+                found,
+                expected,
+            };
+            findings.add(node.place, &problem);
+        }
+    }
+
+    fn found(&self, key: &str, value: Option<&str>, findings: &mut Findings) -> Option<&'n Node> {
         let found = self.optional(key);
         if found.is_none() {
             findings.add(
@@ -93,6 +129,7 @@ impl<'n> Mapping<'n> {
                 &ShapeProblem::MissingKey {
                     key,
                     owner: self.owner,
+                    value,
                 },
             );
         }

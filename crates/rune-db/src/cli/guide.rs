@@ -1,6 +1,9 @@
 //! What help and man pages say besides the options.
 
-use rune_core::cli::help::{Group, Guide};
+use rune_core::{
+    cli::help::{Group, Guide},
+    failure::FailureKind,
+};
 
 /// The help of `rune-db`.
 pub const GUIDE: Guide = Guide {
@@ -84,6 +87,46 @@ pub const GUIDE: Guide = Guide {
         ),
         ("PGPASSFILE", "File with passwords of PostgreSQL roles."),
         ("NO_COLOR", "Any value switches colour off."),
+    ],
+    exit_codes: &[
+        (FailureKind::Internal, "internal error"),
+        (FailureKind::Usage, "the command line is invalid"),
+        (
+            FailureKind::Input,
+            "a row, a setting or a file is invalid; what can be read is shown",
+        ),
+        (
+            FailureKind::NotFound,
+            "a database, schema, row or file was not found, or is not RUNE's",
+        ),
+        (
+            FailureKind::Drift,
+            "two databases differ, or a schema is not as its migrations make it",
+        ),
+        (
+            FailureKind::Content,
+            "content does not match its digest, or the database is damaged",
+        ),
+        (
+            FailureKind::Access,
+            "authentication failed, or a permission is missing",
+        ),
+        (
+            FailureKind::Network,
+            "the network or the server failed, after retries",
+        ),
+        (
+            FailureKind::Space,
+            "not enough space, or a limit was reached",
+        ),
+        (
+            FailureKind::Conflict,
+            "something already exists, is locked or was changed by another process, or would be lost",
+        ),
+        (
+            FailureKind::Interrupted,
+            "interrupted with Ctrl-C or SIGTERM",
+        ),
     ],
     see_also: &["rune-bundle", "sqlite3", "psql"],
 };

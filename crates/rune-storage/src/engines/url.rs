@@ -116,7 +116,7 @@ impl Failure for UrlError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NotAUrl | Self::Scheme(_) => {
-                "write `sqlite:////absolute/path.db` or `postgresql://user:password@host:5432/database`".to_owned()
+                "write `sqlite:///./jobs.db` or `sqlite:////absolute/path.db` for a file, `postgresql://user:password@host:5432/database` for a server".to_owned()
             }
             Self::NotAPath => "put URLs into RUNE_DB_URL; RUNE_API_DB_PATH takes the path of a SQLite file".to_owned(),
             Self::SqliteAmbiguous { absolute, relative } => format!("write `{absolute}` or `{relative}`"),

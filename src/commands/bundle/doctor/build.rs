@@ -22,6 +22,7 @@ use rune_core::{
     failure::{Failure, FailureKind},
     fsx,
     progress::Silent,
+    text::{exact_size, size},
 };
 
 /// What `build` will be asked for.
@@ -314,14 +315,14 @@ fn room(
         .clone()
         .unwrap_or_else(|| format!("{name}-{version}.bundle.tar").into());
     let needed = format!(
-        "{} bytes for `{output}`, which must not exist",
-        plan.total_bytes()
+        "{} for `{output}`, which must not exist",
+        exact_size(plan.total_bytes())
     );
     let available = || -> Result<String, CommandError> {
         bundle::check_output(&plan, &output.as_path().into())?;
         Ok(format!(
-            "{} bytes",
-            fsx::available_space(fsx::parent(&output))?
+            "{} free",
+            size(fsx::available_space(fsx::parent(&output))?)
         ))
     };
     Check::of(NAME, needed, available())

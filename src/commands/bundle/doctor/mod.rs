@@ -119,17 +119,16 @@ impl Report for DoctorReport {
             ..
         } in &self.checks
         {
-            let state = match state {
+            let word = match state {
                 State::Ok => "ok",
                 State::Warning => "warning",
                 State::Problem => "problem",
             };
-            let _ = writeln!(
-                text,
-                "{state:<8} {name:<11} {}; needed: {}",
-                shown(available),
-                shown(needed)
-            );
+            let _ = write!(text, "{word:<8} {name:<11} {}", shown(available));
+            let _ = match state {
+                State::Ok => writeln!(text),
+                State::Warning | State::Problem => writeln!(text, "; needed: {}", shown(needed)),
+            };
             if let Some(help) = help {
                 let _ = writeln!(text, "{:<8} {:<11} -> {}", "", "", shown(help));
             }

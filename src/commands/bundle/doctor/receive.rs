@@ -20,6 +20,7 @@ use rune_core::{
     command::{CommandError, block_on, counted},
     failure::{Failure, FailureKind},
     fsx,
+    text::{exact_size, size},
 };
 
 /// Far above any kubeconfig.
@@ -150,7 +151,7 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
             help,
         ));
     }
-    let needed = format!("{bytes} bytes");
+    let needed = exact_size(bytes);
     if let BundleSource::File(_) = source {
         let length = source
             .check_length(&layout)
@@ -172,16 +173,22 @@ fn bundle(options: &BundleOptions, checks: &mut Vec<Check>) -> Option<u64> {
     Some(bytes)
 }
 
+fn free(bytes: u64) -> String {
+    format!("{} free", size(bytes))
+}
+
 fn room(directory: &Utf8Path, bytes: u64) -> Check {
-    let needed =
-        format!("{bytes} bytes in `{directory}` to unpack it; push, serve and load need none");
+    let needed = format!(
+        "{} in `{directory}` to unpack it; push, serve and load need none",
+        exact_size(bytes)
+    );
     match fsx::available_space(directory) {
         Err(error) => Check::problem("room", needed, &error.into()),
         Ok(available) if available < bytes => {
             let help = "unpack it on another disk (--into), or do not unpack it: push, serve, load and install read it where it is";
-            Check::warning("room", needed, format!("{available} bytes"), help)
+            Check::warning("room", needed, free(available), help)
         }
-        Ok(available) => Check::ok("room", needed, format!("{available} bytes")),
+        Ok(available) => Check::ok("room", needed, free(available)),
     }
 }
 

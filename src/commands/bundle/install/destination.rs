@@ -198,16 +198,17 @@ impl Destination {
                     verdict,
                 )
             };
+            let absent = |reason: &String| {
+                check(reason.clone(), Verdict::Missing)
+                    .with_remedies(["`rune-bundle push`, or the option `--push`".to_owned()])
+            };
             let Ok(reference) = Reference::parse_like_a_runtime(text) else {
                 return check("no image reference".to_owned(), Verdict::Missing);
             };
             match reference.digest() {
                 None => match images.asked.get(&tagged(&reference)) {
                     Some(Ok(())) => check("it, under its tag".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(
-                        format!("{reason}; `rune-bundle push` brings it there"),
-                        Verdict::Missing,
-                    ),
+                    Some(Err(reason)) => absent(reason),
                     None => check(
                         "a tag, which the registry may give to another image".to_owned(),
                         Verdict::Unknown,
@@ -218,10 +219,7 @@ impl Destination {
                 }
                 Some(digest) => match images.asked.get(&format!("{}@{digest}", reference.name())) {
                     Some(Ok(())) => check("it".to_owned(), Verdict::Enough),
-                    Some(Err(reason)) => check(
-                        format!("{reason}; `rune-bundle push` brings it there"),
-                        Verdict::Missing,
-                    ),
+                    Some(Err(reason)) => absent(reason),
                     None => check(
                         "what the nodes find under this name".to_owned(),
                         Verdict::Unknown,

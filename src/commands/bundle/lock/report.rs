@@ -22,6 +22,7 @@ use rune_core::{
     digest::Digest,
     failure::FailureKind,
     remark::Remark,
+    text::size,
 };
 
 /// What was locked, or what moved.
@@ -135,7 +136,11 @@ impl Report for LockReport {
             );
         }
         if self.outcome == LockOutcome::Drifted {
-            text.push_str("review what changed, then run `rune-bundle lock`\n");
+            let _ = writeln!(
+                text,
+                "review what changed, then run `rune-bundle lock {}`",
+                self.manifest
+            );
             return text;
         }
         for image in &self.images {
@@ -146,10 +151,10 @@ impl Report for LockReport {
             let _ = writeln!(text, "image       {}  {digest}", image.reference);
             let _ = writeln!(
                 text,
-                "            {}, {}, {} bytes",
+                "            {}, {}, {}",
                 listed(&image.platforms),
                 counted(image.attestations, "attestation"),
-                image.bytes
+                size(image.bytes)
             );
             for (kind, count) in kinds(&image.referrers) {
                 let _ = writeln!(text, "            {count} x {kind}");
@@ -179,7 +184,8 @@ impl Report for LockReport {
         {
             let _ = writeln!(
                 text,
-                "{kind:<11} {name} of {origin}\n            {digest}, {bytes} bytes"
+                "{kind:<11} {name} of {origin}\n            {digest}, {}",
+                size(*bytes)
             );
         }
         let others = [
@@ -193,9 +199,9 @@ impl Report for LockReport {
             .collect();
         let _ = writeln!(
             text,
-            "also        {}; {} bytes to fetch",
+            "also        {}; {} to fetch",
             others.join(", "),
-            self.fetch_bytes
+            size(self.fetch_bytes)
         );
         for signed in self.policy.signed() {
             let _ = writeln!(text, "signed      {signed}");
