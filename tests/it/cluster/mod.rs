@@ -8,6 +8,7 @@ pub(crate) mod cnpg;
 pub(crate) mod day_after;
 pub(crate) mod definitions;
 pub(crate) mod external;
+pub(crate) mod first_release;
 pub(crate) mod images;
 pub(crate) mod install;
 pub(crate) mod install_objects;

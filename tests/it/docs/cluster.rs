@@ -4,7 +4,7 @@
 use super::markdown::{Block, document, documents};
 
 /// Commands that a test types, by the page and how they begin.
-const TYPED: [(&str, &str); 12] = [
+const TYPED: [(&str, &str); 14] = [
     (
         "docs/operations/backup-restore.md",
         "kubectl -n rune create job",
@@ -38,6 +38,8 @@ const TYPED: [(&str, &str); 12] = [
         "kubectl -n rune delete secret",
     ),
     ("docs/operations/rotation.md", "kubectl -n rune exec "),
+    ("docs/tutorial/first-release.md", "rune-bundle init"),
+    ("docs/tutorial/first-release.md", "rune-bundle verify"),
 ];
 
 /// Commands that no test types, and why.
@@ -128,6 +130,7 @@ fn every_command_for_a_cluster_is_typed_or_has_a_reason() {
     assert!(known.is_empty(), "no longer there: {known:?}");
     let tests: String = [
         "backup.rs",
+        "first_release.rs",
         "move_to_postgres.rs",
         "release.rs",
         "scripts.rs",
