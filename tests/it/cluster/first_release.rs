@@ -175,7 +175,8 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
     fs::copy(registry.text("ca"), path("etc/registry-ca.pem")).unwrap();
     fs::write(path("password"), registry.text("password")).unwrap();
     let configured = registry.configure_node(&cluster, &yaml(PAGE, &["configs:"]));
-    let namespace = cluster.adopt_namespace("shop");
+    // What an earlier run on the same cluster left when it failed.
+    cluster.kubectl(&["delete", "namespace", "shop", "--ignore-not-found"]);
     let mut said = String::new();
     for line in lines("rune-bundle verify", 5) {
         // The disk is mounted for reading.
@@ -193,6 +194,7 @@ fn the_page_leads_from_a_chart_to_a_running_release() {
             .env("RUNE_BUNDLE_RECEIPTS", path("receipts"));
         said = types(&mut command, &here(&line));
     }
+    let namespace = cluster.adopt_namespace("shop");
     assert!(said.contains("shop-bundle 1.2.0"), "{said}");
 
     let pod = namespace.get("pod/shop");
