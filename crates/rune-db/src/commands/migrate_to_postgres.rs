@@ -128,7 +128,7 @@ pub(super) fn move_file(
     let location = url.to_string();
     block_on(with_session(url, async |client| {
         if is_dry_run {
-            plan_into_server(client, &location, &checked, &migrations, settings).await
+            plan_into_server(client, &location, checked, &migrations, settings).await
         } else {
             into_server(client, &location, checked, &migrations, settings, progress).await
         }

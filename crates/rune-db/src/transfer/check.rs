@@ -120,23 +120,23 @@ fn check_row(
 #[derive(Debug)]
 pub(crate) struct RowCheck {
     table: &'static Table,
+    key: &'static [Column],
     /// The bytes of the key so far.
     key_bytes: usize,
 }
 
 impl RowCheck {
-    pub(crate) const fn of(table: &'static Table) -> Self {
+    pub(crate) fn of(table: &'static Table) -> Self {
         Self {
             table,
+            key: layout::key(table),
             key_bytes: 0,
         }
     }
 
     /// What of a cell cannot be carried exactly.
     pub(crate) fn cell(&mut self, column: &Column, cell: Cell<'_>) -> [Option<FindingKind>; 2] {
-        let is_key = layout::key(self.table)
-            .iter()
-            .any(|key| key.name == column.name);
+        let is_key = self.key.iter().any(|key| key.name == column.name);
         let Cell::Text(text) = cell else {
             return [finding(self.table, column, cell, is_key), None];
         };
@@ -144,7 +144,7 @@ impl RowCheck {
             self.key_bytes = self.key_bytes.saturating_add(text.len());
         }
         let indexed = if is_key { self.key_bytes } else { text.len() };
-        let is_long = (is_key || layout::is_indexed(self.table, column)) && indexed > MAX_KEY_BYTES;
+        let is_long = indexed > MAX_KEY_BYTES && (is_key || layout::is_indexed(self.table, column));
         [
             finding(self.table, column, cell, is_key),
             is_long.then_some(FindingKind::KeyTooLong),

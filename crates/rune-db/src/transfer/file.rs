@@ -135,8 +135,7 @@ impl FileSnapshot {
         })
     }
 
-    /// A check of every page and index, to be run beside the reading of rows, by another thread if
-    /// that is wanted.
+    /// A check of every page and index, for another thread beside the reading of rows.
     pub(super) fn integrity_check(
         &self,
     ) -> Result<impl FnOnce() -> Result<(), TransferError> + Send + use<>, TransferError> {

@@ -53,10 +53,35 @@ pub struct MoveSettings {
 /// A source whose every cell can be carried.
 #[derive(Debug)]
 pub struct CheckedSource {
+    rows: CheckedRows,
+    integrity: IntegrityCheck,
+}
+
+#[derive(Debug)]
+struct CheckedRows {
     source: FileSnapshot,
     volumes: Vec<Volume>,
     characters: Characters,
     took: Duration,
+}
+
+/// The check of every page and index of a source, which goes on while rows are read.
+///
+/// SQLite gives rows of a damaged file without a word, and the digests of both sides would be of
+/// the same wrong rows.
+#[derive(Debug)]
+struct IntegrityCheck(thread::JoinHandle<Result<(), TransferError>>);
+
+impl IntegrityCheck {
+    fn begin(source: &FileSnapshot) -> Result<Self, TransferError> {
+        Ok(Self(thread::spawn(source.integrity_check()?)))
+    }
+
+    /// Waits for its end. Damage explains every other outcome, so it comes first.
+    fn end<T>(self, outcome: Result<T, TransferError>) -> Result<T, TransferError> {
+        self.0.join().unwrap_or(Err(TransferError::Lost))?;
+        outcome
+    }
 }
 
 /// How long the parts of a move took, in seconds.
@@ -119,25 +144,23 @@ impl CheckedSource {
         let started = Instant::now();
         progress.begin("check", fsx::file_size(source.path())?);
         let tables: Vec<&'static Table> = TABLES.iter().collect();
-        // SQLite gives rows of a damaged file without a word, and the digests of both sides would
-        // be of the same wrong rows.
-        let integrity_check = source.integrity_check()?;
-        let (is_whole, checked) = thread::scope(|scope| {
-            let checking = scope.spawn(integrity_check);
-            let checked = check::check(&source, &tables, progress);
-            (checking.join().unwrap_or(Err(TransferError::Lost)), checked)
-        });
-        is_whole?;
-        let (volumes, characters) = checked?;
+        let integrity = IntegrityCheck::begin(&source)?;
+        let (volumes, characters) = match check::check(&source, &tables, progress) {
+            Ok(checked) => checked,
+            Err(error) => return integrity.end(Err(error)),
+        };
         progress.end();
-        Ok(Self {
+        let rows = CheckedRows {
             source,
             volumes,
             characters,
             took: started.elapsed(),
-        })
+        };
+        Ok(Self { rows, integrity })
     }
+}
 
+impl CheckedRows {
     /// Refuses a target whose encoding has nothing for some of the characters.
     async fn check_encoding(&self, server: &ServerTables<'_>) -> Result<(), TransferError> {
         let Some((encoding, without)) = self.characters.without_like(server).await? else {
@@ -171,7 +194,18 @@ impl CheckedSource {
 pub async fn plan_into_server(
     client: &Client,
     location: &str,
-    checked: &CheckedSource,
+    checked: CheckedSource,
+    migrations: &Migrations,
+    settings: &MoveSettings,
+) -> Result<Moved, TransferError> {
+    let planned = plan(client, location, &checked.rows, migrations, settings).await;
+    checked.integrity.end(planned)
+}
+
+async fn plan(
+    client: &Client,
+    location: &str,
+    checked: &CheckedRows,
     migrations: &Migrations,
     settings: &MoveSettings,
 ) -> Result<Moved, TransferError> {
@@ -228,11 +262,12 @@ pub async fn into_server(
         TransferError::is_race,
     )
     .await?;
+    let CheckedSource { rows, integrity } = checked;
     let moved = carry(
-        server, location, checked, migrations, settings, &applied, progress,
+        server, location, rows, migrations, settings, &applied, progress,
     )
     .await;
-    match moved {
+    match integrity.end(moved) {
         Ok(moved) => {
             commit(client).await.map_err(|error| match error {
                 error @ ServerError::Uncertain(_) => TransferError::Uncertain(error),
@@ -305,7 +340,7 @@ async fn check_target(
 async fn carry(
     server: ServerTables<'_>,
     location: &str,
-    checked: CheckedSource,
+    checked: CheckedRows,
     migrations: &Migrations,
     settings: &MoveSettings,
     applied: &[u32],
@@ -320,7 +355,7 @@ async fn carry(
         check: checked.took.as_secs_f64(),
         ..Phases::default()
     };
-    let CheckedSource {
+    let CheckedRows {
         mut source,
         volumes,
         ..
