@@ -15,7 +15,7 @@ use super::{
     AddressClass, NetError, ProxySettings, Reach, RequestBody, Tls, TransportError, TransportFault,
     body::Watch, proxy::Proxies, resolver::GuardedResolver,
 };
-use rune_core::text::without_error_numbers;
+use rune_core::text::{shown, without_error_numbers};
 
 /// Room for what is on its way on one HTTP/2 stream; with a smaller window the delay to the server,
 /// not the line, would decide how fast a blob arrives.
@@ -164,7 +164,7 @@ impl Transport {
         let line = request.log_line();
         let answered = self.send_unlogged(request, reach).await;
         match &answered {
-            Ok(response) => tracing::debug!("{line}: {}", response.status().as_u16()),
+            Ok(response) => tracing::debug!("{line}: {}", response.log_words()),
             Err(error) => tracing::debug!("{line}: {}", without_error_numbers(&error.to_string())),
         }
         answered
@@ -246,6 +246,16 @@ fn is_loopback_name(name: &str) -> bool {
 }
 
 impl Response {
+    /// The status, and an encoding that nobody asked for: a proxy on the way may have put it there.
+    fn log_words(&self) -> String {
+        let status = self.inner.status().as_u16();
+        let encoding = self.inner.headers().get(header::CONTENT_ENCODING);
+        match encoding.and_then(|encoding| encoding.to_str().ok()) {
+            Some(encoding) => format!("{status}, Content-Encoding {}", shown(encoding)),
+            None => status.to_string(),
+        }
+    }
+
     pub fn status(&self) -> StatusCode {
         self.inner.status()
     }

@@ -8,7 +8,7 @@ use rune_testkit::{
 use serde_json::Value;
 
 use crate::{
-    bundle::small_bundle::ends_with,
+    bundle::{project::Project, small_bundle::ends_with},
     registry::{
         push_refused::picky,
         push_support::{Shipped, writes},
@@ -233,6 +233,19 @@ async fn manifests_that_a_proxy_packed_have_the_digest_of_what_was_packed() {
         .await
         .unwrap();
     assert_eq!(index.bytes(), Sample::default().build().index.bytes);
+}
+
+#[test]
+fn a_verbose_lock_names_answers_that_were_packed_on_the_way() {
+    let project = Project::new();
+    project
+        .registry
+        .behave(|behaviour| behaviour.packs_manifests = true);
+    let said = ends_with(&project.run(&["lock", "--no-chart-check", "--verbose"]), 0);
+    assert!(
+        said.contains("/v2/library/postgres/manifests/17-alpine: 200, Content-Encoding gzip\n"),
+        "{said}"
+    );
 }
 
 #[test]
