@@ -55,8 +55,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,
-        crate::bundle::FORMAT,
-        crate::manifest::LOCK_FORMAT_VERSION,
+        crate::commands::bundle::BUNDLE_FORMAT,
+        crate::commands::bundle::LOCK_FORMAT_VERSION,
     )
 });
 

@@ -245,7 +245,7 @@ fn is_special(text: &str) -> bool {
 fn shortened(text: &str) -> String {
     let lines = text.lines().count();
     if lines > 1 {
-        return format!("(a text of {lines} lines)");
+        return format!("(a string of {lines} lines)");
     }
     let mut shown: String = text.chars().take(MAX_SHOWN).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {

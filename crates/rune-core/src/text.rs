@@ -61,14 +61,21 @@ pub fn size(bytes: u64) -> String {
     shown
 }
 
-/// The same with the exact number: `62.5 MB (62499328 bytes)`.
+/// The same with the exact number: `62.5 MB (62,499,328 bytes)`.
 pub fn exact_size(bytes: u64) -> String {
     let size = size(bytes);
     if bytes < 1000 {
-        size
-    } else {
-        format!("{size} ({bytes} bytes)")
+        return size;
     }
+    let digits = bytes.to_string();
+    let mut number = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            number.push(',');
+        }
+        number.push(digit);
+    }
+    format!("{size} ({number} bytes)")
 }
 
 fn is_harmless(c: char) -> bool {

@@ -44,7 +44,8 @@ mod volumes;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
-    bundle::{ComponentChoice, HelmOptions, VolumeSize},
+    bundle::{ComponentChoice, FORMAT as BUNDLE_FORMAT, HelmOptions, VolumeSize},
+    manifest::LOCK_FORMAT_VERSION,
     oci::Platform,
 };
 pub use attach::AttachOptions;

@@ -136,9 +136,18 @@ impl Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut files: Vec<String> = Vec::new();
+        for Finding { path, .. } in &self.findings {
+            let file = format!("`{path}`");
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        let verb = if files.len() == 1 { "is" } else { "are" };
+        let files = files.join(" and ");
         match self.findings.len() {
-            1 => write!(formatter, "there is a mistake in what was written")?,
-            count => write!(formatter, "there are {count} mistakes in what was written")?,
+            1 => write!(formatter, "{files} {verb} invalid: 1 error")?,
+            errors => write!(formatter, "{files} {verb} invalid: {errors} errors")?,
         }
         for Finding {
             path,

@@ -199,7 +199,7 @@ pub fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&
     findings.add(
         node.place,
         &ShapeProblem::Kind {
-            expected: "a text",
+            expected: "a string",
             what,
             found: node.value.kind(),
         },

@@ -135,7 +135,7 @@ pub fn parse_rendered(path: &Utf8Path, text: &str, max_nodes: usize) -> Result<N
                         text: "null".to_owned(),
                     });
                 }
-                (None, _) => return Err(error(place, "a key must be a text")),
+                (None, _) => return Err(error(place, "a key must be a string")),
             },
         }
     }

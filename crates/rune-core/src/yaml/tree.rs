@@ -52,7 +52,7 @@ impl Value {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
-            Self::Scalar { .. } => "a text",
+            Self::Scalar { .. } => "a string",
             Self::Sequence(_) => "a list",
             Self::Mapping(_) => "a mapping",
         }
@@ -155,7 +155,7 @@ pub fn parse(path: &Utf8Path, text: &str) -> Result<Node, YamlError> {
                         value: Value::Scalar { text, .. },
                     },
                 ) => *key = Some(Key { place, text }),
-                (None, Node { place, .. }) => return Err(error(place, "a key must be a text")),
+                (None, Node { place, .. }) => return Err(error(place, "a key must be a string")),
             },
         }
     }
@@ -263,7 +263,7 @@ mod tests {
     fn what_hides_the_meaning_of_a_file_is_refused_with_its_place() {
         assert_eq!(refused("a: &x 1\nb: *x\n").0, 1);
         assert_eq!(refused("a: 1\nb: !foo 1\n").0, 2);
-        assert_eq!(refused("[a]: 1\n").2, "a key must be a text");
+        assert_eq!(refused("[a]: 1\n").2, "a key must be a string");
         assert_eq!(
             refused("a: 1\n---\nb: 2\n").2,
             "there is a second document in the file"
