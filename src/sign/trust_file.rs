@@ -13,7 +13,7 @@ use super::{PublicKey, SLOTS, fingerprint_of_key_id};
 use rune_core::{
     digest::Digest,
     fsx::PathError,
-    yaml::{self, Findings, Mapping, Mistakes, Node, Problem, suggestion},
+    yaml::{self, Diagnostics, Findings, Mapping, Node, Problem, suggestion},
 };
 
 const API_VERSION: &str = "rune-bundle/v1";
@@ -127,7 +127,7 @@ impl TrustFile {
         path: &Utf8Path,
         text: &str,
         read_key: &dyn Fn(&str) -> Result<String, PathError>,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, Diagnostics> {
         let mut findings = Findings::new(path);
         let mut reader = Reader {
             findings: &mut findings,
@@ -153,8 +153,8 @@ impl TrustFile {
             .into_iter()
             .map(|(_, revocation)| revocation)
             .collect();
-        Mistakes::check([findings])?;
-        let threshold = threshold.ok_or_else(|| Mistakes::unexplained(path))?;
+        Diagnostics::check([findings])?;
+        let threshold = threshold.ok_or_else(|| Diagnostics::unexplained(path))?;
         Ok(Self {
             signers,
             revocations,

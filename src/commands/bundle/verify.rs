@@ -21,7 +21,7 @@ use rune_core::{
     fsx,
     progress::Progress,
     text::{exact_size, shown},
-    yaml::Mistakes,
+    yaml::Diagnostics,
 };
 
 #[derive(Debug, Clone)]
@@ -250,7 +250,7 @@ impl BundleReport {
 
 fn read_policy(path: &Utf8Path) -> Result<Policy, CommandError> {
     let (policy, findings) = Policy::load(path)?;
-    Mistakes::check([findings])?;
+    Diagnostics::check([findings])?;
     Ok(policy)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     bundle::{BundleSource, SlotState},
     commands::bundle::{BundleOptions, push::Destination},
     oci::Reference,
-    registry::{Cause, Client, ClientConfig, RegistryError},
+    registry::{Client, ClientConfig, EndpointError, RegistryError},
 };
 use rune_core::{
     command::{CommandError, block_on, counted},
@@ -305,5 +305,5 @@ fn is_absence(error: &RegistryError) -> bool {
     let RegistryError::Fetch { failures, .. } = error else {
         return false;
     };
-    failures.iter().all(|failure| matches!(&*failure.cause, Cause::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
+    failures.iter().all(|failure| matches!(&*failure.cause, EndpointError::Status { status, .. } if *status == http::StatusCode::NOT_FOUND))
 }
