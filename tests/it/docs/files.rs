@@ -96,7 +96,9 @@ fn every_example_of_a_file_is_of_a_kind_that_is_read_here() {
             let place = format!("{}:{}", document.path, block.line);
             match block.language.as_str() {
                 "yaml" if [PAGE, super::ci::PAGE].contains(&document.path.as_str()) => {}
-                "yaml" if block.text.starts_with("mirrors:\n") => registries_file(&block.text),
+                "yaml" if is_registries_file(&block.text) => {
+                    registries_file(&block.text);
+                }
                 "yaml" if block.text.contains("kind: Trust\n") => {
                     super::trust::read(&place, &block.text);
                 }
@@ -122,7 +124,13 @@ fn every_example_of_a_file_is_of_a_kind_that_is_read_here() {
     );
 }
 
-/// Lets the registry client read an example, with a certificate in place of the one it names.
+fn is_registries_file(text: &str) -> bool {
+    ["mirrors:\n", "configs:\n"]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+/// Lets the registry client read an example, with a certificate in place of those that it names.
 fn registries_file(text: &str) {
     let directory = tempfile::tempdir().unwrap();
     let path =
@@ -134,7 +142,11 @@ fn registries_file(text: &str) {
     .unwrap();
     fs::write(
         path("registries.yaml"),
-        text.replace("/etc/ssl/mirror-ca.pem", path("mirror-ca.pem").as_str()),
+        ["/etc/ssl/mirror-ca.pem", "/etc/rune-bundle/registry-ca.pem"]
+            .iter()
+            .fold(text.to_owned(), |text, named| {
+                text.replace(named, path("mirror-ca.pem").as_str())
+            }),
     )
     .unwrap();
     let read = Client::new(ClientConfig {
