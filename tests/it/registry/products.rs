@@ -241,7 +241,16 @@ fn a_verbose_lock_names_answers_that_were_packed_on_the_way() {
     project
         .registry
         .behave(|behaviour| behaviour.packs_manifests = true);
-    let said = ends_with(&project.run(&["lock", "--no-chart-check", "--verbose"]), 0);
+    let said = ends_with(
+        &project.run(&[
+            "lock",
+            "--no-chart-check",
+            "--verbose",
+            "--registry-config",
+            "registries.yaml",
+        ]),
+        0,
+    );
     assert!(
         said.contains("/v2/library/postgres/manifests/17-alpine: 200, Content-Encoding gzip\n"),
         "{said}"
