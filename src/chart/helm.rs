@@ -51,7 +51,7 @@ pub enum HelmError {
         source: std::io::Error,
     },
     /// The program is something else, or a version that is not known here.
-    #[error("`{program}` is no Helm 3 or 4: asked for its version, {answer}")]
+    #[error("`{program}` is not Helm 3 or 4: asked for its version, {answer}")]
     Unknown {
         program: Utf8PathBuf,
         answer: String,

@@ -272,7 +272,7 @@ pub async fn roll_out(
         });
     }
     if !upgrade.is_success {
-        let what = "the release did not come to run";
+        let what = "the release did not become ready";
         return Err(Box::new(
             go_back(
                 cluster,

@@ -24,7 +24,7 @@ pub enum PushError {
     /// A document of the bundle is no manifest; does not happen once it is open.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("nothing was pushed: {} there already, and mean{} something else:{}", if .0.len() == 1 { "this tag is" } else { "these tags are" }, if .0.len() == 1 { "s" } else { "" }, taken(.0))]
+    #[error("nothing was pushed: {} to different content:{}", if .0.len() == 1 { "this tag exists and points" } else { "these tags exist and point" }, taken(.0))]
     TagsTaken(Vec<TakenTag>),
     /// The whole index was demanded of images that are not whole.
     #[error("nothing was pushed: platforms were left out of {}", named(.0))]

@@ -270,7 +270,7 @@ fn token_server(
         problem: TokenProblem::NotAllowed(reason),
     };
     let url = Url::parse(realm)
-        .map_err(|_| refused("(not a URL)".to_owned(), "which is no place to ask"))?;
+        .map_err(|_| refused("(not a URL)".to_owned(), "which is not a URL to ask"))?;
     let server = url.origin().ascii_serialization();
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused(server, "with credentials in its URL"));

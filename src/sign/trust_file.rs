@@ -66,7 +66,7 @@ pub struct Revocation {
 enum TrustProblem<'a> {
     #[error("{0} is empty")]
     Empty(&'a str),
-    #[error("`{0}` is no name of a signer")]
+    #[error("`{0}` is not a valid name of a signer")]
     Name(&'a str),
     #[error("the name `{name}` is given twice, first in line {first}")]
     DuplicateName { name: &'a str, first: usize },
@@ -82,13 +82,13 @@ enum TrustProblem<'a> {
     KeyFile(String),
     #[error("the key cannot be used: {0}")]
     Key(String),
-    #[error("`{0}` is no id of a key")]
+    #[error("`{0}` is not a key id")]
     KeyId(&'a str),
     #[error("nobody is called `{found}`")]
     UnknownSigner { found: &'a str, known: Vec<String> },
     #[error("this key is revoked twice, first in line {first}")]
     RevokedTwice { first: usize },
-    #[error("`{0}` is no number of signers")]
+    #[error("`{0}` is not a number of signers")]
     Threshold(&'a str),
     #[error("a threshold of {threshold} cannot be met by {usable} keys that are not revoked")]
     Unreachable { threshold: usize, usable: usize },

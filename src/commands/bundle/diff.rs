@@ -143,11 +143,11 @@ impl Lines {
         }
         let carry = &diff.carry;
         let (contents, total) = (
-            counted(carry.contents, "content"),
-            counted(carry.total_contents, "content"),
+            counted(carry.contents, "blob"),
+            counted(carry.total_contents, "blob"),
         );
         self.add(
-            "to carry",
+            "to transfer",
             &format!(
                 "{contents}, {}; the whole bundle has {total}, {}",
                 size(carry.bytes),
@@ -181,7 +181,7 @@ impl Lines {
                 PlatformState::Removed => "removed",
                 PlatformState::Changed => "changed",
                 PlatformState::LeftOut => "left out",
-                PlatformState::Carried => "carried now",
+                PlatformState::Carried => "included now",
             };
             self.add("", &format!("{}: {state}", platform.platform));
         }

@@ -145,7 +145,7 @@ async fn look(
             continue;
         }
         progress.announce(&format!(
-            "looking at release {release} in namespace {namespace}"
+            "checking release {release} in namespace {namespace}"
         ));
         let (cluster, helm) = access.release(&namespace, &release)?;
         let found = inspect(&cluster, &helm, &record, options.ask_database).await?;

@@ -287,7 +287,7 @@ fn a_tag_that_means_something_else_stops_everything_before_it_begins() {
     let refusal = shipped.push(&registry).unwrap_err();
     assert!(
         refusal.starts_with(
-            "nothing was pushed: this tag is there already, and means something else:\n  `REGISTRY/library/postgres:17-alpine` is sha256:"
+            "nothing was pushed: this tag exists and points to different content:\n  `REGISTRY/library/postgres:17-alpine` is sha256:"
         ),
         "{refusal}"
     );
@@ -355,5 +355,5 @@ fn people_read_what_happened_line_by_line() {
         said.contains("every manifest and tag was fetched again and is what the bundle has\n"),
         "{said}"
     );
-    assert!(ends_with(&shipped.run(&host, &[]), 0).contains("(there before)"));
+    assert!(ends_with(&shipped.run(&host, &[]), 0).contains("(already present)"));
 }

@@ -122,8 +122,8 @@ impl Report for VerifyReport {
             let _ = writeln!(text, "{table:<18} {rows:>12} rows");
         }
         let outcome = match self.findings.len() {
-            0 => "sound".to_owned(),
-            count => format!("not sound, {}", counted(count, "problem")),
+            0 => "valid".to_owned(),
+            count => format!("not valid, {}", counted(count, "problem")),
         };
         let _ = writeln!(text, "{outcome}: {}", self.location);
         text

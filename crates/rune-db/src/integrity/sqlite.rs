@@ -339,7 +339,7 @@ fn cell_problem(column: &Column, cell: ValueRef<'_>) -> Option<String> {
         (ValueRef::Null, _) if column.need == Need::Optional => return None,
         (ValueRef::Text(bytes), ColumnKind::Text) => {
             let Ok(text) = std::str::from_utf8(bytes) else {
-                return Some("holds text that is no UTF-8".to_owned());
+                return Some("holds text that is not UTF-8".to_owned());
             };
             return if is_json(column) {
                 json_problem(column, text)

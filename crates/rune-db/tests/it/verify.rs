@@ -105,7 +105,7 @@ fn faults_are_found_alike_on_both_engines_and_orphans_are_warnings() {
         );
         let text = rune_db(&["verify"]).on(&url).run();
         assert!(
-            text.stdout.contains("not sound, 4 problems") && text.code == 5,
+            text.stdout.contains("not valid, 4 problems") && text.code == 5,
             "{text:?}"
         );
     }
@@ -167,7 +167,7 @@ fn cells_of_the_wrong_type_and_missing_keys_are_found_in_sqlite() {
             "settings.key holds NULL, not text: NULL",
             "settings.updated_at holds text, not a number: NULL",
             "settings.value_json holds bytes, not text: bytes",
-            "settings.value_json holds text that is no UTF-8: odd",
+            "settings.value_json holds text that is not UTF-8: odd",
         ]
     );
 }

@@ -53,7 +53,7 @@ pub struct DoctorReceiveOptions {
 
 /// A configuration of a cluster is none.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no kubeconfig with a current context")]
+#[error("`{0}` is not a kubeconfig with a current context")]
 struct NoKubeconfig(Utf8PathBuf);
 
 impl Failure for NoKubeconfig {
