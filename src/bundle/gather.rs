@@ -231,6 +231,7 @@ pub fn gather(
         install: renderer.render(INSTALL_TEMPLATE, &context)?,
         policy,
         completeness: Completeness::default(),
+        image_signer: None,
     };
     Ok(Gathered {
         ingredients,

@@ -16,7 +16,7 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
     let subject = |image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
-            signed: signed(image, documents),
+            signed: signed(index, image, documents),
         };
         Subject::Image(ImageSubject {
             name: image.name.clone(),
@@ -60,14 +60,20 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
 }
 
 /// What comes with an image and says that it is a signature of it.
-fn signed(image: &ImageRecord, documents: &Documents) -> SignedImage {
+fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> SignedImage {
     let content = |digest: Digest| documents.get(blob_path(digest).as_str()).cloned();
-    let about_image = image
+    let found = image
         .carried_referrers()
-        .filter(|referrer| referrer.subject == image.target.digest);
-    let manifests = about_image.filter_map(|referrer| {
-        let bytes = content(referrer.target.digest)?;
-        Manifest::parse(bytes, Some(&referrer.target.media_type)).ok()
+        .map(|referrer| (referrer.subject, &referrer.target));
+    let made = index
+        .image_signatures()
+        .map(|record| (record.subject, &record.target));
+    let about_image = found
+        .chain(made)
+        .filter(|(subject, _)| *subject == image.target.digest);
+    let manifests = about_image.filter_map(|(_, target)| {
+        let bytes = content(target.digest)?;
+        Manifest::parse(bytes, Some(&target.media_type)).ok()
     });
     SignedImage {
         digest: image.target.digest,

@@ -21,6 +21,7 @@ mod cosign;
 mod file;
 mod gather;
 mod head;
+mod image_signatures;
 mod index;
 mod journal;
 mod judge;
@@ -50,8 +51,8 @@ pub use completeness::{
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{
-    BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin,
-    ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
+    BinaryContent, BinaryIngredient, BundlePayload, ComposeError, Draft, FileIngredient,
+    FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
 pub use compression::Compression;
 pub use content_error::ContentError;
@@ -62,6 +63,9 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
+pub use image_signatures::{
+    ImageSignatureChoice, ImageSignatureRecord, ImageSignatures, ImageSigner,
+};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
     ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord, Role,
@@ -85,7 +89,7 @@ pub use trust::{SlotState, Trust};
 pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
-pub use view::BundleView;
+pub use view::{BundleView, OwnSignature};
 pub use volume::{
     CheckedVolume, Destination, Joined, RewriteError, SharedEntry, Volume, VolumeError, VolumePlan,
     VolumeSize, VolumeSizeError, VolumesToJoin, check_split, join, split, verify_volume,

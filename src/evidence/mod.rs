@@ -5,9 +5,12 @@
 //! known to `bundle`, and which of them are demanded says `policy`.
 
 mod cosign_tag;
+mod image_payload;
 mod kind;
 mod signature;
 
 pub use cosign_tag::CosignTag;
+pub(crate) use image_payload::{ImagePayload, SignatureArtifact};
+pub(crate) use kind::is_sigstore_bundle;
 pub use kind::kind_of;
 pub use signature::{ImageSignature, is_statement, signatures_of};

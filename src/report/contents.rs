@@ -26,6 +26,8 @@ pub(super) struct Contents {
     entries: usize,
     images: Vec<Image>,
     has_referrers: bool,
+    /// How many images and charts the builder signed, and the fingerprint of the key.
+    image_signatures: Option<(usize, Digest)>,
     charts: Vec<Chart>,
     profiles: Vec<Profile>,
     schema_version: Option<u32>,
@@ -142,6 +144,10 @@ impl Contents {
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
             unproven: unproven::sentences(view, &images),
+            image_signatures: index
+                .image_signatures
+                .as_ref()
+                .map(|signatures| (signatures.manifests.len(), signatures.key)),
             has_referrers: images.iter().any(|image| !image.referrers.is_empty()),
             images,
         })

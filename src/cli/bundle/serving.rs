@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::trust::BundleArgs;
 use crate::{
-    cli::site::Site,
+    cli::{image_signature_args::ImageSignatureArgs, site::Site},
     commands::bundle::{BundleOptions, ServeOptions},
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Serve {
     /// Use plain HTTP on an address that other machines reach
     #[arg(long, conflicts_with = "tls_cert", help_heading = "Server")]
     plain_http: bool,
+    #[command(flatten)]
+    image_signatures: ImageSignatureArgs,
 }
 
 /// An address to listen on; `:5000` is every address of this machine.
@@ -78,6 +80,7 @@ impl Serve {
             tls: self.tls_cert.zip(self.tls_key),
             htpasswd: self.htpasswd,
             is_plain_http_allowed: self.plain_http,
+            image_signatures: self.image_signatures.into(),
         }
     }
 }

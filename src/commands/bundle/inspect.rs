@@ -9,12 +9,12 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
     bundle::{
-        BundleFile, BundleIndex, BundleSource, BundleView, SlotState, UnverifiedHead, Volume,
-        Volumes,
+        BundleFile, BundleIndex, BundleSource, BundleView, ImageSignatures, SlotState,
+        UnverifiedHead, Volume, Volumes,
     },
 };
 use rune_core::{
-    command::{CommandError, Report},
+    command::{CommandError, Report, counted},
     digest::Digest,
     failure::FailureKind,
     progress::Progress,
@@ -289,6 +289,10 @@ impl InspectReport {
             for referrer in &image.referrers {
                 let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
             }
+        }
+        if let Some(ImageSignatures { key, manifests }) = &index.image_signatures {
+            let count = counted(manifests.len(), "image signature");
+            let _ = writeln!(text, "image key      {}: {count}", key.grouped());
         }
     }
 }

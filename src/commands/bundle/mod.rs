@@ -44,11 +44,11 @@ mod volumes;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
-    bundle::{ComponentChoice, HelmOptions, VolumeSize},
+    bundle::{ComponentChoice, HelmOptions, ImageSignatureChoice, VolumeSize},
     oci::Platform,
 };
 pub use attach::AttachOptions;
-pub use build::BuildOptions;
+pub use build::{BuildOptions, ImageSigning};
 pub use chart_check::ChartCheck;
 pub use cluster_access::ClusterAccessOptions;
 pub use diff::DiffOptions;

@@ -27,6 +27,8 @@ pub(crate) mod foreign_signatures;
 pub(crate) mod foreign_support;
 pub(crate) mod hostile_bundle;
 pub(crate) mod image_from_scratch;
+pub(crate) mod image_signatures;
+pub(crate) mod image_signatures_lab;
 pub(crate) mod inspect_verb;
 pub(crate) mod install_push;
 pub(crate) mod install_refusals;

@@ -114,6 +114,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
             waived: Vec::new(),
         },
         completeness: Completeness::default(),
+        image_signer: None,
     }
 }
 
