@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completeness, ImageSignatures, ReferrerRecord};
+use super::{AdvisoryRecord, Completeness, ImageSignatures, ReferrerRecord};
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -43,6 +43,9 @@ const RELEASES: &str = "releases";
 
 /// The ability to publish signatures by whoever built the bundle, or to leave them out.
 const IMAGE_SIGNATURES: &str = "image-signatures";
+
+/// The ability to say which entries are advisories.
+const ADVISORIES: &str = "advisories";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -85,6 +88,9 @@ pub struct BundleIndex {
     /// Signatures of images and charts by whoever built the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_signatures: Option<ImageSignatures>,
+    /// What is said about vulnerabilities in what is carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<AdvisoryRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,6 +327,7 @@ impl BundleIndex {
             (REFERRERS, has_referrers),
             (RELEASES, !self.releases.is_empty()),
             (IMAGE_SIGNATURES, self.image_signatures.is_some()),
+            (ADVISORIES, !self.advisories.is_empty()),
         ];
         let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);
         needed.map(|(word, _)| word.to_owned()).collect()
@@ -360,6 +367,7 @@ impl BundleIndex {
             REFERRERS,
             RELEASES,
             IMAGE_SIGNATURES,
+            ADVISORIES,
         ];
         if let Some(word) = preamble
             .requires
@@ -498,6 +506,7 @@ mod tests {
             },
             completeness: Completeness::default(),
             image_signatures: None,
+            advisories: Vec::new(),
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{BundleIndex, Documents, ImageRecord, index::blob_path};
+use super::{
+    BundleIndex, Documents, ImageRecord,
+    index::blob_path,
+    sboms::{self, attestations},
+};
 use crate::{
     evidence::signatures_of,
-    oci::{Descriptor, Manifest, ManifestKind},
+    oci::Manifest,
     policy::{self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject},
 };
 use rune_core::digest::Digest;
@@ -16,6 +20,10 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
     let subject = |image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
+            sboms: sboms::of_image(image, documents)
+                .into_iter()
+                .map(|found| (found.platform, found.sboms))
+                .collect(),
             signed: signed(index, image, documents),
         };
         Subject::Image(ImageSubject {
@@ -87,26 +95,14 @@ fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> Si
 
 /// Each carried platform with the predicate types of what is attested about it.
 fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<String>)> {
-    let document = |descriptor: &Descriptor| {
-        let bytes = documents.get(blob_path(descriptor.digest).as_str())?;
-        Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()
-    };
-    let index = document(&image.target);
-    let children = match index.as_ref().map(Manifest::kind) {
-        Some(ManifestKind::Index { manifests, .. }) => manifests.as_slice(),
-        _ => &[],
-    };
     let described = image.carried_runnable().map(|manifest| {
         let platform = manifest
             .platform
             .as_ref()
             .map_or_else(|| manifest.digest.to_string(), ToString::to_string);
-        let about = children
+        let predicates: BTreeSet<String> = attestations(image, documents, manifest.digest)
             .iter()
-            .filter(|child| child.attested_digest() == Some(manifest.digest));
-        let found = about.filter_map(document);
-        let predicates: BTreeSet<String> = found
-            .flat_map(|attestation| attestation.predicate_types())
+            .flat_map(Manifest::predicate_types)
             .collect();
         (platform, predicates.into_iter().collect())
     });

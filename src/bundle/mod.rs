@@ -5,6 +5,7 @@
 //! inspecting are calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding
 //! its head.
 
+mod advisories;
 mod archive;
 mod buffers;
 mod closure;
@@ -33,6 +34,7 @@ mod publication;
 mod referrer_record;
 mod render;
 mod rune_db_image;
+mod sboms;
 mod static_program;
 mod templates;
 mod trust;
@@ -42,6 +44,7 @@ mod verify;
 mod view;
 mod volume;
 
+pub use advisories::{AdvisoryIngredient, AdvisoryRecord, ShownAdvisory};
 pub use archive::{BundleSource, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
@@ -84,6 +87,7 @@ pub use render::{
     render_pinned,
 };
 pub use rune_db_image::rune_db_image;
+pub use sboms::PlatformSboms;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust};
 pub use trust_error::TrustError;

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError, SlotState,
-    UnverifiedHead, contents::Contents, head::placed_entries, index::blob_path,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError,
+    PlatformSboms, SlotState, UnverifiedHead, contents::Contents, head::placed_entries,
+    index::blob_path, sboms,
 };
 use crate::{
     archive::{EntryName, Layout},
@@ -168,6 +169,11 @@ impl BundleView {
             }));
         }
         Ok(found)
+    }
+
+    /// The SBOMs of each platform of an image that is included.
+    pub fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
+        sboms::of_image(image, &self.contents.documents)
     }
 
     /// How many bytes of configurations and layers the bundle has of an image, each content once.

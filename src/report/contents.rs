@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{ReportError, image::Image, unproven};
-use crate::bundle::{BundleIndex, BundleView, SlotState};
+use crate::bundle::{BundleIndex, BundleView, ShownAdvisory, SlotState};
 use rune_core::digest::Digest;
 
 /// How many hex digits of a digest stand together where people compare it.
@@ -25,6 +25,7 @@ pub(super) struct Contents {
     volumes: Option<(usize, u64)>,
     entries: usize,
     images: Vec<Image>,
+    advisories: Vec<ShownAdvisory>,
     has_referrers: bool,
     /// How many images and charts the builder signed, and the fingerprint of the key.
     image_signatures: Option<(usize, Digest)>,
@@ -144,6 +145,7 @@ impl Contents {
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
             unproven: unproven::sentences(view, &images),
+            advisories: view.advisories()?,
             image_signatures: index
                 .image_signatures
                 .as_ref()

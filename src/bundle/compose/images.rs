@@ -199,7 +199,7 @@ fn add_pulled(
 ) -> Result<Pulled, ComposeError> {
     let image_name: Arc<str> = name.into();
     let repository = RepositoryName::from(reference);
-    for blob in image.carried_blobs() {
+    for (place, blob) in image.placed_blobs() {
         if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
             return Err(ComposeError::DocumentTooLarge {
                 digest: blob.digest,
@@ -208,7 +208,7 @@ fn add_pulled(
         }
         let content = Content::Blob {
             image: Arc::clone(&image_name),
-            name: repository.clone(),
+            name: place.unwrap_or(&repository).clone(),
             descriptor: Box::new(blob.descriptor()),
         };
         entries.add_blob(&blob.descriptor(), content);

@@ -17,8 +17,9 @@ use self::{
     signatures::add_signatures,
 };
 use super::{
-    BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, ImageSigner, IndexError,
-    MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord,
+    AdvisoryIngredient, AdvisoryRecord, BinaryRecord, BundleIndex, ChartRecord, Completeness,
+    FORMAT, ImageSigner, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
+    ReleaseRecord,
     materialise::{Content, Plan},
     publication::chart_repository,
 };
@@ -56,6 +57,7 @@ pub struct Ingredients {
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
     pub files: Vec<FileIngredient>,
+    pub advisories: Vec<AdvisoryIngredient>,
     /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
     pub origins: BTreeMap<String, String>,
     /// What the admin on the far side reads first.
@@ -261,6 +263,14 @@ impl Ingredients {
                 Mode::Regular,
             )?;
         }
+        let advisories = self.advisories.into_iter().map(|advisory| {
+            let path = entries.add_bytes(&advisory.path, advisory.bytes)?;
+            Ok(AdvisoryRecord {
+                kind: advisory.kind,
+                path,
+            })
+        });
+        let advisories = advisories.collect::<Result<_, ComposeError>>()?;
         entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
         let payloads = roots.subjects.payloads()?;
         let image_signatures = self
@@ -293,6 +303,7 @@ impl Ingredients {
             policy: self.policy,
             completeness: self.completeness,
             image_signatures,
+            advisories,
         };
         let index = BundleIndex {
             requires: index.required_abilities(),

@@ -51,13 +51,7 @@ impl Lab {
                 ..Sample::default()
             }
             .build();
-            image.write_layout(&tools.path(name), "sample");
-            let to = format!("docker://{}/library/{name}:1", source.host());
-            let from = format!("oci:{name}:sample");
-            let options = source.skopeo_options();
-            let copy = ["copy", "--quiet", "--all", "--preserve-digests"];
-            let copy = copy.into_iter().chain(options.iter().map(String::as_str));
-            tools.run("skopeo", copy.chain([from.as_str(), to.as_str()]));
+            source.take(&tools, &image, &format!("library/{name}:1"));
             image
         });
         let lab = Self {
