@@ -66,7 +66,7 @@ impl BundleView {
     /// says nothing.
     ///
     /// # Errors
-    /// When bytes of one differ from the index.
+    /// When bytes of one differ from the bundle index.
     pub fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
         let records = self.index().advisories.iter();
         let shown = records.map(|record| {

@@ -37,6 +37,7 @@ pub struct ImageSignatureRecord {
 
 /// Where the signatures come from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum ImageSigner {
     Key(PrivateKey),
     /// They were made before, by this key; by what they are about.
@@ -46,8 +47,8 @@ pub enum ImageSigner {
     },
 }
 
-/// Which of them are published. cosign does not look at signatures in tags once an image has a
-/// Sigstore bundle as referrer, so ours can hide those of others.
+/// Which of them are published. cosign ignores signatures in tags once an image has a Sigstore
+/// bundle as referrer, so ours can hide those of others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ImageSignatureChoice {
     /// All but those of what others have signed in tags alone.
@@ -98,7 +99,7 @@ impl ImageSignatureChoice {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Auto => {
-                ": others have signed it in tags, which cosign does not look at beside a Sigstore bundle"
+                ": others have signed it in tags, which cosign ignores beside a Sigstore bundle"
             }
             Self::Always | Self::Never => "",
         }

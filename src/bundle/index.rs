@@ -88,7 +88,7 @@ pub struct BundleIndex {
     /// Signatures of images and charts by whoever built the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_signatures: Option<ImageSignatures>,
-    /// What is said about vulnerabilities in what is carried.
+    /// What is said about vulnerabilities in the images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<AdvisoryRecord>,
 }

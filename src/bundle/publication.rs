@@ -38,7 +38,6 @@ pub struct Publication {
     pub kind: PublicationKind,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationKind {
     Image {

@@ -19,7 +19,7 @@ pub struct PlatformSboms {
     pub sboms: Vec<FoundSbom>,
 }
 
-/// The attestation manifests within the index of an image that are about one of its manifests.
+/// The attestation manifests within an image index that are about one of its manifests.
 pub(super) fn attestations(
     image: &ImageRecord,
     documents: &Documents,
@@ -49,7 +49,7 @@ pub(super) fn of_image(image: &ImageRecord, documents: &Documents) -> Vec<Platfo
             .iter()
             .flat_map(|found| FoundSbom::in_attestation(found.digest(), &found.predicate_types()))
             .collect();
-        // What is about the index of one image is about that image.
+        // What is about an image index with one image is about that image.
         let is_about = |subject: Digest| {
             subject == manifest.digest || (is_alone && subject == image.target.digest)
         };

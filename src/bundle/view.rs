@@ -149,7 +149,7 @@ impl BundleView {
     /// The signatures of images and charts by whoever built the bundle.
     ///
     /// # Errors
-    /// When bytes of one differ from the index.
+    /// When bytes of one differ from the bundle index.
     pub fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
         let mut found = Vec::new();
         for record in self.index.image_signatures() {

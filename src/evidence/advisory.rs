@@ -1,7 +1,7 @@
 //! Advisories: what somebody says about vulnerabilities in products. Read far enough to see that a
 //! document is of its kind and well-formed, and which products it speaks about.
 //!
-//! Sources: OpenVEX specification 0.2.0; OASIS CSAF 2.0, sections 3 and 6.1.1; CycloneDX 1.6,
+//! Sources: `OpenVEX` specification 0.2.0; OASIS CSAF 2.0, sections 3 and 6.1.1; `CycloneDX` 1.6,
 //! `vulnerabilities`.
 
 mod csaf;

@@ -1,7 +1,7 @@
 //! Which artifacts are lists of what is in an image (SBOMs), and where one was found.
 //!
 //! Sources: cosign, `pkg/types/media.go` (types of `cosign attach sbom`); in-toto attestation,
-//! `spec/predicates` (SPDX, CycloneDX); IANA (`application/spdx+json`).
+//! `spec/predicates` (SPDX, `CycloneDX`); IANA (`application/spdx+json`).
 
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub enum SbomFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SbomSource {
-    /// An attestation within the index of the image.
+    /// An attestation within the image index.
     Attestation,
     Referrer,
     /// One of cosign's tags.

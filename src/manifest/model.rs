@@ -39,7 +39,7 @@ pub struct BundleManifest {
     /// Programs carried beside the images.
     pub binaries: Vec<Binary>,
     pub files: Vec<ExtraFile>,
-    /// What is said about vulnerabilities in what is carried.
+    /// What is said about vulnerabilities in the images.
     pub advisories: Vec<Advisory>,
     /// Policy file; without one the built-in policy holds.
     pub policy: Option<Utf8PathBuf>,

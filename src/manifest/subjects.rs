@@ -84,7 +84,7 @@ fn platform(entry: &LockedManifest) -> String {
         .map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string)
 }
 
-/// Each carried platform with its SBOMs.
+/// Each included platform with its SBOMs.
 fn sboms(image: &PulledImage) -> Vec<(String, Vec<FoundSbom>)> {
     let is_alone = image.manifests.len() == 1;
     let of_platform = |entry: &LockedManifest| {
@@ -96,7 +96,7 @@ fn sboms(image: &PulledImage) -> Vec<(String, Vec<FoundSbom>)> {
         let attested = attested.flat_map(|attestation| {
             FoundSbom::in_attestation(attestation.manifest.digest, &attestation.predicates)
         });
-        // What is about the index of one image is about that image.
+        // What is about an image index with one image is about that image.
         let is_about =
             |subject: Digest| subject == digest || (is_alone && subject == image.root.digest);
         let referrers = image.carried_referrers();

@@ -13,6 +13,7 @@ pub(super) const UNSTATED: &str = "no licence is stated";
 
 /// Something that a policy has to judge.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Subject {
     Image(ImageSubject),
     Chart {
@@ -53,7 +54,7 @@ pub enum ImageContent {
     Pinned {
         /// Every platform that is carried, with the predicate types of what is attested about it.
         attested: Vec<(String, Vec<String>)>,
-        /// Every platform that is carried, with its SBOMs.
+        /// Every platform that is included, with its SBOMs.
         sboms: Vec<(String, Vec<FoundSbom>)>,
         signed: SignedImage,
     },

@@ -31,7 +31,7 @@ pub struct Policy {
     pub attestations: Vec<AttestationRule>,
     /// By whom images must be signed.
     pub signatures: Vec<SignatureRule>,
-    /// Sources of images of which there must be an SBOM of every carried platform.
+    /// Sources of images of which there must be an SBOM of every included platform.
     pub sboms: Vec<Glob>,
     pub referrers: ReferrerRules,
     /// Where rendered charts name images besides the usual places.

@@ -29,7 +29,7 @@ impl ReferrerRules {
 }
 
 impl Judge<'_> {
-    /// Every carried platform must have an SBOM, whoever made it.
+    /// Every included platform must have an SBOM, whoever made it.
     pub(super) fn sboms(
         &self,
         subject: &str,

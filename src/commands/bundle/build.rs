@@ -72,9 +72,9 @@ pub fn run(
     let output = options
         .output
         .unwrap_or_else(|| format!("{}-{}.bundle.tar", manifest.name, manifest.version).into());
-    bundle::check_output_name(&output)?;
-    if let Some(ImageSigning::Emit(directory)) = &options.image_signing {
-        fsx::check_free(directory)?;
+    match &options.image_signing {
+        Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
+        _ => bundle::check_output_name(&output)?,
     }
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;

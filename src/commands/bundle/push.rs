@@ -143,9 +143,8 @@ const fn word(kind: PushedKind) -> &'static str {
         PushedKind::Image => "image",
         PushedKind::Chart => "chart",
         PushedKind::Referrer => "referrer",
-        PushedKind::ImageSignature => "signature",
         PushedKind::Index => "index",
-        PushedKind::Signature => "signature",
+        PushedKind::ImageSignature | PushedKind::Signature => "signature",
     }
 }
 

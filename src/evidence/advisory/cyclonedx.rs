@@ -1,4 +1,4 @@
-//! CycloneDX VEX: a document with vulnerabilities, with or without components.
+//! `CycloneDX` VEX: a document with vulnerabilities, with or without components.
 
 use std::collections::BTreeSet;
 

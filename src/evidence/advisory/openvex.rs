@@ -1,4 +1,4 @@
-//! OpenVEX.
+//! `OpenVEX`.
 
 use std::collections::BTreeSet;
 

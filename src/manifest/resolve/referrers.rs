@@ -77,14 +77,15 @@ pub(super) async fn find(
         (
             referrer.subject,
             referrer.manifest.digest,
-            referrer.repository.clone(),
             referrer.tag.clone(),
+            referrer.repository.clone(),
         )
     });
     // What is in several repositories is one, beside the image if it is there.
-    found
-        .list
-        .dedup_by_key(|referrer| (referrer.subject, referrer.manifest.digest));
+    found.list.dedup_by_key(|referrer| {
+        let (subject, digest) = (referrer.subject, referrer.manifest.digest);
+        (subject, digest, referrer.tag.clone())
+    });
     omit_second_tags(&mut found.list);
     found.warnings.sort();
     Ok(found)

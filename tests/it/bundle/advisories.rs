@@ -34,7 +34,7 @@ fn vex(status: &str) -> String {
     .to_string()
 }
 
-/// A shop whose manifest has an OpenVEX document and a text.
+/// A shop whose manifest has an `OpenVEX` document and a text.
 fn shop(kind: &str) -> Shop {
     let shop = Shop::new(true);
     let manifest = shop.project.path("bundle-manifests/rune.yaml");

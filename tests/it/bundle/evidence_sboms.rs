@@ -37,7 +37,7 @@ fn pair(source: &str, format: &str) -> (String, String) {
 }
 
 #[test]
-fn an_sbom_is_found_in_a_referrer_a_tag_and_an_attestation_within_the_index() {
+fn an_sbom_is_found_in_a_referrer_a_tag_and_an_attestation_within_an_image_index() {
     let shop = Shop::new(true);
     let child = shop.child();
     assert_eq!(found(&shop), [vec![]]);
@@ -60,7 +60,7 @@ fn an_sbom_is_found_in_a_referrer_a_tag_and_an_attestation_within_the_index() {
 }
 
 #[test]
-fn an_sbom_of_the_index_is_one_of_the_platform_only_if_there_is_one() {
+fn an_sbom_of_an_image_index_is_one_of_the_platform_only_if_there_is_one() {
     let shop = Shop::new(true);
     shop.put(None, &shop.bundle(&shop.root(), SPDX, &shop.key));
     assert_eq!(found(&shop), [vec![pair("referrer", "spdx")]]);

@@ -3,12 +3,17 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use rune_bundle::bundle::{ImageSignatures, ImageSigner, Ingredients};
+use rune_core::digest::Digest;
 use rune_testkit::process::succeeded;
 use serde_json::Value;
 
 use crate::bundle::{
     evidence_support::{Shop, VERIFY},
-    small_bundle::ends_with,
+    hostile_bundle::write_head,
+    small_bundle::{
+        Scratch, ends_with, index_of, ingredients, private_key, rune_bundle, sign_and_write,
+    },
 };
 
 /// A locked shop with a P-256 key for images in `image.key` and `image.pub`.
@@ -225,4 +230,52 @@ fn shows_them(shop: &Shop, key: &str) {
     ends_with(&project.run(&[&report, &trust[..]].concat()), 0);
     let page = fs::read_to_string(project.path(Path::new("page.html"))).unwrap();
     assert!(page.contains("Image signatures"), "{page}");
+}
+
+#[test]
+fn an_index_that_lists_others_than_the_bundle_has_is_refused() {
+    type Change = fn(&mut ImageSignatures);
+    let cases: [(Change, &str); 3] = [
+        (
+            |signatures| drop(signatures.manifests.pop()),
+            "does not list the image signatures",
+        ),
+        (
+            |signatures| signatures.manifests[0].subject = Digest::of(b"elsewhere"),
+            "which is not in the bundle",
+        ),
+        (
+            |signatures| {
+                let [first, second, ..] = &mut signatures.manifests[..] else {
+                    panic!("too few")
+                };
+                std::mem::swap(&mut first.subject, &mut second.subject);
+            },
+            "says that it is about",
+        ),
+    ];
+    for (change, expected) in cases {
+        let scratch = Scratch::new();
+        let signed = Ingredients {
+            image_signer: Some(ImageSigner::Key(private_key())),
+            ..ingredients(&scratch)
+        };
+        let path = sign_and_write(&scratch, signed.compose().unwrap());
+        let key = scratch.path("key.pub");
+        let verify = |code: i32| {
+            let arguments = [
+                "verify".as_ref(),
+                path.as_os_str(),
+                "--key".as_ref(),
+                key.as_ref(),
+            ];
+            ends_with(&rune_bundle(arguments), code)
+        };
+        verify(0);
+        let mut index = index_of(&path);
+        change(index.image_signatures.as_mut().unwrap());
+        write_head(&scratch, &path, &index.to_bytes().unwrap());
+        let said = verify(8);
+        assert!(said.contains(expected), "{said}");
+    }
 }

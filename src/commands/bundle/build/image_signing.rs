@@ -96,7 +96,7 @@ fn in_directory(directory: &Utf8Path) -> Result<BTreeMap<Digest, ForeignSignatur
     Ok(found)
 }
 
-/// Those of another bundle. Nobody need vouch for it: each signature is checked by itself.
+/// Those of another bundle. It need not be trusted: each signature is checked by itself.
 fn in_bundle(path: &Utf8PathBuf) -> Result<BTreeMap<Digest, ForeignSignature>, CommandError> {
     let options = ViewOptions {
         parts: Parts::default(),
