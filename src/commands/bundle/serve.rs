@@ -10,7 +10,7 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     bundle::{ImageSignatureChoice, OpenBundle},
     net::server_config,
-    serve::{Listener, Server, Stock, Users},
+    serve::{Catalog, Listener, Server, Users},
 };
 use rune_core::{
     command::{CommandError, Report, counted},
@@ -165,7 +165,7 @@ pub fn run(
         .iter()
         .zip(&bundles)
         .map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
-    let stock = Stock::new(named, options.image_signatures)?;
+    let catalog = Catalog::new(named, options.image_signatures)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut report = ServeReport {
         address: options.listen,
@@ -192,7 +192,7 @@ pub fn run(
             .collect(),
         image_signatures: options.image_signatures,
     };
-    let server = Arc::new(Server::new(stock, users, tls));
+    let server = Arc::new(Server::new(catalog, users, tls));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime
         .enable_all()
@@ -307,7 +307,7 @@ fn references(
     choice: ImageSignatureChoice,
 ) -> impl Iterator<Item = ReferenceReport> {
     let digest = bundle.head().digest();
-    Stock::names(bundle, choice).map(move |served| ReferenceReport {
+    Catalog::names(bundle, choice).map(move |served| ReferenceReport {
         reference: served.name,
         digest: served.digest,
         source: served.source,
