@@ -179,7 +179,12 @@ pub(super) fn documents_of(index: &BundleIndex) -> BTreeSet<EntryName> {
             .chain(image.manifests.iter().map(|manifest| manifest.digest))
             .chain(referrers)
     });
-    let digests = targets.chain(index.charts.iter().map(|chart| chart.artifact.digest));
+    let signatures = index
+        .image_signatures()
+        .flat_map(|record| [record.target.digest, record.statement]);
+    let digests = targets
+        .chain(index.charts.iter().map(|chart| chart.artifact.digest))
+        .chain(signatures);
     let mut names: BTreeSet<String> = digests.map(blob_path).collect();
     names.extend(["index.json".to_owned(), "artifacts/index.json".to_owned()]);
     let mut left = MAX_DOCUMENTS_BYTES;

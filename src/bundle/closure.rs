@@ -1,6 +1,8 @@
 //! Nothing is missing and nothing is left over: the blobs of a bundle are exactly what its roots
 //! lead to.
 
+mod signatures;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -62,6 +64,8 @@ enum Gap {
     },
     #[error("`artifacts/index.json` does not list the referrers that `bundle.json` lists")]
     Referrers,
+    #[error("`artifacts/index.json` does not list the image signatures that `bundle.json` lists")]
+    ImageSignatures,
     #[error("`{0}` belongs to nothing")]
     Unreachable(String),
     #[error("`index.json` does not list the images that `bundle.json` lists")]
@@ -159,6 +163,7 @@ impl<'a> Walk<'a> {
                 }
                 if name == "artifacts/index.json" {
                     self.check_referrers(&root, index);
+                    self.check_image_signatures(&root, index);
                 }
                 self.visit_children(name, &root);
             }
@@ -199,15 +204,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        let is_referrer = |child: &&Descriptor| {
-            child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(REFERRER)
-        };
-        let listed: BTreeSet<Digest> = root
-            .children()
-            .filter(is_referrer)
-            .map(|child| child.digest)
-            .collect();
-        if listed != stated {
+        if roots_of_kind(root, REFERRER) != stated {
             self.gaps.push(Gap::Referrers);
         }
     }
@@ -258,6 +255,15 @@ impl<'a> Walk<'a> {
             Err(source) => self.gaps.push(Gap::Document { name, source }),
         }
     }
+}
+
+/// The roots that say they are of this kind.
+fn roots_of_kind(root: &Manifest, kind: &str) -> BTreeSet<Digest> {
+    let is_one = |child: &&Descriptor| {
+        child.annotations.get(ARTIFACT_KIND).map(String::as_str) == Some(kind)
+    };
+    let roots = root.children().filter(is_one);
+    roots.map(|child| child.digest).collect()
 }
 
 /// Whether a media type is that of a manifest or index.

@@ -11,13 +11,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     AvailableImage, BinaryContent, BinaryIngredient, BuiltDigests, CheckValues, Completeness,
     FileIngredient, FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient,
-    NotStatic, PolicyRecord, ProfileIngredient, ReleaseRecord, check_static_program, context,
+    NotStatic, PolicyRecord, ProfileIngredient, ReleaseRecord, advisories, check_static_program,
+    context,
     context::{add_charts, binary_path, chart_context, charts_of, values_paths},
     rune_db_image,
     templates::{INSTALL_TEMPLATE, renderer},
 };
 use crate::{
     chart::{self, ChartError, ChartTree, Package, Renderer},
+    evidence::AdvisoryError,
     manifest::{
         self, BundleManifest, ChartSource, Download, FetchedCharts, FileSource, Lock,
         LockedContent, Project,
@@ -69,6 +71,12 @@ pub enum GatherError {
         platform: Platform,
         source: NotStatic,
     },
+    #[error("the advisory `{path}` of kind `{kind}` cannot be used")]
+    Advisory {
+        path: Utf8PathBuf,
+        kind: &'static str,
+        source: AdvisoryError,
+    },
     /// A component was named that the manifest does not have.
     #[error("the manifest has no component `{name}`; it has {known}")]
     UnknownComponent {
@@ -91,7 +99,7 @@ impl Failure for GatherError {
         match self {
             Self::Lock(error) => error.kind(),
             Self::NotLocked(_) | Self::NotFetched(_) => FailureKind::Internal,
-            Self::NotStatic { .. } => FailureKind::Input,
+            Self::NotStatic { .. } | Self::Advisory { .. } => FailureKind::Input,
             Self::Drift { .. } => FailureKind::Drift,
             Self::UnknownComponent { .. } => FailureKind::Usage,
             Self::Path(error) => error.kind(),
@@ -109,6 +117,9 @@ impl Failure for GatherError {
             ),
             Self::NotStatic { .. } => {
                 Some("build it with `make release`, which links statically".to_owned())
+            }
+            Self::Advisory { .. } => {
+                Some("correct the file, or its `kind` in the manifest".to_owned())
             }
             Self::UnknownComponent { .. } | Self::NotLocked(_) | Self::NotFetched(_) => None,
             Self::Path(error) => error.help(),
@@ -227,10 +238,12 @@ pub fn gather(
         migrations,
         binaries,
         files,
+        advisories: advisories::gather(project)?,
         origins: origins(manifest, &context),
         install: renderer.render(INSTALL_TEMPLATE, &context)?,
         policy,
         completeness: Completeness::default(),
+        image_signer: None,
     };
     Ok(Gathered {
         ingredients,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completeness, ReferrerRecord};
+use super::{AdvisoryRecord, Completeness, ImageSignatures, ReferrerRecord};
 use crate::{
     archive::{Entry, EntryName, EntryNameError, Layout, LayoutError, Mode},
     canonical_json::{self, CanonicalJsonError},
@@ -40,6 +40,12 @@ const ORIGINS: &str = "origins";
 const REFERRERS: &str = "referrers";
 /// The ability to install several releases together.
 const RELEASES: &str = "releases";
+
+/// The ability to publish signatures by whoever built the bundle, or to leave them out.
+const IMAGE_SIGNATURES: &str = "image-signatures";
+
+/// The ability to say which entries are advisories.
+const ADVISORIES: &str = "advisories";
 
 /// The largest index that is read, in bytes.
 pub(super) const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -79,6 +85,12 @@ pub struct BundleIndex {
     pub policy: PolicyRecord,
     /// Whether the charts were rendered to prove that no image is missing.
     pub completeness: Completeness,
+    /// Signatures of images and charts by whoever built the bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_signatures: Option<ImageSignatures>,
+    /// What is said about vulnerabilities in the images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<AdvisoryRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,37 +275,6 @@ struct Preamble {
     requires: Vec<String>,
 }
 
-/// The words for abilities that a reader needs.
-pub(super) fn required_abilities(
-    completeness: &Completeness,
-    profiles: &[ProfileRecord],
-    origins: &BTreeMap<EntryName, String>,
-    images: &[ImageRecord],
-    releases: &[ReleaseRecord],
-) -> Vec<String> {
-    let exceptions = completeness.has_exceptions().then_some(CHART_EXCEPTIONS);
-    let places = completeness.has_places().then_some(IMAGE_PLACES);
-    let charts = profiles
-        .iter()
-        .any(|profile| !profile.charts.is_empty())
-        .then_some(PROFILE_CHARTS);
-    let origins = (!origins.is_empty()).then_some(ORIGINS);
-    let referrers = images
-        .iter()
-        .any(|image| !image.referrers.is_empty())
-        .then_some(REFERRERS);
-    let releases = (!releases.is_empty()).then_some(RELEASES);
-    exceptions
-        .into_iter()
-        .chain(places)
-        .chain(charts)
-        .chain(origins)
-        .chain(referrers)
-        .chain(releases)
-        .map(str::to_owned)
-        .collect()
-}
-
 impl ProfileRecord {
     /// Whether it installs a chart.
     pub fn is_for(&self, chart: &str) -> bool {
@@ -331,6 +312,27 @@ impl ManifestRecord {
 }
 
 impl BundleIndex {
+    /// The words for abilities that a reader needs.
+    pub(super) fn required_abilities(&self) -> Vec<String> {
+        let has_profile_charts = self
+            .profiles
+            .iter()
+            .any(|profile| !profile.charts.is_empty());
+        let has_referrers = self.images.iter().any(|image| !image.referrers.is_empty());
+        let abilities = [
+            (CHART_EXCEPTIONS, self.completeness.has_exceptions()),
+            (IMAGE_PLACES, self.completeness.has_places()),
+            (PROFILE_CHARTS, has_profile_charts),
+            (ORIGINS, !self.origins.is_empty()),
+            (REFERRERS, has_referrers),
+            (RELEASES, !self.releases.is_empty()),
+            (IMAGE_SIGNATURES, self.image_signatures.is_some()),
+            (ADVISORIES, !self.advisories.is_empty()),
+        ];
+        let needed = abilities.into_iter().filter(|(_, is_needed)| *is_needed);
+        needed.map(|(word, _)| word.to_owned()).collect()
+    }
+
     /// The names of the images whose licence nobody stated, and that no waiver lets through either.
     pub fn not_reviewed(&self) -> Vec<&str> {
         let is_waived = |image: &ImageRecord| {
@@ -364,6 +366,8 @@ impl BundleIndex {
             ORIGINS,
             REFERRERS,
             RELEASES,
+            IMAGE_SIGNATURES,
+            ADVISORIES,
         ];
         if let Some(word) = preamble
             .requires
@@ -501,6 +505,8 @@ mod tests {
                 waived: Vec::new(),
             },
             completeness: Completeness::default(),
+            image_signatures: None,
+            advisories: Vec::new(),
         }
     }
 
@@ -554,13 +560,13 @@ mod tests {
             ..ImagePlaces::default()
         };
         let completeness = Completeness::default().with_places(&places);
-        let requires = super::required_abilities(&completeness, &[], &BTreeMap::new(), &[], &[]);
-        assert_eq!(requires, ["image-places"]);
         let index = BundleIndex {
-            requires,
             completeness,
             ..empty()
         };
+        let requires = index.required_abilities();
+        assert_eq!(requires, ["image-places"]);
+        let index = BundleIndex { requires, ..index };
         let read = BundleIndex::from_bytes(&index.to_bytes().unwrap()).unwrap();
         assert_eq!((&read, read.completeness.image_places()), (&index, places));
     }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{BundleIndex, Documents, ImageRecord, index::blob_path};
+use super::{
+    BundleIndex, Documents, ImageRecord,
+    index::blob_path,
+    sboms::{self, attestations},
+};
 use crate::{
     evidence::signatures_of,
-    oci::{Descriptor, Manifest, ManifestKind},
+    oci::Manifest,
     policy::{self, Evaluation, ImageContent, ImageSubject, Policy, SignedImage, Subject},
 };
 use rune_core::digest::Digest;
@@ -16,7 +20,11 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
     let subject = |image: &ImageRecord| {
         let content = ImageContent::Pinned {
             attested: attested(image, documents),
-            signed: signed(image, documents),
+            sboms: sboms::of_image(image, documents)
+                .into_iter()
+                .map(|found| (found.platform, found.sboms))
+                .collect(),
+            signed: signed(index, image, documents),
         };
         Subject::Image(ImageSubject {
             name: image.name.clone(),
@@ -60,14 +68,20 @@ pub fn judge(index: &BundleIndex, documents: &Documents, policy: &Policy) -> Eva
 }
 
 /// What comes with an image and says that it is a signature of it.
-fn signed(image: &ImageRecord, documents: &Documents) -> SignedImage {
+fn signed(index: &BundleIndex, image: &ImageRecord, documents: &Documents) -> SignedImage {
     let content = |digest: Digest| documents.get(blob_path(digest).as_str()).cloned();
-    let about_image = image
+    let found = image
         .carried_referrers()
-        .filter(|referrer| referrer.subject == image.target.digest);
-    let manifests = about_image.filter_map(|referrer| {
-        let bytes = content(referrer.target.digest)?;
-        Manifest::parse(bytes, Some(&referrer.target.media_type)).ok()
+        .map(|referrer| (referrer.subject, &referrer.target));
+    let made = index
+        .image_signatures()
+        .map(|record| (record.subject, &record.target));
+    let about_image = found
+        .chain(made)
+        .filter(|(subject, _)| *subject == image.target.digest);
+    let manifests = about_image.filter_map(|(_, target)| {
+        let bytes = content(target.digest)?;
+        Manifest::parse(bytes, Some(&target.media_type)).ok()
     });
     SignedImage {
         digest: image.target.digest,
@@ -81,26 +95,14 @@ fn signed(image: &ImageRecord, documents: &Documents) -> SignedImage {
 
 /// Each carried platform with the predicate types of what is attested about it.
 fn attested(image: &ImageRecord, documents: &Documents) -> Vec<(String, Vec<String>)> {
-    let document = |descriptor: &Descriptor| {
-        let bytes = documents.get(blob_path(descriptor.digest).as_str())?;
-        Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()
-    };
-    let index = document(&image.target);
-    let children = match index.as_ref().map(Manifest::kind) {
-        Some(ManifestKind::Index { manifests, .. }) => manifests.as_slice(),
-        _ => &[],
-    };
     let described = image.carried_runnable().map(|manifest| {
         let platform = manifest
             .platform
             .as_ref()
             .map_or_else(|| manifest.digest.to_string(), ToString::to_string);
-        let about = children
+        let predicates: BTreeSet<String> = attestations(image, documents, manifest.digest)
             .iter()
-            .filter(|child| child.attested_digest() == Some(manifest.digest));
-        let found = about.filter_map(document);
-        let predicates: BTreeSet<String> = found
-            .flat_map(|attestation| attestation.predicate_types())
+            .flat_map(Manifest::predicate_types)
             .collect();
         (platform, predicates.into_iter().collect())
     });

@@ -5,6 +5,7 @@
 //! inspecting are calls of them. Nothing in an unauthenticated bundle is interpreted beyond finding
 //! its head.
 
+mod advisories;
 mod archive;
 mod buffers;
 mod closure;
@@ -21,6 +22,7 @@ mod cosign;
 mod file;
 mod gather;
 mod head;
+mod image_signatures;
 mod index;
 mod journal;
 mod judge;
@@ -32,6 +34,7 @@ mod publication;
 mod referrer_record;
 mod render;
 mod rune_db_image;
+mod sboms;
 mod static_program;
 mod templates;
 mod trust;
@@ -41,6 +44,7 @@ mod verify;
 mod view;
 mod volume;
 
+pub use advisories::{AdvisoryIngredient, AdvisoryRecord, ShownAdvisory};
 pub use archive::{BundleSource, Documents};
 pub use buffers::Buffers;
 pub use closure::ClosureError;
@@ -50,8 +54,8 @@ pub use completeness::{
 };
 pub use completeness_record::{CheckValuesRecord, Completeness, ExceptionRecord};
 pub use compose::{
-    BinaryContent, BinaryIngredient, ComposeError, Draft, FileIngredient, FileOrigin,
-    ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
+    BinaryContent, BinaryIngredient, BundlePayload, ComposeError, Draft, FileIngredient,
+    FileOrigin, ImageIngredient, ImageSource, Ingredients, MigrationsIngredient, ProfileIngredient,
 };
 pub use compression::Compression;
 pub use content_error::ContentError;
@@ -62,6 +66,9 @@ pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};
+pub use image_signatures::{
+    ImageSignatureChoice, ImageSignatureRecord, ImageSignatures, ImageSigner,
+};
 pub use index::{
     BinaryRecord, BundleIndex, ChartRecord, EntryRecord, FORMAT, ImageRecord, IndexError,
     ManifestRecord, MigrationRecord, Migrations, PolicyRecord, ProfileRecord, ReleaseRecord, Role,
@@ -80,12 +87,13 @@ pub use render::{
     render_pinned,
 };
 pub use rune_db_image::rune_db_image;
+pub use sboms::PlatformSboms;
 pub use static_program::{NotStatic, check_static_program};
 pub use trust::{SlotState, Trust};
 pub use trust_error::TrustError;
 pub use unpack::{UnpackError, check_destination as check_unpack_destination, unpack};
 pub use verify::{VerifyError, verify};
-pub use view::BundleView;
+pub use view::{BundleView, OwnSignature};
 pub use volume::{
     CheckedVolume, Destination, Joined, RewriteError, SharedEntry, Volume, VolumeError, VolumePlan,
     VolumeSize, VolumeSizeError, VolumesToJoin, check_split, join, split, verify_volume,

@@ -10,23 +10,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
-
-use super::{AuthenticatedHead, ImageRecord, IndexError, index::INDEX_NAME};
+use super::{
+    AuthenticatedHead, BundleIndex, ImageRecord, ImageSignatureRecord, IndexError,
+    index::INDEX_NAME,
+};
 use crate::{
-    canonical_json,
-    oci::{Descriptor, Reference, media_type},
+    oci::{ArtifactManifest, Descriptor, EMPTY_CONFIG, Reference},
     sign::SIGSTORE_BUNDLE,
 };
 use rune_core::digest::Digest;
 
 /// The type of the artifact that holds a bundle's index.
 pub const INDEX_ARTIFACT: &str = "application/vnd.rune-bundle.index.v1+json";
-
-/// The empty configuration of an artifact.
-///
-/// Source: OCI image specification 1.1, `manifest.md`, guidance for an empty descriptor.
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
 /// Contents that are made when a bundle is opened.
 pub(super) type Made = BTreeMap<Digest, Arc<[u8]>>;
@@ -43,7 +38,6 @@ pub struct Publication {
     pub kind: PublicationKind,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationKind {
     Image {
@@ -59,6 +53,14 @@ pub enum PublicationKind {
         reference: Reference,
     },
     Chart,
+    /// A signature of an image or chart by whoever built the bundle.
+    ImageSignature {
+        /// The reference by which charts know the image; none of a chart.
+        reference: Option<Reference>,
+        subject: Digest,
+        /// Whether cosign would not see those of others any more beside it.
+        hides_tags: bool,
+    },
     /// The index of the bundle.
     Index,
     /// A signature of the index; `subject` is the manifest of [`PublicationKind::Index`].
@@ -67,16 +69,14 @@ pub enum PublicationKind {
     },
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ArtifactManifest<'a> {
-    schema_version: u32,
-    media_type: &'static str,
-    artifact_type: &'static str,
-    config: &'a Descriptor,
-    layers: [&'a Descriptor; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a Descriptor>,
+impl PublicationKind {
+    /// What an image signature of the builder is about.
+    pub(crate) const fn signed_subject(&self) -> Option<Digest> {
+        match self {
+            Self::ImageSignature { subject, .. } => Some(*subject),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that the bundle publishes: images in their order, charts, what is about images, the
@@ -86,11 +86,6 @@ pub(super) fn publications(
 ) -> Result<(Vec<Publication>, Made), IndexError> {
     let index = head.index();
     let mut made = Made::new();
-    let mut add = |media_type: &str, bytes: Vec<u8>| {
-        let descriptor = Descriptor::of(media_type, &bytes);
-        made.insert(descriptor.digest, bytes.into());
-        descriptor
-    };
     let images = index.images.iter().map(image);
     let charts = index.charts.iter().map(|chart| Publication {
         repository: chart_repository(&chart.name),
@@ -109,31 +104,28 @@ pub(super) fn publications(
             published.push(referrer);
         }
     }
+    published.extend(image_signatures(index));
     let repository = format!("bundles/{}", index.name);
-    let config = add(EMPTY_TYPE, b"{}".to_vec());
+    made.insert(Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.into());
     let mut artifact = |artifact_type,
                         layer: Vec<u8>,
                         title: &str,
                         subject: Option<&Descriptor>|
      -> Result<Descriptor, IndexError> {
-        let mut layer = add(artifact_type, layer);
-        layer.annotations.insert(
+        let mut described = Descriptor::of(artifact_type, &layer);
+        made.insert(described.digest, layer.into());
+        described.annotations.insert(
             "org.opencontainers.image.title".to_owned(),
             title.to_owned(),
         );
-        let manifest = ArtifactManifest {
-            schema_version: 2,
-            media_type: media_type::MANIFEST,
-            artifact_type,
-            config: &config,
-            layers: [&layer],
-            subject,
+        let manifest = ArtifactManifest::new(artifact_type, &described);
+        let manifest = match subject {
+            Some(subject) => manifest.about(subject),
+            None => manifest,
         };
-        let bytes = canonical_json::to_bytes(&manifest).map_err(IndexError::Form)?;
-        Ok(Descriptor {
-            artifact_type: Some(artifact_type.to_owned()),
-            ..add(media_type::MANIFEST, bytes)
-        })
+        let (descriptor, bytes) = manifest.write().map_err(IndexError::Form)?;
+        made.insert(descriptor.digest, bytes.into());
+        Ok(descriptor)
     };
     let statement = artifact(
         INDEX_ARTIFACT,
@@ -147,19 +139,15 @@ pub(super) fn publications(
         target: statement.clone(),
         kind: PublicationKind::Index,
     });
-    let subject = Descriptor {
-        artifact_type: None,
-        ..statement
-    };
     for (slot, signature) in head.signatures() {
         let target = artifact(
             SIGSTORE_BUNDLE,
             signature,
             &format!("{slot}.sigstore.json"),
-            Some(&subject),
+            Some(&statement),
         )?;
         let kind = PublicationKind::Signature {
-            subject: subject.digest,
+            subject: statement.digest,
         };
         published.push(Publication {
             repository: repository.clone(),
@@ -193,6 +181,47 @@ fn referrers(image: &ImageRecord) -> impl Iterator<Item = Publication> {
             reference: image.reference.clone(),
         },
     })
+}
+
+/// The signatures by whoever built the bundle, beside everything that they are about.
+fn image_signatures(index: &BundleIndex) -> Vec<Publication> {
+    let mut published: Vec<Publication> = Vec::new();
+    let mut add = |record: &ImageSignatureRecord, repository: String, reference, hides_tags| {
+        let is_known = published.iter().any(|known| {
+            known.repository == repository && known.target.digest == record.target.digest
+        });
+        if !is_known {
+            published.push(Publication {
+                repository,
+                tag: None,
+                target: record.target.clone(),
+                kind: PublicationKind::ImageSignature {
+                    reference,
+                    subject: record.subject,
+                    hides_tags,
+                },
+            });
+        }
+    };
+    for record in index.image_signatures() {
+        let subject = record.subject;
+        let images = index.images.iter();
+        for image in images.filter(|image| image.has_signable(subject)) {
+            let repository = image.reference.repository().to_owned();
+            let hides_tags = image.is_signed_in_tags_alone(subject);
+            add(
+                record,
+                repository,
+                Some(image.reference.clone()),
+                hides_tags,
+            );
+        }
+        let charts = index.charts.iter();
+        for chart in charts.filter(|chart| chart.artifact.digest == subject) {
+            add(record, chart_repository(&chart.name), None, false);
+        }
+    }
+    published
 }
 
 /// Where a chart is published: `charts/<name>`, in the letters that a repository may have. `Demo`

@@ -7,18 +7,28 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError, SlotState,
-    UnverifiedHead, contents::Contents, head::placed_entries, index::blob_path,
+    AuthenticatedHead, BundleFile, BundleIndex, ContentError, ImageRecord, OpenError,
+    PlatformSboms, SlotState, UnverifiedHead, contents::Contents, head::placed_entries,
+    index::blob_path, sboms,
 };
 use crate::{
     archive::{EntryName, Layout},
+    evidence::signatures_of,
     oci::{Descriptor, Manifest, ManifestKind},
+    sign::ForeignSignature,
 };
 use rune_core::digest::Digest;
 
 /// The largest entry that is read to be shown, in bytes: far above a packed chart or a list of
 /// packages.
 const MAX_SHOWN_BYTES: u64 = 128 << 20;
+
+/// A signature of an image or chart by whoever built a bundle, verified by nobody yet.
+#[derive(Debug)]
+pub struct OwnSignature {
+    pub subject: Digest,
+    pub signature: ForeignSignature,
+}
 
 /// A bundle that is looked into.
 #[derive(Debug)]
@@ -136,6 +146,36 @@ impl BundleView {
             .transpose()
     }
 
+    /// The signatures of images and charts by whoever built the bundle.
+    ///
+    /// # Errors
+    /// When bytes of one differ from the bundle index.
+    pub fn own_image_signatures(&self) -> Result<Vec<OwnSignature>, ContentError> {
+        let mut found = Vec::new();
+        for record in self.index.image_signatures() {
+            let content = self.content(record.statement)?;
+            let Some(manifest) = self.manifest(record.target.digest) else {
+                continue;
+            };
+            let signatures = signatures_of(&manifest, |layer| {
+                content.clone().filter(|_| layer == record.statement)
+            });
+            let of_subject = signatures
+                .into_iter()
+                .find(|signature| signature.is_of(record.subject));
+            found.extend(of_subject.map(|signature| OwnSignature {
+                subject: record.subject,
+                signature: signature.signature().clone(),
+            }));
+        }
+        Ok(found)
+    }
+
+    /// The SBOMs of each platform of an image that is included.
+    pub fn sboms(&self, image: &ImageRecord) -> Vec<PlatformSboms> {
+        sboms::of_image(image, &self.contents.documents)
+    }
+
     /// How many bytes of configurations and layers the bundle has of an image, each content once.
     pub fn carried_bytes(&self, image: &ImageRecord) -> u64 {
         let mut sizes: BTreeMap<Digest, u64> = BTreeMap::new();
@@ -154,10 +194,14 @@ impl BundleView {
     /// Configuration and layers of a carried image or attestation manifest; nothing for one that
     /// was left out.
     pub fn parts(&self, manifest: Digest) -> Option<(Descriptor, Vec<Descriptor>)> {
-        let bytes = self.contents.documents.get(blob_path(manifest).as_str())?;
-        match Manifest::parse(bytes.clone(), None).ok()?.kind().clone() {
+        match self.manifest(manifest)?.kind().clone() {
             ManifestKind::Image { config, layers, .. } => Some((config, layers)),
             ManifestKind::Index { .. } => None,
         }
+    }
+
+    fn manifest(&self, digest: Digest) -> Option<Manifest> {
+        let bytes = self.contents.documents.get(blob_path(digest).as_str())?;
+        Manifest::parse(bytes.clone(), None).ok()
     }
 }

@@ -128,6 +128,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "rune-bundle build --dry-run",
             "rune-bundle build --key release.key",
             "rune-bundle build --key release.key --output /tmp/rune.tar",
+            "rune-bundle build --emit-image-payloads payloads",
         ],
     ),
     (

@@ -6,6 +6,7 @@
 mod annotation;
 mod bundle;
 mod guide;
+mod image_signature_args;
 mod passphrase;
 mod registry_args;
 mod site;

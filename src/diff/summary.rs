@@ -66,6 +66,13 @@ pub(super) fn between(old: &BundleIndex, new: &BundleIndex) -> Vec<Difference> {
                     .as_ref()
                     .map(|migrations| migrations.schema_version.to_string()),
             ),
+            (
+                "image signatures",
+                index.image_signatures.as_ref().map(|signatures| {
+                    let count = signatures.manifests.len();
+                    format!("{count} with the key {}", signatures.key)
+                }),
+            ),
             ("policy", Some(index.policy.sha256.to_string())),
             (
                 "completeness",

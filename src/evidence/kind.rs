@@ -4,7 +4,7 @@ use super::{
     CosignTag,
     signature::{SIGN_PREDICATE, SIMPLE_SIGNING},
 };
-use crate::sign::SIGSTORE_BUNDLE;
+use crate::sign::{SIGSTORE_BUNDLE, SIGSTORE_BUNDLES};
 use rune_core::text::shown;
 
 const NOTATION: &str = "application/vnd.cncf.notary.signature";
@@ -22,6 +22,11 @@ pub fn kind_of(artifact_type: Option<&str>, predicates: &[String], tag: Option<&
         None => of_type(artifact_type, predicates),
     };
     shown(&kind)
+}
+
+/// Whether an artifact is a Sigstore bundle of any version, by its type.
+pub(crate) fn is_sigstore_bundle(artifact_type: &str) -> bool {
+    artifact_type.starts_with(SIGSTORE_BUNDLES)
 }
 
 fn of_type(artifact_type: Option<&str>, predicates: &[String]) -> String {

@@ -4,10 +4,17 @@
 //! Bytes in, values out: which of them exist is asked by `manifest`, what a bundle has of them is
 //! known to `bundle`, and which of them are demanded says `policy`.
 
+mod advisory;
 mod cosign_tag;
+mod image_payload;
 mod kind;
+mod sbom;
 mod signature;
 
+pub use advisory::{AdvisoryError, AdvisoryKind, AdvisoryStatement};
 pub use cosign_tag::CosignTag;
+pub(crate) use image_payload::{ImagePayload, SignatureArtifact};
+pub(crate) use kind::is_sigstore_bundle;
 pub use kind::kind_of;
+pub use sbom::{FoundSbom, SbomFormat, SbomSource};
 pub use signature::{ImageSignature, is_statement, signatures_of};

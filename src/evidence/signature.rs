@@ -25,11 +25,9 @@ pub(super) const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 const SIMPLE_SIGNING_KIND: &str = "cosign container image signature";
-const IN_TOTO: &str = "application/vnd.in-toto+json";
-const STATEMENTS: [&str; 2] = [
-    "https://in-toto.io/Statement/v0.1",
-    "https://in-toto.io/Statement/v1",
-];
+pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
+pub(super) const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
+const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v0.1", STATEMENT_V1];
 
 /// A statement that is a signature has a few kilobytes; what is larger says something else.
 const MAX_STATEMENT_BYTES: u64 = 256 << 10;
@@ -47,6 +45,11 @@ impl ImageSignature {
     /// Whether the signed bytes name this image.
     pub fn is_of(&self, image: Digest) -> bool {
         self.images.contains(&image)
+    }
+
+    /// The signature alone.
+    pub(crate) const fn signature(&self) -> &ForeignSignature {
+        &self.signature
     }
 
     pub fn is_by(&self, key: &PublicKey) -> bool {
@@ -183,7 +186,7 @@ fn in_bundle(bytes: &[u8]) -> Option<Vec<ImageSignature>> {
 }
 
 /// The bytes that a signature in an envelope is over.
-fn authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let head = format!(
         "DSSEv1 {} {payload_type} {} ",
         payload_type.len(),

@@ -80,17 +80,18 @@ impl Evidence {
         pulled: &PulledImage,
         client: &Client,
     ) -> Result<(), RegistryError> {
-        let name = RepositoryName::from(&image.reference);
+        let beside = RepositoryName::from(&image.reference);
         for referrer in signatures(pulled) {
+            let name = referrer.repository.as_ref().unwrap_or(&beside);
             let Blob {
                 digest, media_type, ..
             } = &referrer.manifest;
-            let manifest = client.manifest(&name, *digest, Some(media_type)).await?;
+            let manifest = client.manifest(name, *digest, Some(media_type)).await?;
             self.0.insert(*digest, manifest.into_bytes());
             let is_statement = |blob: &&Blob| referrer.statements.contains(&blob.digest);
             for blob in referrer.blobs.iter().filter(is_statement) {
                 let bytes = client
-                    .blob_bytes(&name, &blob.descriptor(), MAX_STATEMENT_BYTES)
+                    .blob_bytes(name, &blob.descriptor(), MAX_STATEMENT_BYTES)
                     .await?;
                 self.0.insert(blob.digest, bytes);
             }

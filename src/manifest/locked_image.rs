@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{LockedReferrer, Platforms, platform_text};
-use crate::oci::{Descriptor, Platform, Reference, media_type};
+use crate::{
+    oci::{Descriptor, Platform, Reference, media_type},
+    registry::RepositoryName,
+};
 use rune_core::digest::Digest;
 
 /// An image of the bundle, pinned.
@@ -253,10 +256,18 @@ impl PulledImage {
     /// and layers, then the same of its referrers. A blob that several manifests share comes
     /// several times.
     pub fn carried_blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.placed_blobs().map(|(_, blob)| blob)
+    }
+
+    /// The same with where the registry has each, when that is not the repository of the image.
+    pub fn placed_blobs(&self) -> impl Iterator<Item = (Option<&RepositoryName>, &Blob)> {
         let carried = self.contents().filter(|content| content.carried);
-        std::iter::once(&self.root)
-            .chain(carried.flat_map(ManifestContent::blobs))
-            .chain(self.carried_referrers().flat_map(LockedReferrer::blobs))
+        let beside = std::iter::once(&self.root).chain(carried.flat_map(ManifestContent::blobs));
+        let referrers = self.carried_referrers().flat_map(|referrer| {
+            let repository = referrer.repository.as_ref();
+            referrer.blobs().map(move |blob| (repository, blob))
+        });
+        beside.map(|blob| (None, blob)).chain(referrers)
     }
 
     /// Decides anew what of the images and of what is attested about them is carried.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, LockedContent, LockedImage, PulledImage};
-use crate::evidence::kind_of;
+use crate::{evidence::kind_of, registry::RepositoryName};
 use rune_core::digest::Digest;
 
 /// An artifact about a manifest that is carried, or about another such artifact.
@@ -21,6 +21,9 @@ pub struct LockedReferrer {
     /// The tag under which the registry has it, when it is kept in the way of cosign's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// Where the registry has it, when that is not the repository of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
     /// Why it is not carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<String>,

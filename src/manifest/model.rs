@@ -10,6 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
+    evidence::AdvisoryKind,
     oci::{Platform, Reference},
     registry::WebUrl,
     remote::RemoteChart,
@@ -38,6 +39,8 @@ pub struct BundleManifest {
     /// Programs carried beside the images.
     pub binaries: Vec<Binary>,
     pub files: Vec<ExtraFile>,
+    /// What is said about vulnerabilities in the images.
+    pub advisories: Vec<Advisory>,
     /// Policy file; without one the built-in policy holds.
     pub policy: Option<Utf8PathBuf>,
     /// Digest of the bundle that this one follows.
@@ -164,6 +167,13 @@ pub struct ExtraFile {
     pub source: FileSource,
     /// Its path in the bundle, below `files/`.
     pub path: Utf8PathBuf,
+}
+
+/// An advisory of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advisory {
+    pub source: Utf8PathBuf,
+    pub kind: AdvisoryKind,
 }
 
 impl Platforms {

@@ -2,7 +2,9 @@
 
 use camino::Utf8PathBuf;
 
-use crate::{oci::ReferenceError, policy::LicenseError, registry::WebUrlError};
+use crate::{
+    evidence::AdvisoryKind, oci::ReferenceError, policy::LicenseError, registry::WebUrlError,
+};
 use rune_core::{
     failure::Failure as _,
     yaml::{Problem, suggestion},
@@ -17,6 +19,10 @@ pub(super) enum ManifestProblem {
     Name { what: &'static str, name: String },
     #[error("`{0}` is not a good file name for a program")]
     BinaryName(String),
+    #[error("`{0}` cannot be the name of an advisory")]
+    AdvisoryName(String),
+    #[error("unknown kind of advisory `{0}`")]
+    AdvisoryKind(String),
     #[error("there are two {what} `{name}`, the first in line {first}")]
     Duplicate {
         what: &'static str,
@@ -141,7 +147,12 @@ impl Problem for ManifestProblem {
                 None => "write major.minor.patch, such as 0.1.0".to_owned(),
             },
             Self::Name { .. } => "use 1 to 63 of a-z, 0-9 and -, and no - at either end".to_owned(),
-            Self::BinaryName(_) => "use 1 to 64 of A-Z, a-z, 0-9, ., _, + and -".to_owned(),
+            Self::BinaryName(_) | Self::AdvisoryName(_) => {
+                "use 1 to 64 of A-Z, a-z, 0-9, ., _, + and -".to_owned()
+            }
+            Self::AdvisoryKind(found) => {
+                suggestion(found, &AdvisoryKind::ALL.map(AdvisoryKind::name))
+            }
             Self::Duplicate { .. } => "give each its own name".to_owned(),
             Self::UnknownComponent { name, known } if !known.is_empty() => suggestion(name, known),
             Self::UnknownComponent { .. } => "declare it under `components`, or remove the key".to_owned(),

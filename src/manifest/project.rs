@@ -256,6 +256,7 @@ fn check_file(directory: &Utf8Path, file: &NamedFile, findings: &mut Findings) {
         Role::Values => ("the values file", false),
         Role::Binary => ("the program", false),
         Role::Extra => ("the file", false),
+        Role::Advisory => ("the advisory", false),
     };
     let full = directory.join(&file.path);
     let path = file.path.clone();

@@ -3,6 +3,7 @@
 //! Looks at the text only; whether files exist and what the policy says is for the project to
 //! check, with the places that are handed on here.
 
+mod advisories;
 mod charts;
 mod files;
 mod images;
@@ -37,6 +38,7 @@ const KEYS: &[&str] = &[
     "migrations",
     "binaries",
     "files",
+    "advisories",
     "policy",
     "predecessor",
 ];
@@ -80,6 +82,7 @@ pub(super) enum Role {
     Migrations,
     Binary,
     Extra,
+    Advisory,
 }
 
 /// Reads the text of a manifest. `path` only says where mistakes are.
@@ -159,6 +162,16 @@ impl Reader {
         let files = self.named_list(&map, "files", "files", Self::extra_file, |file| {
             file.path.as_str().to_ascii_lowercase()
         });
+        let advisories = self.named_list(
+            &map,
+            "advisories",
+            "advisories",
+            Self::advisory,
+            |advisory| {
+                let name = advisory.source.file_name().unwrap_or_default();
+                name.to_ascii_lowercase()
+            },
+        );
         let policy = map
             .optional("policy")
             .and_then(|node| self.path(node, "`policy`").map(|path| (node.place, path)));
@@ -183,6 +196,7 @@ impl Reader {
             migrations,
             binaries,
             files,
+            advisories,
             policy: policy.map(|(_, path)| path),
             predecessor,
         })

@@ -1,7 +1,13 @@
 //! What the policy has to judge of a manifest, with what its lock knows.
 
-use super::{BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, PulledImage};
-use crate::policy::{ImageContent, ImageSubject, SignedImage, Subject};
+use super::{
+    BundleManifest, Chart, Evidence, ImageSource, Lock, LockedContent, LockedManifest, PulledImage,
+};
+use crate::{
+    evidence::FoundSbom,
+    policy::{ImageContent, ImageSubject, SignedImage, Subject},
+};
+use rune_core::digest::Digest;
 
 /// Every image and every chart from elsewhere of a manifest as the policy sees it. Without a lock,
 /// pins and attestations are not judged; with one, an image that it does not have counts as
@@ -19,6 +25,7 @@ pub fn subjects(
                 match lock.image(&image.name).map(|locked| &locked.content) {
                     Some(LockedContent::Registry(pulled)) => ImageContent::Pinned {
                         attested: attested(pulled),
+                        sboms: sboms(pulled),
                         signed: evidence.map_or_else(
                             || SignedImage {
                                 digest: pulled.root.digest,
@@ -56,20 +63,54 @@ pub fn subjects(
 fn attested(image: &PulledImage) -> Vec<(String, Vec<String>)> {
     let carried = image.manifests.iter().filter(|entry| entry.carried);
     let described = carried.map(|entry| {
-        let platform = entry
-            .platform
-            .as_ref()
-            .map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string);
         let about = image
             .attestations
             .iter()
             .filter(|attestation| attestation.attests == entry.manifest.digest);
         (
-            platform,
+            platform(entry),
             about
                 .flat_map(|attestation| attestation.predicates.iter().cloned())
                 .collect(),
         )
     });
     described.collect()
+}
+
+fn platform(entry: &LockedManifest) -> String {
+    entry
+        .platform
+        .as_ref()
+        .map_or_else(|| entry.manifest.digest.to_string(), ToString::to_string)
+}
+
+/// Each included platform with its SBOMs.
+fn sboms(image: &PulledImage) -> Vec<(String, Vec<FoundSbom>)> {
+    let is_alone = image.manifests.len() == 1;
+    let of_platform = |entry: &LockedManifest| {
+        let digest = entry.manifest.digest;
+        let attested = image
+            .attestations
+            .iter()
+            .filter(|attestation| attestation.carried && attestation.attests == digest);
+        let attested = attested.flat_map(|attestation| {
+            FoundSbom::in_attestation(attestation.manifest.digest, &attestation.predicates)
+        });
+        // What is about an image index with one image is about that image.
+        let is_about =
+            |subject: Digest| subject == digest || (is_alone && subject == image.root.digest);
+        let referrers = image.carried_referrers();
+        let found = referrers.filter(|referrer| is_about(referrer.subject));
+        let found = found.flat_map(|referrer| {
+            FoundSbom::in_referrer(
+                referrer.manifest.digest,
+                referrer.artifact_type.as_deref(),
+                &referrer.predicates,
+                referrer.tag.as_deref(),
+            )
+        });
+        (platform(entry), attested.chain(found).collect())
+    };
+    let carried = image.manifests.iter().filter(|entry| entry.carried);
+    carried.map(of_platform).collect()
 }

@@ -4,6 +4,7 @@
 //! values out. Manifests are kept as the bytes that came; what was parsed from them is a view
 //! beside them.
 
+mod artifact;
 mod descriptor;
 mod go_json;
 mod image_builder;
@@ -14,6 +15,7 @@ mod platform;
 mod reference;
 mod referrer;
 
+pub(crate) use artifact::{ArtifactManifest, EMPTY_CONFIG};
 pub use descriptor::Descriptor;
 pub use image_builder::{BuiltImage, ImageBuilderError, ImageConfig, build_image};
 pub use image_layer::{ImageFile, ImageLayerError};

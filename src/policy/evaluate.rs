@@ -6,13 +6,14 @@ use super::{
     AttestationKind, Decision, Evaluation, LicenseExpression, Policy, Rule, SignedImage, Verdict,
     glob::component_matches,
 };
-use crate::oci::Reference;
+use crate::{evidence::FoundSbom, oci::Reference};
 
 /// What was looked at of an image whose licence nobody stated.
 pub(super) const UNSTATED: &str = "no licence is stated";
 
 /// Something that a policy has to judge.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Subject {
     Image(ImageSubject),
     Chart {
@@ -53,6 +54,8 @@ pub enum ImageContent {
     Pinned {
         /// Every platform that is carried, with the predicate types of what is attested about it.
         attested: Vec<(String, Vec<String>)>,
+        /// Every platform that is included, with its SBOMs.
+        sboms: Vec<(String, Vec<FoundSbom>)>,
         signed: SignedImage,
     },
     /// The packager makes it of pinned files.
@@ -118,8 +121,9 @@ impl Judge<'_> {
         decisions.extend(self.tag(&subject, &image.reference));
         decisions.extend(self.pin(&subject, &source, image));
         decisions.extend(self.attestations(&subject, &source, &image.content));
-        if let ImageContent::Pinned { signed, .. } = &image.content {
+        if let ImageContent::Pinned { signed, sboms, .. } = &image.content {
             decisions.extend(self.signatures(&subject, &source, signed));
+            decisions.extend(self.sboms(&subject, &source, sboms));
         }
         decisions
     }

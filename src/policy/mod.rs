@@ -14,6 +14,7 @@ mod license;
 mod model;
 mod places;
 mod read;
+mod referrers;
 mod signatures;
 
 pub use evaluate::{ImageContent, ImageSubject, Subject, evaluate, evaluate_tag};
@@ -25,4 +26,5 @@ pub use model::{
     AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Policy, Rule, Waiver,
 };
 pub use places::{Apart, Declaration, Exception, FieldForm, ImageField, ImagePlaces, TagPin};
+pub use referrers::{EvidenceRepository, ReferrerRules};
 pub use signatures::{SignatureKey, SignatureRule, SignedImage};

@@ -5,8 +5,8 @@ use std::fmt;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Glob, ImagePlaces, SignatureRule, TagPin, glob::component_matches};
-use crate::oci::Reference;
+use super::{Glob, ImagePlaces, ReferrerRules, SignatureRule, TagPin, glob::component_matches};
+use crate::{evidence::SbomFormat, oci::Reference};
 use rune_core::{digest::Digest, yaml::Place};
 
 /// What may be in a bundle.
@@ -31,6 +31,9 @@ pub struct Policy {
     pub attestations: Vec<AttestationRule>,
     /// By whom images must be signed.
     pub signatures: Vec<SignatureRule>,
+    /// Sources of images of which there must be an SBOM of every included platform.
+    pub sboms: Vec<Glob>,
+    pub referrers: ReferrerRules,
     /// Where rendered charts name images besides the usual places.
     pub image_places: ImagePlaces,
     /// Images that charts may name by their tag alone.
@@ -98,6 +101,8 @@ pub enum Rule {
     Attestations,
     /// It must be signed.
     Signatures,
+    /// There must be a list of what is in it.
+    Sboms,
 }
 
 impl Policy {
@@ -133,13 +138,14 @@ impl Policy {
 
 impl Rule {
     /// Every rule, in the order in which they are judged.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Licenses,
         Self::Sources,
         Self::Tags,
         Self::Pins,
         Self::Attestations,
         Self::Signatures,
+        Self::Sboms,
     ];
 
     /// Its name in a policy file.
@@ -151,6 +157,7 @@ impl Rule {
             Self::Pins => "pins",
             Self::Attestations => "attestations",
             Self::Signatures => "signatures",
+            Self::Sboms => "sboms",
         }
     }
 }
@@ -168,15 +175,12 @@ impl AttestationKind {
 
     /// Whether an in-toto predicate type is of this kind, in whatever version.
     pub fn is_met_by(&self, predicate: &str) -> bool {
-        let families: &[&str] = match self {
-            Self::Sbom => &["https://spdx.dev/Document", "https://cyclonedx.org/bom"],
-            Self::Provenance => &["https://slsa.dev/provenance"],
-        };
-        families.iter().any(|family| {
-            predicate
-                .strip_prefix(family)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        match self {
+            Self::Sbom => SbomFormat::of_predicate(predicate).is_some(),
+            Self::Provenance => predicate
+                .strip_prefix("https://slsa.dev/provenance")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
     }
 }
 

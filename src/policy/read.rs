@@ -4,8 +4,8 @@ use camino::Utf8Path;
 use semver::Version;
 
 use super::{
-    AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy, Rule,
-    Waiver,
+    AttestationKind, AttestationRule, DeniedLicense, DeniedSource, Glob, ImagePlaces, Policy,
+    ReferrerRules, Rule, Waiver,
 };
 use rune_core::{
     digest::Digest,
@@ -14,6 +14,7 @@ use rune_core::{
 };
 
 mod images;
+mod referrers;
 mod signatures;
 
 const API_VERSION: &str = "rune-bundle/v1";
@@ -47,6 +48,8 @@ enum PolicyProblem<'a> {
     FieldForm(&'static str),
     #[error("`{0}` is not one image")]
     Image(&'a str),
+    #[error("`{0}` is not a repository")]
+    Repository(&'a str),
     #[error("`{0}` is not a number of these keys")]
     Threshold(&'a str),
     #[error("the key file cannot be used: {0}")]
@@ -70,6 +73,7 @@ impl Problem for PolicyProblem<'_> {
             }
             Self::FieldForm(_) => Some("write one of `template` with {} in it, or `repository` with `tag` or `digest`".to_owned()),
             Self::Image(_) => Some("write registry/repository or registry/repository:tag, without * and digest".to_owned()),
+            Self::Repository(_) => Some("write registry/repository, without a tag".to_owned()),
             Self::Version(_) => Some("write the first bundle version for which the waiver no longer holds, such as 0.3.0".to_owned()),
         }
     }
@@ -138,6 +142,11 @@ impl Policy {
             denied_tags: Vec::new(),
             attestations: Vec::new(),
             signatures: Vec::new(),
+            sboms: Vec::new(),
+            referrers: ReferrerRules {
+                repositories: Vec::new(),
+                is_new_drift: false,
+            },
             image_places: ImagePlaces {
                 variables: Vec::new(),
                 options: Vec::new(),
@@ -169,6 +178,8 @@ impl Reader<'_> {
             "tags",
             "attestations",
             "signatures",
+            "sboms",
+            "referrers",
             "images",
             "pins",
             "waivers",
@@ -225,6 +236,10 @@ impl Reader<'_> {
         }
         policy.attestations = self.list(&map, "attestations", Self::attestation);
         policy.signatures = self.list(&map, "signatures", Self::signature_rule);
+        policy.sboms = self.list(&map, "sboms", Self::sbom_rule);
+        if let Some(map) = self.section(&map, "referrers", &["repositories", "added"]) {
+            policy.referrers = self.referrer_rules(&map);
+        }
         if let Some(map) = self.section(
             &map,
             "images",

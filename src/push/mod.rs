@@ -27,7 +27,7 @@ pub use outcome::{BlobTally, IndexForm, Pushed, PushedKind, PushedReference, Ref
 pub use plan::IndexChoice;
 
 use crate::{
-    bundle::OpenBundle,
+    bundle::{ImageSignatureChoice, OpenBundle},
     registry::{Client, RepositoryName, RepositoryWriter},
 };
 use blobs::BlobOutcome;
@@ -46,6 +46,8 @@ pub struct PushSettings {
     pub overwrites_tags: bool,
     /// Whether the index of the bundle and its signatures are pushed as well.
     pub with_index: bool,
+    /// Which image signatures of the builder.
+    pub image_signatures: ImageSignatureChoice,
     /// How many requests at once.
     pub jobs: usize,
     /// The most bytes of a blob in one request.

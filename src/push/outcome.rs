@@ -19,6 +19,8 @@ pub struct Pushed {
     pub references: Vec<PushedReference>,
     /// What the registry takes no artifacts of.
     pub refused: Vec<RefusedArtifact>,
+    /// The image signatures that are not published, by what they are about there.
+    pub left_off: Vec<String>,
     /// Bytes of blobs that were sent, whatever was sent twice included; in a dry run, that would be
     /// sent.
     pub sent_bytes: u64,
@@ -63,6 +65,8 @@ pub enum PushedKind {
     Chart,
     /// An artifact about an image: a signature, an attestation, an SBOM.
     Referrer,
+    /// A signature of an image or chart by whoever built the bundle.
+    ImageSignature,
     /// The index of the bundle.
     Index,
     /// A signature of that index.
@@ -108,7 +112,7 @@ impl BlobTally {
 impl RefusedArtifact {
     /// Whether it is the index of the bundle or a signature of it, and not about an image.
     pub fn is_of_bundle(&self) -> bool {
-        self.kind != PushedKind::Referrer
+        matches!(self.kind, PushedKind::Index | PushedKind::Signature)
     }
 }
 
@@ -177,6 +181,7 @@ pub(super) fn summary(
     Pushed {
         references,
         refused,
+        left_off: plan.left_off.clone(),
         sent_bytes,
     }
 }
@@ -232,6 +237,7 @@ impl PushedKind {
             PublicationKind::Image { .. } => Self::Image,
             PublicationKind::Chart => Self::Chart,
             PublicationKind::Referrer { .. } => Self::Referrer,
+            PublicationKind::ImageSignature { .. } => Self::ImageSignature,
             PublicationKind::Index => Self::Index,
             PublicationKind::Signature { .. } => Self::Signature,
         }

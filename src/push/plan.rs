@@ -28,6 +28,8 @@ pub enum IndexChoice {
 
 pub(super) struct Plan {
     pub(super) items: Vec<Item>,
+    /// The image signatures that are not published, by what they are about there.
+    pub(super) left_off: Vec<String>,
 }
 
 /// One publication at its destination.
@@ -74,9 +76,12 @@ impl Plan {
         let (destination, choice) = (&settings.destination, settings.index);
         let mut items = Vec::new();
         let mut incomplete = Vec::new();
-        for publication in bundle
+        let (published, left_off): (Vec<_>, Vec<_>) = bundle
             .publications()
             .iter()
+            .partition(|publication| settings.image_signatures.admits(publication));
+        for publication in published
+            .into_iter()
             .filter(|publication| settings.with_index || !is_of_bundle(&publication.kind))
         {
             let mut manifests = Vec::new();
@@ -119,7 +124,17 @@ impl Plan {
             return Err(PushError::Incomplete(incomplete));
         }
         check_collisions(&items)?;
-        Ok(Self { items })
+        let left_off = left_off.into_iter().filter_map(|publication| {
+            let subject = publication.kind.signed_subject()?;
+            Some(format!(
+                "{}@{subject}",
+                destination.name(&publication.repository)
+            ))
+        });
+        Ok(Self {
+            items,
+            left_off: left_off.collect(),
+        })
     }
 }
 
@@ -135,7 +150,10 @@ impl Item {
     /// Whether a registry may refuse it and get everything else.
     pub(super) const fn may_be_refused(&self) -> bool {
         is_of_bundle(&self.publication.kind)
-            || matches!(self.publication.kind, PublicationKind::Referrer { .. })
+            || matches!(
+                self.publication.kind,
+                PublicationKind::Referrer { .. } | PublicationKind::ImageSignature { .. }
+            )
     }
 
     /// The manifests below the root, and the root.

@@ -1,11 +1,14 @@
 //! Which repository is meant: the registry of a reference and the path below it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use crate::oci::Reference;
+use serde::{Deserialize, Serialize};
+
+use crate::oci::{Reference, ReferenceError};
 
 /// A repository: registry and path, without tag and digest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RepositoryName {
     registry: String,
     repository: String,
@@ -37,6 +40,30 @@ impl From<&Reference> for RepositoryName {
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
         }
+    }
+}
+
+impl FromStr for RepositoryName {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A repository is a reference without its tag.
+        let reference: Reference = format!("{text}:tag").parse()?;
+        Ok(Self::from(&reference))
+    }
+}
+
+impl TryFrom<String> for RepositoryName {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RepositoryName> for String {
+    fn from(name: RepositoryName) -> Self {
+        name.to_string()
     }
 }
 

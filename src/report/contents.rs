@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{ReportError, image::Image, unproven};
-use crate::bundle::{BundleIndex, BundleView, SlotState};
+use crate::bundle::{BundleIndex, BundleView, ShownAdvisory, SlotState};
 use rune_core::digest::Digest;
 
 /// How many hex digits of a digest stand together where people compare it.
@@ -25,7 +25,10 @@ pub(super) struct Contents {
     volumes: Option<(usize, u64)>,
     entries: usize,
     images: Vec<Image>,
+    advisories: Vec<ShownAdvisory>,
     has_referrers: bool,
+    /// How many images and charts the builder signed, and the fingerprint of the key.
+    image_signatures: Option<(usize, Digest)>,
     charts: Vec<Chart>,
     profiles: Vec<Profile>,
     schema_version: Option<u32>,
@@ -142,6 +145,11 @@ impl Contents {
             left_out: index.completeness.left_out.clone(),
             exceptions: index.completeness.exceptions(),
             unproven: unproven::sentences(view, &images),
+            advisories: view.advisories()?,
+            image_signatures: index
+                .image_signatures
+                .as_ref()
+                .map(|signatures| (signatures.manifests.len(), signatures.key)),
             has_referrers: images.iter().any(|image| !image.referrers.is_empty()),
             images,
         })

@@ -24,6 +24,14 @@ pub(super) struct Image {
     pub(super) listed_platforms: Vec<String>,
     pub(super) unlisted_platforms: Vec<String>,
     pub(super) referrers: Vec<Referrer>,
+    pub(super) sboms: Vec<Sboms>,
+}
+
+/// The SBOMs of one platform, one sentence each.
+#[derive(Debug, Serialize)]
+pub(super) struct Sboms {
+    pub(super) platform: String,
+    pub(super) found: Vec<String>,
 }
 
 /// An artifact about an image.
@@ -67,6 +75,14 @@ impl Image {
             bytes: view.carried_bytes(image),
             listed_platforms,
             unlisted_platforms,
+            sboms: view
+                .sboms(image)
+                .into_iter()
+                .map(|platform| Sboms {
+                    platform: platform.platform,
+                    found: platform.sboms.iter().map(|sbom| sbom.sentence()).collect(),
+                })
+                .collect(),
             referrers: image
                 .referrers
                 .iter()

@@ -91,6 +91,17 @@ pub(super) fn sentences(view: &BundleView, images: &[Image]) -> Vec<String> {
             image.platforms_left_out.join(", ")
         ));
     }
+    for image in images {
+        let lacking = image.sboms.iter().filter(|sboms| sboms.found.is_empty());
+        let lacking: Vec<&str> = lacking.map(|sboms| sboms.platform.as_str()).collect();
+        if !lacking.is_empty() {
+            sentences.push(format!(
+                "There is no SBOM of {} for {}.",
+                image.name,
+                lacking.join(", ")
+            ));
+        }
+    }
     if images.iter().any(|image| !image.referrers.is_empty()) {
         sentences.push(
             "Signatures, attestations and SBOMs of images are listed as they are in the bundle; none of them was verified for this page. \

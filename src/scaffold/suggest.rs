@@ -314,7 +314,7 @@ impl Plan {
                                 .map(Needed::License),
                         );
                     }
-                    (Rule::Pins | Rule::Attestations | Rule::Signatures, _) => {}
+                    (Rule::Pins | Rule::Attestations | Rule::Signatures | Rule::Sboms, _) => {}
                 }
             }
         }

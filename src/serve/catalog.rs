@@ -14,8 +14,8 @@ use super::{
     verified::Verified,
 };
 use crate::{
-    bundle::{OpenBundle, Publication, PublicationKind},
-    oci::{Descriptor, Manifest, ManifestKind},
+    bundle::{ImageSignatureChoice, OpenBundle, Publication, PublicationKind},
+    oci::{Descriptor, Manifest, ManifestKind, Reference},
 };
 use rune_core::digest::Digest;
 
@@ -83,6 +83,7 @@ impl Catalog {
     /// When two bundles give one tag to different contents.
     pub fn new(
         bundles: impl IntoIterator<Item = (String, Arc<OpenBundle>)>,
+        choice: ImageSignatureChoice,
     ) -> Result<Self, ServeError> {
         let mut catalog = Self::default();
         for (name, bundle) in bundles {
@@ -91,7 +92,7 @@ impl Catalog {
                 bundle,
                 verified: Verified::default(),
             });
-            for publication in origin.bundle.publications() {
+            for publication in published(&origin.bundle, choice) {
                 catalog
                     .repositories
                     .entry(publication.repository.clone())
@@ -103,8 +104,11 @@ impl Catalog {
     }
 
     /// The names under which a bundle's contents are served, in its order.
-    pub fn names(bundle: &OpenBundle) -> impl Iterator<Item = Served> {
-        bundle.publications().iter().map(|publication| {
+    pub fn names(
+        bundle: &OpenBundle,
+        choice: ImageSignatureChoice,
+    ) -> impl Iterator<Item = Served> {
+        published(bundle, choice).map(|publication| {
             let (repository, digest) = (&publication.repository, publication.target.digest);
             Served {
                 name: publication.tag.as_ref().map_or_else(
@@ -116,6 +120,7 @@ impl Catalog {
                     PublicationKind::Image { reference, .. } => Some(reference.to_string()),
                     PublicationKind::Chart
                     | PublicationKind::Referrer { .. }
+                    | PublicationKind::ImageSignature { .. }
                     | PublicationKind::Index
                     | PublicationKind::Signature { .. } => None,
                 },
@@ -190,6 +195,15 @@ impl Catalog {
     }
 }
 
+/// What is served of a bundle.
+fn published(
+    bundle: &OpenBundle,
+    choice: ImageSignatureChoice,
+) -> impl Iterator<Item = &Publication> {
+    let publications = bundle.publications().iter();
+    publications.filter(move |publication| choice.admits(publication))
+}
+
 /// Whether something may be given to a client that takes this server for a mirror of some registry.
 fn is_from(registries: &BTreeSet<String>, repository: &Repository) -> bool {
     repository
@@ -218,6 +232,9 @@ impl Contents {
                 reduced_index,
             } => (Some(reference.registry()), reduced_index.as_ref()),
             PublicationKind::Referrer { reference } => (Some(reference.registry()), None),
+            PublicationKind::ImageSignature { reference, .. } => {
+                (reference.as_ref().map(Reference::registry), None)
+            }
             PublicationKind::Chart | PublicationKind::Index | PublicationKind::Signature { .. } => {
                 (None, None)
             }

@@ -15,7 +15,7 @@ use super::{
 use rune_core::digest::Digest;
 
 /// How the media types of all versions of Sigstore bundles begin.
-const SIGSTORE_BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
+pub(crate) const SIGSTORE_BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 
 /// A signature as somebody else wrote it, verified by nobody yet.
 #[derive(Debug, Clone)]

@@ -22,6 +22,7 @@ mod trust_file;
 
 pub use error::SignError;
 pub use foreign::ForeignSignature;
+pub(crate) use foreign::SIGSTORE_BUNDLES;
 pub use private_key::PrivateKey;
 pub use public_key::{Algorithm, PublicKey, fingerprint_of_key_id};
 pub use sigstore::{SIGSTORE_BUNDLE, SlotSignature};

@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["bundle", "diff", "oci"]),
     ("diff", &["archive", "bundle", "chart", "oci"]),
-    ("evidence", &["oci", "sign"]),
+    ("evidence", &["canonical_json", "oci", "sign"]),
     (
         "bundle",
         &[

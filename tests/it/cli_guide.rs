@@ -238,6 +238,7 @@ const REACHED: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/bundle/materialise/", &["build"]),
+    ("src/bundle/compose/", &["build"]),
     ("src/bundle/completeness/", &["init", "lock", "build"]),
     ("src/load/", &["load"]),
     ("src/serve/", &["serve"]),

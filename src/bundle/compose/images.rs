@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ComposeError, Entries};
+use super::{ComposeError, Entries, signatures::Subjects};
 use crate::{
     bundle::{
         ImageRecord, ManifestRecord, ReferrerRecord, Role, archive::MAX_DOCUMENT_BYTES,
@@ -19,6 +19,9 @@ pub(in crate::bundle) const ARTIFACT_KIND: &str = "rune-bundle.artifact.kind";
 
 /// What it says of an artifact about an image.
 pub(in crate::bundle) const REFERRER: &str = "referrer";
+
+/// What it says of a signature by whoever built the bundle.
+pub(in crate::bundle) const IMAGE_SIGNATURE: &str = "image-signature";
 
 #[derive(Debug)]
 pub struct ImageIngredient {
@@ -52,11 +55,19 @@ pub enum ImageSource {
 pub(super) struct Roots {
     images: Vec<Descriptor>,
     artifacts: Vec<Descriptor>,
+    /// What of it may be signed.
+    pub(super) subjects: Subjects,
 }
 
 impl Roots {
     pub(super) fn add_chart(&mut self, manifest: &Descriptor, name: &str) {
         self.add_artifact(manifest, name, "chart");
+        self.subjects.add(manifest, format!("chart {name}"));
+    }
+
+    /// A signature is found by what it is about.
+    pub(super) fn add_image_signature(&mut self, manifest: &Descriptor, subject: Digest) {
+        self.add_artifact(manifest, &subject.to_string(), IMAGE_SIGNATURE);
     }
 
     /// Several images may be the same one, and have the same referrers.
@@ -85,6 +96,7 @@ impl Roots {
 
     fn add_image(&mut self, target: &Descriptor, reference: &Reference) {
         self.images.push(target.named(&reference.to_string()));
+        self.subjects.add(target, reference.to_string());
     }
 
     /// Writes the three files of the OCI layout that are no blobs.
@@ -131,6 +143,13 @@ pub(super) fn add_image(
             blobs,
         } => {
             for (descriptor, bytes) in blobs {
+                let runs = |(platform, digest): &(Platform, Digest)| {
+                    (*digest == descriptor.digest).then(|| platform.to_string())
+                };
+                if let Some(platform) = manifests.iter().find_map(runs) {
+                    let name = format!("{platform} of {reference}");
+                    roots.subjects.add(&descriptor, name);
+                }
                 entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
             }
             let record = |(platform, digest)| ManifestRecord {
@@ -180,7 +199,7 @@ fn add_pulled(
 ) -> Result<Pulled, ComposeError> {
     let image_name: Arc<str> = name.into();
     let repository = RepositoryName::from(reference);
-    for blob in image.carried_blobs() {
+    for (place, blob) in image.placed_blobs() {
         if is_manifest(&blob.media_type) && blob.size > MAX_DOCUMENT_BYTES {
             return Err(ComposeError::DocumentTooLarge {
                 digest: blob.digest,
@@ -189,11 +208,12 @@ fn add_pulled(
         }
         let content = Content::Blob {
             image: Arc::clone(&image_name),
-            name: repository.clone(),
+            name: place.unwrap_or(&repository).clone(),
             descriptor: Box::new(blob.descriptor()),
         };
         entries.add_blob(&blob.descriptor(), content);
     }
+    add_children(image, reference, &mut roots.subjects);
     let reduced = if image.is_complete() {
         None
     } else {
@@ -203,9 +223,29 @@ fn add_pulled(
         let descriptor = Descriptor::of(media_type::INDEX, &bytes);
         entries.add_blob(&descriptor, Content::Bytes(bytes.into()));
         roots.add_artifact(&descriptor, &reference.to_string(), "reduced-index");
+        roots
+            .subjects
+            .add(&descriptor, format!("reduced index of {reference}"));
         descriptor
     });
     Ok((image.root.descriptor(), records(image), reduced))
+}
+
+/// The manifests below the root that a node may be asked to run.
+fn add_children(image: &PulledImage, reference: &Reference, subjects: &mut Subjects) {
+    let images = image.manifests.iter().filter(|entry| entry.carried);
+    let images = images.map(|entry| {
+        let platform = entry.platform.as_ref();
+        let platform = platform.map_or_else(|| "a platform".to_owned(), ToString::to_string);
+        (&entry.manifest, platform)
+    });
+    let indexes = image.indexes.iter().filter(|entry| entry.carried);
+    let indexes = indexes.map(|entry| (&entry.manifest, "an index".to_owned()));
+    for (manifest, what) in images.chain(indexes) {
+        if manifest.digest != image.root.digest {
+            subjects.add(&manifest.descriptor(), format!("{what} of {reference}"));
+        }
+    }
 }
 
 fn records(image: &PulledImage) -> Vec<ManifestRecord> {

@@ -5,6 +5,7 @@
 
 mod entries;
 mod images;
+mod signatures;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,11 +14,12 @@ use camino::Utf8PathBuf;
 use self::{
     entries::Entries,
     images::{Roots, add_image},
+    signatures::add_signatures,
 };
 use super::{
-    BinaryRecord, BundleIndex, ChartRecord, Completeness, FORMAT, IndexError, MigrationRecord,
-    Migrations, PolicyRecord, ProfileRecord, ReleaseRecord,
-    index::required_abilities,
+    AdvisoryIngredient, AdvisoryRecord, BinaryRecord, BundleIndex, ChartRecord, Completeness,
+    FORMAT, ImageSigner, IndexError, MigrationRecord, Migrations, PolicyRecord, ProfileRecord,
+    ReleaseRecord,
     materialise::{Content, Plan},
     publication::chart_repository,
 };
@@ -27,15 +29,16 @@ use crate::{
     chart::{ChartArtifact, Package},
     oci::Platform,
     registry::WebUrl,
-    sign::{PrivateKey, SLOTS, Slot, SlotSignature},
+    sign::{PrivateKey, SLOTS, SignError, Slot, SlotSignature},
 };
 use rune_core::{
     digest::Digest,
     failure::{Failure, FailureKind},
 };
 
-pub(super) use images::{ARTIFACT_KIND, REFERRER};
+pub(super) use images::{ARTIFACT_KIND, IMAGE_SIGNATURE, REFERRER};
 pub use images::{ImageIngredient, ImageSource};
+pub use signatures::BundlePayload;
 
 /// Everything that goes into a bundle.
 #[derive(Debug)]
@@ -54,6 +57,7 @@ pub struct Ingredients {
     pub migrations: Option<MigrationsIngredient>,
     pub binaries: Vec<BinaryIngredient>,
     pub files: Vec<FileIngredient>,
+    pub advisories: Vec<AdvisoryIngredient>,
     /// Where charts, programs and files from elsewhere come from, by their path in the bundle.
     pub origins: BTreeMap<String, String>,
     /// What the admin on the far side reads first.
@@ -61,6 +65,8 @@ pub struct Ingredients {
     pub policy: PolicyRecord,
     /// Whether the charts were checked for images that are not inside.
     pub completeness: Completeness,
+    /// Who signs the images and charts; nobody without one.
+    pub image_signer: Option<ImageSigner>,
 }
 
 /// One way to install the charts: rendered values.
@@ -162,6 +168,14 @@ pub enum ComposeError {
         /// Its size in bytes.
         size: u64,
     },
+    #[error("the signature of {what} cannot be used")]
+    ImageSignature {
+        what: String,
+        #[source]
+        source: SignError,
+    },
+    #[error("there is no signature of:\n  {}", .0.join("\n  "))]
+    MissingImageSignatures(Vec<String>),
     #[error("a bundle has room for {SLOTS} signatures, {0} keys were given")]
     TooManyKeys(usize),
 }
@@ -172,6 +186,8 @@ impl Failure for ComposeError {
             Self::Index(error) => error.kind(),
             Self::Chart(error) => error.kind(),
             Self::TooManyKeys(_) => FailureKind::Usage,
+            Self::ImageSignature { source, .. } => source.kind(),
+            Self::MissingImageSignatures(_) => FailureKind::Signature,
             _ => FailureKind::Input,
         }
     }
@@ -183,6 +199,8 @@ impl Failure for ComposeError {
             Self::Repositories { .. } => Some("put one of them into another bundle".to_owned()),
             Self::Index(error) => error.help(),
             Self::Chart(error) => error.help(),
+            Self::ImageSignature { .. } => Some("sign the files that `--emit-image-payloads DIR` writes, with the key that --image-key names".to_owned()),
+            Self::MissingImageSignatures(_) => Some("write what is to be signed with `--emit-image-payloads DIR`, and put the signature of each NAME.payload into NAME.sig".to_owned()),
             _ => None,
         }
     }
@@ -193,6 +211,7 @@ impl Failure for ComposeError {
 pub struct Draft {
     index: BundleIndex,
     contents: Vec<Content>,
+    payloads: Vec<BundlePayload>,
 }
 
 impl Ingredients {
@@ -244,7 +263,20 @@ impl Ingredients {
                 Mode::Regular,
             )?;
         }
+        let advisories = self.advisories.into_iter().map(|advisory| {
+            let path = entries.add_bytes(&advisory.path, advisory.bytes)?;
+            Ok(AdvisoryRecord {
+                kind: advisory.kind,
+                path,
+            })
+        });
+        let advisories = advisories.collect::<Result<_, ComposeError>>()?;
         entries.add_bytes("INSTALL.md", self.install.into_bytes())?;
+        let payloads = roots.subjects.payloads()?;
+        let image_signatures = self
+            .image_signer
+            .map(|signer| add_signatures(&signer, &payloads, &mut entries, &mut roots))
+            .transpose()?;
         roots.add_to(&mut entries)?;
         let (records, contents) = entries.in_order()?;
         let origins = self
@@ -255,13 +287,7 @@ impl Ingredients {
             origins.collect::<Result<_, EntryNameError>>()?;
         let index = BundleIndex {
             format: FORMAT,
-            requires: required_abilities(
-                &self.completeness,
-                &profiles,
-                &origins,
-                &images,
-                &self.releases,
-            ),
+            requires: Vec::new(),
             name: self.name,
             version: self.version,
             tool: concat!("rune-bundle ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -276,14 +302,29 @@ impl Ingredients {
             origins,
             policy: self.policy,
             completeness: self.completeness,
+            image_signatures,
+            advisories,
         };
-        Ok(Draft { index, contents })
+        let index = BundleIndex {
+            requires: index.required_abilities(),
+            ..index
+        };
+        Ok(Draft {
+            index,
+            contents,
+            payloads,
+        })
     }
 }
 
 impl Draft {
     pub const fn index(&self) -> &BundleIndex {
         &self.index
+    }
+
+    /// What is signed of its images and charts.
+    pub fn payloads(&self) -> &[BundlePayload] {
+        &self.payloads
     }
 
     /// Signs the index with each key, in order, and fixes every byte of the bundle.

@@ -10,7 +10,7 @@ use crate::{
         registry_args::RegistryArgs,
         site::Site,
     },
-    commands::bundle::{BuildOptions, ComponentChoice, VolumeSize},
+    commands::bundle::{BuildOptions, ComponentChoice, ImageSigning, VolumeSize},
 };
 use rune_core::cli::output_path::output_path;
 
@@ -32,6 +32,17 @@ pub(super) struct Build {
     /// the terminal
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<Utf8PathBuf>,
+    /// Key that signs images and charts for clusters that check signatures: a private key, or with
+    /// `--image-signatures` the public key that made them
+    #[arg(long, value_name = "FILE")]
+    image_key: Option<Utf8PathBuf>,
+    /// Use finished image signatures instead of a private key: a directory of them, or a bundle that
+    /// has them
+    #[arg(long, value_name = "DIR|BUNDLE", requires = "image_key")]
+    image_signatures: Option<Utf8PathBuf>,
+    /// Write what is to be signed for `--image-signatures` into a new directory, and build nothing
+    #[arg(long, value_name = "DIR", value_parser = output_path, conflicts_with_all = ["image_key", "keys", "output", "volume_size", "dry_run"])]
+    emit_image_payloads: Option<Utf8PathBuf>,
     /// `OpenPGP` private key, armored, that signs the charts for `helm verify`; needs a program
     /// with the feature `openpgp`
     #[arg(long, value_name = "FILE")]
@@ -63,11 +74,17 @@ impl Build {
 
     pub(super) fn options(self, site: &Site) -> BuildOptions {
         let args = self;
+        let image_signing = match (args.image_key, args.image_signatures) {
+            (Some(key), Some(source)) => Some(ImageSigning::Finished { key, source }),
+            (Some(key), None) => Some(ImageSigning::Key(key)),
+            (None, _) => args.emit_image_payloads.map(ImageSigning::Emit),
+        };
         BuildOptions {
             project: args.project.into(),
             output: args.output,
             volume_size: args.volume_size,
             keys: args.keys,
+            image_signing,
             chart_key: args.chart_key,
             components: ComponentChoice {
                 with: args.with,

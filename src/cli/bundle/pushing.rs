@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::{receipts::ReceiptArgs, registry, trust::BundleArgs};
 use crate::{
     cli::{
+        image_signature_args::ImageSignatureArgs,
         registry_args::{LoginArgs, OfflineRegistryArgs},
         site::Site,
     },
@@ -52,6 +53,8 @@ pub(super) struct Push {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    image_signatures: ImageSignatureArgs,
+    #[command(flatten)]
     receipts: ReceiptArgs,
     #[command(flatten)]
     login: LoginArgs,
@@ -84,6 +87,7 @@ impl Push {
             jobs,
             chunk_size,
             dry_run,
+            image_signatures,
             receipts,
             ..
         } = self;
@@ -104,6 +108,7 @@ impl Push {
                 },
                 overwrites_tags: overwrite_tags,
                 with_index: !no_index_artifact,
+                image_signatures: image_signatures.into(),
                 jobs: usize::from(jobs),
                 chunk_bytes: chunk_size,
                 is_dry_run: dry_run,

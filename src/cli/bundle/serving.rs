@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{receipts::now, trust::BundleArgs};
 use crate::{
-    cli::site::Site,
+    cli::{image_signature_args::ImageSignatureArgs, site::Site},
     commands::bundle::{BundleOptions, ServeOptions},
 };
 use rune_core::progress::Progress;
@@ -54,6 +54,8 @@ pub(super) struct Serve {
     /// Use plain HTTP on an address that other machines reach
     #[arg(long, conflicts_with = "tls_cert", help_heading = "Server")]
     plain_http: bool,
+    #[command(flatten)]
+    image_signatures: ImageSignatureArgs,
 }
 
 /// Lines of a log, each with its time.
@@ -107,6 +109,7 @@ impl Serve {
             tls: self.tls_cert.zip(self.tls_key),
             htpasswd: self.htpasswd,
             is_plain_http_allowed: self.plain_http,
+            image_signatures: self.image_signatures.into(),
         }
     }
 }

@@ -1,9 +1,17 @@
 //! `build`: from a manifest and its lock to one signed file.
 
+mod image_signing;
+mod report;
+
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
+
+pub use self::{image_signing::ImageSigning, report::BuildReport};
+use self::{
+    image_signing::write_payloads,
+    report::{BuiltImage, BuiltSignatures, BundleReport},
+};
 
 use super::{
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
@@ -13,17 +21,14 @@ use super::{
     volumes::PartsList,
 };
 use crate::{
-    bundle::{self, ComponentChoice, Destination, Gathered, PolicyRecord, Transferred, VolumeSize},
+    bundle::{self, ComponentChoice, Destination, Gathered, PolicyRecord, VolumeSize},
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
-    oci::Platform,
     registry::{Client, ClientConfig},
 };
 use rune_core::{
-    command::{CommandError, Report, block_on},
-    digest::Digest,
+    command::{CommandError, block_on},
+    fsx,
     progress::Progress,
-    remark::Remark,
-    text::{exact_size, size},
 };
 
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct BuildOptions {
     pub volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
     pub keys: Vec<Utf8PathBuf>,
+    /// Who signs the images and charts for clusters.
+    pub image_signing: Option<ImageSigning>,
     /// The file with the OpenPGP key that signs the charts for Helm.
     pub chart_key: Option<Utf8PathBuf>,
     /// Components to carry or leave out.
@@ -46,116 +53,6 @@ pub struct BuildOptions {
     /// Only check and say what would be done.
     pub is_dry_run: bool,
     pub registry: ClientConfig,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BuildReport {
-    output: Utf8PathBuf,
-    name: String,
-    version: semver::Version,
-    digest: Digest,
-    bytes: u64,
-    entries: usize,
-    images: Vec<BuiltImage>,
-    /// The key identifiers of whoever signed.
-    signed_by: Vec<String>,
-    #[serde(skip)]
-    signers: Vec<String>,
-    waived: Vec<String>,
-    completeness: CompletenessReport,
-    /// What is to be fetched, or was.
-    remote_blobs: u64,
-    remote_bytes: u64,
-    dry_run: bool,
-    #[serde(skip_serializing_if = "PartsList::is_empty")]
-    volumes: PartsList,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transferred: Option<Transferred>,
-    #[serde(skip)]
-    remarks: Vec<Remark>,
-}
-
-/// An image in the bundle.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BuiltImage {
-    reference: String,
-    digest: Digest,
-    platforms: Vec<Platform>,
-    platforms_left_out: Vec<Platform>,
-}
-
-impl Report for BuildReport {
-    const VERB: &'static str = "build";
-
-    fn remarks(&self) -> Vec<Remark> {
-        self.remarks.clone()
-    }
-
-    fn text(&self) -> String {
-        use std::fmt::Write as _;
-        let Self {
-            output,
-            name,
-            version,
-            bytes,
-            entries,
-            ..
-        } = self;
-        let bytes = exact_size(*bytes);
-        let mut text = match &self.transferred {
-            None => {
-                let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
-                format!(
-                    "would write {name} {version} to `{output}`: {entries} entries, {bytes}, {} of them in {blobs} blobs to fetch\n",
-                    size(fetched)
-                )
-            }
-            Some(transferred) => {
-                let mut text =
-                    format!("wrote {name} {version} to `{output}`: {entries} entries, {bytes}\n");
-                let Transferred {
-                    fetched_blobs,
-                    fetched_bytes,
-                    kept_blobs,
-                } = transferred;
-                let _ = writeln!(
-                    text,
-                    "fetched        {fetched_blobs} blobs, {}; {kept_blobs} blobs were there from an earlier run",
-                    size(*fetched_bytes)
-                );
-                text
-            }
-        };
-        let _ = writeln!(text, "bundle digest  {}", self.digest);
-        for image in &self.images {
-            let _ = writeln!(text, "image          {}@{}", image.reference, image.digest);
-            if !image.platforms_left_out.is_empty() {
-                let _ = writeln!(
-                    text,
-                    "               {} platforms included, {} left out",
-                    image.platforms.len(),
-                    image.platforms_left_out.len()
-                );
-            }
-        }
-        for signer in &self.signers {
-            let _ = writeln!(text, "signed by      {signer}");
-        }
-        if self.signed_by.is_empty() {
-            text.push_str("NOT SIGNED: pass --key to sign; verbs refuse an unsigned bundle unless its digest is given\n");
-        }
-        for waived in &self.waived {
-            let _ = writeln!(text, "waived         {waived}");
-        }
-        for remark in &self.remarks {
-            let _ = writeln!(text, "note: {remark}");
-        }
-        text.push_str(&self.completeness.text("completeness   "));
-        text.push_str(&self.volumes.text());
-        text
-    }
 }
 
 /// Builds a bundle. Everything that can be wrong without the network is found before the first byte
@@ -175,7 +72,10 @@ pub fn run(
     let output = options
         .output
         .unwrap_or_else(|| format!("{}-{}.bundle.tar", manifest.name, manifest.version).into());
-    bundle::check_output_name(&output)?;
+    match &options.image_signing {
+        Some(ImageSigning::Emit(directory)) => fsx::check_free(directory)?,
+        _ => bundle::check_output_name(&output)?,
+    }
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
@@ -193,6 +93,10 @@ pub fn run(
         .as_deref()
         .map(|path| load_chart_key(path, &passphrase))
         .transpose()?;
+    let image_signer = match &options.image_signing {
+        Some(signing) => signing.signer(&passphrase)?,
+        None => None,
+    };
     let client = Client::new(options.registry)?;
     progress.plan(if options.is_dry_run { 2 } else { 4 });
     let fetched =
@@ -240,7 +144,16 @@ pub fn run(
             chart.published = None;
         }
     }
+    ingredients.image_signer = image_signer;
     let draft = ingredients.compose()?;
+    if let Some(ImageSigning::Emit(directory)) = &options.image_signing {
+        return write_payloads(&draft, directory).map(BuildReport::Payloads);
+    }
+    let signatures = draft.index().image_signatures.as_ref();
+    let image_signatures = signatures.map(|signatures| BuiltSignatures {
+        key: signatures.key,
+        count: signatures.manifests.len(),
+    });
     let images = draft.index().images.iter().map(|image| {
         let (carried, left_out): (Vec<_>, Vec<_>) =
             image.runnable().partition(|manifest| manifest.carried);
@@ -275,7 +188,7 @@ pub fn run(
         ))?)
     };
     let (remote_blobs, remote_bytes) = plan.remote();
-    Ok(BuildReport {
+    Ok(BuildReport::Bundle(Box::new(BundleReport {
         remarks: remarks::ending_waivers(&project, &evaluation),
         output,
         name,
@@ -291,6 +204,7 @@ pub fn run(
             .zip(&keys)
             .map(|(path, key)| signer(path, key.public_key()).to_string())
             .collect(),
+        image_signatures,
         waived,
         completeness,
         remote_blobs,
@@ -298,5 +212,5 @@ pub fn run(
         dry_run: options.is_dry_run,
         volumes: PartsList::of(&destination),
         transferred,
-    })
+    })))
 }

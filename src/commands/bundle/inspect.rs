@@ -9,12 +9,12 @@ use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
     archive::EntryName,
     bundle::{
-        BundleFile, BundleIndex, BundleSource, BundleView, SlotState, UnverifiedHead, Volume,
-        Volumes,
+        BundleFile, BundleIndex, BundleSource, BundleView, ImageSignatures, PlatformSboms,
+        ShownAdvisory, SlotState, UnverifiedHead, Volume, Volumes,
     },
 };
 use rune_core::{
-    command::{CommandError, Report},
+    command::{CommandError, Report, counted},
     digest::Digest,
     failure::FailureKind,
     progress::Progress,
@@ -49,6 +49,12 @@ pub struct InspectReport {
     volumes: Option<Volumes>,
     /// Images whose licence nobody stated.
     not_reviewed: Vec<String>,
+    /// The SBOMs of each platform that is included; absent when the documents were not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sboms: Option<Vec<ImageSboms>>,
+    /// What the advisories say; absent when they were not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advisories: Option<Vec<ShownAdvisory>>,
     /// For each image, how many bytes of contents the bundle has of it; null when that is not
     /// known.
     image_bytes: Vec<Option<u64>>,
@@ -56,6 +62,15 @@ pub struct InspectReport {
     with_entries: bool,
     #[serde(skip)]
     only_images: bool,
+}
+
+/// The SBOMs of a platform of an image.
+#[derive(Debug, Serialize)]
+struct ImageSboms {
+    /// The name of the image.
+    image: String,
+    #[serde(flatten)]
+    found: PlatformSboms,
 }
 
 const UNVERIFIED: &str =
@@ -289,6 +304,18 @@ impl InspectReport {
                 let _ = writeln!(text, "referrer       {}", table::referrer(image, referrer));
             }
         }
+        for ImageSboms { image, found } in self.sboms.iter().flatten() {
+            let _ = writeln!(text, "SBOM           {}", table::sboms(image, found));
+        }
+        for advisory in self.advisories.iter().flatten() {
+            table::advisory(advisory)
+                .iter()
+                .for_each(|line| text.push_str(&format!("advisory       {line}\n")));
+        }
+        if let Some(ImageSignatures { key, manifests }) = &index.image_signatures {
+            let count = counted(manifests.len(), "image signature");
+            let _ = writeln!(text, "image key      {}: {count}", key.grouped());
+        }
     }
 }
 
@@ -392,6 +419,17 @@ fn view(
     }
 }
 
+fn sboms(view: &BundleView) -> Vec<ImageSboms> {
+    let images = view.index().images.iter();
+    let found = images.flat_map(|image| {
+        view.sboms(image).into_iter().map(|found| ImageSboms {
+            image: image.name.clone(),
+            found,
+        })
+    });
+    found.collect()
+}
+
 fn report(
     options: &InspectOptions,
     verified: bool,
@@ -411,6 +449,8 @@ fn report(
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        sboms: view.map(sboms),
+        advisories: view.and_then(|view| view.advisories().ok()),
         image_bytes: index
             .images
             .iter()

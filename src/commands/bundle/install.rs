@@ -23,7 +23,7 @@ use super::{
     receipt_place::{Deed, ReceiptPlace},
 };
 use crate::{
-    bundle::{self, BundleSource, OpenBundle},
+    bundle::{self, BundleSource, ImageSignatureChoice, OpenBundle},
     install::{Check, Cluster, InstallError, InstallKind, Object, Problems, ReleaseHelm, back_up},
     receipt::BundleId,
     registry::ClientConfig,
@@ -297,6 +297,7 @@ impl Installation<'_> {
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
                 with_index,
+                image_signatures: ImageSignatureChoice::Auto,
                 jobs: PUSH_JOBS,
                 chunk_bytes: None,
                 is_dry_run: false,

@@ -142,7 +142,8 @@ pub fn run(options: &LockOptions, progress: &dyn Progress) -> Result<LockReport,
         .as_ref()
         .map(|old| old.changes(&new))
         .unwrap_or_default();
-    let is_note = options.mode == LockMode::Check && !options.is_strict;
+    let is_strict = options.is_strict || project.policy().referrers.is_new_drift;
+    let is_note = options.mode == LockMode::Check && !is_strict;
     let (new_referrers, changes): (Vec<_>, Vec<_>) = differences
         .into_iter()
         .partition(|change| is_note && change.is_new_referrer());

@@ -44,12 +44,14 @@ mod volumes;
 
 pub use crate::install::{ClusterOptions, POST_RENDERER, map_rendered};
 pub use crate::{
-    bundle::{ComponentChoice, FORMAT as BUNDLE_FORMAT, HelmOptions, VolumeSize},
+    bundle::{
+        ComponentChoice, FORMAT as BUNDLE_FORMAT, HelmOptions, ImageSignatureChoice, VolumeSize,
+    },
     manifest::LOCK_FORMAT_VERSION,
     oci::Platform,
 };
 pub use attach::AttachOptions;
-pub use build::BuildOptions;
+pub use build::{BuildOptions, ImageSigning};
 pub use chart_check::ChartCheck;
 pub use cluster_access::ClusterAccessOptions;
 pub use diff::DiffOptions;

@@ -10,7 +10,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
-    bundle::OpenBundle,
+    bundle::{ImageSignatureChoice, OpenBundle},
     push::{self, BlobTally, IndexForm, PushedKind, PushedReference, RefusedArtifact},
     receipt::{Act, Appended, BundleId, VerifiedBundle},
     registry::{Client, ClientConfig},
@@ -47,10 +47,14 @@ pub struct PushReport {
     trust: Option<TrustSource>,
     destination: String,
     dry_run: bool,
+    #[serde(skip)]
+    image_signatures: ImageSignatureChoice,
     references: Vec<PushedReference>,
     /// What the registry does not take: the index of the bundle and its signatures, artifacts about
     /// images.
     refused: Vec<RefusedArtifact>,
+    /// What image signatures of the bundle are about that are not published.
+    image_signatures_left_off: Vec<String>,
     blobs: BlobTally,
     /// Bytes that went over the network, those that had to be sent twice included.
     sent_bytes: u64,
@@ -109,6 +113,10 @@ impl Report for PushReport {
         {
             let _ = writeln!(text, "refused    {} {destination}: {reason}", word(*kind));
         }
+        for subject in &self.image_signatures_left_off {
+            let reason = self.image_signatures.reason();
+            let _ = writeln!(text, "left off   signature of {subject}{reason}");
+        }
         let BlobTally {
             uploaded,
             uploaded_bytes,
@@ -144,7 +152,7 @@ const fn word(kind: PushedKind) -> &'static str {
         PushedKind::Chart => "chart",
         PushedKind::Referrer => "referrer",
         PushedKind::Index => "index",
-        PushedKind::Signature => "signature",
+        PushedKind::ImageSignature | PushedKind::Signature => "signature",
     }
 }
 
@@ -266,6 +274,7 @@ pub(super) async fn push_opened(
     let receipt = receipts.map_or(Ok(None), |place| place.append(verified, act));
     let receipt = receipt
         .map_err(|error| error.context("everything is pushed, and there is no receipt of it"))?;
+    let blobs = pushed.blobs();
     Ok(PushReport {
         receipt,
         notes,
@@ -275,7 +284,9 @@ pub(super) async fn push_opened(
         digest: bundle.head().digest(),
         destination,
         dry_run: settings.is_dry_run,
-        blobs: pushed.blobs(),
+        image_signatures: settings.image_signatures,
+        image_signatures_left_off: pushed.left_off,
+        blobs,
         sent_bytes: pushed.sent_bytes,
         references: pushed.references,
         refused: pushed.refused,

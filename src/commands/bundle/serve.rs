@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{open::BundleOptions, trust_source::TrustSource};
 use crate::{
-    bundle::OpenBundle,
+    bundle::{ImageSignatureChoice, OpenBundle},
     net::server_config,
     serve::{Catalog, Listener, Server, Users},
 };
@@ -38,6 +38,8 @@ pub struct ServeOptions {
     pub htpasswd: Option<Utf8PathBuf>,
     /// Whether an address that other machines reach may be listened on without TLS.
     pub is_plain_http_allowed: bool,
+    /// Which image signatures of the builder are served.
+    pub image_signatures: ImageSignatureChoice,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +51,10 @@ pub struct ServeReport {
     trust: Option<TrustSource>,
     bundles: Vec<BundleReport>,
     references: Vec<ReferenceReport>,
+    /// What image signatures of the bundles are about that are not served.
+    image_signatures_left_off: Vec<String>,
+    #[serde(skip)]
+    image_signatures: ImageSignatureChoice,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,12 +87,17 @@ impl Report for ServeReport {
             .as_ref()
             .map(|trust| format!(", trusted by {trust},"))
             .unwrap_or_default();
-        format!(
+        let mut text = format!(
             "serving {} of {}{trust} at {}\n",
             counted(self.references.len(), "reference"),
             bundles.join(", "),
             self.url
-        )
+        );
+        for subject in &self.image_signatures_left_off {
+            let reason = self.image_signatures.reason();
+            text.push_str(&format!("left off: signature of {subject}{reason}\n"));
+        }
+        text
     }
 }
 
@@ -154,7 +165,7 @@ pub fn run(
         .iter()
         .zip(&bundles)
         .map(|(options, bundle)| (format!("`{}`", options.bundle), Arc::clone(bundle)));
-    let catalog = Catalog::new(named)?;
+    let catalog = Catalog::new(named, options.image_signatures)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut report = ServeReport {
         address: options.listen,
@@ -173,8 +184,13 @@ pub fn run(
             .collect(),
         references: bundles
             .iter()
-            .flat_map(|bundle| references(bundle))
+            .flat_map(|bundle| references(bundle, options.image_signatures))
             .collect(),
+        image_signatures_left_off: bundles
+            .iter()
+            .flat_map(|bundle| left_off(bundle, options.image_signatures))
+            .collect(),
+        image_signatures: options.image_signatures,
     };
     let server = Arc::new(Server::new(catalog, users, tls));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -276,9 +292,22 @@ fn load_users(path: &Utf8Path) -> Result<Arc<Users>, CommandError> {
     })
 }
 
-fn references(bundle: &OpenBundle) -> impl Iterator<Item = ReferenceReport> {
+fn left_off(bundle: &OpenBundle, choice: ImageSignatureChoice) -> impl Iterator<Item = String> {
+    let left_off = bundle.publications().iter();
+    left_off
+        .filter(move |publication| !choice.admits(publication))
+        .filter_map(|publication| {
+            let subject = publication.kind.signed_subject()?;
+            Some(format!("{}@{subject}", publication.repository))
+        })
+}
+
+fn references(
+    bundle: &OpenBundle,
+    choice: ImageSignatureChoice,
+) -> impl Iterator<Item = ReferenceReport> {
     let digest = bundle.head().digest();
-    Catalog::names(bundle).map(move |served| ReferenceReport {
+    Catalog::names(bundle, choice).map(move |served| ReferenceReport {
         reference: served.name,
         digest: served.digest,
         source: served.source,

@@ -40,6 +40,7 @@ pub(super) async fn resolve(
     client: &Client,
     reference: &Reference,
     platforms: &Platforms,
+    elsewhere: &[RepositoryName],
 ) -> Result<Resolved, ResolveError> {
     let root = client.resolve(reference).await.map_err(|error| {
         let is_pinned_here = reference.digest().is_some() && error.is_missing_digest();
@@ -70,7 +71,7 @@ pub(super) async fn resolve(
         }
     };
     check_choice(&image, platforms)?;
-    let found = referrers::find(client, &name, &image).await?;
+    let found = referrers::find(client, &name, elsewhere, &image).await?;
     image.referrers = found.list;
     let mut warnings = other_architectures(reference, &image, platforms);
     warnings.extend(found.warnings);

@@ -25,11 +25,11 @@ use self::{
     local::{local, locked},
     remote::Fetcher,
 };
-use super::{
-    BundleManifest, FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project,
-    PulledImage,
+use super::{FetchedCharts, ImageSource, Lock, LockedContent, LockedImage, Project, PulledImage};
+use crate::{
+    oci::Reference,
+    registry::{Client, RepositoryName},
 };
-use crate::registry::Client;
 use rune_core::progress::Progress;
 
 /// How many images are asked for at a time. The client limits how busy each host gets.
@@ -54,7 +54,7 @@ pub async fn resolve(
 ) -> Result<Resolved, ResolveFailures> {
     let mut problems = Problems::default();
     let mut lock = local(project, None, &mut problems);
-    let registry_images = images(project.manifest(), client, progress, &mut problems).await;
+    let registry_images = images(project, client, progress, &mut problems).await;
     lock.images.extend(registry_images);
     let mut fetcher = Fetcher::new(client, progress, earlier);
     fetcher.all(project, &mut lock, &mut problems).await;
@@ -88,7 +88,8 @@ pub async fn resolve_one(
     };
     let resolved = match &image.source {
         ImageSource::Registry(reference) => {
-            image::resolve(client, reference, &project.manifest().platforms)
+            let elsewhere = elsewhere(project, reference);
+            image::resolve(client, reference, &project.manifest().platforms, &elsewhere)
                 .await
                 .map(|resolved| {
                     locked(
@@ -111,13 +112,23 @@ pub async fn resolve_one(
     })
 }
 
+/// Where artifacts about an image are kept besides it, as the policy says.
+fn elsewhere(project: &Project, reference: &Reference) -> Vec<RepositoryName> {
+    let source = reference.name();
+    let places = project.policy().referrers.places_of(&source);
+    places
+        .map(|place| RepositoryName::new(&place.registry, &place.repository))
+        .collect()
+}
+
 /// Asks for all images that come from registries, several at a time.
 async fn images(
-    manifest: &BundleManifest,
+    project: &Project,
     client: &Client,
     progress: &dyn Progress,
     problems: &mut Problems,
 ) -> Vec<LockedImage> {
+    let manifest = project.manifest();
     let mut waiting = manifest
         .images
         .iter()
@@ -134,8 +145,9 @@ async fn images(
             };
             progress.note(&format!("asking for {reference}"));
             let (client, platforms) = (client.clone(), manifest.platforms.clone());
+            let elsewhere = elsewhere(project, &reference);
             running.spawn(async move {
-                let pulled = image::resolve(&client, &reference, &platforms).await;
+                let pulled = image::resolve(&client, &reference, &platforms, &elsewhere).await;
                 (image, pulled)
             });
         }

@@ -33,20 +33,33 @@ pub(super) struct Referrers {
     pub(super) warnings: Vec<String>,
 }
 
-/// Finds what hangs on an image and on what was found.
+/// Finds what hangs on an image and on what was found, beside the image and elsewhere.
 pub(super) async fn find(
     client: &Client,
     name: &RepositoryName,
+    elsewhere: &[RepositoryName],
     image: &PulledImage,
 ) -> Result<Referrers, ResolveError> {
+    let places: Vec<Option<&RepositoryName>> = std::iter::once(None)
+        .chain(elsewhere.iter().map(Some))
+        .collect();
     let mut found = Referrers::default();
     let mut seen: BTreeSet<Digest> = image.subjects().collect();
     let mut subjects = seen.clone();
     for _ in 0..MAX_DEPTH {
         let mut running = JoinSet::new();
         for subject in std::mem::take(&mut subjects) {
-            let (client, name) = (client.clone(), name.clone());
-            running.spawn(async move { about(&client, &name, subject).await });
+            for place in &places {
+                let (client, name, place) = (client.clone(), name.clone(), place.cloned());
+                running.spawn(async move {
+                    let mut found =
+                        about(&client, place.as_ref().unwrap_or(&name), subject).await?;
+                    for referrer in &mut found.list {
+                        referrer.repository.clone_from(&place);
+                    }
+                    Ok::<_, ResolveError>(found)
+                });
+            }
         }
         while let Some(finished) = running.join_next().await {
             let Referrers { list, warnings } = finished.map_err(ResolveError::Task)??;
@@ -65,10 +78,38 @@ pub(super) async fn find(
             referrer.subject,
             referrer.manifest.digest,
             referrer.tag.clone(),
+            referrer.repository.clone(),
         )
     });
+    // What is in several repositories is one, beside the image if it is there.
+    found.list.dedup_by_key(|referrer| {
+        let (subject, digest) = (referrer.subject, referrer.manifest.digest);
+        (subject, digest, referrer.tag.clone())
+    });
+    omit_second_tags(&mut found.list);
     found.warnings.sort();
     Ok(found)
+}
+
+/// All of it is published beside the image, where a tag leads to one thing.
+fn omit_second_tags(list: &mut [LockedReferrer]) {
+    let mut order: Vec<&mut LockedReferrer> = list
+        .iter_mut()
+        .filter(|referrer| referrer.is_carried())
+        .collect();
+    order.sort_by_key(|referrer| referrer.repository.clone());
+    let mut taken = BTreeSet::new();
+    for referrer in order {
+        if let Some(tag) = &referrer.tag
+            && !taken.insert(tag.clone())
+        {
+            referrer.omitted = Some(format!(
+                "another repository has something else under `{tag}`"
+            ));
+            referrer.blobs.clear();
+            referrer.statements.clear();
+        }
+    }
 }
 
 /// What is about one manifest. Who keeps lists of referrers is not asked for the tag that stands in
@@ -198,6 +239,7 @@ fn of_manifest(manifest: &Manifest, subject: Digest, tag: Option<String>) -> Loc
         artifact_type,
         predicates: predicates.into_iter().collect(),
         tag,
+        repository: None,
         omitted: problem,
         manifest: Blob::from(&descriptor),
         blobs,
@@ -211,6 +253,7 @@ fn omitted(descriptor: &Descriptor, subject: Digest, reason: String) -> LockedRe
         artifact_type: descriptor.artifact_type.clone(),
         predicates: Vec::new(),
         tag: None,
+        repository: None,
         omitted: Some(reason),
         manifest: Blob::from(descriptor),
         blobs: Vec::new(),

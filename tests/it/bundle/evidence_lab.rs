@@ -46,12 +46,7 @@ impl Lab {
             ..Sample::default()
         }
         .build();
-        image.write_layout(&tools.path("layout"), "sample");
-        let to = format!("docker://{}/library/shop:1", source.host());
-        let options = source.skopeo_options();
-        let copy = ["copy", "--quiet", "--all", "--preserve-digests"];
-        let copy = copy.into_iter().chain(options.iter().map(String::as_str));
-        tools.run("skopeo", copy.chain(["oci:layout:sample", to.as_str()]));
+        source.take(&tools, &image, "library/shop:1");
         let lab = Self {
             root: image.index.digest(),
             child: image.manifests[0].digest(),

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
 
 use rune_testkit::{
     process::{Process, succeeded},
-    sample::Sample,
+    sample::{Image, Sample},
 };
 use serde_json::{Value, json};
 
@@ -141,6 +141,17 @@ impl Distribution {
             .chain(options.iter().map(String::as_str));
         self.files
             .run("skopeo", copy.chain([from.as_str(), to.as_str()]));
+    }
+
+    /// Stores an image under a name.
+    pub(crate) fn take(&self, tools: &Foreign, image: &Image, name: &str) {
+        image.write_layout(&tools.path("layout"), "sample");
+        let to = format!("docker://{}/{name}", self.host());
+        let options = self.skopeo_options();
+        let copy = ["copy", "--quiet", "--all", "--preserve-digests"];
+        let copy = copy.into_iter().chain(options.iter().map(String::as_str));
+        tools.run("skopeo", copy.chain(["oci:layout:sample", to.as_str()]));
+        fs::remove_dir_all(tools.path("layout")).unwrap();
     }
 
     /// What `rune-bundle` has to be told to use this registry in place of docker.io and ghcr.io.

@@ -1,6 +1,7 @@
 //! Bundles: manifests, locks, building, verifying, signing, comparing, and foreign programs that
 //! read them.
 
+pub(crate) mod advisories;
 pub(crate) mod build_resume;
 pub(crate) mod build_verb;
 pub(crate) mod build_volumes;
@@ -14,7 +15,9 @@ pub(crate) mod doctor_receive;
 pub(crate) mod evidence_lab;
 pub(crate) mod evidence_lock;
 pub(crate) mod evidence_losses;
+pub(crate) mod evidence_places;
 pub(crate) mod evidence_policy;
+pub(crate) mod evidence_sboms;
 pub(crate) mod evidence_support;
 pub(crate) mod evidence_travel;
 pub(crate) mod foreign_archive;
@@ -27,6 +30,8 @@ pub(crate) mod foreign_signatures;
 pub(crate) mod foreign_support;
 pub(crate) mod hostile_bundle;
 pub(crate) mod image_from_scratch;
+pub(crate) mod image_signatures;
+pub(crate) mod image_signatures_lab;
 pub(crate) mod inspect_verb;
 pub(crate) mod install_push;
 pub(crate) mod install_refusals;

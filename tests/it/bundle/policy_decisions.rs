@@ -172,7 +172,12 @@ fn pinned(attested: Vec<(String, Vec<String>)>) -> ImageContent {
         digest: Digest::of(b"an image"),
         signatures: None,
     };
-    ImageContent::Pinned { attested, signed }
+    let sboms = Vec::new();
+    ImageContent::Pinned {
+        attested,
+        sboms,
+        signed,
+    }
 }
 
 fn policy(text: &str) -> Policy {

@@ -107,6 +107,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
             size: extra.len() as u64,
             digest: Digest::of(extra),
         }],
+        advisories: Vec::new(),
         origins: BTreeMap::new(),
         install: "# Install\n".to_owned(),
         policy: PolicyRecord {
@@ -114,6 +115,7 @@ pub(crate) fn ingredients(scratch: &Scratch) -> Ingredients {
             waived: Vec::new(),
         },
         completeness: Completeness::default(),
+        image_signer: None,
     }
 }
 

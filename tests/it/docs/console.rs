@@ -41,8 +41,12 @@ const WITH_A_DISTRIBUTION: &str = "docs/airgap/";
 /// The page about signatures of images, which has a registry to push to as well.
 const IMAGE_SIGNATURES: &str = "docs/operations/image-signatures.md";
 
+/// The page about signatures by the builder, which has one too.
+const CLUSTER_SIGNATURES: &str = "docs/operations/cluster-signatures.md";
+
 /// Pages below the paths with a database server that are not about databases.
-const ABOUT_BUNDLES: [&str; 5] = [
+const ABOUT_BUNDLES: [&str; 6] = [
+    CLUSTER_SIGNATURES,
     "docs/operations/signing.md",
     IMAGE_SIGNATURES,
     WITH_SOURCES,
@@ -184,7 +188,8 @@ fn check(document: &Document) -> usize {
             (false, true) => Sandbox::clone().with_a_shop().with_a_chart_of_a_shop(),
             (false, false)
                 if document.path.starts_with(WITH_A_DISTRIBUTION)
-                    || document.path == IMAGE_SIGNATURES =>
+                    || document.path == IMAGE_SIGNATURES
+                    || document.path == CLUSTER_SIGNATURES =>
             {
                 Sandbox::after_a_build().with_a_distribution()
             }
@@ -212,12 +217,13 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 /// Pages, or directories of pages, that have a test of their own, because each page takes a while.
-const GROUPS: [&str; 5] = [
+const GROUPS: [&str; 6] = [
     "docs/airgap/",
     "docs/operations/",
     "docs/reference/diff-and-report.md",
     WITH_SOURCES,
     IMAGE_SIGNATURES,
+    CLUSTER_SIGNATURES,
 ];
 
 /// Types the commands of all pages that `is_meant`.
@@ -265,6 +271,11 @@ fn the_way_by_hand_is_the_same_for_images_with_dockers_media_types() {
 #[test]
 fn the_commands_of_the_page_about_signatures_of_images_do_what_they_say() {
     check_all(|path| path == IMAGE_SIGNATURES);
+}
+
+#[test]
+fn the_commands_of_the_page_about_signatures_for_clusters_do_what_they_say() {
+    check_all(|path| path == CLUSTER_SIGNATURES);
 }
 
 #[test]

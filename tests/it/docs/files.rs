@@ -63,6 +63,7 @@ fn project_of_the_page() -> Sandbox {
     for (file, text) in [
         ("site.yaml", "{}\n"),
         ("contacts.txt", "nobody\n"),
+        ("vex/notes.txt", "nothing to do\n"),
         (
             "site-tools/Chart.yaml",
             "apiVersion: v2\nname: site-tools\nversion: 1.0.0\n",

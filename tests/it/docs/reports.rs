@@ -251,6 +251,10 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
     replace(&sandbox, "bundle-manifests/rune.yaml", "files: []", &file);
     let plain = format!("--plain-http={}", server.host());
     sandbox.sign_postgres();
+    let policy = sandbox.path("bundle-manifests/policy.yaml");
+    let text = fs::read_to_string(&policy).unwrap();
+    let elsewhere = "referrers: { repositories: [{ match: '**/postgres', repository: docker.io/acme/signatures }] }\n";
+    fs::write(policy, format!("{text}\n{elsewhere}")).unwrap();
     reader.read(&bundle(&sandbox, &["lock", "--dry-run", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["lock", &plain]), "lock", 0);
     reader.read(&bundle(&sandbox, &["policy", "--all"]), "policy", 0);
@@ -272,7 +276,14 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         0,
     );
     let volumes = ["--volume-size", "250kB", "--output", "volumes.tar"];
-    let build = ["build", "--key", "release.key", &plain];
+    let build = [
+        "build",
+        "--key",
+        "release.key",
+        "--image-key",
+        "release.key",
+        &plain,
+    ];
     reader.read(
         &bundle(&sandbox, &[&build[..], &volumes].concat()),
         "build",

@@ -224,7 +224,7 @@ impl Sandbox {
     }
 
     /// Puts something under the tag that cosign has for signatures of PostgreSQL, and lists something
-    /// that nobody can transfer.
+    /// that nobody can transfer. The same lies under the tag of attestations in another repository.
     pub(super) fn sign_postgres(&self) {
         const INDEX: &str = "application/vnd.oci.image.index.v1+json";
         const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -234,9 +234,14 @@ impl Sandbox {
         let config = registry.put_blob(name, b"{}");
         let config = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2});
         let signature =
-            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []});
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": &config, "layers": []});
         let bytes = signature.to_string().into_bytes();
         registry.put_manifest(name, Some(&format!("{tag}.sig")), MANIFEST, &bytes);
+        let elsewhere = "acme/signatures";
+        registry.put_blob(elsewhere, b"{}");
+        let attested = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [], "annotations": {"of": "elsewhere"}});
+        let attested = attested.to_string().into_bytes();
+        registry.put_manifest(elsewhere, Some(&format!("{tag}.att")), MANIFEST, &attested);
         let entry = json!({"mediaType": "application/unknown", "digest": rune_testkit::sha256(b""), "size": 0});
         let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
         registry.put_manifest(name, Some(&tag), INDEX, list.to_string().as_bytes());

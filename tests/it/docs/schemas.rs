@@ -57,6 +57,9 @@ const KINDS: [Kind; 4] = [
             "attestations[].require",
             "signatures[].match",
             "signatures[].keys",
+            "sboms[].match",
+            "referrers.repositories[].match",
+            "referrers.repositories[].repository",
             "images.fields[].kind",
             "images.fields[].path",
             "images.ignore[].reference",
@@ -119,6 +122,8 @@ fn leaf(kind: &Kind, path: &str) -> Value {
             "licenses.allow" | "sources.allow" | "tags.deny" | "images.variables"
             | "images.options" | "signatures[].keys",
         ) => texts(),
+        ("manifest", "advisories[].kind") => words(&["openvex", "csaf", "cyclonedx", "text"]),
+        ("policy", "referrers.added") => words(&["note", "drift"]),
         ("policy", "licenses.unstated") => words(&["allow", "deny"]),
         ("policy", "attestations[].require") => {
             json!({"type": "array", "items": {"enum": ["sbom", "provenance"]}})
@@ -131,6 +136,7 @@ fn leaf(kind: &Kind, path: &str) -> Value {
             "pins",
             "attestations",
             "signatures",
+            "sboms",
         ]),
         ("trust", "threshold") | ("policy", "signatures[].threshold") => {
             json!({"type": "integer", "minimum": 1, "maximum": 8})

@@ -6,7 +6,7 @@ use rune_bundle::{
     bundle::BundleIndex,
     commands::{
         bundle::{
-            BundleOptions, Origin, Parts, PushOptions, SignerOptions,
+            BundleOptions, ImageSignatureChoice, Origin, Parts, PushOptions, SignerOptions,
             push::{self, IndexChoice, PushSettings},
         },
         registry_access::ClientConfig,
@@ -96,6 +96,7 @@ impl Shipped {
                 index: IndexChoice::Auto,
                 overwrites_tags: false,
                 with_index: true,
+                image_signatures: ImageSignatureChoice::Auto,
                 jobs: 4,
                 chunk_bytes: None,
                 is_dry_run: false,

@@ -1,6 +1,6 @@
 //! The images of a bundle as a table.
 
-use crate::bundle::{ImageRecord, ReferrerRecord, Role};
+use crate::bundle::{ImageRecord, PlatformSboms, ReferrerRecord, Role, ShownAdvisory};
 use rune_core::{
     command::counted,
     text::{shown, size},
@@ -110,6 +110,29 @@ pub(super) fn referrer(image: &ImageRecord, referrer: &ReferrerRecord) -> String
             shown(reason)
         ),
     }
+}
+
+/// Which SBOMs there are of a platform.
+pub(super) fn sboms(image: &str, found: &PlatformSboms) -> String {
+    let sboms: Vec<String> = found.sboms.iter().map(|sbom| sbom.sentence()).collect();
+    let sboms = if sboms.is_empty() {
+        "none".to_owned()
+    } else {
+        sboms.join("; ")
+    };
+    format!("{} of {}: {sboms}", shown(&found.platform), shown(image))
+}
+
+/// What an advisory says, a line for each statement.
+pub(super) fn advisory(advisory: &ShownAdvisory) -> Vec<String> {
+    let (path, kind) = (&advisory.path, advisory.kind.name());
+    let mut lines = vec![format!("{path} ({kind})")];
+    lines.extend(advisory.statements.iter().map(|said| {
+        let products = shown(&said.products.join(", "));
+        let (name, status) = (shown(&said.vulnerability), shown(&said.status));
+        format!("  {name} {status}: {products}")
+    }));
+    lines
 }
 
 /// How many attestations each image has.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::manifest::LockedReferrer;
+use crate::{manifest::LockedReferrer, registry::RepositoryName};
 use rune_core::{digest::Digest, text::shown};
 
 /// An artifact about an image.
@@ -16,6 +16,9 @@ pub(super) struct ReferrerSummary {
     digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
+    /// Where it is, when that is not beside the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<RepositoryName>,
     /// Why it is not included.
     #[serde(skip_serializing_if = "Option::is_none")]
     omitted: Option<String>,
@@ -28,6 +31,7 @@ impl ReferrerSummary {
             kind: referrer.kind(),
             digest: referrer.manifest.digest,
             tag: referrer.tag.clone(),
+            repository: referrer.repository.clone(),
             omitted: referrer.omitted.clone(),
         }
     }

@@ -1,0 +1,82 @@
+//! Advisories in a bundle: entries that were checked when it was built.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BundleView, ContentError, GatherError};
+use crate::{
+    archive::EntryName,
+    evidence::{AdvisoryKind, AdvisoryStatement},
+    manifest::Project,
+};
+use rune_core::fsx;
+
+/// Far above what a vendor writes about all of its products.
+const MAX_ADVISORY_BYTES: u64 = 32 << 20;
+
+/// An advisory of the project, checked.
+#[derive(Debug)]
+pub struct AdvisoryIngredient {
+    /// Its path in the bundle.
+    pub path: String,
+    pub kind: AdvisoryKind,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvisoryRecord {
+    pub kind: AdvisoryKind,
+    /// The entry that holds it.
+    pub path: EntryName,
+}
+
+/// What an advisory in a bundle says. Nobody has verified it.
+#[derive(Debug, Serialize)]
+pub struct ShownAdvisory {
+    pub path: EntryName,
+    pub kind: AdvisoryKind,
+    pub statements: Vec<AdvisoryStatement>,
+}
+
+/// Reads the advisories of a project.
+pub(super) fn gather(project: &Project) -> Result<Vec<AdvisoryIngredient>, GatherError> {
+    let advisories = project.manifest().advisories.iter();
+    let read = advisories.map(|advisory| {
+        let bytes = fsx::read(&project.path(&advisory.source), MAX_ADVISORY_BYTES)?;
+        advisory
+            .kind
+            .read(&bytes)
+            .map_err(|source| GatherError::Advisory {
+                path: advisory.source.clone(),
+                kind: advisory.kind.name(),
+                source,
+            })?;
+        let name = advisory.source.file_name().unwrap_or_default();
+        Ok(AdvisoryIngredient {
+            path: format!("advisories/{name}"),
+            kind: advisory.kind,
+            bytes,
+        })
+    });
+    read.collect()
+}
+
+impl BundleView {
+    /// The advisories, and what they say. One that another program let in and that cannot be read
+    /// says nothing.
+    ///
+    /// # Errors
+    /// When bytes of one differ from the bundle index.
+    pub fn advisories(&self) -> Result<Vec<ShownAdvisory>, ContentError> {
+        let records = self.index().advisories.iter();
+        let shown = records.map(|record| {
+            let bytes = self.entry(&record.path)?.unwrap_or_default();
+            Ok(ShownAdvisory {
+                path: record.path.clone(),
+                kind: record.kind,
+                statements: record.kind.read(&bytes).unwrap_or_default(),
+            })
+        });
+        shown.collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Which SBOMs a bundle has of each platform of an image.
+
+use serde::Serialize;
+
+use super::{Documents, ImageRecord, ManifestRecord, index::blob_path};
+use crate::{
+    evidence::FoundSbom,
+    oci::{Descriptor, Manifest, ManifestKind},
+};
+use rune_core::digest::Digest;
+
+/// The SBOMs of one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlatformSboms {
+    pub platform: String,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Empty when there is none.
+    pub sboms: Vec<FoundSbom>,
+}
+
+/// The attestation manifests within an image index that are about one of its manifests.
+pub(super) fn attestations(
+    image: &ImageRecord,
+    documents: &Documents,
+    manifest: Digest,
+) -> Vec<Manifest> {
+    let document = |descriptor: &Descriptor| {
+        let bytes = documents.get(blob_path(descriptor.digest).as_str())?;
+        Manifest::parse(bytes.clone(), Some(&descriptor.media_type)).ok()
+    };
+    let index = document(&image.target);
+    let children = match index.as_ref().map(Manifest::kind) {
+        Some(ManifestKind::Index { manifests, .. }) => manifests.as_slice(),
+        _ => &[],
+    };
+    let about = children
+        .iter()
+        .filter(|child| child.attested_digest() == Some(manifest));
+    about.filter_map(document).collect()
+}
+
+/// The SBOMs of each platform that is included.
+pub(super) fn of_image(image: &ImageRecord, documents: &Documents) -> Vec<PlatformSboms> {
+    let is_alone = image.runnable().count() == 1;
+    let of_platform = |manifest: &ManifestRecord| {
+        let attested = attestations(image, documents, manifest.digest);
+        let mut sboms: Vec<FoundSbom> = attested
+            .iter()
+            .flat_map(|found| FoundSbom::in_attestation(found.digest(), &found.predicate_types()))
+            .collect();
+        // What is about an image index with one image is about that image.
+        let is_about = |subject: Digest| {
+            subject == manifest.digest || (is_alone && subject == image.target.digest)
+        };
+        let referrers = image.carried_referrers();
+        for referrer in referrers.filter(|referrer| is_about(referrer.subject)) {
+            sboms.extend(FoundSbom::in_referrer(
+                referrer.target.digest,
+                referrer.target.artifact_type.as_deref(),
+                &referrer.predicates,
+                referrer.tag.as_deref(),
+            ));
+        }
+        PlatformSboms {
+            platform: manifest.platform_name(),
+            manifest: manifest.digest,
+            sboms,
+        }
+    };
+    image.carried_runnable().map(of_platform).collect()
+}

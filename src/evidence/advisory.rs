@@ -1,0 +1,117 @@
+//! Advisories: what somebody says about vulnerabilities in products. Read far enough to see that a
+//! document is of its kind and well-formed, and which products it speaks about.
+//!
+//! Sources: `OpenVEX` specification 0.2.0; OASIS CSAF 2.0, sections 3 and 6.1.1; `CycloneDX` 1.6,
+//! `vulnerabilities`.
+
+mod csaf;
+mod cyclonedx;
+mod openvex;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The kinds of advisories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdvisoryKind {
+    OpenVex,
+    Csaf,
+    CycloneDx,
+    /// For people alone.
+    Text,
+}
+
+/// What an advisory says about one vulnerability in some products. Nobody has verified it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AdvisoryStatement {
+    /// `CVE-2024-1234`, or another name.
+    pub vulnerability: String,
+    /// In the words of the format: `not_affected`, `known_affected`, `exploitable`.
+    pub status: String,
+    /// As the advisory calls them, sorted.
+    pub products: Vec<String>,
+}
+
+/// Why a document is not an advisory of its kind.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvisoryError {
+    #[error("it is not UTF-8 text")]
+    Text,
+    #[error("it is not JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    #[error("it is not {0}")]
+    OtherKind(&'static str),
+    #[error("`{0}` is missing or not what it must be")]
+    Field(String),
+    #[error("it names the product `{0}`, which it does not define")]
+    UnknownProduct(String),
+}
+
+impl AdvisoryKind {
+    pub const ALL: [Self; 4] = [Self::OpenVex, Self::Csaf, Self::CycloneDx, Self::Text];
+
+    /// Its name in a manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenVex => "openvex",
+            Self::Csaf => "csaf",
+            Self::CycloneDx => "cyclonedx",
+            Self::Text => "text",
+        }
+    }
+
+    /// Reads what an advisory of this kind says; a text says nothing to a program.
+    ///
+    /// # Errors
+    /// When it is not of this kind, or not well-formed.
+    pub fn read(self, bytes: &[u8]) -> Result<Vec<AdvisoryStatement>, AdvisoryError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| AdvisoryError::Text)?;
+        let document = || serde_json::from_str::<Value>(text).map_err(AdvisoryError::Json);
+        match self {
+            Self::OpenVex => openvex::read(&document()?),
+            Self::Csaf => csaf::read(&document()?),
+            Self::CycloneDx => cyclonedx::read(&document()?),
+            Self::Text if text.trim().is_empty() => Err(AdvisoryError::Field("text".to_owned())),
+            Self::Text => Ok(Vec::new()),
+        }
+    }
+}
+
+impl AdvisoryStatement {
+    fn new(vulnerability: &str, status: &str, products: BTreeSet<String>) -> Self {
+        Self {
+            vulnerability: vulnerability.to_owned(),
+            status: status.to_owned(),
+            products: products.into_iter().collect(),
+        }
+    }
+}
+
+/// A text that is not empty, at a JSON pointer; `place` says where the value itself is.
+fn text<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v str, AdvisoryError> {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    found
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| AdvisoryError::Field(format!("{place}{pointer}")))
+}
+
+/// A list that is not empty.
+fn list<'v>(value: &'v Value, pointer: &str, place: &str) -> Result<&'v [Value], AdvisoryError> {
+    let found = value.pointer(pointer).and_then(Value::as_array);
+    found
+        .map(Vec::as_slice)
+        .filter(|list| !list.is_empty())
+        .ok_or_else(|| AdvisoryError::Field(format!("{place}{pointer}")))
+}
+
+/// A list that may be missing.
+fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    let found = value.pointer(pointer).and_then(Value::as_array);
+    found.map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
