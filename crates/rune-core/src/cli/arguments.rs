@@ -218,7 +218,9 @@ fn written_apart(
     let [value] = &texts(error, ContextKind::InvalidArg)[..] else {
         return None;
     };
-    let before = arguments.windows(2).find(|pair| &pair[1] == value)?[0].strip_prefix("--")?;
+    let pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let (before, _) = pairs.into_iter().find(|(_, behind)| *behind == value)?;
+    let before = before.strip_prefix("--")?;
     let inner = verb
         .split_whitespace()
         .try_fold(command, |command, verb| command.find_subcommand(verb))?;

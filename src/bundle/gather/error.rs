@@ -1,0 +1,105 @@
+//! Why a project and its lock do not make a bundle.
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    bundle::NotStatic, chart::ChartError, evidence::AdvisoryError, manifest, oci::Platform,
+};
+use rune_core::{
+    digest::Digest,
+    failure::{Failure, FailureKind},
+    fsx::PathError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The lock does not say what the project says.
+    #[error(transparent)]
+    Lock(#[from] manifest::LockCheckError),
+    /// The lock lacks a program, file or chart, although it was found to be current: a bug.
+    #[error("the lock lacks `{0}`")]
+    NotLocked(String),
+    /// A chart from elsewhere was not fetched before: a bug.
+    #[error("the chart `{0}` was not fetched")]
+    NotFetched(String),
+    /// A file is not the one that was locked.
+    #[error("`{path}` has changed since it was locked: expected {expected}, found {actual}")]
+    Drift {
+        path: Utf8PathBuf,
+        /// The digest in the lock.
+        expected: Digest,
+        /// The digest of the file.
+        actual: Digest,
+    },
+    /// A program cannot run in an image made from scratch.
+    #[error("`{path}` cannot run in the image of {platform}")]
+    NotStatic {
+        path: Utf8PathBuf,
+        /// The platform of the image.
+        platform: Platform,
+        source: NotStatic,
+    },
+    #[error("the advisory `{path}` of kind `{kind}` cannot be used")]
+    Advisory {
+        path: Utf8PathBuf,
+        kind: &'static str,
+        source: AdvisoryError,
+    },
+    /// A component was named that the manifest does not have.
+    #[error("the manifest has no component `{name}`; it has {known}")]
+    UnknownComponent {
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A chart or template is wrong.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// The image of the packager cannot be made.
+    #[error(transparent)]
+    Image(#[from] crate::oci::ImageBuilderError),
+}
+
+impl Failure for GatherError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Lock(error) => error.kind(),
+            Self::NotLocked(_) | Self::NotFetched(_) => FailureKind::Internal,
+            Self::NotStatic { .. } | Self::Advisory { .. } => FailureKind::Input,
+            Self::Drift { .. } => FailureKind::Drift,
+            Self::UnknownComponent { .. } => FailureKind::Usage,
+            Self::Path(error) => error.kind(),
+            Self::Chart(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Lock(error) => error.help(),
+            Self::Drift { .. } => Some(
+                "restore the file, or run `rune-bundle lock` again if the change is meant"
+                    .to_owned(),
+            ),
+            Self::NotStatic { .. } => {
+                Some("build it with `make release`, which links statically".to_owned())
+            }
+            Self::Advisory { .. } => {
+                Some("correct the file, or its `kind` in the manifest".to_owned())
+            }
+            Self::UnknownComponent { .. } | Self::NotLocked(_) | Self::NotFetched(_) => None,
+            Self::Path(error) => error.help(),
+            Self::Chart(error) => error.help(),
+            Self::Image(error) => error.help(),
+        }
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Lock(error) => error.details(),
+            _ => None,
+        }
+    }
+}
