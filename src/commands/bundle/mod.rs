@@ -1,11 +1,13 @@
 //! The verbs of `rune-bundle`.
 
+pub mod apply;
 pub mod attach;
 pub mod build;
 pub mod cat;
 mod chart_check;
 mod cluster_access;
 mod cosign;
+pub mod delta;
 pub mod diff;
 pub mod doctor;
 pub mod fingerprint;
@@ -47,10 +49,12 @@ pub use crate::{
     bundle::{ComponentChoice, HelmOptions, VolumeSize},
     oci::Platform,
 };
+pub use apply::ApplyOptions;
 pub use attach::AttachOptions;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use cluster_access::ClusterAccessOptions;
+pub use delta::{DeltaOptions, HeldOptions};
 pub use diff::DiffOptions;
 pub use doctor::{DoctorBuildOptions, DoctorReceiveOptions};
 pub use init::InitOptions;

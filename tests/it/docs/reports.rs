@@ -333,6 +333,25 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let join = ["join", &first, "--output", "joined.tar"];
     reader.read(&bundle(&sandbox, &[&join[..], &key].concat()), "join", 0);
     reader.has_seen_all(&["## `split`", "## `join`", "### `volumes`"]);
+    let delta = ["delta", file, "--base", file, "--output", "delta.tar"];
+    reader.read(&bundle(&sandbox, &[&delta[..], &key].concat()), "delta", 0);
+    reader.read(&bundle(&sandbox, &["inspect", "delta.tar"]), "inspect", 0);
+    let apply = [
+        "apply",
+        "delta.tar",
+        "--from",
+        file,
+        "--output",
+        "applied.tar",
+    ];
+    reader.read(&bundle(&sandbox, &[&apply[..], &key].concat()), "apply", 0);
+    reader.has_seen_all(&[
+        "## `delta`",
+        "## `apply`",
+        "### `contents`",
+        "### `base`",
+        "### `deltaContents`",
+    ]);
     reader.read(
         &bundle(&sandbox, &["inspect", file, "--key", "release.pub"]),
         "inspect",

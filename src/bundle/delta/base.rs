@@ -1,0 +1,140 @@
+//! What a delta is put together with: places that have contents by digest, and the plan of the
+//! bundle with all of them.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
+use super::{DeltaContents, DeltaError, Tally};
+use crate::{
+    archive::{EntryName, Placed},
+    bundle::{
+        AuthenticatedHead, BundleFile, EntryRecord,
+        head::placed_entries,
+        materialise::{Content, FilePart, Plan},
+    },
+};
+use rune_core::digest::Digest;
+
+/// Where contents are that a delta lacks. What it says it has is checked when it is read.
+#[derive(Debug)]
+pub struct Base {
+    name: String,
+    parts: BTreeMap<(Digest, u64), FilePart>,
+}
+
+/// An entry whose content is nowhere.
+#[derive(Debug)]
+pub struct Missing {
+    pub path: EntryName,
+    pub size: u64,
+}
+
+impl Base {
+    /// A bundle, in one file or several.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn of_bundle(path: &Utf8Path) -> Result<Self, DeltaError> {
+        let unreadable = |source| DeltaError::Base {
+            path: path.to_owned(),
+            source,
+        };
+        let file = BundleFile::open(path, &[], false)?;
+        let head = file.read_head().map_err(unreadable)?;
+        let (index, _) = head.peek()?;
+        let layout = index.layout(head.index_size())?;
+        let parts = placed_entries(&index, &layout).map(|(entry, placed)| {
+            let part = FilePart::new(path, &file, placed.content_offset());
+            ((entry.sha256, entry.size), part)
+        });
+        Ok(Self {
+            name: path.to_string(),
+            parts: parts.collect(),
+        })
+    }
+
+    fn content(&self, entry: &EntryRecord) -> Option<Content> {
+        let part = self.parts.get(&(entry.sha256, entry.size))?;
+        Some(content(part.clone(), entry))
+    }
+}
+
+fn content(part: FilePart, entry: &EntryRecord) -> Content {
+    Content::Part {
+        part: Box::new(part),
+        entry: entry.path.clone(),
+        size: entry.size,
+        digest: entry.sha256,
+    }
+}
+
+impl Plan {
+    /// The plan of a bundle that lies in a file.
+    pub fn of_bundle(head: &AuthenticatedHead, path: &Utf8Path, file: &BundleFile) -> Self {
+        Self::of_head(head, |entry, placed| {
+            content(FilePart::new(path, file, placed.content_offset()), entry)
+        })
+    }
+
+    /// The plan of the bundle of a delta, and how much of it each base has.
+    ///
+    /// # Errors
+    /// When some contents are neither in the delta nor in a base.
+    pub fn of_delta<'b>(
+        head: &AuthenticatedHead,
+        delta: &DeltaContents<'_>,
+        bases: &'b [Base],
+    ) -> Result<(Self, Vec<(&'b str, Tally)>), DeltaError> {
+        let mut used: Vec<(&str, Tally)> = bases
+            .iter()
+            .map(|base| (base.name.as_str(), Tally::default()))
+            .collect();
+        let mut missing = Vec::new();
+        let plan = Self::of_head(head, |entry, _| {
+            if let Some(placed) = delta.places.get(&entry.sha256) {
+                let part = FilePart::new(delta.path, delta.file, placed.content_offset());
+                return content(part, entry);
+            }
+            let found = bases
+                .iter()
+                .zip(&mut used)
+                .find_map(|(base, used)| Some((base.content(entry)?, used)));
+            if let Some((content, (_, tally))) = found {
+                tally.add(entry);
+                return content;
+            }
+            missing.push(Missing {
+                path: entry.path.clone(),
+                size: entry.size,
+            });
+            Content::Bytes(Vec::new().into())
+        });
+        if missing.is_empty() {
+            return Ok((plan, used));
+        }
+        Err(DeltaError::Missing {
+            missing,
+            looked_in: bases.iter().map(|base| base.name.clone()).collect(),
+            bases: delta.bases.to_vec(),
+        })
+    }
+
+    fn of_head(
+        head: &AuthenticatedHead,
+        mut content: impl FnMut(&EntryRecord, &Placed) -> Content,
+    ) -> Self {
+        let unverified = head.unverified();
+        let fixed = std::iter::once(unverified.index_bytes())
+            .chain(unverified.slots().iter().map(Vec::as_slice));
+        let contents = fixed
+            .map(|bytes| Content::Bytes(bytes.into()))
+            .chain(head.entries().map(|(entry, placed)| content(entry, placed)))
+            .collect();
+        Self {
+            digest: head.digest(),
+            layout: head.layout().clone(),
+            contents,
+        }
+    }
+}
