@@ -31,9 +31,9 @@ use super::{
     site::{Site, SiteArgs},
 };
 use crate::commands::bundle::{
-    apply, attach, build, cat, delta as delta_verb, diff, fingerprint, init, inspect, install,
-    join, keygen, load, lock, mirror, policy, push, render, report, rollback, serve, sign, split,
-    status, suggest, unpack, verify,
+    apply, attach, build, cat, delta as delta_verb, diff, fingerprint, have, init, inspect,
+    install, join, keygen, load, lock, mirror, policy, push, render, report, rollback, serve, sign,
+    split, status, suggest, unpack, verify,
 };
 use rune_core::cli::{
     GlobalArgs,
@@ -77,6 +77,8 @@ enum Verb {
     Split(splitting::Split),
     /// Join volumes to one bundle, in any order and one at a time
     Join(splitting::Join),
+    /// List the contents that a site has, for a delta
+    Have(delta::Have),
     /// Write what a receiver lacks of a bundle
     Delta(delta::Delta),
     /// Create the bundle of a delta and what it was created for
@@ -164,6 +166,7 @@ pub(super) fn main() -> ExitCode {
             .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
         Verb::Join(verb) => printer
             .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
+        Verb::Have(verb) => printer.finish(have::run(&verb.into(), progress.as_ref())),
         Verb::Delta(verb) => {
             printer.finish(site().and_then(|site| delta_verb::run(&verb.options(&site), &progress)))
         }

@@ -23,7 +23,7 @@ const GROUPS: &[Group] = &[
     Group {
         heading: "Transfer",
         verbs: &[
-            "push", "load", "serve", "mirror", "unpack", "split", "join", "delta", "apply",
+            "push", "load", "serve", "mirror", "unpack", "split", "join", "have", "delta", "apply",
             "login", "logout",
         ],
     },
@@ -149,9 +149,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "have",
+        &[
+            "rune-bundle have rune-0.0.9.bundle.tar",
+            "rune-bundle have rune-0.0.9.bundle.tar --output site.json",
+        ],
+    ),
+    (
         "delta",
         &[
             "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub --dry-run",
+            "rune-bundle delta --have site.json rune-0.1.0.bundle.tar --key release.pub --output site.tar",
             "rune-bundle delta --base rune-0.0.9.bundle.tar rune-0.1.0.bundle.tar --key release.pub",
         ],
     ),

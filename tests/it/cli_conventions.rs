@@ -54,6 +54,7 @@ const FAILING: &[(&str, &[&str], i32)] = &[
         7,
     ),
     (RUNE_BUNDLE, &["join", "no.tar"], 7),
+    (RUNE_BUNDLE, &["have", "no.tar"], 4),
     (
         RUNE_BUNDLE,
         &[

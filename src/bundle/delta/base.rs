@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::{DeltaContents, DeltaError, Tally};
+use super::{BaseRecord, DeltaContents, DeltaError, Held, Tally};
 use crate::{
     archive::{EntryName, Placed},
     bundle::{
@@ -14,12 +14,18 @@ use crate::{
         materialise::{Content, FilePart, Plan},
     },
 };
-use rune_core::digest::Digest;
+use rune_core::{digest::Digest, fsx, progress::Progress};
+
+/// The list of contents in the directory of an unpacked bundle, and the most bytes that are read of
+/// it.
+const SUMS: &str = "SHA256SUMS";
+const MAX_SUMS_BYTES: u64 = 64 << 20;
 
 /// Where contents are that a delta lacks. What it says it has is checked when it is read.
 #[derive(Debug)]
 pub struct Base {
     name: String,
+    record: BaseRecord,
     parts: BTreeMap<(Digest, u64), FilePart>,
 }
 
@@ -31,11 +37,19 @@ pub struct Missing {
 }
 
 impl Base {
-    /// A bundle, in one file or several.
+    /// A bundle, in one file or several, or a directory that one was unpacked into.
     ///
     /// # Errors
-    /// When it is not one.
-    pub fn of_bundle(path: &Utf8Path) -> Result<Self, DeltaError> {
+    /// When it is neither.
+    pub fn open(path: &Utf8Path) -> Result<Self, DeltaError> {
+        if fsx::is_dir(path) {
+            Self::of_directory(path)
+        } else {
+            Self::of_bundle(path)
+        }
+    }
+
+    fn of_bundle(path: &Utf8Path) -> Result<Self, DeltaError> {
         let unreadable = |source| DeltaError::Base {
             path: path.to_owned(),
             source,
@@ -50,8 +64,76 @@ impl Base {
         });
         Ok(Self {
             name: path.to_string(),
+            record: BaseRecord {
+                name: format!("{} {}", index.name, index.version),
+                bundle: Some(head.digest()),
+            },
             parts: parts.collect(),
         })
+    }
+
+    /// What the list in the directory names and is there.
+    fn of_directory(path: &Utf8Path) -> Result<Self, DeltaError> {
+        let list = path.join(SUMS);
+        if !fsx::is_file(&list) {
+            return Err(DeltaError::NotUnpacked(path.to_owned()));
+        }
+        let text = fsx::read_to_string(&list, MAX_SUMS_BYTES)?;
+        let mut parts = BTreeMap::new();
+        for line in text.lines() {
+            let named = line.split_once("  ").and_then(|(hex, name)| {
+                Some((Digest::from_hex(hex).ok()?, EntryName::new(name).ok()?))
+            });
+            let (digest, name) = named.ok_or_else(|| DeltaError::Sums(list.clone()))?;
+            let file = path.join(name.as_str());
+            if fsx::is_file(&file) {
+                let size = fsx::file_size(&file)?;
+                parts.insert((digest, size), FilePart::of_file(file));
+            }
+        }
+        let itself = (Digest::of(text.as_bytes()), text.len() as u64);
+        parts.insert(itself, FilePart::of_file(list));
+        Ok(Self {
+            name: path.to_string(),
+            record: BaseRecord {
+                name: path.file_name().unwrap_or(path.as_str()).to_owned(),
+                bundle: None,
+            },
+            parts,
+        })
+    }
+
+    /// Adds what it says it has. Nobody needs to vouch for it: what turns out not to be there is
+    /// named when the delta is applied.
+    pub fn add_to(&self, held: &mut Held) {
+        held.bases.push(self.record.clone());
+        let digests = self.parts.keys().map(|(digest, _)| *digest);
+        held.digests.extend(digests);
+    }
+
+    /// Adds what can be read and is what it should be, and says where something else is.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn check_into(
+        &self,
+        held: &mut Held,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Digest>, DeltaError> {
+        held.bases.push(self.record.clone());
+        progress.begin("checking", self.parts.keys().map(|(_, size)| size).sum());
+        let mut wrong = Vec::new();
+        for ((digest, size), part) in &self.parts {
+            if part.digest(*size)? == *digest {
+                held.digests.insert(*digest);
+                held.bytes = held.bytes.saturating_add(*size);
+            } else {
+                wrong.push(*digest);
+            }
+            progress.advance(*size);
+        }
+        progress.end();
+        Ok(wrong)
     }
 
     fn content(&self, entry: &EntryRecord) -> Option<Content> {

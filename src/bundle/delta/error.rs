@@ -27,7 +27,17 @@ pub enum DeltaError {
     Parts(#[from] PartsError),
     #[error("`{0}` is not a delta")]
     NotADelta(Utf8PathBuf),
-    #[error("the delta has format {0}, this program reads format 1")]
+    #[error("`{0}` is not the directory of an unpacked bundle: it has no SHA256SUMS")]
+    NotUnpacked(Utf8PathBuf),
+    #[error("`{0}` is not a list of digests and entries")]
+    Sums(Utf8PathBuf),
+    #[error("`{path}` is not a have-list")]
+    List {
+        path: Utf8PathBuf,
+        #[source]
+        source: CanonicalJsonError,
+    },
+    #[error("the delta or have-list has format {0}, this program reads format 1")]
     Format(u64),
     #[error("the record of the delta is damaged")]
     Record(#[source] CanonicalJsonError),
@@ -104,9 +114,13 @@ impl Failure for DeltaError {
         match self {
             Self::Path(error) => error.kind(),
             Self::Parts(error) => error.kind(),
-            Self::NotADelta(_) | Self::Format(_) | Self::Layout(_) | Self::Name(_) => {
-                FailureKind::Input
-            }
+            Self::NotADelta(_)
+            | Self::NotUnpacked(_)
+            | Self::Sums(_)
+            | Self::List { .. }
+            | Self::Format(_)
+            | Self::Layout(_)
+            | Self::Name(_) => FailureKind::Input,
             Self::Record(_) | Self::OtherBundle(_) | Self::Entry(_) => FailureKind::Content,
             Self::Head(error) | Self::Base { source: error, .. } => error.kind(),
             Self::Index(error) => error.kind(),
@@ -124,6 +138,11 @@ impl Failure for DeltaError {
                 "name the file that `rune-bundle delta` created; a bundle is used as it is"
                     .to_owned(),
             ),
+            Self::NotUnpacked(_) => {
+                Some("name a directory that `rune-bundle unpack` created, or a bundle".to_owned())
+            }
+            Self::Sums(_) => Some("unpack the bundle again".to_owned()),
+            Self::List { .. } => Some("create it again with `rune-bundle have`".to_owned()),
             Self::Format(_) => Some(
                 "use the version of rune-bundle that created the delta, or a newer one".to_owned(),
             ),

@@ -1,41 +1,78 @@
 //! The contents that a receiver has, as far as somebody said: they are left out of a delta.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::BaseRecord;
-use crate::bundle::{BundleIndex, IndexError, UnverifiedHead};
-use rune_core::digest::Digest;
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+
+use super::{BaseRecord, DeltaError, Tally};
+use crate::canonical_json;
+use rune_core::{digest::Digest, fsx};
+
+const FORMAT: u64 = 1;
+
+/// The most bytes that are read of a list: a million contents.
+const MAX_LIST_BYTES: u64 = 80 << 20;
 
 /// The contents of some bases.
 #[derive(Debug, Default)]
 pub struct Held {
     pub(super) digests: BTreeSet<Digest>,
     pub(super) bases: Vec<BaseRecord>,
+    pub(super) bytes: u64,
+}
+
+/// The file in which a site says what it has.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HaveList {
+    format: u64,
+    bases: Vec<BaseRecord>,
+    contents: BTreeSet<Digest>,
 }
 
 impl Held {
-    /// Adds everything that a bundle says it has. Nobody needs to vouch for it: what turns out not
-    /// to be there is named when the delta is applied.
+    /// Adds what a list says. Nobody needs to vouch for it.
     ///
     /// # Errors
-    /// When the index is none that this program understands.
-    pub fn add_bundle(&mut self, head: &UnverifiedHead) -> Result<(), IndexError> {
-        let (index, _) = head.peek()?;
-        self.bases.push(BaseRecord {
-            name: format!("{} {}", index.name, index.version),
-            bundle: Some(head.digest()),
-        });
-        self.digests.extend(sizes(&index).into_keys());
+    /// When it is not one.
+    pub fn add_list(&mut self, path: &Utf8Path) -> Result<(), DeltaError> {
+        let bytes = fsx::read(path, MAX_LIST_BYTES)?;
+        let list: HaveList =
+            canonical_json::from_bytes(&bytes).map_err(|source| DeltaError::List {
+                path: path.to_owned(),
+                source,
+            })?;
+        if list.format != FORMAT {
+            return Err(DeltaError::Format(list.format));
+        }
+        self.bases.extend(list.bases);
+        self.digests.extend(list.contents);
         Ok(())
+    }
+
+    /// The bytes of a list of all of it.
+    ///
+    /// # Errors
+    /// When it has no canonical form.
+    pub fn to_list(&self) -> Result<Vec<u8>, DeltaError> {
+        let list = HaveList {
+            format: FORMAT,
+            bases: self.bases.clone(),
+            contents: self.digests.clone(),
+        };
+        canonical_json::to_bytes(&list).map_err(DeltaError::Record)
+    }
+
+    /// How many contents were found to be as they should be.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            entries: self.digests.len(),
+            bytes: self.bytes,
+        }
     }
 
     pub fn into_bases(self) -> Vec<BaseRecord> {
         self.bases
     }
-}
-
-/// The size of each content of a bundle.
-fn sizes(index: &BundleIndex) -> BTreeMap<Digest, u64> {
-    let entries = index.entries.iter();
-    entries.map(|entry| (entry.sha256, entry.size)).collect()
 }

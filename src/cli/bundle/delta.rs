@@ -1,20 +1,34 @@
-//! The verbs for what a receiver lacks of a bundle: `delta`, `apply`.
+//! The verbs for what a receiver lacks of a bundle: `have`, `delta`, `apply`.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::trust::{BundleArgs, DeltaArgs};
 use crate::{
     cli::site::Site,
-    commands::bundle::{ApplyOptions, DeltaOptions, HeldOptions},
+    commands::bundle::{ApplyOptions, DeltaOptions, HaveOptions, HeldOptions},
 };
 use rune_core::cli::output_path::output_path;
+
+/// List the contents that a site has, for a delta that leaves them out.
+///
+/// Everything is read, and only what is as it should be is listed.
+#[derive(Debug, Args)]
+pub(super) struct Have {
+    /// Bundle, or directory that one was unpacked into
+    #[arg(required = true, value_name = "PATH")]
+    sources: Vec<Utf8PathBuf>,
+    /// File to write
+    #[arg(long, short, value_name = "FILE", default_value = "have.json", value_parser = output_path)]
+    output: Utf8PathBuf,
+}
 
 /// Write what a receiver lacks of a bundle.
 ///
 /// The delta has the signed bundle index and the contents that no base has. `apply` creates the
 /// bundle of it, byte for byte.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("held").required(true).multiple(true).args(["bases", "lists"])))]
 pub(super) struct Delta {
     #[command(flatten)]
     bundle: BundleArgs,
@@ -30,11 +44,13 @@ pub(super) struct Delta {
 
 /// What the receiver has.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub(super) struct HeldArgs {
-    /// Bundle that the receiver has; may be repeated
-    #[arg(long = "base", value_name = "BUNDLE")]
+    /// Leave out what this bundle has, or a directory that one was unpacked into; may be repeated
+    #[arg(long = "base", value_name = "PATH")]
     bases: Vec<Utf8PathBuf>,
+    /// Leave out what a list of `have` has; may be repeated
+    #[arg(long = "have", value_name = "LIST")]
+    lists: Vec<Utf8PathBuf>,
 }
 
 /// Create the bundle of a delta and what it was created for.
@@ -45,8 +61,9 @@ pub(super) struct HeldArgs {
 pub(super) struct Apply {
     #[command(flatten)]
     delta: DeltaArgs,
-    /// Where the contents are that the delta lacks: a bundle; may be repeated
-    #[arg(long = "from", value_name = "BUNDLE")]
+    /// Where the contents are that the delta lacks: a bundle, or a directory that one was unpacked
+    /// into; may be repeated
+    #[arg(long = "from", value_name = "PATH")]
     bases: Vec<Utf8PathBuf>,
     /// File to write [default: NAME-VERSION.bundle.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
@@ -58,7 +75,19 @@ pub(super) struct Apply {
 
 impl From<HeldArgs> for HeldOptions {
     fn from(args: HeldArgs) -> Self {
-        Self { bases: args.bases }
+        Self {
+            bases: args.bases,
+            lists: args.lists,
+        }
+    }
+}
+
+impl From<Have> for HaveOptions {
+    fn from(args: Have) -> Self {
+        Self {
+            sources: args.sources,
+            output: args.output,
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub fn run(
     let bases: Vec<Base> = options
         .bases
         .iter()
-        .map(|path| Base::of_bundle(path))
+        .map(|path| Base::open(path))
         .collect::<Result<_, _>>()?;
     let (plan, used) = Plan::of_delta(&head, &contents, &bases)?;
     let output = options

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
+    HeldOptions,
     chart_check::{ChartCheck, CompletenessReport, check_helm, check_survey, survey_charts},
     keys::{Passphrase, load_chart_key, load_private_key, signer},
     project::ProjectOptions,
@@ -13,7 +14,10 @@ use super::{
     volumes::PartsList,
 };
 use crate::{
-    bundle::{self, ComponentChoice, Destination, Gathered, PolicyRecord, Transferred, VolumeSize},
+    bundle::{
+        self, BaseRecord, ComponentChoice, DeltaPlan, Destination, Gathered, PolicyRecord, Tally,
+        Transferred, VolumeSize,
+    },
     manifest::{self, Evidence, FetchedCharts, Lock, Programs},
     oci::Platform,
     registry::{Client, ClientConfig},
@@ -23,6 +27,7 @@ use rune_core::{
     digest::Digest,
     progress::Progress,
     remark::Remark,
+    text::shown,
 };
 
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct BuildOptions {
     pub project: ProjectOptions,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
+    /// What the receiver has: without anything, the bundle is written; else a delta of it.
+    pub held: HeldOptions,
     /// Write volumes of at most this size instead of one file.
     pub volume_size: Option<VolumeSize>,
     /// Files with private keys; the first signs slot 0, and so on.
@@ -70,9 +77,20 @@ pub struct BuildReport {
     #[serde(skip_serializing_if = "PartsList::is_empty")]
     volumes: PartsList,
     #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<BuiltDelta>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     transferred: Option<Transferred>,
     #[serde(skip)]
     remarks: Vec<Remark>,
+}
+
+/// What was written instead of the whole bundle.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuiltDelta {
+    included: Tally,
+    left_out: Tally,
+    bases: Vec<BaseRecord>,
 }
 
 /// An image in the bundle.
@@ -102,6 +120,10 @@ impl Report for BuildReport {
             entries,
             ..
         } = self;
+        let name = match &self.delta {
+            Some(_) => format!("a delta of {name}"),
+            None => name.clone(),
+        };
         let mut text = match &self.transferred {
             None => {
                 let (blobs, fetched) = (self.remote_blobs, self.remote_bytes);
@@ -126,6 +148,13 @@ impl Report for BuildReport {
             }
         };
         let _ = writeln!(text, "bundle digest  {}", self.digest);
+        if let Some(delta) = &self.delta {
+            let _ = writeln!(text, "included       {}", delta.included);
+            let _ = writeln!(text, "left out       {}", delta.left_out);
+            for base in &delta.bases {
+                let _ = writeln!(text, "base           {}", shown(&base.to_string()));
+            }
+        }
         for image in &self.images {
             let _ = writeln!(text, "image          {}@{}", image.reference, image.digest);
             if !image.platforms_left_out.is_empty() {
@@ -169,10 +198,16 @@ pub fn run(
 ) -> Result<BuildReport, CommandError> {
     let project = options.project.load(Programs::Required)?;
     let manifest = project.manifest();
+    let kind = if options.held.is_empty() {
+        "bundle"
+    } else {
+        "delta"
+    };
     let output = options
         .output
-        .unwrap_or_else(|| format!("{}-{}.bundle.tar", manifest.name, manifest.version).into());
+        .unwrap_or_else(|| format!("{}-{}.{kind}.tar", manifest.name, manifest.version).into());
     bundle::check_output_name(&output)?;
+    let held = options.held.read()?;
     check_helm(&project, &options.chart_check)?;
     let lock = Lock::read(&project.lock_path())?;
     // What the policy denies is not even asked for.
@@ -257,7 +292,24 @@ pub fn run(
     });
     let images = images.collect();
     let (name, version) = (draft.index().name.clone(), draft.index().version.clone());
+    let index = draft.index().clone();
     let plan = draft.sign(&keys)?;
+    let digest = plan.digest();
+    let (plan, delta) = if options.held.is_empty() {
+        (plan, None)
+    } else {
+        let DeltaPlan {
+            plan,
+            included,
+            left_out,
+        } = DeltaPlan::new(plan, &index, &held)?;
+        let delta = BuiltDelta {
+            included,
+            left_out,
+            bases: held.into_bases(),
+        };
+        (plan, Some(delta))
+    };
     let destination = Destination::new(&output, plan.layout(), options.volume_size)?;
     let transferred = if options.is_dry_run {
         bundle::check_output(&plan, &destination)?;
@@ -277,7 +329,7 @@ pub fn run(
         output,
         name,
         version,
-        digest: plan.digest(),
+        digest,
         bytes: plan.total_bytes(),
         entries: plan.entries(),
         images,
@@ -294,6 +346,7 @@ pub fn run(
         remote_bytes,
         dry_run: options.is_dry_run,
         volumes: PartsList::of(&destination),
+        delta,
         transferred,
     })
 }

@@ -10,7 +10,7 @@ use super::{
     trust_source::TrustSource,
 };
 use crate::{
-    bundle::{self, BaseRecord, BundleFile, DeltaPlan, Held, Plan, Tally},
+    bundle::{self, Base, BaseRecord, DeltaPlan, Held, Plan, Tally},
     registry::{Client, ClientConfig},
 };
 use rune_core::{
@@ -34,26 +34,27 @@ pub struct DeltaOptions {
 /// Where it says what the receiver has.
 #[derive(Debug, Clone, Default)]
 pub struct HeldOptions {
-    /// Bundles; nobody needs to vouch for them.
+    /// Bundles, and directories that some were unpacked into; nobody needs to vouch for them.
     pub bases: Vec<Utf8PathBuf>,
+    /// Have-lists.
+    pub lists: Vec<Utf8PathBuf>,
 }
 
 impl HeldOptions {
     pub(super) fn read(&self) -> Result<Held, CommandError> {
         let mut held = Held::default();
         for path in &self.bases {
-            let file = BundleFile::open(path, &[], false)?;
-            let head = file.read_head();
-            let head = head.map_err(|error| CommandError::from(error).context(cannot_use(path)))?;
-            let added = held.add_bundle(&head);
-            added.map_err(|error| CommandError::from(error).context(cannot_use(path)))?;
+            Base::open(path)?.add_to(&mut held);
+        }
+        for path in &self.lists {
+            held.add_list(path)?;
         }
         Ok(held)
     }
-}
 
-fn cannot_use(path: &Utf8PathBuf) -> String {
-    format!("cannot use `{path}` as a base")
+    pub(super) const fn is_empty(&self) -> bool {
+        self.bases.is_empty() && self.lists.is_empty()
+    }
 }
 
 #[derive(Debug, Serialize)]

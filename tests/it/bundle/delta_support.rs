@@ -74,13 +74,23 @@ impl Pair {
         ends_with(&rune_bundle(self.arguments(arguments)), code)
     }
 
+    /// The same without the key.
+    pub(crate) fn run_alone(&self, arguments: &[&str], code: i32) -> String {
+        ends_with(&rune_bundle(self.in_directory(arguments)), code)
+    }
+
     pub(crate) fn arguments(&self, arguments: &[&str]) -> Vec<String> {
-        let path = |word: &str| match word.rsplit_once('.') {
-            Some((_, "tar" | "json" | "00" | "have")) => self.path(word),
-            _ => word.to_owned(),
+        let mut arguments = self.in_directory(arguments);
+        arguments.extend(["--key".to_owned(), self.path("key.pub")]);
+        arguments
+    }
+
+    fn in_directory(&self, arguments: &[&str]) -> Vec<String> {
+        let path = |word: &&str| match word.rsplit_once('.') {
+            Some((_, "tar" | "json" | "00")) => self.path(word),
+            _ => (*word).to_owned(),
         };
-        let key = ["--key".to_owned(), self.path("key.pub")];
-        arguments.iter().map(|word| path(word)).chain(key).collect()
+        arguments.iter().map(path).collect()
     }
 
     /// Writes `delta.tar`, from the old bundle to the new one.

@@ -6,6 +6,7 @@ pub(crate) mod build_verb;
 pub(crate) mod build_volumes;
 pub(crate) mod cat_verb;
 mod delta_crash;
+mod delta_have;
 mod delta_hostile;
 mod delta_support;
 mod delta_verb;

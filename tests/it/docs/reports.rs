@@ -278,6 +278,12 @@ fn the_reports_of_the_connected_side_are_documented_field_by_field() {
         "build",
         0,
     );
+    let delta = ["--base", BUNDLE, "--output", "delta.tar"];
+    reader.read(
+        &bundle(&sandbox, &[&build[..], &delta].concat()),
+        "build",
+        0,
+    );
     let first = first_volume(&sandbox);
     let verify = ["verify", "--set", &first, "--key", "release.pub"];
     reader.read(&bundle(&sandbox, &verify), "verify", 0);
@@ -333,6 +339,10 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     let join = ["join", &first, "--output", "joined.tar"];
     reader.read(&bundle(&sandbox, &[&join[..], &key].concat()), "join", 0);
     reader.has_seen_all(&["## `split`", "## `join`", "### `volumes`"]);
+    let unpack = ["unpack", file, "changed", "--key", "release.pub"];
+    assert!(bundle(&sandbox, &unpack).status.success());
+    fs::write(sandbox.path("changed/INSTALL.md"), "changed").unwrap();
+    reader.read(&bundle(&sandbox, &["have", "changed"]), "have", 0);
     let delta = ["delta", file, "--base", file, "--output", "delta.tar"];
     reader.read(&bundle(&sandbox, &[&delta[..], &key].concat()), "delta", 0);
     reader.read(&bundle(&sandbox, &["inspect", "delta.tar"]), "inspect", 0);
@@ -346,6 +356,7 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
     ];
     reader.read(&bundle(&sandbox, &[&apply[..], &key].concat()), "apply", 0);
     reader.has_seen_all(&[
+        "## `have`",
         "## `delta`",
         "## `apply`",
         "### `contents`",
