@@ -60,7 +60,9 @@ pub use content_reader::ContentReader;
 pub use content_stream::{ContentStream, StreamError};
 pub use context::{BuiltDigests, context};
 pub use cosign::{CheckedFile, CosignError, FileToSign, Placement};
-pub use delta::{Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, Tally};
+pub use delta::{
+    Base, BaseRecord, Delta, DeltaContents, DeltaError, DeltaPlan, Held, RegistryBase, Tally,
+};
 pub use file::{BundleFile, Volumes};
 pub use gather::{ComponentChoice, GatherError, Gathered, gather};
 pub use head::{AuthenticatedHead, AuthenticationError, HeadError, UnverifiedHead};

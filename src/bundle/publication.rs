@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::{AuthenticatedHead, ImageRecord, IndexError, index::INDEX_NAME};
+use super::{AuthenticatedHead, BundleIndex, ImageRecord, IndexError, index::INDEX_NAME};
 use crate::{
     canonical_json,
     oci::{Descriptor, Reference, media_type},
@@ -91,24 +91,7 @@ pub(super) fn publications(
         made.insert(descriptor.digest, bytes.into());
         descriptor
     };
-    let images = index.images.iter().map(image);
-    let charts = index.charts.iter().map(|chart| Publication {
-        repository: chart_repository(&chart.name),
-        tag: Some(tag(&chart.version)),
-        target: chart.artifact.clone(),
-        kind: PublicationKind::Chart,
-    });
-    let mut published: Vec<Publication> = images.chain(charts).collect();
-    for referrer in index.images.iter().flat_map(referrers) {
-        // Several images may be the same one, and have the same referrers.
-        let is_known = published.iter().any(|known| {
-            (&known.repository, &known.tag, known.target.digest)
-                == (&referrer.repository, &referrer.tag, referrer.target.digest)
-        });
-        if !is_known {
-            published.push(referrer);
-        }
-    }
+    let mut published = published(index);
     let repository = format!("bundles/{}", index.name);
     let config = add(EMPTY_TYPE, b"{}".to_vec());
     let mut artifact = |artifact_type,
@@ -169,6 +152,29 @@ pub(super) fn publications(
         });
     }
     Ok((published, made))
+}
+
+/// The contents that a bundle publishes: images in their order, charts, what is about images.
+pub(super) fn published(index: &BundleIndex) -> Vec<Publication> {
+    let images = index.images.iter().map(image);
+    let charts = index.charts.iter().map(|chart| Publication {
+        repository: chart_repository(&chart.name),
+        tag: Some(tag(&chart.version)),
+        target: chart.artifact.clone(),
+        kind: PublicationKind::Chart,
+    });
+    let mut published: Vec<Publication> = images.chain(charts).collect();
+    for referrer in index.images.iter().flat_map(referrers) {
+        // Several images may be the same one, and have the same referrers.
+        let is_known = published.iter().any(|known| {
+            (&known.repository, &known.tag, known.target.digest)
+                == (&referrer.repository, &referrer.tag, referrer.target.digest)
+        });
+        if !is_known {
+            published.push(referrer);
+        }
+    }
+    published
 }
 
 fn image(image: &ImageRecord) -> Publication {

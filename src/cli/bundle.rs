@@ -77,7 +77,7 @@ enum Verb {
     Split(splitting::Split),
     /// Join volumes to one bundle, in any order and one at a time
     Join(splitting::Join),
-    /// List the contents that a site has, for a delta
+    /// List what a site has, for a delta
     Have(delta::Have),
     /// Write what a receiver lacks of a bundle
     Delta(delta::Delta),
@@ -166,7 +166,8 @@ pub(super) fn main() -> ExitCode {
             .finish(site().and_then(|site| split::run(&verb.options(&site), progress.as_ref()))),
         Verb::Join(verb) => printer
             .finish(site().and_then(|site| join::run(&verb.options(&site), progress.as_ref()))),
-        Verb::Have(verb) => printer.finish(have::run(&verb.into(), progress.as_ref())),
+        Verb::Have(verb) => printer
+            .finish(site().and_then(|site| have::run(&verb.options(&site), progress.as_ref()))),
         Verb::Delta(verb) => {
             printer.finish(site().and_then(|site| delta_verb::run(&verb.options(&site), &progress)))
         }

@@ -1,7 +1,7 @@
-//! What a delta is put together with: places that have contents by digest, and the plan of the
+//! What a delta is put together with: places that have entries by digest, and the plan of the
 //! bundle with all of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use camino::Utf8Path;
 
@@ -13,20 +13,37 @@ use crate::{
         head::placed_entries,
         materialise::{Content, FilePart, Plan},
     },
+    oci::Descriptor,
+    registry::RepositoryName,
 };
 use rune_core::{digest::Digest, fsx, progress::Progress};
 
-/// The list of contents in the directory of an unpacked bundle, and the most bytes that are read of
+/// The list of entries in the directory of an unpacked bundle, and the most bytes that are read of
 /// it.
 const SUMS: &str = "SHA256SUMS";
 const MAX_SUMS_BYTES: u64 = 64 << 20;
 
-/// Where contents are that a delta lacks. What it says it has is checked when it is read.
+/// Where entries are that a delta lacks. What it says it has is checked when it is read.
 #[derive(Debug)]
 pub struct Base {
     name: String,
     record: BaseRecord,
-    parts: BTreeMap<(Digest, u64), FilePart>,
+    places: Places,
+}
+
+/// Where each content is, by digest and size.
+pub(super) type Places = BTreeMap<(Digest, u64), Place>;
+
+/// Where a content is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    File(FilePart),
+    Registry {
+        /// As people name it.
+        registry: Arc<str>,
+        name: RepositoryName,
+        descriptor: Box<Descriptor>,
+    },
 }
 
 /// An entry whose content is nowhere.
@@ -37,6 +54,14 @@ pub struct Missing {
 }
 
 impl Base {
+    pub(super) const fn new(name: String, record: BaseRecord, places: Places) -> Self {
+        Self {
+            name,
+            record,
+            places,
+        }
+    }
+
     /// A bundle, in one file or several, or a directory that one was unpacked into.
     ///
     /// # Errors
@@ -60,16 +85,13 @@ impl Base {
         let layout = index.layout(head.index_size())?;
         let parts = placed_entries(&index, &layout).map(|(entry, placed)| {
             let part = FilePart::new(path, &file, placed.content_offset());
-            ((entry.sha256, entry.size), part)
+            ((entry.sha256, entry.size), Place::File(part))
         });
-        Ok(Self {
-            name: path.to_string(),
-            record: BaseRecord {
-                name: format!("{} {}", index.name, index.version),
-                bundle: Some(head.digest()),
-            },
-            parts: parts.collect(),
-        })
+        let record = BaseRecord {
+            name: format!("{} {}", index.name, index.version),
+            bundle: Some(head.digest()),
+        };
+        Ok(Self::new(path.to_string(), record, parts.collect()))
     }
 
     /// What the list in the directory names and is there.
@@ -88,26 +110,28 @@ impl Base {
             let file = path.join(name.as_str());
             if fsx::is_file(&file) {
                 let size = fsx::file_size(&file)?;
-                parts.insert((digest, size), FilePart::of_file(file));
+                parts.insert((digest, size), Place::File(FilePart::of_file(file)));
             }
         }
         let itself = (Digest::of(text.as_bytes()), text.len() as u64);
-        parts.insert(itself, FilePart::of_file(list));
-        Ok(Self {
-            name: path.to_string(),
-            record: BaseRecord {
-                name: path.file_name().unwrap_or(path.as_str()).to_owned(),
-                bundle: None,
-            },
-            parts,
-        })
+        parts.insert(itself, Place::File(FilePart::of_file(list)));
+        let record = BaseRecord {
+            name: path.file_name().unwrap_or(path.as_str()).to_owned(),
+            bundle: None,
+        };
+        Ok(Self::new(path.to_string(), record, parts))
     }
 
-    /// Adds what it says it has. Nobody needs to vouch for it: what turns out not to be there is
+    /// As it was named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds what it says it has. It is not trusted: what turns out not to be there is
     /// named when the delta is applied.
     pub fn add_to(&self, held: &mut Held) {
         held.bases.push(self.record.clone());
-        let digests = self.parts.keys().map(|(digest, _)| *digest);
+        let digests = self.places.keys().map(|(digest, _)| *digest);
         held.digests.extend(digests);
     }
 
@@ -121,10 +145,15 @@ impl Base {
         progress: &dyn Progress,
     ) -> Result<Vec<Digest>, DeltaError> {
         held.bases.push(self.record.clone());
-        progress.begin("checking", self.parts.keys().map(|(_, size)| size).sum());
+        progress.begin("checking", self.places.keys().map(|(_, size)| size).sum());
         let mut wrong = Vec::new();
-        for ((digest, size), part) in &self.parts {
-            if part.digest(*size)? == *digest {
+        for ((digest, size), place) in &self.places {
+            let is_right = match place {
+                Place::File(part) => part.digest(*size)? == *digest,
+                // It is hashed when it is fetched.
+                Place::Registry { .. } => true,
+            };
+            if is_right {
                 held.digests.insert(*digest);
                 held.bytes = held.bytes.saturating_add(*size);
             } else {
@@ -137,8 +166,18 @@ impl Base {
     }
 
     fn content(&self, entry: &EntryRecord) -> Option<Content> {
-        let part = self.parts.get(&(entry.sha256, entry.size))?;
-        Some(content(part.clone(), entry))
+        Some(match self.places.get(&(entry.sha256, entry.size))? {
+            Place::File(part) => content(part.clone(), entry),
+            Place::Registry {
+                registry,
+                name,
+                descriptor,
+            } => Content::Blob {
+                image: Arc::clone(registry),
+                name: name.clone(),
+                descriptor: descriptor.clone(),
+            },
+        })
     }
 }
 
@@ -162,7 +201,7 @@ impl Plan {
     /// The plan of the bundle of a delta, and how much of it each base has.
     ///
     /// # Errors
-    /// When some contents are neither in the delta nor in a base.
+    /// When some entries are neither in the delta nor in a base.
     pub fn of_delta<'b>(
         head: &AuthenticatedHead,
         delta: &DeltaContents<'_>,

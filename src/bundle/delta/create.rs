@@ -1,4 +1,4 @@
-//! Which bytes a delta has: the plan of a bundle without the contents that are held already.
+//! Which bytes a delta has: the plan of a bundle without the entries that are held already.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -20,26 +20,18 @@ pub struct DeltaPlan {
     pub left_out: Tally,
 }
 
-/// How many entries, and how many bytes their contents have.
+/// How many entries, and how many bytes their entries have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {
-    pub entries: usize,
+    pub count: usize,
     pub bytes: u64,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = if self.entries == 1 {
-            "entry"
-        } else {
-            "entries"
-        };
-        let (entries, bytes) = (self.entries, self.bytes);
-        write!(
-            formatter,
-            "{entries} {noun}, {} ({bytes} bytes)",
-            size(bytes)
-        )
+        let noun = if self.count == 1 { "entry" } else { "entries" };
+        let (count, bytes) = (self.count, self.bytes);
+        write!(formatter, "{count} {noun}, {} ({bytes} bytes)", size(bytes))
     }
 }
 
@@ -51,7 +43,7 @@ impl Tally {
     }
 
     pub(super) const fn add(&mut self, entry: &EntryRecord) {
-        self.entries = self.entries.saturating_add(1);
+        self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.size);
     }
 }

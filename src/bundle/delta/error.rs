@@ -7,6 +7,7 @@ use crate::{
     archive::{EntryName, EntryNameError, LayoutError},
     bundle::{ContentError, HeadError, IndexError, MaterialiseError, PartsError},
     canonical_json::CanonicalJsonError,
+    registry::RegistryError,
 };
 use rune_core::{
     digest::Digest,
@@ -31,6 +32,10 @@ pub enum DeltaError {
     NotUnpacked(Utf8PathBuf),
     #[error("`{0}` is not a list of digests and entries")]
     Sums(Utf8PathBuf),
+    #[error("`{0}` is not the bundle index that `push` writes")]
+    NotPushed(String),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error("`{path}` is not a have-list")]
     List {
         path: Utf8PathBuf,
@@ -125,7 +130,8 @@ impl Failure for DeltaError {
             Self::Head(error) | Self::Base { source: error, .. } => error.kind(),
             Self::Index(error) => error.kind(),
             Self::Content(error) => error.kind(),
-            Self::Missing { .. } => FailureKind::NotFound,
+            Self::Registry(error) => error.kind(),
+            Self::NotPushed(_) | Self::Missing { .. } => FailureKind::NotFound,
             Self::Write(error) => error.kind(),
         }
     }
@@ -141,6 +147,10 @@ impl Failure for DeltaError {
             Self::NotUnpacked(_) => {
                 Some("name a directory that `rune-bundle unpack` created, or a bundle".to_owned())
             }
+            Self::NotPushed(_) => Some(
+                "write oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION, as `rune-bundle push` printed it".to_owned(),
+            ),
+            Self::Registry(error) => error.help(),
             Self::Sums(_) => Some("unpack the bundle again".to_owned()),
             Self::List { .. } => Some("create it again with `rune-bundle have`".to_owned()),
             Self::Format(_) => Some(

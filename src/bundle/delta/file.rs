@@ -1,4 +1,4 @@
-//! Opening a delta: its record and head, and, once its index is known, where its contents lie.
+//! Opening a delta: its record and head, and, once its index is known, where its entries lie.
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,12 @@ use super::{
 use crate::{
     archive::{BLOCK_BYTES, CheckError, Entry, EntryReader, Layout, Placed, check_end},
     bundle::{
-        BundleFile, BundleIndex, ContentError, EntryRecord, UnverifiedHead, archive::At,
-        index::head_entries, length::check_length,
+        BundleFile, BundleIndex, ContentError, EntryRecord, UnverifiedHead,
+        archive::{At, MAX_DOCUMENT_BYTES},
+        index::head_entries,
+        length::check_length,
     },
+    oci::Descriptor,
 };
 use rune_core::{
     digest::Digest,
@@ -33,7 +36,7 @@ pub struct Delta {
     head: UnverifiedHead,
 }
 
-/// Where a delta has which contents of its bundle.
+/// Where a delta has which entries of its bundle.
 #[derive(Debug)]
 pub struct DeltaContents<'a> {
     pub(super) file: &'a BundleFile,
@@ -87,7 +90,7 @@ impl Delta {
         })
     }
 
-    /// The head of the bundle as it stands in the delta.
+    /// The head as it stands in the delta.
     pub const fn head(&self) -> &UnverifiedHead {
         &self.head
     }
@@ -97,11 +100,11 @@ impl Delta {
         &self.record.bases
     }
 
-    /// Compares the delta with the index of its head: which entries it has, its length, and every
-    /// byte around the contents, which are not read.
+    /// Compares the delta with the bundle index of its head: which entries it has, its length, and every
+    /// byte around the entries, which are not read.
     ///
     /// # Errors
-    /// When something is not as the index and the record say together.
+    /// When something is not as bundle index and record say together.
     pub fn contents(&self, index: &BundleIndex) -> Result<DeltaContents<'_>, DeltaError> {
         let mut listed = self.record.entries.iter().peekable();
         let has = |entry: &&EntryRecord| listed.next_if(|name| **name == entry.path).is_some();
@@ -151,6 +154,18 @@ impl DeltaContents<'_> {
     /// Whether it has the content of an entry.
     pub fn has(&self, entry: &EntryRecord) -> bool {
         self.places.contains_key(&entry.sha256)
+    }
+
+    /// A manifest that it has, if it is as its descriptor says.
+    pub(super) fn document(&self, descriptor: &Descriptor) -> Option<Vec<u8>> {
+        let placed = self.places.get(&descriptor.digest)?;
+        if placed.size() > MAX_DOCUMENT_BYTES {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(placed.size()).ok()?];
+        let mut source = At::new(self.file, placed.content_offset());
+        source.read_exact(&mut bytes).ok()?;
+        (Digest::of(&bytes) == descriptor.digest).then_some(bytes)
     }
 
     /// The size of the file.

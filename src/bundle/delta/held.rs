@@ -1,4 +1,4 @@
-//! The contents that a receiver has, as far as somebody said: they are left out of a delta.
+//! The entries that a receiver has, as far as somebody said: they are left out of a delta.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use rune_core::{digest::Digest, fsx};
 
 const FORMAT: u64 = 1;
 
-/// The most bytes that are read of a list: a million contents.
+/// The most bytes that are read of a list: a million entries.
 const MAX_LIST_BYTES: u64 = 80 << 20;
 
-/// The contents of some bases.
+/// The entries of some bases.
 #[derive(Debug, Default)]
 pub struct Held {
     pub(super) digests: BTreeSet<Digest>,
@@ -28,11 +28,11 @@ pub struct Held {
 struct HaveList {
     format: u64,
     bases: Vec<BaseRecord>,
-    contents: BTreeSet<Digest>,
+    digests: BTreeSet<Digest>,
 }
 
 impl Held {
-    /// Adds what a list says. Nobody needs to vouch for it.
+    /// Adds what a list says. It is not trusted.
     ///
     /// # Errors
     /// When it is not one.
@@ -47,7 +47,7 @@ impl Held {
             return Err(DeltaError::Format(list.format));
         }
         self.bases.extend(list.bases);
-        self.digests.extend(list.contents);
+        self.digests.extend(list.digests);
         Ok(())
     }
 
@@ -59,15 +59,15 @@ impl Held {
         let list = HaveList {
             format: FORMAT,
             bases: self.bases.clone(),
-            contents: self.digests.clone(),
+            digests: self.digests.clone(),
         };
         canonical_json::to_bytes(&list).map_err(DeltaError::Record)
     }
 
-    /// How many contents were found to be as they should be.
+    /// How many entries were found to be as they should be.
     pub fn tally(&self) -> Tally {
         Tally {
-            entries: self.digests.len(),
+            count: self.digests.len(),
             bytes: self.bytes,
         }
     }

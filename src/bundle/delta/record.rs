@@ -1,6 +1,6 @@
 //! What a delta says of itself: which entries of which bundle it has, and what it was created for.
 //!
-//! It is not signed. The entries are compared with the signed index, and what it was created for is
+//! It is not signed. The entries are compared with the signed bundle index, and what it was created for is
 //! only shown.
 
 use std::fmt;
@@ -32,11 +32,11 @@ pub(super) struct DeltaRecord {
     pub(super) entries: Vec<EntryName>,
 }
 
-/// What a delta leaves out the contents of.
+/// What a delta leaves out the entries of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseRecord {
-    /// Name and version of a bundle, or what else has the contents.
+    /// Name and version of a bundle, or what else has the entries.
     pub name: String,
     /// The bundle digest, if it is a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]

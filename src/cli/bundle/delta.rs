@@ -5,27 +5,30 @@ use clap::{ArgGroup, Args};
 
 use super::trust::{BundleArgs, DeltaArgs};
 use crate::{
-    cli::site::Site,
-    commands::bundle::{ApplyOptions, DeltaOptions, HaveOptions, HeldOptions},
+    cli::{registry_args::OfflineRegistryArgs, site::Site},
+    commands::bundle::{ApplyOptions, BaseSource, DeltaOptions, HaveOptions, HeldOptions},
 };
 use rune_core::cli::output_path::output_path;
 
-/// List the contents that a site has, for a delta that leaves them out.
+/// List the entries that a site has, for a delta that leaves them out.
 ///
 /// Everything is read, and only what is as it should be is listed.
 #[derive(Debug, Args)]
 pub(super) struct Have {
-    /// Bundle, or directory that one was unpacked into
-    #[arg(required = true, value_name = "PATH")]
-    sources: Vec<Utf8PathBuf>,
+    /// Bundle, directory that one was unpacked into, or what was pushed into a registry:
+    /// oci://HOST[:PORT][/PREFIX]/bundles/NAME:VERSION
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<BaseSource>,
     /// File to write
     #[arg(long, short, value_name = "FILE", default_value = "have.json", value_parser = output_path)]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    registry: OfflineRegistryArgs,
 }
 
 /// Write what a receiver lacks of a bundle.
 ///
-/// The delta has the signed bundle index and the contents that no base has. `apply` creates the
+/// The delta has the signed bundle index and the entries that no base has. `apply` creates the
 /// bundle of it, byte for byte.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("held").required(true).multiple(true).args(["bases", "lists"])))]
@@ -61,16 +64,18 @@ pub(super) struct HeldArgs {
 pub(super) struct Apply {
     #[command(flatten)]
     delta: DeltaArgs,
-    /// Where the contents are that the delta lacks: a bundle, or a directory that one was unpacked
-    /// into; may be repeated
-    #[arg(long = "from", value_name = "PATH")]
-    bases: Vec<Utf8PathBuf>,
+    /// Where the entries are that the delta lacks: a bundle, a directory that one was unpacked
+    /// into, or a registry that one was pushed into, oci://HOST[:PORT][/PREFIX]; may be repeated
+    #[arg(long = "from", value_name = "SOURCE")]
+    bases: Vec<BaseSource>,
     /// File to write [default: NAME-VERSION.bundle.tar]
     #[arg(long, short, value_name = "FILE", value_parser = output_path)]
     output: Option<Utf8PathBuf>,
     /// Check that nothing is missing, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    registry: OfflineRegistryArgs,
 }
 
 impl From<HeldArgs> for HeldOptions {
@@ -82,11 +87,17 @@ impl From<HeldArgs> for HeldOptions {
     }
 }
 
-impl From<Have> for HaveOptions {
-    fn from(args: Have) -> Self {
-        Self {
-            sources: args.sources,
-            output: args.output,
+/// The registry among the sources, which a bare `--plain-http` means.
+fn host(sources: &[BaseSource]) -> Option<&str> {
+    sources.iter().find_map(BaseSource::host)
+}
+
+impl Have {
+    pub(super) fn options(self, site: &Site) -> HaveOptions {
+        HaveOptions {
+            registry: self.registry.into_offline_config(site, host(&self.sources)),
+            sources: self.sources,
+            output: self.output,
         }
     }
 }
@@ -105,6 +116,7 @@ impl Delta {
 impl Apply {
     pub(super) fn options(self, site: &Site) -> ApplyOptions {
         ApplyOptions {
+            registry: self.registry.into_offline_config(site, host(&self.bases)),
             delta: self.delta.options(site),
             bases: self.bases,
             output: self.output,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::{delta::write, open::BundleOptions, trust_source::TrustSource};
-use crate::bundle::{Base, Delta, DeltaError, Plan, Tally};
+use super::{BaseSource, delta::write, open::BundleOptions, trust_source::TrustSource};
+use crate::{
+    bundle::{Base, Delta, DeltaError, Plan, Tally},
+    registry::{Client, ClientConfig},
+};
 use rune_core::{
-    command::{CommandError, Report, counted},
+    command::{CommandError, Report, block_on},
     digest::Digest,
     progress::Progress,
 };
@@ -17,8 +20,9 @@ use rune_core::{
 pub struct ApplyOptions {
     /// The delta, and what it is checked with.
     pub delta: BundleOptions,
-    /// Where the other contents are.
-    pub bases: Vec<Utf8PathBuf>,
+    /// Where the other entries are.
+    pub bases: Vec<BaseSource>,
+    pub registry: ClientConfig,
     /// The file to write; without one, `<name>-<version>.bundle.tar` in the working directory.
     pub output: Option<Utf8PathBuf>,
     /// Only check that it could be done.
@@ -36,7 +40,7 @@ pub struct ApplyReport {
     bytes: u64,
     from_delta: Tally,
     from_bases: Vec<Used>,
-    /// How many contents an earlier, interrupted run had written.
+    /// How many entries an earlier, interrupted run had written.
     kept: u64,
     dry_run: bool,
 }
@@ -67,8 +71,10 @@ impl Report for ApplyReport {
             text.push_str(&format!("from base      {tally}, of `{base}`\n"));
         }
         if self.kept > 0 {
-            let kept = counted(self.kept, "content");
-            text.push_str(&format!("continued      {kept} from an earlier run\n"));
+            let kept = self.kept;
+            text.push_str(&format!(
+                "continued      {kept} entries from an earlier run\n"
+            ));
         }
         text
     }
@@ -77,7 +83,7 @@ impl Report for ApplyReport {
 /// Writes the bundle of a delta.
 ///
 /// # Errors
-/// When the delta or a base is not as signed, some contents are missing, or the bundle cannot be
+/// When the delta or a base is not as signed, some entries are missing, or the bundle cannot be
 /// written; nothing has its name then.
 pub fn run(
     options: &ApplyOptions,
@@ -97,17 +103,20 @@ pub fn run(
         .map_err(|error| options.delta.refused(error.into()))?;
     let index = head.index();
     let contents = delta.contents(index).map_err(refused)?;
-    let bases: Vec<Base> = options
-        .bases
-        .iter()
-        .map(|path| Base::open(path))
-        .collect::<Result<_, _>>()?;
+    let client = Client::new(options.registry.clone())?;
+    let bases = block_on(async {
+        let mut bases: Vec<Base> = Vec::new();
+        for base in &options.bases {
+            bases.push(base.for_delta(&client, index, &contents).await?);
+        }
+        Ok::<_, CommandError>(bases)
+    })?;
     let (plan, used) = Plan::of_delta(&head, &contents, &bases)?;
     let output = options
         .output
         .clone()
         .unwrap_or_else(|| format!("{}-{}.bundle.tar", index.name, index.version).into());
-    let kept = write(&plan, &output, options.is_dry_run, progress)
+    let kept = write(&plan, &client, &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(ApplyReport {
         name: index.name.clone(),

@@ -1,4 +1,4 @@
-//! `delta`: a bundle without the contents that its receiver has.
+//! `delta`: a bundle without the entries that its receiver has.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub struct DeltaOptions {
 /// Where it says what the receiver has.
 #[derive(Debug, Clone, Default)]
 pub struct HeldOptions {
-    /// Bundles, and directories that some were unpacked into; nobody needs to vouch for them.
+    /// Bundles, and directories that some were unpacked into; they are not trusted.
     pub bases: Vec<Utf8PathBuf>,
     /// Have-lists.
     pub lists: Vec<Utf8PathBuf>,
@@ -123,7 +123,8 @@ pub fn run(
         .output
         .clone()
         .unwrap_or_else(|| format!("{}-{}.delta.tar", index.name, index.version).into());
-    write(&plan, &output, options.is_dry_run, progress)
+    let client = Client::new(ClientConfig::default())?;
+    write(&plan, &client, &output, options.is_dry_run, progress)
         .map_err(|error| error.context(format!("did not write `{output}`")))?;
     Ok(DeltaReport {
         name: index.name.clone(),
@@ -140,9 +141,10 @@ pub fn run(
     })
 }
 
-/// Writes a plan whose contents are on this machine; says how many an earlier run had written.
+/// Writes a plan; says how many an earlier run had written.
 pub(super) fn write(
     plan: &Plan,
+    client: &Client,
     output: &Utf8PathBuf,
     is_dry_run: bool,
     progress: &Arc<dyn Progress>,
@@ -152,7 +154,6 @@ pub(super) fn write(
         bundle::check_output(plan, &destination)?;
         return Ok(0);
     }
-    let client = Client::new(ClientConfig::default())?;
-    let written = bundle::materialise(plan, &client, &destination, threads(), progress);
+    let written = bundle::materialise(plan, client, &destination, threads(), progress);
     Ok(block_on(written)?.kept_blobs)
 }

@@ -1,11 +1,15 @@
-//! `have`: a list of the contents that a site has, for a delta that leaves them out.
+//! `have`: a list of what a site has, for a delta that leaves them out.
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use crate::bundle::{Base, Held, Tally};
+use super::BaseSource;
+use crate::{
+    bundle::{Held, Tally},
+    registry::{Client, ClientConfig},
+};
 use rune_core::{
-    command::{CommandError, Report, counted},
+    command::{CommandError, Report, block_on, counted},
     digest::Digest,
     fsx,
     progress::Progress,
@@ -13,22 +17,22 @@ use rune_core::{
 
 #[derive(Debug, Clone)]
 pub struct HaveOptions {
-    /// Bundles, and directories that some were unpacked into.
-    pub sources: Vec<Utf8PathBuf>,
+    pub sources: Vec<BaseSource>,
     pub output: Utf8PathBuf,
+    pub registry: ClientConfig,
 }
 
 #[derive(Debug, Serialize)]
 pub struct HaveReport {
     output: Utf8PathBuf,
-    contents: Tally,
-    damaged: Vec<DamagedContents>,
+    listed: Tally,
+    damaged: Vec<Damaged>,
 }
 
-/// Contents that are not what they should be; they are not in the list.
+/// Entries that differ from their digest; they are not in the list.
 #[derive(Debug, Serialize)]
-struct DamagedContents {
-    path: Utf8PathBuf,
+struct Damaged {
+    path: String,
     digests: Vec<Digest>,
 }
 
@@ -36,18 +40,18 @@ impl Report for HaveReport {
     const VERB: &'static str = "have";
 
     fn text(&self) -> String {
-        let mut text = format!("wrote `{}`: {}\n", self.output, self.contents);
-        for DamagedContents { path, digests } in &self.damaged {
-            let count = counted(digests.len() as u64, "content");
+        let mut text = format!("wrote `{}`: {}\n", self.output, self.listed);
+        for Damaged { path, digests } in &self.damaged {
+            let count = counted(digests.len() as u64, "digest");
             text.push_str(&format!(
-                "note: {count} of `{path}` differ from their digest and are not in the list\n"
+                "note: not listed, because the content differs: {count} of `{path}`\n"
             ));
         }
         text
     }
 }
 
-/// Reads everything that is there, and lists what is as it should be.
+/// Reads everything, and lists what is as it should be.
 ///
 /// # Errors
 /// When a source cannot be read, or the list cannot be written.
@@ -55,17 +59,19 @@ pub fn run(options: &HaveOptions, progress: &dyn Progress) -> Result<HaveReport,
     fsx::check_free(&options.output)?;
     let mut held = Held::default();
     let mut damaged = Vec::new();
-    for path in &options.sources {
-        let digests = Base::open(path)?.check_into(&mut held, progress)?;
+    let client = Client::new(options.registry.clone())?;
+    for source in &options.sources {
+        let base = block_on(source.everything(&client))?;
+        let digests = base.check_into(&mut held, progress)?;
         if !digests.is_empty() {
-            let path = path.clone();
-            damaged.push(DamagedContents { path, digests });
+            let path = base.name().to_owned();
+            damaged.push(Damaged { path, digests });
         }
     }
     fsx::write_new(&options.output, &held.to_list()?, 0o644)?;
     Ok(HaveReport {
         output: options.output.clone(),
-        contents: held.tally(),
+        listed: held.tally(),
         damaged,
     })
 }

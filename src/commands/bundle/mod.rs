@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod attach;
+mod base;
 pub mod build;
 pub mod cat;
 mod chart_check;
@@ -52,6 +53,7 @@ pub use crate::{
 };
 pub use apply::ApplyOptions;
 pub use attach::AttachOptions;
+pub use base::BaseSource;
 pub use build::BuildOptions;
 pub use chart_check::ChartCheck;
 pub use cluster_access::ClusterAccessOptions;

@@ -7,7 +7,8 @@ use crate::bundle::delta_support::Pair;
 const APPLY: [&str; 6] = ["apply", "delta.tar", "--from", "old.tar", "-o", "out.tar"];
 
 /// Calls of the kernel, and at which of them a thread is killed. The frame is written by the first
-/// thread; another one writes more than 50 pieces of the large layer.
+/// thread; another one writes more than 50 pieces of the large layer. What is
+/// unlinked first is how it is seen that the directory can be written.
 const MOMENTS: [(&str, u32); 10] = [
     ("pwrite64", 1),
     ("pwrite64", 12),
@@ -18,7 +19,7 @@ const MOMENTS: [(&str, u32); 10] = [
     ("fdatasync", 1),
     ("fallocate", 1),
     ("renameat2", 1),
-    ("unlink", 1),
+    ("unlink", 2),
 ];
 
 #[test]

@@ -18,8 +18,8 @@ const MANIFEST: &str = "apiVersion: rune-bundle/v1\nkind: BundleManifest\nname: 
 /// The digests in a list, without `sha256:`.
 fn listed(pair: &Pair, name: &str) -> BTreeSet<String> {
     let list: serde_json::Value = serde_json::from_slice(&pair.bytes(name)).unwrap();
-    let contents = list["contents"].as_array().unwrap().iter();
-    contents
+    let digests = list["digests"].as_array().unwrap().iter();
+    digests
         .map(|digest| digest.as_str().unwrap().replace("sha256:", ""))
         .collect()
 }
@@ -62,28 +62,31 @@ fn an_unpacked_bundle_is_a_base_and_what_was_changed_in_it_is_not_in_its_list() 
     assert_eq!(pair.sum("out.tar"), pair.sum("new.tar"));
     fs::remove_file(pair.file("out.tar")).unwrap();
 
-    let chart = "charts/small-0.1.0.tgz";
-    let path = pair.file("site").join(chart);
+    let values = "values/lab.yaml";
+    let path = pair.file("site").join(values);
     let size = fs::metadata(&path).unwrap().len();
     fs::write(&path, vec![0; usize::try_from(size).unwrap()]).unwrap();
     let said = pair.run(&apply, 6);
     assert!(
         said.contains(&format!(
-            "entry `{chart}` in `{site}/{chart}`: expected sha256:"
+            "entry `{values}` in `{site}/{values}`: expected sha256:"
         )),
         "{said}"
     );
     let said = pair.run_alone(&["have", &site, "-o", "site.json"], 0);
-    assert!(said.contains("note: 1 content of"), "{said}");
+    assert!(
+        said.contains("because the content differs: 1 digest of"),
+        "{said}"
+    );
     let index = index_of(&pair.file("old.tar"));
     let entry = index
         .entries
         .iter()
-        .find(|entry| entry.path.as_str() == chart);
+        .find(|entry| entry.path.as_str() == values);
     assert!(!listed(&pair, "site.json").contains(&entry.unwrap().sha256.hex()));
     fs::remove_file(&path).unwrap();
     let said = pair.run(&apply, 4);
-    assert!(said.contains(chart) && said.contains(&site), "{said}");
+    assert!(said.contains(values) && said.contains(&site), "{said}");
     assert!(!pair.file("out.tar").exists());
     // A delta for the list has it.
     let delta = ["delta", "--have", "site.json", "new.tar", "-o", "more.tar"];
@@ -95,11 +98,11 @@ fn an_unpacked_bundle_is_a_base_and_what_was_changed_in_it_is_not_in_its_list() 
 #[test]
 fn lists_and_directories_that_are_something_else_are_refused() {
     let pair = Pair::new(&SHARED, 10_000);
-    let empty = r#"{"bases":[],"contents":[],"format":1}"#;
+    let empty = r#"{"bases":[],"digests":[],"format":1}"#;
     for (text, code) in [
         (empty.to_owned(), 0),
         (empty.replace("1}", "2}"), 3),
-        (empty.replace("\"contents\":[]", "\"contents\":[\"x\"]"), 3),
+        (empty.replace("\"digests\":[]", "\"digests\":[\"x\"]"), 3),
         (empty.replace('}', ",\"more\":1}"), 3),
         (format!("{empty} "), 3),
         (String::new(), 3),

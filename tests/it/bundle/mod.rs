@@ -8,6 +8,7 @@ pub(crate) mod cat_verb;
 mod delta_crash;
 mod delta_have;
 mod delta_hostile;
+mod delta_registry;
 mod delta_support;
 mod delta_verb;
 pub(crate) mod diff_bundles;

@@ -359,7 +359,6 @@ fn the_reports_of_the_far_side_are_documented_field_by_field() {
         "## `have`",
         "## `delta`",
         "## `apply`",
-        "### `contents`",
         "### `base`",
         "### `deltaContents`",
     ]);

@@ -20,7 +20,7 @@ pub(super) struct DeltaReport {
     needed: Tally,
     /// The entries that `apply` takes from elsewhere.
     needed_entries: BTreeSet<EntryName>,
-    /// What it was created for. Nobody vouches for that.
+    /// What it was created for. That is not signed.
     bases: Vec<BaseRecord>,
 }
 
